@@ -1,0 +1,125 @@
+import Sqlite from 'better-sqlite3';
+import { Kysely, SqliteDialect } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { createDoor, type Door } from './door.ts';
+import { migrations } from './migrations.ts';
+import type { Schema } from './schema.ts';
+import type { Db } from './statement.ts';
+
+/**
+ * The store: one connection that only the door writes through, and one read-only connection that never waits for it.
+ *
+ * Nothing outside this folder knows which engine runs.
+ */
+export interface Store {
+  /** The only way to write. */
+  door: Door;
+  /** Reads committed state; it cannot write. */
+  read: Db;
+  /** Finishes the writes at hand, then closes both connections. */
+  close(): Promise<void>;
+}
+
+/** Below this version a bug in the WAL reset can corrupt the file. @see https://sqlite.org/changes.html 3.51.3 */
+const OLDEST_SQLITE = [3, 51, 3] as const;
+const BUSY_TIMEOUT_MS = 5000;
+
+/**
+ * Opens the database file, creating it and its schema when it is new.
+ *
+ * @param options.file path of the SQLite file
+ * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown; the process
+ *   MUST stop then, and recovery at the next start decides
+ * @throws Error when SQLite is too old, or does not keep `synchronous=FULL` after a first write: without it an
+ *   acknowledged write can be lost in a power cut
+ */
+export async function openStore(options: {
+  file: string;
+  onFailure?: (error: unknown) => void;
+}): Promise<Store> {
+  const writer = openConnection(options.file, { readonly: false });
+  try {
+    const write = kyselyOver(writer);
+    await migrate(write);
+    assertDurable(writer);
+    const reader = openConnection(options.file, { readonly: true });
+    const read = kyselyOver(reader);
+    const door = createDoor({ db: write, onFailure: options.onFailure ?? (() => undefined) });
+    return {
+      door,
+      read,
+      close: async () => {
+        await door.close();
+        await read.destroy();
+        await write.destroy();
+      },
+    };
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
+}
+
+function openConnection(file: string, options: { readonly: boolean }): Sqlite.Database {
+  const connection = new Sqlite(file, { readonly: options.readonly, timeout: BUSY_TIMEOUT_MS });
+  const version = String(connection.prepare('select sqlite_version()').pluck().get());
+  if (isOlder(version)) {
+    connection.close();
+    throw new Error(`SQLite ${version} is too old: ${OLDEST_SQLITE.join('.')} or newer is needed`);
+  }
+  connection.pragma('journal_mode = WAL');
+  connection.pragma('synchronous = FULL');
+  connection.pragma('foreign_keys = ON');
+  return connection;
+}
+
+function isOlder(version: string): boolean {
+  const parts = version.split('.').map(Number);
+  for (const [place, wanted] of OLDEST_SQLITE.entries()) {
+    const found = parts[place] ?? 0;
+    if (found !== wanted) return found < wanted;
+  }
+  return false;
+}
+
+/** Reads the settings back after a write: some builds fall back to NORMAL only then. */
+function assertDurable(writer: Sqlite.Database): void {
+  writer
+    .prepare(
+      "insert into meta (key, value) values ('opened', '1') on conflict (key) do update set value = value + 1",
+    )
+    .run();
+  const mode = writer.pragma('journal_mode', { simple: true });
+  const synchronous = writer.pragma('synchronous', { simple: true });
+  if (mode !== 'wal' || synchronous !== 2) {
+    throw new Error(
+      `SQLite runs with journal_mode=${mode} synchronous=${synchronous}; WAL and FULL (2) are needed`,
+    );
+  }
+}
+
+/** Kysely over one connection, with each statement prepared once. */
+function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
+  const prepared = new Map<string, Sqlite.Statement>();
+  return new Kysely<Schema>({
+    dialect: new SqliteDialect({
+      database: {
+        prepare: (text: string) => {
+          let found = prepared.get(text);
+          if (found === undefined) {
+            found = connection.prepare(text);
+            if (prepared.size < 500) prepared.set(text, found);
+          }
+          return found as never;
+        },
+        close: () => connection.close(),
+      },
+    }),
+  });
+}
+
+async function migrate(db: Kysely<Schema>): Promise<void> {
+  const { error } = await new Migrator({ db, provider: migrations }).migrateToLatest();
+  if (error !== undefined)
+    throw new Error('the database schema could not be brought up to date', { cause: error });
+}

@@ -1,0 +1,153 @@
+import { BrokerError } from '../errors.ts';
+import { type Db, fixedStatement, type Tx } from './statement.ts';
+
+/**
+ * The door: the one place where transactions begin and commit.
+ *
+ * Writes that arrive while one transaction commits share the next (group commit): each runs in its own savepoint, one
+ * after the other, and sees what those before it did. An answer leaves only after the commit, so nothing is
+ * acknowledged that a power cut could take back, and a durable commit costs the same for one write as for thirty.
+ */
+export interface Door {
+  /**
+   * Runs `work` inside the writing transaction and resolves with its result once that is durable.
+   *
+   * When `work` throws, everything it wrote is undone and the error is passed on; its neighbours are not touched.
+   * `work` MUST await nothing but the store: the transaction is open. What it gives to `afterCommit` runs once its write
+   * is durable, before its answer leaves, and not at all otherwise.
+   *
+   * @throws BrokerError `not_recorded` when the commit failed: nothing was written
+   * @throws BrokerError `shutting_down` after {@link Door.close}
+   */
+  write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>): Promise<T>;
+  /** Finishes what was begun and takes nothing new. */
+  close(): Promise<void>;
+}
+
+/** Takes what has to happen once a write is durable. It MUST NOT throw. */
+export type AfterCommit = (listener: () => void) => void;
+
+/** So that one batch never holds back its first answer for long. */
+const MAX_BATCH = 64;
+
+interface Job {
+  work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
+  resolve: (value: never) => void;
+  reject: (error: unknown) => void;
+}
+
+type Outcome = { job: Job } & ({ value: unknown; listeners: (() => void)[] } | { error: unknown });
+
+const begin = fixedStatement('begin immediate');
+const commit = fixedStatement('commit');
+const rollback = fixedStatement('rollback');
+const savepoint = fixedStatement('savepoint one_write');
+const releaseSavepoint = fixedStatement('release savepoint one_write');
+const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
+
+/** Creates the door over the writing connection. `onFailure` hears of a commit whose outcome is unknown. */
+export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }): Door {
+  const queue: Job[] = [];
+  let running: Promise<void> | null = null;
+  let closed: BrokerError | null = null;
+
+  async function runJob(tx: Tx, job: Job): Promise<Outcome> {
+    await savepoint(tx);
+    try {
+      const listeners: (() => void)[] = [];
+      const value = await job.work(tx, (listener) => listeners.push(listener));
+      await releaseSavepoint(tx);
+      return { job, value, listeners };
+    } catch (error) {
+      if (isStorageFault(error)) throw error;
+      await rollbackToSavepoint(tx);
+      await releaseSavepoint(tx);
+      return { job, error };
+    }
+  }
+
+  async function runTransaction(connection: Db, batch: Job[]): Promise<Outcome[]> {
+    await begin(connection);
+    try {
+      const outcomes: Outcome[] = [];
+      for (const job of batch) outcomes.push(await runJob(connection as Tx, job));
+      await commit(connection);
+      return outcomes;
+    } catch (error) {
+      // SQLite may have rolled back by itself; what counts is the first error.
+      await rollback(connection).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async function runBatch(batch: Job[]): Promise<void> {
+    let outcomes: Outcome[];
+    try {
+      outcomes = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
+    } catch (error) {
+      refuse(batch, error);
+      return;
+    }
+    for (const outcome of outcomes) {
+      if ('error' in outcome) {
+        outcome.job.reject(outcome.error);
+        continue;
+      }
+      for (const listener of outcome.listeners) listener();
+      outcome.job.resolve(outcome.value as never);
+    }
+  }
+
+  function refuse(batch: Job[], error: unknown): void {
+    const refusal = new BrokerError(
+      'not_recorded',
+      'The store could not make the decision durable. Nothing was written; try again later.',
+      { headers: { 'Retry-After': '5' } },
+      error,
+    );
+    for (const job of batch) job.reject(refusal);
+    if (isOutcomeUnknown(error)) {
+      closed ??= refusal;
+      deps.onFailure(error);
+    }
+  }
+
+  async function drain(): Promise<void> {
+    while (queue.length > 0) {
+      // One turn of the event loop: requests whose bytes have arrived meanwhile join this batch.
+      await new Promise((resolve) => setImmediate(resolve));
+      await runBatch(queue.splice(0, MAX_BATCH));
+    }
+    running = null;
+  }
+
+  return {
+    write: (work) =>
+      new Promise((resolve, reject) => {
+        if (closed !== null) {
+          reject(closed);
+          return;
+        }
+        queue.push({ work, resolve, reject });
+        running ??= drain();
+      }),
+    close: async () => {
+      closed ??= new BrokerError('shutting_down', 'The broker is stopping; try again in a moment.', {
+        headers: { 'Retry-After': '5' },
+      });
+      while (running !== null) await running;
+    },
+  };
+}
+
+/** The disk is full or failing: no write of this batch can be promised. */
+function isStorageFault(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|READONLY|CANTOPEN)/.test(code);
+}
+
+/** An I/O error at commit may have left the transaction on disk or not; only a restart can tell. */
+function isOutcomeUnknown(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && code.startsWith('SQLITE_IOERR');
+}

@@ -1,0 +1,92 @@
+import type { BreakglassSessionsTable, FreezesTable } from './schema.ts';
+import { type Db, statement, type Tx } from './statement.ts';
+
+const listActiveFreezesStatement = statement<Record<never, never>, FreezesTable>((db) =>
+  db.selectFrom('freezes').selectAll().where('lifted_ms', 'is', null).orderBy('engaged_ms'),
+);
+const findOpenSessionStatement = statement<{ person: string; now_ms: number }, BreakglassSessionsTable>(
+  (db, p) =>
+    db
+      .selectFrom('breakglass_sessions')
+      .selectAll()
+      .where('person', '=', p('person'))
+      .where('closed_ms', 'is', null)
+      .where('expires_ms', '>', p('now_ms'))
+      .orderBy('opened_ms', 'desc')
+      .limit(1),
+);
+
+/** The freezes that hold now. Read inside the writing transaction, so that every write in flight meets them. */
+export async function listActiveFreezes(db: Db): Promise<FreezesTable[]> {
+  return (await listActiveFreezesStatement(db, {})).rows;
+}
+
+/** One freeze, lifted or not. */
+export async function findFreeze(db: Db, id: string): Promise<FreezesTable | undefined> {
+  return db.selectFrom('freezes').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** Freezes newest first. */
+export async function listFreezes(db: Db, limit: number): Promise<FreezesTable[]> {
+  return db.selectFrom('freezes').selectAll().orderBy('id', 'desc').limit(limit).execute();
+}
+
+/** Stores a freeze that holds from the commit of this transaction on. */
+export async function insertFreeze(tx: Tx, row: FreezesTable): Promise<void> {
+  await tx.insertInto('freezes').values(row).execute();
+}
+
+/** Lifts a freeze. @returns false when it was lifted already */
+export async function liftFreeze(
+  tx: Tx,
+  id: string,
+  by: { request_id: string; at_ms: number },
+): Promise<boolean> {
+  const result = await tx
+    .updateTable('freezes')
+    .set({ lifted_ms: by.at_ms, lifted_by_request: by.request_id })
+    .where('id', '=', id)
+    .where('lifted_ms', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** The person's open, unexpired break-glass session, or undefined. */
+export async function findOpenSession(
+  db: Db,
+  person: string,
+  nowMs: number,
+): Promise<BreakglassSessionsTable | undefined> {
+  return (await findOpenSessionStatement(db, { person, now_ms: nowMs })).rows[0];
+}
+
+/** One session by id. */
+export async function findSession(db: Db, id: string): Promise<BreakglassSessionsTable | undefined> {
+  return db.selectFrom('breakglass_sessions').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** Sessions newest first. */
+export async function listSessions(db: Db, limit: number): Promise<BreakglassSessionsTable[]> {
+  return db.selectFrom('breakglass_sessions').selectAll().orderBy('id', 'desc').limit(limit).execute();
+}
+
+/** How many sessions the person opened since a moment. */
+export async function countSessionsSince(db: Db, person: string, sinceMs: number): Promise<number> {
+  const row = await db
+    .selectFrom('breakglass_sessions')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('person', '=', person)
+    .where('opened_ms', '>=', sinceMs)
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+/** Stores a new session. */
+export async function insertSession(tx: Tx, row: BreakglassSessionsTable): Promise<void> {
+  await tx.insertInto('breakglass_sessions').values(row).execute();
+}
+
+/** Ends a session early. */
+export async function closeSession(tx: Tx, id: string, atMs: number): Promise<void> {
+  await tx.updateTable('breakglass_sessions').set({ closed_ms: atMs }).where('id', '=', id).execute();
+}

@@ -1,0 +1,227 @@
+import type { FlagStatesTable, FlagStateVersionsTable, FlagsTable, FlagVersionsTable } from './schema.ts';
+import { type Db, statement, type Tx } from './statement.ts';
+
+const findDefinitionStatement = statement<{ key: string }, FlagsTable>((db, p) =>
+  db.selectFrom('flags').selectAll().where('key', '=', p('key')),
+);
+const findStateStatement = statement<{ flag: string; environment: string }, FlagStatesTable>((db, p) =>
+  db
+    .selectFrom('flag_states')
+    .selectAll()
+    .where('environment', '=', p('environment'))
+    .where('flag', '=', p('flag')),
+);
+const insertDefinitionStatement = statement<FlagsTable>((db, p) =>
+  db.insertInto('flags').values({
+    key: p('key'),
+    namespace: p('namespace'),
+    version: p('version'),
+    retired: p('retired'),
+    definition: p('definition'),
+  }),
+);
+const updateDefinitionStatement = statement<FlagsTable & { base: number }>((db, p) =>
+  db
+    .updateTable('flags')
+    .set({
+      namespace: p('namespace'),
+      version: p('version'),
+      retired: p('retired'),
+      definition: p('definition'),
+    })
+    .where('key', '=', p('key'))
+    .where('version', '=', p('base')),
+);
+const insertDefinitionVersionStatement = statement<FlagVersionsTable>((db, p) =>
+  db.insertInto('flag_versions').values({
+    flag: p('flag'),
+    version: p('version'),
+    definition: p('definition'),
+    request_id: p('request_id'),
+    decision_id: p('decision_id'),
+    at_ms: p('at_ms'),
+  }),
+);
+const insertStateStatement = statement<FlagStatesTable>((db, p) =>
+  db.insertInto('flag_states').values({
+    flag: p('flag'),
+    environment: p('environment'),
+    version: p('version'),
+    state: p('state'),
+  }),
+);
+const updateStateStatement = statement<FlagStatesTable & { base: number }>((db, p) =>
+  db
+    .updateTable('flag_states')
+    .set({ version: p('version'), state: p('state') })
+    .where('environment', '=', p('environment'))
+    .where('flag', '=', p('flag'))
+    .where('version', '=', p('base')),
+);
+const insertStateVersionStatement = statement<FlagStateVersionsTable>((db, p) =>
+  db.insertInto('flag_state_versions').values({
+    flag: p('flag'),
+    environment: p('environment'),
+    version: p('version'),
+    state: p('state'),
+    request_id: p('request_id'),
+    decision_id: p('decision_id'),
+    at_ms: p('at_ms'),
+  }),
+);
+const raiseEnvironmentStatement = statement<{ environment: string }, { version: number }>((db, p) =>
+  db
+    .insertInto('environment_versions')
+    .values({ environment: p('environment'), version: 1 })
+    .onConflict((conflict) =>
+      conflict
+        .column('environment')
+        .doUpdateSet((e) => ({ version: e('environment_versions.version', '+', 1) })),
+    )
+    .returning('version'),
+);
+
+/** The present definition of a flag, or undefined when there never was one. */
+export async function findDefinition(db: Db, key: string): Promise<FlagsTable | undefined> {
+  return (await findDefinitionStatement(db, { key })).rows[0];
+}
+
+/** The present state of a flag in an environment, or undefined when it never had one there. */
+export async function findState(
+  db: Db,
+  flag: string,
+  environment: string,
+): Promise<FlagStatesTable | undefined> {
+  return (await findStateStatement(db, { flag, environment })).rows[0];
+}
+
+/** Which request and which decision a new version comes from. */
+export interface Origin {
+  request_id: string;
+  decision_id: string;
+  at_ms: number;
+}
+
+/**
+ * Writes the next version of a definition, if the present one is still `row.version - 1`.
+ *
+ * @returns false when it is not: somebody else was faster, and nothing was written
+ */
+export async function writeDefinition(tx: Tx, row: FlagsTable, origin: Origin): Promise<boolean> {
+  const base = row.version - 1;
+  if (base === 0) {
+    await insertDefinitionStatement(tx, row);
+  } else {
+    const { affected } = await updateDefinitionStatement(tx, { ...row, base });
+    if (affected !== 1) return false;
+  }
+  const { version, definition } = row;
+  await insertDefinitionVersionStatement(tx, { flag: row.key, version, definition, ...origin });
+  return true;
+}
+
+/** As {@link writeDefinition}, for the state in one environment. */
+export async function writeState(tx: Tx, row: FlagStatesTable, origin: Origin): Promise<boolean> {
+  const base = row.version - 1;
+  if (base === 0) {
+    await insertStateStatement(tx, row);
+  } else {
+    const { affected } = await updateStateStatement(tx, { ...row, base });
+    if (affected !== 1) return false;
+  }
+  await insertStateVersionStatement(tx, { ...row, ...origin });
+  return true;
+}
+
+/** Marks that the environment looks different from now on. @returns its new version */
+export async function raiseEnvironmentVersion(tx: Tx, environment: string): Promise<number> {
+  const { rows } = await raiseEnvironmentStatement(tx, { environment });
+  const version = rows[0]?.version;
+  if (version === undefined) throw new Error('the store returned no environment version');
+  return version;
+}
+
+/** The version of an environment; 0 when nothing ever changed there. */
+export async function environmentVersion(db: Db, environment: string): Promise<number> {
+  const row = await db
+    .selectFrom('environment_versions')
+    .select('version')
+    .where('environment', '=', environment)
+    .executeTakeFirst();
+  return row?.version ?? 0;
+}
+
+/** A flag with its state in one environment; `state` is null where it never had one. */
+export interface FlagRow {
+  key: string;
+  version: number;
+  retired: number;
+  definition: string;
+  state_version: number | null;
+  state: string | null;
+}
+
+/** What {@link listFlags} selects by. */
+export interface FlagFilter {
+  namespace?: string;
+  key?: string;
+  /** Only flags after this key, for paging. */
+  after?: string | null;
+  limit?: number;
+}
+
+/** Flags with their state in an environment, by key. */
+export async function listFlags(db: Db, environment: string, filter: FlagFilter = {}): Promise<FlagRow[]> {
+  let query = db
+    .selectFrom('flags')
+    .leftJoin('flag_states', (join) =>
+      join.onRef('flag_states.flag', '=', 'flags.key').on('flag_states.environment', '=', environment),
+    )
+    .select([
+      'flags.key',
+      'flags.version',
+      'flags.retired',
+      'flags.definition',
+      'flag_states.version as state_version',
+      'flag_states.state',
+    ])
+    .orderBy('flags.key');
+  if (filter.namespace !== undefined) query = query.where('flags.namespace', '=', filter.namespace);
+  if (filter.key !== undefined) query = query.where('flags.key', '=', filter.key);
+  if (typeof filter.after === 'string') query = query.where('flags.key', '>', filter.after);
+  if (filter.limit !== undefined) query = query.limit(filter.limit);
+  return query.execute();
+}
+
+/** All states a flag has now, by environment. */
+export async function listStates(db: Db, flag: string): Promise<FlagStatesTable[]> {
+  return db.selectFrom('flag_states').selectAll().where('flag', '=', flag).orderBy('environment').execute();
+}
+
+/** One earlier state, or undefined. */
+export async function findStateVersion(
+  db: Db,
+  at: { flag: string; environment: string; version: number },
+): Promise<FlagStateVersionsTable | undefined> {
+  return db
+    .selectFrom('flag_state_versions')
+    .selectAll()
+    .where('flag', '=', at.flag)
+    .where('environment', '=', at.environment)
+    .where('version', '=', at.version)
+    .executeTakeFirst();
+}
+
+/** States newest first, those before `beforeVersion` only. */
+export async function listStateVersions(
+  db: Db,
+  options: { flag: string; environment: string; beforeVersion: number | null; limit: number },
+): Promise<FlagStateVersionsTable[]> {
+  let query = db
+    .selectFrom('flag_state_versions')
+    .selectAll()
+    .where('flag', '=', options.flag)
+    .where('environment', '=', options.environment);
+  if (options.beforeVersion !== null) query = query.where('version', '<', options.beforeVersion);
+  return query.orderBy('version', 'desc').limit(options.limit).execute();
+}

@@ -1,0 +1,127 @@
+import type { SigningKeysTable } from './schema.ts';
+import { type Db, statement, type Tx } from './statement.ts';
+
+const findMetaStatement = statement<{ key: string }, { value: string }>((db, p) =>
+  db.selectFrom('meta').select('value').where('key', '=', p('key')),
+);
+const claimTokenStatement = statement<{ issuer: string; jti: string; expires_ms: number }>((db, p) =>
+  db
+    .insertInto('used_tokens')
+    .values({ issuer: p('issuer'), jti: p('jti'), expires_ms: p('expires_ms') })
+    .onConflict((conflict) => conflict.doNothing()),
+);
+const findAnswerStatement = statement<
+  { principal_id: string; key: string },
+  { fingerprint: string; status: number; body: string }
+>((db, p) =>
+  db
+    .selectFrom('idempotency_keys')
+    .select(['fingerprint', 'status', 'body'])
+    .where('principal_id', '=', p('principal_id'))
+    .where('key', '=', p('key')),
+);
+
+/** One fact about this installation, or null. */
+export async function findMeta(db: Db, key: string): Promise<string | null> {
+  return (await findMetaStatement(db, { key })).rows[0]?.value ?? null;
+}
+
+/** Sets one fact about this installation. */
+export async function setMeta(tx: Tx, key: string, value: string): Promise<void> {
+  await tx
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute();
+}
+
+/** The policy hash that is active in the state that `db` sees, or null before the first start. */
+export function activePolicyHash(db: Db): Promise<string | null> {
+  return findMeta(db, 'active_policy');
+}
+
+/** The archive of a stored bundle, or null. */
+export async function findBundleArchive(db: Db, hash: string): Promise<Buffer | null> {
+  const row = await db
+    .selectFrom('policy_bundles')
+    .select('archive')
+    .where('hash', '=', hash)
+    .executeTakeFirst();
+  return row?.archive ?? null;
+}
+
+/** Stores a bundle under its hash, once, and makes it the active one. */
+export async function activateBundle(
+  tx: Tx,
+  bundle: { hash: string; revision: string; archive: Buffer; stored_ms: number },
+): Promise<void> {
+  await tx
+    .insertInto('policy_bundles')
+    .values(bundle)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  await setMeta(tx, 'active_policy', bundle.hash);
+}
+
+/** All signing keys, oldest first. */
+export async function listSigningKeys(db: Db): Promise<SigningKeysTable[]> {
+  return db.selectFrom('signing_keys').selectAll().orderBy('created_ms').orderBy('kid').execute();
+}
+
+/** Stores a new signing key. */
+export async function insertSigningKey(tx: Tx, row: SigningKeysTable): Promise<void> {
+  await tx.insertInto('signing_keys').values(row).execute();
+}
+
+/** Sets the moment after which a key verifies nothing any more. */
+export async function retireSigningKey(tx: Tx, kid: string, retiresMs: number): Promise<void> {
+  await tx.updateTable('signing_keys').set({ retires_ms: retiresMs }).where('kid', '=', kid).execute();
+}
+
+/**
+ * Claims a platform token for its single use.
+ *
+ * One statement, so that of many simultaneous uses exactly one wins.
+ *
+ * @returns false when it was used before
+ */
+export async function claimToken(
+  tx: Tx,
+  token: { issuer: string; jti: string; expires_ms: number },
+): Promise<boolean> {
+  return (await claimTokenStatement(tx, token)).affected === 1;
+}
+
+/** Forgets tokens that have expired; no replay of them can pass anyway. */
+export async function forgetUsedTokens(tx: Tx, expiredBeforeMs: number): Promise<void> {
+  await tx.deleteFrom('used_tokens').where('expires_ms', '<', expiredBeforeMs).execute();
+}
+
+/** The answer kept for an idempotency key, or undefined. */
+export async function findAnswer(
+  db: Db,
+  principalId: string,
+  key: string,
+): Promise<{ fingerprint: string; status: number; body: string } | undefined> {
+  return (await findAnswerStatement(db, { principal_id: principalId, key })).rows[0];
+}
+
+/** Keeps an answer for retries with the same key. */
+export async function keepAnswer(
+  tx: Tx,
+  row: {
+    principal_id: string;
+    key: string;
+    fingerprint: string;
+    status: number;
+    body: string;
+    created_ms: number;
+  },
+): Promise<void> {
+  await tx.insertInto('idempotency_keys').values(row).execute();
+}
+
+/** Forgets kept answers older than a moment. */
+export async function forgetAnswers(tx: Tx, beforeMs: number): Promise<void> {
+  await tx.deleteFrom('idempotency_keys').where('created_ms', '<', beforeMs).execute();
+}

@@ -1,0 +1,185 @@
+import type { RequestFlagsTable, RequestsTable, VotesTable } from './schema.ts';
+import { type Db, statement, type Tx } from './statement.ts';
+
+const insertRequestStatement = statement<RequestsTable>((db, p) =>
+  db.insertInto('requests').values({
+    id: p('id'),
+    kind: p('kind'),
+    environment: p('environment'),
+    state: p('state'),
+    revision: p('revision'),
+    digest: p('digest'),
+    content: p('content'),
+    planned: p('planned'),
+    proposer: p('proposer'),
+    proposer_id: p('proposer_id'),
+    authors: p('authors'),
+    created_ms: p('created_ms'),
+    updated_ms: p('updated_ms'),
+    expires_ms: p('expires_ms'),
+    due_ms: p('due_ms'),
+    standing: p('standing'),
+    decision_id: p('decision_id'),
+  }),
+);
+const updateRequestStatement = statement<RequestsTable & { base: number }>((db, p) =>
+  db
+    .updateTable('requests')
+    .set({
+      state: p('state'),
+      revision: p('revision'),
+      digest: p('digest'),
+      content: p('content'),
+      planned: p('planned'),
+      authors: p('authors'),
+      updated_ms: p('updated_ms'),
+      expires_ms: p('expires_ms'),
+      due_ms: p('due_ms'),
+      standing: p('standing'),
+      decision_id: p('decision_id'),
+    })
+    .where('id', '=', p('id'))
+    .where('revision', '=', p('base')),
+);
+const insertRequestFlagStatement = statement<RequestFlagsTable>((db, p) =>
+  db
+    .insertInto('request_flags')
+    .values({ flag: p('flag'), request_id: p('request_id') })
+    .onConflict((conflict) => conflict.doNothing()),
+);
+const findRequestStatement = statement<{ id: string }, RequestsTable>((db, p) =>
+  db.selectFrom('requests').selectAll().where('id', '=', p('id')),
+);
+const upsertVoteStatement = statement<VotesTable>((db, p) =>
+  db
+    .insertInto('votes')
+    .values({
+      request_id: p('request_id'),
+      person: p('person'),
+      verdict: p('verdict'),
+      digest: p('digest'),
+      principal: p('principal'),
+      comment: p('comment'),
+      at_ms: p('at_ms'),
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['request_id', 'person']).doUpdateSet((e) => ({
+        verdict: e.ref('excluded.verdict'),
+        digest: e.ref('excluded.digest'),
+        principal: e.ref('excluded.principal'),
+        comment: e.ref('excluded.comment'),
+        at_ms: e.ref('excluded.at_ms'),
+      })),
+    ),
+);
+const listVotesStatement = statement<{ request_id: string }, VotesTable>((db, p) =>
+  db
+    .selectFrom('votes')
+    .selectAll()
+    .where('request_id', '=', p('request_id'))
+    .orderBy('at_ms')
+    .orderBy('person'),
+);
+
+/** Stores a new request and the flags it touches. */
+export async function insertRequest(tx: Tx, row: RequestsTable, flags: readonly string[]): Promise<void> {
+  await insertRequestStatement(tx, row);
+  await insertRequestFlags(tx, row.id, flags);
+}
+
+/** Notes further flags that a request touches; those it already has are left alone. */
+export async function insertRequestFlags(tx: Tx, requestId: string, flags: readonly string[]): Promise<void> {
+  for (const flag of flags) await insertRequestFlagStatement(tx, { flag, request_id: requestId });
+}
+
+/**
+ * Writes a request's next revision.
+ *
+ * @throws Error when the stored revision is not `row.revision - 1`; inside the door that is a mistake of the caller
+ */
+export async function updateRequest(tx: Tx, row: RequestsTable): Promise<void> {
+  const { affected } = await updateRequestStatement(tx, { ...row, base: row.revision - 1 });
+  if (affected !== 1) throw new Error(`request ${row.id} is not at revision ${row.revision - 1}`);
+}
+
+/** One request, or undefined. */
+export async function findRequest(db: Db, id: string): Promise<RequestsTable | undefined> {
+  return (await findRequestStatement(db, { id })).rows[0];
+}
+
+/** Stores a person's word; their newest replaces the older one. */
+export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
+  await upsertVoteStatement(tx, row);
+}
+
+/** The newest word of each person, oldest first. */
+export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
+  return (await listVotesStatement(db, { request_id: requestId })).rows;
+}
+
+/** What {@link listRequests} selects by; every part is optional. */
+export interface RequestFilter {
+  state?: readonly string[];
+  kind?: string;
+  environment?: string;
+  flag?: string;
+  proposer?: string;
+}
+
+/** Requests newest first, those before `beforeId` only. Ids are UUID version 7, so they sort by time. */
+export async function listRequests(
+  db: Db,
+  options: { filter: RequestFilter; beforeId: string | null; limit: number },
+): Promise<RequestsTable[]> {
+  const { filter } = options;
+  let query = db.selectFrom('requests').selectAll('requests');
+  if (filter.flag !== undefined) {
+    query = query
+      .innerJoin('request_flags', 'request_flags.request_id', 'requests.id')
+      .where('request_flags.flag', '=', filter.flag);
+  }
+  if (filter.state !== undefined) query = query.where('requests.state', 'in', filter.state);
+  if (filter.kind !== undefined) query = query.where('requests.kind', '=', filter.kind);
+  if (filter.environment !== undefined) query = query.where('requests.environment', '=', filter.environment);
+  if (filter.proposer !== undefined) query = query.where('requests.proposer_id', '=', filter.proposer);
+  if (options.beforeId !== null) query = query.where('requests.id', '<', options.beforeId);
+  return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
+}
+
+/** Open requests that the scheduler should look at by now: to be applied, or past their time to live. */
+export async function listDueRequests(db: Db, nowMs: number, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .select('id')
+    .where('due_ms', 'is not', null)
+    .where('due_ms', '<=', nowMs)
+    .orderBy('due_ms')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** How many requests are open, by state. */
+export async function countOpenRequests(db: Db): Promise<{ state: string; count: number }[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .select((e) => ['state', e.fn.countAll<number>().as('count')])
+    .where('state', 'in', ['pending', 'ready'])
+    .groupBy('state')
+    .execute();
+  return rows.map(({ state, count }) => ({ state, count: Number(count) }));
+}
+
+/** Makes the scheduler look at every open request now: something that held them back has changed. */
+export async function wakeRequests(tx: Tx, nowMs: number): Promise<void> {
+  await tx
+    .updateTable('requests')
+    .set({ due_ms: nowMs })
+    .where('state', 'in', ['pending', 'ready'])
+    .execute();
+}
+
+/** Sets when the scheduler looks again, without a new revision: nothing that anybody sees has changed. */
+export async function postponeRequest(tx: Tx, id: string, dueMs: number | null): Promise<void> {
+  await tx.updateTable('requests').set({ due_ms: dueMs }).where('id', '=', id).execute();
+}

@@ -1,0 +1,56 @@
+import { CompiledQuery, type Kysely } from 'kysely';
+import type { Schema } from './schema.ts';
+
+/** A connection to read or write with: the database, or the transaction of one write. */
+export type Db = Kysely<Schema>;
+
+declare const insideDoor: unique symbol;
+/** The open transaction that a write runs in. Only the door makes one, so a function that takes it cannot run outside. */
+export type Tx = Db & { readonly [insideDoor]: true };
+
+/** Stands in a compiled query where the parameter of that name goes. */
+interface Marker {
+  readonly parameter: string;
+}
+
+/** Names a parameter while a statement is built. */
+export type Parameter<P> = <K extends keyof P & string>(name: K) => P[K];
+
+/**
+ * A query that is built and compiled once and then only bound: building a Kysely query costs more than running it
+ * (about 25 µs against 5 µs), and the hot statements of a write run thousands of times a second.
+ *
+ * `build` runs once per engine with markers in place of values; every value that varies MUST come from `parameter`.
+ */
+export function statement<P extends object, R = unknown>(
+  build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<R> },
+): (db: Db, values: P) => Promise<{ rows: R[]; affected: number }> {
+  const compiled = new WeakMap<object, CompiledQuery<R>>();
+  const parameter: Parameter<P> = (name) => ({ parameter: name }) as never;
+
+  return async (db, values) => {
+    const engine = db.getExecutor().adapter;
+    let query = compiled.get(engine);
+    if (query === undefined) {
+      query = build(db, parameter).compile();
+      compiled.set(engine, query);
+    }
+    const parameters = query.parameters.map((value) =>
+      isMarker(value) ? (values as Record<string, unknown>)[value.parameter] : value,
+    );
+    const result = await db.executeQuery<R>({ ...query, parameters });
+    return { rows: result.rows, affected: Number(result.numAffectedRows ?? 0n) };
+  };
+}
+
+function isMarker(value: unknown): value is Marker {
+  return typeof value === 'object' && value !== null && 'parameter' in value;
+}
+
+/** A statement without parameters, such as `savepoint`. */
+export function fixedStatement(text: string): (db: Db) => Promise<void> {
+  const query = CompiledQuery.raw(text);
+  return async (db) => {
+    await db.executeQuery(query);
+  };
+}
