@@ -1,0 +1,114 @@
+import { buffer } from 'node:stream/consumers';
+import { gunzipSync } from 'node:zlib';
+import { extract } from 'tar-stream';
+import { z } from 'zod';
+import { digestOf, sha256Hex } from '../json.ts';
+import { type BrokerData, parseBrokerData } from './data.ts';
+
+/** The rule that every bundle answers with. */
+export const ENTRYPOINT = 'countersign/decision';
+
+/** A standard OPA bundle, read and checked, ready to be instantiated. */
+export interface Bundle {
+  /** The policy hash: what the bundle is, whatever its compression (design section 5). */
+  hash: string;
+  /** The revision that its author gave it; a label only. */
+  revision: string;
+  /** The bundle as it was read. */
+  archive: Buffer;
+  wasm: Buffer;
+  data: unknown;
+  broker: BrokerData;
+}
+
+/** A bundle that cannot be used, with a message for the one who made it. */
+export class BundleError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'BundleError';
+  }
+}
+
+/** So that a small archive cannot fill the memory. */
+const MAX_UNPACKED_BYTES = 16 * 1024 * 1024;
+
+const manifestSchema = z.looseObject({
+  revision: z.string().default(''),
+  wasm: z.array(z.looseObject({ entrypoint: z.string(), module: z.string() })).min(1),
+});
+
+/**
+ * Reads a bundle as `opa build -b -t wasm` makes it.
+ *
+ * @throws BundleError when the archive is damaged, holds anything but plain files, has a file twice, is a delta
+ *   bundle, lacks `policy.wasm`, `data.json` or `.manifest`, or does not offer the entry point
+ * @see OPA documentation, "Bundle File Format"
+ */
+export async function readBundle(archive: Buffer): Promise<Bundle> {
+  const files = await unpack(archive);
+  if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full one');
+  const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(JSON.parse(text)));
+  const module = manifest.wasm.find((entry) => entry.entrypoint === ENTRYPOINT)?.module;
+  if (module === undefined) {
+    throw new BundleError(`the bundle has no entry point ${ENTRYPOINT}: build it with -e ${ENTRYPOINT}`);
+  }
+  const wasm = files.get(module.replace(/^\//, ''));
+  if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
+  const data = parseFile(files, 'data.json', (text) => JSON.parse(text) as unknown);
+  return {
+    hash: policyHash(wasm, data),
+    revision: manifest.revision,
+    archive,
+    wasm,
+    data,
+    broker: parseFile(files, 'data.json', () => parseBrokerData(data)),
+  };
+}
+
+/**
+ * The identity of a policy. Never a hash of the archive: compressed bytes are not stable.
+ *
+ * @returns `sha256:` and 64 hex digits
+ */
+export function policyHash(wasm: Uint8Array, data: unknown): string {
+  return digestOf({
+    wasm: sha256Hex(wasm),
+    data: digestOf(data).slice('sha256:'.length),
+    entrypoint: ENTRYPOINT,
+  });
+}
+
+function parseFile<T>(files: ReadonlyMap<string, Buffer>, name: string, parse: (text: string) => T): T {
+  const bytes = files.get(name);
+  if (bytes === undefined) throw new BundleError(`the bundle has no ${name}`);
+  try {
+    return parse(bytes.toString('utf8'));
+  } catch (error) {
+    throw new BundleError(`${name} of the bundle is not usable: ${(error as Error).message}`, error);
+  }
+}
+
+async function unpack(archive: Buffer): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  const reader = extract();
+  try {
+    reader.end(gunzipSync(archive, { maxOutputLength: MAX_UNPACKED_BYTES }));
+    for await (const entry of reader) {
+      const name = entry.header.name.replace(/^\.?\//, '');
+      if (entry.header.type === 'directory') {
+        entry.resume();
+        continue;
+      }
+      if (entry.header.type !== 'file') throw new BundleError(`${name}: only plain files may be in a bundle`);
+      if (name.startsWith('/') || name.split('/').includes('..')) {
+        throw new BundleError(`${name}: not a path inside the bundle`);
+      }
+      if (files.has(name)) throw new BundleError(`${name} is in the bundle twice`);
+      files.set(name, await buffer(entry));
+    }
+  } catch (error) {
+    if (error instanceof BundleError) throw error;
+    throw new BundleError(`the bundle is not a readable tar.gz: ${(error as Error).message}`, error);
+  }
+  return files;
+}

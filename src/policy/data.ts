@@ -1,0 +1,51 @@
+import { z } from 'zod';
+
+/**
+ * The part of a bundle's data that the broker itself reads, under `data.config`. Everything else there belongs to the
+ * Rego that comes with it. It is data of the bundle, not configuration of the broker, so that it is under the policy
+ * hash and changes only with it.
+ */
+const brokerDataSchema = z.looseObject({
+  config: z.looseObject({
+    /** Environment key to its kind, such as `production`. A request can name no other environment. */
+    environments: z.record(
+      z.string().regex(/^[a-z0-9][a-z0-9._-]{0,99}$/),
+      z.looseObject({ kind: z.string().min(1) }),
+    ),
+    /** IANA names of the zones that the policy wants in `input.clock.zones`. */
+    zones: z.array(z.string()).default([]),
+    /** Trust rules for workloads; `identity/trust.ts` has their shape. */
+    trust_rules: z.record(z.string(), z.unknown()).default({}),
+  }),
+});
+
+/** What the broker reads from a bundle's data. */
+export interface BrokerData {
+  environments: ReadonlyMap<string, { kind: string }>;
+  zones: readonly string[];
+  trust_rules: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads the broker's part of a bundle's data.
+ *
+ * @throws Error that names each fault, for the one who wrote the bundle
+ */
+export function parseBrokerData(data: unknown): BrokerData {
+  const parsed = brokerDataSchema.safeParse(data);
+  if (!parsed.success) throw new Error(`the bundle's data is not usable:\n${z.prettifyError(parsed.error)}`);
+  const { environments, zones, trust_rules } = parsed.data.config;
+  for (const zone of zones) assertZone(zone);
+  return { environments: new Map(Object.entries(environments)), zones, trust_rules };
+}
+
+function assertZone(zone: string): void {
+  if (!/^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(zone)) {
+    throw new Error(`data.config.zones: "${zone}" is not an IANA zone name such as "Europe/Berlin" or "UTC"`);
+  }
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+  } catch {
+    throw new Error(`data.config.zones: this machine's time-zone database does not know "${zone}"`);
+  }
+}

@@ -1,0 +1,109 @@
+import { loadPolicy } from '@open-policy-agent/opa-wasm';
+import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
+import { type PolicyResult, policyResultSchema } from './decision.ts';
+import type { PolicyInput } from './input.ts';
+
+/**
+ * The only file that knows the WebAssembly SDK. It closes its traps: thrown strings, undefined results (an empty,
+ * truthy array), inputs that are silently dropped, memory without a bound, built-ins that the host does not have.
+ */
+export interface Engine {
+  /**
+   * Evaluates `countersign/decision`. Synchronous, one caller at a time by nature.
+   *
+   * Never throws: an undefined result, an unexpected shape or an engine fault is a `deny` with the reason
+   * `policy_undefined`, `policy_malformed` or `policy_error` (deny by default, design invariant 3).
+   */
+  evaluate(input: PolicyInput): PolicyResult;
+}
+
+type Instance = Awaited<ReturnType<typeof loadPolicy>>;
+
+/** 16 MiB: hostile input hits this bound instead of the machine's memory. */
+const MEMORY = { initial: 5, maximum: 256 } as const;
+/** Built-ins a module may import from the host. None: policies are pure and see time only through their input. */
+const ALLOWED_BUILTINS: ReadonlySet<string> = new Set();
+
+/**
+ * Instantiates a bundle's module with its data.
+ *
+ * @throws BundleError when the module does not load, imports a built-in the host does not provide, or lacks the entry
+ *   point
+ */
+export async function createEngine(bundle: Bundle): Promise<Engine> {
+  let policy = await instantiate(bundle);
+
+  /** After a fault the instance's memory is in doubt: a fresh one takes over as soon as it is ready. */
+  function replaceInstance(): void {
+    void instantiate(bundle).then((fresh) => {
+      policy = fresh;
+    });
+  }
+
+  return {
+    evaluate: (input) => {
+      let results: unknown;
+      try {
+        results = policy.evaluate(input, ENTRYPOINT);
+      } catch (error) {
+        replaceInstance();
+        return denial('policy_error', `The policy engine failed: ${messageOf(error)}`);
+      }
+      if (!Array.isArray(results) || results.length !== 1) {
+        return denial('policy_undefined', `The policy has no answer at ${ENTRYPOINT}.`);
+      }
+      const parsed = policyResultSchema.safeParse((results[0] as { result?: unknown } | null)?.result);
+      if (!parsed.success) {
+        return denial(
+          'policy_malformed',
+          `The policy's answer does not have the shape of a decision: ${parsed.error.issues[0]?.message ?? ''}`,
+        );
+      }
+      return parsed.data;
+    },
+  };
+}
+
+/** The deny that stands for every fault of an evaluation. */
+function denial(code: string, detail: string): PolicyResult {
+  return { effect: 'deny', reasons: [{ code, detail: detail.slice(0, 2000) }], obligations: [], limits: {} };
+}
+
+/** The SDK throws strings for aborts and plain objects for missing built-ins. */
+function messageOf(error: unknown): string {
+  if (typeof error === 'string') return error;
+  const message = (error as { message?: unknown } | null)?.message;
+  return typeof message === 'string' ? message : 'unknown fault';
+}
+
+async function instantiate(bundle: Bundle): Promise<Instance> {
+  try {
+    const policy = await loadPolicy(Uint8Array.from(bundle.wasm).buffer, MEMORY);
+    assertBuiltins(policy);
+    if (!Object.hasOwn(policy.entrypoints, ENTRYPOINT)) throw new BundleError(`no entry point ${ENTRYPOINT}`);
+    policy.setData(bundle.data as object);
+    return policy;
+  } catch (error) {
+    if (error instanceof BundleError) throw error;
+    throw new BundleError(`policy.wasm does not load: ${messageOf(error)}`, error);
+  }
+}
+
+function assertBuiltins(policy: Instance): void {
+  const missing = listBuiltins(policy).filter((name) => !ALLOWED_BUILTINS.has(name));
+  if (missing.length === 0) return;
+  throw new BundleError(
+    `the policy calls built-ins that the broker does not offer: ${missing.join(', ')}. Build it with the capabilities file.`,
+  );
+}
+
+/** Reads the module's own list of host functions; the SDK would complain only when a rule calls one. */
+function listBuiltins({ wasmInstance, mem }: Instance): string[] {
+  const { builtins, opa_json_dump: dump } = (
+    wasmInstance as { exports: Record<string, (value?: number) => number> }
+  ).exports;
+  if (builtins === undefined || dump === undefined) throw new BundleError('policy.wasm is not an OPA module');
+  const bytes = Buffer.from((mem as { buffer: ArrayBuffer }).buffer);
+  const start = dump(builtins());
+  return Object.keys(JSON.parse(bytes.toString('utf8', start, bytes.indexOf(0, start))));
+}

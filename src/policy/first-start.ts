@@ -1,0 +1,74 @@
+import { append } from '../audit/log.ts';
+import type { Clock } from '../clock.ts';
+import { canonicalJson, sha256Hex } from '../json.ts';
+import type { Store } from '../store/database.ts';
+import { activateBundle, activePolicyHash } from '../store/installation.ts';
+import type { Bundle } from './bundle.ts';
+import type { Principal } from './input.ts';
+
+/** What became of the bundle that the configuration names. */
+export type BundleOutcome =
+  /** There was no active policy; this one is it now. */
+  | { kind: 'activated'; hash: string }
+  /** The stored active policy counts, and the file is the same. */
+  | { kind: 'unchanged'; hash: string }
+  /** The stored active policy counts; the file differs and was not taken. */
+  | { kind: 'differs'; hash: string; file_hash: string };
+
+/** Who activates the first bundle: whoever can start the broker on an empty database. */
+const operator: Principal = {
+  id: 'workload:countersign:operator',
+  kind: 'workload',
+  person: null,
+  issuer: 'countersign',
+  groups: [],
+  claims: {},
+  auth: { level: 0, acr: null, amr: [], auth_time_ms: null },
+  token: { audience: 'control', scope: [], sender_constrained: true, trust_rule: null },
+};
+
+/**
+ * Activates a bundle if none ever was, with its record. Afterwards the stored one counts: a changed file on disk is
+ * reported and never taken, or whoever can write that file could change the policy without a second person.
+ */
+export async function activateFirst(
+  deps: { store: Store; clock: Clock; newId: (nowMs: number) => string },
+  bundle: Bundle,
+): Promise<BundleOutcome> {
+  const { hash, revision, archive } = bundle;
+  return deps.store.door.write(async (tx): Promise<BundleOutcome> => {
+    const active = await activePolicyHash(tx);
+    if (active !== null) {
+      return active === hash
+        ? { kind: 'unchanged', hash }
+        : { kind: 'differs', hash: active, file_hash: hash };
+    }
+    const nowMs = deps.clock();
+    await activateBundle(tx, { hash, revision, archive, stored_ms: nowMs });
+    const input_json = canonicalJson({
+      operation: 'policy.activate',
+      principal: operator,
+      policy_hash: hash,
+    });
+    await append(tx, {
+      id: deps.newId(nowMs),
+      at_ms: nowMs,
+      operation: 'policy.activate',
+      principal: operator,
+      environment: null,
+      decision: {
+        effect: 'allow',
+        reasons: [{ code: 'first_start', detail: 'The first start activates the configured bundle.' }],
+        obligations: [],
+        limits: {},
+        policy_hash: hash,
+        input_json,
+        input_digest: `sha256:${sha256Hex(input_json)}`,
+      },
+      request: null,
+      flags: [],
+      correlation: { http_request_id: null, ticket: null, ci_run: null },
+    });
+    return { kind: 'activated', hash };
+  });
+}

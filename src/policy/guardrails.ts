@@ -1,0 +1,72 @@
+import type { PolicyResult, Reason } from './decision.ts';
+import type { InputChange, PolicyInput } from './input.ts';
+
+/**
+ * What no policy may allow. A customer's Rego may be as lenient as it likes elsewhere; these invariants of the design
+ * hold under every bundle, because the broker overrules an answer that breaks one.
+ *
+ * Pure functions of the input, so that a replay gives the same answer.
+ */
+export function applyGuardrails(input: PolicyInput, result: PolicyResult): PolicyResult {
+  if (result.effect === 'deny') return result;
+  const reason = brokenInvariant(input, result);
+  return reason === null ? result : { ...result, effect: 'deny', reasons: [reason], obligations: [] };
+}
+
+function brokenInvariant(input: PolicyInput, result: PolicyResult): Reason | null {
+  switch (input.operation) {
+    case 'request.approve':
+      return approvalFault(input);
+    case 'request.propose':
+    case 'request.apply':
+      return result.effect === 'allow' ? frozenFault(input) : null;
+    case 'breakglass.apply':
+      return breakglassFault(input);
+    default:
+      return null;
+  }
+}
+
+/** Invariant 5: approvers are persons, and never among those who wrote the request. */
+function approvalFault({ principal, request }: PolicyInput): Reason | null {
+  if (principal.kind !== 'person' || principal.person === null) {
+    return { code: 'not_a_person', detail: 'Only persons approve. A workload or an agent never does.' };
+  }
+  if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
+  const authors = [request.proposer.person, ...request.authors];
+  if (principal.id === request.proposer.id || authors.includes(principal.person)) {
+    return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
+  }
+  return null;
+}
+
+/** Invariant 7: under a freeze only safe directions may pass, and only where policy lets them. */
+function frozenFault({ request, emergency }: PolicyInput): Reason | null {
+  if (!emergency.frozen || request?.kind !== 'flag.change') return null;
+  if (request.changes.every(isSafeDirection)) return null;
+  const incidents = emergency.freezes.map((freeze) => freeze.incident).join(', ');
+  return { code: 'frozen', detail: `Writes are frozen (${incidents}).` };
+}
+
+/** Invariant 8: break-glass can only make things safer. */
+function breakglassFault({ request, emergency }: PolicyInput): Reason | null {
+  if (emergency.breakglass === null)
+    return { code: 'no_session', detail: 'There is no open break-glass session.' };
+  const changes = request?.changes ?? [];
+  if (changes.length > 0 && changes.every((change) => isSafeDirection(change) || isSafeReturn(change)))
+    return null;
+  return {
+    code: 'breakglass_unsafe',
+    detail: 'Break-glass may switch off, narrow, or return to an earlier version; it cannot switch on.',
+  };
+}
+
+function isSafeDirection({ facts }: InputChange): boolean {
+  return facts.scope === 'state' && (facts.direction === 'off' || facts.direction === 'narrow');
+}
+
+function isSafeReturn({ facts }: InputChange): boolean {
+  return (
+    facts.scope === 'state' && facts.returns_to !== null && !facts.audience_grew && facts.direction !== 'on'
+  );
+}

@@ -1,0 +1,140 @@
+import { canonicalJson, sha256Hex } from '../json.ts';
+import { type Bundle, readBundle } from './bundle.ts';
+import type { BrokerData } from './data.ts';
+import type { PolicyResult } from './decision.ts';
+import { createEngine } from './engine.ts';
+import { applyGuardrails } from './guardrails.ts';
+import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput } from './input.ts';
+import { createZoneClock, TZDB_VERSION } from './zones.ts';
+
+/** What is asked of a policy: the input document without what the policy module itself adds. */
+export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
+
+/** A policy's answer with everything needed to replay it. */
+export interface Decision extends PolicyResult {
+  policy_hash: string;
+  /** The input in canonical JSON, as it is kept for replay. */
+  input_json: string;
+  /** `sha256:` and hex over `input_json`. */
+  input_digest: string;
+}
+
+/** One bundle, instantiated. */
+export interface Policy {
+  hash: string;
+  revision: string;
+  broker: BrokerData;
+  /**
+   * Decides one question at one moment. A pure function of bundle, question and `nowMs` (design invariant 2).
+   *
+   * Never throws: a question that lacks a fact is denied with `missing_fact`.
+   */
+  decide(question: Question, nowMs: number): Decision;
+  /** Evaluates a stored input again, for replay. */
+  replay(inputJson: string): PolicyResult;
+}
+
+/** Instantiates a bundle. @throws BundleError when its module cannot be used */
+export async function createPolicy(bundle: Bundle): Promise<Policy> {
+  const engine = await createEngine(bundle);
+  const readZones = createZoneClock(bundle.broker.zones);
+
+  function evaluate(input: PolicyInput): PolicyResult {
+    const fault = findFault(input);
+    if (fault !== null) return missingFact(fault);
+    return applyGuardrails(input, engine.evaluate(input));
+  }
+
+  return {
+    hash: bundle.hash,
+    revision: bundle.revision,
+    broker: bundle.broker,
+    decide: (question, nowMs) => {
+      const input: PolicyInput = {
+        schema_version: INPUT_SCHEMA_VERSION,
+        ...question,
+        clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },
+      };
+      const inputJson = canonicalJson(input);
+      return {
+        ...evaluate(input),
+        policy_hash: bundle.hash,
+        input_json: inputJson,
+        input_digest: `sha256:${sha256Hex(inputJson)}`,
+      };
+    },
+    replay: (inputJson) => evaluate(JSON.parse(inputJson) as PolicyInput),
+  };
+}
+
+/** The broker's own mistake, or a document too large: either way nothing that policy should be asked. */
+function findFault(input: PolicyInput): string | null {
+  const parsed = inputSchema.safeParse(input);
+  if (parsed.success) return null;
+  const issue = parsed.error.issues[0];
+  return `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
+}
+
+function missingFact(fault: string): PolicyResult {
+  return {
+    effect: 'deny',
+    reasons: [
+      { code: 'missing_fact', detail: `The input document is not complete: ${fault}`.slice(0, 2000) },
+    ],
+    obligations: [],
+    limits: {},
+  };
+}
+
+/** Where bundles are kept. */
+export interface PolicyStore<Db> {
+  activeHash(db: Db): Promise<string | null>;
+  archive(db: Db, hash: string): Promise<Buffer | null>;
+}
+
+/** The active policy of this installation. */
+export interface Policies<Db> {
+  /**
+   * The policy that is active in the state that `db` sees: inside a writing transaction, the one this write meets.
+   *
+   * @throws Error when none was ever activated, or the stored bundle no longer has the hash it is stored under
+   */
+  active(db: Db): Promise<Policy>;
+  /** The policy that {@link active} answered last, for what cannot wait. @throws Error before the first answer */
+  latest(): Policy;
+  /** Any bundle that was ever active, for replay; null when it is not stored. */
+  byHash(db: Db, hash: string): Promise<Policy | null>;
+}
+
+/** Reads the active policy from the store, keeping each bundle instantiated once. */
+export function createPolicies<Db>(store: PolicyStore<Db>): Policies<Db> {
+  const loaded = new Map<string, Policy>();
+  let latest: Policy | null = null;
+
+  async function byHash(db: Db, hash: string): Promise<Policy | null> {
+    const found = loaded.get(hash);
+    if (found !== undefined) return found;
+    const archive = await store.archive(db, hash);
+    if (archive === null) return null;
+    const bundle = await readBundle(archive);
+    if (bundle.hash !== hash) throw new Error(`the stored bundle ${hash} now has the hash ${bundle.hash}`);
+    const policy = await createPolicy(bundle);
+    loaded.set(hash, policy);
+    return policy;
+  }
+
+  return {
+    byHash,
+    active: async (db) => {
+      const hash = await store.activeHash(db);
+      const policy = hash === null ? null : await byHash(db, hash);
+      if (policy === null) throw new Error('no policy is active: start the broker with a bundle once');
+      latest = policy;
+      return policy;
+    },
+    latest: () => {
+      if (latest === null) throw new Error('the active policy has not been read yet');
+      return latest;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import type { PolicyInput } from './input.ts';
+
+type ZoneClock = PolicyInput['clock']['zones'][string];
+
+const WEEKDAYS: Readonly<Record<string, number>> = { Mon: 1, Tue: 2, Wed: 3, Thu: 4, Fri: 5, Sat: 6, Sun: 7 };
+
+/** The time-zone database that this process decides with; it is part of every input. */
+export const TZDB_VERSION = process.versions.tz ?? 'unknown';
+
+/**
+ * Wall-clock readings for the zones that a policy names, so that Rego can decide windows without a clock of its own.
+ *
+ * Formatters are slow to make, so they are kept; readings are kept for the minute they belong to (offsets change on
+ * whole minutes).
+ *
+ * @param zones IANA names as policy data spells them; they key the result
+ */
+export function createZoneClock(zones: readonly string[]): (nowMs: number) => Record<string, ZoneClock> {
+  const formatters = zones.map((zone) => [zone, createFormatter(zone)] as const);
+  let minute = -1;
+  let readings: Record<string, ZoneClock> = {};
+  return (nowMs) => {
+    const thisMinute = Math.floor(nowMs / 60_000);
+    if (thisMinute !== minute) {
+      readings = Object.fromEntries(
+        formatters.map(([zone, formatter]) => [zone, readZone(formatter, nowMs)]),
+      );
+      minute = thisMinute;
+    }
+    return readings;
+  };
+}
+
+function createFormatter(timeZone: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat('en-US-u-ca-iso8601-nu-latn', {
+    timeZone,
+    // `hour12: false` would write midnight as 24.
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    weekday: 'short',
+    timeZoneName: 'longOffset',
+  });
+}
+
+function readZone(formatter: Intl.DateTimeFormat, nowMs: number): ZoneClock {
+  const parts: Record<string, string> = {};
+  for (const { type, value } of formatter.formatToParts(nowMs)) parts[type] = value;
+  return {
+    date: `${parts.year}-${parts.month}-${parts.day}`,
+    iso_weekday: WEEKDAYS[parts.weekday ?? ''] ?? 0,
+    minute_of_day: Number(parts.hour) * 60 + Number(parts.minute),
+    offset_min: parseOffset(parts.timeZoneName ?? ''),
+  };
+}
+
+/** `GMT+05:30` to 330; plain `GMT` is 0. */
+function parseOffset(text: string): number {
+  const match = /^GMT([+-])(\d{2}):(\d{2})$/.exec(text);
+  if (match === null) return 0;
+  const minutes = Number(match[2]) * 60 + Number(match[3]);
+  return match[1] === '-' ? -minutes : minutes;
+}
