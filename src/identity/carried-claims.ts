@@ -1,0 +1,58 @@
+import type { Principal } from '../policy/input.ts';
+import { TokenRefused } from './refusal.ts';
+import { scalarClaim, type TrustRule } from './trust.ts';
+
+/** The most that carried claims may take in a token, in bytes of JSON, so that the token stays within its limit. */
+const MAX_CARRIED_BYTES = 4096;
+
+/** Claims that say which job it was: they connect a record with the platform's own log. GitHub, GitLab, Buildkite. */
+const CORRELATION_CLAIMS = [
+  'repository',
+  'repository_id',
+  'repository_owner_id',
+  'ref',
+  'sha',
+  'event_name',
+  'environment',
+  'actor',
+  'actor_id',
+  'run_id',
+  'run_attempt',
+  'workflow_ref',
+  'job_workflow_ref',
+  'runner_environment',
+  'project_id',
+  'project_path',
+  'pipeline_id',
+  'pipeline_source',
+  'job_id',
+  'user_id',
+  'user_login',
+  'ref_protected',
+  'organization_id',
+  'organization_slug',
+  'pipeline_slug',
+  'build_number',
+];
+
+/**
+ * The verified claims that go into the issued token: those that the trust rule looked at, and those that identify the
+ * job, as strings. `sub`, `aud` and `jti` have places of their own.
+ *
+ * @throws TokenRefused `claims_too_large`
+ */
+export function carriedClaims(
+  rule: TrustRule,
+  claims: Readonly<Record<string, unknown>>,
+): Principal['claims'] {
+  const names = new Set([...CORRELATION_CLAIMS, ...Object.keys(rule.claims)]);
+  const carried: [string, string][] = [];
+  for (const name of names) {
+    const value = scalarClaim(claims, name);
+    if (value !== undefined) carried.push([name, value]);
+  }
+  const result = Object.fromEntries(carried);
+  if (Buffer.byteLength(JSON.stringify(result)) > MAX_CARRIED_BYTES)
+    throw new TokenRefused('claims_too_large');
+  return result;
+}

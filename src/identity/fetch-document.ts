@@ -1,0 +1,40 @@
+/** The largest document that is read from an issuer, in bytes. */
+export const MAX_DOCUMENT_BYTES = 256 * 1024;
+
+/** How {@link fetchDocument} reaches the network. */
+export interface DocumentFetch {
+  fetch: typeof globalThis.fetch;
+  /** Time for the whole exchange, body included, in milliseconds. */
+  timeoutMs: number;
+}
+
+/**
+ * Reads one JSON document: no redirect is followed, at most {@link MAX_DOCUMENT_BYTES} are read, and it ends within
+ * the timeout.
+ *
+ * @throws Error with the cause, for the log
+ */
+export async function fetchDocument(address: string, { fetch, timeoutMs }: DocumentFetch): Promise<unknown> {
+  const response = await fetch(address, {
+    redirect: 'manual',
+    headers: { accept: 'application/json' },
+    signal: AbortSignal.timeout(timeoutMs),
+  });
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw new Error(`the answer has status ${response.status}, not 200`);
+  }
+  return JSON.parse(await readCapped(response));
+}
+
+async function readCapped(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  // Leaving the loop early cancels the stream, so a huge document is not downloaded to its end.
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_DOCUMENT_BYTES) throw new Error(`the document has more than ${MAX_DOCUMENT_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,144 @@
+import { type Principal, principalSchema } from '../policy/input.ts';
+import type { IssuerConfig } from './issuers.ts';
+import { TokenRefused } from './refusal.ts';
+import type { TokenType } from './token-form.ts';
+import { isStringList, type VerifiedClaims } from './verify-token.ts';
+
+/**
+ * Claims that an ID token doesn't have: with one of them it is an access token in disguise, or something else.
+ * The profiles exclude each other (RFC 8725 section 3.12).
+ */
+const NOT_IN_ID_TOKENS = ['scope', 'scp', 'client_id'] as const;
+const NOT_IN_ACCESS_TOKENS = ['nonce', 'at_hash', 'c_hash'] as const;
+
+/**
+ * The principal behind a verified person token: checks audience, authorized party and the claims of its profile.
+ *
+ * @throws TokenRefused
+ * @see OpenID Connect Core 3.1.3.7 (ID tokens), RFC 9068 section 4 (access tokens)
+ */
+export function personPrincipal(issuer: IssuerConfig, type: TokenType, claims: VerifiedClaims): Principal {
+  const profile = type === 'jwt' ? 'id_token' : 'access_token';
+  if (!issuer.token_types.includes(profile)) throw new TokenRefused('type_not_accepted', profile);
+  checkAudience(issuer, claims);
+  if (profile === 'id_token') checkIdToken(issuer, claims);
+  else checkAccessToken(issuer, claims);
+  const acr = optional(claims, 'acr', isString) ?? null;
+  const amr = optional(claims, 'amr', isStringList) ?? [];
+  const authTime = optional(claims, 'auth_time', isSeconds);
+  const parsed = principalSchema.safeParse({
+    id: `person:${issuer.key}:${claims.sub}`,
+    kind: 'person',
+    person: personOf(issuer, claims),
+    issuer: issuer.issuer,
+    groups: optional(claims, issuer.claims.groups, isStringList) ?? [],
+    claims: passedClaims(issuer, claims),
+    auth: {
+      level: levelOf(issuer, acr, amr),
+      acr,
+      amr,
+      auth_time_ms: authTime === undefined ? null : authTime * 1000,
+    },
+    token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+  } satisfies Principal);
+  if (!parsed.success) throw new TokenRefused('claim_shape', 'principal', parsed.error);
+  return parsed.data;
+}
+
+/** Every audience must be ours: one more reader of the token is one more place to steal it. */
+function checkAudience(issuer: IssuerConfig, claims: VerifiedClaims): void {
+  const audiences = typeof claims.aud === 'string' ? [claims.aud] : claims.aud;
+  if (audiences.length === 0 || !audiences.every((audience) => issuer.audience.includes(audience))) {
+    throw new TokenRefused('audience_not_accepted');
+  }
+  if (audiences.length > 1 && claims.azp === undefined)
+    throw new TokenRefused('authorized_party_not_accepted');
+}
+
+function checkIdToken(issuer: IssuerConfig, claims: VerifiedClaims): void {
+  forbid(claims, NOT_IN_ID_TOKENS);
+  const parties = issuer.authorized_parties ?? issuer.audience;
+  const azp = optional(claims, 'azp', isString);
+  if (azp !== undefined && !parties.includes(azp)) throw new TokenRefused('authorized_party_not_accepted');
+}
+
+function checkAccessToken(issuer: IssuerConfig, claims: VerifiedClaims): void {
+  forbid(claims, NOT_IN_ACCESS_TOKENS);
+  const clientId = optional(claims, 'client_id', isString);
+  if (clientId === undefined) throw new TokenRefused('claim_shape', 'client_id');
+  if (optional(claims, 'jti', isString) === undefined) throw new TokenRefused('claim_shape', 'jti');
+  const azp = optional(claims, 'azp', isString) ?? clientId;
+  const parties = issuer.authorized_parties;
+  if (parties && !(parties.includes(clientId) && parties.includes(azp))) {
+    throw new TokenRefused('authorized_party_not_accepted');
+  }
+}
+
+function forbid(claims: VerifiedClaims, names: readonly string[]): void {
+  const present = names.find((name) => Object.hasOwn(claims, name));
+  if (present !== undefined) throw new TokenRefused('claim_not_accepted', present);
+}
+
+function personOf(issuer: IssuerConfig, claims: VerifiedClaims): string {
+  const claim = issuer.claims.person;
+  if (claim === undefined) return canonicalPerson(`${issuer.key}:${claims.sub}`);
+  const value = optional(claims, claim, isString);
+  // Falling back to the account would make one human two persons.
+  if (value === undefined) throw new TokenRefused('person_not_accepted', claim);
+  return canonicalPerson(value);
+}
+
+/**
+ * The one spelling of a person: the exact verified value in Unicode NFC. A value that only looks like another one
+ * (compatibility characters, invisible characters, space around it) is refused, so it can't make a second person.
+ *
+ * @throws TokenRefused `person_not_accepted`
+ */
+export function canonicalPerson(value: string): string {
+  const person = value.normalize('NFC');
+  const looksLikeAnother =
+    person !== person.normalize('NFKC') || person !== person.trim() || /\p{C}/u.test(person);
+  if (person === '' || person.length > 512 || looksLikeAnother) throw new TokenRefused('person_not_accepted');
+  return person;
+}
+
+function levelOf(issuer: IssuerConfig, acr: string | null, amr: readonly string[]): number {
+  const level = (map: Readonly<Record<string, number>>, name: string): number =>
+    Object.hasOwn(map, name) ? (map[name] ?? 0) : 0;
+  const byAcr = acr === null ? 0 : level(issuer.levels.acr, acr);
+  return Math.max(byAcr, ...amr.map((method) => level(issuer.levels.amr, method)));
+}
+
+function passedClaims(issuer: IssuerConfig, claims: VerifiedClaims): Principal['claims'] {
+  const passed: Principal['claims'] = {};
+  for (const name of issuer.claims.pass) {
+    const value = optional(claims, name, isPassable);
+    if (value !== undefined) passed[name] = value;
+  }
+  return passed;
+}
+
+/** True for the values that `principal.claims` can carry. */
+export function isPassable(value: unknown): value is Principal['claims'][string] {
+  return ['string', 'number', 'boolean'].includes(typeof value) || isStringList(value);
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isSeconds(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** The claim, or undefined when it is absent; a claim of the wrong type is a refusal, never "absent". */
+function optional<T>(
+  claims: VerifiedClaims,
+  name: string,
+  is: (value: unknown) => value is T,
+): T | undefined {
+  if (!Object.hasOwn(claims, name)) return undefined;
+  const value = claims[name];
+  if (!is(value)) throw new TokenRefused('claim_shape', name);
+  return value;
+}

@@ -1,0 +1,94 @@
+import { errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../errors.ts';
+import { TokenRefused } from './refusal.ts';
+import type { TokenForm } from './token-form.ts';
+
+/** The one leeway for `exp`, `nbf` and `iat`, in seconds. */
+export const LEEWAY_S = 30;
+
+/** The oldest `iat` that is accepted, in seconds: no token works for longer, whatever its `exp` says. */
+export const MAX_TOKEN_AGE_S = 24 * 60 * 60;
+
+/** Claims whose signature, issuer and times have been verified. */
+export interface VerifiedClaims {
+  readonly [claim: string]: unknown;
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: string | string[];
+  /** Seconds since the epoch. */
+  readonly exp: number;
+  readonly iat: number;
+}
+
+/** What a token is verified against. Nothing here comes from the token. */
+export interface Expectation {
+  issuer: string;
+  algorithms: readonly string[];
+  keys: JWTVerifyGetKey;
+  clock: Clock;
+}
+
+/**
+ * Verifies signature, issuer and times, and the types of the claims that every profile needs. The audience is left to
+ * the caller, whose rules differ by profile. The algorithm is checked before any key is asked for.
+ *
+ * @throws TokenRefused
+ * @throws BrokerError `issuer_unavailable`
+ * @see RFC 8725 section 3
+ */
+export async function verifyToken(
+  token: string,
+  form: TokenForm,
+  expected: Expectation,
+): Promise<VerifiedClaims> {
+  if (!expected.algorithms.includes(form.header.alg)) throw new TokenRefused('algorithm_not_accepted');
+  // Both are refused before a fetch: neither can become acceptable by better keys.
+  if (Object.hasOwn(form.unverified, 'events')) throw new TokenRefused('logout_token');
+  if (Object.hasOwn(form.unverified, 'cnf')) throw new TokenRefused('sender_constrained');
+  try {
+    const { payload } = await jwtVerify(token, expected.keys, {
+      issuer: expected.issuer,
+      algorithms: [...expected.algorithms],
+      requiredClaims: ['exp', 'iat', 'sub', 'aud'],
+      clockTolerance: LEEWAY_S,
+      maxTokenAge: MAX_TOKEN_AGE_S,
+      currentDate: new Date(expected.clock()),
+    });
+    return checkTypes(payload);
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+function checkTypes(payload: Readonly<Record<string, unknown>>): VerifiedClaims {
+  const { iss, sub, aud, exp, iat } = payload;
+  if (typeof iss !== 'string') throw new TokenRefused('claim_shape', 'iss');
+  if (typeof sub !== 'string' || sub === '' || sub.length > 400 || /\p{Cc}/u.test(sub)) {
+    throw new TokenRefused('claim_shape', 'sub');
+  }
+  if (!isTime(exp)) throw new TokenRefused('claim_shape', 'exp');
+  if (!isTime(iat)) throw new TokenRefused('claim_shape', 'iat');
+  if (typeof aud !== 'string' && !isStringList(aud)) throw new TokenRefused('claim_shape', 'aud');
+  return { ...payload, iss, sub, aud, exp, iat };
+}
+
+/** Seconds that are still exact as milliseconds, fractions allowed. RFC 7519 section 2, NumericDate. */
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value < 1e11;
+}
+
+/** True for an array of strings. */
+export function isStringList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((member) => typeof member === 'string');
+}
+
+function refusalOf(error: unknown): unknown {
+  if (error instanceof TokenRefused || error instanceof BrokerError) return error;
+  if (error instanceof errors.JWTExpired) return new TokenRefused('expired', error.claim, error);
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return new TokenRefused('claim_not_accepted', error.claim, error);
+  }
+  // Whatever else jose or the key import throws, a token that was not verified is refused.
+  return new TokenRefused('signature_invalid', undefined, error);
+}

@@ -1,0 +1,113 @@
+import * as client from 'openid-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CAST } from '../../fixtures/identity/people.ts';
+import {
+  API_RESOURCE,
+  CLI_CLIENT_ID,
+  type IdentityProvider,
+  startIdentityProvider,
+} from '../../fixtures/identity/provider.ts';
+import { approveDevice, signIn } from '../../fixtures/identity/sign-in.ts';
+import { systemClock } from '../../src/clock.ts';
+import { createAuthenticator } from '../../src/identity/authenticate.ts';
+import { issuerConfigSchema } from '../../src/identity/issuers.ts';
+import { createKeySets } from '../../src/identity/jwks.ts';
+import { createSigningKeys } from '../../src/identity/keys.ts';
+import { BROKER, createMemoryKeyStore, createTestLog } from './support.ts';
+
+let provider: IdentityProvider;
+
+beforeAll(async () => {
+  provider = await startIdentityProvider();
+});
+afterAll(() => provider.close());
+
+async function createBroker() {
+  const config = issuerConfigSchema.parse({
+    key: 'demo',
+    issuer: provider.issuer,
+    allow_insecure_loopback: true,
+    audience: [CLI_CLIENT_ID, API_RESOURCE],
+    algorithms: ['ES256'],
+    authorized_parties: [CLI_CLIENT_ID],
+    token_types: ['id_token', 'access_token'],
+    claims: { person: 'employee_id' },
+    levels: { acr: { 'urn:countersign:password': 1, 'urn:countersign:mfa': 2 } },
+  });
+  const { log } = createTestLog();
+  return createAuthenticator({
+    issuer: BROKER,
+    personIssuers: [config],
+    keySets: createKeySets({ fetch, clock: systemClock, log }),
+    signingKeys: await createSigningKeys({ store: createMemoryKeyStore(), clock: systemClock }),
+    clock: systemClock,
+    log,
+  });
+}
+
+describe('a sign-in at a real identity provider', () => {
+  it.each(CAST)(
+    'makes $sub a principal with the groups of the cast',
+    async ({ sub, groups, employee_id }) => {
+      const { id_token } = await signIn({ issuer: provider.issuer, person: sub });
+      const broker = await createBroker();
+      const principal = await broker.authenticate(`Bearer ${id_token}`);
+      expect(principal).toMatchObject({
+        id: `person:demo:${sub}`,
+        person: employee_id,
+        groups,
+        auth: { level: 1 },
+      });
+      expect(principal.auth.auth_time_ms).not.toBeNull();
+    },
+  );
+
+  it('with a second factor has a higher level', async () => {
+    const { id_token } = await signIn({ issuer: provider.issuer, person: 'sam', mfa: true });
+    const broker = await createBroker();
+    expect((await broker.authenticate(`Bearer ${id_token}`)).auth).toMatchObject({
+      level: 2,
+      acr: 'urn:countersign:mfa',
+      amr: ['pwd', 'otp'],
+    });
+  });
+
+  it('yields access tokens for the API that stand for the same person', async () => {
+    const { id_token, access_token } = await signIn({ issuer: provider.issuer, person: 'alex', api: true });
+    const broker = await createBroker();
+    const byAccess = await broker.authenticate(`Bearer ${access_token}`);
+    const byId = await broker.authenticate(`Bearer ${id_token}`);
+    expect(byAccess).toMatchObject({ id: byId.id, person: byId.person, groups: byId.groups });
+  });
+
+  it('of somebody who is not in the cast ends at the sign-in page', async () => {
+    await expect(signIn({ issuer: provider.issuer, person: 'mallory' })).rejects.toThrow('status 400');
+  });
+
+  it('yields opaque access tokens otherwise, which the broker does not accept', async () => {
+    const { access_token } = await signIn({ issuer: provider.issuer, person: 'alex' });
+    const broker = await createBroker();
+    await expect(broker.authenticate(`Bearer ${access_token}`)).rejects.toMatchObject({
+      code: 'token_invalid',
+    });
+  });
+
+  it('can begin on a device without a browser', async () => {
+    const config = await client.discovery(new URL(provider.issuer), CLI_CLIENT_ID, undefined, client.None(), {
+      execute: [client.allowInsecureRequests],
+    });
+    const device = await client.initiateDeviceAuthorization(config, { scope: 'openid' });
+    await approveDevice({
+      verificationUri: device.verification_uri,
+      userCode: device.user_code,
+      person: 'dana',
+      mfa: true,
+    });
+    const { id_token } = await client.pollDeviceAuthorizationGrant(config, { ...device, interval: 1 });
+    const broker = await createBroker();
+    expect(await broker.authenticate(`Bearer ${id_token}`)).toMatchObject({
+      person: 'emp-1001',
+      auth: { level: 2 },
+    });
+  });
+});

@@ -1,0 +1,188 @@
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { RequestListener } from 'node:http';
+import { listenOnLoopback } from '../../fixtures/identity/listen.ts';
+import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
+import { type IssuerConfig, issuerConfigSchema } from '../../src/identity/issuers.ts';
+import { createKeySets, type KeySets } from '../../src/identity/jwks.ts';
+import {
+  createSigningKeys,
+  type KeyStore,
+  type SigningKeys,
+  type StoredKey,
+} from '../../src/identity/keys.ts';
+import type { IdentityLog } from '../../src/identity/refusal.ts';
+
+/** 2026-11-21T12:00:00Z: the time at which the tests begin. */
+export const START_MS = 1_795_262_400_000;
+export const START_S = START_MS / 1000;
+
+/** The broker's own `iss` in the tests. */
+export const BROKER = 'https://countersign.example';
+
+/** A clock that stands still until it is moved. */
+export function createTestClock() {
+  let now = START_MS;
+  return {
+    clock: () => now,
+    advance: (ms: number) => {
+      now += ms;
+    },
+  };
+}
+
+/** A log that keeps its lines, so that a test can read the reason that the caller never sees. */
+export function createTestLog() {
+  const lines: { level: string; fields: Record<string, unknown>; message: string }[] = [];
+  const write =
+    (level: string) =>
+    (fields: Record<string, unknown>, message: string): void => {
+      lines.push({ level, fields, message });
+    };
+  const log: IdentityLog = { info: write('info'), warn: write('warn'), error: write('error') };
+  return { log, lines, lastReason: () => lines.at(-1)?.fields.reason };
+}
+
+/** A key store without a disk: what it holds is what a table would hold. */
+export function createMemoryKeyStore(): KeyStore & { rows: StoredKey[] } {
+  const rows: StoredKey[] = [];
+  return {
+    rows,
+    list: async () => rows.map((row) => ({ ...row })),
+    insert: async (key) => {
+      rows.push({ ...key });
+    },
+    retire: async (kid, retiresMs) => {
+      const row = rows.find((candidate) => candidate.kid === kid && candidate.retires_ms === null);
+      if (row) row.retires_ms = retiresMs;
+    },
+  };
+}
+
+/** A key of a test issuer with what is needed to sign anything at all with it. */
+export interface TestKey {
+  kid: string;
+  alg: string;
+  privateKey: KeyObject;
+  publicJwk: Record<string, unknown>;
+}
+
+/** Makes an ES256 key. */
+export function createEs256Key(kid: string): TestKey {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = publicKey.export({ format: 'jwk' });
+  return { kid, alg: 'ES256', privateKey, publicJwk: { ...jwk, kid, alg: 'ES256', use: 'sig' } };
+}
+
+/** Makes an RSA key. */
+export function createRsaKey(kid: string, bits = 2048): TestKey {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: bits });
+  return {
+    kid,
+    alg: 'RS256',
+    privateKey,
+    publicJwk: { ...publicKey.export({ format: 'jwk' }), kid, use: 'sig' },
+  };
+}
+
+/** Base64url of a text, or of the JSON of anything else. */
+export function segment(value: unknown): string {
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+}
+
+/** Signs any header and any payload, well-formed or not: strings are taken as JSON text as they are. */
+export function forge(key: TestKey, header: unknown, payload: unknown): string {
+  const input = `${segment(header)}.${segment(payload)}`;
+  const signature = sign('sha256', Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
+  return `${input}.${signature.toString('base64url')}`;
+}
+
+/** A server on loopback that counts its requests and answers as it is told. */
+export async function startServer(answer: RequestListener) {
+  let requests = 0;
+  let listener = answer;
+  const { origin, close } = await listenOnLoopback(0, () => (request, response) => {
+    requests += 1;
+    listener(request, response);
+  });
+  return {
+    origin,
+    close,
+    requests: () => requests,
+    answer: (next: RequestListener) => {
+      listener = next;
+    },
+  };
+}
+
+/** Answers with a key set. */
+export function keySetAnswer(...keys: TestKey[]): RequestListener {
+  return (_request, response) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ keys: keys.map((key) => key.publicJwk) }));
+  };
+}
+
+/** A person issuer's keys and configuration. */
+export interface TestIssuer {
+  key: TestKey;
+  config: IssuerConfig;
+  server: Awaited<ReturnType<typeof startServer>>;
+  /** A valid ID token of dana with changes; undefined takes a claim away. */
+  token(claims?: Record<string, unknown>, header?: Record<string, unknown>): string;
+}
+
+/** Starts a person issuer. */
+export async function startIssuer(settings: Record<string, unknown> = {}): Promise<TestIssuer> {
+  const key = createEs256Key('issuer-key');
+  const server = await startServer(keySetAnswer(key));
+  const config = issuerConfigSchema.parse({
+    key: 'idp',
+    issuer: server.origin,
+    jwks_uri: `${server.origin}/jwks`,
+    allow_insecure_loopback: true,
+    audience: 'countersign-cli',
+    ...settings,
+  });
+  const claims = {
+    iss: config.issuer,
+    sub: 'dana',
+    aud: 'countersign-cli',
+    iat: START_S,
+    exp: START_S + 300,
+  };
+  return {
+    key,
+    config,
+    server,
+    token: (changes = {}, header = {}) =>
+      forge(key, { alg: 'ES256', kid: key.kid, ...header }, { ...claims, ...changes }),
+  };
+}
+
+/** An authenticator with everything around it, on a clock that the test moves. */
+export interface Bench extends ReturnType<typeof createTestLog>, ReturnType<typeof createTestClock> {
+  authenticator: Authenticator;
+  keySets: KeySets;
+  keyStore: ReturnType<typeof createMemoryKeyStore>;
+  signingKeys: SigningKeys;
+}
+
+/** Builds an authenticator for these person issuers. */
+export async function createBench(personIssuers: readonly IssuerConfig[]): Promise<Bench> {
+  const time = createTestClock();
+  const logging = createTestLog();
+  const keySets = createKeySets({ fetch, clock: time.clock, log: logging.log });
+  const keyStore = createMemoryKeyStore();
+  const signingKeys = await createSigningKeys({ store: keyStore, clock: time.clock });
+  const { clock } = time;
+  const { log } = logging;
+  const authenticator = createAuthenticator({
+    issuer: BROKER,
+    personIssuers,
+    keySets,
+    signingKeys,
+    clock,
+    log,
+  });
+  return { ...time, ...logging, keySets, keyStore, signingKeys, authenticator };
+}

@@ -1,0 +1,221 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { matchesGlob } from '../../src/identity/glob.ts';
+import { lintTrustRules, matchTrustRule, type TrustRule, trustRuleSchema } from '../../src/identity/trust.ts';
+
+const RULE: TrustRule = trustRuleSchema.parse({
+  issuer: 'https://ci.example',
+  audience: 'countersign',
+  claims: {
+    repository_id: '456789',
+    repository_owner_id: '123456',
+    ref: 'refs/heads/main',
+    event_name: ['push', 'workflow_dispatch'],
+    job_workflow_ref: 'acme/payments/.github/workflows/*.yml@refs/heads/main',
+    runner_environment: 'github-hosted',
+  },
+  person: { claim: 'actor_id', prefix: 'github:' },
+  grant: {
+    audiences: ['control'],
+    operations: ['request.propose'],
+    environments: ['production'],
+    namespaces: ['payments'],
+    token_ttl_s: 600,
+  },
+});
+
+const CLAIMS = {
+  iss: 'https://ci.example',
+  aud: 'countersign',
+  repository_id: '456789',
+  repository_owner_id: '123456',
+  ref: 'refs/heads/main',
+  event_name: 'push',
+  job_workflow_ref: 'acme/payments/.github/workflows/deploy.yml@refs/heads/main',
+  runner_environment: 'github-hosted',
+  actor_id: '5001',
+};
+
+describe('a trust rule', () => {
+  it('matches a token that has every claim', () => {
+    expect(matchTrustRule({ deploy: RULE }, CLAIMS)).toEqual({ matched: ['deploy'], missed: [] });
+    expect(matchTrustRule({ deploy: RULE }, { ...CLAIMS, aud: ['countersign'] }).matched).toEqual(['deploy']);
+  });
+
+  it.each([
+    ['a repository of the same name with another id', 'repository_id', '999999'],
+    ['another owner', 'repository_owner_id', '999999'],
+    ['a pull request', 'event_name', 'pull_request'],
+    ['a pull_request_target', 'event_name', 'pull_request_target'],
+    ['another branch', 'ref', 'refs/heads/main2'],
+    ['a tag of the same name', 'ref', 'refs/tags/main'],
+    [
+      'another workflow repository',
+      'job_workflow_ref',
+      'evil/payments/.github/workflows/deploy.yml@refs/heads/main',
+    ],
+    ['a workflow of a branch', 'job_workflow_ref', 'acme/payments/.github/workflows/deploy.yml@refs/heads/x'],
+    [
+      'a workflow in a folder',
+      'job_workflow_ref',
+      'acme/payments/.github/workflows/x/deploy.yml@refs/heads/main',
+    ],
+    ['a self-hosted runner', 'runner_environment', 'self-hosted'],
+    ['another audience', 'aud', 'https://github.com/acme'],
+    ['an extra audience', 'aud', ['countersign', 'evil']],
+    ['a claim that is a list', 'event_name', ['push']],
+    ['a claim that is an object', 'ref', { toString: 'refs/heads/main' }],
+    ['a claim that is null', 'ref', null],
+    ['nobody who triggered it', 'actor_id', ''],
+  ])('does not match %s, and says which claim missed', (_name, claim, value) => {
+    const match = matchTrustRule({ deploy: RULE }, { ...CLAIMS, [claim]: value });
+    expect(match).toEqual({ matched: [], missed: [{ rule: 'deploy', claim }] });
+  });
+
+  it.each(Object.keys(CLAIMS).filter((claim) => claim !== 'iss'))(
+    'does not match a token without %s',
+    (claim) => {
+      const { [claim as 'ref']: _gone, ...rest } = CLAIMS;
+      expect(matchTrustRule({ deploy: RULE }, rest).matched).toEqual([]);
+    },
+  );
+
+  it('says nothing about tokens of another issuer', () => {
+    expect(matchTrustRule({ deploy: RULE }, { ...CLAIMS, iss: 'https://ci.example/' })).toEqual({
+      matched: [],
+      missed: [],
+    });
+  });
+
+  it('reads claim names as they are, dots included, and JSON Pointers into nested claims', () => {
+    const claims = { 'kubernetes.io/serviceaccount/uid': 'flat', '/kubernetes.io/serviceaccount/uid': 'u-1' };
+    const rule = { ...RULE, claims, person: undefined } as unknown as TrustRule;
+    const token = {
+      ...CLAIMS,
+      'kubernetes.io/serviceaccount/uid': 'flat',
+      'kubernetes.io': { serviceaccount: { uid: 'u-1' } },
+    };
+    expect(matchTrustRule({ k8s: rule }, token).matched).toEqual(['k8s']);
+    expect(
+      matchTrustRule({ k8s: rule }, { ...token, 'kubernetes.io': { serviceaccount: 'u-1' } }).matched,
+    ).toEqual([]);
+  });
+
+  it('compares booleans and numbers as JSON writes them', () => {
+    const rule = { ...RULE, claims: { ref_protected: 'true', build_number: '7' } };
+    expect(matchTrustRule({ r: rule }, { ...CLAIMS, ref_protected: true, build_number: 7 }).matched).toEqual([
+      'r',
+    ]);
+  });
+
+  it.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])(
+    'finds no claim %s that the token does not have',
+    (claim) => {
+      const rule = { ...RULE, claims: Object.fromEntries([[claim, '*']]) };
+      expect(matchTrustRule({ r: rule }, CLAIMS).matched).toEqual([]);
+    },
+  );
+});
+
+describe('the schema of trust rules', () => {
+  it.each([
+    ['an unknown key', { ...RULE, subject: 'x' }],
+    ['an unknown key in the grant', { ...RULE, grant: { ...RULE.grant, roles: ['admin'] } }],
+    ['no audience', { ...RULE, audience: '' }],
+    ['an operation that does not exist', { ...RULE, grant: { ...RULE.grant, operations: ['flag.write'] } }],
+    ['an audience that does not exist', { ...RULE, grant: { ...RULE.grant, audiences: ['data:*'] } }],
+    ['no audience to grant', { ...RULE, grant: { ...RULE.grant, audiences: [] } }],
+    ['tokens of an hour', { ...RULE, grant: { ...RULE.grant, token_ttl_s: 3600 } }],
+    ['a claim that may be nothing', { ...RULE, claims: { repository_id: [] } }],
+    ['a claim that is a pattern object', { ...RULE, claims: { repository_id: { pattern: '.*' } } }],
+  ])('refuses %s', (_name, rule) => {
+    expect(trustRuleSchema.safeParse(rule).success).toBe(false);
+  });
+});
+
+describe('the lint of trust rules', () => {
+  const withClaims = (claims: TrustRule['claims']): TrustRule => ({ ...RULE, claims });
+
+  it.each([
+    ['a repository id', { repository_id: '1' }],
+    ['a list of project ids', { project_id: ['1', '2'] }],
+    ['an organization id', { organization_id: '1' }],
+    ['the uid of a service account', { '/kubernetes.io/serviceaccount/uid': 'u' }],
+    ['a full SPIFFE ID', { sub: 'spiffe://acme.example/payments' }],
+    ['an owner id with a repository name', { repository_owner_id: '1', repository: 'acme/payments' }],
+  ])('accepts a rule that pins %s', (_name, claims) => {
+    expect(lintTrustRules({ rule: withClaims(claims as TrustRule['claims']) })).toEqual([]);
+  });
+
+  it.each([
+    ['no claim at all', withClaims({})],
+    ['a subject by name only', withClaims({ sub: 'repo:acme/payments:ref:refs/heads/main' })],
+    ['a repository by name only', withClaims({ repository: 'acme/payments' })],
+    ['an owner id only', withClaims({ repository_owner_id: '1' })],
+    ['an owner id with any repository', withClaims({ repository_owner_id: '1', repository: 'acme/*' })],
+    ['any repository id', withClaims({ repository_id: '*' })],
+    ['a list with one wide id', withClaims({ repository_id: ['456789', '4*'] })],
+    ['a wide subject', withClaims({ repository_id: '1', sub: 'repo:acme/*' })],
+    ['a wide owner', withClaims({ repository_id: '1', repository: '*/payments' })],
+    [
+      'a workflow of any owner',
+      withClaims({ repository_id: '1', job_workflow_ref: '*/x/.github/workflows/d.yml@refs/heads/main' }),
+    ],
+    [
+      'a workflow of any repository',
+      withClaims({ repository_id: '1', job_workflow_ref: 'acme/*/.github/workflows/d.yml@refs/heads/main' }),
+    ],
+    ['a SPIFFE trust domain', withClaims({ sub: 'spiffe://acme.example/*' })],
+    ['a wide issuer', { ...RULE, issuer: 'https://*.example' }],
+    ['an issuer that is no URL', { ...RULE, issuer: 'github' }],
+    ['a wide audience', { ...RULE, audience: '*' }],
+    ['the control plane without operations', { ...RULE, grant: { ...RULE.grant, operations: [] } }],
+  ])('finds a fault in a rule with %s', (_name, rule) => {
+    expect(lintTrustRules({ sound: RULE, rule })).toContainEqual({
+      rule: 'rule',
+      detail: expect.any(String),
+    });
+  });
+
+  it('finds none in a sound rule', () => {
+    expect(lintTrustRules({ deploy: RULE })).toEqual([]);
+  });
+});
+
+describe('a glob', () => {
+  it.each([
+    ['*', '', true],
+    ['*', 'main', true],
+    ['*', 'a/b', false],
+    ['*', 'a:b', false],
+    ['*', 'a@b', false],
+    ['refs/heads/*', 'refs/heads/main', true],
+    ['refs/heads/*', 'refs/heads/a/b', false],
+    ['refs/heads/*', 'refs/heads', false],
+    ['release-*', 'release-1.2', true],
+    ['release-*', 'xrelease-1', false],
+    ['a*b*c', 'aXXbYYc', true],
+    ['a*b*c', 'acb', false],
+    ['ab*ba', 'aba', false],
+    ['a|b', 'a', false],
+    ['.*', 'x', false],
+    ['main', 'main\n', false],
+  ])('%s for %j is %s', (pattern, value, want) => {
+    expect(matchesGlob(pattern, value)).toBe(want);
+  });
+
+  it('agrees with the anchored regular expression that it stands for', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', '*', '/', ':', '@', '.'), maxLength: 12 });
+    fc.assert(
+      fc.property(text, text, (pattern, value) => {
+        const escaped = pattern.replaceAll('.', '\\.').replaceAll('*', '[^/:@]*');
+        expect(matchesGlob(pattern, value)).toBe(new RegExp(`^(?:${escaped})$`, 's').test(value));
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  it('ends for a pattern that would stop a regular expression', () => {
+    expect(matchesGlob(`${'a*'.repeat(100)}b`, 'a'.repeat(8000))).toBe(false);
+  });
+});
