@@ -1,0 +1,84 @@
+import { isUtf8 } from 'node:buffer';
+import { isPrototypeName } from '../flags/names.ts';
+import type { EvaluationContext } from './conditions.ts';
+
+/** A request body that cannot be evaluated, in OFREP's words. */
+export interface ContextFault {
+  errorCode: 'PARSE_ERROR' | 'INVALID_CONTEXT';
+  errorDetails: string;
+}
+
+/** How deep a context may nest. */
+const MAX_DEPTH = 32;
+
+const EMPTY: EvaluationContext = Object.freeze({});
+
+/** A context that may be evaluated, or what is wrong with it. */
+export type ReadContext = { context: EvaluationContext } | { fault: ContextFault };
+
+function invalidContext(errorDetails: string): ReadContext {
+  return { fault: { errorCode: 'INVALID_CONTEXT', errorDetails } };
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * True when the value nests too deep, has a member whose name reaches into a prototype, or has no canonical form: broken
+ * Unicode, or a number such as 1e400 that JSON can write and no double can hold.
+ */
+function isHostile(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return !value.isWellFormed();
+  if (typeof value === 'number') return !Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return false;
+  if (depth > MAX_DEPTH) return true;
+  if (Array.isArray(value)) return value.some((item) => isHostile(item, depth + 1));
+  for (const name of Object.keys(value)) {
+    if (isPrototypeName(name) || !name.isWellFormed()) return true;
+    if (isHostile((value as Record<string, unknown>)[name], depth + 1)) return true;
+  }
+  return false;
+}
+
+function parseJson(body: Buffer): unknown {
+  if (!isUtf8(body)) return undefined;
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function checkContext(context: unknown): ReadContext {
+  if (context === undefined) return { context: EMPTY };
+  if (!isPlainObject(context)) return invalidContext('Send the context as a JSON object.');
+  if (isHostile(context, 1)) {
+    return invalidContext(
+      `Nest the context at most ${MAX_DEPTH} levels, in valid Unicode and finite numbers, without members named __proto__, constructor or prototype.`,
+    );
+  }
+  const { targetingKey } = context;
+  if (targetingKey !== undefined && typeof targetingKey !== 'string') {
+    return invalidContext('Send targetingKey as a string or leave it out.');
+  }
+  return { context };
+}
+
+/**
+ * The evaluation context in an OFREP request body, or what is wrong with it; it never throws. No body and no context
+ * are fine: then nothing is known about the one that is asked for.
+ *
+ * @see OFREP 0.3.0, `evaluationRequest`
+ */
+export function readContext(body: Buffer | null): ReadContext {
+  if (body === null || body.length === 0) return { context: EMPTY };
+  const parsed = parseJson(body);
+  if (!isPlainObject(parsed)) {
+    return {
+      fault: { errorCode: 'PARSE_ERROR', errorDetails: 'Send a JSON object in UTF-8, {"context": {…}}.' },
+    };
+  }
+  const { context } = parsed;
+  return checkContext(context);
+}

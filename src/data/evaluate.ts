@@ -1,0 +1,104 @@
+import { bucketOf, variantAt } from '../flags/bucket.ts';
+import type { Audience, FlagDefinition, FlagState, Rollout } from '../flags/model.ts';
+import type { VariantValue } from '../flags/variants.ts';
+import { attributeOf, type EvaluationContext, ruleMatches } from './conditions.ts';
+
+/** Changes whenever the same state and context could be answered differently; part of every ETag. */
+export const EVALUATOR_VERSION = 1;
+
+/** Why a variant was served. `DEFAULT` is the safe variant for those outside the audience or not known well enough. */
+export type Reason = 'STATIC' | 'TARGETING_MATCH' | 'SPLIT' | 'DISABLED' | 'DEFAULT';
+
+/** What one context gets of one flag. */
+export interface Evaluation {
+  value: VariantValue;
+  variant: string;
+  reason: Reason;
+}
+
+/** One question to the evaluator. The lists of the audience MUST be sorted, as `planChange` leaves them. */
+export interface EvaluationInput {
+  definition: FlagDefinition;
+  state: FlagState;
+  context: EvaluationContext;
+  now_ms: number;
+}
+
+/** The item with this key in a list sorted by it. */
+function findSorted<Item>(
+  items: readonly Item[],
+  keyOf: (item: Item) => string,
+  key: string,
+): Item | undefined {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const item = items[middle];
+    if (item === undefined) return undefined;
+    const found = keyOf(item);
+    if (found === key) return item;
+    if (found < key) low = middle + 1;
+    else high = middle;
+  }
+  return undefined;
+}
+
+type NamedUser = Extract<Audience, { kind: 'some' }>['users'][number];
+const organizationKey = (organization: string): string => organization;
+const userKey = (user: NamedUser): string => user.id;
+
+function isInAudience(audience: Audience, context: EvaluationContext, nowMs: number): boolean {
+  if (audience.kind !== 'some') return audience.kind === 'all';
+  const organization = attributeOf(context, 'organization');
+  if (typeof organization === 'string') {
+    if (findSorted(audience.organizations, organizationKey, organization) !== undefined) return true;
+  }
+  const targetingKey = attributeOf(context, 'targetingKey');
+  if (typeof targetingKey !== 'string') return false;
+  const user = findSorted(audience.users, userKey, targetingKey);
+  return user !== undefined && nowMs < user.exception.until_ms;
+}
+
+function serve(definition: FlagDefinition, variant: string, reason: Reason): Evaluation {
+  const known = Object.hasOwn(definition.variants, variant) ? variant : definition.safe_variant;
+  return { value: definition.variants[known] ?? false, variant: known, reason };
+}
+
+/** The same organization gets the same variant for all its users; whoever has no bucket gets the safe variant. */
+function serveRollout(definition: FlagDefinition, rollout: Rollout, context: EvaluationContext): Evaluation {
+  const bucket = bucketOf(definition.key, attributeOf(context, 'organization'));
+  const variant = bucket === null ? null : variantAt(rollout, bucket);
+  return variant === null
+    ? serve(definition, definition.safe_variant, 'DEFAULT')
+    : serve(definition, variant, 'SPLIT');
+}
+
+/**
+ * What a context gets of a flag; it never throws, whatever the context holds. A retired flag is the caller's to
+ * refuse. In this order: a disabled flag and everybody outside the audience get the safe variant, then the first rule
+ * that matches serves, then the rollout, then the default variant.
+ */
+export function evaluate({ definition, state, context, now_ms: nowMs }: EvaluationInput): Evaluation {
+  if (!state.enabled) return serve(definition, definition.safe_variant, 'DISABLED');
+  if (!isInAudience(state.audience, context, nowMs))
+    return serve(definition, definition.safe_variant, 'DEFAULT');
+  for (const rule of state.rules) {
+    if (!ruleMatches(rule, context)) continue;
+    return 'variant' in rule.serve
+      ? serve(definition, rule.serve.variant, 'TARGETING_MATCH')
+      : serveRollout(definition, rule.serve.rollout, context);
+  }
+  if (state.rollout !== null) return serveRollout(definition, state.rollout, context);
+  return serve(
+    definition,
+    state.default_variant,
+    state.audience.kind === 'all' ? 'STATIC' : 'TARGETING_MATCH',
+  );
+}
+
+/** True when the answer is the same for every context and at every time, so that it can be serialised once. */
+export function isContextFree(state: FlagState): boolean {
+  if (!state.enabled || state.audience.kind === 'none') return true;
+  return state.audience.kind === 'all' && state.rules.length === 0 && state.rollout === null;
+}

@@ -1,0 +1,97 @@
+import type { ServerResponse } from 'node:http';
+import { type BrokerError, PROBLEMS } from '../errors.ts';
+import type { Answer, BulkAnswer } from './answers.ts';
+import type { ContextFault } from './context.ts';
+
+/**
+ * The only writer of OFREP answers. Header lists are flat arrays, which Node writes without building an object.
+ */
+
+const CORS = ['Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', 'ETag, Retry-After'];
+const JSON_HEADERS = ['Content-Type', 'application/json', ...CORS];
+
+/** What an error answer says. `key` is left out where the request is about no flag. */
+export interface OfrepError {
+  key?: string;
+  errorCode: ContextFault['errorCode'] | 'FLAG_NOT_FOUND' | 'GENERAL';
+  errorDetails: string;
+}
+
+/** Answers one flag. */
+export function sendAnswer(res: ServerResponse, { body, length }: Answer): void {
+  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length]);
+  res.end(body);
+}
+
+/** Answers all flags. The shared part is written as it is, without a copy. */
+export function sendBulk(res: ServerResponse, tag: string, { fixed, rest, length }: BulkAnswer): void {
+  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length, 'ETag', tag]);
+  res.cork();
+  res.write(fixed);
+  res.end(rest);
+  res.uncork();
+}
+
+/** Says that nothing has changed. */
+export function sendNotModified(res: ServerResponse, tag: string): void {
+  res.writeHead(304, [...CORS, 'ETag', tag]);
+  res.end();
+}
+
+/** Answers a CORS preflight: any origin may read, because nothing is read without a token of its own. */
+export function sendPreflight(res: ServerResponse): void {
+  res.writeHead(204, [
+    ...CORS,
+    'Access-Control-Allow-Methods',
+    'POST, OPTIONS',
+    'Access-Control-Allow-Headers',
+    'Authorization, Content-Type, If-None-Match, X-API-Key',
+    'Access-Control-Max-Age',
+    '86400',
+  ]);
+  res.end();
+}
+
+/** Answers with an error in OFREP's shape. Both codes are always there: clients call a body without them unexpected. */
+export function sendError(
+  res: ServerResponse,
+  status: number,
+  error: OfrepError,
+  headers: string[] = [],
+): void {
+  const body = JSON.stringify(error);
+  res.writeHead(status, [...JSON_HEADERS, 'Content-Length', String(Buffer.byteLength(body)), ...headers]);
+  res.end(body);
+}
+
+/** Whole seconds, at least one: clients read a date's year as seconds. */
+function retryAfterSeconds(value: string | undefined, nowMs: number): string {
+  if (value !== undefined && /^[1-9]\d{0,8}$/.test(value)) return value;
+  const seconds = Math.ceil((Date.parse(value ?? '') - nowMs) / 1000);
+  return String(Number.isFinite(seconds) ? Math.max(1, seconds) : 1);
+}
+
+function headersOf({ fields: { headers = {} } }: BrokerError, status: number, nowMs: number): string[] {
+  const flat: string[] = [];
+  let retryAfter: string | undefined;
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.toLowerCase() === 'retry-after') retryAfter = value;
+    else flat.push(name, value);
+  }
+  if (status === 401 && !flat.some((name) => name.toLowerCase() === 'www-authenticate')) {
+    flat.push('WWW-Authenticate', 'Bearer');
+  }
+  if (status === 429 || status === 503) flat.push('Retry-After', retryAfterSeconds(retryAfter, nowMs));
+  return flat;
+}
+
+/** Answers with a refusal: its status from the table of problems, its detail, its headers. */
+export function sendRefusal(
+  res: ServerResponse,
+  refusal: BrokerError,
+  { key, nowMs }: { key: string | null; nowMs: number },
+): void {
+  const { status } = PROBLEMS[refusal.code];
+  const error: OfrepError = { errorCode: 'GENERAL', errorDetails: refusal.message };
+  sendError(res, status, key === null ? error : { key, ...error }, headersOf(refusal, status, nowMs));
+}

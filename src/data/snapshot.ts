@@ -1,0 +1,155 @@
+import type { FlagDefinition, FlagState } from '../flags/model.ts';
+
+/** One flag in a snapshot. `version` is the version of its state. */
+export interface SnapshotFlag {
+  readonly definition: FlagDefinition;
+  readonly state: FlagState;
+  readonly version: number;
+}
+
+/** The complete flag state of one environment at one version. It never changes; a newer one takes its place. */
+export interface Snapshot {
+  readonly environment: string;
+  /** Grows with every commit that touches the environment. */
+  readonly version: number;
+  /** The flags by key, without those that are retired: the two must look the same to a reader. */
+  readonly flags: ReadonlyMap<string, SnapshotFlag>;
+}
+
+/** What the store gives for one environment: flags and version read together, or null for an unknown environment. */
+export type LoadSnapshot = (
+  environment: string,
+) => Promise<{ readonly version: number; readonly flags: readonly SnapshotFlag[] } | null>;
+
+/** The snapshots that this process serves from. */
+export interface Snapshots {
+  /** The snapshot of an environment, or undefined before the first one is loaded. Never waits. */
+  current(environment: string): Snapshot | undefined;
+  /**
+   * Loads the environment anew. When it resolves to true, `current` is at least as new as any commit that was durable
+   * when `refresh` was called. False: loading failed or the environment is unknown, and what was there is kept; the
+   * caller may try again. Never rejects.
+   */
+  refresh(environment: string): Promise<boolean>;
+  /**
+   * Takes over what one commit changed, without reading the store. When a commit in between was missed, or a flag's
+   * state is not at hand, the environment is loaded anew instead.
+   *
+   * @param version the environment's version after the commit
+   */
+  put(environment: string, version: number, flags: readonly FlagUpdate[]): void;
+}
+
+/** A flag as a commit left it; state and version are null where only the definition changed. */
+export interface FlagUpdate {
+  readonly definition: FlagDefinition;
+  readonly state: FlagState | null;
+  readonly version: number | null;
+}
+
+/** What the snapshots need. */
+export interface SnapshotsDeps {
+  load: LoadSnapshot;
+  log?: { error(fields: object, message: string): void };
+}
+
+/** Updates on top of a snapshot. */
+interface Pending {
+  version: number;
+  updates: FlagUpdate[];
+}
+
+interface Loading {
+  running: Promise<boolean> | null;
+  /** The load after the running one; all who ask meanwhile share it. */
+  next: Promise<boolean> | null;
+}
+
+function snapshotOf(environment: string, version: number, flags: readonly SnapshotFlag[]): Snapshot {
+  const served = flags.filter(({ definition }) => !definition.retired);
+  return { environment, version, flags: new Map(served.map((flag) => [flag.definition.key, flag])) };
+}
+
+/**
+ * Keeps one snapshot per environment in memory. A snapshot is never replaced by an older one, and a load that fails
+ * leaves the last good one in place: reads outlive the store.
+ */
+export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
+  const snapshots = new Map<string, Snapshot>();
+  /** Updates that no reader has asked for yet: writes come in bursts, and the map is copied once for all of them. */
+  const pending = new Map<string, Pending>();
+  const loading = new Map<string, Loading>();
+
+  async function loadOnce(environment: string): Promise<boolean> {
+    try {
+      const loaded = await load(environment);
+      if (loaded === null) return false;
+      if (loaded.version > (versionOf(environment) ?? -1)) {
+        pending.delete(environment);
+        snapshots.set(environment, snapshotOf(environment, loaded.version, loaded.flags));
+      }
+      return true;
+    } catch (err) {
+      log?.error({ err, environment }, 'snapshot not loaded, the last one is kept');
+      return false;
+    }
+  }
+
+  function start(environment: string, state: Loading): Promise<boolean> {
+    const run = loadOnce(environment).finally(() => {
+      state.running = state.next;
+      state.next = null;
+      if (state.running === null) loading.delete(environment);
+    });
+    return run;
+  }
+
+  function versionOf(environment: string): number | undefined {
+    return pending.get(environment)?.version ?? snapshots.get(environment)?.version;
+  }
+
+  function current(environment: string): Snapshot | undefined {
+    const base = snapshots.get(environment);
+    const waiting = pending.get(environment);
+    if (base === undefined || waiting === undefined) return base;
+    pending.delete(environment);
+    const flags = new Map(base.flags);
+    for (const update of waiting.updates) takeOver(flags, update);
+    const next = { environment, version: waiting.version, flags };
+    snapshots.set(environment, next);
+    return next;
+  }
+
+  function put(environment: string, version: number, flags: readonly FlagUpdate[]): void {
+    const present = versionOf(environment);
+    if (present !== undefined && version <= present) return;
+    const waiting = pending.get(environment) ?? { version, updates: [] };
+    if (present === undefined || version !== present + 1 || flags.some((flag) => flag.state === null)) {
+      void refresh(environment);
+      return;
+    }
+    waiting.version = version;
+    waiting.updates.push(...flags);
+    pending.set(environment, waiting);
+  }
+
+  function refresh(environment: string): Promise<boolean> {
+    const state = loading.get(environment) ?? { running: null, next: null };
+    loading.set(environment, state);
+    if (state.running === null) {
+      state.running = start(environment, state);
+      return state.running;
+    }
+    // The running load may have read before the commit that this call is about, so it cannot answer for it.
+    state.next ??= state.running.then(() => start(environment, state));
+    return state.next;
+  }
+
+  return { current, refresh, put };
+}
+
+/** Puts a changed flag into a map of flags, or takes a retired one out. */
+function takeOver(flags: Map<string, SnapshotFlag>, { definition, state, version }: FlagUpdate): void {
+  if (definition.retired) flags.delete(definition.key);
+  else if (state !== null && version !== null) flags.set(definition.key, { definition, state, version });
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { audienceSchema, metadataShape, rolloutSchema, rulesSchema } from './model.ts';
+import { flagKeySchema, namespaceSchema, variantNameSchema } from './names.ts';
+
+const expiresMs = z.int().min(0).nullable();
+
+/** ISO 8601: a date means the start of that day in UTC. */
+const expires = z.union([z.iso.date(), z.iso.datetime({ offset: true })]).nullable();
+
+const newDefinitionSchema = z.strictObject({
+  ...metadataShape,
+  namespace: namespaceSchema,
+  /** Needed unless there are two variants and one of them is `off` or `false`. */
+  safe_variant: metadataShape.safe_variant.optional(),
+  /** What the flag serves once it is enabled. Needed unless there are two variants. */
+  default_variant: variantNameSchema.optional(),
+  /** Give `expires_ms`, `expires` or neither, never both. */
+  expires_ms: expiresMs.optional(),
+  expires: expires.optional(),
+  review_every_days: metadataShape.review_every_days.optional(),
+  contract: metadataShape.contract.optional(),
+});
+
+/** The namespace is not here: it says who may approve, so a flag does not move between namespaces. */
+const definitionUpdateSchema = z
+  .strictObject({
+    ...metadataShape,
+    expires_ms: expiresMs,
+    expires,
+  })
+  .partial();
+
+const flag = flagKeySchema;
+
+/** One change to one flag, as a caller asks for it. Unknown members are refused. */
+export const changeSchema = z.discriminatedUnion('action', [
+  z.strictObject({ action: z.literal('create'), flag, definition: newDefinitionSchema }),
+  z.strictObject({ action: z.literal('update'), flag, set: definitionUpdateSchema }),
+  z.strictObject({ action: z.literal('enable'), flag }),
+  z.strictObject({ action: z.literal('disable'), flag }),
+  z.strictObject({ action: z.literal('set_audience'), flag, audience: audienceSchema }),
+  z.strictObject({
+    action: z.literal('set_rollout'),
+    flag,
+    /** Null takes the rollout away; everybody in the audience then gets the default variant. */
+    rollout: rolloutSchema.nullable().optional(),
+    /** All rules, in order; they replace the present ones. */
+    rules: rulesSchema.optional(),
+    default_variant: variantNameSchema.optional(),
+  }),
+  z.strictObject({ action: z.literal('return_to_version'), flag, version: z.int().min(1) }),
+  z.strictObject({ action: z.literal('retire'), flag }),
+]);
+
+export type Change = z.infer<typeof changeSchema>;
+export type ChangeOf<Action extends Change['action']> = Extract<Change, { action: Action }>;
+export type NewDefinition = z.infer<typeof newDefinitionSchema>;
+export type DefinitionUpdate = z.infer<typeof definitionUpdateSchema>;

@@ -1,0 +1,191 @@
+import { canonicalJson } from '../json.ts';
+import type { ChangeFacts, Direction } from '../policy/input.ts';
+import {
+  compareExposure,
+  type Exposure,
+  exceptionEnd,
+  hasSameRules,
+  namedOrganizations,
+  organizationsInRules,
+  type StatePair,
+} from './exposure.ts';
+import { type FlagDefinition, type FlagState, TIERS } from './model.ts';
+
+/**
+ * The facts of one change: the broker's own arithmetic, which policy decides on. Where something cannot be known (rules
+ * that differ, a new safe variant) the facts say the most dangerous thing that may be true: `widen`, grown.
+ */
+
+/** What {@link stateFacts} compares. */
+export interface StateChange {
+  definition: FlagDefinition;
+  before: FlagState;
+  after: FlagState;
+  nowMs: number;
+  /** The earlier version that the change returns to, or null. */
+  returnsTo: number | null;
+}
+
+function directionOf(exposure: Exposure): Direction {
+  if (!exposure.exposedBefore) return exposure.exposedAfter ? 'on' : 'neutral';
+  if (!exposure.exposedAfter) return 'off';
+  if (exposure.grew || exposure.swapped) return 'widen';
+  return exposure.shrank ? 'narrow' : 'neutral';
+}
+
+/** With different rules each state is judged alone; between the two, everything that may be true is taken to be. */
+function exposureOf(pair: StatePair): Exposure {
+  if (hasSameRules(pair.before, pair.after)) return compareExposure(pair);
+  const { exposedBefore } = compareExposure({ ...pair, after: pair.before });
+  const { exposedAfter } = compareExposure({ ...pair, before: pair.after });
+  const { audience } = pair.after;
+  return {
+    exposedBefore,
+    exposedAfter,
+    grew: exposedAfter,
+    shrank: exposedBefore,
+    swapped: exposedBefore && exposedAfter,
+    organizationsGrown: exposedAfter && audience.kind === 'some' ? audience.organizations : [],
+    organizationsShrunk: [],
+  };
+}
+
+function membership(state: FlagState): (organization: string) => boolean {
+  if (state.audience.kind !== 'some') return () => state.audience.kind === 'all';
+  const listed = new Set(state.audience.organizations);
+  return (organization) => listed.has(organization);
+}
+
+/** Organizations that the second state names in its audience or a rule, and that were not there in the first. */
+function organizationsGained(from: FlagState, to: FlagState): string[] {
+  const wasMember = membership(from);
+  const wasInRules = organizationsInRules(from);
+  const inAudience = to.audience.kind === 'some' ? to.audience.organizations : [];
+  return [
+    ...inAudience.filter((organization) => !wasMember(organization)),
+    ...[...organizationsInRules(to)].filter((organization) => !wasInRules.has(organization)),
+  ];
+}
+
+/** Users whose exception is new or ends later in the second state, as written or as served (a disabled flag serves nobody). */
+function usersGained(from: FlagState, to: FlagState, nowMs: number): string[] {
+  if (to.audience.kind !== 'some') return [];
+  return to.audience.users
+    .map(({ id }) => id)
+    .filter((user) => {
+      const end = exceptionEnd(to, user, nowMs);
+      const endBefore = exceptionEnd(from, user, nowMs);
+      return end > endBefore || (end > 0 && to.enabled && !from.enabled);
+    });
+}
+
+function sorted(names: Iterable<string>): string[] {
+  return [...new Set(names)].sort();
+}
+
+/**
+ * The facts of a change of a flag's state. `organizations_added` and `users_added` name whom the new state names and
+ * the old one did not, and also whom the change newly exposes though both name them (enabling exposes the whole
+ * audience); the same for `…_removed`. A user whose exception is prolonged is added.
+ */
+export function stateFacts({ definition, before, after, nowMs, returnsTo }: StateChange): ChangeFacts {
+  const exposure = exposureOf({
+    flagKey: definition.key,
+    safeVariant: definition.safe_variant,
+    before,
+    after,
+    nowMs,
+  });
+  return {
+    scope: 'state',
+    direction: directionOf(exposure),
+    audience_grew: exposure.grew,
+    organizations_added: sorted([...organizationsGained(before, after), ...exposure.organizationsGrown]),
+    organizations_removed: sorted([...organizationsGained(after, before), ...exposure.organizationsShrunk]),
+    users_added: sorted(usersGained(before, after, nowMs)),
+    users_removed: sorted(usersGained(after, before, nowMs)),
+    default_changed: before.default_variant !== after.default_variant,
+    returns_to: returnsTo,
+    tier_lowered_from: null,
+    entitlement: definition.kind === 'entitlement',
+    exception_used:
+      after.audience.kind === 'some' &&
+      after.audience.users.some(({ exception }) => exception.until_ms > nowMs),
+  };
+}
+
+function unchanged(): ChangeFacts {
+  return {
+    scope: 'definition',
+    direction: 'neutral',
+    audience_grew: false,
+    organizations_added: [],
+    organizations_removed: [],
+    users_added: [],
+    users_removed: [],
+    default_changed: false,
+    returns_to: null,
+    tier_lowered_from: null,
+    entitlement: false,
+    exception_used: false,
+  };
+}
+
+/** The facts of a new flag: it starts disabled, so nobody sees anything yet. */
+export function creationFacts(definition: FlagDefinition): ChangeFacts {
+  return { ...unchanged(), entitlement: definition.kind === 'entitlement' };
+}
+
+function changesServedValues(before: FlagDefinition, after: FlagDefinition): boolean {
+  return Object.entries(before.variants).some(
+    ([name, value]) =>
+      Object.hasOwn(after.variants, name) && canonicalJson(value) !== canonicalJson(after.variants[name]),
+  );
+}
+
+/**
+ * The facts of a change of what all environments share. Another safe variant, or another value of a variant, may give
+ * anybody anything, in environments that this change does not name: that is `widen`, grown. Adding or removing variants
+ * that no state serves is `neutral`.
+ */
+export function definitionFacts(before: FlagDefinition, after: FlagDefinition): ChangeFacts {
+  const safeVariantChanged = before.safe_variant !== after.safe_variant;
+  const reaches = safeVariantChanged || changesServedValues(before, after);
+  return {
+    ...unchanged(),
+    direction: reaches ? 'widen' : 'neutral',
+    audience_grew: reaches,
+    default_changed: safeVariantChanged,
+    tier_lowered_from: TIERS.indexOf(after.tier) < TIERS.indexOf(before.tier) ? before.tier : null,
+    entitlement: before.kind === 'entitlement' || after.kind === 'entitlement',
+  };
+}
+
+/**
+ * The facts of retiring a flag: afterwards no environment serves it and applications use what their code says. It is
+ * `off` when one of the given states exposes anybody, else `neutral`; those states' named audiences are removed.
+ */
+export function retirementFacts(
+  definition: FlagDefinition,
+  states: readonly FlagState[],
+  nowMs: number,
+): ChangeFacts {
+  const serving = states.filter(
+    (state) =>
+      compareExposure({
+        flagKey: definition.key,
+        safeVariant: definition.safe_variant,
+        before: state,
+        after: state,
+        nowMs,
+      }).exposedBefore,
+  );
+  const users = serving.flatMap(({ audience }) => (audience.kind === 'some' ? audience.users : []));
+  return {
+    ...unchanged(),
+    direction: serving.length > 0 ? 'off' : 'neutral',
+    organizations_removed: sorted(serving.flatMap((state) => [...namedOrganizations(state)])),
+    users_removed: sorted(users.filter(({ exception }) => exception.until_ms > nowMs).map(({ id }) => id)),
+    entitlement: definition.kind === 'entitlement',
+  };
+}

@@ -1,0 +1,149 @@
+import { z } from 'zod';
+import {
+  attributeSchema,
+  flagKeySchema,
+  namespaceSchema,
+  organizationSchema,
+  textSchema,
+  userSchema,
+  variantNameSchema,
+} from './names.ts';
+import { variantsSchema } from './variants.ts';
+
+/**
+ * What a flag is: a definition, which all environments share, and a state in each environment. Version numbers are
+ * kept beside these documents, never in them, so that returning to an earlier version gives an equal document.
+ */
+
+const epochMs = z.int().min(0);
+
+/** What a flag is for. */
+export const kindSchema = z.enum(['release', 'entitlement', 'operational', 'experiment']);
+
+/** How dangerous a flag is, least first. */
+export const TIERS = ['informational', 'operational', 'sensitive', 'high-risk'] as const;
+
+/** How dangerous a flag is. */
+export const tierSchema = z.enum(TIERS);
+
+/** The parts of a definition that people write; requests for a new flag and the definition itself share them. */
+export const metadataShape = {
+  kind: kindSchema,
+  tier: tierSchema,
+  owner: textSchema(200),
+  purpose: textSchema(2000),
+  variants: variantsSchema,
+  /** The variant that is served when nothing matches or nothing is known. */
+  safe_variant: variantNameSchema,
+  /** The condition under which the flag goes. */
+  retirement: textSchema(1000),
+  review_every_days: z.int().min(1).max(3650).nullable(),
+  /** The contract that an entitlement reflects; null only for other kinds. */
+  contract: textSchema(500).nullable(),
+};
+
+/** What all environments share of a flag. */
+export const flagDefinitionSchema = z.strictObject({
+  key: flagKeySchema,
+  namespace: namespaceSchema,
+  ...metadataShape,
+  created_ms: epochMs,
+  expires_ms: epochMs.nullable(),
+  retired: z.boolean(),
+});
+
+/** A share of the organizations in percent, to three decimals. */
+const percentSchema = z
+  .number()
+  .min(0)
+  .max(100)
+  .refine((percent) => Math.round(percent * 1000) / 1000 === percent, 'Use at most three decimals.');
+
+/** Shares of the organizations, in the order in which the buckets are dealt out; they sum to 100. */
+export const rolloutSchema = z
+  .array(z.strictObject({ variant: variantNameSchema, percent: percentSchema }))
+  .min(1)
+  .max(50);
+
+/** How a condition compares; see `src/data/conditions.ts`. */
+export const operatorSchema = z.enum([
+  'equals',
+  'not_equals',
+  'in',
+  'not_in',
+  'starts_with',
+  'ends_with',
+  'contains',
+  'less_than',
+  'less_or_equal',
+  'greater_than',
+  'greater_or_equal',
+]);
+
+const conditionValueSchema = z.union([
+  z
+    .string()
+    .max(1000)
+    .refine((text) => text.isWellFormed()),
+  z.number(),
+  z.boolean(),
+]);
+
+/** One comparison of one context attribute. */
+export const conditionSchema = z.strictObject({
+  attribute: attributeSchema,
+  operator: operatorSchema,
+  values: z.array(conditionValueSchema).min(1).max(1000),
+});
+
+/** What a rule serves: one variant, or a rollout over organizations. */
+export const serveSchema = z.union([
+  z.strictObject({ variant: variantNameSchema }),
+  z.strictObject({ rollout: rolloutSchema }),
+]);
+
+/** A rule: when every condition holds, it serves. The first rule that matches wins. */
+export const ruleSchema = z.strictObject({
+  name: textSchema(100),
+  when: z.array(conditionSchema).min(1).max(20),
+  serve: serveSchema,
+});
+
+/** The ordered rules of a state. */
+export const rulesSchema = z.array(ruleSchema).max(100);
+
+/** Why a single user may see a flag, who said so, and until when (epoch milliseconds). */
+export const exceptionSchema = z.strictObject({
+  reason: textSchema(1000),
+  approved_by: textSchema(200).optional(),
+  until_ms: epochMs,
+});
+
+/** Who sees the flag. In a stored state both lists are sorted by code unit; the evaluator searches them by halves. */
+export const audienceSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('all') }),
+  z.strictObject({ kind: z.literal('none') }),
+  z.strictObject({
+    kind: z.literal('some'),
+    organizations: z.array(organizationSchema).max(10_000),
+    users: z.array(z.strictObject({ id: userSchema, exception: exceptionSchema })).max(1000),
+  }),
+]);
+
+/** A flag's state in one environment. */
+export const flagStateSchema = z.strictObject({
+  enabled: z.boolean(),
+  default_variant: variantNameSchema,
+  audience: audienceSchema,
+  rules: rulesSchema,
+  /** Null when everybody in the audience gets the default variant. */
+  rollout: rolloutSchema.nullable(),
+});
+
+export type FlagDefinition = z.infer<typeof flagDefinitionSchema>;
+export type FlagState = z.infer<typeof flagStateSchema>;
+export type Audience = z.infer<typeof audienceSchema>;
+export type Rollout = z.infer<typeof rolloutSchema>;
+export type Rule = z.infer<typeof ruleSchema>;
+export type Condition = z.infer<typeof conditionSchema>;
+export type Serve = z.infer<typeof serveSchema>;

@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { changeSchema } from '../../src/flags/changes.ts';
+import { flagKeySchema, textSchema } from '../../src/flags/names.ts';
+import { variantsSchema } from '../../src/flags/variants.ts';
+
+function isAccepted(json: string): boolean {
+  return changeSchema.safeParse(JSON.parse(json)).success;
+}
+
+describe('flag keys', () => {
+  it.each(['a', '0', 'new-checkout', 'team.flag_1', 'x'.repeat(100)])('accept %s', (key) => {
+    expect(flagKeySchema.safeParse(key).success).toBe(true);
+  });
+
+  it.each([
+    '',
+    'A',
+    '-a',
+    '.a',
+    'a b',
+    'a/b',
+    'x'.repeat(101),
+    'constructor',
+    'prototype',
+    '__proto__',
+    'flag\n',
+    'flаg',
+    'ﬂag',
+    'flag\u200b',
+    'ıd',
+  ])('refuse %j', (key) => {
+    expect(flagKeySchema.safeParse(key).success).toBe(false);
+  });
+
+  it('hold nothing but lower-case ASCII, whatever is tried', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (key) => {
+        if (flagKeySchema.safeParse(key).success) expect(Buffer.from(key).toString('latin1')).toBe(key);
+      }),
+    );
+  });
+});
+
+describe('changes', () => {
+  it.each([
+    '{"action":"enable","flag":"a","by":"me"}',
+    '{"action":"enable","flag":"a","__proto__":{"flag":"b"}}',
+    '{"action":"enable"}',
+    '{"action":"delete","flag":"a"}',
+    '{"action":"update","flag":"a","set":{"namespace":"other"}}',
+    '{"action":"update","flag":"a","set":{"retired":true}}',
+    '{"action":"update","flag":"a","set":{"key":"b"}}',
+    '{"action":"set_audience","flag":"a","audience":{"kind":"all","organizations":["x"]}}',
+    '{"action":"set_audience","flag":"a","audience":{"kind":"some","organizations":["ümlaut"],"users":[]}}',
+    '{"action":"set_audience","flag":"a","audience":{"kind":"some","organizations":[],"users":[{"id":"ann"}]}}',
+    '{"action":"set_rollout","flag":"a","rollout":[{"variant":"on","percent":100.1}]}',
+    '{"action":"set_rollout","flag":"a","rollout":[{"variant":"on","percent":0.0001}]}',
+    '{"action":"set_rollout","flag":"a","rules":[{"name":"r","when":[],"serve":{"variant":"on"}}]}',
+    '{"action":"set_rollout","flag":"a","rules":[{"name":"r","when":[{"attribute":"constructor","operator":"in","values":["x"]}],"serve":{"variant":"on"}}]}',
+    '{"action":"return_to_version","flag":"a","version":0}',
+  ])('refuse %s', (json) => {
+    expect(isAccepted(json)).toBe(false);
+  });
+
+  it('accept each action in its plain form', () => {
+    expect(isAccepted('{"action":"enable","flag":"a"}')).toBe(true);
+    expect(isAccepted('{"action":"update","flag":"a","set":{"expires":null,"tier":"high-risk"}}')).toBe(true);
+    expect(
+      isAccepted(
+        '{"action":"set_rollout","flag":"a","rollout":[{"variant":"on","percent":33.333},{"variant":"off","percent":66.667}]}',
+      ),
+    ).toBe(true);
+  });
+
+  it('have a JSON Schema, for the OpenAPI document', () => {
+    const schema = JSON.stringify(z.toJSONSchema(changeSchema, { io: 'input' }));
+    expect(schema).toContain('"set_audience"');
+    expect(schema).toContain('"additionalProperties":{"type":["boolean","string","number","object"]}');
+  });
+});
+
+describe('variants', () => {
+  const nested = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
+
+  it.each([
+    '{}',
+    '[]',
+    '{"on":null}',
+    '{"on":[]}',
+    '{"on":true,"off":"false"}',
+    '{"on":true,"__proto__":false}',
+    '{"constructor":true}',
+    '{"on":{"a":{"__proto__":1}}}',
+    '{"on":{"prototype":1}}',
+    '{"on":"\\ud800"}',
+    '{"on":1e400}',
+    '{"a b":true}',
+    `{"on":${nested(9)}}`,
+    `{"on":${nested(5000)}}`,
+    JSON.stringify(Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`v${index}`, true]))),
+  ])('refuse %.60s', (json) => {
+    expect(variantsSchema.safeParse(JSON.parse(json)).success).toBe(false);
+    expect(Object.hasOwn(Object.prototype, 'a')).toBe(false);
+  });
+
+  it('accept eight levels of objects with lists', () => {
+    expect(
+      variantsSchema.safeParse(JSON.parse(`{"on":${nested(8)},"off":{"list":[1,null,"x"]}}`)).success,
+    ).toBe(true);
+  });
+});
+
+describe('texts for people', () => {
+  it('refuse what shows an approver another text than it holds', () => {
+    const schema = textSchema(100);
+    for (const text of ['', 'a\u202eb', 'a\u2066b', 'a\u0000b', 'a\rb', '\ud800', 'x'.repeat(101)]) {
+      expect(schema.safeParse(text).success).toBe(false);
+    }
+    expect(schema.safeParse('Zwei Zeilen:\n\tgrün 🎉').success).toBe(true);
+  });
+});

@@ -1,0 +1,230 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { EvaluationContext } from '../../src/data/conditions.ts';
+import { evaluate } from '../../src/data/evaluate.ts';
+import { BUCKETS, bucketOf } from '../../src/flags/bucket.ts';
+import { stateFacts } from '../../src/flags/facts.ts';
+import type { Audience, FlagState, Rollout, Rule } from '../../src/flags/model.ts';
+import type { ChangeFacts } from '../../src/policy/input.ts';
+import { exceptionUntil, NOW_MS, sampleDefinition } from './samples.ts';
+
+const definition = sampleDefinition();
+
+/**
+ * Two organizations out of every tenth of the buckets, so that no stretch of a rollout in tens goes unseen, and none
+ * that an audience names is alone in its stretch.
+ */
+function organizationsByTenth(): string[][] {
+  const tenths = Array.from({ length: 10 }, (): string[] => []);
+  for (let number = 0; tenths.some((found) => found.length < 2); number += 1) {
+    const bucket = bucketOf(definition.key, `org-${number}`) ?? 0;
+    const found = tenths[Math.floor((bucket * 10) / BUCKETS)];
+    if (found !== undefined && found.length < 2) found.push(`org-${number}`);
+  }
+  return tenths;
+}
+
+const TENTHS = organizationsByTenth();
+const ORGANIZATIONS = TENTHS.flat();
+const NAMED = TENTHS.flatMap(([first]) => first ?? []).slice(0, 3);
+const USERS = ['ann', 'bob'];
+const TIMES = [NOW_MS, NOW_MS + 150, NOW_MS + 250];
+
+const CONTEXTS: EvaluationContext[] = [undefined, 'ümlaut', '', 7, ...ORGANIZATIONS].flatMap((organization) =>
+  [undefined, ...USERS, 'eve'].flatMap((targetingKey) =>
+    ['free', 'gold', undefined].map((plan) =>
+      Object.fromEntries(
+        Object.entries({ organization, targetingKey, plan }).filter(([, value]) => value !== undefined),
+      ),
+    ),
+  ),
+);
+
+const variant = fc.constantFrom('off', 'on', 'alt');
+
+const rollout: fc.Arbitrary<Rollout> = fc
+  .tuple(
+    fc.integer({ min: 0, max: 10 }),
+    fc.integer({ min: 0, max: 10 }),
+    fc.shuffledSubarray(['off', 'on', 'alt'], { minLength: 3 }),
+  )
+  .map(([one, other, names]) => {
+    const [low, high] = [Math.min(one, other) * 10, Math.max(one, other) * 10];
+    const percents = [low, high - low, 100 - high];
+    return names.map((name, index) => ({ variant: name, percent: percents[index] ?? 0 }));
+  });
+
+const user = (id: string) =>
+  fc
+    .constantFrom(NOW_MS - 1, NOW_MS + 100, NOW_MS + 200)
+    .map((untilMs) => ({ id, exception: exceptionUntil(untilMs) }));
+
+const audience: fc.Arbitrary<Audience> = fc.oneof(
+  fc.constant<Audience>({ kind: 'all' }),
+  fc.constant<Audience>({ kind: 'none' }),
+  fc
+    .tuple(
+      fc.subarray(NAMED),
+      fc.subarray(USERS).chain((ids) => fc.tuple(...ids.map(user))),
+    )
+    .map(
+      ([organizations, users]): Audience => ({
+        kind: 'some',
+        organizations: organizations.toSorted(),
+        users,
+      }),
+    ),
+);
+
+const serve: fc.Arbitrary<Rule['serve']> = fc.oneof(
+  variant.map((name) => ({ variant: name })),
+  rollout.map((shares) => ({ rollout: shares })),
+);
+
+const rule: fc.Arbitrary<Rule> = fc.record({
+  name: fc.constantFrom('first', 'second'),
+  when: fc.constantFrom<Rule['when']>(
+    [{ attribute: 'plan', operator: 'equals', values: ['gold'] }],
+    [{ attribute: 'plan', operator: 'not_in', values: ['gold'] }],
+    [{ attribute: 'organization', operator: 'in', values: NAMED.slice(0, 1) }],
+  ),
+  serve,
+});
+
+const state = (rules: fc.Arbitrary<Rule[]>): fc.Arbitrary<FlagState> =>
+  fc.record({
+    enabled: fc.boolean(),
+    default_variant: variant,
+    audience,
+    rules,
+    rollout: fc.option(rollout),
+  });
+
+/** Two states, of which the second often differs in one part only, as real changes do. */
+const pair = (rules: fc.Arbitrary<Rule[]>): fc.Arbitrary<[FlagState, FlagState]> =>
+  fc
+    .tuple(
+      state(rules),
+      state(rules),
+      fc.subarray<keyof FlagState>(['enabled', 'default_variant', 'audience', 'rules', 'rollout']),
+    )
+    .map(([before, other, parts]) => [
+      before,
+      { ...before, ...Object.fromEntries(parts.map((part) => [part, other[part]])) },
+    ]);
+
+function factsOf([before, after]: [FlagState, FlagState]): ChangeFacts {
+  return stateFacts({ definition, before, after, nowMs: NOW_MS, returnsTo: null });
+}
+
+/** What really happens, found by asking the evaluator for every context at every time. */
+function observe([before, after]: [FlagState, FlagState]) {
+  const seen = { exposedBefore: false, exposedAfter: false, grew: false, shrank: false, swapped: false };
+  for (const nowMs of TIMES) {
+    for (const context of CONTEXTS) {
+      const was = evaluate({ definition, state: before, context, now_ms: nowMs }).variant;
+      const is = evaluate({ definition, state: after, context, now_ms: nowMs }).variant;
+      seen.exposedBefore ||= was !== 'off';
+      seen.exposedAfter ||= is !== 'off';
+      seen.grew ||= was === 'off' && is !== 'off';
+      seen.shrank ||= was !== 'off' && is === 'off';
+      seen.swapped ||= was !== 'off' && is !== 'off' && was !== is;
+    }
+  }
+  return seen;
+}
+
+const withRules = fc.array(rule, { maxLength: 2 });
+const withoutRules = fc.constant<Rule[]>([]);
+
+describe('facts against the real evaluator', () => {
+  it('never call a change that newly exposes someone anything but on or widen', () => {
+    fc.assert(
+      fc.property(pair(withRules), (states) => {
+        const facts = factsOf(states);
+        if (!observe(states).grew) return;
+        expect(facts.audience_grew).toBe(true);
+        expect(['on', 'widen']).toContain(facts.direction);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  it('say neutral only when every context gets the same answer', () => {
+    fc.assert(
+      fc.property(pair(withRules), (states) => {
+        if (factsOf(states).direction !== 'neutral') return;
+        const { grew, shrank, swapped } = observe(states);
+        expect({ grew, shrank, swapped }).toEqual({ grew: false, shrank: false, swapped: false });
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  it('say off only when nobody is exposed afterwards, on only when nobody was before, narrow only without swaps', () => {
+    fc.assert(
+      fc.property(pair(withRules), (states) => {
+        const { direction } = factsOf(states);
+        const seen = observe(states);
+        if (direction === 'off') expect(seen.exposedAfter).toBe(false);
+        if (direction === 'on') expect(seen.exposedBefore).toBe(false);
+        if (direction === 'narrow') expect(seen.swapped || seen.grew).toBe(false);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  it('are exact where no rules are involved', () => {
+    fc.assert(
+      fc.property(pair(withoutRules), (states) => {
+        const facts = factsOf(states);
+        const seen = observe(states);
+        const expected = !seen.exposedBefore
+          ? seen.exposedAfter
+            ? 'on'
+            : 'neutral'
+          : !seen.exposedAfter
+            ? 'off'
+            : seen.grew || seen.swapped
+              ? 'widen'
+              : seen.shrank
+                ? 'narrow'
+                : 'neutral';
+        expect({ direction: facts.direction, grew: facts.audience_grew }).toEqual({
+          direction: expected,
+          grew: seen.grew,
+        });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('name every listed organization that is newly exposed as added, and every one exposed no more as removed', () => {
+    fc.assert(
+      fc.property(pair(withoutRules), (states) => {
+        const facts = factsOf(states);
+        const named = states.flatMap(({ audience: who }) => (who.kind === 'some' ? who.organizations : []));
+        for (const organization of named) {
+          const [was, is] = states.map(
+            (one) => evaluate({ definition, state: one, context: { organization }, now_ms: NOW_MS }).variant,
+          );
+          if (was === 'off' && is !== 'off') expect(facts.organizations_added).toContain(organization);
+          if (was !== 'off' && is === 'off') expect(facts.organizations_removed).toContain(organization);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('reverse: what a change adds, undoing it removes', () => {
+    fc.assert(
+      fc.property(pair(withoutRules), ([before, after]) => {
+        const there = factsOf([before, after]);
+        const back = factsOf([after, before]);
+        expect(back.organizations_removed).toEqual(there.organizations_added);
+        expect(back.users_removed).toEqual(there.users_added);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
