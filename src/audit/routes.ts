@@ -1,0 +1,74 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../control/edge.ts';
+import { authorize, write } from '../control/operation.ts';
+import { BrokerError } from '../errors.ts';
+import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
+import { OPERATION_NAMES } from '../operations.ts';
+import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
+import type { DecisionRecord } from './log.ts';
+
+/** Epoch milliseconds, or ISO 8601 with an offset. */
+const momentSchema = z.union([
+  z.string().regex(/^\d+$/).transform(Number),
+  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+]);
+const listSchema = z.strictObject({
+  ...pageShape,
+  flag: flagKeySchema.optional(),
+  environment: environmentKeySchema.optional(),
+  /** A principal's id, or a person. */
+  principal: z.string().max(512).optional(),
+  operation: z.enum(OPERATION_NAMES).optional(),
+  request: z.uuid().optional(),
+  from: momentSchema.optional(),
+  to: momentSchema.optional(),
+});
+
+/**
+ * `GET /v1/decisions` and `GET /v1/decisions/{id}`: the decision log. Reading it is itself decided and recorded.
+ */
+export function auditRoutes(edge: Edge): Router {
+  const { control, cursors } = edge;
+  const router = Router();
+
+  router.get('/v1/decisions', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { limit, cursor, from, to, ...rest } = parseQuery(listSchema, req);
+    const filter = {
+      ...rest,
+      ...(from === undefined ? {} : { from_ms: from }),
+      ...(to === undefined ? {} : { to_ms: to }),
+    };
+    const beforeSeq = cursor === undefined ? null : Number(cursors.open('decisions', filter, cursor));
+    await write(control, call, (writing) =>
+      authorize(writing, { operation: 'decision.read', environment: filter.environment ?? null }),
+    );
+    const rows = await listRecords(control.store.read, {
+      filter: filter as RecordFilter,
+      beforeSeq,
+      limit: limit + 1,
+    });
+    sendPage(req, res, {
+      rows,
+      limit,
+      view: (row) => ({ seq: row.seq, ...(JSON.parse(row.record) as DecisionRecord) }),
+      next: (row) => cursors.sign('decisions', filter, row.seq),
+    });
+  });
+
+  router.get('/v1/decisions/:id', async (req, res) => {
+    const call = await callOf(edge, req);
+    await write(control, call, (writing) => authorize(writing, { operation: 'decision.read' }));
+    const found = await findRecord(control.store.read, req.params.id);
+    if (found === undefined) throw new BrokerError('not_found', 'There is no decision with this id.');
+    res.json({
+      seq: found.seq,
+      ...(JSON.parse(found.record) as DecisionRecord),
+      input: JSON.parse(found.input) as unknown,
+      result: JSON.parse(found.result) as unknown,
+    });
+  });
+
+  return router;
+}

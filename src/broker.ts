@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { v7 as uuidv7 } from 'uuid';
+import { createListener } from './app.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import type { ControlDeps } from './control/operation.ts';
+import { createScheduler, type Scheduler } from './control/scheduler.ts';
+import { snapshotLoader } from './data/load-snapshot.ts';
+import { createSnapshots } from './data/snapshot.ts';
+import { createCursors } from './http/cursor.ts';
+import type { Log } from './http/log.ts';
+import { createMetrics } from './http/metrics.ts';
+import { createRateLimit } from './http/rate-limit.ts';
+import { createAuthenticator } from './identity/authenticate.ts';
+import { authorizeExchange } from './identity/authorize-exchange.ts';
+import { createExchange } from './identity/exchange.ts';
+import { createKeySets } from './identity/jwks.ts';
+import { createSigningKeys, type KeyStore, type StoredKey } from './identity/keys.ts';
+import { trustRulesOf } from './identity/policy-trust.ts';
+import { readBundle } from './policy/bundle.ts';
+import { activateFirst, type BundleOutcome } from './policy/first-start.ts';
+import { createPolicies, createPolicy } from './policy/policies.ts';
+import { openStore, type Store } from './store/database.ts';
+import { listActiveFreezes } from './store/emergency.ts';
+import {
+  activePolicyHash,
+  findBundleArchive,
+  findMeta,
+  insertSigningKey,
+  listSigningKeys,
+  retireSigningKey,
+  setMeta,
+} from './store/installation.ts';
+import { countOpenRequests } from './store/requests.ts';
+import type { Db } from './store/statement.ts';
+
+/** The bundle that comes with the broker, taken when the configuration names none. */
+const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));
+
+/** A running broker. */
+export interface Broker {
+  /** Where it listens. */
+  url: string;
+  policy: BundleOutcome;
+  scheduler: Scheduler;
+  store: Store;
+  /** Finishes what it began: answers, the scheduler's look, the batch at the door. Then closes the store. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens every resource and starts listening.
+ *
+ * @param options.onFailure called when the store fails in a way that only a restart can mend
+ * @throws Error, ConfigError or BundleError with a message for the operator
+ */
+export async function startBroker(options: {
+  config: Config;
+  clock: Clock;
+  log: Log;
+  onFailure?: (error: unknown) => void;
+}): Promise<Broker> {
+  const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
+  const store = await openStore({
+    file: options.config.database,
+    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+  });
+  try {
+    return await listen({ ...options, store, newId });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+interface ListenDeps {
+  config: Config;
+  clock: Clock;
+  log: Log;
+  store: Store;
+  newId: (nowMs: number) => string;
+}
+
+async function listen(deps: ListenDeps): Promise<Broker> {
+  const { config, clock, log, store, newId } = deps;
+  // 1. Policy first: without one nothing can be decided, and the broker does not start.
+  const outcome = await takeBundle(deps);
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policy = await policies.active(store.read);
+  trustRulesOf(policy);
+
+  // 2. What is kept in memory of the store: snapshots for the data plane, the freezes that hold.
+  const snapshots = createSnapshots({ load: snapshotLoader(store.read), log });
+  for (const environment of policy.broker.environments.keys()) await snapshots.refresh(environment);
+  const freezes = await watchFreezes(store);
+
+  // 3. The parts, from the inside out.
+  const metrics = createMetrics({
+    openRequests: () => countOpenRequests(store.read),
+    activeFreezes: () => freezes.active().length,
+  });
+  const events = { flagsChanged: snapshots.put, freezesChanged: freezes.refresh, decided: metrics.decided };
+  const control: ControlDeps = { store, policies, clock, newId, events };
+  const signingKeys = await createSigningKeys({ store: keyStore(store), clock });
+  const cursors = createCursors(await cursorSecret(store));
+  const scheduler = createScheduler({ control, log });
+
+  // 4. The socket, then the address: what the broker signs carries it.
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(config.listen.port, config.listen.host, resolve);
+  });
+  const url = addressOf(server, config.listen.host);
+  const issuer = config.public_url ?? url;
+  const keySets = createKeySets({ fetch, clock, log });
+  const authenticator = createAuthenticator({
+    issuer,
+    personIssuers: config.issuers,
+    keySets,
+    signingKeys,
+    clock,
+    log,
+  });
+  const limitCalls = createRateLimit(config.calls_per_minute);
+  const exchange = createExchange({
+    issuer,
+    trustRules: () => trustRulesOf(policies.latest()),
+    workloadIssuers: config.workload_issuers,
+    keySets,
+    signingKeys,
+    clock,
+    log,
+    authorizeExchange: authorizeExchange(control),
+  });
+  server.on(
+    'request',
+    createListener({
+      edge: {
+        control,
+        cursors,
+        authenticate: async (authorization) => {
+          const principal = await authenticator.authenticate(authorization);
+          await limitCalls(principal.id);
+          return principal;
+        },
+      },
+      identity: { issuer, exchange, signingKeys },
+      ofrep: {
+        snapshots,
+        clock,
+        log,
+        metrics: { answered: metrics.evaluated },
+        authenticate: (authorization) => authenticator.authenticateData({ authorization }),
+      },
+      health: {
+        checks: {
+          store: () => activePolicyHash(store.read),
+          policy: () => policies.active(store.read),
+          keys: () => signingKeys.jwks(),
+        },
+      },
+      metrics,
+      clock,
+      log,
+      freezes: freezes.active,
+    }),
+  );
+  return {
+    url,
+    policy: outcome,
+    scheduler,
+    store,
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      await scheduler.stop();
+      await closed;
+      await store.close();
+    },
+  };
+}
+
+/** The bundle that the configuration names counts on the first start only. */
+async function takeBundle(deps: ListenDeps): Promise<BundleOutcome> {
+  const file = deps.config.policy_bundle ?? SHIPPED_BUNDLE;
+  const bundle = await readBundle(await readFile(file));
+  // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
+  trustRulesOf(await createPolicy(bundle));
+  return activateFirst(deps, bundle);
+}
+
+/** The active freezes as they are shown; read again after each change. */
+async function watchFreezes(store: Store): Promise<{ active(): string[]; refresh(): void }> {
+  const read = async () =>
+    (await listActiveFreezes(store.read)).map(
+      ({ scope, incident }) => `${scope};incident=${encodeURIComponent(incident)}`,
+    );
+  let active = await read();
+  return {
+    active: () => active,
+    refresh: () => {
+      void read().then((fresh) => {
+        active = fresh;
+      });
+    },
+  };
+}
+
+function keyStore({ door, read }: Store): KeyStore {
+  return {
+    list: async () => (await listSigningKeys(read)) as StoredKey[],
+    insert: (key) => door.write((tx) => insertSigningKey(tx, key)),
+    retire: (kid, retiresMs) => door.write((tx) => retireSigningKey(tx, kid, retiresMs)),
+  };
+}
+
+/** The secret that list cursors are signed with; made once. */
+async function cursorSecret({ door }: Store): Promise<Buffer> {
+  return door.write(async (tx) => {
+    const stored = await findMeta(tx, 'cursor_secret');
+    if (stored !== null) return Buffer.from(stored, 'base64url');
+    const secret = randomBytes(32);
+    await setMeta(tx, 'cursor_secret', secret.toString('base64url'));
+    return secret;
+  });
+}
+
+function addressOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

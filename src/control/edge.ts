@@ -1,0 +1,57 @@
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import { parse } from '../http/body.ts';
+import type { Cursors } from '../http/cursor.ts';
+import type { Principal } from '../policy/input.ts';
+import type { Call, ControlDeps } from './operation.ts';
+
+/** What the routes of the control and audit plane are built from. */
+export interface Edge {
+  control: ControlDeps;
+  /** @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable` */
+  authenticate(authorization: string | undefined): Promise<Principal>;
+  cursors: Cursors;
+}
+
+/** Who is calling with this HTTP request. */
+export async function callOf(edge: Edge, req: Request): Promise<Call> {
+  return { principal: await edge.authenticate(req.headers.authorization), http_request_id: req.id };
+}
+
+/** Query parameters that every list takes. */
+export const pageShape = {
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(2000).optional(),
+};
+
+/** Parses a query string; a repeated or unknown parameter is refused. */
+export function parseQuery<T>(schema: z.ZodType<T>, req: Request): T {
+  return parse(schema, { ...req.query }, 'The query');
+}
+
+/**
+ * Answers one page of a list, newest first, with a signed cursor to the next.
+ *
+ * @param page.rows one row more than `limit` when there is a next page
+ * @see RFC 8288 for the Link header
+ */
+export function sendPage<Row>(
+  req: Request,
+  res: Response,
+  page: {
+    rows: readonly Row[];
+    limit: number;
+    view: (row: Row) => unknown;
+    next: (row: Row) => string;
+  },
+): void {
+  const items = page.rows.slice(0, page.limit);
+  const last = items.at(-1);
+  const nextCursor = page.rows.length > page.limit && last !== undefined ? page.next(last) : null;
+  if (nextCursor !== null) {
+    const url = new URL(req.originalUrl, 'http://localhost');
+    url.searchParams.set('cursor', nextCursor);
+    res.set('Link', `<${url.pathname}${url.search}>; rel="next"`);
+  }
+  res.json({ items: items.map(page.view), next_cursor: nextCursor });
+}

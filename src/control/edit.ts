@@ -1,0 +1,90 @@
+import type { BrokerError } from '../errors.ts';
+import { insertRequestFlags } from '../store/requests.ts';
+import type { RequestContent, RequestEdit } from './content.ts';
+import { denied, notYet } from './gates.ts';
+import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
+import { environmentsOf, type Writing } from './operation.ts';
+import { loadPlan } from './plan.ts';
+import { assertStart } from './propose.ts';
+import { type ChangeRequest, flagsOf, loadVotes, requestDigest } from './request.ts';
+import { decideRequest, record } from './request-decision.ts';
+import { schedulerPrincipal } from './scheduler-principal.ts';
+import { settle } from './settle.ts';
+
+/**
+ * Replaces parts of a request's content, or with an empty edit only its base versions (a rebase).
+ *
+ * The digest changes with the content, so every approval given before counts no more, at once: approvals are looked up
+ * by digest, nothing has to be removed. The editor becomes an author and so cannot approve.
+ *
+ * @param operation `request.schedule` when only the start changes, so that policy can tell the two apart
+ * @param ifMatch the ETag that the caller read
+ * @returns the request as it stands, or the refusal with its record appended
+ * @throws BrokerError `not_found`, `request_closed`, `precondition_required`, `precondition_failed`, `invalid_change`
+ */
+export async function edit(
+  writing: Writing,
+  {
+    request_id,
+    change,
+    ifMatch,
+    operation = 'request.edit',
+  }: {
+    request_id: string;
+    change: RequestEdit;
+    ifMatch: string | undefined;
+    operation?: 'request.edit' | 'request.schedule';
+  },
+): Promise<ChangeRequest | BrokerError> {
+  const { tx, call, now_ms, policy } = writing;
+  const { principal } = call;
+  // 1. Load, and compute the new content on the flags as they are.
+  const request = await findOpen(tx, request_id);
+  assertIfMatch(request, ifMatch);
+  const content = editContent(request.content, change);
+  if (change.start_ms !== undefined) assertStart(content, now_ms);
+  const plan = await loadPlan(tx, content, { now_ms, environments: environmentsOf(policy) });
+
+  // 2. May this principal edit this request?
+  const votes = await loadVotes(tx, request.id);
+  const decision = await decideRequest(writing, { operation, principal, request, votes });
+  const { changes, freeze, bases } = plan;
+  const edited: ChangeRequest = {
+    ...request,
+    content,
+    planned: { changes, freeze, bases },
+    digest: requestDigest(content, bases),
+    authors: withAuthor(request.authors, principal.person),
+  };
+  const allowed = decision.effect === 'allow';
+  const decisionId = await record(writing, {
+    operation,
+    principal,
+    decision,
+    request: allowed ? edited : request,
+    from: request.state,
+  });
+  if (decision.effect === 'deny') return denied(decision, decisionId);
+  if (decision.effect === 'hold') return notYet(decision, decisionId, request);
+
+  // 3. Ask again with the new content.
+  const settled = await settle(writing, {
+    request: { ...edited, state: 'pending' },
+    votes,
+    plan,
+    asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
+  });
+  await insertRequestFlags(tx, request.id, flagsOf(content));
+  return saveNext(tx, settled.request, now_ms);
+}
+
+function editContent(content: RequestContent, change: RequestEdit): RequestContent {
+  const { changes, ...common } = change;
+  const given = Object.fromEntries(Object.entries(common).filter(([, value]) => value !== undefined));
+  if (content.kind === 'freeze.lift') return { ...content, ...given };
+  return { ...content, ...given, ...(changes === undefined ? {} : { changes }) };
+}
+
+function withAuthor(authors: readonly string[], person: string | null): string[] {
+  return person === null || authors.includes(person) ? [...authors] : [...authors, person];
+}

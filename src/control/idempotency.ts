@@ -1,0 +1,71 @@
+import { BrokerError } from '../errors.ts';
+import { digestOf } from '../json.ts';
+import { findAnswer, keepAnswer } from '../store/installation.ts';
+import type { Writing } from './operation.ts';
+
+/** An `Idempotency-Key` with what it was sent for. */
+export interface IdempotencyKey {
+  key: string;
+  /** Digest over method, path and body. */
+  fingerprint: string;
+}
+
+/** What a POST answers; kept for retries when it succeeded. */
+export interface Answer {
+  status: number;
+  body: unknown;
+  etag?: string;
+}
+
+/**
+ * Reads an `Idempotency-Key` header: a structured-field string, or the bare form that most clients send.
+ *
+ * @throws BrokerError `invalid_request` for an empty, long or unprintable key
+ * @see draft-ietf-httpapi-idempotency-key-header-07
+ */
+export function parseIdempotencyKey(
+  header: string | undefined,
+  request: { method: string; path: string; body: unknown },
+): IdempotencyKey | null {
+  if (header === undefined) return null;
+  const key = header.replace(/^"(.*)"$/, '$1');
+  if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
+    throw new BrokerError('invalid_request', 'Idempotency-Key must be 1 to 200 visible ASCII characters.');
+  }
+  return { key, fingerprint: digestOf(request) };
+}
+
+/**
+ * Answers a retried POST with the first answer, instead of doing the work twice. Keys belong to a principal. Look-up,
+ * work and keeping the answer are one transaction, so that of simultaneous retries exactly one does the work.
+ *
+ * Only successes are kept: a refusal may turn out otherwise when what stood in its way is gone.
+ *
+ * @returns the answer of `work`, or the kept one with `replayed`
+ * @throws BrokerError `idempotency_key_reused` when the key came with another request before
+ */
+export async function once(
+  { tx, call, now_ms }: Writing,
+  key: IdempotencyKey | null,
+  work: () => Promise<Answer | BrokerError>,
+): Promise<(Answer & { replayed?: true }) | BrokerError> {
+  if (key === null) return work();
+  const kept = await findAnswer(tx, call.principal.id, key.key);
+  if (kept !== undefined) {
+    if (kept.fingerprint !== key.fingerprint) {
+      throw new BrokerError('idempotency_key_reused', 'Use a new Idempotency-Key for a different request.');
+    }
+    return { ...(JSON.parse(kept.body) as Answer), replayed: true };
+  }
+  const answer = await work();
+  if (answer instanceof BrokerError) return answer;
+  await keepAnswer(tx, {
+    principal_id: call.principal.id,
+    key: key.key,
+    fingerprint: key.fingerprint,
+    status: answer.status,
+    body: JSON.stringify(answer),
+    created_ms: now_ms,
+  });
+  return answer;
+}

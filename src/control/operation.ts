@@ -1,0 +1,157 @@
+import { append, type Correlation } from '../audit/log.ts';
+import type { Clock } from '../clock.ts';
+import { NO_EMERGENCY } from '../emergency/state.ts';
+import { BrokerError } from '../errors.ts';
+import type { FlagDefinition, FlagState } from '../flags/model.ts';
+import type { Operation } from '../operations.ts';
+import type { PolicyInput, Principal } from '../policy/input.ts';
+import type { Decision, Policies, Policy, Question } from '../policy/policies.ts';
+import type { Store } from '../store/database.ts';
+import type { AfterCommit } from '../store/door.ts';
+import type { Db, Tx } from '../store/statement.ts';
+import { denied, notYet } from './gates.ts';
+
+/** What every use case of the control plane is built from. */
+export interface ControlDeps {
+  store: Store;
+  policies: Policies<Db>;
+  clock: Clock;
+  /** A new UUID of version 7 for that moment, so that ids sort by time. */
+  newId: (nowMs: number) => string;
+  events: ControlEvents;
+}
+
+/** What the control plane tells others once it is durable. */
+export interface ControlEvents {
+  /** Flags of an environment changed; `version` is the environment's version after it. */
+  flagsChanged(environment: string, version: number, flags: readonly ChangedFlag[]): void;
+  /** A freeze was engaged or lifted. */
+  freezesChanged(): void;
+  /** Something was decided. */
+  decided(operation: Operation, effect: string): void;
+}
+
+/** A flag as it is served from now on; state and version are null where only its definition changed. */
+export interface ChangedFlag {
+  definition: FlagDefinition;
+  state: FlagState | null;
+  version: number | null;
+}
+
+/** Who calls, and what the call is correlated with. */
+export interface Call {
+  principal: Principal;
+  /** Id of the HTTP request, or null for the scheduler. */
+  http_request_id: string | null;
+}
+
+/** One write as it runs inside the door: its transaction, its moment, the policy that it meets. */
+export interface Writing {
+  deps: ControlDeps;
+  tx: Tx;
+  call: Call;
+  now_ms: number;
+  policy: Policy;
+  afterCommit: AfterCommit;
+}
+
+/**
+ * Runs one use case inside the door.
+ *
+ * A `BrokerError` that `work` *returns* is a decided refusal: its record is committed, then it is thrown. One that it
+ * *throws* (a malformed change, an unknown id) undoes everything.
+ */
+export async function write<T>(
+  deps: ControlDeps,
+  call: Call,
+  work: (writing: Writing) => Promise<T | BrokerError>,
+): Promise<T> {
+  const outcome = await deps.store.door.write(async (tx, afterCommit) => {
+    const policy = await deps.policies.active(tx);
+    return work({ deps, tx, call, now_ms: deps.clock(), policy, afterCommit });
+  });
+  if (outcome instanceof BrokerError) throw outcome;
+  return outcome;
+}
+
+/** The environments that the active policy knows. */
+export function environmentsOf(policy: Policy): string[] {
+  return [...policy.broker.environments.keys()];
+}
+
+/** The environment as the policy's input has it; its kind comes from the bundle's data. */
+export function inputEnvironment(policy: Policy, key: string | null): { key: string; kind: string } | null {
+  if (key === null) return null;
+  return { key, kind: policy.broker.environments.get(key)?.kind ?? 'unknown' };
+}
+
+/** What ties a record to the call, the CI run and the ticket behind it. */
+export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
+  const run = principal.claims.run_id ?? principal.claims.pipeline_id ?? null;
+  return { http_request_id: call.http_request_id, ticket, ci_run: run === null ? null : String(run) };
+}
+
+/** What an operation without a request is about. */
+export interface Subject {
+  operation: Operation;
+  environment?: string | null;
+  namespace?: string | null;
+  emergency?: Partial<PolicyInput['emergency']>;
+}
+
+/** A recorded decision. */
+export interface Authorized {
+  decision: Decision;
+  decision_id: string;
+}
+
+/**
+ * Decides an operation without a request, and records the decision whatever it is.
+ *
+ * @returns the decision when it is `allow`, else the refusal
+ */
+export async function authorize(writing: Writing, subject: Subject): Promise<Authorized | BrokerError> {
+  const { deps, call, now_ms, policy } = writing;
+  const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
+  const decision_id = deps.newId(now_ms);
+  writing.afterCommit(() => deps.events.decided(subject.operation, decision.effect));
+  await append(writing.tx, {
+    id: decision_id,
+    at_ms: now_ms,
+    operation: subject.operation,
+    principal: call.principal,
+    environment: subject.environment ?? null,
+    decision,
+    request: null,
+    flags: [],
+    correlation: correlationOf(call, call.principal, null),
+  });
+  if (decision.effect === 'deny') return denied(decision, decision_id);
+  if (decision.effect === 'hold') return notYet(decision, decision_id, null);
+  return { decision, decision_id };
+}
+
+/**
+ * Decides a plain read on committed state, without the door. Only a denial is recorded.
+ *
+ * @throws BrokerError `policy_denied`, with its record appended
+ */
+export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subject): Promise<void> {
+  const policy = await deps.policies.active(deps.store.read);
+  const decision = policy.decide(questionOf(policy, call.principal, subject), deps.clock());
+  if (decision.effect === 'allow') return;
+  await write(deps, call, (writing) => authorize(writing, subject));
+}
+
+function questionOf(policy: Policy, principal: Principal, subject: Subject): Question {
+  return {
+    operation: subject.operation,
+    principal,
+    environment: inputEnvironment(policy, subject.environment ?? null),
+    namespace: subject.namespace ?? null,
+    request: null,
+    approvals: [],
+    rejections: [],
+    emergency: { ...NO_EMERGENCY, ...subject.emergency },
+  };
+}

@@ -1,0 +1,199 @@
+import { toInputFreeze } from '../emergency/state.ts';
+import { BrokerError } from '../errors.ts';
+import type { Change } from '../flags/changes.ts';
+import type { FlagDefinition, FlagState } from '../flags/model.ts';
+import { initialStateOf, planChange } from '../flags/plan.ts';
+import type { InputChange } from '../policy/input.ts';
+import { findFreeze } from '../store/emergency.ts';
+import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
+import type { Db } from '../store/statement.ts';
+import type { FlagChangeContent, FreezeLiftContent, RequestContent } from './content.ts';
+import type { Base, Planned } from './request.ts';
+
+/** One flag as it would be after the request, with the versions that it replaces. */
+export interface FlagWrite {
+  flag: string;
+  /** The definition as it is served after the write, changed or not. */
+  served: FlagDefinition;
+  definition: { value: FlagDefinition; base: number } | null;
+  /** By environment. A new flag gets its first state in every environment. */
+  states: ReadonlyMap<string, { value: FlagState; base: number }>;
+}
+
+/** What a request would do to the state that `db` sees: facts for policy, versions for the digest, rows to write. */
+export interface Plan extends Planned {
+  writes: FlagWrite[];
+}
+
+/** A flag while the changes of one request are folded over it. */
+interface Folding {
+  definition: FlagDefinition | null;
+  definitionBase: number;
+  definitionChanged: boolean;
+  state: FlagState | null;
+  stateBase: number;
+  stateChanged: boolean;
+  /** What a new flag starts with in every environment, switched off. */
+  initial: FlagState | null;
+}
+
+/**
+ * Computes what a content would do now. Reads only; the same content over the same versions gives the same plan.
+ *
+ * @param options.environments every environment that the active policy knows
+ * @throws BrokerError `invalid_change` with a fault for each change that cannot be made
+ */
+export async function loadPlan(
+  db: Db,
+  content: RequestContent,
+  options: { now_ms: number; environments: readonly string[] },
+): Promise<Plan> {
+  return content.kind === 'freeze.lift' ? planLift(db, content) : planFlags(db, content, options);
+}
+
+async function planFlags(
+  db: Db,
+  content: FlagChangeContent,
+  { now_ms, environments }: { now_ms: number; environments: readonly string[] },
+): Promise<Plan> {
+  if (!environments.includes(content.environment)) {
+    throw new BrokerError('invalid_change', `There is no environment "${content.environment}".`, {
+      errors: [{ pointer: '#/environment', detail: `known environments: ${environments.join(', ')}` }],
+    });
+  }
+  const flags = new Map<string, Folding>();
+  const changes: InputChange[] = [];
+  for (const [place, change] of content.changes.entries()) {
+    let folding = flags.get(change.flag);
+    if (folding === undefined) {
+      folding = await loadFolding(db, change.flag, content.environment);
+      flags.set(change.flag, folding);
+    }
+    const planned = await planOne(db, change, folding, { environment: content.environment, now_ms, place });
+    changes.push(planned);
+  }
+  return {
+    changes,
+    freeze: null,
+    bases: [...flags].flatMap(([flag, folding]) => basesOf(flag, folding)),
+    writes: [...flags].map(([flag, folding]) => toWrite(flag, folding, content.environment, environments)),
+  };
+}
+
+async function loadFolding(db: Db, flag: string, environment: string): Promise<Folding> {
+  const definitionRow = await findDefinition(db, flag);
+  const stateRow = definitionRow === undefined ? undefined : await findState(db, flag, environment);
+  const definition =
+    definitionRow === undefined ? null : (JSON.parse(definitionRow.definition) as FlagDefinition);
+  const state = stateRow === undefined ? null : (JSON.parse(stateRow.state) as FlagState);
+  return {
+    definition,
+    definitionBase: definitionRow?.version ?? 0,
+    definitionChanged: false,
+    state: state ?? (definition === null ? null : initialStateOf(definition)),
+    stateBase: stateRow?.version ?? 0,
+    stateChanged: false,
+    initial: null,
+  };
+}
+
+async function planOne(
+  db: Db,
+  change: Change,
+  folding: Folding,
+  at: { environment: string; now_ms: number; place: number },
+): Promise<InputChange> {
+  const earlier = await loadEarlier(db, change, at.environment);
+  const inUse =
+    change.action === 'update' || change.action === 'retire' ? await listStates(db, change.flag) : [];
+  const result = withPointer(`#/changes/${at.place}`, () =>
+    planChange({
+      change,
+      definition: folding.definition,
+      state: folding.state,
+      earlier,
+      states_in_use: inUse.map((row) => JSON.parse(row.state) as FlagState),
+      environment: at.environment,
+      now_ms: at.now_ms,
+    }),
+  );
+  if (change.action === 'create') folding.initial = result.state;
+  if (result.definition !== null) {
+    folding.definition = result.definition;
+    folding.definitionChanged = true;
+  }
+  if (result.state !== null) {
+    folding.state = result.state;
+    folding.stateChanged = true;
+  }
+  const { key, namespace, tier, kind, owner, expires_ms } = result.flag;
+  return {
+    flag: { key, namespace, tier, kind, owner, expires_ms },
+    action: result.action,
+    before: result.before,
+    after: result.after,
+    facts: result.facts,
+  };
+}
+
+async function loadEarlier(db: Db, change: Change, environment: string): Promise<FlagState | null> {
+  if (change.action !== 'return_to_version') return null;
+  const row = await findStateVersion(db, { flag: change.flag, environment, version: change.version });
+  return row === undefined ? null : (JSON.parse(row.state) as FlagState);
+}
+
+/** Puts the place of the change before the pointers of its faults. */
+function withPointer<T>(pointer: string, compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    const errors = error.fields.errors ?? [{ pointer: '#', detail: error.message }];
+    throw new BrokerError(error.code, error.message, {
+      ...error.fields,
+      errors: errors.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer.slice(1)}` })),
+    });
+  }
+}
+
+/** Both versions count, whichever changes: an approval of "enable" was given knowing the flag's tier and variants. */
+function basesOf(flag: string, folding: Folding): Base[] {
+  return [
+    { of: `definition:${flag}`, version: folding.definitionBase },
+    { of: `state:${flag}`, version: folding.stateBase },
+  ];
+}
+
+function toWrite(
+  flag: string,
+  folding: Folding,
+  environment: string,
+  environments: readonly string[],
+): FlagWrite {
+  const { definition: served } = folding;
+  if (served === null) throw new Error(`${flag} was planned without a definition`);
+  const states = new Map<string, { value: FlagState; base: number }>();
+  if (folding.initial !== null) {
+    for (const each of environments) states.set(each, { value: folding.initial, base: 0 });
+  }
+  if (folding.stateChanged && folding.state !== null) {
+    states.set(environment, { value: folding.state, base: folding.stateBase });
+  }
+  const definition = folding.definitionChanged ? { value: served, base: folding.definitionBase } : null;
+  return { flag, served, definition, states };
+}
+
+async function planLift(db: Db, content: FreezeLiftContent): Promise<Plan> {
+  const row = await findFreeze(db, content.freeze);
+  if (row === undefined || row.lifted_ms !== null) {
+    throw new BrokerError('invalid_change', 'There is no active freeze with this id.', {
+      errors: [{ pointer: '#/freeze', detail: 'GET /v1/freezes lists the active freezes' }],
+    });
+  }
+  return {
+    changes: [],
+    freeze: toInputFreeze(row),
+    bases: [{ of: `freeze:${row.id}`, version: 1 }],
+    writes: [],
+  };
+}

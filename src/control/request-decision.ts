@@ -1,0 +1,83 @@
+import type { Entry, FlagMove } from '../audit/log.ts';
+import { append } from '../audit/log.ts';
+import { loadEmergency } from '../emergency/state.ts';
+import type { Operation } from '../operations.ts';
+import type { Reason } from '../policy/decision.ts';
+import type { Principal } from '../policy/input.ts';
+import type { Decision } from '../policy/policies.ts';
+import { correlationOf, inputEnvironment, type Writing } from './operation.ts';
+import { type ChangeRequest, type StoredVote, toInputRequest } from './request.ts';
+
+/** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
+export async function decideRequest(
+  { tx, now_ms, policy }: Writing,
+  about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
+): Promise<Decision> {
+  const { operation, principal, request } = about;
+  const input = toInputRequest(request);
+  // Only words on the present digest are words on this content (design invariant 4).
+  const current = about.votes.filter((vote) => vote.digest === request.digest);
+  const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
+  return policy.decide(
+    {
+      operation,
+      principal,
+      environment: inputEnvironment(policy, request.environment),
+      namespace: null,
+      request: input,
+      approvals: current.filter((vote) => vote.verdict === 'approve').map(toVote),
+      rejections: current.filter((vote) => vote.verdict === 'reject').map(toVote),
+      emergency: await loadEmergency(tx, {
+        changes: input.changes,
+        environment: request.environment,
+        person: principal.person,
+        now_ms,
+      }),
+    },
+    now_ms,
+  );
+}
+
+/** Appends the record of a decision about a request. @returns the decision's id */
+export async function record(
+  { deps, tx, call, now_ms, afterCommit }: Writing,
+  about: {
+    operation: Operation;
+    principal: Principal;
+    decision: Decision;
+    request: ChangeRequest;
+    from: ChangeRequest['state'] | null;
+    flags?: readonly FlagMove[];
+    note?: Reason;
+    id?: string;
+  },
+): Promise<string> {
+  const { request, principal } = about;
+  const entry: Entry = {
+    id: about.id ?? deps.newId(now_ms),
+    at_ms: now_ms,
+    operation: about.operation,
+    principal,
+    environment: request.environment,
+    decision: about.decision,
+    request: { id: request.id, digest: request.digest, from: about.from, to: request.state },
+    flags: about.flags ?? unmoved(request),
+    ...(about.note === undefined ? {} : { note: about.note }),
+    correlation: correlationOf(call, principal, request.content.ticket),
+  };
+  afterCommit(() => deps.events.decided(about.operation, about.decision.effect));
+  await append(tx, entry);
+  return entry.id;
+}
+
+/** The flags a request is about, at the versions it is based on. */
+function unmoved(request: ChangeRequest): FlagMove[] {
+  return request.planned.bases
+    .filter(({ of }) => of.startsWith('state:'))
+    .map(({ of, version }) => ({
+      flag: of.slice('state:'.length),
+      environment: request.environment,
+      version_before: version,
+      version_after: version,
+    }));
+}

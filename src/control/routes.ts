@@ -1,0 +1,177 @@
+import { type Request, type Response, Router } from 'express';
+import { z } from 'zod';
+import { BrokerError } from '../errors.ts';
+import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
+import { parse } from '../http/body.ts';
+import { listRequests, type RequestFilter } from '../store/requests.ts';
+import { apply, withdraw } from './close.ts';
+import { contentSchema, editSchema } from './content.ts';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from './edge.ts';
+import { edit } from './edit.ts';
+import { once, parseIdempotencyKey } from './idempotency.ts';
+import { etagOf, findExisting } from './open-request.ts';
+import { authorizeRead, type Writing, write } from './operation.ts';
+import { propose } from './propose.ts';
+import { type ChangeRequest, fromRow, loadVotes } from './request.ts';
+import { toView } from './view.ts';
+import { approve, reject } from './vote.ts';
+
+const idSchema = z.uuid();
+const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the digest you read, such as sha256:…');
+const wordSchema = z.strictObject({ digest: digestSchema, comment: textSchema(2000).optional() });
+const emptySchema = z.strictObject({}).optional();
+const scheduleSchema = z.strictObject({
+  /** A moment, or `next_window`: as soon as the change windows of the policy allow. */
+  at: z.union([z.literal('next_window'), z.int().min(0), z.iso.datetime({ offset: true })]),
+});
+const STATES = ['pending', 'ready', 'applied', 'rejected', 'withdrawn', 'expired', 'conflicted'] as const;
+const listSchema = z.strictObject({
+  ...pageShape,
+  /** One state, several with commas, or `open`. */
+  state: z
+    .string()
+    .transform((text) => (text === 'open' ? ['pending', 'ready'] : text.split(',')))
+    .pipe(z.array(z.enum(STATES)))
+    .optional(),
+  kind: z.enum(['flag.change', 'freeze.lift']).optional(),
+  environment: environmentKeySchema.optional(),
+  flag: flagKeySchema.optional(),
+  proposer: z.string().max(512).optional(),
+});
+
+/**
+ * `/v1/requests`: the workflow of design section 7.
+ *
+ *     POST   /v1/requests                 propose          GET  /v1/requests        list
+ *     GET    /v1/requests/{id}            read             PATCH …/{id}             edit (If-Match)
+ *     POST   …/{id}/approve | reject | withdraw | apply    POST …/{id}/rebase | schedule (If-Match)
+ */
+export function controlRoutes(edge: Edge): Router {
+  const { control, cursors } = edge;
+  const router = Router();
+
+  router.post('/v1/requests', async (req, res) => {
+    const call = await callOf(edge, req);
+    const content = parse(contentSchema, req.body);
+    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
+      method: 'POST',
+      path: req.path,
+      body: req.body,
+    });
+    const answer = await write(control, call, (writing) =>
+      once(writing, key, async () => {
+        const settled = await propose(writing, content);
+        if (settled instanceof BrokerError) return settled;
+        const { request } = settled;
+        return { status: 201, body: toView(request, [], writing.now_ms), etag: etagOf(request) };
+      }),
+    );
+    if (answer.replayed) res.set('Idempotent-Replayed', 'true');
+    if (answer.etag !== undefined) res.set('ETag', answer.etag);
+    res.status(answer.status).location(`/v1/requests/${(answer.body as { id: string }).id}`);
+    res.json(answer.body);
+  });
+
+  router.get('/v1/requests', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { limit, cursor, ...filter } = parseQuery(listSchema, req);
+    await authorizeRead(control, call, {
+      operation: 'request.read',
+      environment: filter.environment ?? null,
+    });
+    const place = cursor === undefined ? null : String(cursors.open('requests', filter, cursor));
+    const rows = await listRequests(control.store.read, {
+      filter: filter as RequestFilter,
+      beforeId: place,
+      limit: limit + 1,
+    });
+    const nowMs = control.clock();
+    sendPage(req, res, {
+      rows,
+      limit,
+      // Votes are left out of lists: they are one look-up a request.
+      view: (row) => toView(fromRow(row), [], nowMs),
+      next: (row) => cursors.sign('requests', filter, row.id),
+    });
+  });
+
+  router.get('/v1/requests/:id', async (req, res) => {
+    const call = await callOf(edge, req);
+    const request = await findExisting(control.store.read, requestId(req));
+    await authorizeRead(control, call, {
+      operation: 'request.read',
+      environment: request.environment,
+      namespace: request.planned.changes[0]?.flag.namespace ?? null,
+    });
+    await send(res, request);
+  });
+
+  router.patch('/v1/requests/:id', (req, res) =>
+    changeRequest(req, res, editSchema, (writing, change) => {
+      return edit(writing, { request_id: requestId(req), change, ifMatch: req.get('If-Match') });
+    }),
+  );
+
+  router.post('/v1/requests/:id/rebase', (req, res) =>
+    changeRequest(req, res, emptySchema, (writing) => {
+      return edit(writing, { request_id: requestId(req), change: {}, ifMatch: req.get('If-Match') });
+    }),
+  );
+
+  router.post('/v1/requests/:id/schedule', (req, res) =>
+    changeRequest(req, res, scheduleSchema, (writing, { at }) => {
+      const start_ms = at === 'next_window' ? null : typeof at === 'number' ? at : Date.parse(at);
+      return edit(writing, {
+        request_id: requestId(req),
+        change: { start_ms, apply: 'auto' },
+        ifMatch: req.get('If-Match'),
+        operation: 'request.schedule',
+      });
+    }),
+  );
+
+  router.post('/v1/requests/:id/approve', (req, res) =>
+    changeRequest(req, res, wordSchema, (writing, { digest, comment = null }) => {
+      return approve(writing, { request_id: requestId(req), digest, comment });
+    }),
+  );
+
+  router.post('/v1/requests/:id/reject', (req, res) =>
+    changeRequest(req, res, wordSchema, (writing, { digest, comment = null }) => {
+      return reject(writing, { request_id: requestId(req), digest, comment });
+    }),
+  );
+
+  router.post('/v1/requests/:id/withdraw', (req, res) =>
+    changeRequest(req, res, emptySchema, (writing) => withdraw(writing, requestId(req))),
+  );
+
+  router.post('/v1/requests/:id/apply', (req, res) =>
+    changeRequest(req, res, emptySchema, (writing) => apply(writing, requestId(req))),
+  );
+
+  /** One use case that changes a request: who calls, what they send, and the request as it stands after it. */
+  async function changeRequest<Body>(
+    req: Request,
+    res: Response,
+    schema: z.ZodType<Body>,
+    work: (writing: Writing, body: Body) => Promise<ChangeRequest | BrokerError>,
+  ): Promise<void> {
+    const call = await callOf(edge, req);
+    const body = parse(schema, req.body);
+    await send(res, await write(control, call, (writing) => work(writing, body)));
+  }
+
+  async function send(res: Response, request: ChangeRequest): Promise<void> {
+    const votes = await loadVotes(control.store.read, request.id);
+    res.set('ETag', etagOf(request)).json(toView(request, votes, control.clock()));
+  }
+
+  return router;
+}
+
+function requestId(req: Request): string {
+  const parsed = idSchema.safeParse(req.params.id);
+  if (!parsed.success) throw new BrokerError('not_found', 'There is no request with this id.');
+  return parsed.data;
+}

@@ -1,0 +1,78 @@
+import type { Log } from '../http/log.ts';
+import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
+import { listDueRequests } from '../store/requests.ts';
+import { look } from './close.ts';
+import { type ControlDeps, write } from './operation.ts';
+import { schedulerPrincipal } from './scheduler-principal.ts';
+
+/** How often the scheduler looks for work. */
+const INTERVAL_MS = 1000;
+/** How many requests it looks at before it asks again what is due. */
+const BATCH = 100;
+/** Answers for retried POSTs are kept this long. */
+const ANSWERS_KEPT_MS = 24 * 60 * 60 * 1000;
+const HOUSEKEEPING_MS = 10 * 60 * 1000;
+
+/** Applies what is ready and expires what is over; it asks the door like everybody else. */
+export interface Scheduler {
+  /** Looks once at everything that is due. Also called by the clock, once started. */
+  tick(): Promise<void>;
+  start(): void;
+  /** Ends after the look at hand. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Creates the scheduler. Its whole memory is the `due_ms` of each request, so a restart loses nothing; and each look
+ * begins by reading the request again inside the transaction, so nothing is applied twice, however many schedulers
+ * run.
+ */
+export function createScheduler({ control, log }: { control: ControlDeps; log: Log }): Scheduler {
+  const call = { principal: schedulerPrincipal, http_request_id: null };
+  let timer: NodeJS.Timeout | null = null;
+  let running: Promise<void> | null = null;
+  let tidiedMs = 0;
+
+  async function tick(): Promise<void> {
+    const ids = await listDueRequests(control.store.read, control.clock(), BATCH);
+    for (const id of ids) {
+      try {
+        await write(control, call, async (writing) => look(writing, id));
+      } catch (error) {
+        log.error({ err: error, request: id }, 'the scheduler could not settle a request');
+      }
+    }
+    await tidy();
+  }
+
+  async function tidy(): Promise<void> {
+    const nowMs = control.clock();
+    if (nowMs - tidiedMs < HOUSEKEEPING_MS) return;
+    tidiedMs = nowMs;
+    await control.store.door.write(async (tx) => {
+      await forgetUsedTokens(tx, nowMs);
+      await forgetAnswers(tx, nowMs - ANSWERS_KEPT_MS);
+    });
+  }
+
+  function runTick(): void {
+    if (running !== null) return;
+    running = tick()
+      .catch((error: unknown) => log.error({ err: error }, 'the scheduler could not look for work'))
+      .finally(() => {
+        running = null;
+      });
+  }
+
+  return {
+    tick,
+    start: () => {
+      timer ??= setInterval(runTick, INTERVAL_MS);
+    },
+    stop: async () => {
+      if (timer !== null) clearInterval(timer);
+      timer = null;
+      await running;
+    },
+  };
+}

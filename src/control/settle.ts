@@ -1,0 +1,141 @@
+import type { FlagMove } from '../audit/log.ts';
+import { BrokerError } from '../errors.ts';
+import { canonicalJson } from '../json.ts';
+import type { Operation } from '../operations.ts';
+import type { Reason } from '../policy/decision.ts';
+import type { Principal } from '../policy/input.ts';
+import type { Decision } from '../policy/policies.ts';
+import { applyPlan, isSamePlan } from './apply.ts';
+import { environmentsOf, type Writing } from './operation.ts';
+import { loadPlan, type Plan } from './plan.ts';
+import type { ChangeRequest, RequestState, Standing, StoredVote } from './request.ts';
+import { decideRequest, record } from './request-decision.ts';
+
+/** How long after a denied or waiting answer the scheduler asks again. Windows open on whole minutes. */
+const RECHECK_MS = 60_000;
+
+/** Who asks for what about a request. */
+export interface Asking {
+  operation: Extract<Operation, 'request.propose' | 'request.apply' | 'breakglass.apply'>;
+  principal: Principal;
+  /** True when somebody called apply: then `apply: manual` does not hold it back. */
+  explicit: boolean;
+  /** True when nobody asked but the clock: an answer that changes nothing is not recorded again. */
+  quiet?: boolean;
+}
+
+/** A request after it was asked whether it may be applied. */
+export interface Settled {
+  request: ChangeRequest;
+  decision: Decision;
+  decision_id: string;
+  /** True when a quiet look found everything as it was, and recorded nothing. */
+  unchanged: boolean;
+}
+
+/**
+ * Asks the active policy whether a request may be applied, and does what follows: applies it, lets it wait, or finds
+ * that its base has moved. The heart of the workflow; every use case that could move a request ends here.
+ *
+ * Does not store the request: the caller inserts or updates it. Appends the record.
+ */
+export async function settle(
+  writing: Writing,
+  {
+    request,
+    votes,
+    plan,
+    asking,
+  }: { request: ChangeRequest; votes: readonly StoredVote[]; plan: Plan | null; asking: Asking },
+): Promise<Settled> {
+  const { operation, principal } = asking;
+  const from = request.revision === 0 ? null : request.state;
+  const decision = await decideRequest(writing, { operation, principal, request, votes });
+  const decisionId = writing.deps.newId(writing.now_ms);
+  const standing = standingOf(decision, writing.now_ms);
+
+  let state = waitingState(request, decision);
+  let flags: FlagMove[] | undefined;
+  let note: Reason | undefined;
+  if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
+    const present = plan ?? (await replan(writing, request));
+    if (present !== null && isSamePlan(present, request.planned)) {
+      flags = await applyPlan(writing, { plan: present, request, decisionId });
+      state = 'applied';
+    } else {
+      note = { code: 'request_conflicted', detail: 'A flag has changed since the request was made.' };
+      state = 'conflicted';
+    }
+  }
+  const settled = { ...request, state, standing, decision_id: decisionId };
+  const after = { ...settled, due_ms: nextLook(settled, writing.now_ms) };
+  const unchanged =
+    asking.quiet === true && state === request.state && isSameAnswer(standing, request.standing);
+  if (!unchanged) {
+    await record(writing, {
+      id: decisionId,
+      operation,
+      principal,
+      decision,
+      request: after,
+      from,
+      ...(flags === undefined ? {} : { flags }),
+      ...(note === undefined ? {} : { note }),
+    });
+  }
+  return { request: after, decision, decision_id: decisionId, unchanged };
+}
+
+function isSameAnswer(one: Standing, other: Standing): boolean {
+  const answer = ({ effect, reasons, obligations, policy_hash }: Standing) => [
+    effect,
+    reasons,
+    obligations,
+    policy_hash,
+  ];
+  return canonicalJson(answer(one)) === canonicalJson(answer(other));
+}
+
+/** What the content would do now, or null when it can no longer be done at all. */
+async function replan({ tx, now_ms, policy }: Writing, request: ChangeRequest): Promise<Plan | null> {
+  try {
+    return await loadPlan(tx, request.content, { now_ms, environments: environmentsOf(policy) });
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'invalid_change') return null;
+    throw error;
+  }
+}
+
+/** Whether an allowed request is applied now, or waits for its start or for a call. */
+function isDue({ content }: ChangeRequest, asking: Asking, nowMs: number): boolean {
+  const started = content.start_ms === null || content.start_ms <= nowMs;
+  return started && (asking.explicit || content.apply === 'auto');
+}
+
+/** The state of a request that is not applied: `ready` when nothing but the clock or a call to apply is missing. */
+function waitingState(request: ChangeRequest, decision: Decision): RequestState {
+  switch (decision.effect) {
+    case 'allow':
+      return 'ready';
+    case 'hold':
+      return decision.obligations.every((obligation) => obligation.kind === 'window') ? 'ready' : 'pending';
+    case 'deny':
+      return request.state;
+  }
+}
+
+/** When the scheduler has to look at a request again; null once it is closed. */
+export function nextLook(request: ChangeRequest, nowMs: number): number | null {
+  if (request.state !== 'pending' && request.state !== 'ready') return null;
+  const { standing, content, expires_ms } = request;
+  const start = content.start_ms !== null && content.start_ms > nowMs ? content.start_ms : null;
+  if (standing.effect === 'allow' && content.apply === 'manual') return expires_ms;
+  if (standing.effect === 'hold' && request.state === 'pending') return expires_ms;
+  const recheck = start ?? (Math.floor(nowMs / RECHECK_MS) + 1) * RECHECK_MS;
+  return Math.min(recheck, expires_ms);
+}
+
+function standingOf(decision: Decision, atMs: number): Standing {
+  const { effect, reasons, obligations, policy_hash } = decision;
+  return { effect, reasons, obligations, policy_hash, at_ms: atMs };
+}

@@ -1,0 +1,86 @@
+import type { Gate } from '../errors.ts';
+import { requestGates } from './gates.ts';
+import type { ChangeRequest, StoredVote } from './request.ts';
+
+/** A change request as it is answered. All times are epoch milliseconds. */
+export interface RequestView {
+  id: string;
+  kind: ChangeRequest['kind'];
+  environment: string | null;
+  state: ChangeRequest['state'];
+  revision: number;
+  /** What an approval must name. */
+  digest: string;
+  reason: string;
+  ticket: string | null;
+  apply: 'auto' | 'manual';
+  start_ms: number | null;
+  changes: ChangeRequest['planned']['changes'];
+  freeze: ChangeRequest['planned']['freeze'];
+  bases: ChangeRequest['planned']['bases'];
+  proposer: { id: string; kind: string; person: string | null };
+  authors: string[];
+  approvals: VoteView[];
+  rejections: VoteView[];
+  created_ms: number;
+  updated_ms: number;
+  expires_ms: number;
+  /** The last answer to whether it may be applied, and the policy that gave it. */
+  standing: ChangeRequest['standing'];
+  decision_id: string;
+  gates: Gate[];
+}
+
+/** A person's word as it is answered; `counts` is false when it was about other content. */
+interface VoteView {
+  person: string;
+  principal: string;
+  digest: string;
+  counts: boolean;
+  comment: string | null;
+  at_ms: number;
+}
+
+/** The request as it is answered. */
+export function toView(request: ChangeRequest, votes: readonly StoredVote[], nowMs: number): RequestView {
+  const { content, planned, proposer } = request;
+  const view = (verdict: StoredVote['verdict']) =>
+    votes.filter((vote) => vote.verdict === verdict).map((vote) => toVoteView(vote, request.digest));
+  return {
+    id: request.id,
+    kind: request.kind,
+    environment: request.environment,
+    state: request.state,
+    revision: request.revision,
+    digest: request.digest,
+    reason: content.reason,
+    ticket: content.ticket,
+    apply: content.apply,
+    start_ms: content.start_ms,
+    changes: planned.changes,
+    freeze: planned.freeze,
+    bases: planned.bases,
+    proposer: { id: proposer.id, kind: proposer.kind, person: proposer.person },
+    authors: request.authors,
+    approvals: view('approve'),
+    rejections: view('reject'),
+    created_ms: request.created_ms,
+    updated_ms: request.updated_ms,
+    expires_ms: request.expires_ms,
+    standing: request.standing,
+    decision_id: request.decision_id,
+    gates: requestGates(request, nowMs),
+  };
+}
+
+function toVoteView(vote: StoredVote, digest: string): VoteView {
+  const { person, principal, comment, at_ms } = vote;
+  return {
+    person,
+    principal: principal.id,
+    digest: vote.digest,
+    counts: vote.digest === digest,
+    comment,
+    at_ms,
+  };
+}

@@ -1,0 +1,90 @@
+import { BrokerError } from '../errors.ts';
+import { upsertVote } from '../store/requests.ts';
+import { denied, notYet } from './gates.ts';
+import { assertDigest, findOpen, saveNext } from './open-request.ts';
+import type { Writing } from './operation.ts';
+import { type ChangeRequest, loadVotes } from './request.ts';
+import { decideRequest, record } from './request-decision.ts';
+import { schedulerPrincipal } from './scheduler-principal.ts';
+import { settle } from './settle.ts';
+
+/** A person's word on a request, and the content that it is about. */
+export interface Word {
+  request_id: string;
+  /** The digest of what the person has read. */
+  digest: string;
+  comment: string | null;
+}
+
+/**
+ * Approves exactly the content with that digest; applies the request when nothing else is missing.
+ *
+ * @returns the request as it stands after the approval, or the refusal with its record appended
+ * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
+ */
+export async function approve(writing: Writing, word: Word): Promise<ChangeRequest | BrokerError> {
+  const given = await giveWord(writing, word, 'approve');
+  if (given instanceof BrokerError) return given;
+  const settled = await settle(writing, {
+    request: given,
+    votes: await loadVotes(writing.tx, given.id),
+    plan: null,
+    asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
+  });
+  return saveNext(writing.tx, settled.request, writing.now_ms);
+}
+
+/**
+ * Rejects a request for good: one person who could have approved it is enough.
+ *
+ * @returns the rejected request, or the refusal with its record appended
+ * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
+ */
+export async function reject(writing: Writing, word: Word): Promise<ChangeRequest | BrokerError> {
+  const given = await giveWord(writing, word, 'reject');
+  return given instanceof BrokerError ? given : saveNext(writing.tx, given, writing.now_ms);
+}
+
+/** Decides whether this person may say this, records the decision, and stores the word. */
+async function giveWord(
+  writing: Writing,
+  word: Word,
+  verdict: 'approve' | 'reject',
+): Promise<ChangeRequest | BrokerError> {
+  const { tx, call, now_ms } = writing;
+  const { principal } = call;
+  const operation = `request.${verdict}` as const;
+  const request = await findOpen(tx, word.request_id);
+  assertDigest(request, word.digest);
+
+  const decision = await decideRequest(writing, {
+    operation,
+    principal,
+    request,
+    votes: await loadVotes(tx, request.id),
+  });
+  const allowed = decision.effect === 'allow' && principal.person !== null;
+  const after: ChangeRequest =
+    allowed && verdict === 'reject' ? { ...request, state: 'rejected', due_ms: null } : request;
+  const decisionId = await record(writing, {
+    operation,
+    principal,
+    decision,
+    request: after,
+    from: request.state,
+  });
+  if (decision.effect === 'deny') return denied(decision, decisionId);
+  if (decision.effect === 'hold') return notYet(decision, decisionId, request);
+  if (principal.person === null) throw new Error('a word was allowed to a principal without a person');
+
+  await upsertVote(tx, {
+    request_id: request.id,
+    person: principal.person,
+    verdict,
+    digest: request.digest,
+    principal: JSON.stringify(principal),
+    comment: word.comment,
+    at_ms: now_ms,
+  });
+  return after;
+}

@@ -1,0 +1,128 @@
+import { z } from 'zod';
+import { flagChangeContentSchema } from '../control/content.ts';
+import { authorize, type Writing } from '../control/operation.ts';
+import { propose } from '../control/propose.ts';
+import type { Settled } from '../control/settle.ts';
+import { BrokerError } from '../errors.ts';
+import { textSchema } from '../flags/names.ts';
+import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
+import type { BreakglassSessionsTable } from '../store/schema.ts';
+import { countRecentSessions, toInputSession } from './state.ts';
+
+/** How long a session lasts when the policy sets no `breakglass_ttl_s`: fifteen minutes. */
+const DEFAULT_TTL_S = 15 * 60;
+
+/** What `POST /v1/break-glass` takes. */
+export const openSessionSchema = z.strictObject({ incident: textSchema(200), reason: textSchema(2000) });
+
+/** What `POST /v1/break-glass/{id}/apply` takes: changes, applied at once or refused. */
+export const breakglassChangeSchema = flagChangeContentSchema.pick({ environment: true, changes: true });
+export type BreakglassChange = z.infer<typeof breakglassChangeSchema>;
+
+/** A break-glass session as it is shown. */
+export interface SessionView {
+  id: string;
+  person: string;
+  incident: string;
+  reason: string;
+  opened_ms: number;
+  expires_ms: number;
+  closed_ms: number | null;
+}
+
+/**
+ * Opens a break-glass session for the caller: narrow power for minutes, after a fresh strong sign-in.
+ *
+ * @returns the session, or the refusal with its record appended
+ * @throws BrokerError `state_conflict` when the person has an open session
+ */
+export async function open(
+  writing: Writing,
+  order: z.infer<typeof openSessionSchema>,
+): Promise<SessionView | BrokerError> {
+  const { tx, call, now_ms, deps } = writing;
+  const person = call.principal.person ?? call.principal.id;
+  const present = await findOpenSession(tx, person, now_ms);
+  if (present !== undefined) {
+    throw new BrokerError('state_conflict', 'You have an open break-glass session; close it or use it.', {
+      extra: { session: present.id },
+    });
+  }
+  const draft = { id: deps.newId(now_ms), opened_ms: now_ms, expires_ms: now_ms, ...order };
+  const authorized = await authorize(writing, {
+    operation: 'breakglass.open',
+    emergency: { breakglass: draft, breakglass_recent: await countRecentSessions(tx, person, now_ms) },
+  });
+  if (authorized instanceof BrokerError) return authorized;
+  const ttlMs = (authorized.decision.limits.breakglass_ttl_s ?? DEFAULT_TTL_S) * 1000;
+  const row: BreakglassSessionsTable = {
+    ...draft,
+    expires_ms: now_ms + ttlMs,
+    person,
+    principal: JSON.stringify(call.principal),
+    closed_ms: null,
+  };
+  await insertSession(tx, row);
+  return toSessionView(row);
+}
+
+/**
+ * Applies changes in a break-glass session, at once or not at all. Only what makes things safer passes.
+ *
+ * @returns the applied request, or the refusal with its record appended
+ * @throws BrokerError `not_found` when the session is not the caller's, `state_conflict` when it is over
+ */
+export async function applyInSession(
+  writing: Writing,
+  sessionId: string,
+  change: BreakglassChange,
+): Promise<Settled | BrokerError> {
+  const session = await findOwn(writing, sessionId);
+  if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
+    throw new BrokerError('state_conflict', 'This break-glass session is over. Open another one.');
+  }
+  return propose(
+    writing,
+    {
+      kind: 'flag.change',
+      ...change,
+      reason: session.reason,
+      ticket: session.incident,
+      apply: 'auto',
+      start_ms: null,
+    },
+    'breakglass.apply',
+  );
+}
+
+/**
+ * Ends the caller's session early.
+ *
+ * @returns the closed session, or the refusal with its record appended
+ * @throws BrokerError `not_found` when the session is not the caller's
+ */
+export async function close(writing: Writing, sessionId: string): Promise<SessionView | BrokerError> {
+  const session = await findOwn(writing, sessionId);
+  const authorized = await authorize(writing, {
+    operation: 'breakglass.close',
+    emergency: { breakglass: toInputSession(session) },
+  });
+  if (authorized instanceof BrokerError) return authorized;
+  if (session.closed_ms !== null) return toSessionView(session);
+  await closeSession(writing.tx, session.id, writing.now_ms);
+  return toSessionView({ ...session, closed_ms: writing.now_ms });
+}
+
+async function findOwn({ tx, call }: Writing, id: string): Promise<BreakglassSessionsTable> {
+  const session = await findSession(tx, id);
+  if (session === undefined || session.person !== (call.principal.person ?? call.principal.id)) {
+    throw new BrokerError('not_found', 'You have no break-glass session with this id.');
+  }
+  return session;
+}
+
+/** A session row as it is shown. */
+export function toSessionView(row: BreakglassSessionsTable): SessionView {
+  const { principal: _, ...view } = row;
+  return view;
+}

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { authorize, type Writing } from '../control/operation.ts';
+import { BrokerError } from '../errors.ts';
+import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
+import type { InputFreeze } from '../policy/input.ts';
+import { insertFreeze } from '../store/emergency.ts';
+import type { FreezesTable } from '../store/schema.ts';
+import { toInputFreeze } from './state.ts';
+
+const common = { incident: textSchema(200), reason: textSchema(2000) };
+
+/** What `POST /v1/freezes` takes. A freeze of a namespace or a flag may be narrowed to one environment. */
+export const freezeSchema = z.discriminatedUnion('scope', [
+  z.strictObject({ scope: z.literal('all'), ...common }),
+  z.strictObject({ scope: z.literal('environment'), environment: environmentKeySchema, ...common }),
+  z.strictObject({
+    scope: z.literal('namespace'),
+    namespace: namespaceSchema,
+    environment: environmentKeySchema.optional(),
+    ...common,
+  }),
+  z.strictObject({
+    scope: z.literal('flag'),
+    flag: flagKeySchema,
+    environment: environmentKeySchema.optional(),
+    ...common,
+  }),
+]);
+export type FreezeOrder = z.infer<typeof freezeSchema>;
+
+/** A freeze as it is shown. */
+export interface FreezeView extends InputFreeze {
+  engaged_by: { id: string; person: string | null };
+  engaged_ms: number;
+  lifted_ms: number | null;
+  lifted_by_request: string | null;
+}
+
+/**
+ * Engages a freeze at once: from the commit of this write on, every write that it covers is refused, those in flight
+ * included, because each reads the freezes inside its own transaction. One entitled person is enough; lifting takes a
+ * change request.
+ *
+ * @returns the freeze, or the refusal with its record appended
+ * @throws BrokerError `invalid_request` for an environment that the policy does not know
+ */
+export async function engage(writing: Writing, order: FreezeOrder): Promise<FreezeView | BrokerError> {
+  const { tx, call, now_ms, deps, policy } = writing;
+  const scope = {
+    scope: order.scope,
+    environment: 'environment' in order ? (order.environment ?? null) : null,
+    namespace: 'namespace' in order ? order.namespace : null,
+    flag: 'flag' in order ? order.flag : null,
+  };
+  if (scope.environment !== null && !policy.broker.environments.has(scope.environment)) {
+    throw new BrokerError('invalid_request', `There is no environment "${scope.environment}".`, {
+      errors: [{ pointer: '#/environment', detail: 'not an environment of the active policy' }],
+    });
+  }
+  const authorized = await authorize(writing, {
+    operation: 'freeze.engage',
+    environment: scope.environment,
+    namespace: scope.namespace,
+    emergency: { engage: { ...scope, incident: order.incident, reason: order.reason } },
+  });
+  if (authorized instanceof BrokerError) return authorized;
+  const { id, person } = call.principal;
+  const row: FreezesTable = {
+    id: deps.newId(now_ms),
+    ...scope,
+    incident: order.incident,
+    reason: order.reason,
+    engaged_by: JSON.stringify({ id, person }),
+    engaged_ms: now_ms,
+    lifted_ms: null,
+    lifted_by_request: null,
+  };
+  await insertFreeze(tx, row);
+  writing.afterCommit(deps.events.freezesChanged);
+  return toFreezeView(row);
+}
+
+/** A freeze row as it is shown. */
+export function toFreezeView(row: FreezesTable): FreezeView {
+  return {
+    ...toInputFreeze(row),
+    engaged_by: JSON.parse(row.engaged_by) as FreezeView['engaged_by'],
+    engaged_ms: row.engaged_ms,
+    lifted_ms: row.lifted_ms,
+    lifted_by_request: row.lifted_by_request,
+  };
+}

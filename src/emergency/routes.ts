@@ -1,0 +1,101 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { callOf, type Edge, parseQuery } from '../control/edge.ts';
+import { once, parseIdempotencyKey } from '../control/idempotency.ts';
+import { authorizeRead, write } from '../control/operation.ts';
+import { toView } from '../control/view.ts';
+import { BrokerError } from '../errors.ts';
+import { parse } from '../http/body.ts';
+import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
+import {
+  applyInSession,
+  breakglassChangeSchema,
+  close,
+  open,
+  openSessionSchema,
+  toSessionView,
+} from './break-glass.ts';
+import { engage, freezeSchema, toFreezeView } from './freeze.ts';
+
+const listSchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  /** `active` leaves out what has been lifted. */
+  state: z.enum(['active', 'all']).default('active'),
+});
+const sessionListSchema = listSchema.pick({ limit: true });
+
+/**
+ * Freezes and break-glass sessions (design section 8). A freeze is lifted by a change request of kind `freeze.lift`.
+ *
+ *     POST /v1/freezes                 engage      GET  /v1/freezes                      list
+ *     POST /v1/break-glass             open        GET  /v1/break-glass                  list
+ *     POST /v1/break-glass/{id}/apply  change      POST /v1/break-glass/{id}/close       close
+ */
+export function emergencyRoutes(edge: Edge): Router {
+  const { control } = edge;
+  const router = Router();
+
+  router.post('/v1/freezes', async (req, res) => {
+    const call = await callOf(edge, req);
+    const order = parse(freezeSchema, req.body);
+    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
+      method: 'POST',
+      path: req.path,
+      body: req.body,
+    });
+    const answer = await write(control, call, (writing) =>
+      once(writing, key, async () => {
+        const body = await engage(writing, order);
+        return body instanceof BrokerError ? body : { status: 201, body };
+      }),
+    );
+    res.status(answer.status).json(answer.body);
+  });
+
+  router.get('/v1/freezes', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { limit, state } = parseQuery(listSchema, req);
+    await authorizeRead(control, call, { operation: 'freeze.read' });
+    const { read } = control.store;
+    const rows = state === 'active' ? await listActiveFreezes(read) : await listFreezes(read, limit);
+    res.json({ items: rows.map(toFreezeView) });
+  });
+
+  router.post('/v1/break-glass', async (req, res) => {
+    const call = await callOf(edge, req);
+    const order = parse(openSessionSchema, req.body);
+    res.status(201).json(await write(control, call, (writing) => open(writing, order)));
+  });
+
+  router.get('/v1/break-glass', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { limit } = parseQuery(sessionListSchema, req);
+    await authorizeRead(control, call, { operation: 'freeze.read' });
+    res.json({ items: (await listSessions(control.store.read, limit)).map(toSessionView) });
+  });
+
+  router.post('/v1/break-glass/:id/apply', async (req, res) => {
+    const call = await callOf(edge, req);
+    const change = parse(breakglassChangeSchema, req.body);
+    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
+      method: 'POST',
+      path: req.path,
+      body: req.body,
+    });
+    const answer = await write(control, call, (writing) =>
+      once(writing, key, async () => {
+        const settled = await applyInSession(writing, req.params.id, change);
+        if (settled instanceof BrokerError) return settled;
+        return { status: 201, body: toView(settled.request, [], writing.now_ms) };
+      }),
+    );
+    res.status(answer.status).json(answer.body);
+  });
+
+  router.post('/v1/break-glass/:id/close', async (req, res) => {
+    const call = await callOf(edge, req);
+    res.json(await write(control, call, (writing) => close(writing, req.params.id)));
+  });
+
+  return router;
+}

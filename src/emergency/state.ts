@@ -1,0 +1,95 @@
+import type { FreezeScope, InputChange, InputFreeze, PolicyInput } from '../policy/input.ts';
+import { countSessionsSince, findOpenSession, listActiveFreezes } from '../store/emergency.ts';
+import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
+
+/** The emergency part of a policy input. */
+export type Emergency = PolicyInput['emergency'];
+
+/** The window of the break-glass budget. */
+const BUDGET_WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** No freeze, no session: for operations that no emergency concerns. */
+export const NO_EMERGENCY: Emergency = {
+  frozen: false,
+  freezes: [],
+  engage: null,
+  breakglass: null,
+  breakglass_recent: 0,
+};
+
+/**
+ * Reads what emergency means for some changes right now, in the state that `db` sees: inside the door, the state that
+ * this write meets (design invariant 7).
+ */
+export async function loadEmergency(
+  db: Db,
+  about: {
+    changes: readonly InputChange[];
+    environment: string | null;
+    person: string | null;
+    now_ms: number;
+  },
+): Promise<Emergency> {
+  const freezes = (await listActiveFreezes(db)).map(toInputFreeze).filter((freeze) => {
+    return about.changes.some((change) => isCovered(freeze, change, about.environment));
+  });
+  const session = about.person === null ? undefined : await findOpenSession(db, about.person, about.now_ms);
+  return {
+    frozen: freezes.length > 0,
+    freezes,
+    engage: null,
+    breakglass: session === undefined ? null : toInputSession(session),
+    breakglass_recent: 0,
+  };
+}
+
+/** How many sessions count against the person's weekly budget. */
+export function countRecentSessions(db: Db, person: string, nowMs: number): Promise<number> {
+  return countSessionsSince(db, person, nowMs - BUDGET_WINDOW_MS);
+}
+
+/** Whether a freeze holds for a change. A change to a definition reaches every environment, so any of them counts. */
+export function isCovered(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
+  switch (freeze.scope) {
+    case 'all':
+      return true;
+    case 'environment':
+      return change.facts.scope === 'definition' || freeze.environment === environment;
+    case 'namespace':
+      return freeze.namespace === change.flag.namespace && isSameEnvironment(freeze, change, environment);
+    case 'flag':
+      return freeze.flag === change.flag.key && isSameEnvironment(freeze, change, environment);
+  }
+}
+
+/** A freeze of a namespace or a flag may be narrowed to one environment. */
+function isSameEnvironment(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
+  return (
+    freeze.environment === null || change.facts.scope === 'definition' || freeze.environment === environment
+  );
+}
+
+/** A freeze as policy sees it. */
+export function toInputFreeze(row: FreezesTable): InputFreeze {
+  return {
+    id: row.id,
+    scope: row.scope as FreezeScope['scope'],
+    environment: row.environment,
+    namespace: row.namespace,
+    flag: row.flag,
+    incident: row.incident,
+    reason: row.reason,
+  };
+}
+
+/** A break-glass session as policy sees it. */
+export function toInputSession(row: BreakglassSessionsTable): NonNullable<Emergency['breakglass']> {
+  return {
+    id: row.id,
+    opened_ms: row.opened_ms,
+    expires_ms: row.expires_ms,
+    incident: row.incident,
+    reason: row.reason,
+  };
+}

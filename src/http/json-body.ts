@@ -1,0 +1,42 @@
+import express, { type RequestHandler } from 'express';
+import { BrokerError } from '../errors.ts';
+import { hasDuplicateMembers } from '../json-members.ts';
+
+/** The largest JSON body of the control plane. */
+export const MAX_BODY_BYTES = 256 * 1024;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Reads JSON bodies: UTF-8, no compression, no duplicate members (two readers could see two documents).
+ *
+ * @throws BrokerError `unsupported_media_type`, `malformed_json`; the parser's own errors pass through `problem.ts`
+ */
+export function jsonBody(): RequestHandler {
+  const read = express.json({
+    limit: MAX_BODY_BYTES,
+    inflate: false,
+    strict: true,
+    verify: assertWellFormed,
+  });
+  return (req, res, next) => {
+    const hasBody =
+      req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
+    if (hasBody && req.is('application/json') === false) {
+      throw new BrokerError('unsupported_media_type', 'Send the body as application/json.');
+    }
+    read(req, res, next);
+  };
+}
+
+function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
+  let text: string;
+  try {
+    text = decoder.decode(body);
+    JSON.parse(text);
+  } catch {
+    throw new BrokerError('malformed_json', 'The body is not valid JSON in UTF-8.');
+  }
+  if (hasDuplicateMembers(text))
+    throw new BrokerError('malformed_json', 'A member stands twice in one object.');
+}

@@ -1,0 +1,74 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What this process counts, for `/metrics`. */
+export interface Metrics {
+  decided(operation: string, effect: string): void;
+  /** One request of the control or audit plane was answered. */
+  answered(status: number, seconds: number): void;
+  /** One request of the data plane was answered. */
+  evaluated(kind: 'single' | 'bulk', status: number): void;
+  /** Prometheus text format 0.0.4. */
+  text(): Promise<string>;
+  contentType: string;
+}
+
+/** Figures that are read when somebody asks for them. */
+export interface Gauges {
+  openRequests(): Promise<{ state: string; count: number }[]>;
+  activeFreezes(): number;
+}
+
+/** Creates the metrics of one broker. */
+export function createMetrics(gauges: Gauges): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const decisions = new Counter({
+    name: 'countersign_decisions_total',
+    help: 'Recorded decisions by operation and effect.',
+    labelNames: ['operation', 'effect'],
+    registers,
+  });
+  const latency = new Histogram({
+    name: 'countersign_http_request_duration_seconds',
+    help: 'Time to answer on the control and audit plane, by status class.',
+    labelNames: ['status'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  });
+  const evaluations = new Counter({
+    name: 'countersign_evaluations_total',
+    help: 'Answers of the data plane by kind and status class.',
+    labelNames: ['kind', 'status'],
+    registers,
+  });
+  new Gauge({
+    name: 'countersign_open_requests',
+    help: 'Change requests that are pending or ready.',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      this.reset();
+      for (const { state, count } of await gauges.openRequests()) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'countersign_active_freezes',
+    help: 'Freezes that hold now.',
+    registers,
+    collect() {
+      this.set(gauges.activeFreezes());
+    },
+  });
+  return {
+    decided: (operation, effect) => decisions.inc({ operation, effect }),
+    answered: (status, seconds) => latency.observe({ status: statusClass(status) }, seconds),
+    evaluated: (kind, status) => evaluations.inc({ kind, status: statusClass(status) }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+function statusClass(status: number): string {
+  return `${Math.floor(status / 100)}xx`;
+}

@@ -1,0 +1,67 @@
+import type { ErrorRequestHandler, Request, Response } from 'express';
+import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
+import type { Log } from './log.ts';
+
+/** Where the problem codes are described. */
+const PROBLEM_BASE = 'https://countersign.dev/problems/';
+
+/**
+ * The only writer of problem documents. A BrokerError becomes its row of the table; anything else is a 500 that says
+ * nothing about its cause.
+ *
+ * @see RFC 9457
+ */
+export function problemWriter(log: Log): ErrorRequestHandler {
+  return (error: unknown, req: Request, res: Response, next) => {
+    const problem = toBrokerError(error);
+    const { status } = PROBLEMS[problem.code];
+    if (status >= 500)
+      log.error({ err: problem.cause ?? error, code: problem.code, request_id: req.id }, 'request failed');
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    res.status(status).set(problem.fields.headers ?? {});
+    if (status === 401 && res.get('WWW-Authenticate') === undefined) res.set('WWW-Authenticate', 'Bearer');
+    res.type('application/problem+json').send(JSON.stringify(toDocument(problem, req.id)));
+  };
+}
+
+/** The problem document of an error. */
+export function toDocument(problem: BrokerError, requestId: string): Record<string, unknown> {
+  const { status, title } = PROBLEMS[problem.code];
+  const { headers: _, extra, ...fields } = problem.fields;
+  return {
+    type: `${PROBLEM_BASE}${problem.code}`,
+    title,
+    status,
+    code: problem.code,
+    detail: problem.message,
+    instance: `urn:uuid:${requestId}`,
+    ...fields,
+    ...extra,
+  };
+}
+
+/** Errors of the body parser, by its `type`. @see body-parser README, "Errors" */
+const PARSER_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string }>> = {
+  'entity.parse.failed': { code: 'malformed_json', detail: 'Send a JSON object.' },
+  'entity.too.large': { code: 'body_too_large', detail: 'Send less, or split the request.' },
+  'encoding.unsupported': { code: 'unsupported_media_type', detail: 'Send the body without compression.' },
+  'charset.unsupported': { code: 'unsupported_media_type', detail: 'Send the body as UTF-8.' },
+  'request.size.invalid': {
+    code: 'malformed_json',
+    detail: 'The body is not as long as Content-Length says.',
+  },
+  'request.aborted': { code: 'malformed_json', detail: 'The body ended too early.' },
+};
+
+function toBrokerError(error: unknown): BrokerError {
+  if (error instanceof BrokerError) return error;
+  const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown };
+  const parser = typeof type === 'string' ? PARSER_ERRORS[type] : undefined;
+  if (parser !== undefined) return new BrokerError(parser.code, parser.detail, {}, error);
+  // The router throws a URIError with status 400 for a path that does not decode.
+  if (status === 400) return new BrokerError('invalid_request', 'The path is not well-formed.', {}, error);
+  return new BrokerError('internal_error', 'The broker failed. Nothing was written.', {}, error);
+}

@@ -1,0 +1,192 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.ts';
+import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
+import { type Broker, startBroker } from '../../src/broker.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createLog } from '../../src/http/log.ts';
+import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
+
+/** Wednesday, 18 November 2026, 10:30 in Berlin: inside the shipped business hours. */
+export const WORKING_HOURS_MS = Date.UTC(2026, 10, 18, 9, 30);
+
+/** A clock that a test sets. */
+export interface TestClock {
+  (): number;
+  set(ms: number): void;
+  advance(ms: number): void;
+}
+
+/** What a call answered. */
+export interface Reply {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  body: any;
+  headers: Headers;
+}
+
+export interface TestBroker {
+  broker: Broker;
+  url: string;
+  folder: string;
+  clock: TestClock;
+  people: TokenIssuer;
+  ci: CiIssuer;
+  /** Calls the API as a person of the cast (`dana`, `alex+mfa`), with a token, or as nobody. */
+  call(
+    who: string | null,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Reply>;
+  /** A Countersign token for the CI job of `acme/payments`, or for the service `acme/checkout`. */
+  workloadToken(job?: 'payments' | 'checkout', form?: Record<string, string>): Promise<string>;
+  /** Stops the broker and starts another one on the same file. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts the real broker on a file in a new folder, with issuers that sign real tokens, and a clock of the test's. */
+export async function startTestBroker(
+  options: {
+    nowMs?: number;
+    editData?: (data: unknown) => unknown;
+    archive?: Buffer;
+    config?: Record<string, unknown>;
+  } = {},
+): Promise<TestBroker> {
+  const clock = createTestClock(options.nowMs ?? WORKING_HOURS_MS);
+  const [people, ci, folder] = await Promise.all([
+    startTokenIssuer(clock),
+    startCiIssuer({ clock }),
+    mkdtemp(join(tmpdir(), 'countersign-')),
+  ]);
+  const shipped =
+    options.archive ?? (await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url)));
+  const archive = await rebundle(shipped, (data) => {
+    const local = replaceText(data, {
+      'http://127.0.0.1:9401': people.issuer,
+      'http://127.0.0.1:9402': ci.issuer,
+    });
+    return options.editData?.(local) ?? local;
+  });
+  await writeFile(join(folder, 'bundle.tar.gz'), archive);
+  await writeFile(
+    join(folder, 'countersign.yaml'),
+    JSON.stringify({ ...configFor(people, ci), ...options.config }),
+  );
+  const start = () =>
+    startBroker({
+      config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
+      clock,
+      log: createLog('silent'),
+    });
+  const tokens = new Map<string, string>();
+  const test: TestBroker = {
+    broker: await start(),
+    url: '',
+    folder,
+    clock,
+    people,
+    ci,
+    call: async (who, method, path, body, headers = {}) => {
+      const token = who === null ? null : await tokenOf(who);
+      const response = await fetch(`${test.url}${path}`, {
+        method,
+        headers: {
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return {
+        status: response.status,
+        body: text === '' ? null : JSON.parse(text),
+        headers: response.headers,
+      };
+    },
+    workloadToken: async (job = 'payments', form = {}) => {
+      const subject = job === 'payments' ? await ci.token() : await ci.checkoutToken();
+      const answer = await exchange(test.url, subject, form);
+      if (answer.body.access_token === undefined) throw new Error(JSON.stringify(answer.body));
+      return answer.body.access_token;
+    },
+    restart: async () => {
+      await test.broker.close();
+      test.broker = await start();
+      test.url = test.broker.url;
+    },
+    close: async () => {
+      await test.broker.close();
+      await Promise.all([people.close(), ci.close()]);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  test.url = test.broker.url;
+  return test;
+
+  async function tokenOf(who: string): Promise<string> {
+    if (who.includes('.')) return who;
+    const [person = '', factor] = who.split('+');
+    const key = `${who}@${Math.floor(clock() / 60_000)}`;
+    const known = tokens.get(key);
+    if (known !== undefined) return known;
+    const token = await people.idToken(person, { mfa: factor === 'mfa' });
+    tokens.set(key, token);
+    return token;
+  }
+}
+
+/** Exchanges a platform token, as a pipeline does. */
+export async function exchange(
+  url: string,
+  subjectToken: string,
+  form: Record<string, string> = {},
+): Promise<Reply> {
+  const response = await fetch(`${url}/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: subjectToken,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      ...form,
+    }),
+  });
+  return { status: response.status, body: await response.json(), headers: response.headers };
+}
+
+function configFor(people: TokenIssuer, ci: CiIssuer): Record<string, unknown> {
+  return {
+    listen: { port: 0 },
+    policy_bundle: 'bundle.tar.gz',
+    calls_per_minute: 0,
+    issuers: [
+      {
+        key: 'demo',
+        issuer: people.issuer,
+        allow_insecure_loopback: true,
+        audience: 'countersign-cli',
+        algorithms: ['ES256'],
+        claims: { person: 'employee_id' },
+        levels: { acr: { 'urn:countersign:password': 1, 'urn:countersign:mfa': 2 } },
+      },
+    ],
+    workload_issuers: [{ issuer: ci.issuer, allow_insecure_loopback: true }],
+  };
+}
+
+function createTestClock(startMs: number): TestClock {
+  let nowMs = startMs;
+  return Object.assign(() => nowMs, {
+    set: (ms: number) => {
+      nowMs = ms;
+    },
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+  });
+}
