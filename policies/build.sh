@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Checks the policies, builds the bundle and prints its policy hash.
+#   policies/build.sh            writes policies/bundle.tar.gz if the policy changed
+#   policies/build.sh --check    writes nothing; fails if the committed bundle is not what the sources build
+set -euo pipefail
+
+check_only=false
+case "${1:-}" in
+  "") ;;
+  --check) check_only=true ;;
+  *) echo "usage: policies/build.sh [--check]" >&2; exit 2 ;;
+esac
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin=$root/.cache/bin
+node=$root/node_modules/.bin/node
+
+# Any flag of opa can also come from the environment, and an optimizer would change the bytes.
+while IFS= read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(OPA_|REGAL_|EXPERIMENTAL_WASM_OPT)' || true)
+
+if ! command -v go >/dev/null; then
+  echo "policies: Go 1.26 or later is needed to build the pinned opa and regal (https://go.dev/dl)." >&2
+  echo "policies: running and testing the broker needs only the committed policies/bundle.tar.gz." >&2
+  exit 1
+fi
+if [ ! -x "$node" ]; then
+  echo "policies: run npm ci first: the policy hash is computed by the broker's own code." >&2
+  exit 1
+fi
+
+build_tool() { # name, module
+  GOFLAGS=-mod=readonly GOTOOLCHAIN=local CGO_ENABLED=0 \
+    go build -C "$root/tools/$1" -buildvcs=false -trimpath -o "$bin/$1" "$2"
+}
+mkdir -p "$bin"
+build_tool opa github.com/open-policy-agent/opa
+build_tool regal github.com/open-policy-agent/regal
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# File names end up in the module, so everything runs from here with relative paths.
+cd "$root/policies"
+
+echo "policies: the input schema is the broker's"
+"$node" ../src/policy/schema.ts | diff -u schemas/input.json - || {
+  echo "policies: regenerate with: node src/policy/schema.ts > policies/schemas/input.json" >&2
+  exit 1
+}
+
+echo "policies: format"
+"$bin/opa" fmt --list --fail .
+echo "policies: strict check"
+"$bin/opa" check --strict --capabilities capabilities.json --schema schemas countersign config
+echo "policies: lint"
+"$bin/regal" lint --format compact --fail-level warning .
+
+echo "policies: test"
+cases=()
+for file in ../fixtures/decisions/*.json; do
+  cases+=("fixtures.$(basename "$file" .json):$file")
+done
+run_tests() { "$bin/opa" test --timeout 60s "$@" countersign config:config "${cases[@]}"; }
+run_tests
+run_tests --coverage --threshold 95 >"$work/coverage.json" || {
+  echo "policies: less than 95 % of the rules are covered:" >&2
+  "$node" -e 'const report = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
+    for (const [name, { not_covered }] of Object.entries(report.files)) {
+      for (const { start, end } of not_covered ?? []) console.error(`  ${name}:${start.row}-${end.row}`);
+    }' "$work/coverage.json"
+  exit 1
+}
+
+build_bundle() { # directory
+  mkdir -p "$1"
+  cp -R countersign config .manifest capabilities.json "$1"
+  (
+    cd "$1"
+    "$bin/opa" build -b -t wasm --prune-unused -O 0 --ignore '*_test.rego' --ignore capabilities.json \
+      --capabilities capabilities.json -e countersign/decision -o ../"$(basename "$1")".tar.gz .
+  )
+}
+echo "policies: build, twice"
+build_bundle "$work/first"
+build_bundle "$work/second"
+for name in first second; do tar -xzPOf "$work/$name.tar.gz" /policy.wasm >"$work/$name.wasm"; done
+cmp "$work/first.wasm" "$work/second.wasm" || { echo "policies: two builds differ" >&2; exit 1; }
+
+built=$("$node" ../src/policy/print-hash.ts "$work/first.tar.gz")
+committed=none
+if [ -f bundle.tar.gz ]; then committed=$("$node" ../src/policy/print-hash.ts bundle.tar.gz); fi
+if [ "$built" != "$committed" ]; then
+  if $check_only; then
+    echo "policies: the committed bundle is $committed, but the sources build $built; run make policies" >&2
+    exit 1
+  fi
+  cp "$work/first.tar.gz" bundle.tar.gz
+fi
+echo "$built"

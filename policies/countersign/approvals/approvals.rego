@@ -1,0 +1,77 @@
+# METADATA
+# title: Approvals
+# description: >-
+#   Which approvals count, and what is still missing. An approval counts when a person who wrote nothing of the request
+#   gave it to this digest, signed in as the tier asks, and holds the role today, everywhere the request reaches. Each
+#   human fills one place, however many accounts or roles they have.
+# schemas:
+#   - input: schema.input
+package countersign.approvals
+
+import data.countersign.persons
+import data.countersign.places
+import data.countersign.roles
+import data.countersign.tiers
+
+# METADATA
+# description: Role to the number of approvals that are still missing, sorted by role
+missing := [{"kind": "approval", "role": role, "count": left} |
+	some role in sort(object.keys(tiers.approvals_wanted))
+	left := _short[role] - _spare(role)
+	left > 0
+]
+
+# METADATA
+# description: Organizations whose account-approver has not agreed yet, sorted
+missing_organizations := [organization |
+	some organization in sort(tiers.organizations_wanted)
+	not _is_spoken_for(organization)
+]
+
+# METADATA
+# description: The approvals that count, as the human and the bindings they hold today
+counting contains {"human": human, "bindings": bindings} if {
+	some vote in input.approvals
+	vote.digest == input.request.digest
+	vote.principal.kind == "person"
+	not persons.is_author(vote.principal)
+	_is_signed_in(vote)
+	human := persons.human(vote.principal)
+	not human in _rejecting
+	bindings := roles.bindings(vote.principal)
+}
+
+_is_signed_in(_) if not tiers.sign_in_wanted
+
+_is_signed_in(vote) if tiers.is_signed_in(vote.principal.auth, vote.at_ms, tiers.sign_in_wanted)
+
+_rejecting contains persons.human(vote.principal) if some vote in input.rejections
+
+_is_spoken_for(organization) if {
+	some vote in counting
+	roles.speaks_for(vote.bindings, organization, places.required)
+}
+
+# Human to those of the wanted roles that they hold. Two accounts of one human add up to one entry.
+_held[vote.human] contains role if {
+	some vote in counting
+	some role, _ in tiers.approvals_wanted
+	roles.holds_at_all(vote.bindings, tiers.accepted(role), places.required)
+}
+
+# Those who hold every wanted role stand in wherever someone is short. All others count for one role only, the first
+# by name: with more than two roles this may ask for one approval too many, never for one too few.
+_free contains human if {
+	some human, held in _held
+	count(held) == count(tiers.approvals_wanted)
+}
+
+_bound[min(held)] contains human if {
+	some human, held in _held
+	not human in _free
+}
+
+_short[role] := max([0, wanted - count(object.get(_bound, role, set()))]) if some role, wanted in tiers.approvals_wanted
+
+# What is left of the free ones for a role, after the roles before it took theirs.
+_spare(role) := max([0, count(_free) - sum([short | some before, short in _short; before < role])])

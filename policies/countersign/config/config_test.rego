@@ -1,0 +1,136 @@
+# METADATA
+# title: Data
+# description: The data under `data.config` is complete and refers only to what exists.
+package countersign.config_test
+
+_tiers := {"informational", "operational", "sensitive", "high-risk"}
+
+_roles contains role if {
+	some operation in data.config.operations
+	some names in operation.roles
+	some role in names
+}
+
+_rules contains rule if {
+	some kinds in data.config.tiers
+	some movements in kinds
+	some rule in movements
+}
+
+_rules contains data.config.freeze.lift
+
+_bindings contains binding if {
+	some source in ["groups", "claims"]
+	some issuer in data.config.role_bindings[source]
+	some value in issuer
+	some binding in value
+}
+
+_bindings contains binding if {
+	some source in ["trust_rules", "principals"]
+	some list in data.config.role_bindings[source]
+	some binding in list
+}
+
+# METADATA
+# description: Every window's zone is in the list that the broker reads
+test_zones_cover_windows if {
+	every window in data.config.windows {
+		window.zone in data.config.zones
+	}
+}
+
+# METADATA
+# description: Windows have days, and times of a day
+test_windows_are_times if {
+	every window in data.config.windows {
+		every day in window.days {
+			day in numbers.range(1, 7)
+		}
+		window.start.hour in numbers.range(0, 23)
+		window.end.hour in numbers.range(0, 24)
+		window.start.minute in numbers.range(0, 59)
+		window.end.minute in numbers.range(0, 59)
+	}
+}
+
+# METADATA
+# description: Each tier has a rule for each kind of environment and each movement
+test_tiers_are_complete if {
+	object.keys(data.config.tiers) == _tiers
+	every tier in _tiers {
+		every environment in data.config.environments {
+			object.keys(data.config.tiers[tier][environment.kind]) == {"raise", "lower"}
+		}
+	}
+}
+
+# METADATA
+# description: Rules have all members, and name roles and windows that exist
+test_rules_are_well_formed if {
+	every rule in _rules {
+		object.keys(rule) == {"approvals", "ticket", "windows", "account_approvers", "sign_in"}
+		object.keys(rule.approvals) - _roles == set()
+		every name in rule.windows {
+			data.config.windows[name]
+		}
+	}
+}
+
+# METADATA
+# description: Lowering never needs an approval, a ticket or a window where raising does not
+test_switching_off_is_not_harder if {
+	every kinds in data.config.tiers {
+		every movements in kinds {
+			object.keys(movements.lower.approvals) - object.keys(movements.raise.approvals) == set()
+			every role, wanted in movements.lower.approvals {
+				wanted <= movements.raise.approvals[role]
+			}
+			movements.lower.ticket in {false, movements.raise.ticket}
+			count(movements.lower.windows) <= count(movements.raise.windows)
+		}
+	}
+}
+
+# METADATA
+# description: Bindings name roles that some operation takes, and trust rules that exist
+test_bindings_are_known if {
+	every binding in _bindings {
+		{role | some role in binding.roles} - _roles == set()
+		count(binding.namespaces) > 0
+		count(binding.environments) > 0
+	}
+	every name, _ in data.config.role_bindings.trust_rules {
+		data.config.trust_rules[name]
+	}
+}
+
+# METADATA
+# description: A trust rule grants operations and environments that exist
+test_trust_rules_are_known if {
+	every rule in data.config.trust_rules {
+		every operation in rule.grant.operations {
+			data.config.operations[operation]
+		}
+		every environment in rule.grant.environments {
+			data.config.environments[environment]
+		}
+	}
+}
+
+# METADATA
+# description: No alias stands for another alias, so that one look-up reaches the human
+test_persons_are_canonical if {
+	every name in data.config.persons {
+		not data.config.persons[name]
+	}
+}
+
+# METADATA
+# description: Limits are numbers, and the one that every policy has to give is there
+test_limits_are_numbers if {
+	every limit in data.config.limits {
+		is_number(limit)
+	}
+	is_number(data.config.limits.request_ttl_s)
+}

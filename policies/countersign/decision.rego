@@ -1,0 +1,73 @@
+# METADATA
+# title: Countersign
+# description: >-
+#   The entry point of the policy. Allow needs a positive grant, no deny and nothing missing; everything else, an
+#   undefined rule too, is a deny or a hold.
+# schemas:
+#   - input: schema.input
+package countersign
+
+import data.countersign.emergency
+import data.countersign.facts
+import data.countersign.obligations
+import data.countersign.reasons
+import data.countersign.requests
+import data.countersign.roles
+import data.countersign.tiers
+import data.countersign.tokens
+import data.countersign.windows
+
+# METADATA
+# title: Decision
+# description: Effect, reasons, obligations and limits for one input document
+# entrypoint: true
+decision := {
+	"effect": _effect,
+	"reasons": sort(_reasons),
+	"obligations": _obligations,
+	"limits": data.config.limits,
+}
+
+default _effect := "deny"
+
+_effect := "allow" if {
+	_granted
+	count(_denied) == 0
+	count(obligations.outstanding) == 0
+}
+
+_effect := "hold" if {
+	_granted
+	count(_denied) == 0
+	count(obligations.outstanding) > 0
+}
+
+_granted if roles.granted
+
+_granted if tokens.exchange_granted
+
+_granted if requests.withdraw_granted
+
+_denied := union({facts.deny, roles.deny, tokens.deny, requests.deny, tiers.deny, windows.deny, emergency.deny})
+
+# A deny must not hang on the evaluation of what it denies: nothing missing is listed beside it.
+default _obligations := []
+
+_obligations := obligations.outstanding if _effect == "hold"
+
+_reasons := reasons.allowed if _effect == "allow"
+
+_reasons := reasons.held if _effect == "hold"
+
+_reasons := _denied if {
+	_effect == "deny"
+	count(_denied) > 0
+}
+
+_reasons := {{
+	"code": "default_deny",
+	"detail": "No rule grants this.",
+}} if {
+	_effect == "deny"
+	count(_denied) == 0
+}

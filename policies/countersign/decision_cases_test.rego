@@ -1,0 +1,39 @@
+# The cases of fixtures/decisions. They also run through the built module, and the two have to agree.
+package countersign_test
+
+import data.countersign
+import data.fixtures
+
+# METADATA
+# description: Each case decides as it expects
+test_cases[note] if {
+	some file, cases in fixtures
+	file != "base"
+	some example in cases
+	note := concat(": ", [file, example.name])
+	result := countersign.decision with input as _input(example)
+	_is_expected(result, example.expected)
+}
+
+_is_expected(result, expected) if {
+	result.effect == expected.effect
+	[reason.code | some reason in result.reasons] == expected.reasons
+	result.obligations == expected.obligations
+	result.limits == data.config.limits
+}
+
+# Left to right: the base, the changes, the named parts, the votes, the case's own members. Arrays are replaced.
+_input(example) := object.union_n(array.concat(
+	array.concat(
+		[fixtures.base.input, {"request": {"changes": _changes(example)}}],
+		[part | some name in example.use; part := fixtures.base.parts[name]],
+	),
+	[
+		{"approvals": _votes(example, "approvals"), "rejections": _votes(example, "rejections")},
+		object.get(example, "input", {}),
+	],
+))
+
+_changes(example) := [object.union(fixtures.base.change, patch) | some patch in object.get(example, "changes", [])]
+
+_votes(example, name) := [fixtures.base.votes[vote] | some vote in object.get(example, name, [])]

@@ -1,0 +1,162 @@
+# METADATA
+# title: Decision
+# description: Deny by default, and what the fixtures cannot say because the broker never sends it.
+package countersign_test
+
+import data.countersign
+import data.fixtures
+
+_propose := object.union(
+	fixtures.base.input,
+	{"request": {"changes": [fixtures.base.change]}},
+)
+
+_codes(document) := codes if {
+	decision := countersign.decision with input as document
+	decision.effect == "deny"
+	decision.obligations == []
+	codes := {reason.code | some reason in decision.reasons}
+}
+
+# METADATA
+# description: Whatever is no object with facts is denied, with a reason
+test_garbage_is_denied[note] if {
+	some note, document in {
+		"empty": {},
+		"null": null,
+		"array": [],
+		"string": "request.propose",
+		"operation only": {"operation": "request.propose"},
+	}
+	count(_codes(document)) > 0
+}
+
+# METADATA
+# description: An operation that the policy does not know is denied
+test_unknown_operation if {
+	"unknown_operation" in _codes(object.union(_propose, {"operation": "flag.destroy"}))
+}
+
+# METADATA
+# description: Removing any one fact never turns into an allow
+test_missing_fact[path] if {
+	self_service := object.union(_propose, {"request": {"changes": [object.union(
+		fixtures.base.change,
+		{"flag": {"tier": "informational"}},
+	)]}})
+	some path in {
+		"schema_version", "operation", "principal", "request", "emergency", "clock", "environment",
+		"principal/id", "principal/kind", "principal/token", "principal/token/audience",
+		"emergency/frozen", "clock/now_ms", "request/kind", "request/changes", "request/created_ms",
+		"request/changes/0/facts", "request/changes/0/facts/direction", "request/changes/0/facts/scope",
+		"request/changes/0/facts/audience_grew", "request/changes/0/flag", "request/changes/0/flag/tier",
+		"request/changes/0/flag/namespace",
+	}
+	decision := countersign.decision with input as _without(self_service, path)
+	decision.effect == "deny"
+}
+
+# METADATA
+# description: A self-service change is allowed when all facts are there, so that the test above shows something
+test_nothing_missing if {
+	decision := countersign.decision with input as object.union(
+		_propose,
+		{"request": {"changes": [object.union(fixtures.base.change, {"flag": {"tier": "informational"}})]}},
+	)
+	decision.effect == "allow"
+}
+
+# METADATA
+# description: A rule that forgets a member asks for nothing less
+test_incomplete_rule[member] if {
+	change := object.union(fixtures.base.change, {"flag": {"tier": "tested"}})
+	some member in ["approvals", "ticket", "windows", "account_approvers", "sign_in"]
+	rule := object.remove(data.config.tiers.operational.production.raise, [member])
+	decision := countersign.decision with input as object.union(_propose, {"request": {"changes": [change]}})
+		with data.config.tiers.tested.production.raise as rule
+	decision.effect == "deny"
+	[reason.code | some reason in decision.reasons] == ["tier_rule_missing"]
+}
+
+# METADATA
+# description: A window whose zone has no clock is denied and named
+test_zone_missing if {
+	sensitive := {"request": {"changes": [object.union(fixtures.base.change, {"flag": {"tier": "sensitive"}})]}}
+	document := object.union(json.remove(_propose, ["clock/zones"]), sensitive)
+	_codes(document) == {"zone_missing"}
+}
+
+# METADATA
+# description: A binding may go by a verified claim
+test_claim_binding if {
+	binding := {"roles": ["flag-deployer"], "namespaces": ["payments"], "environments": ["production"]}
+	principal := object.union(fixtures.base.parts.by_stranger.principal, {"claims": {"department": "shop"}})
+	decision := countersign.decision with input as object.union(_propose, {"principal": principal})
+		with data.config.role_bindings.claims as {principal.issuer: {"department": {"shop": [binding]}}}
+	decision.effect == "hold"
+}
+
+# METADATA
+# description: A list across namespaces still asks for a role in the environment it shows
+test_read_of_another_environment if {
+	binding := {"roles": ["flag-reader"], "namespaces": ["payments"], "environments": ["staging"]}
+	principal := fixtures.base.parts.by_stranger.principal
+	document := object.union(
+		fixtures.base.input,
+		{"operation": "flag.read", "request": null, "principal": principal},
+	)
+	decision := countersign.decision with input as document
+		with data.config.role_bindings.principals as {principal.id: [binding]}
+	[reason.code | some reason in decision.reasons] == ["role_missing"]
+	allowed := countersign.decision with input as object.union(document, {"environment": {"key": "staging"}})
+		with data.config.role_bindings.principals as {principal.id: [binding]}
+	allowed.effect == "allow"
+}
+
+# METADATA
+# description: A workload that is named in the bindings keeps to its trust rule, as a proposer too
+test_named_workload_keeps_to_its_rule if {
+	proposer := object.union(fixtures.base.votes.job.principal, {"token": {"trust_rule": "gone"}})
+	binding := {"roles": ["flag-deployer"], "namespaces": ["*"], "environments": ["*"]}
+	document := object.union(_propose, {"operation": "request.apply", "request": {"proposer": proposer}})
+	decision := countersign.decision with input as document
+		with data.config.role_bindings.principals as {proposer.id: [binding]}
+	[reason.code | some reason in decision.reasons] == ["proposer_lost_role"]
+}
+
+# METADATA
+# description: A role that no operation knows grants nothing
+test_unknown_role if {
+	binding := {"roles": ["owner-of-everything"], "namespaces": ["*"], "environments": ["*"]}
+	principal := fixtures.base.parts.by_stranger.principal
+	decision := countersign.decision with input as object.union(_propose, {"principal": principal})
+		with data.config.role_bindings.principals as {principal.id: [binding]}
+	[reason.code | some reason in decision.reasons] == ["role_missing"]
+}
+
+# METADATA
+# description: With freezes that let nothing through, safe directions are refused too
+test_freeze_without_exceptions if {
+	off := object.union(fixtures.base.change, {"facts": {"direction": "off", "audience_grew": false}})
+	document := object.union(_propose, {"request": {"changes": [off]}, "emergency": {"frozen": true}})
+	decision := countersign.decision with input as document with data.config.freeze.safe_directions_pass as false
+	[reason.code | some reason in decision.reasons] == ["frozen"]
+}
+
+# METADATA
+# description: A freeze of one flag is judged in its namespace and environment
+test_freeze_of_a_flag if {
+	freeze := {
+		"scope": "flag", "environment": "production", "namespace": "payments", "flag": "new-checkout",
+		"incident": "INC-7", "reason": "errors",
+	}
+	decision := countersign.decision with input as object.union(_propose, {
+		"operation": "freeze.engage",
+		"request": null,
+		"principal": fixtures.base.parts.by_riley.principal,
+		"emergency": {"engage": freeze},
+	})
+	decision.effect == "allow"
+}
+
+_without(document, path) := json.remove(document, [path])

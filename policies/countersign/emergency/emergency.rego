@@ -1,0 +1,128 @@
+# METADATA
+# title: Emergency
+# description: Freezes and break-glass. A freeze stops writes; a break-glass session can only make things safer.
+# schemas:
+#   - input: schema.input
+package countersign.emergency
+
+import data.countersign.tiers
+
+# METADATA
+# description: A freeze covers the request, or the caller has a break-glass session open
+# scope: document
+is_incident if input.emergency.frozen == true
+
+is_incident if {
+	input.operation != "breakglass.open"
+	_is_session_open
+}
+
+# METADATA
+# description: What stands against the operation while it is frozen, or in the way of a break-glass session
+# scope: document
+deny contains {
+	"code": "frozen",
+	"detail": "A freeze covers this; only switching off or narrowing passes. Propose to lift the freeze.",
+} if {
+	input.operation in {"request.propose", "request.edit", "request.schedule", "request.apply"}
+	input.request.kind == "flag.change"
+	not _is_free
+	not _passes_freeze
+}
+
+deny contains {
+	"code": "incident_missing",
+	"detail": "Name the incident that this is for.",
+} if {
+	_asks_for_power
+	not _names_incident
+}
+
+deny contains {
+	"code": "reason_missing",
+	"detail": "Say why this is needed now.",
+} if {
+	_asks_for_power
+	not _gives_reason
+}
+
+deny contains {
+	"code": "breakglass_budget_spent",
+	"detail": "This person has opened as many break-glass sessions in seven days as the policy allows.",
+} if {
+	input.operation == "breakglass.open"
+	not _has_budget
+}
+
+deny contains {
+	"code": "breakglass_missing",
+	"detail": "Open a break-glass session first.",
+} if {
+	input.operation in {"breakglass.apply", "breakglass.close"}
+	input.emergency.breakglass == null
+}
+
+deny contains {
+	"code": "breakglass_expired",
+	"detail": "The break-glass session has ended; open another, or propose the change.",
+} if {
+	input.operation == "breakglass.apply"
+	input.emergency.breakglass != null
+	not _is_session_open
+}
+
+deny contains {
+	"code": "breakglass_unsafe",
+	"detail": concat(" ", [
+		"Break-glass may only switch off, narrow or return to an earlier state that shows nobody more:",
+		change.flag.key,
+	]),
+} if {
+	input.operation == "breakglass.apply"
+	some change in input.request.changes
+	not _is_safe_in_emergency(change.facts)
+}
+
+deny contains {
+	"code": "breakglass_unsafe",
+	"detail": "Break-glass changes flags and nothing else.",
+} if {
+	input.operation == "breakglass.apply"
+	input.request.kind != "flag.change"
+}
+
+_passes_freeze if {
+	data.config.freeze.safe_directions_pass == true
+	every change in input.request.changes {
+		tiers.is_safe(change.facts)
+	}
+}
+
+_is_session_open if input.clock.now_ms < input.emergency.breakglass.expires_ms
+
+_is_safe_in_emergency(facts) if {
+	facts.scope == "state"
+	tiers.is_safe(facts)
+}
+
+_is_safe_in_emergency(facts) if {
+	facts.scope == "state"
+	facts.tier_lowered_from == null
+	facts.returns_to != null
+	facts.audience_grew == false
+	facts.direction != "on"
+}
+
+_asks_for_power if input.operation in {"breakglass.open", "freeze.engage"}
+
+_power := input.emergency.breakglass if input.operation == "breakglass.open"
+
+_power := input.emergency.engage if input.operation == "freeze.engage"
+
+_names_incident if trim_space(_power.incident) != ""
+
+_gives_reason if trim_space(_power.reason) != ""
+
+_has_budget if input.emergency.breakglass_recent < data.config.limits.breakglass_per_week
+
+_is_free if input.emergency.frozen == false

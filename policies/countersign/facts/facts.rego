@@ -1,0 +1,86 @@
+# METADATA
+# title: Facts
+# description: Denies what cannot be judged, so that a missing fact never turns into a missing requirement.
+# schemas:
+#   - input: schema.input
+package countersign.facts
+
+# METADATA
+# description: What the input has to hold and does not; nothing is decided on half an input
+# scope: document
+deny contains _missing_fact("schema_version") if not _has_version
+
+deny contains _missing_fact("clock.now_ms") if not _has_now
+
+deny contains _missing_fact("emergency") if not _has_emergency
+
+deny contains _missing_fact("request") if {
+	data.config.operations[input.operation].at == "request"
+	not _has_request
+}
+
+deny contains _missing_fact("request") if {
+	input.operation == "request.withdraw"
+	not _has_request
+}
+
+deny contains _missing_fact("request.changes") if {
+	data.config.operations[input.operation].at == "request"
+	input.request.kind == "flag.change"
+	not _has_changes
+}
+
+deny contains _missing_fact("request.freeze") if {
+	data.config.operations[input.operation].at == "request"
+	input.request.kind == "freeze.lift"
+	not _has_freeze
+}
+
+deny contains _missing_fact("environment") if {
+	data.config.operations[input.operation].at == "request"
+	not _has_environment
+	some change in input.request.changes
+	change.facts.scope == "state"
+}
+
+deny contains _missing_fact("facts.direction") if {
+	some change in input.request.changes
+	not _is_judged(change)
+}
+
+deny contains {
+	"code": "unknown_environment",
+	"detail": concat(" ", ["The policy has no environment", input.environment.key, "; see config/environments."]),
+} if {
+	not input.operation in {"request.withdraw", "request.expire"}
+	_has_environment
+	not data.config.environments[input.environment.key]
+}
+
+_missing_fact(name) := {
+	"code": "missing_fact",
+	"detail": concat(" ", ["The input lacks a fact that every decision needs:", name]),
+}
+
+# A negated call with an undefined argument is undefined and not true, so that each fact has a rule of its own.
+_has_version if input.schema_version == 1
+
+_has_now if is_number(input.clock.now_ms)
+
+_has_emergency if is_boolean(input.emergency.frozen)
+
+_has_request if is_object(input.request)
+
+_has_freeze if is_object(input.request.freeze)
+
+_has_environment if is_string(input.environment.key)
+
+# regal ignore:narrow-argument
+_is_judged(change) if {
+	change.facts.direction in {"on", "off", "widen", "narrow", "neutral"}
+	change.facts.scope in {"state", "definition"}
+	is_boolean(change.facts.audience_grew)
+	is_string(change.flag.tier)
+}
+
+_has_changes if count(input.request.changes) > 0

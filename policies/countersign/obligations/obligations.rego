@@ -1,0 +1,58 @@
+# METADATA
+# title: Obligations
+# description: What is still missing before the operation may happen, in a fixed order.
+# schemas:
+#   - input: schema.input
+package countersign.obligations
+
+import data.countersign.approvals
+import data.countersign.tiers
+import data.countersign.windows
+
+# METADATA
+# description: The obligations that are open; empty when nothing is missing
+# scope: document
+default outstanding := []
+
+outstanding := array.concat(
+	array.concat(approvals.missing, _account_approvals),
+	array.concat(_approver_sign_in, array.concat(_ticket, _windows)),
+) if {
+	input.operation in {"request.propose", "request.schedule", "request.apply"}
+}
+
+outstanding := _caller_sign_in(tiers.sign_in_wanted) if input.operation == "request.approve"
+
+outstanding := _caller_sign_in(data.config.breakglass.sign_in) if input.operation == "breakglass.open"
+
+_account_approvals := [obligation |
+	some organization in approvals.missing_organizations
+	obligation := {"kind": "approval", "role": "account-approver", "count": 1, "organization": organization}
+]
+
+# Only while an approval is missing: those that are there were given with the sign-in that the tier asks for.
+_approver_sign_in := [obligation |
+	count(approvals.missing) + count(approvals.missing_organizations) > 0
+	wanted := tiers.sign_in_wanted
+	obligation := {"kind": "sign_in", "who": "approver", "level": wanted.level, "max_age_s": wanted.max_age_s}
+]
+
+_ticket := [{"kind": "ticket", "pattern": data.config.tickets.pattern} | not _is_ticket_good]
+
+_windows := [{"kind": "window", "windows": choice} | some choice in windows.outstanding]
+
+_is_ticket_good if {
+	input.request.ticket == null
+	not tiers.ticket_wanted
+}
+
+_is_ticket_good if regex.match(data.config.tickets.pattern, input.request.ticket)
+
+_caller_sign_in(wanted) := [] if tiers.is_signed_in(input.principal.auth, input.clock.now_ms, wanted)
+
+else := [{
+	"kind": "sign_in",
+	"who": "caller",
+	"level": wanted.level,
+	"max_age_s": wanted.max_age_s,
+}]

@@ -1,0 +1,56 @@
+# METADATA
+# title: Places
+# description: >-
+#   Where an operation happens: pairs of namespace and environment. A null in a pair stands for all of them, and only a
+#   binding to "*" covers it.
+# schemas:
+#   - input: schema.input
+package countersign.places
+
+# METADATA
+# description: The places where the caller needs a role, for operations that ask for one in each
+# scope: document
+required contains place if {
+	input.request.kind == "flag.change"
+	some change in input.request.changes
+	some environment in _environments(change.facts.scope)
+	place := {"namespace": change.flag.namespace, "environment": environment}
+}
+
+required contains _covered(input.request.freeze) if input.request.kind == "freeze.lift"
+
+required contains _covered(input.emergency.engage) if input.operation == "freeze.engage"
+
+required contains {"namespace": null, "environment": null} if {
+	data.config.operations[input.operation].at == "everywhere"
+}
+
+# METADATA
+# description: The namespaces that a read shows; null when it names none
+# scope: document
+seen_namespaces contains input.namespace if input.namespace != null
+
+seen_namespaces contains change.flag.namespace if some change in input.request.changes
+
+# METADATA
+# description: The environment that the operation names, or null
+# scope: document
+default environment := null
+
+environment := input.environment.key
+
+# A definition reaches every environment, whichever one the request names.
+_environments("definition") := object.keys(data.config.environments)
+
+_environments("state") := [input.environment.key]
+
+_covered(freeze) := {"namespace": null, "environment": null} if freeze.scope == "all"
+
+_covered(freeze) := {"namespace": null, "environment": freeze.environment} if freeze.scope == "environment"
+
+_covered(freeze) := {
+	"namespace": freeze.namespace,
+	"environment": freeze.environment,
+} if {
+	freeze.scope in {"namespace", "flag"}
+}

@@ -1,0 +1,168 @@
+# METADATA
+# title: Roles
+# description: Derives roles from the bindings, and says whether the caller holds one that grants the operation.
+# schemas:
+#   - input: schema.input
+package countersign.roles
+
+import data.countersign.places
+
+# METADATA
+# description: The bindings of a principal by today's policy. Looked up by key; nothing walks all bindings.
+bindings(principal) := array.concat(
+	array.concat(_by_group(principal), _by_claim(principal)),
+	array.concat(_by_trust_rule(principal), _by_id(principal.id)),
+)
+
+# METADATA
+# description: The caller's bindings
+caller := bindings(input.principal)
+
+# METADATA
+# description: Whether some binding gives one of the roles at one place
+holds(list, roles, place) if {
+	some binding in list
+	covers(binding.namespaces, place.namespace)
+	covers(binding.environments, place.environment)
+	some role in binding.roles
+	role in roles
+}
+
+# METADATA
+# description: Whether the bindings give one of the roles at each of the places. False for no places at all.
+holds_at_all(list, roles, places_needed) if {
+	count(places_needed) > 0
+	every place in places_needed {
+		holds(list, roles, place)
+	}
+}
+
+# METADATA
+# description: Whether the bindings speak for an organization at each of the places
+speaks_for(list, organization, places_needed) if {
+	own := [binding |
+		some binding in list
+		covers(binding.organizations, organization)
+	]
+	holds_at_all(own, ["account-approver"], places_needed)
+}
+
+# METADATA
+# description: Whether a list of names has a name, or all names
+# scope: document
+covers(list, _) if "*" in list
+
+covers(list, name) if name in list
+
+# METADATA
+# description: The roles that grant an operation on a kind of request
+# scope: document
+granting(operation, kind) := data.config.operations[operation].roles[kind]
+
+granting(operation, kind) := data.config.operations[operation].roles.any if {
+	not data.config.operations[operation].roles[kind]
+}
+
+# METADATA
+# description: The caller holds a role that grants the operation wherever it is needed
+# scope: document
+granted if {
+	data.config.operations[input.operation].at in {"request", "freeze", "everywhere"}
+	holds_at_all(caller, _granting, places.required)
+}
+
+granted if {
+	data.config.operations[input.operation].at == "somewhere"
+	_holds_somewhere
+}
+
+granted if {
+	data.config.operations[input.operation].at == "seen"
+	_sees_somewhere
+	every namespace in places.seen_namespaces {
+		_sees(namespace)
+	}
+}
+
+# METADATA
+# description: What stands against the caller's roles
+# scope: document
+deny contains {
+	"code": "unknown_operation",
+	"detail": "This policy does not know the operation; add it to config/operations.",
+} if {
+	not data.config.operations[input.operation]
+}
+
+deny contains {
+	"code": "unknown_principal",
+	"detail": "No role binding names this principal, its groups, claims or trust rule; ask for one in the policy.",
+} if {
+	data.config.operations[input.operation].at != "none"
+	count(caller) == 0
+}
+
+deny contains {
+	"code": "role_missing",
+	"detail": concat(" ", [
+		"The operation needs one of these roles in every namespace and environment it touches:",
+		concat(", ", _granting),
+	]),
+} if {
+	data.config.operations[input.operation].at != "none"
+	count(caller) > 0
+	not granted
+}
+
+_kind := input.request.kind if input.request != null
+
+_kind := "any" if input.request == null
+
+default _granting := []
+
+_granting := granting(input.operation, _kind)
+
+_holds_somewhere if {
+	some binding in caller
+	some role in binding.roles
+	role in _granting
+}
+
+_sees_somewhere if {
+	some binding in caller
+	_sees_environment(binding.environments)
+	some role in binding.roles
+	role in _granting
+}
+
+_sees(namespace) if {
+	some binding in caller
+	covers(binding.namespaces, namespace)
+	_sees_environment(binding.environments)
+	some role in binding.roles
+	role in _granting
+}
+
+_sees_environment(_) if places.environment == null
+
+_sees_environment(environments) if covers(environments, places.environment)
+
+_by_group(principal) := [binding |
+	principal.kind in {"person", "agent"}
+	groups := data.config.role_bindings.groups[principal.issuer]
+	some group in principal.groups
+	some binding in groups[group]
+]
+
+_by_claim(principal) := [binding |
+	principal.kind in {"person", "agent"}
+	some claim, values in data.config.role_bindings.claims[principal.issuer]
+	some binding in values[principal.claims[claim]]
+]
+
+_by_trust_rule(principal) := [binding |
+	principal.kind == "workload"
+	some binding in data.config.role_bindings.trust_rules[principal.token.trust_rule]
+]
+
+_by_id(id) := [binding | some binding in data.config.role_bindings.principals[id]]

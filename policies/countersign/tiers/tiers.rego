@@ -1,0 +1,154 @@
+# METADATA
+# title: Tiers
+# description: >-
+#   What a request asks for, from the rule of each tier, environment kind and movement that it touches. The strictest
+#   counts: the most approvals by role, every ticket, every window, the freshest sign-in.
+# schemas:
+#   - input: schema.input
+package countersign.tiers
+
+import data.countersign.roles
+
+# METADATA
+# description: The tier, environment kind and movement of each change; for a lowered tier also those of the tier before
+selectors contains [tier, _kind(change.facts.scope), movement(change.facts)] if {
+	input.request.kind == "flag.change"
+	some change in input.request.changes
+	some tier in _governing_tiers(change)
+}
+
+# METADATA
+# description: The rules that govern the request
+# scope: document
+rules contains data.config.tiers[selector[0]][selector[1]][selector[2]] if some selector in selectors
+
+rules contains data.config.freeze.lift if input.request.kind == "freeze.lift"
+
+# METADATA
+# description: >-
+#   Whether a change can only take something away: somebody sees less, nobody sees more, and the flag stays as
+#   dangerous as it was
+is_safe(facts) if {
+	facts.direction in {"off", "narrow"}
+	facts.audience_grew == false
+	facts.tier_lowered_from == null
+}
+
+# METADATA
+# description: The half of a tier's rules that governs a change
+movement(facts) := "lower" if is_safe(facts)
+
+else := "raise"
+
+# METADATA
+# description: How many approvals by each role; roles with none are left out
+approvals_wanted[role] := highest if {
+	some rule in rules
+	some role, _ in rule.approvals
+	highest := max([each.approvals[role] | some each in rules])
+	highest > 0
+}
+
+# METADATA
+# description: Organizations whose account-approver has to agree
+organizations_wanted contains organization if {
+	some change in input.request.changes
+	some organization in array.concat(change.facts.organizations_added, change.facts.organizations_removed)
+	some tier in _governing_tiers(change)
+	data.config.tiers[tier][_kind(change.facts.scope)][movement(change.facts)].account_approvers
+}
+
+# METADATA
+# description: A ticket has to be there
+ticket_wanted if {
+	some rule in rules
+	rule.ticket
+}
+
+# METADATA
+# description: The sign-in that each approver needs. Undefined when no rule asks for one.
+sign_in_wanted := {"level": max(levels), "max_age_s": min(ages)} if {
+	levels := [rule.sign_in.level | some rule in rules]
+	ages := [rule.sign_in.max_age_s | some rule in rules]
+	count(levels) > 0
+}
+
+# METADATA
+# description: >-
+#   Whether a sign-in is strong and fresh enough at a moment. `auth` is a principal's sign-in, `at_ms` epoch
+#   milliseconds; a small run ahead of the identity provider's clock is forgiven.
+is_signed_in(auth, at_ms, wanted) if {
+	auth.level >= wanted.level
+	auth.auth_time_ms != null
+	age_ms := at_ms - auth.auth_time_ms
+	age_ms <= wanted.max_age_s * 1000
+	age_ms >= data.config.limits.clock_skew_s * -1000
+}
+
+# METADATA
+# description: What stands against the request for want of a rule
+# scope: document
+deny contains {
+	"code": "tier_rule_missing",
+	"detail": concat(" ", ["No complete rule says what", selector[2], "needs for", selector[0], "in", selector[1]]),
+} if {
+	data.config.operations[input.operation].at == "request"
+	some selector in selectors
+	not _has_rule(selector)
+}
+
+deny contains {
+	"code": "too_many_organizations",
+	"detail": "The request touches more organizations than one request may; make several.",
+} if {
+	input.operation in {"request.propose", "request.edit"}
+	count(organizations_wanted) > data.config.limits.organizations_per_request
+}
+
+_has_rule(selector) if _is_complete(data.config.tiers[selector[0]][selector[1]][selector[2]])
+
+# A rule that forgets a member would ask for less than its author thinks.
+_is_complete(rule) if {
+	is_object(rule.approvals)
+	is_boolean(rule.ticket)
+	is_array(rule.windows)
+	is_boolean(rule.account_approvers)
+	_is_sign_in(rule.sign_in)
+}
+
+_is_sign_in(null)
+
+_is_sign_in(sign_in) if {
+	is_number(sign_in.level)
+	is_number(sign_in.max_age_s)
+}
+
+_governing_tiers(change) := {tier |
+	some tier in [change.flag.tier, change.facts.tier_lowered_from]
+	tier != null
+}
+
+# A definition reaches production, so that production's rules govern it.
+_kind("definition") := "production"
+
+_kind("state") := data.config.environments[input.environment.key].kind
+
+# METADATA
+# description: The roles whose approval counts as one by the role
+# scope: document
+accepted(role) := [role] if input.request.kind == "flag.change"
+
+accepted(role) := array.concat([role], data.config.freeze.lift_stand_ins) if input.request.kind == "freeze.lift"
+
+# METADATA
+# description: The bindings give a role that some approval of this request is asked from
+# scope: document
+is_wanted(list, places) if {
+	some role, _ in approvals_wanted
+	roles.holds_at_all(list, accepted(role), places)
+}
+
+is_wanted(list, places) if {
+	some organization in organizations_wanted
+	roles.speaks_for(list, organization, places)
+}

@@ -1,0 +1,216 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readBundle } from '../../src/policy/bundle.ts';
+import type { PolicyResult } from '../../src/policy/decision.ts';
+import { createEngine, type Engine } from '../../src/policy/engine.ts';
+import { inputSchema, type PolicyInput } from '../../src/policy/input.ts';
+import { inputJsonSchema } from '../../src/policy/schema.ts';
+import { createZoneClock } from '../../src/policy/zones.ts';
+
+/**
+ * The cases of fixtures/decisions through the module that is shipped. `opa test` runs the same cases through the
+ * interpreter (`policies/countersign/decision_cases_test.rego`), so that the two engines are held to one answer.
+ */
+
+type Json = null | boolean | number | string | Json[] | JsonObject;
+type JsonObject = { [key: string]: Json };
+
+interface Case {
+  name: string;
+  /** Names of parts of the base, laid over it from left to right. */
+  use: string[];
+  /** Laid over the base's change, each of them. */
+  changes?: JsonObject[];
+  /** Names of votes of the base. */
+  approvals?: string[];
+  rejections?: string[];
+  /** Laid over everything before. */
+  input?: JsonObject;
+  expected: { effect: string; reasons: string[]; obligations: JsonObject[] };
+}
+
+interface Base {
+  input: JsonObject;
+  change: JsonObject;
+  votes: Record<string, JsonObject>;
+  parts: Record<string, JsonObject>;
+}
+
+const FIXTURES = new URL('../../fixtures/decisions/', import.meta.url);
+const POLICIES = new URL('../../policies/', import.meta.url);
+
+function readJson<T>(name: string): T {
+  return JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')) as T;
+}
+
+const base = readJson<Base>('base.json');
+const files = readdirSync(FIXTURES)
+  .filter((name) => name.endsWith('.json') && name !== 'base.json')
+  .sort();
+const cases = files.flatMap((file) => readJson<Case[]>(file).map((example) => ({ file, example })));
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `object.union` of Rego: objects are merged, everything else is replaced. */
+function union(left: Json | undefined, right: Json): Json {
+  if (!isObject(left) || !isObject(right)) return right;
+  const merged: JsonObject = { ...left };
+  for (const [key, value] of Object.entries(right)) merged[key] = union(left[key], value);
+  return merged;
+}
+
+function named(table: Record<string, JsonObject>, name: string): JsonObject {
+  const found = table[name];
+  if (found === undefined) throw new Error(`base.json has no "${name}"`);
+  return found;
+}
+
+function inputOf(example: Case): Json {
+  const votes = (names: string[] = []) => names.map((name) => named(base.votes, name));
+  const layers: Json[] = [
+    { request: { changes: (example.changes ?? []).map((change) => union(base.change, change)) } },
+    ...example.use.map((name) => named(base.parts, name)),
+    { approvals: votes(example.approvals), rejections: votes(example.rejections) },
+    example.input ?? {},
+  ];
+  return layers.reduce<Json>(union, base.input);
+}
+
+let engine: Engine;
+
+beforeAll(async () => {
+  engine = await createEngine(await readBundle(readFileSync(new URL('bundle.tar.gz', POLICIES))));
+});
+
+function decide(input: unknown): PolicyResult {
+  return engine.evaluate(input as PolicyInput);
+}
+
+describe.each(files)('%s', (file) => {
+  it.each(
+    cases.filter((entry) => entry.file === file).map(({ example }) => [example.name, example] as const),
+  )('%s', (_name, example) => {
+    const result = decide(inputSchema.parse(inputOf(example)));
+    expect({ ...result, reasons: result.reasons.map((reason) => reason.code), limits: {} }).toEqual({
+      ...example.expected,
+      limits: {},
+    });
+    if (example.expected.effect !== 'deny') expect(result.limits).toHaveProperty('request_ttl_s');
+  });
+});
+
+describe('the fixtures', () => {
+  it('have one name a case', () => {
+    for (const file of files) {
+      const names = cases.filter((entry) => entry.file === file).map(({ example }) => example.name);
+      expect(new Set(names).size).toBe(names.length);
+    }
+  });
+
+  it('read the clocks as the broker does', () => {
+    const readZones = createZoneClock(['America/New_York', 'Europe/Berlin']);
+    for (const { example } of cases) {
+      const { clock } = inputSchema.parse(inputOf(example));
+      expect(clock.zones, example.name).toEqual(readZones(clock.now_ms));
+    }
+  });
+
+  it('show every reason code that docs/policy.md lists, and no other', () => {
+    const text = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
+    const section = /^## Reason codes$(.*?)^## /ms.exec(text)?.[1] ?? '';
+    const documented = [...section.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1]);
+    const sources = readdirSync(new URL('countersign/', POLICIES), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.rego') && !name.endsWith('_test.rego'))
+      .map((name) => readFileSync(new URL(`countersign/${name}`, POLICIES), 'utf8'));
+    const written = sources.flatMap((source) =>
+      [...source.matchAll(/"code": "([a-z_]+)"/g)].map((match) => match[1]),
+    );
+    expect([...new Set(documented)].sort()).toEqual([...new Set(written)].sort());
+  });
+});
+
+describe('the input schema', () => {
+  it('that Rego is checked against is the one the broker validates with', () => {
+    expect(readFileSync(new URL('schemas/input.json', POLICIES), 'utf8')).toBe(inputJsonSchema());
+  });
+});
+
+describe('the shipped policy', () => {
+  const approvers = [
+    'alex',
+    'alex_strong',
+    'sam',
+    'sam_strong',
+    'casey',
+    'dana',
+    'dana_alt',
+    'job',
+    'approving_agent',
+  ];
+  const tiers = ['informational', 'operational', 'sensitive', 'high-risk'];
+
+  function proposal(tier: string, votes: readonly string[]): Json {
+    const expected = { effect: '', reasons: [], obligations: [] };
+    return inputOf({
+      name: '',
+      use: ['ticket'],
+      changes: [{ flag: { tier } }],
+      approvals: [...votes],
+      expected,
+    });
+  }
+
+  it('never takes away an obligation because an approval more has been given than is needed', () => {
+    const rank = { deny: 0, hold: 1, allow: 2 };
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...tiers),
+        fc.subarray(approvers),
+        fc.constantFrom(...approvers),
+        (tier, votes, one) => {
+          const before = decide(proposal(tier, votes));
+          const after = decide(proposal(tier, [...votes, one]));
+          expect(rank[after.effect]).toBeGreaterThanOrEqual(rank[before.effect]);
+        },
+      ),
+    );
+  });
+
+  it('never allows what only the author, workloads and agents have approved', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom('operational', 'sensitive', 'high-risk'),
+        fc.subarray(['dana', 'dana_alt', 'job', 'approving_agent']),
+        (tier, votes) => {
+          expect(decide(proposal(tier, votes)).effect).toBe('hold');
+        },
+      ),
+    );
+  });
+
+  it('never allows high-risk on the word of fewer than two humans', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...approvers), { maxLength: 8 }), (votes) => {
+        const both = votes.includes('alex_strong') && votes.includes('sam_strong');
+        expect(decide(proposal('high-risk', votes)).effect).toBe(both ? 'allow' : 'hold');
+      }),
+    );
+  });
+
+  it('answers an input that is no input with a deny', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.object(), fc.array(fc.jsonValue()), fc.string()), (garbage) => {
+        const result = decide(garbage);
+        expect(result.effect).toBe('deny');
+        expect(result.reasons.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  it('has the same answer for the same input', () => {
+    for (const { example } of cases) expect(decide(inputOf(example))).toEqual(decide(inputOf(example)));
+  });
+});
