@@ -11,6 +11,7 @@ import type { ControlDeps } from './control/operation.ts';
 import { createScheduler, type Scheduler } from './control/scheduler.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots } from './data/snapshot.ts';
+import { BrokerError } from './errors.ts';
 import { createCursors } from './http/cursor.ts';
 import type { Log } from './http/log.ts';
 import { createMetrics } from './http/metrics.ts';
@@ -143,7 +144,11 @@ async function listen(deps: ListenDeps): Promise<Broker> {
         control,
         cursors,
         authenticate: async (authorization) => {
-          const principal = await authenticator.authenticate(authorization);
+          const principal = await authenticator.authenticate(authorization).catch((error: unknown) => {
+            // Strangers are counted and logged, never recorded: they cannot fill the evidence.
+            if (error instanceof BrokerError) metrics.turnedAway(error.code);
+            throw error;
+          });
           await limitCalls(principal.id);
           return principal;
         },

@@ -5,7 +5,7 @@ import { denied, notYet } from './gates.ts';
 import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
 import { environmentsOf, type Writing } from './operation.ts';
 import { loadPlan } from './plan.ts';
-import { assertStart } from './propose.ts';
+import { assertStart, assertStartsBefore } from './propose.ts';
 import { type ChangeRequest, flagsOf, loadVotes, requestDigest } from './request.ts';
 import { decideRequest, record } from './request-decision.ts';
 import { schedulerPrincipal } from './scheduler-principal.ts';
@@ -43,6 +43,7 @@ export async function edit(
   assertIfMatch(request, ifMatch);
   const content = editContent(request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
+  assertStartsBefore(content, request.expires_ms);
   const plan = await loadPlan(tx, content, { now_ms, environments: environmentsOf(policy) });
 
   // 2. May this principal edit this request?
@@ -56,7 +57,7 @@ export async function edit(
     digest: requestDigest(content, bases),
     authors: withAuthor(request.authors, principal.person),
   };
-  const allowed = decision.effect === 'allow';
+  const allowed = decision.effect === 'allow' || (decision.effect === 'hold' && mayWait(operation, decision));
   const decisionId = await record(writing, {
     operation,
     principal,
@@ -65,7 +66,7 @@ export async function edit(
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (decision.effect === 'hold') return notYet(decision, decisionId, request);
+  if (decision.effect === 'hold' && !mayWait(operation, decision)) return notYet(decision, decisionId, request);
 
   // 3. Ask again with the new content.
   const settled = await settle(writing, {

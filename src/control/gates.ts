@@ -84,19 +84,34 @@ function signInDetail({ level, max_age_s }: Extract<Obligation, { kind: 'sign_in
   return `A sign-in of level ${level} or more${age}.`;
 }
 
-/** Who can do something about a reason, for the codes that the broker and the shipped policy use. */
-const CLEARED_BY: Readonly<Record<string, { cleared_by: string; call: Gate['call'] }>> = {
+type Clearing = Pick<Gate, 'cleared_by' | 'call'>;
+
+const otherPerson: Clearing = { cleared_by: 'another person with the role', call: null };
+const openSession: Clearing = {
+  cleared_by: 'caller',
+  call: { method: 'POST', path: '/v1/break-glass', body: { incident: '…', reason: '…' } },
+};
+const proposeAgain: Clearing = { cleared_by: 'proposer', call: { method: 'POST', path: '/v1/requests' } };
+const exchangeAgain: Clearing = { cleared_by: 'caller', call: { method: 'POST', path: '/oauth/token' } };
+
+/** Who can do something about a reason, for the codes of the broker and of the shipped policy. */
+const CLEARED_BY: Readonly<Record<string, Clearing>> = {
   frozen: {
     cleared_by: 'flag-emergency-override',
     call: { method: 'POST', path: '/v1/requests', body: { kind: 'freeze.lift', freeze: '…', reason: '…' } },
   },
-  self_approval: { cleared_by: 'flag-approver', call: null },
-  not_a_person: { cleared_by: 'flag-approver', call: null },
-  no_session: {
-    cleared_by: 'caller',
-    call: { method: 'POST', path: '/v1/break-glass', body: { incident: '…', reason: '…' } },
-  },
-  breakglass_unsafe: { cleared_by: 'flag-deployer', call: { method: 'POST', path: '/v1/requests' } },
+  self_approval: otherPerson,
+  not_a_person: otherPerson,
+  not_author: { cleared_by: 'proposer', call: null },
+  breakglass_missing: openSession,
+  breakglass_expired: openSession,
+  breakglass_budget_spent: { cleared_by: 'time', call: null },
+  breakglass_unsafe: proposeAgain,
+  request_expired: proposeAgain,
+  rejected: proposeAgain,
+  proposer_lost_role: proposeAgain,
+  token_audience: exchangeAgain,
+  token_scope: exchangeAgain,
 };
 
 function reasonGate({ code, detail }: Reason): Gate {

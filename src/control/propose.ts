@@ -67,11 +67,23 @@ export async function propose(
   return { ...settled, request };
 }
 
-/** The time to live comes from the decision, so it is known only after it. A request never expires before its start. */
+/** The time to live comes from the decision, so it is known only after it. */
 function withExpiry(request: ChangeRequest, ttlMs: number): ChangeRequest {
-  const expires_ms = Math.max(request.created_ms, request.content.start_ms ?? 0) + ttlMs;
-  const due_ms = request.due_ms === null ? null : Math.min(request.due_ms, expires_ms);
-  return { ...request, expires_ms, due_ms };
+  const expires_ms = request.created_ms + ttlMs;
+  assertStartsBefore(request.content, expires_ms);
+  return {
+    ...request,
+    expires_ms,
+    due_ms: request.due_ms === null ? null : Math.min(request.due_ms, expires_ms),
+  };
+}
+
+/** A request that starts after it expires could never be applied. */
+export function assertStartsBefore(content: RequestContent, expiresMs: number): void {
+  if (content.start_ms === null || content.start_ms < expiresMs) return;
+  throw new BrokerError('invalid_change', 'The request would expire before it starts; propose it later.', {
+    errors: [{ pointer: '#/start_ms', detail: `must be before ${new Date(expiresMs).toISOString()}` }],
+  });
 }
 
 /** A start in the past is a mistake that would silently mean "at once". */

@@ -7,6 +7,8 @@ export interface Metrics {
   answered(status: number, seconds: number): void;
   /** One request of the data plane was answered. */
   evaluated(kind: 'single' | 'bulk', status: number): void;
+  /** A call without a valid identity was refused, with that problem code. */
+  turnedAway(code: string): void;
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>;
   contentType: string;
@@ -42,6 +44,12 @@ export function createMetrics(gauges: Gauges): Metrics {
     labelNames: ['kind', 'status'],
     registers,
   });
+  const strangers = new Counter({
+    name: 'countersign_unauthenticated_total',
+    help: 'Calls without a valid identity, by problem code.',
+    labelNames: ['code'],
+    registers,
+  });
   new Gauge({
     name: 'countersign_open_requests',
     help: 'Change requests that are pending or ready.',
@@ -64,6 +72,7 @@ export function createMetrics(gauges: Gauges): Metrics {
     decided: (operation, effect) => decisions.inc({ operation, effect }),
     answered: (status, seconds) => latency.observe({ status: statusClass(status) }, seconds),
     evaluated: (kind, status) => evaluations.inc({ kind, status: statusClass(status) }),
+    turnedAway: (code) => strangers.inc({ code }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

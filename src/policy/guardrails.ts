@@ -51,7 +51,7 @@ function frozenFault({ request, emergency }: PolicyInput): Reason | null {
 /** Invariant 8: break-glass can only make things safer. */
 function breakglassFault({ request, emergency }: PolicyInput): Reason | null {
   if (emergency.breakglass === null)
-    return { code: 'no_session', detail: 'There is no open break-glass session.' };
+    return { code: 'breakglass_missing', detail: 'There is no open break-glass session.' };
   const changes = request?.changes ?? [];
   if (changes.length > 0 && changes.every((change) => isSafeDirection(change) || isSafeReturn(change)))
     return null;

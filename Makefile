@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# Everything runs on the Node that the lock file pins, whatever the system has.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+##@ Start here
+.PHONY: demo test
+demo: setup ## Play the whole story on real processes, and stay up to click through (DEMO_EXIT=1 ends with it)
+	@node fixtures/demo/main.ts
+test: setup ## Run all tests
+	@vitest run
+
+##@ Develop
+.PHONY: dev policies lint format typecheck bench package
+dev: setup ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
+	@node fixtures/demo/dev.ts
+policies: setup ## Check, test and build the Rego policies (needs Go >= 1.25); prints the policy hash
+	@policies/build.sh
+lint: setup ## Check style and formatting
+	@biome check --error-on-warnings .
+format: setup ## Mend formatting and what can be mended of style
+	@biome check --write .
+typecheck: setup ## Check types
+	@tsc --noEmit
+bench: setup ## Measure, beside bare floors of the same work; keeps the table in bench/last.md
+	@node bench/main.ts
+package: setup ## Build the npm package (npm pack)
+	@npm run --silent build && npm pack
+
+##@ Before you push
+.PHONY: verify clean setup
+verify: setup ## All checks: types, style, policies rebuilt and compared, tests, the demo, the package
+	@.ci/verify
+clean: ## Remove what was built and installed
+	@rm -rf node_modules dist .cache .demo countersign-*.tgz
+
+setup: node_modules/.package-lock.json
+node_modules/.package-lock.json: package.json package-lock.json
+	@echo "installing dependencies …"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
