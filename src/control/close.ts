@@ -85,8 +85,8 @@ export async function look(writing: Writing, requestId: string): Promise<void> {
   else await saveNext(tx, after, now_ms);
 }
 
-/** Ends a request whose time to live is over. */
-async function expire(writing: Writing, request: ChangeRequest): Promise<BrokerError> {
+/** Ends a request whose time to live is over. @returns the refusal of what was asked for too late */
+export async function expire(writing: Writing, request: ChangeRequest): Promise<BrokerError> {
   const operation = 'request.expire';
   const decision = await decideRequest(writing, {
     operation,

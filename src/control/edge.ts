@@ -41,6 +41,8 @@ export function sendPage<Row>(
   page: {
     rows: readonly Row[];
     limit: number;
+    /** Leaves rows out that the caller may not see. */
+    visible?: (row: Row) => boolean;
     view: (row: Row) => unknown;
     next: (row: Row) => string;
   },
@@ -53,5 +55,6 @@ export function sendPage<Row>(
     url.searchParams.set('cursor', nextCursor);
     res.set('Link', `<${url.pathname}${url.search}>; rel="next"`);
   }
-  res.json({ items: items.map(page.view), next_cursor: nextCursor });
+  const visible = page.visible === undefined ? items : items.filter(page.visible);
+  res.json({ items: visible.map(page.view), next_cursor: nextCursor });
 }

@@ -1,5 +1,7 @@
 import type { BrokerError } from '../errors.ts';
+import type { Decision } from '../policy/policies.ts';
 import { insertRequestFlags } from '../store/requests.ts';
+import { expire } from './close.ts';
 import type { RequestContent, RequestEdit } from './content.ts';
 import { denied, notYet } from './gates.ts';
 import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
@@ -40,15 +42,15 @@ export async function edit(
   const { principal } = call;
   // 1. Load, and compute the new content on the flags as they are.
   const request = await findOpen(tx, request_id);
+  if (request.expires_ms <= now_ms) return expire(writing, request);
   assertIfMatch(request, ifMatch);
   const content = editContent(request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
   assertStartsBefore(content, request.expires_ms);
   const plan = await loadPlan(tx, content, { now_ms, environments: environmentsOf(policy) });
 
-  // 2. May this principal edit this request?
-  const votes = await loadVotes(tx, request.id);
-  const decision = await decideRequest(writing, { operation, principal, request, votes });
+  // 2. May this principal edit this request, and may they edit it into that one? The new content may touch other
+  // namespaces and tiers than the one whose author they are.
   const { changes, freeze, bases } = plan;
   const edited: ChangeRequest = {
     ...request,
@@ -57,16 +59,22 @@ export async function edit(
     digest: requestDigest(content, bases),
     authors: withAuthor(request.authors, principal.person),
   };
-  const allowed = decision.effect === 'allow' || (decision.effect === 'hold' && mayWait(operation, decision));
+  const votes = await loadVotes(tx, request.id);
+  let decision = await decideRequest(writing, { operation, principal, request, votes });
+  if (isGranted(operation, decision)) {
+    const asAuthored = { ...edited, authors: request.authors };
+    decision = await decideRequest(writing, { operation, principal, request: asAuthored, votes });
+  }
+  const granted = isGranted(operation, decision);
   const decisionId = await record(writing, {
     operation,
     principal,
     decision,
-    request: allowed ? edited : request,
+    request: granted ? edited : request,
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (decision.effect === 'hold' && !mayWait(operation, decision)) return notYet(decision, decisionId, request);
+  if (!granted) return notYet(decision, decisionId, request);
 
   // 3. Ask again with the new content.
   const settled = await settle(writing, {
@@ -77,6 +85,13 @@ export async function edit(
   });
   await insertRequestFlags(tx, request.id, flagsOf(content));
   return saveNext(tx, settled.request, now_ms);
+}
+
+/** Scheduling is for what cannot be applied yet, so only what the caller has to bring along holds it up. */
+function isGranted(operation: string, { effect, obligations }: Decision): boolean {
+  if (effect === 'allow') return true;
+  if (effect === 'deny' || operation !== 'request.schedule') return false;
+  return !obligations.some((obligation) => obligation.kind === 'sign_in' && obligation.who === 'caller');
 }
 
 function editContent(content: RequestContent, change: RequestEdit): RequestContent {

@@ -143,6 +143,27 @@ export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subj
   await write(deps, call, (writing) => authorize(writing, subject));
 }
 
+/**
+ * Which namespaces the caller may read, for lists that span several: what they may not see is left out, as if it were
+ * not there. Each namespace is decided once.
+ */
+export async function readableNamespaces(
+  deps: ControlDeps,
+  call: Call,
+  subject: Pick<Subject, 'operation' | 'environment'>,
+): Promise<(namespace: string) => boolean> {
+  const policy = await deps.policies.active(deps.store.read);
+  const known = new Map<string, boolean>();
+  return (namespace) => {
+    const found = known.get(namespace);
+    if (found !== undefined) return found;
+    const question = questionOf(policy, call.principal, { ...subject, namespace });
+    const readable = policy.decide(question, deps.clock()).effect === 'allow';
+    known.set(namespace, readable);
+    return readable;
+  };
+}
+
 function questionOf(policy: Policy, principal: Principal, subject: Subject): Question {
   return {
     operation: subject.operation,

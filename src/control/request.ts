@@ -87,6 +87,11 @@ export function flagsOf(content: RequestContent): string[] {
   return content.kind === 'flag.change' ? [...new Set(content.changes.map((change) => change.flag))] : [];
 }
 
+/** The namespaces a request touches, sorted; none for a lift. */
+export function namespacesOf({ planned }: ChangeRequest): string[] {
+  return [...new Set(planned.changes.map((change) => change.flag.namespace))].sort();
+}
+
 /** The request as the policy's input has it. */
 export function toInputRequest(request: ChangeRequest): InputRequest {
   const { changes, freeze } = request.planned;
@@ -110,7 +115,7 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
       direction: DANGER.find((direction) => directions.includes(direction)) ?? 'neutral',
       definition: changes.some((change) => change.facts.scope === 'definition'),
       organizations: [...new Set(organizations)].sort(),
-      namespaces: [...new Set(changes.map((change) => change.flag.namespace))].sort(),
+      namespaces: namespacesOf(request),
     },
   };
 }

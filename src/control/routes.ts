@@ -10,9 +10,9 @@ import { callOf, type Edge, pageShape, parseQuery, sendPage } from './edge.ts';
 import { edit } from './edit.ts';
 import { once, parseIdempotencyKey } from './idempotency.ts';
 import { etagOf, findExisting } from './open-request.ts';
-import { authorizeRead, type Writing, write } from './operation.ts';
+import { authorizeRead, readableNamespaces, type Writing, write } from './operation.ts';
 import { propose } from './propose.ts';
-import { type ChangeRequest, fromRow, loadVotes } from './request.ts';
+import { type ChangeRequest, fromRow, loadVotes, namespacesOf } from './request.ts';
 import { toView } from './view.ts';
 import { approve, reject } from './vote.ts';
 
@@ -75,10 +75,9 @@ export function controlRoutes(edge: Edge): Router {
   router.get('/v1/requests', async (req, res) => {
     const call = await callOf(edge, req);
     const { limit, cursor, ...filter } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, {
-      operation: 'request.read',
-      environment: filter.environment ?? null,
-    });
+    const subject = { operation: 'request.read', environment: filter.environment ?? null } as const;
+    await authorizeRead(control, call, subject);
+    const isReadable = await readableNamespaces(control, call, subject);
     const place = cursor === undefined ? null : String(cursors.open('requests', filter, cursor));
     const rows = await listRequests(control.store.read, {
       filter: filter as RequestFilter,
@@ -87,22 +86,23 @@ export function controlRoutes(edge: Edge): Router {
     });
     const nowMs = control.clock();
     sendPage(req, res, {
-      rows,
+      rows: rows.map(fromRow),
       limit,
+      visible: (request) => namespacesOf(request).every(isReadable),
       // Votes are left out of lists: they are one look-up a request.
-      view: (row) => toView(fromRow(row), [], nowMs),
-      next: (row) => cursors.sign('requests', filter, row.id),
+      view: (request) => toView(request, [], nowMs),
+      next: (request) => cursors.sign('requests', filter, request.id),
     });
   });
 
   router.get('/v1/requests/:id', async (req, res) => {
     const call = await callOf(edge, req);
     const request = await findExisting(control.store.read, requestId(req));
-    await authorizeRead(control, call, {
-      operation: 'request.read',
-      environment: request.environment,
-      namespace: request.planned.changes[0]?.flag.namespace ?? null,
-    });
+    const { environment } = request;
+    const namespaces = namespacesOf(request);
+    for (const namespace of namespaces.length === 0 ? [null] : namespaces) {
+      await authorizeRead(control, call, { operation: 'request.read', environment, namespace });
+    }
     await send(res, request);
   });
 

@@ -1,6 +1,6 @@
 import type { Log } from '../http/log.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
-import { listDueRequests } from '../store/requests.ts';
+import { listDueRequests, postponeRequest } from '../store/requests.ts';
 import { look } from './close.ts';
 import { type ControlDeps, write } from './operation.ts';
 import { schedulerPrincipal } from './scheduler-principal.ts';
@@ -9,6 +9,8 @@ import { schedulerPrincipal } from './scheduler-principal.ts';
 const INTERVAL_MS = 1000;
 /** How many requests it looks at before it asks again what is due. */
 const BATCH = 100;
+/** When it tries again what failed. */
+const RETRY_MS = 60_000;
 /** Answers for retried POSTs are kept this long. */
 const ANSWERS_KEPT_MS = 24 * 60 * 60 * 1000;
 const HOUSEKEEPING_MS = 10 * 60 * 1000;
@@ -40,9 +42,18 @@ export function createScheduler({ control, log }: { control: ControlDeps; log: L
         await write(control, call, async (writing) => look(writing, id));
       } catch (error) {
         log.error({ err: error, request: id }, 'the scheduler could not settle a request');
+        await postpone(id);
       }
     }
     await tidy();
+  }
+
+  /** What fails is looked at again later, so that it cannot keep others from their turn. */
+  async function postpone(id: string): Promise<void> {
+    const dueMs = control.clock() + RETRY_MS;
+    await control.store.door
+      .write((tx) => postponeRequest(tx, id, dueMs))
+      .catch((error: unknown) => log.error({ err: error, request: id }, 'a request could not be postponed'));
   }
 
   async function tidy(): Promise<void> {

@@ -1,5 +1,6 @@
 import { BrokerError } from '../errors.ts';
 import { upsertVote } from '../store/requests.ts';
+import { expire } from './close.ts';
 import { denied, notYet } from './gates.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import type { Writing } from './operation.ts';
@@ -55,6 +56,7 @@ async function giveWord(
   const { principal } = call;
   const operation = `request.${verdict}` as const;
   const request = await findOpen(tx, word.request_id);
+  if (request.expires_ms <= now_ms) return expire(writing, request);
   assertDigest(request, word.digest);
 
   const decision = await decideRequest(writing, {

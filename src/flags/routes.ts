@@ -1,7 +1,7 @@
 import { type Request, Router } from 'express';
 import { z } from 'zod';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../control/edge.ts';
-import { authorizeRead } from '../control/operation.ts';
+import { authorizeRead, readableNamespaces } from '../control/operation.ts';
 import { BrokerError } from '../errors.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
 import type { FlagDefinition, FlagState } from './model.ts';
@@ -29,13 +29,16 @@ export function flagRoutes(edge: Edge): Router {
   router.get('/v1/flags', async (req, res) => {
     const call = await callOf(edge, req);
     const { limit, cursor, environment, namespace } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, { operation: 'flag.read', environment, namespace: namespace ?? null });
+    const subject = { operation: 'flag.read', environment } as const;
+    await authorizeRead(control, call, { ...subject, namespace: namespace ?? null });
+    const isReadable = await readableNamespaces(control, call, subject);
     const filter = { environment, ...(namespace === undefined ? {} : { namespace }) };
     const after = cursor === undefined ? null : String(cursors.open('flags', filter, cursor));
     const rows = await listFlags(read, environment, { ...filter, after, limit: limit + 1 });
     sendPage(req, res, {
       rows,
       limit,
+      visible: (row) => isReadable(row.namespace),
       view: (row) => ({
         ...(JSON.parse(row.definition) as FlagDefinition),
         definition_version: row.version,

@@ -88,8 +88,9 @@ export async function createSigningKeys({
     }
     if (before !== fingerprint(rows)) for (const listener of listeners) listener();
   };
+  /** For verifying only: when the store does not answer, the keys read last go on, so that reads outlive it. */
   const reloadIfOlderThan = async (ms: number): Promise<void> => {
-    if (Math.abs(clock() - loadedMs) >= ms) await reload();
+    if (Math.abs(clock() - loadedMs) >= ms) await reload().catch(() => undefined);
   };
   const verifying = (): StoredKey[] =>
     rows.filter((row) => row.retires_ms === null || row.retires_ms > clock());

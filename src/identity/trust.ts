@@ -34,7 +34,14 @@ export const trustRuleSchema = z.strictObject({
 });
 
 /** The trust rules of a policy bundle by name: `data.config.trust_rules`. */
-export const trustRulesSchema = z.record(z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), trustRuleSchema);
+export const trustRulesSchema = z.record(
+  z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
+    // Principal ids begin with the rule's name: `workload:countersign:…` are the broker's own.
+    .refine((name) => name !== 'countersign', 'this name is the broker’s own; choose another'),
+  trustRuleSchema,
+);
 
 /** One trust rule. */
 export type TrustRule = z.infer<typeof trustRuleSchema>;

@@ -154,6 +154,7 @@ export async function environmentVersion(db: Db, environment: string): Promise<n
 /** A flag with its state in one environment; `state` is null where it never had one. */
 export interface FlagRow {
   key: string;
+  namespace: string;
   version: number;
   retired: number;
   definition: string;
@@ -179,6 +180,7 @@ export async function listFlags(db: Db, environment: string, filter: FlagFilter 
     )
     .select([
       'flags.key',
+      'flags.namespace',
       'flags.version',
       'flags.retired',
       'flags.definition',

@@ -100,3 +100,21 @@ describe('signing keys', () => {
     await expect(keys.verifyKey(kid)).rejects.toMatchObject({ reason: 'key_not_found' });
   });
 });
+
+describe('a store that stops answering', () => {
+  it('takes nothing from verification, and everything from signing', async () => {
+    let nowMs = 1_794_994_200_000;
+    let broken = false;
+    const memory = createMemoryKeyStore();
+    const store = {
+      ...memory,
+      list: () => (broken ? Promise.reject(new Error('the disk is gone')) : memory.list()),
+    };
+    const keys = await createSigningKeys({ store, clock: () => nowMs });
+    const kid = (await keys.jwks()).keys[0]?.kid;
+    broken = true;
+    nowMs += 60_000;
+    await expect(keys.verifyKey(kid)).resolves.toBeDefined();
+    await expect(keys.sign({ sub: 'x' })).rejects.toThrow('the disk is gone');
+  });
+});

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hasDuplicateMembers } from '../../src/json-members.ts';
 import { TokenRefused } from '../../src/identity/refusal.ts';
 import { MAX_TOKEN_BYTES, parseTokenForm, tokenTypeOf } from '../../src/identity/token-form.ts';
+import { hasDuplicateMembers } from '../../src/json-members.ts';
 import { segment } from './support.ts';
 
 const HEADER = { alg: 'ES256', kid: 'k1' };

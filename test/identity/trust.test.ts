@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { matchesGlob } from '../../src/identity/glob.ts';
-import { lintTrustRules, matchTrustRule, type TrustRule, trustRuleSchema } from '../../src/identity/trust.ts';
+import {
+  lintTrustRules,
+  matchTrustRule,
+  type TrustRule,
+  trustRuleSchema,
+  trustRulesSchema,
+} from '../../src/identity/trust.ts';
 
 const RULE: TrustRule = trustRuleSchema.parse({
   issuer: 'https://ci.example',
@@ -35,6 +41,13 @@ const CLAIMS = {
   runner_environment: 'github-hosted',
   actor_id: '5001',
 };
+
+describe('the name of a trust rule', () => {
+  it('cannot make a workload look like one of the broker’s own principals', () => {
+    expect(trustRulesSchema.safeParse({ 'payments-deploy': RULE }).success).toBe(true);
+    expect(trustRulesSchema.safeParse({ countersign: RULE }).success).toBe(false);
+  });
+});
 
 describe('a trust rule', () => {
   it('matches a token that has every claim', () => {
