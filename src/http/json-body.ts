@@ -25,11 +25,17 @@ export function jsonBody(): RequestHandler {
     if (hasBody && req.is('application/json') === false) {
       throw new BrokerError('unsupported_media_type', 'Send the body as application/json.');
     }
+    // The parser would decode any utf-* that is named, and read another document than the one checked here.
+    if (/charset(?!="?utf-8"?\s*(;|$))/i.test(req.headers['content-type'] ?? '')) {
+      throw new BrokerError('unsupported_media_type', 'Send the body as UTF-8.');
+    }
     read(req, res, next);
   };
 }
 
 function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
+  // A call without a body, from a client that sends the content type all the same.
+  if (body.length === 0) return;
   let text: string;
   try {
     text = decoder.decode(body);
