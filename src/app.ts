@@ -15,6 +15,8 @@ import type { Log } from './http/log.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import { requestContext } from './http/request-context.ts';
+import { discoveryRoutes } from './identity/discovery-routes.ts';
+import type { IssuerConfig } from './identity/issuers.ts';
 import { keyRoutes } from './identity/key-routes.ts';
 import { type IdentityRoutesDeps, identityRoutes } from './identity/routes.ts';
 
@@ -22,6 +24,8 @@ import { type IdentityRoutesDeps, identityRoutes } from './identity/routes.ts';
 export interface AppDeps {
   edge: Edge;
   identity: IdentityRoutesDeps;
+  /** What clients without a token may know. */
+  discovery: { issuers: readonly IssuerConfig[]; version: string };
   ofrep: OfrepDeps;
   health: HealthDeps;
   metrics: Metrics;
@@ -55,6 +59,7 @@ function createControlApp(deps: AppDeps): Express {
   app.use(showFreezes(deps.freezes));
   app.use(healthRoutes(deps.health, deps.metrics));
   app.use(identityRoutes(deps.identity));
+  app.use(discoveryRoutes(deps.discovery));
   app.use(jsonBody());
   app.use(controlRoutes(deps.edge));
   app.use(emergencyRoutes(deps.edge));

@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { v7 as uuidv7 } from 'uuid';
 import { createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -38,6 +37,7 @@ import {
 } from './store/installation.ts';
 import { countOpenRequests } from './store/requests.ts';
 import type { Db } from './store/statement.ts';
+import { loadVersion } from './version.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
 const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));
@@ -65,7 +65,6 @@ export async function startBroker(options: {
   log: Log;
   onFailure?: (error: unknown) => void;
 }): Promise<Broker> {
-  const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const store = await openStore({
     file: options.config.database,
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
@@ -76,6 +75,12 @@ export async function startBroker(options: {
     await store.close();
     throw error;
   }
+}
+
+/** A UUID of version 7. Node's own UUIDs of version 4 come from a pool of randomness; only their head is replaced. @see RFC 9562 5.7 */
+function newId(nowMs: number): string {
+  const time = nowMs.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
 }
 
 interface ListenDeps {
@@ -154,6 +159,7 @@ async function listen(deps: ListenDeps): Promise<Broker> {
         },
       },
       identity: { issuer, exchange, signingKeys },
+      discovery: { issuers: config.issuers, version: loadVersion() },
       ofrep: {
         snapshots,
         clock,

@@ -100,6 +100,10 @@ export const issuerConfigSchema = z
         pass: z.array(z.string().min(1)).max(50).default([]),
       })
       .prefault({}),
+    /** How the command line signs people in. Default: the first audience as client id, and the scope `openid`. */
+    login: z
+      .strictObject({ client_id: z.string().min(1), scope: z.string().min(1).default('openid') })
+      .optional(),
     /** Strength of a sign-in: the highest level that the `acr` or one of the `amr` stands for, else 0. */
     levels: z
       .strictObject({

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 
 /** The longest time that a verified token is believed without looking at it again, in milliseconds. */
@@ -24,7 +24,7 @@ export function createTokenCache<T>({ clock, capacity }: { clock: Clock; capacit
   const entries = new Map<string, { value: T; keptMs: number; untilMs: number }>();
   let generation = 0;
   return {
-    keyOf: (token) => createHash('sha256').update(token).digest('base64'),
+    keyOf: (token) => hash('sha256', token, 'base64'),
     find(key) {
       const entry = entries.get(key);
       if (entry === undefined) return undefined;

@@ -1,0 +1,157 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { parseDocument } from 'yaml';
+import { usageError } from './cli-error.ts';
+import type { Io } from './io.ts';
+
+/** A change as it is sent. The broker checks it; here it is only put together. */
+type ChangeDocument = Record<string, unknown>;
+
+/** What the change options of a command line say, in their order. */
+export interface ChangeOptions {
+  /**
+   * The changes, and the other members of a request where a file has them.
+   *
+   * @throws CliError `usage` when an option is incomplete or a file cannot be read
+   */
+  load(io: Io): Promise<{ changes: ChangeDocument[]; rest: Record<string, unknown> }>;
+}
+
+/** An option as it was met; a file is read later. */
+type Item = { kind: 'change'; change: ChangeDocument } | { kind: 'file'; path: string };
+
+/** Adds the options that say what to change. Several are allowed, and their order is kept. */
+export function addChangeOptions(command: Command): ChangeOptions {
+  const items: Item[] = [];
+  const add = (change: ChangeDocument): void => {
+    items.push({ kind: 'change', change });
+  };
+  command
+    .option('--enable <flag>', 'switch a flag on', (flag: string) => add({ action: 'enable', flag }))
+    .option('--disable <flag>', 'switch a flag off', (flag: string) => add({ action: 'disable', flag }))
+    .option('--set-audience <flag>', 'set who sees a flag, with --audience', (flag: string) =>
+      add({ action: 'set_audience', flag }),
+    )
+    .option('--audience <who>', 'all, none, or organizations: org:acme,org:globex', (who: string) =>
+      completeAudience(items, who),
+    )
+    .option(
+      '--rollout <flag and shares...>',
+      'set shares in percent: new-nav on=25,off=75 (or: new-nav none)',
+      (word: string) => addRolloutWord(items, word),
+    )
+    .option('--return-to <flag@version>', 'return to an earlier version', (text: string) =>
+      add(parseReturn(text)),
+    )
+    .option('--retire <flag>', 'retire a flag', (flag: string) => add({ action: 'retire', flag }))
+    .option(
+      '--file <path>',
+      'a request or a list of changes, in YAML or JSON; - is stdin',
+      (path: string) => {
+        items.push({ kind: 'file', path });
+      },
+    );
+  return { load: (io) => loadItems(io, items) };
+}
+
+function completeAudience(items: readonly Item[], who: string): void {
+  const last = lastChange(items);
+  if (last?.action !== 'set_audience' || 'audience' in last) {
+    throw usageError('--audience belongs to the --set-audience FLAG right before it.');
+  }
+  last.audience = parseAudience(who);
+}
+
+function parseAudience(who: string): Record<string, unknown> {
+  if (who === 'all' || who === 'none') return { kind: who };
+  const organizations = who.split(',').map((word) => {
+    const organization = /^org:(.+)$/.exec(word.trim())?.[1];
+    if (organization === undefined) {
+      throw usageError(
+        `"${word}" is no audience. Use all, none, or organizations such as org:acme,org:globex.`,
+      );
+    }
+    return organization;
+  });
+  return { kind: 'some', organizations, users: [] };
+}
+
+/** The option takes two words, which come one by one: the flag, then its shares. */
+function addRolloutWord(items: Item[], word: string): void {
+  const last = lastChange(items);
+  if (last?.action === 'set_rollout' && !('rollout' in last)) {
+    last.rollout = word === 'none' ? null : parseShares(word);
+  } else {
+    items.push({ kind: 'change', change: { action: 'set_rollout', flag: word } });
+  }
+}
+
+function parseShares(text: string): { variant: string; percent: number }[] {
+  return text.split(',').map((share) => {
+    const [, variant, percent] = /^([^=]+)=(\d+(?:\.\d+)?)%?$/.exec(share.trim()) ?? [];
+    if (variant === undefined) {
+      throw usageError(`"${share}" is no share. Write shares in percent, such as on=25,off=75.`);
+    }
+    return { variant, percent: Number(percent) };
+  });
+}
+
+function parseReturn(text: string): ChangeDocument {
+  const [, flag, version] = /^([^@]+)@v?(\d+)$/.exec(text) ?? [];
+  if (flag === undefined) throw usageError(`"${text}" names no version. Write it as new-nav@3.`);
+  return { action: 'return_to_version', flag, version: Number(version) };
+}
+
+function lastChange(items: readonly Item[]): ChangeDocument | undefined {
+  const last = items.at(-1);
+  return last?.kind === 'change' ? last.change : undefined;
+}
+
+async function loadItems(io: Io, items: readonly Item[]): ReturnType<ChangeOptions['load']> {
+  const changes: ChangeDocument[] = [];
+  let rest: Record<string, unknown> = {};
+  for (const item of items) {
+    if (item.kind === 'change') {
+      assertComplete(item.change);
+      changes.push(item.change);
+      continue;
+    }
+    const document = await loadDocument(io, item.path);
+    if (Array.isArray(document)) {
+      changes.push(...(document as ChangeDocument[]));
+    } else {
+      const { changes: listed = [], ...others } = document;
+      if (!Array.isArray(listed)) throw usageError(`"changes" in ${item.path} must be a list.`);
+      changes.push(...(listed as ChangeDocument[]));
+      rest = { ...rest, ...others };
+    }
+  }
+  return { changes, rest };
+}
+
+function assertComplete({ action, flag, ...members }: ChangeDocument): void {
+  if (action === 'set_audience' && !('audience' in members)) {
+    throw usageError(`--set-audience ${flag} needs --audience all|none|org:…`);
+  }
+  if (action === 'set_rollout' && !('rollout' in members)) {
+    throw usageError(`--rollout ${flag} needs its shares after the flag, such as on=25,off=75`);
+  }
+}
+
+async function loadDocument(io: Io, path: string): Promise<unknown[] | Record<string, unknown>> {
+  let text: string;
+  try {
+    text = path === '-' ? await io.readStdin() : await readFile(path, 'utf8');
+  } catch (error) {
+    throw usageError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+  // JSON is YAML too, so one parser reads both.
+  const document = parseDocument(text, { uniqueKeys: true });
+  const [fault] = document.errors;
+  if (fault !== undefined) throw usageError(`${path} is neither YAML nor JSON: ${fault.message}`);
+  const value: unknown = document.toJS();
+  if (typeof value !== 'object' || value === null) {
+    throw usageError(`${path} must hold a request or a list of changes.`);
+  }
+  return value as unknown[] | Record<string, unknown>;
+}

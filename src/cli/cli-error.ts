@@ -1,0 +1,41 @@
+import type { FieldFault, Gate } from '../errors.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+
+/** A refusal as the command line prints it: a problem document of the broker, or one of its own in the same shape. */
+export interface Problem {
+  /** A problem code of the broker, or one that only the command line has, such as `usage`. */
+  code: string;
+  title: string;
+  detail: string;
+  errors?: readonly FieldFault[];
+  gates?: readonly Gate[];
+  [member: string]: unknown;
+}
+
+/** Why a command did not do what it was asked to. */
+export class CliError extends Error {
+  readonly exitCode: ExitCode;
+  readonly problem: Problem;
+  /** True when the same call may succeed a little later. */
+  readonly transient: boolean;
+  /** How long the broker asks to wait, in milliseconds, or null. */
+  readonly retryAfterMs: number | null;
+
+  constructor(
+    exitCode: ExitCode,
+    problem: Problem,
+    options: { transient?: boolean; retryAfterMs?: number | null; cause?: unknown } = {},
+  ) {
+    super(problem.detail, { cause: options.cause });
+    this.name = 'CliError';
+    this.exitCode = exitCode;
+    this.problem = problem;
+    this.transient = options.transient ?? false;
+    this.retryAfterMs = options.retryAfterMs ?? null;
+  }
+}
+
+/** A command line that cannot be carried out. Nothing was sent. */
+export function usageError(detail: string): CliError {
+  return new CliError(EXIT.usage, { code: 'usage', title: 'The command line is not usable', detail });
+}

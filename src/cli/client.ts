@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto';
+import type { TokenSource } from './access-token.ts';
+import { CliError, type Problem } from './cli-error.ts';
+import { EXIT, exitOfProblem } from './exit-codes.ts';
+import type { Io } from './io.ts';
+import { unreachable } from './unreachable.ts';
+
+const TIMEOUT_MS = 30_000;
+/** How often a call that carries an Idempotency-Key is sent at most. */
+const ATTEMPTS = 3;
+const RETRY_MS = 1000;
+
+/** One call of the broker. */
+export interface Call {
+  method: 'GET' | 'POST' | 'PATCH';
+  /** Below the broker's URL, such as `/v1/requests`. */
+  path: string;
+  /** Members that are undefined are left out. */
+  query?: Readonly<Record<string, string | undefined>>;
+  body?: unknown;
+  ifMatch?: string;
+  /** Sent as Idempotency-Key; the call is then repeated when no answer comes. `true` makes a new key. */
+  idempotencyKey?: string | true;
+}
+
+/** What the broker answered. */
+export interface Answer<T> {
+  body: T;
+  etag: string | null;
+  /** True when the answer is the kept one of an earlier call with the same Idempotency-Key. */
+  replayed: boolean;
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+/** Calls one broker. */
+export interface Client {
+  /** @throws CliError with the problem that the broker answered */
+  call<T>(call: Call): Promise<Answer<T>>;
+  /** Reads a list: one page, or with `all` every page as one. */
+  list<T>(call: { path: string; query: NonNullable<Call['query']>; all: boolean }): Promise<Page<T>>;
+}
+
+/**
+ * Creates a client.
+ *
+ * @param deps.onFreeze is told once about the freezes that the broker shows on its answers
+ */
+export function createClient(deps: {
+  io: Io;
+  broker: string;
+  tokens: TokenSource;
+  onFreeze: (freezes: string) => void;
+}): Client {
+  const { io, broker, tokens } = deps;
+  let freezesShown = false;
+
+  async function send<T>(call: Call, key: string | null, token: string): Promise<Answer<T>> {
+    const response = await fetchAnswer(io, broker, call, key, token);
+    const freezes = response.headers.get('Countersign-Freeze');
+    if (freezes !== null && !freezesShown) {
+      freezesShown = true;
+      deps.onFreeze(freezes);
+    }
+    const text = await response.text().catch((error: unknown) => {
+      throw unreachable(broker, error);
+    });
+    const body = parseJson(text);
+    if (!response.ok || body === undefined) throw toCliError(response, body);
+    return {
+      body: body as T,
+      etag: response.headers.get('ETag'),
+      replayed: response.headers.get('Idempotent-Replayed') === 'true',
+    };
+  }
+
+  /** A token may expire while a command waits; where the platform gives another one, the call is sent once more. */
+  async function sendWithToken<T>(call: Call, key: string | null): Promise<Answer<T>> {
+    try {
+      return await send(call, key, await tokens.token());
+    } catch (error) {
+      if (!(error instanceof CliError) || error.problem.code !== 'token_invalid') throw error;
+      const renewed = await tokens.renew();
+      if (renewed === null) throw error;
+      return send(call, key, renewed);
+    }
+  }
+
+  async function callBroker<T>(call: Call): Promise<Answer<T>> {
+    const key = call.idempotencyKey === true ? randomUUID() : (call.idempotencyKey ?? null);
+    const attempts = key === null ? 1 : ATTEMPTS;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await sendWithToken(call, key);
+      } catch (error) {
+        if (!(error instanceof CliError) || !error.transient || attempt === attempts) throw error;
+        await io.sleep(error.retryAfterMs ?? RETRY_MS * attempt);
+      }
+    }
+  }
+
+  return {
+    call: callBroker,
+    list: async <T>({ path, query, all }: Parameters<Client['list']>[0]) => {
+      const { body } = await callBroker<Page<T>>({ method: 'GET', path, query });
+      while (all && body.next_cursor !== null) {
+        const cursor = body.next_cursor;
+        const next = await callBroker<Page<T>>({ method: 'GET', path, query: { ...query, cursor } });
+        body.items.push(...next.body.items);
+        body.next_cursor = next.body.next_cursor;
+      }
+      return body;
+    },
+  };
+}
+
+async function fetchAnswer(
+  { fetch }: Io,
+  broker: string,
+  call: Call,
+  key: string | null,
+  token: string,
+): Promise<Response> {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(call.query ?? {})) {
+    if (value !== undefined) query.set(name, value);
+  }
+  try {
+    return await fetch(`${broker}${call.path}${query.size === 0 ? '' : `?${query}`}`, {
+      method: call.method,
+      headers: {
+        accept: 'application/json',
+        authorization: `Bearer ${token}`,
+        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(call.ifMatch === undefined ? {} : { 'if-match': call.ifMatch }),
+        ...(key === null ? {} : { 'idempotency-key': key }),
+      },
+      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      // The token is for this broker; it does not follow to another address.
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw unreachable(broker, error);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function toCliError(response: Response, body: unknown): CliError {
+  const problem = isProblem(body) ? body : notUnderstood(response.status);
+  const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  return new CliError(isProblem(body) ? exitOfProblem(problem.code) : EXIT.error, problem, {
+    transient: response.status === 429 || response.status >= 502,
+    retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : null,
+  });
+}
+
+function isProblem(body: unknown): body is Problem {
+  if (typeof body !== 'object' || body === null) return false;
+  const { code, title, detail } = body as Partial<Problem>;
+  return [code, title, detail].every((member) => typeof member === 'string');
+}
+
+function notUnderstood(status: number): Problem {
+  return {
+    code: 'answer_not_understood',
+    title: 'The answer is not that of a broker',
+    detail: `It has status ${status} and is no JSON of a broker. Is a proxy in between, or is the URL another service's?`,
+    status,
+  };
+}

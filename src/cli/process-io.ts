@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { homedir } from 'node:os';
+import { createInterface } from 'node:readline/promises';
+import { text } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
+import { systemClock } from '../clock.ts';
+import type { Io } from './io.ts';
+
+/** The io of this process. */
+export function createProcessIo(env: NodeJS.ProcessEnv): Io {
+  const { stdin, stdout, stderr } = process;
+  // Somebody who reads only the first lines (`| head`) closes the pipe; that is no fault.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  return {
+    stdout: (output) => {
+      stdout.write(output);
+    },
+    stderr: (output) => {
+      stderr.write(output);
+    },
+    readStdin: () => text(stdin),
+    env,
+    home: homedir(),
+    fetch,
+    clock: systemClock,
+    sleep: async (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
+    ask: stdin.isTTY && stderr.isTTY ? ask : null,
+    openBrowser: (url) => openBrowser(url, process.platform),
+    onStopSignal: (listener) => {
+      const signals = ['SIGINT', 'SIGTERM'] as const;
+      for (const signal of signals) process.on(signal, listener);
+      return () => {
+        for (const signal of signals) process.off(signal, listener);
+      };
+    },
+    exit: (code) => process.exit(code),
+  };
+}
+
+async function ask(question: string): Promise<string> {
+  // On standard error, so that standard output stays what was asked for.
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    // The end of the input is no answer.
+    const closed = once(terminal, 'close').then(() => '');
+    return await Promise.race([terminal.question(question), closed]);
+  } finally {
+    terminal.close();
+  }
+}
+
+const OPENERS: Readonly<Record<string, readonly string[]>> = {
+  darwin: ['open'],
+  win32: ['rundll32', 'url.dll,FileProtocolHandler'],
+};
+
+/** No shell is involved, and only web addresses are opened: the address comes from an issuer's metadata. */
+function openBrowser(url: URL, platform: string): void {
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return;
+  const [command = 'xdg-open', ...before] = OPENERS[platform] ?? ['xdg-open'];
+  const child = spawn(command, [...before, url.href], { stdio: 'ignore', detached: true });
+  // Without a browser the person opens the printed address.
+  child.on('error', () => undefined);
+  child.unref();
+}

@@ -1,0 +1,94 @@
+import { Command, CommanderError } from 'commander';
+import { loadVersion } from '../version.ts';
+import { type Cli, createCli } from './cli.ts';
+import { CliError, usageError } from './cli-error.ts';
+import { registerDecisions } from './decisions.ts';
+import { registerEmergency } from './emergency.ts';
+import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.ts';
+import { registerFlags } from './flags.ts';
+import type { Io } from './io.ts';
+import { registerKeys } from './keys.ts';
+import { registerLogin } from './login.ts';
+import { registerPolicy } from './policy.ts';
+import { registerPropose } from './propose.ts';
+import { renderProblem } from './render.ts';
+import { registerRequests } from './requests.ts';
+import { registerServe } from './serve.ts';
+import { registerVotes } from './vote.ts';
+
+const TOKEN_HELP = `
+Where the token comes from; the first that is there counts:
+  COUNTERSIGN_TOKEN               used as it is
+  GitHub Actions                  the job's own ID token (permission id-token: write), with the audience
+                                  COUNTERSIGN_AUDIENCE (default: countersign), exchanged at the broker
+  COUNTERSIGN_SUBJECT_TOKEN       a platform token, such as a GitLab id_token, exchanged at the broker
+  COUNTERSIGN_SUBJECT_TOKEN_FILE  a file that holds one
+  countersign login               the kept sign-in of a person`;
+
+/**
+ * Runs one command line.
+ *
+ * @param argv the words after the program's name
+ * @returns the exit status; what went wrong has been printed
+ */
+export async function runCli(argv: readonly string[], io: Io): Promise<ExitCode> {
+  const cli = createCli(io);
+  try {
+    await createProgram(cli).parseAsync([...argv], { from: 'user' });
+    return cli.exitCode();
+  } catch (error) {
+    return report(error, argv, cli);
+  }
+}
+
+function createProgram(cli: Cli): Command {
+  const program = new Command('countersign')
+    .description('Proposes, approves and applies changes of feature flags under policy; runs the broker.')
+    .version(loadVersion())
+    .exitOverride()
+    .configureOutput({ writeOut: cli.io.stdout, writeErr: cli.io.stderr })
+    .showHelpAfterError('(--help says more)')
+    .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
+  registerServe(program, cli);
+  registerLogin(program, cli);
+  registerPropose(program, cli);
+  registerRequests(program, cli);
+  registerVotes(program, cli);
+  registerEmergency(program, cli);
+  registerFlags(program, cli);
+  registerDecisions(program, cli);
+  registerKeys(program, cli);
+  registerPolicy(program, cli);
+  return program;
+}
+
+/** Prints what went wrong: for people on standard error, with `--json` as the one document on standard output. */
+function report(error: unknown, argv: readonly string[], { io, commandLine }: Cli): ExitCode {
+  const json = argv.includes('--json');
+  if (error instanceof CommanderError) {
+    // Help and version were asked for. Faults of the command line have been printed for people already.
+    if (error.exitCode === 0) return EXIT.done;
+    if (json) printJson(io, usageError(error.message).problem);
+    return EXIT.usage;
+  }
+  const refusal = error instanceof CliError ? error : unexpected(error);
+  if (json) printJson(io, refusal.problem);
+  else io.stderr(`${renderProblem(refusal.problem, commandLine)}\n`);
+  return refusal.exitCode;
+}
+
+function printJson(io: Io, document: object): void {
+  io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+function unexpected(error: unknown): CliError {
+  return new CliError(
+    EXIT.error,
+    {
+      code: 'internal_error',
+      title: 'Something went wrong inside the command line',
+      detail: error instanceof Error ? error.message : String(error),
+    },
+    { cause: error },
+  );
+}

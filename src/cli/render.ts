@@ -1,0 +1,181 @@
+import type { RequestView } from '../control/view.ts';
+import type { FreezeView } from '../emergency/freeze.ts';
+import type { Gate } from '../errors.ts';
+import type { ChangeFacts, InputChange } from '../policy/input.ts';
+import type { Context } from './cli.ts';
+import type { Problem } from './cli-error.ts';
+import { moment, printable, printableJson, shellWord } from './text.ts';
+
+/**
+ * What people read. Nothing is shortened that an approval is about.
+ */
+
+type CommandLine = Context['commandLine'];
+
+/** A request: what it is, what each change does, what is missing and the command that clears it. */
+export function renderRequest(request: RequestView, commandLine: CommandLine): string {
+  const place = request.environment === null ? '' : ` in ${request.environment}`;
+  return [
+    `request  ${request.id}  ${request.state}${place}`,
+    `digest   ${request.digest}`,
+    `by       ${printable(request.proposer.id)}, ${moment(request.created_ms)}`,
+    `reason   ${printable(request.reason)}`,
+    ...(request.ticket === null ? [] : [`ticket   ${printable(request.ticket)}`]),
+    ...(request.start_ms === null ? [] : [`starts   ${moment(request.start_ms)}`]),
+    ...(request.apply === 'manual' ? ['apply    manual: waits for a call to apply'] : []),
+    ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
+    ...renderSubject(request),
+    ...renderWords(request),
+    ...renderGates(request.gates, { requestId: request.id, commandLine }),
+  ].join('\n');
+}
+
+function isOpen({ state }: RequestView): boolean {
+  return state === 'pending' || state === 'ready';
+}
+
+function renderSubject({ changes, freeze, environment }: RequestView): string[] {
+  if (freeze !== null) return ['lifts', `  freeze ${freeze.id} ${describeScope(freeze)}`];
+  return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
+}
+
+function renderChange(change: InputChange, place: number, environment: string | null): string[] {
+  const { key, namespace, tier, kind } = change.flag;
+  const where = change.facts.scope === 'definition' ? 'every environment' : environment;
+  return [
+    `  ${place + 1}. ${change.action} ${key} in ${where} (${namespace}, ${kind}, ${tier}): ${describeFacts(change.facts)}`,
+    ...describeDifference(change).map((line) => `     ${line}`),
+  ];
+}
+
+const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
+  on: 'nobody has it now, somebody will',
+  off: 'somebody has it now, nobody will',
+  widen: 'it may reach more than now',
+  narrow: 'it reaches fewer than now',
+  neutral: 'it reaches the same as now',
+};
+
+/** The facts of one change in a sentence. */
+function describeFacts(facts: ChangeFacts): string {
+  const named = (label: string, ids: readonly string[]): string[] =>
+    ids.length === 0 ? [] : [`${label} ${ids.map(printable).join(', ')}`];
+  return [
+    `${facts.direction}: ${DIRECTIONS[facts.direction]}`,
+    ...named('organizations added', facts.organizations_added),
+    ...named('organizations removed', facts.organizations_removed),
+    ...named('users added', facts.users_added),
+    ...named('users removed', facts.users_removed),
+    ...(facts.default_changed ? ['the default changes'] : []),
+    ...(facts.returns_to === null ? [] : [`a return to version ${facts.returns_to}`]),
+    ...(facts.tier_lowered_from === null ? [] : [`the tier was ${facts.tier_lowered_from}`]),
+    ...(facts.entitlement ? ['an entitlement'] : []),
+    ...(facts.exception_used ? ['with an exception for single users'] : []),
+  ].join('; ');
+}
+
+/** The members that differ, each before and after. */
+function describeDifference({ before, after }: InputChange): string[] {
+  const was = isDocument(before) ? before : {};
+  const becomes = isDocument(after) ? after : {};
+  return [...new Set([...Object.keys(was), ...Object.keys(becomes)])]
+    .filter((name) => JSON.stringify(was[name]) !== JSON.stringify(becomes[name]))
+    .map((name) => {
+      const earlier = name in was ? `${printableJson(was[name])} -> ` : '';
+      return `${printable(name)}: ${earlier}${printableJson(becomes[name])}`;
+    });
+}
+
+function isDocument(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function renderWords({ approvals, rejections }: RequestView): string[] {
+  const words = [
+    ...approvals.map((word) => ({ ...word, verdict: 'approved' })),
+    ...rejections.map((word) => ({ ...word, verdict: 'rejected' })),
+  ];
+  return words.map(({ verdict, person, at_ms, comment, counts }) => {
+    const said = comment === null ? '' : `: ${printable(comment)}`;
+    const about = counts ? '' : ' (about other content, so it does not count)';
+    return `${verdict} by ${printable(person)}, ${moment(at_ms)}${about}${said}`;
+  });
+}
+
+/** What stands in the way, and the command that clears each. */
+export function renderGates(
+  gates: readonly Gate[],
+  at: { requestId: string | null; commandLine: CommandLine },
+): string[] {
+  if (gates.length === 0) return [];
+  return [
+    'missing',
+    ...gates.flatMap((gate) => {
+      const command = commandFor(gate, at);
+      return [
+        `  ${gate.code}: ${printable(gate.detail)} (${printable(gate.cleared_by)})`,
+        ...(command === null ? [] : [`    ${command}`]),
+      ];
+    }),
+  ];
+}
+
+/** The command that clears a gate, or null when only time or an administrator can. */
+function commandFor(
+  { code, call, cleared_by }: Gate,
+  { requestId, commandLine }: { requestId: string | null; commandLine: CommandLine },
+): string | null {
+  if (code === 'sign_in_required' && cleared_by !== 'time') return commandLine('login', '--mfa');
+  if (code === 'frozen')
+    return `${commandLine('freeze', '--list')}; ${commandLine('lift', '…', '--reason', '…')}`;
+  if (call === null) return null;
+  const id = /^\/v1\/requests\/([0-9a-f-]+)/.exec(call.path)?.[1] ?? requestId;
+  const body = isDocument(call.body) ? call.body : {};
+  switch (`${call.method} ${call.path.replace(/\/v1\/requests\/[0-9a-f-]+/, '/v1/requests/ID')}`) {
+    case 'POST /v1/requests/ID/approve':
+      return commandLine('approve', id ?? '…', '--digest', String(body.digest));
+    case 'POST /v1/requests/ID/apply':
+      return commandLine('apply', id ?? '…');
+    case 'PATCH /v1/requests/ID':
+      return commandLine('edit', id ?? '…', ...Object.keys(body).flatMap((name) => [`--${name}`, '…']));
+    case 'GET /v1/requests/ID':
+      return commandLine('show', id ?? '…');
+    case 'POST /v1/break-glass':
+      return commandLine('break-glass', 'open', '--incident', '…', '--reason', '…');
+    case 'POST /v1/requests':
+      return isDocument(call.body)
+        ? `echo ${shellWord(JSON.stringify(body))} | ${commandLine('propose', '--file', '-')}`
+        : commandLine('propose', '…');
+    default:
+      return `${call.method} ${call.path}`;
+  }
+}
+
+/** A refusal, with everything that says how to go on. */
+export function renderProblem(problem: Problem, commandLine: CommandLine): string {
+  const reasons = (problem.reasons ?? []) as readonly { code: string; detail: string }[];
+  const gates = problem.gates ?? [];
+  const signIn = problem.code === 'sign_in_required' && gates.every((gate) => gate.code !== problem.code);
+  return [
+    `${problem.title} (${problem.code})`,
+    `  ${printable(problem.detail)}`,
+    ...(problem.errors ?? []).map(({ pointer, detail }) => `  ${printable(pointer)}: ${printable(detail)}`),
+    // A gate repeats its reason's code, with how to clear it.
+    ...reasons
+      .filter(({ code }) => gates.every((gate) => gate.code !== code))
+      .map(({ code, detail }) => `  ${printable(code)}: ${printable(detail)}`),
+    ...renderGates(gates, { requestId: null, commandLine }),
+    ...(signIn ? [`sign in stronger with`, `    ${commandLine('login', '--mfa')}`] : []),
+    ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
+  ].join('\n');
+}
+
+/** What a freeze covers, in words. */
+export function describeScope(
+  freeze: Pick<FreezeView, 'scope' | 'environment' | 'namespace' | 'flag'>,
+): string {
+  const subject = freeze.flag ?? freeze.namespace;
+  const of = subject === null ? '' : ` ${freeze.scope} ${subject}`;
+  const at = freeze.environment === null ? '' : ` in ${freeze.environment}`;
+  return freeze.scope === 'all' ? 'of all writes' : `of${of}${at}`.replace('of in', 'of all writes in');
+}

@@ -1,0 +1,124 @@
+import { type Command, Option } from 'commander';
+import type { RequestView } from '../control/view.ts';
+import type { Cli, CommonOptions, Context } from './cli.ts';
+import { CliError } from './cli-error.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { addPageOptions, type PageOptions, pageQuery, printPage } from './paging.ts';
+import { answerRequest, callWithMatch, readRequest } from './propose.ts';
+import { renderRequest } from './render.ts';
+import { moment, pathSegment, table } from './text.ts';
+
+interface ListOptions extends CommonOptions, PageOptions {
+  state?: string;
+  kind?: string;
+  environment?: string;
+  flag?: string;
+  proposer?: string;
+}
+
+/** `show`, `list`, `apply`, `withdraw`, `rebase` and `schedule`. */
+export function registerRequests(program: Command, cli: Cli): void {
+  cli
+    .command(program, 'show <id>', 'show a request')
+    .action((id: string, options: CommonOptions) =>
+      cli.run(options, async (context) => printRequest(context, await readRequest(context, id))),
+    );
+  registerList(program, cli);
+  cli
+    .command(program, 'apply <id>', 'apply a request that is ready')
+    .action((id: string, options: CommonOptions) => cli.run(options, (context) => applyRequest(context, id)));
+  cli.command(program, 'withdraw <id>', 'take a request back').action((id: string, options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      const { body } = await context.client.call<RequestView>({
+        method: 'POST',
+        path: `${pathOf(id)}/withdraw`,
+      });
+      return printRequest(context, body);
+    }),
+  );
+  cli
+    .command(
+      program,
+      'rebase <id>',
+      'base a request on the flags as they are now; its approvals count no more',
+    )
+    .action((id: string, options: CommonOptions) =>
+      cli.run(options, async (context) =>
+        answerRequest(
+          context,
+          await callWithMatch(context, { method: 'POST', path: `${pathOf(id)}/rebase` }),
+        ),
+      ),
+    );
+  cli
+    .command(program, 'schedule <id>', 'set when a request is applied at the earliest')
+    .requiredOption('--at <moment>', 'ISO 8601 with an offset, or next_window')
+    .action((id: string, options: CommonOptions & { at: string }) =>
+      cli.run(options, async (context) => {
+        const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at: options.at } } as const;
+        return printRequest(context, (await callWithMatch(context, call)).body);
+      }),
+    );
+}
+
+function registerList(program: Command, cli: Cli): void {
+  const list = cli
+    .command(program, 'list', 'list requests, newest first')
+    .option('--state <state>', 'one state, several with commas, or open')
+    .addOption(new Option('--kind <kind>', 'what is requested').choices(['flag.change', 'freeze.lift']))
+    .option('--environment <key>', 'only there')
+    .option('--flag <key>', 'only what touches this flag')
+    .option('--proposer <id>', 'only by this principal');
+  addPageOptions(list).action((options: ListOptions) =>
+    cli.run(options, async (context) => {
+      const { state, kind, environment, flag, proposer } = options;
+      const query = { state, kind, environment, flag, proposer, ...pageQuery(options) };
+      const page = await context.client.list<RequestView>({
+        path: '/v1/requests',
+        query,
+        all: options.all === true,
+      });
+      return printPage(context, page, (items) =>
+        table(['ID', 'STATE', 'ENVIRONMENT', 'CREATED', 'PROPOSER', 'WHAT'], items.map(toRow)),
+      );
+    }),
+  );
+}
+
+function toRow(request: RequestView): string[] {
+  const what =
+    request.freeze === null
+      ? request.changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ')
+      : `lift freeze ${request.freeze.id}`;
+  return [
+    request.id,
+    request.state,
+    request.environment ?? '-',
+    moment(request.created_ms),
+    request.proposer.id,
+    what,
+  ];
+}
+
+/** Asks to apply. A request that still waits is no denial: it is shown, with what is missing. */
+async function applyRequest(context: Context, id: string): Promise<ExitCode> {
+  try {
+    const path = `${pathOf(id)}/apply`;
+    return answerRequest(context, await context.client.call<RequestView>({ method: 'POST', path }));
+  } catch (error) {
+    if (!(error instanceof CliError) || error.exitCode !== EXIT.denied || !error.problem.decision_id)
+      throw error;
+    const request = await readRequest(context, id);
+    if (request.standing.effect !== 'hold' || !['pending', 'ready'].includes(request.state)) throw error;
+    return answerRequest(context, { body: request });
+  }
+}
+
+function printRequest(context: Context, request: RequestView): ExitCode {
+  context.print(request, () => renderRequest(request, context.commandLine));
+  return request.state === 'conflicted' ? EXIT.conflict : EXIT.done;
+}
+
+function pathOf(id: string): string {
+  return `/v1/requests/${pathSegment(id)}`;
+}

@@ -1,0 +1,47 @@
+import express, { type Router } from 'express';
+import type { IssuerConfig } from './issuers.ts';
+
+/** What a client needs to know to sign a person in. */
+export interface LoginIssuer {
+  /** The issuer's key in principal ids. */
+  key: string;
+  issuer: string;
+  client_id: string;
+  scope: string;
+  /** The `acr` values that stand for two factors or more, strongest first; empty where the issuer has none. */
+  mfa_acr_values: string[];
+}
+
+/** The answer of `GET /.well-known/countersign`. */
+export interface DiscoveryDocument {
+  issuers: LoginIssuer[];
+  version: string;
+}
+
+/** The level from which on a sign-in counts as one with two factors. */
+const MFA_LEVEL = 2;
+
+/** `GET /.well-known/countersign`: where people sign in, for clients that have no token yet. */
+export function discoveryRoutes(deps: { issuers: readonly IssuerConfig[]; version: string }): Router {
+  const document: DiscoveryDocument = { issuers: deps.issuers.map(toLoginIssuer), version: deps.version };
+  const router = express.Router();
+  router.get('/.well-known/countersign', (_request, response) => {
+    response.set('Cache-Control', 'public, max-age=60').json(document);
+  });
+  return router;
+}
+
+/** What a client is told about a configured issuer. */
+export function toLoginIssuer({ key, issuer, audience, login, levels }: IssuerConfig): LoginIssuer {
+  return {
+    key,
+    issuer,
+    // An issuer's `audience` is never empty; the schema sees to that.
+    client_id: login?.client_id ?? audience[0] ?? '',
+    scope: login?.scope ?? 'openid',
+    mfa_acr_values: Object.entries(levels.acr)
+      .filter(([, level]) => level >= MFA_LEVEL)
+      .sort(([, one], [, other]) => other - one)
+      .map(([acr]) => acr),
+  };
+}

@@ -1,0 +1,276 @@
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { rebundle } from '../../fixtures/rebundle.ts';
+import { systemClock } from '../../src/clock.ts';
+import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+
+let folder: string;
+let people: TokenIssuer;
+const running: Serving[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'countersign-serve-'));
+  people = await startTokenIssuer(systemClock);
+});
+afterEach(async () => {
+  for (const { child, exit } of running.splice(0)) {
+    child.kill('SIGKILL');
+    await exit;
+  }
+  await people.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A broker in a process of its own. */
+interface Serving {
+  child: ChildProcessByStdio<null, Readable, Readable>;
+  /** What it has printed for people so far. */
+  err(): string;
+  /** Resolves once that text is there, or the process has ended. */
+  until(text: string): Promise<void>;
+  exit: Promise<number | null>;
+}
+
+function serve(env: Record<string, string> = {}, words: string[] = [], before = ''): Serving {
+  const command = `${before} exec "$0" "$@"`;
+  const child = spawn('sh', ['-c', command, process.execPath, MAIN, 'serve', ...words], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, COUNTERSIGN_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  child.stdout.resume();
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  const exit = once(child, 'close').then(([code]) => code as number | null);
+  const serving: Serving = {
+    child,
+    err: () => printed,
+    exit,
+    until: async (text) => {
+      while (!printed.includes(text)) {
+        const ended = await Promise.race([
+          once(child.stderr, 'data').then(() => false),
+          exit.then(() => true),
+        ]);
+        if (ended) throw new Error(`it ended without "${text}":\n${printed}`);
+      }
+    },
+  };
+  running.push(serving);
+  return serving;
+}
+
+async function listening(serving: Serving): Promise<string> {
+  await serving.until('listening');
+  await serving.until('\n');
+  return /listening\s+(\S+)/.exec(serving.err())?.[1] ?? '';
+}
+
+async function stop(serving: Serving): Promise<number | null> {
+  serving.child.kill('SIGTERM');
+  return serving.exit;
+}
+
+async function writeConfig(config: Record<string, unknown>): Promise<void> {
+  await writeFile(join(folder, 'countersign.yaml'), JSON.stringify(config));
+}
+
+describe('a first start in an empty folder', () => {
+  it('creates database and keys, activates the bundle, and says what it did and where it listens', async () => {
+    const serving = serve();
+    const url = await listening(serving);
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    await serving.until('no issuers are configured');
+    expect(serving.err()).toMatch(/database +created .*countersign\.db/);
+    expect(serving.err()).toMatch(/signing keys +generated/);
+    expect(serving.err()).toMatch(/policy +activated sha256:[0-9a-f]{64}/);
+    expect(await stop(serving)).toBe(0);
+    // The write-ahead log was folded in: nothing was left half done.
+    expect(await readdir(folder)).toEqual(['countersign.db']);
+  });
+
+  it('is followed by starts that keep what is there', async () => {
+    const first = serve();
+    const before = await (await fetch(`${await listening(first)}/.well-known/jwks.json`)).text();
+    await stop(first);
+    const second = serve();
+    const after = await (await fetch(`${await listening(second)}/.well-known/jwks.json`)).text();
+    expect(after).toBe(before);
+    expect(second.err()).toMatch(/database +opened/);
+    expect(second.err()).toMatch(/signing keys +loaded/);
+    expect(second.err()).toMatch(/policy +active sha256:/);
+    expect(second.err()).not.toContain('NOT taken');
+  });
+});
+
+describe('a command as a process', () => {
+  it('gives its exit status to the shell, and its one document to a pipe', async () => {
+    const serving = serve();
+    const url = await listening(serving);
+    const env = { PATH: process.env.PATH, HOME: folder, COUNTERSIGN_URL: url };
+    const list = spawnSync(process.execPath, [MAIN, 'list', '--json'], { env, encoding: 'utf8' });
+    expect(list.status).toBe(4);
+    expect(JSON.parse(list.stdout)).toMatchObject({ code: 'not_signed_in' });
+    const env2 = { ...env, COUNTERSIGN_TOKEN: 'not-a-token' };
+    const refused = spawnSync(process.execPath, [MAIN, 'list', '--json'], { env: env2, encoding: 'utf8' });
+    expect(refused.status).toBe(4);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ code: 'token_invalid' });
+    const closed = spawnSync('sh', ['-c', '"$0" "$@" | true', process.execPath, MAIN, '--help'], { env });
+    expect(closed.stderr.toString()).toBe('');
+  });
+});
+
+describe('a start with a bundle that differs from the active one', () => {
+  it('reports both hashes and goes on with the active one', async () => {
+    const file = join(folder, 'bundle.tar.gz');
+    await writeConfig({ policy_bundle: 'bundle.tar.gz' });
+    await writeFile(file, await readFile(SHIPPED));
+    const first = serve();
+    await listening(first);
+    await stop(first);
+    const active = /activated (sha256:\S+)/.exec(first.err())?.[1] ?? '';
+    const looser = (data: unknown) => {
+      const edited = structuredClone(data) as { config: { limits: { breakglass_per_week: number } } };
+      edited.config.limits.breakglass_per_week = 99;
+      return edited;
+    };
+    await writeFile(file, await rebundle(await readFile(SHIPPED), looser));
+    for (const _ of ['once', 'and ever after']) {
+      const again = serve();
+      await listening(again);
+      const other = /is another policy, (sha256:[0-9a-f]{64}), and was NOT taken/.exec(again.err())?.[1];
+      expect(other).toBeDefined();
+      expect(other).not.toBe(active);
+      expect(again.err()).toMatch(new RegExp(`policy +active ${active}`));
+      await stop(again);
+    }
+  });
+});
+
+describe('a configuration that cannot be used', () => {
+  it('exits with 2, names every fault at once, and creates nothing', async () => {
+    await writeConfig({ listen: { port: 99_999 }, log_level: 'loud', databse: 'x', issuers: [{ key: 'K' }] });
+    const serving = serve({ COUNTERSIGN_PORT: '' });
+    expect(await serving.exit).toBe(2);
+    for (const place of ['listen.port', 'log_level', 'databse', 'issuers.0.key', 'issuers.0.issuer']) {
+      expect(serving.err()).toContain(place);
+    }
+    expect(await readdir(folder)).toEqual(['countersign.yaml']);
+  });
+
+  it('exits with 2 for a named file that is not there', async () => {
+    const serving = serve({}, ['--config', 'nowhere.yaml']);
+    expect(await serving.exit).toBe(2);
+    expect(serving.err()).toContain('nowhere.yaml');
+  });
+
+  it('exits with 1 when the port is taken or the bundle is none', async () => {
+    const first = serve();
+    const port = new URL(await listening(first)).port;
+    const second = serve({ COUNTERSIGN_PORT: port, COUNTERSIGN_DATABASE: 'second.db' });
+    expect(await second.exit).toBe(1);
+    expect(second.err()).toContain('EADDRINUSE');
+    await writeFile(join(folder, 'bundle.tar.gz'), 'no bundle');
+    const third = serve({ COUNTERSIGN_POLICY_BUNDLE: 'bundle.tar.gz', COUNTERSIGN_DATABASE: 'third.db' });
+    expect(await third.exit).toBe(1);
+    expect(third.err()).toContain('tar.gz');
+  });
+
+  it('is warned about when others could listen in', async () => {
+    const open = serve({ COUNTERSIGN_HOST: '0.0.0.0' });
+    await open.until('tokens would travel in the clear');
+    await stop(open);
+    const behindTls = serve({
+      COUNTERSIGN_HOST: '0.0.0.0',
+      COUNTERSIGN_PUBLIC_URL: 'https://countersign.example',
+    });
+    await behindTls.until('no issuers are configured');
+    expect(behindTls.err()).not.toContain('in the clear');
+  });
+});
+
+describe('a signal to stop', () => {
+  it('lets what was begun finish, and takes nothing new', async () => {
+    const serving = serve();
+    const url = new URL(await listening(serving));
+    await serving.until('no issuers');
+    // A call whose last byte has not arrived yet.
+    const socket = connect(Number(url.port), url.hostname);
+    await once(socket, 'connect');
+    const form = 'grant_type=x';
+    socket.write(
+      `POST /oauth/token HTTP/1.1\r\nHost: ${url.host}\r\nContent-Type: application/x-www-form-urlencoded\r\n` +
+        `Content-Length: ${form.length}\r\n\r\n${form.slice(0, 5)}`,
+    );
+    // An answer to another call shows that the bytes before it have been read.
+    await fetch(`${url.origin}/healthz`);
+    serving.child.kill('SIGTERM');
+    await serving.until('stopping');
+    await expect(fetch(`${url.origin}/healthz`)).rejects.toThrow();
+    socket.end(form.slice(5));
+    let answer = '';
+    for await (const part of socket) answer += String(part);
+    expect(answer).toContain('HTTP/1.1 400');
+    expect(answer).toContain('unsupported_grant_type');
+    expect(await serving.exit).toBe(0);
+    expect(serving.err()).toContain('stopped');
+  });
+
+  it('ends at once when it comes a second time', async () => {
+    const serving = serve();
+    const url = new URL(await listening(serving));
+    await serving.until('no issuers');
+    const socket = connect(Number(url.port), url.hostname);
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    socket.write(`POST /oauth/token HTTP/1.1\r\nHost: ${url.host}\r\nContent-Length: 100\r\n\r\nnever ends`);
+    await fetch(`${url.origin}/healthz`);
+    serving.child.kill('SIGINT');
+    await serving.until('stopping');
+    serving.child.kill('SIGINT');
+    expect(await serving.exit).toBe(130);
+    socket.destroy();
+  });
+});
+
+describe('a store that fails', () => {
+  it('ends the process with 70, so that a supervisor starts it again, and the next start goes on', async () => {
+    await writeConfig({
+      calls_per_minute: 0,
+      issuers: [
+        { key: 'demo', issuer: people.issuer, allow_insecure_loopback: true, audience: 'countersign-cli' },
+      ],
+    });
+    const first = serve();
+    await listening(first);
+    await stop(first);
+    // No file may grow much beyond the size of the database, so the write-ahead log fails after a while.
+    const blocks = Math.ceil((await stat(join(folder, 'countersign.db'))).size / 512) + 512;
+    const limited = serve({}, [], `trap '' XFSZ; ulimit -f ${blocks};`);
+    const url = await listening(limited);
+    const headers = { authorization: `Bearer ${await people.idToken('dana')}` };
+    const decide = () => fetch(`${url}/v1/decisions`, { headers }).then(({ status }) => status);
+    const statuses: number[] = [];
+    try {
+      for (let count = 0; count < 5000; count += 1) statuses.push(await decide());
+    } catch {
+      // The process is gone.
+    }
+    expect(await limited.exit).toBe(70);
+    expect(new Set(statuses)).toEqual(new Set([403]));
+    const again = serve();
+    expect((await fetch(`${await listening(again)}/readyz`)).status).toBe(200);
+  });
+});

@@ -1,0 +1,203 @@
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createCredentials } from '../../src/cli/credentials.ts';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { applyChanges, createFlag } from '../support/flags.ts';
+import { createTerminal } from './support.ts';
+
+let t: TestBroker;
+
+beforeAll(async () => {
+  t = await startTestBroker();
+  await createFlag(t, 'tokens');
+});
+afterAll(() => t.close());
+
+const flags = ['flags', '--environment', 'staging', '--json'] as const;
+
+function githubEnv(): NodeJS.ProcessEnv {
+  return {
+    GITHUB_ACTIONS: 'true',
+    ACTIONS_ID_TOKEN_REQUEST_URL: t.ci.actions.requestUrl,
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: t.ci.actions.requestToken,
+  };
+}
+
+describe('the token of a command', () => {
+  it('comes from GitHub Actions by itself, and stands for the job', async () => {
+    const job = createTerminal(t, { env: githubEnv() });
+    const words = ['propose', '--environment', 'production', '--reason', 'deploy', '--enable', 'tokens'];
+    const run = await job.run(...words, '--json');
+    expect(run.code).toBe(3);
+    expect(run.json.proposer).toMatchObject({ kind: 'workload' });
+    expect(run.json.proposer.id).toMatch(/^workload:payments-deploy:/);
+  });
+
+  it('is asked for with the audience of COUNTERSIGN_AUDIENCE', async () => {
+    const job = createTerminal(t, { env: { ...githubEnv(), COUNTERSIGN_AUDIENCE: 'somebody-else' } });
+    const run = await job.run(...flags);
+    expect([run.code, run.json.code]).toEqual([4, 'token_exchange_refused']);
+  });
+
+  it('is a new one when the former expires while a command waits', async () => {
+    let sleeps = 0;
+    const job = createTerminal(t, {
+      env: githubEnv(),
+      sleep: async (ms) => {
+        sleeps += 1;
+        // Longer than an issued token lives.
+        t.clock.advance(sleeps === 1 ? 11 * 60_000 : ms);
+      },
+    });
+    const words = ['propose', '--environment', 'production', '--reason', 'deploy', '--enable', 'tokens'];
+    const run = await job.run(...words, '--wait', '--timeout', '12m', '--json');
+    expect([run.code, run.json.state]).toEqual([3, 'pending']);
+    expect(sleeps).toBeGreaterThan(2);
+  });
+
+  it('is exchanged once for several commands of a job, as a platform token works only once', async () => {
+    const job = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() } });
+    expect((await job.run(...flags)).code).toBe(0);
+    expect((await job.run(...flags)).code).toBe(0);
+    const elsewhere = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() } });
+    expect((await elsewhere.run(...flags)).code).toBe(0);
+  });
+
+  it('serves a job whose home cannot be written', async () => {
+    const file = join(t.folder, 'a-file');
+    await writeFile(file, '');
+    const job = createTerminal(t, { env: githubEnv(), home: join(file, 'home') });
+    expect((await job.run(...flags)).code).toBe(0);
+  });
+
+  it('is exchanged again when the kept one has expired', async () => {
+    const file = join(t.folder, 'projected-token');
+    await writeFile(file, `${await t.ci.token()}\n`);
+    const job = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN_FILE: file } });
+    expect((await job.run(...flags)).code).toBe(0);
+    t.clock.advance(11 * 60_000);
+    await writeFile(file, await t.ci.token());
+    expect((await job.run(...flags)).code).toBe(0);
+  });
+
+  it('says what is wrong with a file or a platform that gives none', async () => {
+    const noFile = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN_FILE: '/does/not/exist' } });
+    expect(await noFile.run(...flags)).toMatchObject({ code: 1, json: { code: 'platform_token_missing' } });
+    const env = { ...githubEnv(), ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'another-job' };
+    const refused = await createTerminal(t, { env }).run(...flags);
+    expect(refused).toMatchObject({ code: 1, json: { code: 'platform_token_missing' } });
+    expect(refused.json.detail).toContain('401');
+  });
+
+  it('is COUNTERSIGN_TOKEN before anything else', async () => {
+    const token = await t.people.idToken('dana');
+    const job = createTerminal(t, { env: { ...githubEnv(), COUNTERSIGN_TOKEN: token } });
+    const words = ['propose', '--environment', 'production', '--reason', 'x', '--enable', 'tokens', '--json'];
+    expect((await job.run(...words)).json.proposer.id).toBe('person:demo:dana');
+  });
+
+  it('that is missing, expired or refused exits with 4 and says how to get one', async () => {
+    const none = await createTerminal(t).run(...flags);
+    expect([none.code, none.json.code]).toEqual([4, 'not_signed_in']);
+    const inActions = await createTerminal(t, { env: { GITHUB_ACTIONS: 'true' } }).run('list');
+    expect(inActions.err).toContain('id-token: write');
+
+    const former = createTerminal(t);
+    await createCredentials({ env: {}, home: former.home }).save(t.url, {
+      sign_in: { issuer: 'demo', id_token: 'x', expires_ms: t.clock() - 1 },
+    });
+    expect(await former.run(...flags)).toMatchObject({ code: 4, json: { code: 'sign_in_expired' } });
+
+    const bad = await createTerminal(t, { env: { COUNTERSIGN_TOKEN: 'not-a-token' } }).run(...flags);
+    expect([bad.code, bad.json.code]).toEqual([4, 'token_invalid']);
+  });
+
+  it('never shows in what is printed', async () => {
+    const subject = await t.ci.token({ repository_id: 'another' });
+    const run = await createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: subject } }).run(...flags);
+    expect(run.code).toBe(4);
+    expect(`${run.out}${run.err}`).not.toContain(subject.slice(0, 20));
+  });
+
+  it('does not follow a redirect to another address', async () => {
+    const seen: string[] = [];
+    const job = createTerminal(t, {
+      env: { COUNTERSIGN_TOKEN: await t.people.idToken('dana') },
+      fetch: async (input, init) => {
+        seen.push(String(init?.redirect));
+        return fetch(input, init);
+      },
+    });
+    await job.run(...flags);
+    expect(seen).toEqual(['error']);
+  });
+});
+
+describe('the credentials file', () => {
+  const signIn = (id_token: string) => ({ sign_in: { issuer: 'demo', id_token, expires_ms: 1 } });
+
+  it('can be read by its owner only, as can its folder, whatever they were before', async () => {
+    const { home } = createTerminal(t);
+    const folder = join(home, '.config', 'countersign');
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    const credentials = createCredentials({ env: {}, home });
+    await credentials.save('https://one.example', signIn('first'));
+    expect((await stat(credentials.file)).mode & 0o777).toBe(0o600);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    await chmod(credentials.file, 0o644);
+    await credentials.load('https://one.example');
+    expect((await stat(credentials.file)).mode & 0o777).toBe(0o600);
+  });
+
+  it('keeps each broker apart, and forgets only the one that is signed out of', async () => {
+    const credentials = createCredentials({ env: {}, home: createTerminal(t).home });
+    await credentials.save('https://one.example', signIn('first'));
+    await credentials.save('https://two.example', signIn('second'));
+    expect(await credentials.remove('https://one.example')).toBe(true);
+    expect(await credentials.remove('https://one.example')).toBe(false);
+    expect(await credentials.load('https://one.example')).toEqual({});
+    expect((await credentials.load('https://two.example')).sign_in?.id_token).toBe('second');
+    expect(await readFile(credentials.file, 'utf8')).not.toContain('first');
+  });
+
+  it('is in XDG_CONFIG_HOME when that is absolute', () => {
+    const file = (XDG_CONFIG_HOME: string) =>
+      createCredentials({ env: { XDG_CONFIG_HOME }, home: '/h' }).file;
+    expect(file('/x')).toBe('/x/countersign/credentials.json');
+    expect(file('relative')).toBe('/h/.config/countersign/credentials.json');
+    expect(file('')).toBe('/h/.config/countersign/credentials.json');
+  });
+
+  it('that is damaged is named, never overwritten', async () => {
+    const terminal = createTerminal(t);
+    const { file } = createCredentials({ env: {}, home: terminal.home });
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(file, '{"brokers":');
+    const run = await terminal.run(...flags);
+    expect([run.code, run.json.code]).toEqual([1, 'credentials_unusable']);
+    expect(run.json.detail).toContain(file);
+    expect(await readFile(file, 'utf8')).toBe('{"brokers":');
+  });
+});
+
+describe('a freeze that holds', () => {
+  it('is told with every answer, apart from the document', async () => {
+    const terminal = createTerminal(t);
+    await applyChanges(t, [{ action: 'enable', flag: 'tokens' }]);
+    const frozen = await terminal.as(
+      'riley',
+      'freeze',
+      '--flag',
+      'tokens',
+      '--incident',
+      'INC-1',
+      '--reason',
+      'x',
+    );
+    expect(frozen.code).toBe(0);
+    const run = await terminal.as('dana', ...flags);
+    expect(run.err).toContain('A freeze holds: flag;incident=INC-1');
+    expect(run.json.items).toHaveLength(1);
+  });
+});
