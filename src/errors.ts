@@ -15,7 +15,6 @@ export const PROBLEMS = {
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   not_found: { status: 404, title: 'There is no such thing here' },
-  method_not_allowed: { status: 405, title: 'This path does not take this method' },
   // Who is calling.
   unauthenticated: { status: 401, title: 'A valid token is required' },
   token_invalid: { status: 401, title: 'The token was not accepted' },
@@ -30,7 +29,6 @@ export const PROBLEMS = {
   precondition_required: { status: 428, title: 'If-Match is required' },
   precondition_failed: { status: 412, title: 'The resource has changed since you read it' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key was used for another request' },
-  idempotency_in_progress: { status: 409, title: 'A request with this idempotency key is still running' },
   rate_limited: { status: 429, title: 'Too many requests' },
   // The broker itself.
   not_recorded: { status: 503, title: 'The decision could not be recorded, so nothing was written' },

@@ -1,3 +1,4 @@
+import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -67,11 +68,16 @@ const MAX_RECORD_BYTES = 64 * 1024 - 1;
  * Appends one record, and beside it the decision's input and result for replay. The only function that writes the
  * decision log; it MUST run in the transaction of the write that it records.
  *
- * @throws Error when the record is larger than 64 KiB: the write that it belongs to fails with it
+ * @throws BrokerError `invalid_change` when the record is larger than 64 KiB: the write that it belongs to fails with it
  */
 export async function append(tx: Tx, entry: Entry): Promise<void> {
   const record = canonicalJson(toRecord(entry));
-  if (Buffer.byteLength(record) > MAX_RECORD_BYTES) throw new Error('the record is larger than 64 KiB');
+  if (Buffer.byteLength(record) > MAX_RECORD_BYTES) {
+    throw new BrokerError(
+      'invalid_change',
+      'The record of this would be larger than 64 KiB. Split it into several requests.',
+    );
+  }
   const seq = await insertRecord(tx, {
     id: entry.id,
     at_ms: entry.at_ms,

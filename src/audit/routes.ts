@@ -10,7 +10,10 @@ import type { DecisionRecord } from './log.ts';
 
 /** Epoch milliseconds, or ISO 8601 with an offset. */
 const momentSchema = z.union([
-  z.string().regex(/^\d+$/).transform(Number),
+  z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number),
   z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
 ]);
 const listSchema = z.strictObject({

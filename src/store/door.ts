@@ -16,7 +16,7 @@ export interface Door {
    * `work` MUST await nothing but the store: the transaction is open. What it gives to `afterCommit` runs once its write
    * is durable, before its answer leaves, and not at all otherwise.
    *
-   * @throws BrokerError `not_recorded` when the commit failed: nothing was written
+   * @throws BrokerError `not_recorded` when the commit or a statement of `work` failed: nothing was written
    * @throws BrokerError `shutting_down` after {@link Door.close}
    */
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>): Promise<T>;
@@ -50,6 +50,8 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
   const queue: Job[] = [];
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = null;
+  /** Set when a commit's outcome is unknown: what waits must not be written on a state that nobody knows. */
+  let failed: BrokerError | null = null;
 
   async function runJob(tx: Tx, job: Job): Promise<Outcome> {
     await savepoint(tx);
@@ -62,7 +64,7 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
       if (isStorageFault(error)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
-      return { job, error };
+      return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
   }
 
@@ -99,15 +101,10 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
   }
 
   function refuse(batch: Job[], error: unknown): void {
-    const refusal = new BrokerError(
-      'not_recorded',
-      'The store could not make the decision durable. Nothing was written; try again later.',
-      { headers: { 'Retry-After': '5' } },
-      error,
-    );
+    const refusal = notRecorded(error);
     for (const job of batch) job.reject(refusal);
     if (isOutcomeUnknown(error)) {
-      closed ??= refusal;
+      failed = refusal;
       deps.onFailure(error);
     }
   }
@@ -116,7 +113,9 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
     while (queue.length > 0) {
       // One turn of the event loop: requests whose bytes have arrived meanwhile join this batch.
       await new Promise((resolve) => setImmediate(resolve));
-      await runBatch(queue.splice(0, MAX_BATCH));
+      const batch = queue.splice(0, MAX_BATCH);
+      if (failed === null) await runBatch(batch);
+      else for (const job of batch) job.reject(failed);
     }
     running = null;
   }
@@ -124,8 +123,9 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
   return {
     write: (work) =>
       new Promise((resolve, reject) => {
-        if (closed !== null) {
-          reject(closed);
+        const refusal = failed ?? closed;
+        if (refusal !== null) {
+          reject(refusal);
           return;
         }
         queue.push({ work, resolve, reject });
@@ -138,6 +138,21 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
       while (running !== null) await running;
     },
   };
+}
+
+function notRecorded(cause: unknown): BrokerError {
+  return new BrokerError(
+    'not_recorded',
+    'The store could not make the decision durable. Nothing was written; try again later.',
+    { headers: { 'Retry-After': '5' } },
+    cause,
+  );
+}
+
+/** The store itself refused what the work wanted to write, so its decision has no record. */
+function isStoreError(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && code.startsWith('SQLITE_');
 }
 
 /** The disk is full or failing: no write of this batch can be promised. */

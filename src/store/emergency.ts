@@ -11,9 +11,7 @@ const findOpenSessionStatement = statement<{ person: string; now_ms: number }, B
       .selectAll()
       .where('person', '=', p('person'))
       .where('closed_ms', 'is', null)
-      .where('expires_ms', '>', p('now_ms'))
-      .orderBy('opened_ms', 'desc')
-      .limit(1),
+      .where('expires_ms', '>', p('now_ms')),
 );
 
 /** The freezes that hold now. Read inside the writing transaction, so that every write in flight meets them. */
@@ -57,7 +55,8 @@ export async function findOpenSession(
   person: string,
   nowMs: number,
 ): Promise<BreakglassSessionsTable | undefined> {
-  return (await findOpenSessionStatement(db, { person, now_ms: nowMs })).rows[0];
+  const { rows } = await findOpenSessionStatement(db, { person, now_ms: nowMs });
+  return rows.toSorted((one, other) => other.opened_ms - one.opened_ms)[0];
 }
 
 /** One session by id. */

@@ -11,6 +11,16 @@ export const APPEND_ONLY_TABLES = [
   'policy_bundles',
 ] as const;
 
+/** What is unique in them: an `insert or replace` would otherwise remove a row without meeting the delete trigger. */
+const UNIQUE_KEYS: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], readonly (readonly string[])[]>> = {
+  records: [['seq'], ['id']],
+  record_flags: [['flag', 'seq']],
+  decisions: [['id']],
+  flag_versions: [['flag', 'version']],
+  flag_state_versions: [['flag', 'environment', 'version']],
+  policy_bundles: [['hash']],
+};
+
 /** The schema as it grew, newest last. A migration that has shipped is never edited. */
 export const migrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => ({ '0001_init': { up: createSchema } }),
@@ -226,9 +236,17 @@ async function createLog(db: Kysely<unknown>): Promise<void> {
 }
 
 /** Triggers that make a table append-only, whoever holds the connection. */
-async function refuseChanges(db: Kysely<unknown>, table: string): Promise<void> {
+async function refuseChanges(db: Kysely<unknown>, table: (typeof APPEND_ONLY_TABLES)[number]): Promise<void> {
   for (const verb of ['update', 'delete']) {
     await sql`create trigger ${sql.id(`${table}_refuse_${verb}`)} before ${sql.raw(verb)} on ${sql.id(table)}
       begin select raise(abort, ${sql.lit(`${table} is append-only`)}); end`.execute(db);
   }
+  const isTaken = UNIQUE_KEYS[table].map((key) => {
+    const same = key.map((column) => sql`${sql.id(column)} = new.${sql.id(column)}`);
+    return sql`exists (select 1 from ${sql.id(table)} where ${sql.join(same, sql` and `)})`;
+  });
+  // The same bundle may be stored again: that changes nothing, and is passed over.
+  const answer = table === 'policy_bundles' ? sql`ignore` : sql`abort, ${sql.lit(`${table} is append-only`)}`;
+  await sql`create trigger ${sql.id(`${table}_refuse_replace`)} before insert on ${sql.id(table)}
+    when ${sql.join(isTaken, sql` or `)} begin select raise(${answer}); end`.execute(db);
 }

@@ -73,12 +73,7 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
     ),
 );
 const listVotesStatement = statement<{ request_id: string }, VotesTable>((db, p) =>
-  db
-    .selectFrom('votes')
-    .selectAll()
-    .where('request_id', '=', p('request_id'))
-    .orderBy('at_ms')
-    .orderBy('person'),
+  db.selectFrom('votes').selectAll().where('request_id', '=', p('request_id')),
 );
 
 /** Stores a new request and the flags it touches. */
@@ -114,7 +109,8 @@ export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
 
 /** The newest word of each person, oldest first. */
 export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
-  return (await listVotesStatement(db, { request_id: requestId })).rows;
+  const { rows } = await listVotesStatement(db, { request_id: requestId });
+  return rows.toSorted((one, other) => one.at_ms - other.at_ms || (one.person < other.person ? -1 : 1));
 }
 
 /** What {@link listRequests} selects by; every part is optional. */

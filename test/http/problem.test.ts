@@ -1,0 +1,63 @@
+import express from 'express';
+import request from 'supertest';
+import { describe, expect, it } from 'vitest';
+import { BrokerError } from '../../src/errors.ts';
+import { createLog } from '../../src/http/log.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { problemWriter } from '../../src/http/problem.ts';
+import { requestContext } from '../../src/http/request-context.ts';
+
+/** The edge of the broker around a route that throws. */
+function appThatThrows(thrown: unknown) {
+  const lines: string[] = [];
+  const log = createLog('info', { write: (line: string) => lines.push(line) });
+  const metrics = createMetrics({ openRequests: async () => [], activeFreezes: () => 0 });
+  const app = express();
+  app.use(requestContext({ log, metrics }));
+  app.get('/', () => {
+    throw thrown;
+  });
+  app.use(problemWriter(log));
+  return { app, lines };
+}
+
+describe('a fault', () => {
+  it.each([
+    new Error('password=hunter2 at /srv/app'),
+    Object.assign(new Error('hunter2'), { status: 418, type: 'made.up' }),
+    'hunter2',
+    { message: 'hunter2' },
+  ])('is an internal_error that says nothing of its cause: %s', async (thrown) => {
+    const { app, lines } = appThatThrows(thrown);
+    const { status, body, headers } = await request(app).get('/');
+    expect(status).toBe(500);
+    expect(headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(body).toMatchObject({ code: 'internal_error', instance: `urn:uuid:${headers['x-request-id']}` });
+    expect(JSON.stringify(body)).not.toMatch(/hunter2|srv|\bat\b .*:\d/);
+    expect(
+      lines.some((line) => line.includes('request failed') && line.includes(String(headers['x-request-id']))),
+    ).toBe(true);
+  });
+
+  it('that is a refusal is answered with all it carries, and its cause stays in the process', async () => {
+    const thrown = new BrokerError(
+      'state_conflict',
+      'not now',
+      { extra: { session: 's' }, headers: { 'Retry-After': '7' }, decision_id: 'd' },
+      new Error('hunter2'),
+    );
+    const { status, body, headers } = await request(appThatThrows(thrown).app).get('/');
+    expect(status).toBe(409);
+    expect(headers['retry-after']).toBe('7');
+    expect(body).toEqual({
+      type: 'https://countersign.dev/problems/state_conflict',
+      title: expect.any(String),
+      status: 409,
+      code: 'state_conflict',
+      detail: 'not now',
+      instance: expect.stringMatching(/^urn:uuid:/),
+      session: 's',
+      decision_id: 'd',
+    });
+  });
+});

@@ -1,0 +1,206 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBroker } from '../../src/broker.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createLog } from '../../src/http/log.ts';
+import { BundleError, readBundle } from '../../src/policy/bundle.ts';
+import { createPolicy } from '../../src/policy/policies.ts';
+import { type Member, packMembers, readFixtureBundle, unpackMembers } from '../support/bundles.ts';
+
+let good: Buffer;
+let members: Member[];
+
+beforeAll(async () => {
+  good = await readFixtureBundle('anybody');
+  members = await unpackMembers(good);
+});
+
+const isNamed = (name: string) => (member: Member) => member.header.name.replace(/^\//, '') === name;
+const without = (name: string) => members.filter((member) => !isNamed(name)(member));
+const file = (name: string, text: string, header: Partial<Member['header']> = {}): Member => ({
+  header: { name, mode: 0o600, ...header },
+  bytes: Buffer.from(text),
+});
+
+async function withData(edit: (data: { config: Record<string, unknown> }) => unknown): Promise<Buffer> {
+  const data = members.find(isNamed('data.json'))?.bytes.toString('utf8') ?? '';
+  return packMembers([...without('data.json'), file('/data.json', JSON.stringify(edit(JSON.parse(data))))]);
+}
+
+/** What the broker says when it is to start with this bundle on an empty database. */
+async function startWith(archive: Buffer): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-bundle-'));
+  await writeFile(join(folder, 'bundle.tar.gz'), archive);
+  await writeFile(
+    join(folder, 'countersign.yaml'),
+    JSON.stringify({ listen: { port: 0 }, policy_bundle: 'bundle.tar.gz' }),
+  );
+  try {
+    const broker = await startBroker({
+      config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
+      clock: () => 0,
+      log: createLog('silent'),
+    });
+    await broker.close();
+    return 'started';
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+describe('a bundle that the broker starts with', () => {
+  it('is one that opa built', async () => {
+    expect(await startWith(good)).toBe('started');
+  });
+
+  it('has a hash of its content, whatever its compression, order and times', async () => {
+    const { hash } = await readBundle(good);
+    const variants = [
+      gzipSync(gunzipSync(good), { level: 1 }),
+      await packMembers(members.toReversed()),
+      await packMembers(
+        members.map(({ header, bytes }) => ({ header: { ...header, mtime: new Date(5), uid: 7 }, bytes })),
+      ),
+    ];
+    for (const variant of variants) expect((await readBundle(variant)).hash).toBe(hash);
+    expect((await readBundle(await withData((data) => ({ ...data, other: 1 })))).hash).not.toBe(hash);
+  });
+});
+
+describe('a bundle that the broker refuses at its start', () => {
+  const cases: Record<string, [says: RegExp, archive: () => Promise<Buffer> | Buffer]> = {
+    'without the entry point': [
+      /no entry point countersign\/decision.*-e/,
+      () => readFixtureBundle('elsewhere'),
+    ],
+    'with a clock of its own': [/built-ins.*time\.now_ns.*capabilities/, () => readFixtureBundle('clock')],
+    'that is a delta': [/delta/, () => packMembers([...members, file('/patch.json', '{"data":[]}')])],
+    'without a module': [/no .*policy\.wasm/, () => packMembers(without('policy.wasm'))],
+    'without data': [/no data\.json/, () => packMembers(without('data.json'))],
+    'without a manifest': [/no \.manifest/, () => packMembers(without('.manifest'))],
+    'with a module that is none': [
+      /policy\.wasm does not load/,
+      () => packMembers([...without('policy.wasm'), file('/policy.wasm', 'hello')]),
+    ],
+    'with a module of another maker': [
+      /not an OPA module|does not load/,
+      () => packMembers([...without('policy.wasm'), file('/policy.wasm', '\0asm\x01\0\0\0')]),
+    ],
+    'with data that is no JSON': [
+      /data\.json/,
+      () => packMembers([...without('data.json'), file('/data.json', '{')]),
+    ],
+    'with a manifest that is no JSON': [
+      /\.manifest/,
+      () => packMembers([...without('.manifest'), file('/.manifest', '[]')]),
+    ],
+    'with one name twice': [/twice/, () => packMembers([...members, file('data.json', '{}')])],
+    'with one name twice, written another way': [
+      /twice/,
+      () => packMembers([...members, file('./data.json', '{}')]),
+    ],
+    'with a path that leads out': [
+      /not a path inside/,
+      () => packMembers([...members, file('a/../../x', 'x')]),
+    ],
+    'with an absolute path': [
+      /not a path inside/,
+      () => packMembers([...members, file('//etc/passwd', 'x')]),
+    ],
+    'with a symbolic link': [
+      /only plain files/,
+      () => packMembers([...members, file('link', '', { type: 'symlink', linkname: '/etc/passwd' })]),
+    ],
+    'with a hard link': [
+      /only plain files/,
+      () => packMembers([...members, file('link', '', { type: 'link', linkname: 'data.json' })]),
+    ],
+    'cut off': [/not a readable tar\.gz/, () => good.subarray(0, good.length - 100)],
+    'that is no archive': [/not a readable tar\.gz/, () => Buffer.from('hello')],
+    'that is empty': [/not a readable tar\.gz/, () => Buffer.alloc(0)],
+    'that unpacks to more than it may': [
+      /not a readable tar\.gz/,
+      () => packMembers([...members, file('zeros', '\0'.repeat(17 * 1024 * 1024))]),
+    ],
+    'without environments': [
+      /environments/,
+      () => withData(({ config }) => ({ config: { ...config, environments: undefined } })),
+    ],
+    'with a time zone that nobody knows': [
+      /Europe\/Atlantis/,
+      () => withData(({ config }) => ({ config: { ...config, zones: ['Europe/Atlantis'] } })),
+    ],
+    'with a trust rule for everybody': [
+      /trust/,
+      () =>
+        withData(({ config }) => ({
+          config: {
+            ...config,
+            trust_rules: {
+              open: {
+                issuer: 'https://ci.example',
+                audience: 'countersign',
+                claims: {},
+                grant: { audiences: ['control'], operations: ['request.propose'] },
+              },
+            },
+          },
+        })),
+    ],
+    'with a trust rule that matches any repository': [
+      /trust/,
+      () =>
+        withData(({ config }) => ({
+          config: {
+            ...config,
+            trust_rules: {
+              open: {
+                issuer: 'https://ci.example',
+                audience: 'countersign',
+                claims: { repository: '*' },
+                grant: {
+                  audiences: ['control'],
+                  operations: ['request.propose'],
+                  environments: ['production'],
+                  namespaces: ['payments'],
+                },
+              },
+            },
+          },
+        })),
+    ],
+  };
+
+  it.each(Object.keys(cases))('%s is told why', async (name) => {
+    const [says, archive] = cases[name] ?? [/never/, () => good];
+    expect(await startWith(await archive())).toMatch(says);
+  });
+
+  it('with any of its bytes changed has another hash or is refused', async () => {
+    const { hash } = await readBundle(good);
+    const plain = gunzipSync(good);
+    const wasmAt = plain.indexOf('\0asm');
+    const dataAt = plain.indexOf('{"config"');
+    for (const place of [wasmAt + 9, wasmAt + 5000, wasmAt + 100_000, dataAt + 14, dataAt + 25]) {
+      const changed = Buffer.from(plain);
+      changed[place] = (changed[place] ?? 0) ^ 1;
+      const outcome = await readBundle(gzipSync(changed)).then(
+        (bundle) => bundle.hash,
+        (error: unknown) => error,
+      );
+      expect(outcome).not.toBe(hash);
+      if (typeof outcome !== 'string') expect(outcome).toBeInstanceOf(BundleError);
+    }
+  });
+
+  it('is refused before it is stored, so that a good one can be activated after it', async () => {
+    await expect(createPolicy(await readBundle(await readFixtureBundle('clock')))).rejects.toThrow(
+      BundleError,
+    );
+  });
+});

@@ -1,0 +1,102 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startBroker } from '../src/broker.ts';
+import { loadConfig } from '../src/config.ts';
+import { createLog } from '../src/http/log.ts';
+import { exchange, startTestBroker, type TestBroker } from './support/broker.ts';
+import { createFlag, propose } from './support/flags.ts';
+
+/*
+ * Nothing secret is kept or logged (design invariant 12): after a story with every kind of token, good and bad, neither
+ * the files of the broker nor its most talkative log hold any of them, or their signatures.
+ */
+
+let t: TestBroker;
+let log = '';
+const tokens: string[] = [];
+
+beforeAll(async () => {
+  t = await startTestBroker();
+  await createFlag(t, 'checkout');
+  await t.broker.close();
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      log += String(chunk);
+      done();
+    },
+  });
+  t.broker = await startBroker({
+    config: loadConfig({ file: join(t.folder, 'countersign.yaml'), env: {} }),
+    clock: t.clock,
+    log: createLog('trace', sink),
+  });
+  t.url = t.broker.url;
+  await tell();
+});
+
+afterAll(() => t.close());
+
+async function tell(): Promise<void> {
+  const person = await t.people.idToken('dana', { claims: { nonce: 'nonce-of-the-story' } });
+  const strong = await t.people.idToken('alex', { mfa: true });
+  const forged = `${person.slice(0, -10)}AAAAAAAAAA`;
+  const subject = await t.ci.token();
+  const foreign = await t.ci.token({ repository_id: '1' });
+  const issued = (await exchange(t.url, subject)).body.access_token;
+  tokens.push(person, strong, forged, subject, foreign, issued);
+  await exchange(t.url, subject);
+  await exchange(t.url, foreign);
+  for (const token of tokens) {
+    await t.call(token, 'GET', '/v1/flags?environment=production');
+    await propose(t, [{ action: 'enable', flag: 'checkout' }], {}, token);
+    await t.call(null, 'GET', `/v1/requests?cursor=${token}`, undefined, {
+      cookie: `session=${token}`,
+      'x-api-key': token,
+    });
+    await t.call(token, 'POST', '/v1/requests', `{"reason": "${token}`, {});
+    await t.call(
+      null,
+      'POST',
+      `/ofrep/v1/evaluate/flags/checkout`,
+      { context: {} },
+      { authorization: `Bearer ${token}` },
+    );
+    await t.call(null, 'GET', '/v1/flags/checkout', undefined, { authorization: `Basic ${token}` });
+  }
+}
+
+/** The parts of a token that are secret: the whole, and its signature. */
+function secretsOf(token: string): string[] {
+  return [token, token.split('.')[2] ?? token];
+}
+
+describe('after a story with every kind of token', () => {
+  it('the log has heard of every call', () => {
+    expect(log.split('\n').length).toBeGreaterThan(tokens.length * 4);
+    expect(tokens.every((token) => token.split('.').length === 3)).toBe(true);
+  });
+
+  it('no token is in the log, whatever its level', () => {
+    for (const secret of tokens.flatMap(secretsOf)) expect(log.includes(secret)).toBe(false);
+    expect(log).not.toMatch(/eyJ[\w-]{20,}/);
+  });
+
+  it('no token is in any file of the broker', async () => {
+    const names = await readdir(t.folder);
+    expect(names).toContain('countersign.db');
+    for (const name of names) {
+      const bytes = await readFile(join(t.folder, name));
+      for (const secret of tokens.flatMap(secretsOf)) expect(bytes.includes(secret)).toBe(false);
+    }
+  });
+
+  it('no answer of a refusal repeats the token', async () => {
+    for (const token of [tokens[2] ?? '', tokens[4] ?? '']) {
+      const { status, body } = await t.call(token, 'GET', '/v1/flags/checkout');
+      expect(status).toBe(401);
+      expect(JSON.stringify(body)).not.toContain(token.split('.')[2]);
+    }
+  });
+});

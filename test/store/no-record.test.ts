@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { countRows, createFlag, propose, readFlag } from '../support/flags.ts';
+import { findContradictions } from '../support/log-oracle.ts';
+
+/*
+ * No record, no write (design invariant 10), and reads that go on (11). The faults are the store's own: a trigger or a
+ * limit that another connection to the same file has set.
+ */
+
+let t: TestBroker;
+let raw: Sqlite.Database;
+
+beforeEach(async () => {
+  t = await startTestBroker();
+  await createFlag(t, 'plain', { tier: 'informational' });
+  raw = new Sqlite(join(t.folder, 'countersign.db'));
+});
+
+afterEach(async () => {
+  raw.close();
+  await t.close();
+});
+
+async function expectReadsGoOn(): Promise<void> {
+  expect((await t.call('dana', 'GET', '/v1/flags/plain')).status).toBe(200);
+  expect((await t.call('dana', 'GET', '/v1/requests')).status).toBe(200);
+  const service = await t.workloadToken('checkout').catch(() => null);
+  // A token cannot be issued without its record either; one that is there still reads.
+  expect(service).toBeNull();
+}
+
+describe.each(['records', 'decisions', 'record_flags', 'flag_state_versions'])(
+  'a store that refuses %s',
+  (table) => {
+    it('fails every write with 503, changes no flag, and heals', async () => {
+      raw.exec(
+        `create trigger fault before insert on ${table} begin select raise(abort, 'disk on fire'); end`,
+      );
+      const before = await countRows(t);
+      const { status, body, headers } = await propose(t, [{ action: 'enable', flag: 'plain' }]);
+      expect({ status, code: body.code }).toEqual({ status: 503, code: 'not_recorded' });
+      expect(headers.get('retry-after')).toBe('5');
+      expect(JSON.stringify(body)).not.toContain('fire');
+      expect(await countRows(t)).toEqual(before);
+      expect((await readFlag(t, 'plain')).states.production).toMatchObject({ enabled: false, version: 1 });
+      raw.exec('drop trigger fault');
+      expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).body.state).toBe('applied');
+      expect(await findContradictions(t.broker.store.read)).toEqual([]);
+    });
+  },
+);
+
+describe('a store that refuses records', () => {
+  it('lets reads go on, freezes nothing, opens no session and issues no token', async () => {
+    raw.exec("create trigger fault before insert on records begin select raise(abort, 'no'); end");
+    await expectReadsGoOn();
+    const order = { incident: 'I', reason: 'x' };
+    for (const [path, body] of [
+      ['/v1/freezes', { scope: 'all', ...order }],
+      ['/v1/break-glass', order],
+    ] as const) {
+      expect((await t.call('riley+mfa', 'POST', path, body)).body.code).toBe('not_recorded');
+    }
+    expect((await t.call('dana', 'GET', '/v1/freezes')).body.items).toEqual([]);
+    expect((await t.call('dana', 'GET', '/v1/break-glass')).body.items).toEqual([]);
+    expect((await t.call('morgan', 'POST', '/v1/keys/rotate')).body.code).toBe('not_recorded');
+  });
+
+  it('shows no decision log, since reading it could not be recorded', async () => {
+    raw.exec("create trigger fault before insert on records begin select raise(abort, 'no'); end");
+    expect((await t.call('avery', 'GET', '/v1/decisions')).body.code).toBe('not_recorded');
+  });
+});
+
+describe('a full disk', () => {
+  it('fails writes with 503 and loses none that was acknowledged; writes resume when there is room', async () => {
+    const limit = (pages: number) =>
+      t.broker.store.door.write(async (tx) => {
+        const { CompiledQuery } = await import('kysely');
+        await tx.executeQuery(CompiledQuery.raw(`pragma max_page_count = ${pages}`));
+      });
+    await limit(Number(raw.pragma('page_count', { simple: true })));
+    let acknowledged = 0;
+    let refused = 0;
+    for (let turn = 0; turn < 60; turn += 1) {
+      const action = acknowledged % 2 === 0 ? 'enable' : 'disable';
+      const { status, body } = await propose(t, [{ action, flag: 'plain' }]);
+      if (status === 201) acknowledged += 1;
+      else refused += body.code === 'not_recorded' ? 1 : 1000;
+    }
+    expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeLessThan(1000);
+    expect((await t.call('dana', 'GET', '/v1/flags/plain')).status).toBe(200);
+    expect((await readFlag(t, 'plain')).states.production.version).toBe(1 + acknowledged);
+    await limit(1_000_000);
+    const action = acknowledged % 2 === 0 ? 'enable' : 'disable';
+    expect((await propose(t, [{ action, flag: 'plain' }])).body.state).toBe('applied');
+    expect(await findContradictions(t.broker.store.read)).toEqual([]);
+    expect(raw.pragma('integrity_check', { simple: true })).toBe('ok');
+  });
+});
+
+describe('a store that another process holds', () => {
+  it('fails the write with 503 when the wait is over, and takes the next', async () => {
+    raw.exec('begin immediate');
+    const answer = await propose(t, [{ action: 'enable', flag: 'plain' }]);
+    expect(answer.body.code).toBe('not_recorded');
+    raw.exec('rollback');
+    expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).body.state).toBe('applied');
+  });
+});
