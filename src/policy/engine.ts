@@ -1,7 +1,6 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
 import { type PolicyResult, policyResultSchema } from './decision.ts';
-import type { PolicyInput } from './input.ts';
 
 /**
  * The only file that knows the WebAssembly SDK. It closes its traps: thrown strings, undefined results (an empty,
@@ -11,11 +10,15 @@ export interface Engine {
   /**
    * Evaluates `countersign/decision`. Synchronous, one caller at a time by nature.
    *
+   * Takes the input as JSON text, so that what is evaluated is to the byte what is kept for replay.
+   *
    * Never throws: an undefined result, an unexpected shape or an engine fault is a `deny` with the reason
    * `policy_undefined`, `policy_malformed` or `policy_error` (deny by default, design invariant 3).
    */
-  evaluate(input: PolicyInput): PolicyResult;
+  evaluate(inputJson: string): PolicyResult;
 }
+
+const encoder = new TextEncoder();
 
 type Instance = Awaited<ReturnType<typeof loadPolicy>>;
 
@@ -41,10 +44,10 @@ export async function createEngine(bundle: Bundle): Promise<Engine> {
   }
 
   return {
-    evaluate: (input) => {
+    evaluate: (inputJson) => {
       let results: unknown;
       try {
-        results = policy.evaluate(input, ENTRYPOINT);
+        results = policy.evaluate(encoder.encode(inputJson).buffer, ENTRYPOINT);
       } catch (error) {
         replaceInstance();
         return denial('policy_error', `The policy engine failed: ${messageOf(error)}`);

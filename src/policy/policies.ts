@@ -39,10 +39,10 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
   const engine = await createEngine(bundle);
   const readZones = createZoneClock(bundle.broker.zones);
 
-  function evaluate(input: PolicyInput): PolicyResult {
+  function evaluate(input: PolicyInput, inputJson: string): PolicyResult {
     const fault = findFault(input);
     if (fault !== null) return missingFact(fault);
-    return applyGuardrails(input, engine.evaluate(input));
+    return applyGuardrails(input, engine.evaluate(inputJson));
   }
 
   return {
@@ -57,13 +57,13 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
       };
       const inputJson = canonicalJson(input);
       return {
-        ...evaluate(input),
+        ...evaluate(input, inputJson),
         policy_hash: bundle.hash,
         input_json: inputJson,
         input_digest: `sha256:${sha256Hex(inputJson)}`,
       };
     },
-    replay: (inputJson) => evaluate(JSON.parse(inputJson) as PolicyInput),
+    replay: (inputJson) => evaluate(JSON.parse(inputJson) as PolicyInput, inputJson),
   };
 }
 

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { toInputRequest } from '../src/control/request.ts';
+import { NO_EMERGENCY } from '../src/emergency/state.ts';
+import { readBundle } from '../src/policy/bundle.ts';
+import type { PolicyInput } from '../src/policy/input.ts';
+import { createPolicy } from '../src/policy/policies.ts';
+import { serve } from './child.ts';
+import { openFloorPolicy } from './floor-policy.ts';
+import type { Templates } from './templates.ts';
+
+/**
+ * Decisions in process, one after the other: building the input from a request, validating it, its canonical form and
+ * digest, evaluation, reading the answer. The floor is the SDK's evaluation of the same input alone. Arguments: bundle,
+ * templates.
+ */
+
+/** Which of the two, and for how long. */
+export interface DecideRun {
+  part: 'product' | 'floor';
+  measureMs: number;
+}
+
+const [bundleFile = '', templatesFile = ''] = process.argv.slice(2);
+const templates = JSON.parse(readFileSync(templatesFile, 'utf8')) as Templates;
+const input = templates.toggle.steps[0]?.input as unknown as PolicyInput;
+const policy = await createPolicy(await readBundle(readFileSync(bundleFile)));
+const floor = await openFloorPolicy(bundleFile);
+const request = requestOf(input);
+
+function decideOnce(): void {
+  const { operation, principal, environment, clock } = input;
+  const decision = policy.decide(
+    {
+      operation,
+      principal,
+      environment,
+      namespace: null,
+      request: toInputRequest(request),
+      approvals: [],
+      rejections: [],
+      emergency: NO_EMERGENCY,
+    },
+    clock.now_ms,
+  );
+  if (decision.effect !== 'allow') throw new Error(JSON.stringify(decision));
+}
+
+function evaluateOnce(): void {
+  if (floor.evaluate(input).effect !== 'allow') throw new Error('the floor did not allow');
+}
+
+/** The request that the input was built from, as the control plane holds it. */
+function requestOf({
+  request: known,
+  environment,
+  principal,
+}: PolicyInput): Parameters<typeof toInputRequest>[0] {
+  if (known === null) throw new Error('the template has no request');
+  const { reason, ticket, changes, freeze, created_ms, ...rest } = known;
+  return {
+    ...rest,
+    created_ms,
+    environment: environment?.key ?? null,
+    state: 'pending',
+    revision: 0,
+    content: {
+      kind: 'flag.change',
+      environment: environment?.key ?? '',
+      changes: [],
+      reason,
+      ticket,
+      apply: 'auto',
+      start_ms: null,
+    },
+    planned: { changes, freeze, bases: [] },
+    proposer: principal,
+    updated_ms: created_ms,
+    expires_ms: created_ms,
+    due_ms: null,
+    standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: created_ms },
+    decision_id: '',
+  };
+}
+
+/** @returns how many a second */
+async function measure({ part, measureMs }: DecideRun): Promise<number> {
+  const once = part === 'product' ? decideOnce : evaluateOnce;
+  for (let count = 0; count < 2000; count += 1) once();
+  const fromMs = performance.now();
+  let count = 0;
+  while (performance.now() - fromMs < measureMs) {
+    for (let each = 0; each < 50; each += 1) once();
+    count += 50;
+  }
+  return (count * 1000) / (performance.now() - fromMs);
+}
+
+serve<DecideRun>({ answer: measure, end: async () => undefined });

@@ -1,0 +1,56 @@
+/** The flags that the benchmark works with, all in production. */
+
+export const ENVIRONMENT = 'production';
+/** Informational flags: policy allows their switching at once. */
+export const TOGGLE_FLAGS = 200;
+/** Operational flags: showing them to more takes one approval. */
+export const CYCLE_FLAGS = 40;
+
+const NAMESPACE = 'payments';
+
+export function toggleFlag(place: number): string {
+  return `bench-toggle-${place}`;
+}
+
+export function cycleFlag(place: number): string {
+  return `bench-cycle-${place}`;
+}
+
+/** The evaluation context that a client asks with, as an OFREP body. */
+export function contextOf(client: number): object {
+  return {
+    context: { targetingKey: `user-${client}`, organization: `org-${client % 7}`, plan: 'enterprise' },
+  };
+}
+
+/** The requests that make the flags what the runs begin with, in parts that one request may have. */
+export function preparations(): object[] {
+  const toggles = Array.from({ length: TOGGLE_FLAGS }, (_, place) => toggleFlag(place));
+  const cycles = Array.from({ length: CYCLE_FLAGS }, (_, place) => cycleFlag(place));
+  const halves = [toggles.slice(0, TOGGLE_FLAGS / 2), toggles.slice(TOGGLE_FLAGS / 2)];
+  const audience = { kind: 'some', organizations: ['acme'], users: [] };
+  // Those of the cycle are on and shown to one organization: then showing them to another one takes an approval.
+  return [
+    ...halves.map((half) => half.map((flag) => createOf(flag, 'informational'))),
+    cycles.map((flag) => createOf(flag, 'operational')),
+    cycles.map((flag) => ({ action: 'set_audience', flag, audience })),
+    cycles.map((flag) => ({ action: 'enable', flag })),
+  ].map((changes) => ({ environment: ENVIRONMENT, changes, reason: 'Flags for the benchmark' }));
+}
+
+function createOf(flag: string, tier: 'informational' | 'operational'): object {
+  return {
+    action: 'create',
+    flag,
+    definition: {
+      namespace: NAMESPACE,
+      kind: 'release',
+      tier,
+      owner: 'payments',
+      purpose: 'A flag that the benchmark switches on and off',
+      variants: { on: true, off: false },
+      safe_variant: 'off',
+      retirement: 'When nobody measures any more',
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { writeFile } from 'node:fs/promises';
+import { startChild } from './child.ts';
+import { CYCLE_FLAGS, cycleFlag, preparations, toggleFlag } from './flags.ts';
+import type { Server } from './measure.ts';
+import { cycleOf, toggleOf } from './scenarios.ts';
+import type { Stage } from './stage.ts';
+import { readRequest, readTemplates, type Sample } from './templates.ts';
+
+/** The database that every server starts with a copy of. */
+export const BASE = 'base.db';
+/** What the product writes for each kind of call, for the floor. */
+export const TEMPLATES = 'templates.json';
+
+/** What was prepared. */
+export interface Prepared {
+  /** A request as one toggle leaves it, to be copied by the seed. */
+  toggledId: unknown;
+}
+
+/** Starts a broker on a database of the stage. */
+export async function startBrokerProcess(stage: Stage, database: string): Promise<Server> {
+  return startChild('broker-process.ts', [await stage.configure(database)]);
+}
+
+/** Has a real broker create the flags, and reads back what it writes for one toggle and one cycle. */
+export async function prepare(stage: Stage): Promise<Prepared> {
+  const broker = await startBrokerProcess(stage, BASE);
+  const { url } = await broker.ask({});
+  const [author = '', approver = ''] = (
+    await Promise.all([stage.personTokens('dana', 1), stage.personTokens('alex', 1)])
+  ).flat();
+  const call = async (token: string, path: string, body?: object): Promise<Sample> => {
+    const answer = await post(`${url}${path}`, token, body);
+    return { answer, request: readRequest(stage.file(BASE), answer.id) };
+  };
+  const approve = ({ answer }: Sample) =>
+    call(approver, `/v1/requests/${answer.id}/approve`, { digest: answer.digest });
+
+  for (const content of preparations()) {
+    const proposed = await call(author, '/v1/requests', content);
+    if (proposed.answer.state !== 'applied') await approve(proposed);
+  }
+  const toggle = await call(author, '/v1/requests', toggleOf(toggleFlag(0), 'enable'));
+  await call(author, '/v1/requests', toggleOf(toggleFlag(0), 'disable'));
+  // The last flag of the cycle belongs to no client.
+  const propose = await call(author, '/v1/requests', cycleOf(cycleFlag(CYCLE_FLAGS - 1), 0));
+  const samples = { toggle, propose, approve: await approve(propose) };
+  const apply = await call(author, `/v1/requests/${propose.answer.id}/apply`);
+  await broker.end();
+  const templates = readTemplates(stage.file(BASE), { ...samples, apply });
+  await writeFile(stage.file(TEMPLATES), JSON.stringify(templates));
+  return { toggledId: toggle.answer.id };
+}
+
+async function post(url: string, token: string, body?: object): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const answer = (await response.json()) as Record<string, unknown>;
+  if (!response.ok) throw new Error(`${url}: ${JSON.stringify(answer)}`);
+  return answer;
+}

@@ -1,0 +1,102 @@
+import Sqlite from 'better-sqlite3';
+
+/**
+ * What the product wrote for one call of each kind, read back from its database: the floor writes the same rows, and
+ * evaluates the same inputs, with other ids.
+ */
+export interface Templates {
+  toggle: CallTemplate;
+  propose: CallTemplate;
+  approve: CallTemplate;
+  apply: CallTemplate;
+}
+
+type Row = Record<string, unknown>;
+
+/** One call. */
+export interface CallTemplate {
+  /** The decisions that it takes, in order. */
+  steps: StepTemplate[];
+  /** The request's row after it. */
+  request: Row;
+  /** The vote that it stores, or null. */
+  vote: Row | null;
+  /** The flag state that it writes, as JSON text, or null. */
+  state: string | null;
+  /** What it answers. */
+  answer: Record<string, unknown>;
+}
+
+/** One decision with its record. */
+export interface StepTemplate {
+  input: { request: { changes: { flag: object }[] } };
+  effect: string;
+  result: object;
+  recordRow: Row;
+  record: object;
+}
+
+/** One answer of the product, and how many records it had written for the request until then. */
+export interface Sample {
+  answer: Record<string, unknown>;
+  /** The request's row right after the call. */
+  request: Row;
+}
+
+/** Reads the row of a request. */
+export function readRequest(database: string, id: unknown): Row {
+  return reading(database, (db) => db.prepare('select * from requests where id = ?').get(id) as Row);
+}
+
+/** Reads back what one toggle and one cycle (propose, approve, apply) wrote. */
+export function readTemplates(
+  database: string,
+  samples: { toggle: Sample; propose: Sample; approve: Sample; apply: Sample },
+): Templates {
+  return reading(database, (db) => {
+    const toggled = stepsOf(db, samples.toggle.answer.id);
+    const cycled = stepsOf(db, samples.propose.answer.id);
+    const vote = db.prepare('select * from votes where request_id = ?').get(samples.propose.answer.id) as Row;
+    return {
+      toggle: { ...samples.toggle, steps: toggled, vote: null, state: stateOf(db, samples.toggle) },
+      propose: { ...samples.propose, steps: cycled.slice(0, 1), vote: null, state: null },
+      // Approving takes two decisions: whether this person may, and whether it may be applied now.
+      approve: { ...samples.approve, steps: cycled.slice(1, 3), vote, state: null },
+      apply: { ...samples.apply, steps: cycled.slice(3), vote: null, state: stateOf(db, samples.apply) },
+    };
+  });
+}
+
+function reading<T>(database: string, work: (db: Sqlite.Database) => T): T {
+  const db = new Sqlite(database, { readonly: true });
+  try {
+    return work(db);
+  } finally {
+    db.close();
+  }
+}
+
+function stepsOf(db: Sqlite.Database, requestId: unknown): StepTemplate[] {
+  const rows = db
+    .prepare(
+      'select records.*, decisions.input, decisions.result from records join decisions using (id) where request_id = ? order by seq',
+    )
+    .all(requestId) as (Row & { record: string; input: string; result: string })[];
+  return rows.map(({ input, result, seq: _, ...recordRow }) => {
+    const parsed = JSON.parse(result) as { effect: string };
+    return {
+      input: JSON.parse(input) as StepTemplate['input'],
+      effect: parsed.effect,
+      result: parsed,
+      recordRow,
+      record: JSON.parse(recordRow.record) as object,
+    };
+  });
+}
+
+function stateOf(db: Sqlite.Database, { answer }: Sample): string {
+  return db
+    .prepare('select state from flag_state_versions where request_id = ?')
+    .pluck()
+    .get(answer.id) as string;
+}
