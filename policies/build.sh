@@ -86,9 +86,9 @@ build_bundle "$work/second"
 for name in first second; do tar -xzPOf "$work/$name.tar.gz" /policy.wasm >"$work/$name.wasm"; done
 cmp "$work/first.wasm" "$work/second.wasm" || { echo "policies: two builds differ" >&2; exit 1; }
 
-built=$("$node" ../src/policy/print-hash.ts "$work/first.tar.gz")
+built=$("$node" ../src/main.ts policy hash "$work/first.tar.gz")
 committed=none
-if [ -f bundle.tar.gz ]; then committed=$("$node" ../src/policy/print-hash.ts bundle.tar.gz); fi
+if [ -f bundle.tar.gz ]; then committed=$("$node" ../src/main.ts policy hash bundle.tar.gz); fi
 if [ "$built" != "$committed" ]; then
   if $check_only; then
     echo "policies: the committed bundle is $committed, but the sources build $built; run make policies" >&2

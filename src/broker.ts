@@ -165,7 +165,7 @@ async function listen(deps: ListenDeps): Promise<Broker> {
         clock,
         log,
         metrics: { answered: metrics.evaluated },
-        authenticate: (authorization) => authenticator.authenticateData({ authorization }),
+        authenticate: authenticator.authenticateData,
       },
       health: {
         checks: {

@@ -120,8 +120,8 @@ function describePolicy(policy: Broker['policy'], bundle: string): string[] {
       return [
         `policy          active ${policy.hash}`,
         `warning         ${bundle} is another policy, ${policy.file_hash}, and was NOT taken.`,
-        '                A policy is changed by a change request that others approve, never by a file on disk.',
-        '                Propose it, or name the bundle of the active policy again to be rid of this warning.',
+        '                The active policy is in the database: whoever can write a file does not change it.',
+        '                Name the bundle of the active policy again to be rid of this warning.',
       ];
   }
 }

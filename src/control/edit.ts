@@ -54,6 +54,7 @@ export async function edit(
   const { changes, freeze, bases } = plan;
   const edited: ChangeRequest = {
     ...request,
+    state: 'pending',
     content,
     planned: { changes, freeze, bases },
     digest: requestDigest(content, bases),
@@ -78,7 +79,7 @@ export async function edit(
 
   // 3. Ask again with the new content.
   const settled = await settle(writing, {
-    request: { ...edited, state: 'pending' },
+    request: edited,
     votes,
     plan,
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },

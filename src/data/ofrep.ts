@@ -38,16 +38,22 @@ export interface DataReader {
   readonly environment: string;
 }
 
+/** The headers that may carry a token: OFREP knows both. */
+export interface Credentials {
+  readonly authorization: string | undefined;
+  readonly apiKey: string | undefined;
+}
+
 /** What the listener needs. */
 export interface OfrepDeps {
   snapshots: Pick<Snapshots, 'current'>;
   /**
-   * Takes the value of an `Authorization` header (an `X-API-Key` comes as `Bearer <key>`). A result that is known at
-   * once MUST come as a plain value: a promise costs a turn of the event loop on every request.
+   * Takes what the two headers hold that may carry a token. A result that is known at once MUST come as a plain value:
+   * a promise costs a turn of the event loop on every request.
    *
-   * @throws BrokerError when the token does not read any environment
+   * @throws BrokerError when the token does not read any environment, or when there are two
    */
-  authenticate: (authorization: string | undefined) => DataReader | Promise<DataReader>;
+  authenticate: (credentials: Credentials) => DataReader | Promise<DataReader>;
   clock: Clock;
   log: { error(fields: object, message: string): void };
   metrics?: { answered(kind: 'single' | 'bulk', status: number): void };
@@ -68,10 +74,9 @@ function general(errorDetails: string): OfrepError {
   return { errorCode: 'GENERAL', errorDetails };
 }
 
-function authorizationOf({ headers }: IncomingMessage): string | undefined {
-  if (headers.authorization !== undefined) return headers.authorization;
+function credentialsOf({ headers }: IncomingMessage): Credentials {
   const key = headers['x-api-key'];
-  return typeof key === 'string' ? `Bearer ${key}` : undefined;
+  return { authorization: headers.authorization, apiKey: typeof key === 'string' ? key : undefined };
 }
 
 /** The flag key that a path names, null for all flags, undefined for a path that is not OFREP's. */
@@ -159,7 +164,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
 
   function proceed(call: Call, body: Buffer | null): void {
     try {
-      const reader = authenticate(authorizationOf(call.req));
+      const reader = authenticate(credentialsOf(call.req));
       if (reader instanceof Promise) {
         reader.then((known) => answer(call, known, body)).catch((error: unknown) => refuse(call, error));
       } else answer(call, reader, body);

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createOfrepListener, type OfrepDeps } from '../../src/data/ofrep.ts';
+import { type Credentials, createOfrepListener, type OfrepDeps } from '../../src/data/ofrep.ts';
 import { createSnapshots, type SnapshotFlag, type Snapshots } from '../../src/data/snapshot.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { NOW_MS } from '../flags/samples.ts';
@@ -19,9 +19,10 @@ export interface OfrepServer {
 }
 
 /** Knows two tokens: `good` reads production, `unknown` an environment that is not loaded. */
-export function authenticateSample(authorization: string | undefined): { environment: string } {
-  if (authorization === 'Bearer good') return { environment: 'production' };
-  if (authorization === 'Bearer unknown') return { environment: 'unknown' };
+export function authenticateSample({ authorization, apiKey }: Partial<Credentials>): { environment: string } {
+  const token = apiKey ?? /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
+  if (token === 'good') return { environment: 'production' };
+  if (token === 'unknown') return { environment: 'unknown' };
   throw new BrokerError('unauthenticated', 'Send a token of audience data:<environment>.');
 }
 

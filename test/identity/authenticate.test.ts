@@ -380,7 +380,9 @@ describe("a token of the broker's own", () => {
   it('is refused when it is sent twice', async () => {
     const token = await sign();
     const both = { authorization: `Bearer ${token}`, apiKey: token };
-    await expect(bench.authenticator.authenticateData(both)).rejects.toMatchObject({ code: 'token_invalid' });
+    await expect(async () => bench.authenticator.authenticateData(both)).rejects.toMatchObject({
+      code: 'token_invalid',
+    });
   });
 
   it('for the control plane, or a person token, reads no flags', async () => {
