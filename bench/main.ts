@@ -1,6 +1,6 @@
 import { startChild } from './child.ts';
 import type { DecideRun } from './decide.ts';
-import { interleave, type Job, type Load, type Server } from './measure.ts';
+import { interleave, type Job, type Load, type Server, warmUp } from './measure.ts';
 import { BASE, prepare, startBrokerProcess, TEMPLATES } from './prepare.ts';
 import type { ScenarioName } from './scenarios.ts';
 import { seed } from './seed.ts';
@@ -15,8 +15,8 @@ import { COMPARISON, comparison, createReport, figures, megabytes, type Report, 
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((argument) => argument !== '--quick');
 const ROUNDS = quick ? 1 : 3;
-const WARMUP_MS = quick ? 400 : 800;
-const MEASURE_MS = quick ? 800 : 1500;
+const SETTLE_MS = quick ? 300 : 500;
+const MEASURE_MS = quick ? 700 : 1300;
 const SEEDED = quick ? 10_000 : 100_000;
 const CLIENTS = [1, 8, 32];
 
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
 
 function job(bench: Bench, scenario: ScenarioName, clients: number): Job {
   const { tokens, approverTokens } = bench;
-  return { scenario, clients, warmupMs: WARMUP_MS, measureMs: MEASURE_MS, tokens, approverTokens };
+  return { scenario, clients, warmupMs: SETTLE_MS, measureMs: MEASURE_MS, tokens, approverTokens };
 }
 
 async function startFloor({ stage }: Bench, database: string): Promise<Server> {
@@ -78,6 +78,7 @@ async function measureWrites(bench: Bench): Promise<void> {
   );
   report.header(COMPARISON);
   for (const scenario of ['toggle', 'cycle'] as const) {
+    await warmUp(load, [broker, floor], job(bench, scenario, 32));
     for (const clients of CLIENTS) {
       const sampled = await interleave(load, [broker, floor], {
         rounds: ROUNDS,
@@ -129,6 +130,7 @@ async function measureStored(bench: Bench, toggledId: unknown): Promise<void> {
     'memory after',
   ]);
   for (const scenario of ['toggle', 'cycle'] as const) {
+    await warmUp(load, [few, many], job(bench, scenario, 32));
     const sampled = await interleave(load, [few, many], { rounds: ROUNDS, job: job(bench, scenario, 32) });
     for (const [place, [server, stored]] of [[few, 'few'] as const, [many, count] as const].entries()) {
       const { rssBytes } = await server.ask({});
@@ -173,6 +175,7 @@ async function measureReads(bench: Bench): Promise<void> {
   );
   report.header(COMPARISON);
   for (const scenario of ['ofrep_single', 'ofrep_unchanged'] as const) {
+    await warmUp(load, [broker, floor], { ...job(bench, scenario, 32), ...readers });
     for (const clients of CLIENTS) {
       const asked = { ...job(bench, scenario, clients), ...readers };
       report.row(

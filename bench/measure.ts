@@ -30,14 +30,18 @@ export async function interleave(
   options: { rounds: number; job: Job },
 ): Promise<Sampled[]> {
   const sampled = servers.map((): Sampled[] => []);
-  // Not measured: the engine compiles what is hot only after thousands of calls, and the first run would pay for all.
-  for (const server of servers) await sample(load, server, { ...options.job, clients: WARMUP_CLIENTS });
   for (let round = 0; round < options.rounds; round += 1) {
     for (const [place, server] of servers.entries()) {
       sampled[place]?.push(await sample(load, server, options.job));
     }
   }
   return sampled.map(medianOf);
+}
+
+/** Runs the job unmeasured: the engine compiles what is hot only after thousands of calls. */
+export async function warmUp(load: Load, servers: readonly Server[], job: Job): Promise<void> {
+  for (const server of servers)
+    await sample(load, server, { ...job, clients: WARMUP_CLIENTS, measureMs: 2500 });
 }
 
 async function sample(load: Load, server: Server, job: Job): Promise<Sampled> {

@@ -11,12 +11,12 @@ const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\]:,]/g;
 export function hasDuplicateMembers(text: string): boolean {
   const open: (Set<string> | null)[] = [];
   let last = '';
-  for (const [token] of text.matchAll(TOKENS)) {
+  for (const token of text.match(TOKENS) ?? []) {
     if (token === '{') open.push(new Set());
     else if (token === '[') open.push(null);
     else if (token === '}' || token === ']') open.pop();
     else if (token === ':') {
-      const name: unknown = JSON.parse(last);
+      const name: unknown = last.includes('\\') ? JSON.parse(last) : last.slice(1, -1);
       const members = open.at(-1);
       if (members && typeof name === 'string') {
         if (members.has(name)) return true;

@@ -53,7 +53,6 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'rate-limiter-flexible': /^src\/http\/rate-limit\.ts$/,
   'tar-stream': /^src\/policy\/bundle\.ts$/,
   imurmurhash: /^src\/flags\/bucket\.ts$/,
-  canonicalize: /^src\/json\.ts$/,
   commander: /^src\/cli\//,
 };
 

@@ -38,7 +38,7 @@ export const freezeLiftContentSchema = z.strictObject({
 });
 
 /** What `POST /v1/requests` takes. */
-export const contentSchema = z.union([freezeLiftContentSchema, flagChangeContentSchema]);
+export const contentSchema = z.union([flagChangeContentSchema, freezeLiftContentSchema]);
 
 export type FlagChangeContent = z.infer<typeof flagChangeContentSchema>;
 export type FreezeLiftContent = z.infer<typeof freezeLiftContentSchema>;

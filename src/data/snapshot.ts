@@ -53,10 +53,10 @@ export interface SnapshotsDeps {
   log?: { error(fields: object, message: string): void };
 }
 
-/** Updates on top of a snapshot. */
+/** Updates on top of a snapshot: the newest of each flag, so that they stay few however long nobody reads. */
 interface Pending {
   version: number;
-  updates: FlagUpdate[];
+  updates: Map<string, FlagUpdate>;
 }
 
 interface Loading {
@@ -114,7 +114,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
     if (base === undefined || waiting === undefined) return base;
     pending.delete(environment);
     const flags = new Map(base.flags);
-    for (const update of waiting.updates) takeOver(flags, update);
+    for (const update of waiting.updates.values()) takeOver(flags, update);
     const next = { environment, version: waiting.version, flags };
     snapshots.set(environment, next);
     return next;
@@ -123,13 +123,13 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
   function put(environment: string, version: number, flags: readonly FlagUpdate[]): void {
     const present = versionOf(environment);
     if (present !== undefined && version <= present) return;
-    const waiting = pending.get(environment) ?? { version, updates: [] };
+    const waiting = pending.get(environment) ?? { version, updates: new Map() };
     if (present === undefined || version !== present + 1 || flags.some((flag) => flag.state === null)) {
       void refresh(environment);
       return;
     }
     waiting.version = version;
-    waiting.updates.push(...flags);
+    for (const flag of flags) waiting.updates.set(flag.definition.key, flag);
     pending.set(environment, waiting);
   }
 

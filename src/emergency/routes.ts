@@ -1,7 +1,7 @@
-import { Router } from 'express';
+import { type Request, Router } from 'express';
 import { z } from 'zod';
 import { callOf, type Edge, parseQuery } from '../control/edge.ts';
-import { once, parseIdempotencyKey } from '../control/idempotency.ts';
+import { type IdempotencyKey, once, parseIdempotencyKey } from '../control/idempotency.ts';
 import { authorizeRead, write } from '../control/operation.ts';
 import { toView } from '../control/view.ts';
 import { BrokerError } from '../errors.ts';
@@ -38,11 +38,7 @@ export function emergencyRoutes(edge: Edge): Router {
   router.post('/v1/freezes', async (req, res) => {
     const call = await callOf(edge, req);
     const order = parse(freezeSchema, req.body);
-    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
-      method: 'POST',
-      path: req.path,
-      body: req.body,
-    });
+    const key = idempotencyKeyOf(req);
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const body = await engage(writing, order);
@@ -64,7 +60,14 @@ export function emergencyRoutes(edge: Edge): Router {
   router.post('/v1/break-glass', async (req, res) => {
     const call = await callOf(edge, req);
     const order = parse(openSessionSchema, req.body);
-    res.status(201).json(await write(control, call, (writing) => open(writing, order)));
+    const key = idempotencyKeyOf(req);
+    const answer = await write(control, call, (writing) =>
+      once(writing, key, async () => {
+        const body = await open(writing, order);
+        return body instanceof BrokerError ? body : { status: 201, body };
+      }),
+    );
+    res.status(answer.status).json(answer.body);
   });
 
   router.get('/v1/break-glass', async (req, res) => {
@@ -77,11 +80,7 @@ export function emergencyRoutes(edge: Edge): Router {
   router.post('/v1/break-glass/:id/apply', async (req, res) => {
     const call = await callOf(edge, req);
     const change = parse(breakglassChangeSchema, req.body);
-    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
-      method: 'POST',
-      path: req.path,
-      body: req.body,
-    });
+    const key = idempotencyKeyOf(req);
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const settled = await applyInSession(writing, req.params.id, change);
@@ -98,4 +97,8 @@ export function emergencyRoutes(edge: Edge): Router {
   });
 
   return router;
+}
+
+function idempotencyKeyOf(req: Request): IdempotencyKey | null {
+  return parseIdempotencyKey(req.get('Idempotency-Key'), { method: 'POST', path: req.path, body: req.body });
 }

@@ -73,8 +73,6 @@ function openConnection(file: string, options: { readonly: boolean }): Sqlite.Da
   // Each write runs in a savepoint. What that would undo goes to a temporary file on disk otherwise, for nothing: it is
   // never needed after a crash.
   connection.pragma('temp_store = MEMORY');
-  // 16 MB of log before its pages go to the database file: pages that many writes touch are then copied once for all.
-  connection.pragma('wal_autocheckpoint = 4000');
   return connection;
 }
 

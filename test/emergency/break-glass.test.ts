@@ -159,6 +159,13 @@ describe('a break-glass session', () => {
     expect(answers.filter((answer) => answer.body.code === 'state_conflict')).toHaveLength(7);
   });
 
+  it('is the same one for a retry with the same idempotency key', async () => {
+    const headers = { 'Idempotency-Key': 'page-1' };
+    const first = await t.call('riley+mfa', 'POST', '/v1/break-glass', ORDER, headers);
+    const second = await t.call('riley+mfa', 'POST', '/v1/break-glass', ORDER, headers);
+    expect(second).toMatchObject({ status: 201, body: { id: first.body.id } });
+  });
+
   it('has a budget: the third within seven days is denied', async () => {
     for (let session = 0; session < 2; session += 1) {
       const { body } = await open();

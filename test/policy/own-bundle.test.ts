@@ -69,6 +69,16 @@ describe("a customer's own policy", () => {
     ]);
   });
 
+  it('is never shown an approval of other content, so it cannot count one', async () => {
+    const { body } = await propose(t, [creation('reworded')], { apply: 'manual' });
+    expect((await approve(t, colleague, body)).body.state).toBe('ready');
+    const path = `/v1/requests/${body.id}`;
+    const edited = await t.call('dana', 'PATCH', path, { reason: 'reworded' }, { 'If-Match': '*' });
+    expect(edited.body).toMatchObject({ state: 'pending', approvals: [{ counts: false }] });
+    expect((await t.call('dana', 'POST', `${path}/apply`)).status).toBe(403);
+    expect((await t.call('dana', 'GET', '/v1/flags/reworded')).status).toBe(404);
+  });
+
   it('cannot switch anything on under a freeze, and may switch off', async () => {
     await create('frozen');
     const on = await propose(t, [{ action: 'enable', flag: 'frozen' }]);

@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import type { PolicyResult } from '../../src/policy/decision.ts';
+import { applyGuardrails } from '../../src/policy/guardrails.ts';
+import type { ChangeFacts, PolicyInput, Principal } from '../../src/policy/input.ts';
+
+/*
+ * What no policy may allow, over inputs of every kind. `policy/own-bundle` shows the same over HTTP.
+ */
+
+const yes: PolicyResult = {
+  effect: 'allow',
+  reasons: [{ code: 'ok', detail: '' }],
+  obligations: [],
+  limits: { a: 1 },
+};
+
+function principal(changes: Partial<Principal> = {}): Principal {
+  return {
+    id: 'person:demo:alex',
+    kind: 'person',
+    person: 'alex',
+    issuer: 'https://idp.example',
+    groups: [],
+    claims: {},
+    auth: { level: 1, acr: null, amr: [], auth_time_ms: 0 },
+    token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+    ...changes,
+  };
+}
+
+const facts: ChangeFacts = {
+  scope: 'state',
+  direction: 'off',
+  audience_grew: false,
+  organizations_added: [],
+  organizations_removed: [],
+  users_added: [],
+  users_removed: [],
+  default_changed: false,
+  returns_to: null,
+  tier_lowered_from: null,
+  entitlement: false,
+  exception_used: false,
+};
+
+function input(
+  operation: PolicyInput['operation'],
+  changes: Partial<ChangeFacts>[],
+  extra: Partial<PolicyInput> = {},
+): PolicyInput {
+  return {
+    schema_version: 1,
+    operation,
+    principal: principal(),
+    environment: { key: 'production', kind: 'production' },
+    namespace: null,
+    request: {
+      id: 'r',
+      kind: 'flag.change',
+      digest: 'd',
+      proposer: principal({ id: 'person:demo:dana', person: 'dana' }),
+      authors: ['dana', 'eve'],
+      created_ms: 0,
+      reason: 'x',
+      ticket: null,
+      changes: changes.map((change) => ({
+        flag: {
+          key: 'f',
+          namespace: 'n',
+          tier: 'operational',
+          kind: 'release',
+          owner: 'o',
+          expires_ms: null,
+        },
+        action: 'set_audience',
+        before: null,
+        after: null,
+        facts: { ...facts, ...change },
+      })),
+      freeze: null,
+      facts: { direction: 'off', definition: false, organizations: [], namespaces: ['n'] },
+    },
+    approvals: [],
+    rejections: [],
+    emergency: { frozen: false, freezes: [], engage: null, breakglass: null, breakglass_recent: 0 },
+    clock: { now_ms: 0, tzdb: 'x', zones: {} },
+    ...extra,
+  };
+}
+
+const frozen = { emergency: { ...input('request.apply', []).emergency, frozen: true } };
+const session = { id: 's', opened_ms: 0, expires_ms: 1, incident: 'i', reason: 'r' };
+const broken = { emergency: { ...input('breakglass.apply', []).emergency, breakglass: session } };
+
+function reasonOf(given: PolicyInput, result: PolicyResult = yes): string {
+  const answer = applyGuardrails(given, result);
+  return answer.effect === 'deny' ? (answer.reasons[0]?.code ?? '') : answer.effect;
+}
+
+describe('an approval that policy allows', () => {
+  it.each([
+    ['a person who wrote nothing', {}, 'allow'],
+    ['a workload', { kind: 'workload', person: null }, 'not_a_person'],
+    ['a workload with a person behind it', { kind: 'workload', person: 'alex' }, 'not_a_person'],
+    ['an agent of a person', { kind: 'agent', person: 'alex' }, 'not_a_person'],
+    ['a person without a name', { person: null }, 'not_a_person'],
+    ['the proposer', { id: 'person:demo:dana', person: 'dana' }, 'self_approval'],
+    ['another account of the proposer', { id: 'person:other:d', person: 'dana' }, 'self_approval'],
+    [
+      "the proposer's account under another name",
+      { id: 'person:demo:dana', person: 'somebody' },
+      'self_approval',
+    ],
+    ['an editor', { id: 'person:demo:eve', person: 'eve' }, 'self_approval'],
+  ] as [string, Partial<Principal>, string][])('by %s', (_name, who, answer) => {
+    expect(reasonOf(input('request.approve', [{}], { principal: principal(who) }))).toBe(answer);
+  });
+
+  it('of nothing is denied', () => {
+    expect(reasonOf(input('request.approve', [], { request: null }))).toBe('missing_fact');
+  });
+});
+
+describe('a write under a freeze that policy allows', () => {
+  it.each(['request.propose', 'request.apply'] as const)(
+    'by %s passes only in a safe direction, all of it',
+    (operation) => {
+      expect(reasonOf(input(operation, [{ direction: 'off' }, { direction: 'narrow' }], frozen))).toBe(
+        'allow',
+      );
+      for (const change of [
+        { direction: 'on' },
+        { direction: 'widen' },
+        { direction: 'neutral' },
+        { scope: 'definition' },
+      ] as const) {
+        expect(reasonOf(input(operation, [{ direction: 'off' }, change], frozen))).toBe('frozen');
+        expect(reasonOf(input(operation, [change]))).toBe('allow');
+      }
+    },
+  );
+
+  it('may be held: nothing is written then', () => {
+    expect(
+      reasonOf(input('request.propose', [{ direction: 'on' }], frozen), { ...yes, effect: 'hold' }),
+    ).toBe('hold');
+  });
+});
+
+describe('a break-glass change that policy allows', () => {
+  it.each([
+    ['off', { direction: 'off' }, 'allow'],
+    ['narrow', { direction: 'narrow' }, 'allow'],
+    ['a return that shows nobody more', { direction: 'neutral', returns_to: 3 }, 'allow'],
+    [
+      'a return that shows somebody more',
+      { direction: 'neutral', returns_to: 3, audience_grew: true },
+      'breakglass_unsafe',
+    ],
+    ['a return that switches on', { direction: 'on', returns_to: 3 }, 'breakglass_unsafe'],
+    ['on', { direction: 'on' }, 'breakglass_unsafe'],
+    ['widen', { direction: 'widen' }, 'breakglass_unsafe'],
+    ['neutral', { direction: 'neutral' }, 'breakglass_unsafe'],
+    ['a definition', { scope: 'definition' }, 'breakglass_unsafe'],
+  ] as [string, Partial<ChangeFacts>, string][])('%s', (_name, change, answer) => {
+    expect(reasonOf(input('breakglass.apply', [change], broken))).toBe(answer);
+    expect(reasonOf(input('breakglass.apply', [change, {}], broken))).toBe(answer);
+  });
+
+  it('needs a session, and something to change', () => {
+    expect(reasonOf(input('breakglass.apply', [{}]))).toBe('breakglass_missing');
+    expect(reasonOf(input('breakglass.apply', [], broken))).toBe('breakglass_unsafe');
+  });
+});
+
+describe('any other answer', () => {
+  it('is left as it is', () => {
+    const deny: PolicyResult = { ...yes, effect: 'deny' };
+    expect(applyGuardrails(input('request.approve', []), deny)).toBe(deny);
+    expect(applyGuardrails(input('flag.read', []), yes)).toBe(yes);
+  });
+
+  it('that is overruled keeps nothing to wait for', () => {
+    const held: PolicyResult = { ...yes, effect: 'hold', obligations: [{ kind: 'ticket', pattern: '' }] };
+    const own = input('request.approve', [{}], { principal: principal({ person: 'dana' }) });
+    expect(applyGuardrails(own, held)).toMatchObject({ effect: 'deny', obligations: [] });
+  });
+});

@@ -1,0 +1,45 @@
+import { v7 as uuidv7 } from 'uuid';
+import { rebundle } from '../../fixtures/rebundle.ts';
+import type { Clock } from '../../src/clock.ts';
+import type { ControlDeps } from '../../src/control/operation.ts';
+import { readBundle } from '../../src/policy/bundle.ts';
+import { activateFirst } from '../../src/policy/first-start.ts';
+import type { Principal } from '../../src/policy/input.ts';
+import { createPolicies } from '../../src/policy/policies.ts';
+import { openStore } from '../../src/store/database.ts';
+import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
+import type { Db } from '../../src/store/statement.ts';
+
+/** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
+export async function openControl(options: {
+  file: string;
+  archive: Buffer;
+  clock: Clock;
+  editData?: (data: unknown) => unknown;
+}): Promise<ControlDeps> {
+  const store = await openStore({ file: options.file });
+  const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
+  const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
+  await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
+  return {
+    store,
+    policies: createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }),
+    clock: options.clock,
+    newId,
+    events: { flagsChanged: () => undefined, freezesChanged: () => undefined, decided: () => undefined },
+  };
+}
+
+/** A person of the demo's cast as identity would hand them on. */
+export function personOf(name: string, groups: readonly string[], person = name): Principal {
+  return {
+    id: `person:demo:${name}`,
+    kind: 'person',
+    person,
+    issuer: 'http://127.0.0.1:9401',
+    groups: [...groups],
+    claims: {},
+    auth: { level: 2, acr: null, amr: ['pwd', 'otp'], auth_time_ms: null },
+    token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+  };
+}
