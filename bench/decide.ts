@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { toInputRequest } from '../src/control/request.ts';
-import { NO_EMERGENCY } from '../src/emergency/state.ts';
 import { readBundle } from '../src/policy/bundle.ts';
 import type { PolicyInput } from '../src/policy/input.ts';
+import { NO_EMERGENCY } from '../src/policy/input.ts';
 import { createPolicy } from '../src/policy/policies.ts';
 import { serve } from './child.ts';
 import { openFloorPolicy } from './floor-policy.ts';

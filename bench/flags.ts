@@ -1,5 +1,6 @@
 /** The flags that the benchmark works with, all in production. */
 
+/** The environment that all runs change and read. */
 export const ENVIRONMENT = 'production';
 /** Informational flags: policy allows their switching at once. */
 export const TOGGLE_FLAGS = 200;
@@ -8,10 +9,12 @@ export const CYCLE_FLAGS = 40;
 
 const NAMESPACE = 'payments';
 
+/** The key of an informational flag; `place` counts from 0. */
 export function toggleFlag(place: number): string {
   return `bench-toggle-${place}`;
 }
 
+/** The key of an operational flag; `place` counts from 0. */
 export function cycleFlag(place: number): string {
   return `bench-cycle-${place}`;
 }

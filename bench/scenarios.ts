@@ -19,6 +19,7 @@ export interface Scenario {
   client(seat: Seat): () => Promise<void>;
 }
 
+/** What a run does: governed writes of one or three calls, or reads of one flag or of all that are unchanged. */
 export type ScenarioName = 'toggle' | 'cycle' | 'ofrep_single' | 'ofrep_unchanged';
 
 /** No client shares a flag with another one: a conflict is not what is measured. */

@@ -36,7 +36,7 @@ export interface StepTemplate {
   record: object;
 }
 
-/** One answer of the product, and how many records it had written for the request until then. */
+/** One answer of the product, with what it had stored then. */
 export interface Sample {
   answer: Record<string, unknown>;
   /** The request's row right after the call. */

@@ -3,12 +3,11 @@ import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { auditRoutes } from './audit/routes.ts';
 import type { Clock } from './clock.ts';
-import type { Edge } from './control/edge.ts';
+import { flagRoutes } from './control/flag-routes.ts';
 import { controlRoutes } from './control/routes.ts';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
 import { BrokerError } from './errors.ts';
-import { flagRoutes } from './flags/routes.ts';
 import { type HealthDeps, healthRoutes } from './http/health.ts';
 import { jsonBody } from './http/json-body.ts';
 import type { Log } from './http/log.ts';
@@ -19,6 +18,7 @@ import { discoveryRoutes } from './identity/discovery-routes.ts';
 import type { IssuerConfig } from './identity/issuers.ts';
 import { keyRoutes } from './identity/key-routes.ts';
 import { type IdentityRoutesDeps, identityRoutes } from './identity/routes.ts';
+import type { Edge } from './use-case/edge.ts';
 
 /** Everything that the HTTP surface is built from. */
 export interface AppDeps {

@@ -1,12 +1,13 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { v7 as uuidv7 } from 'uuid';
 import { createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import type { ControlDeps } from './control/operation.ts';
+import { activateFirst, type BundleOutcome } from './control/first-start.ts';
 import { createScheduler, type Scheduler } from './control/scheduler.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots } from './data/snapshot.ts';
@@ -22,7 +23,6 @@ import { createKeySets } from './identity/jwks.ts';
 import { createSigningKeys, type KeyStore, type StoredKey } from './identity/keys.ts';
 import { trustRulesOf } from './identity/policy-trust.ts';
 import { readBundle } from './policy/bundle.ts';
-import { activateFirst, type BundleOutcome } from './policy/first-start.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -37,6 +37,7 @@ import {
 } from './store/installation.ts';
 import { countOpenRequests } from './store/requests.ts';
 import type { Db } from './store/statement.ts';
+import type { ControlDeps } from './use-case/use-case.ts';
 import { loadVersion } from './version.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
@@ -77,10 +78,9 @@ export async function startBroker(options: {
   }
 }
 
-/** A UUID of version 7. Node's own UUIDs of version 4 come from a pool of randomness; only their head is replaced. @see RFC 9562 5.7 */
+/** A UUID of version 7 for that moment. @see RFC 9562 section 5.7 */
 function newId(nowMs: number): string {
-  const time = nowMs.toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
+  return uuidv7({ msecs: nowMs });
 }
 
 interface ListenDeps {

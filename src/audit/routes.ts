@@ -1,11 +1,11 @@
 import { Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../control/edge.ts';
-import { authorize, write } from '../control/operation.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
+import { authorize, write } from '../use-case/use-case.ts';
 import type { DecisionRecord } from './log.ts';
 
 /** Epoch milliseconds, or ISO 8601 with an offset. */

@@ -2,7 +2,7 @@ import type { FlagMove } from '../audit/log.ts';
 import { liftFreeze } from '../store/emergency.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
 import { wakeRequests } from '../store/requests.ts';
-import { type ChangedFlag, environmentsOf, type Writing } from './operation.ts';
+import { type ChangedFlag, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import type { FlagWrite, Plan } from './plan.ts';
 import type { ChangeRequest } from './request.ts';
 

@@ -1,11 +1,12 @@
 import { BrokerError } from '../errors.ts';
 import { postponeRequest } from '../store/requests.ts';
-import { denied, notYet } from './gates.ts';
+import { schedulerPrincipal } from '../use-case/own-principals.ts';
+import { denied, notYet } from '../use-case/refusals.ts';
+import type { Writing } from '../use-case/use-case.ts';
+import { aboutRequest } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
-import type { Writing } from './operation.ts';
 import { type ChangeRequest, isOpen, loadRequest, loadVotes } from './request.ts';
 import { decideRequest, record } from './request-decision.ts';
-import { schedulerPrincipal } from './scheduler-principal.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -29,7 +30,7 @@ export async function withdraw(writing: Writing, requestId: string): Promise<Cha
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (decision.effect === 'hold') return notYet(decision, decisionId, request);
+  if (decision.effect === 'hold') return notYet(decision, decisionId, aboutRequest(request));
   return saveNext(writing.tx, after, writing.now_ms);
 }
 
@@ -58,7 +59,7 @@ export async function apply(writing: Writing, requestId: string): Promise<Change
   });
   if (decision.effect === 'deny') return denied(decision, decision_id);
   const saved = await saveNext(tx, after, now_ms);
-  if (decision.effect === 'hold') return notYet(decision, decision_id, saved);
+  if (decision.effect === 'hold') return notYet(decision, decision_id, aboutRequest(saved));
   return saved.state === 'conflicted' ? conflicted(saved, decision_id) : saved;
 }
 

@@ -1,16 +1,17 @@
 import type { BrokerError } from '../errors.ts';
 import type { Decision } from '../policy/policies.ts';
 import { insertRequestFlags } from '../store/requests.ts';
+import { schedulerPrincipal } from '../use-case/own-principals.ts';
+import { denied, notYet } from '../use-case/refusals.ts';
+import { environmentsOf, type Writing } from '../use-case/use-case.ts';
 import { expire } from './close.ts';
 import type { RequestContent, RequestEdit } from './content.ts';
-import { denied, notYet } from './gates.ts';
+import { aboutRequest } from './gates.ts';
 import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
-import { environmentsOf, type Writing } from './operation.ts';
 import { loadPlan } from './plan.ts';
 import { assertStart, assertStartsBefore } from './propose.ts';
 import { type ChangeRequest, flagsOf, loadVotes, requestDigest } from './request.ts';
 import { decideRequest, record } from './request-decision.ts';
-import { schedulerPrincipal } from './scheduler-principal.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -75,7 +76,7 @@ export async function edit(
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (!granted) return notYet(decision, decisionId, request);
+  if (!granted) return notYet(decision, decisionId, aboutRequest(request));
 
   // 3. Ask again with the new content.
   const settled = await settle(writing, {

@@ -1,6 +1,5 @@
-import { BrokerError, type Gate } from '../errors.ts';
-import type { Obligation, Reason } from '../policy/decision.ts';
-import type { Decision } from '../policy/policies.ts';
+import type { Gate } from '../errors.ts';
+import { type AboutRequest, obligationGate, reasonGate } from '../use-case/refusals.ts';
 import type { ChangeRequest } from './request.ts';
 
 /**
@@ -15,7 +14,7 @@ export function requestGates(request: ChangeRequest, nowMs: number): Gate[] {
   const gates =
     standing.effect === 'deny'
       ? standing.reasons.map(reasonGate)
-      : standing.obligations.map((obligation) => obligationGate(obligation, request));
+      : standing.obligations.map((obligation) => obligationGate(obligation, aboutRequest(request)));
   if (content.start_ms !== null && content.start_ms > nowMs) {
     const detail = `It starts at ${new Date(content.start_ms).toISOString()}.`;
     gates.push({ code: 'start_time', detail, cleared_by: 'time', call: null });
@@ -43,131 +42,7 @@ function closedGates(request: ChangeRequest): Gate[] {
   ];
 }
 
-function obligationGate(obligation: Obligation, request: ChangeRequest): Gate {
-  const path = `/v1/requests/${request.id}`;
-  switch (obligation.kind) {
-    case 'approval': {
-      const whom = obligation.organization === undefined ? '' : ` for ${obligation.organization}`;
-      return {
-        code: 'approval_required',
-        detail: `${obligation.count} more approval(s) by ${obligation.role}${whom}, by somebody who wrote no part of it.`,
-        cleared_by: obligation.role,
-        call: { method: 'POST', path: `${path}/approve`, body: { digest: request.digest } },
-      };
-    }
-    case 'ticket':
-      return {
-        code: 'ticket_required',
-        detail: `A ticket that matches ${obligation.pattern}.`,
-        cleared_by: 'proposer',
-        call: { method: 'PATCH', path, body: { ticket: '…' } },
-      };
-    case 'window':
-      return {
-        code: 'window_closed',
-        detail: `A change window: ${obligation.windows.join(', ')}.`,
-        cleared_by: 'time',
-        call: null,
-      };
-    case 'sign_in':
-      return {
-        code: 'sign_in_required',
-        detail: signInDetail(obligation),
-        cleared_by: obligation.who,
-        call: null,
-      };
-  }
-}
-
-function signInDetail({ level, max_age_s }: Extract<Obligation, { kind: 'sign_in' }>): string {
-  const age = max_age_s === null ? '' : `, at most ${max_age_s} seconds old`;
-  return `A sign-in of level ${level} or more${age}.`;
-}
-
-type Clearing = Pick<Gate, 'cleared_by' | 'call'>;
-
-const otherPerson: Clearing = { cleared_by: 'another person with the role', call: null };
-const openSession: Clearing = {
-  cleared_by: 'caller',
-  call: { method: 'POST', path: '/v1/break-glass', body: { incident: '…', reason: '…' } },
-};
-const proposeAgain: Clearing = { cleared_by: 'proposer', call: { method: 'POST', path: '/v1/requests' } };
-const exchangeAgain: Clearing = { cleared_by: 'caller', call: { method: 'POST', path: '/oauth/token' } };
-
-/** Who can do something about a reason, for the codes of the broker and of the shipped policy. */
-const CLEARED_BY: Readonly<Record<string, Clearing>> = {
-  frozen: {
-    cleared_by: 'flag-emergency-override',
-    call: { method: 'POST', path: '/v1/requests', body: { kind: 'freeze.lift', freeze: '…', reason: '…' } },
-  },
-  self_approval: otherPerson,
-  not_a_person: otherPerson,
-  not_author: { cleared_by: 'proposer', call: null },
-  breakglass_missing: openSession,
-  breakglass_expired: openSession,
-  breakglass_budget_spent: { cleared_by: 'time', call: null },
-  breakglass_unsafe: proposeAgain,
-  request_expired: proposeAgain,
-  rejected: proposeAgain,
-  proposer_lost_role: proposeAgain,
-  token_audience: exchangeAgain,
-  token_scope: exchangeAgain,
-};
-
-function reasonGate({ code, detail }: Reason): Gate {
-  return { code, detail, ...(CLEARED_BY[code] ?? { cleared_by: 'policy-maintainer', call: null }) };
-}
-
-/** The refusal that a deny becomes, with everything the caller needs to see why. */
-export function denied(decision: Decision, decisionId: string): BrokerError {
-  return new BrokerError('policy_denied', decision.reasons.map((reason) => reason.detail).join(' '), {
-    reasons: decision.reasons,
-    gates: decision.reasons.map(reasonGate),
-    decision_id: decisionId,
-    policy_hash: decision.policy_hash,
-  });
-}
-
-/**
- * The refusal of an operation that cannot wait: what policy still wants has to be brought with the call. A missing
- * sign-in becomes a challenge that clients know how to answer.
- *
- * @see RFC 9470 section 3
- */
-export function notYet(decision: Decision, decisionId: string, request: ChangeRequest | null): BrokerError {
-  const signIn = decision.obligations.find((obligation) => obligation.kind === 'sign_in');
-  const fields = {
-    reasons: decision.reasons,
-    decision_id: decisionId,
-    policy_hash: decision.policy_hash,
-    gates: decision.obligations.map((obligation) =>
-      request === null
-        ? {
-            code: `${obligation.kind}_required`,
-            detail: describe(obligation),
-            cleared_by: 'caller',
-            call: null,
-          }
-        : obligationGate(obligation, request),
-    ),
-  };
-  if (signIn === undefined) {
-    return new BrokerError(
-      'policy_denied',
-      'Policy wants more before this is allowed; see the gates.',
-      fields,
-    );
-  }
-  const age = signIn.max_age_s === null ? '' : `, max_age="${signIn.max_age_s}"`;
-  return new BrokerError('sign_in_required', signInDetail(signIn), {
-    ...fields,
-    extra: { level: signIn.level, max_age_s: signIn.max_age_s },
-    headers: {
-      'WWW-Authenticate': `Bearer error="insufficient_user_authentication", error_description="a stronger or fresher sign-in is needed"${age}`,
-    },
-  });
-}
-
-function describe(obligation: Obligation): string {
-  return obligation.kind === 'sign_in' ? signInDetail(obligation) : `Policy wants: ${obligation.kind}.`;
+/** How a gate of a request names it. */
+export function aboutRequest({ id, digest }: ChangeRequest): AboutRequest {
+  return { path: `/v1/requests/${id}`, digest };
 }

@@ -1,4 +1,3 @@
-import { toInputFreeze } from '../emergency/state.ts';
 import { BrokerError } from '../errors.ts';
 import type { Change } from '../flags/changes.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
@@ -8,6 +7,7 @@ import { findFreeze } from '../store/emergency.ts';
 import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
 import type { Db } from '../store/statement.ts';
 import type { FlagChangeContent, FreezeLiftContent, RequestContent } from './content.ts';
+import { toInputFreeze } from './emergency-state.ts';
 import type { Base, Planned } from './request.ts';
 
 /** One flag as it would be after the request, with the versions that it replaces. */

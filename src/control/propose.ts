@@ -1,8 +1,8 @@
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
+import { denied, notYet } from '../use-case/refusals.ts';
+import { environmentsOf, type Writing } from '../use-case/use-case.ts';
 import type { RequestContent } from './content.ts';
-import { denied, notYet } from './gates.ts';
-import { environmentsOf, type Writing } from './operation.ts';
 import { loadPlan } from './plan.ts';
 import { type ChangeRequest, flagsOf, requestDigest, toRow } from './request.ts';
 import { type Settled, settle } from './settle.ts';

@@ -1,11 +1,11 @@
 import type { Entry, FlagMove } from '../audit/log.ts';
 import { append } from '../audit/log.ts';
-import { loadEmergency } from '../emergency/state.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
-import { correlationOf, inputEnvironment, type Writing } from './operation.ts';
+import { correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
+import { loadEmergency } from './emergency-state.ts';
 import { type ChangeRequest, type StoredVote, toInputRequest } from './request.ts';
 
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */

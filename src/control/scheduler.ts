@@ -1,9 +1,9 @@
 import type { Log } from '../http/log.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
+import { schedulerPrincipal } from '../use-case/own-principals.ts';
+import { type ControlDeps, write } from '../use-case/use-case.ts';
 import { look } from './close.ts';
-import { type ControlDeps, write } from './operation.ts';
-import { schedulerPrincipal } from './scheduler-principal.ts';
 
 /** How often the scheduler looks for work. */
 const INTERVAL_MS = 1000;

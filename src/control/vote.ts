@@ -1,12 +1,13 @@
 import { BrokerError } from '../errors.ts';
 import { upsertVote } from '../store/requests.ts';
+import { schedulerPrincipal } from '../use-case/own-principals.ts';
+import { denied, notYet } from '../use-case/refusals.ts';
+import type { Writing } from '../use-case/use-case.ts';
 import { expire } from './close.ts';
-import { denied, notYet } from './gates.ts';
+import { aboutRequest } from './gates.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
-import type { Writing } from './operation.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
 import { decideRequest, record } from './request-decision.ts';
-import { schedulerPrincipal } from './scheduler-principal.ts';
 import { settle } from './settle.ts';
 
 /** A person's word on a request, and the content that it is about. */
@@ -76,7 +77,7 @@ async function giveWord(
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (decision.effect === 'hold') return notYet(decision, decisionId, request);
+  if (decision.effect === 'hold') return notYet(decision, decisionId, aboutRequest(request));
   if (principal.person === null) throw new Error('a word was allowed to a principal without a person');
 
   await upsertVote(tx, {

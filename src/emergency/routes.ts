@@ -1,12 +1,12 @@
 import { type Request, Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge, parseQuery } from '../control/edge.ts';
-import { type IdempotencyKey, once, parseIdempotencyKey } from '../control/idempotency.ts';
-import { authorizeRead, write } from '../control/operation.ts';
 import { toView } from '../control/view.ts';
 import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
+import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
+import { type IdempotencyKey, once, parseIdempotencyKey } from '../use-case/idempotency.ts';
+import { authorizeRead, write } from '../use-case/use-case.ts';
 import {
   applyInSession,
   breakglassChangeSchema,

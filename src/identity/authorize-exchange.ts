@@ -1,6 +1,6 @@
-import { authorize, type ControlDeps, write } from '../control/operation.ts';
 import { BrokerError } from '../errors.ts';
 import { claimToken } from '../store/installation.ts';
+import { authorize, type ControlDeps, write } from '../use-case/use-case.ts';
 import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
 import { MAX_ISSUED_LIFE_S } from './keys.ts';
 

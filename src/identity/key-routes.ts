@@ -1,6 +1,6 @@
 import { Router } from 'express';
-import { callOf, type Edge } from '../control/edge.ts';
-import { authorize, write } from '../control/operation.ts';
+import { callOf, type Edge } from '../use-case/edge.ts';
+import { authorize, write } from '../use-case/use-case.ts';
 import type { SigningKeys } from './keys.ts';
 
 /** `POST /v1/keys/rotate`: a new signing key from now on; the former ones verify until their tokens have expired. */

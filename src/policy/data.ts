@@ -16,6 +16,8 @@ const brokerDataSchema = z.looseObject({
     zones: z.array(z.string()).default([]),
     /** Trust rules for workloads; `identity/trust.ts` has their shape. */
     trust_rules: z.record(z.string(), z.unknown()).default({}),
+    /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with. */
+    persons: z.record(z.string(), z.string()).default({}),
   }),
 });
 
@@ -24,6 +26,7 @@ export interface BrokerData {
   environments: ReadonlyMap<string, { kind: string }>;
   zones: readonly string[];
   trust_rules: Readonly<Record<string, unknown>>;
+  persons: ReadonlyMap<string, string>;
 }
 
 /**
@@ -34,9 +37,14 @@ export interface BrokerData {
 export function parseBrokerData(data: unknown): BrokerData {
   const parsed = brokerDataSchema.safeParse(data);
   if (!parsed.success) throw new Error(`the bundle's data is not usable:\n${z.prettifyError(parsed.error)}`);
-  const { environments, zones, trust_rules } = parsed.data.config;
+  const { environments, zones, trust_rules, persons } = parsed.data.config;
   for (const zone of zones) assertZone(zone);
-  return { environments: new Map(Object.entries(environments)), zones, trust_rules };
+  return {
+    environments: new Map(Object.entries(environments)),
+    zones,
+    trust_rules,
+    persons: new Map(Object.entries(persons)),
+  };
 }
 
 function assertZone(zone: string): void {

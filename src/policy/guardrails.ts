@@ -5,18 +5,21 @@ import type { InputChange, PolicyInput } from './input.ts';
  * What no policy may allow. A customer's Rego may be as lenient as it likes elsewhere; these invariants of the design
  * hold under every bundle, because the broker overrules an answer that breaks one.
  *
- * Pure functions of the input, so that a replay gives the same answer.
+ * Pure functions of input and bundle, so that a replay gives the same answer.
  */
-export function applyGuardrails(input: PolicyInput, result: PolicyResult): PolicyResult {
+export function applyGuardrails(input: PolicyInput, result: PolicyResult, persons: Persons): PolicyResult {
   if (result.effect === 'deny') return result;
-  const reason = brokenInvariant(input, result);
+  const reason = brokenInvariant(input, result, persons);
   return reason === null ? result : { ...result, effect: 'deny', reasons: [reason], obligations: [] };
 }
 
-function brokenInvariant(input: PolicyInput, result: PolicyResult): Reason | null {
+/** Other names of one human to the name they sign in with, from the bundle's data. */
+type Persons = ReadonlyMap<string, string>;
+
+function brokenInvariant(input: PolicyInput, result: PolicyResult, persons: Persons): Reason | null {
   switch (input.operation) {
     case 'request.approve':
-      return approvalFault(input);
+      return approvalFault(input, persons);
     case 'request.propose':
     case 'request.apply':
       return result.effect === 'allow' ? frozenFault(input) : null;
@@ -28,13 +31,14 @@ function brokenInvariant(input: PolicyInput, result: PolicyResult): Reason | nul
 }
 
 /** Invariant 5: approvers are persons, and never among those who wrote the request. */
-function approvalFault({ principal, request }: PolicyInput): Reason | null {
+function approvalFault({ principal, request }: PolicyInput, persons: Persons): Reason | null {
   if (principal.kind !== 'person' || principal.person === null) {
     return { code: 'not_a_person', detail: 'Only persons approve. A workload or an agent never does.' };
   }
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
-  const authors = [request.proposer.person, ...request.authors];
-  if (principal.id === request.proposer.id || authors.includes(principal.person)) {
+  const canonical = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
+  const authors = [request.proposer.person, ...request.authors].map(canonical);
+  if (principal.id === request.proposer.id || authors.includes(canonical(principal.person))) {
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
   }
   return null;

@@ -196,3 +196,12 @@ export type Vote = z.infer<typeof voteSchema>;
 export type InputFreeze = z.infer<typeof inputFreezeSchema>;
 export type FreezeScope = z.infer<typeof freezeScopeSchema>;
 export type Direction = ChangeFacts['direction'];
+
+/** The emergency part of an input for operations that no emergency concerns: no freeze, no session. */
+export const NO_EMERGENCY: PolicyInput['emergency'] = {
+  frozen: false,
+  freezes: [],
+  engage: null,
+  breakglass: null,
+  breakglass_recent: 0,
+};

@@ -1,4 +1,4 @@
-import { canonicalJson, sha256Hex } from '../json.ts';
+import { sha256Hex } from '../json.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import type { PolicyResult } from './decision.ts';
@@ -13,7 +13,7 @@ export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
 /** A policy's answer with everything needed to replay it. */
 export interface Decision extends PolicyResult {
   policy_hash: string;
-  /** The input in canonical JSON, as it is kept for replay. */
+  /** The input as JSON text: to the byte what was evaluated, and what is kept for replay. */
   input_json: string;
   /** `sha256:` and hex over `input_json`. */
   input_digest: string;
@@ -42,7 +42,7 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
   function evaluate(input: PolicyInput, inputJson: string): PolicyResult {
     const fault = findFault(input);
     if (fault !== null) return missingFact(fault);
-    return applyGuardrails(input, engine.evaluate(inputJson));
+    return applyGuardrails(input, engine.evaluate(inputJson), bundle.broker.persons);
   }
 
   return {
@@ -55,7 +55,7 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
         ...question,
         clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },
       };
-      const inputJson = canonicalJson(input);
+      const inputJson = JSON.stringify(input);
       return {
         ...evaluate(input, inputJson),
         policy_hash: bundle.hash,

@@ -191,7 +191,7 @@ export interface RecordFlagsTable {
   seq: number;
 }
 
-/** Input and result of each decision in full, for replay. Append-only; both are canonical JSON. */
+/** Input and result of each decision in full, for replay. Append-only; both are JSON text. */
 export interface DecisionsTable {
   id: string;
   input: string;

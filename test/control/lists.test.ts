@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeDefinition } from '../../src/store/flags.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { applyChanges, createFlag, propose } from '../support/flags.ts';
+import { applyChanges, createFlag, creation, propose } from '../support/flags.ts';
 
 let t: TestBroker;
 let pendingIds: string[] = [];
@@ -138,6 +139,16 @@ describe('a cursor', () => {
   });
 });
 
+/** A flag in a namespace where nobody of the cast but security and the like has a role. */
+async function hideFlag(key: string): Promise<void> {
+  const { namespace: _, ...definition } = creation(key).definition as Record<string, unknown>;
+  await t.broker.store.door.write(async (tx) => {
+    const stored = { key, namespace: 'growth', ...definition, safe_variant: 'off', retired: false };
+    const row = { key, namespace: 'growth', version: 1, retired: 0, definition: JSON.stringify(stored) };
+    await writeDefinition(tx, row, { request_id: 'r', decision_id: 'd', at_ms: 1 });
+  });
+}
+
 describe('a list of flags', () => {
   it('is ordered by key, in pages', async () => {
     expect(await readAll('/v1/flags?environment=production&limit=2')).toEqual(['alpha', 'beta', 'gamma']);
@@ -145,6 +156,21 @@ describe('a list of flags', () => {
 
   it('is denied in a namespace where the caller has no role', async () => {
     expect((await list('/v1/flags?environment=production&namespace=growth')).status).toBe(403);
+  });
+
+  it('leaves out what the caller may not read, and a single flag there is as if it never was', async () => {
+    await hideFlag('growth.secret');
+    const seen = await readAll('/v1/flags?environment=production&limit=2');
+    expect(seen).toEqual(['alpha', 'beta', 'gamma']);
+    const hidden = await list('/v1/flags/growth.secret');
+    const never = await list('/v1/flags/growth.nothing');
+    expect([hidden.status, hidden.body.code, hidden.body.detail]).toEqual([
+      404,
+      'not_found',
+      never.body.detail,
+    ]);
+    const history = '/versions?environment=production';
+    expect((await list(`/v1/flags/growth.secret${history}`)).status).toBe(404);
   });
 
   it('shows the history of a flag in pages, newest first', async () => {

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { apply, withdraw } from '../../src/control/close.ts';
 import { edit } from '../../src/control/edit.ts';
-import { type ControlDeps, type Writing, write } from '../../src/control/operation.ts';
 import { propose } from '../../src/control/propose.ts';
 import { createScheduler } from '../../src/control/scheduler.ts';
 import { approve, reject } from '../../src/control/vote.ts';
@@ -11,6 +10,7 @@ import { engage } from '../../src/emergency/freeze.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createLog } from '../../src/http/log.ts';
 import type { Principal } from '../../src/policy/input.ts';
+import { type ControlDeps, type Writing, write } from '../../src/use-case/use-case.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions, readLog } from '../support/log-oracle.ts';
 import {

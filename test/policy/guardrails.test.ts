@@ -92,8 +92,11 @@ const frozen = { emergency: { ...input('request.apply', []).emergency, frozen: t
 const session = { id: 's', opened_ms: 0, expires_ms: 1, incident: 'i', reason: 'r' };
 const broken = { emergency: { ...input('breakglass.apply', []).emergency, breakglass: session } };
 
+/** The bundle says that this account is eve. */
+const PERSONS = new Map([['github:77', 'eve']]);
+
 function reasonOf(given: PolicyInput, result: PolicyResult = yes): string {
-  const answer = applyGuardrails(given, result);
+  const answer = applyGuardrails(given, result, PERSONS);
   return answer.effect === 'deny' ? (answer.reasons[0]?.code ?? '') : answer.effect;
 }
 
@@ -112,6 +115,7 @@ describe('an approval that policy allows', () => {
       'self_approval',
     ],
     ['an editor', { id: 'person:demo:eve', person: 'eve' }, 'self_approval'],
+    ['an editor under an alias', { id: 'person:other:e', person: 'github:77' }, 'self_approval'],
   ] as [string, Partial<Principal>, string][])('by %s', (_name, who, answer) => {
     expect(reasonOf(input('request.approve', [{}], { principal: principal(who) }))).toBe(answer);
   });
@@ -176,13 +180,13 @@ describe('a break-glass change that policy allows', () => {
 describe('any other answer', () => {
   it('is left as it is', () => {
     const deny: PolicyResult = { ...yes, effect: 'deny' };
-    expect(applyGuardrails(input('request.approve', []), deny)).toBe(deny);
-    expect(applyGuardrails(input('flag.read', []), yes)).toBe(yes);
+    expect(applyGuardrails(input('request.approve', []), deny, PERSONS)).toBe(deny);
+    expect(applyGuardrails(input('flag.read', []), yes, PERSONS)).toBe(yes);
   });
 
   it('that is overruled keeps nothing to wait for', () => {
     const held: PolicyResult = { ...yes, effect: 'hold', obligations: [{ kind: 'ticket', pattern: '' }] };
     const own = input('request.approve', [{}], { principal: principal({ person: 'dana' }) });
-    expect(applyGuardrails(own, held)).toMatchObject({ effect: 'deny', obligations: [] });
+    expect(applyGuardrails(own, held, PERSONS)).toMatchObject({ effect: 'deny', obligations: [] });
   });
 });

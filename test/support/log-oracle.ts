@@ -1,5 +1,5 @@
 import type { FlagMove } from '../../src/audit/log.ts';
-import { isCovered } from '../../src/emergency/state.ts';
+import { isCovered } from '../../src/control/emergency-state.ts';
 import { sha256Hex } from '../../src/json.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
 import type { InputFreeze, PolicyInput } from '../../src/policy/input.ts';

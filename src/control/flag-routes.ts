@@ -1,11 +1,11 @@
 import { type Request, Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../control/edge.ts';
-import { authorizeRead, readableNamespaces } from '../control/operation.ts';
 import { BrokerError } from '../errors.ts';
+import type { FlagDefinition, FlagState } from '../flags/model.ts';
+import { environmentKeySchema, flagKeySchema, namespaceSchema } from '../flags/names.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
-import type { FlagDefinition, FlagState } from './model.ts';
-import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
+import { authorizeRead, type Call, readableNamespaces } from '../use-case/use-case.ts';
 
 const listSchema = z.strictObject({
   ...pageShape,
@@ -52,8 +52,7 @@ export function flagRoutes(edge: Edge): Router {
   router.get('/v1/flags/:key', async (req, res) => {
     const call = await callOf(edge, req);
     const definition = await findDefinition(read, flagKey(req));
-    const namespace = definition?.namespace ?? null;
-    await authorizeRead(control, call, { operation: 'flag.read', namespace });
+    await authorizeFlag(call, definition, null);
     if (definition === undefined) throw noSuchFlag();
     const states = await listStates(read, definition.key);
     res.json({
@@ -73,11 +72,7 @@ export function flagRoutes(edge: Edge): Router {
     const { limit, cursor, environment } = parseQuery(versionsSchema, req);
     const flag = flagKey(req);
     const definition = await findDefinition(read, flag);
-    await authorizeRead(control, call, {
-      operation: 'flag.read',
-      environment,
-      namespace: definition?.namespace ?? null,
-    });
+    await authorizeFlag(call, definition, environment);
     if (definition === undefined) throw noSuchFlag();
     const filter = { flag, environment };
     const beforeVersion = cursor === undefined ? null : Number(cursors.open('versions', filter, cursor));
@@ -95,6 +90,22 @@ export function flagRoutes(edge: Edge): Router {
       next: (row) => cursors.sign('versions', filter, row.version),
     });
   });
+
+  /** A flag that the caller may not read and one that never was get the same answer: keys tell what is planned. */
+  async function authorizeFlag(
+    call: Call,
+    definition: { namespace: string } | undefined,
+    environment: string | null,
+  ): Promise<void> {
+    if (definition === undefined) {
+      await authorizeRead(control, call, { operation: 'flag.read', environment });
+      return;
+    }
+    const isReadable = await readableNamespaces(control, call, { operation: 'flag.read', environment });
+    if (isReadable(definition.namespace)) return;
+    await authorizeRead(control, call, { operation: 'flag.read', environment });
+    throw noSuchFlag();
+  }
 
   return router;
 }

@@ -9,15 +9,6 @@ export type Emergency = PolicyInput['emergency'];
 /** The window of the break-glass budget. */
 const BUDGET_WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** No freeze, no session: for operations that no emergency concerns. */
-export const NO_EMERGENCY: Emergency = {
-  frozen: false,
-  freezes: [],
-  engage: null,
-  breakglass: null,
-  breakglass_recent: 0,
-};
-
 /**
  * Reads what emergency means for some changes right now, in the state that `db` sees: inside the door, the state that
  * this write meets (design invariant 7).

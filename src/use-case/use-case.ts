@@ -1,15 +1,14 @@
 import { append, type Correlation } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
-import { NO_EMERGENCY } from '../emergency/state.ts';
 import { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Operation } from '../operations.ts';
-import type { PolicyInput, Principal } from '../policy/input.ts';
+import { NO_EMERGENCY, type PolicyInput, type Principal } from '../policy/input.ts';
 import type { Decision, Policies, Policy, Question } from '../policy/policies.ts';
 import type { Store } from '../store/database.ts';
 import type { AfterCommit } from '../store/door.ts';
 import type { Db, Tx } from '../store/statement.ts';
-import { denied, notYet } from './gates.ts';
+import { denied, notYet } from './refusals.ts';
 
 /** What every use case of the control plane is built from. */
 export interface ControlDeps {

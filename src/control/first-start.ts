@@ -1,10 +1,10 @@
 import { append } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
 import { canonicalJson, sha256Hex } from '../json.ts';
+import type { Bundle } from '../policy/bundle.ts';
 import type { Store } from '../store/database.ts';
 import { activateBundle, activePolicyHash } from '../store/installation.ts';
-import type { Bundle } from './bundle.ts';
-import type { Principal } from './input.ts';
+import { operatorPrincipal } from '../use-case/own-principals.ts';
 
 /** What became of the bundle that the configuration names. */
 export type BundleOutcome =
@@ -14,18 +14,6 @@ export type BundleOutcome =
   | { kind: 'unchanged'; hash: string }
   /** The stored active policy counts; the file differs and was not taken. */
   | { kind: 'differs'; hash: string; file_hash: string };
-
-/** Who activates the first bundle: whoever can start the broker on an empty database. */
-const operator: Principal = {
-  id: 'workload:countersign:operator',
-  kind: 'workload',
-  person: null,
-  issuer: 'countersign',
-  groups: [],
-  claims: {},
-  auth: { level: 0, acr: null, amr: [], auth_time_ms: null },
-  token: { audience: 'control', scope: [], sender_constrained: true, trust_rule: null },
-};
 
 /**
  * Activates a bundle if none ever was, with its record. Afterwards the stored one counts: a changed file on disk is
@@ -47,14 +35,14 @@ export async function activateFirst(
     await activateBundle(tx, { hash, revision, archive, stored_ms: nowMs });
     const input_json = canonicalJson({
       operation: 'policy.activate',
-      principal: operator,
+      principal: operatorPrincipal,
       policy_hash: hash,
     });
     await append(tx, {
       id: deps.newId(nowMs),
       at_ms: nowMs,
       operation: 'policy.activate',
-      principal: operator,
+      principal: operatorPrincipal,
       environment: null,
       decision: {
         effect: 'allow',

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { parse } from '../http/body.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { Principal } from '../policy/input.ts';
-import type { Call, ControlDeps } from './operation.ts';
+import type { Call, ControlDeps } from './use-case.ts';
 
 /** What the routes of the control and audit plane are built from. */
 export interface Edge {
