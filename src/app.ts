@@ -71,11 +71,17 @@ function createControlApp(deps: AppDeps): Express {
   return app;
 }
 
-/** A freeze shows on every answer, so that nobody wonders why a write fails. */
+/** How many freezes are named in a header; `GET /v1/freezes` lists all. */
+const SHOWN_FREEZES = 3;
+
+/** A freeze shows on every answer, so that nobody wonders why a write fails. Headers are small, so only the first few. */
 function showFreezes(freezes: AppDeps['freezes']) {
   return (_req: Request, res: Response, next: () => void): void => {
     const active = freezes();
-    if (active.length > 0) res.setHeader('Countersign-Freeze', active.join(', '));
+    if (active.length > 0) {
+      const more = active.length > SHOWN_FREEZES ? [`and ${active.length - SHOWN_FREEZES} more`] : [];
+      res.setHeader('Countersign-Freeze', [...active.slice(0, SHOWN_FREEZES), ...more].join(', '));
+    }
     next();
   };
 }

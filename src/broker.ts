@@ -22,7 +22,7 @@ import { createExchange } from './identity/exchange.ts';
 import { createKeySets } from './identity/jwks.ts';
 import { createSigningKeys, type KeyStore, type StoredKey } from './identity/keys.ts';
 import { trustRulesOf } from './identity/policy-trust.ts';
-import { readBundle } from './policy/bundle.ts';
+import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -42,6 +42,9 @@ import { loadVersion } from './version.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
 const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));
+
+/** How long a stop waits for requests in flight. */
+const STOP_DEADLINE_MS = 10_000;
 
 /** A running broker. */
 export interface Broker {
@@ -188,19 +191,30 @@ async function listen(deps: ListenDeps): Promise<Broker> {
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
+      // Whoever has sent half a request, or reads an answer too slowly, does not hold up the stop for ever.
+      const deadline = setTimeout(() => server.closeAllConnections(), STOP_DEADLINE_MS);
       await scheduler.stop();
       await closed;
+      clearTimeout(deadline);
       await store.close();
     },
   };
 }
 
-/** The bundle that the configuration names counts on the first start only. */
+/** The bundle that the configuration names counts on the first start only; later starts do without the file. */
 async function takeBundle(deps: ListenDeps): Promise<BundleOutcome> {
   const file = deps.config.policy_bundle ?? SHIPPED_BUNDLE;
-  const bundle = await readBundle(await readFile(file));
+  const active = await activePolicyHash(deps.store.read);
+  let bundle: Bundle;
+  try {
+    bundle = await readBundle(await readFile(file));
+  } catch (error) {
+    if (active === null)
+      throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
+    return { kind: 'unreadable', hash: active, detail: (error as Error).message };
+  }
   // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
-  trustRulesOf(await createPolicy(bundle));
+  if (active === null) trustRulesOf(await createPolicy(bundle));
   return activateFirst(deps, bundle);
 }
 
@@ -208,7 +222,7 @@ async function takeBundle(deps: ListenDeps): Promise<BundleOutcome> {
 async function watchFreezes(store: Store): Promise<{ active(): string[]; refresh(): void }> {
   const read = async () =>
     (await listActiveFreezes(store.read)).map(
-      ({ scope, incident }) => `${scope};incident=${encodeURIComponent(incident)}`,
+      ({ scope, incident }) => `${scope};incident=${encodeURIComponent(incident).slice(0, 100)}`,
     );
   let active = await read();
   return {

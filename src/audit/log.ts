@@ -4,7 +4,7 @@ import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
-import { insertDecision, insertRecord, insertRecordFlag } from '../store/records.ts';
+import { EVERY_ENVIRONMENT, insertDecision, insertRecord, insertRecordFlag } from '../store/records.ts';
 import type { Tx } from '../store/statement.ts';
 
 /** How one flag's version moved with a record. `environment` is null for the definition. */
@@ -85,13 +85,13 @@ export async function append(tx: Tx, entry: Entry): Promise<void> {
     outcome: entry.decision.effect,
     principal_id: entry.principal.id,
     person: entry.principal.person,
-    environment: entry.environment,
+    environment: indexedEnvironment(entry),
     request_id: entry.request?.id ?? null,
     policy_hash: entry.decision.policy_hash,
     record,
   });
   for (const flag of new Set(entry.flags.map((move) => move.flag))) {
-    await insertRecordFlag(tx, { flag, environment: entry.environment, seq });
+    await insertRecordFlag(tx, { flag, seq });
   }
   const { effect, reasons, obligations, limits } = entry.decision;
   await insertDecision(tx, {
@@ -99,6 +99,12 @@ export async function append(tx: Tx, entry: Entry): Promise<void> {
     input: entry.decision.input_json,
     result: JSON.stringify({ effect, reasons, obligations, limits }),
   });
+}
+
+/** What a query by environment finds it under. A definition reaches every environment, so it is found by any of them. */
+function indexedEnvironment({ flags, environment }: Entry): string | null {
+  const moved = new Set(flags.map((move) => move.environment));
+  return moved.has(null) || moved.size > 1 ? EVERY_ENVIRONMENT : environment;
 }
 
 function toRecord({

@@ -116,6 +116,11 @@ function describePolicy(policy: Broker['policy'], bundle: string): string[] {
       return [`policy          activated ${policy.hash} from ${bundle}`];
     case 'unchanged':
       return [`policy          active ${policy.hash}`];
+    case 'unreadable':
+      return [
+        `policy          active ${policy.hash}`,
+        `warning         ${bundle} cannot be read, and is not needed: ${policy.detail}`,
+      ];
     case 'differs':
       return [
         `policy          active ${policy.hash}`,

@@ -1,10 +1,11 @@
 import type { FlagMove } from '../audit/log.ts';
+import { canonicalJson } from '../json.ts';
 import { liftFreeze } from '../store/emergency.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { type ChangedFlag, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import type { FlagWrite, Plan } from './plan.ts';
-import type { ChangeRequest } from './request.ts';
+import type { ChangeRequest, Planned } from './request.ts';
 
 /**
  * The one door for flag state (design invariant 1): the only caller of the store's flag writers. It runs inside the
@@ -79,7 +80,9 @@ function touchedEnvironments({ policy }: Writing, plan: Plan): string[] {
   return [...new Set(plan.writes.flatMap((write) => [...write.states.keys()]))];
 }
 
-/** Whether two plans would do the same to the same versions. */
-export function isSamePlan(one: Pick<Plan, 'bases'>, other: Pick<Plan, 'bases'>): boolean {
-  return JSON.stringify(one.bases) === JSON.stringify(other.bases);
+/** Whether two plans would do the same to the same versions, by the same facts. */
+export function isSamePlan(one: Planned, other: Planned): boolean {
+  if (one.changes === other.changes) return true;
+  const content = ({ changes, freeze, bases }: Planned) => canonicalJson({ changes, freeze, bases });
+  return content(one) === content(other);
 }

@@ -2,10 +2,10 @@ import { BrokerError } from '../errors.ts';
 import { postponeRequest } from '../store/requests.ts';
 import { schedulerPrincipal } from '../use-case/own-principals.ts';
 import { denied, notYet } from '../use-case/refusals.ts';
-import type { Writing } from '../use-case/use-case.ts';
+import { refuseRead, type Writing } from '../use-case/use-case.ts';
 import { aboutRequest } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
-import { type ChangeRequest, isOpen, loadRequest, loadVotes } from './request.ts';
+import { type ChangeRequest, isOpen, loadRequest, loadVotes, placesOf } from './request.ts';
 import { decideRequest, record } from './request-decision.ts';
 import { settle } from './settle.ts';
 
@@ -44,7 +44,7 @@ export async function withdraw(writing: Writing, requestId: string): Promise<Cha
 export async function apply(writing: Writing, requestId: string): Promise<ChangeRequest | BrokerError> {
   const { tx, call, now_ms } = writing;
   const existing = await findExisting(tx, requestId);
-  if (existing.state === 'applied') return existing;
+  if (existing.state === 'applied') return answerApplied(writing, existing);
   const request = await findOpen(tx, requestId);
   if (request.expires_ms <= now_ms) return expire(writing, request);
   const {
@@ -61,6 +61,15 @@ export async function apply(writing: Writing, requestId: string): Promise<Change
   const saved = await saveNext(tx, after, now_ms);
   if (decision.effect === 'hold') return notYet(decision, decision_id, aboutRequest(saved));
   return saved.state === 'conflicted' ? conflicted(saved, decision_id) : saved;
+}
+
+/** Nothing is written twice, and nobody learns of a request by asking to apply it who may not read it. */
+async function answerApplied(writing: Writing, request: ChangeRequest): Promise<ChangeRequest | BrokerError> {
+  for (const place of placesOf(request)) {
+    const refusal = await refuseRead(writing, { operation: 'request.read', ...place });
+    if (refusal !== null) return refusal;
+  }
+  return request;
 }
 
 /**

@@ -62,17 +62,19 @@ export async function edit(
     authors: withAuthor(request.authors, principal.person),
   };
   const votes = await loadVotes(tx, request.id);
+  let decided = request;
   let decision = await decideRequest(writing, { operation, principal, request, votes });
   if (isGranted(operation, decision)) {
-    const asAuthored = { ...edited, authors: request.authors };
-    decision = await decideRequest(writing, { operation, principal, request: asAuthored, votes });
+    decided = { ...edited, authors: request.authors };
+    decision = await decideRequest(writing, { operation, principal, request: decided, votes });
   }
   const granted = isGranted(operation, decision);
   const decisionId = await record(writing, {
     operation,
     principal,
     decision,
-    request: granted ? edited : request,
+    // The record is about what the decision was about; a refused edit moves nothing.
+    request: granted ? edited : { ...decided, state: request.state },
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);

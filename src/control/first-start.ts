@@ -13,7 +13,9 @@ export type BundleOutcome =
   /** The stored active policy counts, and the file is the same. */
   | { kind: 'unchanged'; hash: string }
   /** The stored active policy counts; the file differs and was not taken. */
-  | { kind: 'differs'; hash: string; file_hash: string };
+  | { kind: 'differs'; hash: string; file_hash: string }
+  /** The stored active policy counts; the file is missing or damaged. */
+  | { kind: 'unreadable'; hash: string; detail: string };
 
 /**
  * Activates a bundle if none ever was, with its record. Afterwards the stored one counts: a changed file on disk is

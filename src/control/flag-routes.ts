@@ -5,7 +5,7 @@ import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from '../flags/names.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { authorizeRead, type Call, readableNamespaces } from '../use-case/use-case.ts';
+import { authorizeRead, type Call, readablePlaces } from '../use-case/use-case.ts';
 
 const listSchema = z.strictObject({
   ...pageShape,
@@ -29,16 +29,15 @@ export function flagRoutes(edge: Edge): Router {
   router.get('/v1/flags', async (req, res) => {
     const call = await callOf(edge, req);
     const { limit, cursor, environment, namespace } = parseQuery(listSchema, req);
-    const subject = { operation: 'flag.read', environment } as const;
-    await authorizeRead(control, call, { ...subject, namespace: namespace ?? null });
-    const isReadable = await readableNamespaces(control, call, subject);
+    await authorizeRead(control, call, { operation: 'flag.read', environment, namespace: namespace ?? null });
+    const isReadable = await readablePlaces(control, call, 'flag.read');
     const filter = { environment, ...(namespace === undefined ? {} : { namespace }) };
     const after = cursor === undefined ? null : String(cursors.open('flags', filter, cursor));
     const rows = await listFlags(read, environment, { ...filter, after, limit: limit + 1 });
     sendPage(req, res, {
       rows,
       limit,
-      visible: (row) => isReadable(row.namespace),
+      visible: (row) => isReadable(row.namespace, environment),
       view: (row) => ({
         ...(JSON.parse(row.definition) as FlagDefinition),
         definition_version: row.version,
@@ -54,7 +53,9 @@ export function flagRoutes(edge: Edge): Router {
     const definition = await findDefinition(read, flagKey(req));
     await authorizeFlag(call, definition, null);
     if (definition === undefined) throw noSuchFlag();
-    const states = await listStates(read, definition.key);
+    const isReadable = await readablePlaces(control, call, 'flag.read');
+    const all = await listStates(read, definition.key);
+    const states = all.filter((row) => isReadable(definition.namespace, row.environment));
     res.json({
       ...(JSON.parse(definition.definition) as FlagDefinition),
       definition_version: definition.version,
@@ -101,8 +102,8 @@ export function flagRoutes(edge: Edge): Router {
       await authorizeRead(control, call, { operation: 'flag.read', environment });
       return;
     }
-    const isReadable = await readableNamespaces(control, call, { operation: 'flag.read', environment });
-    if (isReadable(definition.namespace)) return;
+    const isReadable = await readablePlaces(control, call, 'flag.read');
+    if (isReadable(definition.namespace, environment)) return;
     await authorizeRead(control, call, { operation: 'flag.read', environment });
     throw noSuchFlag();
   }

@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.ts';
 import type { Change } from '../flags/changes.ts';
-import type { FlagDefinition, FlagState } from '../flags/model.ts';
+import { type FlagDefinition, type FlagState, TIERS } from '../flags/model.ts';
 import { initialStateOf, planChange } from '../flags/plan.ts';
 import type { InputChange } from '../policy/input.ts';
 import { findFreeze } from '../store/emergency.ts';
@@ -35,7 +35,16 @@ interface Folding {
   stateChanged: boolean;
   /** What a new flag starts with in every environment, switched off. */
   initial: FlagState | null;
+  /** Versions of the flag's states in all environments, once its definition changes: that reaches them all. */
+  reached: { environment: string; version: number }[];
+  /** The most dangerous tier that the flag has before or anywhere within the request. */
+  tier: FlagDefinition['tier'] | null;
 }
+
+/** So that a policy can always evaluate what a request would do, and evidence stays in proportion. */
+const MAX_PLANNED_BYTES = 256 * 1024;
+/** So that the record of the application, which names each version that moves, fits the log. */
+const MAX_MOVES = 200;
 
 /**
  * Computes what a content would do now. Reads only; the same content over the same versions gives the same plan.
@@ -63,6 +72,7 @@ async function planFlags(
   }
   const flags = new Map<string, Folding>();
   const changes: InputChange[] = [];
+  let bytes = 0;
   for (const [place, change] of content.changes.entries()) {
     let folding = flags.get(change.flag);
     if (folding === undefined) {
@@ -70,14 +80,45 @@ async function planFlags(
       flags.set(change.flag, folding);
     }
     const planned = await planOne(db, change, folding, { environment: content.environment, now_ms, place });
+    bytes += JSON.stringify(planned).length;
+    if (bytes > MAX_PLANNED_BYTES)
+      refuseSize(place, `at most ${MAX_PLANNED_BYTES / 1024} KiB of changes, with what they replace`);
     changes.push(planned);
   }
+  const writes = [...flags].map(([flag, folding]) =>
+    toWrite(flag, folding, content.environment, environments),
+  );
+  const moves = writes.reduce(
+    (sum, write) => sum + write.states.size + (write.definition === null ? 0 : 1),
+    0,
+  );
+  if (moves > MAX_MOVES)
+    refuseSize(changes.length - 1, `at most ${MAX_MOVES} new versions; this makes ${moves}`);
   return {
-    changes,
+    changes: changes.map((change) => withHighestTier(change, flags)),
     freeze: null,
-    bases: [...flags].flatMap(([flag, folding]) => basesOf(flag, folding)),
-    writes: [...flags].map(([flag, folding]) => toWrite(flag, folding, content.environment, environments)),
+    bases: [...flags].flatMap(([flag, folding]) => basesOf(flag, folding, content.environment)),
+    writes,
   };
+}
+
+function refuseSize(place: number, detail: string): never {
+  throw new BrokerError('invalid_change', 'The request is too large; split it into several requests.', {
+    errors: [{ pointer: `#/changes/${place}`, detail }],
+  });
+}
+
+/** Each change of a flag counts with the highest tier in play: no step of a request can be judged by a lower one. */
+function withHighestTier(change: InputChange, flags: ReadonlyMap<string, Folding>): InputChange {
+  const tier = flags.get(change.flag.key)?.tier ?? change.flag.tier;
+  return { ...change, flag: { ...change.flag, tier } };
+}
+
+function higherTier(
+  one: FlagDefinition['tier'] | null,
+  other: FlagDefinition['tier'],
+): FlagDefinition['tier'] {
+  return one !== null && TIERS.indexOf(one) > TIERS.indexOf(other) ? one : other;
 }
 
 async function loadFolding(db: Db, flag: string, environment: string): Promise<Folding> {
@@ -94,6 +135,8 @@ async function loadFolding(db: Db, flag: string, environment: string): Promise<F
     stateBase: stateRow?.version ?? 0,
     stateChanged: false,
     initial: null,
+    reached: [],
+    tier: definition?.tier ?? null,
   };
 }
 
@@ -118,6 +161,8 @@ async function planOne(
     }),
   );
   if (change.action === 'create') folding.initial = result.state;
+  if (inUse.length > 0) folding.reached = inUse.map(({ environment, version }) => ({ environment, version }));
+  folding.tier = higherTier(folding.tier, result.flag.tier);
   if (result.definition !== null) {
     folding.definition = result.definition;
     folding.definitionChanged = true;
@@ -156,11 +201,20 @@ function withPointer<T>(pointer: string, compute: () => T): T {
   }
 }
 
-/** Both versions count, whichever changes: an approval of "enable" was given knowing the flag's tier and variants. */
-function basesOf(flag: string, folding: Folding): Base[] {
+/**
+ * Definition and state count, whichever changes: an approval of "enable" was given knowing the flag's tier and variants.
+ * Where the definition changes, its states in all environments count: an approval of "retire" was given knowing who
+ * still sees the flag.
+ */
+function basesOf(flag: string, folding: Folding, environment: string): Base[] {
+  const own = { environment, version: folding.stateBase };
+  const others = folding.reached.filter((state) => state.environment !== environment);
   return [
     { of: `definition:${flag}`, version: folding.definitionBase },
-    { of: `state:${flag}`, version: folding.stateBase },
+    ...[own, ...others].map((state) => ({
+      of: `state:${flag}@${state.environment}`,
+      version: state.version,
+    })),
   ];
 }
 

@@ -72,12 +72,10 @@ export async function record(
 
 /** The flags a request is about, at the versions it is based on. */
 function unmoved(request: ChangeRequest): FlagMove[] {
-  return request.planned.bases
-    .filter(({ of }) => of.startsWith('state:'))
-    .map(({ of, version }) => ({
-      flag: of.slice('state:'.length),
-      environment: request.environment,
-      version_before: version,
-      version_after: version,
-    }));
+  return request.planned.bases.flatMap(({ of, version }) => {
+    const state = /^state:(.+)@(.+)$/.exec(of);
+    const [, flag, environment] = state ?? [];
+    if (flag === undefined || environment === undefined) return [];
+    return [{ flag, environment, version_before: version, version_after: version }];
+  });
 }

@@ -24,7 +24,7 @@ export type RequestState =
 
 /** The version of one thing that a request is based on; 0 when it did not exist. */
 export interface Base {
-  /** `definition:<flag>`, `state:<flag>` or `freeze:<id>`. */
+  /** `definition:<flag>`, `state:<flag>@<environment>` or `freeze:<id>`. */
   of: string;
   version: number;
 }
@@ -88,8 +88,15 @@ export function flagsOf(content: RequestContent): string[] {
 }
 
 /** The namespaces a request touches, sorted; none for a lift. */
-export function namespacesOf({ planned }: ChangeRequest): string[] {
+function namespacesOf({ planned }: ChangeRequest): string[] {
   return [...new Set(planned.changes.map((change) => change.flag.namespace))].sort();
+}
+
+/** The places that somebody must be able to read to read the request. */
+export function placesOf(request: ChangeRequest): { namespace: string | null; environment: string | null }[] {
+  const { environment } = request;
+  const namespaces = namespacesOf(request);
+  return (namespaces.length === 0 ? [null] : namespaces).map((namespace) => ({ namespace, environment }));
 }
 
 /** The request as the policy's input has it. */

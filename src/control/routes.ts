@@ -3,16 +3,17 @@ import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
 import { parse } from '../http/body.ts';
+import { findDefinition } from '../store/flags.ts';
 import { listRequests, type RequestFilter } from '../store/requests.ts';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
 import { once, parseIdempotencyKey } from '../use-case/idempotency.ts';
-import { authorizeRead, readableNamespaces, type Writing, write } from '../use-case/use-case.ts';
+import { authorizeRead, type Call, readablePlaces, type Writing, write } from '../use-case/use-case.ts';
 import { apply, withdraw } from './close.ts';
-import { contentSchema, editSchema } from './content.ts';
+import { contentSchema, editSchema, type RequestContent } from './content.ts';
 import { edit } from './edit.ts';
 import { etagOf, findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
-import { type ChangeRequest, fromRow, loadVotes, namespacesOf } from './request.ts';
+import { type ChangeRequest, flagsOf, fromRow, loadRequest, loadVotes, placesOf } from './request.ts';
 import { toView } from './view.ts';
 import { approve, reject } from './vote.ts';
 
@@ -65,7 +66,11 @@ export function controlRoutes(edge: Edge): Router {
         const { request } = settled;
         return { status: 201, body: toView(request, [], writing.now_ms), etag: etagOf(request) };
       }),
-    );
+    ).catch(async (error: unknown) => {
+      if (error instanceof BrokerError && error.code === 'invalid_change')
+        await assertFlagsReadable(call, content);
+      throw error;
+    });
     if (answer.replayed) res.set('Idempotent-Replayed', 'true');
     if (answer.etag !== undefined) res.set('ETag', answer.etag);
     res.status(answer.status).location(`/v1/requests/${(answer.body as { id: string }).id}`);
@@ -75,9 +80,11 @@ export function controlRoutes(edge: Edge): Router {
   router.get('/v1/requests', async (req, res) => {
     const call = await callOf(edge, req);
     const { limit, cursor, ...filter } = parseQuery(listSchema, req);
-    const subject = { operation: 'request.read', environment: filter.environment ?? null } as const;
-    await authorizeRead(control, call, subject);
-    const isReadable = await readableNamespaces(control, call, subject);
+    await authorizeRead(control, call, {
+      operation: 'request.read',
+      environment: filter.environment ?? null,
+    });
+    const isReadable = await readablePlaces(control, call, 'request.read');
     const place = cursor === undefined ? null : String(cursors.open('requests', filter, cursor));
     const rows = await listRequests(control.store.read, {
       filter: filter as RequestFilter,
@@ -88,7 +95,8 @@ export function controlRoutes(edge: Edge): Router {
     sendPage(req, res, {
       rows: rows.map(fromRow),
       limit,
-      visible: (request) => namespacesOf(request).every(isReadable),
+      visible: (request) =>
+        placesOf(request).every(({ namespace }) => isReadable(namespace, request.environment)),
       // Votes are left out of lists: they are one look-up a request.
       view: (request) => toView(request, [], nowMs),
       next: (request) => cursors.sign('requests', filter, request.id),
@@ -98,11 +106,7 @@ export function controlRoutes(edge: Edge): Router {
   router.get('/v1/requests/:id', async (req, res) => {
     const call = await callOf(edge, req);
     const request = await findExisting(control.store.read, requestId(req));
-    const { environment } = request;
-    const namespaces = namespacesOf(request);
-    for (const namespace of namespaces.length === 0 ? [null] : namespaces) {
-      await authorizeRead(control, call, { operation: 'request.read', environment, namespace });
-    }
+    await assertReadable(call, request);
     await send(res, request);
   });
 
@@ -159,7 +163,34 @@ export function controlRoutes(edge: Edge): Router {
   ): Promise<void> {
     const call = await callOf(edge, req);
     const body = parse(schema, req.body);
-    await send(res, await write(control, call, (writing) => work(writing, body)));
+    const request = await write(control, call, (writing) => work(writing, body)).catch(
+      async (error: unknown) => {
+        // A refusal that tells what the request is like is for those only who may read it.
+        if (error instanceof BrokerError && error.code !== 'policy_denied') {
+          const existing = await loadRequest(control.store.read, requestId(req));
+          if (existing !== undefined) await assertReadable(call, existing);
+        }
+        throw error;
+      },
+    );
+    await send(res, request);
+  }
+
+  async function assertReadable(call: Call, request: ChangeRequest): Promise<void> {
+    for (const place of placesOf(request))
+      await authorizeRead(control, call, { operation: 'request.read', ...place });
+  }
+
+  /** What is wrong with a change tells what the flag is like, so it is for those only who may read the flag. */
+  async function assertFlagsReadable(call: Call, content: RequestContent): Promise<void> {
+    if (content.kind !== 'flag.change') return;
+    for (const flag of flagsOf(content)) {
+      const definition = await findDefinition(control.store.read, flag);
+      await authorizeRead(control, call, {
+        operation: 'flag.read',
+        namespace: definition?.namespace ?? null,
+      });
+    }
   }
 
   async function send(res: Response, request: ChangeRequest): Promise<void> {

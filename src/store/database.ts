@@ -23,6 +23,8 @@ export interface Store {
 /** Below this version a bug in the WAL reset can corrupt the file. @see https://sqlite.org/changes.html 3.51.3 */
 const OLDEST_SQLITE = [3, 51, 3] as const;
 const BUSY_TIMEOUT_MS = 5000;
+/** SQLite’s name for no file at all; it is refused for not being durable. */
+const MEMORY = ':memory:';
 
 /**
  * Opens the database file, creating it and its schema when it is new.
@@ -30,13 +32,14 @@ const BUSY_TIMEOUT_MS = 5000;
  * @param options.file path of the SQLite file
  * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown; the process
  *   MUST stop then, and recovery at the next start decides
- * @throws Error when SQLite is too old, or does not keep `synchronous=FULL` after a first write: without it an
+ * @throws Error when another process has the file open as its store; when SQLite is too old, or does not keep `synchronous=FULL` after a first write: without it an
  *   acknowledged write can be lost in a power cut
  */
 export async function openStore(options: {
   file: string;
   onFailure?: (error: unknown) => void;
 }): Promise<Store> {
+  const lock = lockFile(options.file);
   const writer = openConnection(options.file, { readonly: false });
   try {
     const write = kyselyOver(writer);
@@ -52,11 +55,30 @@ export async function openStore(options: {
         await door.close();
         await read.destroy();
         await write.destroy();
+        lock.close();
       },
     };
   } catch (error) {
     writer.close();
+    lock.close();
     throw error;
+  }
+}
+
+/**
+ * Claims the file for this process: what it keeps in memory (snapshots, freezes) would be stale with a second writer.
+ * The lock is a transaction on a file beside, so the system releases it however the process ends.
+ */
+function lockFile(file: string): Sqlite.Database {
+  const lock = new Sqlite(file === MEMORY ? MEMORY : `${file}.lock`, { timeout: 0 });
+  try {
+    lock.exec('begin exclusive');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new Error(`${file} is in use by another broker; one process serves one SQLite file`, {
+      cause: error,
+    });
   }
 }
 

@@ -223,7 +223,6 @@ async function createLog(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable('record_flags')
     .addColumn('flag', 'text', (c) => c.notNull())
-    .addColumn('environment', 'text')
     .addColumn('seq', 'integer', (c) => c.notNull())
     .addPrimaryKeyConstraint('record_flags_pk', ['flag', 'seq'])
     .execute();

@@ -2,6 +2,9 @@ import type { Insertable } from 'kysely';
 import type { DecisionsTable, RecordFlagsTable, RecordsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
+/** Marks a record that concerns every environment; no environment can have this key. */
+export const EVERY_ENVIRONMENT = '*';
+
 type NewRecord = Omit<Insertable<RecordsTable>, 'seq'>;
 
 const insertRecordStatement = statement<NewRecord, { seq: number }>((db, p) =>
@@ -22,7 +25,7 @@ const insertRecordStatement = statement<NewRecord, { seq: number }>((db, p) =>
     .returning('seq'),
 );
 const insertRecordFlagStatement = statement<RecordFlagsTable>((db, p) =>
-  db.insertInto('record_flags').values({ flag: p('flag'), environment: p('environment'), seq: p('seq') }),
+  db.insertInto('record_flags').values({ flag: p('flag'), seq: p('seq') }),
 );
 const insertDecisionStatement = statement<DecisionsTable>((db, p) =>
   db.insertInto('decisions').values({ id: p('id'), input: p('input'), result: p('result') }),
@@ -71,7 +74,10 @@ export async function listRecords(
       .innerJoin('record_flags', 'record_flags.seq', 'records.seq')
       .where('record_flags.flag', '=', filter.flag);
   }
-  if (filter.environment !== undefined) query = query.where('records.environment', '=', filter.environment);
+  if (filter.environment !== undefined) {
+    const environment = filter.environment;
+    query = query.where('records.environment', 'in', [environment, EVERY_ENVIRONMENT]);
+  }
   if (filter.principal !== undefined) {
     const principal = filter.principal;
     query = query.where((e) =>

@@ -187,7 +187,6 @@ export interface RecordsTable {
 /** Which flags a record is about, for queries. Append-only. */
 export interface RecordFlagsTable {
   flag: string;
-  environment: string | null;
   seq: number;
 }
 

@@ -131,6 +131,19 @@ export async function authorize(writing: Writing, subject: Subject): Promise<Aut
 }
 
 /**
+ * Decides a plain read inside the door. Only a denial is recorded.
+ *
+ * @returns null when the caller may read, else the refusal
+ */
+export async function refuseRead(writing: Writing, subject: Subject): Promise<BrokerError | null> {
+  const { policy, call, now_ms } = writing;
+  const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
+  if (decision.effect === 'allow') return null;
+  const authorized = await authorize(writing, subject);
+  return authorized instanceof BrokerError ? authorized : null;
+}
+
+/**
  * Decides a plain read on committed state, without the door. Only a denial is recorded.
  *
  * @throws BrokerError `policy_denied`, with its record appended
@@ -143,22 +156,23 @@ export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subj
 }
 
 /**
- * Which namespaces the caller may read, for lists that span several: what they may not see is left out, as if it were
- * not there. Each namespace is decided once.
+ * What the caller may read, for answers that span several namespaces or environments: what they may not see is left
+ * out, as if it were not there. Each place is decided once.
  */
-export async function readableNamespaces(
+export async function readablePlaces(
   deps: ControlDeps,
   call: Call,
-  subject: Pick<Subject, 'operation' | 'environment'>,
-): Promise<(namespace: string) => boolean> {
+  operation: Operation,
+): Promise<(namespace: string | null, environment: string | null) => boolean> {
   const policy = await deps.policies.active(deps.store.read);
   const known = new Map<string, boolean>();
-  return (namespace) => {
-    const found = known.get(namespace);
+  return (namespace, environment) => {
+    const place = `${namespace}@${environment}`;
+    const found = known.get(place);
     if (found !== undefined) return found;
-    const question = questionOf(policy, call.principal, { ...subject, namespace });
+    const question = questionOf(policy, call.principal, { operation, environment, namespace });
     const readable = policy.decide(question, deps.clock()).effect === 'allow';
-    known.set(namespace, readable);
+    known.set(place, readable);
     return readable;
   };
 }

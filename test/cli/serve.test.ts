@@ -98,7 +98,7 @@ describe('a first start in an empty folder', () => {
     expect(serving.err()).toMatch(/policy +activated sha256:[0-9a-f]{64}/);
     expect(await stop(serving)).toBe(0);
     // The write-ahead log was folded in: nothing was left half done.
-    expect(await readdir(folder)).toEqual(['countersign.db']);
+    expect(await readdir(folder)).toEqual(['countersign.db', 'countersign.db.lock']);
   });
 
   it('is followed by starts that keep what is there', async () => {

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { EvaluationContext } from '../../src/data/conditions.ts';
 import { evaluate } from '../../src/data/evaluate.ts';
 import { BUCKETS, bucketOf } from '../../src/flags/bucket.ts';
-import { stateFacts } from '../../src/flags/facts.ts';
-import type { Audience, FlagState, Rollout, Rule } from '../../src/flags/model.ts';
+import { definitionFacts, stateFacts } from '../../src/flags/facts.ts';
+import type { Audience, FlagDefinition, FlagState, Rollout, Rule } from '../../src/flags/model.ts';
 import type { ChangeFacts } from '../../src/policy/input.ts';
 import { exceptionUntil, NOW_MS, sampleDefinition } from './samples.ts';
 
@@ -134,6 +134,52 @@ function observe([before, after]: [FlagState, FlagState]) {
   return seen;
 }
 
+/** The organizations that a state names, in its audience or a rule. */
+function namedIn({ audience: who, rules }: FlagState): string[] {
+  const inRules = rules
+    .flatMap(({ when }) => when)
+    .filter(({ attribute }) => attribute === 'organization')
+    .flatMap(({ values }) => values.map(String));
+  return [...(who.kind === 'some' ? who.organizations : []), ...inRules];
+}
+
+const PLANS = ['free', 'gold', undefined];
+
+/** True when somebody of the organization, without an exception, is served another value after than before. */
+function isServedAnother(
+  organization: string,
+  [definitionBefore, before]: [FlagDefinition, FlagState],
+  [definitionAfter, after]: [FlagDefinition, FlagState],
+): boolean {
+  return PLANS.some((plan) => {
+    const question = { context: { organization, ...(plan === undefined ? {} : { plan }) }, now_ms: NOW_MS };
+    const was = evaluate({ definition: definitionBefore, state: before, ...question }).value;
+    const is = evaluate({ definition: definitionAfter, state: after, ...question }).value;
+    return was !== is;
+  });
+}
+
+function touched({ organizations_added, organizations_removed }: ChangeFacts): string[] {
+  return [...organizations_added, ...organizations_removed].sort();
+}
+
+/** The sample's definition with other values, another safe variant, another tier, or none of it. */
+const otherDefinition: fc.Arbitrary<FlagDefinition> = fc
+  .record({
+    safe_variant: variant,
+    tier: fc.constantFrom('informational' as const, 'operational' as const, 'sensitive' as const),
+    variants: fc.record({
+      off: fc.constantFrom('old', 'older'),
+      on: fc.constantFrom('new', 'old'),
+      alt: fc.constantFrom('newer', 'new'),
+    }),
+  })
+  .chain((changes) =>
+    fc
+      .subarray<keyof typeof changes>(['safe_variant', 'tier', 'variants'])
+      .map((parts) => sampleDefinition(Object.fromEntries(parts.map((part) => [part, changes[part]])))),
+  );
+
 const withRules = fc.array(rule, { maxLength: 2 });
 const withoutRules = fc.constant<Rule[]>([]);
 
@@ -216,12 +262,53 @@ describe('facts against the real evaluator', () => {
     );
   });
 
-  it('reverse: what a change adds, undoing it removes', () => {
+  it('name every named organization that is served another value after a change of the state', () => {
+    fc.assert(
+      fc.property(pair(withRules), ([before, after]) => {
+        const names = touched(factsOf([before, after]));
+        for (const organization of [...namedIn(before), ...namedIn(after)]) {
+          if (!isServedAnother(organization, [definition, before], [definition, after])) continue;
+          expect(names).toContain(organization);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('name every organization named in any environment that is served another value after a change of the definition', () => {
+    fc.assert(
+      fc.property(otherDefinition, fc.array(state(withRules), { maxLength: 3 }), (after, states) => {
+        const names = touched(definitionFacts(definition, after, states));
+        for (const one of states) {
+          for (const organization of namedIn(one)) {
+            if (!isServedAnother(organization, [definition, one], [after, one])) continue;
+            expect(names).toContain(organization);
+          }
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('name each organization once, and only those that a state names', () => {
+    fc.assert(
+      fc.property(pair(withRules), (states) => {
+        const names = touched(factsOf(states));
+        expect(names).toEqual([...new Set(names)]);
+        expect(states.flatMap(namedIn)).toEqual(expect.arrayContaining(names));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('reverse: undoing a change touches the same organizations, and removes those that it newly exposed', () => {
     fc.assert(
       fc.property(pair(withoutRules), ([before, after]) => {
         const there = factsOf([before, after]);
         const back = factsOf([after, before]);
-        expect(back.organizations_removed).toEqual(there.organizations_added);
+        expect(touched(back)).toEqual(touched(there));
+        const swapped = there.organizations_added.filter((name) => back.organizations_added.includes(name));
+        expect([...back.organizations_removed, ...swapped].sort()).toEqual(there.organizations_added);
         expect(back.users_removed).toEqual(there.users_added);
       }),
       { numRuns: 1000 },

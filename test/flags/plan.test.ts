@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
 import { type Change, changeSchema } from '../../src/flags/changes.ts';
-import { flagStateSchema } from '../../src/flags/model.ts';
+import { type Audience, flagStateSchema } from '../../src/flags/model.ts';
 import { initialState, type PlanInput, planChange } from '../../src/flags/plan.ts';
 import { exceptionUntil, NOW_MS, sampleDefinition, sampleState } from './samples.ts';
 
@@ -46,6 +46,10 @@ function refusalOf(change: unknown, changes: Partial<PlanInput> = {}): string | 
 }
 
 const absent = { definition: null, state: null };
+
+function some(...organizations: string[]): Audience {
+  return { kind: 'some', organizations, users: [] };
+}
 
 describe('creating a flag', () => {
   it('takes the false variant as the safe one and starts disabled', () => {
@@ -183,6 +187,29 @@ describe('updating a definition', () => {
     expect(tierOf('operational', 'high-risk').tier_lowered_from).toBeNull();
   });
 
+  it('names the organizations of every environment when what is served changes or the tier is lowered', () => {
+    const state = sampleState({ enabled: false, audience: some('acme') });
+    const elsewhere = sampleState({
+      audience: some('globex'),
+      rules: [
+        {
+          name: 'r',
+          when: [{ attribute: 'organization', operator: 'in', values: ['initech'] }],
+          serve: { variant: 'on' },
+        },
+      ],
+    });
+    const addedBy = (set: object) =>
+      plan({ action: 'update', flag, set }, { state, states_in_use: [state, elsewhere] }).facts
+        .organizations_added;
+    const all = ['acme', 'globex', 'initech'];
+    expect(addedBy({ variants: { off: 'old', on: 'changed', alt: 'newer' } })).toEqual(all);
+    expect(addedBy({ safe_variant: 'alt' })).toEqual(all);
+    expect(addedBy({ tier: 'informational' })).toEqual(all);
+    expect(addedBy({ tier: 'high-risk' })).toEqual([]);
+    expect(addedBy({ owner: 'other' })).toEqual([]);
+  });
+
   it('calls it an entitlement before or after', () => {
     const entitlement = sampleDefinition({ kind: 'entitlement', contract: 'C-1' });
     expect(
@@ -217,7 +244,7 @@ describe('updating a definition', () => {
 });
 
 describe('setting the audience', () => {
-  const some = (organizations: string[], users: unknown[] = []) => ({
+  const setAudience = (organizations: string[], users: unknown[] = []) => ({
     action: 'set_audience',
     flag,
     audience: { kind: 'some', organizations, users },
@@ -225,16 +252,16 @@ describe('setting the audience', () => {
 
   it('sorts both lists, so that equal audiences are equal documents', () => {
     const users = ['zoe', 'ann'].map((id) => ({ id, exception: exceptionUntil(NOW_MS + 1) }));
-    const { audience } = flagStateSchema.parse(plan(some(['b', 'a', 'B'], users)).state);
+    const { audience } = flagStateSchema.parse(plan(setAudience(['b', 'a', 'B'], users)).state);
     expect(audience).toMatchObject({ organizations: ['B', 'a', 'b'], users: [{ id: 'ann' }, { id: 'zoe' }] });
   });
 
   it('refuses nobody, somebody twice, and an exception that is over', () => {
     const ann = (untilMs: number) => ({ id: 'ann', exception: exceptionUntil(untilMs) });
-    expect(refusalOf(some([]))).toBe('#/audience');
-    expect(refusalOf(some(['a', 'a']))).toBe('#/audience/organizations/1');
-    expect(refusalOf(some([], [ann(NOW_MS + 1), ann(NOW_MS + 2)]))).toBe('#/audience/users/1');
-    expect(refusalOf(some([], [ann(NOW_MS)]))).toBe('#/audience/users/0/exception/until_ms');
+    expect(refusalOf(setAudience([]))).toBe('#/audience');
+    expect(refusalOf(setAudience(['a', 'a']))).toBe('#/audience/organizations/1');
+    expect(refusalOf(setAudience([], [ann(NOW_MS + 1), ann(NOW_MS + 2)]))).toBe('#/audience/users/1');
+    expect(refusalOf(setAudience([], [ann(NOW_MS)]))).toBe('#/audience/users/0/exception/until_ms');
   });
 });
 
@@ -319,6 +346,19 @@ describe('setting rules and rollouts', () => {
     const rules = [rule({ attribute: 'organization', operator: 'in', values: ['acme'] })];
     expect(plan({ action: 'set_rollout', flag, rules }).facts.organizations_added).toEqual(['acme']);
   });
+
+  it('touches every organization of both states when rules differ, also one that both name', () => {
+    const forAcme = (variant: string) =>
+      rule({ attribute: 'organization', operator: 'equals', values: ['acme'] }, { variant });
+    const before = flagStateSchema.parse(
+      sampleState({ audience: some('globex', 'initech'), rules: [forAcme('off')] as never }),
+    );
+    const change = { action: 'set_rollout', flag, rules: [forAcme('on')] };
+    expect(plan(change, { state: before }).facts.organizations_added).toEqual(['acme', 'globex', 'initech']);
+    const without = plan({ ...change, rules: [] }, { state: before }).facts;
+    expect(without.organizations_added).toEqual(['globex', 'initech']);
+    expect(without.organizations_removed).toEqual(['acme']);
+  });
 });
 
 describe('returning to a version', () => {
@@ -341,7 +381,7 @@ describe('returning to a version', () => {
 describe('the facts of everyday changes', () => {
   const on = sampleState();
   const off = sampleState({ enabled: false });
-  const acme = sampleState({ audience: { kind: 'some', organizations: ['acme'], users: [] } });
+  const acme = sampleState({ audience: some('acme') });
 
   it('calls enabling on and disabling off, with the organizations that it reaches', () => {
     const enabled = plan({ action: 'enable', flag }, { state: { ...acme, enabled: false } }).facts;
@@ -367,6 +407,11 @@ describe('the facts of everyday changes', () => {
   it('calls a swap of two variants for the same people widen, not grown', () => {
     const facts = plan({ action: 'set_rollout', flag, default_variant: 'alt' }).facts;
     expect(facts).toMatchObject({ direction: 'widen', audience_grew: false, default_changed: true });
+  });
+
+  it('names the organizations that are served another variant, though all of them saw one before', () => {
+    const facts = plan({ action: 'set_rollout', flag, default_variant: 'alt' }, { state: acme }).facts;
+    expect(facts).toMatchObject({ direction: 'widen', organizations_added: ['acme'] });
   });
 
   it('calls fewer percent narrow when the buckets that stay are the same, and widen when they are others', () => {

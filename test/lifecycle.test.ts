@@ -1,0 +1,54 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { startTestBroker, type TestBroker } from './support/broker.ts';
+
+let t: TestBroker | null = null;
+
+afterEach(async () => {
+  await t?.close();
+  t = null;
+});
+
+it('a later start does without the bundle file, whether it is gone or damaged', async () => {
+  t = await startTestBroker();
+  const { hash } = t.broker.policy;
+  const file = join(t.folder, 'bundle.tar.gz');
+  await rm(file);
+  await t.restart();
+  expect(t.broker.policy).toMatchObject({ kind: 'unreadable', hash });
+  await writeFile(file, 'garbage');
+  await t.restart();
+  expect(t.broker.policy).toMatchObject({ kind: 'unreadable', hash });
+  expect((await t.call('dana', 'GET', '/v1/requests')).status).toBe(200);
+});
+
+it('a stop does not wait for ever for a client that has sent half a request', async () => {
+  t = await startTestBroker();
+  const { hostname, port } = new URL(t.url);
+  const socket = connect(Number(port), hostname);
+  const ended = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => undefined);
+  await new Promise<void>((resolve) => {
+    socket.once('connect', resolve);
+  });
+  socket.write(
+    'POST /v1/requests HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+  );
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await t.broker.close();
+  await ended;
+  await t.restart().catch(() => undefined);
+}, 30_000);
+
+it('many freezes with long incidents still fit the headers of every answer', async () => {
+  t = await startTestBroker();
+  for (let place = 0; place < 10; place += 1) {
+    const order = { scope: 'flag', flag: `f${place}`, incident: '事'.repeat(200), reason: 'x' };
+    expect((await t.call('riley+mfa', 'POST', '/v1/freezes', order)).status).toBe(201);
+  }
+  const { status, headers } = await t.call(null, 'GET', '/healthz');
+  expect(status).toBe(200);
+  expect(headers.get('countersign-freeze')).toContain('and 7 more');
+});
