@@ -2,7 +2,8 @@ import { hash } from 'node:crypto';
 import { canonicalJson } from '../json.ts';
 import type { EvaluationContext } from './conditions.ts';
 import { EVALUATOR_VERSION, type Evaluation, evaluate, isContextFree } from './evaluate.ts';
-import type { Snapshot, SnapshotFlag } from './snapshot.ts';
+import type { SnapshotFlag } from './snapshot.ts';
+import type { View } from './view.ts';
 
 /** A serialised OFREP answer and its length in bytes, as a header value. */
 export interface Answer {
@@ -17,7 +18,7 @@ export interface BulkAnswer {
   readonly length: string;
 }
 
-/** What is the same for every bulk request on one snapshot. */
+/** What is the same for every bulk request on one view. */
 interface BulkParts {
   readonly fixed: Buffer;
   readonly hasFixed: boolean;
@@ -27,9 +28,9 @@ interface BulkParts {
   readonly exceptionEnds: readonly number[];
 }
 
-// An answer depends on the flag, the variant and the reason only, so there are a handful for each flag. They go with the snapshot.
+// An answer depends on the flag, the variant and the reason only, so there are a handful for each flag. They go with the flag.
 const answersByFlag = new WeakMap<SnapshotFlag, Map<string, Answer>>();
-const partsBySnapshot = new WeakMap<Snapshot, BulkParts>();
+const partsByView = new WeakMap<View, BulkParts>();
 
 function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): Answer {
   const { key } = flag.definition;
@@ -58,37 +59,37 @@ export function answerFor(flag: SnapshotFlag, context: EvaluationContext, nowMs:
   return answer;
 }
 
-function exceptionEndsOf(snapshot: Snapshot): number[] {
-  const ends = [...snapshot.flags.values()].flatMap(({ state: { audience } }) =>
+function exceptionEndsOf(view: View): number[] {
+  const ends = [...view.flags.values()].flatMap(({ state: { audience } }) =>
     audience.kind === 'some' ? audience.users.map(({ exception }) => exception.until_ms) : [],
   );
   return [...new Set(ends)].sort((one, other) => one - other);
 }
 
-function partsOf(snapshot: Snapshot): BulkParts {
-  const known = partsBySnapshot.get(snapshot);
+function partsOf(view: View): BulkParts {
+  const known = partsByView.get(view);
   if (known !== undefined) return known;
-  const flags = [...snapshot.flags.values()];
+  const flags = [...view.flags.values()];
   const fixed = flags.filter(({ state }) => isContextFree(state)).map((flag) => answerFor(flag, {}, 0).body);
-  const { environment, version } = snapshot;
+  const { environment, version } = view;
   const parts: BulkParts = {
     fixed: Buffer.from(`{"flags":[${fixed.join(',')}`),
     hasFixed: fixed.length > 0,
     contextual: flags.filter(({ state }) => !isContextFree(state)),
     end: `],"metadata":${JSON.stringify({ environment, version })}}`,
-    exceptionEnds: exceptionEndsOf(snapshot),
+    exceptionEnds: exceptionEndsOf(view),
   };
-  partsBySnapshot.set(snapshot, parts);
+  partsByView.set(view, parts);
   return parts;
 }
 
 /**
- * The answer to all flags of a snapshot for one context.
+ * The answer to all flags of a view for one context.
  *
  * @see OFREP 0.3.0, `bulkEvaluationSuccess`
  */
-export function bulkAnswerFor(snapshot: Snapshot, context: EvaluationContext, nowMs: number): BulkAnswer {
-  const { fixed, hasFixed, contextual, end } = partsOf(snapshot);
+export function bulkAnswerFor(view: View, context: EvaluationContext, nowMs: number): BulkAnswer {
+  const { fixed, hasFixed, contextual, end } = partsOf(view);
   let rest = '';
   for (const flag of contextual) {
     if (hasFixed || rest !== '') rest += ',';
@@ -99,16 +100,17 @@ export function bulkAnswerFor(snapshot: Snapshot, context: EvaluationContext, no
 }
 
 /**
- * A strong ETag over all that the bulk answer depends on: environment, version, evaluator, context, and which
- * exceptions are over. Equal inputs have equal tags on every replica, and it takes no evaluation to know one.
+ * A strong ETag over all that the bulk answer depends on: environment, namespaces, version, evaluator, context, and
+ * which exceptions are over. Equal inputs have equal tags on every replica, and it takes no evaluation to know one.
  *
  * @see RFC 9110 8.8.3
  */
-export function bulkTag(snapshot: Snapshot, context: EvaluationContext, nowMs: number): string {
-  const { exceptionEnds } = partsOf(snapshot);
+export function bulkTag(view: View, context: EvaluationContext, nowMs: number): string {
+  const { exceptionEnds } = partsOf(view);
+  const { environment, namespaces, version } = view;
   const running = exceptionEnds.findIndex((endMs) => endMs > nowMs);
   const over = running === -1 ? exceptionEnds.length : running;
-  const inputs = [EVALUATOR_VERSION, snapshot.environment, snapshot.version, over, context];
+  const inputs = [EVALUATOR_VERSION, environment, namespaces, version, over, context];
   return `"${hash('sha256', canonicalJson(inputs), 'base64url')}"`;
 }
 

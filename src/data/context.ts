@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { isPrototypeName } from '../flags/names.ts';
 import type { EvaluationContext } from './conditions.ts';
+import { hasNeedlessEscapeInName } from './escaped-names.ts';
 
 /** A request body that cannot be evaluated, in OFREP's words. */
 export interface ContextFault {
@@ -73,6 +74,11 @@ function checkContext(context: unknown): ReadContext {
  */
 export function readContext(body: Buffer | null): ReadContext {
   if (body === null || body.length === 0) return { context: EMPTY };
+  if (hasNeedlessEscapeInName(body)) {
+    return invalidContext(
+      'Write letters, digits, _ and - in the names of members as they are, not as \\u escapes.',
+    );
+  }
   const parsed = parseJson(body);
   if (!isPlainObject(parsed)) {
     return {

@@ -13,7 +13,8 @@ import {
   sendRefusal,
 } from './ofrep-reply.ts';
 import { hasBody, isPlainJson, readBody } from './request-body.ts';
-import type { Snapshot, Snapshots } from './snapshot.ts';
+import type { SnapshotFlag, Snapshots } from './snapshot.ts';
+import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
 
 /**
  * The OpenFeature Remote Evaluation Protocol on bare `node:http`, ahead of Express: applications ask far more often
@@ -22,8 +23,9 @@ import type { Snapshot, Snapshots } from './snapshot.ts';
  *   POST /ofrep/v1/evaluate/flags/{key}   one flag for one context
  *   POST /ofrep/v1/evaluate/flags         all flags for one context, with ETag and If-None-Match
  *
- * The token says which environment is read; there is nothing in the path or the query that could choose another. A flag
- * that is retired and one that never was get the same answer. Needs neither policy engine nor log nor store.
+ * The token says which environment and which namespaces are read; there is nothing in the path or the query that could
+ * choose another. A flag of another namespace, one that is retired and one that never was get the same answer. Needs
+ * neither policy engine nor log nor store.
  *
  * @see OFREP 0.3.0
  */
@@ -33,9 +35,10 @@ const MAX_BODY_BYTES = 64 * 1024;
 
 const FLAGS_PATH = '/ofrep/v1/evaluate/flags';
 
-/** The environment that a token of audience `data:<environment>` reads. */
+/** The environment that a token of audience `data:<environment>` reads, and the namespaces of it: `*` for all. */
 export interface DataReader {
   readonly environment: string;
+  readonly namespaces: Namespaces;
 }
 
 /** The headers that may carry a token: OFREP knows both. */
@@ -102,8 +105,7 @@ function decodeKey(encoded: string): string {
 
 function answerSingle(
   { res }: Call,
-  key: string,
-  snapshot: Snapshot,
+  { key, flag }: { key: string; flag: SnapshotFlag | undefined },
   body: Buffer | null,
   nowMs: number,
 ): void {
@@ -112,7 +114,6 @@ function answerSingle(
     sendError(res, 400, { key, ...read.fault });
     return;
   }
-  const flag = snapshot.flags.get(key);
   if (flag === undefined) {
     sendError(res, 404, { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: 'There is no such flag here.' });
     return;
@@ -120,15 +121,15 @@ function answerSingle(
   sendAnswer(res, answerFor(flag, read.context, nowMs));
 }
 
-function answerBulk({ req, res }: Call, snapshot: Snapshot, body: Buffer | null, nowMs: number): void {
+function answerBulk({ req, res }: Call, view: View, body: Buffer | null, nowMs: number): void {
   const read = readContext(body);
   if ('fault' in read) {
     sendError(res, 400, read.fault);
     return;
   }
-  const tag = bulkTag(snapshot, read.context, nowMs);
+  const tag = bulkTag(view, read.context, nowMs);
   if (isNoneMatch(req.headers['if-none-match'], tag)) sendNotModified(res, tag);
-  else sendBulk(res, tag, bulkAnswerFor(snapshot, read.context, nowMs));
+  else sendBulk(res, tag, bulkAnswerFor(view, read.context, nowMs));
 }
 
 /**
@@ -148,8 +149,9 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
       ]);
       return;
     }
-    if (call.key === null) answerBulk(call, snapshot, body, clock());
-    else answerSingle(call, call.key, snapshot, body, clock());
+    const { key } = call;
+    if (key === null) answerBulk(call, viewOf(snapshot, reader.namespaces), body, clock());
+    else answerSingle(call, { key, flag: findFlag(snapshot, reader.namespaces, key) }, body, clock());
   }
 
   function refuse({ req, res, key }: Call, error: unknown): void {

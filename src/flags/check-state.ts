@@ -4,8 +4,11 @@ import { refuseChange } from './fault.ts';
 import type { Audience, Condition, FlagDefinition, FlagState, Rollout, Rule } from './model.ts';
 import { hasVariant } from './variants.ts';
 
-/** A state is kept, hashed and sent as a whole; this bounds all three. */
-const MAX_STATE_BYTES = 512 * 1024;
+/**
+ * A state is kept, hashed, sent and shown to policy as a whole, before and after a change: what could not be evaluated
+ * could not be switched off either.
+ */
+const MAX_STATE_BYTES = 64 * 1024;
 
 /** Facts compare the shares of all rollouts with one another; this bounds the work inside the writing transaction. */
 const MAX_SHARES = 500;
@@ -114,7 +117,7 @@ export function plannedAudience(audience: Audience, nowMs: number): Audience {
 
 /**
  * Makes sure that a state fits the definition: known variants, whole rollouts, rules that can match and that name no
- * single user, at most 500 shares in all rollouts, at most 512 KiB.
+ * single user, at most 500 shares in all rollouts, at most 64 KiB.
  *
  * @throws BrokerError `invalid_change`
  */

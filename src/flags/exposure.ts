@@ -36,8 +36,9 @@ interface Findings {
 
 /** What the comparison of two states found. */
 export interface Exposure extends Findings {
-  /** Named organizations of which someone may newly be exposed, or exposed no more. Sorted. */
+  /** Named organizations of which someone may be exposed to a variant that they were not exposed to before. Sorted. */
   organizationsGrown: string[];
+  /** Named organizations of which someone may be exposed no more. Sorted. */
   organizationsShrunk: string[];
 }
 
@@ -54,7 +55,7 @@ export function namedOrganizations(state: FlagState): Set<string> {
 }
 
 /** The organizations that the rules of a state name. */
-export function organizationsInRules(state: FlagState): Set<string> {
+function organizationsInRules(state: FlagState): Set<string> {
   const named = new Set<string>();
   for (const condition of state.rules.flatMap((rule) => rule.when)) {
     if (condition.attribute !== 'organization') continue;
@@ -190,7 +191,7 @@ function addFindings(found: Findings, other: Findings): void {
 
 /**
  * Compares the answers to one class of contexts: those in one bucket (null: none) that are, or are not, in the two
- * audiences. Each stretch of buckets is compared once, because ten thousand organizations share a few stretches.
+ * audiences. Each stretch of buckets is compared once, because two thousand organizations share a few stretches.
  */
 function createClassComparison(pairs: readonly ServedPair[], starts: readonly number[], safeVariant: string) {
   const known = new Map<number, Findings>();
@@ -251,7 +252,7 @@ export function compareExposure(pair: StatePair): Exposure {
     ];
     // The first class is that of the users without an exception: what they see is what the organization sees.
     const [ofOrganization] = compareClasses(bucketOf(flagKey, organization), listed);
-    if (ofOrganization?.grew) found.organizationsGrown.push(organization);
+    if (ofOrganization?.grew || ofOrganization?.swapped) found.organizationsGrown.push(organization);
     if (ofOrganization?.shrank) found.organizationsShrunk.push(organization);
   }
   return found;

@@ -6,7 +6,6 @@ import {
   exceptionEnd,
   hasSameRules,
   namedOrganizations,
-  organizationsInRules,
   type StatePair,
 } from './exposure.ts';
 import { type FlagDefinition, type FlagState, TIERS } from './model.ts';
@@ -33,20 +32,24 @@ function directionOf(exposure: Exposure): Direction {
   return exposure.shrank ? 'narrow' : 'neutral';
 }
 
-/** With different rules each state is judged alone; between the two, everything that may be true is taken to be. */
+/**
+ * With different rules each state is judged alone; between the two, everything that may be true is taken to be, and
+ * every organization that one of them names counts as touched: in which rule it was, and is, says little about what it
+ * is served.
+ */
 function exposureOf(pair: StatePair): Exposure {
   if (hasSameRules(pair.before, pair.after)) return compareExposure(pair);
   const { exposedBefore } = compareExposure({ ...pair, after: pair.before });
   const { exposedAfter } = compareExposure({ ...pair, before: pair.after });
-  const { audience } = pair.after;
+  const [namedBefore, namedAfter] = [namedOrganizations(pair.before), namedOrganizations(pair.after)];
   return {
     exposedBefore,
     exposedAfter,
     grew: exposedAfter,
     shrank: exposedBefore,
     swapped: exposedBefore && exposedAfter,
-    organizationsGrown: exposedAfter && audience.kind === 'some' ? audience.organizations : [],
-    organizationsShrunk: [],
+    organizationsGrown: [...namedAfter],
+    organizationsShrunk: [...namedBefore].filter((organization) => !namedAfter.has(organization)),
   };
 }
 
@@ -56,15 +59,24 @@ function membership(state: FlagState): (organization: string) => boolean {
   return (organization) => listed.has(organization);
 }
 
-/** Organizations that the second state names in its audience or a rule, and that were not there in the first. */
+/** Organizations that the second state names in its audience, and that were not in the audience of the first. */
 function organizationsGained(from: FlagState, to: FlagState): string[] {
   const wasMember = membership(from);
-  const wasInRules = organizationsInRules(from);
   const inAudience = to.audience.kind === 'some' ? to.audience.organizations : [];
-  return [
-    ...inAudience.filter((organization) => !wasMember(organization)),
-    ...[...organizationsInRules(to)].filter((organization) => !wasInRules.has(organization)),
-  ];
+  return inAudience.filter((organization) => !wasMember(organization));
+}
+
+/** Each organization once, in one of the two lists: the lists are as long as the states, and policy reads all of it. */
+function organizationsTouched(
+  { before, after }: StatePair,
+  exposure: Exposure,
+): Pick<ChangeFacts, 'organizations_added' | 'organizations_removed'> {
+  const added = new Set([...organizationsGained(before, after), ...exposure.organizationsGrown]);
+  const removed = [...organizationsGained(after, before), ...exposure.organizationsShrunk];
+  return {
+    organizations_added: sorted(added),
+    organizations_removed: sorted(removed.filter((organization) => !added.has(organization))),
+  };
 }
 
 /** Users whose exception is new or ends later in the second state, as written or as served (a disabled flag serves nobody). */
@@ -86,22 +98,23 @@ function sorted(names: Iterable<string>): string[] {
 /**
  * The facts of a change of a flag's state. `organizations_added` and `users_added` name whom the new state names and
  * the old one did not, and also whom the change newly exposes though both name them (enabling exposes the whole
- * audience); the same for `…_removed`. A user whose exception is prolonged is added.
+ * audience); the same for `…_removed`. An organization that may be served one variant instead of another is added. A
+ * user whose exception is prolonged is added.
  */
 export function stateFacts({ definition, before, after, nowMs, returnsTo }: StateChange): ChangeFacts {
-  const exposure = exposureOf({
+  const pair = {
     flagKey: definition.key,
     safeVariant: definition.safe_variant,
     before,
     after,
     nowMs,
-  });
+  };
+  const exposure = exposureOf(pair);
   return {
     scope: 'state',
     direction: directionOf(exposure),
     audience_grew: exposure.grew,
-    organizations_added: sorted([...organizationsGained(before, after), ...exposure.organizationsGrown]),
-    organizations_removed: sorted([...organizationsGained(after, before), ...exposure.organizationsShrunk]),
+    ...organizationsTouched(pair, exposure),
     users_added: sorted(usersGained(before, after, nowMs)),
     users_removed: sorted(usersGained(after, before, nowMs)),
     default_changed: before.default_variant !== after.default_variant,
@@ -147,16 +160,27 @@ function changesServedValues(before: FlagDefinition, after: FlagDefinition): boo
  * The facts of a change of what all environments share. Another safe variant, or another value of a variant, may give
  * anybody anything, in environments that this change does not name: that is `widen`, grown. Adding or removing variants
  * that no state serves is `neutral`.
+ *
+ * `states` are the flag's states in all environments. A change that reaches what is served, and one that lowers the
+ * tier, adds every organization that one of them names: also in a disabled state, because that serves the safe variant,
+ * and because the lower tier is what its enabling would be judged by.
  */
-export function definitionFacts(before: FlagDefinition, after: FlagDefinition): ChangeFacts {
+export function definitionFacts(
+  before: FlagDefinition,
+  after: FlagDefinition,
+  states: readonly FlagState[],
+): ChangeFacts {
   const safeVariantChanged = before.safe_variant !== after.safe_variant;
   const reaches = safeVariantChanged || changesServedValues(before, after);
+  const lowersTier = TIERS.indexOf(after.tier) < TIERS.indexOf(before.tier);
   return {
     ...unchanged(),
     direction: reaches ? 'widen' : 'neutral',
     audience_grew: reaches,
+    organizations_added:
+      reaches || lowersTier ? sorted(states.flatMap((state) => [...namedOrganizations(state)])) : [],
     default_changed: safeVariantChanged,
-    tier_lowered_from: TIERS.indexOf(after.tier) < TIERS.indexOf(before.tier) ? before.tier : null,
+    tier_lowered_from: lowersTier ? before.tier : null,
     entitlement: before.kind === 'entitlement' || after.kind === 'entitlement',
   };
 }

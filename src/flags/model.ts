@@ -125,7 +125,7 @@ export const audienceSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
   z.strictObject({
     kind: z.literal('some'),
-    organizations: z.array(organizationSchema).max(10_000),
+    organizations: z.array(organizationSchema).max(2000),
     users: z.array(z.strictObject({ id: userSchema, exception: exceptionSchema })).max(1000),
   }),
 ]);

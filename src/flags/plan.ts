@@ -23,7 +23,7 @@ export interface PlanInput {
   earlier: FlagState | null;
   /**
    * The flag's states in all environments, for `update` and `retire`: a variant that one of them serves is not removed,
-   * and retiring a flag that one of them exposes is `off`.
+   * retiring a flag that one of them exposes is `off`, and the facts name the organizations that they name.
    */
   states_in_use?: readonly FlagState[];
   now_ms: number;
@@ -124,8 +124,9 @@ function knownStates({ state, states_in_use: states = [] }: PlanInput): FlagStat
 }
 
 function planUpdate(change: ChangeOf<'update'>, input: ExistingFlag): PlannedChange {
-  const after = updatedDefinition(change, input.definition, knownStates(input), input.now_ms);
-  return plannedForDefinition(input, after, definitionFacts(input.definition, after));
+  const states = knownStates(input);
+  const after = updatedDefinition(change, input.definition, states, input.now_ms);
+  return plannedForDefinition(input, after, definitionFacts(input.definition, after, states));
 }
 
 function planRetirement(input: ExistingFlag): PlannedChange {

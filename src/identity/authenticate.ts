@@ -10,7 +10,7 @@ import { type IdentityLog, TokenRefused } from './refusal.ts';
 import { createTokenCache } from './token-cache.ts';
 import { MAX_TOKEN_BYTES, parseTokenForm, tokenTypeOf } from './token-form.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
-import { issuedPrincipal } from './workload.ts';
+import { type Verified, verifiedWorkload } from './workload.ts';
 
 /** Verified tokens that are remembered at most. */
 const CACHE_CAPACITY = 10_000;
@@ -34,9 +34,10 @@ export interface DataCredentials {
   apiKey?: string | undefined;
 }
 
-/** Who asks for flags, and for which environment: a token reads one environment only. */
+/** Who asks for flags, and for which: a token reads one environment only, and some or all (`*`) namespaces of it. */
 export interface DataCaller {
   environment: string;
+  namespaces: readonly string[];
   principal: Principal;
 }
 
@@ -64,7 +65,7 @@ export interface Authenticator {
 interface Profile {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
-  principalOf(typ: string | undefined, claims: VerifiedClaims): Principal;
+  accept(typ: string | undefined, claims: VerifiedClaims): Verified;
 }
 
 /**
@@ -76,11 +77,11 @@ interface Profile {
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { clock, log } = deps;
   const profiles = profilesByIssuer(deps);
-  const cache = createTokenCache<Principal>({ clock, capacity: CACHE_CAPACITY });
+  const cache = createTokenCache<Verified>({ clock, capacity: CACHE_CAPACITY });
   deps.keySets.onChange(cache.clear);
   deps.signingKeys.onChange(cache.clear);
 
-  const verify = async (token: string): Promise<Principal> => {
+  const verify = async (token: string): Promise<Verified> => {
     const generation = cache.generation();
     const form = parseTokenForm(token);
     const { iss } = form.unverified;
@@ -88,9 +89,9 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     if (typeof iss !== 'string' || !profile) throw new TokenRefused('issuer_not_accepted');
     tokenTypeOf(form.header.typ);
     const claims = await verifyToken(token, form, { issuer: iss, clock, ...profile });
-    const principal = deepFreeze(profile.principalOf(form.header.typ, claims));
-    cache.keep(cache.keyOf(token), { value: principal, expiresMs: claims.exp * 1000, generation });
-    return principal;
+    const verified = deepFreeze(profile.accept(form.header.typ, claims));
+    cache.keep(cache.keyOf(token), { value: verified, expiresMs: claims.exp * 1000, generation });
+    return verified;
   };
 
   /** The one place where an exact reason becomes the one public answer. */
@@ -100,22 +101,22 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return tokenInvalid(error);
   };
 
-  const principalOf = (token: string): Principal | Promise<Principal> =>
+  const verifiedOf = (token: string): Verified | Promise<Verified> =>
     cache.find(cache.keyOf(token)) ?? verify(token);
 
   return {
     authenticate: async (authorization) => {
       try {
-        return await principalOf(bearerToken(authorization));
+        return (await verifiedOf(bearerToken(authorization))).principal;
       } catch (error) {
         throw answerTo(error);
       }
     },
     authenticateData: (credentials) => {
       try {
-        const principal = principalOf(dataToken(credentials));
-        if (!(principal instanceof Promise)) return dataCaller(principal);
-        return principal.then(dataCaller).catch((error: unknown) => {
+        const verified = verifiedOf(dataToken(credentials));
+        if (!(verified instanceof Promise)) return dataCaller(verified);
+        return verified.then(dataCaller).catch((error: unknown) => {
           throw answerTo(error);
         });
       } catch (error) {
@@ -127,19 +128,19 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
 }
 
 /** @throws TokenRefused `audience_not_accepted` for a token that reads no environment */
-function dataCaller(principal: Principal): DataCaller {
+function dataCaller({ principal, namespaces }: Verified): DataCaller {
   const { audience } = principal.token;
   if (!audience.startsWith('data:')) throw new TokenRefused('audience_not_accepted');
-  return { environment: audience.slice('data:'.length), principal };
+  return { environment: audience.slice('data:'.length), namespaces, principal };
 }
 
 function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile> {
   const own: Profile = {
     algorithms: [ISSUED_ALGORITHM],
     keys: (header) => deps.signingKeys.verifyKey(header.kid),
-    principalOf: (typ, claims) => {
+    accept: (typ, claims) => {
       if (tokenTypeOf(typ) !== 'access_token') throw new TokenRefused('type_not_accepted');
-      return issuedPrincipal(claims);
+      return verifiedWorkload(claims);
     },
   };
   const profiles = new Map([[deps.issuer, own]]);
@@ -152,7 +153,10 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
     profiles.set(issuer.issuer, {
       algorithms: issuer.algorithms,
       keys: deps.keySets.keysOf(issuer),
-      principalOf: (typ, claims) => personPrincipal(issuer, tokenTypeOf(typ), claims),
+      accept: (typ, claims) => ({
+        principal: personPrincipal(issuer, tokenTypeOf(typ), claims),
+        namespaces: [],
+      }),
     });
   }
   return profiles;
@@ -185,7 +189,7 @@ function tokenInvalid(cause: TokenRefused): BrokerError {
   return new BrokerError('token_invalid', detail, { headers }, cause);
 }
 
-/** One principal object serves many requests while it is cached, so nobody may change it. */
+/** One object serves many requests while it is cached, so nobody may change it. */
 function deepFreeze<T extends object>(value: T): T {
   for (const member of Object.values(value)) {
     if (typeof member === 'object' && member !== null) deepFreeze(member);

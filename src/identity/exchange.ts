@@ -213,6 +213,11 @@ function singleUseOf({ claims, form }: Subject): SingleUse {
   };
 }
 
+/** Equal grants are equal lists, because readers of the same namespaces share what is served to them. */
+function grantedNamespaces({ grant }: TrustRule): string[] {
+  return grant.namespaces.includes('*') ? ['*'] : [...new Set(grant.namespaces)].sort();
+}
+
 async function issue(
   deps: ExchangeDeps,
   { claims, rule, ruleName }: Subject,
@@ -238,6 +243,7 @@ async function issue(
     subject_issuer: principal.issuer,
     claims: principal.claims,
     person: principal.person,
+    ...(principal.token.audience.startsWith('data:') ? { namespaces: grantedNamespaces(rule) } : {}),
   } satisfies IssuedClaims;
   return {
     access_token: await deps.signingKeys.sign(issued),

@@ -89,16 +89,21 @@ function personOf(issuer: IssuerConfig, claims: VerifiedClaims): string {
 }
 
 /**
- * The one spelling of a person: the exact verified value in Unicode NFC. A value that only looks like another one
- * (compatibility characters, invisible characters, space around it) is refused, so it can't make a second person.
+ * The one spelling of a person: the verified value in Unicode NFC and lower case. A value that only looks like another
+ * one (compatibility characters, invisible characters, space around it) is refused, so it can't make a second person.
+ *
+ * Directories take `EMP-1001` and `emp-1001` for one human and tokens show either. Taking two humans for one can cost
+ * an approval; taking one for two breaks the two-person rule. So case makes no difference, whoever the issuer is.
  *
  * @throws TokenRefused `person_not_accepted`
  */
 export function canonicalPerson(value: string): string {
-  const person = value.normalize('NFC');
+  const exact = value.normalize('NFC');
   const looksLikeAnother =
-    person !== person.normalize('NFKC') || person !== person.trim() || /\p{C}/u.test(person);
-  if (person === '' || person.length > 512 || looksLikeAnother) throw new TokenRefused('person_not_accepted');
+    exact !== exact.normalize('NFKC') || exact !== exact.trim() || /\p{C}/u.test(exact);
+  if (looksLikeAnother) throw new TokenRefused('person_not_accepted');
+  const person = exact.toLowerCase().normalize('NFC');
+  if (person === '' || person.length > 512) throw new TokenRefused('person_not_accepted');
   return person;
 }
 

@@ -25,22 +25,33 @@ export const issuedClaimsSchema = z.object({
   subject_issuer: z.string(),
   claims: principalSchema.shape.claims,
   person: principalSchema.shape.person,
+  /** The namespaces whose flags the token reads, `*` for all: with an audience `data:<environment>`, and only then. */
+  namespaces: z.array(z.string()).optional(),
 });
 
 /** The claims of a token that Countersign issues to a workload. */
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
 
+/** Who a verified token stands for. */
+export interface Verified {
+  principal: Principal;
+  /** The namespaces whose flags the token reads, `*` for all; none for a token that reads no flags. */
+  namespaces: readonly string[];
+}
+
 /**
- * The principal behind a verified token of Countersign's own.
+ * Who a verified token of Countersign's own stands for.
  *
  * @throws TokenRefused
  */
-export function issuedPrincipal(claims: VerifiedClaims): Principal {
+export function verifiedWorkload(claims: VerifiedClaims): Verified {
   const parsed = issuedClaimsSchema.safeParse(claims);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'issued token', parsed.error);
-  const { sub, person, subject_issuer, claims: passed, aud, scope, trust_rule } = parsed.data;
-  if (!aud.startsWith('data:') && scope === '') throw new TokenRefused('claim_not_accepted', 'scope');
-  return workloadPrincipal({
+  const { sub, person, subject_issuer, claims: passed, aud, scope, trust_rule, namespaces } = parsed.data;
+  const readsFlags = aud.startsWith('data:');
+  if (!readsFlags && scope === '') throw new TokenRefused('claim_not_accepted', 'scope');
+  if (readsFlags !== (namespaces !== undefined)) throw new TokenRefused('claim_not_accepted', 'namespaces');
+  const principal = workloadPrincipal({
     id: sub,
     person,
     issuer: subject_issuer,
@@ -49,6 +60,7 @@ export function issuedPrincipal(claims: VerifiedClaims): Principal {
     scope: scope === '' ? [] : scope.split(' '),
     trust_rule,
   });
+  return { principal, namespaces: namespaces ?? [] };
 }
 
 /** What makes a workload's principal; the rest is the same for all of them. */

@@ -22,8 +22,8 @@ const encoder = new TextEncoder();
 
 type Instance = Awaited<ReturnType<typeof loadPolicy>>;
 
-/** 16 MiB: hostile input hits this bound instead of the machine's memory. */
-const MEMORY = { initial: 5, maximum: 256 } as const;
+/** 64 MiB: hostile input hits this bound instead of the machine's memory. Ample for the largest input of one change. */
+const MEMORY = { initial: 5, maximum: 1024 } as const;
 /** Built-ins a module may import from the host. None: policies are pure and see time only through their input. */
 const ALLOWED_BUILTINS: ReadonlySet<string> = new Set();
 

@@ -52,6 +52,11 @@ export const changeFactsSchema = z.strictObject({
   direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']),
   /** True when someone who got the safe variant before may get another one now. */
   audience_grew: z.boolean(),
+  /**
+   * Organizations whose served value may change, as far as the flag names them: in `added` those that may be served
+   * another value than before, in `removed` those that may only lose one, and none in both. Where a definition changes,
+   * in whatever environment names them; with a lowered tier, all that some state names. Sorted.
+   */
   organizations_added: z.array(z.string()),
   organizations_removed: z.array(z.string()),
   users_added: z.array(z.string()),
@@ -134,7 +139,7 @@ export const inputRequestSchema = z.strictObject({
     direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']),
     /** True when at least one change has scope `definition`. */
     definition: z.boolean(),
-    /** All organizations that some change adds or removes, sorted. */
+    /** All organizations that some change adds or removes: those whose served value may change. Sorted. */
     organizations: z.array(z.string()),
     namespaces: z.array(z.string()),
   }),

@@ -1,6 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Credentials, createOfrepListener, type OfrepDeps } from '../../src/data/ofrep.ts';
+import {
+  type Credentials,
+  createOfrepListener,
+  type DataReader,
+  type OfrepDeps,
+} from '../../src/data/ofrep.ts';
 import { createSnapshots, type SnapshotFlag, type Snapshots } from '../../src/data/snapshot.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { NOW_MS } from '../flags/samples.ts';
@@ -18,11 +23,16 @@ export interface OfrepServer {
   close(): Promise<void>;
 }
 
-/** Knows two tokens: `good` reads production, `unknown` an environment that is not loaded. */
-export function authenticateSample({ authorization, apiKey }: Partial<Credentials>): { environment: string } {
+/**
+ * Knows these tokens: `good` reads all of production, `only:<namespaces>` some namespaces of it, and `unknown` an
+ * environment that is not loaded.
+ */
+export function authenticateSample({ authorization, apiKey }: Partial<Credentials>): DataReader {
   const token = apiKey ?? /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
-  if (token === 'good') return { environment: 'production' };
-  if (token === 'unknown') return { environment: 'unknown' };
+  if (token === 'good') return { environment: 'production', namespaces: ['*'] };
+  if (token === 'unknown') return { environment: 'unknown', namespaces: ['*'] };
+  if (token?.startsWith('only:'))
+    return { environment: 'production', namespaces: token.slice('only:'.length).split(',') };
   throw new BrokerError('unauthenticated', 'Send a token of audience data:<environment>.');
 }
 

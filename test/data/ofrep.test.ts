@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DataReader } from '../../src/data/ofrep.ts';
 import type { SnapshotFlag } from '../../src/data/snapshot.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { exceptionUntil, NOW_MS, sampleDefinition, sampleState } from '../flags/samples.ts';
@@ -109,6 +110,8 @@ describe('hostile bodies', () => {
     ['a targetingKey that is no string', '{"context":{"targetingKey":{"toString":1}}}', 'INVALID_CONTEXT'],
     ['broken Unicode', '{"context":{"a":"\\ud800"}}', 'INVALID_CONTEXT'],
     ['a number that no double holds', '{"context":{"a":1e400}}', 'INVALID_CONTEXT'],
+    ['an escaped attribute', '{"context":{"organizatio\\u006e":"acme"}}', 'INVALID_CONTEXT'],
+    ['an escaped context', '{"context\\u005F" :{}}', 'INVALID_CONTEXT'],
     ['30,000 lists', `{"context":{"a":${deep('[', ']', 30_000)}}}`, 'INVALID_CONTEXT'],
     ['5,000 objects', `{"context":{"a":${deep('{"a":', '', 5000)}1${'}'.repeat(5000)}}}`, 'INVALID_CONTEXT'],
   ])(
@@ -257,6 +260,63 @@ describe('all flags', () => {
   });
 });
 
+describe('a reader of some namespaces', () => {
+  const ofSearch = sampleDefinition({ key: 'search.new', namespace: 'search' });
+  const reading = (...namespaces: string[]) => ({ authorization: `Bearer only:${namespaces.join(',')}` });
+
+  async function keysFor(...namespaces: string[]): Promise<string[]> {
+    const body = (await (await server.post(ALL, {}, reading(...namespaces))).json()) as {
+      flags: { key: string }[];
+    };
+    return body.flags.map(({ key }) => key).sort();
+  }
+
+  beforeEach(async () => {
+    server.store.version = 2;
+    server.store.flags = [
+      ...sampleFlags(),
+      { definition: ofSearch, state: someUntil(NOW_MS + 5), version: 1 },
+    ];
+    await server.snapshots.refresh('production');
+  });
+
+  it('gets those flags and no others, one by one and all at once', async () => {
+    expect(await keysFor('search')).toEqual(['search.new']);
+    expect(await keysFor('checkout')).toEqual(['checkout.new-flow', 'pilot']);
+    expect(await keysFor('search', 'checkout')).toEqual(['checkout.new-flow', 'pilot', 'search.new']);
+    expect(await keysFor('*')).toEqual(await keysFor('checkout', 'search'));
+    for (const none of ['', 'sear', 'search,', 'SEARCH', '__proto__'])
+      expect(await keysFor(...none.split(';'))).toEqual(none === 'search,' ? ['search.new'] : []);
+    expect((await server.post(`${ALL}/search.new`, {}, reading('search'))).status).toBe(200);
+    expect((await server.post(NEW_FLOW, {}, reading('*'))).status).toBe(200);
+  });
+
+  it('finds a flag of another namespace as little as one that does not exist', async () => {
+    const [other, none] = await Promise.all([
+      server.post(`${ALL}/search.new`, {}, reading('checkout')),
+      server.post(`${ALL}/search.non`, {}, reading('checkout')),
+    ]);
+    expect([other.status, none.status]).toEqual([404, 404]);
+    expect((await other.text()).replaceAll('search.new', 'search.non')).toBe(await none.text());
+    expect([...other.headers.keys()]).toEqual([...none.headers.keys()]);
+  });
+
+  it('is never told by the tag of other namespaces that nothing has changed', async () => {
+    const tagFor = async (...namespaces: string[]) =>
+      (await server.post(ALL, {}, reading(...namespaces))).headers.get('etag') ?? '';
+    const tags = await Promise.all([
+      tagFor('search'),
+      tagFor('checkout'),
+      tagFor('checkout', 'search'),
+      tagFor('*'),
+    ]);
+    expect(new Set(tags).size).toBe(4);
+    expect(await tagFor('search', 'checkout')).toBe(tags[2]);
+    const headers = { ...reading('search'), 'if-none-match': tags[1] ?? '' };
+    expect((await server.post(ALL, {}, headers)).status).toBe(200);
+  });
+});
+
 describe('refusals', () => {
   it('without a token ask for one, in a body with both codes', async () => {
     for (const headers of [
@@ -308,7 +368,7 @@ describe('refusals', () => {
 });
 
 describe('authentication that takes time or fails', () => {
-  async function statusWith(authenticate: () => never | Promise<{ environment: string }>) {
+  async function statusWith(authenticate: () => never | Promise<DataReader>) {
     const other = await startOfrepServer(sampleFlags(), authenticate);
     const res = await other.post(NEW_FLOW, { context: {} });
     const seen = {

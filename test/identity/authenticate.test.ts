@@ -362,7 +362,10 @@ describe("a token of the broker's own", () => {
     subject_issuer: 'https://ci.example',
     claims: { repository_id: '456790' },
     person: null,
+    namespaces: ['payments'],
   };
+  /** What makes the token one of another plane. */
+  const elsewhere = { aud: 'control', scope: 'flag.read', namespaces: undefined };
   const sign = (changes: Record<string, unknown> = {}) => bench.signingKeys.sign({ ...CLAIMS, ...changes });
 
   it('reads the flags of its one environment, as a bearer token or as an API key', async () => {
@@ -370,6 +373,7 @@ describe("a token of the broker's own", () => {
     const caller = await bench.authenticator.authenticateData({ authorization: `Bearer ${token}` });
     expect(caller).toMatchObject({
       environment: 'production',
+      namespaces: ['payments'],
       principal: { id: CLAIMS.sub, kind: 'workload', issuer: 'https://ci.example', token: { scope: [] } },
     });
     expect(await bench.authenticator.authenticateData({ authorization: undefined, apiKey: token })).toEqual(
@@ -386,7 +390,7 @@ describe("a token of the broker's own", () => {
   });
 
   it('for the control plane, or a person token, reads no flags', async () => {
-    for (const token of [await sign({ aud: 'control', scope: 'flag.read' }), issuer.token(PERSON)]) {
+    for (const token of [await sign(elsewhere), issuer.token(PERSON)]) {
       await expect(
         bench.authenticator.authenticateData({ authorization: `Bearer ${token}` }),
       ).rejects.toMatchObject({ code: 'token_invalid' });
@@ -399,7 +403,8 @@ describe("a token of the broker's own", () => {
     ['audit', 'decision.read', ['decision.read']],
     ['data:staging', '', []],
   ])('with the audience %s becomes a principal for policy to judge', async (aud, scope, want) => {
-    expect((await authenticate(await sign({ aud, scope }))).token).toEqual({
+    const namespaces = aud.startsWith('data:') ? [] : undefined;
+    expect((await authenticate(await sign({ aud, scope, namespaces }))).token).toEqual({
       audience: aud,
       scope: want,
       sender_constrained: false,
@@ -408,10 +413,13 @@ describe("a token of the broker's own", () => {
   });
 
   it.each([
-    ['a list of audiences', { aud: ['control', 'audit'], scope: 'flag.read' }],
+    ['a list of audiences', { ...elsewhere, aud: ['control', 'audit'] }],
+    ['no namespaces, to read flags,', { namespaces: undefined }],
+    ['namespaces that are no list', { namespaces: '*' }],
+    ['namespaces for the control plane', { ...elsewhere, namespaces: ['*'] }],
     ['an audience that does not exist', { aud: 'admin' }],
     ['an empty environment', { aud: 'data:' }],
-    ['no scope for the control plane', { aud: 'control', scope: '' }],
+    ['no scope for the control plane', { ...elsewhere, scope: '' }],
     ['a person as its subject', { sub: 'person:idp:dana' }],
     ['no trust rule', { trust_rule: undefined }],
     ['no client', { client_id: undefined }],

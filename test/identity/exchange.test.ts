@@ -152,7 +152,27 @@ describe('the exchange of a CI token', () => {
     const credentials = { authorization: undefined, apiKey: answer.body.access_token };
     expect(await broker.authenticator.authenticateData(credentials)).toMatchObject({
       environment: 'production',
+      namespaces: ['*'],
     });
+    expect(decodeJwt(answer.body.access_token).namespaces).toEqual(['*']);
+  });
+
+  it('gives a token for flags the namespaces of its rule and no others, and a token for other planes none', async () => {
+    const rules = demoRules();
+    const rule = rules['payments-deploy'];
+    if (rule === undefined) throw new Error('the rule is missing');
+    const namespacesIn = async (granted: string[], audience: string) => {
+      rule.grant.namespaces = granted;
+      const endpoint = await startTokenEndpoint(rules);
+      return decodeJwt((await endpoint.swap(await token(), { audience })).body.access_token).namespaces;
+    };
+    expect(await namespacesIn(['payments', 'billing', 'payments'], 'data:staging')).toEqual([
+      'billing',
+      'payments',
+    ]);
+    expect(await namespacesIn(['payments', '*'], 'data:staging')).toEqual(['*']);
+    expect(await namespacesIn([], 'data:staging')).toEqual([]);
+    expect(await namespacesIn(['payments'], 'control')).toBeUndefined();
   });
 
   it('narrows the operations to the scope that is asked for', async () => {

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { applyChanges, creation } from '../support/flags.ts';
+
+let t: TestBroker;
+
+/** The shipped policy, with developers who may change flags in every namespace. */
+function withWideDevelopers(data: unknown): unknown {
+  const edited = data as {
+    config: { role_bindings: { groups: Record<string, Record<string, { namespaces: string[] }[]>> } };
+  };
+  for (const groups of Object.values(edited.config.role_bindings.groups)) {
+    for (const binding of groups['payments-developers'] ?? []) binding.namespaces = ['*'];
+  }
+  return edited;
+}
+
+beforeAll(async () => {
+  t = await startTestBroker({ editData: withWideDevelopers });
+  for (const [flag, namespace] of [
+    ['of-payments', 'payments'],
+    ['of-platform', 'platform'],
+  ] as const) {
+    await applyChanges(t, [creation(flag, { namespace, tier: 'informational' }), { action: 'enable', flag }]);
+  }
+});
+
+afterAll(async () => {
+  await t.close();
+});
+
+it('a service reads the flags of the namespaces that its trust rule grants, and finds no others', async () => {
+  const token = await t.workloadToken('checkout', { audience: 'data:production' });
+  const ask = async (path: string) => t.call(token, 'POST', `/ofrep/v1/evaluate/flags${path}`, {});
+  const all = await ask('');
+  expect(all.body.flags.map(({ key }: { key: string }) => key)).toEqual(['of-payments']);
+  expect(await ask('/of-payments')).toMatchObject({ status: 200, body: { variant: 'on' } });
+  const [other, none] = [await ask('/of-platform'), await ask('/of-nothing')];
+  expect([other.status, none.status]).toEqual([404, 404]);
+  expect({ ...other.body, key: '' }).toEqual({ ...none.body, key: '' });
+});
