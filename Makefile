@@ -14,7 +14,7 @@ test: setup ## Run all tests
 .PHONY: dev policies lint format typecheck bench package
 dev: setup ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
 	@node fixtures/demo/dev.ts
-policies: setup ## Check, test and build the Rego policies (needs Go >= 1.25); prints the policy hash
+policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
 	@policies/build.sh
 lint: setup ## Check style and formatting
 	@biome check --error-on-warnings .
@@ -22,8 +22,8 @@ format: setup ## Mend formatting and what can be mended of style
 	@biome check --write .
 typecheck: setup ## Check types
 	@tsc --noEmit
-bench: setup ## Measure, beside bare floors of the same work; keeps the table in bench/last.md
-	@node bench/main.ts
+bench: setup ## Measure, beside bare floors of the same work; keeps the table in bench/last.md (QUICK=1: half a minute)
+	@node bench/main.ts $(if $(QUICK),--quick)
 package: setup ## Build the npm package (npm pack)
 	@npm run --silent build && npm pack
 

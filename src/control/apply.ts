@@ -80,9 +80,13 @@ function touchedEnvironments({ policy }: Writing, plan: Plan): string[] {
   return [...new Set(plan.writes.flatMap((write) => [...write.states.keys()]))];
 }
 
-/** Whether two plans would do the same to the same versions, by the same facts. */
+/**
+ * Whether a plan of now is still the one that was approved: the same versions, and the same facts about them. Facts
+ * that depend on time (an exception that has ended) may have changed; what is written follows from content and versions.
+ */
 export function isSamePlan(one: Planned, other: Planned): boolean {
   if (one.changes === other.changes) return true;
-  const content = ({ changes, freeze, bases }: Planned) => canonicalJson({ changes, freeze, bases });
-  return content(one) === content(other);
+  const judged = ({ changes, freeze, bases }: Planned) =>
+    canonicalJson({ facts: changes.map(({ flag, facts }) => ({ flag, facts })), freeze, bases });
+  return judged(one) === judged(other);
 }

@@ -26,13 +26,12 @@ export function requestContext({
     req.id = typeof sent === 'string' && ACCEPTED_ID.test(sent) ? sent : randomUUID();
     res.setHeader('X-Request-Id', req.id);
     const startedMs = performance.now();
+    // Routers shorten the path while they work on it.
+    const { method, path } = req;
     res.on('finish', () => {
       const ms = performance.now() - startedMs;
       metrics.answered(res.statusCode, ms / 1000);
-      log.info(
-        { request_id: req.id, method: req.method, path: req.path, status: res.statusCode, ms },
-        'answered',
-      );
+      log.info({ request_id: req.id, method, path, status: res.statusCode, ms }, 'answered');
     });
     next();
   };

@@ -134,6 +134,15 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   };
 }
 
+/** @throws TokenRefused for an issuer that a trust rule names, but whose keys may not be fetched (plain http, say) */
+function settingsOf(configured: readonly WorkloadIssuer[], issuer: string): WorkloadIssuer {
+  const found = configured.find((settings) => settings.issuer === issuer);
+  if (found !== undefined) return found;
+  const settings = workloadIssuerSchema.safeParse({ issuer });
+  if (!settings.success) throw new TokenRefused('issuer_not_accepted', 'it is not under workload_issuers');
+  return settings.data;
+}
+
 async function verifySubject(deps: ExchangeDeps, asked: ExchangeForm): Promise<Subject> {
   const form = parseTokenForm(asked.subjectToken);
   if (tokenTypeOf(form.header.typ) !== 'jwt') throw new TokenRefused('type_not_accepted');
@@ -143,8 +152,7 @@ async function verifySubject(deps: ExchangeDeps, asked: ExchangeForm): Promise<S
   if (typeof iss !== 'string' || iss === deps.issuer || !isTrusted)
     throw new TokenRefused('issuer_not_accepted');
 
-  const settings =
-    deps.workloadIssuers.find(({ issuer }) => issuer === iss) ?? workloadIssuerSchema.parse({ issuer: iss });
+  const settings = settingsOf(deps.workloadIssuers, iss);
   const claims = await verifyToken(asked.subjectToken, form, {
     issuer: iss,
     algorithms: settings.algorithms,

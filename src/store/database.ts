@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
@@ -39,6 +40,7 @@ export async function openStore(options: {
   file: string;
   onFailure?: (error: unknown) => void;
 }): Promise<Store> {
+  createPrivately(options.file);
   const lock = lockFile(options.file);
   const writer = openConnection(options.file, { readonly: false });
   try {
@@ -63,6 +65,12 @@ export async function openStore(options: {
     lock.close();
     throw error;
   }
+}
+
+/** Signing keys are in it, so nobody else on the machine may read it; SQLite gives its side files the same mode. */
+function createPrivately(file: string): void {
+  if (file === MEMORY) return;
+  for (const path of [file, `${file}.lock`]) closeSync(openSync(path, 'a', 0o600));
 }
 
 /**

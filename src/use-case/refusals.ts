@@ -86,7 +86,7 @@ export function reasonGate({ code, detail }: Reason): Gate {
 
 /** The refusal that a deny becomes, with everything the caller needs to see why. */
 export function denied(decision: Decision, decisionId: string): BrokerError {
-  return new BrokerError('policy_denied', decision.reasons.map((reason) => reason.detail).join(' '), {
+  return new BrokerError('policy_denied', sentences(decision.reasons), {
     reasons: decision.reasons,
     gates: decision.reasons.map(reasonGate),
     decision_id: decisionId,
@@ -136,4 +136,9 @@ export function notYet(decision: Decision, decisionId: string, about: AboutReque
 
 function describe(obligation: Obligation): string {
   return obligation.kind === 'sign_in' ? signInDetail(obligation) : `Policy wants: ${obligation.kind}.`;
+}
+
+/** The reasons as running text. */
+function sentences(reasons: readonly Reason[]): string {
+  return reasons.map(({ detail }) => (/[.!?]$/.test(detail) ? detail : `${detail}.`)).join(' ');
 }

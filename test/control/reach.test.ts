@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { applyChanges, approve, createFlag, propose, TICKET } from '../support/flags.ts';
+import { applyChanges, approve, createFlag, creation, propose, TICKET } from '../support/flags.ts';
 
 /** What a request reaches beyond the environment that it names, and how large it may be. */
 
@@ -37,6 +37,30 @@ describe('a change of a definition', () => {
         `/v1/decisions?flag=${flag}&environment=${environment}&limit=1`,
       );
       expect(body.items[0]).toMatchObject({ environment: 'development', request: { to: 'applied' } });
+    }
+  });
+});
+
+describe('a request that is approved later than it was proposed', () => {
+  it('is applied all the same, whatever its action', async () => {
+    const { body: created } = await propose(t, [creation('reach.later')]);
+    t.clock.advance(90_000);
+    expect((await approve(t, 'alex', created)).body.state).toBe('applied');
+    for (const change of [
+      { action: 'enable' },
+      {
+        action: 'set_rollout',
+        rollout: [
+          { variant: 'on', percent: 50 },
+          { variant: 'off', percent: 50 },
+        ],
+      },
+      { action: 'update', set: { owner: 'somebody-else' } },
+      { action: 'return_to_version', version: 2 },
+    ]) {
+      const { body } = await propose(t, [{ ...change, flag: 'reach.later' }]);
+      t.clock.advance(90_000);
+      expect((await approve(t, 'alex', body)).body.state).toBe('applied');
     }
   });
 });

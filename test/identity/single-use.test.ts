@@ -27,3 +27,10 @@ it('an issued token outlives a rotation of the keys and a restart', async () => 
   expect((await t.call(token, 'GET', '/v1/requests')).status).toBe(200);
   expect((await t.call(null, 'GET', '/.well-known/jwks.json')).body.keys).toHaveLength(2);
 });
+
+it('a token of an issuer whose keys may not be fetched is refused like any other bad token', async () => {
+  const bare = await startTestBroker({ config: { workload_issuers: [] } });
+  const { status, body } = await exchange(bare.url, await bare.ci.token());
+  expect([status, body.error]).toEqual([400, 'invalid_request']);
+  await bare.close();
+});

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openStore } from '../../src/store/database.ts';
+import { setMeta } from '../../src/store/installation.ts';
 
 let folder: string;
 
@@ -18,4 +19,16 @@ it('a file that one broker serves is refused to a second one, until the first ha
   await first.close();
   const second = await openStore({ file });
   await second.close();
+});
+
+it('nobody else on the machine can read the files: the signing keys are in them', async () => {
+  const file = join(folder, 'private.db');
+  const store = await openStore({ file });
+  await store.door.write((tx) => setMeta(tx, 'written', 'yes'));
+  const names = (await readdir(folder)).filter((name) => name.startsWith('private.db'));
+  expect(names).toEqual(
+    expect.arrayContaining(['private.db', 'private.db-shm', 'private.db-wal', 'private.db.lock']),
+  );
+  for (const name of names) expect((await stat(join(folder, name))).mode & 0o077).toBe(0);
+  await store.close();
 });
