@@ -49,7 +49,9 @@ test_missing_fact[path] if {
 		"principal/id", "principal/kind", "principal/token", "principal/token/audience",
 		"emergency/frozen", "clock/now_ms", "request/kind", "request/changes", "request/created_ms",
 		"request/changes/0/facts", "request/changes/0/facts/direction", "request/changes/0/facts/scope",
-		"request/changes/0/facts/audience_grew", "request/changes/0/flag", "request/changes/0/flag/tier",
+		"request/changes/0/facts/audience_grew", "request/changes/0/facts/exception_used",
+		"request/changes/0/facts/organizations_added", "request/changes/0/facts/organizations_removed",
+		"request/changes/0/facts/tier_lowered_from", "request/changes/0/flag", "request/changes/0/flag/tier",
 		"request/changes/0/flag/namespace",
 	}
 	decision := countersign.decision with input as _without(self_service, path)
@@ -76,6 +78,48 @@ test_incomplete_rule[member] if {
 		with data.config.tiers.tested.production.raise as rule
 	decision.effect == "deny"
 	[reason.code | some reason in decision.reasons] == ["tier_rule_missing"]
+}
+
+# METADATA
+# description: A tier for which nothing says what single users need is denied, not waved through
+test_incomplete_exceptions[note] if {
+	excepted := object.union(fixtures.base.change, {"facts": {"exception_used": true}})
+	some note, exceptions in {
+		"nothing": null,
+		"nothing for the environment kind": {"*": {"production": null}},
+		"no approvals": {"operational": {"production": {}}},
+	}
+	decision := countersign.decision with input as object.union(_propose, {"request": {"changes": [excepted]}})
+		with data.config.exceptions as exceptions
+	decision.effect == "deny"
+	[reason.code | some reason in decision.reasons] == ["tier_rule_missing"]
+}
+
+# METADATA
+# description: What a tier says itself about single users goes before what is said for every tier
+test_exceptions_of_a_tier if {
+	excepted := object.union(fixtures.base.change, {"facts": {"exception_used": true}})
+	decision := countersign.decision with input as object.union(_propose, {"request": {"changes": [excepted]}})
+		with data.config.exceptions.operational as {"production": {"approvals": {"flag-approver": 1}}}
+	decision.obligations == [{"kind": "approval", "role": "flag-approver", "count": 2}]
+}
+
+# METADATA
+# description: A job's person is known by an alias only, however its platform spells it
+test_alias_of_a_job[note] if {
+	some note, example in {
+		"mapped": {"person": "GitHub:9001", "effect": "hold"},
+		"not mapped": {"person": "github:90011", "effect": "deny"},
+	}
+	job := object.union(fixtures.base.parts.by_job.principal, {"person": example.person})
+	document := object.union(_propose, {
+		"principal": job,
+		"request": {"proposer": job, "authors": [example.person]},
+		"approvals": [fixtures.base.votes.alex],
+	})
+	decision := countersign.decision with input as document
+		with data.config.persons as {"github:9001": "emp-1002"}
+	decision.effect == example.effect
 }
 
 # METADATA
@@ -111,6 +155,40 @@ test_read_of_another_environment if {
 	allowed := countersign.decision with input as object.union(document, {"environment": {"key": "staging"}})
 		with data.config.role_bindings.principals as {principal.id: [binding]}
 	allowed.effect == "allow"
+}
+
+# METADATA
+# description: >-
+#   A read of a namespace in an environment needs one binding that reaches both: two that reach one each do not add up
+test_read_is_exact[note] if {
+	principal := fixtures.base.parts.by_stranger.principal
+	bindings := [
+		{"roles": ["flag-reader"], "namespaces": ["payments"], "environments": ["staging"]},
+		{"roles": ["flag-reader"], "namespaces": ["search"], "environments": ["production"]},
+		{"roles": ["scheduler"], "namespaces": ["*"], "environments": ["*"]},
+	]
+	some note, example in {
+		"its own": {"namespace": "payments", "environment": "staging", "effect": "allow"},
+		"its own, the other": {"namespace": "search", "environment": "production", "effect": "allow"},
+		"crossed": {"namespace": "payments", "environment": "production", "effect": "deny"},
+		"crossed, the other": {"namespace": "search", "environment": "staging", "effect": "deny"},
+		"a prefix": {"namespace": "pay", "environment": "staging", "effect": "deny"},
+		"another case": {"namespace": "Payments", "environment": "staging", "effect": "deny"},
+		"an environment of nobody": {"namespace": "payments", "environment": "development", "effect": "deny"},
+		"all of them": {"namespace": "*", "environment": "staging", "effect": "deny"},
+		"no name": {"namespace": "", "environment": "staging", "effect": "deny"},
+	}
+	some operation in ["flag.read", "request.read", "freeze.read"]
+	document := object.union(fixtures.base.input, {
+		"operation": operation,
+		"request": null,
+		"principal": principal,
+		"namespace": example.namespace,
+		"environment": {"key": example.environment},
+	})
+	decision := countersign.decision with input as document
+		with data.config.role_bindings.principals as {principal.id: bindings}
+	decision.effect == example.effect
 }
 
 # METADATA

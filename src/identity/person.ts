@@ -92,8 +92,9 @@ function personOf(issuer: IssuerConfig, claims: VerifiedClaims): string {
  * The one spelling of a person: the verified value in Unicode NFC and lower case. A value that only looks like another
  * one (compatibility characters, invisible characters, space around it) is refused, so it can't make a second person.
  *
- * Directories take `EMP-1001` and `emp-1001` for one human and tokens show either. Taking two humans for one can cost
- * an approval; taking one for two breaks the two-person rule. So case makes no difference, whoever the issuer is.
+ * Directories take `EMP-1001` and `emp-1001` for one human and tokens show either. Taking two humans for one costs an
+ * approval at most, and each can take back what the other wrote; taking one for two breaks the two-person rule. So case
+ * makes no difference, in names that only one issuer gives too.
  *
  * @throws TokenRefused `person_not_accepted`
  */

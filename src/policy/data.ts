@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** Names of persons are compared without case, so they are written in one. */
+const lowerCase = z.string().refine((name) => name === name.toLowerCase(), 'must be in lower case');
+
 /**
  * The part of a bundle's data that the broker itself reads, under `data.config`. Everything else there belongs to the
  * Rego that comes with it. It is data of the bundle, not configuration of the broker, so that it is under the policy
@@ -17,7 +20,7 @@ const brokerDataSchema = z.looseObject({
     /** Trust rules for workloads; `identity/trust.ts` has their shape. */
     trust_rules: z.record(z.string(), z.unknown()).default({}),
     /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with. */
-    persons: z.record(z.string(), z.string()).default({}),
+    persons: z.record(lowerCase, lowerCase).default({}),
   }),
 });
 

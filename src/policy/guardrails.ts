@@ -36,7 +36,10 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
     return { code: 'not_a_person', detail: 'Only persons approve. A workload or an agent never does.' };
   }
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
-  const canonical = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
+  const canonical = (person: string | null) => {
+    const name = person?.toLowerCase() ?? null;
+    return name === null ? null : (persons.get(name) ?? name);
+  };
   const authors = [request.proposer.person, ...request.authors].map(canonical);
   if (principal.id === request.proposer.id || authors.includes(canonical(principal.person))) {
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };

@@ -67,6 +67,7 @@ const CLEARED_BY: Readonly<Record<string, Clearing>> = {
   },
   self_approval: otherPerson,
   not_a_person: otherPerson,
+  approval_not_wanted: otherPerson,
   not_author: { cleared_by: 'proposer', call: null },
   breakglass_missing: openSession,
   breakglass_expired: openSession,

@@ -90,6 +90,14 @@ describe('a person token', () => {
     expect(decomposed.person).toBe(composed.person);
   });
 
+  it('names one person whichever case the provider sends', async () => {
+    const one = await authenticate(issuer.token(PERSON));
+    for (const employee_id of ['EMP-1001', 'Emp-1001', 'eMP-1001']) {
+      const other = await authenticate(issuer.token({ employee_id, sub: 'dana-alt' }));
+      expect(other.person).toBe(one.person);
+    }
+  });
+
   it('has level 0 for an acr that only exists on the prototype of the map', async () => {
     const principal = await authenticate(issuer.token({ ...PERSON, acr: '__proto__', amr: ['constructor'] }));
     expect(principal.auth.level).toBe(0);

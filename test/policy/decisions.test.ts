@@ -191,6 +191,59 @@ describe('the shipped policy', () => {
     );
   });
 
+  it('never counts an approval by the human behind the job, however their names are written', () => {
+    const humans = [
+      { alias: 'github:5001', votes: ['dana', 'dana_alt', 'dana_alt_upper_case'] },
+      {
+        alias: 'github:5002',
+        votes: ['alex', 'alex_strong', 'alex_second_account', 'alex_second_account_upper_case'],
+      },
+      { alias: 'github:5003', votes: ['sam', 'sam_strong'] },
+      { alias: 'github:7777', votes: approvers },
+    ];
+    const written = fc.constantFrom(
+      (alias: string) => alias,
+      (alias: string) => alias.toUpperCase(),
+      (alias: string) => alias.replace('github', 'GitHub'),
+    );
+    fc.assert(
+      fc.property(
+        fc.constantFrom('operational', 'sensitive', 'high-risk'),
+        fc.constantFrom('request.propose', 'request.apply'),
+        fc
+          .constantFrom(...humans)
+          .chain(({ alias, votes }) => fc.tuple(fc.constant(alias), fc.subarray(votes))),
+        written,
+        (tier, operation, [alias, votes], write) => {
+          const person = write(alias);
+          const ofJob = { principal: { person }, request: { proposer: { person }, authors: [person] } };
+          const input = union(union(proposal(tier, votes), named(base.parts, 'by_job')), { operation });
+          const result = decide(union(union(input, named(base.parts, 'from_job')), ofJob));
+          expect(result.effect).toBe(alias === 'github:7777' ? 'deny' : 'hold');
+        },
+      ),
+    );
+  });
+
+  it('never asks for less because of single users in the audience', () => {
+    const rank = { deny: 0, hold: 1, allow: 2 };
+    fc.assert(
+      fc.property(fc.constantFrom(...tiers), fc.subarray(approvers), (tier, votes) => {
+        const asked = (exception_used: boolean) =>
+          decide(
+            inputOf({
+              name: '',
+              use: ['ticket'],
+              changes: [{ flag: { tier }, facts: { exception_used } }],
+              approvals: votes,
+              expected: { effect: '', reasons: [], obligations: [] },
+            }),
+          );
+        expect(rank[asked(true).effect]).toBeLessThanOrEqual(rank[asked(false).effect]);
+      }),
+    );
+  });
+
   it('never allows high-risk on the word of fewer than two humans', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...approvers), { maxLength: 8 }), (votes) => {

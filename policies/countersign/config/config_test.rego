@@ -119,12 +119,46 @@ test_trust_rules_are_known if {
 }
 
 # METADATA
-# description: No alias stands for another alias, so that one look-up reaches the human
+# description: >-
+#   No alias stands for another alias, so that one look-up reaches the human; a job that names people as they sign in
+#   has the same name on both sides
 test_persons_are_canonical if {
 	every name in data.config.persons {
-		not data.config.persons[name]
+		object.get(data.config.persons, name, name) == name
 	}
 }
+
+# METADATA
+# description: Persons are written in lower case, so that no alias is there twice
+test_persons_are_lower_case if {
+	every alias, name in data.config.persons {
+		lower(alias) == alias
+		lower(name) == name
+	}
+}
+
+# METADATA
+# description: It is said for each tier and kind of environment what single users need, and by which roles
+test_exceptions_are_complete if {
+	object.keys(data.config.exceptions) - _tiers == {"*"}
+	every kinds in data.config.exceptions {
+		every environment in data.config.environments {
+			object.keys(kinds[environment.kind].approvals) - _roles == set()
+		}
+	}
+}
+
+# METADATA
+# description: A rule that may propose says who triggers the job, so that nobody approves what their own job proposed
+test_trust_rules_name_a_person if {
+	every rule in data.config.trust_rules {
+		_names_a_person(rule)
+	}
+}
+
+_names_a_person(rule) if not "request.propose" in rule.grant.operations
+
+_names_a_person(rule) if is_object(rule.person)
 
 # METADATA
 # description: Limits are numbers, and the one that every policy has to give is there

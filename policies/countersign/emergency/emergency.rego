@@ -100,10 +100,7 @@ _passes_freeze if {
 
 _is_session_open if input.clock.now_ms < input.emergency.breakglass.expires_ms
 
-_is_safe_in_emergency(facts) if {
-	facts.scope == "state"
-	tiers.is_safe(facts)
-}
+_is_safe_in_emergency(facts) if tiers.is_safe(facts)
 
 _is_safe_in_emergency(facts) if {
 	facts.scope == "state"

@@ -43,7 +43,7 @@ deny contains _missing_fact("environment") if {
 	change.facts.scope == "state"
 }
 
-deny contains _missing_fact("facts.direction") if {
+deny contains _missing_fact("request.changes.facts") if {
 	some change in input.request.changes
 	not _is_judged(change)
 }
@@ -80,7 +80,15 @@ _is_judged(change) if {
 	change.facts.direction in {"on", "off", "widen", "narrow", "neutral"}
 	change.facts.scope in {"state", "definition"}
 	is_boolean(change.facts.audience_grew)
+	is_boolean(change.facts.exception_used)
+	is_array(change.facts.organizations_added)
+	is_array(change.facts.organizations_removed)
+	_is_tier_or_null(change.facts.tier_lowered_from)
 	is_string(change.flag.tier)
 }
+
+_is_tier_or_null(null)
+
+_is_tier_or_null(tier) if is_string(tier)
 
 _has_changes if count(input.request.changes) > 0

@@ -1,13 +1,28 @@
 # METADATA
 # title: Persons
-# description: Compares humans, not accounts. Two names of one human are equal here.
+# description: >-
+#   Compares humans, not accounts. Two names of one human are equal here, and names that differ in case alone are one:
+#   to take two humans for one costs an approval at most, to take one for two breaks the two-person rule.
 # schemas:
 #   - input: schema.input
 package countersign.persons
 
 # METADATA
-# description: The one name of the human that a name stands for
-canonical(name) := object.get(data.config.persons, name, name)
+# description: >-
+#   The one name of the human that a name stands for, in lower case, as `persons` has to be written; the broker refuses
+#   a bundle where it is not
+canonical(name) := object.get(data.config.persons, lower(name), lower(name))
+
+# METADATA
+# description: >-
+#   Whether it is known which human, if any, is behind a principal. Platforms name people in their own way, so that a
+#   workload's person is known by an alias only. A workload that names nobody is a service.
+# scope: document
+is_known(principal) if principal.kind != "workload"
+
+is_known(principal) if principal.person == null
+
+is_known(principal) if data.config.persons[lower(principal.person)]
 
 # METADATA
 # description: The human behind a principal. Undefined for a workload or agent that nobody stands behind.

@@ -23,6 +23,15 @@ held contains {
 }
 
 held contains {
+	"code": "held_for_exception",
+	"detail": "Single users in the audience need approvals on top of those of the tier.",
+} if {
+	_is_write
+	some approvals in tiers.exception_approvals
+	count(approvals) > 0
+}
+
+held contains {
 	"code": "held_for_lift",
 	"detail": "Lifting a freeze takes two persons.",
 } if {

@@ -23,9 +23,9 @@ withdraw_granted if {
 # scope: document
 deny contains {
 	"code": "not_author",
-	"detail": "Only those who wrote the request may edit or withdraw it; propose your own.",
+	"detail": "Only those who wrote the request may edit, schedule or withdraw it; propose your own.",
 } if {
-	input.operation in {"request.edit", "request.withdraw"}
+	input.operation in {"request.edit", "request.schedule", "request.withdraw"}
 	not persons.is_author(input.principal)
 }
 
@@ -47,9 +47,9 @@ deny contains {
 
 deny contains {
 	"code": "approval_not_wanted",
-	"detail": "No approval that the caller could give is asked for this request.",
+	"detail": "No approval that the caller could give is asked for; only who may approve it may reject it.",
 } if {
-	input.operation == "request.approve"
+	input.operation in {"request.approve", "request.reject"}
 	not tiers.is_wanted(roles.caller, places.required)
 }
 
@@ -81,6 +81,24 @@ deny contains {
 } if {
 	input.operation in {"request.schedule", "request.apply"}
 	not _proposer_may_propose
+}
+
+deny contains _unknown_person if {
+	input.operation in {"request.propose", "request.edit", "request.schedule", "request.apply"}
+	not persons.is_known(input.principal)
+}
+
+deny contains _unknown_person if {
+	input.operation == "request.apply"
+	not persons.is_known(input.request.proposer)
+}
+
+_unknown_person := {
+	"code": "unknown_person",
+	"detail": concat(" ", [
+		"The policy does not know which human is behind this workload, so nobody else can be told from them;",
+		"add the alias to config/persons.",
+	]),
 }
 
 _is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}

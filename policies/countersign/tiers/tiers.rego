@@ -2,7 +2,8 @@
 # title: Tiers
 # description: >-
 #   What a request asks for, from the rule of each tier, environment kind and movement that it touches. The strictest
-#   counts: the most approvals by role, every ticket, every window, the freshest sign-in.
+#   counts: the most approvals by role, every ticket, every window, the freshest sign-in. Single users in an audience
+#   need approvals on top.
 # schemas:
 #   - input: schema.input
 package countersign.tiers
@@ -10,7 +11,7 @@ package countersign.tiers
 import data.countersign.roles
 
 # METADATA
-# description: The tier, environment kind and movement of each change; for a lowered tier also those of the tier before
+# description: The environment kind and movement of each change, with each tier that governs it
 selectors contains [tier, _kind(change.facts.scope), movement(change.facts)] if {
 	input.request.kind == "flag.change"
 	some change in input.request.changes
@@ -27,8 +28,10 @@ rules contains data.config.freeze.lift if input.request.kind == "freeze.lift"
 # METADATA
 # description: >-
 #   Whether a change can only take something away: somebody sees less, nobody sees more, and the flag stays as
-#   dangerous as it was
+#   dangerous as it was. Never a definition: what is left of a retired flag is what applications have in their code,
+#   which nobody here knows.
 is_safe(facts) if {
+	facts.scope == "state"
 	facts.direction in {"off", "narrow"}
 	facts.audience_grew == false
 	facts.tier_lowered_from == null
@@ -43,11 +46,16 @@ else := "raise"
 # METADATA
 # description: How many approvals by each role; roles with none are left out
 approvals_wanted[role] := highest if {
-	some rule in rules
-	some role, _ in rule.approvals
-	highest := max([each.approvals[role] | some each in rules])
+	some asked in _approvals_asked
+	some role, _ in asked
+	highest := max([each[role] | some each in _approvals_asked])
 	highest > 0
 }
+
+# METADATA
+# description: The approvals by role that single users in an audience need on top of those of the tier
+# scope: document
+exception_approvals contains _exceptions(excepted).approvals if some excepted in _excepted
 
 # METADATA
 # description: Organizations whose account-approver has to agree
@@ -99,11 +107,47 @@ deny contains {
 
 deny contains {
 	"code": "too_many_organizations",
-	"detail": "The request touches more organizations than one request may; make several.",
+	"detail": "The request touches more organizations than one may; make several, or narrow the audience first.",
 } if {
 	input.operation in {"request.propose", "request.edit"}
 	count(organizations_wanted) > data.config.limits.organizations_per_request
 }
+
+deny contains {
+	"code": "tier_rule_missing",
+	"detail": concat(" ", ["No rule says what single users need in tier", excepted[0], "in", excepted[1]]),
+} if {
+	data.config.operations[input.operation].at == "request"
+	some excepted in _excepted
+	not _has_exceptions(excepted)
+}
+
+_approvals_asked contains rule.approvals if some rule in rules
+
+_approvals_asked contains asked if {
+	some excepted in _excepted
+	asked := _sum(data.config.tiers[excepted[0]][excepted[1]].raise.approvals, _exceptions(excepted).approvals)
+}
+
+# Tier and environment kind of each change that may show more and leaves single users in the audience.
+_excepted contains [tier, _kind(change.facts.scope)] if {
+	input.request.kind == "flag.change"
+	some change in input.request.changes
+	change.facts.exception_used
+	movement(change.facts) == "raise"
+	some tier in _governing_tiers(change)
+}
+
+_exceptions([tier, kind]) := rule if rule := data.config.exceptions[tier][kind]
+
+else := data.config.exceptions["*"][kind]
+
+_sum(one, other) := {role: total |
+	some role in (object.keys(one) | object.keys(other))
+	total := object.get(one, role, 0) + object.get(other, role, 0)
+}
+
+_has_exceptions(excepted) if is_object(_exceptions(excepted).approvals)
 
 _has_rule(selector) if _is_complete(data.config.tiers[selector[0]][selector[1]][selector[2]])
 
@@ -123,10 +167,16 @@ _is_sign_in(sign_in) if {
 	is_number(sign_in.max_age_s)
 }
 
-_governing_tiers(change) := {tier |
-	some tier in [change.flag.tier, change.facts.tier_lowered_from]
-	tier != null
+# A flag that is lowered goes past every tier below: stepping over one must not step over what it asks for.
+_governing_tiers(change) := {change.flag.tier} | _tiers_down_from(change.facts.tier_lowered_from)
+
+_tiers_down_from(null) := set()
+
+_tiers_down_from(highest) := {highest} | {tier | some tier, rank in _ranks; rank < _ranks[highest]} if {
+	highest != null
 }
+
+_ranks := {"informational": 0, "operational": 1, "sensitive": 2, "high-risk": 3}
 
 # A definition reaches production, so that production's rules govern it.
 _kind("definition") := "production"
