@@ -9,8 +9,8 @@ import { openFloorPolicy } from './floor-policy.ts';
 import type { Templates } from './templates.ts';
 
 /**
- * Decisions in process, one after the other: building the input from a request, validating it, its canonical form and
- * digest, evaluation, reading the answer. The floor is the SDK's evaluation of the same input alone. Arguments: bundle,
+ * Decisions in process, one after the other: building the input from a request, validating it, its text and digest,
+ * evaluation, reading the answer. The floor is the SDK's evaluation of the same input alone. Arguments: bundle,
  * templates.
  */
 

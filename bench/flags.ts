@@ -7,6 +7,9 @@ export const TOGGLE_FLAGS = 200;
 /** Operational flags: showing them to more takes one approval. */
 export const CYCLE_FLAGS = 40;
 
+/** A request may make 200 new versions, and a new flag makes one for each environment and one of its own. */
+const CREATED_AT_ONCE = 40;
+
 const NAMESPACE = 'payments';
 
 /** The key of an informational flag; `place` counts from 0. */
@@ -30,11 +33,13 @@ export function contextOf(client: number): object {
 export function preparations(): object[] {
   const toggles = Array.from({ length: TOGGLE_FLAGS }, (_, place) => toggleFlag(place));
   const cycles = Array.from({ length: CYCLE_FLAGS }, (_, place) => cycleFlag(place));
-  const halves = [toggles.slice(0, TOGGLE_FLAGS / 2), toggles.slice(TOGGLE_FLAGS / 2)];
+  const parts = Array.from({ length: TOGGLE_FLAGS / CREATED_AT_ONCE }, (_, place) =>
+    toggles.slice(place * CREATED_AT_ONCE, (place + 1) * CREATED_AT_ONCE),
+  );
   const audience = { kind: 'some', organizations: ['acme'], users: [] };
   // Those of the cycle are on and shown to one organization: then showing them to another one takes an approval.
   return [
-    ...halves.map((half) => half.map((flag) => createOf(flag, 'informational'))),
+    ...parts.map((part) => part.map((flag) => createOf(flag, 'informational'))),
     cycles.map((flag) => createOf(flag, 'operational')),
     cycles.map((flag) => ({ action: 'set_audience', flag, audience })),
     cycles.map((flag) => ({ action: 'enable', flag })),
