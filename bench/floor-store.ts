@@ -51,7 +51,7 @@ export function openFloorStore(file: string): FloorStore {
       }),
     insertRecord: (row, { flag, input, result }) => {
       const { lastInsertRowid } = statements.insertRecord.run(row);
-      statements.insertRecordFlag.run(flag, ENVIRONMENT, lastInsertRowid);
+      statements.insertRecordFlag.run(flag, lastInsertRowid);
       statements.insertDecision.run(row.id, input, result);
     },
     insertVote: (row) => statements.insertVote.run(row),
@@ -83,7 +83,7 @@ function prepareAll(db: Sqlite.Database) {
   return {
     findRequest: db.prepare('select content from requests where id = ?'),
     insertRecord: insert('records'),
-    insertRecordFlag: db.prepare('insert into record_flags (flag, environment, seq) values (?, ?, ?)'),
+    insertRecordFlag: db.prepare('insert into record_flags (flag, seq) values (?, ?)'),
     insertDecision: db.prepare('insert into decisions (id, input, result) values (?, ?, ?)'),
     insertVote: insert('votes'),
     updateState: db.prepare(
