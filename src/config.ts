@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { closestMatch } from 'leven';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { issuerConfigSchema, workloadIssuerSchema } from './identity/issuers.ts';
@@ -59,6 +60,9 @@ const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   COUNTERSIGN_CALLS_PER_MINUTE: ['calls_per_minute'],
 };
 
+/** The most characters of a faulty value that are shown. */
+const MAX_SHOWN = 80;
+
 /** The file that is read when none is named, if it is there. */
 export const DEFAULT_FILE = 'countersign.yaml';
 
@@ -67,7 +71,7 @@ export const DEFAULT_FILE = 'countersign.yaml';
  *
  * @param options.file path of the YAML file; it must exist then. Without one, `COUNTERSIGN_CONFIG`, then
  *   `countersign.yaml` in the working folder if there is one
- * @throws ConfigError naming every fault and where it is
+ * @throws ConfigError naming every fault and where it is; nothing has been created then
  */
 export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv }): Config {
   const named = options.file ?? options.env.COUNTERSIGN_CONFIG;
@@ -78,26 +82,172 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     if (value !== undefined && value !== '') override(document, path, value);
   }
   const parsed = configSchema.safeParse(document);
-  if (!parsed.success) {
+  const files = locateFiles(document, file === null ? process.cwd() : dirname(resolve(file)));
+  const faults = [
+    ...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue, document)),
+    ...fileFaults(files),
+  ].map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
+  if (!parsed.success || faults.length > 0) {
     throw new ConfigError(
-      `the configuration ${file ?? '(environment only)'} is not usable:\n${faults(parsed.error)}`,
+      `the configuration ${file ?? '(environment only)'} is not usable:\n${faults.join('\n')}`,
     );
   }
-  const folder = file === null ? process.cwd() : dirname(resolve(file));
-  const { policy_bundle, ...rest } = parsed.data;
-  return Object.freeze({
-    ...rest,
-    ...(policy_bundle === undefined ? {} : { policy_bundle: resolve(folder, policy_bundle) }),
-    database: resolve(folder, parsed.data.database),
-    file: file === null ? null : resolve(file),
-  });
+  return Object.freeze({ ...parsed.data, ...files, file: file === null ? null : resolve(file) });
 }
 
-/** One line a fault: `issuers.0.issuer: must be …`. */
-function faults(error: z.ZodError): string {
-  return error.issues
-    .map(({ path, message }) => `  ${path.join('.') || '(top level)'}: ${message}`)
-    .join('\n');
+/** One fault of the configuration and the place it is at. */
+interface Fault {
+  path: readonly PropertyKey[];
+  detail: string;
+}
+
+/** The files that the configuration names; one whose name is itself a fault is left out. */
+type Files = Partial<Pick<Config, 'database' | 'policy_bundle'>>;
+
+/** The absolute paths, also when other parts of the configuration have faults. */
+function locateFiles(document: Record<string, unknown>, folder: string): Files {
+  const { database, policy_bundle } = configSchema.shape;
+  const file = database.safeParse(document.database).data;
+  const bundle = policy_bundle.safeParse(document.policy_bundle).data;
+  return {
+    ...(file === undefined ? {} : { database: resolve(folder, file) }),
+    ...(bundle === undefined ? {} : { policy_bundle: resolve(folder, bundle) }),
+  };
+}
+
+/** What the first start would stumble over half-way. Later starts have the bundle in the database. */
+function fileFaults({ database, policy_bundle }: Files): Fault[] {
+  const isStarted = database !== undefined && existsSync(database);
+  const faults: Fault[] = [];
+  if (database !== undefined && !isFolder(dirname(database))) {
+    const detail = `there is no folder ${dirname(database)}; make it, or name a file in one that exists`;
+    faults.push({ path: ['database'], detail });
+  }
+  if (database !== undefined && isFolder(database)) {
+    faults.push({ path: ['database'], detail: `${database} is a folder; name a file` });
+  }
+  if (policy_bundle !== undefined && !isStarted && !isReadableFile(policy_bundle)) {
+    const detail = `${policy_bundle} is no file that can be read; the first start needs the bundle`;
+    faults.push({ path: ['policy_bundle'], detail });
+  }
+  return faults;
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function isReadableFile(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** The key's path, and the environment variable that set it, if one did. */
+function nameKey(path: readonly PropertyKey[], env: NodeJS.ProcessEnv): string {
+  const key = path.join('.') || '(top level)';
+  const [variable] =
+    Object.entries(VARIABLES).find(([name, place]) => place.join('.') === key && env[name]) ?? [];
+  return variable === undefined ? key : `${key} (${variable})`;
+}
+
+/** A part of the configuration's JSON Schema: what is expected at one place. */
+type Expected = z.core.JSONSchema.JSONSchema;
+
+/** What zod found, as what is expected there and what was given. An issue names several unknown keys at once. */
+function describeIssue(issue: z.core.$ZodIssue, document: unknown): Fault[] {
+  const { path } = issue;
+  if (issue.code === 'unrecognized_keys') {
+    const known = Object.keys(expectedAt(path)?.properties ?? {});
+    return issue.keys.map((key) => ({ path: [...path, key], detail: describeUnknownKey(key, known) }));
+  }
+  const expected = expectedAt(path);
+  const wanted =
+    issue.code === 'custom' || expected === undefined
+      ? issue.message
+      : `expected ${describeExpected(expected)}`;
+  return [{ path, detail: `${wanted}; ${describeGiven(valueAt(document, path))}` }];
+}
+
+function describeUnknownKey(key: string, known: string[]): string {
+  const nearest = closestMatch(key, known, { maxDistance: Math.max(2, Math.floor(key.length / 2)) });
+  return nearest === undefined
+    ? `there is no such key; known here are ${known.join(', ')}`
+    : `there is no such key; did you mean ${nearest}?`;
+}
+
+function expectedAt(path: readonly PropertyKey[]): Expected | undefined {
+  let place: Expected | boolean | undefined = z.toJSONSchema(configSchema, {
+    io: 'input',
+    unrepresentable: 'any',
+  });
+  for (const step of path) {
+    if (typeof place !== 'object') return undefined;
+    const { properties, additionalProperties, items }: Expected = place;
+    place =
+      typeof step === 'number'
+        ? (items as Expected | undefined)
+        : (properties?.[String(step)] ?? additionalProperties);
+  }
+  return typeof place === 'object' ? place : undefined;
+}
+
+/** What a place of the JSON Schema takes, in words. */
+function describeExpected({ type, ...expected }: Expected): string {
+  if (expected.anyOf !== undefined) {
+    return expected.anyOf.map((each) => describeExpected(each as Expected)).join(' or ');
+  }
+  if (expected.enum !== undefined) return `one of ${expected.enum.join(', ')}`;
+  switch (type) {
+    case 'string':
+      if (expected.format === 'uri') return 'an http or https URL';
+      return expected.pattern === undefined
+        ? describeLength(expected)
+        : `text that matches ${expected.pattern}`;
+    case 'integer':
+    case 'number':
+      return describeRange(expected);
+    case 'boolean':
+      return 'true or false';
+    case 'array':
+      return expected.minItems === undefined ? 'a list' : 'a list that is not empty';
+    default:
+      return 'a mapping';
+  }
+}
+
+function describeLength({ maxLength }: Expected): string {
+  return maxLength === undefined ? 'text that is not empty' : `text of 1 to ${maxLength} characters`;
+}
+
+function describeRange({ minimum, maximum }: Expected): string {
+  // zod sets the largest safe integer where the schema sets no limit.
+  return maximum === undefined || maximum === Number.MAX_SAFE_INTEGER
+    ? `a whole number of at least ${minimum}`
+    : `a whole number from ${minimum} to ${maximum}`;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined) return value;
+  if (typeof value !== 'object' || value === null) return undefined;
+  return valueAt((value as Record<PropertyKey, unknown>)[step], rest);
+}
+
+/** What was given, in short. Whatever an address carries before its `@` may be a password, so it is left out. */
+function describeGiven(value: unknown): string {
+  if (value === undefined) return 'it is missing';
+  if (Array.isArray(value)) return `a list of ${value.length} was given`;
+  if (typeof value === 'object' && value !== null) return 'a mapping was given';
+  const shown = JSON.stringify(value).replace(/^("(?:[a-z]+:\/\/)?).*@/i, '$1…@');
+  return `${shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown} was given`;
 }
 
 function readYaml(file: string): Record<string, unknown> {

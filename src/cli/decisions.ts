@@ -3,6 +3,7 @@ import type { DecisionRecord } from '../audit/log.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { EXIT } from './exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from './paging.ts';
+import { MOMENT_HELP, parseMoment } from './parse-moment.ts';
 import { moment, pathSegment, printable, table } from './text.ts';
 
 interface DecisionsOptions extends CommonOptions, PageOptions {
@@ -11,8 +12,10 @@ interface DecisionsOptions extends CommonOptions, PageOptions {
   principal?: string;
   operation?: string;
   request?: string;
-  from?: string;
-  to?: string;
+  /** Epoch milliseconds. */
+  from?: number;
+  /** Epoch milliseconds. */
+  to?: number;
 }
 
 /** `decisions`: the decision log. Reading it is itself recorded. */
@@ -24,8 +27,8 @@ export function registerDecisions(program: Command, cli: Cli): void {
     .option('--principal <id>', 'by this principal or person')
     .option('--operation <name>', 'of this operation, such as request.approve')
     .option('--request <id>', 'about this request')
-    .option('--from <moment>', 'not before: ISO 8601 with an offset')
-    .option('--to <moment>', 'before: ISO 8601 with an offset');
+    .option('--from <moment>', `not before: ${MOMENT_HELP}`, (text: string) => parseMoment('--from', text))
+    .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text));
   addPageOptions(decisions).action((id: string | undefined, options: DecisionsOptions) =>
     cli.run(options, async (context) => {
       if (id !== undefined) {
@@ -38,7 +41,12 @@ export function registerDecisions(program: Command, cli: Cli): void {
       const { flag, environment, principal, operation, request, from, to } = options;
       const page = await context.client.list<DecisionRecord>({
         path: '/v1/decisions',
-        query: { flag, environment, principal, operation, request, from, to, ...pageQuery(options) },
+        query: {
+          ...{ flag, environment, principal, operation, request },
+          from: from?.toString(),
+          to: to?.toString(),
+          ...pageQuery(options),
+        },
         all: options.all === true,
       });
       return printPage(context, page, (items) =>

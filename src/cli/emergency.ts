@@ -6,8 +6,9 @@ import { addChangeOptions } from './changes.ts';
 import type { Cli, CommonOptions, Context } from './cli.ts';
 import { usageError } from './cli-error.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import { addWaitOptions, answerRequest, proposeContent, type WaitOptions } from './propose.ts';
+import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 import { describeScope } from './render.ts';
+import { answerRequest } from './result.ts';
 import { moment, pathSegment, printable, table } from './text.ts';
 
 interface FreezeOptions extends CommonOptions {
@@ -129,7 +130,8 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
         body: { environment: options.environment, changes: listed },
         idempotencyKey: true,
       } as const;
-      return answerRequest(context, await context.client.call<RequestView>(call));
+      const { body } = await context.client.call<RequestView>(call);
+      return answerRequest(context, { body, isNew: true });
     }),
   );
   cli

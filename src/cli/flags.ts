@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Cli, CommonOptions, Context } from './cli.ts';
 import { usageError } from './cli-error.ts';
+import { describeState } from './describe-state.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from './paging.ts';
 import { moment, pathSegment, printable, printableJson, table } from './text.ts';
@@ -106,17 +107,4 @@ async function listVersions(context: Context, key: string, options: FlagsOptions
 function environmentOf({ environment }: FlagsOptions): string {
   if (environment === undefined) throw usageError('Say where with --environment KEY.');
   return environment;
-}
-
-function describeState(state: FlagState | null): string {
-  if (state === null) return 'off (never set here)';
-  if (!state.enabled) return 'off';
-  const { audience, rules, rollout, default_variant } = state;
-  const who =
-    audience.kind === 'some'
-      ? [`${audience.organizations.length} organizations`, `${audience.users.length} users`].join(', ')
-      : audience.kind;
-  const shares =
-    rollout?.map(({ variant, percent }) => `${variant}=${percent}%`).join(',') ?? default_variant;
-  return `on for ${who}: ${shares}${rules.length === 0 ? '' : `, ${rules.length} rules`}`;
 }

@@ -4,8 +4,9 @@ import { addChangeOptions, type ChangeOptions } from './changes.ts';
 import type { Cli, CommonOptions, Context } from './cli.ts';
 import { usageError } from './cli-error.ts';
 import type { Answer } from './client.ts';
-import { type ExitCode, exitOfState } from './exit-codes.ts';
-import { renderRequest } from './render.ts';
+import type { ExitCode } from './exit-codes.ts';
+import { MOMENT_HELP, parseMoment } from './parse-moment.ts';
+import { answerRequest } from './result.ts';
 import { pathSegment } from './text.ts';
 import { parseDuration, waitUntilClosed } from './wait.ts';
 
@@ -14,8 +15,8 @@ interface ContentOptions extends CommonOptions {
   reason?: string;
   ticket?: string;
   apply?: 'auto' | 'manual';
-  /** ISO 8601 with an offset, or `none` for as soon as policy allows. */
-  start?: string;
+  /** Epoch milliseconds, or `none` for as soon as policy allows. */
+  start?: number | 'none';
 }
 
 /** Options of waiting for an outcome. */
@@ -67,7 +68,9 @@ function addContentOptions(command: Command): Command {
         'auto: as soon as policy allows; manual: waits for a call to apply',
       ).choices(['auto', 'manual']),
     )
-    .option('--start <moment>', 'not before: ISO 8601 with an offset, or none');
+    .option('--start <moment>', `not before: ${MOMENT_HELP}, or none`, (text: string) =>
+      text === 'none' ? text : parseMoment('--start', text, 'none'),
+    );
 }
 
 /** Adds `--wait` and `--timeout`. */
@@ -103,7 +106,7 @@ async function loadContent(
   return changes.length === 0 ? body : { ...body, changes };
 }
 
-/** Proposes a content, waits where that is asked for, and prints the request. */
+/** Proposes a content, waits where that is asked for, and prints what became of it. */
 export async function proposeContent(
   context: Context,
   {
@@ -124,19 +127,13 @@ export async function proposeContent(
   const request = answer.replayed ? await readRequest(context, answer.body.id) : answer.body;
   if (answer.replayed) context.note('This was proposed before with the same idempotency key.');
   const latest = wait === true ? await waitUntilClosed(context, { request, timeoutMs }) : request;
-  return answerRequest(context, { body: latest });
+  return answerRequest(context, { body: latest, isNew: true });
 }
 
 /** Reads one request. */
 export async function readRequest(context: Context, id: string): Promise<RequestView> {
   const path = `/v1/requests/${pathSegment(id)}`;
   return (await context.client.call<RequestView>({ method: 'GET', path })).body;
-}
-
-/** Prints a request; its state gives the exit status. */
-export function answerRequest(context: Context, { body }: Pick<Answer<RequestView>, 'body'>): ExitCode {
-  context.print(body, () => renderRequest(body, context.commandLine));
-  return exitOfState(body.state);
 }
 
 /** Reads the request for its ETag, then changes it, so that a change in between is noticed. */

@@ -7,7 +7,7 @@ import type { Problem } from './cli-error.ts';
 import { moment, printable, printableJson, shellWord } from './text.ts';
 
 /**
- * What people read. Nothing is shortened that an approval is about.
+ * What people read in full. Nothing is shortened here; `brief.ts` is the short form.
  */
 
 type CommandLine = Context['commandLine'];
@@ -30,7 +30,8 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
   ].join('\n');
 }
 
-function isOpen({ state }: RequestView): boolean {
+/** True while the request can still be applied. */
+export function isOpen({ state }: RequestView): boolean {
   return state === 'pending' || state === 'ready';
 }
 
@@ -40,12 +41,16 @@ function renderSubject({ changes, freeze, environment }: RequestView): string[] 
 }
 
 function renderChange(change: InputChange, place: number, environment: string | null): string[] {
-  const { key, namespace, tier, kind } = change.flag;
-  const where = change.facts.scope === 'definition' ? 'every environment' : environment;
   return [
-    `  ${place + 1}. ${change.action} ${key} in ${where} (${namespace}, ${kind}, ${tier}): ${describeFacts(change.facts)}`,
+    `  ${place + 1}. ${describeChange(change, environment)}: ${describeFacts(change.facts)}`,
     ...describeDifference(change).map((line) => `     ${line}`),
   ];
+}
+
+/** What a change does, to which flag, and where. */
+export function describeChange({ action, flag, facts }: InputChange, environment: string | null): string {
+  const where = facts.scope === 'definition' ? 'every environment' : environment;
+  return `${action} ${flag.key} in ${where} (${flag.namespace}, ${flag.kind}, ${flag.tier})`;
 }
 
 const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
@@ -56,10 +61,12 @@ const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
   neutral: 'it reaches the same as now',
 };
 
-/** The facts of one change in a sentence. */
-function describeFacts(facts: ChangeFacts): string {
-  const named = (label: string, ids: readonly string[]): string[] =>
-    ids.length === 0 ? [] : [`${label} ${ids.map(printable).join(', ')}`];
+/** The facts of one change in a sentence; of more than `most` organizations or users the others are counted. */
+export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINITY): string {
+  const named = (label: string, ids: readonly string[]): string[] => {
+    const others = ids.length > most ? ` and ${ids.length - most} more` : '';
+    return ids.length === 0 ? [] : [`${label} ${ids.slice(0, most).map(printable).join(', ')}${others}`];
+  };
   return [
     `${facts.direction}: ${DIRECTIONS[facts.direction]}`,
     ...named('organizations added', facts.organizations_added),
@@ -74,16 +81,23 @@ function describeFacts(facts: ChangeFacts): string {
   ].join('; ');
 }
 
-/** The members that differ, each before and after. */
-function describeDifference({ before, after }: InputChange): string[] {
+function describeDifference(change: InputChange): string[] {
+  return differences(change).map(({ name, before, after }) => {
+    const earlier = before === undefined ? '' : `${printableJson(before)} → `;
+    return `${printable(name)}: ${earlier}${printableJson(after)}`;
+  });
+}
+
+/** The members that differ, each before and after; undefined where a member is not there. */
+export function differences({
+  before,
+  after,
+}: InputChange): { name: string; before: unknown; after: unknown }[] {
   const was = isDocument(before) ? before : {};
   const becomes = isDocument(after) ? after : {};
   return [...new Set([...Object.keys(was), ...Object.keys(becomes)])]
     .filter((name) => JSON.stringify(was[name]) !== JSON.stringify(becomes[name]))
-    .map((name) => {
-      const earlier = name in was ? `${printableJson(was[name])} -> ` : '';
-      return `${printable(name)}: ${earlier}${printableJson(becomes[name])}`;
-    });
+    .map((name) => ({ name, before: was[name], after: becomes[name] }));
 }
 
 function isDocument(value: unknown): value is Record<string, unknown> {
@@ -113,7 +127,7 @@ export function renderGates(
     ...gates.flatMap((gate) => {
       const command = commandFor(gate, at);
       return [
-        `  ${gate.code}: ${printable(gate.detail)} (${printable(gate.cleared_by)})`,
+        `  ${gate.code}: ${printable(gate.detail)}  cleared by: ${printable(gate.cleared_by)}`,
         ...(command === null ? [] : [`    ${command}`]),
       ];
     }),
@@ -158,7 +172,7 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
   const signIn = problem.code === 'sign_in_required' && gates.every((gate) => gate.code !== problem.code);
   return [
     `${problem.title} (${problem.code})`,
-    `  ${printable(problem.detail)}`,
+    ...(repeats(problem.detail, [...reasons, ...gates]) ? [] : [`  ${printable(problem.detail)}`]),
     ...(problem.errors ?? []).map(({ pointer, detail }) => `  ${printable(pointer)}: ${printable(detail)}`),
     // A gate repeats its reason's code, with how to clear it.
     ...reasons
@@ -168,6 +182,13 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
     ...(signIn ? [`sign in stronger with`, `    ${commandLine('login', '--mfa')}`] : []),
     ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
   ].join('\n');
+}
+
+/** True when the text is made of nothing but the details that are listed below it. */
+function repeats(text: string, listed: readonly { detail: string }[]): boolean {
+  const details = listed.map(({ detail }) => detail).sort((one, other) => other.length - one.length);
+  const rest = details.reduce((left, detail) => left.replaceAll(detail, ''), text);
+  return listed.length > 0 && /^[\s.]*$/.test(rest);
 }
 
 /** What a freeze covers, in words. */

@@ -4,8 +4,10 @@ import type { Cli, CommonOptions, Context } from './cli.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from './paging.ts';
-import { answerRequest, callWithMatch, readRequest } from './propose.ts';
+import { MOMENT_HELP, parseMoment } from './parse-moment.ts';
+import { callWithMatch, readRequest } from './propose.ts';
 import { renderRequest } from './render.ts';
+import { answerDone, answerRequest } from './result.ts';
 import { moment, pathSegment, table } from './text.ts';
 
 interface ListOptions extends CommonOptions, PageOptions {
@@ -18,22 +20,21 @@ interface ListOptions extends CommonOptions, PageOptions {
 
 /** `show`, `list`, `apply`, `withdraw`, `rebase` and `schedule`. */
 export function registerRequests(program: Command, cli: Cli): void {
-  cli
-    .command(program, 'show <id>', 'show a request')
-    .action((id: string, options: CommonOptions) =>
-      cli.run(options, async (context) => printRequest(context, await readRequest(context, id))),
-    );
+  cli.command(program, 'show <id>', 'show a request in full').action((id: string, options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      const request = await readRequest(context, id);
+      context.print(request, () => renderRequest(request, context.commandLine));
+      return request.state === 'conflicted' ? EXIT.conflict : EXIT.done;
+    }),
+  );
   registerList(program, cli);
   cli
     .command(program, 'apply <id>', 'apply a request that is ready')
     .action((id: string, options: CommonOptions) => cli.run(options, (context) => applyRequest(context, id)));
   cli.command(program, 'withdraw <id>', 'take a request back').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
-      const { body } = await context.client.call<RequestView>({
-        method: 'POST',
-        path: `${pathOf(id)}/withdraw`,
-      });
-      return printRequest(context, body);
+      const path = `${pathOf(id)}/withdraw`;
+      return answerDone(context, await context.client.call<RequestView>({ method: 'POST', path }));
     }),
   );
   cli
@@ -52,11 +53,13 @@ export function registerRequests(program: Command, cli: Cli): void {
     );
   cli
     .command(program, 'schedule <id>', 'set when a request is applied at the earliest')
-    .requiredOption('--at <moment>', 'ISO 8601 with an offset, or next_window')
-    .action((id: string, options: CommonOptions & { at: string }) =>
+    .requiredOption('--at <moment>', `${MOMENT_HELP}, or next_window`, (text: string) =>
+      text === 'next_window' ? text : parseMoment('--at', text, 'next_window'),
+    )
+    .action((id: string, options: CommonOptions & { at: number | 'next_window' }) =>
       cli.run(options, async (context) => {
         const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at: options.at } } as const;
-        return printRequest(context, (await callWithMatch(context, call)).body);
+        return answerDone(context, await callWithMatch(context, call));
       }),
     );
 }
@@ -100,7 +103,7 @@ function toRow(request: RequestView): string[] {
   ];
 }
 
-/** Asks to apply. A request that still waits is no denial: it is shown, with what is missing. */
+/** Asks to apply. A request that still waits is no denial: what is missing is printed. */
 async function applyRequest(context: Context, id: string): Promise<ExitCode> {
   try {
     const path = `${pathOf(id)}/apply`;
@@ -112,11 +115,6 @@ async function applyRequest(context: Context, id: string): Promise<ExitCode> {
     if (request.standing.effect !== 'hold' || !['pending', 'ready'].includes(request.state)) throw error;
     return answerRequest(context, { body: request });
   }
-}
-
-function printRequest(context: Context, request: RequestView): ExitCode {
-  context.print(request, () => renderRequest(request, context.commandLine));
-  return request.state === 'conflicted' ? EXIT.conflict : EXIT.done;
 }
 
 function pathOf(id: string): string {

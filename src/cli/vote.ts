@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { RequestView } from '../control/view.ts';
+import { renderBrief } from './brief.ts';
 import type { Cli, CommonOptions, Context } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { readRequest } from './propose.ts';
-import { renderRequest } from './render.ts';
+import { answerDone } from './result.ts';
 
 interface VoteOptions extends CommonOptions {
   digest?: string;
@@ -25,11 +26,11 @@ export function registerVotes(program: Command, cli: Cli): void {
           // 1. Read what the word is about, and show it.
           const request = await readRequest(context, id);
           if (options.digest !== undefined) assertDigest(request, options.digest);
-          context.note(renderRequest(request, context.commandLine));
+          context.note(renderBrief(request, context.commandLine));
           // 2. Ask, where somebody is there to answer.
           await confirm(context, verdict, options);
           // 3. Give the word on the digest that was shown.
-          const { body } = await context.client.call<RequestView>({
+          const answer = await context.client.call<RequestView>({
             method: 'POST',
             path: `/v1/requests/${request.id}/${verdict}`,
             body: {
@@ -37,16 +38,15 @@ export function registerVotes(program: Command, cli: Cli): void {
               ...(options.comment === undefined ? {} : { comment: options.comment }),
             },
           });
-          context.print(body, () => renderRequest(body, context.commandLine));
-          return body.state === 'conflicted' ? EXIT.conflict : EXIT.done;
+          return answerDone(context, answer);
         }),
       );
   }
 }
 
 const SUMMARY = {
-  approve: 'show a request and approve exactly what was shown',
-  reject: 'show a request and reject it for good',
+  approve: 'show what a request changes, and approve exactly that content',
+  reject: 'show what a request changes, and reject it for good',
 } as const;
 
 function assertDigest(request: RequestView, digest: string): void {

@@ -60,6 +60,6 @@ export async function waitUntilClosed(
 }
 
 function describeStanding({ id, state, gates }: RequestView): string {
-  const missing = gates.map((gate) => `${gate.code} (${printable(gate.cleared_by)})`).join(', ');
+  const missing = gates.map((gate) => `${gate.code}, cleared by: ${printable(gate.cleared_by)}`).join('; ');
   return `${id} is ${state}${missing === '' ? '' : `, missing: ${missing}`}`;
 }

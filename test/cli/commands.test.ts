@@ -62,6 +62,26 @@ describe('decisions', () => {
     expect(none.out).toBe('There are none.\n');
   });
 
+  it.each([
+    ['--from', 'yesterday'],
+    ['--to', '2026-11-21T25:00:00Z'],
+    ['--from', ''],
+  ])('exit with 2 and send nothing for %s %s', async (option, text) => {
+    const offline = createTerminal(t, { fetch: () => Promise.reject(new Error('something was sent')) });
+    const run = await offline.as('avery', 'decisions', option, text, '--json');
+    expect([run.code, run.json.code]).toEqual([2, 'usage']);
+    expect(run.json.detail).toContain('2026-11-21T09:00:00+01:00');
+  });
+
+  it('are found from a date, a moment with an offset or epoch milliseconds', async () => {
+    for (const from of ['2026-11-01', '2026-11-01T00:00:00+01:00', '1793491200000']) {
+      const run = await terminal.as('avery', 'decisions', '--from', from, '--limit', '1', '--json');
+      expect(run.json.items).toHaveLength(1);
+    }
+    const none = await terminal.as('avery', 'decisions', '--from', '2027-01-01', '--json');
+    expect(none.json.items).toEqual([]);
+  });
+
   it('are for auditors', async () => {
     expect((await terminal.as('dana', 'decisions')).code).toBe(4);
   });

@@ -21,12 +21,7 @@ describe('propose', () => {
     const flag = await createFlag(t, 'cli-applied', { tier: 'informational' });
     const run = await terminal.as('dana', ...inProduction, '--enable', flag);
     expect(run.code).toBe(0);
-    expect(run.out).toMatch(/^request {2}[0-9a-f-]{36} {2}applied in production$/m);
-    expect(run.out).toMatch(/^digest {3}sha256:[0-9a-f]{64}$/m);
-    expect(run.out).toContain(
-      `enable ${flag} in production (payments, release, informational): on: nobody has it now, somebody will`,
-    );
-    expect(run.out).toContain('enabled: false -> true');
+    expect(run.out).toMatch(/^applied {2}cli-applied {2}production {2}1 → 2\nrequest {2}[0-9a-f-]{36}\n$/);
     expect((await readFlag(t, flag)).states.production.enabled).toBe(true);
   });
 
@@ -34,10 +29,17 @@ describe('propose', () => {
     const flag = await createFlag(t, 'cli-pending');
     const run = await terminal.as('dana', ...inProduction, '--enable', flag);
     expect(run.code).toBe(3);
-    const id = /^request {2}(\S+)/.exec(run.out)?.[1] ?? '';
+    const id = /^request {2}(\S+)/m.exec(run.out)?.[1] ?? '';
     const { digest } = await readRequest(t, id);
-    expect(run.out).toContain('approval_required');
-    expect(run.out).toContain(`    countersign approve ${id} --digest ${digest}\n`);
+    expect(run.out.split('\n')).toEqual([
+      'pending  cli-pending  production  enable',
+      `request  ${id}`,
+      `digest   ${digest}`,
+      'missing',
+      expect.stringMatching(/^ {2}approval_required: .* cleared by: flag-approver$/),
+      `    countersign approve ${id} --digest ${digest}`,
+      '',
+    ]);
   });
 
   it('names the option that brings a missing ticket, and no command where only time helps', async () => {
@@ -47,7 +49,7 @@ describe('propose', () => {
     const run = await terminal.as('dana', ...inProduction, '--enable', flag);
     t.clock.set(evening);
     expect(run.out).toMatch(/^ {4}countersign edit [0-9a-f-]{36} --ticket …$/m);
-    expect(run.out).toMatch(/window_closed: .* \(time\)(\n {2}\S|\n$)/);
+    expect(run.out).toMatch(/window_closed: .* cleared by: time(\n {2}\S|\n$)/);
   });
 
   it('prints commands for the broker that it was told to use', async () => {
@@ -78,6 +80,8 @@ describe('propose', () => {
     expect(run.out).toBe('');
     expect(run.err).toContain('Policy denies this operation (policy_denied)');
     expect(run.err).toMatch(/^missing$/m);
+    const lines = run.err.split('\n').map((line) => line.replace(/^ *(\w+: )?| {2}cleared by.*$/g, ''));
+    expect(new Set(lines).size).toBe(lines.length);
     expect(run.err).toMatch(/^decision [0-9a-f-]{36}$/m);
   });
 
@@ -133,6 +137,9 @@ describe('propose', () => {
     [['--file', '/does/not/exist'], 'cannot be read'],
     [['--enable', 'f', '--wait', '--timeout', 'soon'], 'no length of time'],
     [['--apply', 'later', '--enable', 'f'], 'Allowed choices'],
+    [['--enable', 'f', '--start', 'nonsense'], 'such as 1795248000000, or none'],
+    [['--enable', 'f', '--start', '2026-02-30'], 'is no moment'],
+    [['--enable', 'f', '--start', '2026-11-21T09:00:00'], 'is no moment'],
     [[], 'Say what to change'],
   ])('exits with 2 and sends nothing for %j', async (words, says) => {
     const run = await createTerminal(t, {
@@ -143,6 +150,36 @@ describe('propose', () => {
     }).run(...inProduction, ...words);
     expect(run.code).toBe(2);
     expect(run.err).toContain(says);
+  });
+
+  it('tells each flag and place whose version moves once, when it is applied', async () => {
+    await createFlag(t, 'cli-places', { tier: 'informational' });
+    const changes = [
+      { action: 'update', flag: 'cli-places', set: { purpose: 'Another purpose.' } },
+      { action: 'set_rollout', flag: 'cli-places', rollout: null, default_variant: 'off' },
+      { action: 'enable', flag: 'cli-places' },
+    ];
+    const stdin = createTerminal(t, { readStdin: async () => JSON.stringify(changes) });
+    const words = ['propose', '--environment', 'development', '--reason', 'a test', '--file', '-'];
+    const run = await stdin.as('dana', ...words);
+    expect(run.out.split('\n').slice(0, 2)).toEqual([
+      'applied  cli-places  every environment  1 → 2',
+      'applied  cli-places  development  1 → 2',
+    ]);
+    const { states, purpose } = await readFlag(t, 'cli-places');
+    expect([states.development.version, purpose]).toEqual([2, 'Another purpose.']);
+  });
+
+  it.each([
+    ['2026-11-19', '2026-11-19T00:00:00Z'],
+    ['2026-11-19T09:00+01:00', '2026-11-19T08:00:00Z'],
+    [String(Date.parse('2026-11-19T08:00:00Z')), '2026-11-19T08:00:00Z'],
+  ])('--start takes %s', async (text, moment) => {
+    const flag = await createFlag(t, `cli-start-${text.length}`);
+    const run = await terminal.as('dana', ...inProduction, '--enable', flag, '--start', text, '--json');
+    expect([run.code, run.json.start_ms]).toEqual([3, Date.parse(moment)]);
+    const none = await terminal.as('dana', 'edit', run.json.id, '--start', 'none', '--json');
+    expect(none.json.start_ms).toBeNull();
   });
 
   it('takes a request from a file, lets options override it, and a list from standard input', async () => {

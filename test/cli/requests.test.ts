@@ -25,10 +25,47 @@ describe('approve', () => {
     const run = await terminal.as('alex+mfa', 'approve', request.id, '--comment', 'fine', '--json');
     expect([run.code, run.json.state]).toEqual([0, 'applied']);
     expect(run.json.approvals[0]).toMatchObject({ digest: request.digest, comment: 'fine' });
-    expect(run.err).toContain(`digest   ${request.digest}`);
-    expect(run.err).toContain('enabled: false -> true');
-    // A reason cannot look like a line of the command's own.
-    expect(run.err).not.toMatch(/^digest {3}sha256:fake/m);
+    // One line a change, and a reason cannot look like a line of the command's own.
+    expect(run.err.split('\n')).toEqual([
+      '1. enable vote-shown in production (payments, release, operational): enabled: false → true (on: nobody has it now, somebody will)',
+      'by       person:demo:dana: one digest   sha256:fake',
+      `digest   ${request.digest}`,
+      `in full  countersign show ${request.id}`,
+      '',
+    ]);
+  });
+
+  it('prints one line when that was all that was missing, else what is missing still', async () => {
+    const request = await openRequest('vote-result');
+    const run = await terminal.as('alex+mfa', 'approve', request.id);
+    expect(run.out).toBe('applied  vote-result  production  1 → 2\n');
+    await createFlag(t, 'vote-second', { tier: 'high-risk' });
+    const two = (await propose(t, [{ action: 'enable', flag: 'vote-second' }], { ticket: 'PAY-1' })).body;
+    const first = await terminal.as('alex+mfa', 'approve', two.id);
+    expect(first.out).toMatch(/^pending {2}vote-second {2}production {2}enable\nrequest {2}/);
+    expect(first.out).toMatch(/^ {2}approval_required: .* cleared by: \S+\n {4}countersign approve /m);
+  });
+
+  it('counts what is too long for a line, and says so when the count is the same', async () => {
+    await createFlag(t, 'vote-long');
+    const audience = (organizations: string[]) => ({
+      action: 'set_audience',
+      flag: 'vote-long',
+      audience: { kind: 'some', organizations, users: [] },
+    });
+    const names = (from: number) => Array.from({ length: 7 }, (_, place) => `org-${from + place}`);
+    const first = (await propose(t, [{ action: 'enable', flag: 'vote-long' }, audience(names(1))])).body;
+    const shown = await terminal.as('alex+mfa', 'approve', first.id);
+    expect(shown.err).toContain('audience: all → 7 organizations, 0 users');
+    const second = (await propose(t, [audience(names(2))])).body;
+    const again = await terminal.as('alex+mfa', 'approve', second.id);
+    expect(again.err).toContain('audience: other than before, 7 organizations, 0 users');
+    expect(again.err).toContain('organizations added org-8; organizations removed org-1');
+    const third = (await propose(t, [audience(names(20))])).body;
+    expect((await terminal.as('alex+mfa', 'approve', third.id)).err).toMatch(
+      /organizations added (org-\d+, ){4}org-\d+ and 2 more/,
+    );
+    expect((await terminal.as('dana', 'show', third.id)).out).not.toContain('and 2 more');
   });
 
   it('asks at a terminal, and sends nothing without a yes', async () => {
@@ -90,6 +127,7 @@ describe('approve', () => {
     expect(run.code).toBe(4);
     expect(run.err).toContain('sign_in_required');
     expect(run.err).toMatch(/^ {4}countersign login --mfa$/m);
+    expect(run.err.match(/A sign-in of level/g)).toHaveLength(1);
   });
 });
 
@@ -106,7 +144,7 @@ describe('reject, withdraw and edit', () => {
     const request = await openRequest('end-withdrawn');
     const run = await terminal.as('dana', 'withdraw', request.id);
     expect(run.code).toBe(0);
-    expect(run.out).toContain('withdrawn');
+    expect(run.out).toBe('withdrawn  end-withdrawn  production  enable\n');
   });
 
   it('edit changes what is given and leaves the rest, and approvals count no more', async () => {
@@ -187,17 +225,35 @@ describe('apply, rebase and schedule', () => {
     expect(run.json.digest).not.toBe(request.digest);
   });
 
-  it('schedule sets the start, and refuses what is no moment', async () => {
+  it('schedule sets the start, and refuses what is no moment without sending anything', async () => {
     const request = await openRequest('move-schedule');
     const at = new Date(t.clock() + 3_600_000).toISOString();
     const run = await terminal.as('dana', 'schedule', request.id, '--at', at, '--json');
     expect([run.code, run.json.start_ms]).toEqual([0, Date.parse(at)]);
     expect((await terminal.as('dana', 'schedule', request.id)).code).toBe(2);
-    expect((await terminal.as('dana', 'schedule', request.id, '--at', 'tomorrow')).code).toBe(1);
+    const offline = createTerminal(t, { fetch: () => Promise.reject(new Error('something was sent')) });
+    for (const text of ['tomorrow', '', '2026-13-01', '-5', 'none']) {
+      const run = await offline.as('dana', 'schedule', request.id, `--at=${text}`);
+      expect([run.code, run.out]).toEqual([2, '']);
+      expect(run.err).toContain('2026-11-21T09:00:00+01:00');
+    }
+    const window = await terminal.as('dana', 'schedule', request.id, '--at', 'next_window', '--json');
+    expect([window.code, window.json.start_ms]).toEqual([0, null]);
   });
 });
 
 describe('list and show', () => {
+  it('show prints a request in full', async () => {
+    const request = await openRequest('shown', { reason: 'one\ndigest   sha256:fake' });
+    const { out } = await terminal.as('dana', 'show', request.id);
+    expect(out).toContain(`request  ${request.id}  pending in production\ndigest   ${request.digest}\n`);
+    expect(out).toContain(
+      'enable shown in production (payments, release, operational): on: nobody has it now, somebody will',
+    );
+    expect(out).toContain('enabled: false → true');
+    expect(out).not.toMatch(/^digest {3}sha256:fake/m);
+  });
+
   it('list follows the cursors with --all, and tells people that there is more without', async () => {
     for (const number of [1, 2, 3]) await openRequest(`listed-${number}`);
     const words = ['list', '--state', 'open', '--limit', '1'];

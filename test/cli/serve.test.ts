@@ -78,6 +78,11 @@ async function listening(serving: Serving): Promise<string> {
   return /listening\s+(\S+)/.exec(serving.err())?.[1] ?? '';
 }
 
+async function started(serving: Serving): Promise<Serving> {
+  await listening(serving);
+  return serving;
+}
+
 async function stop(serving: Serving): Promise<number | null> {
   serving.child.kill('SIGTERM');
   return serving.exit;
@@ -159,6 +164,15 @@ describe('a start with a bundle that differs from the active one', () => {
   });
 });
 
+describe('a start without the bundle that the configuration names', () => {
+  it('goes on with the active policy once there is one', async () => {
+    await stop(await started(serve()));
+    const again = await started(serve({ COUNTERSIGN_POLICY_BUNDLE: 'missing.tar.gz' }));
+    expect(again.err()).toMatch(/missing\.tar\.gz cannot be read, and is not needed/);
+    expect(await stop(again)).toBe(0);
+  });
+});
+
 describe('a configuration that cannot be used', () => {
   it('exits with 2, names every fault at once, and creates nothing', async () => {
     await writeConfig({ listen: { port: 99_999 }, log_level: 'loud', databse: 'x', issuers: [{ key: 'K' }] });
@@ -167,6 +181,16 @@ describe('a configuration that cannot be used', () => {
     for (const place of ['listen.port', 'log_level', 'databse', 'issuers.0.key', 'issuers.0.issuer']) {
       expect(serving.err()).toContain(place);
     }
+    expect(await readdir(folder)).toEqual(['countersign.yaml']);
+  });
+
+  it('exits with 2, naming key and path, when bundle and folder are not there, and creates nothing', async () => {
+    await writeConfig({ policy_bundle: 'missing.tar.gz', listen: { prot: 1 } });
+    const serving = serve({ COUNTERSIGN_DATABASE: 'nowhere/countersign.db' });
+    expect(await serving.exit).toBe(2);
+    expect(serving.err()).toMatch(/policy_bundle: \S+missing\.tar\.gz is no file/);
+    expect(serving.err()).toMatch(/database \(COUNTERSIGN_DATABASE\): there is no folder \S+nowhere;/);
+    expect(serving.err()).toContain('did you mean port?');
     expect(await readdir(folder)).toEqual(['countersign.yaml']);
   });
 

@@ -24,6 +24,33 @@ function githubEnv(): NodeJS.ProcessEnv {
   };
 }
 
+/** The documented claims of a GitLab ID token that a trust rule looks at. */
+const GITLAB = {
+  sub: 'project_path:acme/payments:ref_type:branch:ref:main',
+  project_id: '22',
+  project_path: 'acme/payments',
+  ref: 'main',
+  ref_protected: 'true',
+  pipeline_source: 'push',
+  user_id: '42',
+};
+const NOT_GITHUB = { repository_id: undefined, repository_owner_id: undefined, actor_id: undefined };
+
+/** The rule of the deploying job, as it reads for a project on GitLab. */
+function withGitLabRule(data: unknown): unknown {
+  const edited = structuredClone(data) as {
+    config: {
+      trust_rules: { 'payments-deploy': { claims: object; person: object } };
+      persons: Record<string, string>;
+    };
+  };
+  const rule = edited.config.trust_rules['payments-deploy'];
+  rule.claims = { project_id: '22', ref: 'main', ref_protected: 'true' };
+  rule.person = { claim: 'user_id', prefix: 'gitlab:' };
+  edited.config.persons['gitlab:42'] = 'emp-1001';
+  return edited;
+}
+
 describe('the token of a command', () => {
   it('comes from GitHub Actions by itself, and stands for the job', async () => {
     const job = createTerminal(t, { env: githubEnv() });
@@ -62,6 +89,31 @@ describe('the token of a command', () => {
     expect((await job.run(...flags)).code).toBe(0);
     const elsewhere = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() } });
     expect((await elsewhere.run(...flags)).code).toBe(0);
+  });
+
+  it("is exchanged from COUNTERSIGN_SUBJECT_TOKEN, the variable that GitLab's id_tokens set", async () => {
+    const own = await startTestBroker({ editData: withGitLabRule });
+    try {
+      const subject = await own.ci.token({ ...NOT_GITHUB, ...GITLAB });
+      const sent: { url: string; authorization: string | null }[] = [];
+      const job = createTerminal(own, {
+        env: { GITLAB_CI: 'true', COUNTERSIGN_SUBJECT_TOKEN: subject },
+        fetch: async (input, init) => {
+          const request = new Request(input, init);
+          sent.push({ url: request.url, authorization: request.headers.get('authorization') });
+          return fetch(request);
+        },
+      });
+      await createFlag(own, 'from-gitlab');
+      const words = ['propose', '--environment', 'production', '--reason', 'x', '--enable', 'from-gitlab'];
+      const run = await job.run(...words, '--json');
+      expect([run.code, run.json.proposer?.person]).toEqual([3, 'gitlab:42']);
+      expect(run.json.proposer.id).toMatch(/^workload:payments-deploy:project_path:acme\/payments:/);
+      expect(sent.map(({ url }) => new URL(url).pathname)).toEqual(['/oauth/token', '/v1/requests']);
+      expect(sent[1]?.authorization).not.toContain(subject);
+    } finally {
+      await own.close();
+    }
   });
 
   it('serves a job whose home cannot be written', async () => {

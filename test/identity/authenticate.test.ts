@@ -1,7 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { importJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { issuerConfigSchema } from '../../src/identity/issuers.ts';
 import {
   type Bench,
   BROKER,
@@ -465,42 +464,5 @@ describe("a token of the broker's own", () => {
     expect(await authenticate(await sign({ jti: 'j2' }))).toMatchObject({ kind: 'workload' });
     bench.advance(930_000);
     await refusal(token);
-  });
-});
-
-describe('the configuration of a person issuer', () => {
-  const VALID = { key: 'okta', issuer: 'https://okta.example', audience: 'countersign' };
-  it.each([
-    ['symmetric algorithms', { algorithms: ['HS256'] }],
-    ['no signature', { algorithms: ['none'] }],
-    ['an empty list of algorithms', { algorithms: [] }],
-    ['plain http', { issuer: 'http://okta.example' }],
-    ['plain http on loopback without permission', { issuer: 'http://127.0.0.1:9401' }],
-    [
-      'plain http elsewhere despite the permission',
-      { issuer: 'http://okta.example', allow_insecure_loopback: true },
-    ],
-    [
-      'a host that only looks like loopback',
-      { issuer: 'http://127.0.0.1.evil.example', allow_insecure_loopback: true },
-    ],
-    ['keys over plain http', { jwks_uri: 'http://okta.example/keys' }],
-    ['keys in a file', { jwks_uri: 'file:///etc/passwd' }],
-    ['credentials in the address', { issuer: 'https://user:pw@okta.example' }],
-    ['persons named by e-mail', { claims: { person: 'email' } }],
-    ['a key with a colon', { key: 'a:b' }],
-    ['an unknown setting', { clock_skew: 300 }],
-    ['no audience', { audience: [] }],
-  ])('with %s is refused', (_name, changes) => {
-    expect(issuerConfigSchema.safeParse(VALID).success).toBe(true);
-    expect(issuerConfigSchema.safeParse({ ...VALID, ...changes }).success).toBe(false);
-  });
-
-  it('twice for one issuer, or with one key for two issuers, is refused', async () => {
-    const other = { ...issuer.config, issuer: 'https://other.example' };
-    await expect(createBench([issuer.config, { ...issuer.config, key: 'other' }])).rejects.toThrow(
-      'configured twice',
-    );
-    await expect(createBench([issuer.config, other])).rejects.toThrow('configured twice');
   });
 });

@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { usageError } from './cli-error.ts';
+
+const epochMsSchema = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number);
+const isoSchema = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true }), z.iso.datetime({ offset: true, precision: -1 })])
+  .transform((text) => Date.parse(text))
+  .pipe(z.int().min(0));
+const momentSchema = z.union([epochMsSchema, isoSchema]);
+
+/** How the options that take a moment describe it in `--help`. */
+export const MOMENT_HELP = 'ISO 8601 with an offset, a date (from midnight UTC), or epoch milliseconds';
+
+/**
+ * The moment that an option names, in epoch milliseconds. A date is its first moment in UTC.
+ *
+ * @param or the word that the option takes besides moments, to be named when the text is neither
+ * @throws CliError `usage`
+ */
+export function parseMoment(option: string, text: string, or?: string): number {
+  const parsed = momentSchema.safeParse(text);
+  if (parsed.success) return parsed.data;
+  const besides = or === undefined ? '' : `, or ${or}`;
+  throw usageError(
+    `${option}: "${text}" is no moment. Write it as 2026-11-21T09:00:00+01:00, as the date 2026-11-21 (from midnight UTC), or as epoch milliseconds such as 1795248000000${besides}.`,
+  );
+}

@@ -1,0 +1,143 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Config, ConfigError, loadConfig } from '../src/config.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'countersign-config-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function load(document: unknown, env: NodeJS.ProcessEnv = {}): Promise<Config> {
+  const file = join(folder, 'countersign.yaml');
+  await writeFile(file, JSON.stringify(document));
+  return loadConfig({ file, env });
+}
+
+/** The lines that a configuration is refused with, one a fault; none when it is taken. */
+async function faultsOf(document: unknown, env: NodeJS.ProcessEnv = {}): Promise<string[]> {
+  try {
+    await load(document, env);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
+  }
+}
+
+const issuer = { key: 'demo', issuer: 'https://id.example', audience: 'countersign-cli' };
+
+describe('a value that cannot be used', () => {
+  it.each([
+    [{ listen: { port: 99_999 } }, 'listen.port: expected a whole number from 0 to 65535; 99999 was given'],
+    [{ listen: 5 }, 'listen: expected a mapping; 5 was given'],
+    [{ calls_per_minute: -1 }, 'calls_per_minute: expected a whole number of at least 0; -1 was given'],
+    [
+      { log_level: 'loud' },
+      'log_level: expected one of fatal, error, warn, info, debug, trace, silent; "loud" was given',
+    ],
+    [{ public_url: 'ftp://x' }, 'public_url: expected an http or https URL; "ftp://x" was given'],
+    [{ database: '' }, 'database: expected text that is not empty; "" was given'],
+    [{ issuers: 'none' }, 'issuers: expected a list; "none" was given'],
+    [
+      { issuers: [{ ...issuer, key: 'K' }] },
+      'issuers.0.key: expected text that matches ^[a-z][a-z0-9-]{0,62}$; "K" was given',
+    ],
+    [
+      { issuers: [{ key: 'demo', audience: 'x' }] },
+      'issuers.0.issuer: expected text of 1 to 512 characters; it is missing',
+    ],
+    [
+      { issuers: [{ ...issuer, audience: 7 }] },
+      'issuers.0.audience: expected text that is not empty or a list that is not empty; 7 was given',
+    ],
+    [
+      { issuers: [{ ...issuer, levels: { acr: { mfa: 'high' } } }] },
+      'issuers.0.levels.acr.mfa: expected a whole number from 0 to 9; "high" was given',
+    ],
+    [
+      { issuers: [{ ...issuer, allow_insecure_loopback: 'yes' }] },
+      'issuers.0.allow_insecure_loopback: expected true or false; "yes" was given',
+    ],
+  ])('is told with its key, what is expected and what was given: %j', async (document, line) => {
+    expect(await faultsOf(document)).toEqual([line]);
+  });
+
+  it('names the environment variable that set it', async () => {
+    const [line] = await faultsOf({ listen: { port: 1 } }, { COUNTERSIGN_PORT: 'http' });
+    expect(line).toBe(
+      'listen.port (COUNTERSIGN_PORT): expected a whole number from 0 to 65535; "http" was given',
+    );
+  });
+
+  it('keeps what may be a password to itself, and long values short', async () => {
+    const [line] = await faultsOf({ issuers: [{ ...issuer, issuer: 'https://me:s3cret@id.example' }] });
+    expect(line).toContain('must be an https URL without credentials');
+    expect(line).toContain('"https://…@id.example" was given');
+    expect(line).not.toContain('s3cret');
+    const [long] = await faultsOf({ log_level: 'x'.repeat(10_000) });
+    expect(long?.length).toBeLessThan(250);
+  });
+});
+
+describe('an unknown key', () => {
+  it.each([
+    [{ databse: 'x' }, 'databse: there is no such key; did you mean database?'],
+    [{ listen: { prot: 1 } }, 'listen.prot: there is no such key; did you mean port?'],
+    [{ listen: { zzzzzz: 1 } }, 'listen.zzzzzz: there is no such key; known here are host, port'],
+    [
+      { issuers: [{ ...issuer, audiences: 'x' }] },
+      'issuers.0.audiences: there is no such key; did you mean audience?',
+    ],
+    [
+      { issuers: [{ ...issuer, claims: { persno: 'sub' } }] },
+      'issuers.0.claims.persno: there is no such key; did you mean person?',
+    ],
+  ])('is named with the nearest one that there is: %j', async (document, line) => {
+    expect(await faultsOf(document)).toEqual([line]);
+  });
+});
+
+describe('the files that a configuration names', () => {
+  it('are told together with all other faults, with key and path, and nothing is created', async () => {
+    const lines = await faultsOf(
+      { log_level: 'loud', databse: 'x', policy_bundle: 'none.tar.gz' },
+      { COUNTERSIGN_DATABASE: 'nowhere/countersign.db' },
+    );
+    expect(lines.map((line) => line.split(':')[0])).toEqual([
+      'log_level',
+      'databse',
+      'database (COUNTERSIGN_DATABASE)',
+      'policy_bundle',
+    ]);
+    expect(lines[2]).toContain(`no folder ${join(folder, 'nowhere')}`);
+    expect(lines[3]).toContain(join(folder, 'none.tar.gz'));
+    expect(await readdir(folder)).toEqual(['countersign.yaml']);
+  });
+
+  it('may be without the bundle once the database is there', async () => {
+    await writeFile(join(folder, 'countersign.db'), '');
+    const config = await load({ policy_bundle: 'none.tar.gz' });
+    expect(config).toMatchObject({
+      database: join(folder, 'countersign.db'),
+      policy_bundle: join(folder, 'none.tar.gz'),
+    });
+  });
+
+  it('are files: a folder is no bundle and no database, and a file is no folder', async () => {
+    await mkdir(join(folder, 'sub'));
+    expect(await faultsOf({ policy_bundle: 'sub' })).toEqual([
+      `policy_bundle: ${join(folder, 'sub')} is no file that can be read; the first start needs the bundle`,
+    ]);
+    expect(await faultsOf({ database: 'sub' })).toEqual([
+      `database: ${join(folder, 'sub')} is a folder; name a file`,
+    ]);
+    expect(await faultsOf({ database: 'countersign.yaml/x.db' })).toHaveLength(1);
+  });
+});

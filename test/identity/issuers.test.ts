@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { issuerConfigSchema } from '../../src/identity/issuers.ts';
+import { createBench } from './support.ts';
+
+describe('the configuration of a person issuer', () => {
+  const VALID = { key: 'okta', issuer: 'https://okta.example', audience: 'countersign' };
+  it.each([
+    ['symmetric algorithms', { algorithms: ['HS256'] }],
+    ['no signature', { algorithms: ['none'] }],
+    ['an empty list of algorithms', { algorithms: [] }],
+    ['plain http', { issuer: 'http://okta.example' }],
+    ['plain http on loopback without permission', { issuer: 'http://127.0.0.1:9401' }],
+    [
+      'plain http elsewhere despite the permission',
+      { issuer: 'http://okta.example', allow_insecure_loopback: true },
+    ],
+    [
+      'a host that only looks like loopback',
+      { issuer: 'http://127.0.0.1.evil.example', allow_insecure_loopback: true },
+    ],
+    ['keys over plain http', { jwks_uri: 'http://okta.example/keys' }],
+    ['keys in a file', { jwks_uri: 'file:///etc/passwd' }],
+    ['credentials in the address', { issuer: 'https://user:pw@okta.example' }],
+    ['persons named by e-mail', { claims: { person: 'email' } }],
+    ['a key with a colon', { key: 'a:b' }],
+    ['an unknown setting', { clock_skew: 300 }],
+    ['no audience', { audience: [] }],
+  ])('with %s is refused', (_name, changes) => {
+    expect(issuerConfigSchema.safeParse(VALID).success).toBe(true);
+    expect(issuerConfigSchema.safeParse({ ...VALID, ...changes }).success).toBe(false);
+  });
+
+  it('twice for one issuer, or with one key for two issuers, is refused', async () => {
+    const first = issuerConfigSchema.parse(VALID);
+    const other = { ...first, issuer: 'https://other.example' };
+    await expect(createBench([first, { ...first, key: 'other' }])).rejects.toThrow('configured twice');
+    await expect(createBench([first, other])).rejects.toThrow('configured twice');
+  });
+});
