@@ -6,7 +6,7 @@ import { refuseRead, type Writing } from '../use-case/use-case.ts';
 import { aboutRequest } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, isOpen, loadRequest, loadVotes, placesOf } from './request.ts';
-import { decideRequest, record } from './request-decision.ts';
+import { decideRequest, record, recordAndRefuse } from './request-decision.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -22,15 +22,14 @@ export async function withdraw(writing: Writing, requestId: string): Promise<Cha
   const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
   const allowed = decision.effect === 'allow';
   const after: ChangeRequest = allowed ? { ...request, state: 'withdrawn', due_ms: null } : request;
-  const decisionId = await record(writing, {
+  const refusal = await recordAndRefuse(writing, {
     operation,
     principal,
     decision,
     request: after,
     from: request.state,
   });
-  if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (decision.effect === 'hold') return notYet(decision, decisionId, aboutRequest(request));
+  if (refusal !== null) return refusal;
   return saveNext(writing.tx, after, writing.now_ms);
 }
 

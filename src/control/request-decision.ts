@@ -1,11 +1,14 @@
 import type { Entry, FlagMove } from '../audit/log.ts';
 import { append } from '../audit/log.ts';
+import type { BrokerError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
+import { denied, notYet } from '../use-case/refusals.ts';
 import { correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
 import { loadEmergency } from './emergency-state.ts';
+import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, type StoredVote, toInputRequest } from './request.ts';
 
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
@@ -68,6 +71,26 @@ export async function record(
   afterCommit(() => deps.events.decided(about.operation, about.decision.effect));
   await append(tx, entry);
   return entry.id;
+}
+
+/**
+ * Records a decision that cannot wait for anything, and turns what is not an allow into its refusal.
+ *
+ * @returns null when it is allowed
+ */
+export async function recordAndRefuse(
+  writing: Writing,
+  about: Parameters<typeof record>[1],
+): Promise<BrokerError | null> {
+  const decisionId = await record(writing, about);
+  switch (about.decision.effect) {
+    case 'allow':
+      return null;
+    case 'deny':
+      return denied(about.decision, decisionId);
+    case 'hold':
+      return notYet(about.decision, decisionId, aboutRequest(about.request));
+  }
 }
 
 /** The flags a request is about, at the versions it is based on. */

@@ -1,13 +1,11 @@
 import { BrokerError } from '../errors.ts';
 import { upsertVote } from '../store/requests.ts';
 import { schedulerPrincipal } from '../use-case/own-principals.ts';
-import { denied, notYet } from '../use-case/refusals.ts';
 import type { Writing } from '../use-case/use-case.ts';
 import { expire } from './close.ts';
-import { aboutRequest } from './gates.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
-import { decideRequest, record } from './request-decision.ts';
+import { decideRequest, recordAndRefuse } from './request-decision.ts';
 import { settle } from './settle.ts';
 
 /** A person's word on a request, and the content that it is about. */
@@ -69,15 +67,14 @@ async function giveWord(
   const allowed = decision.effect === 'allow' && principal.person !== null;
   const after: ChangeRequest =
     allowed && verdict === 'reject' ? { ...request, state: 'rejected', due_ms: null } : request;
-  const decisionId = await record(writing, {
+  const refusal = await recordAndRefuse(writing, {
     operation,
     principal,
     decision,
     request: after,
     from: request.state,
   });
-  if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (decision.effect === 'hold') return notYet(decision, decisionId, aboutRequest(request));
+  if (refusal !== null) return refusal;
   if (principal.person === null) throw new Error('a word was allowed to a principal without a person');
 
   await upsertVote(tx, {

@@ -146,4 +146,3 @@ export type Audience = z.infer<typeof audienceSchema>;
 export type Rollout = z.infer<typeof rolloutSchema>;
 export type Rule = z.infer<typeof ruleSchema>;
 export type Condition = z.infer<typeof conditionSchema>;
-export type Serve = z.infer<typeof serveSchema>;
