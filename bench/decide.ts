@@ -56,9 +56,11 @@ function requestOf({
   principal,
 }: PolicyInput): Parameters<typeof toInputRequest>[0] {
   if (known === null) throw new Error('the template has no request');
-  const { reason, ticket, changes, freeze, created_ms, ...rest } = known;
+  const { reason, ticket, changes, freeze, created_ms, kind, ...rest } = known;
+  if (kind !== 'flag.change') throw new Error(`the template's request is of kind ${kind}`);
   return {
     ...rest,
+    kind,
     created_ms,
     environment: environment?.key ?? null,
     state: 'pending',

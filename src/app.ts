@@ -16,14 +16,14 @@ import { problemWriter } from './http/problem.ts';
 import { requestContext } from './http/request-context.ts';
 import { discoveryRoutes } from './identity/discovery-routes.ts';
 import type { IssuerConfig } from './identity/issuers.ts';
-import { keyRoutes } from './identity/key-routes.ts';
-import { type IdentityRoutesDeps, identityRoutes } from './identity/routes.ts';
+import { keyRoutes } from './tokens/key-routes.ts';
+import { type TokenRoutesDeps, tokenRoutes } from './tokens/routes.ts';
 import type { Edge } from './use-case/edge.ts';
 
 /** Everything that the HTTP surface is built from. */
 export interface AppDeps {
   edge: Edge;
-  identity: IdentityRoutesDeps;
+  identity: TokenRoutesDeps;
   /** What clients without a token may know. */
   discovery: { issuers: readonly IssuerConfig[]; version: string };
   ofrep: OfrepDeps;
@@ -58,7 +58,7 @@ function createControlApp(deps: AppDeps): Express {
   app.use(helmet());
   app.use(showFreezes(deps.freezes));
   app.use(healthRoutes(deps.health, deps.metrics));
-  app.use(identityRoutes(deps.identity));
+  app.use(tokenRoutes(deps.identity));
   app.use(discoveryRoutes(deps.discovery));
   app.use(jsonBody());
   app.use(controlRoutes(deps.edge));

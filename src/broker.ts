@@ -5,20 +5,18 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { v7 as uuidv7 } from 'uuid';
 import { createListener } from './app.ts';
+import { createCallers } from './caller.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { activateFirst, type BundleOutcome } from './control/first-start.ts';
 import { createScheduler, type Scheduler } from './control/scheduler.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots } from './data/snapshot.ts';
-import { BrokerError } from './errors.ts';
 import { createCursors } from './http/cursor.ts';
 import type { Log } from './http/log.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
-import { authorizeExchange } from './identity/authorize-exchange.ts';
-import { createExchange } from './identity/exchange.ts';
 import { createKeySets } from './identity/jwks.ts';
 import { createSigningKeys, type KeyStore, type StoredKey } from './identity/keys.ts';
 import { trustRulesOf } from './identity/policy-trust.ts';
@@ -37,6 +35,9 @@ import {
 } from './store/installation.ts';
 import { countOpenRequests } from './store/requests.ts';
 import type { Db } from './store/statement.ts';
+import { authorizeExchange } from './tokens/authorize-exchange.ts';
+import { createExchange } from './tokens/exchange.ts';
+import { storedRevocations } from './use-case/stored-revocations.ts';
 import type { ControlDeps } from './use-case/use-case.ts';
 import { loadVersion } from './version.ts';
 
@@ -112,8 +113,19 @@ async function listen(deps: ListenDeps): Promise<Broker> {
     openRequests: () => countOpenRequests(store.read),
     activeFreezes: () => freezes.active().length,
   });
-  const events = { flagsChanged: snapshots.put, freezesChanged: freezes.refresh, decided: metrics.decided };
-  const control: ControlDeps = { store, policies, clock, newId, events };
+  const revocations = storedRevocations(policies);
+  await revocations.refresh(store.read);
+  const events = {
+    flagsChanged: snapshots.put,
+    freezesChanged: freezes.refresh,
+    revocationsChanged: () => {
+      revocations
+        .refresh(store.read)
+        .catch((error: unknown) => log.error({ err: error }, 'revocations not read'));
+    },
+    decided: metrics.decided,
+  };
+  const control: ControlDeps = { store, policies, revocations, clock, newId, events };
   const signingKeys = await createSigningKeys({ store: keyStore(store), clock });
   const cursors = createCursors(await cursorSecret(store));
   const scheduler = createScheduler({ control, log });
@@ -133,8 +145,8 @@ async function listen(deps: ListenDeps): Promise<Broker> {
     signingKeys,
     clock,
     log,
+    revoked: revocations.hitByLatest,
   });
-  const limitCalls = createRateLimit(config.calls_per_minute);
   const exchange = createExchange({
     issuer,
     trustRules: () => trustRulesOf(policies.latest()),
@@ -151,15 +163,14 @@ async function listen(deps: ListenDeps): Promise<Broker> {
       edge: {
         control,
         cursors,
-        authenticate: async (authorization) => {
-          const principal = await authenticator.authenticate(authorization).catch((error: unknown) => {
-            // Strangers are counted and logged, never recorded: they cannot fill the evidence.
-            if (error instanceof BrokerError) metrics.turnedAway(error.code);
-            throw error;
-          });
-          await limitCalls(principal.id);
-          return principal;
-        },
+        authenticate: createCallers({
+          authenticator,
+          revocations,
+          read: store.read,
+          limitCalls: createRateLimit(config.calls_per_minute),
+          turnedAway: metrics.turnedAway,
+          log,
+        }),
       },
       identity: { issuer, exchange, signingKeys },
       discovery: { issuers: config.issuers, version: loadVersion() },

@@ -39,6 +39,8 @@ export interface Correlation {
   ticket: string | null;
   /** The CI run of a workload's token, where its claims name one. */
   ci_run: string | null;
+  /** What names the token or session that was shown, without being it; null for the broker's own principals. */
+  token: string | null;
 }
 
 /** A record as outsiders see it: at most 64 KiB of canonical JSON. */

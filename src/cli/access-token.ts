@@ -1,5 +1,5 @@
-import { ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT } from '../identity/exchange-form.ts';
 import { sha256Hex } from '../json.ts';
+import { ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT } from '../tokens/exchange-form.ts';
 import { CliError } from './cli-error.ts';
 import type { Credentials } from './credentials.ts';
 import { EXIT } from './exit-codes.ts';

@@ -57,7 +57,7 @@ export async function activateFirst(
       },
       request: null,
       flags: [],
-      correlation: { http_request_id: null, ticket: null, ci_run: null },
+      correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
     });
     return { kind: 'activated', hash };
   });

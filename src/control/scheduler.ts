@@ -30,7 +30,7 @@ export interface Scheduler {
  * run.
  */
 export function createScheduler({ control, log }: { control: ControlDeps; log: Log }): Scheduler {
-  const call = { principal: schedulerPrincipal, http_request_id: null };
+  const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
   let tidiedMs = 0;
@@ -45,6 +45,8 @@ export function createScheduler({ control, log }: { control: ControlDeps; log: L
         await postpone(id);
       }
     }
+    // What other brokers on the same store have revoked.
+    await control.revocations.refresh(control.store.read);
     await tidy();
   }
 

@@ -85,6 +85,7 @@ async function giveWord(
     principal: JSON.stringify(principal),
     comment: word.comment,
     at_ms: now_ms,
+    voided_ms: null,
   });
   return after;
 }

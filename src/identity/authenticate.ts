@@ -2,13 +2,16 @@ import type { JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import type { Principal } from '../policy/input.ts';
+import type { Caller, Credential, Presented } from './credential.ts';
 import type { IssuerConfig } from './issuers.ts';
 import type { KeySets } from './jwks.ts';
 import { ISSUED_ALGORITHM, type SigningKeys } from './keys.ts';
 import { personPrincipal } from './person.ts';
-import { type IdentityLog, TokenRefused } from './refusal.ts';
+import { type IdentityLog, TokenRefused, tokenInvalid } from './refusal.ts';
+import type { Revocation } from './revocations.ts';
 import { createTokenCache } from './token-cache.ts';
-import { MAX_TOKEN_BYTES, parseTokenForm, tokenTypeOf } from './token-form.ts';
+import { MAX_TOKEN_BYTES, parseTokenForm, type TokenForm, tokenTypeOf } from './token-form.ts';
+import { tokenIdOf } from './token-id.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
 import { type Verified, verifiedWorkload } from './workload.ts';
 
@@ -26,6 +29,8 @@ export interface AuthenticatorDeps {
   signingKeys: SigningKeys;
   clock: Clock;
   log: IdentityLog;
+  /** The revocation that hits who reads flags, by what is known at once. */
+  revoked: (caller: Caller) => Revocation | null | Promise<Revocation | null>;
 }
 
 /** Where an application's token may be: the Authorization header or the X-API-Key header of OFREP. */
@@ -44,12 +49,12 @@ export interface DataCaller {
 /** Turns credentials into a principal, or refuses. */
 export interface Authenticator {
   /**
-   * The principal behind an Authorization header, for control and audit plane. A token of another audience is
-   * authenticated too: that it is in the wrong place is for policy to deny and for the log to record.
+   * The caller behind a token, for control and audit plane. A token of another audience is authenticated too: that it is
+   * in the wrong place is for policy to deny and for the log to record. Whether it is revoked is for the caller to ask.
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, `issuer_unavailable`
    */
-  authenticate(authorization: string | undefined): Promise<Principal>;
+  authenticate(presented: Presented): Promise<Caller>;
   /**
    * The caller behind a token with the audience `data:<environment>`. A token that was verified a moment ago is
    * answered at once, without a promise: reads are too many for a turn of the event loop each.
@@ -65,7 +70,9 @@ export interface Authenticator {
 interface Profile {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
-  accept(typ: string | undefined, claims: VerifiedClaims): Verified;
+  accept(typ: string | undefined, claims: VerifiedClaims): Omit<Verified, 'credential'>;
+  /** Whether the broker signed it itself. */
+  isOwn: boolean;
 }
 
 /**
@@ -89,7 +96,8 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     if (typeof iss !== 'string' || !profile) throw new TokenRefused('issuer_not_accepted');
     tokenTypeOf(form.header.typ);
     const claims = await verifyToken(token, form, { issuer: iss, clock, ...profile });
-    const verified = deepFreeze(profile.accept(form.header.typ, claims));
+    const credential = credentialOf(form, claims, profile.isOwn);
+    const verified = deepFreeze({ ...profile.accept(form.header.typ, claims), credential });
     cache.keep(cache.keyOf(token), { value: verified, expiresMs: claims.exp * 1000, generation });
     return verified;
   };
@@ -101,13 +109,18 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return tokenInvalid(error);
   };
 
+  const dataCallerLater = async (pending: Verified | Promise<Verified>): Promise<DataCaller> => {
+    const verified = await pending;
+    return dataCaller(verified, await deps.revoked(verified));
+  };
+
   const verifiedOf = (token: string): Verified | Promise<Verified> =>
     cache.find(cache.keyOf(token)) ?? verify(token);
 
   return {
-    authenticate: async (authorization) => {
+    authenticate: async ({ authorization }) => {
       try {
-        return (await verifiedOf(bearerToken(authorization))).principal;
+        return await verifiedOf(bearerToken(authorization));
       } catch (error) {
         throw answerTo(error);
       }
@@ -115,8 +128,9 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     authenticateData: (credentials) => {
       try {
         const verified = verifiedOf(dataToken(credentials));
-        if (!(verified instanceof Promise)) return dataCaller(verified);
-        return verified.then(dataCaller).catch((error: unknown) => {
+        const hit = verified instanceof Promise ? null : deps.revoked(verified);
+        if (!(verified instanceof Promise) && !(hit instanceof Promise)) return dataCaller(verified, hit);
+        return dataCallerLater(verified).catch((error: unknown) => {
           throw answerTo(error);
         });
       } catch (error) {
@@ -127,11 +141,25 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   };
 }
 
-/** @throws TokenRefused `audience_not_accepted` for a token that reads no environment */
-function dataCaller({ principal, namespaces }: Verified): DataCaller {
+/** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that reads no environment */
+function dataCaller({ principal, namespaces }: Verified, hit: Revocation | null): DataCaller {
+  if (hit !== null) throw new TokenRefused('revoked', hit.kind);
   const { audience } = principal.token;
   if (!audience.startsWith('data:')) throw new TokenRefused('audience_not_accepted');
   return { environment: audience.slice('data:'.length), namespaces, principal };
+}
+
+function credentialOf(form: TokenForm, claims: VerifiedClaims, isOwn: boolean): Credential {
+  const { sid } = claims;
+  return {
+    issuer: claims.iss,
+    token_id: tokenIdOf(claims, form.signingInput),
+    kid: isOwn ? (form.header.kid ?? null) : null,
+    issued_ms: Math.floor(claims.iat * 1000),
+    expires_ms: Math.ceil(claims.exp * 1000),
+    session: typeof sid === 'string' ? `${claims.iss}#${sid}` : null,
+    proof: null,
+  };
 }
 
 function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile> {
@@ -142,6 +170,7 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
       if (tokenTypeOf(typ) !== 'access_token') throw new TokenRefused('type_not_accepted');
       return verifiedWorkload(claims);
     },
+    isOwn: true,
   };
   const profiles = new Map([[deps.issuer, own]]);
   const keys = new Set<string>();
@@ -157,6 +186,7 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
         principal: personPrincipal(issuer, tokenTypeOf(typ), claims),
         namespaces: [],
       }),
+      isOwn: false,
     });
   }
   return profiles;
@@ -181,12 +211,6 @@ function unauthenticated(): BrokerError {
   return new BrokerError('unauthenticated', 'Send a token in the Authorization header: Bearer <token>.', {
     headers: { 'WWW-Authenticate': 'Bearer' },
   });
-}
-
-function tokenInvalid(cause: TokenRefused): BrokerError {
-  const detail = 'The token was not accepted. Sign in again, or exchange a fresh workload token.';
-  const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
-  return new BrokerError('token_invalid', detail, { headers }, cause);
 }
 
 /** One object serves many requests while it is cached, so nobody may change it. */

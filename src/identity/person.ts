@@ -39,7 +39,13 @@ export function personPrincipal(issuer: IssuerConfig, type: TokenType, claims: V
       amr,
       auth_time_ms: authTime === undefined ? null : authTime * 1000,
     },
-    token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+    token: {
+      audience: 'control',
+      scope: [],
+      sender_constrained: false,
+      trust_rule: null,
+      issued_ms: Math.floor(claims.iat * 1000),
+    },
   } satisfies Principal);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'principal', parsed.error);
   return parsed.data;

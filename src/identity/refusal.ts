@@ -1,3 +1,5 @@
+import { BrokerError } from '../errors.ts';
+
 /**
  * Why a token was refused, exactly. These strings go to the log and nowhere else: the caller always gets the same
  * answer, so that nobody can probe which check failed.
@@ -28,9 +30,10 @@ export type RefusalReason =
   | 'no_trust_rule'
   | 'claims_too_large'
   | 'replayed'
+  | 'revoked'
   | 'policy_denied';
 
-/** A token that is refused: `reason` and `note` are for the log only. It never leaves `identity`. */
+/** A token that is refused: `reason` and `note` are for the log only. It becomes {@link tokenInvalid} before it leaves. */
 export class TokenRefused extends Error {
   readonly reason: RefusalReason;
   /** What the reason is about, such as a claim's name. Never a value from the token. */
@@ -49,4 +52,11 @@ export interface IdentityLog {
   info(fields: Record<string, unknown>, message: string): void;
   warn(fields: Record<string, unknown>, message: string): void;
   error(fields: Record<string, unknown>, message: string): void;
+}
+
+/** The one public answer to every token that is refused, whatever the reason. */
+export function tokenInvalid(cause: TokenRefused): BrokerError {
+  const detail = 'The token was not accepted. Sign in again, or exchange a fresh workload token.';
+  const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
+  return new BrokerError('token_invalid', detail, { headers }, cause);
 }

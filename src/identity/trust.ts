@@ -24,12 +24,16 @@ export const trustRuleSchema = z.strictObject({
   claims: z.record(name, z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(100)])),
   /** Which claim names the human who triggered the job; without that claim the token is refused. */
   person: z.strictObject({ claim: name, prefix: z.string().max(100) }).optional(),
+  /** What the token is exchanged for: a token of the `workload` itself, or of an `agent` that acts for a person. */
+  kind: z.enum(['workload', 'agent']).default('workload'),
   grant: z.strictObject({
     audiences: z.array(audienceSchema).min(1),
     operations: z.array(z.enum(OPERATION_NAMES)),
     environments: z.array(name),
     namespaces: z.array(name),
     token_ttl_s: z.int().min(1).max(MAX_ISSUED_LIFE_S),
+    /** Whether only tokens that are bound to a key (DPoP, RFC 9449) are issued. */
+    require_dpop: z.boolean().default(false),
   }),
 });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Principal, principalSchema } from '../policy/input.ts';
+import type { Caller } from './credential.ts';
 import { TokenRefused } from './refusal.ts';
 import { audienceSchema } from './trust.ts';
 import type { VerifiedClaims } from './verify-token.ts';
@@ -33,8 +34,7 @@ export const issuedClaimsSchema = z.object({
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
 
 /** Who a verified token stands for. */
-export interface Verified {
-  principal: Principal;
+export interface Verified extends Caller {
   /** The namespaces whose flags the token reads, `*` for all; none for a token that reads no flags. */
   namespaces: readonly string[];
 }
@@ -44,7 +44,7 @@ export interface Verified {
  *
  * @throws TokenRefused
  */
-export function verifiedWorkload(claims: VerifiedClaims): Verified {
+export function verifiedWorkload(claims: VerifiedClaims): Omit<Verified, 'credential'> {
   const parsed = issuedClaimsSchema.safeParse(claims);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'issued token', parsed.error);
   const { sub, person, subject_issuer, claims: passed, aud, scope, trust_rule, namespaces } = parsed.data;
@@ -59,6 +59,7 @@ export function verifiedWorkload(claims: VerifiedClaims): Verified {
     audience: aud,
     scope: scope === '' ? [] : scope.split(' '),
     trust_rule,
+    issued_ms: parsed.data.iat * 1000,
   });
   return { principal, namespaces: namespaces ?? [] };
 }
@@ -72,6 +73,7 @@ export interface WorkloadParts {
   audience: string;
   scope: string[];
   trust_rule: string;
+  issued_ms: number;
 }
 
 /** A workload as policy sees it: no groups, no sign-in. The same at the exchange and with the issued token. */

@@ -22,7 +22,9 @@ function brokenInvariant(input: PolicyInput, result: PolicyResult, persons: Pers
       return approvalFault(input, persons);
     case 'request.propose':
     case 'request.apply':
-      return result.effect === 'allow' ? frozenFault(input) : null;
+      return parkedFault(input) ?? (result.effect === 'allow' ? frozenFault(input) : null);
+    case 'request.schedule':
+      return parkedFault(input);
     case 'breakglass.apply':
       return breakglassFault(input);
     default:
@@ -45,6 +47,12 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
   }
   return null;
+}
+
+/** What a disabled or revoked principal left behind waits until they are back. */
+function parkedFault({ request }: PolicyInput): Reason | null {
+  if (request?.parked !== true) return null;
+  return { code: 'parked', detail: 'Somebody who wrote this is disabled or revoked, so it waits.' };
 }
 
 /** Invariant 7: under a freeze only safe directions may pass, and only where policy lets them. */

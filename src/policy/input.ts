@@ -19,7 +19,10 @@ export const principalSchema = z.strictObject({
   /** `person:<issuer key>:<sub>`, `workload:<trust rule>:<sub>`, `agent:…`; `workload:countersign:scheduler` is the broker's own. */
   id: identifier,
   kind: z.enum(['person', 'workload', 'agent']),
-  /** The human behind the principal in canonical form; for a workload the person who triggered it, if that is known. */
+  /**
+   * The human behind the principal in canonical form: for a workload the person who triggered it, if that is known; for
+   * an agent its sponsor, the person it acts for.
+   */
   person: identifier.nullable(),
   /** The `iss` that vouched for the principal. */
   issuer: identifier,
@@ -37,9 +40,13 @@ export const principalSchema = z.strictObject({
     audience: z.string(),
     scope: z.array(z.string()),
     sender_constrained: z.boolean(),
-    /** The trust rule that a workload's token was issued under. */
+    /** The trust rule that a workload's or an agent's token was issued under. */
     trust_rule: z.string().nullable(),
+    /** When the token was issued, or the session opened; absent for the broker's own principals. */
+    issued_ms: epochMs.optional(),
   }),
+  /** For an agent, who acts: ids of workloads, newest first. Only the first one acts now. @see RFC 8693 section 4.1 */
+  act: z.array(identifier).min(1).max(5).optional(),
 });
 
 const json: z.ZodType = z.unknown();
@@ -119,10 +126,32 @@ export const inputFreezeSchema = freezeScopeSchema.extend({
   reason: z.string(),
 });
 
+/** What can be revoked. */
+export const REVOCATION_KINDS = [
+  'token',
+  'session',
+  'subject',
+  'trust_rule',
+  'issuer',
+  'class',
+  'key',
+] as const;
+
+/** A revocation as policy sees it: for `revocation.add` the one asked for. */
+export const inputRevocationSchema = z.strictObject({
+  kind: z.enum(REVOCATION_KINDS),
+  /** What is revoked; what it means follows from `kind`. */
+  value: identifier,
+  /** What was issued before this moment is revoked; null: everything, until the revocation is lifted. */
+  issued_before_ms: epochMs.nullable(),
+  incident: z.string(),
+  reason: z.string(),
+});
+
 /** The request that the operation is about; null for operations without one. */
 export const inputRequestSchema = z.strictObject({
   id: identifier,
-  kind: z.enum(['flag.change', 'freeze.lift']),
+  kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
   digest: identifier,
   /** The principal who proposed it, as they were then. */
   proposer: principalSchema,
@@ -134,6 +163,10 @@ export const inputRequestSchema = z.strictObject({
   changes: z.array(inputChangeSchema),
   /** The freeze to lift, for `freeze.lift`. */
   freeze: inputFreezeSchema.nullable(),
+  /** The revocation to lift, for `revocation.lift`. Fields that came after the first version are optional: old inputs stay valid. */
+  revocation: inputRevocationSchema.extend({ id: identifier }).optional(),
+  /** True while an author or the proposer is disabled or revoked: nothing of theirs is applied. */
+  parked: z.boolean().optional(),
   facts: z.strictObject({
     /** The most dangerous direction among the changes: on, widen, neutral, narrow, off in that order. */
     direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']),
@@ -157,6 +190,8 @@ export const inputSchema = z.strictObject({
   request: inputRequestSchema.nullable(),
   approvals: z.array(voteSchema),
   rejections: z.array(voteSchema),
+  /** What `revocation.add` asks for. */
+  revocation: inputRevocationSchema.optional(),
   emergency: z.strictObject({
     /** True when an active freeze covers any flag of the request. */
     frozen: z.boolean(),
@@ -199,6 +234,7 @@ export type InputChange = z.infer<typeof inputChangeSchema>;
 export type InputRequest = z.infer<typeof inputRequestSchema>;
 export type Vote = z.infer<typeof voteSchema>;
 export type InputFreeze = z.infer<typeof inputFreezeSchema>;
+export type InputRevocation = z.infer<typeof inputRevocationSchema>;
 export type FreezeScope = z.infer<typeof freezeScopeSchema>;
 export type Direction = ChangeFacts['direction'];
 

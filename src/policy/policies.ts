@@ -34,6 +34,12 @@ export interface Policy {
   replay(inputJson: string): PolicyResult;
 }
 
+/** The one name, in lower case, of the human that a person's name stands for under a policy. */
+export function humanOf({ broker }: Policy, person: string): string {
+  const name = person.toLowerCase();
+  return broker.persons.get(name) ?? name;
+}
+
 /** Instantiates a bundle. @throws BundleError when its module cannot be used */
 export async function createPolicy(bundle: Bundle): Promise<Policy> {
   const engine = await createEngine(bundle);

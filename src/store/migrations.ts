@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
+import { addIdentity } from './migration-identity.ts';
 
 /** Tables whose rows are evidence: the database itself refuses to change or remove them. */
 export const APPEND_ONLY_TABLES = [
@@ -23,7 +24,10 @@ const UNIQUE_KEYS: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], readonly
 
 /** The schema as it grew, newest last. A migration that has shipped is never edited. */
 export const migrations: MigrationProvider = {
-  getMigrations: async (): Promise<Record<string, Migration>> => ({ '0001_init': { up: createSchema } }),
+  getMigrations: async (): Promise<Record<string, Migration>> => ({
+    '0001_init': { up: createSchema },
+    '0002_identity': { up: addIdentity },
+  }),
 };
 
 async function createSchema(db: Kysely<unknown>): Promise<void> {

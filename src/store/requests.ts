@@ -61,6 +61,7 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
       principal: p('principal'),
       comment: p('comment'),
       at_ms: p('at_ms'),
+      voided_ms: p('voided_ms'),
     })
     .onConflict((conflict) =>
       conflict.columns(['request_id', 'person']).doUpdateSet((e) => ({
@@ -69,6 +70,7 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
         principal: e.ref('excluded.principal'),
         comment: e.ref('excluded.comment'),
         at_ms: e.ref('excluded.at_ms'),
+        voided_ms: e.ref('excluded.voided_ms'),
       })),
     ),
 );

@@ -23,6 +23,11 @@ export interface Schema {
   record_flags: RecordFlagsTable;
   decisions: DecisionsTable;
   idempotency_keys: IdempotencyKeysTable;
+  sign_ins: SignInsTable;
+  sessions: SessionsTable;
+  revocations: RevocationsTable;
+  principals: PrincipalsTable;
+  grant_uses: GrantUsesTable;
 }
 
 /** Single facts about this installation: the active policy hash, the cursor secret. */
@@ -40,7 +45,7 @@ export interface PolicyBundlesTable {
   stored_ms: number;
 }
 
-/** Keys that sign Countersign's own tokens. */
+/** Keys that sign Countersign's own tokens. `private_jwk` is encrypted under the master key (compact JWE). */
 export interface SigningKeysTable {
   kid: string;
   purpose: string;
@@ -50,7 +55,7 @@ export interface SigningKeysTable {
   retires_ms: number | null;
 }
 
-/** Platform tokens that have been exchanged, so that each is used once. */
+/** What works once: platform tokens that were exchanged, DPoP proofs, logout tokens. */
 export interface UsedTokensTable {
   issuer: string;
   jti: string;
@@ -140,6 +145,8 @@ export interface VotesTable {
   principal: string;
   comment: string | null;
   at_ms: number;
+  /** When the word stopped counting because its person was disabled or revoked; null while it counts. */
+  voided_ms: number | null;
 }
 
 /** Freezes. Engaged once, lifted once. `engaged_by` is JSON. */
@@ -205,4 +212,81 @@ export interface IdempotencyKeysTable {
   status: number;
   body: string;
   created_ms: number;
+}
+
+/** Browser sign-ins on their way. What a stolen row could be used with is derived from the cookie, and not here. */
+export interface SignInsTable {
+  /** SHA-256 of the cookie's secret, base64url. */
+  id_hash: string;
+  /** SHA-256 of `state`, base64url. */
+  state_hash: string;
+  issuer_key: string;
+  /** Where the browser goes afterwards: a path of this origin. */
+  return_to: string;
+  /** The level that was asked for, and how old the sign-in may be, in seconds; null where nothing was. */
+  level: number | null;
+  max_age_s: number | null;
+  expires_ms: number;
+}
+
+/** Browser sessions; `principal` is JSON. */
+export interface SessionsTable {
+  id: string;
+  /** SHA-256 of the cookie's secret, base64url. */
+  secret_hash: string;
+  issuer: string;
+  issuer_key: string;
+  sub: string;
+  /** The provider's own session, where it names one. */
+  sid: string | null;
+  principal_id: string;
+  person: string | null;
+  principal: string;
+  user_agent: string;
+  opened_ms: number;
+  seen_ms: number;
+  /** The absolute end, whatever happens. */
+  expires_ms: number;
+  ended_ms: number | null;
+  /** `signed_out`, `ended`, `rotated`, `logout` (by the provider), `revoked`; null while it goes on. */
+  end_reason: string | null;
+}
+
+/** What is revoked. A row is lifted once and never changed otherwise; `created_by` and `lifted_by` are JSON. */
+export interface RevocationsTable {
+  id: string;
+  kind: string;
+  value: string;
+  /** Revokes what was issued before; null revokes everything, until it is lifted. */
+  issued_before_ms: number | null;
+  /** `incident` by a person; `logout` and `provisioning` by an identity provider; `holder` by who held the token. */
+  cause: string;
+  incident: string;
+  reason: string;
+  created_by: string;
+  created_ms: number;
+  /** From then on nothing that it revokes could be valid anyway; null: it holds until it is lifted. */
+  expires_ms: number | null;
+  lifted_ms: number | null;
+  lifted_by: string | null;
+}
+
+/** Who has ever used this installation, as last seen; `principal` is JSON. */
+export interface PrincipalsTable {
+  id: string;
+  kind: string;
+  person: string | null;
+  issuer: string;
+  principal: string;
+  first_seen_ms: number;
+  last_seen_ms: number;
+}
+
+/** When a principal last used a capability in a place. `*` stands for an operation that names no environment or namespace. */
+export interface GrantUsesTable {
+  principal_id: string;
+  capability: string;
+  environment: string;
+  namespace: string;
+  last_ms: number;
 }

@@ -2,20 +2,33 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { parse } from '../http/body.ts';
 import type { Cursors } from '../http/cursor.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Caller, Presented } from '../identity/credential.ts';
 import type { Call, ControlDeps } from './use-case.ts';
 
 /** What the routes of the control and audit plane are built from. */
 export interface Edge {
   control: ControlDeps;
   /** @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable` */
-  authenticate(authorization: string | undefined): Promise<Principal>;
+  authenticate(presented: Presented): Promise<Caller>;
   cursors: Cursors;
 }
 
 /** Who is calling with this HTTP request. */
 export async function callOf(edge: Edge, req: Request): Promise<Call> {
-  return { principal: await edge.authenticate(req.headers.authorization), http_request_id: req.id };
+  return { ...(await edge.authenticate(presentedBy(req))), http_request_id: req.id };
+}
+
+/** What an HTTP request shows of who is calling. */
+export function presentedBy(req: Request): Presented {
+  return {
+    authorization: req.headers.authorization,
+    dpop: req.headersDistinct.dpop ?? [],
+    cookie: req.headers.cookie,
+    method: req.method,
+    target: req.originalUrl,
+    origin: req.headers.origin,
+    fetch_site: req.get('Sec-Fetch-Site'),
+  };
 }
 
 /** Query parameters that every list takes. */

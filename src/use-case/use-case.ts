@@ -2,11 +2,15 @@ import { append, type Correlation } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
+import type { Credential, Proof } from '../identity/credential.ts';
+import { TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import type { Revocations } from '../identity/revocations.ts';
 import type { Operation } from '../operations.ts';
 import { NO_EMERGENCY, type PolicyInput, type Principal } from '../policy/input.ts';
 import type { Decision, Policies, Policy, Question } from '../policy/policies.ts';
 import type { Store } from '../store/database.ts';
 import type { AfterCommit } from '../store/door.ts';
+import { claimToken } from '../store/installation.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import { denied, notYet } from './refusals.ts';
 
@@ -14,6 +18,7 @@ import { denied, notYet } from './refusals.ts';
 export interface ControlDeps {
   store: Store;
   policies: Policies<Db>;
+  revocations: Revocations<Db>;
   clock: Clock;
   /** A new UUID of version 7 for that moment, so that ids sort by time. */
   newId: (nowMs: number) => string;
@@ -24,6 +29,8 @@ export interface ControlDeps {
 export interface ControlEvents {
   /** Flags of an environment changed; `version` is the environment's version after it. */
   flagsChanged(environment: string, version: number, flags: readonly ChangedFlag[]): void;
+  /** Something was revoked, or a revocation was lifted. */
+  revocationsChanged(): void;
   /** A freeze was engaged or lifted. */
   freezesChanged(): void;
   /** Something was decided. */
@@ -40,6 +47,8 @@ export interface ChangedFlag {
 /** Who calls, and what the call is correlated with. */
 export interface Call {
   principal: Principal;
+  /** What the caller showed; null for the broker's own principals. */
+  credential: Credential | null;
   /** Id of the HTTP request, or null for the scheduler. */
   http_request_id: string | null;
 }
@@ -57,6 +66,9 @@ export interface Writing {
 /**
  * Runs one use case inside the door.
  *
+ * Whoever was revoked, or shows a proof that was used, after they were authenticated is refused here, in the state that
+ * this write sees.
+ *
  * A `BrokerError` that `work` *returns* is a decided refusal: its record is committed, then it is thrown. One that it
  * *throws* (a malformed change, an unknown id) undoes everything.
  */
@@ -67,11 +79,37 @@ export async function write<T>(
 ): Promise<T> {
   const outcome = await deps.store.door.write(async (tx, afterCommit) => {
     const policy = await deps.policies.active(tx);
+    await assertStillValid(deps, tx, call, afterCommit);
     return work({ deps, tx, call, now_ms: deps.clock(), policy, afterCommit });
   });
   if (outcome instanceof BrokerError) throw outcome;
   return outcome;
 }
+
+/** @throws BrokerError `token_invalid` */
+async function assertStillValid(
+  { revocations }: ControlDeps,
+  tx: Tx,
+  call: Call,
+  afterCommit: AfterCommit,
+): Promise<void> {
+  const { principal, credential } = call;
+  if (credential === null) return;
+  const hit = await revocations.hit(tx, { principal, credential });
+  if (hit !== null) throw tokenInvalid(new TokenRefused('revoked', hit.kind));
+  const { proof } = credential;
+  if (proof === null || usedProofs.has(proof)) return;
+  const isFirstUse = await claimToken(tx, {
+    issuer: `dpop:${proof.jkt}`,
+    jti: proof.jti,
+    expires_ms: proof.expires_ms,
+  });
+  if (!isFirstUse) throw tokenInvalid(new TokenRefused('replayed', 'proof'));
+  afterCommit(() => usedProofs.add(proof));
+}
+
+/** Proofs whose one request has written already: what else that same request writes needs no other. */
+const usedProofs = new WeakSet<Proof>();
 
 /** The environments that the active policy knows. */
 export function environmentsOf(policy: Policy): string[] {
@@ -87,7 +125,12 @@ export function inputEnvironment(policy: Policy, key: string | null): { key: str
 /** What ties a record to the call, the CI run and the ticket behind it. */
 export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
   const run = principal.claims.run_id ?? principal.claims.pipeline_id ?? null;
-  return { http_request_id: call.http_request_id, ticket, ci_run: run === null ? null : String(run) };
+  return {
+    http_request_id: call.http_request_id,
+    ticket,
+    ci_run: run === null ? null : String(run),
+    token: call.credential?.token_id ?? null,
+  };
 }
 
 /** What an operation without a request is about. */

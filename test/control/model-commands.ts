@@ -61,7 +61,7 @@ export async function act<T>(
   if (person === undefined) throw new Error(`${who} is not in the cast`);
   const principal = { ...person, auth: { ...person.auth, auth_time_ms: real.nowMs } };
   try {
-    return await write(real.control, { principal, http_request_id: null }, work);
+    return await write(real.control, { principal, credential: null, http_request_id: null }, work);
   } catch (error) {
     if (error instanceof BrokerError) return error.code;
     throw error;

@@ -9,6 +9,7 @@ import {
   createRsaKey,
   forge,
   keySetAnswer,
+  presented,
   START_MS,
   START_S,
   segment,
@@ -36,8 +37,8 @@ beforeEach(async () => {
 const PERSON = { employee_id: 'emp-1001' };
 const ACCESS = { ...PERSON, client_id: 'cli', jti: 'j1' };
 
-function authenticate(token: string) {
-  return bench.authenticator.authenticate(`Bearer ${token}`);
+async function authenticate(token: string) {
+  return (await bench.authenticator.authenticate(presented(`Bearer ${token}`))).principal;
 }
 
 async function refusal(token: string): Promise<unknown> {
@@ -68,7 +69,13 @@ describe('a person token', () => {
       groups: ['payments-developers'],
       claims: { department: 'payments' },
       auth: { level: 3, acr: 'urn:mfa', amr: ['pwd', 'hwk'], auth_time_ms: START_MS - 60_000 },
-      token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+      token: {
+        audience: 'control',
+        scope: [],
+        sender_constrained: false,
+        trust_rule: null,
+        issued_ms: START_MS,
+      },
     });
   });
 
@@ -284,7 +291,7 @@ describe('a forged token', () => {
 
 describe('an Authorization header', () => {
   it.each([undefined, ''])('that is %j asks for a token', async (header) => {
-    await expect(bench.authenticator.authenticate(header)).rejects.toMatchObject({
+    await expect(bench.authenticator.authenticate(presented(header))).rejects.toMatchObject({
       code: 'unauthenticated',
       fields: { headers: { 'WWW-Authenticate': 'Bearer' } },
     });
@@ -299,7 +306,9 @@ describe('an Authorization header', () => {
     'Bearer a, Bearer b',
     'xBearer a.b.c',
   ])('of the form "%s" is refused', async (header) => {
-    await expect(bench.authenticator.authenticate(header)).rejects.toMatchObject({ code: 'token_invalid' });
+    await expect(bench.authenticator.authenticate(presented(header))).rejects.toMatchObject({
+      code: 'token_invalid',
+    });
     expect(bench.lastReason()).toBe('not_bearer');
   });
 
@@ -416,6 +425,7 @@ describe("a token of the broker's own", () => {
       scope: want,
       sender_constrained: false,
       trust_rule: 'checkout-service',
+      issued_ms: START_MS,
     });
   });
 

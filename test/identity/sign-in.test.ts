@@ -9,11 +9,12 @@ import {
 } from '../../fixtures/identity/provider.ts';
 import { approveDevice, signIn } from '../../fixtures/identity/sign-in.ts';
 import { systemClock } from '../../src/clock.ts';
-import { createAuthenticator } from '../../src/identity/authenticate.ts';
+import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
 import { issuerConfigSchema } from '../../src/identity/issuers.ts';
 import { createKeySets } from '../../src/identity/jwks.ts';
 import { createSigningKeys } from '../../src/identity/keys.ts';
-import { BROKER, createMemoryKeyStore, createTestLog } from './support.ts';
+import type { Principal } from '../../src/policy/input.ts';
+import { BROKER, createMemoryKeyStore, createTestLog, presented } from './support.ts';
 
 let provider: IdentityProvider;
 
@@ -42,7 +43,12 @@ async function createBroker() {
     signingKeys: await createSigningKeys({ store: createMemoryKeyStore(), clock: systemClock }),
     clock: systemClock,
     log,
+    revoked: () => null,
   });
+}
+
+async function principalOf(broker: Authenticator, authorization: string): Promise<Principal> {
+  return (await broker.authenticate(presented(authorization))).principal;
 }
 
 describe('a sign-in at a real identity provider', () => {
@@ -51,7 +57,7 @@ describe('a sign-in at a real identity provider', () => {
     async ({ sub, groups, employee_id }) => {
       const { id_token } = await signIn({ issuer: provider.issuer, person: sub });
       const broker = await createBroker();
-      const principal = await broker.authenticate(`Bearer ${id_token}`);
+      const principal = await principalOf(broker, `Bearer ${id_token}`);
       expect(principal).toMatchObject({
         id: `person:demo:${sub}`,
         person: employee_id,
@@ -65,7 +71,7 @@ describe('a sign-in at a real identity provider', () => {
   it('with a second factor has a higher level', async () => {
     const { id_token } = await signIn({ issuer: provider.issuer, person: 'sam', mfa: true });
     const broker = await createBroker();
-    expect((await broker.authenticate(`Bearer ${id_token}`)).auth).toMatchObject({
+    expect((await principalOf(broker, `Bearer ${id_token}`)).auth).toMatchObject({
       level: 2,
       acr: 'urn:countersign:mfa',
       amr: ['pwd', 'otp'],
@@ -75,8 +81,8 @@ describe('a sign-in at a real identity provider', () => {
   it('yields access tokens for the API that stand for the same person', async () => {
     const { id_token, access_token } = await signIn({ issuer: provider.issuer, person: 'alex', api: true });
     const broker = await createBroker();
-    const byAccess = await broker.authenticate(`Bearer ${access_token}`);
-    const byId = await broker.authenticate(`Bearer ${id_token}`);
+    const byAccess = await principalOf(broker, `Bearer ${access_token}`);
+    const byId = await principalOf(broker, `Bearer ${id_token}`);
     expect(byAccess).toMatchObject({ id: byId.id, person: byId.person, groups: byId.groups });
   });
 
@@ -87,7 +93,7 @@ describe('a sign-in at a real identity provider', () => {
   it('yields opaque access tokens otherwise, which the broker does not accept', async () => {
     const { access_token } = await signIn({ issuer: provider.issuer, person: 'alex' });
     const broker = await createBroker();
-    await expect(broker.authenticate(`Bearer ${access_token}`)).rejects.toMatchObject({
+    await expect(principalOf(broker, `Bearer ${access_token}`)).rejects.toMatchObject({
       code: 'token_invalid',
     });
   });
@@ -105,7 +111,7 @@ describe('a sign-in at a real identity provider', () => {
     });
     const { id_token } = await client.pollDeviceAuthorizationGrant(config, { ...device, interval: 1 });
     const broker = await createBroker();
-    expect(await broker.authenticate(`Bearer ${id_token}`)).toMatchObject({
+    expect(await principalOf(broker, `Bearer ${id_token}`)).toMatchObject({
       person: 'emp-1001',
       auth: { level: 2 },
     });

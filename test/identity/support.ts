@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { listenOnLoopback } from '../../fixtures/identity/listen.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
+import type { Presented } from '../../src/identity/credential.ts';
 import { type IssuerConfig, issuerConfigSchema } from '../../src/identity/issuers.ts';
 import { createKeySets, type KeySets } from '../../src/identity/jwks.ts';
 import {
@@ -159,6 +160,19 @@ export async function startIssuer(settings: Record<string, unknown> = {}): Promi
   };
 }
 
+/** What a request with that Authorization header shows. */
+export function presented(authorization: string | undefined): Presented {
+  return {
+    authorization,
+    dpop: [],
+    cookie: undefined,
+    method: 'GET',
+    target: '/v1/requests',
+    origin: undefined,
+    fetch_site: undefined,
+  };
+}
+
 /** An authenticator with everything around it, on a clock that the test moves. */
 export interface Bench extends ReturnType<typeof createTestLog>, ReturnType<typeof createTestClock> {
   authenticator: Authenticator;
@@ -183,6 +197,7 @@ export async function createBench(personIssuers: readonly IssuerConfig[]): Promi
     signingKeys,
     clock,
     log,
+    revoked: () => null,
   });
   return { ...time, ...logging, keySets, keyStore, signingKeys, authenticator };
 }

@@ -20,7 +20,7 @@ const control = await openControl({
   clock: () => 1_795_000_000_000,
   editData: (data) => ({ ...(data as object), answer }),
 });
-const call = { principal: personOf('dana', []), http_request_id: null };
+const call = { principal: personOf('dana', []), credential: null, http_request_id: null };
 
 async function apply(change: unknown): Promise<void> {
   const content = {

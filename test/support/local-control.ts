@@ -8,6 +8,7 @@ import { createPolicies } from '../../src/policy/policies.ts';
 import { openStore } from '../../src/store/database.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
+import { storedRevocations } from '../../src/use-case/stored-revocations.ts';
 import type { ControlDeps } from '../../src/use-case/use-case.ts';
 
 /** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
@@ -21,12 +22,19 @@ export async function openControl(options: {
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
   return {
     store,
-    policies: createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }),
+    policies,
+    revocations: storedRevocations(policies),
     clock: options.clock,
     newId,
-    events: { flagsChanged: () => undefined, freezesChanged: () => undefined, decided: () => undefined },
+    events: {
+      flagsChanged: () => undefined,
+      freezesChanged: () => undefined,
+      revocationsChanged: () => undefined,
+      decided: () => undefined,
+    },
   };
 }
 

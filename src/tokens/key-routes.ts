@@ -1,7 +1,7 @@
 import { Router } from 'express';
+import type { SigningKeys } from '../identity/keys.ts';
 import { callOf, type Edge } from '../use-case/edge.ts';
 import { authorize, write } from '../use-case/use-case.ts';
-import type { SigningKeys } from './keys.ts';
 
 /** `POST /v1/keys/rotate`: a new signing key from now on; the former ones verify until their tokens have expired. */
 export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import express, { type ErrorRequestHandler, type Router } from 'express';
+import type { SigningKeys } from '../identity/keys.ts';
+import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import type { Exchange } from './exchange.ts';
 import { TOKEN_EXCHANGE_GRANT } from './exchange-form.ts';
-import type { SigningKeys } from './keys.ts';
 import { OAuthError } from './oauth-error.ts';
-import { MAX_TOKEN_BYTES } from './token-form.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
 
 /** Room for one token and the other parameters. */
 const MAX_FORM_BYTES = 2 * MAX_TOKEN_BYTES;
 
-/** What {@link identityRoutes} needs. */
-export interface IdentityRoutesDeps {
+/** What {@link tokenRoutes} needs. */
+export interface TokenRoutesDeps {
   /** The broker's public URL, without a path. */
   issuer: string;
   exchange: Exchange;
@@ -24,7 +24,7 @@ export interface IdentityRoutesDeps {
  * `POST /oauth/token` (RFC 8693), `GET /.well-known/jwks.json` and `GET /.well-known/oauth-authorization-server`
  * (RFC 8414). Errors of the token endpoint have OAuth's own shape. No route here needs a token.
  */
-export function identityRoutes({ issuer, exchange, signingKeys }: IdentityRoutesDeps): Router {
+export function tokenRoutes({ issuer, exchange, signingKeys }: TokenRoutesDeps): Router {
   const router = express.Router();
 
   const readForm = express.text({ type: FORM, limit: MAX_FORM_BYTES, inflate: false });

@@ -6,14 +6,24 @@ import request from 'supertest';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.ts';
 import { BrokerError } from '../../src/errors.ts';
-import { createExchange, type ExchangeAuthorization, type SingleUse } from '../../src/identity/exchange.ts';
-import { TOKEN_EXCHANGE_GRANT } from '../../src/identity/exchange-form.ts';
 import { workloadIssuerSchema } from '../../src/identity/issuers.ts';
-import { identityRoutes } from '../../src/identity/routes.ts';
 import { type TrustRules, trustRulesSchema } from '../../src/identity/trust.ts';
 import type { Operation } from '../../src/operations.ts';
 import type { Principal } from '../../src/policy/input.ts';
-import { BROKER, createBench, createEs256Key, forge, keySetAnswer, START_S, startServer } from './support.ts';
+import { createExchange, type ExchangeAuthorization } from '../../src/tokens/exchange.ts';
+import { TOKEN_EXCHANGE_GRANT } from '../../src/tokens/exchange-form.ts';
+import { tokenRoutes } from '../../src/tokens/routes.ts';
+import type { SingleUse } from '../../src/tokens/subject.ts';
+import {
+  BROKER,
+  createBench,
+  createEs256Key,
+  forge,
+  keySetAnswer,
+  presented,
+  START_S,
+  startServer,
+} from '../identity/support.ts';
 
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 const TIMES = { iat: START_S, nbf: START_S, exp: START_S + 300 };
@@ -92,7 +102,7 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
     },
   });
   const app = express();
-  app.use(identityRoutes({ issuer: BROKER, exchange, signingKeys: bench.signingKeys }));
+  app.use(tokenRoutes({ issuer: BROKER, exchange, signingKeys: bench.signingKeys }));
   const post = (form: Record<string, string> | string) =>
     request(app)
       .post('/oauth/token')
@@ -141,7 +151,9 @@ describe('the exchange of a CI token', () => {
 
   it('authenticates as the very principal that policy decided about', async () => {
     const answer = await broker.swap(await token());
-    const principal = await broker.authenticator.authenticate(`Bearer ${answer.body.access_token}`);
+    const { principal } = await broker.authenticator.authenticate(
+      presented(`Bearer ${answer.body.access_token}`),
+    );
     expect(principal).toEqual(broker.asked[0]?.principal);
     expect(principal).toMatchObject({ kind: 'workload', issuer: ci.issuer, person: 'github:5001' });
   });

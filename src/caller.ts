@@ -1,0 +1,46 @@
+import { BrokerError } from './errors.ts';
+import type { Authenticator } from './identity/authenticate.ts';
+import type { Caller, Presented } from './identity/credential.ts';
+import { type IdentityLog, TokenRefused, tokenInvalid } from './identity/refusal.ts';
+import type { Revocations } from './identity/revocations.ts';
+import type { Db } from './store/statement.ts';
+
+/** What {@link createCallers} needs. */
+export interface CallerDeps {
+  authenticator: Pick<Authenticator, 'authenticate'>;
+  revocations: Revocations<Db>;
+  read: Db;
+  limitCalls: (principalId: string) => Promise<void>;
+  turnedAway: (code: string) => void;
+  log: IdentityLog;
+}
+
+/**
+ * Who is calling the control and audit plane: the credential is verified, then held against what is revoked at this
+ * moment, then against the caller's rate limit.
+ *
+ * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable`, `rate_limited`
+ */
+export function createCallers(deps: CallerDeps): (presented: Presented) => Promise<Caller> {
+  const { authenticator, revocations, read, log } = deps;
+
+  async function identify(presented: Presented): Promise<Caller> {
+    const caller = await authenticator.authenticate(presented);
+    const hit = await revocations.hit(read, caller);
+    if (hit === null) return caller;
+    log.warn({ reason: 'revoked', note: hit.kind, revocation: hit.id }, 'token refused');
+    throw tokenInvalid(new TokenRefused('revoked', hit.kind));
+  }
+
+  return async (presented) => {
+    try {
+      const caller = await identify(presented);
+      await deps.limitCalls(caller.principal.id);
+      return caller;
+    } catch (error) {
+      // Strangers are counted and logged, never recorded: they cannot fill the evidence.
+      if (error instanceof BrokerError && error.code !== 'rate_limited') deps.turnedAway(error.code);
+      throw error;
+    }
+  };
+}

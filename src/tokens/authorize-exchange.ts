@@ -1,0 +1,28 @@
+import { BrokerError } from '../errors.ts';
+import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
+import { claimToken } from '../store/installation.ts';
+import { authorize, type ControlDeps, write } from '../use-case/use-case.ts';
+import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
+
+/**
+ * Decides `token.exchange`, records the decision, and claims the single use of the platform's token, all in one
+ * transaction: of many simultaneous uses of one token exactly one is answered `issued`.
+ */
+export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorizeExchange'] {
+  return ({ principal, credential, singleUse }) =>
+    write<ExchangeAuthorization>(
+      control,
+      { principal, credential, http_request_id: null },
+      async (writing) => {
+        const { hash } = writing.policy;
+        if (!(await claimToken(writing.tx, singleUse))) {
+          return { outcome: 'replayed', token_ttl_s: 0, policy_hash: hash };
+        }
+        const authorized = await authorize(writing, { operation: 'token.exchange' });
+        if (authorized instanceof BrokerError)
+          return { outcome: 'denied', token_ttl_s: 0, policy_hash: hash };
+        const token_ttl_s = authorized.decision.limits.token_ttl_s ?? MAX_ISSUED_LIFE_S;
+        return { outcome: 'issued', token_ttl_s, policy_hash: hash };
+      },
+    );
+}
