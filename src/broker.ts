@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { v7 as uuidv7 } from 'uuid';
+import { createUsage } from './access/usage.ts';
 import { createListener } from './app.ts';
 import { createCallers } from './caller.ts';
 import type { Clock } from './clock.ts';
@@ -115,6 +116,7 @@ async function listen(deps: ListenDeps): Promise<Broker> {
   });
   const revocations = storedRevocations(policies);
   await revocations.refresh(store.read);
+  const usage = createUsage({ door: store.door, clock });
   const events = {
     flagsChanged: snapshots.put,
     freezesChanged: freezes.refresh,
@@ -124,11 +126,12 @@ async function listen(deps: ListenDeps): Promise<Broker> {
         .catch((error: unknown) => log.error({ err: error }, 'revocations not read'));
     },
     decided: metrics.decided,
+    used: usage.used,
   };
   const control: ControlDeps = { store, policies, revocations, clock, newId, events };
   const signingKeys = await createSigningKeys({ store: keyStore(store), clock });
   const cursors = createCursors(await cursorSecret(store));
-  const scheduler = createScheduler({ control, log });
+  const scheduler = createScheduler({ control, log, flushUsage: usage.flush });
 
   // 4. The socket, then the address: what the broker signs carries it.
   const server = createServer();
@@ -169,6 +172,7 @@ async function listen(deps: ListenDeps): Promise<Broker> {
           read: store.read,
           limitCalls: createRateLimit(config.calls_per_minute),
           turnedAway: metrics.turnedAway,
+          seen: usage.seen,
           log,
         }),
       },
@@ -207,6 +211,7 @@ async function listen(deps: ListenDeps): Promise<Broker> {
       await scheduler.stop();
       await closed;
       clearTimeout(deadline);
+      await usage.flush();
       await store.close();
     },
   };

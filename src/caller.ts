@@ -3,6 +3,7 @@ import type { Authenticator } from './identity/authenticate.ts';
 import type { Caller, Presented } from './identity/credential.ts';
 import { type IdentityLog, TokenRefused, tokenInvalid } from './identity/refusal.ts';
 import type { Revocations } from './identity/revocations.ts';
+import type { Principal } from './policy/input.ts';
 import type { Db } from './store/statement.ts';
 
 /** What {@link createCallers} needs. */
@@ -12,6 +13,8 @@ export interface CallerDeps {
   read: Db;
   limitCalls: (principalId: string) => Promise<void>;
   turnedAway: (code: string) => void;
+  /** Hears of everybody who calls. */
+  seen: (principal: Principal) => void;
   log: IdentityLog;
 }
 
@@ -36,6 +39,7 @@ export function createCallers(deps: CallerDeps): (presented: Presented) => Promi
     try {
       const caller = await identify(presented);
       await deps.limitCalls(caller.principal.id);
+      deps.seen(caller.principal);
       return caller;
     } catch (error) {
       // Strangers are counted and logged, never recorded: they cannot fill the evidence.

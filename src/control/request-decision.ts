@@ -9,7 +9,7 @@ import { denied, notYet } from '../use-case/refusals.ts';
 import { correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
 import { loadEmergency } from './emergency-state.ts';
 import { aboutRequest } from './gates.ts';
-import { type ChangeRequest, type StoredVote, toInputRequest } from './request.ts';
+import { type ChangeRequest, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
@@ -68,7 +68,18 @@ export async function record(
     ...(about.note === undefined ? {} : { note: about.note }),
     correlation: correlationOf(call, principal, request.content.ticket),
   };
-  afterCommit(() => deps.events.decided(about.operation, about.decision.effect));
+  afterCommit(() => {
+    deps.events.decided(about.operation, about.decision.effect);
+    // A proposal that is held used the right to propose.
+    if (about.decision.effect !== 'deny') {
+      deps.events.used({
+        principal,
+        operation: about.operation,
+        environment: request.environment,
+        namespaces: placesOf(request).map((place) => place.namespace),
+      });
+    }
+  });
   await append(tx, entry);
   return entry.id;
 }

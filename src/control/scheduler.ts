@@ -29,7 +29,16 @@ export interface Scheduler {
  * begins by reading the request again inside the transaction, so nothing is applied twice, however many schedulers
  * run.
  */
-export function createScheduler({ control, log }: { control: ControlDeps; log: Log }): Scheduler {
+export function createScheduler({
+  control,
+  log,
+  flushUsage,
+}: {
+  control: ControlDeps;
+  log: Log;
+  /** Writes what has gathered about who uses what. */
+  flushUsage: () => Promise<void>;
+}): Scheduler {
   const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
@@ -47,6 +56,7 @@ export function createScheduler({ control, log }: { control: ControlDeps; log: L
     }
     // What other brokers on the same store have revoked.
     await control.revocations.refresh(control.store.read);
+    await flushUsage();
     await tidy();
   }
 

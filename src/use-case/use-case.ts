@@ -35,6 +35,17 @@ export interface ControlEvents {
   freezesChanged(): void;
   /** Something was decided. */
   decided(operation: Operation, effect: string): void;
+  /** Somebody used what they may: an operation was allowed, a plain read too. */
+  used(use: Use): void;
+}
+
+/** One allowed operation, and where. */
+export interface Use {
+  principal: Principal;
+  operation: Operation;
+  environment: string | null;
+  /** Null stands for an operation that names none. */
+  namespaces: readonly (string | null)[];
 }
 
 /** A flag as it is served from now on; state and version are null where only its definition changed. */
@@ -170,6 +181,7 @@ export async function authorize(writing: Writing, subject: Subject): Promise<Aut
   });
   if (decision.effect === 'deny') return denied(decision, decision_id);
   if (decision.effect === 'hold') return notYet(decision, decision_id, null);
+  writing.afterCommit(() => deps.events.used(useOf(call.principal, subject)));
   return { decision, decision_id };
 }
 
@@ -194,7 +206,10 @@ export async function refuseRead(writing: Writing, subject: Subject): Promise<Br
 export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subject): Promise<void> {
   const policy = await deps.policies.active(deps.store.read);
   const decision = policy.decide(questionOf(policy, call.principal, subject), deps.clock());
-  if (decision.effect === 'allow') return;
+  if (decision.effect === 'allow') {
+    deps.events.used(useOf(call.principal, subject));
+    return;
+  }
   await write(deps, call, (writing) => authorize(writing, subject));
 }
 
@@ -216,8 +231,15 @@ export async function readablePlaces(
     const question = questionOf(policy, call.principal, { operation, environment, namespace });
     const readable = policy.decide(question, deps.clock()).effect === 'allow';
     known.set(place, readable);
+    if (readable) {
+      deps.events.used({ principal: call.principal, operation, environment, namespaces: [namespace] });
+    }
     return readable;
   };
+}
+
+function useOf(principal: Principal, { operation, environment, namespace }: Subject): Use {
+  return { principal, operation, environment: environment ?? null, namespaces: [namespace ?? null] };
 }
 
 function questionOf(policy: Policy, principal: Principal, subject: Subject): Question {

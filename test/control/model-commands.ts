@@ -262,7 +262,11 @@ const breakGlassCommand = (flag: string, action: Switch) =>
 const tickCommand = (minutes: number) =>
   command(`tick after ${minutes} minutes`, async (model, real) => {
     real.nowMs += minutes * 60_000;
-    const scheduler = createScheduler({ control: real.control, log: createLog('silent') });
+    const scheduler = createScheduler({
+      control: real.control,
+      log: createLog('silent'),
+      flushUsage: async () => undefined,
+    });
     await Promise.all([scheduler.tick(), scheduler.tick()]);
     const log = (await readLog(real.control.store.read)).filter((entry) => entry.request?.to === 'applied');
     const order = new Map(log.map((entry, place) => [entry.request?.id, place]));

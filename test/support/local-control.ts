@@ -34,6 +34,7 @@ export async function openControl(options: {
       freezesChanged: () => undefined,
       revocationsChanged: () => undefined,
       decided: () => undefined,
+      used: () => undefined,
     },
   };
 }

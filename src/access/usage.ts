@@ -1,0 +1,97 @@
+import type { Clock } from '../clock.ts';
+import { type Capability, OPERATIONS } from '../operations.ts';
+import type { Principal } from '../policy/input.ts';
+import type { Door } from '../store/door.ts';
+import { ANY_PLACE, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
+import type { Use } from '../use-case/use-case.ts';
+
+/** How old a written time may be before the same principal or use is written again, in milliseconds. */
+const PRECISION_MS = 60_000;
+/** So that a flood of principals cannot fill the memory between two writes. */
+const MAX_WAITING = 10_000;
+
+/**
+ * Notes who was seen and what they used, for answers to "who can do what, and does anybody need it". Written a little
+ * later and to the minute: a read would cost a write otherwise. It is no evidence; the decision log is.
+ */
+export interface Usage {
+  seen(principal: Principal): void;
+  used(use: Use): void;
+  /** Writes what has gathered. */
+  flush(): Promise<void>;
+}
+
+interface CapabilityUse {
+  principal_id: string;
+  capability: Capability;
+  environment: string;
+  namespace: string;
+}
+
+/** Gathers in memory until it is flushed. */
+export function createUsage({ door, clock }: { door: Pick<Door, 'write'>; clock: Clock }): Usage {
+  const written = new Map<string, { text: string; at_ms: number }>();
+  let principals = new Map<string, { principal: Principal; at_ms: number }>();
+  let uses = new Map<string, CapabilityUse & { last_ms: number }>();
+
+  /** Whether the store knows this already, to the minute. */
+  function isWritten(key: string, text: string, nowMs: number): boolean {
+    const before = written.get(key);
+    return before !== undefined && before.text === text && Math.abs(nowMs - before.at_ms) < PRECISION_MS;
+  }
+
+  function noteWritten(key: string, text: string, atMs: number): void {
+    if (written.size >= MAX_WAITING) written.clear();
+    written.set(key, { text, at_ms: atMs });
+  }
+
+  return {
+    seen: (principal) => {
+      if (principals.size < MAX_WAITING) principals.set(principal.id, { principal, at_ms: clock() });
+    },
+    used: ({ principal, operation, environment, namespaces }) => {
+      const { capability } = OPERATIONS[operation];
+      if (capability === null) return;
+      for (const namespace of namespaces.length === 0 ? [null] : namespaces) {
+        const use = {
+          principal_id: principal.id,
+          capability,
+          environment: environment ?? ANY_PLACE,
+          namespace: namespace ?? ANY_PLACE,
+        };
+        if (uses.size < MAX_WAITING) uses.set(JSON.stringify(use), { ...use, last_ms: clock() });
+      }
+    },
+    flush: async () => {
+      const nowMs = clock();
+      const newPrincipals = [...principals.values()]
+        .map(({ principal, at_ms }) => ({ principal, text: stableText(principal), at_ms }))
+        .filter(({ principal, text }) => !isWritten(principal.id, text, nowMs));
+      const newUses = [...uses].filter(([key]) => !isWritten(key, '', nowMs));
+      principals = new Map();
+      uses = new Map();
+      if (newPrincipals.length === 0 && newUses.length === 0) return;
+      await door.write(async (tx) => {
+        for (const { principal, at_ms } of newPrincipals) {
+          await upsertPrincipal(tx, {
+            id: principal.id,
+            kind: principal.kind,
+            person: principal.person,
+            issuer: principal.issuer,
+            principal: JSON.stringify(principal),
+            first_seen_ms: at_ms,
+            last_seen_ms: at_ms,
+          });
+        }
+        for (const [, use] of newUses) await upsertGrantUse(tx, use);
+      });
+      for (const { principal, text, at_ms } of newPrincipals) noteWritten(principal.id, text, at_ms);
+      for (const [key, use] of newUses) noteWritten(key, '', use.last_ms);
+    },
+  };
+}
+
+/** What says who a principal is, without what differs from token to token. */
+function stableText({ id, person, groups, claims }: Principal): string {
+  return JSON.stringify({ id, person, groups, claims });
+}

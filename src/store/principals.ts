@@ -1,0 +1,63 @@
+import type { GrantUsesTable, PrincipalsTable } from './schema.ts';
+import { type Db, statement, type Tx } from './statement.ts';
+
+/** Stands for an operation that names no environment, or no namespace. */
+export const ANY_PLACE = '*';
+
+const upsertPrincipalStatement = statement<PrincipalsTable>((db, p) =>
+  db
+    .insertInto('principals')
+    .values({
+      id: p('id'),
+      kind: p('kind'),
+      person: p('person'),
+      issuer: p('issuer'),
+      principal: p('principal'),
+      first_seen_ms: p('first_seen_ms'),
+      last_seen_ms: p('last_seen_ms'),
+    })
+    .onConflict((conflict) =>
+      conflict.column('id').doUpdateSet((e) => ({
+        person: e.ref('excluded.person'),
+        issuer: e.ref('excluded.issuer'),
+        principal: e.ref('excluded.principal'),
+        last_seen_ms: e.ref('excluded.last_seen_ms'),
+      })),
+    ),
+);
+const upsertGrantUseStatement = statement<GrantUsesTable>((db, p) =>
+  db
+    .insertInto('grant_uses')
+    .values({
+      principal_id: p('principal_id'),
+      capability: p('capability'),
+      environment: p('environment'),
+      namespace: p('namespace'),
+      last_ms: p('last_ms'),
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['principal_id', 'capability', 'environment', 'namespace'])
+        .doUpdateSet((e) => ({ last_ms: e.ref('excluded.last_ms') })),
+    ),
+);
+
+/** Notes a principal as it was seen last; when it was seen first stays. */
+export async function upsertPrincipal(tx: Tx, row: PrincipalsTable): Promise<void> {
+  await upsertPrincipalStatement(tx, row);
+}
+
+/** Notes when a capability was used last. */
+export async function upsertGrantUse(tx: Tx, row: GrantUsesTable): Promise<void> {
+  await upsertGrantUseStatement(tx, row);
+}
+
+/** Everybody who was ever seen, by id. */
+export function listPrincipals(db: Db): Promise<PrincipalsTable[]> {
+  return db.selectFrom('principals').selectAll().orderBy('id').execute();
+}
+
+/** When each principal used what. */
+export function listGrantUses(db: Db): Promise<GrantUsesTable[]> {
+  return db.selectFrom('grant_uses').selectAll().execute();
+}

@@ -1,0 +1,179 @@
+import { describe, expect, it } from 'vitest';
+import type { Caller } from '../../src/identity/credential.ts';
+import { createRevocations, type Revocation } from '../../src/identity/revocations.ts';
+import type { Principal } from '../../src/policy/input.ts';
+import { START_MS } from './support.ts';
+
+const ISSUER = 'https://login.example';
+
+const DANA: Principal = {
+  id: 'person:corp:dana',
+  kind: 'person',
+  person: 'emp-1001',
+  issuer: ISSUER,
+  groups: [],
+  claims: {},
+  auth: { level: 1, acr: null, amr: [], auth_time_ms: null },
+  token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+};
+/** A job that was started by dana's account at the platform. */
+const JOB: Principal = {
+  ...DANA,
+  id: 'workload:payments-deploy:repo',
+  kind: 'workload',
+  person: 'github:5001',
+  issuer: 'https://ci.example',
+  token: { ...DANA.token, trust_rule: 'payments-deploy' },
+};
+const AGENT: Principal = { ...JOB, id: 'agent:helper:a', kind: 'agent', person: 'emp-1001', act: [JOB.id] };
+
+function callerOf(principal: Principal, credential: Partial<Caller['credential']> = {}): Caller {
+  return {
+    principal,
+    credential: {
+      issuer: ISSUER,
+      token_id: 'jti:1',
+      kid: 'key-1',
+      issued_ms: START_MS,
+      expires_ms: START_MS + 600_000,
+      session: `${ISSUER}#sid-1`,
+      proof: null,
+      ...credential,
+    },
+  };
+}
+
+/** A store as other brokers write it: a list that changes under a new epoch. */
+function createStore() {
+  let epoch: string | null = null;
+  let list: Revocation[] = [];
+  let reads = 0;
+  return {
+    set: (name: string | null, ...revocations: Partial<Revocation>[]) => {
+      epoch = name;
+      list = revocations.map((revocation, place) => ({
+        id: `r${place}`,
+        kind: 'subject',
+        value: '',
+        issued_before_ms: null,
+        expires_ms: null,
+        cause: 'incident',
+        created_ms: START_MS,
+        ...revocation,
+      }));
+    },
+    reads: () => reads,
+    revocations: () =>
+      createRevocations<null>({
+        store: {
+          epoch: async () => epoch,
+          list: async () => {
+            reads += 1;
+            return list;
+          },
+        },
+        humanOf: (person) => (person === 'github:5001' ? 'emp-1001' : person.toLowerCase()),
+      }),
+  };
+}
+
+describe('a revocation', () => {
+  it.each<[string, Partial<Revocation>, Principal]>([
+    ['of a token', { kind: 'token', value: `${ISSUER}#jti:1` }, DANA],
+    ['of the provider’s session', { kind: 'session', value: `${ISSUER}#sid-1` }, DANA],
+    ['of an account', { kind: 'subject', value: 'person:corp:dana' }, DANA],
+    ['of a human', { kind: 'subject', value: 'emp-1001' }, DANA],
+    ['of a human, under the name that a job has of them', { kind: 'subject', value: 'emp-1001' }, JOB],
+    ['of an agent’s sponsor', { kind: 'subject', value: 'emp-1001' }, AGENT],
+    ['of the workload that an agent is', { kind: 'subject', value: JOB.id }, AGENT],
+    ['of a trust rule', { kind: 'trust_rule', value: 'payments-deploy' }, JOB],
+    ['of who vouched for the workload', { kind: 'issuer', value: 'https://ci.example' }, JOB],
+    ['of who signed the token', { kind: 'issuer', value: ISSUER }, JOB],
+    ['of all persons', { kind: 'class', value: 'person' }, DANA],
+    ['of all workloads', { kind: 'class', value: 'workload' }, JOB],
+    ['of everybody', { kind: 'class', value: 'all' }, AGENT],
+    ['of the key that signed', { kind: 'key', value: 'key-1' }, JOB],
+  ])('%s hits', async (_, revocation, principal) => {
+    const store = createStore();
+    store.set('e1', revocation);
+    expect(await store.revocations().hit(null, callerOf(principal))).toMatchObject(revocation);
+  });
+
+  it.each<[string, Partial<Revocation>, Principal]>([
+    ['the same jti of another issuer', { kind: 'token', value: 'https://other.example#jti:1' }, DANA],
+    ['another token', { kind: 'token', value: `${ISSUER}#jti:2` }, DANA],
+    ['another session', { kind: 'session', value: `${ISSUER}#sid-2` }, DANA],
+    ['somebody whose name only begins so', { kind: 'subject', value: 'emp-100' }, DANA],
+    ['a subject that is named like the trust rule', { kind: 'subject', value: 'payments-deploy' }, JOB],
+    ['a class that is another', { kind: 'class', value: 'workload' }, AGENT],
+    ['another key', { kind: 'key', value: 'key-2' }, JOB],
+  ])('of %s does not', async (_, revocation, principal) => {
+    const store = createStore();
+    store.set('e1', revocation);
+    expect(await store.revocations().hit(null, callerOf(principal))).toBeNull();
+  });
+
+  it('of what was issued before a moment leaves what was issued at it and after', async () => {
+    const store = createStore();
+    store.set('e1', { kind: 'class', value: 'all', issued_before_ms: START_MS });
+    const revocations = store.revocations();
+    expect(await revocations.hit(null, callerOf(DANA, { issued_ms: START_MS - 1 }))).not.toBeNull();
+    expect(await revocations.hit(null, callerOf(DANA, { issued_ms: START_MS }))).toBeNull();
+  });
+
+  it('is not hidden by an earlier one of the same thing that covers less', async () => {
+    const store = createStore();
+    const value = 'emp-1001';
+    store.set('e1', { value, issued_before_ms: START_MS - 5_000 }, { value, issued_before_ms: null });
+    expect(await store.revocations().hit(null, callerOf(DANA))).toMatchObject({ issued_before_ms: null });
+  });
+
+  it('counts from the next look on, at every broker, and is read once for each change', async () => {
+    const store = createStore();
+    const [one, other] = [store.revocations(), store.revocations()];
+    store.set(null);
+    expect(await one.hit(null, callerOf(DANA))).toBeNull();
+    store.set('e1', { value: 'emp-1001' });
+    expect(await one.hit(null, callerOf(DANA))).not.toBeNull();
+    expect(await other.hit(null, callerOf(DANA))).not.toBeNull();
+    const reads = store.reads();
+    for (let look = 0; look < 100; look += 1) await one.hit(null, callerOf(JOB));
+    expect(store.reads()).toBe(reads);
+    store.set('e2');
+    expect(await one.hit(null, callerOf(DANA))).toBeNull();
+  });
+
+  it('that was undone leaves nothing behind, though it was seen', async () => {
+    const store = createStore();
+    const revocations = store.revocations();
+    store.set('undone', { value: 'emp-1001' });
+    expect(await revocations.hit(null, callerOf(DANA))).not.toBeNull();
+    store.set('before');
+    expect(await revocations.hit(null, callerOf(DANA))).toBeNull();
+  });
+
+  it('is waited for by who asks at once while it is being read', async () => {
+    const store = createStore();
+    const revocations = store.revocations();
+    expect(revocations.hitByLatest(callerOf(DANA))).toBeNull();
+    store.set('e1', { value: 'emp-1001' });
+    const reading = revocations.refresh(null);
+    expect(await revocations.hitByLatest(callerOf(DANA))).not.toBeNull();
+    await reading;
+    expect(revocations.hitByLatest(callerOf(DANA))).toMatchObject({ value: 'emp-1001' });
+  });
+});
+
+describe('who is blocked', () => {
+  it.each<[string, Partial<Revocation>, boolean]>([
+    ['by name until it is lifted', { value: 'emp-1001' }, true],
+    ['by their trust rule', { kind: 'trust_rule', value: 'payments-deploy' }, true],
+    ['not by a token of theirs', { kind: 'token', value: `${ISSUER}#jti:1` }, false],
+    ['not by what ends with a new sign-in', { value: 'emp-1001', issued_before_ms: START_MS }, false],
+    ['not by a class', { kind: 'class', value: 'all' }, false],
+  ])('is blocked %s', async (_, revocation, blocked) => {
+    const store = createStore();
+    store.set('e1', revocation);
+    expect(await store.revocations().isBlocked(null, JOB)).toBe(blocked);
+  });
+});
