@@ -9,6 +9,7 @@ package countersign
 
 import data.countersign.emergency
 import data.countersign.facts
+import data.countersign.lifetimes
 import data.countersign.obligations
 import data.countersign.reasons
 import data.countersign.requests
@@ -25,8 +26,12 @@ decision := {
 	"effect": _effect,
 	"reasons": sort(_reasons),
 	"obligations": _obligations,
-	"limits": data.config.limits,
+	"limits": _limits,
 }
+
+_limits := object.union(data.config.limits, {"token_ttl_s": lifetimes.ttl_s}) if input.operation == "token.exchange"
+
+else := data.config.limits
 
 default _effect := "deny"
 
@@ -46,9 +51,20 @@ _granted if roles.granted
 
 _granted if tokens.exchange_granted
 
+_granted if tokens.own_granted
+
 _granted if requests.withdraw_granted
 
-_denied := union({facts.deny, roles.deny, tokens.deny, requests.deny, tiers.deny, windows.deny, emergency.deny})
+_denied := union({
+	facts.deny,
+	roles.deny,
+	tokens.deny,
+	lifetimes.deny,
+	requests.deny,
+	tiers.deny,
+	windows.deny,
+	emergency.deny,
+})
 
 # A deny must not hang on the evaluation of what it denies: nothing missing is listed beside it.
 default _obligations := []

@@ -19,7 +19,7 @@ _is_expected(result, expected) if {
 	result.effect == expected.effect
 	[reason.code | some reason in result.reasons] == expected.reasons
 	result.obligations == expected.obligations
-	result.limits == data.config.limits
+	result.limits == object.union(data.config.limits, object.get(expected, "limits", {}))
 }
 
 # Left to right: the base, the changes, the named parts, the votes, the case's own members. Arrays are replaced.

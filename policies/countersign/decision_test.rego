@@ -237,4 +237,87 @@ test_freeze_of_a_flag if {
 	decision.effect == "allow"
 }
 
+# METADATA
+# description: A lift of which the policy does not say what it needs is denied, not waved through
+test_lift_without_rule[note] if {
+	document := object.union_n([
+		fixtures.base.input,
+		fixtures.base.parts.by_riley,
+		fixtures.base.parts.from_riley,
+		fixtures.base.parts.lift_revocation,
+		{"approvals": [fixtures.base.votes.robin]},
+	])
+	some note, lifts in {
+		"none": {"revocation.lift": null},
+		"no rule": {"revocation.lift": {"rule": null}},
+		"half a rule": {"revocation.lift": {"rule": {"sign_in": "none"}}},
+	}
+	decision := countersign.decision with input as document with data.config.lifts as lifts
+	decision.effect == "deny"
+	[reason.code | some reason in decision.reasons] == ["tier_rule_missing"]
+}
+
+# METADATA
+# description: Provisioning may be a workload, where its rule and its binding reach everything
+test_provisioner[note] if {
+	document := object.union(fixtures.base.input, {
+		"operation": "principal.disable",
+		"environment": null,
+		"request": null,
+		"principal": object.union(
+			fixtures.base.parts.by_checkout_control.principal,
+			{"token": {"trust_rule": "tested"}},
+		),
+	})
+	everything := {"namespaces": ["*"], "environments": ["*"]}
+	operations := {"operations": ["principal.read", "principal.disable", "principal.enable"]}
+	some note, example in {
+		"everything": {"binding": {}, "grant": {}, "effect": "allow"},
+		"a binding to one namespace": {"binding": {"namespaces": ["payments"]}, "grant": {}, "effect": "deny"},
+		"a rule for one environment": {"binding": {}, "grant": {"environments": ["production"]}, "effect": "deny"},
+		"a rule without the operation": {"binding": {}, "grant": {"operations": ["principal.read"]}, "effect": "deny"},
+	}
+	grant := object.union_n([everything, operations, example.grant])
+	binding := object.union_n([everything, {"roles": ["provisioner"]}, example.binding])
+	decision := countersign.decision with input as document
+		with data.config.trust_rules.tested as {"grant": grant}
+		with data.config.role_bindings.trust_rules.tested as [binding]
+	decision.effect == example.effect
+}
+
+# METADATA
+# description: >-
+#   Only the broker's own principals rotate keys by themselves: not a workload of a trust rule with the same role, nor
+#   one that another binding names
+test_rotation_is_the_brokers_own[note] if {
+	scheduler := fixtures.base.parts.by_scheduler.principal
+	bound := [{"roles": ["scheduler"], "namespaces": ["*"], "environments": ["*"]}]
+	some note, principal in {
+		"by a trust rule": object.union(scheduler, {"token": {"trust_rule": "payments-deploy"}}),
+		"another id": object.union(scheduler, {"id": "workload:other:scheduler"}),
+		"an id that begins alike": object.union(scheduler, {"id": "workload:countersigned:scheduler"}),
+		"an agent": object.union(scheduler, {"kind": "agent", "person": "emp-1001"}),
+	}
+	document := object.union(fixtures.base.input, {
+		"operation": "key.rotate",
+		"environment": null,
+		"request": null,
+		"principal": principal,
+	})
+	decision := countersign.decision with input as document
+		with data.config.role_bindings.principals as {principal.id: bound}
+	decision.effect == "deny"
+	"not_a_person" in {reason.code | some reason in decision.reasons}
+}
+
+# METADATA
+# description: Nothing is given to whom the input does not name
+test_own_credential_of_nobody[operation] if {
+	some operation in ["token.revoke", "session.open", "session.read", "session.end"]
+	some path in ["principal", "principal/kind"]
+	document := object.union(fixtures.base.input, {"operation": operation, "request": null})
+	decision := countersign.decision with input as _without(document, path)
+	decision.effect == "deny"
+}
+
 _without(document, path) := json.remove(document, [path])

@@ -19,6 +19,8 @@ const brokerDataSchema = z.looseObject({
     zones: z.array(z.string()).default([]),
     /** Trust rules for workloads; `identity/trust.ts` has their shape. */
     trust_rules: z.record(z.string(), z.unknown()).default({}),
+    /** Issuers that several tenants share, to the claims that each trust rule for them has to pin. */
+    shared_issuers: z.record(z.string(), z.array(z.string().min(1)).min(1)).default({}),
     /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with. */
     persons: z.record(lowerCase, lowerCase).default({}),
   }),
@@ -29,6 +31,7 @@ export interface BrokerData {
   environments: ReadonlyMap<string, { kind: string }>;
   zones: readonly string[];
   trust_rules: Readonly<Record<string, unknown>>;
+  shared_issuers: ReadonlyMap<string, readonly string[]>;
   persons: ReadonlyMap<string, string>;
 }
 
@@ -40,12 +43,13 @@ export interface BrokerData {
 export function parseBrokerData(data: unknown): BrokerData {
   const parsed = brokerDataSchema.safeParse(data);
   if (!parsed.success) throw new Error(`the bundle's data is not usable:\n${z.prettifyError(parsed.error)}`);
-  const { environments, zones, trust_rules, persons } = parsed.data.config;
+  const { environments, zones, trust_rules, shared_issuers, persons } = parsed.data.config;
   for (const zone of zones) assertZone(zone);
   return {
     environments: new Map(Object.entries(environments)),
     zones,
     trust_rules,
+    shared_issuers: new Map(Object.entries(shared_issuers)),
     persons: new Map(Object.entries(persons)),
   };
 }

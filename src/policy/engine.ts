@@ -1,4 +1,5 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
+import { ACCESS_ENTRYPOINT } from './access.ts';
 import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
 import { type PolicyResult, policyResultSchema } from './decision.ts';
 
@@ -16,6 +17,12 @@ export interface Engine {
    * `policy_undefined`, `policy_malformed` or `policy_error` (deny by default, design invariant 3).
    */
   evaluate(inputJson: string): PolicyResult;
+  /**
+   * Evaluates `countersign/access`; null when the bundle has no such entry point.
+   *
+   * @throws Error when the engine fails or has no answer
+   */
+  access(inputJson: string): unknown;
 }
 
 const encoder = new TextEncoder();
@@ -43,19 +50,31 @@ export async function createEngine(bundle: Bundle): Promise<Engine> {
     });
   }
 
+  /** @returns the answer, undefined when there is none. @throws Error when the engine fails */
+  function ask(entrypoint: string, inputJson: string): unknown {
+    let results: unknown;
+    try {
+      results = policy.evaluate(encoder.encode(inputJson).buffer, entrypoint);
+    } catch (error) {
+      replaceInstance();
+      throw new Error(`The policy engine failed: ${messageOf(error)}`, { cause: error });
+    }
+    if (!Array.isArray(results) || results.length !== 1) return undefined;
+    return (results[0] as { result?: unknown } | null)?.result ?? null;
+  }
+
   return {
     evaluate: (inputJson) => {
-      let results: unknown;
+      let result: unknown;
       try {
-        results = policy.evaluate(encoder.encode(inputJson).buffer, ENTRYPOINT);
+        result = ask(ENTRYPOINT, inputJson);
       } catch (error) {
-        replaceInstance();
-        return denial('policy_error', `The policy engine failed: ${messageOf(error)}`);
+        return denial('policy_error', messageOf(error));
       }
-      if (!Array.isArray(results) || results.length !== 1) {
+      if (result === undefined) {
         return denial('policy_undefined', `The policy has no answer at ${ENTRYPOINT}.`);
       }
-      const parsed = policyResultSchema.safeParse((results[0] as { result?: unknown } | null)?.result);
+      const parsed = policyResultSchema.safeParse(result);
       if (!parsed.success) {
         return denial(
           'policy_malformed',
@@ -63,6 +82,14 @@ export async function createEngine(bundle: Bundle): Promise<Engine> {
         );
       }
       return parsed.data;
+    },
+    access: (inputJson) => {
+      if (!Object.hasOwn(policy.entrypoints, ACCESS_ENTRYPOINT)) return null;
+      const result = ask(ACCESS_ENTRYPOINT, inputJson);
+      if (result === undefined || result === null) {
+        throw new Error(`The policy has no answer at ${ACCESS_ENTRYPOINT}.`);
+      }
+      return result;
     },
   };
 }

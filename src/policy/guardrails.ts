@@ -1,3 +1,4 @@
+import type { Operation } from '../operations.ts';
 import type { PolicyResult, Reason } from './decision.ts';
 import type { InputChange, PolicyInput } from './input.ts';
 
@@ -16,10 +17,33 @@ export function applyGuardrails(input: PolicyInput, result: PolicyResult, person
 /** Other names of one human to the name they sign in with, from the bundle's data. */
 type Persons = ReadonlyMap<string, string>;
 
+/** What an agent never does, whatever its sponsor may: emergency powers, words on requests, power over others. */
+const NEVER_BY_AGENTS: ReadonlySet<Operation> = new Set([
+  'request.approve',
+  'request.reject',
+  'freeze.engage',
+  'breakglass.open',
+  'breakglass.apply',
+  'breakglass.close',
+  'agent.delegate',
+  'session.open',
+  'session.read',
+  'session.end',
+  'revocation.add',
+  'revocation.drill',
+  'principal.disable',
+  'principal.enable',
+  'key.rotate',
+  'policy.activate',
+]);
+
 function brokenInvariant(input: PolicyInput, result: PolicyResult, persons: Persons): Reason | null {
+  if (input.principal.kind === 'agent' && NEVER_BY_AGENTS.has(input.operation)) return notAPerson();
   switch (input.operation) {
     case 'request.approve':
       return approvalFault(input, persons);
+    case 'agent.delegate':
+      return input.principal.kind === 'person' ? null : notAPerson();
     case 'request.propose':
     case 'request.apply':
       return parkedFault(input) ?? (result.effect === 'allow' ? frozenFault(input) : null);
@@ -32,11 +56,13 @@ function brokenInvariant(input: PolicyInput, result: PolicyResult, persons: Pers
   }
 }
 
+function notAPerson(): Reason {
+  return { code: 'not_a_person', detail: 'Only persons do this. A workload or an agent never approves.' };
+}
+
 /** Invariant 5: approvers are persons, and never among those who wrote the request. */
 function approvalFault({ principal, request }: PolicyInput, persons: Persons): Reason | null {
-  if (principal.kind !== 'person' || principal.person === null) {
-    return { code: 'not_a_person', detail: 'Only persons approve. A workload or an agent never does.' };
-  }
+  if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
   const canonical = (person: string | null) => {
     const name = person?.toLowerCase() ?? null;

@@ -1,10 +1,11 @@
 import { sha256Hex } from '../json.ts';
+import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import type { PolicyResult } from './decision.ts';
 import { createEngine } from './engine.ts';
 import { applyGuardrails } from './guardrails.ts';
-import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput } from './input.ts';
+import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput, type Principal } from './input.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
 /** What is asked of a policy: the input document without what the policy module itself adds. */
@@ -32,6 +33,14 @@ export interface Policy {
   decide(question: Question, nowMs: number): Decision;
   /** Evaluates a stored input again, for replay. */
   replay(inputJson: string): PolicyResult;
+  /**
+   * Who can do what under this policy; null when the bundle does not say (it has no `countersign/access`).
+   *
+   * Each principal gets the answer for what it shows: the groups, claims and trust rule in the document given.
+   *
+   * @throws Error when the bundle's answer is not usable
+   */
+  access(principals: readonly Principal[]): AccessAnswer | null;
 }
 
 /** The one name, in lower case, of the human that a person's name stands for under a policy. */
@@ -70,6 +79,7 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
       };
     },
     replay: (inputJson) => evaluate(JSON.parse(inputJson) as PolicyInput, inputJson),
+    access: (principals) => askAccess(principals, engine.access),
   };
 }
 

@@ -27,7 +27,8 @@ interface Case {
   rejections?: string[];
   /** Laid over everything before. */
   input?: JsonObject;
-  expected: { effect: string; reasons: string[]; obligations: JsonObject[] };
+  /** `limits` are those that this decision gives beside, or instead of, the ones of config/limits. */
+  expected: { effect: string; reasons: string[]; obligations: JsonObject[]; limits?: JsonObject };
 }
 
 interface Base {
@@ -80,9 +81,13 @@ function inputOf(example: Case): Json {
 }
 
 let engine: Engine;
+/** What `config/limits` says. */
+let limits: JsonObject;
 
 beforeAll(async () => {
-  engine = await createEngine(await readBundle(readFileSync(new URL('bundle.tar.gz', POLICIES))));
+  const bundle = await readBundle(readFileSync(new URL('bundle.tar.gz', POLICIES)));
+  engine = await createEngine(bundle);
+  limits = (bundle.data as { config: { limits: JsonObject } }).config.limits;
 });
 
 function decide(input: unknown): PolicyResult {
@@ -98,7 +103,7 @@ describe.each(files)('%s', (file) => {
       ...example.expected,
       limits: {},
     });
-    if (example.expected.effect !== 'deny') expect(result.limits).toHaveProperty('request_ttl_s');
+    expect(result.limits).toEqual({ ...limits, ...example.expected.limits });
   });
 });
 

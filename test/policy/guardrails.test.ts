@@ -106,6 +106,13 @@ describe('an approval that policy allows', () => {
     ['a workload', { kind: 'workload', person: null }, 'not_a_person'],
     ['a workload with a person behind it', { kind: 'workload', person: 'alex' }, 'not_a_person'],
     ['an agent of a person', { kind: 'agent', person: 'alex' }, 'not_a_person'],
+    ['an agent of the proposer', { kind: 'agent', person: 'dana' }, 'not_a_person'],
+    ['an agent of nobody', { kind: 'agent', person: null }, 'not_a_person'],
+    [
+      'an agent that calls itself a person',
+      { id: 'person:demo:alex', kind: 'agent', person: 'alex', act: ['workload:helper:1'] },
+      'not_a_person',
+    ],
     ['a person without a name', { person: null }, 'not_a_person'],
     ['the proposer', { id: 'person:demo:dana', person: 'dana' }, 'self_approval'],
     ['another account of the proposer', { id: 'person:other:d', person: 'dana' }, 'self_approval'],
@@ -120,8 +127,52 @@ describe('an approval that policy allows', () => {
     expect(reasonOf(input('request.approve', [{}], { principal: principal(who) }))).toBe(answer);
   });
 
+  it.each([
+    ['the sponsor', { id: 'person:demo:eve', person: 'eve' }],
+    ['another account of the sponsor', { id: 'person:other:eve', person: 'github:77' }],
+  ] as [string, Partial<Principal>][])(
+    'of what an agent proposed, by %s, is one of their own',
+    (_name, who) => {
+      const given = input('request.approve', [{}], { principal: principal(who) });
+      const proposer = principal({ id: 'agent:release-agent:repo', kind: 'agent', person: 'eve' });
+      const request = given.request === null ? null : { ...given.request, proposer, authors: [] };
+      expect(reasonOf({ ...given, request })).toBe('self_approval');
+    },
+  );
+
   it('of nothing is denied', () => {
     expect(reasonOf(input('request.approve', [], { request: null }))).toBe('missing_fact');
+  });
+});
+
+describe('what a disabled or revoked author left', () => {
+  const parked = (operation: PolicyInput['operation'], state?: boolean): PolicyInput => {
+    const given = input(operation, [{}]);
+    const { request } = given;
+    if (request === null || state === undefined) return given;
+    return { ...given, request: { ...request, parked: state } };
+  };
+
+  it.each(['request.propose', 'request.schedule', 'request.apply'] as const)(
+    'waits at %s, whether policy allows it or holds it',
+    (operation) => {
+      expect(reasonOf(parked(operation, true))).toBe('parked');
+      expect(reasonOf(parked(operation, true), { ...yes, effect: 'hold' })).toBe('parked');
+      expect(reasonOf(parked(operation, false))).toBe('allow');
+      expect(reasonOf(parked(operation))).toBe('allow');
+    },
+  );
+
+  it.each(['request.read', 'request.withdraw', 'request.approve', 'request.expire'] as const)(
+    'can still have %s',
+    (operation) => {
+      expect(reasonOf(parked(operation, true))).toBe('allow');
+    },
+  );
+
+  it('waits under a freeze too, in a safe direction', () => {
+    const given = { ...parked('request.apply', true), ...frozen };
+    expect(reasonOf(given)).toBe('parked');
   });
 });
 

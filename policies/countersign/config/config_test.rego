@@ -17,7 +17,7 @@ _rules contains rule if {
 	some rule in movements
 }
 
-_rules contains data.config.freeze.lift
+_rules contains lift.rule if some lift in data.config.lifts
 
 _bindings contains binding if {
 	some source in ["groups", "claims"]
@@ -159,6 +159,8 @@ test_trust_rules_name_a_person if {
 _names_a_person(rule) if not "request.propose" in rule.grant.operations
 
 _names_a_person(rule) if is_object(rule.person)
+
+_names_a_person(rule) if rule.kind == "agent"
 
 # METADATA
 # description: Limits are numbers, and the one that every policy has to give is there

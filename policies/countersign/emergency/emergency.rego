@@ -110,11 +110,13 @@ _is_safe_in_emergency(facts) if {
 	facts.direction != "on"
 }
 
-_asks_for_power if input.operation in {"breakglass.open", "freeze.engage"}
+_asks_for_power if input.operation in {"breakglass.open", "freeze.engage", "revocation.add"}
 
 _power := input.emergency.breakglass if input.operation == "breakglass.open"
 
 _power := input.emergency.engage if input.operation == "freeze.engage"
+
+_power := input.revocation if input.operation == "revocation.add"
 
 _names_incident if trim_space(_power.incident) != ""
 

@@ -31,9 +31,20 @@ deny contains _missing_fact("request.changes") if {
 }
 
 deny contains _missing_fact("request.freeze") if {
-	data.config.operations[input.operation].at == "request"
 	input.request.kind == "freeze.lift"
+	data.config.operations[input.operation].at == "request"
 	not _has_freeze
+}
+
+deny contains _missing_fact("request.revocation") if {
+	input.request.kind == "revocation.lift"
+	data.config.operations[input.operation].at == "request"
+	not _has_lifted_revocation
+}
+
+deny contains _missing_fact("revocation") if {
+	input.operation == "revocation.add"
+	not _has_revocation
 }
 
 deny contains _missing_fact("environment") if {
@@ -72,6 +83,13 @@ _has_emergency if is_boolean(input.emergency.frozen)
 _has_request if is_object(input.request)
 
 _has_freeze if is_object(input.request.freeze)
+
+_has_lifted_revocation if is_string(input.request.revocation.id)
+
+_has_revocation if {
+	input.revocation.kind != ""
+	trim_space(input.revocation.value) != ""
+}
 
 _has_environment if is_string(input.environment.key)
 

@@ -16,11 +16,20 @@ canonical(name) := object.get(data.config.persons, lower(name), lower(name))
 # METADATA
 # description: >-
 #   Whether it is known which human, if any, is behind a principal. Platforms name people in their own way, so that a
-#   workload's person is known by an alias only. A workload that names nobody is a service.
+#   workload's person is known by an alias only. A workload that names nobody is a service; an agent acts for somebody,
+#   who is named as persons are.
 # scope: document
-is_known(principal) if principal.kind != "workload"
+is_known(principal) if principal.kind == "person"
 
-is_known(principal) if principal.person == null
+is_known(principal) if {
+	principal.kind == "agent"
+	principal.person != null
+}
+
+is_known(principal) if {
+	principal.kind == "workload"
+	principal.person == null
+}
 
 is_known(principal) if data.config.persons[lower(principal.person)]
 

@@ -19,6 +19,8 @@ required contains place if {
 
 required contains _covered(input.request.freeze) if input.request.kind == "freeze.lift"
 
+required contains {"namespace": null, "environment": null} if input.request.kind == "revocation.lift"
+
 required contains _covered(input.emergency.engage) if input.operation == "freeze.engage"
 
 required contains {"namespace": null, "environment": null} if {

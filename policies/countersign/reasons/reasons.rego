@@ -7,6 +7,7 @@ package countersign.reasons
 
 import data.countersign.emergency
 import data.countersign.tiers
+import data.countersign.tokens
 import data.countersign.windows
 
 # METADATA
@@ -33,10 +34,10 @@ held contains {
 
 held contains {
 	"code": "held_for_lift",
-	"detail": "Lifting a freeze takes two persons.",
+	"detail": "Lifting a freeze or a revocation takes two persons.",
 } if {
 	_is_write
-	input.request.kind == "freeze.lift"
+	data.config.lifts[input.request.kind]
 }
 
 held contains {
@@ -102,11 +103,19 @@ allowed contains {
 }
 
 allowed contains {
+	"code": "own_credential",
+	"detail": "Everybody may give up their own token, and persons have their own sessions.",
+} if {
+	tokens.own_granted
+}
+
+allowed contains {
 	"code": "role_granted",
 	"detail": "The caller holds a role that grants this.",
 } if {
 	not _is_write
 	not input.operation in {"token.exchange", "request.withdraw"}
+	not tokens.own_granted
 }
 
 _is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}

@@ -15,7 +15,7 @@ import data.countersign.tokens
 # description: An author may take their own request back, whatever roles they still have
 withdraw_granted if {
 	input.operation == "request.withdraw"
-	persons.is_author(input.principal)
+	_is_own(input.principal)
 }
 
 # METADATA
@@ -26,7 +26,7 @@ deny contains {
 	"detail": "Only those who wrote the request may edit, schedule or withdraw it; propose your own.",
 } if {
 	input.operation in {"request.edit", "request.schedule", "request.withdraw"}
-	not persons.is_author(input.principal)
+	not _is_own(input.principal)
 }
 
 deny contains {
@@ -76,6 +76,14 @@ deny contains {
 }
 
 deny contains {
+	"code": "parked",
+	"detail": "Somebody who wrote this is disabled or revoked, so it waits until they are back.",
+} if {
+	input.request.parked == true
+	_is_write
+}
+
+deny contains {
 	"code": "proposer_lost_role",
 	"detail": "The proposer may no longer propose this; somebody with the role has to propose it again.",
 } if {
@@ -91,6 +99,19 @@ deny contains _unknown_person if {
 deny contains _unknown_person if {
 	input.operation == "request.apply"
 	not persons.is_known(input.request.proposer)
+}
+
+# An agent keeps to what it proposed itself, for this sponsor: other agents' work and what the sponsor wrote by hand are
+# not for it to rewrite.
+_is_own(principal) if {
+	principal.kind != "agent"
+	persons.is_author(principal)
+}
+
+_is_own(principal) if {
+	principal.kind == "agent"
+	principal.id == input.request.proposer.id
+	persons.human(principal) == persons.human(input.request.proposer)
 }
 
 _unknown_person := {

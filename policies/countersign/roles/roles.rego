@@ -9,9 +9,15 @@ import data.countersign.places
 
 # METADATA
 # description: The bindings of a principal by today's policy. Looked up by key; nothing walks all bindings.
-bindings(principal) := array.concat(
+bindings(principal) := [binding | some source in sources(principal); some binding in source.bindings]
+
+# METADATA
+# description: >-
+#   Where a principal's bindings come from by today's policy: `by` group, claim, trust_rule or principal, the issuer or
+#   null, the key, and the bindings under it
+sources(principal) := array.concat(
 	array.concat(_by_group(principal), _by_claim(principal)),
-	array.concat(_by_trust_rule(principal), _by_id(principal.id)),
+	array.concat(_by_trust_rule(principal), _by_id(principal.kind, principal.id)),
 )
 
 # METADATA
@@ -147,22 +153,29 @@ _sees_environment(_) if places.environment == null
 
 _sees_environment(environments) if covers(environments, places.environment)
 
-_by_group(principal) := [binding |
+_by_group(principal) := [{"by": "group", "issuer": principal.issuer, "key": group, "bindings": list} |
 	principal.kind in {"person", "agent"}
 	groups := data.config.role_bindings.groups[principal.issuer]
 	some group in principal.groups
-	some binding in groups[group]
+	list := groups[group]
 ]
 
-_by_claim(principal) := [binding |
+_by_claim(principal) := [source |
 	principal.kind in {"person", "agent"}
 	some claim, values in data.config.role_bindings.claims[principal.issuer]
-	some binding in values[principal.claims[claim]]
+	value := principal.claims[claim]
+	list := values[value]
+	source := {"by": "claim", "issuer": principal.issuer, "key": concat("=", [claim, value]), "bindings": list}
 ]
 
-_by_trust_rule(principal) := [binding |
+_by_trust_rule(principal) := [{"by": "trust_rule", "issuer": null, "key": name, "bindings": list} |
 	principal.kind == "workload"
-	some binding in data.config.role_bindings.trust_rules[principal.token.trust_rule]
+	name := principal.token.trust_rule
+	list := data.config.role_bindings.trust_rules[name]
 ]
 
-_by_id(id) := [binding | some binding in data.config.role_bindings.principals[id]]
+# An agent has what its sponsor's groups and claims give, and nothing of its own.
+_by_id(kind, id) := [{"by": "principal", "issuer": null, "key": id, "bindings": list} |
+	kind != "agent"
+	list := data.config.role_bindings.principals[id]
+]

@@ -23,7 +23,7 @@ selectors contains [tier, _kind(change.facts.scope), movement(change.facts)] if 
 # scope: document
 rules contains data.config.tiers[selector[0]][selector[1]][selector[2]] if some selector in selectors
 
-rules contains data.config.freeze.lift if input.request.kind == "freeze.lift"
+rules contains data.config.lifts[input.request.kind].rule
 
 # METADATA
 # description: >-
@@ -106,6 +106,15 @@ deny contains {
 }
 
 deny contains {
+	"code": "tier_rule_missing",
+	"detail": concat(" ", ["No complete rule says what this needs:", input.request.kind]),
+} if {
+	input.request.kind != "flag.change"
+	data.config.operations[input.operation].at == "request"
+	not _has_lift_rule
+}
+
+deny contains {
 	"code": "too_many_organizations",
 	"detail": "The request touches more organizations than one may; make several, or narrow the audience first.",
 } if {
@@ -151,6 +160,8 @@ _has_exceptions(excepted) if is_object(_exceptions(excepted).approvals)
 
 _has_rule(selector) if _is_complete(data.config.tiers[selector[0]][selector[1]][selector[2]])
 
+_has_lift_rule if _is_complete(data.config.lifts[input.request.kind].rule)
+
 # A rule that forgets a member would ask for less than its author thinks.
 _is_complete(rule) if {
 	is_object(rule.approvals)
@@ -188,7 +199,7 @@ _kind("state") := data.config.environments[input.environment.key].kind
 # scope: document
 accepted(role) := [role] if input.request.kind == "flag.change"
 
-accepted(role) := array.concat([role], data.config.freeze.lift_stand_ins) if input.request.kind == "freeze.lift"
+accepted(role) := array.concat([role], data.config.lifts[input.request.kind].stand_ins)
 
 # METADATA
 # description: The bindings give a role that some approval of this request is asked from

@@ -1,12 +1,13 @@
 # METADATA
 # title: Tokens
 # description: >-
-#   Limits of the token that the caller shows: its audience, its scope, and for workloads the grant of the trust rule
-#   that it was issued under. A token never widens a role; these rules only deny.
+#   Limits of the token that the caller shows: its audience, its scope, and for workloads and agents the grant of the
+#   trust rule that it was issued under. A token never widens a role; these rules only deny.
 # schemas:
 #   - input: schema.input
 package countersign.tokens
 
+import data.countersign.persons
 import data.countersign.places
 import data.countersign.roles
 
@@ -19,16 +20,58 @@ persons_only := {
 	"breakglass.open",
 	"breakglass.apply",
 	"breakglass.close",
+	"agent.delegate",
+	"session.open",
+	"session.read",
+	"session.end",
+	"revocation.add",
+	"revocation.drill",
 	"key.rotate",
 	"policy.activate",
 }
 
 # METADATA
-# description: A workload with a known trust rule may exchange its platform's token
+# description: Everybody may give up a token of theirs, and persons have sessions of their own
+# scope: document
+own_granted if {
+	input.operation == "token.revoke"
+	input.principal.kind in {"person", "workload", "agent"}
+}
+
+own_granted if {
+	input.operation in {"session.open", "session.read", "session.end"}
+	input.principal.kind == "person"
+}
+
+# METADATA
+# description: Who comes by a trust rule may exchange the platform's token
 exchange_granted if {
 	input.operation == "token.exchange"
-	input.principal.kind == "workload"
-	data.config.trust_rules[input.principal.token.trust_rule]
+	_rule
+}
+
+# METADATA
+# description: >-
+#   The trust rule that a workload or an agent came by, as it is today. Undefined for everybody else, and where the rule
+#   is gone or is for the other kind.
+# scope: document
+rule_of(principal) := rule if {
+	rule := data.config.trust_rules[principal.token.trust_rule]
+	rule.kind == principal.kind
+}
+
+rule_of(principal) := rule if {
+	principal.kind == "workload"
+	rule := data.config.trust_rules[principal.token.trust_rule]
+	not rule.kind
+}
+
+# METADATA
+# description: Whether a principal is one of the broker's own, which no trust rule can name
+is_own(principal) if {
+	principal.kind == "workload"
+	principal.token.trust_rule == null
+	startswith(principal.id, "workload:countersign:")
 }
 
 # METADATA
@@ -38,8 +81,9 @@ deny contains {
 	"code": "not_a_person",
 	"detail": "Only a person may do this; workloads and agents never approve and never open emergency powers.",
 } if {
-	_needs_person
 	input.principal.kind != "person"
+	_needs_person
+	not _rotates
 }
 
 deny contains {
@@ -49,33 +93,46 @@ deny contains {
 		concat(", ", data.config.operations[input.operation].audiences),
 	]),
 } if {
-	input.operation != "token.exchange"
 	not _fits_audience
+	not _is_exempt
 }
 
 deny contains {
 	"code": "token_scope",
 	"detail": "The token's scope does not have this operation; exchange a token with a scope that has it.",
 } if {
-	input.operation != "token.exchange"
 	count(input.principal.token.scope) > 0
 	not input.operation in input.principal.token.scope
+	not _is_exempt
 }
 
 deny contains {
 	"code": "unknown_trust_rule",
-	"detail": "The policy has no trust rule of this name; it may have been removed since the token was issued.",
+	"detail": concat(" ", [
+		"The policy has no trust rule of this name for this kind of principal;",
+		"it may have been removed since the token was issued.",
+	]),
 } if {
-	input.principal.kind == "workload"
-	not _known_workload
+	input.principal.kind != "person"
+	input.operation != "token.revoke"
+	not _is_known
+}
+
+deny contains {
+	"code": "agent_without_person",
+	"detail": "An agent acts for a person, and nobody is named; exchange a token with the person's own token.",
+} if {
+	input.principal.kind == "agent"
+	input.operation != "token.revoke"
+	not persons.human(input.principal)
 }
 
 deny contains {
 	"code": "trust_rule_operation",
 	"detail": "The trust rule does not grant this operation; add it to grant.operations in the policy.",
 } if {
-	input.operation != "token.exchange"
 	_grant
+	not _is_exempt
 	not _grants_operation
 }
 
@@ -83,8 +140,8 @@ deny contains {
 	"code": "trust_rule_place",
 	"detail": "The trust rule does not reach every namespace and environment that this touches; see its grant.",
 } if {
-	input.operation != "token.exchange"
 	_grant
+	not _is_exempt
 	some place in _touched
 	not _grants(place)
 }
@@ -101,17 +158,18 @@ deny contains {
 
 # METADATA
 # description: >-
-#   Whether a workload's trust rule grants an operation at each of the places today. True for other principals.
+#   Whether the trust rule of a workload or an agent grants an operation at each of the places today. True for persons.
 # scope: document
-grants_at_all(principal, _, _) if principal.kind != "workload"
+grants_at_all(principal, _, _) if principal.kind == "person"
 
 grants_at_all(principal, _, _) if {
+	principal.kind == "workload"
 	principal.token.trust_rule == null
 	data.config.role_bindings.principals[principal.id]
 }
 
 grants_at_all(principal, operation, touched) if {
-	grant := data.config.trust_rules[principal.token.trust_rule].grant
+	grant := rule_of(principal).grant
 	operation in grant.operations
 	every place in touched {
 		roles.covers(grant.namespaces, place.namespace)
@@ -122,20 +180,32 @@ grants_at_all(principal, operation, touched) if {
 _needs_person if input.operation in persons_only
 
 _needs_person if {
-	input.operation == "request.propose"
-	input.request.kind == "freeze.lift"
+	input.request.kind != "flag.change"
+	input.operation in {"request.propose", "request.edit", "request.schedule"}
 }
 
-# The broker's own principals are named in the bindings; every other workload comes by a trust rule.
-_known_workload if {
+# The broker rotates its signing key when it is due.
+_rotates if {
+	input.operation == "key.rotate"
+	is_own(input.principal)
+}
+
+# What a token was issued for says nothing about the exchange that issues it, nor about giving it up.
+_is_exempt if input.operation in {"token.exchange", "token.revoke"}
+
+# The broker's own principals are named in the bindings; every other workload, and every agent, comes by a trust rule.
+_is_known if {
+	input.principal.kind == "workload"
 	input.principal.token.trust_rule == null
 	input.operation != "token.exchange"
 	data.config.role_bindings.principals[input.principal.id]
 }
 
-_known_workload if data.config.trust_rules[input.principal.token.trust_rule]
+_is_known if _rule
 
-_grant := data.config.trust_rules[input.principal.token.trust_rule].grant if input.principal.kind == "workload"
+_rule := rule_of(input.principal)
+
+_grant := _rule.grant
 
 _touched contains place if {
 	data.config.operations[input.operation].at in {"request", "freeze", "everywhere", "none"}

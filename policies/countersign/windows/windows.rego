@@ -28,8 +28,7 @@ wanted contains choice if {
 }
 
 wanted contains choice if {
-	input.request.kind == "freeze.lift"
-	choice := data.config.freeze.lift.windows
+	choice := data.config.lifts[input.request.kind].rule.windows
 	count(choice) > 0
 }
 

@@ -1,0 +1,184 @@
+# METADATA
+# title: Grants
+# description: >-
+#   Who can do what, by the same bindings and trust rules that decide. What a token narrows (scope, audience) is not in
+#   here, nor what a request asks for. Linear in the principals and the bindings that they hold.
+# schemas:
+#   - input: schema.access
+package countersign.grants
+
+import data.countersign.persons
+import data.countersign.roles
+import data.countersign.tokens
+
+# METADATA
+# description: >-
+#   What each principal of the input can do, in each environment, and by which binding. Sorted a principal at a time,
+#   because the engine sorts long lists slowly.
+held := [grant |
+	some principal in input.principals
+	reach := _reach(principal)
+	some source in sort({source | some source in roles.sources(principal)})
+	some index, binding in source.bindings
+	environments := sort(_environments(binding.environments, reach.environments))
+	namespaces := sort(_namespaces(binding.namespaces, reach.namespaces))
+	name := _name(source, index)
+	some capability in sort(_capabilities(binding, reach))
+	some environment in environments
+	some namespace in namespaces
+	grant := {
+		"principal": principal.id,
+		"capability": capability,
+		"environment": environment,
+		"namespace": namespace,
+		"binding": name,
+	}
+]
+
+# METADATA
+# description: Every binding of the data with what it is good for, whether anybody holds it or not
+bindings := [object.union(_name(source, index), what) |
+	some source in _sources
+	reach := _reach(_holder(source))
+	some index, binding in source.bindings
+	what := {
+		"capabilities": sort(_capabilities(binding, reach)),
+		"environments": sort(_environments(binding.environments, reach.environments)),
+		"namespaces": sort(_namespaces(binding.namespaces, reach.namespaces)),
+	}
+]
+
+_name(source, index) := {"by": source.by, "issuer": source.issuer, "key": source.key, "index": index}
+
+# The operations that show a capability, with the kind of request where it matters.
+_shown_by := {
+	"read": {"flag.read": "any"},
+	"propose": {"request.propose": "flag.change"},
+	"approve": {"request.approve": "flag.change"},
+	"override": {"freeze.engage": "any", "breakglass.open": "any"},
+	"administer": {"policy.activate": "any", "revocation.add": "any"},
+}
+
+_granting[operation] := roles.granting(operation, kind) if {
+	some operations in _shown_by
+	some operation, kind in operations
+}
+
+_capabilities(binding, reach) := {capability |
+	some capability, operations in _shown_by
+	some operation, _ in operations
+	operation in reach.operations
+	_is_wide_enough(operation, binding, reach)
+	some role in binding.roles
+	role in _granting[operation]
+}
+
+_is_wide_enough(operation, _, _) if data.config.operations[operation].at != "everywhere"
+
+_is_wide_enough(_, binding, reach) if {
+	every names in [binding.namespaces, binding.environments, reach.namespaces, reach.environments] {
+		"*" in names
+	}
+}
+
+# What a principal can do at most, whatever roles it has.
+_reach(principal) := {"operations": object.keys(_granting), "environments": ["*"], "namespaces": ["*"]} if {
+	principal.kind == "person"
+}
+
+else := {"operations": _by_workloads, "environments": ["*"], "namespaces": ["*"]} if {
+	principal.kind == "workload"
+	principal.token.trust_rule == null
+}
+
+else := {"operations": operations, "environments": grant.environments, "namespaces": grant.namespaces} if {
+	_has_person_if_needed(principal)
+	grant := tokens.rule_of(principal).grant
+	operations := (_by_workloads & _usable(grant)) - _closed_to(principal)
+}
+
+else := {"operations": set(), "environments": [], "namespaces": []}
+
+_by_workloads := object.keys(_granting) - tokens.persons_only
+
+_has_person_if_needed(principal) if principal.kind == "workload"
+
+_has_person_if_needed(principal) if persons.human(principal)
+
+_usable(grant) := {operation |
+	some operation in grant.operations
+	some audience in grant.audiences
+	audience in data.config.operations[operation].audiences
+}
+
+_closed_to(principal) := set() if persons.is_known(principal)
+
+else := {"request.propose"}
+
+_environments(bound, reached) := {environment |
+	some environment, _ in data.config.environments
+	roles.covers(bound, environment)
+	roles.covers(reached, environment)
+}
+
+# A name stays a name where the other side has all of them; where both have all, "*" says so alone.
+_namespaces(bound, reached) := {namespace |
+	some namespace in array.concat(bound, reached)
+	roles.covers(bound, namespace)
+	roles.covers(reached, namespace)
+	_is_plain(namespace, bound, reached)
+}
+
+_is_plain("*", _, _)
+
+_is_plain(name, bound, reached) if {
+	name != "*"
+	not _is_every(bound, reached)
+}
+
+_is_every(bound, reached) if {
+	"*" in bound
+	"*" in reached
+}
+
+_sources := array.concat(
+	array.concat(_of_groups, _of_claims),
+	array.concat(_of_keys("trust_rule", "trust_rules"), _of_keys("principal", "principals")),
+)
+
+_of_groups := [{"by": "group", "issuer": issuer, "key": group, "bindings": groups[group]} |
+	some issuer in sort(object.keys(data.config.role_bindings.groups))
+	groups := data.config.role_bindings.groups[issuer]
+	some group in sort(object.keys(groups))
+]
+
+_of_claims := [{"by": "claim", "issuer": issuer, "key": concat("=", [claim, value]), "bindings": values[value]} |
+	some issuer in sort(object.keys(data.config.role_bindings.claims))
+	claims := data.config.role_bindings.claims[issuer]
+	some claim in sort(object.keys(claims))
+	values := claims[claim]
+	some value in sort(object.keys(values))
+]
+
+_of_keys(by, what) := [{"by": by, "issuer": null, "key": key, "bindings": lists[key]} |
+	lists := data.config.role_bindings[what]
+	some key in sort(object.keys(lists))
+]
+
+# Somebody who could hold a source's bindings, as far as their reach goes.
+_holder(source) := {"kind": "person"} if source.by in {"group", "claim"}
+
+_holder(source) := _workload(source.key) if source.by == "trust_rule"
+
+_holder(source) := _named(source.key) if source.by == "principal"
+
+# The second part of a workload's id is its trust rule. A binding to the id of an agent gives it nothing.
+_named(id) := {"kind": "person"} if startswith(id, "person:")
+
+else := _workload(null) if startswith(id, "workload:countersign:")
+
+else := _workload(split(id, ":")[1]) if startswith(id, "workload:")
+
+else := {"kind": "agent", "person": null}
+
+_workload(rule) := {"kind": "workload", "person": null, "token": {"trust_rule": rule}}

@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import type { Capability } from '../operations.ts';
+import { type Principal, principalSchema } from './input.ts';
+
+/** The rule of a bundle that says who can do what. A bundle of one's own may do without it. */
+export const ACCESS_ENTRYPOINT = 'countersign/access';
+
+/** The input document of `countersign/access`. */
+export const accessInputSchema = z.strictObject({ principals: z.array(principalSchema) });
+
+/** The role binding that something comes from: where it stands under `data.config.role_bindings`. */
+const bindingSchema = z.strictObject({
+  by: z.enum(['group', 'claim', 'trust_rule', 'principal']),
+  /** The issuer of the group or claim; null for trust rules and principals. */
+  issuer: z.string().nullable(),
+  /** The group, `claim=value`, the trust rule or the principal's id. */
+  key: z.string(),
+  /** Its place, from 0, in the list under that key. */
+  index: z.int().min(0),
+});
+
+const capabilitySchema = z.enum([
+  'read',
+  'propose',
+  'approve',
+  'override',
+  'administer',
+] satisfies Capability[]);
+
+/** The document that `countersign/access` returns. */
+export const accessAnswerSchema = z.strictObject({
+  /** One for each principal, capability, environment, namespace and binding that gives it. */
+  grants: z.array(
+    z.strictObject({
+      principal: z.string(),
+      capability: capabilitySchema,
+      environment: z.string(),
+      /** One namespace, or `*` for all of them. */
+      namespace: z.string(),
+      binding: bindingSchema,
+    }),
+  ),
+  /** Every binding of the data with what it is good for; three empty lists when it is good for nothing. */
+  bindings: z.array(
+    bindingSchema.extend({
+      capabilities: z.array(capabilitySchema),
+      environments: z.array(z.string()),
+      namespaces: z.array(z.string()),
+    }),
+  ),
+});
+
+export type AccessAnswer = z.infer<typeof accessAnswerSchema>;
+
+/** So many look-ups of bindings at once: what they give fits into the engine's memory many times over. */
+const LOOKUPS_AT_ONCE = 500;
+
+/**
+ * Asks who can do what, a part of the principals at a time.
+ *
+ * @param ask answers one input of `countersign/access`, as JSON text; null when the bundle has no such entry point
+ * @throws Error when the answer has another shape
+ */
+export function askAccess(
+  principals: readonly Principal[],
+  ask: (inputJson: string) => unknown,
+): AccessAnswer | null {
+  const whole: AccessAnswer = { grants: [], bindings: [] };
+  for (const part of partsOf(principals)) {
+    const answer = ask(JSON.stringify(accessInputSchema.parse({ principals: part })));
+    if (answer === null) return null;
+    const parsed = accessAnswerSchema.safeParse(answer);
+    if (!parsed.success) {
+      throw new Error(
+        `the policy's answer at ${ACCESS_ENTRYPOINT} is not usable: ${z.prettifyError(parsed.error)}`,
+      );
+    }
+    for (const grant of parsed.data.grants) whole.grants.push(grant);
+    whole.bindings = parsed.data.bindings;
+  }
+  return whole;
+}
+
+/** At least one part, so that the bindings are answered for nobody too. */
+function partsOf(principals: readonly Principal[]): Principal[][] {
+  let part: Principal[] = [];
+  const parts = [part];
+  let lookups = 0;
+  for (const principal of principals) {
+    // One each for the trust rule and the id.
+    const more = principal.groups.length + Object.keys(principal.claims).length + 2;
+    if (part.length > 0 && lookups + more > LOOKUPS_AT_ONCE) {
+      part = [];
+      parts.push(part);
+      lookups = 0;
+    }
+    part.push(principal);
+    lookups += more;
+  }
+  return parts;
+}
