@@ -1,0 +1,32 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { environmentKeySchema, namespaceSchema } from '../flags/names.ts';
+import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
+import { authorize, write } from '../use-case/use-case.ts';
+import { computeAccess } from './access.ts';
+
+const accessSchema = z.strictObject({
+  principal: z.string().max(512).optional(),
+  capability: z.enum(['read', 'propose', 'approve', 'override', 'administer']).optional(),
+  environment: environmentKeySchema.optional(),
+  namespace: namespaceSchema.optional(),
+  unused: z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .optional(),
+  unused_days: z.coerce.number().int().min(1).max(3650).default(90),
+});
+
+/** `GET /v1/access`: who may do what, by which binding, and when it was used last. Asking is recorded. */
+export function accessRoutes({ control, ...edge }: Edge): Router {
+  const router = Router();
+  router.get('/v1/access', async (req, res) => {
+    const call = await callOf({ control, ...edge }, req);
+    const { unused_days, ...filter } = parseQuery(accessSchema, req);
+    await write(control, call, (writing) =>
+      authorize(writing, { operation: 'access.read', environment: filter.environment ?? null }),
+    );
+    res.json(await computeAccess(control, { filter, unused_days }));
+  });
+  return router;
+}
