@@ -66,6 +66,12 @@ export function formRequest(options: {
   }Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
+/** Writes one request with a form as its bytes. */
+export function formPost(path: string, form: URLSearchParams): string {
+  const body = form.toString();
+  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
 function open(host: string, port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true }, () => {

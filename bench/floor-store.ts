@@ -8,7 +8,9 @@ export interface FloorStore {
   findRequest(id: string): { content: string };
   /** Runs the work in the next batch and resolves once that is durable. */
   write<T>(work: () => T): Promise<T>;
-  insertRecord(row: Row, beside: { flag: string; input: string; result: string }): void;
+  insertRecord(row: Row, beside: { flag: string | null; input: string; result: string }): void;
+  /** @throws Error when it was used before */
+  claimToken(row: Row): void;
   insertVote(row: Row): void;
   writeState(flag: string, state: string, requestId: string): void;
   insertRequest(row: Row, flag: string): void;
@@ -51,9 +53,10 @@ export function openFloorStore(file: string): FloorStore {
       }),
     insertRecord: (row, { flag, input, result }) => {
       const { lastInsertRowid } = statements.insertRecord.run(row);
-      statements.insertRecordFlag.run(flag, lastInsertRowid);
+      if (flag !== null) statements.insertRecordFlag.run(flag, lastInsertRowid);
       statements.insertDecision.run(row.id, input, result);
     },
+    claimToken: (row) => statements.claimToken.run(row),
     insertVote: (row) => statements.insertVote.run(row),
     writeState: (flag, state, requestId) => {
       const { version } = statements.updateState.get(state, ENVIRONMENT, flag) as { version: number };
@@ -85,6 +88,7 @@ function prepareAll(db: Sqlite.Database) {
     insertRecord: insert('records'),
     insertRecordFlag: db.prepare('insert into record_flags (flag, seq) values (?, ?)'),
     insertDecision: db.prepare('insert into decisions (id, input, result) values (?, ?, ?)'),
+    claimToken: insert('used_tokens'),
     insertVote: insert('votes'),
     updateState: db.prepare(
       'update flag_states set version = version + 1, state = ? where environment = ? and flag = ? returning version',

@@ -5,23 +5,27 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import { serve, usage } from './child.ts';
 import { openFloorPolicy } from './floor-policy.ts';
 import { openFloorStore } from './floor-store.ts';
-import { createFloorTokens } from './floor-tokens.ts';
-import type { CallTemplate, Templates } from './templates.ts';
+import { createFloorExchange, createFloorTokens } from './floor-tokens.ts';
+import type { CallTemplate, StepTemplate, Templates } from './templates.ts';
 
 /**
  * The floor under governed writes: a small Express program of the same parts and none of the product's code. It verifies
  * the token, evaluates the same bundle on the same inputs, writes the same rows in one batched transaction, and answers
- * the same document. It checks nothing else. Arguments: bundle, database, templates, issuer.
+ * the same document. It checks nothing else. Arguments: bundle, database, templates, issuer, CI
+ * issuer.
  */
-const [bundleFile = '', database = '', templatesFile = '', issuer = ''] = process.argv.slice(2);
+const [bundleFile = '', database = '', templatesFile = '', issuer = '', ciIssuer = ''] =
+  process.argv.slice(2);
 const templates = JSON.parse(readFileSync(templatesFile, 'utf8')) as Templates;
 const policy = await openFloorPolicy(bundleFile);
 const store = openFloorStore(database);
 const tokens = createFloorTokens(issuer);
+const exchange = await createFloorExchange(ciIssuer);
 
 const app = express();
 app.disable('x-powered-by').disable('etag');
 app.use(express.json());
+app.use(express.urlencoded());
 app.post('/v1/requests', async (req, res) => {
   const body = req.body as { apply?: string; changes: { flag: string }[] };
   const template = body.apply === 'manual' ? templates.propose : templates.toggle;
@@ -33,6 +37,15 @@ app.post('/v1/requests/:id/approve', async (req, res) => {
 });
 app.post('/v1/requests/:id/apply', async (req, res) => {
   res.json(await performStored(req, templates.apply));
+});
+app.post('/oauth/token', async (req, res) => {
+  const { subject_token } = req.body as { subject_token: string };
+  const { jti, exp } = await exchange.verify(subject_token);
+  await store.write(() => {
+    store.claimToken({ issuer: ciIssuer, jti, expires_ms: exp * 1000 });
+    record(templates.exchange, { id: null, flag: null, input: templates.exchange.input });
+  });
+  res.json({ access_token: await exchange.sign(), token_type: 'Bearer', expires_in: 600 });
 });
 app.use((error: Error, _req: Request, res: Response, _next: NextFunction) => {
   res.status(500).json({ error: error.stack });
@@ -66,17 +79,7 @@ async function perform(req: Request, template: CallTemplate, subject: Subject): 
   await tokens.verify(req.headers.authorization ?? '');
   return store.write(() => {
     for (const step of template.steps) {
-      const decisionId = randomUUID();
-      const document = inputOf(step.input, subject);
-      const input = JSON.stringify(document);
-      const { effect, ...rest } = policy.evaluate(document);
-      if (effect !== step.effect) throw new Error(`the floor decided ${effect}: ${JSON.stringify(rest)}`);
-      const digest = createHash('sha256').update(input).digest('hex');
-      const record = JSON.stringify({ ...step.record, id: decisionId, input_digest: `sha256:${digest}` });
-      store.insertRecord(
-        { ...step.recordRow, id: decisionId, request_id: subject.id, record },
-        { flag: subject.flag, input, result: JSON.stringify({ effect, ...rest }) },
-      );
+      record(step, { ...subject, input: inputOf(step.input, subject) });
     }
     if (template.vote !== null) store.insertVote({ ...template.vote, request_id: subject.id });
     if (template.state !== null) store.writeState(subject.flag, template.state, subject.id);
@@ -85,6 +88,20 @@ async function perform(req: Request, template: CallTemplate, subject: Subject): 
     else store.updateRequest(row);
     return { ...template.answer, id: subject.id };
   });
+}
+
+/** Decides, and writes the record with the decision beside it. */
+function record(step: StepTemplate, about: { id: string | null; flag: string | null; input: object }): void {
+  const decisionId = randomUUID();
+  const input = JSON.stringify(about.input);
+  const { effect, ...rest } = policy.evaluate(about.input);
+  if (effect !== step.effect) throw new Error(`the floor decided ${effect}: ${JSON.stringify(rest)}`);
+  const digest = createHash('sha256').update(input).digest('hex');
+  const text = JSON.stringify({ ...step.record, id: decisionId, input_digest: `sha256:${digest}` });
+  store.insertRecord(
+    { ...step.recordRow, id: decisionId, request_id: about.id, record: text },
+    { flag: about.flag, input, result: JSON.stringify({ effect, ...rest }) },
+  );
 }
 
 function inputOf({ request, ...rest }: CallTemplate['steps'][number]['input'], subject: Subject): object {

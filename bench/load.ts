@@ -18,6 +18,8 @@ export interface Run {
   tokens: readonly string[];
   /** Tokens of those who approve. */
   approverTokens: readonly string[];
+  /** Platform tokens to exchange, each once; enough for the run. */
+  subjectTokens: readonly string[];
 }
 
 /** What one run measured. */
@@ -39,6 +41,7 @@ const scenarios = createScenarios();
 async function measure(run: Run): Promise<Measured> {
   const scenario = scenarios[run.scenario];
   const connections: Connection[] = [];
+  const subjectTokens = run.subjectTokens.values();
   for (let client = 0; client < run.clients; client += 1) connections.push(await openConnection(run.url));
   const begunMs = performance.now();
   const fromMs = begunMs + run.warmupMs;
@@ -52,6 +55,11 @@ async function measure(run: Run): Promise<Measured> {
       target: run.url,
       token: pick(run.tokens, client),
       approverToken: pick(run.approverTokens, client),
+      takeSubjectToken: () => {
+        const { value } = subjectTokens.next();
+        if (value === undefined) throw new Error('the run has used up its platform tokens: prepare more');
+        return value;
+      },
     });
     for (let startMs = performance.now(); startMs < untilMs; ) {
       await unit();

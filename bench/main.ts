@@ -1,33 +1,23 @@
+import { type Bench, CLIENTS, job, measureParts, type Pace, startFloor } from './bench.ts';
 import { startChild } from './child.ts';
 import type { DecideRun } from './decide.ts';
-import { interleave, type Job, type Load, type Server, warmUp } from './measure.ts';
-import { BASE, prepare, startBrokerProcess, TEMPLATES } from './prepare.ts';
-import type { ScenarioName } from './scenarios.ts';
+import { measureIdentity } from './identity.ts';
+import { interleave, type Load, type Server, warmUp } from './measure.ts';
+import { BASE, exchangeToken, prepare, startBrokerProcess, TEMPLATES } from './prepare.ts';
 import { seed } from './seed.ts';
-import { type Stage, setStage } from './stage.ts';
-import { COMPARISON, comparison, createReport, figures, megabytes, type Report, whole } from './table.ts';
+import { setStage } from './stage.ts';
+import { COMPARISON, comparison, createReport, figures, megabytes, whole } from './table.ts';
 
 /**
  * `make bench`: measures the product, and beside it, in the same run, a bare floor of the same work. Prints tables and
  * keeps the last ones in `bench/last.md`. Asserts nothing on time. `--quick` measures shorter and once; names of parts
- * (`writes`, `stored`, `decisions`, `reads`) measure only those. Neither is kept.
+ * (`writes`, `stored`, `decisions`, `identity`, `reads`) measure only those. Neither is kept.
  */
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((argument) => argument !== '--quick');
-const ROUNDS = quick ? 1 : 3;
-const SETTLE_MS = quick ? 300 : 500;
-const MEASURE_MS = quick ? 700 : 1300;
-const SEEDED = quick ? 10_000 : 100_000;
-const CLIENTS = [1, 8, 32];
-
-/** What the measurements share. */
-interface Bench {
-  stage: Stage;
-  load: Load;
-  report: Report;
-  tokens: string[];
-  approverTokens: string[];
-}
+const PACE: Pace = quick
+  ? { rounds: 1, settleMs: 300, measureMs: 700, seeded: 10_000 }
+  : { rounds: 3, settleMs: 500, measureMs: 1300, seeded: 100_000 };
 
 async function main(): Promise<void> {
   const report = createReport(Date.now());
@@ -37,11 +27,12 @@ async function main(): Promise<void> {
     const { toggledId } = await prepare(stage);
     const tokens = await stage.personTokens('dana', Math.max(...CLIENTS));
     const approverTokens = await stage.personTokens('alex', Math.max(...CLIENTS));
-    const bench = { stage, load, report, tokens, approverTokens };
+    const bench = { stage, load, report, pace: PACE, tokens, approverTokens };
     const parts = {
       writes: () => measureWrites(bench),
       stored: () => measureStored(bench, toggledId),
       decisions: () => measureDecisions(bench),
+      identity: () => measureIdentity(bench),
       reads: () => measureReads(bench),
     };
     for (const [name, measurePart] of Object.entries(parts)) {
@@ -52,17 +43,6 @@ async function main(): Promise<void> {
     await stage.close();
   }
   if (!quick && named.length === 0) report.save(new URL('last.md', import.meta.url));
-}
-
-function job(bench: Bench, scenario: ScenarioName, clients: number): Job {
-  const { tokens, approverTokens } = bench;
-  return { scenario, clients, warmupMs: SETTLE_MS, measureMs: MEASURE_MS, tokens, approverTokens };
-}
-
-async function startFloor({ stage }: Bench, database: string): Promise<Server> {
-  await stage.copyDatabase(BASE, database);
-  const files = [stage.bundleFile, stage.file(database), stage.file(TEMPLATES)];
-  return startChild('floor.ts', [...files, stage.people.issuer]);
 }
 
 async function measureWrites(bench: Bench): Promise<void> {
@@ -81,7 +61,7 @@ async function measureWrites(bench: Bench): Promise<void> {
     await warmUp(load, [broker, floor], job(bench, scenario, 32));
     for (const clients of CLIENTS) {
       const sampled = await interleave(load, [broker, floor], {
-        rounds: ROUNDS,
+        rounds: PACE.rounds,
         job: job(bench, scenario, clients),
       });
       report.row(comparison(scenario, clients, sampled));
@@ -110,10 +90,10 @@ async function measureStored(bench: Bench, toggledId: unknown): Promise<void> {
   const { stage, report, load } = bench;
   await stage.copyDatabase(BASE, 'few.db');
   await stage.copyDatabase(BASE, 'many.db');
-  seed(stage.file('many.db'), { requestId: toggledId, count: SEEDED });
+  seed(stage.file('many.db'), { requestId: toggledId, count: PACE.seeded });
   const few = await startBrokerProcess(stage, 'few.db');
   const many = await startBrokerProcess(stage, 'many.db');
-  const count = whole(SEEDED);
+  const count = whole(PACE.seeded);
   report.heading(
     'What is stored costs nothing',
     `The same broker on an empty database, and on one with ${count} requests, ${count} records and ${count} flag versions more.`,
@@ -131,7 +111,10 @@ async function measureStored(bench: Bench, toggledId: unknown): Promise<void> {
   ]);
   for (const scenario of ['toggle', 'cycle'] as const) {
     await warmUp(load, [few, many], job(bench, scenario, 32));
-    const sampled = await interleave(load, [few, many], { rounds: ROUNDS, job: job(bench, scenario, 32) });
+    const sampled = await interleave(load, [few, many], {
+      rounds: PACE.rounds,
+      job: job(bench, scenario, 32),
+    });
     for (const [place, [server, stored]] of [[few, 'few'] as const, [many, count] as const].entries()) {
       const { rssBytes } = await server.ask({});
       const result = sampled[place];
@@ -142,24 +125,15 @@ async function measureStored(bench: Bench, toggledId: unknown): Promise<void> {
   await Promise.all([few.end(), many.end()]);
 }
 
-async function measureDecisions({ stage, report }: Bench): Promise<void> {
+async function measureDecisions(bench: Bench): Promise<void> {
+  const { stage, report } = bench;
   const child = await startChild<DecideRun, number>('decide.ts', [stage.bundleFile, stage.file(TEMPLATES)]);
-  const rates: { product: number[]; floor: number[] } = { product: [], floor: [] };
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const part of ['product', 'floor'] as const) {
-      rates[part].push(await child.ask({ part, measureMs: MEASURE_MS }));
-    }
-  }
-  await child.end();
   report.heading(
     'Decisions in process',
     'Building the input, validating it, its canonical form and digest, the evaluation, reading and checking the answer. The floor is the evaluation of the same input by the SDK alone.',
   );
-  report.header(['', 'per second', 'µs each']);
-  for (const part of ['product', 'floor'] as const) {
-    const rate = median(rates[part]);
-    report.row([part, whole(rate), (1e6 / rate).toFixed(1)]);
-  }
+  await measureParts(bench, child, { product: 'product', floor: 'floor' });
+  await child.end();
 }
 
 async function measureReads(bench: Bench): Promise<void> {
@@ -168,7 +142,7 @@ async function measureReads(bench: Bench): Promise<void> {
   const broker = await startBrokerProcess(stage, 'reads.db');
   const floor: Server = await startChild('floor-http.ts');
   const { url } = await broker.ask({});
-  const readers = { tokens: [await dataToken(url, await stage.ci.checkoutToken())] };
+  const readers = { tokens: [await exchangeToken(url, await stage.ci.checkoutToken(), 'data:production')] };
   report.heading(
     'Reads (OFREP)',
     'One flag for one context, and all flags unchanged (304). The floor is bare node:http that parses the body and answers from memory, without token, evaluation or tag.',
@@ -182,32 +156,12 @@ async function measureReads(bench: Bench): Promise<void> {
         comparison(
           scenario,
           clients,
-          await interleave(load, [broker, floor], { rounds: ROUNDS, job: asked }),
+          await interleave(load, [broker, floor], { rounds: PACE.rounds, job: asked }),
         ),
       );
     }
   }
   await Promise.all([broker.end(), floor.end()]);
-}
-
-/** Exchanges the token of a service for one that reads flags. */
-async function dataToken(url: string, subjectToken: string): Promise<string> {
-  const response = await fetch(`${url}/oauth/token`, {
-    method: 'POST',
-    body: new URLSearchParams({
-      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-      subject_token: subjectToken,
-      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
-      audience: 'data:production',
-    }),
-  });
-  const answer = (await response.json()) as { access_token?: string };
-  if (answer.access_token === undefined) throw new Error(JSON.stringify(answer));
-  return answer.access_token;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 await main();

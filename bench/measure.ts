@@ -20,19 +20,20 @@ export type Job = Omit<Run, 'url'>;
 
 /**
  * Runs the same job against each server in turn, several rounds (A B A B …), so that whatever else the machine does
- * meets all of them.
+ * meets all of them. A job that can run only once is made anew for each round.
  *
  * @returns for each server the round whose rate is the median
  */
 export async function interleave(
   load: Load,
   servers: readonly Server[],
-  options: { rounds: number; job: Job },
+  options: { rounds: number; job: Job | (() => Promise<Job>) },
 ): Promise<Sampled[]> {
   const sampled = servers.map((): Sampled[] => []);
   for (let round = 0; round < options.rounds; round += 1) {
+    const job = typeof options.job === 'function' ? await options.job() : options.job;
     for (const [place, server] of servers.entries()) {
-      sampled[place]?.push(await sample(load, server, options.job));
+      sampled[place]?.push(await sample(load, server, job));
     }
   }
   return sampled.map(medianOf);

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { startChild } from './child.ts';
 import { CYCLE_FLAGS, cycleFlag, preparations, toggleFlag } from './flags.ts';
 import type { Server } from './measure.ts';
-import { cycleOf, toggleOf } from './scenarios.ts';
+import { cycleOf, exchangeForm, toggleOf } from './scenarios.ts';
 import type { Stage } from './stage.ts';
 import { readRequest, readTemplates, type Sample } from './templates.ts';
 
@@ -46,10 +46,26 @@ export async function prepare(stage: Stage): Promise<Prepared> {
   const propose = await call(author, '/v1/requests', cycleOf(cycleFlag(CYCLE_FLAGS - 1), 0));
   const samples = { toggle, propose, approve: await approve(propose) };
   const apply = await call(author, `/v1/requests/${propose.answer.id}/apply`);
+  await exchangeToken(url, await stage.ci.token());
   await broker.end();
   const templates = readTemplates(stage.file(BASE), { ...samples, apply });
   await writeFile(stage.file(TEMPLATES), JSON.stringify(templates));
   return { toggledId: toggle.answer.id };
+}
+
+/** Exchanges a platform's token. @returns the Countersign token */
+export async function exchangeToken(
+  url: string,
+  subjectToken: string,
+  audience: string = 'control',
+): Promise<string> {
+  const response = await fetch(`${url}/oauth/token`, {
+    method: 'POST',
+    body: exchangeForm(subjectToken, audience),
+  });
+  const answer = (await response.json()) as { access_token?: string };
+  if (answer.access_token === undefined) throw new Error(JSON.stringify(answer));
+  return answer.access_token;
 }
 
 async function post(url: string, token: string, body?: object): Promise<Record<string, unknown>> {

@@ -1,4 +1,4 @@
-import { type Connection, formRequest, type HttpAnswer } from './connection.ts';
+import { type Connection, formPost, formRequest, type HttpAnswer } from './connection.ts';
 import { CYCLE_FLAGS, contextOf, cycleFlag, ENVIRONMENT, TOGGLE_FLAGS, toggleFlag } from './flags.ts';
 
 /** What one client works with. */
@@ -10,6 +10,8 @@ export interface Seat {
   target: string;
   token: string;
   approverToken: string;
+  /** A platform's token that nobody has used. */
+  takeSubjectToken(): string;
 }
 
 /** One kind of work. */
@@ -19,8 +21,8 @@ export interface Scenario {
   client(seat: Seat): () => Promise<void>;
 }
 
-/** What a run does: governed writes of one or three calls, or reads of one flag or of all that are unchanged. */
-export type ScenarioName = 'toggle' | 'cycle' | 'ofrep_single' | 'ofrep_unchanged';
+/** What a run does: governed writes of one or three calls, token exchanges, or reads of one flag or of all that are unchanged. */
+export type ScenarioName = 'toggle' | 'cycle' | 'exchange' | 'ofrep_single' | 'ofrep_unchanged';
 
 /** No client shares a flag with another one: a conflict is not what is measured. */
 const FLAGS_PER_CLIENT = 6;
@@ -69,9 +71,29 @@ export function createScenarios(): Record<ScenarioName, Scenario> {
   return {
     toggle: { callsPerUnit: 1, client: toggle },
     cycle: { callsPerUnit: 3, client: cycle },
+    exchange: { callsPerUnit: 1, client: exchange },
     ofrep_single: { callsPerUnit: 1, client: single },
     ofrep_unchanged: { callsPerUnit: 1, client: unchanged },
   };
+}
+
+/** Exchanges a platform's token, another one each time. */
+function exchange({ connection, takeSubjectToken }: Seat): () => Promise<void> {
+  return async () => {
+    const form = exchangeForm(takeSubjectToken(), 'control');
+    const answer = expect(await connection.call(formPost('/oauth/token', form)), 200);
+    if (!answer.body.includes('"access_token":"')) throw new Error(answer.body.toString());
+  };
+}
+
+/** The form of a token exchange. RFC 8693 section 2.1 */
+export function exchangeForm(subjectToken: string, audience: string): URLSearchParams {
+  return new URLSearchParams({
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token: subjectToken,
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    audience,
+  });
 }
 
 /** Asks for one flag in one context. */

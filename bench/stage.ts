@@ -44,7 +44,10 @@ export async function setStage(): Promise<Stage> {
       return path;
     },
     personTokens: (person, count) => Promise.all(Array.from({ length: count }, () => people.idToken(person))),
-    copyDatabase: (from, to) => copyFile(file(from), file(to)),
+    copyDatabase: async (from, to) => {
+      await copyFile(file(from), file(to));
+      await copyFile(file(`${from}.master-key`), file(`${to}.master-key`));
+    },
     close: async () => {
       await Promise.all([people.close(), ci.close()]);
       await rm(folder, { recursive: true, force: true });
@@ -64,6 +67,7 @@ function configFor(options: {
     policy_bundle: options.bundleFile,
     log_level: 'warn',
     calls_per_minute: 0,
+    attempts_per_minute: 0,
     issuers: [
       {
         key: 'demo',

@@ -9,6 +9,8 @@ export interface Templates {
   propose: CallTemplate;
   approve: CallTemplate;
   apply: CallTemplate;
+  /** The one decision of a token exchange. */
+  exchange: StepTemplate;
 }
 
 type Row = Record<string, unknown>;
@@ -29,6 +31,7 @@ export interface CallTemplate {
 
 /** One decision with its record. */
 export interface StepTemplate {
+  /** A request with its changes, or none for a token exchange. */
   input: { request: { changes: { flag: object }[] } };
   effect: string;
   result: object;
@@ -63,6 +66,7 @@ export function readTemplates(
       // Approving takes two decisions: whether this person may, and whether it may be applied now.
       approve: { ...samples.approve, steps: cycled.slice(1, 3), vote, state: null },
       apply: { ...samples.apply, steps: cycled.slice(3), vote: null, state: stateOf(db, samples.apply) },
+      exchange: exchangeOf(db),
     };
   });
 }
@@ -76,22 +80,30 @@ function reading<T>(database: string, work: (db: Sqlite.Database) => T): T {
   }
 }
 
+type DecidedRow = Row & { record: string; input: string; result: string };
+
+const DECIDED = 'select records.*, decisions.input, decisions.result from records join decisions using (id)';
+
 function stepsOf(db: Sqlite.Database, requestId: unknown): StepTemplate[] {
-  const rows = db
-    .prepare(
-      'select records.*, decisions.input, decisions.result from records join decisions using (id) where request_id = ? order by seq',
-    )
-    .all(requestId) as (Row & { record: string; input: string; result: string })[];
-  return rows.map(({ input, result, seq: _, ...recordRow }) => {
-    const parsed = JSON.parse(result) as { effect: string };
-    return {
-      input: JSON.parse(input) as StepTemplate['input'],
-      effect: parsed.effect,
-      result: parsed,
-      recordRow,
-      record: JSON.parse(recordRow.record) as object,
-    };
-  });
+  const rows = db.prepare(`${DECIDED} where request_id = ? order by seq`).all(requestId);
+  return (rows as DecidedRow[]).map(toStep);
+}
+
+function exchangeOf(db: Sqlite.Database): StepTemplate {
+  const row = db.prepare(`${DECIDED} where operation = 'token.exchange' order by seq desc`).get();
+  if (row === undefined) throw new Error('no token was exchanged');
+  return toStep(row as DecidedRow);
+}
+
+function toStep({ input, result, seq: _, ...recordRow }: DecidedRow): StepTemplate {
+  const parsed = JSON.parse(result) as { effect: string };
+  return {
+    input: JSON.parse(input) as StepTemplate['input'],
+    effect: parsed.effect,
+    result: parsed,
+    recordRow,
+    record: JSON.parse(recordRow.record) as object,
+  };
 }
 
 function stateOf(db: Sqlite.Database, { answer }: Sample): string {

@@ -1,0 +1,63 @@
+import { type Bench, CLIENTS, job, measureParts, startFloor } from './bench.ts';
+import { startChild } from './child.ts';
+import { interleave, warmUp } from './measure.ts';
+import { BASE, startBrokerProcess } from './prepare.ts';
+import { COMPARISON, comparison } from './table.ts';
+import type { VerifyPart, VerifyRun } from './verify.ts';
+
+/** More platform tokens than one run of this length can use up. */
+const TOKENS_PER_MS = 2;
+
+/** Token exchanges over HTTP, and what verifying a token costs with each request. */
+export async function measureIdentity(bench: Bench): Promise<void> {
+  await measureExchanges(bench);
+  await measureVerification(bench);
+}
+
+async function measureExchanges(bench: Bench): Promise<void> {
+  const { stage, report, load, pace } = bench;
+  await stage.copyDatabase(BASE, 'exchanges.db');
+  const broker = await startBrokerProcess(stage, 'exchanges.db');
+  const floor = await startFloor(bench, 'floor-exchanges.db');
+  report.heading(
+    'Token exchanges',
+    'One unit is one platform token (RS256), used once, for one Countersign token (EdDSA). The floor verifies, evaluates the same policy, writes the same rows in one batched durable transaction and signs; none of the checks.',
+  );
+  report.header(COMPARISON);
+  const withTokens = async (clients: number, runMs: number) => ({
+    ...job(bench, 'exchange', clients),
+    subjectTokens: await Promise.all(
+      Array.from({ length: Math.ceil(runMs * TOKENS_PER_MS) }, () => stage.ci.token()),
+    ),
+  });
+  for (const server of [broker, floor]) await warmUp(load, [server], await withTokens(32, 3_000));
+  for (const clients of CLIENTS) {
+    const sampled = await interleave(load, [broker, floor], {
+      rounds: pace.rounds,
+      job: () => withTokens(clients, pace.settleMs + pace.measureMs),
+    });
+    report.row(comparison('exchange', clients, sampled));
+  }
+  await Promise.all([broker.end(), floor.end()]);
+}
+
+async function measureVerification(bench: Bench): Promise<void> {
+  const child = await startChild<VerifyRun, number>('verify.ts');
+  bench.report.heading(
+    'Who is calling, in process',
+    'From the Authorization header to the principal, one after the other: a token of a person (ES256) and one of the broker’s own (EdDSA), verified anew or remembered. The floors are one hash of the token, and jose’s verification alone.',
+  );
+  const parts: Record<VerifyPart, string> = {
+    person_anew: 'person, verified anew',
+    person_floor: 'floor: jose, ES256',
+    workload_anew: 'workload, verified anew',
+    workload_floor: 'floor: jose, EdDSA',
+    person_cached: 'person, remembered',
+    workload_cached: 'workload, remembered',
+    hash_floor: 'floor: SHA-256 of the token',
+    bound_cached: 'workload, remembered, with a DPoP proof',
+    proof_floor: 'floor: jose, the proof (ES256)',
+  };
+  await measureParts(bench, child, parts);
+  await child.end();
+}
