@@ -1,11 +1,26 @@
 import type { Command } from 'commander';
+import type { SigningKeyView } from '../tokens/key-routes.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { EXIT } from './exit-codes.ts';
-import { printable } from './text.ts';
+import { addPageOptions, type PageOptions, pageQuery, printPage } from './paging.ts';
+import { moment, printable, table } from './text.ts';
 
-/** `keys rotate`. */
+/** `keys list` and `keys rotate`. */
 export function registerKeys(program: Command, cli: Cli): void {
   const keys = program.command('keys').description("the keys of the broker's own tokens");
+  const list = cli.command(keys, 'list', 'list the keys, newest first');
+  addPageOptions(list).action((options: CommonOptions & PageOptions) =>
+    cli.run(options, async (context) => {
+      const page = await context.client.list<SigningKeyView>({
+        path: '/v1/keys',
+        query: pageQuery(options),
+        all: options.all === true,
+      });
+      return printPage(context, page, (items) =>
+        table(['KID', 'STATE', 'CREATED', 'VERIFIES UNTIL'], items.map(keyRow)),
+      );
+    }),
+  );
   cli
     .command(
       keys,
@@ -14,10 +29,14 @@ export function registerKeys(program: Command, cli: Cli): void {
     )
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {
-        const call = { method: 'POST', path: '/v1/keys/rotate' } as const;
+        const call = { method: 'POST', path: '/v1/keys/rotate', idempotencyKey: true } as const;
         const { body } = await context.client.call<{ kid: string }>(call);
         context.print(body, () => `The new signing key is ${printable(body.kid)}.`);
         return EXIT.done;
       }),
     );
+}
+
+function keyRow({ kid, state, created_ms, retires_ms }: SigningKeyView): string[] {
+  return [kid, state, moment(created_ms), retires_ms === null ? '-' : moment(retires_ms)];
 }

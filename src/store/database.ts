@@ -17,6 +17,13 @@ export interface Store {
   door: Door;
   /** Reads committed state; it cannot write. */
   read: Db;
+  /**
+   * Rewrites the file, so that nothing which was overwritten or deleted is left in it. At the start only: nothing else
+   * MUST be written or read meanwhile, and it takes time and room as the file is large.
+   *
+   * @throws Error when there is no room
+   */
+  rewrite(): Promise<void>;
   /** Finishes the writes at hand, then closes both connections. */
   close(): Promise<void>;
 }
@@ -53,6 +60,7 @@ export async function openStore(options: {
     return {
       door,
       read,
+      rewrite: async () => rewrite(writer),
       close: async () => {
         await door.close();
         await read.destroy();
@@ -103,6 +111,8 @@ function openConnection(file: string, options: { readonly: boolean }): Sqlite.Da
   // Each write runs in a savepoint. What that would undo goes to a temporary file on disk otherwise, for nothing: it is
   // never needed after a crash.
   connection.pragma('temp_store = MEMORY');
+  // The private part of a key that has retired is not to be found in a free corner of its page.
+  connection.pragma('secure_delete = FAST');
   return connection;
 }
 
@@ -127,6 +137,21 @@ function assertDurable(writer: Sqlite.Database): void {
   if (mode !== 'wal' || synchronous !== 2) {
     throw new Error(
       `SQLite runs with journal_mode=${mode} synchronous=${synchronous}; WAL and FULL (2) are needed`,
+    );
+  }
+}
+
+/** A new file, and an empty write-ahead log: both have had the former pages. */
+function rewrite(writer: Sqlite.Database): void {
+  try {
+    writer.exec('vacuum');
+    const [checkpoint] = writer.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+    if (checkpoint?.busy !== 0) throw new Error('the write-ahead log is in use');
+  } catch (error) {
+    throw new Error(
+      `the database file could not be rewritten, which it must be once after secrets in it were sealed anew: ${(error as Error).message}. ` +
+        'It needs free room of twice its size, and nobody else who reads it. Start again then.',
+      { cause: error },
     );
   }
 }

@@ -1,4 +1,3 @@
-import type { SigningKeysTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
 const findMetaStatement = statement<{ key: string }, { value: string }>((db, p) =>
@@ -9,6 +8,9 @@ const claimTokenStatement = statement<{ issuer: string; jti: string; expires_ms:
     .insertInto('used_tokens')
     .values({ issuer: p('issuer'), jti: p('jti'), expires_ms: p('expires_ms') })
     .onConflict((conflict) => conflict.doNothing()),
+);
+const findUsedTokenStatement = statement<{ issuer: string; jti: string }, { jti: string }>((db, p) =>
+  db.selectFrom('used_tokens').select('jti').where('issuer', '=', p('issuer')).where('jti', '=', p('jti')),
 );
 const findAnswerStatement = statement<
   { principal_id: string; key: string },
@@ -33,6 +35,21 @@ export async function setMeta(tx: Tx, key: string, value: string): Promise<void>
     .values({ key, value })
     .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
     .execute();
+}
+
+/** Sets one fact about this installation if it is not set. @returns what it is now */
+export async function setMetaOnce(tx: Tx, key: string, value: string): Promise<string> {
+  await tx
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return (await findMeta(tx, key)) ?? value;
+}
+
+/** Forgets one fact about this installation. */
+export async function removeMeta(tx: Tx, key: string): Promise<void> {
+  await tx.deleteFrom('meta').where('key', '=', key).execute();
 }
 
 /** The policy hash that is active in the state that `db` sees, or null before the first start. */
@@ -63,21 +80,6 @@ export async function activateBundle(
   await setMeta(tx, 'active_policy', bundle.hash);
 }
 
-/** All signing keys, oldest first. */
-export async function listSigningKeys(db: Db): Promise<SigningKeysTable[]> {
-  return db.selectFrom('signing_keys').selectAll().orderBy('created_ms').orderBy('kid').execute();
-}
-
-/** Stores a new signing key. */
-export async function insertSigningKey(tx: Tx, row: SigningKeysTable): Promise<void> {
-  await tx.insertInto('signing_keys').values(row).execute();
-}
-
-/** Sets the moment after which a key verifies nothing any more. */
-export async function retireSigningKey(tx: Tx, kid: string, retiresMs: number): Promise<void> {
-  await tx.updateTable('signing_keys').set({ retires_ms: retiresMs }).where('kid', '=', kid).execute();
-}
-
 /**
  * Claims a platform token for its single use.
  *
@@ -90,6 +92,14 @@ export async function claimToken(
   token: { issuer: string; jti: string; expires_ms: number },
 ): Promise<boolean> {
   return (await claimTokenStatement(tx, token)).affected === 1;
+}
+
+/** Whether a platform token was claimed before. To claim one, {@link claimToken} alone counts. */
+export async function isTokenUsed(
+  db: Db,
+  { issuer, jti }: { issuer: string; jti: string },
+): Promise<boolean> {
+  return (await findUsedTokenStatement(db, { issuer, jti })).rows.length > 0;
 }
 
 /** Forgets tokens that have expired; no replay of them can pass anyway. */

@@ -1,0 +1,87 @@
+import type { KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { parseMasterKey } from './master-key.ts';
+import { MASTER_KEY_FORM, readMasterKeyFile } from './master-key-file.ts';
+
+/** The master key as the configuration gives it. Key objects do not show what they hold, in a log or anywhere. */
+export interface MasterKeyConfig {
+  /** Null when there is none yet: a first start makes one, in the file `from`. */
+  key: KeyObject | null;
+  /** The variable or the file that it is from. */
+  from: string;
+  /** The one before the last rotation, as long as something may be sealed under it. */
+  previous: KeyObject | null;
+}
+
+/** What is wrong, and at which key of the configuration or variable. */
+export interface MasterKeyFault {
+  path: readonly string[];
+  detail: string;
+}
+
+/** One place where a master key may be: a variable, or a file that a key of the configuration names. */
+interface Place {
+  variable: string;
+  key: string;
+  file: string | undefined;
+}
+
+/**
+ * Reads the master keys. The files are absolute paths.
+ *
+ * @param options.defaultFile where the key is when nothing names one
+ * @returns everything that is wrong; a fault never shows what a variable or a file holds
+ */
+export function readMasterKeys(options: {
+  env: NodeJS.ProcessEnv;
+  file: string | undefined;
+  previousFile: string | undefined;
+  defaultFile: string;
+}): { master_key: MasterKeyConfig; faults: MasterKeyFault[] } {
+  const { env, defaultFile } = options;
+  const faults: MasterKeyFault[] = [];
+  const read = ({ variable, key, file }: Place): { key: KeyObject; from: string } | null => {
+    const text = env[variable] ?? '';
+    if (text !== '' && file !== undefined) {
+      faults.push({ path: [key], detail: `the master key is also in ${variable}; give one of the two` });
+      return null;
+    }
+    if (text !== '') return readVariable(variable, text, faults);
+    return file === undefined ? null : readFile(key, file, faults);
+  };
+
+  const present = { variable: 'COUNTERSIGN_MASTER_KEY', key: 'master_key_file' };
+  const previous = { variable: 'COUNTERSIGN_PREVIOUS_MASTER_KEY', key: 'previous_master_key_file' };
+  const isNamed = options.file !== undefined || (env[present.variable] ?? '') !== '';
+  const usesDefault = !isNamed && existsSync(defaultFile);
+  const found = read({ ...present, file: usesDefault ? defaultFile : options.file });
+  const former = read({ ...previous, file: options.previousFile });
+  return {
+    master_key: { key: found?.key ?? null, from: found?.from ?? defaultFile, previous: former?.key ?? null },
+    faults,
+  };
+}
+
+function readVariable(
+  variable: string,
+  text: string,
+  faults: MasterKeyFault[],
+): { key: KeyObject; from: string } | null {
+  const key = parseMasterKey(text);
+  if (key !== null) return { key, from: variable };
+  faults.push({ path: [variable], detail: `expected ${MASTER_KEY_FORM}` });
+  return null;
+}
+
+function readFile(
+  key: string,
+  file: string,
+  faults: MasterKeyFault[],
+): { key: KeyObject; from: string } | null {
+  try {
+    return { key: readMasterKeyFile(file), from: file };
+  } catch (error) {
+    faults.push({ path: [key], detail: (error as Error).message });
+    return null;
+  }
+}

@@ -1,0 +1,81 @@
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import { CompactEncrypt, calculateJwkThumbprint, compactDecrypt, decodeProtectedHeader } from 'jose';
+
+/** The length of a master key. */
+const MASTER_KEY_BYTES = 32;
+
+/** 32 bytes as hex, base64 or base64url, with or without padding. Hex first: 64 digits are no base64 of 32 bytes. */
+const WRITTEN = { hex: /^[0-9a-f]{64}$/i, base64: /^([A-Za-z0-9+/]{43}|[\w-]{43})=?$/ } as const;
+
+/** The algorithms of sealed text: AES-256-GCM under the master key itself. @see RFC 7518 sections 4.5 and 5.3 */
+const ALGORITHM = 'dir';
+const ENCRYPTION = 'A256GCM';
+
+/** Sealed text that the master key at hand does not open. */
+export class SealBroken extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'SealBroken';
+  }
+}
+
+/** The key that everything secret in the database is sealed under. It is never in the database itself. */
+export interface MasterKey {
+  /** Names it without telling it: the RFC 7638 thumbprint. That gives nothing away of 256 random bits (section 7). */
+  kid: string;
+  /**
+   * Seals a text as compact JWE. `use` says what it is, such as `cursor_secret`: it is bound to the text, so that one
+   * sealed text cannot be put in the place of another.
+   */
+  seal(text: string, use: string): Promise<string>;
+  /** @throws SealBroken for what was sealed under another key or for another use, and for what was changed since */
+  unseal(sealed: string, use: string): Promise<string>;
+}
+
+/** Wraps the key. @param key 32 random bytes */
+export async function createMasterKey(key: KeyObject): Promise<MasterKey> {
+  const kid = await calculateJwkThumbprint(key, 'sha256');
+  return {
+    kid,
+    seal: (text, use) =>
+      new CompactEncrypt(Buffer.from(text))
+        .setProtectedHeader({ alg: ALGORITHM, enc: ENCRYPTION, kid, use })
+        .encrypt(key),
+    unseal: async (sealed, use) => {
+      const { plaintext, protectedHeader } = await compactDecrypt(sealed, key, {
+        keyManagementAlgorithms: [ALGORITHM],
+        contentEncryptionAlgorithms: [ENCRYPTION],
+      }).catch((error: unknown) => {
+        throw new SealBroken(
+          `${use} cannot be unsealed: it is damaged, or another master key sealed it`,
+          error,
+        );
+      });
+      if (protectedHeader.use !== use) throw new SealBroken(`${use} was sealed as something else`);
+      return Buffer.from(plaintext).toString('utf8');
+    },
+  };
+}
+
+/** The id of the master key that a text says it is sealed under; null for a text that is not sealed. */
+export function sealedUnder(text: string): string | null {
+  try {
+    const { kid, enc } = decodeProtectedHeader(text);
+    return enc === ENCRYPTION && typeof kid === 'string' ? kid : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Reads 32 bytes as hex, base64 or base64url; null for anything else. */
+export function parseMasterKey(text: string): KeyObject | null {
+  const written = text.trim();
+  if (WRITTEN.hex.test(written)) return createSecretKey(Buffer.from(written, 'hex'));
+  if (WRITTEN.base64.test(written)) return createSecretKey(Buffer.from(written, 'base64'));
+  return null;
+}
+
+/** A new master key as it is written into a file. */
+export function newMasterKeyText(): string {
+  return randomBytes(MASTER_KEY_BYTES).toString('base64url');
+}

@@ -1,0 +1,56 @@
+import { findMeta } from './installation.ts';
+import { listSigningKeys } from './signing-keys.ts';
+import type { Db, Tx } from './statement.ts';
+
+/** What list cursors are signed with. */
+export const CURSOR_SECRET = 'cursor_secret';
+
+/** A secret as it lies in the database: sealed, or as older versions wrote it. */
+export interface StoredSecret {
+  kind: 'signing_key' | 'meta';
+  /** The `kid`, or the key in `meta`. */
+  id: string;
+  text: string;
+  /** A key with a retirement signs nothing; there is nothing to keep of it. */
+  isUseless: boolean;
+}
+
+/** Every secret of this installation. */
+export async function listSecrets(db: Db): Promise<StoredSecret[]> {
+  const keys = await listSigningKeys(db);
+  const cursorSecret = await findMeta(db, CURSOR_SECRET);
+  return [
+    ...keys.map(({ kid, private_jwk, retires_ms }) => ({
+      kind: 'signing_key' as const,
+      id: kid,
+      text: private_jwk,
+      isUseless: retires_ms !== null,
+    })),
+    ...(cursorSecret === null
+      ? []
+      : [{ kind: 'meta' as const, id: CURSOR_SECRET, text: cursorSecret, isUseless: false }]),
+  ].filter(({ text }) => text !== '');
+}
+
+/**
+ * Writes a secret in another form.
+ *
+ * @throws Error when it is not any more what was read
+ */
+export async function replaceSecret(tx: Tx, { kind, id, text }: StoredSecret, fresh: string): Promise<void> {
+  const { numUpdatedRows } =
+    kind === 'signing_key'
+      ? await tx
+          .updateTable('signing_keys')
+          .set({ private_jwk: fresh })
+          .where('kid', '=', id)
+          .where('private_jwk', '=', text)
+          .executeTakeFirst()
+      : await tx
+          .updateTable('meta')
+          .set({ value: fresh })
+          .where('key', '=', id)
+          .where('value', '=', text)
+          .executeTakeFirst();
+  if (numUpdatedRows !== 1n) throw new Error(`another broker changed ${id} meanwhile; start this one again`);
+}
