@@ -8,13 +8,13 @@ import {
   startIdentityProvider,
 } from '../../fixtures/identity/provider.ts';
 import { approveDevice, signIn } from '../../fixtures/identity/sign-in.ts';
-import { systemClock } from '../../src/clock.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
 import { issuerConfigSchema } from '../../src/identity/issuers.ts';
-import { createKeySets } from '../../src/identity/jwks.ts';
+import { createKeySets, UNKNOWN_KEY_COOLDOWN_MS } from '../../src/identity/jwks.ts';
 import { createSigningKeys } from '../../src/identity/keys.ts';
 import type { Principal } from '../../src/policy/input.ts';
-import { BROKER, createMemoryKeyStore, createTestLog, presented } from './support.ts';
+import { BROKER, createMemoryKeyStore, createTestLog, masterKey, presented } from './support.ts';
 
 let provider: IdentityProvider;
 
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => provider.close());
 
-async function createBroker() {
+async function createBroker(clock: Clock = systemClock) {
   const config = issuerConfigSchema.parse({
     key: 'demo',
     issuer: provider.issuer,
@@ -39,9 +39,9 @@ async function createBroker() {
   return createAuthenticator({
     issuer: BROKER,
     personIssuers: [config],
-    keySets: createKeySets({ fetch, clock: systemClock, log }),
-    signingKeys: await createSigningKeys({ store: createMemoryKeyStore(), clock: systemClock }),
-    clock: systemClock,
+    keySets: createKeySets({ fetch, clock, log }),
+    signingKeys: await createSigningKeys({ store: createMemoryKeyStore(), masterKey, clock }),
+    clock,
     log,
     revoked: () => null,
   });
@@ -115,5 +115,21 @@ describe('a sign-in at a real identity provider', () => {
       person: 'emp-1001',
       auth: { level: 2 },
     });
+  });
+
+  it('is accepted after the provider has rotated its key, and what the former key signed no more', async () => {
+    let aheadMs = 0;
+    const broker = await createBroker(() => systemClock() + aheadMs);
+    const former = await signIn({ issuer: provider.issuer, person: 'dana' });
+    await principalOf(broker, `Bearer ${former.id_token}`);
+    await provider.rotateKey();
+    const later = await signIn({ issuer: provider.issuer, person: 'dana' });
+    // The keys were read a moment ago, so an unknown key does not make them be read again at once.
+    const asLater = principalOf(broker, `Bearer ${later.id_token}`);
+    await expect(asLater).rejects.toMatchObject({ code: 'token_invalid' });
+    aheadMs = UNKNOWN_KEY_COOLDOWN_MS;
+    expect(await principalOf(broker, `Bearer ${later.id_token}`)).toMatchObject({ person: 'emp-1001' });
+    const asFormer = principalOf(broker, `Bearer ${former.id_token}`);
+    await expect(asFormer).rejects.toMatchObject({ code: 'token_invalid' });
   });
 });

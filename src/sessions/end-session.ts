@@ -1,0 +1,54 @@
+import { BrokerError } from '../errors.ts';
+import { LEEWAY_S } from '../identity/verify-token.ts';
+import type { SessionsTable } from '../store/schema.ts';
+import { endBrowserSession, listBrowserSessions, type SessionEnd } from '../store/sessions.ts';
+import { addRevocation } from '../use-case/add-revocation.ts';
+import { authorize, type Call, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import { sessionNote, sessionTokenId } from './sessions.ts';
+
+/**
+ * Ends one of the caller's own sessions, decided and recorded. Sessions of others are ended by revoking them.
+ *
+ * @throws BrokerError `not_found` for one that is not theirs, or has ended; `policy_denied`
+ */
+export async function endSession(
+  control: ControlDeps,
+  call: Call,
+  { id, reason }: { id: string; reason: SessionEnd },
+): Promise<void> {
+  await write(control, call, async (writing) => {
+    const own = await listBrowserSessions(writing.tx, call.principal.id);
+    const session = own.find((row) => row.id === id);
+    if (session === undefined) {
+      throw new BrokerError(
+        'not_found',
+        `You have no open session ${id}. GET /v1/sessions lists yours; POST /v1/revocations ends those of others.`,
+      );
+    }
+    const authorized = await authorize(writing, { operation: 'session.end', note: sessionNote(id) });
+    if (authorized instanceof BrokerError) return authorized;
+    await endForGood(writing, session, reason);
+    return null;
+  });
+}
+
+/**
+ * Ends a session with all that it was good for: its requests that are still on their way, and what was delegated from it,
+ * are refused too.
+ */
+export async function endForGood(
+  writing: Writing,
+  { id, expires_ms }: SessionsTable,
+  reason: SessionEnd,
+): Promise<void> {
+  if (!(await endBrowserSession(writing.tx, id, { ended_ms: writing.now_ms, end_reason: reason }))) return;
+  await addRevocation(writing, {
+    kind: 'session',
+    value: sessionTokenId(id),
+    issued_before_ms: null,
+    incident: '',
+    reason: 'The session was ended by whom it belongs to.',
+    cause: 'holder',
+    expires_ms: expires_ms + LEEWAY_S * 1000,
+  });
+}

@@ -1,0 +1,61 @@
+import express, { type ErrorRequestHandler, Router } from 'express';
+import { BrokerError, PROBLEMS } from '../errors.ts';
+import type { Log } from '../http/log.ts';
+import { toBrokerError } from '../http/problem.ts';
+import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import { endByProvider, type ProviderLogoutDeps } from './provider-logout.ts';
+
+const FORM = 'application/x-www-form-urlencoded';
+const PATH = '/auth/backchannel-logout';
+
+/** What {@link logoutRoutes} needs. */
+export interface LogoutRoutesDeps extends ProviderLogoutDeps {
+  log: Log;
+}
+
+/**
+ * `POST /auth/backchannel-logout`: providers say here whose session has ended. 200 when it has ended here too, 400 for a
+ * logout token that is not accepted, in the error shape of OAuth. A provider calls for all its people from one address,
+ * so it is not held to the attempts of one.
+ *
+ * @see OpenID Connect Back-Channel Logout 1.0 sections 2.5 and 2.8
+ */
+export function logoutRoutes(deps: LogoutRoutesDeps): Router {
+  const router = Router();
+  const readForm = express.text({ type: FORM, limit: 2 * MAX_TOKEN_BYTES, inflate: false });
+  router.post(PATH, readForm, async (req, res) => {
+    const token = parseForm(req.body);
+    await endByProvider(deps, { token, http_request_id: req.id });
+    res.set('Cache-Control', 'no-store').status(200).end();
+  });
+  router.use(PATH, writeError(deps.log));
+  return router;
+}
+
+/** @throws BrokerError `invalid_request` unless there is one logout token */
+function parseForm(body: unknown): string {
+  // The body is a string only when the content type was the form's.
+  const form = new URLSearchParams(typeof body === 'string' ? body : '');
+  const [token, ...more] = form.getAll('logout_token');
+  if (token !== undefined && token !== '' && more.length === 0) return token;
+  throw new BrokerError('invalid_request', `Send a form (${FORM}) with one logout_token.`);
+}
+
+function writeError(log: Log): ErrorRequestHandler {
+  return (error: unknown, req, res, next) => {
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    const problem = toBrokerError(error);
+    const isOurs = PROBLEMS[problem.code].status >= 500;
+    if (isOurs) log.error({ err: problem.cause ?? error, request_id: req.id }, 'request failed');
+    res
+      .status(isOurs ? PROBLEMS[problem.code].status : 400)
+      .set({ ...problem.fields.headers, 'Cache-Control': 'no-store' })
+      .json({
+        error: isOurs ? 'temporarily_unavailable' : 'invalid_request',
+        error_description: problem.message,
+      });
+  };
+}

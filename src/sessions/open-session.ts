@@ -1,0 +1,81 @@
+import { BrokerError } from '../errors.ts';
+import type { Caller } from '../identity/credential.ts';
+import type { Principal } from '../policy/input.ts';
+import { endBrowserSession, findBrowserSession, insertBrowserSession } from '../store/sessions.ts';
+import { authorize, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import { endForGood } from './end-session.ts';
+import type { WebIssuer } from './providers.ts';
+import { createSecret, hashOf } from './secrets.ts';
+import { type Sessions, sessionNote } from './sessions.ts';
+
+/** The most of a `User-Agent` that is kept, so that people know their sessions apart. */
+const MAX_USER_AGENT = 200;
+
+/** Who has just signed in, and in which browser. */
+export interface Opening {
+  /** By the ID token. */
+  caller: Caller;
+  issuer: WebIssuer;
+  formerSecret: string | null;
+  userAgent: string;
+  http_request_id: string | null;
+}
+
+/**
+ * Opens a session: decided by policy, recorded, and in the same transaction the browser's former session ends. Its secret
+ * is new whatever the browser had before, so nobody can plant one (session fixation).
+ *
+ * @returns the secret, which the store knows only by its hash
+ * @throws BrokerError `policy_denied`; `token_invalid` for who has been revoked
+ */
+export async function openSession(
+  { control, sessions }: { control: ControlDeps; sessions: Sessions },
+  { caller, issuer, formerSecret, userAgent, http_request_id }: Opening,
+): Promise<string> {
+  const secret = createSecret();
+  return write(control, { ...caller, http_request_id }, async (writing) => {
+    const { tx, now_ms } = writing;
+    const id = control.newId(now_ms);
+    const authorized = await authorize(writing, { operation: 'session.open', note: sessionNote(id) });
+    if (authorized instanceof BrokerError) return authorized;
+    const principal = signedInAt(caller.principal, now_ms);
+    await insertBrowserSession(tx, {
+      id,
+      secret_hash: hashOf(secret),
+      issuer: issuer.issuer,
+      issuer_key: issuer.key,
+      sub: principal.id.slice(`person:${issuer.key}:`.length),
+      sid: sidOf(caller),
+      principal_id: principal.id,
+      person: principal.person,
+      principal: JSON.stringify(principal),
+      user_agent: userAgent.slice(0, MAX_USER_AGENT),
+      opened_ms: now_ms,
+      seen_ms: now_ms,
+      expires_ms: sessions.endOf(now_ms),
+      ended_ms: null,
+      end_reason: null,
+    });
+    if (formerSecret !== null) await endFormer(writing, formerSecret, principal.id);
+    return secret;
+  });
+}
+
+/** Whoever only signs in anew keeps what they delegated; with another person in the browser, that of the former ends. */
+async function endFormer(writing: Writing, formerSecret: string, principalId: string): Promise<void> {
+  const { tx, now_ms } = writing;
+  const former = await findBrowserSession(tx, hashOf(formerSecret));
+  if (former === undefined) return;
+  if (former.principal_id !== principalId) await endForGood(writing, former, 'rotated');
+  else await endBrowserSession(tx, former.id, { ended_ms: now_ms, end_reason: 'rotated' });
+}
+
+/** The principal as the session stands for it. */
+function signedInAt(principal: Principal, openedMs: number): Principal {
+  return { ...principal, token: { ...principal.token, issued_ms: openedMs } };
+}
+
+/** The provider's own name of its session: the part of the credential's session after the issuer. */
+function sidOf({ credential }: Caller): string | null {
+  return credential.session?.slice(`${credential.issuer}#`.length) ?? null;
+}

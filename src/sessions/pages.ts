@@ -1,0 +1,125 @@
+import type { Principal } from '../policy/input.ts';
+import { type Html, html } from './html.ts';
+import type { WebIssuer } from './providers.ts';
+import { ACCOUNT_PATH } from './return-to.ts';
+
+/** Where the pages' style is. */
+export const STYLE_PATH = '/auth/style.css';
+
+/** The style of all pages: no font, no image, no script; light or dark as the reader has it. */
+export const STYLE = `
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
+* { box-sizing: border-box; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 0 auto; padding: 2.5rem 1.25rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.125rem; margin: 2rem 0 0.5rem; }
+header { font-weight: 600; margin-bottom: 2rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.25rem 1.5rem; margin: 0 0 1.5rem; }
+dt { opacity: 0.75; }
+dd { margin: 0; overflow-wrap: anywhere; }
+ul { list-style: none; padding: 0; margin: 0; }
+li { display: flex; gap: 1rem; align-items: center; justify-content: space-between; padding: 0.75rem 0; border-top: 1px solid var(--line); }
+li p { margin: 0; overflow-wrap: anywhere; }
+small { opacity: 0.75; }
+a.button, button { font: inherit; color: inherit; background: none; border: 1px solid currentColor; border-radius: 0.375rem; padding: 0.375rem 0.875rem; cursor: pointer; text-decoration: none; display: inline-block; white-space: nowrap; }
+a.button:hover, button:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; } }
+:focus-visible { outline: 3px solid Highlight; outline-offset: 2px; }
+`;
+
+/** A session, as its owner sees it. */
+export interface ShownSession {
+  id: string;
+  user_agent: string;
+  opened_ms: number;
+  seen_ms: number;
+  is_current: boolean;
+}
+
+/** Chooses among the identity providers. */
+export function choicePage(issuers: readonly WebIssuer[], linkTo: (key: string) => string): string {
+  const items = issuers.map(
+    ({ key, issuer }) => html`<li><p>${key}<br><small>${issuer}</small></p>
+      <a class="button" href="${linkTo(key)}" aria-label="Sign in with ${key}">Sign in</a></li>`,
+  );
+  return page('Sign in', html`<h1>Sign in</h1><p>Choose your identity provider.</p><ul>${items}</ul>`);
+}
+
+/** Who is signed in, and where else. */
+export function accountPage(principal: Principal, sessions: readonly ShownSession[]): string {
+  const { auth, groups, id, issuer, person, token } = principal;
+  const items = sessions.map(
+    ({ id, user_agent, opened_ms, seen_ms, is_current }) => html`<li>
+      <p>${user_agent === '' ? 'A browser without a name' : user_agent}${is_current ? html` <strong>(this one)</strong>` : null}<br>
+      <small>signed in ${moment(opened_ms)}, last used ${moment(seen_ms)}</small></p>
+      <form method="post" action="/auth/sessions/${id}/end"><button aria-label="End the session that was opened ${shortMoment(opened_ms)}">End</button></form></li>`,
+  );
+  return page(
+    'Your account',
+    html`<h1>You are signed in</h1>
+    <dl>
+      <dt>Account</dt><dd>${id}</dd>
+      <dt>Person</dt><dd>${person ?? 'not named'}</dd>
+      <dt>Identity provider</dt><dd>${issuer}</dd>
+      <dt>Groups</dt><dd>${groups.join(', ') || 'none'}</dd>
+      <dt>Level of the sign-in</dt><dd>${auth.level}${auth.acr === null ? null : html` <small>(${auth.acr})</small>`}</dd>
+      <dt>Signed in</dt><dd>${moment(auth.auth_time_ms ?? token.issued_ms ?? 0)}</dd>
+    </dl>
+    <form method="post" action="/auth/sign-out"><button>Sign out</button></form>
+    <h2>Your sessions</h2>
+    <ul>${items}</ul>`,
+  );
+}
+
+/** The end of a sign-out. */
+export function signedOutPage(): string {
+  return page(
+    'Signed out',
+    html`<h1>You are signed out</h1>
+    <p>This browser's session has ended. Tokens of the command line are given up with <code>countersign logout</code>.</p>
+    <p><a class="button" href="/auth/sign-in">Sign in again</a></p>`,
+  );
+}
+
+/** A refusal. @param way what its reader can do next */
+export function refusalPage(
+  { title, detail, instance }: { title: string; detail: string; instance: string },
+  way: { href: string; label: string },
+): string {
+  return page(
+    title,
+    html`<h1>${title}</h1><p>${detail}</p>
+    <p><a class="button" href="${way.href}">${way.label}</a></p>
+    <p><small>If you ask for help, name ${instance}.</small></p>`,
+  );
+}
+
+/** What can be done after most refusals. */
+export const SIGN_IN_AGAIN = { href: '/auth/sign-in', label: 'Sign in' };
+/** What can be done where there may still be a session. */
+export const BACK_TO_ACCOUNT = { href: ACCOUNT_PATH, label: 'Your account' };
+
+function moment(ms: number): Html {
+  return html`<time datetime="${new Date(ms).toISOString()}">${shortMoment(ms)}</time>`;
+}
+
+function shortMoment(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+function page(title: string, body: Html): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>${title} · Countersign</title>
+  <link rel="stylesheet" href="${STYLE_PATH}">
+</head>
+<body>
+  <header>Countersign</header>
+  <main>${body}</main>
+</body>
+</html>
+`.text;
+}

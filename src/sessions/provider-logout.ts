@@ -1,0 +1,119 @@
+import { BrokerError } from '../errors.ts';
+import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
+import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
+import type { Reason } from '../policy/decision.ts';
+import type { Principal } from '../policy/input.ts';
+import { revoke } from '../revocation/revoke.ts';
+import { claimToken } from '../store/installation.ts';
+import type { SessionsTable } from '../store/schema.ts';
+import { endBrowserSession, listBrowserSessions, listSessionsOfProvider } from '../store/sessions.ts';
+import type { RevocationOrder } from '../use-case/add-revocation.ts';
+import { authorize, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import {
+  type LogoutToken,
+  type LogoutTokenDeps,
+  MAX_LOGOUT_TOKEN_AGE_S,
+  verifyLogoutToken,
+} from './logout-token.ts';
+import { principalOfRow, sessionNote } from './sessions.ts';
+
+/** What {@link endByProvider} needs. */
+export interface ProviderLogoutDeps extends LogoutTokenDeps {
+  control: ControlDeps;
+  log: IdentityLog;
+}
+
+/** Longer than any token works that was issued before a logout, in milliseconds. */
+const REVOKED_FOR_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
+
+/**
+ * Back-channel logout: what a provider says has ended, ends here at once, on every broker, together with the tokens of
+ * that session that are still on their way (they carry the same `sid`). Where the provider names no session, all of
+ * that person's end, and all tokens that were issued before.
+ *
+ * @throws BrokerError `token_invalid` for a logout token that is not accepted; the log has the reason
+ * @throws BrokerError `issuer_unavailable`, `policy_denied`, `not_recorded`
+ * @see OpenID Connect Back-Channel Logout 1.0
+ */
+export async function endByProvider(
+  deps: ProviderLogoutDeps,
+  { token, http_request_id }: { token: string; http_request_id: string | null },
+): Promise<void> {
+  try {
+    const logout = await verifyLogoutToken(deps, token);
+    const call = { principal: unseenHolder(logout), credential: null, http_request_id };
+    await write(deps.control, call, (writing) => endSessions(writing, logout));
+  } catch (error) {
+    if (!(error instanceof TokenRefused)) throw error;
+    deps.log.warn({ reason: error.reason, note: error.note }, 'logout token refused');
+    throw new BrokerError('token_invalid', 'The logout token was not accepted.', {}, error);
+  }
+}
+
+async function endSessions(writing: Writing, logout: LogoutToken): Promise<BrokerError | null> {
+  const { tx, now_ms } = writing;
+  const claim = {
+    issuer: `logout:${logout.issuer.issuer}`,
+    jti: logout.token_id,
+    expires_ms: logout.issued_ms + (MAX_LOGOUT_TOKEN_AGE_S + 2 * LEEWAY_S) * 1000,
+  };
+  if (!(await claimToken(tx, claim))) throw new TokenRefused('replayed');
+  const sessions = await findSessions(writing, logout);
+  const open = sessions.filter(({ ended_ms }) => ended_ms === null);
+  // Whose session it was is best known from those that were opened here, even if all of them have ended.
+  const known = open.length > 0 ? open : sessions.slice(0, 1);
+  const endings = known.map((row) => ({ holder: principalOfRow(row), note: sessionNote(row.id) }));
+  if (endings.length === 0) endings.push({ holder: writing.call.principal, note: unknownNote(logout) });
+  for (const { holder, note } of endings) {
+    const authorized = await authorize(heldBy(writing, holder), { operation: 'session.end', note });
+    if (authorized instanceof BrokerError) return authorized;
+  }
+  for (const { id } of open) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'logout' });
+  const { holder } = endings[0] ?? { holder: writing.call.principal };
+  await revoke(heldBy(writing, holder), orderOf(logout, now_ms));
+  return null;
+}
+
+/** The same write, on behalf of whom the provider speaks of. */
+function heldBy(writing: Writing, principal: Principal): Writing {
+  return { ...writing, call: { ...writing.call, principal } };
+}
+
+function unknownNote({ sid }: LogoutToken): Reason {
+  const which = sid === null ? 'all of its sessions' : 'a session';
+  return { code: 'logout', detail: `The provider ended ${which}; none was open here.` };
+}
+
+function findSessions({ tx }: Writing, { issuer, sid, sub }: LogoutToken): Promise<SessionsTable[]> {
+  if (sid !== null) return listSessionsOfProvider(tx, issuer.issuer, sid);
+  return listBrowserSessions(tx, principalIdOf(issuer.key, sub ?? ''));
+}
+
+/** What a logout revokes: tokens of that session for as long as any could live; or all of a person's from before now. */
+function orderOf({ issuer, sid, sub }: LogoutToken, nowMs: number): RevocationOrder {
+  const why = { cause: 'logout', incident: '', reason: 'The identity provider ended the session.' } as const;
+  if (sid !== null) {
+    const value = `${issuer.issuer}#${sid}`;
+    return { ...why, kind: 'session', value, issued_before_ms: null, expires_ms: nowMs + REVOKED_FOR_MS };
+  }
+  const value = principalIdOf(issuer.key, sub ?? '');
+  return { ...why, kind: 'subject', value, issued_before_ms: nowMs, expires_ms: null };
+}
+
+function principalIdOf(key: string, sub: string): string {
+  return `person:${key}:${sub}`;
+}
+
+/** Somebody whom the provider names and who has opened no session here: all that is known is the name. */
+function unseenHolder({ issuer, sid, sub }: LogoutToken): Principal {
+  return {
+    id: principalIdOf(issuer.key, sub ?? `(holder of session ${sid})`),
+    kind: 'person',
+    person: null,
+    issuer: issuer.issuer,
+    groups: [],
+    claims: {},
+    auth: { level: 0, acr: null, amr: [], auth_time_ms: null },
+    token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
+  };
+}

@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises';
+import * as client from 'openid-client';
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../errors.ts';
+import { readCapped } from '../identity/fetch-document.ts';
+import { type IssuerConfig, isFetchable } from '../identity/issuers.ts';
+import type { IdentityLog } from '../identity/refusal.ts';
+
+/** How long a provider's metadata is used without asking again, in milliseconds. */
+const FRESH_MS = 10 * 60_000;
+/** The least time between two attempts while a provider does not answer, in milliseconds. */
+const FAILURE_COOLDOWN_MS = 5_000;
+/** Time for one exchange with a provider, in seconds. */
+const TIMEOUT_S = 5;
+
+/** An issuer that people sign in at with a browser. */
+export type WebIssuer = IssuerConfig & { web: NonNullable<IssuerConfig['web']> };
+
+/** What {@link createProviders} needs. */
+export interface ProvidersDeps {
+  issuers: readonly IssuerConfig[];
+  fetch: typeof globalThis.fetch;
+  clock: Clock;
+  log: IdentityLog;
+}
+
+/** The OpenID providers that people sign in at, each with the broker's client there. */
+export interface Providers {
+  /** Those that are configured for browsers. */
+  issuers: readonly WebIssuer[];
+  /**
+   * A provider as it describes itself. It is asked at most every {@link FRESH_MS}, and not again for a moment when it fails.
+   *
+   * @throws BrokerError `issuer_unavailable`
+   */
+  open(issuer: WebIssuer): Promise<client.Configuration>;
+}
+
+interface Known {
+  config: Promise<client.Configuration>;
+  /** From then on it is asked again. */
+  untilMs: number;
+}
+
+/** Creates the clients. No provider is asked before somebody signs in there, so the broker starts without them. */
+export function createProviders(deps: ProvidersDeps): Providers {
+  const { clock, log } = deps;
+  const known = new Map<string, Known>();
+
+  function discoverOnce(issuer: WebIssuer): Promise<client.Configuration> {
+    const entry: Known = {
+      config: discover(issuer, deps.fetch).catch((error: unknown) => {
+        entry.untilMs = clock() + FAILURE_COOLDOWN_MS;
+        log.warn({ issuer: issuer.issuer, cause: faultOf(error) }, 'identity provider not reached');
+        throw unavailable(issuer.issuer);
+      }),
+      untilMs: clock() + FRESH_MS,
+    };
+    known.set(issuer.key, entry);
+    return entry.config;
+  }
+
+  return {
+    issuers: deps.issuers.filter((issuer): issuer is WebIssuer => issuer.web !== undefined),
+    open: (issuer) => {
+      const found = known.get(issuer.key);
+      return found !== undefined && clock() < found.untilMs ? found.config : discoverOnce(issuer);
+    },
+  };
+}
+
+/** The refusal while a provider cannot be reached. Whoever is signed in stays so. */
+export function unavailable(issuer: string): BrokerError {
+  return new BrokerError(
+    'issuer_unavailable',
+    `The identity provider ${issuer} does not answer as it should. Try again in a moment; whoever is signed in stays so.`,
+    { headers: { 'Retry-After': String(FAILURE_COOLDOWN_MS / 1000) } },
+  );
+}
+
+/** What went wrong, in short and without anything that the provider sent: its answers may hold tokens. */
+export function faultOf(error: unknown): string {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  return typeof code === 'string' ? code : String(name ?? 'unknown');
+}
+
+async function discover(issuer: WebIssuer, fetch: typeof globalThis.fetch): Promise<client.Configuration> {
+  const { client_id, client_secret_file } = issuer.web;
+  // Read with each discovery, so that a new secret needs no restart.
+  const secret =
+    client_secret_file === undefined ? null : (await readFile(client_secret_file, 'utf8')).trim();
+  const isPlain = new URL(issuer.issuer).protocol === 'http:';
+  const server = new URL(issuer.issuer);
+  const config = await client.discovery(server, client_id, undefined, authentication(secret), {
+    // The ID token comes over TLS from the provider itself; its signature is verified all the same.
+    execute: [client.enableNonRepudiationChecks, ...(isPlain ? [client.allowInsecureRequests] : [])],
+    timeout: TIMEOUT_S,
+    [client.customFetch]: guarded(issuer, fetch),
+  });
+  // The library takes a trailing slash for nothing; tokens are held against the exact name.
+  if (config.serverMetadata().issuer !== issuer.issuer) throw new Error('the metadata names another issuer');
+  return config;
+}
+
+/** `client_secret_basic` where the provider takes it, which is the default; a public client without a secret. */
+function authentication(secret: string | null): client.ClientAuth {
+  if (secret === null) return client.None();
+  return (server, metadata, body, headers) => {
+    const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
+    const method = methods.includes('client_secret_basic')
+      ? client.ClientSecretBasic
+      : client.ClientSecretPost;
+    method(secret)(server, metadata, body, headers);
+  };
+}
+
+/** Only https (or loopback, where that is allowed), no redirects, no huge answers. */
+function guarded(issuer: WebIssuer, fetch: typeof globalThis.fetch): client.CustomFetch {
+  return async (url, { body, ...options }) => {
+    if (!isFetchable(url, issuer.allow_insecure_loopback)) throw new Error('the address is not an https URL');
+    const response = await fetch(url, {
+      ...options,
+      redirect: 'manual',
+      ...(body === undefined || body === null ? {} : { body: body as NonNullable<RequestInit['body']> }),
+    });
+    const { status, headers } = response;
+    const text = await readCapped(response);
+    return new Response(text === '' ? null : text, { status, headers });
+  };
+}

@@ -1,0 +1,52 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { parse } from '../http/body.ts';
+import type { SessionsTable } from '../store/schema.ts';
+import { callOf, type Edge, presentedBy } from '../use-case/edge.ts';
+import { authorizeRead } from '../use-case/use-case.ts';
+import { endSession } from './end-session.ts';
+import { type Sessions, sessionIdOf } from './sessions.ts';
+
+/**
+ * `GET /v1/whoami`: whom the caller's token or session stands for. `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: the
+ * caller's own browser sessions; those of others are ended by revoking them.
+ */
+export function sessionRoutes(edge: Edge, sessions: Sessions): Router {
+  const { control } = edge;
+  const router = Router();
+
+  // No policy is asked: it says nothing but what the caller showed.
+  router.get('/v1/whoami', async (req, res) => {
+    const { principal, credential } = await edge.authenticate(presentedBy(req));
+    const { issuer, token_id, issued_ms, expires_ms } = credential;
+    res.set('Cache-Control', 'no-store').json({
+      principal,
+      credential: { issuer, token_id, issued_ms, expires_ms },
+      session: sessionIdOf(credential),
+    });
+  });
+
+  router.get('/v1/sessions', async (req, res) => {
+    const call = await callOf(edge, req);
+    await authorizeRead(control, call, { operation: 'session.read' });
+    const current = call.credential === null ? null : sessionIdOf(call.credential);
+    const items = (await sessions.listOpen(call.principal)).map((row) => view(row, current));
+    res.set('Cache-Control', 'no-store').json({ items });
+  });
+
+  router.delete('/v1/sessions/:id', async (req, res) => {
+    const call = await callOf(edge, req);
+    const id = parse(z.uuid(), req.params.id, 'The id');
+    await endSession(control, call, { id, reason: 'ended' });
+    res.status(204).end();
+  });
+
+  return router;
+}
+
+function view(
+  { id, issuer, opened_ms, seen_ms, expires_ms, user_agent }: SessionsTable,
+  current: string | null,
+) {
+  return { id, issuer, opened_ms, seen_ms, expires_ms, user_agent, current: id === current };
+}

@@ -1,0 +1,141 @@
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../errors.ts';
+import type { Caller, Credential, Presented } from '../identity/credential.ts';
+import type { IssuerConfig } from '../identity/issuers.ts';
+import type { IdentityLog } from '../identity/refusal.ts';
+import type { Reason } from '../policy/decision.ts';
+import type { Principal } from '../policy/input.ts';
+import type { Store } from '../store/database.ts';
+import type { SessionsTable } from '../store/schema.ts';
+import { findBrowserSession, listBrowserSessions, touchBrowserSession } from '../store/sessions.ts';
+import { hasCookie, readSecret, SESSION_COOKIE } from './cookies.ts';
+import { assertSameOrigin } from './cross-site.ts';
+import { hashOf } from './secrets.ts';
+
+/** How much later a use has to be than the last one to be written down, in milliseconds. */
+const SEEN_GRAIN_MS = 60_000;
+
+const TOKEN_ID_PREFIX = 'session:';
+
+/** What {@link createSessions} needs. */
+export interface SessionsDeps {
+  store: Store;
+  issuers: readonly IssuerConfig[];
+  /** The origin that pages and cookies belong to. */
+  publicUrl: string;
+  /** How long a session lasts without a request, and at most. */
+  limits: { idle_minutes: number; absolute_hours: number };
+  clock: Clock;
+  log: IdentityLog;
+}
+
+/** Browser sessions. All that they are is in the store, so each broker on it knows them, and a restart forgets none. */
+export interface Sessions {
+  /**
+   * Who a request's session stands for, or null when it brings none. Whether they are revoked is for the caller to ask.
+   *
+   * @throws BrokerError `unauthenticated` for a session that is over, or of no issuer that people sign in at now;
+   *   `invalid_request` beside an Authorization header; `cross_site`
+   */
+  callerOf(presented: Presented): Promise<Caller | null>;
+  /** The principal's sessions that go on at this moment, newest first. */
+  listOpen(principal: Principal): Promise<SessionsTable[]>;
+  /** When a session that is opened at that moment ends at the latest. */
+  endOf(openedMs: number): number;
+}
+
+/** Creates the reading side of sessions; {@link ./sign-in.ts} makes them. */
+export function createSessions(deps: SessionsDeps): Sessions {
+  const { store, issuers, clock, log } = deps;
+  const idleMs = deps.limits.idle_minutes * 60_000;
+  const absoluteMs = deps.limits.absolute_hours * 3_600_000;
+
+  const isOpen = (row: SessionsTable, nowMs: number): boolean =>
+    row.ended_ms === null && nowMs < row.expires_ms && nowMs < row.seen_ms + idleMs;
+
+  /** An issuer that is configured no more, or not for browsers, vouches for nobody. */
+  const isOfIssuer = (row: SessionsTable): boolean =>
+    issuers.some(
+      ({ key, issuer, web }) => web !== undefined && key === row.issuer_key && issuer === row.issuer,
+    );
+
+  /** Only how long it may stay idle hangs on it, so a store that takes no writes must not keep reads from going on. */
+  async function touch({ id, seen_ms }: SessionsTable, nowMs: number): Promise<void> {
+    if (nowMs < seen_ms + SEEN_GRAIN_MS) return;
+    await store.door
+      .write((tx) => touchBrowserSession(tx, id, nowMs))
+      .catch((error: unknown) => {
+        if (!(error instanceof BrokerError)) throw error;
+        log.warn({ session: id, code: error.code }, 'the use of a session was not noted');
+      });
+  }
+
+  return {
+    callerOf: async (presented) => {
+      if (!hasCookie(presented.cookie, SESSION_COOKIE)) return null;
+      // RFC 6750 section 2: not more than one method. Choosing one would let two readers see two callers.
+      if (presented.authorization !== undefined || presented.dpop.length > 0) {
+        throw new BrokerError(
+          'invalid_request',
+          'Send a session cookie or an Authorization header, not both.',
+        );
+      }
+      assertSameOrigin(presented, deps.publicUrl);
+      const secret = readSecret(presented.cookie, SESSION_COOKIE);
+      const row = secret === null ? undefined : await findBrowserSession(store.read, hashOf(secret));
+      const nowMs = clock();
+      if (row === undefined || !isOpen(row, nowMs) || !isOfIssuer(row)) throw sessionOver();
+      await touch(row, nowMs);
+      return callerOfRow(row);
+    },
+    listOpen: async (principal) => {
+      const nowMs = clock();
+      const rows = await listBrowserSessions(store.read, principal.id);
+      return rows.filter((row) => isOpen(row, nowMs));
+    },
+    endOf: (openedMs) => openedMs + absoluteMs,
+  };
+}
+
+/** Whom a session stands for, as they signed in. */
+export function principalOfRow({ principal }: Pick<SessionsTable, 'principal'>): Principal {
+  return JSON.parse(principal) as Principal;
+}
+
+/** Which session a record is about. */
+export function sessionNote(id: string): Reason {
+  return { code: 'session', detail: id };
+}
+
+/** What names a session as a credential. */
+export function sessionTokenId(id: string): string {
+  return `${TOKEN_ID_PREFIX}${id}`;
+}
+
+/** The id of the session that a credential is, or null for a token. */
+export function sessionIdOf({ token_id }: Pick<Credential, 'token_id'>): string | null {
+  return token_id.startsWith(TOKEN_ID_PREFIX) ? token_id.slice(TOKEN_ID_PREFIX.length) : null;
+}
+
+/** Who calls with a session, and by what. */
+export function callerOfRow(row: SessionsTable): Caller {
+  return {
+    principal: principalOfRow(row),
+    credential: {
+      issuer: row.issuer,
+      token_id: sessionTokenId(row.id),
+      kid: null,
+      issued_ms: row.opened_ms,
+      expires_ms: row.expires_ms,
+      session: row.sid === null ? null : `${row.issuer}#${row.sid}`,
+      proof: null,
+    },
+  };
+}
+
+function sessionOver(): BrokerError {
+  return new BrokerError(
+    'unauthenticated',
+    'The session is over, or not known here. Sign in at /auth/sign-in.',
+  );
+}
