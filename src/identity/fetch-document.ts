@@ -1,3 +1,5 @@
+import { hasDuplicateMembers } from '../json-members.ts';
+
 /** The largest document that is read from an issuer, in bytes. */
 export const MAX_DOCUMENT_BYTES = 256 * 1024;
 
@@ -24,10 +26,14 @@ export async function fetchDocument(address: string, { fetch, timeoutMs }: Docum
     await response.body?.cancel();
     throw new Error(`the answer has status ${response.status}, not 200`);
   }
-  return JSON.parse(await readCapped(response));
+  const text = await readCapped(response);
+  const document: unknown = JSON.parse(text);
+  if (hasDuplicateMembers(text)) throw new Error('a member stands twice in one object of the document');
+  return document;
 }
 
-async function readCapped(response: Response): Promise<string> {
+/** The body as text. @throws Error when it has more than {@link MAX_DOCUMENT_BYTES} */
+export async function readCapped(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   // Leaving the loop early cancels the stream, so a huge document is not downloaded to its end.

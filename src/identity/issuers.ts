@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isSpiffe, isTrustDomain } from './spiffe.ts';
 
 /** The signature algorithms that can be configured. Symmetric ones and `none` are not among them. */
 export const SIGNATURE_ALGORITHMS = [
@@ -47,7 +48,7 @@ const keySourceFields = {
 };
 
 function checkKeySource(
-  value: { issuer: string; jwks_uri?: string | undefined; allow_insecure_loopback: boolean },
+  value: { issuer?: string | undefined; jwks_uri?: string | undefined; allow_insecure_loopback: boolean },
   context: z.RefinementCtx,
 ): void {
   for (const field of ['issuer', 'jwks_uri'] as const) {
@@ -104,6 +105,18 @@ export const issuerConfigSchema = z
     login: z
       .strictObject({ client_id: z.string().min(1), scope: z.string().min(1).default('openid') })
       .optional(),
+    /** How browsers sign people in at the broker itself; without it nobody does with this issuer. */
+    web: z
+      .strictObject({
+        /** One of `audience`: the client that is registered with `<public_url>/auth/callback`. */
+        client_id: z.string().min(1),
+        /** The file with the client's secret; without it the client is public, and PKCE alone protects the code. */
+        client_secret_file: z.string().min(1).optional(),
+        scope: z.string().min(1).default('openid'),
+        /** Takes logout tokens without a type of their own, from providers that do not know `logout+jwt`. */
+        allow_untyped_logout_token: z.boolean().default(false),
+      })
+      .optional(),
     /** Strength of a sign-in: the highest level that the `acr` or one of the `amr` stands for, else 0. */
     levels: z
       .strictObject({
@@ -112,15 +125,106 @@ export const issuerConfigSchema = z
       })
       .prefault({}),
   })
-  .superRefine(checkKeySource);
+  .superRefine(checkKeySource)
+  .superRefine(checkWebClient);
 
-/** Settings for an issuer of workload tokens. An issuer that a trust rule names needs none if discovery works. */
-export const workloadIssuerSchema = z
-  .strictObject({ ...keySourceFields, algorithms: algorithms.default(['RS256', 'ES256']) })
-  .superRefine(checkKeySource);
+/** The ID token of a browser's sign-in is held against the same rules as every other, so they must let it through. */
+function checkWebClient(
+  issuer: {
+    audience: readonly string[];
+    authorized_parties?: string[] | undefined;
+    token_types: readonly string[];
+    web?: { client_id: string; scope: string } | undefined;
+  },
+  context: z.RefinementCtx,
+): void {
+  const { audience, authorized_parties, token_types, web } = issuer;
+  if (web === undefined) return;
+  const fault = (path: string[], message: string) =>
+    context.addIssue({ code: 'custom', path: ['web', ...path], message });
+  if (!audience.includes(web.client_id)) {
+    fault(['client_id'], "must be one of the issuer's audience: its ID tokens name it there");
+  }
+  if (authorized_parties?.includes(web.client_id) === false) {
+    fault(['client_id'], "must be one of the issuer's authorized_parties");
+  }
+  if (!web.scope.split(' ').includes('openid')) fault(['scope'], 'must contain openid');
+  if (!token_types.includes('id_token')) fault([], "needs id_token among the issuer's token_types");
+}
+
+/** What SPIFFE lets tokens be signed with. JWT-SVID section 2.2 */
+const SPIFFE_ALGORITHMS: readonly string[] = SIGNATURE_ALGORITHMS.filter(
+  (algorithm) => algorithm !== 'EdDSA',
+);
+
+const workloadFields = z.strictObject({
+  ...keySourceFields,
+  /** A file with the key set, for issuers that cannot be reached. It is read again when it changes. */
+  jwks_file: z.string().min(1).max(4096).optional(),
+  /** Default: RS256 and ES256; for a SPIFFE trust domain all that SPIFFE knows. */
+  algorithms: algorithms.optional(),
+});
+
+/**
+ * Settings for an issuer of workload tokens. An issuer that a trust rule names needs none if discovery works. For
+ * SPIFFE `issuer` is the trust domain, such as `spiffe://example.org`.
+ */
+export const workloadIssuerSchema = workloadFields.superRefine(checkWorkloadKeySource);
+
+function checkWorkloadKeySource(value: z.output<typeof workloadFields>, context: z.RefinementCtx): void {
+  const fault = (path: string, message: string): void =>
+    context.addIssue({ code: 'custom', path: [path], message });
+  if (value.jwks_uri !== undefined && value.jwks_file !== undefined) {
+    fault('jwks_file', 'must not stand beside jwks_uri: keys come from one place, so take one of them out');
+  }
+  if (!isSpiffe(value.issuer)) {
+    checkKeySource(value, context);
+    return;
+  }
+  if (!isTrustDomain(value.issuer)) {
+    fault('issuer', 'must be spiffe:// and the name of a trust domain in lower case, without a path');
+  }
+  if (value.jwks_uri === undefined && value.jwks_file === undefined) {
+    fault(
+      'jwks_file',
+      'or jwks_uri must say where the bundle of the trust domain is, since it has no discovery',
+    );
+  }
+  if (value.algorithms?.some((algorithm) => !SPIFFE_ALGORITHMS.includes(algorithm))) {
+    fault('algorithms', `must be some of ${SPIFFE_ALGORITHMS.join(', ')}, as SPIFFE demands`);
+  }
+  checkKeySource({ ...value, issuer: undefined }, context);
+}
+
+/** The signature algorithms that are accepted from an issuer of workload tokens. */
+export function algorithmsOf({ issuer, algorithms: configured }: WorkloadIssuer): readonly string[] {
+  return configured ?? (isTrustDomain(issuer) ? SPIFFE_ALGORITHMS : ['RS256', 'ES256']);
+}
 
 /** A person issuer, as configured. */
 export type IssuerConfig = z.infer<typeof issuerConfigSchema>;
 
 /** A workload issuer, as configured. */
 export type WorkloadIssuer = z.infer<typeof workloadIssuerSchema>;
+
+/** The level from which on a sign-in counts as one with two factors. */
+export const MFA_LEVEL = 2;
+
+/** The `acr` values of an issuer that stand for at least this level, strongest first. */
+export function acrValuesOf({ levels }: Pick<IssuerConfig, 'levels'>, atLeast: number): string[] {
+  return Object.entries(levels.acr)
+    .filter(([, level]) => level >= atLeast)
+    .sort(([, one], [, other]) => other - one)
+    .map(([acr]) => acr);
+}
+
+/** {@link acrValuesOf} by the exact `iss`; an issuer that is not configured has none. */
+export function acrValuesFor(
+  issuers: readonly IssuerConfig[],
+): (issuer: string, atLeast: number) => readonly string[] {
+  const configured = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
+  return (issuer, atLeast) => {
+    const found = configured.get(issuer);
+    return found === undefined ? [] : acrValuesOf(found, atLeast);
+  };
+}

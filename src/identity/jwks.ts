@@ -1,11 +1,14 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import { type DocumentFetch, fetchDocument } from './fetch-document.ts';
 import { isFetchable } from './issuers.ts';
+import { createFileKeySet, type FileKeySet } from './key-file.ts';
+import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
 import { type IdentityLog, TokenRefused } from './refusal.ts';
+import { isTrustDomain } from './spiffe.ts';
 
 /** How long fetched keys are used without asking again, in milliseconds. */
 export const KEYS_FRESH_MS = 10 * 60_000;
@@ -18,8 +21,11 @@ export const FAILURE_COOLDOWN_MS = 5_000;
 
 /** Whose keys, and where they are. */
 export interface KeySource {
+  /** An issuer's URL, or a SPIFFE trust domain. */
   issuer: string;
   jwks_uri?: string | undefined;
+  /** The absolute path of a file that holds the key set. */
+  jwks_file?: string | undefined;
   allow_insecure_loopback: boolean;
 }
 
@@ -39,11 +45,16 @@ export interface KeySets {
    * @throws BrokerError `issuer_unavailable` when there are no keys young enough and none can be fetched
    */
   keysOf(source: KeySource): JWTVerifyGetKey;
+  /**
+   * Reads the files of all sources that have one, so that a broker with a bad one does not start.
+   *
+   * @throws Error naming each file that cannot be used, and why
+   */
+  readFiles(sources: readonly KeySource[]): Promise<void>;
   /** Calls back whenever an issuer's published keys have changed. */
   onChange(listener: () => void): void;
 }
 
-const jwksSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) });
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
 /**
@@ -52,20 +63,35 @@ const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
  * because a failing endpoint has no cooldown there, and its time can't be injected.
  */
 export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDeps): KeySets {
-  const sets = new Map<string, JWTVerifyGetKey>();
+  const fetched = new Map<string, JWTVerifyGetKey>();
+  const files = new Map<string, FileKeySet>();
   const listeners: (() => void)[] = [];
   const notify = (): void => {
     for (const listener of listeners) listener();
   };
+  const fileKeySet = ({ issuer }: KeySource, file: string): FileKeySet =>
+    findOrMake(files, canonicalJson([issuer, file]), () =>
+      createFileKeySet({ issuer, file, use: useOf(issuer), clock, log, notify }),
+    );
   return {
-    keysOf(source) {
-      const name = canonicalJson([source.issuer, source.jwks_uri ?? null, source.allow_insecure_loopback]);
-      const existing = sets.get(name);
-      if (existing) return existing;
-      const load = (): Promise<JSONWebKeySet> => loadKeys(source, { fetch, timeoutMs });
-      const created = createKeySet({ issuer: source.issuer, load, clock, log, notify });
-      sets.set(name, created);
-      return created;
+    keysOf: (source) =>
+      source.jwks_file === undefined
+        ? findOrMake(fetched, nameOf(source), () => {
+            const load = (): Promise<UsableKeys> => loadKeys(source, { fetch, timeoutMs });
+            return createKeySet({ issuer: source.issuer, load, clock, log, notify });
+          })
+        : fileKeySet(source, source.jwks_file).find,
+    readFiles: async (sources) => {
+      const faults: string[] = [];
+      for (const source of sources) {
+        if (source.jwks_file === undefined) continue;
+        await fileKeySet(source, source.jwks_file)
+          .read()
+          .catch(({ message }: Error) => {
+            faults.push(`  ${source.jwks_file} of ${source.issuer}: ${message}`);
+          });
+      }
+      if (faults.length > 0) throw new Error(`key files cannot be used:\n${faults.join('\n')}`);
     },
     onChange(listener) {
       listeners.push(listener);
@@ -73,11 +99,27 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
   };
 }
 
-async function loadKeys(source: KeySource, network: DocumentFetch): Promise<JSONWebKeySet> {
+function nameOf(source: KeySource): string {
+  return canonicalJson([source.issuer, source.jwks_uri ?? null, source.allow_insecure_loopback]);
+}
+
+function findOrMake<T>(known: Map<string, T>, name: string, make: () => T): T {
+  const found = known.get(name) ?? make();
+  known.set(name, found);
+  return found;
+}
+
+/** The bundles of trust domains hold keys for X.509 too; those verify no token. */
+function useOf(issuer: string): KeyUse {
+  return isTrustDomain(issuer) ? 'jwt-svid' : 'sig';
+}
+
+async function loadKeys(source: KeySource, network: DocumentFetch): Promise<UsableKeys> {
   const address = source.jwks_uri ?? (await discover(source, network));
   if (!isFetchable(address, source.allow_insecure_loopback)) throw new Error('jwks_uri is not an https URL');
-  const document = jwksSchema.parse(await fetchDocument(address, network));
-  return document as unknown as JSONWebKeySet;
+  const usable = usableKeys(await fetchDocument(address, network), useOf(source.issuer));
+  if (usable.keys.keys.length === 0) throw new Error(`none of its keys can be used (${reasonsOf(usable)})`);
+  return usable;
 }
 
 /** OpenID Connect Discovery 1.0 section 4, with the keys on the issuer's own host only. */
@@ -95,7 +137,7 @@ async function discover(source: KeySource, network: DocumentFetch): Promise<stri
 
 interface KeySetParts {
   issuer: string;
-  load: () => Promise<JSONWebKeySet>;
+  load: () => Promise<UsableKeys>;
   clock: Clock;
   log: IdentityLog;
   notify: () => void;
@@ -109,11 +151,13 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
   const fetchOnce = async (): Promise<void> => {
     attemptedMs = clock();
     try {
-      const keys = await load();
+      const { keys, skipped } = await load();
       const text = canonicalJson(keys);
-      const changed = known !== null && known.text !== text;
+      const isNew = known?.text !== text;
+      const isChange = isNew && known !== null;
       known = { find: createLocalJWKSet(keys), text, fetchedMs: clock() };
-      if (changed) notify();
+      if (isNew && skipped.length > 0) log.info({ issuer, skipped }, 'issuer keys skipped');
+      if (isChange) notify();
     } catch (cause) {
       log.warn(
         { issuer, cause: cause instanceof Error ? cause.message : 'unknown' },

@@ -1,9 +1,15 @@
 import { z } from 'zod';
 import { OPERATION_NAMES } from '../operations.ts';
-import { isGlob, matchesGlob } from './glob.ts';
+import { isGlob } from './glob.ts';
 import { MAX_ISSUED_LIFE_S } from './keys.ts';
 
 const name = z.string().min(1).max(200);
+
+/** The platforms whose tokens have pitfalls of their own; `oidc` is any other issuer. */
+export const PLATFORM_NAMES = ['github', 'gitlab', 'kubernetes', 'spiffe', 'buildkite', 'oidc'] as const;
+
+/** The name of a platform. */
+export type PlatformName = (typeof PLATFORM_NAMES)[number];
 
 /** The audiences that Countersign tokens can have. */
 export const audienceSchema = z.union([
@@ -13,8 +19,10 @@ export const audienceSchema = z.union([
 
 /** One trust rule: which workload tokens are trusted, and what they are exchanged for at most. */
 export const trustRuleSchema = z.strictObject({
-  /** The exact `iss`. */
+  /** The exact `iss`; for SPIFFE the trust domain, such as `spiffe://example.org`, whatever `iss` its tokens have. */
   issuer: z.string().min(1).max(512),
+  /** Whose tokens they are, where neither the issuer nor the claims tell. Each platform has demands of its own. */
+  platform: z.enum(PLATFORM_NAMES).optional(),
   /** The exact and only `aud`. */
   audience: z.string().min(1).max(512),
   /**
@@ -41,7 +49,7 @@ export const trustRuleSchema = z.strictObject({
 export const trustRulesSchema = z.record(
   z
     .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens, at most 63')
     // Principal ids begin with the rule's name: `workload:countersign:…` are the broker's own.
     .refine((name) => name !== 'countersign', 'this name is the broker’s own; choose another'),
   trustRuleSchema,
@@ -53,114 +61,27 @@ export type TrustRule = z.infer<typeof trustRuleSchema>;
 /** Trust rules by name. */
 export type TrustRules = Readonly<Record<string, TrustRule>>;
 
-/** What is wrong with one rule. */
-export interface TrustRuleFault {
-  rule: string;
-  detail: string;
+/** Claims of a token. */
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** What a rule wants a claim to be: none when it says nothing about the claim. */
+export function wantedOf(rule: Pick<TrustRule, 'claims'>, claim: string): readonly string[] {
+  return Object.hasOwn(rule.claims, claim) ? patternsOf(rule.claims[claim] ?? []) : [];
 }
 
-/** Claims that name one thing for ever, so that a deleted and registered again name is not trusted. */
-const IMMUTABLE_ID_CLAIMS = [
-  'repository_id',
-  'project_id',
-  'organization_id',
-  '/kubernetes.io/serviceaccount/uid',
-  '/kubernetes.io/pod/uid',
-];
-
-/** `owner/repository/…`: the first two parts say whose workflow it is. */
-const WORKFLOW_CLAIMS: ReadonlySet<string> = new Set(['job_workflow_ref', 'workflow_ref']);
-
-/**
- * All faults that make a rule trust more than its author can mean; none for a sound set of rules.
- * A bundle with a fault MUST NOT be activated.
- */
-export function lintTrustRules(rules: TrustRules): TrustRuleFault[] {
-  return Object.entries(rules).flatMap(([rule, content]) =>
-    ruleFaults(content).map((detail) => ({ rule, detail })),
-  );
+/** True when the rule says what a claim must be, without any `*`. */
+export function isPinned(rule: Pick<TrustRule, 'claims'>, claim: string): boolean {
+  const wanted = wantedOf(rule, claim);
+  return wanted.length > 0 && !wanted.some(isGlob);
 }
 
-function ruleFaults(rule: TrustRule): string[] {
-  const faults: string[] = [];
-  if (isGlob(rule.issuer) || !URL.canParse(rule.issuer)) faults.push('issuer must be one exact URL');
-  if (isGlob(rule.audience)) faults.push('audience must be exact');
-  if (!pinsAnImmutableId(rule)) {
-    faults.push(
-      'claims must pin an identifier that is never given twice: repository_id, project_id, organization_id, a Kubernetes uid, a full SPIFFE ID, or repository_owner_id with repository',
-    );
-  }
-  for (const [claim, wanted] of Object.entries(rule.claims)) {
-    if (patternsOf(wanted).some((pattern) => globIsTooWide(claim, pattern))) {
-      faults.push(`claims.${claim} must not have * where it names an identity`);
-    }
-  }
-  const isPrivileged = rule.grant.audiences.some((audience) => !audience.startsWith('data:'));
-  if (isPrivileged && rule.grant.operations.length === 0) {
-    faults.push('grant.operations must name at least one operation for the audiences control and audit');
-  }
-  return faults;
-}
-
-function pinsAnImmutableId(rule: TrustRule): boolean {
-  const isExact = (claim: string): boolean =>
-    Object.hasOwn(rule.claims, claim) &&
-    patternsOf(rule.claims[claim] ?? '*').every((pattern) => !isGlob(pattern));
-  if (IMMUTABLE_ID_CLAIMS.some(isExact)) return true;
-  // The owner can't change; a repository that is made again under its old name is still the owner's.
-  if (isExact('repository_owner_id') && isExact('repository')) return true;
-  return isExact('sub') && patternsOf(rule.claims.sub ?? '').every((sub) => sub.startsWith('spiffe://'));
-}
-
-function globIsTooWide(claim: string, pattern: string): boolean {
-  if (!isGlob(pattern)) return false;
-  if (WORKFLOW_CLAIMS.has(claim)) return pattern.split('/').slice(0, 2).some(isGlob);
-  return /^(?:sub|iss|aud|jti|repository|repository_owner|project_path|namespace_path)$|(?:_id|\/uid)$/.test(
-    claim,
-  );
-}
-
-function patternsOf(wanted: string | readonly string[]): readonly string[] {
+/** One pattern or several, as a list. */
+export function patternsOf(wanted: string | readonly string[]): readonly string[] {
   return typeof wanted === 'string' ? [wanted] : wanted;
 }
 
-/** Which rules a token fulfils, and for the log, which ones of its issuer it missed and where. */
-export interface TrustMatch {
-  /** Names in sorted order. */
-  matched: string[];
-  /** Names of claims only, never their values. */
-  missed: { rule: string; claim: string }[];
-}
-
-/** Compares verified claims with every rule. A missing claim, or one that is no scalar, never matches. */
-export function matchTrustRule(rules: TrustRules, claims: Readonly<Record<string, unknown>>): TrustMatch {
-  const match: TrustMatch = { matched: [], missed: [] };
-  for (const [rule, content] of Object.entries(rules).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-    if (content.issuer !== claims.iss) continue;
-    const claim = firstMiss(content, claims);
-    if (claim === null) match.matched.push(rule);
-    else match.missed.push({ rule, claim });
-  }
-  return match;
-}
-
-function firstMiss(rule: TrustRule, claims: Readonly<Record<string, unknown>>): string | null {
-  if (soleAudience(claims.aud) !== rule.audience) return 'aud';
-  for (const [claim, wanted] of Object.entries(rule.claims)) {
-    const value = scalarClaim(claims, claim);
-    if (value === undefined || !patternsOf(wanted).some((pattern) => matchesGlob(pattern, value)))
-      return claim;
-  }
-  if (rule.person && !scalarClaim(claims, rule.person.claim)) return rule.person.claim;
-  return null;
-}
-
-function soleAudience(aud: unknown): unknown {
-  return Array.isArray(aud) && aud.length === 1 ? aud[0] : aud;
-}
-
-/** The claim as a string (booleans and numbers as JSON writes them), or undefined when it is absent or no scalar. */
-export function scalarClaim(claims: Readonly<Record<string, unknown>>, name: string): string | undefined {
+/** What a token has under a name or a JSON Pointer; undefined when it has nothing there. */
+export function claimAt(claims: Claims, name: string): unknown {
   const path = name.startsWith('/')
     ? name
         .slice(1)
@@ -172,5 +93,11 @@ export function scalarClaim(claims: Readonly<Record<string, unknown>>, name: str
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined;
     value = (value as Record<string, unknown>)[part];
   }
+  return value;
+}
+
+/** The claim as a string (booleans and numbers as JSON writes them), or undefined when it is absent or no scalar. */
+export function scalarClaim(claims: Claims, name: string): string | undefined {
+  const value = claimAt(claims, name);
   return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : undefined;
 }

@@ -5,7 +5,10 @@ import type { Principal } from '../policy/input.ts';
 /** The most that carried claims may take in a token, in bytes of JSON, so that the token stays within its limit. */
 const MAX_CARRIED_BYTES = 4096;
 
-/** Claims that say which job it was: they connect a record with the platform's own log. GitHub, GitLab, Buildkite. */
+/**
+ * Claims that say which job it was: they connect a record with the platform's own log. GitHub, GitLab, Buildkite,
+ * Kubernetes.
+ */
 const CORRELATION_CLAIMS = [
   'repository',
   'repository_id',
@@ -22,6 +25,7 @@ const CORRELATION_CLAIMS = [
   'job_workflow_ref',
   'runner_environment',
   'project_id',
+  'job_project_id',
   'project_path',
   'pipeline_id',
   'pipeline_source',
@@ -33,6 +37,13 @@ const CORRELATION_CLAIMS = [
   'organization_slug',
   'pipeline_slug',
   'build_number',
+  'build_branch',
+  'build_commit',
+  '/kubernetes.io/namespace',
+  '/kubernetes.io/serviceaccount/name',
+  '/kubernetes.io/serviceaccount/uid',
+  '/kubernetes.io/pod/name',
+  '/kubernetes.io/pod/uid',
 ];
 
 /**

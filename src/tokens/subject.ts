@@ -1,11 +1,19 @@
 import type { Clock } from '../clock.ts';
 import type { Credential } from '../identity/credential.ts';
-import { type WorkloadIssuer, workloadIssuerSchema } from '../identity/issuers.ts';
+import { algorithmsOf, type WorkloadIssuer, workloadIssuerSchema } from '../identity/issuers.ts';
 import type { KeySets } from '../identity/jwks.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
-import { parseTokenForm, type TokenForm, tokenTypeOf } from '../identity/token-form.ts';
+import { isSpiffe, isTrustDomain, trustDomainOf } from '../identity/spiffe.ts';
+import {
+  mediaTypeOf,
+  parseTokenForm,
+  type TokenForm,
+  tokenTypeOf,
+  typeRefused,
+} from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
-import { matchTrustRule, type TrustRule, type TrustRules } from '../identity/trust.ts';
+import type { Claims, TrustRule, TrustRules } from '../identity/trust.ts';
+import { matchTrustRule } from '../identity/trust-match.ts';
 import { LEEWAY_S, type VerifiedClaims, verifyToken } from '../identity/verify-token.ts';
 
 /** How long the single use of a subject token is remembered beyond its `exp`, in milliseconds. */
@@ -23,10 +31,14 @@ export interface SubjectDeps {
   log: IdentityLog;
 }
 
-/** A verified platform token with the rule that it is trusted under. */
-export interface Subject {
+/** A verified platform token. Its `iss` is the issuer that trust rules name: for SPIFFE the trust domain. */
+export interface PlatformToken {
   claims: VerifiedClaims;
   form: TokenForm;
+}
+
+/** A verified platform token with the rule that it is trusted under. */
+export interface Subject extends PlatformToken {
   rule: TrustRule;
   ruleName: string;
 }
@@ -39,40 +51,91 @@ export interface SingleUse {
   expires_ms: number;
 }
 
+/** Which trust rules come into question, and the audience that one of them should grant if there is a choice. */
+export interface WantedRule {
+  kind: TrustRule['kind'];
+  audience: string;
+  /** The only rule that counts, where one was named. */
+  rule?: string | undefined;
+}
+
 /**
  * Verifies a platform's token and finds the rule that trusts it, one that grants the audience if there is a choice.
  *
  * @throws TokenRefused
  * @throws BrokerError `issuer_unavailable`
  */
-export async function verifySubject(deps: SubjectDeps, token: string, audience: string): Promise<Subject> {
-  const form = parseTokenForm(token);
-  if (tokenTypeOf(form.header.typ) !== 'jwt') throw new TokenRefused('type_not_accepted');
-  const { iss } = form.unverified;
-  const rules = deps.trustRules();
-  const isTrusted = Object.values(rules).some((rule) => rule.issuer === iss);
-  if (typeof iss !== 'string' || iss === deps.issuer || !isTrusted)
-    throw new TokenRefused('issuer_not_accepted');
+export async function verifySubject(deps: SubjectDeps, token: string, wanted: WantedRule): Promise<Subject> {
+  const rules = eligible(deps.trustRules(), wanted);
+  const { claims, form } = await verifyPlatformToken(deps, token, rules);
+  const { matched, missed } = matchTrustRule(rules, claims);
+  const ruleName = chooseRule(rules, matched, wanted.audience);
+  const rule = ruleName === undefined ? undefined : rules[ruleName];
+  if (ruleName === undefined || rule === undefined) {
+    deps.log.warn({ issuer: claims.iss, missed }, 'no trust rule matches');
+    throw new TokenRefused('no_trust_rule');
+  }
+  return { claims, form, rule, ruleName };
+}
 
-  const settings = settingsOf(deps.workloadIssuers, iss);
+/**
+ * Verifies a platform's token of an issuer that one of the rules names: form, signature and times.
+ *
+ * @throws TokenRefused
+ * @throws BrokerError `issuer_unavailable`
+ */
+export async function verifyPlatformToken(
+  deps: SubjectDeps,
+  token: string,
+  rules: TrustRules,
+): Promise<PlatformToken> {
+  const form = parseTokenForm(token);
+  const issuer = issuerOf(form.unverified);
+  const isTrusted = Object.values(rules).some((rule) => rule.issuer === issuer);
+  if (issuer === null || issuer === deps.issuer || !isTrusted) throw new TokenRefused('issuer_not_accepted');
+  if (!isPlatformType(form.header.typ, issuer)) throw typeRefused(form.header.typ);
+  const settings = settingsOf(deps.workloadIssuers, issuer);
   const claims = await verifyToken(token, form, {
-    issuer: iss,
-    algorithms: settings.algorithms,
+    issuer,
+    algorithms: algorithmsOf(settings),
     keys: deps.keySets.keysOf(settings),
     clock: deps.clock,
   });
   // Within the leeway it would still verify, but nothing issued could live.
   if (claims.exp * 1000 < deps.clock() + 1000) throw new TokenRefused('expired', 'exp');
+  return { claims, form };
+}
 
-  const { matched, missed } = matchTrustRule(rules, claims);
-  if (matched.length === 0) {
-    deps.log.warn({ issuer: iss, missed }, 'no trust rule matches');
-    throw new TokenRefused('no_trust_rule');
-  }
-  const ruleName = matched.find((name) => rules[name]?.grant.audiences.includes(audience)) ?? matched[0];
-  const rule = ruleName === undefined ? undefined : rules[ruleName];
-  if (ruleName === undefined || rule === undefined) throw new TokenRefused('no_trust_rule');
-  return { claims, form, rule, ruleName };
+/**
+ * The issuer that trust rules name: `iss`, but of a SPIFFE ID its trust domain, whatever `iss` the token has. A token
+ * can't have one from each side: an `iss` that looks like a trust domain is none.
+ */
+export function issuerOf({ iss, sub }: Claims): string | null {
+  if (typeof sub === 'string' && isSpiffe(sub)) return trustDomainOf(sub);
+  return typeof iss === 'string' && !isSpiffe(iss) ? iss : null;
+}
+
+/** JWT-SVID section 2.3: `typ` may be `JOSE` there. */
+function isPlatformType(typ: string | undefined, issuer: string): boolean {
+  if (typ !== undefined && isTrustDomain(issuer) && mediaTypeOf(typ) === 'jose') return true;
+  return tokenTypeOf(typ) === 'jwt';
+}
+
+/** The matching rule that grants the audience, else any of them; undefined when none matches. */
+export function chooseRule(
+  rules: TrustRules,
+  matched: readonly string[],
+  audience: string,
+): string | undefined {
+  return matched.find((name) => rules[name]?.grant.audiences.includes(audience)) ?? matched[0];
+}
+
+function eligible(rules: TrustRules, { kind, rule }: WantedRule): TrustRules {
+  return Object.fromEntries(
+    Object.entries(rules).filter(
+      ([name, content]) => content.kind === kind && (rule === undefined || name === rule),
+    ),
+  );
 }
 
 /** @throws TokenRefused for an issuer that a trust rule names, but whose keys may not be fetched (plain http, say) */

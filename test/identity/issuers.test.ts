@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { issuerConfigSchema } from '../../src/identity/issuers.ts';
+import { algorithmsOf, issuerConfigSchema, workloadIssuerSchema } from '../../src/identity/issuers.ts';
 import { createBench } from './support.ts';
 
 describe('the configuration of a person issuer', () => {
@@ -35,5 +35,33 @@ describe('the configuration of a person issuer', () => {
     const other = { ...first, issuer: 'https://other.example' };
     await expect(createBench([first, { ...first, key: 'other' }])).rejects.toThrow('configured twice');
     await expect(createBench([first, other])).rejects.toThrow('configured twice');
+  });
+});
+
+describe('the configuration of a workload issuer', () => {
+  const CLUSTER = { issuer: 'https://kubernetes.default.svc', jwks_file: 'jwks.json' };
+  const DOMAIN = { issuer: 'spiffe://acme.example', jwks_uri: 'https://spire.acme.example/bundle' };
+
+  it.each<[string, object, string]>([
+    ['keys in two places', { ...CLUSTER, jwks_uri: 'https://cluster.example/jwks' }, 'jwks_file'],
+    ['a trust domain without keys', { issuer: 'spiffe://acme.example' }, 'jwks_file'],
+    ['a trust domain with a path', { ...DOMAIN, issuer: 'spiffe://acme.example/ns' }, 'issuer'],
+    ['a trust domain in capitals', { ...DOMAIN, issuer: 'SPIFFE://acme.example' }, 'issuer'],
+    ['a trust domain that is wide', { ...DOMAIN, issuer: 'spiffe://*.example' }, 'issuer'],
+    ['a trust domain and EdDSA', { ...DOMAIN, algorithms: ['EdDSA'] }, 'algorithms'],
+    ['the bundle over plain http', { ...DOMAIN, jwks_uri: 'http://spire.acme.example/bundle' }, 'jwks_uri'],
+    ['plain http with a file', { ...CLUSTER, issuer: 'http://cluster.example' }, 'issuer'],
+    ['an issuer of no scheme', { ...CLUSTER, issuer: 'kubernetes/serviceaccount' }, 'issuer'],
+  ])('with %s is refused', (_name, value, field) => {
+    const paths = workloadIssuerSchema.safeParse(value).error?.issues.map(({ path }) => path.join('.'));
+    expect(paths).toContain(field);
+  });
+
+  it('takes what its platform signs with, unless it says less', () => {
+    const algorithms = (value: object) => algorithmsOf(workloadIssuerSchema.parse(value));
+    expect(algorithms(CLUSTER)).toEqual(['RS256', 'ES256']);
+    expect(algorithms(DOMAIN)).toHaveLength(9);
+    expect(algorithms(DOMAIN)).not.toContain('EdDSA');
+    expect(algorithms({ ...DOMAIN, algorithms: ['ES256'] })).toEqual(['ES256']);
   });
 });

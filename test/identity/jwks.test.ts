@@ -2,7 +2,14 @@ import type { RequestListener } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_DOCUMENT_BYTES } from '../../src/identity/fetch-document.ts';
 import { createKeySets, type KeySource } from '../../src/identity/jwks.ts';
-import { createEs256Key, createTestClock, createTestLog, keySetAnswer, startServer } from './support.ts';
+import {
+  createEs256Key,
+  createRsaKey,
+  createTestClock,
+  createTestLog,
+  keySetAnswer,
+  startServer,
+} from './support.ts';
 
 const key = createEs256Key('k1');
 let server: Awaited<ReturnType<typeof startServer>>;
@@ -36,6 +43,16 @@ async function find(kid: string, from: KeySource = source()): Promise<string> {
   }
 }
 
+/** A body that never ends, as fast as it is read. */
+const endless: RequestListener = (_request, response) => {
+  const more = (): void => {
+    while (!response.destroyed && response.write(' '.repeat(16 * 1024)));
+  };
+  response.on('drain', more);
+  response.write('{"keys":[');
+  more();
+};
+
 const FAULTS: [string, RequestListener][] = [
   ['hangs', () => undefined],
   [
@@ -49,6 +66,12 @@ const FAULTS: [string, RequestListener][] = [
   ['sends an empty set', (_request, response) => void response.end('{"keys":[]}')],
   ['sends a list', (_request, response) => void response.end('[]')],
   ['sends keys that are strings', (_request, response) => void response.end('{"keys":["k1"]}')],
+  ['sends a member twice', (_request, response) => void response.end('{"keys":[],"keys":[]}')],
+  [
+    'sends only keys that may not be used',
+    (_request, response) => void response.end(JSON.stringify({ keys: [{ ...key.publicJwk, d: 'AAAA' }] })),
+  ],
+  ['sends without end', endless],
   [
     'sends too much',
     (_request, response) =>
@@ -125,6 +148,31 @@ describe('the keys of an issuer', () => {
     expect(await find('k1')).toBe('issuer_unavailable');
     expect(target.requests()).toBe(0);
     await target.close();
+  });
+
+  it('leave out those that nobody should publish, and the log names them', async () => {
+    const weak = createRsaKey('weak', 1024);
+    server.answer(keySetAnswer(key, weak));
+    expect(await find('k1')).toBe('found');
+    expect(await find('weak')).toBe('key_not_found');
+    expect(bench.lines).toContainEqual({
+      level: 'info',
+      fields: { issuer: server.origin, skipped: [{ kid: 'weak', reason: 'weak' }] },
+      message: 'issuer keys skipped',
+    });
+  });
+
+  it('of an issuer that sends without end are not downloaded to the end', async () => {
+    let sent = 0;
+    server.answer((request, response) => {
+      endless(request, response);
+      response.on('close', () => {
+        sent = response.socket?.bytesWritten ?? request.socket.bytesWritten;
+      });
+    });
+    expect(await find('k1')).toBe('issuer_unavailable');
+    await expect.poll(() => sent).toBeGreaterThan(0);
+    expect(sent).toBeLessThan(64 * MAX_DOCUMENT_BYTES);
   });
 
   it('are not fetched over plain http without permission', async () => {

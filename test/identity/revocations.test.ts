@@ -58,6 +58,8 @@ function createStore() {
         issued_before_ms: null,
         expires_ms: null,
         cause: 'incident',
+        person: null,
+        returned_ms: null,
         created_ms: START_MS,
         ...revocation,
       }));
@@ -175,5 +177,79 @@ describe('who is blocked', () => {
     const store = createStore();
     store.set('e1', revocation);
     expect(await store.revocations().isBlocked(null, JOB)).toBe(blocked);
+  });
+});
+
+describe('what waits', () => {
+  const written = { proposer: DANA, authors: ['emp-1001'] };
+  const logout = { value: DANA.id, cause: 'logout', issued_before_ms: START_MS };
+
+  it.each<[string, Partial<Revocation>, boolean]>([
+    ['by a human among the authors', { value: 'emp-1001' }, true],
+    ['by an account of such a human', { value: 'person:other:dana', person: 'emp-1001' }, true],
+    ['by who vouches for the proposer', { kind: 'issuer', value: ISSUER }, true],
+    ['by a logout that nobody came back from', logout, true],
+    ['not by one that somebody came back from', { ...logout, returned_ms: START_MS }, false],
+    ['not by a logout of one session', { kind: 'session', value: `${ISSUER}#sid-1`, cause: 'logout' }, false],
+    ['not by what was issued before a moment', { value: 'emp-1001', issued_before_ms: START_MS }, false],
+    ['not by somebody else', { value: 'emp-1002' }, false],
+    ['not by a class', { kind: 'class', value: 'all', issued_before_ms: START_MS }, false],
+  ])('waits %s', async (_, revocation, waits) => {
+    const store = createStore();
+    store.set('e1', revocation);
+    const revocations = store.revocations();
+    expect(await revocations.isParked(null, written)).toBe(waits);
+  });
+
+  it('waits for the human behind a job, by the name that the job has of them', async () => {
+    const store = createStore();
+    store.set('e1', { value: 'person:corp:dana', person: 'emp-1001' });
+    expect(await store.revocations().isParked(null, { proposer: JOB, authors: ['github:5001'] })).toBe(true);
+  });
+
+  it.each<[string, Principal, number, boolean]>([
+    ['by the account itself, signed in at that moment', DANA, START_MS, true],
+    ['not by what was issued before', DANA, START_MS - 1, false],
+    ['not by another account', { ...DANA, id: 'person:corp:dana-alt' }, START_MS + 1, false],
+    ['not by a job of theirs', JOB, START_MS + 1, false],
+    ['not by an agent of theirs', AGENT, START_MS + 1, false],
+  ])('ends %s', async (_, principal, issued_ms, ends) => {
+    const store = createStore();
+    store.set('e1', logout, { ...logout, cause: 'incident' }, { value: DANA.id });
+    const ended = await store.revocations().endedBy(null, callerOf(principal, { issued_ms }));
+    expect(ended.map(({ id }) => id)).toEqual(ends ? ['r0'] : []);
+  });
+});
+
+describe('the list that flag reads go by', () => {
+  it('goes on when the store does not answer', async () => {
+    let fails = false;
+    const revocations = createRevocations<null>({
+      store: {
+        epoch: async () => {
+          if (fails) throw new Error('the disk is gone');
+          return 'e1';
+        },
+        list: async () => [
+          {
+            id: 'r0',
+            kind: 'subject',
+            value: 'emp-1001',
+            issued_before_ms: null,
+            expires_ms: null,
+            cause: 'incident',
+            person: null,
+            returned_ms: null,
+          },
+        ],
+      },
+      humanOf: (person) => person,
+    });
+    await revocations.refresh(null);
+    fails = true;
+    const reading = revocations.refresh(null);
+    expect(await revocations.hitByLatest(callerOf(DANA))).toMatchObject({ value: 'emp-1001' });
+    await expect(reading).rejects.toThrow('the disk is gone');
+    expect(revocations.hitByLatest(callerOf(DANA))).toMatchObject({ value: 'emp-1001' });
   });
 });

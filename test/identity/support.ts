@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { listenOnLoopback } from '../../fixtures/identity/listen.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
@@ -8,10 +8,13 @@ import { createKeySets, type KeySets } from '../../src/identity/jwks.ts';
 import {
   createSigningKeys,
   type KeyStore,
+  RETIREMENT_OVERLAP_MS,
   type SigningKeys,
   type StoredKey,
 } from '../../src/identity/keys.ts';
+import { createMasterKey } from '../../src/identity/master-key.ts';
 import type { IdentityLog } from '../../src/identity/refusal.ts';
+import type { DataCredentials } from '../../src/identity/shown-token.ts';
 
 /** 2026-11-21T12:00:00Z: the time at which the tests begin. */
 export const START_MS = 1_795_262_400_000;
@@ -43,20 +46,32 @@ export function createTestLog() {
   return { log, lines, lastReason: () => lines.at(-1)?.fields.reason };
 }
 
+/** The master key of the tests. */
+export const masterKey = await createMasterKey(createSecretKey(Buffer.alloc(32, 7)));
+
 /** A key store without a disk: what it holds is what a table would hold. */
-export function createMemoryKeyStore(): KeyStore & { rows: StoredKey[] } {
+export function createMemoryKeyStore(): MemoryKeyStore {
   const rows: StoredKey[] = [];
   return {
     rows,
     list: async () => rows.map((row) => ({ ...row })),
-    insert: async (key) => {
-      rows.push({ ...key });
+    insertFirst: async (key) => {
+      if (rows.every((row) => row.retires_ms !== null)) rows.push({ ...key });
     },
-    retire: async (kid, retiresMs) => {
-      const row = rows.find((candidate) => candidate.kid === kid && candidate.retires_ms === null);
-      if (row) row.retires_ms = retiresMs;
+    replace: (fresh, nowMs) => {
+      for (const row of rows.filter(({ retires_ms }) => retires_ms === null)) {
+        Object.assign(row, { retires_ms: nowMs + RETIREMENT_OVERLAP_MS, private_jwk: '' });
+      }
+      rows.push({ ...fresh });
+      return fresh.kid;
     },
   };
+}
+
+interface MemoryKeyStore extends KeyStore {
+  rows: StoredKey[];
+  /** A rotation, as any broker on this store may have done it. @returns the new key's id */
+  replace(fresh: StoredKey, nowMs: number): string;
 }
 
 /** A key of a test issuer with what is needed to sign anything at all with it. */
@@ -93,7 +108,8 @@ export function segment(value: unknown): string {
 /** Signs any header and any payload, well-formed or not: strings are taken as JSON text as they are. */
 export function forge(key: TestKey, header: unknown, payload: unknown): string {
   const input = `${segment(header)}.${segment(payload)}`;
-  const signature = sign('sha256', Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
+  const digest = key.privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256';
+  const signature = sign(digest, Buffer.from(input), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
   return `${input}.${signature.toString('base64url')}`;
 }
 
@@ -173,6 +189,13 @@ export function presented(authorization: string | undefined): Presented {
   };
 }
 
+/** What a request for flags with these headers shows. */
+export function presentedForFlags(
+  headers: Pick<DataCredentials, 'apiKey' | 'dpop'> & { authorization?: string | undefined },
+): DataCredentials {
+  return { authorization: undefined, method: 'POST', target: '/ofrep/v1/evaluate/flags', ...headers };
+}
+
 /** An authenticator with everything around it, on a clock that the test moves. */
 export interface Bench extends ReturnType<typeof createTestLog>, ReturnType<typeof createTestClock> {
   authenticator: Authenticator;
@@ -187,7 +210,7 @@ export async function createBench(personIssuers: readonly IssuerConfig[]): Promi
   const logging = createTestLog();
   const keySets = createKeySets({ fetch, clock: time.clock, log: logging.log });
   const keyStore = createMemoryKeyStore();
-  const signingKeys = await createSigningKeys({ store: keyStore, clock: time.clock });
+  const signingKeys = await createSigningKeys({ store: keyStore, masterKey, clock: time.clock });
   const { clock } = time;
   const { log } = logging;
   const authenticator = createAuthenticator({

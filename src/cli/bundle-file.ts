@@ -1,0 +1,21 @@
+import { readFile } from 'node:fs/promises';
+import { type Bundle, readBundle } from '../policy/bundle.ts';
+import { CliError } from './cli-error.ts';
+import { EXIT } from './exit-codes.ts';
+
+/** Reads a policy bundle from a file. @throws CliError `bundle_unusable` */
+export async function readBundleFile(file: string): Promise<Bundle> {
+  try {
+    return await readBundle(await readFile(file));
+  } catch (error) {
+    throw new CliError(
+      EXIT.error,
+      {
+        code: 'bundle_unusable',
+        title: 'The bundle cannot be used',
+        detail: `${file}: ${(error as Error).message}`,
+      },
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,127 @@
+import { createPublicKey, type JsonWebKey } from 'node:crypto';
+import type { JSONWebKeySet, JWK } from 'jose';
+import { z } from 'zod';
+import { canonicalJson } from '../json.ts';
+import { SIGNATURE_ALGORITHMS } from './issuers.ts';
+
+/** Members that only private and symmetric keys have. RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1 */
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
+
+/** The least RSA modulus in bits (RFC 7518 section 3.3), and the most, since verifying gets slow. */
+const RSA_BITS = { min: 2048, max: 8192 };
+
+/** The least public exponent of RSA. NIST SP 800-56B section 6.2 */
+const RSA_MIN_EXPONENT = 65_537n;
+
+const CURVES: ReadonlySet<unknown> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
+const ALGORITHMS: ReadonlySet<unknown> = new Set(SIGNATURE_ALGORITHMS);
+
+/** What keys are for: tokens of an issuer, or JWT-SVIDs, whose bundles have keys for X.509 beside them. */
+export type KeyUse = 'sig' | 'jwt-svid';
+
+/** The keys of a set that may verify tokens, and why the others may not. */
+export interface UsableKeys {
+  keys: JSONWebKeySet;
+  skipped: { kid: string | null; reason: SkipReason }[];
+}
+
+/** Why a key of a set is not used. */
+export type SkipReason =
+  | 'private_key'
+  | 'symmetric_key'
+  | 'other_use'
+  | 'other_algorithm'
+  | 'malformed'
+  | 'weak'
+  | 'ambiguous';
+
+const jwksSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) });
+
+/**
+ * Takes from a key set the keys that verify signatures of tokens, and leaves out what no issuer should publish: private
+ * and symmetric keys, weak ones, keys for other purposes, different keys of one name.
+ *
+ * @throws Error when it is no key set
+ * @see RFC 7517, RFC 8725 section 3.2, SPIFFE Trust Domain and Bundle section 4.2
+ */
+export function usableKeys(document: unknown, use: KeyUse): UsableKeys {
+  const parsed = jwksSchema.safeParse(document);
+  if (!parsed.success)
+    throw new Error('it is no JSON Web Key Set: it must have a list "keys" that is not empty');
+  const taken: JWK[] = [];
+  const skipped: UsableKeys['skipped'] = [];
+  for (const key of parsed.data.keys) {
+    const reason = reasonToSkip(key, use) ?? (isAmbiguous(key, parsed.data.keys) ? 'ambiguous' : null);
+    if (reason === null) taken.push(forJose(key));
+    else skipped.push({ kid: typeof key.kid === 'string' ? key.kid.slice(0, 128) : null, reason });
+  }
+  return { keys: { keys: unique(taken) }, skipped };
+}
+
+/** The reasons, each once, for a sentence about a set of which nothing can be used. */
+export function reasonsOf({ skipped }: UsableKeys): string {
+  return [...new Set(skipped.map(({ reason }) => reason))].join(', ');
+}
+
+type Key = Readonly<Record<string, unknown>>;
+
+function reasonToSkip(key: Key, use: KeyUse): SkipReason | null {
+  if (key.kty === 'oct') return 'symmetric_key';
+  if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(key, member))) return 'private_key';
+  if (!hasUse(key, use)) return 'other_use';
+  if (key.alg !== undefined && !ALGORITHMS.has(key.alg)) return 'other_algorithm';
+  if (key.kid !== undefined && typeof key.kid !== 'string') return 'malformed';
+  return faultOfMaterial(key);
+}
+
+/** A bundle says of each key what it is for; elsewhere a key may leave that open. */
+function hasUse({ use, key_ops }: Key, wanted: KeyUse): boolean {
+  if (use !== wanted && !(wanted === 'sig' && use === undefined)) return false;
+  return key_ops === undefined || (Array.isArray(key_ops) && key_ops.includes('verify'));
+}
+
+function faultOfMaterial(key: Key): SkipReason | null {
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({
+      key: key as JsonWebKey,
+      format: 'jwk',
+    });
+    const { modulusLength = 0, publicExponent = 0n, namedCurve } = asymmetricKeyDetails ?? {};
+    if (asymmetricKeyType === 'ed25519') return null;
+    if (asymmetricKeyType === 'ec') return CURVES.has(namedCurve) ? null : 'other_algorithm';
+    if (asymmetricKeyType !== 'rsa') return 'other_algorithm';
+    const isWeak =
+      modulusLength < RSA_BITS.min || modulusLength > RSA_BITS.max || publicExponent < RSA_MIN_EXPONENT;
+    return isWeak ? 'weak' : null;
+  } catch {
+    return 'malformed';
+  }
+}
+
+/** Two different keys of one type under one name: nobody can say which of them the issuer means. */
+function isAmbiguous(key: Key, all: readonly Key[]): boolean {
+  const material = materialOf(key);
+  return all.some(
+    (other) =>
+      key.kid !== undefined &&
+      other.kid === key.kid &&
+      other.kty === key.kty &&
+      other.use === key.use &&
+      materialOf(other) !== material,
+  );
+}
+
+function materialOf({ kty, n, e, crv, x, y, alg }: Key): string {
+  return canonicalJson([kty, n, e, crv, x, y, alg].map((member) => member ?? null));
+}
+
+/** jose takes keys for `sig` only; what a key is for has been looked at. */
+function forJose({ use: _use, key_ops: _operations, ...key }: Key): JWK {
+  return key as JWK;
+}
+
+function unique(keys: readonly JWK[]): JWK[] {
+  return [
+    ...new Map(keys.map((key) => [canonicalJson([key.kid ?? null, materialOf(key as Key)]), key])).values(),
+  ];
+}

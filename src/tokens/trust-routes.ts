@@ -1,0 +1,37 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { parse } from '../http/body.ts';
+import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import { callOf, type Edge } from '../use-case/edge.ts';
+import { SCOPE, uniqueWords } from './exchange-form.ts';
+import type { SubjectDeps } from './subject.ts';
+import { testTrust } from './trust-test.ts';
+
+const orderSchema = z.strictObject({
+  /** Longer ones are answered like every token that is too long. */
+  token: z
+    .string()
+    .min(1)
+    .max(4 * MAX_TOKEN_BYTES),
+  audience: z.string().min(1).max(200).default('control'),
+  scope: z
+    .string()
+    .regex(SCOPE, 'must be operation names separated by single spaces')
+    .transform(uniqueWords)
+    .optional(),
+});
+
+/** What {@link trustRoutes} needs: how tokens of platforms are verified. */
+export type TrustRoutesDeps = SubjectDeps;
+
+/** `POST /v1/trust/test`: what an exchange of a platform's token would come to, and why. */
+export function trustRoutes(edge: Edge, deps: TrustRoutesDeps): Router {
+  const router = Router();
+  router.post('/v1/trust/test', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { token, audience, scope } = parse(orderSchema, req.body);
+    const report = await testTrust({ ...deps, control: edge.control }, call, { token, audience, scope });
+    res.set('Cache-Control', 'no-store').json(report);
+  });
+  return router;
+}

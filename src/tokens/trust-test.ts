@@ -1,0 +1,86 @@
+import { TokenRefused } from '../identity/refusal.ts';
+import { issuedPrincipal } from '../identity/workload.ts';
+import { isTokenUsed } from '../store/installation.ts';
+import { authorize, type Call, type ControlDeps, questionOf, write } from '../use-case/use-case.ts';
+import type { Applicant } from './applicant.ts';
+import { grantedLifeS } from './grant.ts';
+import { type SubjectDeps, verifyPlatformToken } from './subject.ts';
+import {
+  type Asked,
+  explainToken,
+  refusalOf,
+  type TrustReport,
+  type Verification,
+  type WouldIssue,
+} from './trust-report.ts';
+
+/** What {@link testTrust} needs. */
+export interface TrustTestDeps extends SubjectDeps {
+  control: ControlDeps;
+}
+
+/**
+ * Says what an exchange of a platform's token would come to, and why: for those who write trust rules, and may know
+ * what is kept from the job itself. Nothing is issued, and the single use of the token is not claimed.
+ *
+ * @throws BrokerError `policy_denied`, `sign_in_required`; `issuer_unavailable`
+ */
+export async function testTrust(
+  deps: TrustTestDeps,
+  call: Call,
+  order: Asked & { token: string },
+): Promise<TrustReport> {
+  // 1. Decide and record: whoever may not ask learns nothing of rules, and causes no fetch.
+  await write(deps.control, call, (writing) => authorize(writing, { operation: 'trust.test' }));
+  // 2. Verify as an exchange does.
+  const verification = await verificationOf(deps, order.token);
+  // 3. Compare with every rule.
+  const { report, applicant } = explainToken(deps.trustRules(), order.token, {
+    asked: order,
+    nowMs: deps.clock(),
+    verification,
+  });
+  // 4. What policy and state would say. An agent's exchange needs a person too, so it can't be foreseen.
+  if (report.would_issue === null || applicant === null || applicant.rule.kind === 'agent') return report;
+  return foresee(deps, report, { applicant, would_issue: report.would_issue });
+}
+
+async function verificationOf(deps: TrustTestDeps, token: string): Promise<Verification> {
+  try {
+    await verifyPlatformToken(deps, token, deps.trustRules());
+    return { signature: 'verified' };
+  } catch (error) {
+    if (error instanceof TokenRefused) return { signature: 'refused', cause: error };
+    throw error;
+  }
+}
+
+async function foresee(
+  { control, clock }: TrustTestDeps,
+  report: TrustReport,
+  { applicant, would_issue }: { applicant: Applicant; would_issue: WouldIssue },
+): Promise<TrustReport> {
+  const { parts, credential, singleUse, rule, exp } = applicant;
+  const { audience, operations: scope, require_dpop } = would_issue;
+  const principal = issuedPrincipal({ ...parts, audience, scope, sender_constrained: require_dpop });
+  const refused = (error: TokenRefused, more = ''): TrustReport => {
+    const { reason, detail } = refusalOf(error);
+    return { ...report, would_issue: null, refusal: { reason, detail: `${detail}${more}` } };
+  };
+  const { read } = control.store;
+  if ((await control.revocations.hit(read, { principal, credential })) !== null) {
+    return refused(new TokenRefused('revoked'));
+  }
+  if (await isTokenUsed(read, singleUse)) return refused(new TokenRefused('replayed'));
+  const policy = await control.policies.active(read);
+  const nowMs = clock();
+  const question = questionOf(policy, principal, { operation: 'token.exchange' });
+  const { effect, reasons, limits } = policy.decide(question, nowMs);
+  if (effect !== 'allow') {
+    const why = reasons.map(({ code, detail }) => ` ${code}: ${detail}`).join('');
+    return refused(new TokenRefused('policy_denied'), why);
+  }
+  const policyTtlS = limits.token_ttl_s ?? Number.POSITIVE_INFINITY;
+  const token_ttl_s = grantedLifeS(rule, { policyTtlS, exp, iat: Math.floor(nowMs / 1000) });
+  return { ...report, would_issue: { ...would_issue, token_ttl_s } };
+}
