@@ -14,15 +14,44 @@ export interface Credential {
   session: string | null;
   /** The proof that came with it, when the token is bound to a key; null for a bearer token and for a session. */
   proof: Proof | null;
+  /** For what an agent shows: the credentials that it was issued for. What revokes one of them revokes this too. */
+  origins?: readonly Origin[];
 }
+
+/** A credential that another one was issued for, and who showed it. Nothing here is secret. */
+export interface Origin extends Pick<Credential, 'issuer' | 'token_id' | 'kid' | 'session' | 'issued_ms'> {
+  /** The principal's id. */
+  principal: string;
+  kind: 'person' | 'workload';
+  /** The CI run of a job, where its token names one. */
+  ci_run?: string | undefined;
+}
+
+/**
+ * The algorithms that a DPoP proof may be signed with. `EdDSA` and `Ed25519` are two names of one: RFC 9864 gave it the
+ * second, and clients send either.
+ */
+export const PROOF_ALGORITHMS = ['ES256', 'ES384', 'EdDSA', 'Ed25519', 'PS256', 'RS256'] as const;
 
 /** A DPoP proof that was accepted: it works once. @see RFC 9449 section 11.1 */
 export interface Proof {
   /** Thumbprint of the key. */
   jkt: string;
   jti: string;
-  /** When it would not be accepted any more. */
+  /** When it would not be accepted any more, by a clock that may be set back a little. */
   expires_ms: number;
+}
+
+/** The CI run that a job's claims name, or undefined. */
+export function ciRunOf({
+  run_id,
+  pipeline_id,
+  build_number,
+  job_id,
+}: Principal['claims']): string | undefined {
+  // At Buildkite a pipeline has one id for all of its builds.
+  const run = run_id ?? (build_number === undefined ? pipeline_id : job_id);
+  return run === undefined ? undefined : String(run);
 }
 
 /** Who is calling, and by what. */

@@ -1,20 +1,42 @@
 import { z } from 'zod';
 import { type Principal, principalSchema } from '../policy/input.ts';
-import type { Caller } from './credential.ts';
+import { actorsOf } from './act.ts';
+import type { Caller, Credential } from './credential.ts';
 import { TokenRefused } from './refusal.ts';
 import { audienceSchema } from './trust.ts';
 import type { VerifiedClaims } from './verify-token.ts';
 
+/** What {@link Credential.origins} are in a token. */
+export const originsSchema = z.array(
+  z.strictObject({
+    principal: principalSchema.shape.id,
+    kind: z.enum(['person', 'workload']),
+    issuer: z.string(),
+    token_id: z.string(),
+    kid: z.string().nullable(),
+    session: z.string().nullable(),
+    issued_ms: z.int().min(0),
+    ci_run: z.string().optional(),
+  }),
+);
+
+/** What an agent's token says of the person that the agent acts for, besides `person`. */
+const sponsorSchema = z.strictObject({
+  groups: principalSchema.shape.groups,
+  /** The credentials that the token was issued for: the person's, and the agent's own. */
+  origins: originsSchema.min(1),
+});
+
 /**
- * The claims of a token that Countersign issues to a workload. `sub` is the principal's id and `client_id` the trust
- * rule; `subject_issuer` is who vouched for the workload.
+ * The claims of a token that Countersign issues to a workload, or to an agent that acts for a person. `sub` is the
+ * principal's id and `client_id` the trust rule; `subject_issuer` is who vouched for the workload or for the person.
  *
  * @see RFC 9068 section 2.2
  */
 export const issuedClaimsSchema = z.object({
   iss: z.string(),
   aud: audienceSchema,
-  sub: z.string().startsWith('workload:'),
+  sub: z.string(),
   client_id: z.string(),
   iat: z.int(),
   exp: z.int(),
@@ -28,30 +50,40 @@ export const issuedClaimsSchema = z.object({
   person: principalSchema.shape.person,
   /** The namespaces whose flags the token reads, `*` for all: with an audience `data:<environment>`, and only then. */
   namespaces: z.array(z.string()).optional(),
+  /** The key that the token is bound to, by its thumbprint; absent for a bearer token. RFC 9449 section 6.1 */
+  cnf: z.strictObject({ jkt: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }).optional(),
+  /** The agent that acts, and who acted before it: with `sponsor`, and only then. @see RFC 8693 section 4.1 */
+  act: z.unknown().optional(),
+  sponsor: sponsorSchema.optional(),
 });
 
-/** The claims of a token that Countersign issues to a workload. */
+/** The claims of a token that Countersign issues to a workload or an agent. */
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
 
 /** Who a verified token stands for. */
 export interface Verified extends Caller {
   /** The namespaces whose flags the token reads, `*` for all; none for a token that reads no flags. */
   namespaces: readonly string[];
+  /** Thumbprint of the key that the token is bound to: it counts only with a proof of that key. Null: a bearer token. */
+  jkt: string | null;
 }
+
+/** Who a verified token of Countersign's own stands for, and what it was issued for. */
+export interface VerifiedIssued extends Omit<Verified, 'credential'>, Pick<Credential, 'origins'> {}
 
 /**
  * Who a verified token of Countersign's own stands for.
  *
  * @throws TokenRefused
  */
-export function verifiedWorkload(claims: VerifiedClaims): Omit<Verified, 'credential'> {
+export function verifiedIssued(claims: VerifiedClaims): VerifiedIssued {
   const parsed = issuedClaimsSchema.safeParse(claims);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'issued token', parsed.error);
   const { sub, person, subject_issuer, claims: passed, aud, scope, trust_rule, namespaces } = parsed.data;
   const readsFlags = aud.startsWith('data:');
   if (!readsFlags && scope === '') throw new TokenRefused('claim_not_accepted', 'scope');
   if (readsFlags !== (namespaces !== undefined)) throw new TokenRefused('claim_not_accepted', 'namespaces');
-  const principal = workloadPrincipal({
+  const principal = issuedPrincipal({
     id: sub,
     person,
     issuer: subject_issuer,
@@ -60,12 +92,35 @@ export function verifiedWorkload(claims: VerifiedClaims): Omit<Verified, 'creden
     scope: scope === '' ? [] : scope.split(' '),
     trust_rule,
     issued_ms: parsed.data.iat * 1000,
+    sender_constrained: parsed.data.cnf !== undefined,
+    delegation: delegationOf(parsed.data),
   });
-  return { principal, namespaces: namespaces ?? [] };
+  if (!sub.startsWith(`${principal.kind}:`)) throw new TokenRefused('claim_not_accepted', 'sub');
+  const origins = parsed.data.sponsor?.origins;
+  return {
+    principal,
+    namespaces: namespaces ?? [],
+    jkt: parsed.data.cnf?.jkt ?? null,
+    ...(origins && { origins }),
+  };
 }
 
-/** What makes a workload's principal; the rest is the same for all of them. */
-export interface WorkloadParts {
+function delegationOf({ act, sponsor }: IssuedClaims): Delegation | null {
+  const actors = actorsOf(act);
+  if (actors.length > 0 !== (sponsor !== undefined)) throw new TokenRefused('claim_not_accepted', 'act');
+  return sponsor === undefined ? null : { act: actors, groups: sponsor.groups };
+}
+
+/** What makes an agent of a workload: whom it acts for is `person` of the principal. */
+export interface Delegation {
+  /** Ids of workloads, newest first. */
+  act: string[];
+  /** The person's groups. */
+  groups: string[];
+}
+
+/** What makes the principal of an issued token; the rest is the same for all of them. */
+export interface IssuedParts {
   id: string;
   person: string | null;
   issuer: string;
@@ -74,18 +129,31 @@ export interface WorkloadParts {
   scope: string[];
   trust_rule: string;
   issued_ms: number;
+  sender_constrained: boolean;
+  /** Null for a workload, which acts for itself. */
+  delegation: Delegation | null;
 }
 
-/** A workload as policy sees it: no groups, no sign-in. The same at the exchange and with the issued token. */
-export function workloadPrincipal({ id, person, issuer, claims, ...token }: WorkloadParts): Principal {
+/**
+ * A workload or an agent as policy sees it: neither ever signed in. The same at the exchange and with the issued token.
+ */
+export function issuedPrincipal({
+  id,
+  person,
+  issuer,
+  claims,
+  delegation,
+  ...token
+}: IssuedParts): Principal {
   return {
     id,
-    kind: 'workload',
+    kind: delegation === null ? 'workload' : 'agent',
     person,
     issuer,
-    groups: [],
+    groups: delegation?.groups ?? [],
     claims,
     auth: { level: 0, acr: null, amr: [], auth_time_ms: null },
-    token: { ...token, sender_constrained: false },
+    token,
+    ...(delegation && { act: delegation.act }),
   };
 }

@@ -1,18 +1,25 @@
+import { readParameters } from './form-parameters.ts';
+
 /** The grant type of RFC 8693. */
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
 /** The type of every token that is issued. */
 export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 
-const SUBJECT_TYPES = ['urn:ietf:params:oauth:token-type:jwt', 'urn:ietf:params:oauth:token-type:id_token'];
-const ISSUED_TYPES = [ACCESS_TOKEN_TYPE, 'urn:ietf:params:oauth:token-type:jwt'];
+/** The type of every token that is exchanged: a platform's, or a person's. */
+export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
+
+const SHOWN_TYPES = [JWT_TYPE, 'urn:ietf:params:oauth:token-type:id_token'];
+const ISSUED_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE];
 
 /** RFC 6749 appendix A.4: scope tokens, separated by single spaces. */
-const SCOPE = /^[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*$/;
+export const SCOPE = /^[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*$/;
 
 /** A token exchange as asked for. Absent parameters are undefined: the trust rule decides then. */
 export interface ExchangeForm {
   subjectToken: string;
+  /** The token of an agent, which acts for whom the subject token is of. */
+  actorToken: string | undefined;
   audience: string | undefined;
   scope: string[] | undefined;
 }
@@ -24,18 +31,14 @@ export interface FormFault {
 }
 
 /**
- * Reads the form of a token exchange. A parameter that is there twice is refused whatever it is: taking the first or
- * the last would let two readers see two requests. Unknown parameters are ignored, as RFC 6749 section 3.2 demands,
- * and nothing besides `subject_token` can stand for the caller.
+ * Reads the form of a token exchange. Unknown parameters are ignored, as RFC 6749 section 3.2 demands, and nothing
+ * besides `subject_token` and `actor_token` can stand for the caller.
  *
  * @see RFC 8693 section 2.1
  */
 export function parseExchangeForm(body: string): ExchangeForm | FormFault {
-  const form = new URLSearchParams(body);
-  const names = [...form.keys()];
-  if (new Set(names).size !== names.length) return invalid('a parameter is given more than once');
-  // RFC 6749 section 3.1: a parameter without a value is treated as if it were not there.
-  const read = (name: string): string | undefined => form.get(name) || undefined;
+  const read = readParameters(body);
+  if (read === null) return invalid('a parameter is given more than once');
 
   const grant = read('grant_type');
   if (grant === undefined) return invalid('grant_type is missing');
@@ -44,11 +47,16 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   }
   const subjectToken = read('subject_token');
   if (subjectToken === undefined) return invalid('subject_token is missing');
-  if (!SUBJECT_TYPES.includes(read('subject_token_type') ?? '')) {
+  if (!SHOWN_TYPES.includes(read('subject_token_type') ?? '')) {
     return invalid('subject_token_type must be the jwt or the id_token type');
   }
-  if (read('actor_token') !== undefined || read('actor_token_type') !== undefined) {
-    return invalid('actor tokens are not supported');
+  const actorToken = read('actor_token');
+  const actorType = read('actor_token_type');
+  if ((actorToken === undefined) !== (actorType === undefined)) {
+    return invalid('actor_token and actor_token_type come together or not at all');
+  }
+  if (actorType !== undefined && !SHOWN_TYPES.includes(actorType)) {
+    return invalid('actor_token_type must be the jwt or the id_token type');
   }
   if (!ISSUED_TYPES.includes(read('requested_token_type') ?? ACCESS_TOKEN_TYPE)) {
     return invalid('requested_token_type must be the access_token or the jwt type');
@@ -65,12 +73,14 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   }
   return {
     subjectToken,
+    actorToken,
     audience: read('audience'),
     scope: scope === undefined ? undefined : uniqueWords(scope),
   };
 }
 
-function uniqueWords(scope: string): string[] {
+/** The words of a scope, each once. */
+export function uniqueWords(scope: string): string[] {
   return [...new Set(scope.split(' '))];
 }
 

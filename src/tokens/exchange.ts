@@ -1,24 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { BrokerError, PROBLEMS } from '../errors.ts';
-import type { Credential } from '../identity/credential.ts';
-import { MAX_ISSUED_LIFE_S, type SigningKeys } from '../identity/keys.ts';
-import { canonicalPerson } from '../identity/person.ts';
+import { actClaimOf } from '../identity/act.ts';
+import type { Credential, Proof } from '../identity/credential.ts';
+import { type ShownProof, verifyProof } from '../identity/dpop.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
-import { scalarClaim } from '../identity/trust.ts';
-import { type IssuedClaims, workloadPrincipal } from '../identity/workload.ts';
+import { type IssuedClaims, issuedPrincipal } from '../identity/workload.ts';
 import type { Principal } from '../policy/input.ts';
-import { carriedClaims } from './carried-claims.ts';
+import { agentApplicant } from './agent-applicant.ts';
+import { type Applicant, workloadApplicant } from './applicant.ts';
 import { ACCESS_TOKEN_TYPE, type ExchangeForm, parseExchangeForm } from './exchange-form.ts';
-import { chooseAudience, chooseScope, GrantRefused, grantedNamespaces } from './grant.ts';
-import { OAuthError, type OAuthErrorCode } from './oauth-error.ts';
 import {
-  credentialOf,
-  type SingleUse,
-  type Subject,
-  type SubjectDeps,
-  singleUseOf,
-  verifySubject,
-} from './subject.ts';
+  chooseAudience,
+  chooseScope,
+  demandProof,
+  GrantRefused,
+  grantedLifeS,
+  grantedNamespaces,
+} from './grant.ts';
+import { OAuthError, type OAuthErrorCode } from './oauth-error.ts';
+import type { SponsorDeps } from './sponsor.ts';
+import type { SingleUse } from './subject.ts';
 
 /** What policy, the record and the single use say to an exchange. */
 export interface ExchangeAuthorization {
@@ -29,8 +30,7 @@ export interface ExchangeAuthorization {
 }
 
 /** What {@link createExchange} needs. */
-export interface ExchangeDeps extends SubjectDeps {
-  signingKeys: SigningKeys;
+export interface ExchangeDeps extends SponsorDeps {
   /**
    * Decides `token.exchange` for the principal, records the decision and claims the single use, all in one
    * transaction. It MUST answer `issued` at most once for each single use, whoever asks at the same time.
@@ -46,7 +46,8 @@ export interface ExchangeDeps extends SubjectDeps {
 export interface TokenAnswer {
   access_token: string;
   issued_token_type: typeof ACCESS_TOKEN_TYPE;
-  token_type: 'Bearer';
+  /** `DPoP` when a proof came with the request: the token counts only with proofs of that key. RFC 9449 section 5 */
+  token_type: 'Bearer' | 'DPoP';
   /** Seconds. */
   expires_in: number;
   scope: string;
@@ -56,49 +57,58 @@ export interface TokenAnswer {
 export interface Exchange {
   /**
    * @param body the form, as `application/x-www-form-urlencoded`
+   * @param shown the proof of the key that the token is to be bound to, if there is one
    * @throws OAuthError
    */
-  exchange(body: string): Promise<TokenAnswer>;
+  exchange(body: string, shown: ShownProof): Promise<TokenAnswer>;
 }
 
 /**
- * Token exchange for workloads: what is issued is never more than the trust rule grants, never lives longer than the
- * rule, policy or the subject token says, and a subject token works once.
+ * Token exchange for workloads, and for agents that act for a person: what is issued is never more than the trust rule
+ * grants and the person allows, never lives longer than the rule, policy or a token that was shown says, and a platform's
+ * token works once. A person's works again until it expires: without another token of the agent it is worth nothing.
  *
  * @see RFC 8693, RFC 9068
  */
 export function createExchange(deps: ExchangeDeps): Exchange {
-  const exchange = async (form: ExchangeForm): Promise<TokenAnswer> => {
-    // 1. Verify the subject token, and find the rule that trusts it.
+  const exchange = async (form: ExchangeForm, shown: ShownProof): Promise<TokenAnswer> => {
+    // 1. Verify the proof, if there is one, and the tokens, and find the rule that trusts them.
+    const proof = await proofOf(deps, shown);
     const asked = form.audience ?? 'control';
-    const subject = await verifySubject(deps, form.subjectToken, asked);
+    const applicant = await applicantOf(deps, form, asked);
     // 2. Narrow the rule's grant to what is asked for.
-    const audience = chooseAudience(subject.rule, asked);
-    const scope = chooseScope(subject.rule, audience, form.scope);
-    const principal = principalOf(subject, audience, scope);
-    // 3. Decide, record and claim the single use.
+    const audience = chooseAudience(applicant.rule, asked);
+    const scope = chooseScope(applicant.rule, audience, form.scope);
+    demandProof(applicant.rule, proof);
+    const principal = issuedPrincipal({
+      ...applicant.parts,
+      audience,
+      scope,
+      sender_constrained: proof !== null,
+    });
+    // 3. Decide, record and claim the single use, of the proof too.
     const authorization = await deps.authorizeExchange({
       principal,
-      credential: credentialOf(subject),
-      singleUse: singleUseOf(subject),
+      credential: { ...applicant.credential, proof },
+      singleUse: applicant.singleUse,
     });
     if (authorization.outcome !== 'issued') {
       throw new TokenRefused(
         authorization.outcome === 'replayed' ? 'replayed' : 'policy_denied',
-        subject.ruleName,
+        applicant.ruleName,
       );
     }
     // 4. Issue.
-    return issue(deps, subject, principal, authorization);
+    return issue(deps, applicant, principal, authorization, proof);
   };
 
   return {
-    async exchange(body) {
+    async exchange(body, shown) {
       const form = parseExchangeForm(body);
       const reference = randomUUID();
       if ('error' in form) throw new OAuthError(form.error, form.description, reference);
       try {
-        return await exchange(form);
+        return await exchange(form, shown);
       } catch (error) {
         throw answerTo(error, reference, deps.log);
       }
@@ -106,30 +116,28 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   };
 }
 
-function principalOf({ claims, rule, ruleName }: Subject, audience: string, scope: string[]): Principal {
-  const triggeredBy = rule.person && scalarClaim(claims, rule.person.claim);
-  return workloadPrincipal({
-    id: `workload:${ruleName}:${claims.sub}`,
-    person: rule.person && triggeredBy ? canonicalPerson(`${rule.person.prefix}${triggeredBy}`) : null,
-    issuer: claims.iss,
-    claims: carriedClaims(rule, claims),
-    audience,
-    scope,
-    trust_rule: ruleName,
-    issued_ms: Math.floor(claims.iat * 1000),
-  });
+/** The proof of the key that the token is to be bound to; null when none came. @throws TokenRefused */
+async function proofOf({ issuer, clock }: ExchangeDeps, shown: ShownProof): Promise<Proof | null> {
+  return shown.dpop.length === 0 ? null : verifyProof(shown, { publicUrl: issuer, clock, bound: null });
+}
+
+/** An actor token makes the difference: the subject token alone is the caller's own. RFC 8693 section 2.1 */
+function applicantOf(deps: ExchangeDeps, form: ExchangeForm, audience: string): Promise<Applicant> {
+  const { subjectToken: subject, actorToken: actor } = form;
+  return actor === undefined
+    ? workloadApplicant(deps, subject, audience)
+    : agentApplicant(deps, { subject, actor }, audience);
 }
 
 async function issue(
   deps: ExchangeDeps,
-  { claims, rule, ruleName }: Subject,
+  { rule, ruleName, exp, credential }: Applicant,
   principal: Principal,
   authorization: ExchangeAuthorization,
+  proof: Proof | null,
 ): Promise<TokenAnswer> {
   const iat = Math.floor(deps.clock() / 1000);
-  const lifeS = Math.floor(
-    Math.min(rule.grant.token_ttl_s, authorization.token_ttl_s, MAX_ISSUED_LIFE_S, claims.exp - iat),
-  );
+  const lifeS = grantedLifeS(rule, { policyTtlS: authorization.token_ttl_s, exp, iat });
   if (!(lifeS >= 1)) throw new TokenRefused('expired', 'no life is left');
   const issued = {
     iss: deps.issuer,
@@ -146,14 +154,25 @@ async function issue(
     claims: principal.claims,
     person: principal.person,
     ...(principal.token.audience.startsWith('data:') ? { namespaces: grantedNamespaces(rule) } : {}),
+    ...(proof === null ? {} : { cnf: { jkt: proof.jkt } }),
+    ...delegated(principal, credential),
   } satisfies IssuedClaims;
   return {
     access_token: await deps.signingKeys.sign(issued),
     issued_token_type: ACCESS_TOKEN_TYPE,
-    token_type: 'Bearer',
+    token_type: proof === null ? 'Bearer' : 'DPoP',
     expires_in: lifeS,
     scope: issued.scope,
   };
+}
+
+/** What an agent's token says of its delegation; nothing for a workload. */
+function delegated(
+  { act, groups }: Principal,
+  { origins }: Credential,
+): Pick<IssuedClaims, 'act' | 'sponsor'> {
+  if (act === undefined || origins === undefined) return {};
+  return { act: actClaimOf(act), sponsor: { groups, origins: [...origins] } };
 }
 
 /** Every refusal that is about the token has the same answer; the log has the reason under the reference. */
@@ -162,6 +181,9 @@ function answerTo(error: unknown, reference: string, log: IdentityLog): OAuthErr
     new OAuthError(code, description, reference);
   if (error instanceof TokenRefused) {
     log.warn({ reference, reason: error.reason, note: error.note }, 'token exchange refused');
+    if (error.reason === 'proof_not_accepted') {
+      return answer('invalid_dpop_proof', 'the DPoP proof was not accepted');
+    }
     return answer('invalid_request', 'the subject token was not accepted');
   }
   // Refused again inside the transaction: revoked since it was verified.

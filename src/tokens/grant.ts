@@ -1,10 +1,12 @@
+import type { Proof } from '../identity/credential.ts';
+import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
 import type { TrustRule } from '../identity/trust.ts';
 
 /** A fault of what was asked for, found only after the token was verified: it may be told. */
 export class GrantRefused extends Error {
-  readonly code: 'invalid_target' | 'invalid_scope';
+  readonly code: 'invalid_request' | 'invalid_target' | 'invalid_scope' | 'invalid_dpop_proof';
 
-  constructor(code: 'invalid_target' | 'invalid_scope', description: string) {
+  constructor(code: GrantRefused['code'], description: string) {
     super(description);
     this.name = 'GrantRefused';
     this.code = code;
@@ -25,12 +27,41 @@ export function chooseScope(rule: TrustRule, audience: string, asked: string[] |
   // Reading flags takes no operation of the control plane, so an application's token has none unless it asks.
   const scope = asked ?? (audience.startsWith('data:') ? [] : [...granted]);
   if (!scope.every((operation) => granted.includes(operation))) {
-    throw new GrantRefused('invalid_scope', 'the trust rule does not grant every operation in scope');
+    throw new GrantRefused(
+      'invalid_scope',
+      'the trust rule, or the person who delegates, does not grant every operation in scope',
+    );
   }
   if (scope.length === 0 && !audience.startsWith('data:')) {
-    throw new GrantRefused('invalid_scope', 'the trust rule grants no operation for this audience');
+    throw new GrantRefused(
+      'invalid_scope',
+      'the trust rule, or the person who delegates, grants no operation for this audience',
+    );
   }
   return scope;
+}
+
+/** Sees that a key is bound where the rule demands it. @throws GrantRefused `invalid_dpop_proof` */
+export function demandProof({ grant }: TrustRule, proof: Proof | null): void {
+  if (!grant.require_dpop || proof !== null) return;
+  throw new GrantRefused(
+    'invalid_dpop_proof',
+    'the trust rule grants only tokens that are bound to a key: send a DPoP proof (RFC 9449)',
+  );
+}
+
+/**
+ * How long a token may live that is issued now, in seconds: as long as the rule, policy and the tokens that were shown
+ * say, whichever is least. Below one there is no token.
+ *
+ * @param ends.exp when the first of the tokens that were shown expires, in seconds since the epoch
+ */
+export function grantedLifeS(
+  { grant }: TrustRule,
+  ends: { policyTtlS: number; exp: number; iat: number },
+): number {
+  const { policyTtlS, exp, iat } = ends;
+  return Math.floor(Math.min(grant.token_ttl_s, policyTtlS, MAX_ISSUED_LIFE_S, exp - iat));
 }
 
 /** Equal grants are equal lists, because readers of the same namespaces share what is served to them. */

@@ -1,14 +1,23 @@
-/** The error codes of the token endpoint: RFC 6749 section 5.2, RFC 8693 section 2.2.2, and two for the server's own faults. */
+import { type BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
+
+/**
+ * The error codes of the OAuth endpoints: RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 9449 section 5, RFC 6750
+ * section 3.1, RFC 9470 section 3, and two for the server's own faults.
+ */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_scope'
   | 'invalid_target'
+  | 'invalid_dpop_proof'
   | 'unsupported_grant_type'
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'insufficient_user_authentication'
   | 'temporarily_unavailable'
   | 'server_error';
 
 /**
- * A refusal of the token endpoint in OAuth's own shape. `message` is shown as `error_description`, so it is plain ASCII
+ * A refusal of an OAuth endpoint in OAuth's own shape. `message` is shown as `error_description`, so it is plain ASCII
  * without quotes and backslashes, and the same for every token that is refused.
  */
 export class OAuthError extends Error {
@@ -16,12 +25,49 @@ export class OAuthError extends Error {
   readonly status: number;
   /** Names this refusal in the log, where the exact reason is. */
   readonly reference: string;
+  /** Response headers, such as `WWW-Authenticate` or `Retry-After`. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(code: OAuthErrorCode, description: string, reference: string) {
+  constructor(
+    code: OAuthErrorCode,
+    description: string,
+    reference: string,
+    answer: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(`${description} (reference ${reference})`);
     this.name = 'OAuthError';
     this.code = code;
-    this.status = code === 'temporarily_unavailable' ? 503 : code === 'server_error' ? 500 : 400;
+    this.status = answer.status ?? statusOf(code);
     this.reference = reference;
+    this.headers = answer.headers ?? {};
   }
+}
+
+function statusOf(code: OAuthErrorCode): number {
+  if (code === 'temporarily_unavailable') return 503;
+  return code === 'server_error' ? 500 : 400;
+}
+
+const UNAVAILABLE = [
+  'temporarily_unavailable',
+  'this is not possible now, try again in a few seconds',
+] as const;
+
+/** Problems of who calls an OAuth endpoint, and how often, as OAuth says them. */
+const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> = {
+  unauthenticated: ['invalid_token', 'send an access token in the Authorization header'],
+  token_invalid: ['invalid_token', 'the access token was not accepted'],
+  sign_in_required: ['insufficient_user_authentication', 'a stronger or fresher sign-in is needed'],
+  policy_denied: ['insufficient_scope', 'policy denies this, and the decision log has the record'],
+  rate_limited: ['temporarily_unavailable', 'too many requests, try again when Retry-After has passed'],
+  issuer_unavailable: UNAVAILABLE,
+  not_recorded: UNAVAILABLE,
+  shutting_down: UNAVAILABLE,
+};
+
+/** A problem in OAuth's shape, with the same status and headers. @param reference the id of the HTTP request */
+export function toOAuthError({ code, fields }: BrokerError, reference: string): OAuthError {
+  const { status } = PROBLEMS[code];
+  const [error, description] = ANSWERS[code] ?? ['invalid_request', 'the request was not accepted'];
+  return new OAuthError(error, description, reference, { status, headers: fields.headers ?? {} });
 }

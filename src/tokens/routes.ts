@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import express, { type ErrorRequestHandler, type Router } from 'express';
+import express, { type ErrorRequestHandler, type Request, type Router } from 'express';
+import { BrokerError } from '../errors.ts';
+import { logProblem } from '../http/problem.ts';
 import type { SigningKeys } from '../identity/keys.ts';
+import type { IdentityLog } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
-import { OPERATION_NAMES } from '../operations.ts';
+import { presentedBy } from '../use-case/edge.ts';
 import type { Exchange } from './exchange.ts';
-import { TOKEN_EXCHANGE_GRANT } from './exchange-form.ts';
-import { OAuthError } from './oauth-error.ts';
+import { readParameters } from './form-parameters.ts';
+import { metadataRoutes } from './metadata-routes.ts';
+import { OAuthError, toOAuthError } from './oauth-error.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
 
-/** Room for one token and the other parameters. */
-const MAX_FORM_BYTES = 2 * MAX_TOKEN_BYTES;
+/** Room for two tokens and the other parameters. */
+const MAX_FORM_BYTES = 3 * MAX_TOKEN_BYTES;
 
 /** What {@link tokenRoutes} needs. */
 export interface TokenRoutesDeps {
@@ -21,43 +25,60 @@ export interface TokenRoutesDeps {
 }
 
 /**
- * `POST /oauth/token` (RFC 8693), `GET /.well-known/jwks.json` and `GET /.well-known/oauth-authorization-server`
- * (RFC 8414). Errors of the token endpoint have OAuth's own shape. No route here needs a token.
+ * `POST /oauth/token` (RFC 8693), `GET /.well-known/jwks.json` and the metadata of both. Errors of the token endpoint
+ * have OAuth's own shape. No route here needs a token.
  */
 export function tokenRoutes({ issuer, exchange, signingKeys }: TokenRoutesDeps): Router {
   const router = express.Router();
 
-  const readForm = express.text({ type: FORM, limit: MAX_FORM_BYTES, inflate: false });
   router.post('/oauth/token', readForm, async (request, response) => {
     response.set('Cache-Control', 'no-store');
-    const body: unknown = request.body;
-    // The body is a string only when the content type was the form's.
-    if (typeof body !== 'string') throw invalidForm(`the body must be ${FORM}`);
-    response.json(await exchange.exchange(body));
+    response.json(await exchange.exchange(formOf(request), presentedBy(request)));
   });
   router.use('/oauth/token', writeOAuthError);
 
   router.get('/.well-known/jwks.json', async (_request, response) => {
     response.set('Cache-Control', 'public, max-age=60').json(await signingKeys.jwks());
   });
-
-  router.get('/.well-known/oauth-authorization-server', (_request, response) => {
-    response.set('Cache-Control', 'public, max-age=60').json({
-      issuer,
-      token_endpoint: new URL('/oauth/token', issuer).href,
-      jwks_uri: new URL('/.well-known/jwks.json', issuer).href,
-      grant_types_supported: [TOKEN_EXCHANGE_GRANT],
-      token_endpoint_auth_methods_supported: ['none'],
-      response_types_supported: [],
-      scopes_supported: OPERATION_NAMES,
-    });
-  });
+  router.use(metadataRoutes(issuer));
 
   return router;
 }
 
+/** Reads the body of an OAuth request, as text: {@link formOf} has it then. */
+export const readForm = express.text({ type: FORM, limit: MAX_FORM_BYTES, inflate: false });
+
+/** The form that a request brought. @throws OAuthError `invalid_request` for any other content type */
+export function formOf({ body }: Request): string {
+  // The body is a string only when the content type was the form's.
+  if (typeof body !== 'string') throw invalidForm(`the body must be ${FORM}`);
+  return body;
+}
+
+/** The `token` of a form that is about one token. @throws OAuthError `invalid_request` @see RFC 7662, RFC 7009 section 2.1 */
+export function tokenOfForm(request: Request): string {
+  const read = readParameters(formOf(request));
+  if (read === null) throw invalidForm('a parameter is given more than once');
+  const token = read('token');
+  if (token === undefined) throw invalidForm('token is missing');
+  return token;
+}
+
 function invalidForm(description: string): OAuthError {
   return new OAuthError('invalid_request', description, randomUUID());
+}
+
+/** The error handlers of OAuth endpoints where a caller may be refused as on every other route. */
+export function oauthErrors(log: IdentityLog): [ErrorRequestHandler, ErrorRequestHandler] {
+  const translate: ErrorRequestHandler = (error: unknown, request, _response, next) => {
+    if (!(error instanceof BrokerError) || error.code === 'internal_error') {
+      next(error);
+      return;
+    }
+    logProblem(log, error, request.id);
+    next(toOAuthError(error, request.id));
+  };
+  return [translate, writeOAuthError];
 }
 
 const writeOAuthError: ErrorRequestHandler = (error: unknown, _request, response, next) => {
@@ -68,7 +89,7 @@ const writeOAuthError: ErrorRequestHandler = (error: unknown, _request, response
   }
   response
     .status(answer.status)
-    .set('Cache-Control', 'no-store')
+    .set({ ...answer.headers, 'Cache-Control': 'no-store' })
     .json({ error: answer.code, error_description: answer.message, reference: answer.reference });
 };
 

@@ -21,6 +21,7 @@ import {
   forge,
   keySetAnswer,
   presented,
+  presentedForFlags,
   START_S,
   startServer,
 } from '../identity/support.ts';
@@ -88,6 +89,7 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
     workloadIssuers: [{ issuer: ci.issuer, allow_insecure_loopback: true }, ...(settings.issuers ?? [])].map(
       (issuer) => workloadIssuerSchema.parse(issuer),
     ),
+    personIssuers: [],
     keySets: bench.keySets,
     signingKeys: bench.signingKeys,
     clock: bench.clock,
@@ -161,7 +163,7 @@ describe('the exchange of a CI token', () => {
   it('gives a service a token for the flags of one environment, without operations', async () => {
     const answer = await broker.swap(await ci.checkoutToken(TIMES), { audience: 'data:production' });
     expect(answer.body).toMatchObject({ scope: '' });
-    const credentials = { authorization: undefined, apiKey: answer.body.access_token };
+    const credentials = presentedForFlags({ apiKey: answer.body.access_token });
     expect(await broker.authenticator.authenticateData(credentials)).toMatchObject({
       environment: 'production',
       namespaces: ['*'],
@@ -236,7 +238,9 @@ describe('the exchange of a CI token', () => {
           ...(audience === undefined ? {} : { audience }),
           ...(scope === undefined ? {} : { scope: scope.join(' ') }),
         });
-        const answer = await narrow.exchange.exchange(form.toString()).catch(() => undefined);
+        const answer = await narrow.exchange
+          .exchange(form.toString(), presented(undefined))
+          .catch(() => undefined);
         if (answer === undefined) return;
         issued += 1;
         const claims = decodeJwt(answer.access_token);

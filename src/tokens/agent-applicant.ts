@@ -1,0 +1,84 @@
+import { ciRunOf } from '../identity/credential.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import type { TrustRule } from '../identity/trust.ts';
+import type { Applicant } from './applicant.ts';
+import { carriedClaims } from './carried-claims.ts';
+import { fitsToken, originOf } from './delegation.ts';
+import { GrantRefused } from './grant.ts';
+import { type Sponsor, type SponsorDeps, verifySponsor } from './sponsor.ts';
+import { credentialOf, type Subject, singleUseOf, verifySubject } from './subject.ts';
+
+/**
+ * An agent that asks for a token to act for a person: the person's token says that it may, its own says that it is the
+ * one. What it gets is never more than its trust rule grants and the person allows, and what the person themself may not
+ * do, policy denies it too.
+ *
+ * @throws TokenRefused
+ * @throws GrantRefused `invalid_request` when the person's groups and claims do not fit a token
+ * @throws BrokerError `issuer_unavailable`
+ * @see RFC 8693 sections 1.1 and 2.1
+ */
+export async function agentApplicant(
+  deps: SponsorDeps,
+  tokens: { subject: string; actor: string },
+  audience: string,
+): Promise<Applicant> {
+  const sponsor = await verifySponsor(deps, tokens.subject);
+  // Within the leeway it still verifies, but nothing issued could live.
+  if (sponsor.exp * 1000 < deps.clock() + 1000) throw new TokenRefused('expired', 'subject token');
+  const { iss, sub } = sponsor.mayAct;
+  const rule = iss === deps.issuer ? sub : undefined;
+  const actor = await verifySubject(deps, tokens.actor, { kind: 'agent', audience, rule });
+  if (rule === undefined && !isNamed(sponsor, actor)) throw new TokenRefused('actor_not_accepted', 'may_act');
+  return applicantOf(sponsor, actor);
+}
+
+/** Whether the person's issuer lets this very workload act for them. Without `iss` it is named by `sub` alone. */
+function isNamed({ mayAct: { iss, sub } }: Sponsor, { claims }: Subject): boolean {
+  return sub === claims.sub && (iss === undefined || iss === claims.iss);
+}
+
+function applicantOf(sponsor: Sponsor, actor: Subject): Applicant {
+  const { claims, ruleName } = actor;
+  const workload = `workload:${ruleName}:${claims.sub}`;
+  const own = credentialOf(actor);
+  const act = [workload, ...sponsor.actors];
+  const ci_run = ciRunOf(carriedClaims(actor.rule, claims));
+  const origins = [...sponsor.origins, { ...originOf(own, { id: workload, kind: 'workload' }), ci_run }];
+  const { groups } = sponsor;
+  if (!fitsToken({ groups, claims: sponsor.claims, origins, act })) {
+    throw new GrantRefused(
+      'invalid_request',
+      'the person has too many groups and claims for a token: let their issuer send fewer to this client',
+    );
+  }
+  return {
+    ruleName,
+    rule: narrowed(actor.rule, sponsor),
+    parts: {
+      id: `agent:${ruleName}:${claims.sub}`,
+      person: sponsor.person,
+      issuer: sponsor.issuer,
+      claims: sponsor.claims,
+      trust_rule: ruleName,
+      issued_ms: Math.floor(claims.iat * 1000),
+      delegation: { act, groups },
+    },
+    credential: { ...own, origins },
+    singleUse: singleUseOf(actor),
+    exp: Math.min(claims.exp, sponsor.exp),
+  };
+}
+
+/** The rule with what the person allows too. An agent reads no flags as an application: its sponsor could not either. */
+function narrowed(rule: TrustRule, { operations }: Sponsor): TrustRule {
+  const { grant } = rule;
+  return {
+    ...rule,
+    grant: {
+      ...grant,
+      audiences: grant.audiences.filter((audience) => !audience.startsWith('data:')),
+      operations: grant.operations.filter((name) => operations === null || operations.includes(name)),
+    },
+  };
+}

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import { BrokerError } from '../errors.ts';
+import { MAX_DELEGATION_LIFE_S, type SigningKeys } from '../identity/keys.ts';
+import { trustRulesOf } from '../identity/policy-trust.ts';
+import type { TrustRules } from '../identity/trust.ts';
+import type { Operation } from '../operations.ts';
+import type { Reason } from '../policy/decision.ts';
+import { authorize, type Call, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import { DELEGATION_TYPE, type DelegationClaims, fitsToken, originOf } from './delegation.ts';
+
+/** How long a delegation lasts when nobody says, in seconds. */
+const DEFAULT_LIFE_S = 900;
+
+/** What a person allows an agent. */
+export interface DelegationOrder {
+  /** The trust rule of the agent. */
+  agent: string;
+  /** Default: all that the trust rule grants now. */
+  operations?: Operation[] | undefined;
+  /** Seconds, {@link MAX_DELEGATION_LIFE_S} at most; default 15 minutes. It ends with the person's own credential at last. */
+  expires_in_s?: number | undefined;
+}
+
+/** The token that the agent exchanges together with its own. It is shown once. */
+export interface DelegationAnswer {
+  delegation_token: string;
+  /** Seconds. */
+  expires_in: number;
+  scope: string;
+  may_act: DelegationClaims['may_act'];
+}
+
+/** What {@link delegate} needs. */
+export interface DelegateDeps {
+  control: ControlDeps;
+  signingKeys: SigningKeys;
+  /** The broker's public URL. */
+  issuer: string;
+}
+
+/**
+ * Lets an agent act for the person who calls, without giving their own token away. Decided and recorded before anything
+ * is signed. Only a person delegates: an agent never passes on what it was given.
+ *
+ * @throws BrokerError `policy_denied`, `invalid_request` when there is no such agent, or it may not have these operations
+ * @see RFC 8693 section 1.1
+ */
+export async function delegate(
+  deps: DelegateDeps,
+  call: Call,
+  order: DelegationOrder,
+): Promise<DelegationAnswer> {
+  const claims = await write(deps.control, call, async (writing) => {
+    const planned = plan(writing, deps.issuer, order);
+    const authorized = await authorize(writing, {
+      operation: 'agent.delegate',
+      ...(planned instanceof BrokerError ? {} : { note: noteOf(planned) }),
+    });
+    if (authorized instanceof BrokerError) return authorized;
+    // Said only to who may delegate, and nothing is left of it.
+    if (planned instanceof BrokerError) throw planned;
+    return planned;
+  });
+  return {
+    delegation_token: await deps.signingKeys.sign(claims, DELEGATION_TYPE),
+    expires_in: claims.exp - claims.iat,
+    scope: claims.scope,
+    may_act: claims.may_act,
+  };
+}
+
+/** The claims of the token that is asked for, or why there is none. */
+function plan(writing: Writing, issuer: string, order: DelegationOrder): DelegationClaims | BrokerError {
+  const { principal, credential } = writing.call;
+  const { id, person, groups, claims } = principal;
+  if (principal.kind !== 'person' || person === null || credential === null) {
+    return invalid('Only a person delegates, with a credential of their own.');
+  }
+  const scope = scopeOf(trustRulesOf(writing.policy), order);
+  if (scope instanceof BrokerError) return scope;
+  const origins = [originOf(credential, { id, kind: 'person' })];
+  if (!fitsToken({ groups, claims, origins })) {
+    return invalid(
+      'Your groups and claims are too many for a delegation token. Let your identity provider send fewer to this client.',
+    );
+  }
+  const iat = Math.floor(writing.now_ms / 1000);
+  const lifeS = Math.min(order.expires_in_s ?? DEFAULT_LIFE_S, MAX_DELEGATION_LIFE_S);
+  const exp = Math.min(iat + lifeS, Math.floor(credential.expires_ms / 1000));
+  if (exp <= iat) return invalid('Your sign-in ends now. Sign in again, then delegate.');
+  return {
+    iss: issuer,
+    aud: issuer,
+    sub: id,
+    iat,
+    exp,
+    jti: randomUUID(),
+    scope: scope.join(' '),
+    may_act: { iss: issuer, sub: order.agent },
+    person,
+    subject_issuer: principal.issuer,
+    groups,
+    claims,
+    origins,
+  };
+}
+
+/** The operations by name, so that a rule that grants more later does not widen what was said today. */
+function scopeOf(rules: TrustRules, { agent, operations }: DelegationOrder): string[] | BrokerError {
+  const rule = Object.hasOwn(rules, agent) ? rules[agent] : undefined;
+  if (rule?.kind !== 'agent') {
+    return invalid(`The policy has no trust rule "${agent}" of kind agent. Name one that it has.`);
+  }
+  const granted = rule.grant.operations;
+  const scope = operations === undefined ? granted : [...new Set(operations)];
+  if (scope.length > 0 && scope.every((operation) => granted.includes(operation))) return scope;
+  return invalid(`The trust rule "${agent}" grants ${granted.join(', ')}. Delegate some of these.`);
+}
+
+/** What the record says of it: whom, what, until when, and the token's id, which names it in the agent's records. */
+function noteOf({ may_act, scope, exp, jti }: DelegationClaims): Reason {
+  const until = new Date(exp * 1000).toISOString();
+  return { code: 'delegated', detail: `To ${may_act.sub} until ${until}, as jti:${jti}, for: ${scope}.` };
+}
+
+function invalid(detail: string): BrokerError {
+  return new BrokerError('invalid_request', detail);
+}

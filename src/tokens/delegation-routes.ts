@@ -1,0 +1,25 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { parse } from '../http/body.ts';
+import { MAX_DELEGATION_LIFE_S } from '../identity/keys.ts';
+import { OPERATION_NAMES } from '../operations.ts';
+import { callOf, type Edge } from '../use-case/edge.ts';
+import { type DelegateDeps, delegate } from './delegate.ts';
+
+const orderSchema = z.strictObject({
+  agent: z.string().min(1).max(63),
+  operations: z.array(z.enum(OPERATION_NAMES)).min(1).max(OPERATION_NAMES.length).optional(),
+  expires_in_s: z.int().min(1).max(MAX_DELEGATION_LIFE_S).optional(),
+});
+
+/** `POST /v1/delegations`: a token with which an agent may act for the person who calls. */
+export function delegationRoutes(edge: Edge, deps: Omit<DelegateDeps, 'control'>): Router {
+  const router = Router();
+  router.post('/v1/delegations', async (req, res) => {
+    const call = await callOf(edge, req);
+    const order = parse(orderSchema, req.body);
+    const answer = await delegate({ ...deps, control: edge.control }, call, order);
+    res.status(201).set('Cache-Control', 'no-store').json(answer);
+  });
+  return router;
+}

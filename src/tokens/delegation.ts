@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { Credential, Origin } from '../identity/credential.ts';
+import { ISSUED_ALGORITHM, type SigningKeys } from '../identity/keys.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import { mediaTypeOf, type TokenForm } from '../identity/token-form.ts';
+import { verifyToken } from '../identity/verify-token.ts';
+import { originsSchema } from '../identity/workload.ts';
+import { type Principal, principalSchema } from '../policy/input.ts';
+
+/**
+ * The `typ` of a delegation token: the broker's own word that a person lets an agent act for them. It is no access token
+ * anywhere: every place that takes tokens refuses this type, but the exchange, and there it needs the agent's own token.
+ */
+export const DELEGATION_TYPE = 'delegation+jwt';
+
+/** The most that a token may carry of a person, in bytes of JSON, so that it stays within the size that is accepted. */
+const MAX_PERSON_BYTES = 3072;
+
+/** Who may act with a token. @see RFC 8693 section 4.4 */
+export const mayActSchema = z.object({
+  /** Where `sub` is known: the broker's own `iss` for the name of a trust rule, else the agent's platform. */
+  iss: z.string().optional(),
+  sub: z.string().min(1).max(512),
+});
+
+/** The claims of a delegation token: what makes the principal of whoever gave it, and what it is good for. */
+export const delegationClaimsSchema = z.object({
+  iss: z.string(),
+  aud: z.string(),
+  /** The person's principal id. */
+  sub: z.string().startsWith('person:'),
+  iat: z.int(),
+  exp: z.int(),
+  jti: z.string().min(1),
+  /** The operations that the agent may have at most, separated by single spaces. */
+  scope: z.string().min(1),
+  may_act: mayActSchema.extend({ iss: z.string() }),
+  person: z.string(),
+  subject_issuer: z.string(),
+  groups: principalSchema.shape.groups,
+  claims: principalSchema.shape.claims,
+  origins: originsSchema.min(1),
+});
+
+/** The claims of a delegation token. */
+export type DelegationClaims = z.infer<typeof delegationClaimsSchema>;
+
+/** True for a token that says that it is a delegation token. Nothing is verified yet. */
+export function isDelegation({ header }: TokenForm): boolean {
+  return header.typ !== undefined && mediaTypeOf(header.typ) === DELEGATION_TYPE;
+}
+
+/**
+ * Verifies a delegation token: the broker's own signature, and the broker as its only reader.
+ *
+ * @throws TokenRefused
+ */
+export async function verifyDelegation(
+  deps: { issuer: string; signingKeys: SigningKeys; clock: Clock },
+  token: string,
+  form: TokenForm,
+): Promise<DelegationClaims> {
+  const claims = await verifyToken(token, form, {
+    issuer: deps.issuer,
+    algorithms: [ISSUED_ALGORITHM],
+    keys: (header) => deps.signingKeys.verifyKey(header.kid),
+    clock: deps.clock,
+  });
+  const parsed = delegationClaimsSchema.safeParse(claims);
+  if (!parsed.success) throw new TokenRefused('claim_shape', 'delegation token', parsed.error);
+  if (parsed.data.aud !== deps.issuer) throw new TokenRefused('audience_not_accepted');
+  return parsed.data;
+}
+
+/** A credential as one that others are issued for. */
+export function originOf(
+  credential: Credential,
+  { id, kind }: Pick<Origin, 'kind'> & { id: string },
+): Origin {
+  const { issuer, token_id, kid, session, issued_ms } = credential;
+  return { principal: id, kind, issuer, token_id, kid, session, issued_ms };
+}
+
+/**
+ * Whether what a token has to carry of a person fits: policy sees an agent with all groups and claims of its sponsor, so
+ * none can be left out.
+ */
+export function fitsToken(carried: {
+  groups: readonly string[];
+  claims: Principal['claims'];
+  origins: readonly Origin[];
+  act?: readonly string[];
+}): boolean {
+  return Buffer.byteLength(JSON.stringify(carried)) <= MAX_PERSON_BYTES;
+}

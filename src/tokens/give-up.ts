@@ -1,0 +1,44 @@
+import { BrokerError } from '../errors.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import { LEEWAY_S } from '../identity/verify-token.ts';
+import { addRevocation } from '../use-case/add-revocation.ts';
+import { authorize, type Call, write } from '../use-case/use-case.ts';
+import { liveToken, type TokenStatusDeps } from './live-token.ts';
+
+/**
+ * Revokes a token for whoever holds it: to show it is enough, since nobody else can, and it does no more than end it.
+ * From then on it is refused everywhere, whoever has a copy. One that is worth nothing anyway changes nothing.
+ *
+ * @param httpRequestId for the record, whose principal is the token's own
+ * @throws BrokerError `issuer_unavailable`, `policy_denied`, `not_recorded`
+ * @see RFC 7009
+ */
+export async function giveUpToken(
+  deps: TokenStatusDeps,
+  token: string,
+  httpRequestId: string,
+): Promise<void> {
+  const live = await liveToken(deps, token);
+  if (live === null) return;
+  const { principal, credential } = live;
+  const call: Call = { principal, credential, http_request_id: httpRequestId };
+  try {
+    await write(deps.control, call, async (writing) => {
+      const authorized = await authorize(writing, { operation: 'token.revoke' });
+      if (authorized instanceof BrokerError) return authorized;
+      return addRevocation(writing, {
+        kind: 'token',
+        value: `${credential.issuer}#${credential.token_id}`,
+        issued_before_ms: null,
+        incident: '',
+        reason: 'given up by its holder',
+        cause: 'holder',
+        expires_ms: credential.expires_ms + LEEWAY_S * 1000,
+      });
+    });
+  } catch (error) {
+    // Revoked by somebody else since it was looked at: then nothing is left to do.
+    if (error instanceof BrokerError && error.cause instanceof TokenRefused) return;
+    throw error;
+  }
+}

@@ -1,0 +1,56 @@
+import type { Examined } from '../identity/authenticate.ts';
+import { authorizeRead, type Call } from '../use-case/use-case.ts';
+import { liveToken, type TokenStatusDeps } from './live-token.ts';
+
+/** What introspection says about a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */
+export type Introspection = { active: false } | ({ active: true } & Record<string, unknown>);
+
+/** Claims that are shown as they are, where the token has them. */
+const SHOWN_CLAIMS = ['scope', 'jti', 'nbf', 'acr', 'auth_time', 'act', 'may_act', 'cnf'];
+
+/**
+ * What a token is worth at this moment. Whoever calls with a token may ask about that one; for every other, policy
+ * decides (`token.introspect`), before anything is said.
+ *
+ * @throws BrokerError `policy_denied`, `issuer_unavailable`
+ */
+export async function introspect(deps: TokenStatusDeps, call: Call, token: string): Promise<Introspection> {
+  const live = await liveToken(deps, token);
+  if (live === null || !isShownBy(call, live)) {
+    await authorizeRead(deps.control, call, { operation: 'token.introspect' });
+  }
+  return live === null ? { active: false } : describe(live);
+}
+
+function isShownBy({ credential }: Call, live: Examined): boolean {
+  return credential?.issuer === live.credential.issuer && credential.token_id === live.credential.token_id;
+}
+
+function describe({ claims, principal, jkt }: Examined): Introspection {
+  const { iss, sub, aud, exp, iat } = claims;
+  const shown = SHOWN_CLAIMS.filter((name) => Object.hasOwn(claims, name));
+  const { trust_rule } = principal.token;
+  return {
+    active: true,
+    token_type: typeOf(claims, jkt),
+    client_id: clientOf(claims),
+    iss,
+    sub,
+    aud,
+    exp,
+    iat,
+    ...Object.fromEntries(shown.map((name) => [name, claims[name]])),
+    ...(trust_rule === null ? {} : { trust_rule }),
+  };
+}
+
+/** A delegation is no access token, so that nobody who asks takes it for one. RFC 8693 section 2.2.1 */
+function typeOf(claims: Examined['claims'], jkt: string | null): 'Bearer' | 'DPoP' | 'N_A' {
+  if (Object.hasOwn(claims, 'may_act')) return 'N_A';
+  return jkt === null ? 'Bearer' : 'DPoP';
+}
+
+/** Whom the token was issued to. An ID token says so by `azp`, or by its only audience. OpenID Connect Core section 2 */
+function clientOf({ client_id, azp, aud }: Examined['claims']): unknown {
+  return client_id ?? azp ?? (typeof aud === 'string' ? aud : aud[0]);
+}

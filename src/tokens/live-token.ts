@@ -1,0 +1,75 @@
+import { type Authenticator, credentialOf, type Examined } from '../identity/authenticate.ts';
+import type { SigningKeys } from '../identity/keys.ts';
+import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
+import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
+import type { ControlDeps } from '../use-case/use-case.ts';
+import { isDelegation, verifyDelegation } from './delegation.ts';
+
+/** What introspection and revocation are built from. */
+export interface TokenStatusDeps {
+  control: ControlDeps;
+  examine: Authenticator['examine'];
+  /** The broker's public URL: the `iss` of its delegation tokens. */
+  issuer: string;
+  signingKeys: SigningKeys;
+  log: IdentityLog;
+}
+
+/**
+ * A token that would be accepted at this moment, or null for every other one: unknown, malformed, expired, revoked, not
+ * ours. Which of them it was, only the log says.
+ *
+ * @throws BrokerError `issuer_unavailable` when nobody can say
+ */
+export async function liveToken(deps: TokenStatusDeps, token: string): Promise<Examined | null> {
+  const { control, log } = deps;
+  try {
+    const form = parseTokenForm(token);
+    const examined = isDelegation(form)
+      ? await examineDelegation(deps, token, form)
+      : await deps.examine(token);
+    const hit = await control.revocations.hit(control.store.read, examined);
+    if (hit === null) return examined;
+    log.info({ reason: 'revoked', note: hit.kind, revocation: hit.id }, 'token is not active');
+  } catch (error) {
+    if (!(error instanceof TokenRefused)) throw error;
+    log.info({ reason: error.reason, note: error.note }, 'token is not active');
+  }
+  return null;
+}
+
+/**
+ * A delegation token stands for the person who gave it, who is not signed in by it: only the exchange takes it, but who
+ * holds it may ask about it, and give it up.
+ */
+async function examineDelegation(
+  { issuer, signingKeys, control }: TokenStatusDeps,
+  token: string,
+  form: TokenForm,
+): Promise<Examined> {
+  const claims = await verifyDelegation({ issuer, signingKeys, clock: control.clock }, token, form);
+  const { sub, person, subject_issuer, groups, scope, origins } = claims;
+  const credential = { ...credentialOf(form, claims, true), origins };
+  return {
+    principal: {
+      id: sub,
+      kind: 'person',
+      person,
+      issuer: subject_issuer,
+      groups,
+      claims: claims.claims,
+      auth: { level: 0, acr: null, amr: [], auth_time_ms: null },
+      token: {
+        audience: 'control',
+        scope: scope.split(' '),
+        sender_constrained: false,
+        trust_rule: null,
+        issued_ms: credential.issued_ms,
+      },
+    },
+    credential,
+    namespaces: [],
+    jkt: null,
+    claims,
+  };
+}

@@ -1,0 +1,92 @@
+import { actorsOf, MAX_ACTORS } from '../identity/act.ts';
+import { credentialOf } from '../identity/authenticate.ts';
+import type { Origin } from '../identity/credential.ts';
+import type { IssuerConfig } from '../identity/issuers.ts';
+import type { SigningKeys } from '../identity/keys.ts';
+import { personPrincipal } from '../identity/person.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
+import { verifyToken } from '../identity/verify-token.ts';
+import type { Principal } from '../policy/input.ts';
+import { isDelegation, mayActSchema, originOf, verifyDelegation } from './delegation.ts';
+import type { SubjectDeps } from './subject.ts';
+
+/** What verifying the token of a sponsor needs. */
+export interface SponsorDeps extends SubjectDeps {
+  signingKeys: SigningKeys;
+  personIssuers: readonly IssuerConfig[];
+}
+
+/** The person whom an agent acts for, as their token says, and how far the agent may go. */
+export interface Sponsor extends Pick<Principal, 'issuer' | 'groups' | 'claims'> {
+  person: string;
+  /** Who may act for them: `sub` names a trust rule where `iss` is the broker, else the agent at its platform. */
+  mayAct: { iss?: string | undefined; sub: string };
+  /** Who acted for them before, newest first. */
+  actors: string[];
+  /** The operations that they allow; null: whatever the agent's trust rule grants. */
+  operations: readonly string[] | null;
+  origins: Origin[];
+  /** Seconds since the epoch. */
+  exp: number;
+}
+
+/**
+ * Verifies the subject token of a delegation: a delegation token of the broker's, or an ID token that says who may act.
+ * The person's own token without `may_act` is not enough: whoever holds it has not been told to act for them.
+ *
+ * @throws TokenRefused
+ * @throws BrokerError `issuer_unavailable`
+ * @see RFC 8693 sections 1.1 and 4.4
+ */
+export async function verifySponsor(deps: SponsorDeps, token: string): Promise<Sponsor> {
+  const form = parseTokenForm(token);
+  return isDelegation(form) ? byDelegation(deps, token, form) : byIdToken(deps, token, form);
+}
+
+async function byDelegation(deps: SponsorDeps, token: string, form: TokenForm): Promise<Sponsor> {
+  const claims = await verifyDelegation(deps, token, form);
+  const own = originOf(credentialOf(form, claims, true), { id: claims.sub, kind: 'person' });
+  return {
+    person: claims.person,
+    issuer: claims.subject_issuer,
+    groups: claims.groups,
+    claims: claims.claims,
+    mayAct: claims.may_act,
+    actors: [],
+    operations: claims.scope.split(' '),
+    origins: [own, ...claims.origins],
+    exp: claims.exp,
+  };
+}
+
+async function byIdToken(deps: SponsorDeps, token: string, form: TokenForm): Promise<Sponsor> {
+  const issuer = deps.personIssuers.find((config) => config.issuer === form.unverified.iss);
+  if (issuer === undefined) throw new TokenRefused('issuer_not_accepted');
+  const type = tokenTypeOf(form.header.typ);
+  if (type !== 'jwt') throw typeRefused(form.header.typ);
+  const claims = await verifyToken(token, form, {
+    issuer: issuer.issuer,
+    algorithms: issuer.algorithms,
+    keys: deps.keySets.keysOf(issuer),
+    clock: deps.clock,
+  });
+  const principal = personPrincipal(issuer, type, claims);
+  if (principal.person === null) throw new TokenRefused('person_not_accepted');
+  const mayAct = mayActSchema.safeParse(claims.may_act);
+  if (!mayAct.success) throw new TokenRefused('actor_not_accepted', 'may_act', mayAct.error);
+  const actors = actorsOf(claims.act);
+  // One more is to come.
+  if (actors.length === MAX_ACTORS) throw new TokenRefused('claim_shape', 'act');
+  return {
+    person: principal.person,
+    issuer: principal.issuer,
+    groups: principal.groups,
+    claims: principal.claims,
+    mayAct: mayAct.data,
+    actors,
+    operations: null,
+    origins: [originOf(credentialOf(form, claims, false), { id: principal.id, kind: 'person' })],
+    exp: claims.exp,
+  };
+}

@@ -1,0 +1,30 @@
+import { Router } from 'express';
+import { callOf, type Edge } from '../use-case/edge.ts';
+import { giveUpToken } from './give-up.ts';
+import { introspect } from './introspect.ts';
+import type { TokenStatusDeps } from './live-token.ts';
+import { oauthErrors, readForm, tokenOfForm } from './routes.ts';
+
+/** What {@link tokenStatusRoutes} needs. */
+export type TokenStatusRoutesDeps = Omit<TokenStatusDeps, 'control'>;
+
+/**
+ * `POST /oauth/introspect` (RFC 7662) and `POST /oauth/revoke` (RFC 7009). Who introspects is known like the caller of
+ * any other route; who revokes need not be known, because to hold the token is enough. Errors have OAuth's own shape.
+ */
+export function tokenStatusRoutes(edge: Edge, given: TokenStatusRoutesDeps): Router {
+  const deps: TokenStatusDeps = { ...given, control: edge.control };
+  const router = Router();
+  router.post('/oauth/introspect', readForm, async (req, res) => {
+    res.set('Cache-Control', 'no-store');
+    const call = await callOf(edge, req);
+    res.json(await introspect(deps, call, tokenOfForm(req)));
+  });
+  router.post('/oauth/revoke', readForm, async (req, res) => {
+    res.set('Cache-Control', 'no-store');
+    await giveUpToken(deps, tokenOfForm(req), req.id);
+    res.status(200).end();
+  });
+  router.use(['/oauth/introspect', '/oauth/revoke'], ...oauthErrors(given.log));
+  return router;
+}
