@@ -1,61 +1,93 @@
 import { sha256Hex } from '../json.ts';
-import { ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT } from '../tokens/exchange-form.ts';
 import { CliError } from './cli-error.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials, KeptExchange, KeptSignIn, StoredCredentials } from './credentials.ts';
+import { createProver, type Prover } from './dpop.ts';
+import { exchangeToken } from './exchange.ts';
+import { type ExchangeTokens, findExchangeTokens } from './exchange-tokens.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
-import { findPlatformToken } from './platform-token.ts';
-import { unreachable } from './unreachable.ts';
+import type { SignInAgain, SignInDemand } from './step-up.ts';
 
 /** A kept token is not used in its last seconds: it could expire on the way. In milliseconds. */
 const SAFETY_MS = 10_000;
-const TIMEOUT_MS = 30_000;
+
+/** What a call shows of who is calling. */
+export interface Token {
+  value: string;
+  /** The key that the token is bound to, and the address that its proofs name; null for a bearer token. */
+  bound: { prover: Prover; issuer: string } | null;
+}
 
 /** Where the calls of one command get their token from. */
 export interface TokenSource {
   /** @throws CliError when there is none, or the exchange is refused */
-  token(): Promise<string>;
+  token(): Promise<Token>;
   /** Another token after the broker refused the former one, or null when there is no other. */
-  renew(): Promise<string | null>;
+  renew(): Promise<Token | null>;
+  /**
+   * The token of a stronger sign-in by the same person, after the broker asked for one; null when the token in use is
+   * that of a job, which nobody could sign in for.
+   *
+   * @throws CliError when nobody may be asked to sign in here, or the sign-in is not what was asked for
+   */
+  stepUp(demand: SignInDemand): Promise<Token | null>;
 }
 
 /**
  * The token for a broker. The first of these counts:
  *
  * 1. `COUNTERSIGN_TOKEN`, used as it is.
- * 2. The CI platform's token ({@link findPlatformToken}), exchanged at the broker's `/oauth/token`.
+ * 2. The CI platform's token, for an agent with a delegation ({@link findExchangeTokens}), exchanged at the broker's token
+ *    endpoint.
  * 3. The sign-in that `countersign login` kept.
- *
- * @see RFC 8693
  */
-export function createTokenSource(deps: { io: Io; broker: string; credentials: Credentials }): TokenSource {
+export function createTokenSource(deps: {
+  io: Io;
+  broker: string;
+  credentials: Credentials;
+  signInAgain: SignInAgain;
+}): TokenSource {
   const { io, broker, credentials } = deps;
-  let subjectDigest: string | null = null;
-  let current: string | null = null;
+  let exchangedDigest: string | null = null;
+  let current: Token | null = null;
+  let signIn: KeptSignIn | null = null;
 
-  async function exchangedToken(subjectToken: string): Promise<string> {
-    subjectDigest = sha256Hex(subjectToken);
-    const { exchanged } = await credentials.load(broker);
-    if (exchanged?.subject_digest === subjectDigest && exchanged.expires_ms - SAFETY_MS > io.clock()) {
-      return exchanged.access_token;
-    }
-    const { access_token, expires_in } = await exchange(io, broker, subjectToken);
-    const expires_ms = io.clock() + expires_in * 1000;
+  async function exchangedToken(tokens: ExchangeTokens): Promise<Token> {
+    const digest = digestOf(tokens);
+    exchangedDigest = digest;
+    const known = (await credentials.load(broker)).exchanges?.[digest];
+    if (known !== undefined && isUsable(known)) return toToken(known);
+    const fresh = await exchangeToken(io, broker, tokens);
     // A job whose home cannot be written has its token all the same; only the next command has to get another.
-    await credentials
-      .save(broker, { exchanged: { subject_digest: subjectDigest, access_token, expires_ms } })
-      .catch(() => undefined);
-    return access_token;
+    await credentials.update(broker, (kept) => withExchange(kept, digest, fresh)).catch(() => undefined);
+    return toToken(fresh);
   }
 
-  async function find(): Promise<string> {
-    if (io.env.COUNTERSIGN_TOKEN) return io.env.COUNTERSIGN_TOKEN.trim();
-    const platformToken = await findPlatformToken(io);
-    if (platformToken !== null) return exchangedToken(platformToken);
+  function isUsable({ expires_ms }: KeptExchange): boolean {
+    return expires_ms - SAFETY_MS > io.clock();
+  }
+
+  /** A token whose time is over goes, and its key with it. */
+  function withExchange(kept: StoredCredentials, digest: string, fresh: KeptExchange): StoredCredentials {
+    const usable = Object.entries(kept.exchanges ?? {}).filter(([, exchange]) => isUsable(exchange));
+    return { ...kept, exchanges: { ...Object.fromEntries(usable), [digest]: fresh } };
+  }
+
+  function toToken({ access_token, bound }: KeptExchange): Token {
+    if (bound === null) return bearer(access_token);
+    const prover = createProver({ key: bound.key, clock: io.clock });
+    return { value: access_token, bound: { prover, issuer: bound.issuer } };
+  }
+
+  async function find(): Promise<Token> {
+    if (io.env.COUNTERSIGN_TOKEN) return bearer(io.env.COUNTERSIGN_TOKEN.trim());
+    const tokens = await findExchangeTokens(io);
+    if (tokens !== null) return exchangedToken(tokens);
     const { sign_in } = await credentials.load(broker);
     if (sign_in === undefined) throw notSignedIn(io, broker);
     if (sign_in.expires_ms <= io.clock()) throw signInExpired(broker);
-    return sign_in.id_token;
+    signIn = sign_in;
+    return bearer(sign_in.id_token);
   }
 
   return {
@@ -64,59 +96,28 @@ export function createTokenSource(deps: { io: Io; broker: string; credentials: C
       return current;
     },
     renew: async () => {
-      if (subjectDigest === null) return null;
-      const platformToken = await findPlatformToken(io);
-      if (platformToken === null || sha256Hex(platformToken) === subjectDigest) return null;
-      current = await exchangedToken(platformToken);
+      if (exchangedDigest === null) return null;
+      const tokens = await findExchangeTokens(io);
+      if (tokens === null || digestOf(tokens) === exchangedDigest) return null;
+      current = await exchangedToken(tokens);
+      return current;
+    },
+    stepUp: async (demand) => {
+      if (signIn === null && !io.env.COUNTERSIGN_TOKEN) return null;
+      signIn = await deps.signInAgain(signIn, demand);
+      current = bearer(signIn.id_token);
       return current;
     },
   };
 }
 
-interface Exchanged {
-  access_token: string;
-  /** Seconds. */
-  expires_in: number;
+/** What a kept token is found by: the tokens themselves are not kept. */
+function digestOf(tokens: ExchangeTokens): string {
+  return sha256Hex(JSON.stringify(tokens));
 }
 
-async function exchange({ fetch }: Io, broker: string, subjectToken: string): Promise<Exchanged> {
-  let response: Response;
-  try {
-    response = await fetch(`${broker}/oauth/token`, {
-      method: 'POST',
-      body: new URLSearchParams({
-        grant_type: TOKEN_EXCHANGE_GRANT,
-        subject_token: subjectToken,
-        subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
-        requested_token_type: ACCESS_TOKEN_TYPE,
-      }),
-      redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-  } catch (error) {
-    throw unreachable(broker, error);
-  }
-  const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
-  const { access_token, expires_in } = answer;
-  if (response.ok && typeof access_token === 'string') {
-    return { access_token, expires_in: typeof expires_in === 'number' ? expires_in : 0 };
-  }
-  throw exchangeRefused(response.status, answer);
-}
-
-function exchangeRefused(status: number, answer: Record<string, unknown>): CliError {
-  const said = typeof answer.error_description === 'string' ? answer.error_description : `status ${status}`;
-  return new CliError(
-    status >= 500 ? EXIT.error : EXIT.denied,
-    {
-      code: 'token_exchange_refused',
-      title: 'The broker did not take the platform token',
-      detail: `${said}. A trust rule of the policy must match this job; the broker's log has the exact reason.`,
-      status,
-      oauth_error: answer.error ?? null,
-    },
-    { transient: status >= 500 },
-  );
+function bearer(value: string): Token {
+  return { value, bound: null };
 }
 
 function notSignedIn({ env }: Io, broker: string): CliError {

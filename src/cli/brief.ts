@@ -1,9 +1,10 @@
 import type { RequestView } from '../control/view.ts';
 import type { Audience, Rollout } from '../flags/model.ts';
 import type { InputChange } from '../policy/input.ts';
+import { byWhom } from './by-whom.ts';
 import type { Context } from './cli.ts';
 import { describeAudience, describeShares } from './describe-state.ts';
-import { describeChange, describeFacts, describeScope, differences } from './render.ts';
+import { describeChange, describeFacts, describeRevocation, describeScope, differences } from './render.ts';
 import { moment, printable, printableJson } from './text.ts';
 
 /** A value of at most this many characters of JSON is shown whole. */
@@ -16,12 +17,15 @@ const SHORT_LIST = 5;
  * is counted instead, so the last line names the command that shows everything.
  */
 export function renderBrief(request: RequestView, commandLine: Context['commandLine']): string {
-  const { freeze, changes, environment, proposer, ticket, reason, start_ms } = request;
+  const { freeze, revocation, changes, environment, proposer, ticket, reason, start_ms } = request;
   const ticketed = ticket === null ? '' : `, ${oneLine(ticket)}`;
   return [
     ...(freeze === null ? [] : [`lifts    freeze ${freeze.id} ${describeScope(freeze)}`]),
+    ...(revocation === null
+      ? []
+      : [`lifts    revocation ${revocation.id} of ${oneLine(describeRevocation(revocation))}`]),
     ...changes.map((change, place) => renderChange(change, place, environment)),
-    `by       ${oneLine(proposer.id)}${ticketed}: ${oneLine(reason)}`,
+    `by       ${oneLine(byWhom(proposer))}${ticketed}: ${oneLine(reason)}`,
     ...(start_ms === null ? [] : [`starts   ${moment(start_ms)}`]),
     `digest   ${request.digest}`,
     `in full  ${commandLine('show', request.id)}`,

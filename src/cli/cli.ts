@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { isFetchable } from '../identity/issuers.ts';
 import { createTokenSource } from './access-token.ts';
 import { usageError } from './cli-error.ts';
@@ -6,6 +6,7 @@ import { type Client, createClient } from './client.ts';
 import { type Credentials, createCredentials } from './credentials.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Io } from './io.ts';
+import { createSignInAgain, STEP_UPS } from './step-up.ts';
 import { printable, shellWord } from './text.ts';
 
 /** Where a broker listens when nothing names another place. */
@@ -15,6 +16,8 @@ const DEFAULT_BROKER = 'http://127.0.0.1:8480';
 export interface CommonOptions {
   broker?: string;
   json?: boolean;
+  /** One of {@link STEP_UPS}. */
+  stepUp?: string;
 }
 
 /** How a command answers. */
@@ -42,7 +45,7 @@ export interface Cli {
   io: Io;
   /** Adds a command that has `--json`. */
   localCommand(parent: Command, name: string, summary: string): Command;
-  /** Adds a command that has `--json` and `--broker`. */
+  /** Adds a command that has `--json`, `--broker` and `--step-up`. */
   command(parent: Command, name: string, summary: string): Command;
   /** Runs a command that needs no broker. */
   runLocal(options: { json?: boolean }, work: (output: Output) => Promise<ExitCode>): Promise<void>;
@@ -66,16 +69,20 @@ export function createCli(io: Io): Cli {
     io,
     localCommand,
     command: (parent, name, summary) =>
-      localCommand(parent, name, summary).option(
-        '--broker <url>',
-        `the broker; else COUNTERSIGN_URL, else ${DEFAULT_BROKER}`,
-      ),
+      localCommand(parent, name, summary)
+        .option('--broker <url>', `the broker; else COUNTERSIGN_URL, else ${DEFAULT_BROKER}`)
+        .addOption(
+          new Option(
+            '--step-up <how>',
+            'how to sign in again when the broker wants a stronger sign-in; else COUNTERSIGN_STEP_UP',
+          ).choices(STEP_UPS),
+        ),
     runLocal: async (options, work) => {
       exitCode = await work(createOutput(io, options));
     },
     run: async (options, work) => {
       if (options.broker !== undefined) atBroker = ['--broker', options.broker];
-      exitCode = await work({ ...createContext(io, options), commandLine });
+      exitCode = await work(createContext(io, options, commandLine));
     },
     exitCode: () => exitCode,
     commandLine,
@@ -92,7 +99,7 @@ function createOutput(io: Io, options: { json?: boolean }): Output {
   };
 }
 
-function createContext(io: Io, options: CommonOptions): Omit<Context, 'commandLine'> {
+function createContext(io: Io, options: CommonOptions, commandLine: Context['commandLine']): Context {
   const output = createOutput(io, options);
   const broker = parseBroker(options.broker ?? (io.env.COUNTERSIGN_URL || DEFAULT_BROKER));
   if (!isFetchable(broker, true)) output.note(`${broker} is not https: your token travels in the clear.`);
@@ -100,10 +107,22 @@ function createContext(io: Io, options: CommonOptions): Omit<Context, 'commandLi
   const client = createClient({
     io,
     broker,
-    tokens: createTokenSource({ io, broker, credentials }),
+    tokens: createTokenSource({
+      io,
+      broker,
+      credentials,
+      signInAgain: createSignInAgain({
+        io,
+        broker,
+        credentials,
+        stepUp: options.stepUp,
+        commandLine,
+        note: output.note,
+      }),
+    }),
     onFreeze: (freezes) => output.note(`A freeze holds: ${printable(decodeFreezes(freezes))}`),
   });
-  return { ...output, client, credentials, broker };
+  return { ...output, client, credentials, broker, commandLine };
 }
 
 function parseBroker(text: string): string {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { TokenSource } from './access-token.ts';
+import type { Token, TokenSource } from './access-token.ts';
 import { CliError, type Problem } from './cli-error.ts';
 import { EXIT, exitOfProblem } from './exit-codes.ts';
 import type { Io } from './io.ts';
+import { retryAfterMs } from './retry-after.ts';
+import { demandOf } from './step-up.ts';
 import { unreachable } from './unreachable.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -12,7 +14,7 @@ const RETRY_MS = 1000;
 
 /** One call of the broker. */
 export interface Call {
-  method: 'GET' | 'POST' | 'PATCH';
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Below the broker's URL, such as `/v1/requests`. */
   path: string;
   /** Members that are undefined are left out. */
@@ -23,7 +25,7 @@ export interface Call {
   idempotencyKey?: string | true;
 }
 
-/** What the broker answered. */
+/** What the broker answered; the body is null where the answer has none (204). */
 export interface Answer<T> {
   body: T;
   etag: string | null;
@@ -58,8 +60,9 @@ export function createClient(deps: {
 }): Client {
   const { io, broker, tokens } = deps;
   let freezesShown = false;
+  let steppedUp = false;
 
-  async function send<T>(call: Call, key: string | null, token: string): Promise<Answer<T>> {
+  async function send<T>(call: Call, key: string | null, token: Token): Promise<Answer<T>> {
     const response = await fetchAnswer(io, broker, call, key, token);
     const freezes = response.headers.get('Countersign-Freeze');
     if (freezes !== null && !freezesShown) {
@@ -69,7 +72,7 @@ export function createClient(deps: {
     const text = await response.text().catch((error: unknown) => {
       throw unreachable(broker, error);
     });
-    const body = parseJson(text);
+    const body = response.status === 204 ? null : parseJson(text);
     if (!response.ok || body === undefined) throw toCliError(response, body);
     return {
       body: body as T,
@@ -78,16 +81,27 @@ export function createClient(deps: {
     };
   }
 
-  /** A token may expire while a command waits; where the platform gives another one, the call is sent once more. */
+  /** Where another token may be what the broker wants, the call is sent once more. */
   async function sendWithToken<T>(call: Call, key: string | null): Promise<Answer<T>> {
     try {
       return await send(call, key, await tokens.token());
     } catch (error) {
-      if (!(error instanceof CliError) || error.problem.code !== 'token_invalid') throw error;
-      const renewed = await tokens.renew();
-      if (renewed === null) throw error;
-      return send(call, key, renewed);
+      const other = error instanceof CliError ? await anotherToken(error) : null;
+      if (other === null) throw error;
+      return send(call, key, other);
     }
+  }
+
+  /**
+   * A token may expire while a command waits, and the platform may give another one. A person may sign in stronger:
+   * once a command, because a broker that is not content with that would ask without end.
+   */
+  async function anotherToken({ problem }: CliError): Promise<Token | null> {
+    if (problem.code === 'token_invalid') return tokens.renew();
+    const demand = steppedUp ? null : demandOf(problem);
+    if (demand === null) return null;
+    steppedUp = true;
+    return tokens.stepUp(demand);
   }
 
   async function callBroker<T>(call: Call): Promise<Answer<T>> {
@@ -123,18 +137,18 @@ async function fetchAnswer(
   broker: string,
   call: Call,
   key: string | null,
-  token: string,
+  { value, bound }: Token,
 ): Promise<Response> {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(call.query ?? {})) {
     if (value !== undefined) query.set(name, value);
   }
-  try {
-    return await fetch(`${broker}${call.path}${query.size === 0 ? '' : `?${query}`}`, {
+  const send = (authorization: Readonly<Record<string, string>>): Promise<Response> =>
+    fetch(`${broker}${call.path}${query.size === 0 ? '' : `?${query}`}`, {
       method: call.method,
       headers: {
         accept: 'application/json',
-        authorization: `Bearer ${token}`,
+        ...authorization,
         ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(call.ifMatch === undefined ? {} : { 'if-match': call.ifMatch }),
         ...(key === null ? {} : { 'idempotency-key': key }),
@@ -144,6 +158,14 @@ async function fetchAnswer(
       redirect: 'error',
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+  try {
+    if (bound === null) return await send({ authorization: `Bearer ${value}` });
+    const proven = {
+      method: call.method,
+      htu: new URL(`${bound.issuer}${call.path}`).href,
+      accessToken: value,
+    };
+    return await bound.prover.fetch(proven, (dpop) => send({ authorization: `DPoP ${value}`, dpop }));
   } catch (error) {
     throw unreachable(broker, error);
   }
@@ -159,10 +181,9 @@ function parseJson(text: string): unknown {
 
 function toCliError(response: Response, body: unknown): CliError {
   const problem = isProblem(body) ? body : notUnderstood(response.status);
-  const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN);
   return new CliError(isProblem(body) ? exitOfProblem(problem.code) : EXIT.error, problem, {
     transient: response.status === 429 || response.status >= 502,
-    retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : null,
+    retryAfterMs: retryAfterMs(response),
   });
 }
 

@@ -30,8 +30,8 @@ Exit status:
   70 serve only: the store failed, and a supervisor should start the broker again
   130 serve only: ended by a second signal before everything was finished
 
-propose, edit, rebase, apply, lift and break-glass apply exit by the state of the request; the other commands exit
-with 0 when they did what they were asked to.`;
+propose, edit, rebase, apply, lift, revocations lift and break-glass apply exit by the state of the request; the other
+commands exit with 0 when they did what they were asked to.`;
 
 /** The exit status that stands for a request's state. */
 export function exitOfState(state: RequestView['state']): ExitCode {

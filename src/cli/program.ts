@@ -1,5 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { loadVersion } from '../version.ts';
+import { registerAccess } from './access.ts';
+import { registerAgents } from './agents.ts';
 import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { registerDecisions } from './decisions.ts';
@@ -9,12 +11,17 @@ import { registerFlags } from './flags.ts';
 import type { Io } from './io.ts';
 import { registerKeys } from './keys.ts';
 import { registerLogin } from './login.ts';
+import { registerLogout } from './logout.ts';
 import { registerPolicy } from './policy.ts';
 import { registerPropose } from './propose.ts';
 import { renderProblem } from './render.ts';
 import { registerRequests } from './requests.ts';
+import { registerRevocations } from './revocations.ts';
 import { registerServe } from './serve.ts';
+import { registerSessions } from './sessions.ts';
+import { registerTrust } from './trust.ts';
 import { registerVotes } from './vote.ts';
+import { registerWhoami } from './whoami.ts';
 
 const TOKEN_HELP = `
 Where the token comes from; the first that is there counts:
@@ -23,7 +30,15 @@ Where the token comes from; the first that is there counts:
                                   COUNTERSIGN_AUDIENCE (default: countersign), exchanged at the broker
   COUNTERSIGN_SUBJECT_TOKEN       a platform token, such as a GitLab id_token, exchanged at the broker
   COUNTERSIGN_SUBJECT_TOKEN_FILE  a file that holds one
-  countersign login               the kept sign-in of a person`;
+  COUNTERSIGN_DELEGATION_TOKEN    for an agent, besides its platform token: the delegation of whom it acts for; or
+                                  COUNTERSIGN_DELEGATION_TOKEN_FILE
+  countersign login               the kept sign-in of a person
+
+What is exchanged is bound to a key of its own (DPoP), so that a copy of the token alone is worth nothing.
+
+Where the broker wants a stronger sign-in, a person at a terminal is asked to sign in again, and the command goes on.
+COUNTERSIGN_STEP_UP says how: browser, device, or never, which only prints the command; without a terminal it is never,
+unless you say otherwise.`;
 
 /**
  * Runs one command line.
@@ -51,14 +66,21 @@ function createProgram(cli: Cli): Command {
     .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
   registerServe(program, cli);
   registerLogin(program, cli);
+  registerLogout(program, cli);
+  registerWhoami(program, cli);
+  registerSessions(program, cli);
   registerPropose(program, cli);
   registerRequests(program, cli);
   registerVotes(program, cli);
   registerEmergency(program, cli);
+  registerRevocations(program, cli);
   registerFlags(program, cli);
   registerDecisions(program, cli);
+  registerAccess(program, cli);
+  registerAgents(program, cli);
   registerKeys(program, cli);
   registerPolicy(program, cli);
+  registerTrust(program, cli);
   return program;
 }
 

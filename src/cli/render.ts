@@ -2,6 +2,8 @@ import type { RequestView } from '../control/view.ts';
 import type { FreezeView } from '../emergency/freeze.ts';
 import type { Gate } from '../errors.ts';
 import type { ChangeFacts, InputChange } from '../policy/input.ts';
+import type { RevocationView } from '../revocation/view.ts';
+import { byWhom } from './by-whom.ts';
 import type { Context } from './cli.ts';
 import type { Problem } from './cli-error.ts';
 import { moment, printable, printableJson, shellWord } from './text.ts';
@@ -18,7 +20,7 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
   return [
     `request  ${request.id}  ${request.state}${place}`,
     `digest   ${request.digest}`,
-    `by       ${printable(request.proposer.id)}, ${moment(request.created_ms)}`,
+    `by       ${printable(byWhom(request.proposer))}, ${moment(request.created_ms)}`,
     `reason   ${printable(request.reason)}`,
     ...(request.ticket === null ? [] : [`ticket   ${printable(request.ticket)}`]),
     ...(request.start_ms === null ? [] : [`starts   ${moment(request.start_ms)}`]),
@@ -35,7 +37,9 @@ export function isOpen({ state }: RequestView): boolean {
   return state === 'pending' || state === 'ready';
 }
 
-function renderSubject({ changes, freeze, environment }: RequestView): string[] {
+function renderSubject({ changes, freeze, revocation, environment }: RequestView): string[] {
+  if (revocation !== null)
+    return ['lifts', `  revocation ${revocation.id} of ${describeRevocation(revocation)}`];
   if (freeze !== null) return ['lifts', `  freeze ${freeze.id} ${describeScope(freeze)}`];
   return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
 }
@@ -109,18 +113,24 @@ function renderWords({ approvals, rejections }: RequestView): string[] {
     ...approvals.map((word) => ({ ...word, verdict: 'approved' })),
     ...rejections.map((word) => ({ ...word, verdict: 'rejected' })),
   ];
-  return words.map(({ verdict, person, at_ms, comment, counts }) => {
+  return words.map(({ verdict, person, at_ms, comment, counts, voided_ms }) => {
     const said = comment === null ? '' : `: ${printable(comment)}`;
-    const about = counts ? '' : ' (about other content, so it does not count)';
-    return `${verdict} by ${printable(person)}, ${moment(at_ms)}${about}${said}`;
+    const why =
+      voided_ms === null ? 'about other content, so it does not count' : `void since ${moment(voided_ms)}`;
+    return `${verdict} by ${printable(person)}, ${moment(at_ms)}${counts ? '' : ` (${why})`}${said}`;
   });
 }
 
+/** What the commands that clear gates are made with. */
+interface GatePlace {
+  requestId: string | null;
+  commandLine: CommandLine;
+  /** The command that signs in exactly as the broker demands, where it is known. */
+  signIn?: string | undefined;
+}
+
 /** What stands in the way, and the command that clears each. */
-export function renderGates(
-  gates: readonly Gate[],
-  at: { requestId: string | null; commandLine: CommandLine },
-): string[] {
+export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
   if (gates.length === 0) return [];
   return [
     'missing',
@@ -137,9 +147,9 @@ export function renderGates(
 /** The command that clears a gate, or null when only time or an administrator can. */
 function commandFor(
   { code, call, cleared_by }: Gate,
-  { requestId, commandLine }: { requestId: string | null; commandLine: CommandLine },
+  { requestId, commandLine, signIn }: GatePlace,
 ): string | null {
-  if (code === 'sign_in_required' && cleared_by !== 'time') return commandLine('login', '--mfa');
+  if (code === 'sign_in_required' && cleared_by !== 'time') return signIn ?? commandLine('login', '--mfa');
   if (code === 'frozen')
     return `${commandLine('freeze', '--list')}; ${commandLine('lift', '…', '--reason', '…')}`;
   if (call === null) return null;
@@ -169,7 +179,7 @@ function commandFor(
 export function renderProblem(problem: Problem, commandLine: CommandLine): string {
   const reasons = (problem.reasons ?? []) as readonly { code: string; detail: string }[];
   const gates = problem.gates ?? [];
-  const signIn = problem.code === 'sign_in_required' && gates.every((gate) => gate.code !== problem.code);
+  const signIn = signInCommand(problem, commandLine);
   return [
     `${problem.title} (${problem.code})`,
     ...(repeats(problem.detail, [...reasons, ...gates]) ? [] : [`  ${printable(problem.detail)}`]),
@@ -178,10 +188,18 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
     ...reasons
       .filter(({ code }) => gates.every((gate) => gate.code !== code))
       .map(({ code, detail }) => `  ${printable(code)}: ${printable(detail)}`),
-    ...renderGates(gates, { requestId: null, commandLine }),
-    ...(signIn ? [`sign in stronger with`, `    ${commandLine('login', '--mfa')}`] : []),
+    ...renderGates(gates, { requestId: null, commandLine, signIn }),
+    ...(signIn !== undefined && gates.every((gate) => gate.code !== problem.code)
+      ? [`sign in stronger with`, `    ${signIn}`]
+      : []),
     ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
   ].join('\n');
+}
+
+/** The command that answers the demand for a stronger sign-in; undefined when the problem is another one. */
+function signInCommand({ code, command }: Problem, commandLine: CommandLine): string | undefined {
+  if (code !== 'sign_in_required') return undefined;
+  return typeof command === 'string' ? command : commandLine('login', '--mfa');
 }
 
 /** True when the text is made of nothing but the details that are listed below it. */
@@ -189,6 +207,16 @@ function repeats(text: string, listed: readonly { detail: string }[]): boolean {
   const details = listed.map(({ detail }) => detail).sort((one, other) => other.length - one.length);
   const rest = details.reduce((left, detail) => left.replaceAll(detail, ''), text);
   return listed.length > 0 && /^[\s.]*$/.test(rest);
+}
+
+/** What is revoked, in words. */
+export function describeRevocation({
+  kind,
+  value,
+  issued_before_ms,
+}: Pick<RevocationView, 'kind' | 'value' | 'issued_before_ms'>): string {
+  const before = issued_before_ms === null ? '' : `, issued before ${moment(issued_before_ms)}`;
+  return `${kind.replace('_', ' ')} ${printable(value)}${before}`;
 }
 
 /** What a freeze covers, in words. */

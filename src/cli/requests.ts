@@ -68,7 +68,13 @@ function registerList(program: Command, cli: Cli): void {
   const list = cli
     .command(program, 'list', 'list requests, newest first')
     .option('--state <state>', 'one state, several with commas, or open')
-    .addOption(new Option('--kind <kind>', 'what is requested').choices(['flag.change', 'freeze.lift']))
+    .addOption(
+      new Option('--kind <kind>', 'what is requested').choices([
+        'flag.change',
+        'freeze.lift',
+        'revocation.lift',
+      ]),
+    )
     .option('--environment <key>', 'only there')
     .option('--flag <key>', 'only what touches this flag')
     .option('--proposer <id>', 'only by this principal');
@@ -89,10 +95,7 @@ function registerList(program: Command, cli: Cli): void {
 }
 
 function toRow(request: RequestView): string[] {
-  const what =
-    request.freeze === null
-      ? request.changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ')
-      : `lift freeze ${request.freeze.id}`;
+  const what = describeSubject(request);
   return [
     request.id,
     request.state,
@@ -101,6 +104,12 @@ function toRow(request: RequestView): string[] {
     request.proposer.id,
     what,
   ];
+}
+
+function describeSubject({ changes, freeze, revocation }: RequestView): string {
+  if (freeze !== null) return `lift freeze ${freeze.id}`;
+  if (revocation !== null) return `lift revocation ${revocation.id}`;
+  return changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ');
 }
 
 /** Asks to apply. A request that still waits is no denial: what is missing is printed. */

@@ -1,7 +1,7 @@
 import type { RequestView } from '../control/view.ts';
 import type { Context } from './cli.ts';
 import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
-import { describeScope, isOpen, renderGates } from './render.ts';
+import { describeRevocation, describeScope, isOpen, renderGates } from './render.ts';
 
 /** A request that a command has made or moved. */
 interface Result {
@@ -35,7 +35,9 @@ function printResult(context: Context, { body, isNew = false }: Result): void {
 
 /** One row a flag and place: the versions where the request is applied, else what it asks for. */
 function describeOutcome(request: RequestView): string[][] {
-  const { freeze, changes, state } = request;
+  const { freeze, revocation, changes, state } = request;
+  if (revocation !== null)
+    return [['lift', `revocation ${revocation.id} of ${describeRevocation(revocation)}`]];
   if (freeze !== null) return [['lift', `freeze ${freeze.id} ${describeScope(freeze)}`]];
   return [...new Set(changes.map(({ flag }) => flag.key))].flatMap((flag) =>
     (['definition', 'state'] as const).flatMap((scope) => {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type Broker, startBroker } from '../broker.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { createLog } from '../http/log.ts';
-import { listSigningKeys } from '../store/installation.ts';
+import { listSigningKeys } from '../store/signing-keys.ts';
 import { loadVersion } from '../version.ts';
 import type { Cli } from './cli.ts';
 import { CliError } from './cli-error.ts';
@@ -96,7 +96,7 @@ function listenForStop(io: Io): { first: Promise<void>; disarm: () => void } {
 /** What the start did, a line each. */
 function describeStart(
   config: Config,
-  { policy, url }: Broker,
+  { policy, masterKey, url }: Broker,
   { isNew, isKeyNew }: { isNew: boolean; isKeyNew: boolean },
 ): string[] {
   const bundle = config.policy_bundle ?? 'the bundle that comes with the broker';
@@ -104,9 +104,28 @@ function describeStart(
     `countersign     ${loadVersion()}`,
     `configuration   ${config.file ?? 'no file; the environment and defaults'}`,
     `database        ${isNew ? 'created' : 'opened'} ${config.database}`,
+    ...describeMasterKey(masterKey),
     `signing keys    ${isKeyNew ? 'generated the first one' : 'loaded'}`,
     ...describePolicy(policy, bundle),
     `listening       ${url}`,
+  ];
+}
+
+function describeMasterKey({ kind, from, sealed, isPreviousIdle }: Broker['masterKey']): string[] {
+  return [
+    `master key      ${kind === 'made' ? 'made a new one in' : 'loaded from'} ${from}`,
+    ...(kind === 'made'
+      ? [
+          'warning         the master key opens every secret in the database. Move it into a secret store, and name it with',
+          '                master_key_file or COUNTERSIGN_MASTER_KEY; never back it up together with the database.',
+        ]
+      : []),
+    ...(sealed > 0 ? [`secrets         ${sealed} sealed anew under the master key`] : []),
+    ...(isPreviousIdle
+      ? [
+          'warning         nothing was sealed under the previous master key: it is not needed any more; remove it.',
+        ]
+      : []),
   ];
 }
 

@@ -1,6 +1,7 @@
 import * as client from 'openid-client';
 import type { LoginIssuer } from '../identity/discovery-routes.ts';
 import { isFetchable } from '../identity/issuers.ts';
+import { LEEWAY_S } from '../identity/verify-token.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
@@ -9,8 +10,8 @@ import { printable } from './text.ts';
 
 /** How long a person has to sign in, in milliseconds. */
 const PATIENCE_MS = 10 * 60_000;
-/** How old the sign-in may be when a stronger one is asked for, in seconds. */
-const STEP_UP_AGE_S = 300;
+/** How old a sign-in may be when a stronger one is asked for and nothing says more, in seconds. */
+export const FRESH_AGE_S = 300;
 
 /** What a sign-in yields. */
 export interface SignedIn {
@@ -19,14 +20,28 @@ export interface SignedIn {
   sub: string;
   /** The `acr` that the issuer gives the sign-in, or null. */
   acr: string | null;
+  /** When the person signed in, or null where the issuer does not say. */
+  auth_time_ms: number | null;
   expires_ms: number;
+}
+
+/** What a stronger sign-in must be. */
+export interface StepUpOrder {
+  /** One of these `acr` values; any where there are none. */
+  acrValues: readonly string[];
+  /** At most so many seconds old. */
+  maxAgeS: number;
 }
 
 /** How to sign in. */
 export interface SignInOrder {
   issuer: LoginIssuer;
-  /** Asks for a new sign-in, with one of these `acr` values where there are any; null takes any sign-in. */
-  stepUp: { acrValues: readonly string[] } | null;
+  /** With the browser of this machine, or on another device with a code. */
+  flow: 'browser' | 'device';
+  /** The option of this command that signs in on another device. */
+  deviceOption: string;
+  /** Asks for a new sign-in that is so strong; null takes any sign-in. */
+  stepUp: StepUpOrder | null;
   /** False leaves opening the address to the person. */
   openBrowser: boolean;
   /** Tells the person what to do. */
@@ -34,12 +49,39 @@ export interface SignInOrder {
 }
 
 /**
- * Signs a person in with the code flow and PKCE; the answer comes to a port of this machine.
+ * Signs a person in, and holds the result against what was asked for: to a provider, a wish for strength is only that.
  *
- * @throws CliError when the provider cannot be reached, refuses, or nobody signs in in time
+ * @throws CliError when the provider cannot be reached, refuses, or nobody signs in in time; when the sign-in is not as
+ *   strong or as fresh as asked for
+ * @see RFC 9470 section 5
+ */
+export async function signIn(io: Io, order: SignInOrder): Promise<SignedIn> {
+  const signedIn = await (order.flow === 'device' ? signInWithDevice : signInWithBrowser)(io, order);
+  if (order.stepUp !== null) assertAsAskedFor(io, order.stepUp, signedIn);
+  return signedIn;
+}
+
+function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, signedIn: SignedIn): void {
+  const { acr, auth_time_ms } = signedIn;
+  const isStrong = acrValues.length === 0 || (acr !== null && acrValues.includes(acr));
+  const isFresh = auth_time_ms !== null && clock() - auth_time_ms <= (maxAgeS + LEEWAY_S) * 1000;
+  if (isStrong && isFresh) return;
+  const fault = isStrong
+    ? `the provider does not say that it is at most ${maxAgeS} seconds old`
+    : `the provider calls it ${acr ?? 'nothing'}, and asked for was ${acrValues.join(' or ')}`;
+  throw new CliError(EXIT.denied, {
+    code: 'sign_in_too_weak',
+    title: 'The sign-in is not what was asked for',
+    detail: `You signed in, but ${fault}. It is not kept. Sign in again with the second factor that your provider wants for this.`,
+  });
+}
+
+/**
+ * The code flow with PKCE; the answer comes to a port of this machine.
+ *
  * @see RFC 8252, RFC 7636, OpenID Connect Core 3.1
  */
-export async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignedIn> {
+async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignedIn> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
     const verifier = client.randomPKCECodeVerifier();
@@ -56,6 +98,8 @@ export async function signInWithBrowser(io: Io, order: SignInOrder): Promise<Sig
         nonce,
       });
       order.note(`Sign in with your browser at\n\n${url.href}\n`);
+      if (isRemote(io))
+        order.note(`There seems to be no browser here; on another device: ${order.deviceOption}`);
       if (order.openBrowser) io.openBrowser(url);
       const callback = await within(io, loopback.callback);
       const tokens = await client.authorizationCodeGrant(config, callback, {
@@ -63,7 +107,6 @@ export async function signInWithBrowser(io: Io, order: SignInOrder): Promise<Sig
         expectedState: state,
         expectedNonce: nonce,
         idTokenExpected: true,
-        ...(order.stepUp === null ? {} : { maxAge: STEP_UP_AGE_S }),
       });
       return signedIn(tokens);
     } finally {
@@ -73,12 +116,11 @@ export async function signInWithBrowser(io: Io, order: SignInOrder): Promise<Sig
 }
 
 /**
- * Signs a person in on another device: they open an address there and type a code.
+ * The sign-in on another device: the person opens an address there and types a code.
  *
- * @throws CliError as {@link signInWithBrowser}
  * @see RFC 8628
  */
-export async function signInWithDevice(io: Io, order: SignInOrder): Promise<SignedIn> {
+async function signInWithDevice(io: Io, order: SignInOrder): Promise<SignedIn> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
     const device = await client.initiateDeviceAuthorization(config, parametersOf(order));
@@ -90,6 +132,11 @@ export async function signInWithDevice(io: Io, order: SignInOrder): Promise<Sign
     });
     return signedIn(tokens);
   });
+}
+
+/** A terminal on another machine, which has no screen to show a browser on. */
+function isRemote({ env }: Io): boolean {
+  return Boolean(env.SSH_CONNECTION) && !env.DISPLAY && !env.WAYLAND_DISPLAY;
 }
 
 async function discover(io: Io, { issuer, client_id }: LoginIssuer): Promise<client.Configuration> {
@@ -107,12 +154,12 @@ async function discover(io: Io, { issuer, client_id }: LoginIssuer): Promise<cli
 
 function parametersOf({ issuer, stepUp }: SignInOrder): Record<string, string> {
   if (stepUp === null) return { scope: issuer.scope };
-  const { acrValues } = stepUp;
+  const { acrValues, maxAgeS } = stepUp;
   return {
     scope: issuer.scope,
     // `max_age` makes the provider say when the sign-in was; `prompt` makes it a new one.
     prompt: 'login',
-    max_age: String(STEP_UP_AGE_S),
+    max_age: String(maxAgeS),
     ...(acrValues.length === 0
       ? {}
       : { claims: JSON.stringify({ id_token: { acr: { essential: true, values: acrValues } } }) }),
@@ -126,6 +173,7 @@ function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointRes
     id_token: tokens.id_token,
     sub: claims.sub,
     acr: typeof claims.acr === 'string' ? claims.acr : null,
+    auth_time_ms: typeof claims.auth_time === 'number' ? claims.auth_time * 1000 : null,
     expires_ms: claims.exp * 1000,
   };
 }

@@ -9,7 +9,6 @@ beforeAll(async () => {
   t = await startTestBroker();
   terminal = createTerminal(t);
   await terminal.as('dana', 'list');
-  await t.broker.scheduler.tick();
 });
 afterAll(() => t.close());
 

@@ -157,11 +157,18 @@ describe('freeze, lift and break-glass', () => {
 
 describe('keys, policy and the program itself', () => {
   it('keys rotate makes a new key, for those who may', async () => {
+    t.clock.advance(1);
     const run = await terminal.as('morgan', 'keys', 'rotate', '--json');
     expect(run.code).toBe(0);
     const { body } = await t.call(null, 'GET', '/.well-known/jwks.json');
     expect(body.keys.map(({ kid }: { kid: string }) => kid)).toContain(run.json.kid);
     expect((await terminal.as('dana', 'keys', 'rotate')).code).toBe(4);
+    const list = await terminal.as('morgan', 'keys', 'list');
+    expect(list.out).toMatch(new RegExp(`^${run.json.kid} +active +2026-11-18T\\S+ +-$`, 'm'));
+    expect(list.out).toMatch(/ verifying +2026-11-18T\S+ +2026-11-18T\S+$/m);
+    const newest = await terminal.as('avery', 'keys', 'list', '--limit', '1', '--json');
+    expect(newest.json.items).toMatchObject([{ kid: run.json.kid, state: 'active' }]);
+    expect((await terminal.as('dana', 'keys', 'list')).code).toBe(4);
   });
 
   it('policy hash prints what the broker calls the bundle, and needs no broker', async () => {

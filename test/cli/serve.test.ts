@@ -99,11 +99,17 @@ describe('a first start in an empty folder', () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
     await serving.until('no issuers are configured');
     expect(serving.err()).toMatch(/database +created .*countersign\.db/);
+    expect(serving.err()).toMatch(/master key +made a new one in .*countersign\.db\.master-key/);
+    expect(serving.err()).toContain('never back it up together with the database');
     expect(serving.err()).toMatch(/signing keys +generated/);
     expect(serving.err()).toMatch(/policy +activated sha256:[0-9a-f]{64}/);
     expect(await stop(serving)).toBe(0);
     // The write-ahead log was folded in: nothing was left half done.
-    expect(await readdir(folder)).toEqual(['countersign.db', 'countersign.db.lock']);
+    expect(await readdir(folder)).toEqual([
+      'countersign.db',
+      'countersign.db.lock',
+      'countersign.db.master-key',
+    ]);
   });
 
   it('is followed by starts that keep what is there', async () => {
@@ -114,6 +120,8 @@ describe('a first start in an empty folder', () => {
     const after = await (await fetch(`${await listening(second)}/.well-known/jwks.json`)).text();
     expect(after).toBe(before);
     expect(second.err()).toMatch(/database +opened/);
+    expect(second.err()).toMatch(/master key +loaded from .*countersign\.db\.master-key/);
+    expect(second.err()).not.toContain('back it up');
     expect(second.err()).toMatch(/signing keys +loaded/);
     expect(second.err()).toMatch(/policy +active sha256:/);
     expect(second.err()).not.toContain('NOT taken');
@@ -225,6 +233,31 @@ describe('a configuration that cannot be used', () => {
   });
 });
 
+describe('a database whose master key is not there', () => {
+  it('is not served: 1 and a clear word, in the log too nothing of any key', async () => {
+    await stop(await started(serve()));
+    const file = join(folder, 'countersign.db.master-key');
+    const kept = (await readFile(file, 'utf8')).trim();
+    await rm(file);
+    const without = serve();
+    expect(await without.exit).toBe(1);
+    expect(without.err()).toContain(`${file} is missing. Put it back`);
+    const wrong = Buffer.alloc(32, 1).toString('base64');
+    const mistaken = serve({ COUNTERSIGN_MASTER_KEY: wrong });
+    expect(await mistaken.exit).toBe(1);
+    expect(mistaken.err()).toContain('COUNTERSIGN_MASTER_KEY holds another one');
+    expect(mistaken.err()).not.toContain(wrong);
+    expect(await readdir(folder)).toEqual(['countersign.db', 'countersign.db.lock']);
+    const right = await started(serve({ COUNTERSIGN_MASTER_KEY: kept }));
+    expect(right.err()).toMatch(/master key +loaded from COUNTERSIGN_MASTER_KEY/);
+    await stop(right);
+    const both = serve({ COUNTERSIGN_MASTER_KEY: `${kept}x` });
+    expect(await both.exit).toBe(2);
+    expect(both.err()).toContain('COUNTERSIGN_MASTER_KEY: expected 32 random bytes');
+    expect(both.err()).not.toContain(kept);
+  });
+});
+
 describe('a signal to stop', () => {
   it('lets what was begun finish, and takes nothing new', async () => {
     const serving = serve();
@@ -273,6 +306,7 @@ describe('a store that fails', () => {
   it('ends the process with 70, so that a supervisor starts it again, and the next start goes on', async () => {
     await writeConfig({
       calls_per_minute: 0,
+      attempts_per_minute: 0,
       issuers: [
         { key: 'demo', issuer: people.issuer, allow_insecure_loopback: true, audience: 'countersign-cli' },
       ],

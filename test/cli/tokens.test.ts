@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCredentials } from '../../src/cli/credentials.ts';
@@ -109,8 +109,10 @@ describe('the token of a command', () => {
       const run = await job.run(...words, '--json');
       expect([run.code, run.json.proposer?.person]).toEqual([3, 'gitlab:42']);
       expect(run.json.proposer.id).toMatch(/^workload:payments-deploy:project_path:acme\/payments:/);
-      expect(sent.map(({ url }) => new URL(url).pathname)).toEqual(['/oauth/token', '/v1/requests']);
-      expect(sent[1]?.authorization).not.toContain(subject);
+      const paths = sent.map(({ url }) => new URL(url).pathname);
+      expect(paths).toEqual(['/.well-known/oauth-authorization-server', '/oauth/token', '/v1/requests']);
+      expect(sent[2]?.authorization).toMatch(/^DPoP /);
+      expect(sent[2]?.authorization).not.toContain(subject);
     } finally {
       await own.close();
     }
@@ -156,9 +158,8 @@ describe('the token of a command', () => {
     expect(inActions.err).toContain('id-token: write');
 
     const former = createTerminal(t);
-    await createCredentials({ env: {}, home: former.home }).save(t.url, {
-      sign_in: { issuer: 'demo', id_token: 'x', expires_ms: t.clock() - 1 },
-    });
+    const sign_in = { issuer: 'demo', id_token: 'x', expires_ms: t.clock() - 1, flow: 'browser' } as const;
+    await createCredentials({ env: {}, home: former.home }).update(t.url, () => ({ sign_in }));
     expect(await former.run(...flags)).toMatchObject({ code: 4, json: { code: 'sign_in_expired' } });
 
     const bad = await createTerminal(t, { env: { COUNTERSIGN_TOKEN: 'not-a-token' } }).run(...flags);
@@ -183,53 +184,6 @@ describe('the token of a command', () => {
     });
     await job.run(...flags);
     expect(seen).toEqual(['error']);
-  });
-});
-
-describe('the credentials file', () => {
-  const signIn = (id_token: string) => ({ sign_in: { issuer: 'demo', id_token, expires_ms: 1 } });
-
-  it('can be read by its owner only, as can its folder, whatever they were before', async () => {
-    const { home } = createTerminal(t);
-    const folder = join(home, '.config', 'countersign');
-    await mkdir(folder, { recursive: true, mode: 0o755 });
-    const credentials = createCredentials({ env: {}, home });
-    await credentials.save('https://one.example', signIn('first'));
-    expect((await stat(credentials.file)).mode & 0o777).toBe(0o600);
-    expect((await stat(folder)).mode & 0o777).toBe(0o700);
-    await chmod(credentials.file, 0o644);
-    await credentials.load('https://one.example');
-    expect((await stat(credentials.file)).mode & 0o777).toBe(0o600);
-  });
-
-  it('keeps each broker apart, and forgets only the one that is signed out of', async () => {
-    const credentials = createCredentials({ env: {}, home: createTerminal(t).home });
-    await credentials.save('https://one.example', signIn('first'));
-    await credentials.save('https://two.example', signIn('second'));
-    expect(await credentials.remove('https://one.example')).toBe(true);
-    expect(await credentials.remove('https://one.example')).toBe(false);
-    expect(await credentials.load('https://one.example')).toEqual({});
-    expect((await credentials.load('https://two.example')).sign_in?.id_token).toBe('second');
-    expect(await readFile(credentials.file, 'utf8')).not.toContain('first');
-  });
-
-  it('is in XDG_CONFIG_HOME when that is absolute', () => {
-    const file = (XDG_CONFIG_HOME: string) =>
-      createCredentials({ env: { XDG_CONFIG_HOME }, home: '/h' }).file;
-    expect(file('/x')).toBe('/x/countersign/credentials.json');
-    expect(file('relative')).toBe('/h/.config/countersign/credentials.json');
-    expect(file('')).toBe('/h/.config/countersign/credentials.json');
-  });
-
-  it('that is damaged is named, never overwritten', async () => {
-    const terminal = createTerminal(t);
-    const { file } = createCredentials({ env: {}, home: terminal.home });
-    await mkdir(join(file, '..'), { recursive: true });
-    await writeFile(file, '{"brokers":');
-    const run = await terminal.run(...flags);
-    expect([run.code, run.json.code]).toEqual([1, 'credentials_unusable']);
-    expect(run.json.detail).toContain(file);
-    expect(await readFile(file, 'utf8')).toBe('{"brokers":');
   });
 });
 

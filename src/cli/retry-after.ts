@@ -1,0 +1,5 @@
+/** How long an answer asks to wait, in milliseconds, or null. The date form is not understood. RFC 9110 section 10.2.3 */
+export function retryAfterMs({ headers }: Response): number | null {
+  const seconds = Number(headers.get('Retry-After') ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : null;
+}
