@@ -45,7 +45,7 @@ export function sendPreflight(res: ServerResponse): void {
     'Access-Control-Allow-Methods',
     'POST, OPTIONS',
     'Access-Control-Allow-Headers',
-    'Authorization, Content-Type, If-None-Match, X-API-Key',
+    'Authorization, Content-Type, DPoP, If-None-Match, X-API-Key',
     'Access-Control-Max-Age',
     '86400',
   ]);

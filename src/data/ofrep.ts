@@ -41,17 +41,21 @@ export interface DataReader {
   readonly namespaces: Namespaces;
 }
 
-/** The headers that may carry a token: OFREP knows both. */
+/** The headers that may carry a token (OFREP knows both), and what goes with it. */
 export interface Credentials {
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
+  /** The proof of a token that is bound to a key, and what it has to fit. @see RFC 9449 */
+  readonly dpop: string | undefined;
+  readonly method: string;
+  readonly target: string;
 }
 
 /** What the listener needs. */
 export interface OfrepDeps {
   snapshots: Pick<Snapshots, 'current'>;
   /**
-   * Takes what the two headers hold that may carry a token. A result that is known at once MUST come as a plain value:
+   * Takes what the headers hold that may carry a token. A result that is known at once MUST come as a plain value:
    * a promise costs a turn of the event loop on every request.
    *
    * @throws BrokerError when the token does not read any environment, or when there are two
@@ -77,9 +81,19 @@ function general(errorDetails: string): OfrepError {
   return { errorCode: 'GENERAL', errorDetails };
 }
 
-function credentialsOf({ headers }: IncomingMessage): Credentials {
-  const key = headers['x-api-key'];
-  return { authorization: headers.authorization, apiKey: typeof key === 'string' ? key : undefined };
+function credentialsOf({ headers, method = '', url = '' }: IncomingMessage): Credentials {
+  return {
+    authorization: headers.authorization,
+    apiKey: soleValue(headers['x-api-key']),
+    dpop: soleValue(headers.dpop),
+    method,
+    target: url,
+  };
+}
+
+/** Node joins the lines of these headers; its types know only that there may be several. */
+function soleValue(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** The flag key that a path names, null for all flags, undefined for a path that is not OFREP's. */

@@ -7,13 +7,16 @@ export const MAX_BODY_BYTES = 256 * 1024;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+const JSON_TYPE = 'application/json';
+
 /**
  * Reads JSON bodies: UTF-8, no compression, no duplicate members (two readers could see two documents).
  *
  * @throws BrokerError `unsupported_media_type`, `malformed_json`; the parser's own errors pass through `problem.ts`
  */
-export function jsonBody(): RequestHandler {
+export function jsonBody(types: readonly string[] = [JSON_TYPE]): RequestHandler {
   const read = express.json({
+    type: [...types],
     limit: MAX_BODY_BYTES,
     inflate: false,
     strict: true,
@@ -22,8 +25,8 @@ export function jsonBody(): RequestHandler {
   return (req, res, next) => {
     const hasBody =
       req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
-    if (hasBody && req.is('application/json') === false) {
-      throw new BrokerError('unsupported_media_type', 'Send the body as application/json.');
+    if (hasBody && req.is([...types]) === false) {
+      throw new BrokerError('unsupported_media_type', `Send the body as ${types[0] ?? JSON_TYPE}.`);
     }
     // The parser would decode any utf-* that is named, and read another document than the one checked here.
     if (/charset(?!="?utf-8"?\s*(;|$))/i.test(req.headers['content-type'] ?? '')) {

@@ -8,6 +8,7 @@ const SECRET_FIELDS = [
   'authorization',
   'cookie',
   'set-cookie',
+  'dpop',
   'x-api-key',
   'token',
   'subject_token',

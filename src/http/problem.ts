@@ -9,22 +9,47 @@ const PROBLEM_BASE = 'https://countersign.dev/problems/';
  * The only writer of problem documents. A BrokerError becomes its row of the table; anything else is a 500 that says
  * nothing about its cause.
  *
- * @see RFC 9457
+ * @param resourceMetadata where a client that is refused may read which tokens are taken here
+ * @see RFC 9457, RFC 9728 section 5.1
  */
-export function problemWriter(log: Log): ErrorRequestHandler {
+export function problemWriter(log: Log, resourceMetadata?: string): ErrorRequestHandler {
   return (error: unknown, req: Request, res: Response, next) => {
     const problem = toBrokerError(error);
     const { status } = PROBLEMS[problem.code];
-    if (status >= 500)
-      log.error({ err: problem.cause ?? error, code: problem.code, request_id: req.id }, 'request failed');
+    logProblem(log, problem, req.id);
     if (res.headersSent) {
       next(error);
       return;
     }
     res.status(status).set(problem.fields.headers ?? {});
-    if (status === 401 && res.get('WWW-Authenticate') === undefined) res.set('WWW-Authenticate', 'Bearer');
+    if (status === 401) {
+      res.set('WWW-Authenticate', withMetadata(res.get('WWW-Authenticate') ?? 'Bearer', resourceMetadata));
+    }
     res.type('application/problem+json').send(JSON.stringify(toDocument(problem, req.id)));
   };
+}
+
+/**
+ * Logs what the caller is not told: the cause of a failure, and why a token was refused, which identity says in names of
+ * checks and claims and never in values. The id of the request connects it with what the caller has.
+ */
+export function logProblem(
+  log: { warn(fields: object, message: string): void; error(fields: object, message: string): void },
+  problem: BrokerError,
+  requestId: string,
+): void {
+  const { code, cause } = problem;
+  const fields = { code, request_id: requestId };
+  if (PROBLEMS[code].status >= 500) log.error({ err: cause ?? problem, ...fields }, 'request failed');
+  else if (code === 'token_invalid') {
+    log.warn({ reason: cause instanceof Error ? cause.message : null, ...fields }, 'request refused');
+  }
+}
+
+/** One challenge with one more parameter: the first one stands behind the scheme, the others behind commas. */
+function withMetadata(challenge: string, address: string | undefined): string {
+  if (address === undefined) return challenge;
+  return `${challenge}${challenge.includes(' ') ? ',' : ''} resource_metadata="${address}"`;
 }
 
 /** The problem document of an error. */
@@ -56,7 +81,8 @@ const PARSER_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string
   'request.aborted': { code: 'malformed_json', detail: 'The body ended too early.' },
 };
 
-function toBrokerError(error: unknown): BrokerError {
+/** Any error as a refusal: the body parser's by their type, one that nobody expected as `internal_error`. */
+export function toBrokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown };
   const parser = typeof type === 'string' ? PARSER_ERRORS[type] : undefined;

@@ -1,24 +1,27 @@
 import type { JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
-import { BrokerError } from '../errors.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Caller, Credential, Presented } from './credential.ts';
+import { type ShownProof, verifyProof } from './dpop.ts';
 import type { IssuerConfig } from './issuers.ts';
 import type { KeySets } from './jwks.ts';
 import { ISSUED_ALGORITHM, type SigningKeys } from './keys.ts';
-import { personPrincipal } from './person.ts';
-import { type IdentityLog, TokenRefused, tokenInvalid } from './refusal.ts';
+import { assertOwnToken, personPrincipal } from './person.ts';
+import { createProofMemory, type ProofMemory } from './proof-memory.ts';
+import { type IdentityLog, type Scheme, TokenRefused, tokenInvalid } from './refusal.ts';
 import type { Revocation } from './revocations.ts';
+import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './shown-token.ts';
 import { createTokenCache } from './token-cache.ts';
-import { MAX_TOKEN_BYTES, parseTokenForm, type TokenForm, tokenTypeOf } from './token-form.ts';
+import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
-import { type Verified, verifiedWorkload } from './workload.ts';
+import { type Verified, type VerifiedIssued, verifiedIssued } from './workload.ts';
 
 /** Verified tokens that are remembered at most. */
 const CACHE_CAPACITY = 10_000;
 
-const BEARER = /^Bearer +([^\s,]+)$/i;
+/** Proofs that are remembered at most, for each plane. */
+const PROOF_CAPACITY = 100_000;
 
 /** What {@link createAuthenticator} needs. */
 export interface AuthenticatorDeps {
@@ -33,10 +36,9 @@ export interface AuthenticatorDeps {
   revoked: (caller: Caller) => Revocation | null | Promise<Revocation | null>;
 }
 
-/** Where an application's token may be: the Authorization header or the X-API-Key header of OFREP. */
-export interface DataCredentials {
-  authorization: string | undefined;
-  apiKey?: string | undefined;
+/** A token that was looked at on its own, without the request that it came with. */
+export interface Examined extends Verified {
+  claims: VerifiedClaims;
 }
 
 /** Who asks for flags, and for which: a token reads one environment only, and some or all (`*`) namespaces of it. */
@@ -51,6 +53,8 @@ export interface Authenticator {
   /**
    * The caller behind a token, for control and audit plane. A token of another audience is authenticated too: that it is
    * in the wrong place is for policy to deny and for the log to record. Whether it is revoked is for the caller to ask.
+   * A token that is bound to a key counts only with a proof of that key, which works once in this process; writes claim
+   * it in the store as well, where it works once for all brokers.
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, `issuer_unavailable`
    */
@@ -62,6 +66,14 @@ export interface Authenticator {
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`
    */
   authenticateData(credentials: DataCredentials): DataCaller | Promise<DataCaller>;
+  /**
+   * What a token says and whom it stands for, for introspection and revocation: the checks of {@link authenticate},
+   * without a proof.
+   *
+   * @throws TokenRefused, which the caller MUST turn into its one public answer
+   * @throws BrokerError `issuer_unavailable`
+   */
+  examine(token: string): Promise<Examined>;
   /** Forgets every verified token. It happens by itself when keys change. */
   invalidate(): void;
 }
@@ -70,13 +82,13 @@ export interface Authenticator {
 interface Profile {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
-  accept(typ: string | undefined, claims: VerifiedClaims): Omit<Verified, 'credential'>;
+  accept(typ: string | undefined, claims: VerifiedClaims): VerifiedIssued;
   /** Whether the broker signed it itself. */
   isOwn: boolean;
 }
 
 /**
- * Bearer token to principal. The issuer is looked up by the exact `iss` before any key is: a token of an unknown
+ * Token to principal. The issuer is looked up by the exact `iss` before any key is: a token of an unknown
  * issuer causes no fetch. A token that was verified a moment ago costs one hash and one lookup.
  *
  * @throws Error when an issuer or its key is configured twice
@@ -85,56 +97,107 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { clock, log } = deps;
   const profiles = profilesByIssuer(deps);
   const cache = createTokenCache<Verified>({ clock, capacity: CACHE_CAPACITY });
+  // One for each plane, so that many reads do not make the control plane forget.
+  const controlProofs = createProofMemory({ clock, capacity: PROOF_CAPACITY });
+  const dataProofs = createProofMemory({ clock, capacity: PROOF_CAPACITY });
   deps.keySets.onChange(cache.clear);
   deps.signingKeys.onChange(cache.clear);
 
-  const verify = async (token: string): Promise<Verified> => {
-    const generation = cache.generation();
+  const examine = async (token: string): Promise<Examined> => {
     const form = parseTokenForm(token);
     const { iss } = form.unverified;
     const profile = typeof iss === 'string' ? profiles.get(iss) : undefined;
     if (typeof iss !== 'string' || !profile) throw new TokenRefused('issuer_not_accepted');
     tokenTypeOf(form.header.typ);
-    const claims = await verifyToken(token, form, { issuer: iss, clock, ...profile });
-    const credential = credentialOf(form, claims, profile.isOwn);
-    const verified = deepFreeze({ ...profile.accept(form.header.typ, claims), credential });
+    const { algorithms, keys, isOwn } = profile;
+    const claims = await verifyToken(token, form, {
+      issuer: iss,
+      clock,
+      algorithms,
+      keys,
+      mayBeBound: isOwn,
+    });
+    const { origins, ...accepted } = profile.accept(form.header.typ, claims);
+    const credential = { ...credentialOf(form, claims, isOwn), ...(origins && { origins }) };
+    return { ...accepted, credential, claims };
+  };
+
+  const verify = async (token: string): Promise<Verified> => {
+    const generation = cache.generation();
+    const { claims, ...rest } = await examine(token);
+    const verified: Verified = deepFreeze(rest);
     cache.keep(cache.keyOf(token), { value: verified, expiresMs: claims.exp * 1000, generation });
     return verified;
   };
 
   /** The one place where an exact reason becomes the one public answer. */
-  const answerTo = (error: unknown): unknown => {
+  const answerTo = (error: unknown, scheme: Scheme): unknown => {
     if (!(error instanceof TokenRefused)) return error;
     log.warn({ reason: error.reason, note: error.note }, 'token refused');
-    return tokenInvalid(error);
-  };
-
-  const dataCallerLater = async (pending: Verified | Promise<Verified>): Promise<DataCaller> => {
-    const verified = await pending;
-    return dataCaller(verified, await deps.revoked(verified));
+    return tokenInvalid(error, scheme);
   };
 
   const verifiedOf = (token: string): Verified | Promise<Verified> =>
     cache.find(cache.keyOf(token)) ?? verify(token);
 
+  /** A bound token with the proof of its key; a bearer token as it is. The token may be cached, the proof never is. */
+  const withProof = async (
+    verified: Verified,
+    { token, scheme }: ShownToken,
+    shown: ShownProof,
+    memory: ProofMemory,
+  ): Promise<Verified> => {
+    const { jkt, credential } = verified;
+    if (jkt === null) {
+      // Two readers must not see two methods: what looks like a proof counts, or is refused.
+      if (scheme === 'DPoP') throw new TokenRefused('proof_unexpected', 'scheme');
+      if (shown.dpop.length > 0) throw new TokenRefused('proof_unexpected', 'header');
+      return verified;
+    }
+    if (scheme !== 'DPoP') throw new TokenRefused('downgraded');
+    const proof = await verifyProof(shown, { publicUrl: deps.issuer, clock, bound: { token, jkt } });
+    if (!memory.claim(proof)) throw new TokenRefused('proof_not_accepted', 'replayed');
+    return { ...verified, credential: { ...credential, proof } };
+  };
+
+  const dataCallerLater = async (
+    pending: Verified | Promise<Verified>,
+    sent: ShownToken,
+    { dpop, method, target }: DataCredentials,
+  ): Promise<DataCaller> => {
+    const shown = { dpop: dpop === undefined ? [] : [dpop], method, target };
+    const verified = await withProof(await pending, sent, shown, dataProofs);
+    return dataCaller(verified, await deps.revoked(verified));
+  };
+
   return {
-    authenticate: async ({ authorization }) => {
+    examine,
+    authenticate: async (presented) => {
+      let scheme: Scheme = 'Bearer';
       try {
-        return await verifiedOf(bearerToken(authorization));
+        const sent = tokenOf(presented.authorization);
+        ({ scheme } = sent);
+        return await withProof(await verifiedOf(sent.token), sent, presented, controlProofs);
       } catch (error) {
-        throw answerTo(error);
+        throw answerTo(error, scheme);
       }
     },
     authenticateData: (credentials) => {
+      let scheme: Scheme = 'Bearer';
       try {
-        const verified = verifiedOf(dataToken(credentials));
-        const hit = verified instanceof Promise ? null : deps.revoked(verified);
-        if (!(verified instanceof Promise) && !(hit instanceof Promise)) return dataCaller(verified, hit);
-        return dataCallerLater(verified).catch((error: unknown) => {
-          throw answerTo(error);
+        const sent = dataToken(credentials);
+        ({ scheme } = sent);
+        const verified = verifiedOf(sent.token);
+        const isPlain = scheme === 'Bearer' && credentials.dpop === undefined;
+        if (isPlain && !(verified instanceof Promise) && verified.jkt === null) {
+          const hit = deps.revoked(verified);
+          if (!(hit instanceof Promise)) return dataCaller(verified, hit);
+        }
+        return dataCallerLater(verified, sent, credentials).catch((error: unknown) => {
+          throw answerTo(error, scheme);
         });
       } catch (error) {
-        throw answerTo(error);
+        throw answerTo(error, scheme);
       }
     },
     invalidate: cache.clear,
@@ -145,11 +208,12 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
 function dataCaller({ principal, namespaces }: Verified, hit: Revocation | null): DataCaller {
   if (hit !== null) throw new TokenRefused('revoked', hit.kind);
   const { audience } = principal.token;
-  if (!audience.startsWith('data:')) throw new TokenRefused('audience_not_accepted');
+  if (!audience.startsWith('data:')) throw new TokenRefused('audience_not_accepted', audience);
   return { environment: audience.slice('data:'.length), namespaces, principal };
 }
 
-function credentialOf(form: TokenForm, claims: VerifiedClaims, isOwn: boolean): Credential {
+/** What a verified token is for revocation. @param isOwn whether the broker signed it itself */
+export function credentialOf(form: TokenForm, claims: VerifiedClaims, isOwn: boolean): Credential {
   const { sid } = claims;
   return {
     issuer: claims.iss,
@@ -167,8 +231,8 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
     algorithms: [ISSUED_ALGORITHM],
     keys: (header) => deps.signingKeys.verifyKey(header.kid),
     accept: (typ, claims) => {
-      if (tokenTypeOf(typ) !== 'access_token') throw new TokenRefused('type_not_accepted');
-      return verifiedWorkload(claims);
+      if (tokenTypeOf(typ) !== 'access_token') throw typeRefused(typ);
+      return verifiedIssued(claims);
     },
     isOwn: true,
   };
@@ -182,35 +246,14 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
     profiles.set(issuer.issuer, {
       algorithms: issuer.algorithms,
       keys: deps.keySets.keysOf(issuer),
-      accept: (typ, claims) => ({
-        principal: personPrincipal(issuer, tokenTypeOf(typ), claims),
-        namespaces: [],
-      }),
+      accept: (typ, claims) => {
+        assertOwnToken(claims);
+        return { principal: personPrincipal(issuer, tokenTypeOf(typ), claims), namespaces: [], jkt: null };
+      },
       isOwn: false,
     });
   }
   return profiles;
-}
-
-function bearerToken(authorization: string | undefined): string {
-  if (authorization === undefined || authorization === '') throw unauthenticated();
-  if (authorization.length > MAX_TOKEN_BYTES + 'Bearer '.length) throw new TokenRefused('oversize');
-  const token = BEARER.exec(authorization)?.[1];
-  if (token === undefined) throw new TokenRefused('not_bearer');
-  return token;
-}
-
-function dataToken({ authorization, apiKey }: DataCredentials): string {
-  if (apiKey === undefined || apiKey === '') return bearerToken(authorization);
-  // RFC 6750 section 2: not more than one method. Choosing one would let two readers see two callers.
-  if (authorization !== undefined) throw new TokenRefused('two_credentials');
-  return apiKey;
-}
-
-function unauthenticated(): BrokerError {
-  return new BrokerError('unauthenticated', 'Send a token in the Authorization header: Bearer <token>.', {
-    headers: { 'WWW-Authenticate': 'Bearer' },
-  });
 }
 
 /** One object serves many requests while it is cached, so nobody may change it. */

@@ -1,11 +1,12 @@
 import { BrokerError } from '../errors.ts';
+import { type Credential, PROOF_ALGORITHMS } from './credential.ts';
 
 /**
  * Why a token was refused, exactly. These strings go to the log and nowhere else: the caller always gets the same
  * answer, so that nobody can probe which check failed.
  */
 export type RefusalReason =
-  | 'not_bearer'
+  | 'scheme_not_accepted'
   | 'two_credentials'
   | 'oversize'
   | 'not_three_segments'
@@ -26,7 +27,11 @@ export type RefusalReason =
   | 'authorized_party_not_accepted'
   | 'logout_token'
   | 'sender_constrained'
+  | 'downgraded'
+  | 'proof_not_accepted'
+  | 'proof_unexpected'
   | 'person_not_accepted'
+  | 'actor_not_accepted'
   | 'no_trust_rule'
   | 'claims_too_large'
   | 'replayed'
@@ -54,9 +59,30 @@ export interface IdentityLog {
   error(fields: Record<string, unknown>, message: string): void;
 }
 
-/** The one public answer to every token that is refused, whatever the reason. */
-export function tokenInvalid(cause: TokenRefused): BrokerError {
+/** How a token was sent, or has to be. */
+export type Scheme = 'Bearer' | 'DPoP';
+
+/** How a credential was sent: one that came with a proof, as DPoP. */
+export function schemeOf({ proof }: Pick<Credential, 'proof'>): Scheme {
+  return proof === null ? 'Bearer' : 'DPoP';
+}
+
+/**
+ * The one public answer to every token that is refused, whatever the reason. Only the challenge tells a proof that was
+ * refused from a token that was: a client has to know which of the two to make anew.
+ *
+ * @param scheme how the token was sent; a fault that only a proof can mend is answered as DPoP anyway
+ * @see RFC 6750 section 3, RFC 9449 section 7.1
+ */
+export function tokenInvalid(cause: TokenRefused, scheme: Scheme = 'Bearer'): BrokerError {
   const detail = 'The token was not accepted. Sign in again, or exchange a fresh workload token.';
-  const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
+  const headers = { 'WWW-Authenticate': challengeFor(cause.reason, scheme) };
   return new BrokerError('token_invalid', detail, { headers }, cause);
+}
+
+function challengeFor(reason: RefusalReason, scheme: Scheme): string {
+  const isAboutProof = reason === 'proof_not_accepted';
+  if (scheme === 'Bearer' && !isAboutProof && reason !== 'downgraded') return 'Bearer error="invalid_token"';
+  const error = isAboutProof ? 'invalid_dpop_proof' : 'invalid_token';
+  return `DPoP error="${error}", algs="${PROOF_ALGORITHMS.join(' ')}"`;
 }

@@ -12,6 +12,10 @@ const ACCEPTED_MEMBERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ']);
  */
 const IGNORED_MEMBERS: ReadonlySet<string> = new Set(['x5t', 'x5t#S256']);
 
+/** What a refusal may name, because these words are no value of anybody's; everything else is `other`. */
+const NOTED_MEMBERS = ['jwk', 'jku', 'x5u', 'x5c', 'crit', 'zip', 'enc', 'b64'];
+const NOTED_TYPES = ['jwt', 'at+jwt', 'logout+jwt', 'dpop+jwt', 'delegation+jwt'];
+
 const KEY_ID = /^[A-Za-z0-9._~:/+=@-]{1,128}$/;
 
 /** A token whose form is accepted and whose signature nobody has looked at yet. */
@@ -24,43 +28,76 @@ export interface TokenForm {
 }
 
 /**
- * Accepts exactly one byte form of each compact JWS, before any key is looked at or fetched. jose is lenient here
- * (white space inside segments, unused trailing bits), which would give one token many spellings.
+ * Accepts exactly one byte form of each token, with a header that names a key and neither brings nor moves one.
  *
  * @throws TokenRefused
  * @see RFC 7515 section 3.1, RFC 8725 section 3
  */
 export function parseTokenForm(token: string): TokenForm {
-  if (Buffer.byteLength(token) > MAX_TOKEN_BYTES) throw new TokenRefused('oversize');
+  return parseCompactForm(token, MAX_TOKEN_BYTES, readHeader);
+}
+
+/** The members of a header or a payload, as they came. */
+export type Members = Readonly<Record<string, unknown>>;
+
+/** A compact JWS in its one byte form, whose signature nobody has looked at yet. */
+export interface CompactForm<Header> extends Pick<TokenForm, 'unverified' | 'signingInput'> {
+  header: Header;
+}
+
+/**
+ * Accepts exactly one byte form of each compact JWS, before any key is looked at or fetched. jose is lenient here
+ * (white space inside segments, unused trailing bits), which would give one token many spellings.
+ *
+ * @param readHeader refuses a header before the payload is looked at: one that changes the format comes with another
+ * @throws TokenRefused
+ */
+export function parseCompactForm<Header>(
+  token: string,
+  maxBytes: number,
+  readHeader: (header: Members) => Header,
+): CompactForm<Header> {
+  if (Buffer.byteLength(token) > maxBytes) throw new TokenRefused('oversize');
   const segments = token.split('.');
   const [header, payload, signature] = segments;
   if (segments.length !== 3 || !header || !payload || !signature)
-    throw new TokenRefused('not_three_segments');
-  decodeSegment(signature);
+    throw new TokenRefused('not_three_segments', formatOf(segments));
+  decodeSegment(signature, 'signature');
   return {
-    header: parseHeader(parseObject(decodeSegment(header))),
-    unverified: parseObject(decodeSegment(payload)),
+    header: readHeader(parseObject(header, 'header')),
+    unverified: parseObject(payload, 'payload'),
     signingInput: `${header}.${payload}`,
   };
 }
 
-function decodeSegment(segment: string): Buffer {
-  const bytes = Buffer.from(segment, 'base64url');
-  if (bytes.toString('base64url') !== segment) throw new TokenRefused('not_canonical_base64url');
-  return bytes;
+/** The two formats that look most like a token: one that nobody signed, and one that is encrypted (RFC 7516). */
+function formatOf(segments: readonly string[]): string | undefined {
+  if (segments.length === 5) return 'encrypted';
+  return segments.length === 3 && segments[2] === '' ? 'unsigned' : undefined;
 }
 
-function parseObject(bytes: Buffer): Record<string, unknown> {
+function decodeSegment(segment: string, part: string): Buffer {
+  if (!isCanonicalBase64url(segment)) throw new TokenRefused('not_canonical_base64url', part);
+  return Buffer.from(segment, 'base64url');
+}
+
+/** True for the one spelling of some bytes: no padding, no white space, no unused bits that are set. */
+export function isCanonicalBase64url(text: string): boolean {
+  return Buffer.from(text, 'base64url').toString('base64url') === text;
+}
+
+function parseObject(segment: string, part: string): Members {
+  const bytes = decodeSegment(segment, part);
   let text: string;
   let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     value = JSON.parse(text);
   } catch (cause) {
-    throw new TokenRefused('not_json', undefined, cause);
+    throw new TokenRefused('not_json', part, cause);
   }
-  if (!isPlainObject(value)) throw new TokenRefused('not_json');
-  if (hasDuplicateMembers(text)) throw new TokenRefused('duplicate_member');
+  if (!isPlainObject(value)) throw new TokenRefused('not_json', part);
+  if (hasDuplicateMembers(text)) throw new TokenRefused('duplicate_member', part);
   return value;
 }
 
@@ -68,19 +105,41 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function parseHeader(header: Record<string, unknown>): TokenForm['header'] {
+function readHeader(header: Members): TokenForm['header'] {
   for (const member of Object.keys(header)) {
     if (!ACCEPTED_MEMBERS.has(member) && !IGNORED_MEMBERS.has(member)) {
-      throw new TokenRefused('header_member_not_accepted');
+      throw new TokenRefused('header_member_not_accepted', noted(member, NOTED_MEMBERS));
     }
   }
   const { alg, kid, typ } = header;
-  if (typeof alg !== 'string') throw new TokenRefused('algorithm_not_accepted');
+  if (typeof alg !== 'string') throw algorithmRefused(alg);
   if (kid !== undefined && (typeof kid !== 'string' || !KEY_ID.test(kid))) {
     throw new TokenRefused('key_id_not_accepted');
   }
-  if (typ !== undefined && typeof typ !== 'string') throw new TokenRefused('type_not_accepted');
+  if (typ !== undefined && typeof typ !== 'string') throw typeRefused(typ);
   return { alg, kid, typ };
+}
+
+function noted(word: string, known: readonly string[]): string {
+  return known.includes(word) ? word : 'other';
+}
+
+/** The refusal of an `alg`: `none` and shared secrets are attacks of their own. @see RFC 8725 section 2.1 */
+export function algorithmRefused(alg: unknown): TokenRefused {
+  const name = String(alg).toLowerCase();
+  const note = name === 'none' ? 'none' : /^hs\d/.test(name) ? 'symmetric' : 'not_allowed';
+  return new TokenRefused('algorithm_not_accepted', note);
+}
+
+/** The refusal of a `typ`, which tells what kind of token came to the wrong place. */
+export function typeRefused(typ: unknown): TokenRefused {
+  if (typ === undefined) return new TokenRefused('type_not_accepted', 'missing');
+  return new TokenRefused('type_not_accepted', noted(mediaTypeOf(String(typ)), NOTED_TYPES));
+}
+
+/** A `typ` as media types are compared: in lower case, without `application/`. @see RFC 7515 section 4.1.9 */
+export function mediaTypeOf(typ: string): string {
+  return typ.toLowerCase().replace(/^application\//, '');
 }
 
 /** What the header's `typ` says the token is: `jwt` when it says nothing more specific. */
@@ -93,8 +152,8 @@ export type TokenType = 'jwt' | 'access_token';
  * @see RFC 9068 section 4, RFC 8725 section 3.11
  */
 export function tokenTypeOf(typ: string | undefined): TokenType {
-  const type = typ?.toLowerCase().replace(/^application\//, '');
+  const type = typ === undefined ? undefined : mediaTypeOf(typ);
   if (type === undefined || type === 'jwt') return 'jwt';
   if (type === 'at+jwt') return 'access_token';
-  throw new TokenRefused('type_not_accepted');
+  throw typeRefused(typ);
 }

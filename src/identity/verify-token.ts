@@ -2,7 +2,8 @@ import { errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { TokenRefused } from './refusal.ts';
-import type { TokenForm } from './token-form.ts';
+import { isTrustDomain } from './spiffe.ts';
+import { algorithmRefused, type TokenForm } from './token-form.ts';
 
 /** The one leeway for `exp`, `nbf` and `iat`, in seconds. */
 export const LEEWAY_S = 30;
@@ -23,10 +24,13 @@ export interface VerifiedClaims {
 
 /** What a token is verified against. Nothing here comes from the token. */
 export interface Expectation {
+  /** The exact `iss`; or a SPIFFE trust domain, which is known by its keys alone, whatever `iss` there is. */
   issuer: string;
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
   clock: Clock;
+  /** Whether the token may be bound to a key (`cnf`): only where the caller asks for the proof. Default: no. */
+  mayBeBound?: boolean;
 }
 
 /**
@@ -42,28 +46,29 @@ export async function verifyToken(
   form: TokenForm,
   expected: Expectation,
 ): Promise<VerifiedClaims> {
-  if (!expected.algorithms.includes(form.header.alg)) throw new TokenRefused('algorithm_not_accepted');
+  if (!expected.algorithms.includes(form.header.alg)) throw algorithmRefused(form.header.alg);
   // Both are refused before a fetch: neither can become acceptable by better keys.
   if (Object.hasOwn(form.unverified, 'events')) throw new TokenRefused('logout_token');
-  if (Object.hasOwn(form.unverified, 'cnf')) throw new TokenRefused('sender_constrained');
+  if (!expected.mayBeBound && Object.hasOwn(form.unverified, 'cnf'))
+    throw new TokenRefused('sender_constrained');
   try {
     const { payload } = await jwtVerify(token, expected.keys, {
-      issuer: expected.issuer,
+      ...(isTrustDomain(expected.issuer) ? {} : { issuer: expected.issuer }),
       algorithms: [...expected.algorithms],
       requiredClaims: ['exp', 'iat', 'sub', 'aud'],
       clockTolerance: LEEWAY_S,
       maxTokenAge: MAX_TOKEN_AGE_S,
       currentDate: new Date(expected.clock()),
     });
-    return checkTypes(payload);
+    return checkTypes({ ...payload, iss: expected.issuer });
   } catch (error) {
     throw refusalOf(error);
   }
 }
 
-function checkTypes(payload: Readonly<Record<string, unknown>>): VerifiedClaims {
+/** The claims that every profile needs, with their types. @throws TokenRefused `claim_shape` */
+export function checkTypes(payload: Readonly<Record<string, unknown>> & { iss: string }): VerifiedClaims {
   const { iss, sub, aud, exp, iat } = payload;
-  if (typeof iss !== 'string') throw new TokenRefused('claim_shape', 'iss');
   if (typeof sub !== 'string' || sub === '' || sub.length > 400 || /\p{Cc}/u.test(sub)) {
     throw new TokenRefused('claim_shape', 'sub');
   }
@@ -83,11 +88,17 @@ export function isStringList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((member) => typeof member === 'string');
 }
 
-function refusalOf(error: unknown): unknown {
+/** The refusal that an error of jose's stands for; refusals and problems as they are. */
+export function refusalOf(error: unknown): unknown {
   if (error instanceof TokenRefused || error instanceof BrokerError) return error;
   if (error instanceof errors.JWTExpired) return new TokenRefused('expired', error.claim, error);
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return new TokenRefused('claim_not_accepted', error.claim, error);
+    const { claim, reason } = error;
+    return new TokenRefused(
+      'claim_not_accepted',
+      reason === 'check_failed' ? claim : `${claim} ${reason}`,
+      error,
+    );
   }
   // Whatever else jose or the key import throws, a token that was not verified is refused.
   return new TokenRefused('signature_invalid', undefined, error);

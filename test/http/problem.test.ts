@@ -8,7 +8,7 @@ import { problemWriter } from '../../src/http/problem.ts';
 import { requestContext } from '../../src/http/request-context.ts';
 
 /** The edge of the broker around a route that throws. */
-function appThatThrows(thrown: unknown) {
+function appThatThrows(thrown: unknown, resourceMetadata?: string) {
   const lines: string[] = [];
   const log = createLog('info', { write: (line: string) => lines.push(line) });
   const metrics = createMetrics({ openRequests: async () => [], activeFreezes: () => 0 });
@@ -17,7 +17,7 @@ function appThatThrows(thrown: unknown) {
   app.get('/', () => {
     throw thrown;
   });
-  app.use(problemWriter(log));
+  app.use(problemWriter(log, resourceMetadata));
   return { app, lines };
 }
 
@@ -59,5 +59,34 @@ describe('a fault', () => {
       session: 's',
       decision_id: 'd',
     });
+  });
+});
+
+describe('a refused token', () => {
+  it('is told by its id only, under which the log has the reason', async () => {
+    const refusal = new BrokerError(
+      'token_invalid',
+      'The token was not accepted.',
+      {},
+      new Error('expired: exp'),
+    );
+    const { app, lines } = appThatThrows(refusal);
+    const { body, headers } = await request(app).get('/');
+    expect(JSON.stringify(body)).not.toContain('expired');
+    const logged = lines.map((line) => JSON.parse(line)).find(({ msg }) => msg === 'request refused');
+    expect(logged).toMatchObject({ reason: 'expired: exp', request_id: headers['x-request-id'] });
+  });
+
+  it.each([
+    [undefined, 'Bearer resource_metadata="https://x.example/m"'],
+    ['Bearer error="invalid_token"', 'Bearer error="invalid_token", resource_metadata="https://x.example/m"'],
+    ['DPoP error="e", algs="a b"', 'DPoP error="e", algs="a b", resource_metadata="https://x.example/m"'],
+  ])('with the challenge %s says where to read more', async (challenge, expected) => {
+    const headers = challenge === undefined ? {} : { 'WWW-Authenticate': challenge };
+    const refusal = new BrokerError('token_invalid', 'no', { headers });
+    const answer = await request(appThatThrows(refusal, 'https://x.example/m').app).get('/');
+    expect(answer.headers['www-authenticate']).toBe(expected);
+    const without = await request(appThatThrows(refusal).app).get('/');
+    expect(without.headers['www-authenticate']).toBe(challenge ?? 'Bearer');
   });
 });

@@ -1,0 +1,55 @@
+import { BrokerError } from '../errors.ts';
+import { type Scheme, TokenRefused } from './refusal.ts';
+import { MAX_TOKEN_BYTES } from './token-form.ts';
+
+const AUTHORIZATION = /^(Bearer|DPoP) +([^\s,]+)$/i;
+
+/** A token as it was sent. */
+export interface ShownToken {
+  scheme: Scheme;
+  token: string;
+}
+
+/** Where an application's token may be: the Authorization header or the X-API-Key header of OFREP. */
+export interface DataCredentials {
+  authorization: string | undefined;
+  apiKey?: string | undefined;
+  /** The `DPoP` header; several are joined by commas. */
+  dpop?: string | undefined;
+  method: string;
+  /** The path and query as they were asked for. */
+  target: string;
+}
+
+/**
+ * The token of an Authorization header.
+ *
+ * @throws TokenRefused
+ * @throws BrokerError `unauthenticated` without one
+ */
+export function tokenOf(authorization: string | undefined): ShownToken {
+  if (authorization === undefined || authorization === '') throw unauthenticated();
+  if (authorization.length > MAX_TOKEN_BYTES + 'Bearer '.length) throw new TokenRefused('oversize');
+  const [, scheme, token] = AUTHORIZATION.exec(authorization) ?? [];
+  if (scheme === undefined || token === undefined) throw new TokenRefused('scheme_not_accepted');
+  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token };
+}
+
+/**
+ * The token of an application.
+ *
+ * @throws TokenRefused
+ * @throws BrokerError `unauthenticated` without one
+ */
+export function dataToken({ authorization, apiKey }: DataCredentials): ShownToken {
+  if (apiKey === undefined || apiKey === '') return tokenOf(authorization);
+  // RFC 6750 section 2: not more than one method. Choosing one would let two readers see two callers.
+  if (authorization !== undefined) throw new TokenRefused('two_credentials');
+  return { scheme: 'Bearer', token: apiKey };
+}
+
+function unauthenticated(): BrokerError {
+  return new BrokerError('unauthenticated', 'Send a token in the Authorization header: Bearer <token>.', {
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  });
+}
