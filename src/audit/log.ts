@@ -41,6 +41,8 @@ export interface Correlation {
   ci_run: string | null;
   /** What names the token or session that was shown, without being it; null for the broker's own principals. */
   token: string | null;
+  /** The same for what an agent's token was issued for: the delegation, the person's credential, the agent's own. */
+  origins?: readonly string[];
 }
 
 /** A record as outsiders see it: at most 64 KiB of canonical JSON. */
@@ -48,7 +50,16 @@ export interface DecisionRecord {
   id: string;
   at_ms: number;
   operation: string;
-  principal: { id: string; kind: string; person: string | null; issuer: string; trust_rule: string | null };
+  principal: {
+    id: string;
+    kind: string;
+    /** For an agent its sponsor, the person it acts for. */
+    person: string | null;
+    issuer: string;
+    trust_rule: string | null;
+    /** For an agent, who acts: newest first. */
+    act?: readonly string[];
+  };
   environment: string | null;
   outcome: {
     effect: string;
@@ -131,6 +142,7 @@ function toRecord({
       person: principal.person,
       issuer: principal.issuer,
       trust_rule: principal.token.trust_rule,
+      ...(principal.act && { act: principal.act }),
     },
     environment,
     outcome: {

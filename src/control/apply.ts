@@ -3,6 +3,7 @@ import { canonicalJson } from '../json.ts';
 import { liftFreeze } from '../store/emergency.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
 import { wakeRequests } from '../store/requests.ts';
+import { liftRevocations } from '../use-case/lift-revocation.ts';
 import { type ChangedFlag, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import type { FlagWrite, Plan } from './plan.ts';
 import type { ChangeRequest, Planned } from './request.ts';
@@ -27,6 +28,8 @@ export async function applyPlan(
     await wakeRequests(writing.tx, writing.now_ms);
     writing.afterCommit(writing.deps.events.freezesChanged);
   }
+  if (plan.revocation !== undefined)
+    await liftRevocations(writing, [plan.revocation.id], { request: request.id });
   const moves: FlagMove[] = [];
   for (const write of plan.writes) moves.push(...(await writeFlag(writing, write, origin)));
   for (const environment of touchedEnvironments(writing, plan)) await announce(writing, plan, environment);
@@ -86,7 +89,7 @@ function touchedEnvironments({ policy }: Writing, plan: Plan): string[] {
  */
 export function isSamePlan(one: Planned, other: Planned): boolean {
   if (one.changes === other.changes) return true;
-  const judged = ({ changes, freeze, bases }: Planned) =>
-    canonicalJson({ facts: changes.map(({ flag, facts }) => ({ flag, facts })), freeze, bases });
+  const judged = ({ changes, freeze, revocation, bases }: Planned) =>
+    canonicalJson({ facts: changes.map(({ flag, facts }) => ({ flag, facts })), freeze, revocation, bases });
   return judged(one) === judged(other);
 }

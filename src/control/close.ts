@@ -2,7 +2,7 @@ import { BrokerError } from '../errors.ts';
 import { postponeRequest } from '../store/requests.ts';
 import { schedulerPrincipal } from '../use-case/own-principals.ts';
 import { denied, notYet } from '../use-case/refusals.ts';
-import { refuseRead, type Writing } from '../use-case/use-case.ts';
+import { challengeOf, refuseRead, type Writing } from '../use-case/use-case.ts';
 import { aboutRequest } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, isOpen, loadRequest, loadVotes, placesOf } from './request.ts';
@@ -58,7 +58,9 @@ export async function apply(writing: Writing, requestId: string): Promise<Change
   });
   if (decision.effect === 'deny') return denied(decision, decision_id);
   const saved = await saveNext(tx, after, now_ms);
-  if (decision.effect === 'hold') return notYet(decision, decision_id, aboutRequest(saved));
+  if (decision.effect === 'hold') {
+    return notYet(decision, { decision_id, about: aboutRequest(saved), challenge: challengeOf(writing) });
+  }
   return saved.state === 'conflicted' ? conflicted(saved, decision_id) : saved;
 }
 

@@ -37,14 +37,29 @@ export const freezeLiftContentSchema = z.strictObject({
   start_ms: start,
 });
 
+/** A proposal to lift a revocation. */
+export const revocationLiftContentSchema = z.strictObject({
+  kind: z.literal('revocation.lift'),
+  revocation: z.uuid(),
+  reason,
+  ticket,
+  apply,
+  start_ms: start,
+});
+
 /** What `POST /v1/requests` takes. */
-export const contentSchema = z.union([flagChangeContentSchema, freezeLiftContentSchema]);
+export const contentSchema = z.union([
+  flagChangeContentSchema,
+  freezeLiftContentSchema,
+  revocationLiftContentSchema,
+]);
 
 export type FlagChangeContent = z.infer<typeof flagChangeContentSchema>;
 export type FreezeLiftContent = z.infer<typeof freezeLiftContentSchema>;
+export type RevocationLiftContent = z.infer<typeof revocationLiftContentSchema>;
 export type RequestContent = z.infer<typeof contentSchema>;
 
-/** What an edit may replace; what is left out stays. Kind, environment and freeze are what the request is: they stay. */
+/** What an edit may replace; what is left out stays. Kind, environment, freeze and revocation are what the request is: they stay. */
 export const editSchema = z
   .strictObject({
     changes: flagChangeContentSchema.shape.changes,

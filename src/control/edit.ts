@@ -3,7 +3,7 @@ import type { Decision } from '../policy/policies.ts';
 import { insertRequestFlags } from '../store/requests.ts';
 import { schedulerPrincipal } from '../use-case/own-principals.ts';
 import { denied, notYet } from '../use-case/refusals.ts';
-import { environmentsOf, type Writing } from '../use-case/use-case.ts';
+import { challengeOf, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import { expire } from './close.ts';
 import type { RequestContent, RequestEdit } from './content.ts';
 import { aboutRequest } from './gates.ts';
@@ -52,13 +52,13 @@ export async function edit(
 
   // 2. May this principal edit this request, and may they edit it into that one? The new content may touch other
   // namespaces and tiers than the one whose author they are.
-  const { changes, freeze, bases } = plan;
+  const { writes: _, ...planned } = plan;
   const edited: ChangeRequest = {
     ...request,
     state: 'pending',
     content,
-    planned: { changes, freeze, bases },
-    digest: requestDigest(content, bases),
+    planned,
+    digest: requestDigest(content, planned.bases),
     authors: withAuthor(request.authors, principal.person),
   };
   const votes = await loadVotes(tx, request.id);
@@ -78,7 +78,13 @@ export async function edit(
     from: request.state,
   });
   if (decision.effect === 'deny') return denied(decision, decisionId);
-  if (!granted) return notYet(decision, decisionId, aboutRequest(request));
+  if (!granted) {
+    return notYet(decision, {
+      decision_id: decisionId,
+      about: aboutRequest(request),
+      challenge: challengeOf(writing),
+    });
+  }
 
   // 3. Ask again with the new content.
   const settled = await settle(writing, {
@@ -101,7 +107,7 @@ function isGranted(operation: string, { effect, obligations }: Decision): boolea
 function editContent(content: RequestContent, change: RequestEdit): RequestContent {
   const { changes, ...common } = change;
   const given = Object.fromEntries(Object.entries(common).filter(([, value]) => value !== undefined));
-  if (content.kind === 'freeze.lift') return { ...content, ...given };
+  if (content.kind !== 'flag.change') return { ...content, ...given };
   return { ...content, ...given, ...(changes === undefined ? {} : { changes }) };
 }
 

@@ -5,8 +5,15 @@ import { initialStateOf, planChange } from '../flags/plan.ts';
 import type { InputChange } from '../policy/input.ts';
 import { findFreeze } from '../store/emergency.ts';
 import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
+import { findRevocation } from '../store/revocations.ts';
 import type { Db } from '../store/statement.ts';
-import type { FlagChangeContent, FreezeLiftContent, RequestContent } from './content.ts';
+import { toInputRevocation } from '../use-case/input-revocation.ts';
+import type {
+  FlagChangeContent,
+  FreezeLiftContent,
+  RequestContent,
+  RevocationLiftContent,
+} from './content.ts';
 import { toInputFreeze } from './emergency-state.ts';
 import type { Base, Planned } from './request.ts';
 
@@ -57,7 +64,14 @@ export async function loadPlan(
   content: RequestContent,
   options: { now_ms: number; environments: readonly string[] },
 ): Promise<Plan> {
-  return content.kind === 'freeze.lift' ? planLift(db, content) : planFlags(db, content, options);
+  switch (content.kind) {
+    case 'flag.change':
+      return planFlags(db, content, options);
+    case 'freeze.lift':
+      return planFreezeLift(db, content);
+    case 'revocation.lift':
+      return planRevocationLift(db, content);
+  }
 }
 
 async function planFlags(
@@ -237,7 +251,7 @@ function toWrite(
   return { flag, served, definition, states };
 }
 
-async function planLift(db: Db, content: FreezeLiftContent): Promise<Plan> {
+async function planFreezeLift(db: Db, content: FreezeLiftContent): Promise<Plan> {
   const row = await findFreeze(db, content.freeze);
   if (row === undefined || row.lifted_ms !== null) {
     throw new BrokerError('invalid_change', 'There is no active freeze with this id.', {
@@ -248,6 +262,22 @@ async function planLift(db: Db, content: FreezeLiftContent): Promise<Plan> {
     changes: [],
     freeze: toInputFreeze(row),
     bases: [{ of: `freeze:${row.id}`, version: 1 }],
+    writes: [],
+  };
+}
+
+async function planRevocationLift(db: Db, content: RevocationLiftContent): Promise<Plan> {
+  const row = await findRevocation(db, content.revocation);
+  if (row === undefined || row.lifted_ms !== null) {
+    throw new BrokerError('invalid_change', 'There is no active revocation with this id.', {
+      errors: [{ pointer: '#/revocation', detail: 'GET /v1/revocations lists the active revocations' }],
+    });
+  }
+  return {
+    changes: [],
+    freeze: null,
+    revocation: toInputRevocation(row),
+    bases: [{ of: `revocation:${row.id}`, version: 1 }],
     writes: [],
   };
 }

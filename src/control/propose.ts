@@ -1,7 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
 import { denied, notYet } from '../use-case/refusals.ts';
-import { environmentsOf, type Writing } from '../use-case/use-case.ts';
+import { challengeOf, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import type { RequestContent } from './content.ts';
 import { loadPlan } from './plan.ts';
 import { type ChangeRequest, flagsOf, requestDigest, toRow } from './request.ts';
@@ -28,16 +28,16 @@ export async function propose(
   assertStart(content, now_ms);
 
   // 2. The request, as it would be stored.
-  const { changes, freeze, bases } = plan;
+  const { writes: _, ...planned } = plan;
   const draft: ChangeRequest = {
     id: deps.newId(now_ms),
     kind: content.kind,
-    environment: content.kind === 'flag.change' ? content.environment : (freeze?.environment ?? null),
+    environment: content.kind === 'flag.change' ? content.environment : (planned.freeze?.environment ?? null),
     state: 'pending',
     revision: 0,
-    digest: requestDigest(content, bases),
+    digest: requestDigest(content, planned.bases),
     content,
-    planned: { changes, freeze, bases },
+    planned,
     proposer: call.principal,
     authors: call.principal.person === null ? [] : [call.principal.person],
     created_ms: now_ms,
@@ -57,7 +57,11 @@ export async function propose(
   });
   if (settled.decision.effect === 'deny') return denied(settled.decision, settled.decision_id);
   if (operation === 'breakglass.apply' && settled.request.state !== 'applied') {
-    return notYet(settled.decision, settled.decision_id, null);
+    return notYet(settled.decision, {
+      decision_id: settled.decision_id,
+      about: null,
+      challenge: challengeOf(writing),
+    });
   }
 
   // 4. Store.

@@ -6,20 +6,20 @@ import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
 import { denied, notYet } from '../use-case/refusals.ts';
-import { correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
+import { challengeOf, correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
 import { loadEmergency } from './emergency-state.ts';
 import { aboutRequest } from './gates.ts';
-import { type ChangeRequest, placesOf, type StoredVote, toInputRequest } from './request.ts';
+import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
-  { tx, now_ms, policy }: Writing,
+  { tx, now_ms, policy, deps }: Writing,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
 ): Promise<Decision> {
   const { operation, principal, request } = about;
-  const input = toInputRequest(request);
-  // Only words on the present digest are words on this content (design invariant 4).
-  const current = about.votes.filter((vote) => vote.digest === request.digest);
+  const parked = await deps.revocations.isParked(tx, request);
+  const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
+  const current = about.votes.filter((vote) => counts(vote, request));
   const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
   return policy.decide(
     {
@@ -100,7 +100,11 @@ export async function recordAndRefuse(
     case 'deny':
       return denied(about.decision, decisionId);
     case 'hold':
-      return notYet(about.decision, decisionId, aboutRequest(about.request));
+      return notYet(about.decision, {
+        decision_id: decisionId,
+        about: aboutRequest(about.request),
+        challenge: challengeOf(writing),
+      });
   }
 }
 

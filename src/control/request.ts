@@ -24,7 +24,7 @@ export type RequestState =
 
 /** The version of one thing that a request is based on; 0 when it did not exist. */
 export interface Base {
-  /** `definition:<flag>`, `state:<flag>@<environment>` or `freeze:<id>`. */
+  /** `definition:<flag>`, `state:<flag>@<environment>`, `freeze:<id>` or `revocation:<id>`. */
   of: string;
   version: number;
 }
@@ -33,8 +33,13 @@ export interface Base {
 export interface Planned {
   changes: InputChange[];
   freeze: InputFreeze | null;
+  /** The revocation to lift; only requests that lift one have it. */
+  revocation?: LiftedRevocation;
   bases: Base[];
 }
+
+/** A revocation that a request lifts. */
+export type LiftedRevocation = NonNullable<InputRequest['revocation']>;
 
 /** The last answer to "may it be applied?". */
 export interface Standing {
@@ -70,6 +75,13 @@ export interface StoredVote extends Vote {
   person: string;
   verdict: 'approve' | 'reject';
   comment: string | null;
+  /** When it stopped counting for good, because its person was disabled or revoked. */
+  voided_ms: number | null;
+}
+
+/** Whether a word is about the request's present content (design invariant 4), and its person was not revoked since. */
+export function counts(vote: Pick<StoredVote, 'digest' | 'voided_ms'>, request: ChangeRequest): boolean {
+  return vote.digest === request.digest && vote.voided_ms === null;
 }
 
 /** Whether a request can still change its state. No transition leaves the other states. */
@@ -101,7 +113,7 @@ export function placesOf(request: ChangeRequest): { namespace: string | null; en
 
 /** The request as the policy's input has it. */
 export function toInputRequest(request: ChangeRequest): InputRequest {
-  const { changes, freeze } = request.planned;
+  const { changes, freeze, revocation } = request.planned;
   const directions = changes.map((change) => change.facts.direction);
   const organizations = changes.flatMap(({ facts }) => [
     ...facts.organizations_added,
@@ -118,6 +130,7 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
     ticket: request.content.ticket,
     changes,
     freeze,
+    ...(revocation === undefined ? {} : { revocation }),
     facts: {
       direction: DANGER.find((direction) => directions.includes(direction)) ?? 'neutral',
       definition: changes.some((change) => change.facts.scope === 'definition'),
@@ -177,5 +190,6 @@ function fromVoteRow(row: VotesTable): StoredVote {
     person: row.person,
     verdict: row.verdict as StoredVote['verdict'],
     comment: row.comment,
+    voided_ms: row.voided_ms,
   };
 }

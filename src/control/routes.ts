@@ -34,7 +34,7 @@ const listSchema = z.strictObject({
     .transform((text) => (text === 'open' ? ['pending', 'ready'] : text.split(',')))
     .pipe(z.array(z.enum(STATES)))
     .optional(),
-  kind: z.enum(['flag.change', 'freeze.lift']).optional(),
+  kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']).optional(),
   environment: environmentKeySchema.optional(),
   flag: flagKeySchema.optional(),
   proposer: z.string().max(512).optional(),

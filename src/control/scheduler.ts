@@ -1,6 +1,8 @@
 import type { Log } from '../http/log.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
+import { forgetRevocations } from '../store/revocations.ts';
+import { forgetBrowserSessions } from '../store/sessions.ts';
 import { schedulerPrincipal } from '../use-case/own-principals.ts';
 import { type ControlDeps, write } from '../use-case/use-case.ts';
 import { look } from './close.ts';
@@ -13,7 +15,13 @@ const BATCH = 100;
 const RETRY_MS = 60_000;
 /** Answers for retried POSTs are kept this long. */
 const ANSWERS_KEPT_MS = 24 * 60 * 60 * 1000;
+/** Revocations of what has expired are shown this much longer. */
+const REVOCATIONS_KEPT_MS = 24 * 60 * 60 * 1000;
+/** Sessions that are over are kept this long, so that whoever looks into an incident finds them. */
+const SESSIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 const HOUSEKEEPING_MS = 10 * 60 * 1000;
+/** When it tries again to rotate a key that it could not rotate. */
+const ROTATION_RETRY_MS = 60 * 60 * 1000;
 
 /** Applies what is ready and expires what is over; it asks the door like everybody else. */
 export interface Scheduler {
@@ -33,16 +41,20 @@ export function createScheduler({
   control,
   log,
   flushUsage,
+  rotateDueKey,
 }: {
   control: ControlDeps;
   log: Log;
   /** Writes what has gathered about who uses what. */
   flushUsage: () => Promise<void>;
+  /** Rotates the signing key if it is due. @returns the new key's id, or null */
+  rotateDueKey: () => Promise<string | null>;
 }): Scheduler {
   const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
   let tidiedMs = 0;
+  let rotateAgainMs = 0;
 
   async function tick(): Promise<void> {
     const ids = await listDueRequests(control.store.read, control.clock(), BATCH);
@@ -58,6 +70,7 @@ export function createScheduler({
     await control.revocations.refresh(control.store.read);
     await flushUsage();
     await tidy();
+    await rotate();
   }
 
   /** What fails is looked at again later, so that it cannot keep others from their turn. */
@@ -75,7 +88,23 @@ export function createScheduler({
     await control.store.door.write(async (tx) => {
       await forgetUsedTokens(tx, nowMs);
       await forgetAnswers(tx, nowMs - ANSWERS_KEPT_MS);
+      await forgetBrowserSessions(tx, nowMs - SESSIONS_KEPT_MS);
+      await forgetRevocations(tx, nowMs - REVOCATIONS_KEPT_MS);
     });
+  }
+
+  async function rotate(): Promise<void> {
+    const nowMs = control.clock();
+    if (nowMs < rotateAgainMs) return;
+    rotateAgainMs = nowMs + HOUSEKEEPING_MS;
+    try {
+      const kid = await rotateDueKey();
+      if (kid !== null) log.info({ kid }, 'the signing key was rotated');
+    } catch (error) {
+      // Each refusal is a record, so not every few minutes.
+      rotateAgainMs = nowMs + ROTATION_RETRY_MS;
+      log.warn({ err: error }, 'the signing key is overdue for rotation');
+    }
   }
 
   function runTick(): void {

@@ -1,6 +1,6 @@
 import type { Gate } from '../errors.ts';
 import { requestGates } from './gates.ts';
-import type { ChangeRequest, StoredVote } from './request.ts';
+import { type ChangeRequest, counts, type LiftedRevocation, type StoredVote } from './request.ts';
 
 /** A change request as it is answered. All times are epoch milliseconds. */
 export interface RequestView {
@@ -17,6 +17,8 @@ export interface RequestView {
   start_ms: number | null;
   changes: ChangeRequest['planned']['changes'];
   freeze: ChangeRequest['planned']['freeze'];
+  /** The revocation to lift; null for other requests. */
+  revocation: LiftedRevocation | null;
   bases: ChangeRequest['planned']['bases'];
   proposer: { id: string; kind: string; person: string | null };
   authors: string[];
@@ -31,7 +33,7 @@ export interface RequestView {
   gates: Gate[];
 }
 
-/** A person's word as it is answered; `counts` is false when it was about other content. */
+/** A person's word as it is answered; `counts` is false when it was about other content, or is void. */
 interface VoteView {
   person: string;
   principal: string;
@@ -39,13 +41,15 @@ interface VoteView {
   counts: boolean;
   comment: string | null;
   at_ms: number;
+  /** When it became void, because its person was disabled or revoked; null while it is not. */
+  voided_ms: number | null;
 }
 
 /** The request as it is answered. */
 export function toView(request: ChangeRequest, votes: readonly StoredVote[], nowMs: number): RequestView {
   const { content, planned, proposer } = request;
   const view = (verdict: StoredVote['verdict']) =>
-    votes.filter((vote) => vote.verdict === verdict).map((vote) => toVoteView(vote, request.digest));
+    votes.filter((vote) => vote.verdict === verdict).map((vote) => toVoteView(vote, request));
   return {
     id: request.id,
     kind: request.kind,
@@ -59,6 +63,7 @@ export function toView(request: ChangeRequest, votes: readonly StoredVote[], now
     start_ms: content.start_ms,
     changes: planned.changes,
     freeze: planned.freeze,
+    revocation: planned.revocation ?? null,
     bases: planned.bases,
     proposer: { id: proposer.id, kind: proposer.kind, person: proposer.person },
     authors: request.authors,
@@ -73,14 +78,15 @@ export function toView(request: ChangeRequest, votes: readonly StoredVote[], now
   };
 }
 
-function toVoteView(vote: StoredVote, digest: string): VoteView {
-  const { person, principal, comment, at_ms } = vote;
+function toVoteView(vote: StoredVote, request: ChangeRequest): VoteView {
+  const { person, principal, comment, at_ms, voided_ms } = vote;
   return {
     person,
     principal: principal.id,
     digest: vote.digest,
-    counts: vote.digest === digest,
+    counts: counts(vote, request),
     comment,
     at_ms,
+    voided_ms,
   };
 }

@@ -1,5 +1,5 @@
 import type { Principal } from '../policy/input.ts';
-import type { Caller } from './credential.ts';
+import type { Caller, Origin } from './credential.ts';
 
 /** One revocation, as far as it decides who is refused. */
 export interface Revocation {
@@ -13,12 +13,25 @@ export interface Revocation {
   /** What was issued before this moment is revoked; null: everything, until it is lifted. */
   issued_before_ms: number | null;
   expires_ms: number | null;
+  /** By which road it came: `incident`, `logout`, `provisioning` or `holder`. */
+  cause: string;
+  /** The human behind a revoked account, as far as it was known. */
+  person: string | null;
+  /** When who was logged out came back; from then on nothing of theirs waits any more. */
+  returned_ms: number | null;
 }
 
 /** Where revocations are kept. */
 export interface RevocationStore<Db> {
   epoch(db: Db): Promise<string | null>;
   list(db: Db): Promise<readonly Revocation[]>;
+}
+
+/** Who wrote a request. */
+export interface Authorship {
+  proposer: Principal;
+  /** Persons. */
+  authors: readonly string[];
 }
 
 /** Who and what is revoked. */
@@ -35,6 +48,14 @@ export interface Revocations<Db> {
   hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
   /** Whether this principal is revoked as such, until that is lifted: whatever they left behind waits. */
   isBlocked(db: Db, principal: Principal): Promise<boolean>;
+  /** Whether what these wrote waits: one of them is blocked, or was logged out by their provider and is not back. */
+  isParked(db: Db, authorship: Authorship): Promise<boolean>;
+  /** As {@link isParked}, by one revocation alone. */
+  wouldPark(revocation: Revocation, authorship: Authorship): boolean;
+  /** The logouts after which this caller is back, by a credential that came later. */
+  endedBy(db: Db, caller: Caller): Promise<readonly Revocation[]>;
+  /** Whether one revocation hits a caller. */
+  isHit(revocation: Revocation, caller: Caller): boolean;
   /** Reads the list if it has changed; called after a commit, and now and then for what other brokers changed. */
   refresh(db: Db): Promise<void>;
 }
@@ -50,7 +71,11 @@ export function createRevocations<Db>(deps: {
 }): Revocations<Db> {
   const { store, humanOf } = deps;
   let known: { epoch: string | null; list: RevocationList } = { epoch: null, list: indexed([]) };
+  /** What was committed when it was read last: what a write adds that is then undone never gets here. */
+  let latest = known.list;
   let reading: Promise<void> | null = null;
+
+  const hitByLatest = (caller: Caller) => findHit(latest, caller, humanOf);
 
   async function present(db: Db): Promise<RevocationList> {
     const epoch = await store.epoch(db);
@@ -61,17 +86,31 @@ export function createRevocations<Db>(deps: {
   return {
     hit: async (db, caller) => findHit(await present(db), caller, humanOf),
     hitByLatest: (caller) => {
-      if (reading === null) return findHit(known.list, caller, humanOf);
-      return reading.then(() => findHit(known.list, caller, humanOf));
+      if (reading === null) return hitByLatest(caller);
+      // When the store does not answer, the list read last goes on: flag reads outlive it.
+      const answer = () => hitByLatest(caller);
+      return reading.then(answer, answer);
     },
     isBlocked: async (db, principal) => {
       const list = await present(db);
       return namesOf(principal, humanOf).some((name) => (list.get(name) ?? []).some(holdsForEver));
     },
+    isParked: async (db, authorship) => isParkedBy(await present(db), authorship, humanOf),
+    wouldPark: (revocation, authorship) => isParkedBy(indexed([revocation]), authorship, humanOf),
+    endedBy: async (db, { principal, credential }) => {
+      const list = await present(db);
+      const found = list.get(nameOf('subject', principal.id)) ?? [];
+      return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
+    },
+    isHit: (revocation, caller) => findHit(indexed([revocation]), caller, humanOf) !== null,
     refresh: (db) => {
-      const mine = present(db).then(() => {
-        if (reading === mine) reading = null;
-      });
+      const mine = present(db)
+        .then((list) => {
+          latest = list;
+        })
+        .finally(() => {
+          if (reading === mine) reading = null;
+        });
       reading = mine;
       return mine;
     },
@@ -81,42 +120,90 @@ export function createRevocations<Db>(deps: {
 /** Revocations by kind and value, so that a look-up does not grow with their number. */
 type RevocationList = ReadonlyMap<string, readonly Revocation[]>;
 
+/** Under which a revoked account is found by its human: requests name their authors so. No kind has this name. */
+const ACCOUNT_OF = 'account-of';
+
 function indexed(revocations: readonly Revocation[]): RevocationList {
-  return Map.groupBy(revocations, ({ kind, value }) => nameOf(kind, value));
+  const accounts = revocations.filter(({ person }) => person !== null);
+  return new Map([
+    ...Map.groupBy(revocations, ({ kind, value }) => nameOf(kind, value)),
+    ...Map.groupBy(accounts, ({ person }) => nameOf(ACCOUNT_OF, person ?? '')),
+  ]);
 }
 
 function findHit(
   list: RevocationList,
-  { principal, credential }: Caller,
+  caller: Caller,
   humanOf: (person: string) => string,
 ): Revocation | null {
   if (list.size === 0) return null;
-  const names = [
-    nameOf('token', `${credential.issuer}#${credential.token_id}`),
-    nameOf('session', credential.token_id),
-    ...(credential.session === null ? [] : [nameOf('session', credential.session)]),
-    ...(credential.kid === null ? [] : [nameOf('key', credential.kid)]),
-    // The issuer of the token itself, besides the one that vouched for the principal.
-    nameOf('issuer', credential.issuer),
-    nameOf('class', principal.kind),
-    nameOf('class', 'all'),
-    ...namesOf(principal, humanOf),
-  ];
-  for (const name of names) {
-    const found = list.get(name)?.find((revocation) => covers(revocation, credential.issued_ms));
-    if (found !== undefined) return found;
+  for (const { names, issued_ms } of shownBy(caller, humanOf)) {
+    for (const name of names) {
+      const found = list.get(name)?.find((revocation) => covers(revocation, issued_ms));
+      if (found !== undefined) return found;
+    }
   }
   return null;
 }
 
-/** The names under which a principal as such can be revoked. An agent is revoked with its sponsor. */
-function namesOf(
-  { id, person, issuer, token, act }: Principal,
+/** What a caller shows and what that was issued for, each with the names that it can be revoked under. */
+function shownBy(
+  { principal, credential }: Caller,
   humanOf: (person: string) => string,
+): { names: string[]; issued_ms: number }[] {
+  const own = [...credentialNames(credential, principal.kind), ...namesOf(principal, humanOf)];
+  const origins = (credential.origins ?? []).map((origin) => ({
+    names: [
+      ...credentialNames(origin, origin.kind),
+      nameOf('subject', origin.principal),
+      // The human behind an agent is its sponsor, whose credential this then is.
+      ...(origin.kind === 'person' ? humanNames(principal, humanOf) : []),
+    ],
+    issued_ms: origin.issued_ms,
+  }));
+  return [{ names: own, issued_ms: credential.issued_ms }, ...origins];
+}
+
+/** The names under which what was shown can be revoked, whoever shows it. */
+function credentialNames(
+  { issuer, token_id, session, kid }: Pick<Origin, 'issuer' | 'token_id' | 'session' | 'kid'>,
+  kind: Principal['kind'],
 ): string[] {
   return [
+    nameOf('token', `${issuer}#${token_id}`),
+    nameOf('session', token_id),
+    ...(session === null ? [] : [nameOf('session', session)]),
+    ...(kid === null ? [] : [nameOf('key', kid)]),
+    // The issuer of the token itself, besides the one that vouched for the principal.
+    nameOf('issuer', issuer),
+    nameOf('class', kind),
+    nameOf('class', 'all'),
+  ];
+}
+
+function humanNames({ person }: Principal, humanOf: (person: string) => string): string[] {
+  return person === null ? [] : [nameOf('subject', humanOf(person))];
+}
+
+function isParkedBy(
+  list: RevocationList,
+  { proposer, authors }: Authorship,
+  humanOf: (person: string) => string,
+): boolean {
+  const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(humanOf);
+  const names = [
+    ...namesOf(proposer, humanOf),
+    ...humans.flatMap((human) => [nameOf('subject', human), nameOf(ACCOUNT_OF, human)]),
+  ];
+  return names.some((name) => (list.get(name) ?? []).some(parks));
+}
+
+/** The names under which a principal as such can be revoked. An agent is revoked with its sponsor. */
+function namesOf(principal: Principal, humanOf: (person: string) => string): string[] {
+  const { id, issuer, token, act } = principal;
+  return [
     nameOf('subject', id),
-    ...(person === null ? [] : [nameOf('subject', humanOf(person))]),
+    ...humanNames(principal, humanOf),
     ...(act ?? []).map((actor) => nameOf('subject', actor)),
     nameOf('issuer', issuer),
     ...(token.trust_rule === null ? [] : [nameOf('trust_rule', token.trust_rule)]),
@@ -129,6 +216,15 @@ function nameOf(kind: string, value: string): string {
 
 function covers({ issued_before_ms }: Revocation, issuedMs: number): boolean {
   return issued_before_ms === null || issuedMs < issued_before_ms;
+}
+
+/** Whether what its subject wrote waits. */
+function parks(revocation: Revocation): boolean {
+  return holdsForEver(revocation) || isOpenLogout(revocation);
+}
+
+function isOpenLogout({ kind, cause, issued_before_ms, returned_ms }: Revocation): boolean {
+  return kind === 'subject' && cause === 'logout' && issued_before_ms !== null && returned_ms === null;
 }
 
 function holdsForEver({ issued_before_ms }: Revocation): boolean {

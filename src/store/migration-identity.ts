@@ -61,6 +61,8 @@ async function addRevocations(db: Kysely<unknown>): Promise<void> {
     .addColumn('expires_ms', 'bigint')
     .addColumn('lifted_ms', 'bigint')
     .addColumn('lifted_by', 'text')
+    .addColumn('person', 'text')
+    .addColumn('returned_ms', 'bigint')
     .execute();
   await sql`create index revocations_active on revocations (created_ms) where lifted_ms is null`.execute(db);
 }

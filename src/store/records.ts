@@ -92,6 +92,53 @@ export async function listRecords(
   return query.orderBy('records.seq', 'desc').limit(options.limit).execute();
 }
 
+/** The human who was behind a principal when it was recorded last, or null. */
+export async function findPersonOf(db: Db, principalId: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('records')
+    .select('person')
+    .where('principal_id', '=', principalId)
+    .where('person', 'is not', null)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.person ?? null;
+}
+
+/** The record of an approval that a person gave at a moment, or undefined. */
+export async function findApprovalRecord(
+  db: Db,
+  vote: { request_id: string; person: string; at_ms: number },
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('records')
+    .select('record')
+    .where('request_id', '=', vote.request_id)
+    .where('operation', '=', 'request.approve')
+    .where('outcome', '=', 'allow')
+    .where('person', '=', vote.person)
+    .where('at_ms', '=', vote.at_ms)
+    .executeTakeFirst();
+  return row?.record;
+}
+
+/** The inputs of the decisions that allowed an operation since a moment, newest first, at most `limit`. */
+export function listAllowedInputs(
+  db: Db,
+  options: { operation: string; from_ms: number; limit: number },
+): Promise<{ at_ms: number; input: string }[]> {
+  return db
+    .selectFrom('records')
+    .innerJoin('decisions', 'decisions.id', 'records.id')
+    .select(['records.at_ms', 'decisions.input'])
+    .where('records.at_ms', '>=', options.from_ms)
+    .where('records.operation', '=', options.operation)
+    .where('records.outcome', '=', 'allow')
+    .orderBy('records.seq', 'desc')
+    .limit(options.limit)
+    .execute();
+}
+
 /** One record with the input and result of its decision, or undefined. */
 export async function findRecord(
   db: Db,

@@ -115,6 +115,44 @@ export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]
   return rows.toSorted((one, other) => one.at_ms - other.at_ms || (one.person < other.person ? -1 : 1));
 }
 
+/** The words on open requests that are not void, oldest request first. */
+export function listOpenVotes(db: Db): Promise<VotesTable[]> {
+  return db
+    .selectFrom('votes')
+    .innerJoin('requests', 'requests.id', 'votes.request_id')
+    .selectAll('votes')
+    .where('requests.state', 'in', ['pending', 'ready'])
+    .where('votes.voided_ms', 'is', null)
+    .orderBy('votes.request_id')
+    .orderBy('votes.person')
+    .execute();
+}
+
+/** Makes a person's word on a request void: it never counts again. */
+export async function voidVote(
+  tx: Tx,
+  vote: Pick<VotesTable, 'request_id' | 'person'> & { voided_ms: number },
+): Promise<void> {
+  await tx
+    .updateTable('votes')
+    .set({ voided_ms: vote.voided_ms })
+    .where('request_id', '=', vote.request_id)
+    .where('person', '=', vote.person)
+    .execute();
+}
+
+/** Who wrote the requests that are open: `proposer` and `authors` are JSON. */
+export function listOpenAuthorship(
+  db: Db,
+): Promise<Pick<RequestsTable, 'id' | 'kind' | 'state' | 'proposer' | 'authors'>[]> {
+  return db
+    .selectFrom('requests')
+    .select(['id', 'kind', 'state', 'proposer', 'authors'])
+    .where('state', 'in', ['pending', 'ready'])
+    .orderBy('id')
+    .execute();
+}
+
 /** What {@link listRequests} selects by; every part is optional. */
 export interface RequestFilter {
   state?: readonly string[];

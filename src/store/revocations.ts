@@ -19,6 +19,8 @@ const insertStatement = statement<RevocationsTable>((db, p) =>
     expires_ms: p('expires_ms'),
     lifted_ms: p('lifted_ms'),
     lifted_by: p('lifted_by'),
+    person: p('person'),
+    returned_ms: p('returned_ms'),
   }),
 );
 
@@ -35,6 +37,30 @@ export function listActiveRevocations(db: Db): Promise<RevocationsTable[]> {
     .where('lifted_ms', 'is', null)
     .orderBy('created_ms')
     .orderBy('id')
+    .execute();
+}
+
+/** Revocations newest first, lifted ones too, those before `beforeId` only. */
+export function listRevocations(
+  db: Db,
+  options: { active: boolean; kind: string | undefined; beforeId: string | null; limit: number },
+): Promise<RevocationsTable[]> {
+  let query = db.selectFrom('revocations').selectAll();
+  if (options.active) query = query.where('lifted_ms', 'is', null);
+  if (options.kind !== undefined) query = query.where('kind', '=', options.kind);
+  if (options.beforeId !== null) query = query.where('id', '<', options.beforeId);
+  return query.orderBy('id', 'desc').limit(options.limit).execute();
+}
+
+/** The revocations of one subject that hold and came by one road. */
+export function listActiveOfSubject(db: Db, value: string, cause: string): Promise<RevocationsTable[]> {
+  return db
+    .selectFrom('revocations')
+    .selectAll()
+    .where('kind', '=', 'subject')
+    .where('value', '=', value)
+    .where('cause', '=', cause)
+    .where('lifted_ms', 'is', null)
     .execute();
 }
 
@@ -69,4 +95,37 @@ export async function liftRevocation(
   if (numUpdatedRows !== 1n) return false;
   await setMeta(tx, EPOCH, lift.epoch);
   return true;
+}
+
+/**
+ * Notes that who was logged out is back.
+ *
+ * @param back.epoch a new id, as the list's new name
+ */
+export async function markReturned(
+  tx: Tx,
+  id: string,
+  back: { epoch: string; returned_ms: number },
+): Promise<void> {
+  await tx
+    .updateTable('revocations')
+    .set({ returned_ms: back.returned_ms })
+    .where('id', '=', id)
+    .where('returned_ms', 'is', null)
+    .execute();
+  await setMeta(tx, EPOCH, back.epoch);
+}
+
+/**
+ * Forgets what revokes nothing any more: what it named has expired. A logout that somebody has not come back from still
+ * holds their requests. The evidence is the record.
+ */
+export async function forgetRevocations(tx: Tx, expiredBeforeMs: number): Promise<void> {
+  await tx
+    .deleteFrom('revocations')
+    .where('expires_ms', '<', expiredBeforeMs)
+    .where((e) =>
+      e.or([e('kind', '!=', 'subject'), e('cause', '!=', 'logout'), e('returned_ms', 'is not', null)]),
+    )
+    .execute();
 }

@@ -30,7 +30,7 @@ export interface Schema {
   grant_uses: GrantUsesTable;
 }
 
-/** Single facts about this installation: the active policy hash, the cursor secret. */
+/** Single facts about this installation: the active policy hash, the cursor secret (sealed: compact JWE). */
 export interface MetaTable {
   key: string;
   value: string;
@@ -45,7 +45,10 @@ export interface PolicyBundlesTable {
   stored_ms: number;
 }
 
-/** Keys that sign Countersign's own tokens. `private_jwk` is encrypted under the master key (compact JWE). */
+/**
+ * Keys that sign Countersign's own tokens. `private_jwk` is sealed under the master key (compact JWE), and empty from the
+ * moment on that the key signs no more.
+ */
 export interface SigningKeysTable {
   kid: string;
   purpose: string;
@@ -252,7 +255,7 @@ export interface SessionsTable {
   end_reason: string | null;
 }
 
-/** What is revoked. A row is lifted once and never changed otherwise; `created_by` and `lifted_by` are JSON. */
+/** What is revoked. A row changes when it is lifted and when its subject returns only; `*_by` are JSON. */
 export interface RevocationsTable {
   id: string;
   kind: string;
@@ -269,6 +272,10 @@ export interface RevocationsTable {
   expires_ms: number | null;
   lifted_ms: number | null;
   lifted_by: string | null;
+  /** The human behind a revoked account, under their one name; null where none is known, and for all other kinds. */
+  person: string | null;
+  /** When who was logged out came back with a newer credential: their requests wait no longer. */
+  returned_ms: number | null;
 }
 
 /** Who has ever used this installation, as last seen; `principal` is JSON. */

@@ -1,6 +1,9 @@
 import type { InputRevocation } from '../policy/input.ts';
+import { humanOf } from '../policy/policies.ts';
+import { findPersonOf } from '../store/records.ts';
 import { insertRevocation } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
 import type { Writing } from './use-case.ts';
 
 /** What is to be revoked, and by which road it came. */
@@ -16,16 +19,35 @@ export interface RevocationOrder extends InputRevocation {
  * decision that allows it MUST be recorded in the same write.
  */
 export async function addRevocation(writing: Writing, order: RevocationOrder): Promise<RevocationsTable> {
-  const { id, person } = writing.call.principal;
-  const row: RevocationsTable = {
-    ...order,
-    id: writing.deps.newId(writing.now_ms),
-    created_by: JSON.stringify({ id, person }),
-    created_ms: writing.now_ms,
-    lifted_ms: null,
-    lifted_by: null,
-  };
+  const row = await draftRevocation(writing.tx, writing, order);
   await insertRevocation(writing.tx, row);
   writing.afterCommit(writing.deps.events.revocationsChanged);
   return row;
+}
+
+/** The revocation as it would be stored. */
+export async function draftRevocation(
+  db: Db,
+  { call, now_ms, deps, policy }: Omit<Writing, 'tx' | 'afterCommit'>,
+  order: RevocationOrder,
+): Promise<RevocationsTable> {
+  const { kind, value, issued_before_ms, incident, reason, cause, expires_ms } = order;
+  const { id, person } = call.principal;
+  const human = kind === 'subject' ? await findPersonOf(db, value) : null;
+  return {
+    id: deps.newId(now_ms),
+    kind,
+    value,
+    issued_before_ms,
+    incident,
+    reason,
+    cause,
+    expires_ms,
+    created_by: JSON.stringify({ id, person }),
+    created_ms: now_ms,
+    lifted_ms: null,
+    lifted_by: null,
+    person: human === null ? null : humanOf(policy, human),
+    returned_ms: null,
+  };
 }

@@ -11,6 +11,9 @@ export const schedulerPrincipal = ownPrincipal('scheduler');
 /** Whoever can start the broker on an empty database: the first bundle is theirs. */
 export const operatorPrincipal = ownPrincipal('operator');
 
+/** All of them. */
+export const ownPrincipals: readonly Principal[] = [schedulerPrincipal, operatorPrincipal];
+
 function ownPrincipal(name: string): Principal {
   return {
     id: `workload:countersign:${name}`,

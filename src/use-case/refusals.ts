@@ -8,6 +8,22 @@ export interface AboutRequest {
   digest: string;
 }
 
+/** How whoever calls is challenged to sign in. */
+export interface Challenge {
+  /** The scheme of the token that they showed: a bound token is replaced by a bound one. */
+  scheme: 'Bearer' | 'DPoP';
+  /** The `acr` values of the caller's issuer that stand for at least this level, strongest first. */
+  acrValues: (level: number) => readonly string[];
+}
+
+/** What a refusal needs to know besides the decision. */
+export interface Refusing {
+  decision_id: string;
+  /** The request that it is about, or null. */
+  about: AboutRequest | null;
+  challenge: Challenge;
+}
+
 /** Something that policy still wants of a request, as a gate. */
 export function obligationGate(obligation: Obligation, { path, digest }: AboutRequest): Gate {
   switch (obligation.kind) {
@@ -78,6 +94,9 @@ const CLEARED_BY: Readonly<Record<string, Clearing>> = {
   proposer_lost_role: proposeAgain,
   token_audience: exchangeAgain,
   token_scope: exchangeAgain,
+  token_too_old: exchangeAgain,
+  agent_without_person: exchangeAgain,
+  parked: { cleared_by: 'the identity provider, or flag-emergency-override', call: null },
 };
 
 /** A reason as a gate. */
@@ -101,11 +120,11 @@ export function denied(decision: Decision, decisionId: string): BrokerError {
  *
  * @see RFC 9470 section 3
  */
-export function notYet(decision: Decision, decisionId: string, about: AboutRequest | null): BrokerError {
+export function notYet(decision: Decision, { decision_id, about, challenge }: Refusing): BrokerError {
   const signIn = decision.obligations.find((obligation) => obligation.kind === 'sign_in');
   const fields = {
     reasons: decision.reasons,
-    decision_id: decisionId,
+    decision_id,
     policy_hash: decision.policy_hash,
     gates: decision.obligations.map((obligation) =>
       about === null
@@ -125,14 +144,29 @@ export function notYet(decision: Decision, decisionId: string, about: AboutReque
       fields,
     );
   }
-  const age = signIn.max_age_s === null ? '' : `, max_age="${signIn.max_age_s}"`;
+  const { level, max_age_s } = signIn;
+  const acr_values = challenge.acrValues(level);
   return new BrokerError('sign_in_required', signInDetail(signIn), {
     ...fields,
-    extra: { level: signIn.level, max_age_s: signIn.max_age_s },
-    headers: {
-      'WWW-Authenticate': `Bearer error="insufficient_user_authentication", error_description="a stronger or fresher sign-in is needed"${age}`,
-    },
+    extra: { level, max_age_s, acr_values },
+    headers: { 'WWW-Authenticate': challengeHeader(challenge.scheme, { acr_values, max_age_s }) },
   });
+}
+
+/** What a quoted string of a header can hold; a space separates the values from each other. */
+const ACR_IN_HEADER = /^[\x21\x23-\x5B\x5D-\x7E]+$/;
+
+function challengeHeader(
+  scheme: Challenge['scheme'],
+  { acr_values, max_age_s }: { acr_values: readonly string[]; max_age_s: number | null },
+): string {
+  const acrValues = acr_values.filter((value) => ACR_IN_HEADER.test(value)).join(' ');
+  return [
+    `${scheme} error="insufficient_user_authentication"`,
+    'error_description="a stronger or fresher sign-in is needed"',
+    ...(acrValues === '' ? [] : [`acr_values="${acrValues}"`]),
+    ...(max_age_s === null ? [] : [`max_age="${max_age_s}"`]),
+  ].join(', ');
 }
 
 function describe(obligation: Obligation): string {

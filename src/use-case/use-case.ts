@@ -2,17 +2,20 @@ import { append, type Correlation } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
-import type { Credential, Proof } from '../identity/credential.ts';
-import { TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import { type Credential, ciRunOf, type Proof } from '../identity/credential.ts';
+import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import type { Revocations } from '../identity/revocations.ts';
 import type { Operation } from '../operations.ts';
-import { NO_EMERGENCY, type PolicyInput, type Principal } from '../policy/input.ts';
+import type { Reason } from '../policy/decision.ts';
+import { type InputRevocation, NO_EMERGENCY, type PolicyInput, type Principal } from '../policy/input.ts';
 import type { Decision, Policies, Policy, Question } from '../policy/policies.ts';
 import type { Store } from '../store/database.ts';
 import type { AfterCommit } from '../store/door.ts';
 import { claimToken } from '../store/installation.ts';
+import { wakeRequests } from '../store/requests.ts';
+import { markReturned } from '../store/revocations.ts';
 import type { Db, Tx } from '../store/statement.ts';
-import { denied, notYet } from './refusals.ts';
+import { type Challenge, denied, notYet } from './refusals.ts';
 
 /** What every use case of the control plane is built from. */
 export interface ControlDeps {
@@ -22,6 +25,8 @@ export interface ControlDeps {
   clock: Clock;
   /** A new UUID of version 7 for that moment, so that ids sort by time. */
   newId: (nowMs: number) => string;
+  /** The `acr` values of an issuer of persons that stand for at least this level, strongest first. */
+  acrValuesFor: (issuer: string, level: number) => readonly string[];
   events: ControlEvents;
 }
 
@@ -31,6 +36,8 @@ export interface ControlEvents {
   flagsChanged(environment: string, version: number, flags: readonly ChangedFlag[]): void;
   /** Something was revoked, or a revocation was lifted. */
   revocationsChanged(): void;
+  /** Signing keys were rotated, or one was revoked. */
+  keysChanged(): void;
   /** A freeze was engaged or lifted. */
   freezesChanged(): void;
   /** Something was decided. */
@@ -91,7 +98,9 @@ export async function write<T>(
   const outcome = await deps.store.door.write(async (tx, afterCommit) => {
     const policy = await deps.policies.active(tx);
     await assertStillValid(deps, tx, call, afterCommit);
-    return work({ deps, tx, call, now_ms: deps.clock(), policy, afterCommit });
+    const writing: Writing = { deps, tx, call, now_ms: deps.clock(), policy, afterCommit };
+    await noteReturn(writing);
+    return work(writing);
   });
   if (outcome instanceof BrokerError) throw outcome;
   return outcome;
@@ -107,7 +116,7 @@ async function assertStillValid(
   const { principal, credential } = call;
   if (credential === null) return;
   const hit = await revocations.hit(tx, { principal, credential });
-  if (hit !== null) throw tokenInvalid(new TokenRefused('revoked', hit.kind));
+  if (hit !== null) throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(credential));
   const { proof } = credential;
   if (proof === null || usedProofs.has(proof)) return;
   const isFirstUse = await claimToken(tx, {
@@ -115,8 +124,24 @@ async function assertStillValid(
     jti: proof.jti,
     expires_ms: proof.expires_ms,
   });
-  if (!isFirstUse) throw tokenInvalid(new TokenRefused('replayed', 'proof'));
+  if (!isFirstUse) throw tokenInvalid(new TokenRefused('proof_not_accepted', 'replayed'));
   afterCommit(() => usedProofs.add(proof));
+}
+
+/** Whoever the provider logged out is back, by a credential that came after it: what they wrote waits no longer. */
+async function noteReturn(writing: Writing): Promise<void> {
+  const { deps, tx, call, now_ms } = writing;
+  const { principal, credential } = call;
+  if (credential === null) return;
+  const logouts = await deps.revocations.endedBy(tx, { principal, credential });
+  if (logouts.length === 0) return;
+  const ids = logouts.map(({ id }) => id);
+  const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };
+  const authorized = await authorize(writing, { operation: 'session.open', note });
+  if (authorized instanceof BrokerError) return;
+  for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });
+  await wakeRequests(tx, now_ms);
+  writing.afterCommit(deps.events.revocationsChanged);
 }
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */
@@ -135,12 +160,22 @@ export function inputEnvironment(policy: Policy, key: string | null): { key: str
 
 /** What ties a record to the call, the CI run and the ticket behind it. */
 export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
-  const run = principal.claims.run_id ?? principal.claims.pipeline_id ?? null;
+  const origins = call.credential?.origins;
+  const agentRun = origins?.find(({ ci_run }) => ci_run !== undefined)?.ci_run;
   return {
     http_request_id: call.http_request_id,
     ticket,
-    ci_run: run === null ? null : String(run),
+    ci_run: ciRunOf(principal.claims) ?? agentRun ?? null,
     token: call.credential?.token_id ?? null,
+    ...(origins && { origins: origins.map(({ token_id }) => token_id) }),
+  };
+}
+
+/** How whoever calls is challenged to sign in, where policy wants that. */
+export function challengeOf({ deps, call: { principal } }: Writing): Challenge {
+  return {
+    scheme: principal.token.sender_constrained ? 'DPoP' : 'Bearer',
+    acrValues: (level) => deps.acrValuesFor(principal.issuer, level),
   };
 }
 
@@ -150,6 +185,10 @@ export interface Subject {
   environment?: string | null;
   namespace?: string | null;
   emergency?: Partial<PolicyInput['emergency']>;
+  /** What is to be revoked, or to be lifted. */
+  revocation?: InputRevocation;
+  /** What the broker adds to the outcome in the record. */
+  note?: Reason;
 }
 
 /** A recorded decision. */
@@ -177,10 +216,13 @@ export async function authorize(writing: Writing, subject: Subject): Promise<Aut
     decision,
     request: null,
     flags: [],
+    ...(subject.note === undefined ? {} : { note: subject.note }),
     correlation: correlationOf(call, call.principal, null),
   });
   if (decision.effect === 'deny') return denied(decision, decision_id);
-  if (decision.effect === 'hold') return notYet(decision, decision_id, null);
+  if (decision.effect === 'hold') {
+    return notYet(decision, { decision_id, about: null, challenge: challengeOf(writing) });
+  }
   writing.afterCommit(() => deps.events.used(useOf(call.principal, subject)));
   return { decision, decision_id };
 }
@@ -242,7 +284,8 @@ function useOf(principal: Principal, { operation, environment, namespace }: Subj
   return { principal, operation, environment: environment ?? null, namespaces: [namespace ?? null] };
 }
 
-function questionOf(policy: Policy, principal: Principal, subject: Subject): Question {
+/** What policy is asked about an operation without a request. */
+export function questionOf(policy: Policy, principal: Principal, subject: Subject): Question {
   return {
     operation: subject.operation,
     principal,
@@ -252,5 +295,6 @@ function questionOf(policy: Policy, principal: Principal, subject: Subject): Que
     approvals: [],
     rejections: [],
     emergency: { ...NO_EMERGENCY, ...subject.emergency },
+    ...(subject.revocation === undefined ? {} : { revocation: subject.revocation }),
   };
 }

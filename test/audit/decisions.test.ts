@@ -128,7 +128,13 @@ describe('the decision log', () => {
     );
     expect(answer.headers.get('x-request-id')).toBe(id);
     const { body } = await t.call('avery', 'GET', `/v1/decisions/${answer.body.decision_id}`);
-    expect(body.correlation).toEqual({ http_request_id: id, ticket: 'PAY-2', ci_run: '987654321' });
+    const token = expect.stringMatching(/^jti:/);
+    expect(body.correlation).toEqual({
+      http_request_id: id,
+      ticket: 'PAY-2',
+      ci_run: '987654321',
+      token,
+    });
   });
 
   it('answers an unknown id with not found', async () => {

@@ -266,6 +266,7 @@ const tickCommand = (minutes: number) =>
       control: real.control,
       log: createLog('silent'),
       flushUsage: async () => undefined,
+      rotateDueKey: async () => null,
     });
     await Promise.all([scheduler.tick(), scheduler.tick()]);
     const log = (await readLog(real.control.store.read)).filter((entry) => entry.request?.to === 'applied');

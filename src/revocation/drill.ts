@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto';
+import { BrokerError } from '../errors.ts';
+import type { SigningKeys } from '../identity/keys.ts';
+import type { IssuedClaims } from '../identity/workload.ts';
+import { authorize, type Call, type ControlDeps, write } from '../use-case/use-case.ts';
+import { revoke } from './revoke.ts';
+
+/** Who the drill's token stands for. It has no role, and trust rules cannot name it. */
+export const DRILL_PRINCIPAL = 'workload:countersign:drill';
+
+/** How long the drill's token would live if it were not revoked. */
+const LIFE_S = 60;
+
+/** What {@link runDrill} needs. */
+export interface DrillDeps {
+  control: ControlDeps;
+  signingKeys: Pick<SigningKeys, 'sign'>;
+  /** The broker's public URL: the `iss` of its tokens. */
+  issuer: string;
+  /** Calls this broker with a token as anybody would. @returns the status of the answer, 0 for none */
+  use: (token: string) => Promise<number>;
+}
+
+/** One step of the drill. */
+export interface DrillStep {
+  step: 'mint' | 'use' | 'revoke' | 'refuse';
+  at_ms: number;
+  ok: boolean;
+  detail: string;
+  /** The record of the step; null for those that the log has no record of. */
+  decision_id: string | null;
+}
+
+/** How a drill went. */
+export interface DrillReport {
+  id: string;
+  outcome: 'passed' | 'failed';
+  /** What names the token that was revoked. */
+  token_id: string;
+  revocation: string | null;
+  steps: DrillStep[];
+  /** The record that says how it went, for auditors to cite. */
+  decision_id: string;
+}
+
+/**
+ * Proves on the running broker that revocation works: makes a token, uses it, revokes it, and uses it again. Each step
+ * that could not be as it must be is in the report and in the record of the outcome.
+ *
+ * @throws BrokerError `policy_denied`; `not_recorded` when the outcome could not be recorded
+ */
+export async function runDrill(deps: DrillDeps, call: Call): Promise<DrillReport> {
+  const { control } = deps;
+  const drill = { id: control.newId(control.clock()), token_id: `jti:${randomUUID()}` };
+  // 1. Decide, and say what is about to be made.
+  const begun = await recordStep(
+    deps,
+    call,
+    'drill_begun',
+    `Drill ${drill.id} makes the token ${drill.token_id}.`,
+  );
+  const token = await mint(deps, drill.token_id);
+  const steps: DrillStep[] = [
+    { step: 'mint', at_ms: control.clock(), ok: true, detail: drill.token_id, decision_id: begun },
+  ];
+  // 2. It works, it is revoked, it works no more.
+  steps.push(await useStep(deps, token, { step: 'use', expected: 200 }));
+  const revoked = await revokeStep(deps, call, drill);
+  steps.push(revoked.step);
+  steps.push(await useStep(deps, token, { step: 'refuse', expected: 401 }));
+  // 3. Say how it went.
+  const outcome = steps.every(({ ok }) => ok) ? 'passed' : 'failed';
+  const told = steps.map(({ step, ok, detail }) => `${step} ${ok ? 'ok' : 'FAILED'} (${detail})`).join(', ');
+  const decision_id = await recordStep(deps, call, `drill_${outcome}`, `Drill ${drill.id}: ${told}.`);
+  return { ...drill, outcome, revocation: revoked.id, steps, decision_id };
+}
+
+async function mint({ control, signingKeys, issuer }: DrillDeps, tokenId: string): Promise<string> {
+  const iat = Math.floor(control.clock() / 1000);
+  const policy = await control.policies.active(control.store.read);
+  return signingKeys.sign({
+    iss: issuer,
+    aud: 'control',
+    sub: DRILL_PRINCIPAL,
+    client_id: 'countersign',
+    iat,
+    exp: iat + LIFE_S,
+    jti: tokenId.slice('jti:'.length),
+    // A token for the control plane names an operation; this one gives nothing to somebody without a role.
+    scope: 'request.read',
+    policy_hash: policy.hash,
+    trust_rule: 'countersign',
+    subject_issuer: 'countersign',
+    claims: {},
+    person: null,
+  } satisfies IssuedClaims);
+}
+
+async function useStep(
+  { control, use }: DrillDeps,
+  token: string,
+  { step, expected }: { step: 'use' | 'refuse'; expected: number },
+): Promise<DrillStep> {
+  const status = await use(token);
+  const detail = status === expected ? `answered ${status}` : `answered ${status}, not ${expected}`;
+  return { step, at_ms: control.clock(), ok: status === expected, detail, decision_id: null };
+}
+
+/** The decision and the revocation in one write, as when it is not a drill. */
+async function revokeStep(
+  { control, issuer }: DrillDeps,
+  call: Call,
+  drill: { id: string; token_id: string },
+): Promise<{ id: string | null; step: DrillStep }> {
+  const step = { step: 'revoke', at_ms: control.clock() } as const;
+  const asked = {
+    kind: 'token',
+    value: `${issuer}#${drill.token_id}`,
+    issued_before_ms: null,
+    incident: `drill ${drill.id}`,
+    reason: 'A revocation drill.',
+  } as const;
+  try {
+    return await write(control, call, async (writing) => {
+      const authorized = await authorize(writing, {
+        operation: 'revocation.drill',
+        revocation: asked,
+        note: { code: 'revocation', detail: `token ${asked.value}` },
+      });
+      if (authorized instanceof BrokerError) return authorized;
+      const expires_ms = writing.now_ms + 2 * LIFE_S * 1000;
+      const { row } = await revoke(writing, { ...asked, cause: 'incident', expires_ms });
+      return {
+        id: row.id,
+        step: { ...step, ok: true, detail: row.id, decision_id: authorized.decision_id },
+      };
+    });
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    return { id: null, step: { ...step, ok: false, detail: error.code, decision_id: null } };
+  }
+}
+
+async function recordStep(deps: DrillDeps, call: Call, code: string, detail: string): Promise<string> {
+  return write(deps.control, call, async (writing) => {
+    const authorized = await authorize(writing, {
+      operation: 'revocation.drill',
+      note: { code, detail },
+    });
+    return authorized instanceof BrokerError ? authorized : authorized.decision_id;
+  });
+}

@@ -1,0 +1,151 @@
+import type { Caller } from '../identity/credential.ts';
+import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
+import type { Revocations } from '../identity/revocations.ts';
+import type { Principal } from '../policy/input.ts';
+import { callerOfRow } from '../sessions/sessions.ts';
+import { listPrincipals } from '../store/principals.ts';
+import { findApprovalRecord, listAllowedInputs } from '../store/records.ts';
+import { listOpenAuthorship, listOpenVotes } from '../store/requests.ts';
+import type { RevocationsTable, VotesTable } from '../store/schema.ts';
+import { listAllBrowserSessions } from '../store/sessions.ts';
+import { listSigningKeys } from '../store/signing-keys.ts';
+import type { Db } from '../store/statement.ts';
+
+/** What a revocation hits, in one state of the store. A dry run and the revocation itself compute the same. */
+export interface Hits {
+  /** Browser sessions that it ends. */
+  sessions: { id: string; principal: string; opened_ms: number }[];
+  /** Everybody who was ever seen and is refused by it; for a token, a session or a key nobody is known by name. */
+  principals: string[];
+  /** Tokens that the broker issued, newest first, and that could still be used; among the newest thousands. */
+  tokens: { principal: string; issued_ms: number }[];
+  /** Open requests that wait from then on. */
+  requests: { id: string; kind: string; state: string }[];
+  /** Approvals on open requests that become void. */
+  approvals: { request: string; person: string; at_ms: number }[];
+}
+
+/** What computing {@link Hits} needs. */
+export interface HitsDeps {
+  revocations: Pick<Revocations<Db>, 'isHit' | 'wouldPark'>;
+  now_ms: number;
+  /** The broker's public URL: the `iss` of the tokens that it issues. */
+  issuer: string;
+}
+
+/** So many exchanges are looked at, so that a revocation does not hold up other writes. */
+const MAX_EXCHANGES = 5000;
+
+/** Computes what a revocation hits. */
+export async function loadHits(db: Db, revocation: RevocationsTable, deps: HitsDeps): Promise<Hits> {
+  return {
+    sessions: await hitSessions(db, revocation, deps),
+    principals: await hitPrincipals(db, revocation, deps),
+    tokens: await hitTokens(db, revocation, deps),
+    requests: await parkedRequests(db, revocation, deps),
+    approvals: await voidedApprovals(db, revocation, deps),
+  };
+}
+
+async function hitSessions(db: Db, revocation: RevocationsTable, deps: HitsDeps): Promise<Hits['sessions']> {
+  const rows = await listAllBrowserSessions(db, deps.now_ms);
+  return rows
+    .filter((row) => deps.revocations.isHit(revocation, callerOfRow(row)))
+    .map(({ id, principal_id, opened_ms }) => ({ id, principal: principal_id, opened_ms }));
+}
+
+async function hitPrincipals(db: Db, revocation: RevocationsTable, deps: HitsDeps): Promise<string[]> {
+  const whole = { ...revocation, issued_before_ms: null };
+  const rows = await listPrincipals(db);
+  return rows
+    .filter((row) => deps.revocations.isHit(whole, bareCaller(JSON.parse(row.principal) as Principal, 0)))
+    .map(({ id }) => id);
+}
+
+/** The records of the exchanges say whom tokens were issued to, and never which: a revoked jti is not looked up. */
+async function hitTokens(
+  db: Db,
+  revocation: RevocationsTable,
+  { revocations, now_ms, issuer }: HitsDeps,
+): Promise<Hits['tokens']> {
+  const exchanges = await listAllowedInputs(db, {
+    operation: 'token.exchange',
+    from_ms: now_ms - MAX_ISSUED_LIFE_S * 1000,
+    limit: MAX_EXCHANGES,
+  });
+  const keys = await listSigningKeys(db);
+  return exchanges.flatMap(({ at_ms, input }) => {
+    const { principal } = JSON.parse(input) as { principal: Principal };
+    const kid = keys.findLast((key) => key.created_ms <= at_ms)?.kid ?? null;
+    const caller = bareCaller(principal, at_ms, { issuer, kid });
+    return revocations.isHit(revocation, caller) ? [{ principal: principal.id, issued_ms: at_ms }] : [];
+  });
+}
+
+async function parkedRequests(
+  db: Db,
+  revocation: RevocationsTable,
+  deps: HitsDeps,
+): Promise<Hits['requests']> {
+  const rows = await listOpenAuthorship(db);
+  return rows
+    .filter(({ proposer, authors }) =>
+      deps.revocations.wouldPark(revocation, {
+        proposer: JSON.parse(proposer) as Principal,
+        authors: JSON.parse(authors) as string[],
+      }),
+    )
+    .map(({ id, kind, state }) => ({ id, kind, state }));
+}
+
+async function voidedApprovals(
+  db: Db,
+  revocation: RevocationsTable,
+  deps: HitsDeps,
+): Promise<Hits['approvals']> {
+  if (!voids(revocation)) return [];
+  const voided: Hits['approvals'] = [];
+  for (const vote of await listOpenVotes(db)) {
+    if (!deps.revocations.isHit(revocation, await callerOfVote(db, vote, revocation))) continue;
+    voided.push({ request: vote.request_id, person: vote.person, at_ms: vote.at_ms });
+  }
+  return voided;
+}
+
+/** Whoever just signs out, or gives a token up, stands by what they have said. */
+function voids({ kind, cause }: RevocationsTable): boolean {
+  if (cause === 'holder') return false;
+  return cause === 'incident' || kind === 'subject';
+}
+
+/** By what an approval was given. What named the token or session is in its record. */
+async function callerOfVote(db: Db, vote: VotesTable, { kind }: RevocationsTable): Promise<Caller> {
+  const principal = JSON.parse(vote.principal) as Principal;
+  const issuedMs = principal.token.issued_ms ?? vote.at_ms;
+  if (kind !== 'token' && kind !== 'session') return bareCaller(principal, issuedMs);
+  const record = await findApprovalRecord(db, vote);
+  if (record === undefined) return bareCaller(principal, issuedMs);
+  const { correlation } = JSON.parse(record) as { correlation: { token: string | null } };
+  return bareCaller(principal, issuedMs, { token_id: correlation.token ?? '' });
+}
+
+/** A caller of whom no more is known than who they are and when what they hold was issued. */
+function bareCaller(
+  principal: Principal,
+  issuedMs: number,
+  known: Partial<Caller['credential']> = {},
+): Caller {
+  return {
+    principal,
+    credential: {
+      issuer: principal.issuer,
+      token_id: '',
+      kid: null,
+      issued_ms: issuedMs,
+      expires_ms: issuedMs,
+      session: null,
+      proof: null,
+      ...known,
+    },
+  };
+}

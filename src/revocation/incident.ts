@@ -1,0 +1,154 @@
+import { closestMatch } from 'leven';
+import { BrokerError } from '../errors.ts';
+import type { InputRevocation } from '../policy/input.ts';
+import { humanOf, type Policy } from '../policy/policies.ts';
+import { listPrincipals } from '../store/principals.ts';
+import { listActiveRevocations } from '../store/revocations.ts';
+import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
+import { draftRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
+import { authorize, authorizeRead, type Call, type ControlDeps, type Writing } from '../use-case/use-case.ts';
+import { type Hits, loadHits } from './hits.ts';
+import { type OrderChecks, toOrder } from './order.ts';
+import { revoke } from './revoke.ts';
+import { type RevocationView, toRevocationView } from './view.ts';
+
+/** Something that whoever revokes should know. */
+export interface Caution {
+  code: 'hits_you' | 'unknown_subject' | 'revoked_already';
+  detail: string;
+}
+
+/** Who vouches for whom at this installation. */
+export type Issuers = Pick<OrderChecks, 'issuer' | 'personIssuers'>;
+
+/** What a revocation does, or would do. */
+export interface Outcome {
+  hits: Hits;
+  cautions: Caution[];
+}
+
+/**
+ * Revokes for a person, who answers for it: one entitled person is enough, and it holds at once. Lifting it is a change
+ * request.
+ *
+ * @param options.fresh a prepared key, when it is a key that is revoked
+ * @returns the revocation with what it hit, or the refusal with its record appended
+ * @throws BrokerError `invalid_request` as {@link toOrder} says
+ */
+export async function revokeAsPerson(
+  writing: Writing,
+  asked: InputRevocation,
+  options: Issuers & { fresh: SigningKeysTable | null },
+): Promise<(RevocationView & Outcome) | BrokerError> {
+  const { tx, call, policy, deps } = writing;
+  const order = await orderOrFault(tx, asked, checksOf(writing, options));
+  const isFault = order instanceof BrokerError;
+  const { kind, value, issued_before_ms, incident, reason } = isFault ? asked : order;
+  const authorized = await authorize(writing, {
+    operation: 'revocation.add',
+    revocation: { kind, value, issued_before_ms, incident, reason },
+    note: { code: 'revocation', detail: `${kind} ${value}` },
+  });
+  if (authorized instanceof BrokerError) return authorized;
+  if (isFault) throw order;
+  const active = await listActiveRevocations(tx);
+  const { row, hits } = await revoke(writing, order, options);
+  const cautions = await cautionsOf(tx, row, { deps, call, hits, active, policy });
+  return { ...toRevocationView(row), hits, cautions };
+}
+
+/**
+ * Says what a revocation would do. Decided as the revocation itself, and recorded only when it is denied.
+ *
+ * @throws BrokerError as {@link revokeAsPerson}
+ */
+export async function previewRevocation(
+  deps: ControlDeps,
+  call: Call,
+  asked: InputRevocation,
+  issuers: Issuers,
+): Promise<{ dry_run: true } & InputRevocation & Outcome> {
+  const { read } = deps.store;
+  const now_ms = deps.clock();
+  const policy = await deps.policies.active(read);
+  const order = await orderOrFault(read, asked, checksOf({ policy, call, now_ms }, issuers));
+  const isFault = order instanceof BrokerError;
+  const { kind, value, issued_before_ms, incident, reason } = isFault ? asked : order;
+  const revocation = { kind, value, issued_before_ms, incident, reason };
+  await authorizeRead(deps, call, { operation: 'revocation.add', revocation });
+  if (isFault) throw order;
+  const row = await draftRevocation(read, { deps, call, now_ms, policy }, order);
+  const hits = await loadHits(read, row, { revocations: deps.revocations, now_ms, issuer: issuers.issuer });
+  const active = await listActiveRevocations(read);
+  const cautions = await cautionsOf(read, row, { deps, call, hits, active, policy });
+  return { dry_run: true, ...revocation, hits, cautions };
+}
+
+/** Whoever may not revoke learns from a fault nothing of what there is: it is thrown after the decision. */
+async function orderOrFault(
+  db: Db,
+  asked: InputRevocation,
+  checks: OrderChecks,
+): Promise<RevocationOrder | BrokerError> {
+  return toOrder(db, asked, checks).catch((error: unknown) => {
+    if (error instanceof BrokerError) return error;
+    throw error;
+  });
+}
+
+function checksOf(
+  { policy, call, now_ms }: Pick<Writing, 'policy' | 'call' | 'now_ms'>,
+  { issuer, personIssuers }: Issuers,
+): OrderChecks {
+  return { policy, caller: call.principal, now_ms, issuer, personIssuers };
+}
+
+async function cautionsOf(
+  db: Db,
+  row: RevocationsTable,
+  about: {
+    deps: ControlDeps;
+    call: Call;
+    hits: Hits;
+    /** What was revoked before. */
+    active: readonly RevocationsTable[];
+    policy: Policy;
+  },
+): Promise<Caution[]> {
+  const { deps, call, hits, active, policy } = about;
+  const cautions: Caution[] = [];
+  const { principal, credential } = call;
+  if (credential !== null && deps.revocations.isHit(row, { principal, credential })) {
+    const back =
+      row.kind === 'subject' && row.issued_before_ms === null
+        ? 'you are out until two others lift it'
+        : 'sign in again to go on';
+    cautions.push({ code: 'hits_you', detail: `This hits your own token or session: ${back}.` });
+  }
+  const same = active.find((other) => covers(other, row));
+  if (same !== undefined) {
+    cautions.push({ code: 'revoked_already', detail: `The revocation ${same.id} has the same effect.` });
+  }
+  const isUnknown = cautions.length === 0 && Object.values(hits).every(({ length }) => length === 0);
+  if (row.kind === 'subject' && isUnknown) {
+    cautions.push({ code: 'unknown_subject', detail: await describeUnknown(db, row.value, policy) });
+  }
+  return cautions;
+}
+
+function covers(one: RevocationsTable, other: RevocationsTable): boolean {
+  if (one.kind !== other.kind || one.value !== other.value) return false;
+  if (one.issued_before_ms === null) return true;
+  return other.issued_before_ms !== null && other.issued_before_ms <= one.issued_before_ms;
+}
+
+async function describeUnknown(db: Db, value: string, policy: Policy): Promise<string> {
+  const known = (await listPrincipals(db)).flatMap(({ id, person }) => [
+    id,
+    ...(person === null ? [] : [humanOf(policy, person)]),
+  ]);
+  const nearest = closestMatch(value, known);
+  const hint = nearest === undefined ? '' : ` The nearest that was is "${nearest}".`;
+  return `Nobody of this name was seen here yet; whoever comes with it is refused.${hint}`;
+}

@@ -1,0 +1,153 @@
+import { closestMatch } from 'leven';
+import { BrokerError } from '../errors.ts';
+import { RETIREMENT_OVERLAP_MS } from '../identity/keys.ts';
+import { canonicalPerson } from '../identity/person.ts';
+import { trustRulesOf } from '../identity/policy-trust.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
+import type { InputRevocation, Principal } from '../policy/input.ts';
+import { humanOf, type Policy } from '../policy/policies.ts';
+import { listPrincipals } from '../store/principals.ts';
+import { findBrowserSessionById } from '../store/sessions.ts';
+import { listSigningKeys } from '../store/signing-keys.ts';
+import type { Db } from '../store/statement.ts';
+import type { RevocationOrder } from '../use-case/add-revocation.ts';
+
+/** What an order is checked against. */
+export interface OrderChecks {
+  policy: Policy;
+  caller: Principal;
+  now_ms: number;
+  /** The broker's public URL: the `iss` of its own tokens. */
+  issuer: string;
+  /** The `iss` of each issuer of persons. */
+  personIssuers: readonly string[];
+}
+
+/** The classes of principals that can be revoked as a whole. */
+const CLASSES = ['person', 'workload', 'agent', 'all'];
+
+/** Tokens of other issuers are not accepted when they are older. */
+const LONGEST_TOKEN_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
+
+/** Ids of principals begin so; every other subject is a person. */
+const PRINCIPAL_ID = /^(?:person|workload|agent):/;
+
+/** A JWT: it is secret, so it is refused before anything is recorded of it. */
+export const LOOKS_LIKE_A_TOKEN = /[\w-]{10,}\.[\w-]{10,}\.[\w-]*$/;
+
+/**
+ * Turns what was asked for into an order: the value in the one form that callers are held against.
+ *
+ * @throws BrokerError `invalid_request` for what nobody knows, with the nearest name; for a moment to come; for what
+ *   would keep its own author from ever coming back to lift it
+ */
+export async function toOrder(db: Db, asked: InputRevocation, checks: OrderChecks): Promise<RevocationOrder> {
+  const { now_ms } = checks;
+  if (asked.issued_before_ms !== null && asked.issued_before_ms > now_ms) {
+    refuse('issued_before_ms', 'must not be in the future: who signs in after a revocation is let in again');
+  }
+  const order = { ...asked, cause: 'incident', expires_ms: null } as const;
+  switch (asked.kind) {
+    case 'token':
+      return { ...order, expires_ms: expiryOfToken(asked.value, checks) };
+    case 'session':
+      return orderSession(db, order);
+    case 'subject':
+      return { ...order, value: subjectName(checks.policy, asked.value) };
+    case 'trust_rule':
+      await assertRule(db, asked.value, checks.policy);
+      return order;
+    case 'issuer':
+      assertIssuer(asked, checks);
+      return order;
+    case 'class':
+      if (!CLASSES.includes(asked.value)) refuseUnknown('class', asked.value, CLASSES);
+      // Nobody could ever come back if a class were revoked for ever.
+      return { ...order, issued_before_ms: asked.issued_before_ms ?? now_ms };
+    case 'key':
+      await assertKey(db, asked.value);
+      return order;
+  }
+}
+
+/**
+ * The one name of a subject: a principal's id as it is; a person in canonical form, under the name they sign in with.
+ *
+ * @throws BrokerError `invalid_request` for what is no person's name
+ */
+export function subjectName(policy: Policy, value: string): string {
+  if (PRINCIPAL_ID.test(value)) return value;
+  try {
+    return humanOf(policy, canonicalPerson(value));
+  } catch (error) {
+    if (!(error instanceof TokenRefused)) throw error;
+    return refuse('value', 'is no name of a person: it has characters that only look like others');
+  }
+}
+
+/** When a token that is still unknown here has expired at the latest. */
+function expiryOfToken(value: string, { issuer, now_ms }: OrderChecks): number {
+  const parts = /^(.+)#(?:jti|sha256):.+$/.exec(value);
+  if (parts === null) refuse('value', 'must be <issuer>#jti:<jti> or <issuer>#sha256:<hash>');
+  return now_ms + (parts[1] === issuer ? RETIREMENT_OVERLAP_MS : LONGEST_TOKEN_MS);
+}
+
+async function orderSession(db: Db, order: RevocationOrder): Promise<RevocationOrder> {
+  const { value } = order;
+  if (value.includes('#')) return order;
+  const id = value.replace(/^session:/, '');
+  const row = await findBrowserSessionById(db, id);
+  if (row === undefined) {
+    refuse(
+      'value',
+      'must be session:<id> of a session that is there, or <issuer>#<sid> of the provider’s own',
+    );
+  }
+  return { ...order, value: `session:${id}`, expires_ms: row.expires_ms };
+}
+
+/** Rules that the policy has dropped count too: applications may hold tokens that were issued under them. */
+async function assertRule(db: Db, rule: string, policy: Policy): Promise<void> {
+  const present = Object.keys(trustRulesOf(policy));
+  if (present.includes(rule)) return;
+  const seen = (await listPrincipals(db)).map(
+    ({ principal }) => (JSON.parse(principal) as Principal).token.trust_rule,
+  );
+  if (!seen.includes(rule)) refuseUnknown('trust rule', rule, present);
+}
+
+function assertIssuer({ value, issued_before_ms }: InputRevocation, checks: OrderChecks): void {
+  const { issuer, personIssuers, policy, caller } = checks;
+  const ofRules = Object.values(trustRulesOf(policy)).map((rule) => rule.issuer);
+  const known = [...new Set([issuer, ...personIssuers, ...ofRules])];
+  if (!known.includes(value)) refuseUnknown('issuer', value, known);
+  if (value === caller.issuer && issued_before_ms === null) {
+    refuse(
+      'value',
+      'is the issuer that you sign in at, so you could never lift this. Give issued_before_ms, or have somebody of ' +
+        'another issuer revoke it; to trust it no more, take it out of the configuration',
+    );
+  }
+}
+
+async function assertKey(db: Db, kid: string): Promise<void> {
+  const kids = (await listSigningKeys(db)).map((key) => key.kid);
+  if (!kids.includes(kid)) refuseUnknown('signing key', kid, kids);
+}
+
+function refuseUnknown(what: string, value: string, known: readonly string[]): never {
+  const nearest = closestMatch(value, known);
+  const hint = nearest === undefined ? 'There is none.' : `The nearest is "${nearest}".`;
+  refuse('value', `there is no ${what} of this name. ${hint}`);
+}
+
+function refuse(member: string, detail: string): never {
+  throw new BrokerError(
+    'invalid_request',
+    `This cannot be revoked: ${member} ${detail}`.replace(/[^.]$/, '$&.'),
+    {
+      errors: [{ pointer: `#/${member}`, detail }],
+    },
+  );
+}

@@ -1,0 +1,86 @@
+import { BrokerError } from '../errors.ts';
+import type { InputRevocation } from '../policy/input.ts';
+import { humanOf, type Policy } from '../policy/policies.ts';
+import { listPrincipals } from '../store/principals.ts';
+import { listActiveOfSubject, listActiveRevocations } from '../store/revocations.ts';
+import type { RevocationsTable } from '../store/schema.ts';
+import type { Db } from '../store/statement.ts';
+import { liftRevocations } from '../use-case/lift-revocation.ts';
+import { authorize, type Writing } from '../use-case/use-case.ts';
+import { revoke } from './revoke.ts';
+
+/**
+ * People as their identity provider keeps them: it says who has access no more, and who has it again. A person is known
+ * by their one name; all their accounts go with it.
+ */
+
+/** How a person stands with the identity provider. `deleted` is as `disabled`, and not shown any more. */
+export type Standing = 'active' | 'disabled' | 'deleted';
+
+/** The incident of a revocation by the identity provider says whether it took the user away altogether. */
+const INCIDENTS = { disabled: 'provisioning: disabled', deleted: 'provisioning: deleted' } as const;
+
+/** How a person stands. Whoever was never heard of is active: their provider may let them in. */
+export async function standingOf(db: Db, person: string): Promise<Standing> {
+  return standingBy(await listActiveOfSubject(db, person, 'provisioning'));
+}
+
+function standingBy(revocations: readonly Pick<RevocationsTable, 'incident'>[]): Standing {
+  if (revocations.length === 0) return 'active';
+  return revocations.some(({ incident }) => incident === INCIDENTS.deleted) ? 'deleted' : 'disabled';
+}
+
+/**
+ * Sets how a person stands, at once for everything they hold: disabled, they lose sessions and tokens, what they wrote
+ * waits, and their approvals on open requests are void for good. To set what is already so changes nothing.
+ *
+ * @param person the one name, as {@link ./order.ts subjectName} gives it
+ * @returns the standing, or the refusal with its record appended
+ */
+export async function setStanding(
+  writing: Writing,
+  person: string,
+  standing: Standing,
+): Promise<Standing | BrokerError> {
+  const { tx, call } = writing;
+  const present = await listActiveOfSubject(tx, person, 'provisioning');
+  const authorized = await authorize(writing, {
+    operation: standing === 'active' ? 'principal.enable' : 'principal.disable',
+    revocation: revocationOf(person, standing),
+    note: { code: standing === 'active' ? 'enabled' : standing, detail: `subject ${person}` },
+  });
+  if (authorized instanceof BrokerError) return authorized;
+  if (standingBy(present) === standing) return standing;
+  if (standing !== 'active') {
+    await revoke(writing, { ...revocationOf(person, standing), cause: 'provisioning', expires_ms: null });
+  }
+  const { id, person: lifter } = call.principal;
+  await liftRevocations(
+    writing,
+    present.map((row) => row.id),
+    { id, person: lifter },
+  );
+  return standing;
+}
+
+function revocationOf(person: string, standing: Standing): InputRevocation {
+  return {
+    kind: 'subject',
+    value: person,
+    issued_before_ms: null,
+    incident: standing === 'deleted' ? INCIDENTS.deleted : INCIDENTS.disabled,
+    reason: 'The identity provider says so.',
+  };
+}
+
+/** Everybody who was seen here or whom a provider has disabled, with how they stand, by name. */
+export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; standing: Standing }[]> {
+  const revoked = (await listActiveRevocations(db)).filter(({ cause }) => cause === 'provisioning');
+  const byPerson = Map.groupBy(revoked, ({ value }) => value);
+  const seen = (await listPrincipals(db)).flatMap(({ kind, person }) =>
+    kind === 'person' && person !== null ? [humanOf(policy, person)] : [],
+  );
+  return [...new Set([...seen, ...byPerson.keys()])]
+    .sort()
+    .map((person) => ({ person, standing: standingBy(byPerson.get(person) ?? []) }));
+}

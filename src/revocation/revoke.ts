@@ -1,0 +1,67 @@
+import { voidVote, wakeRequests } from '../store/requests.ts';
+import { listActiveOfSubject } from '../store/revocations.ts';
+import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
+import { endBrowserSession } from '../store/sessions.ts';
+import { addRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
+import { liftRevocations } from '../use-case/lift-revocation.ts';
+import { revokeKey } from '../use-case/signing-keys.ts';
+import type { Writing } from '../use-case/use-case.ts';
+import { type Hits, loadHits } from './hits.ts';
+import { subjectName } from './order.ts';
+
+/** A revocation, and what it hit when it was made. */
+export interface Revoked {
+  row: RevocationsTable;
+  hits: Hits;
+}
+
+/** What revoking needs besides the write. */
+export interface RevokeOptions {
+  /** For a key: the one that takes its place if it was the active one. */
+  fresh?: SigningKeysTable | null;
+  /** The broker's public URL, where it is wanted to know which of the broker's own tokens are hit. */
+  issuer?: string;
+}
+
+/**
+ * Revokes, with everything that follows from it in the same write: the sessions that it hits end, approvals on open
+ * requests become void, what its subject wrote waits, a key retires. The decision that allows it MUST be recorded in the
+ * same write.
+ *
+ * @param order.value a subject under any of its names; everything else in the form that callers are held against
+ */
+export async function revoke(
+  writing: Writing,
+  order: RevocationOrder,
+  { fresh = null, issuer = '' }: RevokeOptions = {},
+): Promise<Revoked> {
+  const { tx, deps, now_ms, policy } = writing;
+  const value = order.kind === 'subject' ? subjectName(policy, order.value) : order.value;
+  const earlier = isLogout(order) ? await listActiveOfSubject(tx, value, 'logout') : [];
+  const row = await addRevocation(writing, { ...order, value });
+  await liftRevocations(
+    writing,
+    earlier.filter((logout) => isCoveredBy(logout, row)).map(({ id }) => id),
+    { superseded_by: row.id },
+  );
+  if (row.kind === 'key') {
+    if (fresh === null) throw new Error('a key was to be revoked without another one at hand');
+    await revokeKey(writing, row.value, fresh);
+  }
+  const hits = await loadHits(tx, row, { revocations: deps.revocations, now_ms, issuer });
+  for (const { id } of hits.sessions)
+    await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });
+  for (const { request, person } of hits.approvals)
+    await voidVote(tx, { request_id: request, person, voided_ms: now_ms });
+  if (hits.requests.length > 0 || hits.approvals.length > 0) await wakeRequests(tx, now_ms);
+  return { row, hits };
+}
+
+/** The newest logout of a subject covers all that the earlier ones did. */
+function isLogout({ kind, cause, issued_before_ms }: RevocationOrder): boolean {
+  return kind === 'subject' && cause === 'logout' && issued_before_ms !== null;
+}
+
+function isCoveredBy(earlier: RevocationsTable, later: RevocationsTable): boolean {
+  return (earlier.issued_before_ms ?? 0) <= (later.issued_before_ms ?? 0);
+}

@@ -1,0 +1,110 @@
+import { Router } from 'express';
+import { z } from 'zod';
+import { BrokerError } from '../errors.ts';
+import { textSchema } from '../flags/names.ts';
+import { parse } from '../http/body.ts';
+import type { SigningKeys } from '../identity/keys.ts';
+import { REVOCATION_KINDS } from '../policy/input.ts';
+import { findRevocation, listRevocations } from '../store/revocations.ts';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
+import { once, parseIdempotencyKey } from '../use-case/idempotency.ts';
+import { authorizeRead, write } from '../use-case/use-case.ts';
+import { type Issuers, previewRevocation, revokeAsPerson } from './incident.ts';
+import { LOOKS_LIKE_A_TOKEN } from './order.ts';
+import { toRevocationView } from './view.ts';
+
+/** What {@link revocationRoutes} needs besides the edge. */
+export interface RevocationRoutesDeps extends Issuers {
+  signingKeys: Pick<SigningKeys, 'prepare'>;
+}
+
+const momentSchema = z.union([
+  z.int().min(0),
+  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+]);
+
+/** What `POST /v1/revocations` takes. */
+const orderSchema = z.strictObject({
+  kind: z.enum(REVOCATION_KINDS),
+  value: textSchema(512).refine(
+    (value) => !LOOKS_LIKE_A_TOKEN.test(value),
+    'This is a token. Send its id; `countersign revoke token -` reads a token and sends only that.',
+  ),
+  /** What was issued before is revoked; null: everything, until it is lifted. A class: before now, if nothing is said. */
+  issued_before: momentSchema.nullable().default(null),
+  incident: textSchema(200),
+  reason: textSchema(2000),
+  dry_run: z.boolean().default(false),
+});
+
+const listSchema = z.strictObject({
+  ...pageShape,
+  /** `active` leaves out what has been lifted. */
+  state: z.enum(['active', 'all']).default('active'),
+  kind: z.enum(REVOCATION_KINDS).optional(),
+});
+
+/**
+ * Revocations (design section 8). One is lifted by a change request of kind `revocation.lift`.
+ *
+ *     POST /v1/revocations       revoke; with `dry_run` say what it would hit
+ *     GET  /v1/revocations       list         GET /v1/revocations/{id}  read
+ */
+export function revocationRoutes(edge: Edge, deps: RevocationRoutesDeps): Router {
+  const { control, cursors } = edge;
+  const router = Router();
+
+  router.post('/v1/revocations', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { dry_run, issued_before, ...named } = parse(orderSchema, req.body);
+    const asked = { ...named, issued_before_ms: issued_before };
+    if (dry_run) {
+      res.json(await previewRevocation(control, call, asked, deps));
+      return;
+    }
+    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
+      method: 'POST',
+      path: req.path,
+      body: req.body,
+    });
+    const { issuer, personIssuers, signingKeys } = deps;
+    const fresh = asked.kind === 'key' ? await signingKeys.prepare() : null;
+    const answer = await write(control, call, (writing) =>
+      once(writing, key, async () => {
+        const body = await revokeAsPerson(writing, asked, { issuer, personIssuers, fresh });
+        return body instanceof BrokerError ? body : { status: 201, body };
+      }),
+    );
+    if (answer.replayed) res.set('Idempotent-Replayed', 'true');
+    res.status(answer.status).location(`/v1/revocations/${(answer.body as { id: string }).id}`);
+    res.json(answer.body);
+  });
+
+  router.get('/v1/revocations', async (req, res) => {
+    const call = await callOf(edge, req);
+    const { limit, cursor, ...filter } = parseQuery(listSchema, req);
+    await authorizeRead(control, call, { operation: 'revocation.read' });
+    const rows = await listRevocations(control.store.read, {
+      active: filter.state === 'active',
+      kind: filter.kind,
+      beforeId: cursor === undefined ? null : String(cursors.open('revocations', filter, cursor)),
+      limit: limit + 1,
+    });
+    sendPage(req, res, {
+      rows,
+      limit,
+      view: toRevocationView,
+      next: (row) => cursors.sign('revocations', filter, row.id),
+    });
+  });
+
+  router.get('/v1/revocations/:id', async (req, res) => {
+    const call = await callOf(edge, req);
+    await authorizeRead(control, call, { operation: 'revocation.read' });
+    const row = await findRevocation(control.store.read, req.params.id);
+    if (row === undefined) throw new BrokerError('not_found', 'There is no revocation with this id.');
+    res.json(toRevocationView(row));
+  });
+
+  return router;
+}

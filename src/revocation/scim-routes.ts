@@ -1,0 +1,244 @@
+import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
+import { z } from 'zod';
+import { BrokerError, PROBLEMS } from '../errors.ts';
+import { jsonBody } from '../http/json-body.ts';
+import type { Log } from '../http/log.ts';
+import { toBrokerError } from '../http/problem.ts';
+import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
+import { authorizeRead, type Call, write } from '../use-case/use-case.ts';
+import { subjectName } from './order.ts';
+import { listPersons, type Standing, setStanding, standingOf } from './provisioning.ts';
+import {
+  ERROR_SCHEMA,
+  LIST_SCHEMA,
+  type PersonNaming,
+  parseFilter,
+  parsePatch,
+  parseUser,
+  ScimFault,
+  scimTypeOf,
+  USER_SCHEMA,
+  type Wanted,
+} from './scim-message.ts';
+
+const SCIM = 'application/scim+json';
+const BASE = '/scim/v2';
+
+/** What {@link scimRoutes} needs besides the edge. */
+export interface ScimRoutesDeps {
+  naming: PersonNaming;
+  /** The broker's public URL. */
+  issuer: string;
+  log: Log;
+}
+
+const pageSchema = z.object({
+  filter: z.string().max(1000).optional(),
+  startIndex: z.coerce
+    .number()
+    .int()
+    .transform((index) => Math.max(index, 1))
+    .default(1),
+  count: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .transform((count) => Math.min(count, 200))
+    .default(100),
+});
+
+/**
+ * What identity providers need of SCIM 2.0 to take somebody's access away, and to give it back:
+ *
+ *     GET /scim/v2/Users?filter=…   GET, PATCH, PUT, DELETE /scim/v2/Users/{id}   POST /scim/v2/Users
+ *     GET /scim/v2/ServiceProviderConfig
+ *
+ * A user is a human, under the one name that the broker knows them by, and this name is the id. No profile is kept, so a
+ * POST stores nothing: each name that a provider could give answers, whether somebody has come with it or not.
+ *
+ * @see RFC 7643, RFC 7644
+ */
+export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
+  const { control } = edge;
+  const { naming } = deps;
+  const router = express.Router();
+  const read = control.store.read;
+  router.use(BASE, jsonBody([SCIM, 'application/json']));
+
+  router.get(`${BASE}/ServiceProviderConfig`, (_req, res) => send(res, 200, providerConfig(deps.issuer)));
+
+  router.get(`${BASE}/Users`, async (req, res) => {
+    await assertReader(await callOf(edge, req));
+    const { filter, startIndex, count } = parseQuery(pageSchema, req);
+    const policy = await control.policies.active(read);
+    const known = (await listPersons(read, policy)).filter(({ standing }) => standing !== 'deleted');
+    const found = filter === undefined ? known : await find(filter, known);
+    const page = found.slice(startIndex - 1, startIndex - 1 + count);
+    send(res, 200, {
+      schemas: [LIST_SCHEMA],
+      totalResults: found.length,
+      startIndex,
+      itemsPerPage: page.length,
+      Resources: page.map(({ person, standing }) => toUser(person, standing)),
+    });
+  });
+
+  router.post(`${BASE}/Users`, async (req, res) => {
+    const call = await callOf(edge, req);
+    await assertReader(call);
+    const { active = true, name } = parseUser(req.body, naming);
+    if (name === undefined) throw new ScimFault(400, `${naming.attribute} is missing.`, 'invalidValue');
+    const person = await personOf(`${naming.prefix}${name}`);
+    const policy = await control.policies.active(read);
+    const known = (await listPersons(read, policy)).find((other) => other.person === person);
+    if (known !== undefined && known.standing !== 'deleted') {
+      throw new ScimFault(409, 'This person is known already; change the user instead.', 'uniqueness');
+    }
+    const standing = await set(call, person, active ? 'active' : 'disabled');
+    const user = toUser(person, standing);
+    res.location(user.meta.location);
+    send(res, 201, user);
+  });
+
+  router.get(`${BASE}/Users/:id`, async (req, res) => {
+    await assertReader(await callOf(edge, req));
+    const person = await personOfId(req);
+    send(res, 200, toUser(person, await standingOf(read, person)));
+  });
+
+  router.patch(`${BASE}/Users/:id`, (req, res) => change(req, res, parsePatch));
+  router.put(`${BASE}/Users/:id`, (req, res) =>
+    change(req, res, (body) => {
+      const wanted = parseUser(body, naming);
+      // What a PUT leaves out has its default again. RFC 7644 section 3.5.1
+      return { ...wanted, active: wanted.active ?? true };
+    }),
+  );
+
+  router.delete(`${BASE}/Users/:id`, async (req, res) => {
+    const call = await callOf(edge, req);
+    await assertReader(call);
+    await set(call, await personOfId(req), 'deleted');
+    res.status(204).end();
+  });
+
+  router.use(BASE, (req) => {
+    throw new BrokerError(
+      'not_found',
+      `There is no ${req.method} ${req.originalUrl} in what is supported of SCIM.`,
+    );
+  });
+  router.use(BASE, writeScimError(deps.log));
+  return router;
+
+  async function change(
+    req: Request,
+    res: Response,
+    parseWanted: (body: unknown, naming: PersonNaming) => Wanted,
+  ): Promise<void> {
+    const call = await callOf(edge, req);
+    await assertReader(call);
+    const { active, name } = parseWanted(req.body, naming);
+    const person = await personOfId(req);
+    if (name !== undefined && (await personOf(`${naming.prefix}${name}`)) !== person) {
+      throw new ScimFault(400, 'The id is the name: another name is another user.', 'mutability');
+    }
+    const standing =
+      active === undefined
+        ? await standingOf(read, person)
+        : await set(call, person, active ? 'active' : 'disabled');
+    send(res, 200, toUser(person, standing));
+  }
+
+  function set(call: Call, person: string, standing: Standing): Promise<Standing> {
+    return write(control, call, (writing) => setStanding(writing, person, standing));
+  }
+
+  function assertReader(call: Call): Promise<void> {
+    return authorizeRead(control, call, { operation: 'principal.read' });
+  }
+
+  async function personOf(name: string): Promise<string> {
+    return subjectName(await control.policies.active(read), name);
+  }
+
+  /** The person that the path names; 404 for what can be nobody's name, and for whom the provider has deleted. */
+  async function personOfId(req: Request): Promise<string> {
+    const id = String(req.params.id);
+    const person = await personOf(id).catch(() => null);
+    if (person !== id || (await standingOf(read, id)) === 'deleted') {
+      throw new ScimFault(404, 'There is no user with this id.');
+    }
+    return person;
+  }
+
+  async function find(
+    text: string,
+    known: readonly { person: string; standing: Standing }[],
+  ): Promise<{ person: string; standing: Standing }[]> {
+    const { attribute, value } = parseFilter(text);
+    const name = attribute === 'id' ? value : `${naming.prefix}${value}`;
+    const person = await personOf(name).catch(() => null);
+    return known.filter((user) => user.person === person);
+  }
+
+  function toUser(person: string, standing: Standing) {
+    const name = person.startsWith(naming.prefix) ? person.slice(naming.prefix.length) : person;
+    return {
+      schemas: [USER_SCHEMA],
+      id: person,
+      externalId: name,
+      userName: name,
+      active: standing === 'active',
+      meta: { resourceType: 'User', location: `${deps.issuer}${BASE}/Users/${encodeURIComponent(person)}` },
+    };
+  }
+}
+
+function send(res: Response, status: number, body: object): void {
+  res.status(status).set('Cache-Control', 'no-store').type(SCIM).send(JSON.stringify(body));
+}
+
+/** RFC 7643 section 5 */
+function providerConfig(issuer: string): object {
+  const supported = { supported: false };
+  return {
+    schemas: ['urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig'],
+    patch: { supported: true },
+    bulk: { ...supported, maxOperations: 0, maxPayloadSize: 0 },
+    filter: { supported: true, maxResults: 200 },
+    changePassword: supported,
+    sort: supported,
+    etag: supported,
+    authenticationSchemes: [
+      {
+        type: 'oauthbearertoken',
+        name: 'OAuth 2.0 token of minutes',
+        description: `A token from ${issuer}/oauth/token with the scope principal.read principal.disable principal.enable.`,
+        specUri: 'https://www.rfc-editor.org/rfc/rfc8693',
+        primary: true,
+      },
+    ],
+    meta: { resourceType: 'ServiceProviderConfig', location: `${issuer}${BASE}/ServiceProviderConfig` },
+  };
+}
+
+/** RFC 7644 section 3.12 */
+function writeScimError(log: Log): ErrorRequestHandler {
+  return (error: unknown, req, res, next) => {
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    const fault = error instanceof ScimFault ? error : faultOf(toBrokerError(error), res);
+    if (fault.status >= 500) log.error({ err: error, request_id: req.id }, 'request failed');
+    const { status, message: detail, scimType } = fault;
+    const type = scimType === undefined ? {} : { scimType };
+    send(res, status, { schemas: [ERROR_SCHEMA], status: String(status), ...type, detail });
+  };
+}
+
+function faultOf(problem: BrokerError, res: Response): ScimFault {
+  res.set(problem.fields.headers ?? {});
+  return new ScimFault(PROBLEMS[problem.code].status, problem.message, scimTypeOf(problem.code));
+}

@@ -1,0 +1,23 @@
+import { wakeRequests } from '../store/requests.ts';
+import { liftRevocation } from '../store/revocations.ts';
+import type { Writing } from './use-case.ts';
+
+/**
+ * Lifts revocations that hold: from the commit of this write on, they refuse nobody, and what waited because of them is
+ * looked at again. The decision that allows it MUST be recorded in the same write.
+ *
+ * @param liftedBy who, or by which change request; kept as JSON
+ */
+export async function liftRevocations(
+  { tx, deps, now_ms, afterCommit }: Writing,
+  ids: readonly string[],
+  liftedBy: { id: string; person: string | null } | { request: string } | { superseded_by: string },
+): Promise<void> {
+  for (const id of ids) {
+    const lift = { epoch: deps.newId(now_ms), lifted_ms: now_ms, lifted_by: JSON.stringify(liftedBy) };
+    await liftRevocation(tx, id, lift);
+  }
+  if (ids.length === 0) return;
+  await wakeRequests(tx, now_ms);
+  afterCommit(deps.events.revocationsChanged);
+}
