@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
+import { accessRoutes } from './access/routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import type { Clock } from './clock.ts';
 import { flagRoutes } from './control/flag-routes.ts';
@@ -13,17 +14,41 @@ import { jsonBody } from './http/json-body.ts';
 import type { Log } from './http/log.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
+import { limitAttempts } from './http/rate-limit.ts';
 import { requestContext } from './http/request-context.ts';
 import { discoveryRoutes } from './identity/discovery-routes.ts';
 import type { IssuerConfig } from './identity/issuers.ts';
+import { type DrillRoutesDeps, drillRoutes } from './revocation/drill-routes.ts';
+import { type RevocationRoutesDeps, revocationRoutes } from './revocation/routes.ts';
+import { type ScimRoutesDeps, scimRoutes } from './revocation/scim-routes.ts';
+import { type AuthRoutesDeps, authRoutes } from './sessions/auth-routes.ts';
+import { type LogoutRoutesDeps, logoutRoutes } from './sessions/logout-routes.ts';
+import { sessionRoutes } from './sessions/routes.ts';
+import { delegationRoutes } from './tokens/delegation-routes.ts';
 import { keyRoutes } from './tokens/key-routes.ts';
-import { type TokenRoutesDeps, tokenRoutes } from './tokens/routes.ts';
+import { oauthErrors, type TokenRoutesDeps, tokenRoutes } from './tokens/routes.ts';
+import { type TokenStatusRoutesDeps, tokenStatusRoutes } from './tokens/status-routes.ts';
+import { type TrustRoutesDeps, trustRoutes } from './tokens/trust-routes.ts';
 import type { Edge } from './use-case/edge.ts';
 
 /** Everything that the HTTP surface is built from. */
 export interface AppDeps {
   edge: Edge;
   identity: TokenRoutesDeps;
+  /** People in a browser. */
+  browser: Omit<AuthRoutesDeps, 'edge' | 'limitAttempts' | 'log'>;
+  providerLogout: LogoutRoutesDeps;
+  tokenStatus: TokenStatusRoutesDeps;
+  trust: TrustRoutesDeps;
+  revocation: Omit<RevocationRoutesDeps, 'signingKeys' | 'issuer'>;
+  drill: Pick<DrillRoutesDeps, 'url'>;
+  provisioning: Pick<ScimRoutesDeps, 'naming'>;
+  /** Writes what has gathered about who uses what. */
+  flushUsage(): Promise<void>;
+  /** Proxies that say truly where a request comes from, as addresses and networks. */
+  trustedProxies: readonly string[];
+  /** What one address may try each minute where nobody has to say who they are; 0 sets no limit. */
+  attemptsPerMinute: number;
   /** What clients without a token may know. */
   discovery: { issuers: readonly IssuerConfig[]; version: string };
   ofrep: OfrepDeps;
@@ -53,21 +78,35 @@ function createControlApp(deps: AppDeps): Express {
   // Entity tags are versions here; Express would add weak hashes of each body.
   app.disable('etag');
   app.set('query parser', 'simple');
+  app.set('trust proxy', [...deps.trustedProxies]);
 
   app.use(requestContext(deps));
   app.use(helmet());
   app.use(showFreezes(deps.freezes));
   app.use(healthRoutes(deps.health, deps.metrics));
+  const limit = limitAttempts(deps.attemptsPerMinute);
+  app.use('/oauth', limit, ...oauthErrors(deps.log));
+  app.use(logoutRoutes(deps.providerLogout));
+  app.use(authRoutes({ ...deps.browser, edge: deps.edge, limitAttempts: limit, log: deps.log }));
   app.use(tokenRoutes(deps.identity));
+  app.use(tokenStatusRoutes(deps.edge, deps.tokenStatus));
   app.use(discoveryRoutes(deps.discovery));
+  app.use(scimRoutes(deps.edge, { ...deps.provisioning, issuer: deps.identity.issuer, log: deps.log }));
   app.use(jsonBody());
+  app.use(sessionRoutes(deps.edge, deps.browser.sessions));
   app.use(controlRoutes(deps.edge));
   app.use(emergencyRoutes(deps.edge));
+  const { issuer, signingKeys } = deps.identity;
+  app.use(revocationRoutes(deps.edge, { ...deps.revocation, issuer, signingKeys }));
+  app.use(drillRoutes(deps.edge, { ...deps.drill, issuer, signingKeys, log: deps.log }));
   app.use(flagRoutes(deps.edge));
   app.use(auditRoutes(deps.edge));
+  app.use(accessRoutes(deps.edge, deps.flushUsage));
+  app.use(delegationRoutes(deps.edge, deps.identity));
   app.use(keyRoutes(deps.edge, deps.identity.signingKeys));
+  app.use(trustRoutes(deps.edge, deps.trust));
   app.use(notFound);
-  app.use(problemWriter(deps.log));
+  app.use(problemWriter(deps.log, `${deps.identity.issuer}/.well-known/oauth-protected-resource`));
   return app;
 }
 

@@ -1,49 +1,27 @@
-import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { v7 as uuidv7 } from 'uuid';
-import { createUsage } from './access/usage.ts';
 import { createListener } from './app.ts';
 import { createCallers } from './caller.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import { activateFirst, type BundleOutcome } from './control/first-start.ts';
-import { createScheduler, type Scheduler } from './control/scheduler.ts';
-import { snapshotLoader } from './data/load-snapshot.ts';
-import { createSnapshots } from './data/snapshot.ts';
-import { createCursors } from './http/cursor.ts';
+import type { BundleOutcome } from './control/first-start.ts';
+import type { Scheduler } from './control/scheduler.ts';
 import type { Log } from './http/log.ts';
-import { createMetrics } from './http/metrics.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
-import { createKeySets } from './identity/jwks.ts';
-import { createSigningKeys, type KeyStore, type StoredKey } from './identity/keys.ts';
 import { trustRulesOf } from './identity/policy-trust.ts';
-import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
-import { createPolicies, createPolicy } from './policy/policies.ts';
+import { openParts, type PartsDeps } from './parts.ts';
+import { createProviders } from './sessions/providers.ts';
+import { createSessions } from './sessions/sessions.ts';
+import { createSignIn } from './sessions/sign-in.ts';
 import { openStore, type Store } from './store/database.ts';
-import { listActiveFreezes } from './store/emergency.ts';
-import {
-  activePolicyHash,
-  findBundleArchive,
-  findMeta,
-  insertSigningKey,
-  listSigningKeys,
-  retireSigningKey,
-  setMeta,
-} from './store/installation.ts';
-import { countOpenRequests } from './store/requests.ts';
-import type { Db } from './store/statement.ts';
+import { activePolicyHash } from './store/installation.ts';
 import { authorizeExchange } from './tokens/authorize-exchange.ts';
 import { createExchange } from './tokens/exchange.ts';
-import { storedRevocations } from './use-case/stored-revocations.ts';
-import type { ControlDeps } from './use-case/use-case.ts';
+import type { SubjectDeps } from './tokens/subject.ts';
+import type { MasterKeyOutcome } from './use-case/open-secrets.ts';
 import { loadVersion } from './version.ts';
-
-/** The bundle that comes with the broker, taken when the configuration names none. */
-const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));
 
 /** How long a stop waits for requests in flight. */
 const STOP_DEADLINE_MS = 10_000;
@@ -53,6 +31,7 @@ export interface Broker {
   /** Where it listens. */
   url: string;
   policy: BundleOutcome;
+  masterKey: MasterKeyOutcome;
   scheduler: Scheduler;
   store: Store;
   /** Finishes what it began: answers, the scheduler's look, the batch at the door. Then closes the store. */
@@ -88,59 +67,18 @@ function newId(nowMs: number): string {
   return uuidv7({ msecs: nowMs });
 }
 
-interface ListenDeps {
-  config: Config;
-  clock: Clock;
-  log: Log;
-  store: Store;
-  newId: (nowMs: number) => string;
-}
-
-async function listen(deps: ListenDeps): Promise<Broker> {
-  const { config, clock, log, store, newId } = deps;
-  // 1. Policy first: without one nothing can be decided, and the broker does not start.
-  const outcome = await takeBundle(deps);
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
-  const policy = await policies.active(store.read);
-  trustRulesOf(policy);
-
-  // 2. What is kept in memory of the store: snapshots for the data plane, the freezes that hold.
-  const snapshots = createSnapshots({ load: snapshotLoader(store.read), log });
-  for (const environment of policy.broker.environments.keys()) await snapshots.refresh(environment);
-  const freezes = await watchFreezes(store);
-
-  // 3. The parts, from the inside out.
-  const metrics = createMetrics({
-    openRequests: () => countOpenRequests(store.read),
-    activeFreezes: () => freezes.active().length,
-  });
-  const revocations = storedRevocations(policies);
-  await revocations.refresh(store.read);
-  const usage = createUsage({ door: store.door, clock });
-  const events = {
-    flagsChanged: snapshots.put,
-    freezesChanged: freezes.refresh,
-    revocationsChanged: () => {
-      revocations
-        .refresh(store.read)
-        .catch((error: unknown) => log.error({ err: error }, 'revocations not read'));
-    },
-    decided: metrics.decided,
-    used: usage.used,
-  };
-  const control: ControlDeps = { store, policies, revocations, clock, newId, events };
-  const signingKeys = await createSigningKeys({ store: keyStore(store), clock });
-  const cursors = createCursors(await cursorSecret(store));
-  const scheduler = createScheduler({ control, log, flushUsage: usage.flush });
-
-  // 4. The socket, then the address: what the broker signs carries it.
+async function listen(deps: PartsDeps): Promise<Broker> {
+  const { config, clock, log, store } = deps;
+  const parts = await openParts(deps);
+  const { control, signingKeys, keySets, metrics, snapshots, usage, scheduler } = parts;
+  const { policies, revocations } = control;
+  // The socket, then the address: what the broker signs carries it.
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(config.listen.port, config.listen.host, resolve);
   });
   const url = addressOf(server, config.listen.host);
   const issuer = config.public_url ?? url;
-  const keySets = createKeySets({ fetch, clock, log });
   const authenticator = createAuthenticator({
     issuer,
     personIssuers: config.issuers,
@@ -150,33 +88,68 @@ async function listen(deps: ListenDeps): Promise<Broker> {
     log,
     revoked: revocations.hitByLatest,
   });
-  const exchange = createExchange({
+  const trust: SubjectDeps = {
     issuer,
     trustRules: () => trustRulesOf(policies.latest()),
     workloadIssuers: config.workload_issuers,
     keySets,
-    signingKeys,
     clock,
     log,
+  };
+  const exchange = createExchange({
+    ...trust,
+    personIssuers: config.issuers,
+    signingKeys,
     authorizeExchange: authorizeExchange(control),
+  });
+  const providers = createProviders({ issuers: config.issuers, fetch, clock, log });
+  const sessions = createSessions({
+    store,
+    issuers: config.issuers,
+    publicUrl: issuer,
+    limits: config.sessions,
+    clock,
+    log,
+  });
+  const limitCalls = createRateLimit(config.calls_per_minute);
+  const signIn = createSignIn({
+    control,
+    sessions,
+    providers,
+    authenticator,
+    limitCalls,
+    publicUrl: issuer,
+    clock,
+    log,
   });
   server.on(
     'request',
     createListener({
       edge: {
         control,
-        cursors,
+        cursors: parts.cursors,
         authenticate: createCallers({
           authenticator,
+          sessions,
           revocations,
           read: store.read,
-          limitCalls: createRateLimit(config.calls_per_minute),
+          limitCalls,
           turnedAway: metrics.turnedAway,
           seen: usage.seen,
           log,
         }),
       },
       identity: { issuer, exchange, signingKeys },
+      browser: { sessions, providers, signIn, publicUrl: issuer },
+      providerLogout: { control, issuers: providers.issuers, keySets, clock, log },
+      trust,
+      tokenStatus: { examine: authenticator.examine, issuer, signingKeys, log },
+      revocation: { personIssuers: config.issuers.map((configured) => configured.issuer) },
+      drill: { url },
+      provisioning: { naming: config.provisioning },
+      flushUsage: usage.flush,
+      trustedProxies: config.trusted_proxies,
+      attemptsPerMinute: config.attempts_per_minute,
       discovery: { issuers: config.issuers, version: loadVersion() },
       ofrep: {
         snapshots,
@@ -195,12 +168,13 @@ async function listen(deps: ListenDeps): Promise<Broker> {
       metrics,
       clock,
       log,
-      freezes: freezes.active,
+      freezes: parts.freezes,
     }),
   );
   return {
     url,
-    policy: outcome,
+    policy: parts.policy,
+    masterKey: parts.masterKey,
     scheduler,
     store,
     close: async () => {
@@ -215,59 +189,6 @@ async function listen(deps: ListenDeps): Promise<Broker> {
       await store.close();
     },
   };
-}
-
-/** The bundle that the configuration names counts on the first start only; later starts do without the file. */
-async function takeBundle(deps: ListenDeps): Promise<BundleOutcome> {
-  const file = deps.config.policy_bundle ?? SHIPPED_BUNDLE;
-  const active = await activePolicyHash(deps.store.read);
-  let bundle: Bundle;
-  try {
-    bundle = await readBundle(await readFile(file));
-  } catch (error) {
-    if (active === null)
-      throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
-    return { kind: 'unreadable', hash: active, detail: (error as Error).message };
-  }
-  // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
-  if (active === null) trustRulesOf(await createPolicy(bundle));
-  return activateFirst(deps, bundle);
-}
-
-/** The active freezes as they are shown; read again after each change. */
-async function watchFreezes(store: Store): Promise<{ active(): string[]; refresh(): void }> {
-  const read = async () =>
-    (await listActiveFreezes(store.read)).map(
-      ({ scope, incident }) => `${scope};incident=${encodeURIComponent(incident).slice(0, 100)}`,
-    );
-  let active = await read();
-  return {
-    active: () => active,
-    refresh: () => {
-      void read().then((fresh) => {
-        active = fresh;
-      });
-    },
-  };
-}
-
-function keyStore({ door, read }: Store): KeyStore {
-  return {
-    list: async () => (await listSigningKeys(read)) as StoredKey[],
-    insert: (key) => door.write((tx) => insertSigningKey(tx, key)),
-    retire: (kid, retiresMs) => door.write((tx) => retireSigningKey(tx, kid, retiresMs)),
-  };
-}
-
-/** The secret that list cursors are signed with; made once. */
-async function cursorSecret({ door }: Store): Promise<Buffer> {
-  return door.write(async (tx) => {
-    const stored = await findMeta(tx, 'cursor_secret');
-    if (stored !== null) return Buffer.from(stored, 'base64url');
-    const secret = randomBytes(32);
-    await setMeta(tx, 'cursor_secret', secret.toString('base64url'));
-    return secret;
-  });
 }
 
 function addressOf(server: Server, host: string): string {

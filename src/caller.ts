@@ -1,14 +1,16 @@
 import { BrokerError } from './errors.ts';
 import type { Authenticator } from './identity/authenticate.ts';
 import type { Caller, Presented } from './identity/credential.ts';
-import { type IdentityLog, TokenRefused, tokenInvalid } from './identity/refusal.ts';
+import { type IdentityLog, schemeOf, TokenRefused, tokenInvalid } from './identity/refusal.ts';
 import type { Revocations } from './identity/revocations.ts';
 import type { Principal } from './policy/input.ts';
+import type { Sessions } from './sessions/sessions.ts';
 import type { Db } from './store/statement.ts';
 
 /** What {@link createCallers} needs. */
 export interface CallerDeps {
   authenticator: Pick<Authenticator, 'authenticate'>;
+  sessions: Pick<Sessions, 'callerOf'>;
   revocations: Revocations<Db>;
   read: Db;
   limitCalls: (principalId: string) => Promise<void>;
@@ -19,20 +21,20 @@ export interface CallerDeps {
 }
 
 /**
- * Who is calling the control and audit plane: the credential is verified, then held against what is revoked at this
+ * Who is calling the control and audit plane: the session or token is verified, then held against what is revoked at this
  * moment, then against the caller's rate limit.
  *
- * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable`, `rate_limited`
+ * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `cross_site`, `issuer_unavailable`, `rate_limited`
  */
 export function createCallers(deps: CallerDeps): (presented: Presented) => Promise<Caller> {
-  const { authenticator, revocations, read, log } = deps;
+  const { authenticator, sessions, revocations, read, log } = deps;
 
   async function identify(presented: Presented): Promise<Caller> {
-    const caller = await authenticator.authenticate(presented);
+    const caller = (await sessions.callerOf(presented)) ?? (await authenticator.authenticate(presented));
     const hit = await revocations.hit(read, caller);
     if (hit === null) return caller;
     log.warn({ reason: 'revoked', note: hit.kind, revocation: hit.id }, 'token refused');
-    throw tokenInvalid(new TokenRefused('revoked', hit.kind));
+    throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(caller.credential));
   }
 
   return async (presented) => {

@@ -1,9 +1,17 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { closestMatch } from 'leven';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { issuerConfigSchema, workloadIssuerSchema } from './identity/issuers.ts';
+import { isOrigin, isProxy } from './config-addresses.ts';
+import {
+  type IssuerConfig,
+  isFetchable,
+  issuerConfigSchema,
+  type WorkloadIssuer,
+  workloadIssuerSchema,
+} from './identity/issuers.ts';
+import { type MasterKeyConfig, readMasterKeys } from './identity/master-key-config.ts';
+import { describeFaults, type SchemaFault } from './schema-faults.ts';
 
 /**
  * The broker's configuration: one YAML file, and environment variables that override single values. This is the only
@@ -20,25 +28,59 @@ const configSchema = z.strictObject({
   /** How others reach the broker: the `iss` of its tokens. Default: the address it listens on. */
   public_url: z
     .url({ protocol: /^https?$/ })
-    .transform((url) => url.replace(/\/+$/, ''))
+    .refine(isOrigin, 'must have no path, query or credentials: give the broker a host name of its own')
+    .transform((url) => new URL(url).origin)
     .optional(),
   /** The SQLite file; made on the first start. */
   database: z.string().min(1).default('countersign.db'),
+  /** Holds the key that the secrets in the database are sealed under. Default: `<database>.master-key`, made once. */
+  master_key_file: z.string().min(1).optional(),
+  /** Holds the key before; what is sealed under it is sealed anew at the next start. */
+  previous_master_key_file: z.string().min(1).optional(),
+  /** After so many days the broker signs with a new key; 0 for never. */
+  signing_key_days: z.coerce.number().int().min(0).default(30),
   /** The bundle that a first start activates. Later starts only compare it with the active one. */
   policy_bundle: z.string().min(1).optional(),
   log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Calls a principal may make each minute to the control and audit plane; 0 sets no limit. */
   calls_per_minute: z.coerce.number().int().min(0).default(600),
+  /** Attempts that an address may make each minute where nobody has to say who they are; 0 sets no limit. */
+  attempts_per_minute: z.coerce.number().int().min(0).default(300),
+  /** The proxies in front, whose `X-Forwarded-For` is believed. */
+  trusted_proxies: z
+    .array(z.string().refine(isProxy, 'must be an IP address, or a network such as 10.0.0.0/8'))
+    .default([]),
   /** Identity providers of people. */
   issuers: z.array(issuerConfigSchema).default([]),
+  /** How long a browser's session lasts: without a request, and at most. */
+  sessions: z
+    .strictObject({
+      idle_minutes: z.coerce.number().int().min(1).max(1440).default(30),
+      absolute_hours: z.coerce.number().int().min(1).max(168).default(12),
+    })
+    .prefault({}),
+  /** Which SCIM attribute names the person, and what the broker's name of them has before it. */
+  provisioning: z
+    .strictObject({
+      attribute: z.enum(['userName', 'externalId']).default('externalId'),
+      prefix: z.string().max(100).default(''),
+    })
+    .prefault({}),
   /** How to reach the issuers that trust rules name, where discovery at the issuer will not do. */
-  workload_issuers: z.array(workloadIssuerSchema).default([]),
+  workload_issuers: z
+    .array(workloadIssuerSchema)
+    .refine(
+      (all) => new Set(all.map(({ issuer }) => issuer)).size === all.length,
+      'must have each issuer once: put the settings of one issuer into one entry',
+    )
+    .default([]),
 });
 
 /** The validated configuration, with all paths absolute. */
 export type Config = Readonly<z.infer<typeof configSchema>> & {
   /** The file it was read from, or null when there is none. */
   readonly file: string | null;
+  readonly master_key: MasterKeyConfig;
 };
 
 /** What an operator got wrong, all of it at once. */
@@ -58,10 +100,8 @@ const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   COUNTERSIGN_POLICY_BUNDLE: ['policy_bundle'],
   COUNTERSIGN_LOG_LEVEL: ['log_level'],
   COUNTERSIGN_CALLS_PER_MINUTE: ['calls_per_minute'],
+  COUNTERSIGN_ATTEMPTS_PER_MINUTE: ['attempts_per_minute'],
 };
-
-/** The most characters of a faulty value that are shown. */
-const MAX_SHOWN = 80;
 
 /** The file that is read when none is named, if it is there. */
 export const DEFAULT_FILE = 'countersign.yaml';
@@ -82,43 +122,58 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     if (value !== undefined && value !== '') override(document, path, value);
   }
   const parsed = configSchema.safeParse(document);
-  const files = locateFiles(document, file === null ? process.cwd() : dirname(resolve(file)));
+  const folder = file === null ? process.cwd() : dirname(resolve(file));
+  const files = locateFiles(document, folder);
+  const { master_key, faults: keyFaults } = readMasterKeys({
+    env: options.env,
+    file: files.master_key_file,
+    previousFile: files.previous_master_key_file,
+    defaultFile: `${files.database}.master-key`,
+  });
   const faults = [
-    ...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue, document)),
+    ...(parsed.success ? [] : describeFaults(configSchema, document, parsed.error)),
     ...fileFaults(files),
+    ...keyFaults,
+    ...(parsed.success ? webFaults(parsed.data, folder) : []),
+    ...(parsed.success ? keySetFaults(parsed.data, folder) : []),
   ].map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(
       `the configuration ${file ?? '(environment only)'} is not usable:\n${faults.join('\n')}`,
     );
   }
-  return Object.freeze({ ...parsed.data, ...files, file: file === null ? null : resolve(file) });
+  const issuers = parsed.data.issuers.map((issuer) => locateSecret(issuer, folder));
+  const workload_issuers = parsed.data.workload_issuers.map((issuer) => locateKeySet(issuer, folder));
+  return Object.freeze({
+    ...parsed.data,
+    issuers,
+    workload_issuers,
+    ...files,
+    master_key,
+    file: file === null ? null : resolve(file),
+  });
 }
 
-/** One fault of the configuration and the place it is at. */
-interface Fault {
-  path: readonly PropertyKey[];
-  detail: string;
-}
+/** The keys that name files. */
+const FILE_KEYS = ['database', 'policy_bundle', 'master_key_file', 'previous_master_key_file'] as const;
 
 /** The files that the configuration names; one whose name is itself a fault is left out. */
-type Files = Partial<Pick<Config, 'database' | 'policy_bundle'>>;
+type Files = { [Key in (typeof FILE_KEYS)[number]]?: string };
 
 /** The absolute paths, also when other parts of the configuration have faults. */
 function locateFiles(document: Record<string, unknown>, folder: string): Files {
-  const { database, policy_bundle } = configSchema.shape;
-  const file = database.safeParse(document.database).data;
-  const bundle = policy_bundle.safeParse(document.policy_bundle).data;
-  return {
-    ...(file === undefined ? {} : { database: resolve(folder, file) }),
-    ...(bundle === undefined ? {} : { policy_bundle: resolve(folder, bundle) }),
-  };
+  const files: Files = {};
+  for (const key of FILE_KEYS) {
+    const file = configSchema.shape[key].safeParse(document[key]).data;
+    if (file !== undefined) files[key] = resolve(folder, file);
+  }
+  return files;
 }
 
 /** What the first start would stumble over half-way. Later starts have the bundle in the database. */
-function fileFaults({ database, policy_bundle }: Files): Fault[] {
+function fileFaults({ database, policy_bundle }: Files): SchemaFault[] {
   const isStarted = database !== undefined && existsSync(database);
-  const faults: Fault[] = [];
+  const faults: SchemaFault[] = [];
   if (database !== undefined && !isFolder(dirname(database))) {
     const detail = `there is no folder ${dirname(database)}; make it, or name a file in one that exists`;
     faults.push({ path: ['database'], detail });
@@ -130,6 +185,51 @@ function fileFaults({ database, policy_bundle }: Files): Fault[] {
     const detail = `${policy_bundle} is no file that can be read; the first start needs the bundle`;
     faults.push({ path: ['policy_bundle'], detail });
   }
+  return faults;
+}
+
+function locateKeySet(issuer: WorkloadIssuer, folder: string): WorkloadIssuer {
+  const { jwks_file } = issuer;
+  return jwks_file === undefined ? issuer : { ...issuer, jwks_file: resolve(folder, jwks_file) };
+}
+
+/** What is in the files is looked at when the broker starts. */
+function keySetFaults({ workload_issuers }: Pick<Config, 'workload_issuers'>, folder: string): SchemaFault[] {
+  return workload_issuers.flatMap(({ jwks_file }, index) =>
+    jwks_file === undefined || isReadableFile(resolve(folder, jwks_file))
+      ? []
+      : [
+          {
+            path: ['workload_issuers', index, 'jwks_file'],
+            detail: `${resolve(folder, jwks_file)} is no file that can be read; put the issuer's key set there`,
+          },
+        ],
+  );
+}
+
+function locateSecret(issuer: IssuerConfig, folder: string): IssuerConfig {
+  const file = issuer.web?.client_secret_file;
+  if (issuer.web === undefined || file === undefined) return issuer;
+  return { ...issuer, web: { ...issuer.web, client_secret_file: resolve(folder, file) } };
+}
+
+/** What would keep people from signing in with a browser. */
+function webFaults(config: z.infer<typeof configSchema>, folder: string): SchemaFault[] {
+  const { public_url, listen, issuers } = config;
+  const faults: SchemaFault[] = [];
+  const isWeb = issuers.some(({ web }) => web !== undefined);
+  // Browsers keep `Secure` cookies from https, and from plain http on their own machine.
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  if (isWeb && !isFetchable(public_url ?? `http://${host}`, true)) {
+    const detail = 'must be an https URL, because an issuer has `web`: browsers keep no session otherwise';
+    faults.push({ path: ['public_url'], detail });
+  }
+  issuers.forEach((issuer, place) => {
+    const file = locateSecret(issuer, folder).web?.client_secret_file;
+    if (file === undefined || isReadableFile(file)) return;
+    const path = ['issuers', place, 'web', 'client_secret_file'];
+    faults.push({ path, detail: `${file} is no file that can be read` });
+  });
   return faults;
 }
 
@@ -156,98 +256,6 @@ function nameKey(path: readonly PropertyKey[], env: NodeJS.ProcessEnv): string {
   const [variable] =
     Object.entries(VARIABLES).find(([name, place]) => place.join('.') === key && env[name]) ?? [];
   return variable === undefined ? key : `${key} (${variable})`;
-}
-
-/** A part of the configuration's JSON Schema: what is expected at one place. */
-type Expected = z.core.JSONSchema.JSONSchema;
-
-/** What zod found, as what is expected there and what was given. An issue names several unknown keys at once. */
-function describeIssue(issue: z.core.$ZodIssue, document: unknown): Fault[] {
-  const { path } = issue;
-  if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys(expectedAt(path)?.properties ?? {});
-    return issue.keys.map((key) => ({ path: [...path, key], detail: describeUnknownKey(key, known) }));
-  }
-  const expected = expectedAt(path);
-  const wanted =
-    issue.code === 'custom' || expected === undefined
-      ? issue.message
-      : `expected ${describeExpected(expected)}`;
-  return [{ path, detail: `${wanted}; ${describeGiven(valueAt(document, path))}` }];
-}
-
-function describeUnknownKey(key: string, known: string[]): string {
-  const nearest = closestMatch(key, known, { maxDistance: Math.max(2, Math.floor(key.length / 2)) });
-  return nearest === undefined
-    ? `there is no such key; known here are ${known.join(', ')}`
-    : `there is no such key; did you mean ${nearest}?`;
-}
-
-function expectedAt(path: readonly PropertyKey[]): Expected | undefined {
-  let place: Expected | boolean | undefined = z.toJSONSchema(configSchema, {
-    io: 'input',
-    unrepresentable: 'any',
-  });
-  for (const step of path) {
-    if (typeof place !== 'object') return undefined;
-    const { properties, additionalProperties, items }: Expected = place;
-    place =
-      typeof step === 'number'
-        ? (items as Expected | undefined)
-        : (properties?.[String(step)] ?? additionalProperties);
-  }
-  return typeof place === 'object' ? place : undefined;
-}
-
-/** What a place of the JSON Schema takes, in words. */
-function describeExpected({ type, ...expected }: Expected): string {
-  if (expected.anyOf !== undefined) {
-    return expected.anyOf.map((each) => describeExpected(each as Expected)).join(' or ');
-  }
-  if (expected.enum !== undefined) return `one of ${expected.enum.join(', ')}`;
-  switch (type) {
-    case 'string':
-      if (expected.format === 'uri') return 'an http or https URL';
-      return expected.pattern === undefined
-        ? describeLength(expected)
-        : `text that matches ${expected.pattern}`;
-    case 'integer':
-    case 'number':
-      return describeRange(expected);
-    case 'boolean':
-      return 'true or false';
-    case 'array':
-      return expected.minItems === undefined ? 'a list' : 'a list that is not empty';
-    default:
-      return 'a mapping';
-  }
-}
-
-function describeLength({ maxLength }: Expected): string {
-  return maxLength === undefined ? 'text that is not empty' : `text of 1 to ${maxLength} characters`;
-}
-
-function describeRange({ minimum, maximum }: Expected): string {
-  // zod sets the largest safe integer where the schema sets no limit.
-  return maximum === undefined || maximum === Number.MAX_SAFE_INTEGER
-    ? `a whole number of at least ${minimum}`
-    : `a whole number from ${minimum} to ${maximum}`;
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  const [step, ...rest] = path;
-  if (step === undefined) return value;
-  if (typeof value !== 'object' || value === null) return undefined;
-  return valueAt((value as Record<PropertyKey, unknown>)[step], rest);
-}
-
-/** What was given, in short. Whatever an address carries before its `@` may be a password, so it is left out. */
-function describeGiven(value: unknown): string {
-  if (value === undefined) return 'it is missing';
-  if (Array.isArray(value)) return `a list of ${value.length} was given`;
-  if (typeof value === 'object' && value !== null) return 'a mapping was given';
-  const shown = JSON.stringify(value).replace(/^("(?:[a-z]+:\/\/)?).*@/i, '$1…@');
-  return `${shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown} was given`;
 }
 
 function readYaml(file: string): Record<string, unknown> {

@@ -14,11 +14,14 @@ export const PROBLEMS = {
   invalid_cursor: { status: 400, title: 'The cursor does not belong to this list' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  not_supported: { status: 501, title: 'The active policy does not offer this' },
   not_found: { status: 404, title: 'There is no such thing here' },
   // Who is calling.
   unauthenticated: { status: 401, title: 'A valid token is required' },
   token_invalid: { status: 401, title: 'The token was not accepted' },
   issuer_unavailable: { status: 503, title: 'The keys of the token issuer cannot be fetched' },
+  sign_in_failed: { status: 400, title: 'The sign-in did not succeed' },
+  cross_site: { status: 403, title: 'The request was sent from another site' },
   // What policy and state say.
   policy_denied: { status: 403, title: 'Policy denies this operation' },
   sign_in_required: { status: 401, title: 'A fresh or stronger sign-in is required' },

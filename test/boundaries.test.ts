@@ -4,7 +4,7 @@ import { importsOf, readSources, type Source } from './support/sources.ts';
 const sources = readSources('src', '.ts');
 
 /** Small files at the bottom, which everybody may use. */
-const GROUND = /^src\/(errors|clock|json|json-members|operations|version)\.ts$/;
+const GROUND = /^src\/(errors|clock|json|json-members|operations|schema-faults|version)\.ts$/;
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
@@ -18,10 +18,15 @@ const PARTS: readonly { part: RegExp; may: RegExp | null }[] = [
     part: /^src\/cli\//,
     may: /^src\/(broker|config)\.ts$|^src\/(access|audit|control|emergency|flags|http|identity|policy|revocation|sessions|store|tokens)\//,
   },
-  { part: /^src\/broker\.ts$/, may: /^src\/(app|caller|config)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
-  { part: /^src\/caller\.ts$/, may: /^src\/(identity|sessions|store)\// },
+  { part: /^src\/parts\.ts$/, may: /^src\/config\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
+  { part: /^src\/broker\.ts$/, may: /^src\/(app|caller|config|parts)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
+  { part: /^src\/caller\.ts$/, may: /^src\/(identity|policy|sessions|store)\// },
   { part: /^src\/app\.ts$/, may: /^src\/[a-z-]+\/(.*routes|edge|ofrep)\.ts$|^src\/(http|identity)\// },
-  { part: /^src\/config\.ts$/, may: /^src\/identity\/issuers\.ts$/ },
+  {
+    part: /^src\/config\.ts$/,
+    may: /^src\/config-addresses\.ts$|^src\/identity\/(issuers|master-key-config)\.ts$/,
+  },
+  { part: /^src\/config-addresses\.ts$/, may: null },
   {
     part: EDGE,
     may: /^src\/(access|audit|control|data|emergency|flags|http|identity|policy|revocation|sessions|store|tokens|use-case)\//,
@@ -32,9 +37,17 @@ const PARTS: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: /^src\/policy\//, may: null },
   { part: /^src\/flags\//, may: /^src\/policy\// },
   { part: /^src\/data\//, may: /^src\/(flags|store|http)\// },
-  { part: /^src\/identity\//, may: /^src\/policy\// },
+  { part: /^src\/identity\//, may: /^src\/(identity|policy)\// },
   {
-    part: /^src\/(access|revocation|sessions|tokens)\//,
+    part: /^src\/revocation\//,
+    may: /^src\/(identity|policy|store|use-case)\/|^src\/sessions\/sessions\.ts$/,
+  },
+  {
+    part: /^src\/sessions\//,
+    may: /^src\/(identity|policy|store|use-case)\/|^src\/revocation\/revoke\.ts$/,
+  },
+  {
+    part: /^src\/(access|revocation|tokens)\//,
     may: /^src\/(identity|policy|store|use-case)\/|^src\/audit\/log\.ts$/,
   },
   {
@@ -44,7 +57,7 @@ const PARTS: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: /^src\/emergency\//, may: /^src\/(control|flags|policy|store|use-case)\// },
   {
     part: /^src\/use-case\//,
-    may: /^src\/(flags|policy|store)\/|^src\/audit\/log\.ts$|^src\/identity\/(credential|refusal|revocations)\.ts$/,
+    may: /^src\/(flags|policy|store)\/|^src\/audit\/log\.ts$|^src\/identity\/(credential|keys|master-key.*|refusal|revocations)\.ts$/,
   },
 ];
 

@@ -43,6 +43,31 @@ describe('a value that cannot be used', () => {
       'log_level: expected one of fatal, error, warn, info, debug, trace, silent; "loud" was given',
     ],
     [{ public_url: 'ftp://x' }, 'public_url: expected an http or https URL; "ftp://x" was given'],
+    ...['https://x.example/flags', 'https://x.example?a=1', 'https://x.example/#a'].map(
+      (public_url): [object, string] => [
+        { public_url },
+        `public_url: must have no path, query or credentials: give the broker a host name of its own; "${public_url}" was given`,
+      ],
+    ),
+    [
+      { public_url: 'https://dana:secret@x.example' },
+      'public_url: must have no path, query or credentials: give the broker a host name of its own; "https://…@x.example" was given',
+    ],
+    [{ attempts_per_minute: -1 }, 'attempts_per_minute: expected a whole number of at least 0; -1 was given'],
+    ...['all', 'loopback', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.1, 10.0.0.2'].map(
+      (proxy): [object, string] => [
+        { trusted_proxies: ['10.0.0.0/8', '2001:db8::/32', '::1', proxy] },
+        `trusted_proxies.3: must be an IP address, or a network such as 10.0.0.0/8; "${proxy}" was given`,
+      ],
+    ),
+    [
+      { workload_issuers: [{ issuer: 'spiffe://acme.example' }] },
+      'workload_issuers.0.jwks_file: or jwks_uri must say where the bundle of the trust domain is, since it has no discovery; it is missing',
+    ],
+    [
+      { workload_issuers: [{ issuer: 'https://ci.example' }, { issuer: 'https://ci.example' }] },
+      'workload_issuers: must have each issuer once: put the settings of one issuer into one entry; a list of 2 was given',
+    ],
     [{ database: '' }, 'database: expected text that is not empty; "" was given'],
     [{ issuers: 'none' }, 'issuers: expected a list; "none" was given'],
     [
@@ -104,6 +129,43 @@ describe('an unknown key', () => {
   });
 });
 
+describe('the master key', () => {
+  const KEY = Buffer.alloc(32, 3).toString('hex');
+
+  it('is in the file that is named, from where the configuration is; beside the database by default', async () => {
+    await writeFile(join(folder, 'master'), KEY, { mode: 0o600 });
+    const named = await load({ master_key_file: 'master' });
+    expect(named.master_key.from).toBe(join(folder, 'master'));
+    expect(named.master_key.key?.export().toString('hex')).toBe(KEY);
+    const beside = await load({ database: 'here.db' });
+    expect(beside.master_key).toEqual({
+      key: null,
+      from: join(folder, 'here.db.master-key'),
+      previous: null,
+    });
+    expect(beside.signing_key_days).toBe(30);
+  });
+
+  it('is a fault beside all others where it cannot be used, and is shown nowhere', async () => {
+    await writeFile(join(folder, 'master'), KEY, { mode: 0o644 });
+    const env = { COUNTERSIGN_MASTER_KEY: KEY, COUNTERSIGN_PREVIOUS_MASTER_KEY: `${KEY}00` };
+    const lines = await faultsOf({ log_level: 'loud', master_key_file: 'master', signing_key_days: -1 }, env);
+    expect(lines.map((line) => line.split(':')[0]).sort()).toEqual([
+      'COUNTERSIGN_PREVIOUS_MASTER_KEY',
+      'log_level',
+      'master_key_file',
+      'signing_key_days',
+    ]);
+    expect(lines.join()).not.toContain(KEY);
+    expect(await faultsOf({ master_key_file: 'master' })).toEqual([
+      `master_key_file: ${join(folder, 'master')} can be read by others; close it with: chmod 600 ${join(folder, 'master')}`,
+    ]);
+    expect(await faultsOf({ master_key_file: 'none' })).toEqual([
+      expect.stringContaining('master_key_file: ENOENT: no such file or directory'),
+    ]);
+  });
+});
+
 describe('the files that a configuration names', () => {
   it('are told together with all other faults, with key and path, and nothing is created', async () => {
     const lines = await faultsOf(
@@ -139,5 +201,22 @@ describe('the files that a configuration names', () => {
       `database: ${join(folder, 'sub')} is a folder; name a file`,
     ]);
     expect(await faultsOf({ database: 'countersign.yaml/x.db' })).toHaveLength(1);
+  });
+});
+
+describe('the key file of an issuer', () => {
+  const workload_issuers = [{ issuer: 'https://kubernetes.default.svc', jwks_file: 'keys/jwks.json' }];
+
+  it('is looked for beside the configuration', async () => {
+    await mkdir(join(folder, 'keys'));
+    await writeFile(join(folder, 'keys/jwks.json'), '{}');
+    const config = await load({ workload_issuers });
+    expect(config.workload_issuers[0]?.jwks_file).toBe(join(folder, 'keys/jwks.json'));
+  });
+
+  it('must be there', async () => {
+    expect(await faultsOf({ workload_issuers })).toEqual([
+      `workload_issuers.0.jwks_file: ${join(folder, 'keys/jwks.json')} is no file that can be read; put the issuer's key set there`,
+    ]);
   });
 });

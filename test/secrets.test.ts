@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startBroker } from '../src/broker.ts';
 import { loadConfig } from '../src/config.ts';
 import { createLog } from '../src/http/log.ts';
+import { listSigningKeys } from '../src/store/signing-keys.ts';
 import { exchange, startTestBroker, type TestBroker } from './support/broker.ts';
 import { createFlag, propose } from './support/flags.ts';
 
@@ -45,7 +46,12 @@ async function tell(): Promise<void> {
   const subject = await t.ci.token();
   const foreign = await t.ci.token({ repository_id: '1' });
   const issued = (await exchange(t.url, subject)).body.access_token;
-  tokens.push(person, strong, forged, subject, foreign, issued);
+  const delegated = await t.call(person, 'POST', '/v1/delegations', { agent: 'release-agent' });
+  const delegation = delegated.body.delegation_token;
+  const actor = await t.ci.token({ repository: 'acme/release-agent', repository_id: '456791' });
+  const form = { actor_token: actor, actor_token_type: 'urn:ietf:params:oauth:token-type:jwt' };
+  const agent = (await exchange(t.url, delegation, form)).body.access_token;
+  tokens.push(person, strong, forged, subject, foreign, issued, delegation, actor, agent);
   await exchange(t.url, subject);
   await exchange(t.url, foreign);
   for (const token of tokens) {
@@ -56,6 +62,7 @@ async function tell(): Promise<void> {
       'x-api-key': token,
     });
     await t.call(token, 'POST', '/v1/requests', `{"reason": "${token}`, {});
+    await t.call('morgan', 'POST', '/v1/trust/test', { token });
     await t.call(
       null,
       'POST',
@@ -81,6 +88,18 @@ describe('after a story with every kind of token', () => {
   it('no token is in the log, whatever its level', () => {
     for (const secret of tokens.flatMap(secretsOf)) expect(log.includes(secret)).toBe(false);
     expect(log).not.toMatch(/eyJ[\w-]{20,}/);
+  });
+
+  it('no key is in the log, neither the master key nor what is sealed under it', async () => {
+    const master = (await readFile(join(t.folder, 'countersign.db.master-key'), 'utf8')).trim();
+    expect(master).toHaveLength(43);
+    const bytes = Buffer.from(master, 'base64url');
+    for (const form of [master, bytes.toString('base64'), bytes.toString('hex')]) {
+      expect(log.includes(form)).toBe(false);
+    }
+    for (const { private_jwk } of await listSigningKeys(t.broker.store.read)) {
+      expect(log.includes(private_jwk.slice(0, 100))).toBe(false);
+    }
   });
 
   it('no token is in any file of the broker', async () => {

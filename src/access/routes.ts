@@ -17,15 +17,21 @@ const accessSchema = z.strictObject({
   unused_days: z.coerce.number().int().min(1).max(3650).default(90),
 });
 
-/** `GET /v1/access`: who may do what, by which binding, and when it was used last. Asking is recorded. */
-export function accessRoutes({ control, ...edge }: Edge): Router {
+/**
+ * `GET /v1/access`: who may do what, by which binding, and when it was used last. Asking is recorded.
+ *
+ * @param flushUsage writes what was used until now, so that it is in the answer
+ */
+export function accessRoutes(edge: Edge, flushUsage: () => Promise<void>): Router {
+  const { control } = edge;
   const router = Router();
   router.get('/v1/access', async (req, res) => {
-    const call = await callOf({ control, ...edge }, req);
+    const call = await callOf(edge, req);
     const { unused_days, ...filter } = parseQuery(accessSchema, req);
     await write(control, call, (writing) =>
       authorize(writing, { operation: 'access.read', environment: filter.environment ?? null }),
     );
+    await flushUsage();
     res.json(await computeAccess(control, { filter, unused_days }));
   });
   return router;

@@ -1,5 +1,5 @@
 import express, { type Router } from 'express';
-import type { IssuerConfig } from './issuers.ts';
+import { acrValuesOf, type IssuerConfig, MFA_LEVEL } from './issuers.ts';
 
 /** What a client needs to know to sign a person in. */
 export interface LoginIssuer {
@@ -18,9 +18,6 @@ export interface DiscoveryDocument {
   version: string;
 }
 
-/** The level from which on a sign-in counts as one with two factors. */
-const MFA_LEVEL = 2;
-
 /** `GET /.well-known/countersign`: where people sign in, for clients that have no token yet. */
 export function discoveryRoutes(deps: { issuers: readonly IssuerConfig[]; version: string }): Router {
   const document: DiscoveryDocument = { issuers: deps.issuers.map(toLoginIssuer), version: deps.version };
@@ -32,16 +29,14 @@ export function discoveryRoutes(deps: { issuers: readonly IssuerConfig[]; versio
 }
 
 /** What a client is told about a configured issuer. */
-export function toLoginIssuer({ key, issuer, audience, login, levels }: IssuerConfig): LoginIssuer {
+export function toLoginIssuer(config: IssuerConfig): LoginIssuer {
+  const { key, issuer, audience, login } = config;
   return {
     key,
     issuer,
     // An issuer's `audience` is never empty; the schema sees to that.
     client_id: login?.client_id ?? audience[0] ?? '',
     scope: login?.scope ?? 'openid',
-    mfa_acr_values: Object.entries(levels.acr)
-      .filter(([, level]) => level >= MFA_LEVEL)
-      .sort(([, one], [, other]) => other - one)
-      .map(([acr]) => acr),
+    mfa_acr_values: acrValuesOf(config, MFA_LEVEL),
   };
 }

@@ -51,11 +51,23 @@ export function personPrincipal(issuer: IssuerConfig, type: TokenType, claims: V
   return parsed.data;
 }
 
+/**
+ * Refuses a token that somebody else may show for the person: one that names an agent is for the exchange only, or the
+ * agent could do with it what only a person may.
+ *
+ * @throws TokenRefused `claim_not_accepted`
+ * @see RFC 8693 sections 4.1 and 4.4
+ */
+export function assertOwnToken(claims: VerifiedClaims): void {
+  forbid(claims, ['act', 'may_act']);
+}
+
 /** Every audience must be ours: one more reader of the token is one more place to steal it. */
 function checkAudience(issuer: IssuerConfig, claims: VerifiedClaims): void {
   const audiences = typeof claims.aud === 'string' ? [claims.aud] : claims.aud;
   if (audiences.length === 0 || !audiences.every((audience) => issuer.audience.includes(audience))) {
-    throw new TokenRefused('audience_not_accepted');
+    const isForUsToo = audiences.some((audience) => issuer.audience.includes(audience));
+    throw new TokenRefused('audience_not_accepted', isForUsToo ? 'several' : undefined);
   }
   if (audiences.length > 1 && claims.azp === undefined)
     throw new TokenRefused('authorized_party_not_accepted');

@@ -14,8 +14,6 @@ beforeAll(async () => {
 afterAll(() => t.close());
 
 async function access(query = ''): Promise<AccessView> {
-  // What was used is written with the scheduler's next look.
-  await t.broker.scheduler.tick();
   const { status, body } = await t.call('avery', 'GET', `/v1/access${query}`);
   expect(status).toBe(200);
   return body;

@@ -5,7 +5,7 @@ import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
-import { createLog } from '../../src/http/log.ts';
+import { createLog, type Log } from '../../src/http/log.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
 /** Wednesday, 18 November 2026, 10:30 in Berlin: inside the shipped business hours. */
@@ -52,9 +52,12 @@ export interface TestBroker {
 export async function startTestBroker(
   options: {
     nowMs?: number;
-    editData?: (data: unknown) => unknown;
+    editData?: (data: unknown, issuers: { people: string; ci: string }) => unknown;
     archive?: Buffer;
-    config?: Record<string, unknown>;
+    /** Takes the place of members of the configuration; a function is given what they would be. */
+    config?: Record<string, unknown> | ((defaults: Record<string, unknown>) => Record<string, unknown>);
+    /** Where the broker logs; nowhere unless it is given. */
+    log?: Log;
   } = {},
 ): Promise<TestBroker> {
   const clock = createTestClock(options.nowMs ?? WORKING_HOURS_MS);
@@ -70,18 +73,20 @@ export async function startTestBroker(
       'http://127.0.0.1:9401': people.issuer,
       'http://127.0.0.1:9402': ci.issuer,
     });
-    return options.editData?.(local) ?? local;
+    return options.editData?.(local, { people: people.issuer, ci: ci.issuer }) ?? local;
   });
   await writeFile(join(folder, 'bundle.tar.gz'), archive);
+  const { config } = options;
+  const defaults = configFor(people, ci);
   await writeFile(
     join(folder, 'countersign.yaml'),
-    JSON.stringify({ ...configFor(people, ci), ...options.config }),
+    JSON.stringify({ ...defaults, ...(typeof config === 'function' ? config(defaults) : config) }),
   );
   const start = () =>
     startBroker({
       config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
       clock,
-      log: createLog('silent'),
+      log: options.log ?? createLog('silent'),
     });
   const tokens = new Map<string, string>();
   const test: TestBroker = {
@@ -164,6 +169,7 @@ function configFor(people: TokenIssuer, ci: CiIssuer): Record<string, unknown> {
     listen: { port: 0 },
     policy_bundle: 'bundle.tar.gz',
     calls_per_minute: 0,
+    attempts_per_minute: 0,
     issuers: [
       {
         key: 'demo',

@@ -29,10 +29,12 @@ export async function openControl(options: {
     revocations: storedRevocations(policies),
     clock: options.clock,
     newId,
+    acrValuesFor: () => [],
     events: {
       flagsChanged: () => undefined,
       freezesChanged: () => undefined,
       revocationsChanged: () => undefined,
+      keysChanged: () => undefined,
       decided: () => undefined,
       used: () => undefined,
     },

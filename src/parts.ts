@@ -1,0 +1,171 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { createUsage, type Usage } from './access/usage.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { activateFirst, type BundleOutcome } from './control/first-start.ts';
+import { createScheduler, type Scheduler } from './control/scheduler.ts';
+import { snapshotLoader } from './data/load-snapshot.ts';
+import { createSnapshots, type Snapshots } from './data/snapshot.ts';
+import { type Cursors, createCursors } from './http/cursor.ts';
+import type { Log } from './http/log.ts';
+import { createMetrics, type Metrics } from './http/metrics.ts';
+import { acrValuesFor } from './identity/issuers.ts';
+import { createKeySets, type KeySets } from './identity/jwks.ts';
+import { createSigningKeys, type SigningKeys } from './identity/keys.ts';
+import { trustRulesOf } from './identity/policy-trust.ts';
+import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
+import { createPolicies, createPolicy } from './policy/policies.ts';
+import type { Store } from './store/database.ts';
+import { listActiveFreezes } from './store/emergency.ts';
+import { activePolicyHash, findBundleArchive } from './store/installation.ts';
+import { countOpenRequests } from './store/requests.ts';
+import type { Db } from './store/statement.ts';
+import { cursorSecret, type MasterKeyOutcome, openSecrets } from './use-case/open-secrets.ts';
+import { rotateDueKey, storedSigningKeys } from './use-case/signing-keys.ts';
+import { storedRevocations } from './use-case/stored-revocations.ts';
+import type { ControlDeps } from './use-case/use-case.ts';
+
+/** The bundle that comes with the broker, taken when the configuration names none. */
+const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** What the parts are opened over. */
+export interface PartsDeps {
+  config: Config;
+  clock: Clock;
+  log: Log;
+  store: Store;
+  newId: (nowMs: number) => string;
+}
+
+/** The inside of a broker: everything that does not know by which address it is reached. */
+export interface Parts {
+  control: ControlDeps;
+  cursors: Cursors;
+  scheduler: Scheduler;
+  snapshots: Snapshots;
+  metrics: Metrics;
+  usage: Usage;
+  keySets: KeySets;
+  signingKeys: SigningKeys;
+  /** The freezes that hold, as they are shown. */
+  freezes(): string[];
+  policy: BundleOutcome;
+  masterKey: MasterKeyOutcome;
+}
+
+/**
+ * Opens the inside of a broker.
+ *
+ * @throws Error or BundleError with a message for the operator; nothing has been changed when files are bad or the
+ *   master key is wrong
+ */
+export async function openParts(deps: PartsDeps): Promise<Parts> {
+  const { config, clock, log, store, newId } = deps;
+  // 1. Keys of others and secrets: with bad files or the wrong master key it does not start, and has changed nothing.
+  const keySets = createKeySets({ fetch, clock, log });
+  await keySets.readFiles(config.workload_issuers);
+  const { masterKey, outcome: masterKeyOutcome } = await openSecrets(store, config.master_key);
+
+  // 2. Policy: without one nothing can be decided, and the broker does not start.
+  const outcome = await takeBundle(deps);
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policy = await policies.active(store.read);
+  trustRulesOf(policy);
+
+  // 3. What is kept in memory of the store: snapshots for the data plane, the freezes that hold.
+  const snapshots = createSnapshots({ load: snapshotLoader(store.read), log });
+  for (const environment of policy.broker.environments.keys()) await snapshots.refresh(environment);
+  const freezes = await watchFreezes(store);
+
+  // 4. The parts, from the inside out.
+  const metrics = createMetrics({
+    openRequests: () => countOpenRequests(store.read),
+    activeFreezes: () => freezes.active().length,
+  });
+  const revocations = storedRevocations(policies);
+  await revocations.refresh(store.read);
+  const usage = createUsage({ door: store.door, clock });
+  const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
+  const events = {
+    flagsChanged: snapshots.put,
+    freezesChanged: freezes.refresh,
+    revocationsChanged: () => {
+      revocations
+        .refresh(store.read)
+        .catch((error: unknown) => log.error({ err: error }, 'revocations not read'));
+    },
+    keysChanged: () => signingKeys.refresh(),
+    decided: metrics.decided,
+    used: usage.used,
+  };
+  const control: ControlDeps = {
+    store,
+    policies,
+    revocations,
+    clock,
+    newId,
+    acrValuesFor: acrValuesFor(config.issuers),
+    events,
+  };
+  const cursors = createCursors(await cursorSecret(store, masterKey));
+  const scheduler = createScheduler({
+    control,
+    log,
+    flushUsage: usage.flush,
+    rotateDueKey: () =>
+      rotateDueKey(control, {
+        maxAgeMs: config.signing_key_days * DAY_MS,
+        prepare: signingKeys.prepare,
+      }),
+  });
+  return {
+    control,
+    cursors,
+    scheduler,
+    snapshots,
+    metrics,
+    usage,
+    keySets,
+    signingKeys,
+    freezes: freezes.active,
+    policy: outcome,
+    masterKey: masterKeyOutcome,
+  };
+}
+
+/** The bundle that the configuration names counts on the first start only; later starts do without the file. */
+async function takeBundle(deps: PartsDeps): Promise<BundleOutcome> {
+  const file = deps.config.policy_bundle ?? SHIPPED_BUNDLE;
+  const active = await activePolicyHash(deps.store.read);
+  let bundle: Bundle;
+  try {
+    bundle = await readBundle(await readFile(file));
+  } catch (error) {
+    if (active === null)
+      throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
+    return { kind: 'unreadable', hash: active, detail: (error as Error).message };
+  }
+  // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
+  if (active === null) trustRulesOf(await createPolicy(bundle));
+  return activateFirst(deps, bundle);
+}
+
+/** The active freezes as they are shown; read again after each change. */
+async function watchFreezes(store: Store): Promise<{ active(): string[]; refresh(): void }> {
+  const read = async () =>
+    (await listActiveFreezes(store.read)).map(
+      ({ scope, incident }) => `${scope};incident=${encodeURIComponent(incident).slice(0, 100)}`,
+    );
+  let active = await read();
+  return {
+    active: () => active,
+    refresh: () => {
+      void read().then((fresh) => {
+        active = fresh;
+      });
+    },
+  };
+}

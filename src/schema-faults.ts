@@ -1,0 +1,116 @@
+import { closestMatch } from 'leven';
+import { z } from 'zod';
+
+/** The most characters of a faulty value that are shown. */
+const MAX_SHOWN = 80;
+
+/** One fault of a document and the place it is at. */
+export interface SchemaFault {
+  path: readonly PropertyKey[];
+  detail: string;
+}
+
+/** What is wrong with a document that people write, in their words: what is expected at each place, and what is there. */
+export function describeFaults(
+  schema: z.ZodType,
+  document: unknown,
+  { issues }: z.core.$ZodError,
+): SchemaFault[] {
+  return issues.flatMap((issue) => describeIssue(schema, issue, document));
+}
+
+/** A part of a JSON Schema: what is expected at one place. */
+type Expected = z.core.JSONSchema.JSONSchema;
+
+/** What zod found, as what is expected there and what was given. An issue names several unknown keys at once. */
+function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue, document: unknown): SchemaFault[] {
+  const { path } = issue;
+  if (issue.code === 'unrecognized_keys') {
+    const known = Object.keys(expectedAt(schema, path)?.properties ?? {});
+    return issue.keys.map((key) => ({ path: [...path, key], detail: describeUnknownKey(key, known) }));
+  }
+  if (issue.code === 'invalid_key') {
+    const reasons = issue.issues.map(({ message }) => message).join('; ');
+    return [{ path, detail: `this name cannot be used: ${reasons}` }];
+  }
+  const expected = expectedAt(schema, path);
+  const wanted =
+    issue.code === 'custom' || expected === undefined
+      ? issue.message
+      : `expected ${describeExpected(expected)}`;
+  return [{ path, detail: `${wanted}; ${describeGiven(valueAt(document, path))}` }];
+}
+
+function describeUnknownKey(key: string, known: string[]): string {
+  const nearest = closestMatch(key, known, { maxDistance: Math.max(2, Math.floor(key.length / 2)) });
+  return nearest === undefined
+    ? `there is no such key; known here are ${known.join(', ')}`
+    : `there is no such key; did you mean ${nearest}?`;
+}
+
+function expectedAt(schema: z.ZodType, path: readonly PropertyKey[]): Expected | undefined {
+  let place: Expected | boolean | undefined = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+  });
+  for (const step of path) {
+    if (typeof place !== 'object') return undefined;
+    const { properties, additionalProperties, items }: Expected = place;
+    place =
+      typeof step === 'number'
+        ? (items as Expected | undefined)
+        : (properties?.[String(step)] ?? additionalProperties);
+  }
+  return typeof place === 'object' ? place : undefined;
+}
+
+/** What a place of the JSON Schema takes, in words. */
+function describeExpected({ type, ...expected }: Expected): string {
+  if (expected.anyOf !== undefined) {
+    return expected.anyOf.map((each) => describeExpected(each as Expected)).join(' or ');
+  }
+  if (expected.enum !== undefined) return `one of ${expected.enum.join(', ')}`;
+  switch (type) {
+    case 'string':
+      if (expected.format === 'uri') return 'an http or https URL';
+      return expected.pattern === undefined
+        ? describeLength(expected)
+        : `text that matches ${expected.pattern}`;
+    case 'integer':
+    case 'number':
+      return describeRange(expected);
+    case 'boolean':
+      return 'true or false';
+    case 'array':
+      return expected.minItems === undefined ? 'a list' : 'a list that is not empty';
+    default:
+      return 'a mapping';
+  }
+}
+
+function describeLength({ maxLength }: Expected): string {
+  return maxLength === undefined ? 'text that is not empty' : `text of 1 to ${maxLength} characters`;
+}
+
+function describeRange({ minimum, maximum }: Expected): string {
+  // zod sets the largest safe integer where the schema sets no limit.
+  return maximum === undefined || maximum === Number.MAX_SAFE_INTEGER
+    ? `a whole number of at least ${minimum}`
+    : `a whole number from ${minimum} to ${maximum}`;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined) return value;
+  if (typeof value !== 'object' || value === null) return undefined;
+  return valueAt((value as Record<PropertyKey, unknown>)[step], rest);
+}
+
+/** What was given, in short. Whatever an address carries before its `@` may be a password, so it is left out. */
+function describeGiven(value: unknown): string {
+  if (value === undefined) return 'it is missing';
+  if (Array.isArray(value)) return `a list of ${value.length} was given`;
+  if (typeof value === 'object' && value !== null) return 'a mapping was given';
+  const shown = JSON.stringify(value).replace(/^("(?:[a-z]+:\/\/)?).*@/i, '$1…@');
+  return `${shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown} was given`;
+}
