@@ -1,0 +1,235 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { look, withdraw } from '../../src/control/close.ts';
+import { flagChangeContentSchema } from '../../src/control/content.ts';
+import { propose } from '../../src/control/propose.ts';
+import { approve } from '../../src/control/vote.ts';
+import { BrokerError } from '../../src/errors.ts';
+import { revoke } from '../../src/revocation/revoke.ts';
+import { findRequest, listDueRequests } from '../../src/store/requests.ts';
+import { listActiveRevocations } from '../../src/store/revocations.ts';
+import { liftRevocations } from '../../src/use-case/lift-revocation.ts';
+import { schedulerPrincipal } from '../../src/use-case/own-principals.ts';
+import { authorize, type Call, type ControlDeps, write } from '../../src/use-case/use-case.ts';
+import { creation, proposal, TICKET } from '../support/flags.ts';
+import { openControl, personOf } from '../support/local-control.ts';
+
+/*
+ * Somebody writes requests that take one approval, two others approve. Anybody of them is revoked, let in again, logged
+ * out by their provider and comes back, in any order. After each step the requests are held against a model in as few
+ * words as possible: an approval counts until its person is revoked or logged out, and never again; what somebody wrote is
+ * applied when it has an approval that counts and nothing holds its author.
+ */
+
+const AUTHORS = ['dana'] as const;
+const APPROVERS = ['alex', 'sam'] as const;
+const GROUPS: Readonly<Record<string, string[]>> = {
+  dana: ['payments-developers'],
+  alex: ['payments-approvers'],
+  sam: ['payments-approvers'],
+};
+
+type Name = (typeof AUTHORS)[number] | (typeof APPROVERS)[number];
+type Step =
+  | { do: 'propose'; who: (typeof AUTHORS)[number] }
+  | { do: 'approve'; who: (typeof APPROVERS)[number]; place: number }
+  | { do: 'revoke' | 'lift' | 'logout' | 'return'; who: Name };
+
+interface ModelRequest {
+  id: string;
+  author: Name;
+  approvals: Set<Name>;
+  applied: boolean;
+}
+
+interface Model {
+  requests: ModelRequest[];
+  revoked: Set<Name>;
+  loggedOut: Set<Name>;
+}
+
+/** A request that has an approval and waits for its author: where a void approval makes a difference. */
+const BEGINNING: readonly Step[] = [
+  { do: 'propose', who: 'dana' },
+  { do: 'logout', who: 'dana' },
+  { do: 'approve', who: 'alex', place: 0 },
+];
+
+const names: fc.Arbitrary<Name> = fc.constantFrom(...AUTHORS, ...APPROVERS);
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('propose' as const), who: fc.constantFrom(...AUTHORS) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('approve' as const),
+      who: fc.constantFrom(...APPROVERS),
+      place: fc.nat(1),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constantFrom('revoke', 'lift', 'logout', 'return'), who: names }),
+  },
+);
+
+it('requests and approvals are what a simple model says, whoever is revoked and comes back', async () => {
+  const archive = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-'));
+  let nowMs = Date.UTC(2026, 10, 18, 9, 30);
+  const control = await openControl({ file: join(folder, 'model.db'), archive, clock: () => nowMs });
+  let flags = 0;
+  const advance = () => {
+    nowMs += 1000;
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 20 }), async (story) => {
+      const model: Model = { requests: [], revoked: new Set(), loggedOut: new Set() };
+      for (const step of [...BEGINNING, ...story]) {
+        advance();
+        await take(step, model);
+        advance();
+        await tick(control, nowMs);
+        settle(model);
+        for (const request of model.requests) {
+          const row = await findRequest(control.store.read, request.id);
+          expect({ step, state: row?.state }).toEqual({
+            step,
+            state: request.applied ? 'applied' : 'pending',
+          });
+        }
+      }
+      // The next story begins with everybody let in, and nothing open.
+      const active = await listActiveRevocations(control.store.read);
+      await write(control, own(), async (writing) =>
+        liftRevocations(
+          writing,
+          active.map(({ id }) => id),
+          { superseded_by: 'the next story' },
+        ),
+      );
+      for (const { id, applied } of model.requests) {
+        if (!applied) await write(control, as('dana', nowMs), (writing) => withdraw(writing, id));
+      }
+    }),
+    { numRuns: 40 },
+  );
+  await control.store.close();
+  await rm(folder, { recursive: true, force: true });
+
+  async function take(step: Step, model: Model): Promise<void> {
+    const call = as(step.who, nowMs);
+    switch (step.do) {
+      case 'propose': {
+        if (isOut(model, step.who)) return;
+        flags += 1;
+        const content = flagChangeContentSchema.parse(
+          proposal([creation(`flag-${flags}`)], { ticket: TICKET }),
+        );
+        const settled = await write(control, call, (writing) => propose(writing, content));
+        model.requests.push({
+          id: settled.request.id,
+          author: step.who,
+          approvals: new Set(),
+          applied: false,
+        });
+        model.loggedOut.delete(step.who);
+        return;
+      }
+      case 'approve': {
+        const request = model.requests[step.place];
+        if (request === undefined || request.applied || isOut(model, step.who)) return;
+        const row = await findRequest(control.store.read, request.id);
+        await write(control, call, (writing) =>
+          approve(writing, { request_id: request.id, digest: row?.digest ?? '', comment: null }),
+        );
+        request.approvals.add(step.who);
+        model.loggedOut.delete(step.who);
+        return;
+      }
+      case 'revoke':
+      case 'logout':
+        await write(control, own(), (writing) =>
+          revoke(writing, {
+            kind: 'subject',
+            value: step.do === 'revoke' ? step.who : `person:demo:${step.who}`,
+            issued_before_ms: step.do === 'revoke' ? null : nowMs,
+            incident: 'x',
+            reason: 'x',
+            cause: step.do === 'revoke' ? 'incident' : 'logout',
+            expires_ms: null,
+          }),
+        );
+        (step.do === 'revoke' ? model.revoked : model.loggedOut).add(step.who);
+        for (const request of model.requests) if (!request.applied) request.approvals.delete(step.who);
+        return;
+      case 'lift': {
+        const held = (await listActiveRevocations(control.store.read)).filter(
+          ({ value }) => value === step.who,
+        );
+        await write(control, own(), async (writing) =>
+          liftRevocations(
+            writing,
+            held.map(({ id }) => id),
+            { request: 'x' },
+          ),
+        );
+        model.revoked.delete(step.who);
+        return;
+      }
+      case 'return': {
+        const attempt = write(control, call, (writing) => authorize(writing, { operation: 'session.read' }));
+        if (!model.revoked.has(step.who)) {
+          await attempt;
+          model.loggedOut.delete(step.who);
+          return;
+        }
+        await expect(attempt).rejects.toBeInstanceOf(BrokerError);
+      }
+    }
+  }
+});
+
+/** Who is revoked cannot call; who was logged out can, by a new sign-in. */
+function isOut(model: Model, who: Name): boolean {
+  return model.revoked.has(who);
+}
+
+function settle({ requests, revoked, loggedOut }: Model): void {
+  for (const request of requests) {
+    const waits = revoked.has(request.author) || loggedOut.has(request.author);
+    if (request.approvals.size > 0 && !waits) request.applied = true;
+  }
+}
+
+async function tick(control: ControlDeps, nowMs: number): Promise<void> {
+  for (const id of await listDueRequests(control.store.read, nowMs, 1000)) {
+    await write(control, own(), async (writing) => look(writing, id));
+  }
+}
+
+function own(): Call {
+  return { principal: schedulerPrincipal, credential: null, http_request_id: null };
+}
+
+function as(who: Name, issuedMs: number): Call {
+  const principal = personOf(who, GROUPS[who] ?? []);
+  return {
+    principal,
+    credential: {
+      issuer: principal.issuer,
+      token_id: 'jti:1',
+      kid: null,
+      issued_ms: issuedMs,
+      expires_ms: issuedMs + 60_000,
+      session: null,
+      proof: null,
+    },
+    http_request_id: null,
+  };
+}
