@@ -91,7 +91,7 @@ describe('an approval', () => {
     expect({ status, code: body.code }).toEqual({ status: 401, code: 'sign_in_required' });
     expect(body).toMatchObject({ level: 2, max_age_s: 900, gates: [{ code: 'sign_in_required' }] });
     expect(headers.get('www-authenticate')).toMatch(
-      /^Bearer error="insufficient_user_authentication", .*max_age="900"$/,
+      /^Bearer error="insufficient_user_authentication", .*max_age="900"(, resource_metadata="[^"]+")?$/,
     );
     expect((await readRequest(t, request.id)).approvals).toEqual([]);
   });
