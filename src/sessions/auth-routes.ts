@@ -3,11 +3,18 @@ import { z } from 'zod';
 import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
 import type { Log } from '../http/log.ts';
-import { toBrokerError, toDocument } from '../http/problem.ts';
+import { logFailure, toBrokerError, toDocument } from '../http/problem.ts';
 import type { Caller } from '../identity/credential.ts';
 import { type Edge, parseQuery, presentedBy } from '../use-case/edge.ts';
-import { authorizeRead } from '../use-case/use-case.ts';
-import { COOKIE_ATTRIBUTES, hasCookie, readSecret, SESSION_COOKIE, SIGN_IN_COOKIE } from './cookies.ts';
+import { authorizeRead } from '../use-case/read.ts';
+import {
+  COOKIE_ATTRIBUTES,
+  hasCookie,
+  readSecret,
+  SESSION_COOKIE,
+  signInCookie,
+  surplusSignIns,
+} from './cookies.ts';
 import { assertSameOrigin } from './cross-site.ts';
 import { endSession } from './end-session.ts';
 import { endSessionUrl } from './end-session-url.ts';
@@ -15,16 +22,18 @@ import {
   accountPage,
   BACK_TO_ACCOUNT,
   choicePage,
+  PAGE_TITLES,
   refusalPage,
   SIGN_IN_AGAIN,
   STYLE,
   STYLE_PATH,
   signedOutPage,
+  type Way,
 } from './pages.ts';
 import type { Providers, WebIssuer } from './providers.ts';
 import { ACCOUNT_PATH, parseReturnTo } from './return-to.ts';
 import { type Sessions, sessionIdOf } from './sessions.ts';
-import { callbackUrl, SIGN_IN_MS, type SignIn } from './sign-in.ts';
+import { againOf, CALLBACK_PATH, SIGN_IN_MS, type SignIn } from './sign-in.ts';
 
 /** What {@link authRoutes} needs. */
 export interface AuthRoutesDeps {
@@ -63,34 +72,37 @@ export function authRoutes(deps: AuthRoutesDeps): Router {
     const return_to = parseReturnTo(query.return_to, publicUrl);
     const issuer = chooseIssuer(deps.providers, query.issuer);
     if (issuer === null) {
-      sendPage(
+      sendHtml(
         res,
         choicePage(deps.providers.issuers, (key) => linkWith(req, key)),
       );
       return;
     }
     const level = query.level ?? null;
-    const { secret, url } = await signIn.begin({
+    const { secret, state, url } = await signIn.begin({
       issuer,
       return_to,
       level,
       max_age_s: query.max_age ?? null,
     });
-    res.cookie(SIGN_IN_COOKIE, secret, { ...COOKIE_ATTRIBUTES, maxAge: SIGN_IN_MS });
+    for (const name of surplusSignIns(req.headers.cookie)) res.clearCookie(name, COOKIE_ATTRIBUTES);
+    res.cookie(signInCookie(state), secret, { ...COOKIE_ATTRIBUTES, maxAge: SIGN_IN_MS });
     redirect(res, url.href);
   });
 
-  router.get('/auth/callback', async (req, res) => {
-    const url = new URL(callbackUrl(publicUrl));
+  router.get([CALLBACK_PATH, `${CALLBACK_PATH}/:issuer`], async (req, res) => {
+    const own = typeof req.params.issuer === 'string' ? `/${encodeURIComponent(req.params.issuer)}` : '';
+    const url = new URL(`${publicUrl}${CALLBACK_PATH}${own}`);
     url.search = new URL(req.originalUrl, publicUrl).search;
+    const cookie = signInCookie(url.searchParams.get('state') ?? '');
     const opened = await signIn.complete({
-      secret: readSecret(req.headers.cookie, SIGN_IN_COOKIE),
+      secret: readSecret(req.headers.cookie, cookie),
       url,
       formerSecret: readSecret(req.headers.cookie, SESSION_COOKIE),
       userAgent: req.get('User-Agent') ?? '',
       http_request_id: req.id,
     });
-    res.clearCookie(SIGN_IN_COOKIE, COOKIE_ATTRIBUTES);
+    res.clearCookie(cookie, COOKIE_ATTRIBUTES);
     res.cookie(SESSION_COOKIE, opened.secret, COOKIE_ATTRIBUTES);
     redirect(res, opened.return_to);
   });
@@ -112,19 +124,22 @@ export function authRoutes(deps: AuthRoutesDeps): Router {
       is_current: row.id === current,
     }));
     const end = await endSessionUrl(deps, credential.issuer);
-    sendPage(res, accountPage(principal, shown), { formTargets: end === null ? [] : [end.origin] });
+    sendHtml(res, accountPage(principal, shown), { formTargets: end === null ? [] : [end.origin] });
   });
 
   router.post('/auth/sign-out', async (req, res) => {
     assertSameOrigin(presentedBy(req), publicUrl);
-    const ended = await signOut(deps, req);
+    const issuer = await signOut(deps, req);
     res.clearCookie(SESSION_COOKIE, COOKIE_ATTRIBUTES);
-    const end = ended === null ? null : await endSessionUrl(deps, ended);
+    const end = issuer === null ? null : await endSessionUrl(deps, issuer);
     redirect(res, end === null ? '/auth/signed-out' : end.href);
   });
 
-  router.get('/auth/signed-out', (_req, res) => {
-    sendPage(res, signedOutPage());
+  router.get('/auth/signed-out', async (req, res) => {
+    const open = await sessions.findOpen(readSecret(req.headers.cookie, SESSION_COOKIE));
+    // A link from elsewhere must not tell people who are signed in that they are not.
+    if (open !== undefined) redirect(res, ACCOUNT_PATH);
+    else sendHtml(res, signedOutPage());
   });
 
   router.post('/auth/sessions/:id/end', async (req, res) => {
@@ -180,21 +195,26 @@ async function callerBySession(edge: Edge, req: Request): Promise<Caller> {
   return edge.authenticate(presentedBy(req));
 }
 
-/** Ends the browser's session. @returns the issuer it came from, or null when there was none that goes on */
-async function signOut({ edge }: AuthRoutesDeps, req: Request): Promise<string | null> {
+/**
+ * Ends the browser's session.
+ *
+ * @returns the issuer it came from, even if it was over before: the provider may know the browser still, and would sign
+ *   whoever comes next in at once; null when nobody knows the session
+ */
+async function signOut({ edge, sessions }: AuthRoutesDeps, req: Request): Promise<string | null> {
+  const issuer = await sessions.issuerOf(readSecret(req.headers.cookie, SESSION_COOKIE));
   try {
     const caller = await callerBySession(edge, req);
     const id = sessionIdOf(caller.credential);
     if (id === null) return null;
     await endSession(edge.control, { ...caller, http_request_id: req.id }, { id, reason: 'signed_out' });
-    return caller.credential.issuer;
   } catch (error) {
     // A session that is over, or revoked, has ended already; the cookie goes all the same.
     const isOver =
       error instanceof BrokerError && ['unauthenticated', 'token_invalid', 'not_found'].includes(error.code);
-    if (isOver) return null;
-    throw error;
+    if (!isOver) throw error;
   }
+  return issuer;
 }
 
 /**
@@ -202,7 +222,7 @@ async function signOut({ edge }: AuthRoutesDeps, req: Request): Promise<string |
  *
  * @param options.formTargets origins besides this one that a form may lead to: browsers count where a redirect ends
  */
-function sendPage(res: Response, text: string, options: { formTargets?: readonly string[] } = {}): void {
+function sendHtml(res: Response, text: string, options: { formTargets?: readonly string[] } = {}): void {
   const targets = ["'self'", ...(options.formTargets ?? [])].join(' ');
   res
     .set({
@@ -228,12 +248,20 @@ function refusalWriter(log: Log): ErrorRequestHandler {
     }
     const problem = toBrokerError(error);
     const { status, title, detail, instance } = toDocument(problem, req.id);
-    if (Number(status) >= 500)
-      log.error({ err: problem.cause ?? error, request_id: req.id }, 'request failed');
-    res.status(Number(status)).set(problem.fields.headers ?? {});
-    if (Number(status) === 401) res.set('WWW-Authenticate', 'Bearer');
-    const shown = { title: String(title), detail: String(detail), instance: String(instance) };
-    const mayBeSignedIn = status !== 401 && hasCookie(req.headers.cookie, SESSION_COOKIE);
-    sendPage(res, refusalPage(shown, mayBeSignedIn ? BACK_TO_ACCOUNT : SIGN_IN_AGAIN));
+    logFailure(log, problem, req.id);
+    res.status(status).set(problem.fields.headers ?? {});
+    if (status === 401) res.set('WWW-Authenticate', 'Bearer');
+    const faults = problem.fields.errors ?? [];
+    const shown = { title: PAGE_TITLES[problem.code] ?? title, detail, faults, instance };
+    sendHtml(res, refusalPage(shown, waysOn(req, problem, status !== 401)));
   };
+}
+
+/** What a person can do after a refusal. */
+function waysOn(req: Request, problem: BrokerError, mayBeSignedIn: boolean): Way[] {
+  const again = againOf(problem);
+  const account = hasCookie(req.headers.cookie, SESSION_COOKIE) ? [BACK_TO_ACCOUNT] : [];
+  // A sign-in that was refused leaves a session as it was.
+  if (again !== null) return [{ href: again, label: 'Sign in again' }, ...account];
+  return mayBeSignedIn && account.length > 0 ? account : [SIGN_IN_AGAIN];
 }

@@ -1,15 +1,21 @@
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { SessionsTable } from '../store/schema.ts';
-import { endBrowserSession, listBrowserSessions, type SessionEnd } from '../store/sessions.ts';
+import {
+  endBrowserSession,
+  listBrowserSessions,
+  listFormerSessions,
+  type SessionEnd,
+} from '../store/sessions.ts';
 import { addRevocation } from '../use-case/add-revocation.ts';
-import { authorize, type Call, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import { authorizeEnd, type Call, type ControlDeps, type Writing } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { sessionNote, sessionTokenId } from './sessions.ts';
 
 /**
  * Ends one of the caller's own sessions, decided and recorded. Sessions of others are ended by revoking them.
  *
- * @throws BrokerError `not_found` for one that is not theirs, or has ended; `policy_denied`
+ * @throws BrokerError `not_found` for one that is not theirs, or has ended
  */
 export async function endSession(
   control: ControlDeps,
@@ -25,8 +31,7 @@ export async function endSession(
         `You have no open session ${id}. GET /v1/sessions lists yours; POST /v1/revocations ends those of others.`,
       );
     }
-    const authorized = await authorize(writing, { operation: 'session.end', note: sessionNote(id) });
-    if (authorized instanceof BrokerError) return authorized;
+    await authorizeEnd(writing, { operation: 'session.end', note: sessionNote(id) });
     await endForGood(writing, session, reason);
     return null;
   });
@@ -34,14 +39,23 @@ export async function endSession(
 
 /**
  * Ends a session with all that it was good for: its requests that are still on their way, and what was delegated from it,
- * are refused too.
+ * or from those that it took the place of, are refused too.
  */
 export async function endForGood(
   writing: Writing,
-  { id, expires_ms }: SessionsTable,
+  session: SessionsTable,
   reason: SessionEnd,
 ): Promise<void> {
-  if (!(await endBrowserSession(writing.tx, id, { ended_ms: writing.now_ms, end_reason: reason }))) return;
+  const { tx, now_ms } = writing;
+  if (!(await endBrowserSession(tx, session.id, { ended_ms: now_ms, end_reason: reason }))) return;
+  const chain = [session];
+  for (const link of chain) {
+    await revokeSession(writing, link);
+    chain.push(...(await listFormerSessions(tx, link)));
+  }
+}
+
+async function revokeSession(writing: Writing, { id, expires_ms }: SessionsTable): Promise<void> {
   await addRevocation(writing, {
     kind: 'session',
     value: sessionTokenId(id),

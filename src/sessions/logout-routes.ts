@@ -1,7 +1,7 @@
 import express, { type ErrorRequestHandler, Router } from 'express';
-import { BrokerError, PROBLEMS } from '../errors.ts';
+import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import type { Log } from '../http/log.ts';
-import { toBrokerError } from '../http/problem.ts';
+import { logFailure, toBrokerError } from '../http/problem.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { endByProvider, type ProviderLogoutDeps } from './provider-logout.ts';
 
@@ -11,6 +11,8 @@ const PATH = '/auth/backchannel-logout';
 /** What {@link logoutRoutes} needs. */
 export interface LogoutRoutesDeps extends ProviderLogoutDeps {
   log: Log;
+  /** Hears of each logout token that was refused. */
+  turnedAway: (code: ProblemCode) => void;
 }
 
 /**
@@ -28,7 +30,7 @@ export function logoutRoutes(deps: LogoutRoutesDeps): Router {
     await endByProvider(deps, { token, http_request_id: req.id });
     res.set('Cache-Control', 'no-store').status(200).end();
   });
-  router.use(PATH, writeError(deps.log));
+  router.use(PATH, writeError(deps));
   return router;
 }
 
@@ -41,17 +43,19 @@ function parseForm(body: unknown): string {
   throw new BrokerError('invalid_request', `Send a form (${FORM}) with one logout_token.`);
 }
 
-function writeError(log: Log): ErrorRequestHandler {
+function writeError({ log, turnedAway }: LogoutRoutesDeps): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) {
       next(error);
       return;
     }
     const problem = toBrokerError(error);
-    const isOurs = PROBLEMS[problem.code].status >= 500;
-    if (isOurs) log.error({ err: problem.cause ?? error, request_id: req.id }, 'request failed');
+    const { status } = PROBLEMS[problem.code];
+    const isOurs = status >= 500;
+    if (problem.code === 'token_invalid') turnedAway(problem.code);
+    logFailure(log, problem, req.id);
     res
-      .status(isOurs ? PROBLEMS[problem.code].status : 400)
+      .status(isOurs ? status : 400)
       .set({ ...problem.fields.headers, 'Cache-Control': 'no-store' })
       .json({
         error: isOurs ? 'temporarily_unavailable' : 'invalid_request',

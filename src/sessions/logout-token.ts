@@ -2,7 +2,7 @@ import { jwtVerify } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { KeySets } from '../identity/jwks.ts';
 import { TokenRefused } from '../identity/refusal.ts';
-import { algorithmRefused, parseTokenForm, typeRefused } from '../identity/token-form.ts';
+import { algorithmRefused, mediaTypeOf, parseTokenForm, typeRefused } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
 import { LEEWAY_S, refusalOf } from '../identity/verify-token.ts';
 import type { WebIssuer } from './providers.ts';
@@ -84,7 +84,7 @@ async function verifySignature(deps: LogoutTokenDeps, issuer: WebIssuer, token: 
 
 /** Providers from before the type existed send none, or `JWT`: taken where the configuration says so. */
 function isLogoutType({ web }: WebIssuer, typ: string | undefined): boolean {
-  const type = typ?.toLowerCase().replace(/^application\//, '');
+  const type = typ === undefined ? undefined : mediaTypeOf(typ);
   if (type === 'logout+jwt') return true;
   return web.allow_untyped_logout_token && (type === undefined || type === 'jwt');
 }

@@ -1,8 +1,10 @@
 import { BrokerError } from '../errors.ts';
-import type { Caller } from '../identity/credential.ts';
+import { type Caller, nameAtIssuer } from '../identity/credential.ts';
+import { personId } from '../identity/person.ts';
 import type { Principal } from '../policy/input.ts';
 import { endBrowserSession, findBrowserSession, insertBrowserSession } from '../store/sessions.ts';
-import { authorize, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import { authorize, type ControlDeps, type Writing } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { endForGood } from './end-session.ts';
 import type { WebIssuer } from './providers.ts';
 import { createSecret, hashOf } from './secrets.ts';
@@ -44,7 +46,7 @@ export async function openSession(
       secret_hash: hashOf(secret),
       issuer: issuer.issuer,
       issuer_key: issuer.key,
-      sub: principal.id.slice(`person:${issuer.key}:`.length),
+      sub: principal.id.slice(personId(issuer.key, '').length),
       sid: sidOf(caller),
       principal_id: principal.id,
       person: principal.person,
@@ -77,5 +79,5 @@ function signedInAt(principal: Principal, openedMs: number): Principal {
 
 /** The provider's own name of its session: the part of the credential's session after the issuer. */
 function sidOf({ credential }: Caller): string | null {
-  return credential.session?.slice(`${credential.issuer}#`.length) ?? null;
+  return credential.session?.slice(nameAtIssuer(credential.issuer, '').length) ?? null;
 }

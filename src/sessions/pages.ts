@@ -1,3 +1,4 @@
+import type { FieldFault, ProblemCode } from '../errors.ts';
 import type { Principal } from '../policy/input.ts';
 import { type Html, html } from './html.ts';
 import type { WebIssuer } from './providers.ts';
@@ -76,23 +77,47 @@ export function signedOutPage(): string {
   return page(
     'Signed out',
     html`<h1>You are signed out</h1>
-    <p>This browser's session has ended. Tokens of the command line are given up with <code>countersign logout</code>.</p>
+    <p>This browser's session has ended. If others use this browser, make sure that you are signed out at your identity
+    provider too. Tokens of the command line are given up with <code>countersign logout</code>.</p>
     <p><a class="button" href="/auth/sign-in">Sign in again</a></p>`,
   );
 }
 
-/** A refusal. @param way what its reader can do next */
-export function refusalPage(
-  { title, detail, instance }: { title: string; detail: string; instance: string },
-  way: { href: string; label: string },
-): string {
+/** What its reader can do next. */
+export interface Way {
+  href: string;
+  label: string;
+}
+
+/** A refusal as people are told it. */
+export interface Refusal {
+  title: string;
+  detail: string;
+  /** What is wrong with which part of the address. */
+  faults: readonly FieldFault[];
+  /** Names the request in the log. */
+  instance: string;
+}
+
+/** A refusal, and the ways on from there. */
+export function refusalPage({ title, detail, faults, instance }: Refusal, ways: readonly Way[]): string {
+  const links = ways.map(({ href, label }) => html`<a class="button" href="${href}">${label}</a>`);
   return page(
     title,
     html`<h1>${title}</h1><p>${detail}</p>
-    <p><a class="button" href="${way.href}">${way.label}</a></p>
+    ${faults.map((fault) => html`<p><code>${fault.pointer}</code>: ${fault.detail}</p>`)}
+    <p>${links}</p>
     <p><small>If you ask for help, name ${instance}.</small></p>`,
   );
 }
+
+/** Titles of refusals for who reads pages, where those for programs speak of tokens and requests. */
+export const PAGE_TITLES: Readonly<Partial<Record<ProblemCode, string>>> = {
+  unauthenticated: 'You are not signed in',
+  token_invalid: 'Your sign-in was not accepted',
+  issuer_unavailable: 'The identity provider cannot be reached',
+  invalid_request: 'This address is not complete or not right',
+};
 
 /** What can be done after most refusals. */
 export const SIGN_IN_AGAIN = { href: '/auth/sign-in', label: 'Sign in' };

@@ -1,4 +1,6 @@
 import { BrokerError } from '../errors.ts';
+import { nameAtIssuer } from '../identity/credential.ts';
+import { personId } from '../identity/person.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -8,14 +10,15 @@ import { claimToken } from '../store/installation.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { endBrowserSession, listBrowserSessions, listSessionsOfProvider } from '../store/sessions.ts';
 import type { RevocationOrder } from '../use-case/add-revocation.ts';
-import { authorize, type ControlDeps, type Writing, write } from '../use-case/use-case.ts';
+import { authorizeEnd, type ControlDeps, type Writing } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import {
   type LogoutToken,
   type LogoutTokenDeps,
   MAX_LOGOUT_TOKEN_AGE_S,
   verifyLogoutToken,
 } from './logout-token.ts';
-import { principalOfRow, sessionNote } from './sessions.ts';
+import { principalOfRow, sessionNote, sessionTokenId } from './sessions.ts';
 
 /** What {@link endByProvider} needs. */
 export interface ProviderLogoutDeps extends LogoutTokenDeps {
@@ -32,7 +35,7 @@ const REVOKED_FOR_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
  * that person's end, and all tokens that were issued before.
  *
  * @throws BrokerError `token_invalid` for a logout token that is not accepted; the log has the reason
- * @throws BrokerError `issuer_unavailable`, `policy_denied`, `not_recorded`
+ * @throws BrokerError `issuer_unavailable`, `not_recorded`
  * @see OpenID Connect Back-Channel Logout 1.0
  */
 export async function endByProvider(
@@ -50,7 +53,7 @@ export async function endByProvider(
   }
 }
 
-async function endSessions(writing: Writing, logout: LogoutToken): Promise<BrokerError | null> {
+async function endSessions(writing: Writing, logout: LogoutToken): Promise<null> {
   const { tx, now_ms } = writing;
   const claim = {
     issuer: `logout:${logout.issuer.issuer}`,
@@ -65,12 +68,11 @@ async function endSessions(writing: Writing, logout: LogoutToken): Promise<Broke
   const endings = known.map((row) => ({ holder: principalOfRow(row), note: sessionNote(row.id) }));
   if (endings.length === 0) endings.push({ holder: writing.call.principal, note: unknownNote(logout) });
   for (const { holder, note } of endings) {
-    const authorized = await authorize(heldBy(writing, holder), { operation: 'session.end', note });
-    if (authorized instanceof BrokerError) return authorized;
+    await authorizeEnd(heldBy(writing, holder), { operation: 'session.end', note });
   }
   for (const { id } of open) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'logout' });
   const { holder } = endings[0] ?? { holder: writing.call.principal };
-  await revoke(heldBy(writing, holder), orderOf(logout, now_ms));
+  for (const order of ordersOf(logout, open, now_ms)) await revoke(heldBy(writing, holder), order);
   return null;
 }
 
@@ -84,30 +86,48 @@ function unknownNote({ sid }: LogoutToken): Reason {
   return { code: 'logout', detail: `The provider ended ${which}; none was open here.` };
 }
 
-function findSessions({ tx }: Writing, { issuer, sid, sub }: LogoutToken): Promise<SessionsTable[]> {
-  if (sid !== null) return listSessionsOfProvider(tx, issuer.issuer, sid);
-  return listBrowserSessions(tx, principalIdOf(issuer.key, sub ?? ''));
+/**
+ * The sessions that came from the one that ended. Where the ID token did not say which that was, it may have been this
+ * one: then all such sessions of the person count.
+ */
+async function findSessions({ tx }: Writing, { issuer, sid, sub }: LogoutToken): Promise<SessionsTable[]> {
+  const own = sub === null ? [] : await listBrowserSessions(tx, personId(issuer.key, sub));
+  if (sid === null) return own;
+  const named = await listSessionsOfProvider(tx, issuer.issuer, sid);
+  return [...own.filter(isUnnamed), ...named];
+}
+
+/** Whether nobody knows which session at the provider it came from. */
+function isUnnamed({ sid }: SessionsTable): boolean {
+  return sid === null;
 }
 
 /** What a logout revokes: tokens of that session for as long as any could live; or all of a person's from before now. */
-function orderOf({ issuer, sid, sub }: LogoutToken, nowMs: number): RevocationOrder {
+function ordersOf(
+  { issuer, sid, sub }: LogoutToken,
+  ended: readonly SessionsTable[],
+  nowMs: number,
+): RevocationOrder[] {
   const why = { cause: 'logout', incident: '', reason: 'The identity provider ended the session.' } as const;
-  if (sid !== null) {
-    const value = `${issuer.issuer}#${sid}`;
-    return { ...why, kind: 'session', value, issued_before_ms: null, expires_ms: nowMs + REVOKED_FOR_MS };
+  if (sid === null) {
+    const value = personId(issuer.key, sub ?? '');
+    return [{ ...why, kind: 'subject', value, issued_before_ms: nowMs, expires_ms: null }];
   }
-  const value = principalIdOf(issuer.key, sub ?? '');
-  return { ...why, kind: 'subject', value, issued_before_ms: nowMs, expires_ms: null };
-}
-
-function principalIdOf(key: string, sub: string): string {
-  return `person:${key}:${sub}`;
+  const session = {
+    ...why,
+    kind: 'session',
+    issued_before_ms: null,
+    expires_ms: nowMs + REVOKED_FOR_MS,
+  } as const;
+  // Those without a name at the provider have only ours.
+  const unnamed = ended.filter(isUnnamed).map(({ id }) => ({ ...session, value: sessionTokenId(id) }));
+  return [{ ...session, value: nameAtIssuer(issuer.issuer, sid) }, ...unnamed];
 }
 
 /** Somebody whom the provider names and who has opened no session here: all that is known is the name. */
 function unseenHolder({ issuer, sid, sub }: LogoutToken): Principal {
   return {
-    id: principalIdOf(issuer.key, sub ?? `(holder of session ${sid})`),
+    id: personId(issuer.key, sub ?? `(holder of session ${sid})`),
     kind: 'person',
     person: null,
     issuer: issuer.issuer,

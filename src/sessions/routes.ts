@@ -1,11 +1,28 @@
 import { Router } from 'express';
 import { z } from 'zod';
 import { parse } from '../http/body.ts';
+import type { Credential } from '../identity/credential.ts';
+import type { Principal } from '../policy/input.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { callOf, type Edge, presentedBy } from '../use-case/edge.ts';
-import { authorizeRead } from '../use-case/use-case.ts';
+import { authorizeRead } from '../use-case/read.ts';
 import { endSession } from './end-session.ts';
 import { type Sessions, sessionIdOf } from './sessions.ts';
+
+/** The answer of `GET /v1/whoami`: whom the caller's token or session stands for. */
+export interface WhoamiView {
+  principal: Principal;
+  credential: Pick<Credential, 'issuer' | 'token_id' | 'issued_ms' | 'expires_ms'>;
+  /** The id of the session; null for a token. */
+  session: string | null;
+}
+
+/** One of the caller's own open browser sessions, as it is shown. */
+export interface SessionView
+  extends Pick<SessionsTable, 'id' | 'issuer' | 'opened_ms' | 'seen_ms' | 'expires_ms' | 'user_agent'> {
+  /** Whether it is the one that asks. */
+  current: boolean;
+}
 
 /**
  * `GET /v1/whoami`: whom the caller's token or session stands for. `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: the
@@ -19,18 +36,19 @@ export function sessionRoutes(edge: Edge, sessions: Sessions): Router {
   router.get('/v1/whoami', async (req, res) => {
     const { principal, credential } = await edge.authenticate(presentedBy(req));
     const { issuer, token_id, issued_ms, expires_ms } = credential;
-    res.set('Cache-Control', 'no-store').json({
+    const answer: WhoamiView = {
       principal,
       credential: { issuer, token_id, issued_ms, expires_ms },
       session: sessionIdOf(credential),
-    });
+    };
+    res.set('Cache-Control', 'no-store').json(answer);
   });
 
   router.get('/v1/sessions', async (req, res) => {
     const call = await callOf(edge, req);
     await authorizeRead(control, call, { operation: 'session.read' });
     const current = call.credential === null ? null : sessionIdOf(call.credential);
-    const items = (await sessions.listOpen(call.principal)).map((row) => view(row, current));
+    const items = (await sessions.listOpen(call.principal)).map((row) => toView(row, current));
     res.set('Cache-Control', 'no-store').json({ items });
   });
 
@@ -44,9 +62,9 @@ export function sessionRoutes(edge: Edge, sessions: Sessions): Router {
   return router;
 }
 
-function view(
+function toView(
   { id, issuer, opened_ms, seen_ms, expires_ms, user_agent }: SessionsTable,
   current: string | null,
-) {
+): SessionView {
   return { id, issuer, opened_ms, seen_ms, expires_ms, user_agent, current: id === current };
 }

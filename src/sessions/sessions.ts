@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import type { Caller, Credential, Presented } from '../identity/credential.ts';
+import { type Caller, type Credential, nameAtIssuer, type Presented } from '../identity/credential.ts';
 import type { IssuerConfig } from '../identity/issuers.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -12,7 +12,7 @@ import { hasCookie, readSecret, SESSION_COOKIE } from './cookies.ts';
 import { assertSameOrigin } from './cross-site.ts';
 import { hashOf } from './secrets.ts';
 
-/** How much later a use has to be than the last one to be written down, in milliseconds. */
+/** How much later, at most, a use has to be than the last one to be written down, in milliseconds. */
 const SEEN_GRAIN_MS = 60_000;
 
 const TOKEN_ID_PREFIX = 'session:';
@@ -38,6 +38,10 @@ export interface Sessions {
    *   `invalid_request` beside an Authorization header; `cross_site`
    */
   callerOf(presented: Presented): Promise<Caller | null>;
+  /** The session of a cookie's secret, if it goes on at this moment. */
+  findOpen(secret: string | null): Promise<SessionsTable | undefined>;
+  /** The issuer that the session of a cookie's secret came from, also when it is over; null for one that nobody knows. */
+  issuerOf(secret: string | null): Promise<string | null>;
   /** The principal's sessions that go on at this moment, newest first. */
   listOpen(principal: Principal): Promise<SessionsTable[]>;
   /** When a session that is opened at that moment ends at the latest. */
@@ -48,6 +52,8 @@ export interface Sessions {
 export function createSessions(deps: SessionsDeps): Sessions {
   const { store, issuers, clock, log } = deps;
   const idleMs = deps.limits.idle_minutes * 60_000;
+  // Were it as long as the idle time, a session in use would end for want of it.
+  const grainMs = Math.min(SEEN_GRAIN_MS, idleMs / 10);
   const absoluteMs = deps.limits.absolute_hours * 3_600_000;
 
   const isOpen = (row: SessionsTable, nowMs: number): boolean =>
@@ -59,9 +65,17 @@ export function createSessions(deps: SessionsDeps): Sessions {
       ({ key, issuer, web }) => web !== undefined && key === row.issuer_key && issuer === row.issuer,
     );
 
+  const find = async (secret: string | null): Promise<SessionsTable | undefined> =>
+    secret === null ? undefined : findBrowserSession(store.read, hashOf(secret));
+
+  async function findOpen(secret: string | null): Promise<SessionsTable | undefined> {
+    const row = await find(secret);
+    return row !== undefined && isOpen(row, clock()) && isOfIssuer(row) ? row : undefined;
+  }
+
   /** Only how long it may stay idle hangs on it, so a store that takes no writes must not keep reads from going on. */
   async function touch({ id, seen_ms }: SessionsTable, nowMs: number): Promise<void> {
-    if (nowMs < seen_ms + SEEN_GRAIN_MS) return;
+    if (nowMs < seen_ms + grainMs) return;
     await store.door
       .write((tx) => touchBrowserSession(tx, id, nowMs))
       .catch((error: unknown) => {
@@ -81,13 +95,13 @@ export function createSessions(deps: SessionsDeps): Sessions {
         );
       }
       assertSameOrigin(presented, deps.publicUrl);
-      const secret = readSecret(presented.cookie, SESSION_COOKIE);
-      const row = secret === null ? undefined : await findBrowserSession(store.read, hashOf(secret));
-      const nowMs = clock();
-      if (row === undefined || !isOpen(row, nowMs) || !isOfIssuer(row)) throw sessionOver();
-      await touch(row, nowMs);
+      const row = await findOpen(readSecret(presented.cookie, SESSION_COOKIE));
+      if (row === undefined) throw sessionOver();
+      await touch(row, clock());
       return callerOfRow(row);
     },
+    findOpen,
+    issuerOf: async (secret) => (await find(secret))?.issuer ?? null,
     listOpen: async (principal) => {
       const nowMs = clock();
       const rows = await listBrowserSessions(store.read, principal.id);
@@ -127,7 +141,7 @@ export function callerOfRow(row: SessionsTable): Caller {
       kid: null,
       issued_ms: row.opened_ms,
       expires_ms: row.expires_ms,
-      session: row.sid === null ? null : `${row.issuer}#${row.sid}`,
+      session: row.sid === null ? null : nameAtIssuer(row.issuer, row.sid),
       proof: null,
     },
   };

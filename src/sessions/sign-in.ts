@@ -5,7 +5,6 @@ import type { Authenticator } from '../identity/authenticate.ts';
 import type { Caller } from '../identity/credential.ts';
 import { acrValuesOf } from '../identity/issuers.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
-import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { SignInsTable } from '../store/schema.ts';
 import { insertSignIn, takeSignIn } from '../store/sessions.ts';
 import type { ControlDeps } from '../use-case/use-case.ts';
@@ -13,6 +12,10 @@ import { openSession } from './open-session.ts';
 import { faultOf, type Providers, unavailable, type WebIssuer } from './providers.ts';
 import { createSecret, deriveSignIn, hashOf } from './secrets.ts';
 import type { Sessions } from './sessions.ts';
+import { assertSamePerson, assertStrongEnough } from './step-up.ts';
+
+/** Where providers send browsers back to; below it, those with an address of their own. */
+export const CALLBACK_PATH = '/auth/callback';
 
 /** How long a sign-in may take, in milliseconds. */
 export const SIGN_IN_MS = 10 * 60_000;
@@ -57,16 +60,17 @@ export interface SignIn {
   /**
    * Begins a sign-in.
    *
-   * @returns where the browser goes, and the secret for its cookie
+   * @returns where the browser goes, the secret for its cookie, and the `state` that the cookie is found by
    * @throws BrokerError `issuer_unavailable`
    */
-  begin(order: SignInOrder): Promise<{ secret: string; url: URL }>;
+  begin(order: SignInOrder): Promise<{ secret: string; state: string; url: URL }>;
   /**
    * Ends a sign-in: checks the provider's answer, then opens the session, in place of the browser's former one.
    *
    * @returns the secret for the session's cookie, and where the browser goes
    * @throws BrokerError `sign_in_failed` for an answer that belongs to no sign-in under way in this browser, or that is not
-   *   the provider's; `token_invalid`, `sign_in_required`, `policy_denied`, `issuer_unavailable`, `rate_limited`
+   *   the provider's, or is somebody else's to a step-up; `token_invalid`, `sign_in_required`, `policy_denied`,
+   *   `issuer_unavailable`, `rate_limited`. Where it is known what was begun, {@link againOf} says how to begin it again
    */
   complete(answer: Answer): Promise<{ secret: string; return_to: string }>;
 }
@@ -82,7 +86,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
       const { state, nonce, verifier } = deriveSignIn(secret);
       const url = client.buildAuthorizationUrl(config, {
         ...parametersOf(order, config.serverMetadata()),
-        redirect_uri: callbackUrl(deps.publicUrl),
+        redirect_uri: callbackUrl(deps, order.issuer, config.serverMetadata()),
         code_challenge: await client.calculatePKCECodeChallenge(verifier),
         code_challenge_method: 'S256',
         state,
@@ -99,25 +103,73 @@ export function createSignIn(deps: SignInDeps): SignIn {
         expires_ms: nowMs + SIGN_IN_MS,
       };
       await control.store.door.write((tx) => insertSignIn(tx, row, nowMs));
-      return { secret, url };
+      return { secret, state, url };
     },
     complete: async (answer) => {
-      const { secret, signIn } = await take(deps, answer);
-      const issuer = providers.issuers.find(({ key }) => key === signIn.issuer_key);
-      if (issuer === undefined) throw notUnderWay('its identity provider is no longer configured');
-      const idToken = await grant(deps, { ...answer, issuer, secret });
-      const caller = await authenticate(deps, idToken);
-      assertStrongEnough(caller, signIn, { issuer: issuer.issuer, nowMs: clock() });
-      await deps.limitCalls(caller.principal.id);
-      const opened = await openSession(deps, { caller, issuer, ...answer });
-      return { secret: opened, return_to: signIn.return_to };
+      const taken = await take(deps, answer);
+      try {
+        return { secret: await finish(deps, answer, taken), return_to: taken.signIn.return_to };
+      } catch (error) {
+        throw error instanceof BrokerError ? withAgain(error, taken.signIn) : error;
+      }
     },
   };
 }
 
-/** Where providers send browsers back to. */
-export function callbackUrl(publicUrl: string): string {
-  return `${publicUrl}/auth/callback`;
+/** @returns the secret of the session that it opened */
+async function finish(deps: SignInDeps, answer: Answer, { secret, signIn }: Taken): Promise<string> {
+  if (deps.clock() >= signIn.expires_ms)
+    throw refused('The sign-in took more than 10 minutes, so it is over.');
+  const issuer = deps.providers.issuers.find(({ key }) => key === signIn.issuer_key);
+  if (issuer === undefined) throw notUnderWay('its identity provider is no longer configured');
+  const idToken = await grant(deps, { ...answer, issuer, secret });
+  const caller = await authenticate(deps, idToken);
+  assertStrongEnough(caller, signIn, { issuer: issuer.issuer, nowMs: deps.clock() });
+  assertSamePerson(caller, signIn, await deps.sessions.findOpen(answer.formerSecret));
+  await deps.limitCalls(caller.principal.id);
+  return openSession(deps, { caller, issuer, ...answer });
+}
+
+/** The one public answer to a sign-in that is not accepted, for who knows nothing of tokens. */
+const NOT_ACCEPTED =
+  'Your identity provider signed you in, but you are not accepted here. If signing in again does not help, ask whoever runs this broker.';
+
+/** The refusal with the way to begin the same sign-in again, so that nobody loses where they wanted to go. */
+function withAgain(
+  error: BrokerError,
+  { issuer_key, return_to, level, max_age_s }: SignInsTable,
+): BrokerError {
+  const again = new URLSearchParams({
+    issuer: issuer_key,
+    return_to,
+    ...(level === null ? {} : { level: String(level) }),
+    ...(max_age_s === null ? {} : { max_age: String(max_age_s) }),
+  });
+  const extra = { ...error.fields.extra, sign_in: `/auth/sign-in?${again}` };
+  const detail = error.code === 'token_invalid' ? NOT_ACCEPTED : error.message;
+  return new BrokerError(error.code, detail, { ...error.fields, extra }, error.cause);
+}
+
+/** Where the sign-in that was refused begins again, or null where nobody knows what was begun. */
+export function againOf({ fields }: BrokerError): string | null {
+  const path = fields.extra?.sign_in;
+  return typeof path === 'string' ? path : null;
+}
+
+/**
+ * Where providers send browsers back to. Of several, one that does not say in its answer who it is (RFC 9207) has an
+ * address of its own: otherwise another one could pass that answer off as its own, and would be sent the code.
+ *
+ * @see RFC 9700 section 4.4.2
+ */
+function callbackUrl(
+  { providers, publicUrl }: Pick<SignInDeps, 'providers' | 'publicUrl'>,
+  { key }: WebIssuer,
+  metadata: client.ServerMetadata,
+): string {
+  const isKnown =
+    providers.issuers.length === 1 || metadata.authorization_response_iss_parameter_supported === true;
+  return isKnown ? `${publicUrl}${CALLBACK_PATH}` : `${publicUrl}${CALLBACK_PATH}/${key}`;
 }
 
 function parametersOf(
@@ -142,11 +194,14 @@ function wishFor(values: readonly string[], metadata: client.ServerMetadata): Re
   return { claims: JSON.stringify({ id_token: { acr: { essential: true, values } } }) };
 }
 
+/** A sign-in that was under way, and the secret that it is held together by. */
+interface Taken {
+  secret: string;
+  signIn: SignInsTable;
+}
+
 /** Finds the sign-in that the answer belongs to, by cookie and `state`, and takes it: it works once. */
-async function take(
-  { control, clock, publicUrl }: SignInDeps,
-  { secret, url }: Answer,
-): Promise<{ secret: string; signIn: SignInsTable }> {
+async function take({ control, publicUrl }: SignInDeps, { secret, url }: Answer): Promise<Taken> {
   if (secret === null) throw notUnderWay(`this browser has none under way at ${publicUrl}`);
   // Before the sign-in is used up, so that a link from elsewhere cannot end one that is under way.
   const states = url.searchParams.getAll('state');
@@ -157,13 +212,12 @@ async function take(
   if (signIn === undefined || signIn.state_hash !== hashOf(states[0])) {
     throw notUnderWay('it was finished before');
   }
-  if (clock() >= signIn.expires_ms) throw notUnderWay('it took more than 10 minutes');
   return { secret, signIn };
 }
 
 /** Trades the code for the ID token. The library checks `iss`, `state`, `nonce`, signature, times and audience. */
 async function grant(
-  { providers, log }: SignInDeps,
+  { providers, publicUrl, log }: SignInDeps,
   {
     issuer,
     secret,
@@ -172,6 +226,11 @@ async function grant(
   }: { issuer: WebIssuer; secret: string } & Pick<Answer, 'url' | 'http_request_id'>,
 ): Promise<string> {
   const config = await providers.open(issuer);
+  if (
+    `${url.origin}${url.pathname}` !== callbackUrl({ providers, publicUrl }, issuer, config.serverMetadata())
+  ) {
+    throw refused(`The answer came to the address of another provider than ${issuer.issuer}.`);
+  }
   const { state, nonce, verifier } = deriveSignIn(secret);
   try {
     const { id_token } = await client.authorizationCodeGrant(config, url, {
@@ -218,36 +277,10 @@ function authenticate({ authenticator }: SignInDeps, idToken: string): Promise<C
     dpop: [],
     cookie: undefined,
     method: 'GET',
-    target: '/auth/callback',
+    target: CALLBACK_PATH,
     origin: undefined,
     fetch_site: undefined,
   });
-}
-
-/** What was asked for is only a wish to the provider, so it is held against what it answers. */
-function assertStrongEnough(
-  { principal }: Caller,
-  { level, max_age_s }: SignInsTable,
-  { issuer, nowMs }: { issuer: string; nowMs: number },
-): void {
-  if (level !== null && principal.auth.level < level) {
-    throw new BrokerError(
-      'sign_in_required',
-      `${issuer} signed you in at level ${principal.auth.level}; level ${level} is needed. Sign in again with a second factor, or ask who runs the provider to require it. Your session is as it was.`,
-    );
-  }
-  if (max_age_s === null || isFresh(principal.auth.auth_time_ms, max_age_s, nowMs)) return;
-  throw new BrokerError(
-    'sign_in_required',
-    `${issuer} does not say that you signed in within the last ${max_age_s} seconds. Sign in again there. Your session is as it was.`,
-  );
-}
-
-/** A sign-in in the future would stay fresh for as long as somebody likes. */
-function isFresh(authTimeMs: number | null, maxAgeS: number, nowMs: number): boolean {
-  if (authTimeMs === null) return false;
-  const ageMs = nowMs - authTimeMs;
-  return ageMs >= -LEEWAY_S * 1000 && ageMs <= (maxAgeS + LEEWAY_S) * 1000;
 }
 
 function notUnderWay(why: string): BrokerError {

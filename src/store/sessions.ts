@@ -36,6 +36,24 @@ export function findBrowserSessionById(db: Db, id: string): Promise<SessionsTabl
   return db.selectFrom('sessions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
+/**
+ * The sessions that a browser had until the same principal signed in anew there: they ended in the write, so at the
+ * moment, in which this one was opened. Seldom more than one.
+ */
+export function listFormerSessions(
+  db: Db,
+  { principal_id, opened_ms }: Pick<SessionsTable, 'principal_id' | 'opened_ms'>,
+): Promise<SessionsTable[]> {
+  return db
+    .selectFrom('sessions')
+    .selectAll()
+    .where('principal_id', '=', principal_id)
+    .where('end_reason', '=', 'rotated')
+    .where('ended_ms', '=', opened_ms)
+    .where('opened_ms', '<', opened_ms)
+    .execute();
+}
+
 /** The sessions of a principal that nobody has ended, newest first. Some may be over by time. */
 export function listBrowserSessions(db: Db, principalId: string): Promise<SessionsTable[]> {
   return db

@@ -212,6 +212,25 @@ describe('two providers played against each other', () => {
     expect(await whois(other.browser)).toBe('hostile:dana');
   });
 
+  it('vouch for one person by a claim that is configured, who may step up at either', async () => {
+    const corp = { ...hostile.config, key: 'corp', claims: { person: 'employee_id' } };
+    const own = await startSignInBench({ others: [corp] });
+    const { browser } = await own.signIn('dana', { query: { issuer: 'demo' } });
+    const stepUp = async (employee_id: string) => {
+      const page = await browser.send(`${own.t.url}/auth/sign-in?issuer=corp&max_age=300`);
+      const asked = new URL(page.headers.get('location') ?? '').searchParams;
+      hostile.answer({ nonce: asked.get('nonce'), claims: { sub: 'd-7', employee_id } });
+      const answer = { code: 'c', state: asked.get('state') ?? '', iss: hostile.issuer };
+      return browser.send(`${own.t.url}/auth/callback?${new URLSearchParams(answer)}`);
+    };
+    const whois = async () => (await own.call(browser, 'GET', '/v1/whoami')).body.principal;
+    expect((await stepUp('emp-1002')).status).toBe(400);
+    expect(await whois()).toMatchObject({ id: 'person:demo:dana', person: 'emp-1001' });
+    expect((await stepUp('emp-1001')).status).toBe(303);
+    expect(await whois()).toMatchObject({ id: 'person:corp:d-7', person: 'emp-1001' });
+    await own.close();
+  });
+
   it('are offered on a page when nobody names one', async () => {
     const page = await createBrowser().send(
       `${b.t.url}/auth/sign-in?return_to=%2Fv1%2Fwhoami%3Fa%3D%22b&level=2`,
@@ -223,6 +242,84 @@ describe('two providers played against each other', () => {
         `href="/auth/sign-in?return_to=%2Fv1%2Fwhoami%3Fa%3D%22b&amp;level=2&amp;issuer=${key}"`,
       );
     }
+  });
+});
+
+describe('a provider whose answers do not say whose they are', () => {
+  let quiet: HostileProvider;
+  let liars: Record<string, HostileProvider>;
+  let bench: SignInBench;
+
+  beforeAll(async () => {
+    const start = () => startHostileProvider(() => clock());
+    const [liar, promising] = await Promise.all([start(), start()]);
+    quiet = await start();
+    for (const { metadata } of [quiet, liar]) {
+      metadata.authorization_response_iss_parameter_supported = undefined;
+    }
+    liars = { liar, promising };
+    const others = Object.entries({ quiet, ...liars }).map(([key, { config }]) => ({ ...config, key }));
+    bench = await startSignInBench({ others });
+  });
+  afterAll(async () => {
+    await bench.close();
+    await Promise.all([quiet, ...Object.values(liars)].map((each) => each.close()));
+  });
+
+  async function beginAt(issuer: string) {
+    const browser = createBrowser();
+    const page = await browser.send(`${bench.t.url}/auth/sign-in?issuer=${issuer}`);
+    const asked = new URL(page.headers.get('location') ?? '').searchParams;
+    return {
+      browser,
+      state: asked.get('state') ?? '',
+      nonce: asked.get('nonce'),
+      to: asked.get('redirect_uri'),
+    };
+  }
+
+  const answerAt = (to: string | null, parameters: Record<string, string>) =>
+    `${to}?${new URLSearchParams(parameters)}`;
+
+  it.each(['liar', 'promising'])('gives codes that go to nobody else, such as %s', async (key) => {
+    const codes = liars[key]?.codes;
+    // 1. The attacker begins at the honest provider; 2. the victim begins at the other one, which sends them on to the
+    // honest one with what the attacker was to ask; 3. its answer comes back to the victim's browser.
+    const attacker = await beginAt('quiet');
+    const victim = await beginAt(key);
+    const page = await victim.browser.send(
+      answerAt(attacker.to, { code: 'of-the-victim', state: victim.state }),
+    );
+    expect(page.status).toBe(400);
+    expect(page.text).toContain('came to the address of another provider');
+    expect(hasSession(victim.browser)).toBe(false);
+    expect(codes).toEqual([]);
+  });
+
+  it('gets no code that came to another address', async () => {
+    for (const path of ['', '/liar', '/QUIET', '/quiet%2f', '/..%2fcallback']) {
+      const { browser, state } = await beginAt('quiet');
+      const to = `${bench.t.url}/auth/callback${path}`;
+      expect((await browser.send(answerAt(to, { code: 'c', state }))).status).toBe(400);
+    }
+    expect(quiet.codes).toEqual([]);
+  });
+
+  it('signs people in at the address that is its own', async () => {
+    const { browser, state, nonce, to } = await beginAt('quiet');
+    expect(to).toBe(`${bench.t.url}/auth/callback/quiet`);
+    quiet.answer({ nonce });
+    expect((await browser.send(answerAt(to, { code: 'c', state }))).status).toBe(303);
+    expect(quiet.codes.map((form) => form.get('redirect_uri'))).toEqual([to]);
+    expect(hasSession(browser)).toBe(true);
+  });
+
+  it('needs no address of its own where it is the only one', async () => {
+    const alone = await startSignInBench();
+    const page = await createBrowser().send(`${alone.t.url}/auth/sign-in`);
+    const asked = new URL(page.headers.get('location') ?? '').searchParams;
+    expect(asked.get('redirect_uri')).toBe(`${alone.t.url}/auth/callback`);
+    await alone.close();
   });
 });
 

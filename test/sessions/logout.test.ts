@@ -98,6 +98,30 @@ describe('signing out', () => {
     });
   });
 
+  it('leads to the provider also when the session here is over: it knows the browser longer than we do', async () => {
+    for (const end of ['idle', 'ended'] as const) {
+      const { browser } = await b.signIn('dana', AT_DEMO);
+      const id = (await b.sessions()).at(-1)?.id;
+      if (end === 'idle') b.t.clock.advance(31 * 60_000);
+      if (end === 'ended') {
+        const second = await b.signIn('dana', AT_DEMO);
+        await b.call(second.browser, 'DELETE', `/v1/sessions/${id}`);
+      }
+      const out = await b.press(browser, '/auth/sign-out');
+      expect(new URL(out.headers.get('location') ?? '', b.t.url).origin).toBe(b.provider.issuer);
+      expect(browser.cookies.has(SESSION)).toBe(false);
+      b.t.clock.set(Date.now());
+    }
+  });
+
+  it('is not said to have been done to whoever is still signed in', async () => {
+    const { browser } = await b.signIn('dana', AT_DEMO);
+    const page = await browser.send(`${b.t.url}/auth/signed-out`);
+    expect([page.status, page.headers.get('location')]).toEqual([303, '/auth/account']);
+    await b.press(browser, '/auth/sign-out');
+    expect((await browser.send(`${b.t.url}/auth/signed-out`)).status).toBe(200);
+  });
+
   it('works without a session, twice, and with one that is over', async () => {
     const browser = createBrowser();
     expect((await b.press(browser, '/auth/sign-out')).headers.get('location')).toBe('/auth/signed-out');
@@ -122,6 +146,21 @@ describe('a provider that ends a session', () => {
     other.answer({ nonce: asked.get('nonce'), claims: { sub: 'ann', sid: 'sid-a' } });
     const answer = new URLSearchParams({ code: 'c', state: asked.get('state') ?? '', iss: other.issuer });
     expect((await browser.send(`${b.t.url}/auth/callback?${answer}`)).status).toBe(401);
+  });
+
+  it('ends what may have been opened from it: sessions of that person that do not say from which', async () => {
+    const unnamed = await signInAtOther({ sub: 'una' });
+    const [row] = (await b.sessions()).slice(-1);
+    expect(row?.sid).toBeNull();
+    const named = await signInAtOther({ sub: 'una', sid: 'sid-una-2' });
+    const bystander = await signInAtOther({ sub: 'uno' });
+    expect((await logout(other.logoutToken({ sid: 'sid-una-1' }))).status).toBe(200);
+    expect([await status(unnamed), await status(named), await status(bystander)]).toEqual([200, 200, 200]);
+    expect((await logout(other.logoutToken({ sid: 'sid-una-1', sub: 'una' }))).status).toBe(200);
+    expect([await status(unnamed), await status(named), await status(bystander)]).toEqual([401, 200, 200]);
+    const rows = await b.t.broker.store.read.selectFrom('revocations').select('value').execute();
+    // What is on its way for it, or was delegated from it, ends with it.
+    expect(rows.map(({ value }) => value)).toContain(`session:${row?.id}`);
   });
 
   it('ends tokens of that session too, wherever they are', async () => {

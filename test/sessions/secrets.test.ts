@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config.ts';
 import { createLog } from '../../src/http/log.ts';
 import { deriveSignIn } from '../../src/sessions/secrets.ts';
 import { type HostileProvider, startHostileProvider } from './hostile-provider.ts';
-import { SESSION, SIGN_IN, type SignInBench, startSignInBench } from './support.ts';
+import { SESSION, type SignInBench, signInSecrets, startSignInBench } from './support.ts';
 
 /*
  * What a browser and a provider were told in confidence is in no file and no log line (design invariant 12), and a row of
@@ -46,7 +46,7 @@ afterAll(async () => {
 async function tell(): Promise<void> {
   const atDemo = { query: { issuer: 'demo' } };
   const { browser, url } = await b.signInUntilAnswer('dana', atDemo);
-  const half = browser.cookies.get(SIGN_IN) ?? '';
+  const [half = ''] = signInSecrets(browser);
   secrets.set('the cookie of a sign-in', half);
   for (const [name, value] of Object.entries(deriveSignIn(half))) secrets.set(`${name} of a sign-in`, value);
   secrets.set('the code', url.searchParams.get('code') ?? '');
@@ -57,7 +57,7 @@ async function tell(): Promise<void> {
   await browser.send(`${b.t.url}/auth/account`);
 
   const waiting = await b.signInUntilAnswer('alex', atDemo);
-  const open = waiting.browser.cookies.get(SIGN_IN) ?? '';
+  const [open = ''] = signInSecrets(waiting.browser);
   secrets.set('the cookie of one under way', open);
   for (const [name, value] of Object.entries(deriveSignIn(open)))
     secrets.set(`${name} of one under way`, value);

@@ -1,7 +1,8 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, createBrowser } from '../../fixtures/identity/browser.ts';
 import { signIn as signInOnCommandLine } from '../../fixtures/identity/sign-in.ts';
-import { SESSION, type SignInBench, startSignInBench } from './support.ts';
+import { SESSION, type SignInBench, signInSecrets, startSignInBench } from './support.ts';
 
 /* What a request shows of who is calling: cookies, tokens, and where a browser says that it comes from. */
 
@@ -10,6 +11,25 @@ beforeAll(async () => {
   b = await startSignInBench();
 });
 afterAll(() => b.close());
+
+/** Routes that no session is asked for: who has the token may, and providers have none. */
+const WITHOUT_SESSION = ['/oauth/token', '/oauth/revoke', '/auth/backchannel-logout'];
+
+/** Every route of the sources that is not for reading, with ids that nobody has. */
+async function mutatingRoutes(): Promise<[string, string][]> {
+  const folder = new URL('../../src/', import.meta.url);
+  const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('routes.ts'));
+  const sources = await Promise.all(files.map((file) => readFile(new URL(file, folder), 'utf8')));
+  const calls = sources.flatMap((text) => [
+    ...text.matchAll(/router\.(post|put|patch|delete)\(\s*['`]([^'`]+)/g),
+  ]);
+  return calls
+    .map(([, method = '', path = '']): [string, string] => [
+      method.toUpperCase(),
+      path.replace('$' + '{BASE}', '/scim/v2').replaceAll(/:\w+/g, '01a1fdb7-73bd-7335-b876-90dc71916a5a'),
+    ])
+    .filter(([, path]) => !WITHOUT_SESSION.includes(path));
+}
 
 async function signedIn(person: string): Promise<{ browser: Browser; id: string }> {
   const { browser } = await b.signIn(person);
@@ -38,15 +58,26 @@ describe('a cookie that is no session', () => {
     expect((await b.call(browser, 'GET', '/v1/whoami', { cookie: `a=b; ${good};c` })).status).toBe(200);
   });
 
+  it('is what a neighbouring host can plant under a name that only looks alike', async () => {
+    const { browser } = await signedIn('dana');
+    const good = `${SESSION}=${browser.cookies.get(SESSION)}`;
+    // Browsers keep the prefix for the host, but take `\u00a0__Host-…` from any neighbour, and send it as it is.
+    for (const space of ['\u00a0', '\u0085', '\u00ad']) {
+      for (const cookie of [`a=b; ${space}${good}`, `${space}${good}`, `a=b;${space}${good}`]) {
+        expect((await b.call(browser, 'GET', '/v1/whoami', { cookie })).status).toBe(401);
+      }
+      const planted = `${space}${SESSION}=${'A'.repeat(43)}`;
+      const { status } = await b.call(browser, 'GET', '/v1/whoami', { cookie: `${planted}; ${good}` });
+      expect(status).toBe(200);
+    }
+    expect((await b.call(browser, 'GET', '/v1/whoami', { cookie: `a=b;\t ${good} \t;c` })).status).toBe(200);
+  });
+
   it('of the session’s hash, its id, or a sign-in on its way, is refused', async () => {
     await signedIn('dana');
     const [row] = (await b.sessions()).slice(-1);
     const { browser: other } = await b.signInUntilAnswer('dana');
-    const values = [
-      row?.secret_hash ?? '',
-      row?.id ?? '',
-      other.cookies.get('__Host-countersign-sign-in') ?? '',
-    ];
+    const values = [row?.secret_hash ?? '', row?.id ?? '', signInSecrets(other)[0] ?? ''];
     for (const value of values) {
       expect(value).not.toBe('');
       const browser = createBrowser();
@@ -88,6 +119,31 @@ describe('two ways to say who one is', () => {
   });
 });
 
+describe('what comes by a cookie', () => {
+  it.each([
+    '/v1/flags?environment=production',
+    '/v1/requests',
+    '/v1/freezes',
+    '/v1/decisions',
+    '/v1/nowhere',
+  ])('%s is kept by nobody', async (path) => {
+    const { browser } = await signedIn('dana');
+    const { headers } = await b.call(browser, 'GET', path);
+    expect(headers.get('cache-control')).toBe('no-store');
+  });
+
+  it('is not what everybody may have', async () => {
+    for (const path of [
+      '/.well-known/jwks.json',
+      '/auth/style.css',
+      '/.well-known/oauth-authorization-server',
+    ]) {
+      const { headers, status } = await createBrowser().send(`${b.t.url}${path}`);
+      expect([status, headers.get('cache-control')]).toEqual([200, expect.stringContaining('public')]);
+    }
+  });
+});
+
 describe('another site', () => {
   const from = (headers: Record<string, string>) => headers;
 
@@ -114,6 +170,27 @@ describe('another site', () => {
     }
     const { body } = await b.call(browser, 'GET', '/v1/whoami');
     expect(body.session).toBe(id);
+  });
+
+  it('reaches no route that changes something, whatever it sends', async () => {
+    const { browser } = await signedIn('sam');
+    const routes = await mutatingRoutes();
+    expect(routes.length).toBeGreaterThan(20);
+    const before = await b.records();
+    for (const [method, path] of routes) {
+      for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
+        const page = await browser.send(`${b.t.url}${path}`, {
+          method,
+          headers: { 'content-type': type, origin: 'https://evil.example' },
+          ...(method === 'DELETE' ? {} : { form: {} }),
+        });
+        // What is no JSON may be refused before anybody is asked who they are.
+        const status = type === 'application/json' || page.status !== 415 ? 403 : 415;
+        expect([method, path, type, page.status]).toEqual([method, path, type, status]);
+      }
+    }
+    expect(await b.records()).toEqual(before);
+    expect((await b.call(browser, 'GET', '/v1/whoami')).status).toBe(200);
   });
 
   it('gets the code cross_site, with the origin that would be right', async () => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createBrowser } from '../../fixtures/identity/browser.ts';
 import { PROBLEMS } from '../../src/errors.ts';
-import { SESSION, SIGN_IN, type SignInBench, startSignInBench } from './support.ts';
+import { signInCookie } from '../../src/sessions/cookies.ts';
+import { SESSION, type SignInBench, signInSecrets, startSignInBench } from './support.ts';
 
 const FAILED = 'sign_in_failed';
 
@@ -43,14 +44,14 @@ describe('signing in with a browser', () => {
     expect(start.headers.get('cache-control')).toBe('no-store');
     const [cookie] = start.headers.getSetCookie();
     expect(cookie).toMatch(
-      /^__Host-countersign-sign-in=[\w-]{43}; Max-Age=600; Path=\/; Expires=[^;]+; HttpOnly; Secure; SameSite=Lax$/,
+      /^__Host-countersign-sign-in-[\w-]{8}=[\w-]{43}; Max-Age=600; Path=\/; Expires=[^;]+; HttpOnly; Secure; SameSite=Lax$/,
     );
     const { browser: other, url } = await b.signInUntilAnswer('dana');
     const end = await other.send(url);
     expect(end.headers.getSetCookie().find((each) => each.startsWith(`${SESSION}=`))).toMatch(
       /^__Host-countersign-session=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
     );
-    expect([...other.cookies.keys()]).not.toContain(SIGN_IN);
+    expect(signInSecrets(other)).toEqual([]);
   });
 
   it('asks the provider with PKCE, state and nonce, all different each time', async () => {
@@ -111,8 +112,8 @@ describe('an answer of the provider', () => {
   }
 
   it.each([
-    ['with another state', { state: 'A'.repeat(43) }, 'belongs to another one'],
-    ['without a state', { state: undefined }, 'belongs to another one'],
+    ['with another state', { state: 'A'.repeat(43) }, 'this browser has none under way'],
+    ['without a state', { state: undefined }, 'this browser has none under way'],
     ['from another issuer', { iss: 'http://127.0.0.1:1' }, 'not one of'],
     ['without the issuer that the metadata promises', { iss: undefined }, 'not one of'],
     ['with another code', { code: 'A'.repeat(43) }, 'did not take the sign-in: invalid_grant'],
@@ -140,6 +141,10 @@ describe('an answer of the provider', () => {
     await expectRefused(await createBrowser().send(url), 'this browser has none under way');
     const victim = createBrowser();
     await victim.send(`${b.t.url}/auth/sign-in`);
+    await expectRefused(await victim.send(url), 'this browser has none under way');
+    // Not even where the name of its cookie is the right one.
+    const [planted = ''] = signInSecrets(victim);
+    victim.cookies.set(signInCookie(url.searchParams.get('state') ?? ''), planted);
     await expectRefused(await victim.send(url), 'belongs to another one');
   });
 
@@ -236,6 +241,65 @@ describe('the session of a sign-in', () => {
   });
 });
 
+describe('several tabs', () => {
+  it('sign in at once, in any order, and each ends where it wanted to go', async () => {
+    const browser = createBrowser();
+    const tabs = [];
+    for (const tab of ['one', 'two', 'three']) {
+      const query = { return_to: `/v1/whoami?tab=${tab}` };
+      tabs.push((await b.signInUntilAnswer('dana', { browser, query })).url);
+    }
+    expect(signInSecrets(browser).length).toBe(3);
+    const ends = [];
+    for (const url of tabs.reverse()) ends.push((await browser.send(url)).headers.get('location'));
+    expect(ends).toEqual(['three', 'two', 'one'].map((tab) => `/v1/whoami?tab=${tab}`));
+    expect(signInSecrets(browser)).toEqual([]);
+    expect((await b.call(browser, 'GET', '/v1/whoami')).status).toBe(200);
+  });
+
+  it('that nobody finishes do not fill the browser: it keeps at most eight', async () => {
+    const { browser } = await b.signIn('dana');
+    for (let tab = 0; tab < 30; tab += 1) {
+      await browser.send(`${b.t.url}/auth/sign-in`);
+      expect(signInSecrets(browser).length).toBeLessThanOrEqual(8);
+    }
+    expect((await b.call(browser, 'GET', '/v1/whoami')).status).toBe(200);
+    const odd = {
+      cookie: `__Host-countersign-sign-in-;; =; ${'__Host-countersign-sign-in-a\u00e4=b;'.repeat(9)}`,
+    };
+    expect((await browser.send(`${b.t.url}/auth/sign-in`, { headers: odd })).status).toBe(303);
+  });
+});
+
+describe('a sign-in that is refused', () => {
+  const QUERY = { issuer: 'demo', return_to: '/v1/flags?environment=production', level: '2', max_age: '60' };
+  const again = `href="/auth/sign-in?${new URLSearchParams(QUERY)}"`.replaceAll('&', '&amp;');
+
+  it('can be begun again as it was: too late, not wanted, or not strong enough', async () => {
+    const late = await b.signInUntilAnswer('sam', { query: QUERY, mfa: true });
+    b.t.clock.advance(10 * 60_000);
+    expect((await late.browser.send(late.url)).text).toContain(again);
+    b.t.clock.set(Date.now());
+    const { browser, url } = await b.signInUntilAnswer('sam', { query: QUERY, mfa: true });
+    const page = await browser.send(altered(url, { code: undefined, error: 'access_denied' }));
+    expect(page.text).toContain(again);
+    expect(page.text).not.toContain('/auth/account"');
+  });
+
+  it('leaves the way to the account of who is signed in', async () => {
+    const { browser } = await b.signIn('sam');
+    const { url } = await b.signInUntilAnswer('sam', { browser, query: QUERY, mfa: true });
+    const page = await browser.send(altered(url, { code: undefined, error: 'access_denied' }));
+    expect(page.text).toContain(again);
+    expect(page.text).toContain('href="/auth/account"');
+  });
+
+  it('for how it was asked for says which part is wrong', async () => {
+    const page = await createBrowser().send(`${b.t.url}/auth/sign-in?level=x`);
+    expect(page.text).toContain('<code>#/level</code>');
+  });
+});
+
 describe('return_to', () => {
   it.each([
     'https://evil.example/',
@@ -275,6 +339,24 @@ describe('a wish for a stronger or fresher sign-in', () => {
     const { auth } = (await b.call(browser, 'GET', '/v1/whoami')).body.principal;
     expect(auth).toMatchObject({ level: 2, acr: 'urn:countersign:mfa' });
     expect(b.t.clock() - auth.auth_time_ms).toBeLessThan(300_000);
+  });
+
+  it('is for who asked: another account does not take over what was begun', async () => {
+    const { browser } = await b.signIn('sam');
+    const before = browser.cookies.get(SESSION);
+    for (const name of browser.cookies.keys()) if (name !== SESSION) browser.cookies.delete(name);
+    for (const query of [{ level: '2' }, { max_age: '300' }] as Record<string, string>[]) {
+      const { page } = await b.signIn('alex', { browser, mfa: true, query });
+      expect(page.status).toBe(400);
+      expect(page.text).toContain('You signed in as person:demo:alex, but this browser is signed in as');
+      expect(browser.cookies.get(SESSION)).toBe(before);
+    }
+    expect((await b.call(browser, 'GET', '/v1/whoami')).body.principal.id).toBe('person:demo:sam');
+    // After a sign-out there is nobody whose work it could be.
+    await b.press(browser, '/auth/sign-out');
+    const { page } = await b.signIn('alex', { browser, mfa: true, query: { level: '2' } });
+    expect(page.status).toBe(200);
+    expect((await b.call(browser, 'GET', '/v1/whoami')).body.principal.id).toBe('person:demo:alex');
   });
 
   it.each(['level=x', 'level=-1', 'level=10', 'max_age=-1', 'max_age=1e9', 'level=1&level=2', 'acr=urn:x'])(

@@ -58,8 +58,12 @@ export interface BenchOptions {
 
 /** The session's cookie. */
 export const SESSION = '__Host-countersign-session';
-/** The cookie of a sign-in on its way. */
-export const SIGN_IN = '__Host-countersign-sign-in';
+/** The secrets of the sign-ins that a browser has on their way, oldest first. */
+export function signInSecrets({ cookies }: Browser): string[] {
+  return [...cookies].flatMap(([name, value]) =>
+    /^__Host-countersign-sign-in-[\w-]{8}$/.test(name) ? [value] : [],
+  );
+}
 
 /** An issuer of the configuration, for a provider with the same two clients. */
 export function issuerConfig(key: string, issuer: string, secretFile: string): Record<string, unknown> {
