@@ -1,27 +1,24 @@
 import type { JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Principal } from '../policy/input.ts';
-import type { Caller, Credential, Presented } from './credential.ts';
-import { type ShownProof, verifyProof } from './dpop.ts';
+import { type Caller, type Credential, nameAtIssuer, type Presented, type Verified } from './credential.ts';
 import type { IssuerConfig } from './issuers.ts';
 import type { KeySets } from './jwks.ts';
 import { ISSUED_ALGORITHM, type SigningKeys } from './keys.ts';
 import { assertOwnToken, personPrincipal } from './person.ts';
-import { createProofMemory, type ProofMemory } from './proof-memory.ts';
+import { createProofCheck } from './proof-check.ts';
 import { type IdentityLog, type Scheme, TokenRefused, tokenInvalid } from './refusal.ts';
 import type { Revocation } from './revocations.ts';
 import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './shown-token.ts';
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
+import { dataEnvironmentOf } from './trust.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
-import { type Verified, type VerifiedIssued, verifiedIssued } from './workload.ts';
+import { type VerifiedIssued, verifiedIssued } from './workload.ts';
 
 /** Verified tokens that are remembered at most. */
 const CACHE_CAPACITY = 10_000;
-
-/** Proofs that are remembered at most, for each plane. */
-const PROOF_CAPACITY = 100_000;
 
 /** What {@link createAuthenticator} needs. */
 export interface AuthenticatorDeps {
@@ -95,32 +92,13 @@ interface Profile {
  */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { clock, log } = deps;
-  const profiles = profilesByIssuer(deps);
+  const examine = createExamine(profilesByIssuer(deps), clock);
   const cache = createTokenCache<Verified>({ clock, capacity: CACHE_CAPACITY });
   // One for each plane, so that many reads do not make the control plane forget.
-  const controlProofs = createProofMemory({ clock, capacity: PROOF_CAPACITY });
-  const dataProofs = createProofMemory({ clock, capacity: PROOF_CAPACITY });
+  const withControlProof = createProofCheck({ publicUrl: deps.issuer, clock });
+  const withDataProof = createProofCheck({ publicUrl: deps.issuer, clock });
   deps.keySets.onChange(cache.clear);
   deps.signingKeys.onChange(cache.clear);
-
-  const examine = async (token: string): Promise<Examined> => {
-    const form = parseTokenForm(token);
-    const { iss } = form.unverified;
-    const profile = typeof iss === 'string' ? profiles.get(iss) : undefined;
-    if (typeof iss !== 'string' || !profile) throw new TokenRefused('issuer_not_accepted');
-    tokenTypeOf(form.header.typ);
-    const { algorithms, keys, isOwn } = profile;
-    const claims = await verifyToken(token, form, {
-      issuer: iss,
-      clock,
-      algorithms,
-      keys,
-      mayBeBound: isOwn,
-    });
-    const { origins, ...accepted } = profile.accept(form.header.typ, claims);
-    const credential = { ...credentialOf(form, claims, isOwn), ...(origins && { origins }) };
-    return { ...accepted, credential, claims };
-  };
 
   const verify = async (token: string): Promise<Verified> => {
     const generation = cache.generation();
@@ -130,7 +108,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return verified;
   };
 
-  /** The one place where an exact reason becomes the one public answer. */
+  /** The exact reason is for the log; whoever sent the token gets the one public answer. */
   const answerTo = (error: unknown, scheme: Scheme): unknown => {
     if (!(error instanceof TokenRefused)) return error;
     log.warn({ reason: error.reason, note: error.note }, 'token refused');
@@ -140,33 +118,13 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const verifiedOf = (token: string): Verified | Promise<Verified> =>
     cache.find(cache.keyOf(token)) ?? verify(token);
 
-  /** A bound token with the proof of its key; a bearer token as it is. The token may be cached, the proof never is. */
-  const withProof = async (
-    verified: Verified,
-    { token, scheme }: ShownToken,
-    shown: ShownProof,
-    memory: ProofMemory,
-  ): Promise<Verified> => {
-    const { jkt, credential } = verified;
-    if (jkt === null) {
-      // Two readers must not see two methods: what looks like a proof counts, or is refused.
-      if (scheme === 'DPoP') throw new TokenRefused('proof_unexpected', 'scheme');
-      if (shown.dpop.length > 0) throw new TokenRefused('proof_unexpected', 'header');
-      return verified;
-    }
-    if (scheme !== 'DPoP') throw new TokenRefused('downgraded');
-    const proof = await verifyProof(shown, { publicUrl: deps.issuer, clock, bound: { token, jkt } });
-    if (!memory.claim(proof)) throw new TokenRefused('proof_not_accepted', 'replayed');
-    return { ...verified, credential: { ...credential, proof } };
-  };
-
   const dataCallerLater = async (
     pending: Verified | Promise<Verified>,
     sent: ShownToken,
     { dpop, method, target }: DataCredentials,
   ): Promise<DataCaller> => {
     const shown = { dpop: dpop === undefined ? [] : [dpop], method, target };
-    const verified = await withProof(await pending, sent, shown, dataProofs);
+    const verified = await withDataProof(await pending, sent, shown);
     return dataCaller(verified, await deps.revoked(verified));
   };
 
@@ -177,7 +135,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
       try {
         const sent = tokenOf(presented.authorization);
         ({ scheme } = sent);
-        return await withProof(await verifiedOf(sent.token), sent, presented, controlProofs);
+        return await withControlProof(await verifiedOf(sent.token), sent, presented);
       } catch (error) {
         throw answerTo(error, scheme);
       }
@@ -204,12 +162,35 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   };
 }
 
+/** Verifies a token by the profile of its exact `iss`, which is looked up before any key is. */
+function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Authenticator['examine'] {
+  return async (token) => {
+    const form = parseTokenForm(token);
+    const { iss } = form.unverified;
+    const profile = typeof iss === 'string' ? profiles.get(iss) : undefined;
+    if (typeof iss !== 'string' || !profile) throw new TokenRefused('issuer_not_accepted');
+    tokenTypeOf(form.header.typ);
+    const { algorithms, keys, isOwn } = profile;
+    const claims = await verifyToken(token, form, {
+      issuer: iss,
+      clock,
+      algorithms,
+      keys,
+      mayBeBound: isOwn,
+    });
+    const { origins, ...accepted } = profile.accept(form.header.typ, claims);
+    const credential = { ...credentialOf(form, claims, isOwn), ...(origins && { origins }) };
+    return { ...accepted, credential, claims };
+  };
+}
+
 /** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that reads no environment */
 function dataCaller({ principal, namespaces }: Verified, hit: Revocation | null): DataCaller {
   if (hit !== null) throw new TokenRefused('revoked', hit.kind);
   const { audience } = principal.token;
-  if (!audience.startsWith('data:')) throw new TokenRefused('audience_not_accepted', audience);
-  return { environment: audience.slice('data:'.length), namespaces, principal };
+  const environment = dataEnvironmentOf(audience);
+  if (environment === null) throw new TokenRefused('audience_not_accepted', audience);
+  return { environment, namespaces, principal };
 }
 
 /** What a verified token is for revocation. @param isOwn whether the broker signed it itself */
@@ -221,7 +202,7 @@ export function credentialOf(form: TokenForm, claims: VerifiedClaims, isOwn: boo
     kid: isOwn ? (form.header.kid ?? null) : null,
     issued_ms: Math.floor(claims.iat * 1000),
     expires_ms: Math.ceil(claims.exp * 1000),
-    session: typeof sid === 'string' ? `${claims.iss}#${sid}` : null,
+    session: typeof sid === 'string' ? nameAtIssuer(claims.iss, sid) : null,
     proof: null,
   };
 }

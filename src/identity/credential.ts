@@ -10,12 +10,21 @@ export interface Credential {
   kid: string | null;
   issued_ms: number;
   expires_ms: number;
-  /** The session it belongs to: `<issuer>#<sid>` of the provider's, or null. */
+  /** The session at the provider that it belongs to ({@link nameAtIssuer}), or null. */
   session: string | null;
   /** The proof that came with it, when the token is bound to a key; null for a bearer token and for a session. */
   proof: Proof | null;
-  /** For what an agent shows: the credentials that it was issued for. What revokes one of them revokes this too. */
+  /** For what the broker issued: the credentials that it was issued for. What revokes one of them revokes this too. */
   origins?: readonly Origin[];
+}
+
+/**
+ * What names a token or a provider's session among those of all issuers, as revocations have it: `<issuer>#<name>`.
+ *
+ * @param name what its issuer calls it: {@link Credential.token_id}, or the `sid`
+ */
+export function nameAtIssuer(issuer: string, name: string): string {
+  return `${issuer}#${name}`;
 }
 
 /** A credential that another one was issued for, and who showed it. Nothing here is secret. */
@@ -58,6 +67,14 @@ export function ciRunOf({
 export interface Caller {
   principal: Principal;
   credential: Credential;
+}
+
+/** Who a verified token stands for. */
+export interface Verified extends Caller {
+  /** The namespaces whose flags the token reads, `*` for all; none for a token that reads no flags. */
+  namespaces: readonly string[];
+  /** Thumbprint of the key that the token is bound to: it counts only with a proof of that key. Null: a bearer token. */
+  jkt: string | null;
 }
 
 /** What a request shows of who is calling. Nothing here is verified. */

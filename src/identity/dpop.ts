@@ -3,6 +3,7 @@ import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { PROOF_ALGORITHMS, type Presented, type Proof } from './credential.ts';
+import { hasPrivateMember } from './key-filter.ts';
 import { TokenRefused } from './refusal.ts';
 import {
   type CompactForm,
@@ -14,10 +15,10 @@ import {
 import { LEEWAY_S } from './verify-token.ts';
 
 /** The longest proof that is looked at, in bytes: room for an RSA key of 4096 bits and its signature. */
-export const MAX_PROOF_BYTES = 4096;
+const MAX_PROOF_BYTES = 4096;
 
 /** How long after its `iat` a proof is accepted, in seconds. Before it, the leeway for clocks that differ counts. */
-export const PROOF_LIFE_S = 60;
+const PROOF_LIFE_S = 60;
 
 /** What a proof that was refused failed at; for the log only. */
 type ProofFault =
@@ -102,9 +103,6 @@ const KEYS = {
 
 const algorithmSchema = z.enum(PROOF_ALGORITHMS);
 
-/** Members of a JWK that are secret. A client that shows them has given its key away. RFC 7518 section 6. */
-const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
-
 interface ProofKey {
   alg: keyof typeof KEYS;
   jwk: JWK;
@@ -116,8 +114,8 @@ function readKey({ typ, alg, jwk, ...others }: Members): ProofKey {
   const algorithm = algorithmSchema.safeParse(alg);
   if (!algorithm.success) throw refused('algorithm');
   const key = KEYS[algorithm.data].safeParse(jwk);
-  if (!key.success || SECRET_MEMBERS.some((member) => Object.hasOwn(jwk as object, member)))
-    throw refused('key');
+  // A client that shows its private key has given it away.
+  if (!key.success || hasPrivateMember(jwk as object)) throw refused('key');
   return { alg: algorithm.data, jwk: key.data };
 }
 

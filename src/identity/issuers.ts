@@ -108,7 +108,7 @@ export const issuerConfigSchema = z
     /** How browsers sign people in at the broker itself; without it nobody does with this issuer. */
     web: z
       .strictObject({
-        /** One of `audience`: the client that is registered with `<public_url>/auth/callback`. */
+        /** One of `audience`: the client that is registered with `<public_url>/auth/callback`, or `…/auth/callback/<key>`. */
         client_id: z.string().min(1),
         /** The file with the client's secret; without it the client is public, and PKCE alone protects the code. */
         client_secret_file: z.string().min(1).optional(),

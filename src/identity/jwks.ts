@@ -11,13 +11,13 @@ import { type IdentityLog, TokenRefused } from './refusal.ts';
 import { isTrustDomain } from './spiffe.ts';
 
 /** How long fetched keys are used without asking again, in milliseconds. */
-export const KEYS_FRESH_MS = 10 * 60_000;
+const KEYS_FRESH_MS = 10 * 60_000;
 /** How long keys are used while the issuer can't be reached, in milliseconds since they were fetched. */
-export const KEYS_STALE_MS = 60 * 60_000;
+const KEYS_STALE_MS = 60 * 60_000;
 /** The least time between two fetches because of an unknown key id, in milliseconds. */
 export const UNKNOWN_KEY_COOLDOWN_MS = 30_000;
 /** The least time between two fetches while the issuer does not answer, in milliseconds. */
-export const FAILURE_COOLDOWN_MS = 5_000;
+const FAILURE_COOLDOWN_MS = 5_000;
 
 /** Whose keys, and where they are. */
 export interface KeySource {
@@ -29,7 +29,7 @@ export interface KeySource {
   allow_insecure_loopback: boolean;
 }
 
-/** What {@link createKeySets} needs. */
+/** What {@link createKeySets} needs. Default of `timeoutMs`: 5 seconds. */
 export interface KeySetDeps extends Partial<DocumentFetch> {
   fetch: typeof globalThis.fetch;
   clock: Clock;

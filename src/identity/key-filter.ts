@@ -50,8 +50,9 @@ export function usableKeys(document: unknown, use: KeyUse): UsableKeys {
     throw new Error('it is no JSON Web Key Set: it must have a list "keys" that is not empty');
   const taken: JWK[] = [];
   const skipped: UsableKeys['skipped'] = [];
+  const namesakes = materialsByName(parsed.data.keys);
   for (const key of parsed.data.keys) {
-    const reason = reasonToSkip(key, use) ?? (isAmbiguous(key, parsed.data.keys) ? 'ambiguous' : null);
+    const reason = reasonToSkip(key, use) ?? (isAmbiguous(key, namesakes) ? 'ambiguous' : null);
     if (reason === null) taken.push(forJose(key));
     else skipped.push({ kid: typeof key.kid === 'string' ? key.kid.slice(0, 128) : null, reason });
   }
@@ -67,11 +68,16 @@ type Key = Readonly<Record<string, unknown>>;
 
 function reasonToSkip(key: Key, use: KeyUse): SkipReason | null {
   if (key.kty === 'oct') return 'symmetric_key';
-  if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(key, member))) return 'private_key';
+  if (hasPrivateMember(key)) return 'private_key';
   if (!hasUse(key, use)) return 'other_use';
   if (key.alg !== undefined && !ALGORITHMS.has(key.alg)) return 'other_algorithm';
   if (key.kid !== undefined && typeof key.kid !== 'string') return 'malformed';
   return faultOfMaterial(key);
+}
+
+/** Whether a JWK shows what only its owner may know, whatever it says it is. */
+export function hasPrivateMember(jwk: object): boolean {
+  return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member));
 }
 
 /** A bundle says of each key what it is for; elsewhere a key may leave that open. */
@@ -99,16 +105,18 @@ function faultOfMaterial(key: Key): SkipReason | null {
 }
 
 /** Two different keys of one type under one name: nobody can say which of them the issuer means. */
-function isAmbiguous(key: Key, all: readonly Key[]): boolean {
-  const material = materialOf(key);
-  return all.some(
-    (other) =>
-      key.kid !== undefined &&
-      other.kid === key.kid &&
-      other.kty === key.kty &&
-      other.use === key.use &&
-      materialOf(other) !== material,
-  );
+function isAmbiguous(key: Key, namesakes: ReadonlyMap<string, ReadonlySet<string>>): boolean {
+  return key.kid !== undefined && (namesakes.get(nameOf(key))?.size ?? 0) > 1;
+}
+
+/** The different keys of each name, in one pass: a long list of keys must not keep everybody else waiting. */
+function materialsByName(keys: readonly Key[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const names = Map.groupBy(keys, nameOf);
+  return new Map([...names].map(([name, namesakes]) => [name, new Set(namesakes.map(materialOf))]));
+}
+
+function nameOf({ kid, kty, use }: Key): string {
+  return canonicalJson([kid ?? null, kty ?? null, use ?? null]);
 }
 
 function materialOf({ kty, n, e, crv, x, y, alg }: Key): string {

@@ -81,7 +81,11 @@ function readFile(
   try {
     return { key: readMasterKeyFile(file), from: file };
   } catch (error) {
-    faults.push({ path: [key], detail: (error as Error).message });
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const detail = isMissing
+      ? `${file} is not there; it must hold ${MASTER_KEY_FORM}`
+      : (error as Error).message;
+    faults.push({ path: [key], detail });
     return null;
   }
 }

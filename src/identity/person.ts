@@ -27,7 +27,7 @@ export function personPrincipal(issuer: IssuerConfig, type: TokenType, claims: V
   const amr = optional(claims, 'amr', isStringList) ?? [];
   const authTime = optional(claims, 'auth_time', isSeconds);
   const parsed = principalSchema.safeParse({
-    id: `person:${issuer.key}:${claims.sub}`,
+    id: personId(issuer.key, claims.sub),
     kind: 'person',
     person: personOf(issuer, claims),
     issuer: issuer.issuer,
@@ -49,6 +49,11 @@ export function personPrincipal(issuer: IssuerConfig, type: TokenType, claims: V
   } satisfies Principal);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'principal', parsed.error);
   return parsed.data;
+}
+
+/** The principal id of a person's account. @param issuerKey the key of the issuer in the configuration */
+export function personId(issuerKey: string, sub: string): string {
+  return `person:${issuerKey}:${sub}`;
 }
 
 /**
@@ -143,7 +148,7 @@ function passedClaims(issuer: IssuerConfig, claims: VerifiedClaims): Principal['
 }
 
 /** True for the values that `principal.claims` can carry. */
-export function isPassable(value: unknown): value is Principal['claims'][string] {
+function isPassable(value: unknown): value is Principal['claims'][string] {
   return ['string', 'number', 'boolean'].includes(typeof value) || isStringList(value);
 }
 

@@ -20,11 +20,25 @@ export function checkTrustRules(
       })),
     };
   }
-  const faults = lintTrustRules(rules.data, {
-    environments: new Set(broker.environments.keys()),
-    sharedIssuers: broker.shared_issuers,
-  });
+  const faults = [
+    ...droppedClaims(broker.trust_rules),
+    ...lintTrustRules(rules.data, {
+      environments: new Set(broker.environments.keys()),
+      sharedIssuers: broker.shared_issuers,
+    }),
+  ];
   return faults.length === 0 ? { rules: rules.data } : { faults };
+}
+
+/** zod's records drop a member of this name without a word, and with it what the rule demands of a token. */
+function droppedClaims(rules: BrokerData['trust_rules']): TrustRuleFault[] {
+  const named = Object.entries(rules as Record<string, { claims: object }>).filter(([, { claims }]) =>
+    Object.hasOwn(claims, '__proto__'),
+  );
+  return named.map(([rule]) => ({
+    rule,
+    detail: 'claims.__proto__ is no claim that can be compared: take it out',
+  }));
 }
 
 /**

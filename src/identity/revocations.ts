@@ -1,5 +1,5 @@
 import type { Principal } from '../policy/input.ts';
-import type { Caller, Origin } from './credential.ts';
+import { type Caller, nameAtIssuer, type Origin } from './credential.ts';
 
 /** One revocation, as far as it decides who is refused. */
 export interface Revocation {
@@ -32,6 +32,14 @@ export interface Authorship {
   proposer: Principal;
   /** Persons. */
   authors: readonly string[];
+  /** Who edited it: a job of its author may, and is no person. */
+  editors: readonly Editor[];
+}
+
+/** A principal, as far as it can be revoked as such. */
+export interface Editor extends Pick<Principal, 'id' | 'person' | 'issuer'> {
+  trust_rule: string | null;
+  act?: readonly string[] | undefined;
 }
 
 /** Who and what is revoked. */
@@ -93,7 +101,7 @@ export function createRevocations<Db>(deps: {
     },
     isBlocked: async (db, principal) => {
       const list = await present(db);
-      return namesOf(principal, humanOf).some((name) => (list.get(name) ?? []).some(holdsForEver));
+      return namesOfPrincipal(principal, humanOf).some((name) => (list.get(name) ?? []).some(holdsForEver));
     },
     isParked: async (db, authorship) => isParkedBy(await present(db), authorship, humanOf),
     wouldPark: (revocation, authorship) => isParkedBy(indexed([revocation]), authorship, humanOf),
@@ -151,7 +159,7 @@ function shownBy(
   { principal, credential }: Caller,
   humanOf: (person: string) => string,
 ): { names: string[]; issued_ms: number }[] {
-  const own = [...credentialNames(credential, principal.kind), ...namesOf(principal, humanOf)];
+  const own = [...credentialNames(credential, principal.kind), ...namesOfPrincipal(principal, humanOf)];
   const origins = (credential.origins ?? []).map((origin) => ({
     names: [
       ...credentialNames(origin, origin.kind),
@@ -170,7 +178,7 @@ function credentialNames(
   kind: Principal['kind'],
 ): string[] {
   return [
-    nameOf('token', `${issuer}#${token_id}`),
+    nameOf('token', nameAtIssuer(issuer, token_id)),
     nameOf('session', token_id),
     ...(session === null ? [] : [nameOf('session', session)]),
     ...(kid === null ? [] : [nameOf('key', kid)]),
@@ -181,32 +189,39 @@ function credentialNames(
   ];
 }
 
-function humanNames({ person }: Principal, humanOf: (person: string) => string): string[] {
+function humanNames({ person }: Pick<Principal, 'person'>, humanOf: (person: string) => string): string[] {
   return person === null ? [] : [nameOf('subject', humanOf(person))];
 }
 
 function isParkedBy(
   list: RevocationList,
-  { proposer, authors }: Authorship,
+  { proposer, authors, editors }: Authorship,
   humanOf: (person: string) => string,
 ): boolean {
   const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(humanOf);
   const names = [
-    ...namesOf(proposer, humanOf),
+    ...namesOfPrincipal(proposer, humanOf),
+    ...editors.flatMap((editor) => namesOf(editor, humanOf)),
     ...humans.flatMap((human) => [nameOf('subject', human), nameOf(ACCOUNT_OF, human)]),
   ];
   return names.some((name) => (list.get(name) ?? []).some(parks));
 }
 
+function namesOfPrincipal(principal: Principal, humanOf: (person: string) => string): string[] {
+  return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, humanOf);
+}
+
 /** The names under which a principal as such can be revoked. An agent is revoked with its sponsor. */
-function namesOf(principal: Principal, humanOf: (person: string) => string): string[] {
-  const { id, issuer, token, act } = principal;
+function namesOf(
+  { id, person, issuer, trust_rule, act }: Editor,
+  humanOf: (person: string) => string,
+): string[] {
   return [
     nameOf('subject', id),
-    ...humanNames(principal, humanOf),
+    ...humanNames({ person }, humanOf),
     ...(act ?? []).map((actor) => nameOf('subject', actor)),
     nameOf('issuer', issuer),
-    ...(token.trust_rule === null ? [] : [nameOf('trust_rule', token.trust_rule)]),
+    ...(trust_rule === null ? [] : [nameOf('trust_rule', trust_rule)]),
   ];
 }
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 
 /** The longest time that a verified token is believed without looking at it again, in milliseconds. */
-export const CACHE_MAX_MS = 5 * 60_000;
+const CACHE_MAX_MS = 5 * 60_000;
 
 /** Tokens that were verified a moment ago, by their hash: the token itself is not kept. */
 export interface TokenCache<T> {

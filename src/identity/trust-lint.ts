@@ -4,7 +4,7 @@ import { oidc, SHARED_ISSUERS, type SharedIssuers } from './platforms/oidc.ts';
 import type { Platform } from './platforms/platform.ts';
 import { platformOf, platformOfIssuer } from './platforms/platforms.ts';
 import { isTrustDomain } from './spiffe.ts';
-import { isPinned, patternsOf, type TrustRule, type TrustRules } from './trust.ts';
+import { dataEnvironmentOf, isPinned, patternsOf, type TrustRule, type TrustRules } from './trust.ts';
 
 /** What is wrong with one rule, and how to mend it. */
 export interface TrustRuleFault {
@@ -26,6 +26,12 @@ const NO_CONTEXT: LintContext = { environments: null, sharedIssuers: new Map() }
 /** Claims that name an identity: with `*` they would name many. */
 const IDENTITY_CLAIM =
   /^(?:sub|repository|repository_owner|enterprise|(?:job_|source_)?(?:project|namespace)_path|organization_slug|pipeline_slug)$|(?:[_/.-](?:id|uid|uuid)|[a-z](?:Id|Uid|Uuid))$/;
+
+/** Operations with which a job writes what somebody else approves. */
+const WRITING: ReadonlySet<string> = new Set(['request.propose', 'request.edit']);
+
+/** Claims that name a human by what they, or others after them, can choose: a login, an address. */
+const PASSING_NAME = /(?:^|[_/.-])(?:actor|login|e?mail|(?:nick|user)?name|upn|phone_number)$/i;
 
 /** What is verified before any rule is looked at, or has a place of its own in the rule. */
 const RESERVED_CLAIMS: Readonly<Record<string, string>> = {
@@ -69,6 +75,7 @@ function ruleFaults(rule: TrustRule, context: LintContext): string[] {
     ...identityFaults(rule, context.sharedIssuers),
     ...grantFaults(rule, context.environments),
     ...agentFaults(rule),
+    ...personFaults(rule),
   ];
 }
 
@@ -128,9 +135,32 @@ function agentFaults({ kind, person }: TrustRule): string[] {
   return ['person is for workloads: take it out, the person of an agent is whoever it acts for'];
 }
 
+/** Whoever takes a name that another one gave up would be that other one, and could approve what they proposed. */
+function personFaults(rule: TrustRule): string[] {
+  const { person } = rule;
+  if (person === undefined) return missingPersonFaults(rule);
+  if (!PASSING_NAME.test(person.claim)) return [];
+  return [
+    `person.claim must be an id such as actor_id or user_id: ${person.claim} is a name, and others can take it later`,
+  ];
+}
+
+/** Without knowing who started a job, nobody can tell its approver from its author. */
+function missingPersonFaults(rule: TrustRule): string[] {
+  const { human } = platformOf(rule);
+  const writes = rule.grant.operations.some((operation) => WRITING.has(operation));
+  if (human === undefined || rule.kind === 'agent' || !writes) return [];
+  return [
+    `person is missing: write person: {claim: ${human}, prefix: "…:"}, or whoever starts the job could approve what it proposes`,
+  ];
+}
+
 function grantFaults({ grant }: TrustRule, environments: LintContext['environments']): string[] {
   const faults: string[] = [];
-  if (grant.audiences.some((audience) => !audience.startsWith('data:')) && grant.operations.length === 0) {
+  if (
+    grant.audiences.some((audience) => dataEnvironmentOf(audience) === null) &&
+    grant.operations.length === 0
+  ) {
     faults.push('grant.operations must name at least one operation for the audiences control and audit');
   }
   for (const environment of grant.environments) {
@@ -138,13 +168,11 @@ function grantFaults({ grant }: TrustRule, environments: LintContext['environmen
       faults.push(`grant.environments has ${environment}, which is no environment of the policy: correct it`);
     }
   }
-  for (const audience of grant.audiences.filter((audience) => audience.startsWith('data:'))) {
-    const environment = audience.slice('data:'.length);
-    if (!grant.environments.includes('*') && !grant.environments.includes(environment)) {
-      faults.push(
-        `grant.audiences has ${audience}: add ${environment} to grant.environments, or take it out`,
-      );
-    }
+  for (const audience of grant.audiences) {
+    const environment = dataEnvironmentOf(audience);
+    if (environment === null || ['*', environment].some((named) => grant.environments.includes(named)))
+      continue;
+    faults.push(`grant.audiences has ${audience}: add ${environment} to grant.environments, or take it out`);
   }
   return faults;
 }

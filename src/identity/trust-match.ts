@@ -1,7 +1,15 @@
 import { matchesGlob } from './glob.ts';
 import type { Miss } from './platforms/platform.ts';
 import { platformOf } from './platforms/platforms.ts';
-import { type Claims, claimAt, patternsOf, scalarClaim, type TrustRule, type TrustRules } from './trust.ts';
+import {
+  type Claims,
+  claimAt,
+  patternsOf,
+  rulesByName,
+  scalarClaim,
+  type TrustRule,
+  type TrustRules,
+} from './trust.ts';
 
 /** The most that is shown of a claim, in characters. */
 const MAX_SHOWN = 200;
@@ -17,7 +25,7 @@ export interface TrustMatch {
 /** Compares verified claims with every rule. A missing claim, or one that is no scalar, never matches. */
 export function matchTrustRule(rules: TrustRules, claims: Claims): TrustMatch {
   const match: TrustMatch = { matched: [], missed: [] };
-  for (const [rule, content] of Object.entries(rules).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [rule, content] of rulesByName(rules)) {
     if (content.issuer !== claims.iss) continue;
     const [miss] = missesOf(content, claims);
     if (miss === undefined) match.matched.push(rule);

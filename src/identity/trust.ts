@@ -17,6 +17,13 @@ export const audienceSchema = z.union([
   z.string().regex(/^data:[a-z0-9][a-z0-9-]{0,62}$/),
 ]);
 
+const DATA_AUDIENCE = 'data:';
+
+/** The environment whose flags a token with this audience reads; null for the audiences that read none. */
+export function dataEnvironmentOf(audience: string): string | null {
+  return audience.startsWith(DATA_AUDIENCE) ? audience.slice(DATA_AUDIENCE.length) : null;
+}
+
 /** One trust rule: which workload tokens are trusted, and what they are exchanged for at most. */
 export const trustRuleSchema = z.strictObject({
   /** The exact `iss`; for SPIFFE the trust domain, such as `spiffe://example.org`, whatever `iss` its tokens have. */
@@ -61,6 +68,11 @@ export type TrustRule = z.infer<typeof trustRuleSchema>;
 /** Trust rules by name. */
 export type TrustRules = Readonly<Record<string, TrustRule>>;
 
+/** Rules with their names, in the order of the names. */
+export function rulesByName(rules: TrustRules): [string, TrustRule][] {
+  return Object.entries(rules).toSorted(([one], [other]) => (one < other ? -1 : 1));
+}
+
 /** Claims of a token. */
 export type Claims = Readonly<Record<string, unknown>>;
 
@@ -96,8 +108,12 @@ export function claimAt(claims: Claims, name: string): unknown {
   return value;
 }
 
-/** The claim as a string (booleans and numbers as JSON writes them), or undefined when it is absent or no scalar. */
+/**
+ * The claim as a string (booleans and whole numbers as JSON writes them), or undefined when it is absent or no scalar. A
+ * number that was rounded when it was read is none: two ids that differ in their last digits would be one.
+ */
 export function scalarClaim(claims: Claims, name: string): string | undefined {
   const value = claimAt(claims, name);
-  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : undefined;
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
+  return typeof value === 'string' || typeof value === 'boolean' ? String(value) : undefined;
 }

@@ -1,24 +1,24 @@
 import { z } from 'zod';
 import { type Principal, principalSchema } from '../policy/input.ts';
 import { actorsOf } from './act.ts';
-import type { Caller, Credential } from './credential.ts';
+import type { Credential, Verified } from './credential.ts';
 import { TokenRefused } from './refusal.ts';
-import { audienceSchema } from './trust.ts';
+import { audienceSchema, dataEnvironmentOf } from './trust.ts';
 import type { VerifiedClaims } from './verify-token.ts';
 
+const originSchema = z.strictObject({
+  principal: principalSchema.shape.id,
+  kind: z.enum(['person', 'workload']),
+  issuer: z.string(),
+  token_id: z.string(),
+  kid: z.string().nullable(),
+  session: z.string().nullable(),
+  issued_ms: z.int().min(0),
+  ci_run: z.string().optional(),
+});
+
 /** What {@link Credential.origins} are in a token. */
-export const originsSchema = z.array(
-  z.strictObject({
-    principal: principalSchema.shape.id,
-    kind: z.enum(['person', 'workload']),
-    issuer: z.string(),
-    token_id: z.string(),
-    kid: z.string().nullable(),
-    session: z.string().nullable(),
-    issued_ms: z.int().min(0),
-    ci_run: z.string().optional(),
-  }),
-);
+export const originsSchema = z.array(originSchema);
 
 /** What an agent's token says of the person that the agent acts for, besides `person`. */
 const sponsorSchema = z.strictObject({
@@ -33,7 +33,7 @@ const sponsorSchema = z.strictObject({
  *
  * @see RFC 9068 section 2.2
  */
-export const issuedClaimsSchema = z.object({
+const issuedClaimsSchema = z.object({
   iss: z.string(),
   aud: audienceSchema,
   sub: z.string(),
@@ -52,6 +52,8 @@ export const issuedClaimsSchema = z.object({
   namespaces: z.array(z.string()).optional(),
   /** The key that the token is bound to, by its thumbprint; absent for a bearer token. RFC 9449 section 6.1 */
   cnf: z.strictObject({ jkt: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }).optional(),
+  /** The platform's token that a workload exchanged for this one: what revokes that one revokes this too. */
+  origin: originSchema.optional(),
   /** The agent that acts, and who acted before it: with `sponsor`, and only then. @see RFC 8693 section 4.1 */
   act: z.unknown().optional(),
   sponsor: sponsorSchema.optional(),
@@ -59,14 +61,6 @@ export const issuedClaimsSchema = z.object({
 
 /** The claims of a token that Countersign issues to a workload or an agent. */
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
-
-/** Who a verified token stands for. */
-export interface Verified extends Caller {
-  /** The namespaces whose flags the token reads, `*` for all; none for a token that reads no flags. */
-  namespaces: readonly string[];
-  /** Thumbprint of the key that the token is bound to: it counts only with a proof of that key. Null: a bearer token. */
-  jkt: string | null;
-}
 
 /** Who a verified token of Countersign's own stands for, and what it was issued for. */
 export interface VerifiedIssued extends Omit<Verified, 'credential'>, Pick<Credential, 'origins'> {}
@@ -80,7 +74,7 @@ export function verifiedIssued(claims: VerifiedClaims): VerifiedIssued {
   const parsed = issuedClaimsSchema.safeParse(claims);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'issued token', parsed.error);
   const { sub, person, subject_issuer, claims: passed, aud, scope, trust_rule, namespaces } = parsed.data;
-  const readsFlags = aud.startsWith('data:');
+  const readsFlags = dataEnvironmentOf(aud) !== null;
   if (!readsFlags && scope === '') throw new TokenRefused('claim_not_accepted', 'scope');
   if (readsFlags !== (namespaces !== undefined)) throw new TokenRefused('claim_not_accepted', 'namespaces');
   const principal = issuedPrincipal({
@@ -96,7 +90,8 @@ export function verifiedIssued(claims: VerifiedClaims): VerifiedIssued {
     delegation: delegationOf(parsed.data),
   });
   if (!sub.startsWith(`${principal.kind}:`)) throw new TokenRefused('claim_not_accepted', 'sub');
-  const origins = parsed.data.sponsor?.origins;
+  const { origin, sponsor } = parsed.data;
+  const origins = sponsor?.origins ?? (origin && [origin]);
   return {
     principal,
     namespaces: namespaces ?? [],

@@ -1,12 +1,13 @@
 import { ciRunOf } from '../identity/credential.ts';
 import { TokenRefused } from '../identity/refusal.ts';
-import type { TrustRule } from '../identity/trust.ts';
-import type { Applicant } from './applicant.ts';
+import { isSpiffe } from '../identity/spiffe.ts';
+import { dataEnvironmentOf, type TrustRule, type TrustRules } from '../identity/trust.ts';
+import { type Applicant, workloadId } from './applicant.ts';
 import { carriedClaims } from './carried-claims.ts';
 import { fitsToken, originOf } from './delegation.ts';
 import { GrantRefused } from './grant.ts';
 import { type Sponsor, type SponsorDeps, verifySponsor } from './sponsor.ts';
-import { credentialOf, type Subject, singleUseOf, verifySubject } from './subject.ts';
+import { assertLifeLeft, platformCredential, type Subject, singleUseOf, verifySubject } from './subject.ts';
 
 /**
  * An agent that asks for a token to act for a person: the person's token says that it may, its own says that it is the
@@ -24,24 +25,30 @@ export async function agentApplicant(
   audience: string,
 ): Promise<Applicant> {
   const sponsor = await verifySponsor(deps, tokens.subject);
-  // Within the leeway it still verifies, but nothing issued could live.
-  if (sponsor.exp * 1000 < deps.clock() + 1000) throw new TokenRefused('expired', 'subject token');
+  assertLifeLeft(sponsor.exp, deps.clock(), 'subject token');
   const { iss, sub } = sponsor.mayAct;
   const rule = iss === deps.issuer ? sub : undefined;
   const actor = await verifySubject(deps, tokens.actor, { kind: 'agent', audience, rule });
-  if (rule === undefined && !isNamed(sponsor, actor)) throw new TokenRefused('actor_not_accepted', 'may_act');
+  if (rule === undefined && !isNamed(sponsor, actor, deps.trustRules()))
+    throw new TokenRefused('actor_not_accepted', 'may_act');
   return applicantOf(sponsor, actor);
 }
 
-/** Whether the person's issuer lets this very workload act for them. Without `iss` it is named by `sub` alone. */
-function isNamed({ mayAct: { iss, sub } }: Sponsor, { claims }: Subject): boolean {
-  return sub === claims.sub && (iss === undefined || iss === claims.iss);
+/**
+ * Whether the person's issuer lets this very workload act for them. A `sub` without `iss` names one only where no other
+ * platform could give it to an agent of its own. RFC 8693 section 4.4
+ */
+function isNamed({ mayAct: { iss, sub } }: Sponsor, { claims }: Subject, rules: TrustRules): boolean {
+  if (sub !== claims.sub) return false;
+  if (iss !== undefined) return iss === claims.iss;
+  const ofAgents = Object.values(rules).filter(({ kind }) => kind === 'agent');
+  return isSpiffe(sub) || new Set(ofAgents.map(({ issuer }) => issuer)).size === 1;
 }
 
 function applicantOf(sponsor: Sponsor, actor: Subject): Applicant {
   const { claims, ruleName } = actor;
-  const workload = `workload:${ruleName}:${claims.sub}`;
-  const own = credentialOf(actor);
+  const workload = workloadId(ruleName, claims.sub);
+  const own = platformCredential(actor);
   const act = [workload, ...sponsor.actors];
   const ci_run = ciRunOf(carriedClaims(actor.rule, claims));
   const origins = [...sponsor.origins, { ...originOf(own, { id: workload, kind: 'workload' }), ci_run }];
@@ -77,7 +84,7 @@ function narrowed(rule: TrustRule, { operations }: Sponsor): TrustRule {
     ...rule,
     grant: {
       ...grant,
-      audiences: grant.audiences.filter((audience) => !audience.startsWith('data:')),
+      audiences: grant.audiences.filter((audience) => dataEnvironmentOf(audience) === null),
       operations: grant.operations.filter((name) => operations === null || operations.includes(name)),
     },
   };

@@ -4,7 +4,7 @@ import { scalarClaim, type TrustRule } from '../identity/trust.ts';
 import type { IssuedParts } from '../identity/workload.ts';
 import { carriedClaims } from './carried-claims.ts';
 import {
-  credentialOf,
+  platformCredential,
   type SingleUse,
   type Subject,
   type SubjectDeps,
@@ -39,6 +39,11 @@ export async function workloadApplicant(
   return applicantOf(await verifySubject(deps, subjectToken, { kind: 'workload', audience }));
 }
 
+/** The principal id of a workload. @param sub the subject at its platform */
+export function workloadId(ruleName: string, sub: string): string {
+  return `workload:${ruleName}:${sub}`;
+}
+
 /** A workload under the rule that trusts it. @throws TokenRefused `claims_too_large`, `claim_shape` */
 export function applicantOf(subject: Subject): Applicant {
   const { claims, rule, ruleName } = subject;
@@ -47,7 +52,7 @@ export function applicantOf(subject: Subject): Applicant {
     ruleName,
     rule,
     parts: {
-      id: `workload:${ruleName}:${claims.sub}`,
+      id: workloadId(ruleName, claims.sub),
       person: rule.person && triggeredBy ? canonicalPerson(`${rule.person.prefix}${triggeredBy}`) : null,
       issuer: claims.iss,
       claims: carriedClaims(rule, claims),
@@ -55,7 +60,7 @@ export function applicantOf(subject: Subject): Applicant {
       issued_ms: Math.floor(claims.iat * 1000),
       delegation: null,
     },
-    credential: credentialOf(subject),
+    credential: platformCredential(subject),
     singleUse: singleUseOf(subject),
     exp: claims.exp,
   };

@@ -1,7 +1,8 @@
 import { BrokerError } from '../errors.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
 import { claimToken } from '../store/installation.ts';
-import { authorize, type ControlDeps, write } from '../use-case/use-case.ts';
+import { authorize, type ControlDeps } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
 
 /**

@@ -25,7 +25,7 @@ export const mayActSchema = z.object({
 });
 
 /** The claims of a delegation token: what makes the principal of whoever gave it, and what it is good for. */
-export const delegationClaimsSchema = z.object({
+const delegationClaimsSchema = z.object({
   iss: z.string(),
   aud: z.string(),
   /** The person's principal id. */

@@ -4,10 +4,13 @@ import { actClaimOf } from '../identity/act.ts';
 import type { Credential, Proof } from '../identity/credential.ts';
 import { type ShownProof, verifyProof } from '../identity/dpop.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
+import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import { dataEnvironmentOf } from '../identity/trust.ts';
 import { type IssuedClaims, issuedPrincipal } from '../identity/workload.ts';
 import type { Principal } from '../policy/input.ts';
 import { agentApplicant } from './agent-applicant.ts';
 import { type Applicant, workloadApplicant } from './applicant.ts';
+import { originOf } from './delegation.ts';
 import { ACCESS_TOKEN_TYPE, type ExchangeForm, parseExchangeForm } from './exchange-form.ts';
 import {
   chooseAudience,
@@ -99,7 +102,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       );
     }
     // 4. Issue.
-    return issue(deps, applicant, principal, authorization, proof);
+    return issue(deps, applicant, { principal, authorization, proof });
   };
 
   return {
@@ -132,10 +135,9 @@ function applicantOf(deps: ExchangeDeps, form: ExchangeForm, audience: string): 
 async function issue(
   deps: ExchangeDeps,
   { rule, ruleName, exp, credential }: Applicant,
-  principal: Principal,
-  authorization: ExchangeAuthorization,
-  proof: Proof | null,
+  granted: { principal: Principal; authorization: ExchangeAuthorization; proof: Proof | null },
 ): Promise<TokenAnswer> {
+  const { principal, authorization, proof } = granted;
   const iat = Math.floor(deps.clock() / 1000);
   const lifeS = grantedLifeS(rule, { policyTtlS: authorization.token_ttl_s, exp, iat });
   if (!(lifeS >= 1)) throw new TokenRefused('expired', 'no life is left');
@@ -153,12 +155,15 @@ async function issue(
     subject_issuer: principal.issuer,
     claims: principal.claims,
     person: principal.person,
-    ...(principal.token.audience.startsWith('data:') ? { namespaces: grantedNamespaces(rule) } : {}),
+    ...(dataEnvironmentOf(principal.token.audience) === null ? {} : { namespaces: grantedNamespaces(rule) }),
     ...(proof === null ? {} : { cnf: { jkt: proof.jkt } }),
-    ...delegated(principal, credential),
+    ...issuedFor(principal, credential),
   } satisfies IssuedClaims;
+  const access_token = await deps.signingKeys.sign(issued);
+  // It would be refused everywhere, so nobody is given it.
+  if (access_token.length > MAX_TOKEN_BYTES) throw new TokenRefused('claims_too_large', 'issued token');
   return {
-    access_token: await deps.signingKeys.sign(issued),
+    access_token,
     issued_token_type: ACCESS_TOKEN_TYPE,
     token_type: proof === null ? 'Bearer' : 'DPoP',
     expires_in: lifeS,
@@ -166,19 +171,21 @@ async function issue(
   };
 }
 
-/** What an agent's token says of its delegation; nothing for a workload. */
-function delegated(
-  { act, groups }: Principal,
-  { origins }: Credential,
-): Pick<IssuedClaims, 'act' | 'sponsor'> {
-  if (act === undefined || origins === undefined) return {};
+/** What a token says of what it was issued for: an agent's of its delegation, a workload's of its platform's token. */
+function issuedFor(
+  { id, act, groups }: Principal,
+  credential: Credential,
+): Pick<IssuedClaims, 'act' | 'sponsor' | 'origin'> {
+  const { origins } = credential;
+  if (act === undefined || origins === undefined)
+    return { origin: originOf(credential, { id, kind: 'workload' }) };
   return { act: actClaimOf(act), sponsor: { groups, origins: [...origins] } };
 }
 
 /** Every refusal that is about the token has the same answer; the log has the reason under the reference. */
 function answerTo(error: unknown, reference: string, log: IdentityLog): OAuthError {
   const answer = (code: OAuthErrorCode, description: string): OAuthError =>
-    new OAuthError(code, description, reference);
+    new OAuthError(code, description, reference, { cause: error });
   if (error instanceof TokenRefused) {
     log.warn({ reference, reason: error.reason, note: error.note }, 'token exchange refused');
     if (error.reason === 'proof_not_accepted') {

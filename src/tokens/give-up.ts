@@ -1,8 +1,10 @@
 import { BrokerError } from '../errors.ts';
+import { nameAtIssuer } from '../identity/credential.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import { addRevocation } from '../use-case/add-revocation.ts';
-import { authorize, type Call, write } from '../use-case/use-case.ts';
+import { authorizeEnd, type Call } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
 /**
@@ -10,7 +12,7 @@ import { liveToken, type TokenStatusDeps } from './live-token.ts';
  * From then on it is refused everywhere, whoever has a copy. One that is worth nothing anyway changes nothing.
  *
  * @param httpRequestId for the record, whose principal is the token's own
- * @throws BrokerError `issuer_unavailable`, `policy_denied`, `not_recorded`
+ * @throws BrokerError `issuer_unavailable`, `not_recorded`
  * @see RFC 7009
  */
 export async function giveUpToken(
@@ -24,11 +26,10 @@ export async function giveUpToken(
   const call: Call = { principal, credential, http_request_id: httpRequestId };
   try {
     await write(deps.control, call, async (writing) => {
-      const authorized = await authorize(writing, { operation: 'token.revoke' });
-      if (authorized instanceof BrokerError) return authorized;
+      await authorizeEnd(writing, { operation: 'token.revoke' });
       return addRevocation(writing, {
         kind: 'token',
-        value: `${credential.issuer}#${credential.token_id}`,
+        value: nameAtIssuer(credential.issuer, credential.token_id),
         issued_before_ms: null,
         incident: '',
         reason: 'given up by its holder',

@@ -1,6 +1,6 @@
 import type { Proof } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
-import type { TrustRule } from '../identity/trust.ts';
+import { dataEnvironmentOf, type TrustRule } from '../identity/trust.ts';
 
 /** A fault of what was asked for, found only after the token was verified: it may be told. */
 export class GrantRefused extends Error {
@@ -25,14 +25,15 @@ export function chooseAudience(rule: TrustRule, audience: string): string {
 export function chooseScope(rule: TrustRule, audience: string, asked: string[] | undefined): string[] {
   const granted: readonly string[] = rule.grant.operations;
   // Reading flags takes no operation of the control plane, so an application's token has none unless it asks.
-  const scope = asked ?? (audience.startsWith('data:') ? [] : [...granted]);
+  const readsFlags = dataEnvironmentOf(audience) !== null;
+  const scope = asked ?? (readsFlags ? [] : [...granted]);
   if (!scope.every((operation) => granted.includes(operation))) {
     throw new GrantRefused(
       'invalid_scope',
       'the trust rule, or the person who delegates, does not grant every operation in scope',
     );
   }
-  if (scope.length === 0 && !audience.startsWith('data:')) {
+  if (scope.length === 0 && !readsFlags) {
     throw new GrantRefused(
       'invalid_scope',
       'the trust rule, or the person who delegates, grants no operation for this audience',

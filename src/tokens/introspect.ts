@@ -1,5 +1,9 @@
 import type { Examined } from '../identity/authenticate.ts';
-import { authorizeRead, type Call } from '../use-case/use-case.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import { parseTokenForm } from '../identity/token-form.ts';
+import { tokenIdOf } from '../identity/token-id.ts';
+import { authorizeRead } from '../use-case/read.ts';
+import type { Call } from '../use-case/use-case.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
 /** What introspection says about a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */
@@ -15,15 +19,23 @@ const SHOWN_CLAIMS = ['scope', 'jti', 'nbf', 'acr', 'auth_time', 'act', 'may_act
  * @throws BrokerError `policy_denied`, `issuer_unavailable`
  */
 export async function introspect(deps: TokenStatusDeps, call: Call, token: string): Promise<Introspection> {
+  // Before it is looked at: who may not ask learns nothing of it, and causes no fetch of keys.
+  if (!isShownBy(call, token)) await authorizeRead(deps.control, call, { operation: 'token.introspect' });
   const live = await liveToken(deps, token);
-  if (live === null || !isShownBy(call, live)) {
-    await authorizeRead(deps.control, call, { operation: 'token.introspect' });
-  }
   return live === null ? { active: false } : describe(live);
 }
 
-function isShownBy({ credential }: Call, live: Examined): boolean {
-  return credential?.issuer === live.credential.issuer && credential.token_id === live.credential.token_id;
+/** Whether it says that it is the token which the caller has shown. One that lies is not live. */
+function isShownBy({ credential }: Call, token: string): boolean {
+  try {
+    const { unverified, signingInput } = parseTokenForm(token);
+    return (
+      credential?.issuer === unverified.iss && credential?.token_id === tokenIdOf(unverified, signingInput)
+    );
+  } catch (error) {
+    if (error instanceof TokenRefused) return false;
+    throw error;
+  }
 }
 
 function describe({ claims, principal, jkt }: Examined): Introspection {

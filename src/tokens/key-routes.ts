@@ -4,10 +4,11 @@ import { BrokerError } from '../errors.ts';
 import { type KeyState, type SigningKeys, stateOf } from '../identity/keys.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { once, parseIdempotencyKey } from '../use-case/idempotency.ts';
+import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
+import { once } from '../use-case/idempotency.ts';
+import { authorizeRead } from '../use-case/read.ts';
 import { rotateKey } from '../use-case/signing-keys.ts';
-import { authorizeRead, write } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 
 const listSchema = z.strictObject(pageShape);
 
@@ -50,11 +51,7 @@ export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {
 
   router.post('/v1/keys/rotate', async (req, res) => {
     const call = await callOf(edge, req);
-    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
-      method: 'POST',
-      path: req.path,
-      body: req.body ?? null,
-    });
+    const key = idempotencyKeyOf(req);
     const fresh = await signingKeys.prepare();
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {

@@ -32,9 +32,9 @@ export class OAuthError extends Error {
     code: OAuthErrorCode,
     description: string,
     reference: string,
-    answer: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+    answer: { status?: number; headers?: Readonly<Record<string, string>>; cause?: unknown } = {},
   ) {
-    super(`${description} (reference ${reference})`);
+    super(`${description} (reference ${reference})`, { cause: answer.cause });
     this.name = 'OAuthError';
     this.code = code;
     this.status = answer.status ?? statusOf(code);

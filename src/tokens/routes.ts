@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import express, { type ErrorRequestHandler, type Request, type Router } from 'express';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, type ProblemCode } from '../errors.ts';
 import { logProblem } from '../http/problem.ts';
 import type { SigningKeys } from '../identity/keys.ts';
-import type { IdentityLog } from '../identity/refusal.ts';
+import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { presentedBy } from '../use-case/edge.ts';
 import type { Exchange } from './exchange.ts';
@@ -12,6 +12,9 @@ import { metadataRoutes } from './metadata-routes.ts';
 import { OAuthError, toOAuthError } from './oauth-error.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
+
+/** Forms are UTF-8. In another encoding, whoever stands in between would read another request than the broker does. */
+const FORM_TYPE = /^application\/x-www-form-urlencoded *(?:; *charset=("?)utf-8\1 *)?$/i;
 
 /** Room for two tokens and the other parameters. */
 const MAX_FORM_BYTES = 3 * MAX_TOKEN_BYTES;
@@ -22,20 +25,22 @@ export interface TokenRoutesDeps {
   issuer: string;
   exchange: Exchange;
   signingKeys: SigningKeys;
+  /** Hears of each token that was refused. */
+  turnedAway: (code: ProblemCode) => void;
 }
 
 /**
  * `POST /oauth/token` (RFC 8693), `GET /.well-known/jwks.json` and the metadata of both. Errors of the token endpoint
  * have OAuth's own shape. No route here needs a token.
  */
-export function tokenRoutes({ issuer, exchange, signingKeys }: TokenRoutesDeps): Router {
+export function tokenRoutes({ issuer, exchange, signingKeys, turnedAway }: TokenRoutesDeps): Router {
   const router = express.Router();
 
   router.post('/oauth/token', readForm, async (request, response) => {
     response.set('Cache-Control', 'no-store');
     response.json(await exchange.exchange(formOf(request), presentedBy(request)));
   });
-  router.use('/oauth/token', writeOAuthError);
+  router.use('/oauth/token', countRefusals(turnedAway), writeOAuthError);
 
   router.get('/.well-known/jwks.json', async (_request, response) => {
     response.set('Cache-Control', 'public, max-age=60').json(await signingKeys.jwks());
@@ -46,12 +51,16 @@ export function tokenRoutes({ issuer, exchange, signingKeys }: TokenRoutesDeps):
 }
 
 /** Reads the body of an OAuth request, as text: {@link formOf} has it then. */
-export const readForm = express.text({ type: FORM, limit: MAX_FORM_BYTES, inflate: false });
+export const readForm = express.text({
+  type: ({ headers }) => FORM_TYPE.test(headers['content-type'] ?? ''),
+  limit: MAX_FORM_BYTES,
+  inflate: false,
+});
 
 /** The form that a request brought. @throws OAuthError `invalid_request` for any other content type */
-export function formOf({ body }: Request): string {
+function formOf({ body }: Request): string {
   // The body is a string only when the content type was the form's.
-  if (typeof body !== 'string') throw invalidForm(`the body must be ${FORM}`);
+  if (typeof body !== 'string') throw invalidForm(`the body must be ${FORM}, in UTF-8`);
   return body;
 }
 
@@ -79,6 +88,15 @@ export function oauthErrors(log: IdentityLog): [ErrorRequestHandler, ErrorReques
     next(toOAuthError(error, request.id));
   };
   return [translate, writeOAuthError];
+}
+
+/** Strangers only: whom policy denies a token is known, and their denial is recorded. */
+function countRefusals(turnedAway: TokenRoutesDeps['turnedAway']): ErrorRequestHandler {
+  return (error: unknown, _request, _response, next) => {
+    const cause = error instanceof OAuthError ? error.cause : undefined;
+    if (cause instanceof TokenRefused && cause.reason !== 'policy_denied') turnedAway('token_invalid');
+    next(error);
+  };
 }
 
 const writeOAuthError: ErrorRequestHandler = (error: unknown, _request, response, next) => {

@@ -1,7 +1,6 @@
 import { actorsOf, MAX_ACTORS } from '../identity/act.ts';
 import { credentialOf } from '../identity/authenticate.ts';
 import type { Origin } from '../identity/credential.ts';
-import type { IssuerConfig } from '../identity/issuers.ts';
 import type { SigningKeys } from '../identity/keys.ts';
 import { personPrincipal } from '../identity/person.ts';
 import { TokenRefused } from '../identity/refusal.ts';
@@ -14,7 +13,6 @@ import type { SubjectDeps } from './subject.ts';
 /** What verifying the token of a sponsor needs. */
 export interface SponsorDeps extends SubjectDeps {
   signingKeys: SigningKeys;
-  personIssuers: readonly IssuerConfig[];
 }
 
 /** The person whom an agent acts for, as their token says, and how far the agent may go. */

@@ -1,6 +1,12 @@
 import type { Clock } from '../clock.ts';
+import { credentialOf } from '../identity/authenticate.ts';
 import type { Credential } from '../identity/credential.ts';
-import { algorithmsOf, type WorkloadIssuer, workloadIssuerSchema } from '../identity/issuers.ts';
+import {
+  algorithmsOf,
+  type IssuerConfig,
+  type WorkloadIssuer,
+  workloadIssuerSchema,
+} from '../identity/issuers.ts';
 import type { KeySets } from '../identity/jwks.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { isSpiffe, isTrustDomain, trustDomainOf } from '../identity/spiffe.ts';
@@ -26,6 +32,8 @@ export interface SubjectDeps {
   /** The trust rules of the active policy bundle. */
   trustRules: () => TrustRules;
   workloadIssuers: readonly WorkloadIssuer[];
+  /** Whose tokens are of people: what is for one of their audiences is never a workload's. */
+  personIssuers: readonly IssuerConfig[];
   keySets: KeySets;
   clock: Clock;
   log: IdentityLog;
@@ -101,9 +109,20 @@ export async function verifyPlatformToken(
     keys: deps.keySets.keysOf(settings),
     clock: deps.clock,
   });
-  // Within the leeway it would still verify, but nothing issued could live.
-  if (claims.exp * 1000 < deps.clock() + 1000) throw new TokenRefused('expired', 'exp');
+  if (isOfPeople(deps.personIssuers, claims)) throw new TokenRefused('audience_not_accepted', 'of people');
+  assertLifeLeft(claims.exp, deps.clock(), 'exp');
   return { claims, form };
+}
+
+/**
+ * Refuses a token that still verifies, within the leeway, but for which nothing could be issued that lives.
+ *
+ * @param exp seconds since the epoch
+ * @param note what the log says it was that expired
+ * @throws TokenRefused `expired`
+ */
+export function assertLifeLeft(exp: number, nowMs: number, note: string): void {
+  if (exp * 1000 < nowMs + 1000) throw new TokenRefused('expired', note);
 }
 
 /**
@@ -113,6 +132,17 @@ export async function verifyPlatformToken(
 export function issuerOf({ iss, sub }: Claims): string | null {
   if (typeof sub === 'string' && isSpiffe(sub)) return trustDomainOf(sub);
   return typeof iss === 'string' && !isSpiffe(iss) ? iss : null;
+}
+
+/**
+ * Whether a token is one that its issuer makes for people who sign in here. As a workload's it would make a second
+ * principal of them, who could propose what the first one approves. RFC 8725 section 3.12
+ */
+function isOfPeople(personIssuers: readonly IssuerConfig[], { iss, aud }: VerifiedClaims): boolean {
+  const audiences = typeof aud === 'string' ? [aud] : aud;
+  return personIssuers.some(
+    ({ issuer, audience }) => issuer === iss && audiences.some((name) => audience.includes(name)),
+  );
 }
 
 /** JWT-SVID section 2.3: `typ` may be `JOSE` there. */
@@ -156,15 +186,7 @@ export function singleUseOf({ claims, form }: Pick<Subject, 'claims' | 'form'>):
   };
 }
 
-/** What was shown, for revocation: the platform's token. */
-export function credentialOf({ claims, form }: Subject): Credential {
-  return {
-    issuer: claims.iss,
-    token_id: tokenIdOf(claims, form.signingInput),
-    kid: null,
-    issued_ms: Math.floor(claims.iat * 1000),
-    expires_ms: Math.ceil(claims.exp * 1000),
-    session: null,
-    proof: null,
-  };
+/** What was shown, for revocation: the platform's token, which belongs to no session of anybody's. */
+export function platformCredential({ claims, form }: Subject): Credential {
+  return { ...credentialOf(form, claims, false), session: null };
 }

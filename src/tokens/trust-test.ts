@@ -1,14 +1,15 @@
 import { TokenRefused } from '../identity/refusal.ts';
 import { issuedPrincipal } from '../identity/workload.ts';
 import { isTokenUsed } from '../store/installation.ts';
-import { authorize, type Call, type ControlDeps, questionOf, write } from '../use-case/use-case.ts';
+import { authorize, type Call, type ControlDeps, questionOf } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import type { Applicant } from './applicant.ts';
+import { explainRefusal } from './explain-refusal.ts';
 import { grantedLifeS } from './grant.ts';
 import { type SubjectDeps, verifyPlatformToken } from './subject.ts';
 import {
   type Asked,
   explainToken,
-  refusalOf,
   type TrustReport,
   type Verification,
   type WouldIssue,
@@ -64,7 +65,7 @@ async function foresee(
   const { audience, operations: scope, require_dpop } = would_issue;
   const principal = issuedPrincipal({ ...parts, audience, scope, sender_constrained: require_dpop });
   const refused = (error: TokenRefused, more = ''): TrustReport => {
-    const { reason, detail } = refusalOf(error);
+    const { reason, detail } = explainRefusal(error);
     return { ...report, would_issue: null, refusal: { reason, detail: `${detail}${more}` } };
   };
   const { read } = control.store;

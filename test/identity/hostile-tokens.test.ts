@@ -212,7 +212,7 @@ describe('a hostile token', () => {
     const grown = (name: string): number => now(name) - counted(name);
     const shownAt = (...places: PlaceName[]): number => ROWS.filter(({ at }) => places.includes(at)).length;
     expect(grown('countersign_unauthenticated_total{code="token_invalid"}')).toBe(
-      shownAt('control', 'control_dpop', 'proof', 'introspect_caller'),
+      ROWS.length - shownAt('flags', 'flags_key', 'flags_dpop', 'introspect', 'revoke'),
     );
     expect(grown('countersign_evaluations_total{kind="bulk",status="4xx"}')).toBe(
       shownAt('flags', 'flags_key', 'flags_dpop'),

@@ -80,6 +80,20 @@ describe('a key that an issuer publishes', () => {
     ]);
   });
 
+  it('is looked at once, however many have its name: a long list keeps nobody else waiting', () => {
+    let looks = 0;
+    const counted = {
+      get n() {
+        looks += 1;
+        return 0;
+      },
+    };
+    const namesakes = Array.from({ length: 100 }, () => good);
+    const { taken, skipped } = take([...namesakes, { ...good, n: counted }]);
+    expect([taken, skipped.length]).toEqual([[], 101]);
+    expect(looks).toBeLessThanOrEqual(2);
+  });
+
   it('is used once when it is there twice', () => {
     expect(take([good, good, { ...good, use: undefined }])).toMatchObject({ taken: ['good'] });
   });

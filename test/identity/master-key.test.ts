@@ -194,7 +194,7 @@ describe('the configured master key', () => {
       ['previous_master_key_file'],
     ]);
     expect(JSON.stringify(faults)).not.toContain(TEXT);
-    expect(faults[1]?.detail).toContain('no such file');
+    expect(faults[1]?.detail).toContain('is not there');
   });
 
   it('shows itself in no log: neither as JSON nor inspected', () => {

@@ -181,7 +181,7 @@ describe('who is blocked', () => {
 });
 
 describe('what waits', () => {
-  const written = { proposer: DANA, authors: ['emp-1001'] };
+  const written = { proposer: DANA, authors: ['emp-1001'], editors: [] };
   const logout = { value: DANA.id, cause: 'logout', issued_before_ms: START_MS };
 
   it.each<[string, Partial<Revocation>, boolean]>([
@@ -204,7 +204,21 @@ describe('what waits', () => {
   it('waits for the human behind a job, by the name that the job has of them', async () => {
     const store = createStore();
     store.set('e1', { value: 'person:corp:dana', person: 'emp-1001' });
-    expect(await store.revocations().isParked(null, { proposer: JOB, authors: ['github:5001'] })).toBe(true);
+    const byJob = { proposer: JOB, authors: ['github:5001'], editors: [] };
+    expect(await store.revocations().isParked(null, byJob)).toBe(true);
+  });
+
+  it.each<[string, Partial<Revocation>]>([
+    ['its rule', { kind: 'trust_rule', value: 'payments-deploy' }],
+    ['its issuer', { kind: 'issuer', value: JOB.issuer }],
+    ['itself', { value: JOB.id }],
+  ])('waits for a job that edited what its human wrote, by %s', async (_, revocation) => {
+    const store = createStore();
+    store.set('e1', revocation);
+    const { id, person, issuer, token } = JOB;
+    const editors = [{ id, person, issuer, trust_rule: token.trust_rule }];
+    expect(await store.revocations().isParked(null, written)).toBe(false);
+    expect(await store.revocations().isParked(null, { ...written, editors })).toBe(true);
   });
 
   it.each<[string, Principal, number, boolean]>([

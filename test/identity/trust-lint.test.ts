@@ -1,65 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { BUILDKITE_IDS } from '../../fixtures/identity/platforms/buildkite.ts';
 import { SERVICE_ACCOUNT_UID } from '../../fixtures/identity/platforms/kubernetes.ts';
 import { platformOf } from '../../src/identity/platforms/platforms.ts';
-import { checkTrustRules, trustRulesOf } from '../../src/identity/policy-trust.ts';
 import { type TrustRule, trustRuleSchema } from '../../src/identity/trust.ts';
 import { lintTrustRules } from '../../src/identity/trust-lint.ts';
-import { parseBrokerData } from '../../src/policy/data.ts';
-
-const GRANT = {
-  audiences: ['control'],
-  operations: ['request.propose'],
-  environments: ['production'],
-  namespaces: ['payments'],
-  token_ttl_s: 600,
-};
-const UID = '/kubernetes.io/serviceaccount/uid';
-
-/** A sound rule of each platform. */
-const SOUND = {
-  github: {
-    issuer: 'https://token.actions.githubusercontent.com',
-    claims: { repository_id: '456789', repository_owner_id: '123456', ref: 'refs/heads/main' },
-  },
-  gitlab: {
-    issuer: 'https://gitlab.com',
-    claims: { project_id: '22', ref: 'main', ref_protected: 'true' },
-  },
-  kubernetes: {
-    issuer: 'https://kubernetes.default.svc.cluster.local',
-    claims: { [UID]: SERVICE_ACCOUNT_UID },
-  },
-  spiffe: {
-    issuer: 'spiffe://acme.example',
-    claims: { sub: 'spiffe://acme.example/ns/payments/sa/deploy' },
-  },
-  buildkite: { issuer: 'https://agent.buildkite.com', claims: BUILDKITE_IDS },
-  oidc: {
-    issuer: 'https://app.terraform.io',
-    claims: {
-      terraform_organization_id: 'org-1',
-      terraform_workspace_id: 'ws-1',
-      terraform_run_phase: 'apply',
-    },
-  },
-} satisfies Record<string, { issuer: string; claims: TrustRule['claims'] }>;
-
-type Name = keyof typeof SOUND;
-
-/** A sound rule with other claims (undefined takes one away), and other members. */
-function ruleOf(name: Name, claims: Record<string, unknown> = {}, members: object = {}): TrustRule {
-  const all = Object.entries({ ...SOUND[name].claims, ...claims }).filter(
-    ([, wanted]) => wanted !== undefined,
-  );
-  return trustRuleSchema.parse({
-    issuer: SOUND[name].issuer,
-    audience: 'https://countersign.example',
-    claims: Object.fromEntries(all),
-    grant: GRANT,
-    ...members,
-  });
-}
+import { GRANT, type Name, ruleOf, SOUND, UID } from './sound-rules.ts';
 
 function faultsOf(rule: TrustRule): string[] {
   return lintTrustRules({ rule }).map(({ detail }) => detail);
@@ -81,6 +25,10 @@ describe('a sound rule', () => {
       ruleOf('github', { job_workflow_ref: 'acme/payments/.github/workflows/*.yml@refs/heads/main' }),
     ],
     ['names pull requests on purpose', ruleOf('github', { event_name: ['pull_request'] })],
+    [
+      'only reads, whoever started it',
+      ruleOf('github', {}, { person: undefined, grant: { ...GRANT, operations: ['flag.read'] } }),
+    ],
     ['takes an enterprise', ruleOf('github', {}, { issuer: `${SOUND.github.issuer}/acme` })],
     [
       'takes a protected environment',
@@ -193,6 +141,8 @@ describe('a rule with a fault is told how to mend it', () => {
       /^audience/,
     ],
     ['the audience of AWS', ruleOf('github', {}, { audience: 'sts.amazonaws.com' }), /^audience/],
+    ['nobody behind a job that writes', ruleOf('github', {}, { person: undefined }), /^person.*actor_id/],
+    ['nobody behind a pipeline that writes', ruleOf('gitlab', {}, { person: undefined }), /^person.*user_id/],
     ['the issuer as audience', ruleOf('gitlab', {}, { audience: SOUND.gitlab.issuer }), /^audience/],
     // Any platform.
     ['a claim that is verified anyway', ruleOf('github', { iss: 'x' }), /^claims\.iss does nothing here/],
@@ -347,6 +297,30 @@ describe('a rule with a fault is told how to mend it', () => {
       }),
       /^claims must pin an identifier/,
     ],
+    [
+      'only who started the job, by a pointer',
+      trustRuleSchema.parse({
+        issuer: 'https://oidc.example',
+        audience: 'x',
+        claims: { '/user_id': '1', '/context/run_id': '2' },
+        grant: GRANT,
+      }),
+      /^claims must pin an identifier/,
+    ],
+    // Person.
+    ...[
+      'actor',
+      'user_login',
+      'user_email',
+      'email',
+      'preferred_username',
+      'nickname',
+      '/triggered_by/login',
+    ].map((claim): [string, TrustRule, RegExp] => [
+      `a human by ${claim}`,
+      ruleOf('gitlab', {}, { person: { claim, prefix: 'ci:' } }),
+      /^person\.claim must be an id/,
+    ]),
     // Grant.
     [
       'the control plane without operations',
@@ -362,98 +336,7 @@ describe('a rule with a fault is told how to mend it', () => {
     const faults = faultsOf(rule);
     expect(faults.filter((detail) => fault.test(detail))).toHaveLength(1);
     // What is wrong, and what to do about it.
-    for (const detail of faults) expect(detail).toMatch(/^(?:claims|issuer|audience|platform|grant).{40,}$/);
-  });
-});
-
-describe('the trust rules of a bundle', () => {
-  const sound = { issuer: SOUND.github.issuer, audience: 'x', claims: SOUND.github.claims, grant: GRANT };
-  const brokerOf = (trust_rules: object, more: object = {}) =>
-    parseBrokerData({
-      config: { environments: { production: { kind: 'production' } }, trust_rules, ...more },
-    });
-  const faultsIn = (...data: Parameters<typeof brokerOf>) => {
-    const checked = checkTrustRules(brokerOf(...data));
-    return 'faults' in checked ? checked.faults : [];
-  };
-
-  it('are taken when they are sound', () => {
-    expect(Object.keys(trustRulesOf({ broker: brokerOf({ deploy: sound }) }))).toEqual(['deploy']);
-  });
-
-  it.each<[string, object, string, RegExp]>([
-    ['an unknown key', { deploy: { ...sound, subject: 'x' } }, 'deploy', /^subject: there is no such key/],
-    [
-      'a misspelt key',
-      { deploy: { ...sound, audiense: 'x' } },
-      'deploy',
-      /^audiense: .*did you mean audience/,
-    ],
-    [
-      'an unknown key in the grant',
-      { deploy: { ...sound, grant: { ...GRANT, roles: [] } } },
-      'deploy',
-      /^grant\.roles/,
-    ],
-    [
-      'no audience',
-      { deploy: { ...sound, audience: undefined } },
-      'deploy',
-      /^audience: expected text.*it is missing/,
-    ],
-    ['no claims', { deploy: { ...sound, claims: undefined } }, 'deploy', /^claims: expected a mapping/],
-    [
-      'a number for an id',
-      { deploy: { ...sound, claims: { repository_id: 456789 } } },
-      'deploy',
-      /^claims\.repository_id: expected text/,
-    ],
-    [
-      'a pattern object',
-      { deploy: { ...sound, claims: { ref: { pattern: '.*' } } } },
-      'deploy',
-      /^claims\.ref: expected text/,
-    ],
-    [
-      'tokens of an hour',
-      { deploy: { ...sound, grant: { ...GRANT, token_ttl_s: 3600 } } },
-      'deploy',
-      /^grant\.token_ttl_s: expected a whole number/,
-    ],
-    [
-      'an unknown platform',
-      { deploy: { ...sound, platform: 'jenkins' } },
-      'deploy',
-      /^platform: expected one of github/,
-    ],
-    ['a name with a colon', { 'a:b': sound }, 'a:b', /this name cannot be used: use lower-case letters/],
-    ["the broker's own name", { countersign: sound }, 'countersign', /choose another/],
-    [
-      'an environment that does not exist',
-      { deploy: { ...sound, grant: { ...GRANT, environments: ['prod'] } } },
-      'deploy',
-      /prod, which is no environment/,
-    ],
-  ])('with %s are refused with the place and the way out', (_name, rules, rule, detail) => {
-    expect(faultsIn(rules)).toContainEqual({ rule, detail: expect.stringMatching(detail) });
-    expect(() => trustRulesOf({ broker: brokerOf(rules) })).toThrow('trust_rules cannot be used');
-  });
-
-  it('are told all their faults at once', () => {
-    const bad = { ...sound, audience: '*', claims: { repository: 'acme/*' } };
-    const faults = faultsIn({ one: bad, two: bad });
-    expect(faults.filter(({ rule }) => rule === 'one').length).toBeGreaterThan(3);
-    expect(faults.filter(({ rule }) => rule === 'two')).toHaveLength(faults.length / 2);
-  });
-
-  it('pin the tenant of each issuer that the policy says is shared, and may pin it by any claim', () => {
-    const google = { ...sound, issuer: 'https://accounts.example', claims: { sub: '113399552211774400001' } };
-    expect(faultsIn({ google })[0]?.detail).toMatch(/^claims must pin an identifier/);
-    const shared_issuers = { 'https://accounts.example': ['sub'] };
-    expect(faultsIn({ google }, { shared_issuers })).toEqual([]);
-    const other = { ...google, claims: { tenant_id: '7' } };
-    expect(faultsIn({ other }, { shared_issuers })[0]?.detail).toMatch(/^claims\.sub is missing/);
-    const wide = { ...google, claims: { sub: '1133*' } };
-    expect(faultsIn({ wide }, { shared_issuers }).length).toBeGreaterThan(0);
+    for (const detail of faults)
+      expect(detail).toMatch(/^(?:claims|issuer|audience|platform|person|grant).{40,}$/);
   });
 });

@@ -113,6 +113,23 @@ describe('a trust rule', () => {
     expect(matchTrustRule({ nested: rule }, wrong).matched).toEqual([]);
   });
 
+  it.each([
+    ['9007199254740993', '9007199254740992'],
+    ['-9007199254740993', '-9007199254740992'],
+    ['1e400', 'Infinity'],
+  ])('does not take the number %s for %s, as which it is read', (sent, wanted) => {
+    const rule = { ...RULE, claims: { workspace_id: wanted } };
+    const claims = JSON.parse(`{"workspace_id": ${sent}}`);
+    expect(matchTrustRule({ r: rule }, { ...CLAIMS, ...claims }).matched).toEqual([]);
+    expect(matchTrustRule({ r: rule }, { ...CLAIMS, workspace_id: wanted }).matched).toEqual(['r']);
+  });
+
+  it('does not take a number that was rounded for the human behind a job', () => {
+    const claims = JSON.parse('{"actor_id": 9007199254740993}');
+    const { matched, missed } = matchTrustRule({ r: RULE }, { ...CLAIMS, ...claims });
+    expect([matched, missed]).toEqual([[], [{ rule: 'r', claim: 'actor_id' }]]);
+  });
+
   it('compares booleans and numbers as JSON writes them', () => {
     const rule = { ...RULE, claims: { ref_protected: 'true', build_number: '7' } };
     expect(matchTrustRule({ r: rule }, { ...CLAIMS, ref_protected: true, build_number: 7 }).matched).toEqual([

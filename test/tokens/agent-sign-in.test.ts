@@ -67,6 +67,25 @@ it('a delegation from a browser session ends with the session, and the agent wit
   expect((await exchangeAsAgent(t, body.delegation_token)).status).toBe(400);
 });
 
+it('a delegation outlives a step-up, and still ends when its sponsor signs out', async () => {
+  const { t } = bench;
+  const { browser } = await bench.signIn('dana');
+  const { body } = await delegateInBrowser(browser);
+  const agent = await tokenFor(body.delegation_token);
+  const other = await bench.signIn('dana');
+  const elsewhere = await tokenFor((await delegateInBrowser(other.browser)).body.delegation_token);
+  for (const mfa of [true, false]) {
+    t.clock.advance(1000);
+    await bench.signIn('dana', { browser, mfa });
+    expect((await t.call(agent, 'GET', '/v1/requests')).status).toBe(200);
+  }
+  await bench.press(browser, '/auth/sign-out');
+  expect((await t.call(agent, 'GET', '/v1/requests')).status).toBe(401);
+  expect((await exchangeAsAgent(t, body.delegation_token)).status).toBe(400);
+  // What she delegated in another browser, where she is still signed in, goes on.
+  expect((await t.call(elsewhere, 'GET', '/v1/requests')).status).toBe(200);
+});
+
 it('no other site makes a browser delegate', async () => {
   const { browser } = await bench.signIn('dana');
   const cookie = [...browser.cookies].map((pair) => pair.join('=')).join('; ');

@@ -31,7 +31,9 @@ export function addAgents(data: unknown, ciIssuer: string, grant: Record<string,
   config.trust_rules ??= {};
   for (const [name, repositoryId] of Object.entries(REPOSITORIES)) {
     config.trust_rules[name] = {
-      kind: name === 'plain-job' ? 'workload' : 'agent',
+      ...(name === 'plain-job'
+        ? { kind: 'workload', person: { claim: 'actor_id', prefix: 'github:' } }
+        : { kind: 'agent' }),
       issuer: ciIssuer,
       audience: 'countersign',
       claims: {

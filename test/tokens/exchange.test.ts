@@ -104,7 +104,8 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
     },
   });
   const app = express();
-  app.use(tokenRoutes({ issuer: BROKER, exchange, signingKeys: bench.signingKeys }));
+  const { signingKeys } = bench;
+  app.use(tokenRoutes({ issuer: BROKER, exchange, signingKeys, turnedAway: () => undefined }));
   const post = (form: Record<string, string> | string) =>
     request(app)
       .post('/oauth/token')

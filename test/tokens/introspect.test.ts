@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Reply, TestBroker } from '../support/broker.ts';
+import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createProofKey, exchangeBound } from '../support/dpop.ts';
 import { countRows } from '../support/flags.ts';
 import { agentToken, delegationToken, lastRecord, startAgentBroker } from './agents.ts';
@@ -137,6 +137,34 @@ describe('who may ask', () => {
       principal: { id: 'person:demo:dana' },
       outcome: { effect: 'deny' },
     });
+  });
+
+  it('is nobody whom policy does not let, about an issuer whose keys cannot be had either', async () => {
+    const broker = await startTestBroker({
+      config: (defaults) => ({
+        issuers: [
+          ...(defaults.issuers as unknown[]),
+          { key: 'gone', issuer: 'http://127.0.0.1:9', allow_insecure_loopback: true, audience: 'x' },
+        ],
+      }),
+    });
+    try {
+      const segment = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+      const token = `${segment({ alg: 'ES256', kid: 'k' })}.${segment({ iss: 'http://127.0.0.1:9' })}.AAAA`;
+      const ask = async (who: string) =>
+        postForm(broker, '/oauth/introspect', { token }, await broker.people.idToken(who));
+      expect([(await ask('avery')).status, (await ask('dana')).status]).toEqual([503, 403]);
+    } finally {
+      await broker.close();
+    }
+  });
+
+  it('who lies about being one that was shown hears nothing of any other', async () => {
+    const own = await t.workloadToken();
+    const [header, , signature] = own.split('.');
+    const claims = { ...decodeJwt(own), scope: 'policy.activate' };
+    const forged = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${signature}`;
+    expect((await introspect(own, forged)).body).toEqual({ active: false });
   });
 
   it('is always who holds the token, about that one', async () => {

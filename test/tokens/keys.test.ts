@@ -14,7 +14,8 @@ import {
 import { listSigningKeys } from '../../src/store/signing-keys.ts';
 import { schedulerPrincipal } from '../../src/use-case/own-principals.ts';
 import { revokeKey, rotateDueKey, rotateKey, storedSigningKeys } from '../../src/use-case/signing-keys.ts';
-import { type ControlDeps, write } from '../../src/use-case/use-case.ts';
+import type { ControlDeps } from '../../src/use-case/use-case.ts';
+import { write } from '../../src/use-case/write.ts';
 import { masterKey } from '../identity/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { readFixtureBundle } from '../support/bundles.ts';

@@ -1,5 +1,5 @@
 import { isGlob } from '../glob.ts';
-import { isPinned, wantedOf } from '../trust.ts';
+import { isPinned, type TrustRule, wantedOf } from '../trust.ts';
 import { globFaults, idFaults, missUnless, NUMBER, type Platform } from './platform.ts';
 
 /** Events that only somebody with write access starts. The code that runs is the repository's own. */
@@ -25,6 +25,7 @@ const WORKFLOW_CLAIMS = ['job_workflow_ref', 'workflow_ref'];
  */
 export const github: Platform = {
   name: 'github',
+  human: 'actor_id',
   isIssuer: (issuer) => {
     const { hostname, pathname } = new URL(issuer);
     return (
@@ -45,7 +46,7 @@ export const github: Platform = {
     wantedOf(rule, 'event_name').length > 0 ? [] : missUnless(claims, 'event_name', INSIDE_EVENTS),
 };
 
-function eventFaults(rule: Parameters<Platform['faults']>[0]): string[] {
+function eventFaults(rule: TrustRule): string[] {
   const isListed = wantedOf(rule, 'event_name').length > 0;
   if (!isListed && !isPinned(rule, 'ref') && !isPinned(rule, 'environment')) {
     return ['claims.event_name is missing: list the events, such as [push], or pin ref or environment'];

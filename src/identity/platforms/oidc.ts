@@ -5,7 +5,8 @@ import type { Platform } from './platform.ts';
 const ID_CLAIM = /(?:[_/.-](?:id|uid|uuid)|[a-z](?:Id|Uid|Uuid)|^(?:oid|uid|uuid))$/;
 
 /** Identifiers that are no place to come from: of a person, or of one run, which is over before it is trusted. */
-const PASSING_CLAIM = /^(?:actor|user|account|run|job|build|check_run|task|jwt|session|request)_?(?:id|Id)$/;
+const PASSING_CLAIM =
+  /(?:^|\/)(?:actor|user|account|run|job|build|check_run|task|jwt|session|request)_?(?:id|Id)$/;
 
 /** Issuers that many tenants share, to the claims that say which tenant. */
 export const SHARED_ISSUERS: SharedIssuers = new Map([
@@ -17,7 +18,7 @@ export const SHARED_ISSUERS: SharedIssuers = new Map([
 export type SharedIssuers = ReadonlyMap<string, readonly string[]>;
 
 /** True for a claim whose name says that it is an identifier that stays. */
-export function isIdClaim(claim: string): boolean {
+function isIdClaim(claim: string): boolean {
   return ID_CLAIM.test(claim) && !PASSING_CLAIM.test(claim);
 }
 

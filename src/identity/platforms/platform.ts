@@ -1,3 +1,4 @@
+import { isGlob } from '../glob.ts';
 import { type Claims, type PlatformName, scalarClaim, type TrustRule, wantedOf } from '../trust.ts';
 
 /** One thing that a token is not, as a rule wants it. */
@@ -11,6 +12,8 @@ export interface Miss {
 
 /** What is peculiar to the tokens of one platform: what a rule has to say about them, and what no rule can waive. */
 export interface Platform {
+  /** The claim with the id of whoever started the job, where the platform always names somebody. */
+  human?: string;
   name: PlatformName;
   /** True for the issuers that are known to be this platform's. */
   isIssuer(issuer: string): boolean;
@@ -48,9 +51,7 @@ export const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The fault of a claim with `*`, where each wanted value has to be spelt out; none when it is not there. */
 export function globFaults(rule: TrustRule, claim: string, why: string): string[] {
-  return wantedOf(rule, claim).some((pattern) => pattern.includes('*'))
-    ? [`claims.${claim} must list its values without *: ${why}`]
-    : [];
+  return wantedOf(rule, claim).some(isGlob) ? [`claims.${claim} must list its values without *: ${why}`] : [];
 }
 
 /** A miss unless the claim is one of these values. */
