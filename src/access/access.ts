@@ -54,6 +54,9 @@ export interface AccessView {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** So many are asked for in one turn of the event loop: a few milliseconds. */
+const PRINCIPALS_AT_ONCE = 100;
+
 /**
  * Computes from the active bundle who of the known principals may do what. The policy derives the roles, as for each
  * decision; what it says of a principal is by the groups and claims that they showed last.
@@ -69,40 +72,43 @@ export async function computeAccess(
   const policy = await policies.active(store.read);
   const atMs = clock();
   const principals = await knownPrincipals(store.read);
-  const { grants, bindings } = judge(policy, [...principals.values()]);
   const uses = usesByPrincipal(await listGrantUses(store.read));
   const isUnused = (last: number | null) => last === null || last < atMs - unused_days * DAY_MS;
-  const blocked = new Map<string, boolean>();
-  for (const [id, principal] of principals)
-    blocked.set(id, await revocations.isBlocked(store.read, principal));
 
-  const views = grants.map((grant): GrantView => {
-    const principal = principals.get(grant.principal);
-    const last = lastUse(uses.get(grant.principal) ?? [], grant);
-    return {
-      ...grant,
-      principal: {
-        id: grant.principal,
-        kind: principal?.kind ?? 'person',
-        person: principal?.person ?? null,
-        blocked: blocked.get(grant.principal) ?? false,
-      },
-      last_used_ms: last,
-      unused: isUnused(last),
-    };
-  });
-  const held = Map.groupBy(views, ({ binding }) => nameOf(binding));
+  const grants: GrantView[] = [];
+  const held = new Map<string, { holders: Set<string>; last: number | null }>();
+  let bindings: readonly Binding[] = [];
+  for (const part of partsOf([...principals.values()])) {
+    const answer = judge(policy, part);
+    bindings = answer.bindings;
+    const shown = new Map<string, GrantView['principal']>();
+    for (const known of part) {
+      const { id, kind, person } = known;
+      shown.set(id, { id, kind, person, blocked: await revocations.isBlocked(store.read, known) });
+    }
+    for (const grant of answer.grants) {
+      const principal = shown.get(grant.principal);
+      if (principal === undefined)
+        throw new Error(`the policy grants to ${grant.principal}, who was not asked for`);
+      const last = lastUse(uses.get(grant.principal) ?? [], grant);
+      const view = { ...grant, principal, last_used_ms: last, unused: isUnused(last) };
+      if (isWanted(view, filter)) grants.push(view);
+      const name = nameOf(grant.binding);
+      const holding = held.get(name) ?? { holders: new Set(), last: null };
+      held.set(name, { holders: holding.holders.add(grant.principal), last: latest([holding.last, last]) });
+    }
+    // Who asks for all of them waits; flags are read meanwhile.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   return {
     policy_hash: policy.hash,
     at_ms: atMs,
     unused_days,
-    grants: views.filter((view) => isWanted(view, filter)),
+    grants,
     bindings: bindings
       .map((binding): BindingView => {
-        const holding = held.get(nameOf(binding)) ?? [];
-        const last = latest(holding.map((view) => view.last_used_ms));
-        const holders = new Set(holding.map((view) => view.principal.id)).size;
-        return { ...binding, holders, last_used_ms: last, unused: isUnused(last) };
+        const { holders, last } = held.get(nameOf(binding)) ?? { holders: new Set(), last: null };
+        return { ...binding, holders: holders.size, last_used_ms: last, unused: isUnused(last) };
       })
       .filter((view) => filter.unused !== true || view.unused),
   };
@@ -112,6 +118,13 @@ export async function computeAccess(
 async function knownPrincipals(db: Db): Promise<Map<string, Principal>> {
   const seen = (await listPrincipals(db)).map((row) => JSON.parse(row.principal) as Principal);
   return new Map([...ownPrincipals, ...seen].map((principal) => [principal.id, principal]));
+}
+
+function partsOf(principals: readonly Principal[]): Principal[][] {
+  const count = Math.ceil(principals.length / PRINCIPALS_AT_ONCE);
+  return Array.from({ length: count }, (_, place) =>
+    principals.slice(place * PRINCIPALS_AT_ONCE, (place + 1) * PRINCIPALS_AT_ONCE),
+  );
 }
 
 function judge(policy: Policy, principals: readonly Principal[]): AccessAnswer {

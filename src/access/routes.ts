@@ -2,7 +2,8 @@ import { Router } from 'express';
 import { z } from 'zod';
 import { environmentKeySchema, namespaceSchema } from '../flags/names.ts';
 import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
-import { authorize, write } from '../use-case/use-case.ts';
+import { authorize } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { computeAccess } from './access.ts';
 
 const accessSchema = z.strictObject({

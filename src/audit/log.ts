@@ -41,8 +41,13 @@ export interface Correlation {
   ci_run: string | null;
   /** What names the token or session that was shown, without being it; null for the broker's own principals. */
   token: string | null;
-  /** The same for what an agent's token was issued for: the delegation, the person's credential, the agent's own. */
+  /**
+   * The same for what the token was issued for: a workload's for its platform's token; an agent's for the delegation, the
+   * person's credential and the agent's own.
+   */
   origins?: readonly string[];
+  /** The session at the provider that it belongs to, as `<issuer>#<sid>`, where the provider named one. */
+  session?: string;
 }
 
 /** A record as outsiders see it: at most 64 KiB of canonical JSON. */

@@ -5,7 +5,8 @@ import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { authorize, write } from '../use-case/use-case.ts';
+import { authorize } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import type { DecisionRecord } from './log.ts';
 
 /** Epoch milliseconds, or ISO 8601 with an offset. */

@@ -5,7 +5,8 @@ import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from '../flags/names.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { authorizeRead, type Call, readablePlaces } from '../use-case/use-case.ts';
+import { authorizeRead, readablePlaces } from '../use-case/read.ts';
+import type { Call } from '../use-case/use-case.ts';
 
 const listSchema = z.strictObject({
   ...pageShape,

@@ -5,6 +5,7 @@ import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
+import { loadEditors } from '../use-case/editors.ts';
 import { denied, notYet } from '../use-case/refusals.ts';
 import { challengeOf, correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
 import { loadEmergency } from './emergency-state.ts';
@@ -17,7 +18,8 @@ export async function decideRequest(
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
 ): Promise<Decision> {
   const { operation, principal, request } = about;
-  const parked = await deps.revocations.isParked(tx, request);
+  const editors = await loadEditors(tx, request);
+  const parked = await deps.revocations.isParked(tx, { ...request, editors });
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const current = about.votes.filter((vote) => counts(vote, request));
   const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });

@@ -5,9 +5,11 @@ import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.
 import { parse } from '../http/body.ts';
 import { findDefinition } from '../store/flags.ts';
 import { listRequests, type RequestFilter } from '../store/requests.ts';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { once, parseIdempotencyKey } from '../use-case/idempotency.ts';
-import { authorizeRead, type Call, readablePlaces, type Writing, write } from '../use-case/use-case.ts';
+import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
+import { once } from '../use-case/idempotency.ts';
+import { authorizeRead, readablePlaces } from '../use-case/read.ts';
+import type { Call, Writing } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { apply, withdraw } from './close.ts';
 import { contentSchema, editSchema, type RequestContent } from './content.ts';
 import { edit } from './edit.ts';
@@ -54,11 +56,7 @@ export function controlRoutes(edge: Edge): Router {
   router.post('/v1/requests', async (req, res) => {
     const call = await callOf(edge, req);
     const content = parse(contentSchema, req.body);
-    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
-      method: 'POST',
-      path: req.path,
-      body: req.body,
-    });
+    const key = idempotencyKeyOf(req);
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const settled = await propose(writing, content);

@@ -4,7 +4,8 @@ import { listDueRequests, postponeRequest } from '../store/requests.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
 import { schedulerPrincipal } from '../use-case/own-principals.ts';
-import { type ControlDeps, write } from '../use-case/use-case.ts';
+import type { ControlDeps } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { look } from './close.ts';
 
 /** How often the scheduler looks for work. */

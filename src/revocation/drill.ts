@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
+import { nameAtIssuer } from '../identity/credential.ts';
 import type { SigningKeys } from '../identity/keys.ts';
 import type { IssuedClaims } from '../identity/workload.ts';
-import { authorize, type Call, type ControlDeps, write } from '../use-case/use-case.ts';
+import { authorize, type Call, type ControlDeps } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
 import { revoke } from './revoke.ts';
 
 /** Who the drill's token stands for. It has no role, and trust rules cannot name it. */
@@ -115,7 +117,7 @@ async function revokeStep(
   const step = { step: 'revoke', at_ms: control.clock() } as const;
   const asked = {
     kind: 'token',
-    value: `${issuer}#${drill.token_id}`,
+    value: nameAtIssuer(issuer, drill.token_id),
     issued_before_ms: null,
     incident: `drill ${drill.id}`,
     reason: 'A revocation drill.',

@@ -1,34 +1,44 @@
+import type { DecisionRecord } from '../audit/log.ts';
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
 import type { Revocations } from '../identity/revocations.ts';
 import type { Principal } from '../policy/input.ts';
 import { callerOfRow } from '../sessions/sessions.ts';
 import { listPrincipals } from '../store/principals.ts';
-import { findApprovalRecord, listAllowedInputs } from '../store/records.ts';
+import { findApprovalRecord, listAllowed } from '../store/records.ts';
 import { listOpenAuthorship, listOpenVotes } from '../store/requests.ts';
 import type { RevocationsTable, VotesTable } from '../store/schema.ts';
 import { listAllBrowserSessions } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
+import { loadEditors } from '../use-case/editors.ts';
 
-/** What a revocation hits, in one state of the store. A dry run and the revocation itself compute the same. */
-export interface Hits {
+/** What a revocation changes besides the list of what is revoked. */
+export interface Consequences {
   /** Browser sessions that it ends. */
   sessions: { id: string; principal: string; opened_ms: number }[];
-  /** Everybody who was ever seen and is refused by it; for a token, a session or a key nobody is known by name. */
-  principals: string[];
-  /** Tokens that the broker issued, newest first, and that could still be used; among the newest thousands. */
-  tokens: { principal: string; issued_ms: number }[];
   /** Open requests that wait from then on. */
   requests: { id: string; kind: string; state: string }[];
   /** Approvals on open requests that become void. */
   approvals: { request: string; person: string; at_ms: number }[];
 }
 
-/** What computing {@link Hits} needs. */
-export interface HitsDeps {
+/** What a revocation hits, in one state of the store. A dry run and the revocation itself compute the same. */
+export interface Hits extends Consequences {
+  /** Everybody who was ever seen and is refused by it; for a token, a session or a key nobody is known by name. */
+  principals: string[];
+  /** Tokens that the broker issued, newest first, and that could still be used; among the newest thousands. */
+  tokens: { principal: string; issued_ms: number }[];
+}
+
+/** What computing {@link Consequences} needs. */
+export interface ConsequencesDeps {
   revocations: Pick<Revocations<Db>, 'isHit' | 'wouldPark'>;
   now_ms: number;
+}
+
+/** What computing {@link Hits} needs. */
+export interface HitsDeps extends ConsequencesDeps {
   /** The broker's public URL: the `iss` of the tokens that it issues. */
   issuer: string;
 }
@@ -36,18 +46,37 @@ export interface HitsDeps {
 /** So many exchanges are looked at, so that a revocation does not hold up other writes. */
 const MAX_EXCHANGES = 5000;
 
-/** Computes what a revocation hits. */
-export async function loadHits(db: Db, revocation: RevocationsTable, deps: HitsDeps): Promise<Hits> {
+/** Computes what follows from a revocation. It reads what is open only, so that others do not wait long for the door. */
+export async function loadConsequences(
+  db: Db,
+  revocation: RevocationsTable,
+  deps: ConsequencesDeps,
+): Promise<Consequences> {
   return {
     sessions: await hitSessions(db, revocation, deps),
-    principals: await hitPrincipals(db, revocation, deps),
-    tokens: await hitTokens(db, revocation, deps),
     requests: await parkedRequests(db, revocation, deps),
     approvals: await voidedApprovals(db, revocation, deps),
   };
 }
 
-async function hitSessions(db: Db, revocation: RevocationsTable, deps: HitsDeps): Promise<Hits['sessions']> {
+/** Computes all that a revocation hits, for whoever revokes. */
+export async function loadHits(
+  db: Db,
+  revocation: RevocationsTable,
+  { deps, consequences }: { deps: HitsDeps; consequences?: Consequences },
+): Promise<Hits> {
+  return {
+    ...(consequences ?? (await loadConsequences(db, revocation, deps))),
+    principals: await hitPrincipals(db, revocation, deps),
+    tokens: await hitTokens(db, revocation, deps),
+  };
+}
+
+async function hitSessions(
+  db: Db,
+  revocation: RevocationsTable,
+  deps: ConsequencesDeps,
+): Promise<Hits['sessions']> {
   const rows = await listAllBrowserSessions(db, deps.now_ms);
   return rows
     .filter((row) => deps.revocations.isHit(revocation, callerOfRow(row)))
@@ -68,16 +97,27 @@ async function hitTokens(
   revocation: RevocationsTable,
   { revocations, now_ms, issuer }: HitsDeps,
 ): Promise<Hits['tokens']> {
-  const exchanges = await listAllowedInputs(db, {
+  const exchanges = await listAllowed(db, {
     operation: 'token.exchange',
     from_ms: now_ms - MAX_ISSUED_LIFE_S * 1000,
     limit: MAX_EXCHANGES,
   });
   const keys = await listSigningKeys(db);
-  return exchanges.flatMap(({ at_ms, input }) => {
+  return exchanges.flatMap(({ at_ms, record, input }) => {
     const { principal } = JSON.parse(input) as { principal: Principal };
+    const { correlation } = JSON.parse(record) as DecisionRecord;
     const kid = keys.findLast((key) => key.created_ms <= at_ms)?.kid ?? null;
-    const caller = bareCaller(principal, at_ms, { issuer, kid });
+    // The platform's token that was exchanged: the broker's own stands and falls with it.
+    const origin = {
+      principal: principal.id,
+      kind: 'workload',
+      issuer: principal.issuer,
+      token_id: correlation.token ?? '',
+      kid: null,
+      session: null,
+      issued_ms: principal.token.issued_ms ?? at_ms,
+    } as const;
+    const caller = bareCaller(principal, at_ms, { issuer, kid, origins: [origin] });
     return revocations.isHit(revocation, caller) ? [{ principal: principal.id, issued_ms: at_ms }] : [];
   });
 }
@@ -85,23 +125,24 @@ async function hitTokens(
 async function parkedRequests(
   db: Db,
   revocation: RevocationsTable,
-  deps: HitsDeps,
+  deps: ConsequencesDeps,
 ): Promise<Hits['requests']> {
-  const rows = await listOpenAuthorship(db);
-  return rows
-    .filter(({ proposer, authors }) =>
-      deps.revocations.wouldPark(revocation, {
-        proposer: JSON.parse(proposer) as Principal,
-        authors: JSON.parse(authors) as string[],
-      }),
-    )
-    .map(({ id, kind, state }) => ({ id, kind, state }));
+  const parked: Hits['requests'] = [];
+  for (const { id, kind, state, revision, proposer, authors } of await listOpenAuthorship(db)) {
+    const authorship = {
+      proposer: JSON.parse(proposer) as Principal,
+      authors: JSON.parse(authors) as string[],
+      editors: await loadEditors(db, { id, revision }),
+    };
+    if (deps.revocations.wouldPark(revocation, authorship)) parked.push({ id, kind, state });
+  }
+  return parked;
 }
 
 async function voidedApprovals(
   db: Db,
   revocation: RevocationsTable,
-  deps: HitsDeps,
+  deps: ConsequencesDeps,
 ): Promise<Hits['approvals']> {
   if (!voids(revocation)) return [];
   const voided: Hits['approvals'] = [];
@@ -125,8 +166,8 @@ async function callerOfVote(db: Db, vote: VotesTable, { kind }: RevocationsTable
   if (kind !== 'token' && kind !== 'session') return bareCaller(principal, issuedMs);
   const record = await findApprovalRecord(db, vote);
   if (record === undefined) return bareCaller(principal, issuedMs);
-  const { correlation } = JSON.parse(record) as { correlation: { token: string | null } };
-  return bareCaller(principal, issuedMs, { token_id: correlation.token ?? '' });
+  const { token, session = null } = (JSON.parse(record) as Pick<DecisionRecord, 'correlation'>).correlation;
+  return bareCaller(principal, issuedMs, { token_id: token ?? '', session });
 }
 
 /** A caller of whom no more is known than who they are and when what they hold was issued. */

@@ -7,7 +7,8 @@ import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { draftRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
-import { authorize, authorizeRead, type Call, type ControlDeps, type Writing } from '../use-case/use-case.ts';
+import { authorizeRead } from '../use-case/read.ts';
+import { authorize, type Call, type ControlDeps, type Writing } from '../use-case/use-case.ts';
 import { type Hits, loadHits } from './hits.ts';
 import { type OrderChecks, toOrder } from './order.ts';
 import { revoke } from './revoke.ts';
@@ -53,7 +54,12 @@ export async function revokeAsPerson(
   if (authorized instanceof BrokerError) return authorized;
   if (isFault) throw order;
   const active = await listActiveRevocations(tx);
-  const { row, hits } = await revoke(writing, order, options);
+  const { row, consequences } = await revoke(writing, order, options);
+  const { revocations } = deps;
+  const hits = await loadHits(tx, row, {
+    deps: { revocations, now_ms: writing.now_ms, issuer: options.issuer },
+    consequences,
+  });
   const cautions = await cautionsOf(tx, row, { deps, call, hits, active, policy });
   return { ...toRevocationView(row), hits, cautions };
 }
@@ -79,7 +85,8 @@ export async function previewRevocation(
   await authorizeRead(deps, call, { operation: 'revocation.add', revocation });
   if (isFault) throw order;
   const row = await draftRevocation(read, { deps, call, now_ms, policy }, order);
-  const hits = await loadHits(read, row, { revocations: deps.revocations, now_ms, issuer: issuers.issuer });
+  const { revocations } = deps;
+  const hits = await loadHits(read, row, { deps: { revocations, now_ms, issuer: issuers.issuer } });
   const active = await listActiveRevocations(read);
   const cautions = await cautionsOf(read, row, { deps, call, hits, active, policy });
   return { dry_run: true, ...revocation, hits, cautions };

@@ -33,6 +33,11 @@ const LONGEST_TOKEN_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
 /** Ids of principals begin so; every other subject is a person. */
 const PRINCIPAL_ID = /^(?:person|workload|agent):/;
 
+/** Whether a subject is one principal, and not a person with all that they have. */
+export function isPrincipalId(subject: string): boolean {
+  return PRINCIPAL_ID.test(subject);
+}
+
 /** A JWT: it is secret, so it is refused before anything is recorded of it. */
 export const LOOKS_LIKE_A_TOKEN = /[\w-]{10,}\.[\w-]{10,}\.[\w-]*$/;
 
@@ -52,7 +57,7 @@ export async function toOrder(db: Db, asked: InputRevocation, checks: OrderCheck
     case 'token':
       return { ...order, expires_ms: expiryOfToken(asked.value, checks) };
     case 'session':
-      return orderSession(db, order);
+      return orderSession(db, order, checks);
     case 'subject':
       return { ...order, value: subjectName(checks.policy, asked.value) };
     case 'trust_rule':
@@ -77,7 +82,7 @@ export async function toOrder(db: Db, asked: InputRevocation, checks: OrderCheck
  * @throws BrokerError `invalid_request` for what is no person's name
  */
 export function subjectName(policy: Policy, value: string): string {
-  if (PRINCIPAL_ID.test(value)) return value;
+  if (isPrincipalId(value)) return value;
   try {
     return humanOf(policy, canonicalPerson(value));
   } catch (error) {
@@ -87,15 +92,20 @@ export function subjectName(policy: Policy, value: string): string {
 }
 
 /** When a token that is still unknown here has expired at the latest. */
-function expiryOfToken(value: string, { issuer, now_ms }: OrderChecks): number {
-  const parts = /^(.+)#(?:jti|sha256):.+$/.exec(value);
-  if (parts === null) refuse('value', 'must be <issuer>#jti:<jti> or <issuer>#sha256:<hash>');
-  return now_ms + (parts[1] === issuer ? RETIREMENT_OVERLAP_MS : LONGEST_TOKEN_MS);
+function expiryOfToken(value: string, checks: OrderChecks): number {
+  const [, issuer] = /^(.+)#(?:jti|sha256):.+$/.exec(value) ?? [];
+  if (issuer === undefined) refuse('value', 'must be <issuer>#jti:<jti> or <issuer>#sha256:<hash>');
+  assertKnownIssuer(issuer, checks);
+  return checks.now_ms + (issuer === checks.issuer ? RETIREMENT_OVERLAP_MS : LONGEST_TOKEN_MS);
 }
 
-async function orderSession(db: Db, order: RevocationOrder): Promise<RevocationOrder> {
+async function orderSession(db: Db, order: RevocationOrder, checks: OrderChecks): Promise<RevocationOrder> {
   const { value } = order;
-  if (value.includes('#')) return order;
+  const [, issuer] = /^([^#]+)#.+$/.exec(value) ?? [];
+  if (issuer !== undefined) {
+    assertKnownIssuer(issuer, checks);
+    return order;
+  }
   const id = value.replace(/^session:/, '');
   const row = await findBrowserSessionById(db, id);
   if (row === undefined) {
@@ -117,12 +127,16 @@ async function assertRule(db: Db, rule: string, policy: Policy): Promise<void> {
   if (!seen.includes(rule)) refuseUnknown('trust rule', rule, present);
 }
 
-function assertIssuer({ value, issued_before_ms }: InputRevocation, checks: OrderChecks): void {
-  const { issuer, personIssuers, policy, caller } = checks;
+/** What an issuer that is misspelt, by a slash say, gave out would go on working while it is listed as revoked. */
+function assertKnownIssuer(value: string, { issuer, personIssuers, policy }: OrderChecks): void {
   const ofRules = Object.values(trustRulesOf(policy)).map((rule) => rule.issuer);
   const known = [...new Set([issuer, ...personIssuers, ...ofRules])];
   if (!known.includes(value)) refuseUnknown('issuer', value, known);
-  if (value === caller.issuer && issued_before_ms === null) {
+}
+
+function assertIssuer({ value, issued_before_ms }: InputRevocation, checks: OrderChecks): void {
+  assertKnownIssuer(value, checks);
+  if (value === checks.caller.issuer && issued_before_ms === null) {
     refuse(
       'value',
       'is the issuer that you sign in at, so you could never lift this. Give issued_before_ms, or have somebody of ' +
@@ -139,7 +153,7 @@ async function assertKey(db: Db, kid: string): Promise<void> {
 function refuseUnknown(what: string, value: string, known: readonly string[]): never {
   const nearest = closestMatch(value, known);
   const hint = nearest === undefined ? 'There is none.' : `The nearest is "${nearest}".`;
-  refuse('value', `there is no ${what} of this name. ${hint}`);
+  refuse('value', `names no ${what} that there is. ${hint}`);
 }
 
 function refuse(member: string, detail: string): never {

@@ -1,10 +1,12 @@
 import { BrokerError } from '../errors.ts';
+import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { humanOf, type Policy } from '../policy/policies.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { listActiveOfSubject, listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { addRevocation } from '../use-case/add-revocation.ts';
 import { liftRevocations } from '../use-case/lift-revocation.ts';
 import { authorize, type Writing } from '../use-case/use-case.ts';
 import { revoke } from './revoke.ts';
@@ -22,7 +24,16 @@ const INCIDENTS = { disabled: 'provisioning: disabled', deleted: 'provisioning: 
 
 /** How a person stands. Whoever was never heard of is active: their provider may let them in. */
 export async function standingOf(db: Db, person: string): Promise<Standing> {
-  return standingBy(await listActiveOfSubject(db, person, 'provisioning'));
+  return standingBy(await listDisabling(db, person));
+}
+
+/** The revocations that keep a person away; not those of what they held before they came back. */
+async function listDisabling(db: Db, person: string): Promise<RevocationsTable[]> {
+  return (await listActiveOfSubject(db, person, 'provisioning')).filter(isDisabling);
+}
+
+function isDisabling({ issued_before_ms }: Pick<RevocationsTable, 'issued_before_ms'>): boolean {
+  return issued_before_ms === null;
 }
 
 function standingBy(revocations: readonly Pick<RevocationsTable, 'incident'>[]): Standing {
@@ -43,7 +54,7 @@ export async function setStanding(
   standing: Standing,
 ): Promise<Standing | BrokerError> {
   const { tx, call } = writing;
-  const present = await listActiveOfSubject(tx, person, 'provisioning');
+  const present = await listDisabling(tx, person);
   const authorized = await authorize(writing, {
     operation: standing === 'active' ? 'principal.enable' : 'principal.disable',
     revocation: revocationOf(person, standing),
@@ -51,9 +62,8 @@ export async function setStanding(
   });
   if (authorized instanceof BrokerError) return authorized;
   if (standingBy(present) === standing) return standing;
-  if (standing !== 'active') {
-    await revoke(writing, { ...revocationOf(person, standing), cause: 'provisioning', expires_ms: null });
-  }
+  if (standing === 'active') await keepFormerTokensRevoked(writing, person);
+  else await revoke(writing, { ...revocationOf(person, standing), cause: 'provisioning', expires_ms: null });
   const { id, person: lifter } = call.principal;
   await liftRevocations(
     writing,
@@ -61,6 +71,17 @@ export async function setStanding(
     { id, person: lifter },
   );
   return standing;
+}
+
+/** Whoever is back signs in again: what they held before they were disabled stays worth nothing. */
+async function keepFormerTokensRevoked(writing: Writing, person: string): Promise<void> {
+  await addRevocation(writing, {
+    ...revocationOf(person, 'active'),
+    issued_before_ms: writing.now_ms,
+    incident: 'provisioning: enabled',
+    cause: 'provisioning',
+    expires_ms: writing.now_ms + (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000,
+  });
 }
 
 function revocationOf(person: string, standing: Standing): InputRevocation {
@@ -75,7 +96,9 @@ function revocationOf(person: string, standing: Standing): InputRevocation {
 
 /** Everybody who was seen here or whom a provider has disabled, with how they stand, by name. */
 export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; standing: Standing }[]> {
-  const revoked = (await listActiveRevocations(db)).filter(({ cause }) => cause === 'provisioning');
+  const revoked = (await listActiveRevocations(db)).filter(
+    (row) => row.cause === 'provisioning' && isDisabling(row),
+  );
   const byPerson = Map.groupBy(revoked, ({ value }) => value);
   const seen = (await listPrincipals(db)).flatMap(({ kind, person }) =>
     kind === 'person' && person !== null ? [humanOf(policy, person)] : [],

@@ -6,21 +6,19 @@ import { addRevocation, type RevocationOrder } from '../use-case/add-revocation.
 import { liftRevocations } from '../use-case/lift-revocation.ts';
 import { revokeKey } from '../use-case/signing-keys.ts';
 import type { Writing } from '../use-case/use-case.ts';
-import { type Hits, loadHits } from './hits.ts';
+import { type Consequences, loadConsequences } from './hits.ts';
 import { subjectName } from './order.ts';
 
-/** A revocation, and what it hit when it was made. */
+/** A revocation, and what followed from it when it was made. */
 export interface Revoked {
   row: RevocationsTable;
-  hits: Hits;
+  consequences: Consequences;
 }
 
 /** What revoking needs besides the write. */
 export interface RevokeOptions {
   /** For a key: the one that takes its place if it was the active one. */
   fresh?: SigningKeysTable | null;
-  /** The broker's public URL, where it is wanted to know which of the broker's own tokens are hit. */
-  issuer?: string;
 }
 
 /**
@@ -33,7 +31,7 @@ export interface RevokeOptions {
 export async function revoke(
   writing: Writing,
   order: RevocationOrder,
-  { fresh = null, issuer = '' }: RevokeOptions = {},
+  { fresh = null }: RevokeOptions = {},
 ): Promise<Revoked> {
   const { tx, deps, now_ms, policy } = writing;
   const value = order.kind === 'subject' ? subjectName(policy, order.value) : order.value;
@@ -48,13 +46,14 @@ export async function revoke(
     if (fresh === null) throw new Error('a key was to be revoked without another one at hand');
     await revokeKey(writing, row.value, fresh);
   }
-  const hits = await loadHits(tx, row, { revocations: deps.revocations, now_ms, issuer });
-  for (const { id } of hits.sessions)
-    await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });
-  for (const { request, person } of hits.approvals)
+  const { revocations } = deps;
+  const consequences = await loadConsequences(tx, row, { revocations, now_ms });
+  const { sessions, requests, approvals } = consequences;
+  for (const { id } of sessions) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });
+  for (const { request, person } of approvals)
     await voidVote(tx, { request_id: request, person, voided_ms: now_ms });
-  if (hits.requests.length > 0 || hits.approvals.length > 0) await wakeRequests(tx, now_ms);
-  return { row, hits };
+  if (requests.length > 0 || approvals.length > 0) await wakeRequests(tx, now_ms);
+  return { row, consequences };
 }
 
 /** The newest logout of a subject covers all that the earlier ones did. */

@@ -6,9 +6,10 @@ import { parse } from '../http/body.ts';
 import type { SigningKeys } from '../identity/keys.ts';
 import { REVOCATION_KINDS } from '../policy/input.ts';
 import { findRevocation, listRevocations } from '../store/revocations.ts';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { once, parseIdempotencyKey } from '../use-case/idempotency.ts';
-import { authorizeRead, write } from '../use-case/use-case.ts';
+import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
+import { once } from '../use-case/idempotency.ts';
+import { authorizeRead } from '../use-case/read.ts';
+import { write } from '../use-case/write.ts';
 import { type Issuers, previewRevocation, revokeAsPerson } from './incident.ts';
 import { LOOKS_LIKE_A_TOKEN } from './order.ts';
 import { toRevocationView } from './view.ts';
@@ -62,11 +63,7 @@ export function revocationRoutes(edge: Edge, deps: RevocationRoutesDeps): Router
       res.json(await previewRevocation(control, call, asked, deps));
       return;
     }
-    const key = parseIdempotencyKey(req.get('Idempotency-Key'), {
-      method: 'POST',
-      path: req.path,
-      body: req.body,
-    });
+    const key = idempotencyKeyOf(req);
     const { issuer, personIssuers, signingKeys } = deps;
     const fresh = asked.kind === 'key' ? await signingKeys.prepare() : null;
     const answer = await write(control, call, (writing) =>

@@ -3,10 +3,12 @@ import { z } from 'zod';
 import { BrokerError, PROBLEMS } from '../errors.ts';
 import { jsonBody } from '../http/json-body.ts';
 import type { Log } from '../http/log.ts';
-import { toBrokerError } from '../http/problem.ts';
+import { logFailure, toBrokerError } from '../http/problem.ts';
 import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
-import { authorizeRead, type Call, write } from '../use-case/use-case.ts';
-import { subjectName } from './order.ts';
+import { authorizeRead } from '../use-case/read.ts';
+import type { Call } from '../use-case/use-case.ts';
+import { write } from '../use-case/write.ts';
+import { isPrincipalId, subjectName } from './order.ts';
 import { listPersons, type Standing, setStanding, standingOf } from './provisioning.ts';
 import {
   ERROR_SCHEMA,
@@ -158,7 +160,9 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     return authorizeRead(control, call, { operation: 'principal.read' });
   }
 
+  /** @throws ScimFault for an account, a workload or an agent: a provider speaks of humans, and of no one's jobs */
   async function personOf(name: string): Promise<string> {
+    if (isPrincipalId(name)) throw new ScimFault(400, 'This is no name of a person.', 'invalidValue');
     return subjectName(await control.policies.active(read), name);
   }
 
@@ -230,8 +234,8 @@ function writeScimError(log: Log): ErrorRequestHandler {
       next(error);
       return;
     }
+    if (!(error instanceof ScimFault)) logFailure(log, toBrokerError(error), req.id);
     const fault = error instanceof ScimFault ? error : faultOf(toBrokerError(error), res);
-    if (fault.status >= 500) log.error({ err: error, request_id: req.id }, 'request failed');
     const { status, message: detail, scimType } = fault;
     const type = scimType === undefined ? {} : { scimType };
     send(res, status, { schemas: [ERROR_SCHEMA], status: String(status), ...type, detail });

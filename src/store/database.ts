@@ -92,9 +92,12 @@ function lockFile(file: string): Sqlite.Database {
     return lock;
   } catch (error) {
     lock.close();
-    throw new Error(`${file} is in use by another broker; one process serves one SQLite file`, {
-      cause: error,
-    });
+    throw new Error(
+      `${file} is in use by another broker; one process serves one SQLite file: stop it, or name another database`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -122,15 +122,28 @@ export async function findApprovalRecord(
   return row?.record;
 }
 
-/** The inputs of the decisions that allowed an operation since a moment, newest first, at most `limit`. */
-export function listAllowedInputs(
+/** The records of the edits of a request that were not denied, oldest first. */
+export async function listEditRecords(db: Db, requestId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('records')
+    .select('record')
+    .where('request_id', '=', requestId)
+    .where('operation', 'in', ['request.edit', 'request.schedule'])
+    .where('outcome', '!=', 'deny')
+    .orderBy('seq')
+    .execute();
+  return rows.map(({ record }) => record);
+}
+
+/** The decisions that allowed an operation since a moment, with their inputs, newest first, at most `limit`. */
+export function listAllowed(
   db: Db,
   options: { operation: string; from_ms: number; limit: number },
-): Promise<{ at_ms: number; input: string }[]> {
+): Promise<{ at_ms: number; record: string; input: string }[]> {
   return db
     .selectFrom('records')
     .innerJoin('decisions', 'decisions.id', 'records.id')
-    .select(['records.at_ms', 'decisions.input'])
+    .select(['records.at_ms', 'records.record', 'decisions.input'])
     .where('records.at_ms', '>=', options.from_ms)
     .where('records.operation', '=', options.operation)
     .where('records.outcome', '=', 'allow')

@@ -144,10 +144,10 @@ export async function voidVote(
 /** Who wrote the requests that are open: `proposer` and `authors` are JSON. */
 export function listOpenAuthorship(
   db: Db,
-): Promise<Pick<RequestsTable, 'id' | 'kind' | 'state' | 'proposer' | 'authors'>[]> {
+): Promise<Pick<RequestsTable, 'id' | 'kind' | 'state' | 'revision' | 'proposer' | 'authors'>[]> {
   return db
     .selectFrom('requests')
-    .select(['id', 'kind', 'state', 'proposer', 'authors'])
+    .select(['id', 'kind', 'state', 'revision', 'proposer', 'authors'])
     .where('state', 'in', ['pending', 'ready'])
     .orderBy('id')
     .execute();

@@ -10,7 +10,8 @@ import { engage } from '../../src/emergency/freeze.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createLog } from '../../src/http/log.ts';
 import type { Principal } from '../../src/policy/input.ts';
-import { type ControlDeps, type Writing, write } from '../../src/use-case/use-case.ts';
+import type { ControlDeps, Writing } from '../../src/use-case/use-case.ts';
+import { write } from '../../src/use-case/write.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions, readLog } from '../support/log-oracle.ts';
 import {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, approve, createFlag, propose, readRequest, TICKET } from '../support/flags.ts';
+import { findContradictions } from '../support/log-oracle.ts';
 import { claimsOf, lift, liftWithTwo, logOut, revoke } from './support.ts';
 
 let t: TestBroker;
@@ -11,7 +12,10 @@ beforeEach(async () => {
   await createFlag(t, 'plain', { tier: 'informational' });
 });
 
-afterEach(() => t.close());
+afterEach(async () => {
+  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  await t.close();
+});
 
 const enable = (flag: string) => [{ action: 'enable', flag }];
 
@@ -116,6 +120,27 @@ describe('what somebody wrote who is revoked', () => {
     }
   });
 
+  it('waits where a job edited what its human had proposed, by the rule of the job', async () => {
+    const { body, headers } = await propose(t, enable('plain'), { start_ms: t.clock() + 3_600_000 });
+    const changes = [{ action: 'update', flag: 'plain', set: { owner: 'team-of-the-job' } }];
+    const edited = await t.call(
+      await t.workloadToken(),
+      'PATCH',
+      `/v1/requests/${body.id}`,
+      { changes },
+      { 'if-match': headers.get('etag') ?? '' },
+    );
+    expect(edited.status).toBe(200);
+    const revoked = await revoke(t, 'trust_rule', 'payments-deploy');
+    expect(revoked.body.hits.requests).toMatchObject([{ id: body.id }]);
+    t.clock.set(body.start_ms);
+    await t.broker.scheduler.tick();
+    expect(await read(body.id)).toMatchObject({ gates: [{ code: 'parked' }] });
+    await liftWithTwo(t, revoked.body.id);
+    await t.broker.scheduler.tick();
+    expect((await read(body.id)).state).toBe('applied');
+  });
+
   it('of others goes on', async () => {
     const request = await pending();
     await revoke(t, 'subject', 'emp-1006');
@@ -189,6 +214,21 @@ describe('an approval', () => {
     expect((await readRequest(t, request.id)).approvals).toMatchObject([{ counts: false }]);
     expect((await readRequest(t, other.id)).approvals).toMatchObject([{ counts: true }]);
     expect((await word(own, request)).body.state).toBe('pending');
+  });
+
+  it('given in a session at the provider is void with it, and what was given in another one is not', async () => {
+    await createFlag(t, 'danger', { tier: 'high-risk' });
+    const inSession = (who: string, sid: string) => t.people.idToken(who, { mfa: true, claims: { sid } });
+    const [stolen, own] = [await inSession('alex', 'sid-1'), await inSession('sam', 'sid-2')];
+    const { body: request } = await propose(t, enable('danger'), { ticket: TICKET });
+    const update = [{ action: 'update', flag: 'danger', set: { owner: 'team-x' } }];
+    const { body: other } = await propose(t, update, { ticket: TICKET });
+    await approve(t, stolen, request);
+    await approve(t, own, other);
+    const { body } = await revoke(t, 'session', `${t.people.issuer}#sid-1`);
+    expect(body.hits.approvals).toMatchObject([{ request: request.id, person: 'emp-1002' }]);
+    expect((await readRequest(t, request.id)).approvals).toMatchObject([{ counts: false }]);
+    expect((await readRequest(t, other.id)).approvals).toMatchObject([{ counts: true }]);
   });
 
   it('on a closed request stays as it was: it is evidence', async () => {

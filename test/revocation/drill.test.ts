@@ -4,6 +4,7 @@ import { DRILL_PRINCIPAL, runDrill } from '../../src/revocation/drill.ts';
 import type { Call } from '../../src/use-case/use-case.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { personOf } from '../support/local-control.ts';
+import { findContradictions } from '../support/log-oracle.ts';
 import { liftWithTwo, otherControl, revoke } from './support.ts';
 
 let t: TestBroker;
@@ -12,7 +13,10 @@ beforeEach(async () => {
   t = await startTestBroker();
 });
 
-afterEach(() => t.close());
+afterEach(async () => {
+  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  await t.close();
+});
 
 const drill = (who = 'riley') => t.call(who, 'POST', '/v1/drills/revocation');
 const drillRecords = async () =>

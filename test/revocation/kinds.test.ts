@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag } from '../support/flags.ts';
+import { findContradictions } from '../support/log-oracle.ts';
 import {
   claimsOf,
   headerOf,
@@ -18,7 +19,10 @@ beforeEach(async () => {
   t = await startTestBroker();
 });
 
-afterEach(() => t.close());
+afterEach(async () => {
+  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  await t.close();
+});
 
 /** What a job of `acme/payments` holds: a token of the broker's. */
 type Named = (token: string) => string;
@@ -77,6 +81,37 @@ describe('what a workload holds', () => {
     await revoke(t, 'token', `${t.ci.issuer}#jti:${claimsOf(subject).jti}`);
     expect((await exchange(t.url, subject)).body.error).toBe('invalid_request');
     expect((await exchange(t.url, await t.ci.token())).status).toBe(200);
+  });
+
+  it('goes with the token of its platform, which somebody may have exchanged first', async () => {
+    await createFlag(t, 'checkout');
+    const subjects = { control: await t.ci.token(), 'data:production': await t.ci.checkoutToken() };
+    const [control, data] = await Promise.all(
+      Object.entries(subjects).map(
+        async ([audience, subject]) => (await exchange(t.url, subject, { audience })).body.access_token,
+      ),
+    );
+    const other = await t.workloadToken();
+    expect([await status(t, control), (await readFlags(t, data)).status]).toEqual([200, 200]);
+    for (const subject of Object.values(subjects)) {
+      const { body } = await revoke(t, 'token', `${t.ci.issuer}#jti:${claimsOf(subject).jti}`);
+      expect(body.hits.tokens).toHaveLength(1);
+    }
+    expect([await status(t, control), (await readFlags(t, data)).status]).toEqual([401, 401]);
+    expect((await introspect(t, control)).body).toEqual({ active: false });
+    expect(await status(t, other)).toBe(200);
+  });
+
+  it('goes with a token of its platform that was issued before the moment, however late it was exchanged', async () => {
+    const subject = await t.ci.token();
+    t.clock.advance(1000);
+    const issued_before = t.clock();
+    t.clock.advance(9000);
+    const { access_token } = (await exchange(t.url, subject)).body;
+    expect(await status(t, access_token)).toBe(200);
+    await revoke(t, 'class', 'workload', { issued_before });
+    expect(await status(t, access_token)).toBe(401);
+    expect(await status(t, await t.workloadToken())).toBe(200);
   });
 });
 
@@ -225,11 +260,14 @@ describe('a revocation', () => {
 
   it.each([
     ['trust_rule', 'payments-deplox', /The nearest is "payments-deploy"/],
-    ['issuer', 'http://127.0.0.1:1', /There is no issuer|there is no issuer/],
+    ['issuer', 'http://127.0.0.1:1', /names no issuer/],
     ['class', 'workloads', /The nearest is "workload"/],
     ['key', 'nothing', /no signing key/],
     ['session', 'session:nothing', /session:<id>/],
+    ['session', '#', /session:<id>/],
+    ['session', 'http://127.0.0.1:1/#sid', /names no issuer/],
     ['token', 'no-issuer', /<issuer>#jti/],
+    ['token', 'http://127.0.0.1:1/#jti:1', /names no issuer/],
     ['subject', 'dana\u200b', /characters/],
   ])('of a %s that nobody knows is refused with what was meant', async (kind, value, detail) => {
     const { status: answered, body } = await revoke(t, kind, value);

@@ -13,7 +13,8 @@ import { findRequest, listDueRequests } from '../../src/store/requests.ts';
 import { listActiveRevocations } from '../../src/store/revocations.ts';
 import { liftRevocations } from '../../src/use-case/lift-revocation.ts';
 import { schedulerPrincipal } from '../../src/use-case/own-principals.ts';
-import { authorize, type Call, type ControlDeps, write } from '../../src/use-case/use-case.ts';
+import { authorize, type Call, type ControlDeps } from '../../src/use-case/use-case.ts';
+import { write } from '../../src/use-case/write.ts';
 import { creation, proposal, TICKET } from '../support/flags.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose, TICKET } from '../support/flags.ts';
+import { findContradictions } from '../support/log-oracle.ts';
 
 const PATCH_OP = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
 const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
@@ -43,7 +44,10 @@ async function start(provisioning: Record<string, unknown> = {}): Promise<void> 
 
 beforeEach(() => start());
 
-afterEach(() => t.close());
+afterEach(async () => {
+  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  await t.close();
+});
 
 function scim(
   method: string,
@@ -164,9 +168,19 @@ describe('a person whom the identity provider disables', () => {
     await scim('PATCH', '/Users/emp-1001', patch({ op: 'replace', value: { active: false } }));
     await scim('PATCH', '/Users/emp-1001', patch({ op: 'replace', value: { active: true } }));
     expect(await isIn('dana')).toBe(false);
-    expect((await t.call('avery', 'GET', '/v1/revocations')).body.items).toMatchObject([
-      { cause: 'incident' },
-    ]);
+    const { items } = (await t.call('avery', 'GET', '/v1/revocations')).body;
+    expect(items.filter((item: { cause: string }) => item.cause === 'incident')).toHaveLength(1);
+  });
+
+  it('signs in again when enabled: what they held before stays worth nothing', async () => {
+    const former = await t.people.idToken('dana');
+    t.clock.advance(60_000);
+    for (const active of [false, true]) {
+      await scim('PATCH', '/Users/emp-1001', patch({ op: 'replace', value: { active } }));
+    }
+    expect((await t.call(former, 'GET', '/v1/requests')).status).toBe(401);
+    expect(await isIn('dana')).toBe(true);
+    expect((await scim('GET', '/Users/emp-1001')).body.active).toBe(true);
   });
 
   it('survives a restart', async () => {
@@ -237,9 +251,15 @@ describe('looking users up', () => {
 
   it('answers an id that was linked before anybody came, and none that is nobody’s name', async () => {
     expect((await scim('GET', '/Users/emp-1004')).body).toMatchObject({ id: 'emp-1004', active: true });
-    for (const id of ['EMP-1004', '%20emp', 'emp%E2%80%8B', '%EF%BC%91']) {
+    // A provider speaks of humans: it takes no job's access away, nor one account's of several.
+    const principals = ['workload%3Apayments-deploy%3Arepo', 'agent%3Ax%3Ay', 'person%3Ademo%3Acasey'];
+    for (const id of ['EMP-1004', '%20emp', 'emp%E2%80%8B', '%EF%BC%91', ...principals]) {
       expect((await scim('GET', `/Users/${id}`)).body).toMatchObject({ schemas: [ERROR], status: '404' });
+      expect((await scim('DELETE', `/Users/${id}`)).status).toBe(404);
     }
+    const created = await scim('POST', '/Users', { externalId: 'workload:payments-deploy:x', active: false });
+    expect(created.body).toMatchObject({ schemas: [ERROR], status: '400' });
+    expect(await t.broker.store.read.selectFrom('revocations').select('value').execute()).toEqual([]);
   });
 });
 

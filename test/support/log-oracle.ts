@@ -4,9 +4,10 @@ import { sha256Hex } from '../../src/json.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
 import type { InputFreeze, PolicyInput } from '../../src/policy/input.ts';
 import type { Db } from '../../src/store/statement.ts';
+import { type Holder, holderOfEntry, type RecordedBy, startRevocationOracle } from './revocation-oracle.ts';
 
 /** One record of the log with the input and result of its decision. */
-export interface LogEntry {
+export interface LogEntry extends RecordedBy {
   seq: number;
   id: string;
   operation: string;
@@ -55,7 +56,7 @@ export async function findContradictions(db: Db): Promise<string[]> {
     ...log.flatMap(digestFaults),
     ...(await requestFaults(db, log)),
     ...(await versionFaults(db, log)),
-    ...approvalFaults(log),
+    ...(await approvalFaults(db, log)),
     ...freezeFaults(log),
   ];
 }
@@ -147,23 +148,36 @@ async function foldFaults(db: Db): Promise<string[]> {
     .map(({ key }) => `${key} is not what its newest version says`);
 }
 
-/** What an apply counted as approvals is what the log holds before it: newest word, this digest, no author. */
-function approvalFaults(log: readonly LogEntry[]): string[] {
+/**
+ * What an apply counted as approvals is what the log holds before it: newest word, this digest, no author, and not void
+ * since. Who is revoked does nothing, and what they wrote waits.
+ */
+async function approvalFaults(db: Db, log: readonly LogEntry[]): Promise<string[]> {
   const faults: string[] = [];
-  const words = new Map<string, Map<string, { digest: string; verdict: string }>>();
-  for (const { seq, operation, request, input, result } of log) {
+  const words = new Map<string, Map<string, Word>>();
+  const oracle = await startRevocationOracle(db, log);
+  for (const entry of log) {
+    // The first policy was decided by none, so that record has no input.
+    if (entry.operation === 'policy.activate') continue;
+    faults.push(...oracle.faultsOf(entry));
+    const isVoid = oracle.take(entry);
+    for (const said of words.values())
+      for (const [person, word] of said) if (isVoid(word.by)) said.delete(person);
+    const { seq, operation, request, input, result } = entry;
     if (request === null || input.request === null) continue;
-    const said = words.get(request.id) ?? new Map<string, { digest: string; verdict: string }>();
+    const said = words.get(request.id) ?? new Map<string, Word>();
     words.set(request.id, said);
     if (request.to === 'applied' && result.effect !== 'allow')
       faults.push(`${seq}: applied on ${result.effect}`);
     if ((operation === 'request.approve' || operation === 'request.reject') && result.effect === 'allow') {
       const { person, kind } = input.principal;
       if (person === null || kind !== 'person') faults.push(`${seq}: a word without a person`);
-      if (person !== null && input.request.authors.includes(person)) faults.push(`${seq}: an author's word`);
-      said.set(person ?? '', { digest: request.digest, verdict: operation });
+      const { authors, proposer } = input.request;
+      const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(oracle.human);
+      if (person !== null && humans.includes(oracle.human(person))) faults.push(`${seq}: an author's word`);
+      said.set(person ?? '', { digest: request.digest, verdict: operation, by: holderOfEntry(entry) });
     }
-    if (request.to !== 'applied' || input.request.kind !== 'flag.change') continue;
+    if (request.to !== 'applied') continue;
     const given = [...said]
       .filter(([, word]) => word.digest === request.digest && word.verdict === 'request.approve')
       .map(([person]) => person);
@@ -172,6 +186,12 @@ function approvalFaults(log: readonly LogEntry[]): string[] {
       faults.push(`${seq}: counted ${counted}, given ${given}`);
   }
   return faults;
+}
+
+interface Word {
+  digest: string;
+  verdict: string;
+  by: Holder;
 }
 
 /** While a freeze covers a change, only what makes things safer is applied. Freezes are told apart by their incident. */

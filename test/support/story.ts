@@ -33,6 +33,7 @@ interface Telling {
   requests: Reply['body'][];
   freezes: string[];
   sessions: string[];
+  revocations: string[];
   next(): number;
 }
 
@@ -53,6 +54,7 @@ export async function playStory(
     requests: [],
     freezes: [],
     sessions: [],
+    revocations: [],
     next: () => {
       told += 1;
       return told;
@@ -167,6 +169,34 @@ const lift: Move = async (telling, who) => {
   return approve(t, pick(['sam', 'alex']), reply.body);
 };
 
+const liftRevocation: Move = async ({ t, pick, revocations, requests }, who) => {
+  const revocation = revocations.at(-1) ?? '00000000-0000-4000-8000-000000000000';
+  const body = { kind: 'revocation.lift', revocation, reason: 'over' };
+  const reply = await t.call(pick([who, 'riley', 'riley', 'riley']), 'POST', '/v1/requests', body);
+  if (reply.status !== 201) return reply;
+  requests.push(reply.body);
+  const approved = await approve(t, 'sam', reply.body);
+  if (approved.body.state === 'applied') revocations.pop();
+  return approved;
+};
+
+const revoke: Move = async (telling, who) => {
+  const { t, pick, revocations } = telling;
+  // With many out at once nothing else would happen.
+  if (revocations.length > 0) return liftRevocation(telling, who);
+  const order = pick([
+    { kind: 'subject', value: pick(['emp-1001', 'person:demo:dana']) },
+    { kind: 'subject', value: pick(['emp-1002', 'emp-1004', 'person:demo:dana-alt']) },
+    { kind: 'subject', value: 'emp-1001', issued_before: t.clock() },
+    { kind: 'class', value: pick(['person', 'workload']) },
+    { kind: 'trust_rule', value: 'payments-deploy' },
+  ]);
+  const incident = { incident: `INC-${telling.next()}`, reason: 'the story' };
+  const reply = await t.call(pick([who, 'riley']), 'POST', '/v1/revocations', { ...order, ...incident });
+  if (reply.status === 201) telling.revocations.push(reply.body.id);
+  return reply;
+};
+
 const openSession: Move = async (telling, who) => {
   const body = { incident: `INC-${telling.next()}`, reason: 'the story' };
   const reply = await telling.t.call(telling.pick([who, 'riley+mfa']), 'POST', '/v1/break-glass', body);
@@ -214,6 +244,9 @@ const MOVES: readonly Move[] = [
   freeze,
   lift,
   lift,
+  revoke,
+  liftRevocation,
+  liftRevocation,
   openSession,
   breakGlass,
   read,

@@ -1,0 +1,195 @@
+import type { DecisionRecord } from '../../src/audit/log.ts';
+import type { InputRevocation, Principal } from '../../src/policy/input.ts';
+import { createPolicies, humanOf } from '../../src/policy/policies.ts';
+import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
+import type { Db } from '../../src/store/statement.ts';
+import type { LogEntry } from './log-oracle.ts';
+
+/*
+ * What the log says of who is revoked, computed in another way than the broker does: by walking the records in their
+ * order, with one plain list of what holds.
+ */
+
+/** Something that holds from one record on. */
+interface Held extends Pick<InputRevocation, 'kind' | 'value' | 'issued_before_ms' | 'incident'> {
+  /** The human behind a revoked account, where one is known. */
+  person: string | null;
+  cause: 'incident' | 'provisioning' | 'logout' | 'holder';
+}
+
+/** Who said or wrote something, and by what. */
+export interface Holder extends Pick<Principal, 'id' | 'kind' | 'person' | 'issuer'> {
+  trust_rule: string | null;
+  act?: readonly string[] | undefined;
+  issued_ms: number;
+  token: string | null;
+  session: string | null;
+  origins: readonly string[];
+}
+
+/** Walks the log once. */
+export interface RevocationOracle {
+  /** The one name of a human. */
+  human(person: string): string;
+  /** What is wrong with a record, by what holds before it. */
+  faultsOf(entry: LogEntry): string[];
+  /** Takes a record in. @returns whether a word that was said before is void from then on */
+  take(entry: LogEntry): (word: Holder) => boolean;
+}
+
+const EDITS = new Set(['request.edit', 'request.schedule']);
+
+/** What an agent does not do, whoever it acts for. */
+const NOT_FOR_AGENTS =
+  /^(request\.(approve|reject)|freeze\.engage|breakglass\..*|agent\.delegate|session\..*|revocation\.(add|drill)|principal\.(disable|enable)|key\.rotate)$/;
+
+/** Starts before the first record. */
+export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): Promise<RevocationOracle> {
+  const human = await readHumans(db);
+  const logouts = await readLogouts(db, log);
+  const accounts = await readAccounts(db);
+  const editors = new Map<string, Holder[]>();
+  let held: Held[] = [];
+
+  const isSame = (one: Held, other: Pick<Held, 'kind' | 'value' | 'issued_before_ms' | 'incident'>) =>
+    one.kind === other.kind &&
+    one.value === other.value &&
+    one.issued_before_ms === other.issued_before_ms &&
+    one.incident === other.incident;
+
+  const isNamed = ({ kind, value }: Held, who: Holder): boolean => {
+    switch (kind) {
+      case 'subject':
+        return [who.id, ...(who.act ?? []), ...(who.person === null ? [] : [human(who.person)])].includes(
+          value,
+        );
+      case 'issuer':
+        return who.issuer === value;
+      case 'trust_rule':
+        return who.trust_rule === value;
+      case 'class':
+        return value === 'all' || value === who.kind;
+      case 'session':
+        return [who.token, who.session, ...who.origins].includes(value);
+      case 'token':
+        return [who.token, ...who.origins].some((token) => token !== null && value.endsWith(`#${token}`));
+      case 'key':
+        return false;
+    }
+  };
+  const hits = (one: Held, who: Holder) =>
+    isNamed(one, who) && (one.issued_before_ms === null || who.issued_ms < one.issued_before_ms);
+  const holdsBack = ({ issued_before_ms, cause }: Held) => issued_before_ms === null || cause === 'logout';
+
+  /** Whether somebody who wrote part of a request is out, and not back. */
+  const isParked = ({ request, input }: LogEntry): boolean => {
+    if (input.request === null) return false;
+    const { proposer, authors } = input.request;
+    const writers = [holderOf(proposer), ...(editors.get(request?.id ?? '') ?? [])];
+    const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(human);
+    return held.filter(holdsBack).some((one) => {
+      const named =
+        one.kind === 'subject' && (humans.includes(one.value) || humans.includes(one.person ?? ''));
+      return named || writers.some((who) => isNamed(one, who));
+    });
+  };
+
+  return {
+    human,
+    faultsOf: (entry) => {
+      const { seq, operation, input, result, request } = entry;
+      const who = holderOfEntry(entry);
+      const faults: string[] = [];
+      const out = who.token === null ? undefined : held.find((one) => hits(one, who));
+      if (out !== undefined)
+        faults.push(`${seq}: ${who.id} did ${operation}, revoked by ${out.kind} ${out.value}`);
+      const parked = isParked(entry);
+      if (input.request !== null && parked !== (input.request.parked === true))
+        faults.push(`${seq}: ${request?.id} is ${parked ? '' : 'not '}parked, and was decided otherwise`);
+      if (parked && request?.to === 'applied') faults.push(`${seq}: ${request.id} was applied while parked`);
+      if (who.kind === 'agent' && result.effect === 'allow') {
+        if (NOT_FOR_AGENTS.test(operation)) faults.push(`${seq}: an agent did ${operation}`);
+        if (who.person === null || !who.act?.length) faults.push(`${seq}: an agent acts for nobody`);
+      }
+      return faults;
+    },
+    take: (entry) => {
+      const { seq, operation, input, result, request } = entry;
+      const who = holderOfEntry(entry);
+      const fresh: Held[] = [];
+      const { revocation } = input;
+      if (EDITS.has(operation) && result.effect !== 'deny' && request !== null)
+        editors.set(request.id, [...(editors.get(request.id) ?? []), who]);
+      if (result.effect === 'allow' && revocation !== undefined) {
+        const person = accounts.get(`${revocation.kind} ${revocation.value}`) ?? null;
+        if (operation === 'revocation.add') fresh.push({ ...revocation, person, cause: 'incident' });
+        if (operation === 'principal.disable' || operation === 'principal.enable')
+          held = held.filter(({ cause, value }) => cause !== 'provisioning' || value !== revocation.value);
+        if (operation === 'principal.disable') fresh.push({ ...revocation, person, cause: 'provisioning' });
+      }
+      if (operation === 'token.revoke' && result.effect === 'allow' && who.token !== null)
+        held.push({ ...NOTHING, kind: 'token', value: `#${who.token}`, cause: 'holder' });
+      if (entry.outcome.note?.code === 'returned')
+        held = held.filter(({ cause, value }) => cause !== 'logout' || value !== who.id);
+      const lifted = request?.to === 'applied' ? input.request?.revocation : undefined;
+      if (lifted !== undefined) {
+        const place = held.findIndex((one) => isSame(one, lifted));
+        held = held.filter((_, other) => other !== place);
+      }
+      fresh.push(...(logouts.get(seq) ?? []));
+      held.push(...fresh);
+      return (word) => fresh.some((one) => hits(one, word));
+    },
+  };
+}
+
+const NOTHING = { issued_before_ms: null, incident: '', person: null } as const;
+
+function holderOf({ id, kind, person, issuer, act, token }: Principal): Holder {
+  const { trust_rule, issued_ms = Number.POSITIVE_INFINITY } = token;
+  return { id, kind, person, issuer, act, trust_rule, issued_ms, token: null, session: null, origins: [] };
+}
+
+/** Who made a record, by what they showed. */
+export function holderOfEntry({ input, correlation }: LogEntry): Holder {
+  const { token, session = null, origins = [] } = correlation;
+  return { ...holderOf(input.principal), token, session, origins };
+}
+
+async function readHumans(db: Db): Promise<(person: string) => string> {
+  if ((await activePolicyHash(db)) === null) return (person) => person.toLowerCase();
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policy = await policies.active(db);
+  return (person) => humanOf(policy, person);
+}
+
+/** A provider's logout is no decision about a revocation: the record before it is that of the session it ended. */
+async function readLogouts(db: Db, log: readonly LogEntry[]): Promise<Map<number, Held[]>> {
+  const rows = await db
+    .selectFrom('revocations')
+    .selectAll()
+    .where('cause', '=', 'logout')
+    .where('kind', '=', 'subject')
+    .execute();
+  const bySeq = new Map<number, Held[]>();
+  for (const { value, issued_before_ms, incident, person, created_ms } of rows) {
+    const entry = log.findLast(
+      (one) =>
+        one.operation === 'session.end' && one.at_ms === created_ms && one.input.principal.id === value,
+    );
+    const one: Held = { kind: 'subject', value, issued_before_ms, incident, person, cause: 'logout' };
+    if (entry !== undefined) bySeq.set(entry.seq, [...(bySeq.get(entry.seq) ?? []), one]);
+  }
+  return bySeq;
+}
+
+/** The humans behind revoked accounts. */
+async function readAccounts(db: Db): Promise<Map<string, string>> {
+  const rows = await db.selectFrom('revocations').select(['kind', 'value', 'person']).execute();
+  return new Map(
+    rows.flatMap(({ kind, value, person }) => (person === null ? [] : [[`${kind} ${value}`, person]])),
+  );
+}
+
+/** The parts of a record that tell by what it was made. */
+export type RecordedBy = Pick<DecisionRecord, 'at_ms' | 'correlation' | 'outcome'>;
