@@ -34,10 +34,10 @@ import type { Edge } from './use-case/edge.ts';
 /** Everything that the HTTP surface is built from. */
 export interface AppDeps {
   edge: Edge;
-  identity: TokenRoutesDeps;
+  identity: Omit<TokenRoutesDeps, 'turnedAway'>;
   /** People in a browser. */
   browser: Omit<AuthRoutesDeps, 'edge' | 'limitAttempts' | 'log'>;
-  providerLogout: LogoutRoutesDeps;
+  providerLogout: Omit<LogoutRoutesDeps, 'turnedAway'>;
   tokenStatus: TokenStatusRoutesDeps;
   trust: TrustRoutesDeps;
   revocation: Omit<RevocationRoutesDeps, 'signingKeys' | 'issuer'>;
@@ -82,13 +82,15 @@ function createControlApp(deps: AppDeps): Express {
 
   app.use(requestContext(deps));
   app.use(helmet());
+  app.use(keepNowhere);
   app.use(showFreezes(deps.freezes));
   app.use(healthRoutes(deps.health, deps.metrics));
   const limit = limitAttempts(deps.attemptsPerMinute);
   app.use('/oauth', limit, ...oauthErrors(deps.log));
-  app.use(logoutRoutes(deps.providerLogout));
+  const { turnedAway } = deps.metrics;
+  app.use(logoutRoutes({ ...deps.providerLogout, turnedAway }));
   app.use(authRoutes({ ...deps.browser, edge: deps.edge, limitAttempts: limit, log: deps.log }));
-  app.use(tokenRoutes(deps.identity));
+  app.use(tokenRoutes({ ...deps.identity, turnedAway }));
   app.use(tokenStatusRoutes(deps.edge, deps.tokenStatus));
   app.use(discoveryRoutes(deps.discovery));
   app.use(scimRoutes(deps.edge, { ...deps.provisioning, issuer: deps.identity.issuer, log: deps.log }));
@@ -108,6 +110,16 @@ function createControlApp(deps: AppDeps): Express {
   app.use(notFound);
   app.use(problemWriter(deps.log, `${deps.identity.issuer}/.well-known/oauth-protected-resource`));
   return app;
+}
+
+/**
+ * Answers are for who asked: what comes by a session's cookie may be kept by caches that share it, unless they are told
+ * (RFC 9111 section 3.5 guards only what comes by `Authorization`), and browsers would show it again after a sign-out.
+ * What is for everybody says so itself.
+ */
+function keepNowhere(_req: Request, res: Response, next: () => void): void {
+  res.setHeader('Cache-Control', 'no-store');
+  next();
 }
 
 /** How many freezes are named in a header; `GET /v1/freezes` lists all. */

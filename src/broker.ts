@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { v7 as uuidv7 } from 'uuid';
-import { createListener } from './app.ts';
+import { type AppDeps, createListener } from './app.ts';
 import { createCallers } from './caller.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -11,7 +11,7 @@ import type { Log } from './http/log.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { trustRulesOf } from './identity/policy-trust.ts';
-import { openParts, type PartsDeps } from './parts.ts';
+import { openParts, type Parts, type PartsDeps } from './parts.ts';
 import { createProviders } from './sessions/providers.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSignIn } from './sessions/sign-in.ts';
@@ -68,17 +68,96 @@ function newId(nowMs: number): string {
 }
 
 async function listen(deps: PartsDeps): Promise<Broker> {
-  const { config, clock, log, store } = deps;
   const parts = await openParts(deps);
-  const { control, signingKeys, keySets, metrics, snapshots, usage, scheduler } = parts;
-  const { policies, revocations } = control;
   // The socket, then the address: what the broker signs carries it.
+  const server = await bind(deps.config.listen);
+  const url = addressOf(server, deps.config.listen.host);
+  try {
+    server.on('request', createListener(appDeps(deps, parts, url)));
+  } catch (error) {
+    // An open socket would hold the process, and with it the port and the database, for ever.
+    server.close();
+    throw error;
+  }
+  const { policy, masterKey, scheduler } = parts;
+  const close = () => stop(server, parts, deps.store);
+  return { url, policy, masterKey, scheduler, store: deps.store, close };
+}
+
+async function bind({ host, port }: Config['listen']): Promise<Server> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(config.listen.port, config.listen.host, resolve);
+    server.once('error', reject).listen(port, host, resolve);
   });
-  const url = addressOf(server, config.listen.host);
+  return server;
+}
+
+/** Everything that the HTTP surface is built from. @param url where the broker listens */
+function appDeps(deps: PartsDeps, parts: Parts, url: string): AppDeps {
+  const { config, clock, log, store } = deps;
+  const { control, signingKeys, keySets, metrics, snapshots, usage } = parts;
+  const { policies, revocations } = control;
   const issuer = config.public_url ?? url;
+  const limitCalls = createRateLimit(config.calls_per_minute);
+  const { authenticator, trust, exchange, providers, sessions, signIn } = createIdentity(deps, parts, {
+    issuer,
+    limitCalls,
+  });
+  return {
+    edge: {
+      control,
+      cursors: parts.cursors,
+      authenticate: createCallers({
+        authenticator,
+        sessions,
+        revocations,
+        read: store.read,
+        limitCalls,
+        turnedAway: metrics.turnedAway,
+        seen: usage.seen,
+        log,
+      }),
+    },
+    identity: { issuer, exchange, signingKeys },
+    browser: { sessions, providers, signIn, publicUrl: issuer },
+    providerLogout: { control, issuers: providers.issuers, keySets, clock, log },
+    trust,
+    tokenStatus: { examine: authenticator.examine, issuer, signingKeys, log },
+    revocation: { personIssuers: config.issuers.map((configured) => configured.issuer) },
+    drill: { url },
+    provisioning: { naming: config.provisioning },
+    flushUsage: usage.flush,
+    trustedProxies: config.trusted_proxies,
+    attemptsPerMinute: config.attempts_per_minute,
+    discovery: { issuers: config.issuers, version: loadVersion() },
+    ofrep: {
+      snapshots,
+      clock,
+      log,
+      metrics: { answered: metrics.evaluated },
+      authenticate: authenticator.authenticateData,
+    },
+    health: {
+      checks: {
+        store: () => activePolicyHash(store.read),
+        policy: () => policies.active(store.read),
+        keys: () => signingKeys.jwks(),
+      },
+    },
+    metrics,
+    clock,
+    log,
+    freezes: parts.freezes,
+  };
+}
+
+/** Who is calling, by whatever they show. @param issuer the public URL: the `iss` of what the broker signs */
+function createIdentity(
+  { config, clock, log, store }: PartsDeps,
+  { control, signingKeys, keySets }: Parts,
+  { issuer, limitCalls }: { issuer: string; limitCalls: (principalId: string) => Promise<void> },
+) {
+  const { policies, revocations } = control;
   const authenticator = createAuthenticator({
     issuer,
     personIssuers: config.issuers,
@@ -92,13 +171,13 @@ async function listen(deps: PartsDeps): Promise<Broker> {
     issuer,
     trustRules: () => trustRulesOf(policies.latest()),
     workloadIssuers: config.workload_issuers,
+    personIssuers: config.issuers,
     keySets,
     clock,
     log,
   };
   const exchange = createExchange({
     ...trust,
-    personIssuers: config.issuers,
     signingKeys,
     authorizeExchange: authorizeExchange(control),
   });
@@ -111,7 +190,6 @@ async function listen(deps: PartsDeps): Promise<Broker> {
     clock,
     log,
   });
-  const limitCalls = createRateLimit(config.calls_per_minute);
   const signIn = createSignIn({
     control,
     sessions,
@@ -122,73 +200,20 @@ async function listen(deps: PartsDeps): Promise<Broker> {
     clock,
     log,
   });
-  server.on(
-    'request',
-    createListener({
-      edge: {
-        control,
-        cursors: parts.cursors,
-        authenticate: createCallers({
-          authenticator,
-          sessions,
-          revocations,
-          read: store.read,
-          limitCalls,
-          turnedAway: metrics.turnedAway,
-          seen: usage.seen,
-          log,
-        }),
-      },
-      identity: { issuer, exchange, signingKeys },
-      browser: { sessions, providers, signIn, publicUrl: issuer },
-      providerLogout: { control, issuers: providers.issuers, keySets, clock, log },
-      trust,
-      tokenStatus: { examine: authenticator.examine, issuer, signingKeys, log },
-      revocation: { personIssuers: config.issuers.map((configured) => configured.issuer) },
-      drill: { url },
-      provisioning: { naming: config.provisioning },
-      flushUsage: usage.flush,
-      trustedProxies: config.trusted_proxies,
-      attemptsPerMinute: config.attempts_per_minute,
-      discovery: { issuers: config.issuers, version: loadVersion() },
-      ofrep: {
-        snapshots,
-        clock,
-        log,
-        metrics: { answered: metrics.evaluated },
-        authenticate: authenticator.authenticateData,
-      },
-      health: {
-        checks: {
-          store: () => activePolicyHash(store.read),
-          policy: () => policies.active(store.read),
-          keys: () => signingKeys.jwks(),
-        },
-      },
-      metrics,
-      clock,
-      log,
-      freezes: parts.freezes,
-    }),
-  );
-  return {
-    url,
-    policy: parts.policy,
-    masterKey: parts.masterKey,
-    scheduler,
-    store,
-    close: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
-      // Whoever has sent half a request, or reads an answer too slowly, does not hold up the stop for ever.
-      const deadline = setTimeout(() => server.closeAllConnections(), STOP_DEADLINE_MS);
-      await scheduler.stop();
-      await closed;
-      clearTimeout(deadline);
-      await usage.flush();
-      await store.close();
-    },
-  };
+  return { authenticator, trust, exchange, providers, sessions, signIn };
+}
+
+/** Finishes what was begun, then closes the store. */
+async function stop(server: Server, { scheduler, usage }: Parts, store: Store): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeIdleConnections();
+  // Whoever has sent half a request, or reads an answer too slowly, does not hold up the stop for ever.
+  const deadline = setTimeout(() => server.closeAllConnections(), STOP_DEADLINE_MS);
+  await scheduler.stop();
+  await closed;
+  clearTimeout(deadline);
+  await usage.flush();
+  await store.close();
 }
 
 function addressOf(server: Server, host: string): string {

@@ -51,7 +51,11 @@ const configSchema = z.strictObject({
     .array(z.string().refine(isProxy, 'must be an IP address, or a network such as 10.0.0.0/8'))
     .default([]),
   /** Identity providers of people. */
-  issuers: z.array(issuerConfigSchema).default([]),
+  issuers: z
+    .array(issuerConfigSchema)
+    .refine(isEachOnce('key'), 'must have each key once: it names the issuer in the ids of people')
+    .refine(isEachOnce('issuer'), 'must have each issuer once: put its clients into one `audience`')
+    .default([]),
   /** How long a browser's session lasts: without a request, and at most. */
   sessions: z
     .strictObject({
@@ -69,10 +73,7 @@ const configSchema = z.strictObject({
   /** How to reach the issuers that trust rules name, where discovery at the issuer will not do. */
   workload_issuers: z
     .array(workloadIssuerSchema)
-    .refine(
-      (all) => new Set(all.map(({ issuer }) => issuer)).size === all.length,
-      'must have each issuer once: put the settings of one issuer into one entry',
-    )
+    .refine(isEachOnce('issuer'), 'must have each issuer once: put the settings of one issuer into one entry')
     .default([]),
 });
 
@@ -82,6 +83,13 @@ export type Config = Readonly<z.infer<typeof configSchema>> & {
   readonly file: string | null;
   readonly master_key: MasterKeyConfig;
 };
+
+/** True for a list in which no two entries have the same `member`. */
+function isEachOnce<Member extends string>(
+  member: Member,
+): (entries: readonly Readonly<Record<Member, string>>[]) => boolean {
+  return (entries) => new Set(entries.map((entry) => entry[member])).size === entries.length;
+}
 
 /** What an operator got wrong, all of it at once. */
 export class ConfigError extends Error {
@@ -104,7 +112,7 @@ const VARIABLES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The file that is read when none is named, if it is there. */
-export const DEFAULT_FILE = 'countersign.yaml';
+const DEFAULT_FILE = 'countersign.yaml';
 
 /**
  * Reads file and environment.
@@ -263,7 +271,9 @@ function readYaml(file: string): Record<string, unknown> {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new ConfigError(`the configuration ${file} cannot be read: ${(error as Error).message}`);
+    throw new ConfigError(
+      `the configuration ${file} cannot be read: ${(error as Error).message}. Name one with --config or COUNTERSIGN_CONFIG.`,
+    );
   }
   const document = parseDocument(text, { uniqueKeys: true });
   if (document.errors.length > 0) {

@@ -40,16 +40,13 @@ const PARTS: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: /^src\/identity\//, may: /^src\/(identity|policy)\// },
   {
     part: /^src\/revocation\//,
-    may: /^src\/(identity|policy|store|use-case)\/|^src\/sessions\/sessions\.ts$/,
+    may: /^src\/(identity|policy|store|use-case)\/|^src\/(audit\/log|sessions\/sessions)\.ts$/,
   },
   {
     part: /^src\/sessions\//,
     may: /^src\/(identity|policy|store|use-case)\/|^src\/revocation\/revoke\.ts$/,
   },
-  {
-    part: /^src\/(access|revocation|tokens)\//,
-    may: /^src\/(identity|policy|store|use-case)\/|^src\/audit\/log\.ts$/,
-  },
+  { part: /^src\/(access|tokens)\//, may: /^src\/(identity|policy|store|use-case)\// },
   {
     part: /^src\/control\//,
     may: /^src\/(audit|flags|policy|store|use-case)\/|^src\/http\/log\.ts$/,

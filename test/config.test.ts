@@ -71,6 +71,14 @@ describe('a value that cannot be used', () => {
     [{ database: '' }, 'database: expected text that is not empty; "" was given'],
     [{ issuers: 'none' }, 'issuers: expected a list; "none" was given'],
     [
+      { issuers: [issuer, { ...issuer, issuer: 'https://other.example' }] },
+      'issuers: must have each key once: it names the issuer in the ids of people; a list of 2 was given',
+    ],
+    [
+      { issuers: [issuer, { ...issuer, key: 'other' }] },
+      'issuers: must have each issuer once: put its clients into one `audience`; a list of 2 was given',
+    ],
+    [
       { issuers: [{ ...issuer, key: 'K' }] },
       'issuers.0.key: expected text that matches ^[a-z][a-z0-9-]{0,62}$; "K" was given',
     ],
@@ -161,7 +169,7 @@ describe('the master key', () => {
       `master_key_file: ${join(folder, 'master')} can be read by others; close it with: chmod 600 ${join(folder, 'master')}`,
     ]);
     expect(await faultsOf({ master_key_file: 'none' })).toEqual([
-      expect.stringContaining('master_key_file: ENOENT: no such file or directory'),
+      `master_key_file: ${join(folder, 'none')} is not there; it must hold 32 random bytes as base64, base64url or hex (make one with: openssl rand -base64 32)`,
     ]);
   });
 });

@@ -54,9 +54,12 @@ describe('a long story', () => {
     const log = await readLog(t.broker.store.read);
     expect(log.filter((entry) => entry.request?.to === 'applied').length).toBeGreaterThan(20);
     expect(log.filter((entry) => entry.result.effect === 'deny').length).toBeGreaterThan(20);
+    const lifts = log.filter(({ request, input }) => request?.to === 'applied' && input.request?.revocation);
+    expect(lifts.length).toBeGreaterThan(5);
+    expect(log.filter(({ input }) => input.request?.parked === true)).not.toEqual([]);
   });
 
-  it('leaves a log that explains every state, version, approval and freeze', async () => {
+  it('leaves a log that explains every state, version, approval, freeze and revocation', async () => {
     expect(await findContradictions(t.broker.store.read)).toEqual([]);
   });
 });

@@ -2,6 +2,9 @@ import { rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { startBroker } from '../src/broker.ts';
+import { loadConfig } from '../src/config.ts';
+import { createLog } from '../src/http/log.ts';
 import { startTestBroker, type TestBroker } from './support/broker.ts';
 
 let t: TestBroker | null = null;
@@ -22,6 +25,20 @@ it('a later start does without the bundle file, whether it is gone or damaged', 
   await t.restart();
   expect(t.broker.policy).toMatchObject({ kind: 'unreadable', hash });
   expect((await t.call('dana', 'GET', '/v1/requests')).status).toBe(200);
+});
+
+it('a start that fails once it listens gives address and database back', async () => {
+  t = await startTestBroker();
+  const config = loadConfig({ file: join(t.folder, 'countersign.yaml'), env: {} });
+  const { port, origin } = new URL(t.url);
+  const parts = { clock: t.clock, log: createLog('silent') };
+  await t.broker.close();
+  // A configuration that is read has each issuer once.
+  const issuers = [...config.issuers, ...config.issuers];
+  const broken = { ...config, listen: { ...config.listen, port: Number(port) }, issuers };
+  await expect(startBroker({ config: broken, ...parts })).rejects.toThrow('configured twice');
+  await expect(fetch(origin)).rejects.toThrow('fetch failed');
+  t.broker = await startBroker({ config, ...parts });
 });
 
 it('a stop does not wait for ever for a client that has sent half a request', async () => {

@@ -39,15 +39,15 @@ export function registerAccess(program: Command, cli: Cli): void {
     .action((options: AccessOptions) =>
       cli.run(options, async (context) => {
         const { principal, capability, environment, namespace, unused, unusedDays } = options;
-        const query = new URLSearchParams(
-          Object.entries({
+        const { body } = await context.client.call<AccessView>({
+          method: 'GET',
+          path: '/v1/access',
+          query: {
             ...{ principal, capability, environment, namespace },
             unused: unused === true ? 'true' : undefined,
             unused_days: unusedDays,
-          }).filter((entry): entry is [string, string] => entry[1] !== undefined),
-        );
-        const path = query.size === 0 ? '/v1/access' : `/v1/access?${query}`;
-        const { body } = await context.client.call<AccessView>({ method: 'GET', path });
+          },
+        });
         context.print(body, () => render(body));
         return EXIT.done;
       }),

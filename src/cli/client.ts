@@ -3,11 +3,11 @@ import type { Token, TokenSource } from './access-token.ts';
 import { CliError, type Problem } from './cli-error.ts';
 import { EXIT, exitOfProblem } from './exit-codes.ts';
 import type { Io } from './io.ts';
+import { NOT_A_BROKER } from './not-a-broker.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { demandOf } from './step-up.ts';
-import { unreachable } from './unreachable.ts';
+import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
 
-const TIMEOUT_MS = 30_000;
 /** How often a call that carries an Idempotency-Key is sent at most. */
 const ATTEMPTS = 3;
 const RETRY_MS = 1000;
@@ -156,7 +156,7 @@ async function fetchAnswer(
       ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
       // The token is for this broker; it does not follow to another address.
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
   try {
     if (bound === null) return await send({ authorization: `Bearer ${value}` });
@@ -195,8 +195,7 @@ function isProblem(body: unknown): body is Problem {
 
 function notUnderstood(status: number): Problem {
   return {
-    code: 'answer_not_understood',
-    title: 'The answer is not that of a broker',
+    ...NOT_A_BROKER,
     detail: `It has status ${status} and is no JSON of a broker. Is a proxy in between, or is the URL another service's?`,
     status,
   };

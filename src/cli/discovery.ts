@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import type { LoginIssuer } from '../identity/discovery-routes.ts';
-import { CliError, usageError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
+import { usageError } from './cli-error.ts';
 import type { Io } from './io.ts';
-import { unreachable } from './unreachable.ts';
-
-const TIMEOUT_MS = 30_000;
+import { notABroker } from './not-a-broker.ts';
+import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
 
 const discoverySchema = z.object({
   issuers: z.array(
@@ -38,7 +36,7 @@ async function loadIssuers({ fetch }: Pick<Io, 'fetch'>, broker: string): Promis
   try {
     const response = await fetch(`${broker}/.well-known/countersign`, {
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
     document = response.ok ? await response.json() : null;
   } catch (error) {
@@ -46,11 +44,7 @@ async function loadIssuers({ fetch }: Pick<Io, 'fetch'>, broker: string): Promis
   }
   const parsed = discoverySchema.safeParse(document);
   if (parsed.success) return parsed.data.issuers;
-  throw new CliError(EXIT.error, {
-    code: 'answer_not_understood',
-    title: 'The answer is not that of a broker',
-    detail: `${broker}/.well-known/countersign does not say where to sign in. Is the URL that of a broker?`,
-  });
+  throw notABroker(`${broker}/.well-known/countersign`, 'where to sign in');
 }
 
 function chooseIssuer(issuers: readonly LoginIssuer[], key: string | undefined): LoginIssuer {

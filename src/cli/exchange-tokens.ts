@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { JWT_TYPE } from '../tokens/exchange-form.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
 import { findPlatformToken } from './platform-token.ts';
+import { readTokenFile } from './token-file.ts';
 
 /** What is exchanged at the broker, as parameters of the form. RFC 8693 section 2.1 */
 export type ExchangeTokens = Readonly<Record<string, string>>;
@@ -33,16 +33,9 @@ async function findDelegation(env: Io['env']): Promise<string | null> {
   if (env.COUNTERSIGN_DELEGATION_TOKEN) return env.COUNTERSIGN_DELEGATION_TOKEN.trim();
   const file = env.COUNTERSIGN_DELEGATION_TOKEN_FILE;
   if (!file) return null;
-  try {
-    const token = (await readFile(file, 'utf8')).trim();
-    if (token === '') throw new Error('it is empty');
-    return token;
-  } catch (error) {
-    throw noDelegation(
-      `COUNTERSIGN_DELEGATION_TOKEN_FILE cannot be read: ${(error as Error).message}.`,
-      error,
-    );
-  }
+  return readTokenFile(file).catch((error: Error) => {
+    throw noDelegation(`COUNTERSIGN_DELEGATION_TOKEN_FILE cannot be read: ${error.message}.`, error);
+  });
 }
 
 /** Going on without the delegation would be acting as somebody else: the person whose sign-in is kept here, say. */

@@ -5,10 +5,9 @@ import type { KeptExchange } from './credentials.ts';
 import { createProofKey, createProver } from './dpop.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
+import { notABroker } from './not-a-broker.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { unreachable } from './unreachable.ts';
-
-const TIMEOUT_MS = 30_000;
+import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
 
 /** What the broker says of itself as an authorization server. RFC 8414 section 2 */
 const metadataSchema = z.object({ issuer: z.url(), token_endpoint: z.url() });
@@ -45,7 +44,7 @@ export async function exchangeToken(
       headers: { dpop: proof },
       body,
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
   const response = await prover
     .fetch({ method: 'POST', htu: token_endpoint, accessToken: null }, send)
@@ -72,24 +71,19 @@ async function findPublicAddress(
   { fetch }: Pick<Io, 'fetch'>,
   broker: string,
 ): Promise<z.infer<typeof metadataSchema>> {
+  const address = `${broker}/.well-known/oauth-authorization-server`;
   let document: unknown;
   try {
-    const response = await fetch(`${broker}/.well-known/oauth-authorization-server`, {
+    const response = await fetch(address, {
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
     document = await response.json().catch(() => null);
   } catch (error) {
     throw unreachable(broker, error);
   }
   const parsed = metadataSchema.safeParse(document);
-  if (!parsed.success) {
-    throw new CliError(EXIT.error, {
-      code: 'answer_not_understood',
-      title: 'The answer is not that of a broker',
-      detail: `${broker}/.well-known/oauth-authorization-server does not say where tokens are exchanged. Is the URL that of a broker?`,
-    });
-  }
+  if (!parsed.success) throw notABroker(address, 'where tokens are exchanged');
   const { issuer, token_endpoint } = parsed.data;
   const { origin } = new URL(broker);
   if (new URL(issuer).origin !== origin || new URL(token_endpoint).origin !== origin) {
@@ -102,7 +96,8 @@ async function findPublicAddress(
   return { issuer: issuer.replace(/\/+$/, ''), token_endpoint };
 }
 
-const RULE_HINT = "A trust rule of the policy must match this job; the broker's log has the exact reason.";
+const RULE_HINT =
+  "A trust rule of the policy must match this job: the broker's log has the exact reason under the reference, and a maintainer of the policy asks which claim it misses with countersign trust test.";
 /** What a proof of this command's own can be wrong in is its time. */
 const CLOCK_HINT = "Is this machine's clock right? A proof that is a minute off is refused.";
 

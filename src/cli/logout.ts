@@ -5,8 +5,7 @@ import type { StoredCredentials } from './credentials.ts';
 import { EXIT } from './exit-codes.ts';
 import { endSession, listSessions } from './sessions.ts';
 import { printable } from './text.ts';
-
-const TIMEOUT_MS = 30_000;
+import { ANSWER_TIMEOUT_MS } from './unreachable.ts';
 
 interface LogoutOptions extends CommonOptions {
   everywhere?: boolean;
@@ -87,7 +86,7 @@ async function giveUp({ io, broker }: Context, tokens: readonly string[]): Promi
         method: 'POST',
         body: new URLSearchParams({ token }),
         redirect: 'error',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
       })
       .then(
         async (response) => {

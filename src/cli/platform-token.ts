@@ -1,13 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
+import { readTokenFile } from './token-file.ts';
+import { ANSWER_TIMEOUT_MS } from './unreachable.ts';
 
 /** The audience that is asked for where the platform lets the job choose. */
 const DEFAULT_AUDIENCE = 'countersign';
-
-/** How long a platform may take to answer, in milliseconds. */
-const TIMEOUT_MS = 30_000;
 
 /**
  * The token with which the CI platform says what this job is, or null outside of CI. The first of these counts:
@@ -32,7 +30,7 @@ export async function findPlatformToken(io: Pick<Io, 'env' | 'fetch'>): Promise<
     });
   }
   if (env.COUNTERSIGN_SUBJECT_TOKEN) return env.COUNTERSIGN_SUBJECT_TOKEN.trim();
-  if (env.COUNTERSIGN_SUBJECT_TOKEN_FILE) return readTokenFile(env.COUNTERSIGN_SUBJECT_TOKEN_FILE);
+  if (env.COUNTERSIGN_SUBJECT_TOKEN_FILE) return readSubjectToken(env.COUNTERSIGN_SUBJECT_TOKEN_FILE);
   return null;
 }
 
@@ -46,7 +44,7 @@ async function fetchGitHubToken(
     const response = await fetch(address, {
       headers: { authorization: `bearer ${requestToken}`, accept: 'application/json' },
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
     if (!response.ok) throw new Error(`it answered ${response.status}`);
     const { value } = (await response.json()) as { value?: unknown };
@@ -57,14 +55,10 @@ async function fetchGitHubToken(
   }
 }
 
-async function readTokenFile(file: string): Promise<string> {
-  try {
-    const token = (await readFile(file, 'utf8')).trim();
-    if (token === '') throw new Error('it is empty');
-    return token;
-  } catch (error) {
-    throw noToken(`COUNTERSIGN_SUBJECT_TOKEN_FILE cannot be read: ${(error as Error).message}.`, error);
-  }
+async function readSubjectToken(file: string): Promise<string> {
+  return readTokenFile(file).catch((error: Error) => {
+    throw noToken(`COUNTERSIGN_SUBJECT_TOKEN_FILE cannot be read: ${error.message}.`, error);
+  });
 }
 
 function noToken(detail: string, cause: unknown): CliError {

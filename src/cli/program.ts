@@ -5,6 +5,7 @@ import { registerAgents } from './agents.ts';
 import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { registerDecisions } from './decisions.ts';
+import { registerDrill } from './drill.ts';
 import { registerEmergency } from './emergency.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.ts';
 import { registerFlags } from './flags.ts';
@@ -74,6 +75,7 @@ function createProgram(cli: Cli): Command {
   registerVotes(program, cli);
   registerEmergency(program, cli);
   registerRevocations(program, cli);
+  registerDrill(program, cli);
   registerFlags(program, cli);
   registerDecisions(program, cli);
   registerAccess(program, cli);

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
+import { nameAtIssuer } from '../identity/credential.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
-import type { DrillReport } from '../revocation/drill.ts';
 import type { Hits } from '../revocation/hits.ts';
 import type { Outcome } from '../revocation/incident.ts';
 import type { RevocationView } from '../revocation/view.ts';
@@ -33,7 +33,7 @@ interface ListOptions extends CommonOptions, PageOptions {
   kind?: string;
 }
 
-/** `revoke`, `revocations` and `drill`. */
+/** `revoke` and `revocations`. */
 export function registerRevocations(program: Command, cli: Cli): void {
   registerRevoke(program, cli);
   const revocations = program.command('revocations').description('what is revoked');
@@ -62,7 +62,6 @@ export function registerRevocations(program: Command, cli: Cli): void {
     }),
   );
   registerLift(revocations, cli);
-  registerDrill(program, cli);
 }
 
 function registerRevoke(program: Command, cli: Cli): void {
@@ -110,7 +109,7 @@ async function tokenValue({ io }: Context, value: string): Promise<string> {
   try {
     const { unverified, signingInput } = parseTokenForm((await io.readStdin()).trim());
     if (typeof unverified.iss !== 'string') throw new TokenRefused('claim_shape', 'iss');
-    return `${unverified.iss}#${tokenIdOf(unverified, signingInput)}`;
+    return nameAtIssuer(unverified.iss, tokenIdOf(unverified, signingInput));
   } catch (error) {
     if (!(error instanceof TokenRefused)) throw error;
     throw usageError('Standard input has no token that could be named: a JWT with an issuer, on one line.');
@@ -219,30 +218,4 @@ function registerLift(revocations: Command, cli: Cli): void {
         return proposeContent(context, { body, ...options });
       }),
   );
-}
-
-function registerDrill(program: Command, cli: Cli): void {
-  const drill = program.command('drill').description('prove that something works when it is needed');
-  cli
-    .command(drill, 'revocation', 'make a token, use it, revoke it, and see that it is refused')
-    .action((options: CommonOptions) =>
-      cli.run(options, async (context) => {
-        const call = { method: 'POST', path: '/v1/drills/revocation' } as const;
-        const { body } = await context.client.call<DrillReport>(call);
-        context.print(body, () => renderDrill(body, context));
-        return body.outcome === 'passed' ? EXIT.done : EXIT.error;
-      }),
-    );
-}
-
-function renderDrill({ id, outcome, steps, decision_id }: DrillReport, context: Context): string {
-  return [
-    `drill    ${id} ${outcome}`,
-    ...steps.map(
-      ({ step, ok, detail, at_ms }) =>
-        `  ${step.padEnd(7)} ${ok ? 'ok    ' : 'FAILED'} ${moment(at_ms)}  ${printable(detail)}`,
-    ),
-    'evidence',
-    `    ${context.commandLine('decisions', decision_id)}`,
-  ].join('\n');
 }

@@ -1,20 +1,9 @@
 import type { Command } from 'commander';
+import type { SessionView } from '../sessions/routes.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import type { Client } from './client.ts';
 import { EXIT } from './exit-codes.ts';
 import { moment, pathSegment, table } from './text.ts';
-
-/** One of one's own open sessions in browsers, as `GET /v1/sessions` answers them. */
-export interface BrowserSession {
-  id: string;
-  issuer: string;
-  opened_ms: number;
-  seen_ms: number;
-  expires_ms: number;
-  user_agent: string | null;
-  /** Whether it is the one that asks. */
-  current: boolean;
-}
 
 /** `sessions list` and `sessions end`. */
 export function registerSessions(program: Command, cli: Cli): void {
@@ -38,8 +27,8 @@ export function registerSessions(program: Command, cli: Cli): void {
 }
 
 /** One's own open sessions. @throws CliError with the problem that the broker answered */
-export async function listSessions(client: Client): Promise<BrowserSession[]> {
-  const { body } = await client.call<{ items: BrowserSession[] }>({ method: 'GET', path: '/v1/sessions' });
+export async function listSessions(client: Client): Promise<SessionView[]> {
+  const { body } = await client.call<{ items: SessionView[] }>({ method: 'GET', path: '/v1/sessions' });
   return body.items;
 }
 
@@ -50,21 +39,13 @@ export async function endSession(client: Client, id: string): Promise<void> {
 
 const HEAD = ['ID', 'OPENED', 'SEEN', 'ENDS', 'ISSUER', 'BROWSER'] as const;
 
-function toRow({
-  id,
-  opened_ms,
-  seen_ms,
-  expires_ms,
-  issuer,
-  user_agent,
-  current,
-}: BrowserSession): string[] {
+function toRow({ id, opened_ms, seen_ms, expires_ms, issuer, user_agent, current }: SessionView): string[] {
   return [
     current ? `${id} (this one)` : id,
     moment(opened_ms),
     moment(seen_ms),
     moment(expires_ms),
     issuer,
-    user_agent ?? 'unknown',
+    user_agent || 'unknown',
   ];
 }

@@ -1,6 +1,9 @@
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 
+/** How long anybody may take to answer a request of a command, in milliseconds. */
+export const ANSWER_TIMEOUT_MS = 30_000;
+
 /** The broker gave no answer. Whether it did something is unknown. */
 export function unreachable(broker: string, cause: unknown): CliError {
   return new CliError(

@@ -1,15 +1,8 @@
 import type { Command } from 'commander';
-import type { Principal } from '../policy/input.ts';
+import type { WhoamiView } from '../sessions/routes.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { EXIT } from './exit-codes.ts';
 import { moment, printable } from './text.ts';
-
-/** The answer of `GET /v1/whoami`. */
-interface Whoami {
-  principal: Principal;
-  credential: { token_id: string; issued_ms: number; expires_ms: number };
-  session: string | null;
-}
 
 /** `whoami`. */
 export function registerWhoami(program: Command, cli: Cli): void {
@@ -17,14 +10,14 @@ export function registerWhoami(program: Command, cli: Cli): void {
     .command(program, 'whoami', 'say who you are to the broker, and until when')
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {
-        const { body } = await context.client.call<Whoami>({ method: 'GET', path: '/v1/whoami' });
+        const { body } = await context.client.call<WhoamiView>({ method: 'GET', path: '/v1/whoami' });
         context.print(body, () => describe(body));
         return EXIT.done;
       }),
     );
 }
 
-function describe({ principal, credential }: Whoami): string {
+function describe({ principal, credential }: WhoamiView): string {
   const { id, person, groups, auth, token } = principal;
   return [
     printable(id),

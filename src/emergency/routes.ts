@@ -1,12 +1,13 @@
-import { type Request, Router } from 'express';
+import { Router } from 'express';
 import { z } from 'zod';
 import { toView } from '../control/view.ts';
 import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
-import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
-import { type IdempotencyKey, once, parseIdempotencyKey } from '../use-case/idempotency.ts';
-import { authorizeRead, write } from '../use-case/use-case.ts';
+import { callOf, type Edge, idempotencyKeyOf, parseQuery } from '../use-case/edge.ts';
+import { once } from '../use-case/idempotency.ts';
+import { authorizeRead } from '../use-case/read.ts';
+import { write } from '../use-case/write.ts';
 import {
   applyInSession,
   breakglassChangeSchema,
@@ -97,8 +98,4 @@ export function emergencyRoutes(edge: Edge): Router {
   });
 
   return router;
-}
-
-function idempotencyKeyOf(req: Request): IdempotencyKey | null {
-  return parseIdempotencyKey(req.get('Idempotency-Key'), { method: 'POST', path: req.path, body: req.body });
 }

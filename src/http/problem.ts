@@ -39,11 +39,22 @@ export function logProblem(
   requestId: string,
 ): void {
   const { code, cause } = problem;
-  const fields = { code, request_id: requestId };
-  if (PROBLEMS[code].status >= 500) log.error({ err: cause ?? problem, ...fields }, 'request failed');
-  else if (code === 'token_invalid') {
-    log.warn({ reason: cause instanceof Error ? cause.message : null, ...fields }, 'request refused');
+  logFailure(log, problem, requestId);
+  if (code === 'token_invalid') {
+    const reason = cause instanceof Error ? cause.message : null;
+    log.warn({ reason, code, request_id: requestId }, 'request refused');
   }
+}
+
+/** Logs a failure of the broker's own, with its cause; nothing for what the caller can mend. */
+export function logFailure(
+  log: { error(fields: object, message: string): void },
+  problem: BrokerError,
+  requestId: string,
+): void {
+  const { code, cause } = problem;
+  if (PROBLEMS[code].status < 500) return;
+  log.error({ err: cause ?? problem, code, request_id: requestId }, 'request failed');
 }
 
 /** One challenge with one more parameter: the first one stands behind the scheme, the others behind commas. */
@@ -52,8 +63,19 @@ function withMetadata(challenge: string, address: string | undefined): string {
   return `${challenge}${challenge.includes(' ') ? ',' : ''} resource_metadata="${address}"`;
 }
 
+/** A problem as it is sent: these members, and those that belong to its code. RFC 9457 section 3 */
+export interface ProblemDocument {
+  type: string;
+  title: string;
+  status: number;
+  code: ProblemCode;
+  detail: string;
+  instance: string;
+  [member: string]: unknown;
+}
+
 /** The problem document of an error. */
-export function toDocument(problem: BrokerError, requestId: string): Record<string, unknown> {
+export function toDocument(problem: BrokerError, requestId: string): ProblemDocument {
   const { status, title } = PROBLEMS[problem.code];
   const { headers: _, extra, ...fields } = problem.fields;
   return {

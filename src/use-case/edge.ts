@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parse } from '../http/body.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { Caller, Presented } from '../identity/credential.ts';
+import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
 import type { Call, ControlDeps } from './use-case.ts';
 
 /** What the routes of the control and audit plane are built from. */
@@ -29,6 +30,12 @@ export function presentedBy(req: Request): Presented {
     origin: req.headers.origin,
     fetch_site: req.get('Sec-Fetch-Site'),
   };
+}
+
+/** The `Idempotency-Key` of a POST with what it is sent for, or null. @throws BrokerError `invalid_request` */
+export function idempotencyKeyOf(req: Request): IdempotencyKey | null {
+  const { method, path, body = null } = req;
+  return parseIdempotencyKey(req.get('Idempotency-Key'), { method, path, body });
 }
 
 /** Query parameters that every list takes. */

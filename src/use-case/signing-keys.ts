@@ -10,7 +10,8 @@ import {
 } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
 import { schedulerPrincipal } from './own-principals.ts';
-import { authorize, type Call, type ControlDeps, type Writing, write } from './use-case.ts';
+import { authorize, type Call, type ControlDeps, type Writing } from './use-case.ts';
+import { write } from './write.ts';
 
 /** The signing keys of the store, as identity reads them. */
 export function storedSigningKeys({ door, read }: Store): KeyStore {
@@ -58,7 +59,7 @@ export async function revokeKey(
 }
 
 /** When the active key signs no more under its schedule; null when the schedule has no end for it. */
-export async function rotationDueMs(db: Db, maxAgeMs: number): Promise<number | null> {
+async function rotationDueMs(db: Db, maxAgeMs: number): Promise<number | null> {
   const active = activeKey(await listSigningKeys(db));
   return active === undefined || maxAgeMs === 0 ? null : active.created_ms + maxAgeMs;
 }

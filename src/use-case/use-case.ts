@@ -1,9 +1,8 @@
 import { append, type Correlation } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
-import { BrokerError } from '../errors.ts';
+import type { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
-import { type Credential, ciRunOf, type Proof } from '../identity/credential.ts';
-import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import { type Credential, ciRunOf } from '../identity/credential.ts';
 import type { Revocations } from '../identity/revocations.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -11,9 +10,6 @@ import { type InputRevocation, NO_EMERGENCY, type PolicyInput, type Principal } 
 import type { Decision, Policies, Policy, Question } from '../policy/policies.ts';
 import type { Store } from '../store/database.ts';
 import type { AfterCommit } from '../store/door.ts';
-import { claimToken } from '../store/installation.ts';
-import { wakeRequests } from '../store/requests.ts';
-import { markReturned } from '../store/revocations.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 
@@ -81,72 +77,6 @@ export interface Writing {
   afterCommit: AfterCommit;
 }
 
-/**
- * Runs one use case inside the door.
- *
- * Whoever was revoked, or shows a proof that was used, after they were authenticated is refused here, in the state that
- * this write sees.
- *
- * A `BrokerError` that `work` *returns* is a decided refusal: its record is committed, then it is thrown. One that it
- * *throws* (a malformed change, an unknown id) undoes everything.
- */
-export async function write<T>(
-  deps: ControlDeps,
-  call: Call,
-  work: (writing: Writing) => Promise<T | BrokerError>,
-): Promise<T> {
-  const outcome = await deps.store.door.write(async (tx, afterCommit) => {
-    const policy = await deps.policies.active(tx);
-    await assertStillValid(deps, tx, call, afterCommit);
-    const writing: Writing = { deps, tx, call, now_ms: deps.clock(), policy, afterCommit };
-    await noteReturn(writing);
-    return work(writing);
-  });
-  if (outcome instanceof BrokerError) throw outcome;
-  return outcome;
-}
-
-/** @throws BrokerError `token_invalid` */
-async function assertStillValid(
-  { revocations }: ControlDeps,
-  tx: Tx,
-  call: Call,
-  afterCommit: AfterCommit,
-): Promise<void> {
-  const { principal, credential } = call;
-  if (credential === null) return;
-  const hit = await revocations.hit(tx, { principal, credential });
-  if (hit !== null) throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(credential));
-  const { proof } = credential;
-  if (proof === null || usedProofs.has(proof)) return;
-  const isFirstUse = await claimToken(tx, {
-    issuer: `dpop:${proof.jkt}`,
-    jti: proof.jti,
-    expires_ms: proof.expires_ms,
-  });
-  if (!isFirstUse) throw tokenInvalid(new TokenRefused('proof_not_accepted', 'replayed'));
-  afterCommit(() => usedProofs.add(proof));
-}
-
-/** Whoever the provider logged out is back, by a credential that came after it: what they wrote waits no longer. */
-async function noteReturn(writing: Writing): Promise<void> {
-  const { deps, tx, call, now_ms } = writing;
-  const { principal, credential } = call;
-  if (credential === null) return;
-  const logouts = await deps.revocations.endedBy(tx, { principal, credential });
-  if (logouts.length === 0) return;
-  const ids = logouts.map(({ id }) => id);
-  const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };
-  const authorized = await authorize(writing, { operation: 'session.open', note });
-  if (authorized instanceof BrokerError) return;
-  for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });
-  await wakeRequests(tx, now_ms);
-  writing.afterCommit(deps.events.revocationsChanged);
-}
-
-/** Proofs whose one request has written already: what else that same request writes needs no other. */
-const usedProofs = new WeakSet<Proof>();
-
 /** The environments that the active policy knows. */
 export function environmentsOf(policy: Policy): string[] {
   return [...policy.broker.environments.keys()];
@@ -160,7 +90,7 @@ export function inputEnvironment(policy: Policy, key: string | null): { key: str
 
 /** What ties a record to the call, the CI run and the ticket behind it. */
 export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
-  const origins = call.credential?.origins;
+  const { origins, session = null } = call.credential ?? {};
   const agentRun = origins?.find(({ ci_run }) => ci_run !== undefined)?.ci_run;
   return {
     http_request_id: call.http_request_id,
@@ -168,6 +98,7 @@ export function correlationOf(call: Call, principal: Principal, ticket: string |
     ci_run: ciRunOf(principal.claims) ?? agentRun ?? null,
     token: call.credential?.token_id ?? null,
     ...(origins && { origins: origins.map(({ token_id }) => token_id) }),
+    ...(session === null ? {} : { session }),
   };
 }
 
@@ -228,59 +159,18 @@ export async function authorize(writing: Writing, subject: Subject): Promise<Aut
 }
 
 /**
- * Decides a plain read inside the door. Only a denial is recorded.
- *
- * @returns null when the caller may read, else the refusal
+ * Records that power is given up: a session that ends, a token that its holder gives back. Policy is asked, so that the
+ * record is like any other, but nobody is kept signed in by its answer.
  */
-export async function refuseRead(writing: Writing, subject: Subject): Promise<BrokerError | null> {
+export async function authorizeEnd(writing: Writing, subject: Subject): Promise<void> {
   const { policy, call, now_ms } = writing;
-  const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
-  if (decision.effect === 'allow') return null;
-  const authorized = await authorize(writing, subject);
-  return authorized instanceof BrokerError ? authorized : null;
+  const { effect } = policy.decide(questionOf(policy, call.principal, subject), now_ms);
+  const detail = `It ended all the same: giving up power needs no grant.${subject.note === undefined ? '' : ` ${subject.note.detail}`}`;
+  await authorize(writing, effect === 'allow' ? subject : { ...subject, note: { code: 'ended', detail } });
 }
 
-/**
- * Decides a plain read on committed state, without the door. Only a denial is recorded.
- *
- * @throws BrokerError `policy_denied`, with its record appended
- */
-export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subject): Promise<void> {
-  const policy = await deps.policies.active(deps.store.read);
-  const decision = policy.decide(questionOf(policy, call.principal, subject), deps.clock());
-  if (decision.effect === 'allow') {
-    deps.events.used(useOf(call.principal, subject));
-    return;
-  }
-  await write(deps, call, (writing) => authorize(writing, subject));
-}
-
-/**
- * What the caller may read, for answers that span several namespaces or environments: what they may not see is left
- * out, as if it were not there. Each place is decided once.
- */
-export async function readablePlaces(
-  deps: ControlDeps,
-  call: Call,
-  operation: Operation,
-): Promise<(namespace: string | null, environment: string | null) => boolean> {
-  const policy = await deps.policies.active(deps.store.read);
-  const known = new Map<string, boolean>();
-  return (namespace, environment) => {
-    const place = `${namespace}@${environment}`;
-    const found = known.get(place);
-    if (found !== undefined) return found;
-    const question = questionOf(policy, call.principal, { operation, environment, namespace });
-    const readable = policy.decide(question, deps.clock()).effect === 'allow';
-    known.set(place, readable);
-    if (readable) {
-      deps.events.used({ principal: call.principal, operation, environment, namespaces: [namespace] });
-    }
-    return readable;
-  };
-}
-
-function useOf(principal: Principal, { operation, environment, namespace }: Subject): Use {
+/** The use that is told of when the operation is allowed. */
+export function useOf(principal: Principal, { operation, environment, namespace }: Subject): Use {
   return { principal, operation, environment: environment ?? null, namespaces: [namespace ?? null] };
 }
 

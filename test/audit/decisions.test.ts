@@ -134,6 +134,7 @@ describe('the decision log', () => {
       ticket: 'PAY-2',
       ci_run: '987654321',
       token,
+      origins: [token],
     });
   });
 

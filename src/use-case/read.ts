@@ -1,0 +1,65 @@
+import { BrokerError } from '../errors.ts';
+import type { Operation } from '../operations.ts';
+import {
+  authorize,
+  type Call,
+  type ControlDeps,
+  questionOf,
+  type Subject,
+  useOf,
+  type Writing,
+} from './use-case.ts';
+import { write } from './write.ts';
+
+/**
+ * Decides a plain read inside the door. Only a denial is recorded.
+ *
+ * @returns null when the caller may read, else the refusal
+ */
+export async function refuseRead(writing: Writing, subject: Subject): Promise<BrokerError | null> {
+  const { policy, call, now_ms } = writing;
+  const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
+  if (decision.effect === 'allow') return null;
+  const authorized = await authorize(writing, subject);
+  return authorized instanceof BrokerError ? authorized : null;
+}
+
+/**
+ * Decides a plain read on committed state, without the door. Only a denial is recorded.
+ *
+ * @throws BrokerError `policy_denied`, with its record appended
+ */
+export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subject): Promise<void> {
+  const policy = await deps.policies.active(deps.store.read);
+  const decision = policy.decide(questionOf(policy, call.principal, subject), deps.clock());
+  if (decision.effect === 'allow') {
+    deps.events.used(useOf(call.principal, subject));
+    return;
+  }
+  await write(deps, call, (writing) => authorize(writing, subject));
+}
+
+/**
+ * What the caller may read, for answers that span several namespaces or environments: what they may not see is left
+ * out, as if it were not there. Each place is decided once.
+ */
+export async function readablePlaces(
+  deps: ControlDeps,
+  call: Call,
+  operation: Operation,
+): Promise<(namespace: string | null, environment: string | null) => boolean> {
+  const policy = await deps.policies.active(deps.store.read);
+  const known = new Map<string, boolean>();
+  return (namespace, environment) => {
+    const place = `${namespace}@${environment}`;
+    const found = known.get(place);
+    if (found !== undefined) return found;
+    const question = questionOf(policy, call.principal, { operation, environment, namespace });
+    const readable = policy.decide(question, deps.clock()).effect === 'allow';
+    known.set(place, readable);
+    if (readable) {
+      deps.events.used({ principal: call.principal, operation, environment, namespaces: [namespace] });
+    }
+    return readable;
+  };
+}

@@ -1,0 +1,75 @@
+import { BrokerError } from '../errors.ts';
+import type { Proof } from '../identity/credential.ts';
+import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import type { AfterCommit } from '../store/door.ts';
+import { claimToken } from '../store/installation.ts';
+import { wakeRequests } from '../store/requests.ts';
+import { markReturned } from '../store/revocations.ts';
+import type { Tx } from '../store/statement.ts';
+import { authorize, type Call, type ControlDeps, type Writing } from './use-case.ts';
+
+/** Proofs whose one request has written already: what else that same request writes needs no other. */
+const usedProofs = new WeakSet<Proof>();
+
+/**
+ * Runs one use case inside the door.
+ *
+ * Whoever was revoked, or shows a proof that was used, after they were authenticated is refused here, in the state that
+ * this write sees.
+ *
+ * A `BrokerError` that `work` *returns* is a decided refusal: its record is committed, then it is thrown. One that it
+ * *throws* (a malformed change, an unknown id) undoes everything.
+ */
+export async function write<T>(
+  deps: ControlDeps,
+  call: Call,
+  work: (writing: Writing) => Promise<T | BrokerError>,
+): Promise<T> {
+  const outcome = await deps.store.door.write(async (tx, afterCommit) => {
+    const policy = await deps.policies.active(tx);
+    await assertStillValid(deps, tx, call, afterCommit);
+    const writing: Writing = { deps, tx, call, now_ms: deps.clock(), policy, afterCommit };
+    await noteReturn(writing);
+    return work(writing);
+  });
+  if (outcome instanceof BrokerError) throw outcome;
+  return outcome;
+}
+
+/** @throws BrokerError `token_invalid` */
+async function assertStillValid(
+  { revocations }: ControlDeps,
+  tx: Tx,
+  call: Call,
+  afterCommit: AfterCommit,
+): Promise<void> {
+  const { principal, credential } = call;
+  if (credential === null) return;
+  const hit = await revocations.hit(tx, { principal, credential });
+  if (hit !== null) throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(credential));
+  const { proof } = credential;
+  if (proof === null || usedProofs.has(proof)) return;
+  const isFirstUse = await claimToken(tx, {
+    issuer: `dpop:${proof.jkt}`,
+    jti: proof.jti,
+    expires_ms: proof.expires_ms,
+  });
+  if (!isFirstUse) throw tokenInvalid(new TokenRefused('proof_not_accepted', 'replayed'));
+  afterCommit(() => usedProofs.add(proof));
+}
+
+/** Whoever the provider logged out is back, by a credential that came after it: what they wrote waits no longer. */
+async function noteReturn(writing: Writing): Promise<void> {
+  const { deps, tx, call, now_ms } = writing;
+  const { principal, credential } = call;
+  if (credential === null) return;
+  const logouts = await deps.revocations.endedBy(tx, { principal, credential });
+  if (logouts.length === 0) return;
+  const ids = logouts.map(({ id }) => id);
+  const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };
+  const authorized = await authorize(writing, { operation: 'session.open', note });
+  if (authorized instanceof BrokerError) return;
+  for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });
+  await wakeRequests(tx, now_ms);
+  writing.afterCommit(deps.events.revocationsChanged);
+}
