@@ -175,6 +175,9 @@ function commandFor(
   }
 }
 
+/** Problems whose cause is in the broker's log alone. */
+const UNEXPLAINED: ReadonlySet<string> = new Set(['token_invalid', 'internal_error', 'not_recorded']);
+
 /** A refusal, with everything that says how to go on. */
 export function renderProblem(problem: Problem, commandLine: CommandLine): string {
   const reasons = (problem.reasons ?? []) as readonly { code: string; detail: string }[];
@@ -193,6 +196,10 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
       ? [`sign in stronger with`, `    ${signIn}`]
       : []),
     ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
+    // The answer tells nobody why; the operator finds the reason in the broker's log by this.
+    ...(UNEXPLAINED.has(problem.code) && typeof problem.instance === 'string'
+      ? [`reference ${printable(problem.instance.replace(/^urn:uuid:/, ''))}`]
+      : []),
   ].join('\n');
 }
 

@@ -22,8 +22,8 @@ const KINDS = ['token', 'session', 'subject', 'trust-rule', 'issuer', 'class', '
 const SHOWN = 20;
 
 interface RevokeOptions extends CommonOptions {
-  incident: string;
-  reason: string;
+  incident?: string;
+  reason?: string;
   issuedBefore?: number;
   dryRun?: boolean;
 }
@@ -68,8 +68,8 @@ function registerRevoke(program: Command, cli: Cli): void {
   cli
     .command(program, 'revoke <kind> <value>', 'refuse what somebody holds, from the next request on')
     .addHelpText('after', KIND_HELP)
-    .requiredOption('--incident <id>', 'the incident')
-    .requiredOption('--reason <text>', 'why')
+    .option('--incident <id>', 'the incident; a dry run needs none')
+    .option('--reason <text>', 'why; a dry run needs none')
     .option('--issued-before <moment>', `only what was issued before: ${MOMENT_HELP}`, (text: string) =>
       parseMoment('--issued-before', text),
     )
@@ -81,13 +81,21 @@ function registerRevoke(program: Command, cli: Cli): void {
         const body = {
           kind: kind.replace('-', '_'),
           value: kind === 'token' ? await tokenValue(context, value) : value,
-          incident: options.incident,
-          reason: options.reason,
+          ...occasionOf(options),
           ...(options.issuedBefore === undefined ? {} : { issued_before: options.issuedBefore }),
         };
         return options.dryRun === true ? preview(context, body) : revoke(context, body);
       }),
     );
+}
+
+/** Whoever only looks has no incident yet; policy wants one named all the same. */
+function occasionOf({ incident, reason, dryRun }: RevokeOptions): { incident: string; reason: string } {
+  if (dryRun === true) return { incident: incident ?? 'dry run', reason: reason ?? 'dry run' };
+  if (incident === undefined || reason === undefined) {
+    throw usageError('Say why: --incident ID and --reason TEXT are needed to revoke; --dry-run only looks.');
+  }
+  return { incident, reason };
 }
 
 const KIND_HELP = `

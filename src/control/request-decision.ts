@@ -18,8 +18,7 @@ export async function decideRequest(
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
 ): Promise<Decision> {
   const { operation, principal, request } = about;
-  const editors = await loadEditors(tx, request);
-  const parked = await deps.revocations.isParked(tx, { ...request, editors });
+  const parked = await isParked({ deps, tx }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const current = about.votes.filter((vote) => counts(vote, request));
   const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
@@ -41,6 +40,14 @@ export async function decideRequest(
     },
     now_ms,
   );
+}
+
+async function isParked(
+  { deps, tx }: Pick<Writing, 'deps' | 'tx'>,
+  request: ChangeRequest,
+): Promise<boolean> {
+  if (!(await deps.revocations.parksAnybody(tx))) return false;
+  return deps.revocations.isParked(tx, { ...request, editors: await loadEditors(tx, request) });
 }
 
 /** Appends the record of a decision about a request. @returns the decision's id */

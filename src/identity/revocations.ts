@@ -56,6 +56,8 @@ export interface Revocations<Db> {
   hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
   /** Whether this principal is revoked as such, until that is lifted: whatever they left behind waits. */
   isBlocked(db: Db, principal: Principal): Promise<boolean>;
+  /** Whether anybody's requests wait: mostly nobody's, and then nobody needs to find out who wrote one. */
+  parksAnybody(db: Db): Promise<boolean>;
   /** Whether what these wrote waits: one of them is blocked, or was logged out by their provider and is not back. */
   isParked(db: Db, authorship: Authorship): Promise<boolean>;
   /** As {@link isParked}, by one revocation alone. */
@@ -78,7 +80,11 @@ export function createRevocations<Db>(deps: {
   humanOf: (person: string) => string;
 }): Revocations<Db> {
   const { store, humanOf } = deps;
-  let known: { epoch: string | null; list: RevocationList } = { epoch: null, list: indexed([]) };
+  let known: { epoch: string | null; list: RevocationList; parks: boolean } = {
+    epoch: null,
+    list: indexed([]),
+    parks: false,
+  };
   /** What was committed when it was read last: what a write adds that is then undone never gets here. */
   let latest = known.list;
   let reading: Promise<void> | null = null;
@@ -87,7 +93,9 @@ export function createRevocations<Db>(deps: {
 
   async function present(db: Db): Promise<RevocationList> {
     const epoch = await store.epoch(db);
-    if (epoch !== known.epoch) known = { epoch, list: indexed(await store.list(db)) };
+    if (epoch === known.epoch) return known.list;
+    const revocations = await store.list(db);
+    known = { epoch, list: indexed(revocations), parks: revocations.some(parks) };
     return known.list;
   }
 
@@ -102,6 +110,10 @@ export function createRevocations<Db>(deps: {
     isBlocked: async (db, principal) => {
       const list = await present(db);
       return namesOfPrincipal(principal, humanOf).some((name) => (list.get(name) ?? []).some(holdsForEver));
+    },
+    parksAnybody: async (db) => {
+      await present(db);
+      return known.parks;
     },
     isParked: async (db, authorship) => isParkedBy(await present(db), authorship, humanOf),
     wouldPark: (revocation, authorship) => isParkedBy(indexed([revocation]), authorship, humanOf),

@@ -69,6 +69,22 @@ describe('countersign revoke', () => {
     expect((await terminal.as('riley', 'revocations', 'list', '--json')).json.items).toEqual([]);
   });
 
+  it('needs an incident and a reason to revoke, and neither to look', async () => {
+    const look = await terminal.as('riley', 'revoke', 'class', 'workload', '--dry-run', '--json');
+    expect(look).toMatchObject({ code: 0, json: { dry_run: true } });
+    for (const why of [[], ['--incident', 'INC-7'], ['--reason', 'x']]) {
+      const run = await terminal.as('riley', 'revoke', 'class', 'workload', ...why);
+      expect(run.code).toBe(2);
+      expect(run.err).toContain('--incident ID and --reason TEXT');
+    }
+    expect((await terminal.as('riley', 'revocations', 'list', '--json')).json.items).toEqual([]);
+  });
+
+  it('refuses a token without saying why, but with the reference by which the log does', async () => {
+    const { err } = await createTerminal(t, { env: { COUNTERSIGN_TOKEN: 'a.b.c' } }).run('whoami');
+    expect(err).toMatch(/^reference [0-9a-f-]{36}$/m);
+  });
+
   it('takes a moment, and refuses what cannot be revoked before anything is sent', async () => {
     const moment = new Date(t.clock() - 1000).toISOString();
     const run = await terminal.as(
