@@ -80,27 +80,23 @@ export function createRevocations<Db>(deps: {
   humanOf: (person: string) => string;
 }): Revocations<Db> {
   const { store, humanOf } = deps;
-  let known: { epoch: string | null; list: RevocationList; parks: boolean } = {
-    epoch: null,
-    list: indexed([]),
-    parks: false,
-  };
+  let known: Known = { epoch: null, list: indexed([]), parks: false };
   /** What was committed when it was read last: what a write adds that is then undone never gets here. */
   let latest = known.list;
   let reading: Promise<void> | null = null;
 
   const hitByLatest = (caller: Caller) => findHit(latest, caller, humanOf);
 
-  async function present(db: Db): Promise<RevocationList> {
+  async function present(db: Db): Promise<Known> {
     const epoch = await store.epoch(db);
-    if (epoch === known.epoch) return known.list;
+    if (epoch === known.epoch) return known;
     const revocations = await store.list(db);
     known = { epoch, list: indexed(revocations), parks: revocations.some(parks) };
-    return known.list;
+    return known;
   }
 
   return {
-    hit: async (db, caller) => findHit(await present(db), caller, humanOf),
+    hit: async (db, caller) => findHit((await present(db)).list, caller, humanOf),
     hitByLatest: (caller) => {
       if (reading === null) return hitByLatest(caller);
       // When the store does not answer, the list read last goes on: flag reads outlive it.
@@ -108,24 +104,21 @@ export function createRevocations<Db>(deps: {
       return reading.then(answer, answer);
     },
     isBlocked: async (db, principal) => {
-      const list = await present(db);
+      const { list } = await present(db);
       return namesOfPrincipal(principal, humanOf).some((name) => (list.get(name) ?? []).some(holdsForEver));
     },
-    parksAnybody: async (db) => {
-      await present(db);
-      return known.parks;
-    },
-    isParked: async (db, authorship) => isParkedBy(await present(db), authorship, humanOf),
+    parksAnybody: async (db) => (await present(db)).parks,
+    isParked: async (db, authorship) => isParkedBy((await present(db)).list, authorship, humanOf),
     wouldPark: (revocation, authorship) => isParkedBy(indexed([revocation]), authorship, humanOf),
     endedBy: async (db, { principal, credential }) => {
-      const list = await present(db);
+      const { list } = await present(db);
       const found = list.get(nameOf('subject', principal.id)) ?? [];
       return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
     },
     isHit: (revocation, caller) => findHit(indexed([revocation]), caller, humanOf) !== null,
     refresh: (db) => {
       const mine = present(db)
-        .then((list) => {
+        .then(({ list }) => {
           latest = list;
         })
         .finally(() => {
@@ -135,6 +128,14 @@ export function createRevocations<Db>(deps: {
       return mine;
     },
   };
+}
+
+/** What was read of the store, and what the store called it then. */
+interface Known {
+  epoch: string | null;
+  list: RevocationList;
+  /** Whether anything in it makes requests wait. */
+  parks: boolean;
 }
 
 /** Revocations by kind and value, so that a look-up does not grow with their number. */
