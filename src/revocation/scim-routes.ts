@@ -200,7 +200,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
 }
 
 function send(res: Response, status: number, body: object): void {
-  res.status(status).set('Cache-Control', 'no-store').type(SCIM).send(JSON.stringify(body));
+  res.status(status).type(SCIM).send(JSON.stringify(body));
 }
 
 /** RFC 7643 section 5 */

@@ -41,7 +41,7 @@ export function sessionRoutes(edge: Edge, sessions: Sessions): Router {
       credential: { issuer, token_id, issued_ms, expires_ms },
       session: sessionIdOf(credential),
     };
-    res.set('Cache-Control', 'no-store').json(answer);
+    res.json(answer);
   });
 
   router.get('/v1/sessions', async (req, res) => {
@@ -49,7 +49,7 @@ export function sessionRoutes(edge: Edge, sessions: Sessions): Router {
     await authorizeRead(control, call, { operation: 'session.read' });
     const current = call.credential === null ? null : sessionIdOf(call.credential);
     const items = (await sessions.listOpen(call.principal)).map((row) => toView(row, current));
-    res.set('Cache-Control', 'no-store').json({ items });
+    res.json({ items });
   });
 
   router.delete('/v1/sessions/:id', async (req, res) => {

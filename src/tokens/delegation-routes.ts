@@ -19,7 +19,7 @@ export function delegationRoutes(edge: Edge, deps: Omit<DelegateDeps, 'control'>
     const call = await callOf(edge, req);
     const order = parse(orderSchema, req.body);
     const answer = await delegate({ ...deps, control: edge.control }, call, order);
-    res.status(201).set('Cache-Control', 'no-store').json(answer);
+    res.status(201).json(answer);
   });
   return router;
 }

@@ -31,7 +31,7 @@ export function trustRoutes(edge: Edge, deps: TrustRoutesDeps): Router {
     const call = await callOf(edge, req);
     const { token, audience, scope } = parse(orderSchema, req.body);
     const report = await testTrust({ ...deps, control: edge.control }, call, { token, audience, scope });
-    res.set('Cache-Control', 'no-store').json(report);
+    res.json(report);
   });
   return router;
 }
