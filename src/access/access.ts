@@ -8,6 +8,7 @@ import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { ownPrincipals } from '../use-case/own-principals.ts';
 import type { ControlDeps } from '../use-case/use-case.ts';
+import { type AudienceBinding, type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
 
 /** What of the answer is wanted; every part is optional. */
 export interface AccessFilter {
@@ -20,8 +21,10 @@ export interface AccessFilter {
   unused?: boolean | undefined;
 }
 
-type Grant = AccessAnswer['grants'][number];
-type Binding = AccessAnswer['bindings'][number];
+type Grant = Omit<AccessAnswer['grants'][number], 'binding'> & { binding: BindingName };
+type RoleBinding = AccessAnswer['grants'][number]['binding'];
+type BindingName = Omit<RoleBinding, 'by'> & { by: RoleBinding['by'] | AudienceBinding['by'] };
+type Binding = Omit<AccessAnswer['bindings'][number], 'by'> & { by: BindingName['by'] };
 
 /** One thing that one principal may do somewhere, by one binding. */
 export interface GrantView {
@@ -127,13 +130,37 @@ function partsOf(principals: readonly Principal[]): Principal[][] {
   );
 }
 
-function judge(policy: Policy, principals: readonly Principal[]): AccessAnswer {
+function judge(
+  policy: Policy,
+  principals: readonly Principal[],
+): { grants: readonly Grant[]; bindings: readonly Binding[] } {
   const answer = policy.access(principals);
-  if (answer !== null) return answer;
-  throw new BrokerError(
-    'not_supported',
-    'The active policy bundle has no entry point countersign/access; add one, as docs/policy.md says.',
+  if (answer === null) {
+    throw new BrokerError(
+      'not_supported',
+      'The active policy bundle has no entry point countersign/access; add one, as docs/policy.md says.',
+    );
+  }
+  // Applications read flags by their trust rule's audience: policy is asked when they exchange, not when they read.
+  const readings = flagReadings(policy);
+  const readers = principals.flatMap((principal) =>
+    readingsOf(principal, readings).map((reading) => ({ principal: principal.id, ...reading })),
   );
+  return {
+    grants: [...answer.grants, ...readers],
+    bindings: [...answer.bindings, ...[...readings.values()].map(toBinding)],
+  };
+}
+
+function toBinding(readings: readonly FlagReading[]): Binding {
+  const [first] = readings;
+  if (first === undefined) throw new Error('a rule that grants no flags is no binding');
+  return {
+    ...first.binding,
+    capabilities: [first.capability],
+    environments: [...new Set(readings.map(({ environment }) => environment))],
+    namespaces: [...new Set(readings.map(({ namespace }) => namespace))],
+  };
 }
 
 function usesByPrincipal(uses: readonly GrantUsesTable[]): Map<string, GrantUsesTable[]> {

@@ -45,13 +45,16 @@ export function createUsage({ door, clock }: { door: Pick<Door, 'write'>; clock:
     written.set(key, { text, at_ms: atMs });
   }
 
+  function seen(principal: Principal): void {
+    if (principals.size < MAX_WAITING) principals.set(principal.id, { principal, at_ms: clock() });
+  }
+
   return {
-    seen: (principal) => {
-      if (principals.size < MAX_WAITING) principals.set(principal.id, { principal, at_ms: clock() });
-    },
+    seen,
     used: ({ principal, operation, environment, namespaces }) => {
       const { capability } = OPERATIONS[operation];
       if (capability === null) return;
+      seen(principal);
       for (const namespace of namespaces.length === 0 ? [null] : namespaces) {
         const use = {
           principal_id: principal.id,

@@ -1,5 +1,6 @@
 import { BrokerError } from '../errors.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
+import { dataEnvironmentOf } from '../identity/trust.ts';
 import { claimToken } from '../store/installation.ts';
 import { authorize, type ControlDeps } from '../use-case/use-case.ts';
 import { write } from '../use-case/write.ts';
@@ -22,6 +23,12 @@ export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorize
         const authorized = await authorize(writing, { operation: 'token.exchange' });
         if (authorized instanceof BrokerError)
           return { outcome: 'denied', token_ttl_s: 0, policy_hash: hash };
+        // Applications read flags without asking again, so that this is when they are seen to.
+        const environment = dataEnvironmentOf(principal.token.audience);
+        if (environment !== null) {
+          const use = { principal, operation: 'flag.read' as const, environment, namespaces: [] };
+          writing.afterCommit(() => control.events.used(use));
+        }
         const token_ttl_s = authorized.decision.limits.token_ttl_s ?? MAX_ISSUED_LIFE_S;
         return { outcome: 'issued', token_ttl_s, policy_hash: hash };
       },

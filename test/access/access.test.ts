@@ -57,6 +57,30 @@ it('knows workloads by their trust rule, within its grant', async () => {
   expect(job.filter(({ capability }) => capability === 'approve')).toEqual([]);
 });
 
+it('knows the applications that read flags, by the audience that their rule grants', async () => {
+  const before = await access('?unused=true');
+  const rule = { by: 'audience', issuer: null, key: 'checkout-service', index: 0 };
+  expect(before.bindings).toContainEqual(
+    expect.objectContaining({ ...rule, holders: 0, capabilities: ['read'], namespaces: ['payments'] }),
+  );
+  await t.workloadToken('checkout', { audience: 'data:production' });
+  const reading = (await access()).grants.filter(({ binding }) => binding.by === 'audience');
+  expect(reading.map(({ environment }) => environment).sort()).toEqual([
+    'development',
+    'production',
+    'staging',
+  ]);
+  for (const grant of reading) {
+    expect(grant).toMatchObject({
+      principal: { kind: 'workload', id: expect.stringMatching(/^workload:checkout-service:/) },
+      capability: 'read',
+      namespace: 'payments',
+      binding: rule,
+      unused: grant.environment !== 'production',
+    });
+  }
+});
+
 it('marks what was never used, and what was not used for long', async () => {
   await createFlag(t, 'checkout.banner');
   const fresh = grantsOf(await access(), 'person:demo:dana', 'propose');
