@@ -1,7 +1,7 @@
 import { startBroker } from '../src/broker.ts';
 import { systemClock } from '../src/clock.ts';
 import { loadConfig } from '../src/config.ts';
-import { createLog } from '../src/http/log.ts';
+import { createLog } from '../src/logger.ts';
 import { serve, usage } from './child.ts';
 
 /** The real broker in a process of its own. Argument: its configuration file. */

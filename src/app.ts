@@ -7,17 +7,18 @@ import type { Clock } from './clock.ts';
 import { flagRoutes } from './control/flag-routes.ts';
 import { controlRoutes } from './control/routes.ts';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
+import type { Edge } from './decide/edge.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
 import { BrokerError } from './errors.ts';
 import { type HealthDeps, healthRoutes } from './http/health.ts';
 import { jsonBody } from './http/json-body.ts';
-import type { Log } from './http/log.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import { limitAttempts } from './http/rate-limit.ts';
 import { requestContext } from './http/request-context.ts';
 import { discoveryRoutes } from './identity/discovery-routes.ts';
 import type { IssuerConfig } from './identity/issuers.ts';
+import type { Log } from './logger.ts';
 import { type DrillRoutesDeps, drillRoutes } from './revocation/drill-routes.ts';
 import { type RevocationRoutesDeps, revocationRoutes } from './revocation/routes.ts';
 import { type ScimRoutesDeps, scimRoutes } from './revocation/scim-routes.ts';
@@ -29,7 +30,6 @@ import { keyRoutes } from './tokens/key-routes.ts';
 import { oauthErrors, type TokenRoutesDeps, tokenRoutes } from './tokens/routes.ts';
 import { type TokenStatusRoutesDeps, tokenStatusRoutes } from './tokens/status-routes.ts';
 import { type TrustRoutesDeps, trustRoutes } from './tokens/trust-routes.ts';
-import type { Edge } from './use-case/edge.ts';
 
 /** Everything that the HTTP surface is built from. */
 export interface AppDeps {

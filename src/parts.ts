@@ -7,13 +7,14 @@ import { activateFirst, type BundleOutcome } from './control/first-start.ts';
 import { createScheduler, type Scheduler } from './control/scheduler.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './data/snapshot.ts';
+import type { ControlDeps } from './decide/authorize.ts';
 import { type Cursors, createCursors } from './http/cursor.ts';
-import type { Log } from './http/log.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { acrValuesFor } from './identity/issuers.ts';
 import { createKeySets, type KeySets } from './identity/jwks.ts';
 import { createSigningKeys, type SigningKeys } from './identity/keys.ts';
 import { trustRulesOf } from './identity/policy-trust.ts';
+import type { Log } from './logger.ts';
 import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
 import type { Store } from './store/database.ts';
@@ -24,7 +25,6 @@ import type { Db } from './store/statement.ts';
 import { cursorSecret, type MasterKeyOutcome, openSecrets } from './use-case/open-secrets.ts';
 import { rotateDueKey, storedSigningKeys } from './use-case/signing-keys.ts';
 import { storedRevocations } from './use-case/stored-revocations.ts';
-import type { ControlDeps } from './use-case/use-case.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
 const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { startBroker } from '../src/broker.ts';
 import { loadConfig } from '../src/config.ts';
-import { createLog } from '../src/http/log.ts';
+import { createLog } from '../src/logger.ts';
 import { startTestBroker, type TestBroker } from './support/broker.ts';
 
 let t: TestBroker | null = null;

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startBroker } from '../src/broker.ts';
 import { loadConfig } from '../src/config.ts';
-import { createLog } from '../src/http/log.ts';
+import { createLog } from '../src/logger.ts';
 import { listSigningKeys } from '../src/store/signing-keys.ts';
 import { exchange, startTestBroker, type TestBroker } from './support/broker.ts';
 import { createFlag, propose } from './support/flags.ts';

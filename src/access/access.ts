@@ -1,3 +1,5 @@
+import type { ControlDeps } from '../decide/authorize.ts';
+import { ownPrincipals } from '../decide/own-principals.ts';
 import { BrokerError } from '../errors.ts';
 import type { Capability } from '../operations.ts';
 import type { AccessAnswer } from '../policy/access.ts';
@@ -6,8 +8,6 @@ import type { Policy } from '../policy/policies.ts';
 import { ANY_PLACE, listGrantUses, listPrincipals } from '../store/principals.ts';
 import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import { ownPrincipals } from '../use-case/own-principals.ts';
-import type { ControlDeps } from '../use-case/use-case.ts';
 import { type AudienceBinding, type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
 
 /** What of the answer is wanted; every part is optional. */

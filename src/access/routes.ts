@@ -1,9 +1,9 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { authorize } from '../decide/authorize.ts';
+import { callOf, type Edge, parseQuery } from '../decide/edge.ts';
+import { write } from '../decide/write.ts';
 import { environmentKeySchema, namespaceSchema } from '../flags/names.ts';
-import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
-import { authorize } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import { computeAccess } from './access.ts';
 
 const accessSchema = z.strictObject({

@@ -1,12 +1,12 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { authorize } from '../decide/authorize.ts';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { authorize } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import type { DecisionRecord } from './log.ts';
 
 /** Epoch milliseconds, or ISO 8601 with an offset. */

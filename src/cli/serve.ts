@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Broker, startBroker } from '../broker.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
-import { createLog } from '../http/log.ts';
+import { createLog } from '../logger.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import { loadVersion } from '../version.ts';
 import type { Cli } from './cli.ts';

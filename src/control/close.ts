@@ -1,9 +1,9 @@
+import { challengeOf, type Writing } from '../decide/authorize.ts';
+import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { refuseRead } from '../decide/read.ts';
+import { denied, notYet } from '../decide/refusals.ts';
 import { BrokerError } from '../errors.ts';
 import { postponeRequest } from '../store/requests.ts';
-import { schedulerPrincipal } from '../use-case/own-principals.ts';
-import { refuseRead } from '../use-case/read.ts';
-import { denied, notYet } from '../use-case/refusals.ts';
-import { challengeOf, type Writing } from '../use-case/use-case.ts';
 import { aboutRequest } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, isOpen, loadRequest, loadVotes, placesOf } from './request.ts';

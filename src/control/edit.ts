@@ -1,9 +1,9 @@
+import { challengeOf, environmentsOf, type Writing } from '../decide/authorize.ts';
+import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { denied, notYet } from '../decide/refusals.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Decision } from '../policy/policies.ts';
 import { insertRequestFlags } from '../store/requests.ts';
-import { schedulerPrincipal } from '../use-case/own-principals.ts';
-import { denied, notYet } from '../use-case/refusals.ts';
-import { challengeOf, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import { expire } from './close.ts';
 import type { RequestContent, RequestEdit } from './content.ts';
 import { aboutRequest } from './gates.ts';

@@ -1,12 +1,12 @@
 import { type Request, Router } from 'express';
 import { z } from 'zod';
+import type { Call } from '../decide/authorize.ts';
+import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
+import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from '../flags/names.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { authorizeRead, readablePlaces } from '../use-case/read.ts';
-import type { Call } from '../use-case/use-case.ts';
 
 const listSchema = z.strictObject({
   ...pageShape,

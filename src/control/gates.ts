@@ -1,5 +1,5 @@
+import { type AboutRequest, obligationGate, reasonGate } from '../decide/refusals.ts';
 import type { Gate } from '../errors.ts';
-import { type AboutRequest, obligationGate, reasonGate } from '../use-case/refusals.ts';
 import type { ChangeRequest } from './request.ts';
 
 /**

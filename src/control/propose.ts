@@ -1,7 +1,7 @@
+import { challengeOf, environmentsOf, type Writing } from '../decide/authorize.ts';
+import { denied, notYet } from '../decide/refusals.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
-import { denied, notYet } from '../use-case/refusals.ts';
-import { challengeOf, environmentsOf, type Writing } from '../use-case/use-case.ts';
 import type { RequestContent } from './content.ts';
 import { loadPlan } from './plan.ts';
 import { type ChangeRequest, flagsOf, requestDigest, toRow } from './request.ts';

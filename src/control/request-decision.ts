@@ -1,13 +1,13 @@
 import type { Entry, FlagMove } from '../audit/log.ts';
 import { append } from '../audit/log.ts';
+import { challengeOf, correlationOf, inputEnvironment, type Writing } from '../decide/authorize.ts';
+import { denied, notYet } from '../decide/refusals.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
 import { loadEditors } from '../use-case/editors.ts';
-import { denied, notYet } from '../use-case/refusals.ts';
-import { challengeOf, correlationOf, inputEnvironment, type Writing } from '../use-case/use-case.ts';
 import { loadEmergency } from './emergency-state.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';

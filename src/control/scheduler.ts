@@ -1,11 +1,11 @@
-import type { Log } from '../http/log.ts';
+import type { ControlDeps } from '../decide/authorize.ts';
+import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { write } from '../decide/write.ts';
+import type { Log } from '../logger.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
-import { schedulerPrincipal } from '../use-case/own-principals.ts';
-import type { ControlDeps } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import { look } from './close.ts';
 
 /** How often the scheduler looks for work. */

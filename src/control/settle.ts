@@ -1,11 +1,11 @@
 import type { FlagMove } from '../audit/log.ts';
+import { environmentsOf, type Writing } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
-import { environmentsOf, type Writing } from '../use-case/use-case.ts';
 import { applyPlan, isSamePlan } from './apply.ts';
 import { loadPlan, type Plan } from './plan.ts';
 import type { ChangeRequest, RequestState, Standing, StoredVote } from './request.ts';

@@ -1,7 +1,7 @@
+import type { Writing } from '../decide/authorize.ts';
+import { schedulerPrincipal } from '../decide/own-principals.ts';
 import { BrokerError } from '../errors.ts';
 import { upsertVote } from '../store/requests.ts';
-import { schedulerPrincipal } from '../use-case/own-principals.ts';
-import type { Writing } from '../use-case/use-case.ts';
 import { expire } from './close.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';

@@ -3,11 +3,11 @@ import { flagChangeContentSchema } from '../control/content.ts';
 import { countRecentSessions, toInputSession } from '../control/emergency-state.ts';
 import { propose } from '../control/propose.ts';
 import type { Settled } from '../control/settle.ts';
+import { authorize, type Writing } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
 import type { BreakglassSessionsTable } from '../store/schema.ts';
-import { authorize, type Writing } from '../use-case/use-case.ts';
 
 /** How long a session lasts when the policy sets no `breakglass_ttl_s`: fifteen minutes. */
 const DEFAULT_TTL_S = 15 * 60;

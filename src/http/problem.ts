@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
-import type { Log } from './log.ts';
+import type { Log } from '../logger.ts';
 
 /** Where the problem codes are described. */
 const PROBLEM_BASE = 'https://countersign.dev/problems/';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler } from 'express';
-import type { Log } from './log.ts';
+import type { Log } from '../logger.ts';
 import type { Metrics } from './metrics.ts';
 
 declare module 'express-serve-static-core' {

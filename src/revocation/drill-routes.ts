@@ -1,8 +1,8 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { callOf, type Edge } from '../decide/edge.ts';
 import { parse } from '../http/body.ts';
-import type { Log } from '../http/log.ts';
-import { callOf, type Edge } from '../use-case/edge.ts';
+import type { Log } from '../logger.ts';
 import { type DrillDeps, runDrill } from './drill.ts';
 
 /** What {@link drillRoutes} needs besides the edge. */

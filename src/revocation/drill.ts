@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { authorize, type Call, type ControlDeps } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
 import type { SigningKeys } from '../identity/keys.ts';
 import type { IssuedClaims } from '../identity/workload.ts';
-import { authorize, type Call, type ControlDeps } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import { revoke } from './revoke.ts';
 
 /** Who the drill's token stands for. It has no role, and trust rules cannot name it. */

@@ -1,4 +1,6 @@
 import { closestMatch } from 'leven';
+import { authorize, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { authorizeRead } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { humanOf, type Policy } from '../policy/policies.ts';
@@ -7,8 +9,6 @@ import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { draftRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
-import { authorizeRead } from '../use-case/read.ts';
-import { authorize, type Call, type ControlDeps, type Writing } from '../use-case/use-case.ts';
 import { type Hits, loadHits } from './hits.ts';
 import { type OrderChecks, toOrder } from './order.ts';
 import { revoke } from './revoke.ts';

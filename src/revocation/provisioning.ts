@@ -1,3 +1,4 @@
+import { authorize, type Writing } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { InputRevocation } from '../policy/input.ts';
@@ -8,7 +9,6 @@ import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { addRevocation } from '../use-case/add-revocation.ts';
 import { liftRevocations } from '../use-case/lift-revocation.ts';
-import { authorize, type Writing } from '../use-case/use-case.ts';
 import { revoke } from './revoke.ts';
 
 /**

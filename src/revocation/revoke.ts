@@ -1,3 +1,4 @@
+import type { Writing } from '../decide/authorize.ts';
 import { voidVote, wakeRequests } from '../store/requests.ts';
 import { listActiveOfSubject } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
@@ -5,7 +6,6 @@ import { endBrowserSession } from '../store/sessions.ts';
 import { addRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
 import { liftRevocations } from '../use-case/lift-revocation.ts';
 import { revokeKey } from '../use-case/signing-keys.ts';
-import type { Writing } from '../use-case/use-case.ts';
 import { type Consequences, loadConsequences } from './hits.ts';
 import { subjectName } from './order.ts';
 

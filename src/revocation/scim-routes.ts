@@ -1,13 +1,13 @@
 import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
 import { z } from 'zod';
+import type { Call } from '../decide/authorize.ts';
+import { callOf, type Edge, parseQuery } from '../decide/edge.ts';
+import { authorizeRead } from '../decide/read.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError, PROBLEMS } from '../errors.ts';
 import { jsonBody } from '../http/json-body.ts';
-import type { Log } from '../http/log.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
-import { callOf, type Edge, parseQuery } from '../use-case/edge.ts';
-import { authorizeRead } from '../use-case/read.ts';
-import type { Call } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
+import type { Log } from '../logger.ts';
 import { isPrincipalId, subjectName } from './order.ts';
 import { listPersons, type Standing, setStanding, standingOf } from './provisioning.ts';
 import {

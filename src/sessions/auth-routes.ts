@@ -1,12 +1,12 @@
 import { type ErrorRequestHandler, type Request, type RequestHandler, type Response, Router } from 'express';
 import { z } from 'zod';
+import { type Edge, parseQuery, presentedBy } from '../decide/edge.ts';
+import { authorizeRead } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
-import type { Log } from '../http/log.ts';
 import { logFailure, toBrokerError, toDocument } from '../http/problem.ts';
 import type { Caller } from '../identity/credential.ts';
-import { type Edge, parseQuery, presentedBy } from '../use-case/edge.ts';
-import { authorizeRead } from '../use-case/read.ts';
+import type { Log } from '../logger.ts';
 import {
   COOKIE_ATTRIBUTES,
   hasCookie,

@@ -1,3 +1,5 @@
+import { authorizeEnd, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { SessionsTable } from '../store/schema.ts';
@@ -8,8 +10,6 @@ import {
   type SessionEnd,
 } from '../store/sessions.ts';
 import { addRevocation } from '../use-case/add-revocation.ts';
-import { authorizeEnd, type Call, type ControlDeps, type Writing } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import { sessionNote, sessionTokenId } from './sessions.ts';
 
 /**

@@ -1,8 +1,8 @@
 import express, { type ErrorRequestHandler, Router } from 'express';
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
-import type { Log } from '../http/log.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import type { Log } from '../logger.ts';
 import { endByProvider, type ProviderLogoutDeps } from './provider-logout.ts';
 
 const FORM = 'application/x-www-form-urlencoded';

@@ -1,10 +1,10 @@
+import { authorize, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { type Caller, nameAtIssuer } from '../identity/credential.ts';
 import { personId } from '../identity/person.ts';
 import type { Principal } from '../policy/input.ts';
 import { endBrowserSession, findBrowserSession, insertBrowserSession } from '../store/sessions.ts';
-import { authorize, type ControlDeps, type Writing } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import { endForGood } from './end-session.ts';
 import type { WebIssuer } from './providers.ts';
 import { createSecret, hashOf } from './secrets.ts';

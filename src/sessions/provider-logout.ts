@@ -1,3 +1,5 @@
+import { authorizeEnd, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
 import { personId } from '../identity/person.ts';
@@ -10,8 +12,6 @@ import { claimToken } from '../store/installation.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { endBrowserSession, listBrowserSessions, listSessionsOfProvider } from '../store/sessions.ts';
 import type { RevocationOrder } from '../use-case/add-revocation.ts';
-import { authorizeEnd, type ControlDeps, type Writing } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import {
   type LogoutToken,
   type LogoutTokenDeps,

@@ -1,11 +1,11 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { callOf, type Edge, presentedBy } from '../decide/edge.ts';
+import { authorizeRead } from '../decide/read.ts';
 import { parse } from '../http/body.ts';
 import type { Credential } from '../identity/credential.ts';
 import type { Principal } from '../policy/input.ts';
 import type { SessionsTable } from '../store/schema.ts';
-import { callOf, type Edge, presentedBy } from '../use-case/edge.ts';
-import { authorizeRead } from '../use-case/read.ts';
 import { endSession } from './end-session.ts';
 import { type Sessions, sessionIdOf } from './sessions.ts';
 

@@ -1,5 +1,6 @@
 import * as client from 'openid-client';
 import type { Clock } from '../clock.ts';
+import type { ControlDeps } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import type { Caller } from '../identity/credential.ts';
@@ -7,7 +8,6 @@ import { acrValuesOf } from '../identity/issuers.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
 import type { SignInsTable } from '../store/schema.ts';
 import { insertSignIn, takeSignIn } from '../store/sessions.ts';
-import type { ControlDeps } from '../use-case/use-case.ts';
 import { openSession } from './open-session.ts';
 import { faultOf, type Providers, unavailable, type WebIssuer } from './providers.ts';
 import { createSecret, deriveSignIn, hashOf } from './secrets.ts';

@@ -1,9 +1,9 @@
+import { authorize, type ControlDeps } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
 import { dataEnvironmentOf } from '../identity/trust.ts';
 import { claimToken } from '../store/installation.ts';
-import { authorize, type ControlDeps } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { callOf, type Edge } from '../decide/edge.ts';
 import { parse } from '../http/body.ts';
 import { MAX_DELEGATION_LIFE_S } from '../identity/keys.ts';
 import { OPERATION_NAMES } from '../operations.ts';
-import { callOf, type Edge } from '../use-case/edge.ts';
 import { type DelegateDeps, delegate } from './delegate.ts';
 
 const orderSchema = z.strictObject({

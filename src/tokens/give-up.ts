@@ -1,10 +1,10 @@
+import { authorizeEnd, type Call } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import { addRevocation } from '../use-case/add-revocation.ts';
-import { authorizeEnd, type Call } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
 /**

@@ -1,9 +1,9 @@
+import type { Call } from '../decide/authorize.ts';
+import { authorizeRead } from '../decide/read.ts';
 import type { Examined } from '../identity/authenticate.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
-import { authorizeRead } from '../use-case/read.ts';
-import type { Call } from '../use-case/use-case.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
 /** What introspection says about a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */

@@ -1,14 +1,14 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
+import { once } from '../decide/idempotency.ts';
+import { authorizeRead } from '../decide/read.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { type KeyState, type SigningKeys, stateOf } from '../identity/keys.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
-import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../use-case/edge.ts';
-import { once } from '../use-case/idempotency.ts';
-import { authorizeRead } from '../use-case/read.ts';
 import { rotateKey } from '../use-case/signing-keys.ts';
-import { write } from '../use-case/write.ts';
 
 const listSchema = z.strictObject(pageShape);
 

@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import { callOf, type Edge } from '../use-case/edge.ts';
+import { callOf, type Edge } from '../decide/edge.ts';
 import { giveUpToken } from './give-up.ts';
 import { introspect } from './introspect.ts';
 import type { TokenStatusDeps } from './live-token.ts';

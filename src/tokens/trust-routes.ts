@@ -1,8 +1,8 @@
 import { Router } from 'express';
 import { z } from 'zod';
+import { callOf, type Edge } from '../decide/edge.ts';
 import { parse } from '../http/body.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
-import { callOf, type Edge } from '../use-case/edge.ts';
 import { SCOPE, uniqueWords } from './exchange-form.ts';
 import type { SubjectDeps } from './subject.ts';
 import { testTrust } from './trust-test.ts';

@@ -1,8 +1,8 @@
+import { authorize, type Call, type ControlDeps, questionOf } from '../decide/authorize.ts';
+import { write } from '../decide/write.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { issuedPrincipal } from '../identity/workload.ts';
 import { isTokenUsed } from '../store/installation.ts';
-import { authorize, type Call, type ControlDeps, questionOf } from '../use-case/use-case.ts';
-import { write } from '../use-case/write.ts';
 import type { Applicant } from './applicant.ts';
 import { explainRefusal } from './explain-refusal.ts';
 import { grantedLifeS } from './grant.ts';

@@ -1,10 +1,10 @@
+import type { Writing } from '../decide/authorize.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { humanOf } from '../policy/policies.ts';
 import { findPersonOf } from '../store/records.ts';
 import { insertRevocation } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import type { Writing } from './use-case.ts';
 
 /** What is to be revoked, and by which road it came. */
 export interface RevocationOrder extends InputRevocation {

@@ -1,6 +1,6 @@
+import type { Writing } from '../decide/authorize.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
-import type { Writing } from './use-case.ts';
 
 /**
  * Lifts revocations that hold: from the commit of this write on, they refuse nobody, and what waited because of them is

@@ -1,3 +1,6 @@
+import { authorize, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { activeKey, type KeyStore, RETIREMENT_OVERLAP_MS, type StoredKey } from '../identity/keys.ts';
 import type { Store } from '../store/database.ts';
@@ -9,9 +12,6 @@ import {
   replaceSigningKeys,
 } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
-import { schedulerPrincipal } from './own-principals.ts';
-import { authorize, type Call, type ControlDeps, type Writing } from './use-case.ts';
-import { write } from './write.ts';
 
 /** The signing keys of the store, as identity reads them. */
 export function storedSigningKeys({ door, read }: Store): KeyStore {

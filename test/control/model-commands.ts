@@ -5,13 +5,13 @@ import { edit } from '../../src/control/edit.ts';
 import { propose } from '../../src/control/propose.ts';
 import { createScheduler } from '../../src/control/scheduler.ts';
 import { approve, reject } from '../../src/control/vote.ts';
+import type { ControlDeps, Writing } from '../../src/decide/authorize.ts';
+import { write } from '../../src/decide/write.ts';
 import { applyInSession, open } from '../../src/emergency/break-glass.ts';
 import { engage } from '../../src/emergency/freeze.ts';
 import { BrokerError } from '../../src/errors.ts';
-import { createLog } from '../../src/http/log.ts';
+import { createLog } from '../../src/logger.ts';
 import type { Principal } from '../../src/policy/input.ts';
-import type { ControlDeps, Writing } from '../../src/use-case/use-case.ts';
-import { write } from '../../src/use-case/write.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions, readLog } from '../support/log-oracle.ts';
 import {

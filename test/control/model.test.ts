@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { propose } from '../../src/control/propose.ts';
 import { approve } from '../../src/control/vote.ts';
-import type { ControlDeps } from '../../src/use-case/use-case.ts';
+import type { ControlDeps } from '../../src/decide/authorize.ts';
 import { WORKING_HOURS_MS } from '../support/broker.ts';
 import { creation } from '../support/flags.ts';
 import { openControl } from '../support/local-control.ts';

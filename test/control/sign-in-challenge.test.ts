@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Challenge, notYet } from '../../src/decide/refusals.ts';
 import type { Decision } from '../../src/policy/policies.ts';
-import { type Challenge, notYet } from '../../src/use-case/refusals.ts';
 import { bindGroupsOf } from '../cli/sign-in-support.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose, TICKET } from '../support/flags.ts';

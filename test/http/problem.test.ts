@@ -2,10 +2,10 @@ import express from 'express';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
-import { createLog } from '../../src/http/log.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { problemWriter } from '../../src/http/problem.ts';
 import { requestContext } from '../../src/http/request-context.ts';
+import { createLog } from '../../src/logger.ts';
 
 /** The edge of the broker around a route that throws. */
 function appThatThrows(thrown: unknown, resourceMetadata?: string) {

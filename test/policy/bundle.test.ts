@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
-import { createLog } from '../../src/http/log.ts';
+import { createLog } from '../../src/logger.ts';
 import { BundleError, readBundle } from '../../src/policy/bundle.ts';
 import { createPolicy } from '../../src/policy/policies.ts';
 import { type Member, packMembers, readFixtureBundle, unpackMembers } from '../support/bundles.ts';

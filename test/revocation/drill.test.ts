@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Call } from '../../src/decide/authorize.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { DRILL_PRINCIPAL, runDrill } from '../../src/revocation/drill.ts';
-import type { Call } from '../../src/use-case/use-case.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions } from '../support/log-oracle.ts';

@@ -7,14 +7,14 @@ import { look, withdraw } from '../../src/control/close.ts';
 import { flagChangeContentSchema } from '../../src/control/content.ts';
 import { propose } from '../../src/control/propose.ts';
 import { approve } from '../../src/control/vote.ts';
+import { authorize, type Call, type ControlDeps } from '../../src/decide/authorize.ts';
+import { schedulerPrincipal } from '../../src/decide/own-principals.ts';
+import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { revoke } from '../../src/revocation/revoke.ts';
 import { findRequest, listDueRequests } from '../../src/store/requests.ts';
 import { listActiveRevocations } from '../../src/store/revocations.ts';
 import { liftRevocations } from '../../src/use-case/lift-revocation.ts';
-import { schedulerPrincipal } from '../../src/use-case/own-principals.ts';
-import { authorize, type Call, type ControlDeps } from '../../src/use-case/use-case.ts';
-import { write } from '../../src/use-case/write.ts';
 import { creation, proposal, TICKET } from '../support/flags.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 

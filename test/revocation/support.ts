@@ -1,12 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
+import { authorize, type ControlDeps } from '../../src/decide/authorize.ts';
+import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
 import { revoke as revokeIn } from '../../src/revocation/revoke.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
 import { storedRevocations } from '../../src/use-case/stored-revocations.ts';
-import { authorize, type ControlDeps } from '../../src/use-case/use-case.ts';
-import { write } from '../../src/use-case/write.ts';
 import type { Reply, TestBroker } from '../support/broker.ts';
 import { personOf } from '../support/local-control.ts';
 

@@ -6,7 +6,7 @@ import { createBrowser } from '../../fixtures/identity/browser.ts';
 import { WEB_CLIENT_SECRET } from '../../fixtures/identity/provider.ts';
 import { startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
-import { createLog } from '../../src/http/log.ts';
+import { createLog } from '../../src/logger.ts';
 import { deriveSignIn } from '../../src/sessions/secrets.ts';
 import { type HostileProvider, startHostileProvider } from './hostile-provider.ts';
 import { SESSION, type SignInBench, signInSecrets, startSignInBench } from './support.ts';

@@ -5,7 +5,7 @@ import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
-import { createLog, type Log } from '../../src/http/log.ts';
+import { createLog, type Log } from '../../src/logger.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
 /** Wednesday, 18 November 2026, 10:30 in Berlin: inside the shipped business hours. */

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Clock } from '../../src/clock.ts';
 import { activateFirst } from '../../src/control/first-start.ts';
+import type { ControlDeps } from '../../src/decide/authorize.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import type { Principal } from '../../src/policy/input.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
@@ -9,7 +10,6 @@ import { openStore } from '../../src/store/database.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
 import { storedRevocations } from '../../src/use-case/stored-revocations.ts';
-import type { ControlDeps } from '../../src/use-case/use-case.ts';
 
 /** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
 export async function openControl(options: {

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { decodeProtectedHeader } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ControlDeps } from '../../src/decide/authorize.ts';
+import { schedulerPrincipal } from '../../src/decide/own-principals.ts';
+import { write } from '../../src/decide/write.ts';
 import {
   createSigningKeys,
   RETIREMENT_OVERLAP_MS,
@@ -12,10 +15,7 @@ import {
   type StoredKey,
 } from '../../src/identity/keys.ts';
 import { listSigningKeys } from '../../src/store/signing-keys.ts';
-import { schedulerPrincipal } from '../../src/use-case/own-principals.ts';
 import { revokeKey, rotateDueKey, rotateKey, storedSigningKeys } from '../../src/use-case/signing-keys.ts';
-import type { ControlDeps } from '../../src/use-case/use-case.ts';
-import { write } from '../../src/use-case/write.ts';
 import { masterKey } from '../identity/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { readFixtureBundle } from '../support/bundles.ts';

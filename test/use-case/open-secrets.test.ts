@@ -7,7 +7,7 @@ import { exportJWK, generateKeyPair } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { ConfigError, loadConfig } from '../../src/config.ts';
-import { createLog } from '../../src/http/log.ts';
+import { createLog } from '../../src/logger.ts';
 import { openStore } from '../../src/store/database.ts';
 
 /*

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createLog } from '../../src/http/log.ts';
+import { createLog } from '../src/logger.ts';
 
 /** What the log writes for some fields. */
 function written(fields: Record<string, unknown>): string {

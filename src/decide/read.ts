@@ -8,7 +8,7 @@ import {
   type Subject,
   useOf,
   type Writing,
-} from './use-case.ts';
+} from './authorize.ts';
 import { write } from './write.ts';
 
 /**

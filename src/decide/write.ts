@@ -6,7 +6,7 @@ import { claimToken } from '../store/installation.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { markReturned } from '../store/revocations.ts';
 import type { Tx } from '../store/statement.ts';
-import { authorize, type Call, type ControlDeps, type Writing } from './use-case.ts';
+import { authorize, type Call, type ControlDeps, type Writing } from './authorize.ts';
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */
 const usedProofs = new WeakSet<Proof>();

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { parse } from '../http/body.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { Caller, Presented } from '../identity/credential.ts';
+import type { Call, ControlDeps } from './authorize.ts';
 import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
-import type { Call, ControlDeps } from './use-case.ts';
 
 /** What the routes of the control and audit plane are built from. */
 export interface Edge {
