@@ -17,6 +17,7 @@ import { trustRulesOf } from './identity/policy-trust.ts';
 import type { Log } from './logger.ts';
 import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
+import { storedRevocations } from './revocation/stored-revocations.ts';
 import type { Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
 import { activePolicyHash, findBundleArchive } from './store/installation.ts';
@@ -24,7 +25,6 @@ import { countOpenRequests } from './store/requests.ts';
 import type { Db } from './store/statement.ts';
 import { cursorSecret, type MasterKeyOutcome, openSecrets } from './use-case/open-secrets.ts';
 import { rotateDueKey, storedSigningKeys } from './use-case/signing-keys.ts';
-import { storedRevocations } from './use-case/stored-revocations.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
 const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));

@@ -1,10 +1,10 @@
 import type { FlagMove } from '../audit/log.ts';
 import { type ChangedFlag, environmentsOf, type Writing } from '../decide/authorize.ts';
 import { canonicalJson } from '../json.ts';
+import { liftRevocations } from '../revocation/lift.ts';
 import { liftFreeze } from '../store/emergency.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
 import { wakeRequests } from '../store/requests.ts';
-import { liftRevocations } from '../use-case/lift-revocation.ts';
 import type { FlagWrite, Plan } from './plan.ts';
 import type { ChangeRequest, Planned } from './request.ts';
 

@@ -3,11 +3,11 @@ import type { Change } from '../flags/changes.ts';
 import { type FlagDefinition, type FlagState, TIERS } from '../flags/model.ts';
 import { initialStateOf, planChange } from '../flags/plan.ts';
 import type { InputChange } from '../policy/input.ts';
+import { toInputRevocation } from '../revocation/input-revocation.ts';
 import { findFreeze } from '../store/emergency.ts';
 import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
 import { findRevocation } from '../store/revocations.ts';
 import type { Db } from '../store/statement.ts';
-import { toInputRevocation } from '../use-case/input-revocation.ts';
 import type {
   FlagChangeContent,
   FreezeLiftContent,

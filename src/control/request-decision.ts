@@ -7,7 +7,7 @@ import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
-import { loadEditors } from '../use-case/editors.ts';
+import { loadEditors } from '../revocation/editors.ts';
 import { loadEmergency } from './emergency-state.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';

@@ -1,6 +1,7 @@
 import type { JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Principal } from '../policy/input.ts';
+import type { Revocation } from '../revocation/revocations.ts';
 import { type Caller, type Credential, nameAtIssuer, type Presented, type Verified } from './credential.ts';
 import type { IssuerConfig } from './issuers.ts';
 import type { KeySets } from './jwks.ts';
@@ -8,7 +9,6 @@ import { ISSUED_ALGORITHM, type SigningKeys } from './keys.ts';
 import { assertOwnToken, personPrincipal } from './person.ts';
 import { createProofCheck } from './proof-check.ts';
 import { type IdentityLog, type Scheme, TokenRefused, tokenInvalid } from './refusal.ts';
-import type { Revocation } from './revocations.ts';
 import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './shown-token.ts';
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';

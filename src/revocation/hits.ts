@@ -1,7 +1,6 @@
 import type { DecisionRecord } from '../audit/log.ts';
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/keys.ts';
-import type { Revocations } from '../identity/revocations.ts';
 import type { Principal } from '../policy/input.ts';
 import { callerOfRow } from '../sessions/sessions.ts';
 import { listPrincipals } from '../store/principals.ts';
@@ -11,7 +10,8 @@ import type { RevocationsTable, VotesTable } from '../store/schema.ts';
 import { listAllBrowserSessions } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
-import { loadEditors } from '../use-case/editors.ts';
+import { loadEditors } from './editors.ts';
+import type { Revocations } from './revocations.ts';
 
 /** What a revocation changes besides the list of what is revoked. */
 export interface Consequences {

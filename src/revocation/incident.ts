@@ -8,7 +8,7 @@ import { listPrincipals } from '../store/principals.ts';
 import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import { draftRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
+import { draftRevocation, type RevocationOrder } from './add.ts';
 import { type Hits, loadHits } from './hits.ts';
 import { type OrderChecks, toOrder } from './order.ts';
 import { revoke } from './revoke.ts';

@@ -11,7 +11,7 @@ import { listPrincipals } from '../store/principals.ts';
 import { findBrowserSessionById } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
-import type { RevocationOrder } from '../use-case/add-revocation.ts';
+import type { RevocationOrder } from './add.ts';
 
 /** What an order is checked against. */
 export interface OrderChecks {

@@ -7,8 +7,8 @@ import { listPrincipals } from '../store/principals.ts';
 import { listActiveOfSubject, listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import { addRevocation } from '../use-case/add-revocation.ts';
-import { liftRevocations } from '../use-case/lift-revocation.ts';
+import { addRevocation } from './add.ts';
+import { liftRevocations } from './lift.ts';
 import { revoke } from './revoke.ts';
 
 /**

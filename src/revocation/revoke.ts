@@ -3,10 +3,10 @@ import { voidVote, wakeRequests } from '../store/requests.ts';
 import { listActiveOfSubject } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import { endBrowserSession } from '../store/sessions.ts';
-import { addRevocation, type RevocationOrder } from '../use-case/add-revocation.ts';
-import { liftRevocations } from '../use-case/lift-revocation.ts';
 import { revokeKey } from '../use-case/signing-keys.ts';
+import { addRevocation, type RevocationOrder } from './add.ts';
 import { type Consequences, loadConsequences } from './hits.ts';
+import { liftRevocations } from './lift.ts';
 import { subjectName } from './order.ts';
 
 /** A revocation, and what followed from it when it was made. */

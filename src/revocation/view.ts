@@ -1,6 +1,6 @@
 import type { InputRevocation } from '../policy/input.ts';
 import type { RevocationsTable } from '../store/schema.ts';
-import { toInputRevocation } from '../use-case/input-revocation.ts';
+import { toInputRevocation } from './input-revocation.ts';
 
 /** A revocation as it is shown. All times are epoch milliseconds. */
 export interface RevocationView extends InputRevocation {

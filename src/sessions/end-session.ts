@@ -2,6 +2,7 @@ import { authorizeEnd, type Call, type ControlDeps, type Writing } from '../deci
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
+import { addRevocation } from '../revocation/add.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import {
   endBrowserSession,
@@ -9,7 +10,6 @@ import {
   listFormerSessions,
   type SessionEnd,
 } from '../store/sessions.ts';
-import { addRevocation } from '../use-case/add-revocation.ts';
 import { sessionNote, sessionTokenId } from './sessions.ts';
 
 /**

@@ -7,11 +7,11 @@ import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
+import type { RevocationOrder } from '../revocation/add.ts';
 import { revoke } from '../revocation/revoke.ts';
 import { claimToken } from '../store/installation.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { endBrowserSession, listBrowserSessions, listSessionsOfProvider } from '../store/sessions.ts';
-import type { RevocationOrder } from '../use-case/add-revocation.ts';
 import {
   type LogoutToken,
   type LogoutTokenDeps,

@@ -4,7 +4,7 @@ import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
-import { addRevocation } from '../use-case/add-revocation.ts';
+import { addRevocation } from '../revocation/add.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
 /**

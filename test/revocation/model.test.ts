@@ -11,10 +11,10 @@ import { authorize, type Call, type ControlDeps } from '../../src/decide/authori
 import { schedulerPrincipal } from '../../src/decide/own-principals.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
+import { liftRevocations } from '../../src/revocation/lift.ts';
 import { revoke } from '../../src/revocation/revoke.ts';
 import { findRequest, listDueRequests } from '../../src/store/requests.ts';
 import { listActiveRevocations } from '../../src/store/revocations.ts';
-import { liftRevocations } from '../../src/use-case/lift-revocation.ts';
 import { creation, proposal, TICKET } from '../support/flags.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 

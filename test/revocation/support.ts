@@ -4,9 +4,9 @@ import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
 import { revoke as revokeIn } from '../../src/revocation/revoke.ts';
+import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
-import { storedRevocations } from '../../src/use-case/stored-revocations.ts';
 import type { Reply, TestBroker } from '../support/broker.ts';
 import { personOf } from '../support/local-control.ts';
 

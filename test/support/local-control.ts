@@ -6,10 +6,10 @@ import type { ControlDeps } from '../../src/decide/authorize.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import type { Principal } from '../../src/policy/input.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
+import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { openStore } from '../../src/store/database.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
-import { storedRevocations } from '../../src/use-case/stored-revocations.ts';
 
 /** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
 export async function openControl(options: {

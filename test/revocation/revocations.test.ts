@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../src/identity/credential.ts';
-import { createRevocations, type Revocation } from '../../src/identity/revocations.ts';
 import type { Principal } from '../../src/policy/input.ts';
-import { START_MS } from './support.ts';
+import { createRevocations, type Revocation } from '../../src/revocation/revocations.ts';
+import { START_MS } from '../identity/support.ts';
 
 const ISSUER = 'https://login.example';
 

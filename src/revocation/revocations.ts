@@ -1,5 +1,5 @@
+import { type Caller, nameAtIssuer, type Origin } from '../identity/credential.ts';
 import type { Principal } from '../policy/input.ts';
-import { type Caller, nameAtIssuer, type Origin } from './credential.ts';
 
 /** One revocation, as far as it decides who is refused. */
 export interface Revocation {
