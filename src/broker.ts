@@ -9,7 +9,7 @@ import type { BundleOutcome } from './control/first-start.ts';
 import type { Scheduler } from './control/scheduler.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
-import { trustRulesOf } from './identity/policy-trust.ts';
+import type { MasterKeyOutcome } from './keys/open-secrets.ts';
 import type { Log } from './logger.ts';
 import { openParts, type Parts, type PartsDeps } from './parts.ts';
 import { createProviders } from './sessions/providers.ts';
@@ -20,7 +20,7 @@ import { activePolicyHash } from './store/installation.ts';
 import { authorizeExchange } from './tokens/authorize-exchange.ts';
 import { createExchange } from './tokens/exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
-import type { MasterKeyOutcome } from './use-case/open-secrets.ts';
+import { trustRulesOf } from './trust/policy-rules.ts';
 import { loadVersion } from './version.ts';
 
 /** How long a stop waits for requests in flight. */

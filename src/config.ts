@@ -9,8 +9,8 @@ import {
   issuerConfigSchema,
   type WorkloadIssuer,
   workloadIssuerSchema,
-} from './identity/issuers.ts';
-import { type MasterKeyConfig, readMasterKeys } from './identity/master-key-config.ts';
+} from './issuers/issuers.ts';
+import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
 import { describeFaults, type SchemaFault } from './schema-faults.ts';
 
 /**

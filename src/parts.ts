@@ -10,10 +10,11 @@ import { createSnapshots, type Snapshots } from './data/snapshot.ts';
 import type { ControlDeps } from './decide/authorize.ts';
 import { type Cursors, createCursors } from './http/cursor.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
-import { acrValuesFor } from './identity/issuers.ts';
-import { createKeySets, type KeySets } from './identity/jwks.ts';
-import { createSigningKeys, type SigningKeys } from './identity/keys.ts';
-import { trustRulesOf } from './identity/policy-trust.ts';
+import { acrValuesFor } from './issuers/issuers.ts';
+import { createKeySets, type KeySets } from './issuers/key-sets.ts';
+import { cursorSecret, type MasterKeyOutcome, openSecrets } from './keys/open-secrets.ts';
+import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
+import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts';
 import type { Log } from './logger.ts';
 import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
@@ -23,8 +24,7 @@ import { listActiveFreezes } from './store/emergency.ts';
 import { activePolicyHash, findBundleArchive } from './store/installation.ts';
 import { countOpenRequests } from './store/requests.ts';
 import type { Db } from './store/statement.ts';
-import { cursorSecret, type MasterKeyOutcome, openSecrets } from './use-case/open-secrets.ts';
-import { rotateDueKey, storedSigningKeys } from './use-case/signing-keys.ts';
+import { trustRulesOf } from './trust/policy-rules.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
 const SHIPPED_BUNDLE = fileURLToPath(new URL('../policies/bundle.tar.gz', import.meta.url));

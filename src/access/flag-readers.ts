@@ -1,7 +1,7 @@
-import { trustRulesOf } from '../identity/policy-trust.ts';
-import { dataEnvironmentOf } from '../identity/trust.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Policy } from '../policy/policies.ts';
+import { trustRulesOf } from '../trust/policy-rules.ts';
+import { dataEnvironmentOf } from '../trust/rules.ts';
 
 /** What lets an application read flags: a trust rule that grants an audience `data:<environment>`. No role is asked. */
 export interface AudienceBinding {

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { isFetchable } from '../identity/issuers.ts';
+import { isFetchable } from '../issuers/issuers.ts';
 import { createTokenSource } from './access-token.ts';
 import { usageError } from './cli-error.ts';
 import { type Client, createClient } from './client.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { LoginIssuer } from '../identity/discovery-routes.ts';
+import type { LoginIssuer } from '../issuers/discovery-routes.ts';
 import { usageError } from './cli-error.ts';
 import type { Io } from './io.ts';
 import { notABroker } from './not-a-broker.ts';

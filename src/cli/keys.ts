@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { SigningKeyView } from '../tokens/key-routes.ts';
+import type { SigningKeyView } from '../keys/routes.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { EXIT } from './exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from './paging.ts';

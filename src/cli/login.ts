@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { LoginIssuer } from '../identity/discovery-routes.ts';
+import type { LoginIssuer } from '../issuers/discovery-routes.ts';
 import type { Cli, CommonOptions } from './cli.ts';
 import { findLoginIssuer } from './discovery.ts';
 import { EXIT } from './exit-codes.ts';

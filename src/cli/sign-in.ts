@@ -1,7 +1,7 @@
 import * as client from 'openid-client';
-import type { LoginIssuer } from '../identity/discovery-routes.ts';
-import { isFetchable } from '../identity/issuers.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
+import type { LoginIssuer } from '../issuers/discovery-routes.ts';
+import { isFetchable } from '../issuers/issuers.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';

@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import { z } from 'zod';
-import { MFA_LEVEL } from '../identity/issuers.ts';
+import { MFA_LEVEL } from '../issuers/issuers.ts';
 import { CliError, type Problem, usageError } from './cli-error.ts';
 import type { Credentials, KeptSignIn } from './credentials.ts';
 import { findLoginIssuer } from './discovery.ts';

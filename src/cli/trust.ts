@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { checkTrustRules } from '../identity/policy-trust.ts';
-import type { TrustRules } from '../identity/trust.ts';
-import type { TrustRuleFault } from '../identity/trust-lint.ts';
 import { SCOPE, uniqueWords } from '../tokens/exchange-form.ts';
 import { explainToken, type TrustReport } from '../tokens/trust-report.ts';
+import type { TrustRuleFault } from '../trust/lint.ts';
+import { checkTrustRules } from '../trust/policy-rules.ts';
+import type { TrustRules } from '../trust/rules.ts';
 import { readBundleFile } from './bundle-file.ts';
 import type { Cli, CommonOptions, Output } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';

@@ -1,11 +1,12 @@
 import type { JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
+import type { IssuerConfig } from '../issuers/issuers.ts';
+import type { KeySets } from '../issuers/key-sets.ts';
+import { ISSUED_ALGORITHM, type SigningKeys } from '../keys/signing-keys.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Revocation } from '../revocation/revocations.ts';
+import { dataEnvironmentOf } from '../trust/rules.ts';
 import { type Caller, type Credential, nameAtIssuer, type Presented, type Verified } from './credential.ts';
-import type { IssuerConfig } from './issuers.ts';
-import type { KeySets } from './jwks.ts';
-import { ISSUED_ALGORITHM, type SigningKeys } from './keys.ts';
 import { assertOwnToken, personPrincipal } from './person.ts';
 import { createProofCheck } from './proof-check.ts';
 import { type IdentityLog, type Scheme, TokenRefused, tokenInvalid } from './refusal.ts';
@@ -13,7 +14,6 @@ import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './sho
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
-import { dataEnvironmentOf } from './trust.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
 import { type VerifiedIssued, verifiedIssued } from './workload.ts';
 

@@ -1,5 +1,5 @@
+import type { IssuerConfig } from '../issuers/issuers.ts';
 import { type Principal, principalSchema } from '../policy/input.ts';
-import type { IssuerConfig } from './issuers.ts';
 import { TokenRefused } from './refusal.ts';
 import type { TokenType } from './token-form.ts';
 import { isStringList, type VerifiedClaims } from './verify-token.ts';

@@ -1,8 +1,8 @@
 import { errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import { isTrustDomain } from '../issuers/spiffe.ts';
 import { TokenRefused } from './refusal.ts';
-import { isTrustDomain } from './spiffe.ts';
 import { algorithmRefused, type TokenForm } from './token-form.ts';
 
 /** The one leeway for `exp`, `nbf` and `iat`, in seconds. */

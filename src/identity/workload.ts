@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { type Principal, principalSchema } from '../policy/input.ts';
+import { audienceSchema, dataEnvironmentOf } from '../trust/rules.ts';
 import { actorsOf } from './act.ts';
 import type { Credential, Verified } from './credential.ts';
 import { TokenRefused } from './refusal.ts';
-import { audienceSchema, dataEnvironmentOf } from './trust.ts';
 import type { VerifiedClaims } from './verify-token.ts';
 
 const originSchema = z.strictObject({

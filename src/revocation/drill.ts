@@ -3,8 +3,8 @@ import { authorize, type Call, type ControlDeps } from '../decide/authorize.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
-import type { SigningKeys } from '../identity/keys.ts';
 import type { IssuedClaims } from '../identity/workload.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import { revoke } from './revoke.ts';
 
 /** Who the drill's token stands for. It has no role, and trust rules cannot name it. */

@@ -1,16 +1,16 @@
 import { closestMatch } from 'leven';
 import { BrokerError } from '../errors.ts';
-import { RETIREMENT_OVERLAP_MS } from '../identity/keys.ts';
 import { canonicalPerson } from '../identity/person.ts';
-import { trustRulesOf } from '../identity/policy-trust.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
+import { RETIREMENT_OVERLAP_MS } from '../keys/signing-keys.ts';
 import type { InputRevocation, Principal } from '../policy/input.ts';
 import { humanOf, type Policy } from '../policy/policies.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findBrowserSessionById } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
+import { trustRulesOf } from '../trust/policy-rules.ts';
 import type { RevocationOrder } from './add.ts';
 
 /** What an order is checked against. */

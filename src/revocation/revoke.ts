@@ -1,9 +1,9 @@
 import type { Writing } from '../decide/authorize.ts';
+import { revokeKey } from '../keys/rotation.ts';
 import { voidVote, wakeRequests } from '../store/requests.ts';
 import { listActiveOfSubject } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import { endBrowserSession } from '../store/sessions.ts';
-import { revokeKey } from '../use-case/signing-keys.ts';
 import { addRevocation, type RevocationOrder } from './add.ts';
 import { type Consequences, loadConsequences } from './hits.ts';
 import { liftRevocations } from './lift.ts';

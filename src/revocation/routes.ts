@@ -7,7 +7,7 @@ import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { parse } from '../http/body.ts';
-import type { SigningKeys } from '../identity/keys.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import { REVOCATION_KINDS } from '../policy/input.ts';
 import { findRevocation, listRevocations } from '../store/revocations.ts';
 import { type Issuers, previewRevocation, revokeAsPerson } from './incident.ts';

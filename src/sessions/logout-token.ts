@@ -1,10 +1,10 @@
 import { jwtVerify } from 'jose';
 import type { Clock } from '../clock.ts';
-import type { KeySets } from '../identity/jwks.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { algorithmRefused, mediaTypeOf, parseTokenForm, typeRefused } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
 import { LEEWAY_S, refusalOf } from '../identity/verify-token.ts';
+import type { KeySets } from '../issuers/key-sets.ts';
 import type { WebIssuer } from './providers.ts';
 
 /** How old a logout token may be, in seconds. */

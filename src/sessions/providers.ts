@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import * as client from 'openid-client';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import { readCapped } from '../identity/fetch-document.ts';
-import { type IssuerConfig, isFetchable } from '../identity/issuers.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
+import { readCapped } from '../issuers/fetch-document.ts';
+import { type IssuerConfig, isFetchable } from '../issuers/issuers.ts';
 
 /** How long a provider's metadata is used without asking again, in milliseconds. */
 const FRESH_MS = 10 * 60_000;

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { type Caller, type Credential, nameAtIssuer, type Presented } from '../identity/credential.ts';
-import type { IssuerConfig } from '../identity/issuers.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
+import type { IssuerConfig } from '../issuers/issuers.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Store } from '../store/database.ts';

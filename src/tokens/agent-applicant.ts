@@ -1,7 +1,7 @@
 import { ciRunOf } from '../identity/credential.ts';
 import { TokenRefused } from '../identity/refusal.ts';
-import { isSpiffe } from '../identity/spiffe.ts';
-import { dataEnvironmentOf, type TrustRule, type TrustRules } from '../identity/trust.ts';
+import { isSpiffe } from '../issuers/spiffe.ts';
+import { dataEnvironmentOf, type TrustRule, type TrustRules } from '../trust/rules.ts';
 import { type Applicant, workloadId } from './applicant.ts';
 import { carriedClaims } from './carried-claims.ts';
 import { fitsToken, originOf } from './delegation.ts';

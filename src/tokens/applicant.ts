@@ -1,7 +1,7 @@
 import type { Credential } from '../identity/credential.ts';
 import { canonicalPerson } from '../identity/person.ts';
-import { scalarClaim, type TrustRule } from '../identity/trust.ts';
 import type { IssuedParts } from '../identity/workload.ts';
+import { scalarClaim, type TrustRule } from '../trust/rules.ts';
 import { carriedClaims } from './carried-claims.ts';
 import {
   platformCredential,

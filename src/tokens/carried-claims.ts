@@ -1,6 +1,6 @@
 import { TokenRefused } from '../identity/refusal.ts';
-import { scalarClaim, type TrustRule } from '../identity/trust.ts';
 import type { Principal } from '../policy/input.ts';
+import { scalarClaim, type TrustRule } from '../trust/rules.ts';
 
 /** The most that carried claims may take in a token, in bytes of JSON, so that the token stays within its limit. */
 const MAX_CARRIED_BYTES = 4096;

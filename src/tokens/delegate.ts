@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { authorize, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
-import { MAX_DELEGATION_LIFE_S, type SigningKeys } from '../identity/keys.ts';
-import { trustRulesOf } from '../identity/policy-trust.ts';
-import type { TrustRules } from '../identity/trust.ts';
+import { MAX_DELEGATION_LIFE_S, type SigningKeys } from '../keys/signing-keys.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
+import { trustRulesOf } from '../trust/policy-rules.ts';
+import type { TrustRules } from '../trust/rules.ts';
 import { DELEGATION_TYPE, type DelegationClaims, fitsToken, originOf } from './delegation.ts';
 
 /** How long a delegation lasts when nobody says, in seconds. */

@@ -1,8 +1,8 @@
 import type { ControlDeps } from '../decide/authorize.ts';
 import { type Authenticator, credentialOf, type Examined } from '../identity/authenticate.ts';
-import type { SigningKeys } from '../identity/keys.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import { isDelegation, verifyDelegation } from './delegation.ts';
 
 /** What introspection and revocation are built from. */

@@ -3,9 +3,9 @@ import express, { type ErrorRequestHandler, type Request, type Router } from 'ex
 import { presentedBy } from '../decide/edge.ts';
 import { BrokerError, type ProblemCode } from '../errors.ts';
 import { logProblem } from '../http/problem.ts';
-import type { SigningKeys } from '../identity/keys.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import type { Exchange } from './exchange.ts';
 import { readParameters } from './form-parameters.ts';
 import { metadataRoutes } from './metadata-routes.ts';

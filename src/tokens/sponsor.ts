@@ -1,11 +1,11 @@
 import { actorsOf, MAX_ACTORS } from '../identity/act.ts';
 import { credentialOf } from '../identity/authenticate.ts';
 import type { Origin } from '../identity/credential.ts';
-import type { SigningKeys } from '../identity/keys.ts';
 import { personPrincipal } from '../identity/person.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
 import { verifyToken } from '../identity/verify-token.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import type { Principal } from '../policy/input.ts';
 import { isDelegation, mayActSchema, originOf, verifyDelegation } from './delegation.ts';
 import type { SubjectDeps } from './subject.ts';

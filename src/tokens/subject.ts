@@ -1,15 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { credentialOf } from '../identity/authenticate.ts';
 import type { Credential } from '../identity/credential.ts';
-import {
-  algorithmsOf,
-  type IssuerConfig,
-  type WorkloadIssuer,
-  workloadIssuerSchema,
-} from '../identity/issuers.ts';
-import type { KeySets } from '../identity/jwks.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
-import { isSpiffe, isTrustDomain, trustDomainOf } from '../identity/spiffe.ts';
 import {
   mediaTypeOf,
   parseTokenForm,
@@ -18,9 +10,17 @@ import {
   typeRefused,
 } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
-import type { Claims, TrustRule, TrustRules } from '../identity/trust.ts';
-import { matchTrustRule } from '../identity/trust-match.ts';
 import { LEEWAY_S, type VerifiedClaims, verifyToken } from '../identity/verify-token.ts';
+import {
+  algorithmsOf,
+  type IssuerConfig,
+  type WorkloadIssuer,
+  workloadIssuerSchema,
+} from '../issuers/issuers.ts';
+import type { KeySets } from '../issuers/key-sets.ts';
+import { isSpiffe, isTrustDomain, trustDomainOf } from '../issuers/spiffe.ts';
+import { matchTrustRule } from '../trust/match.ts';
+import type { Claims, TrustRule, TrustRules } from '../trust/rules.ts';
 
 /** How long the single use of a subject token is remembered beyond its `exp`, in milliseconds. */
 const SINGLE_USE_MARGIN_MS = (LEEWAY_S + 5) * 1000;

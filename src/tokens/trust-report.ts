@@ -1,16 +1,16 @@
-import type { Miss } from '../identity/platforms/platform.ts';
-import { platformOf } from '../identity/platforms/platforms.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
+import { checkTypes, type VerifiedClaims } from '../identity/verify-token.ts';
+import { missesOf } from '../trust/match.ts';
+import type { Miss } from '../trust/platforms/platform.ts';
+import { platformOf } from '../trust/platforms/platforms.ts';
 import {
   type Claims,
   type PlatformName,
   rulesByName,
   type TrustRule,
   type TrustRules,
-} from '../identity/trust.ts';
-import { missesOf } from '../identity/trust-match.ts';
-import { checkTypes, type VerifiedClaims } from '../identity/verify-token.ts';
+} from '../trust/rules.ts';
 import { type Applicant, applicantOf } from './applicant.ts';
 import { explainRefusal, type Refusal } from './explain-refusal.ts';
 import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './grant.ts';

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { importJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { sealedKeyUse } from '../../src/identity/keys.ts';
+import { sealedKeyUse } from '../../src/keys/signing-keys.ts';
 import {
   type Bench,
   BROKER,

@@ -10,9 +10,9 @@ import {
 import { approveDevice, signIn } from '../../fixtures/identity/sign-in.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
-import { issuerConfigSchema } from '../../src/identity/issuers.ts';
-import { createKeySets, UNKNOWN_KEY_COOLDOWN_MS } from '../../src/identity/jwks.ts';
-import { createSigningKeys } from '../../src/identity/keys.ts';
+import { issuerConfigSchema } from '../../src/issuers/issuers.ts';
+import { createKeySets, UNKNOWN_KEY_COOLDOWN_MS } from '../../src/issuers/key-sets.ts';
+import { createSigningKeys } from '../../src/keys/signing-keys.ts';
 import type { Principal } from '../../src/policy/input.ts';
 import { BROKER, createMemoryKeyStore, createTestLog, masterKey, presented } from './support.ts';
 

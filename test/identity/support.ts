@@ -3,18 +3,18 @@ import type { RequestListener } from 'node:http';
 import { listenOnLoopback } from '../../fixtures/identity/listen.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
 import type { Presented } from '../../src/identity/credential.ts';
-import { type IssuerConfig, issuerConfigSchema } from '../../src/identity/issuers.ts';
-import { createKeySets, type KeySets } from '../../src/identity/jwks.ts';
+import type { IdentityLog } from '../../src/identity/refusal.ts';
+import type { DataCredentials } from '../../src/identity/shown-token.ts';
+import { type IssuerConfig, issuerConfigSchema } from '../../src/issuers/issuers.ts';
+import { createKeySets, type KeySets } from '../../src/issuers/key-sets.ts';
+import { createMasterKey } from '../../src/keys/master-key.ts';
 import {
   createSigningKeys,
   type KeyStore,
   RETIREMENT_OVERLAP_MS,
   type SigningKeys,
   type StoredKey,
-} from '../../src/identity/keys.ts';
-import { createMasterKey } from '../../src/identity/master-key.ts';
-import type { IdentityLog } from '../../src/identity/refusal.ts';
-import type { DataCredentials } from '../../src/identity/shown-token.ts';
+} from '../../src/keys/signing-keys.ts';
 
 /** 2026-11-21T12:00:00Z: the time at which the tests begin. */
 export const START_MS = 1_795_262_400_000;

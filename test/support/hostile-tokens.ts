@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { githubJob } from '../../fixtures/identity/platforms/github.ts';
 import { jwtSvid } from '../../fixtures/identity/platforms/spiffe.ts';
-import { sealedKeyUse } from '../../src/identity/keys.ts';
-import { createMasterKey } from '../../src/identity/master-key.ts';
+import { createMasterKey } from '../../src/keys/master-key.ts';
+import { sealedKeyUse } from '../../src/keys/signing-keys.ts';
 import { createLog } from '../../src/logger.ts';
 import { listSigningKeys } from '../../src/store/signing-keys.ts';
 import {

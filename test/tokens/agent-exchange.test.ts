@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trustRulesSchema } from '../../src/identity/trust.ts';
-import { lintTrustRules } from '../../src/identity/trust-lint.ts';
+import { lintTrustRules } from '../../src/trust/lint.ts';
+import { trustRulesSchema } from '../../src/trust/rules.ts';
 import { exchange, type TestBroker } from '../support/broker.ts';
 import {
   agentToken,

@@ -6,14 +6,14 @@ import request from 'supertest';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.ts';
 import { BrokerError } from '../../src/errors.ts';
-import { workloadIssuerSchema } from '../../src/identity/issuers.ts';
-import { type TrustRules, trustRulesSchema } from '../../src/identity/trust.ts';
+import { workloadIssuerSchema } from '../../src/issuers/issuers.ts';
 import type { Operation } from '../../src/operations.ts';
 import type { Principal } from '../../src/policy/input.ts';
 import { createExchange, type ExchangeAuthorization } from '../../src/tokens/exchange.ts';
 import { TOKEN_EXCHANGE_GRANT } from '../../src/tokens/exchange-form.ts';
 import { tokenRoutes } from '../../src/tokens/routes.ts';
 import type { SingleUse } from '../../src/tokens/subject.ts';
+import { type TrustRules, trustRulesSchema } from '../../src/trust/rules.ts';
 import {
   BROKER,
   createBench,

@@ -9,7 +9,7 @@ import {
 } from '../../fixtures/identity/platforms/kubernetes.ts';
 import { jwtSvid } from '../../fixtures/identity/platforms/spiffe.ts';
 import { terraformRun } from '../../fixtures/identity/platforms/terraform.ts';
-import type { PlatformName } from '../../src/identity/trust.ts';
+import type { PlatformName } from '../../src/trust/rules.ts';
 
 /** What a rule of one platform pins, a job that fulfils it, and jobs that must not. */
 export interface PlatformCase {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ClaimOverrides } from '../../fixtures/identity/platforms/claims.ts';
 import { type PlatformIssuer, startPlatformIssuer } from '../../fixtures/identity/platforms/issuer.ts';
 import { secretToken } from '../../fixtures/identity/platforms/kubernetes.ts';
-import { PLATFORM_NAMES, type PlatformName } from '../../src/identity/trust.ts';
+import { PLATFORM_NAMES, type PlatformName } from '../../src/trust/rules.ts';
 import { exchange, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { PLATFORM_CASES } from './platform-cases.ts';
 

@@ -1,0 +1,113 @@
+import { readFile, stat } from 'node:fs/promises';
+import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose';
+import type { Clock } from '../clock.ts';
+import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
+import { canonicalJson } from '../json.ts';
+import { hasDuplicateMembers } from '../json-members.ts';
+import { MAX_DOCUMENT_BYTES } from './fetch-document.ts';
+import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
+
+/** The least time between two looks at a file, in milliseconds. */
+export const FILE_CHECK_MS = 5_000;
+
+/** What {@link createFileKeySet} needs. */
+export interface FileKeySetParts {
+  issuer: string;
+  file: string;
+  use: KeyUse;
+  clock: Clock;
+  log: IdentityLog;
+  /** Called when the keys have changed. */
+  notify: () => void;
+}
+
+/** The keys of a file. */
+export interface FileKeySet {
+  find: JWTVerifyGetKey;
+  /** Reads the file now. @throws Error with a sentence for the operator */
+  read(): Promise<void>;
+}
+
+/**
+ * Keys from a file, for issuers that cannot be reached. A change of the file is seen within {@link FILE_CHECK_MS}; one
+ * that cannot be used is logged, and the last good keys stay: they are the operator's word, so they do not get old.
+ */
+export function createFileKeySet({ issuer, file, use, clock, log, notify }: FileKeySetParts): FileKeySet {
+  let known: { find: JWTVerifyGetKey; text: string } | null = null;
+  let seen = '';
+  let checkedMs = Number.NEGATIVE_INFINITY;
+  let reading: Promise<void> | null = null;
+
+  async function read(): Promise<void> {
+    checkedMs = clock();
+    seen = await stampOf(file);
+    const { keys, skipped } = await readKeyFile(file, use);
+    const text = canonicalJson(keys);
+    if (known?.text === text) return;
+    const isChange = known !== null;
+    known = { find: createLocalJWKSet(keys), text };
+    if (skipped.length > 0) log.info({ issuer, skipped }, 'issuer keys skipped');
+    if (isChange) notify();
+  }
+
+  async function readIfChanged(): Promise<void> {
+    if (Math.abs(clock() - checkedMs) < FILE_CHECK_MS) return;
+    checkedMs = clock();
+    try {
+      if (known === null || (await stampOf(file)) !== seen) await read();
+    } catch (error) {
+      log.warn({ issuer, file, cause: (error as Error).message }, 'key file not usable');
+    }
+  }
+
+  return {
+    read,
+    find: async (header, token) => {
+      reading ??= readIfChanged().finally(() => {
+        reading = null;
+      });
+      await reading;
+      try {
+        if (known === null) throw new Error('the key file was never usable');
+        return await known.find(header, token);
+      } catch (error) {
+        throw new TokenRefused('key_not_found', undefined, error);
+      }
+    },
+  };
+}
+
+/** Says whether a file is another one, or was written to. */
+async function stampOf(file: string): Promise<string> {
+  const { mtimeMs, size, ino } = await stat(file);
+  return `${mtimeMs} ${size} ${ino}`;
+}
+
+/** @throws Error with a sentence for the operator */
+async function readKeyFile(file: string, use: KeyUse): Promise<UsableKeys> {
+  const { size } = await stat(file);
+  if (size > MAX_DOCUMENT_BYTES) throw new Error(`it has more than ${MAX_DOCUMENT_BYTES} bytes`);
+  const usable = usableKeys(parseKeySet(await readFile(file, 'utf8')), use);
+  const secret = usable.skipped.find(({ reason }) => reason === 'private_key' || reason === 'symmetric_key');
+  if (secret !== undefined) {
+    const name = secret.kid === null ? '' : ` (kid ${secret.kid})`;
+    throw new Error(`it holds a private key${name}: put public keys only here, and replace that key`);
+  }
+  if (usable.keys.keys.length === 0) {
+    const wanted = use === 'jwt-svid' ? 'with "use": "jwt-svid"' : 'for signatures';
+    throw new Error(`none of its keys can be used (${reasonsOf(usable)}): it needs a public key ${wanted}`);
+  }
+  return usable;
+}
+
+function parseKeySet(text: string): unknown {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    // The parser's message would quote the file.
+    throw new Error('it is not valid JSON');
+  }
+  if (hasDuplicateMembers(text)) throw new Error('a member stands twice in one object');
+  return document;
+}

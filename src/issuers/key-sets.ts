@@ -1,0 +1,203 @@
+import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { BrokerError } from '../errors.ts';
+import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
+import { canonicalJson } from '../json.ts';
+import { type DocumentFetch, fetchDocument } from './fetch-document.ts';
+import { isFetchable } from './issuers.ts';
+import { createFileKeySet, type FileKeySet } from './key-file.ts';
+import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
+import { isTrustDomain } from './spiffe.ts';
+
+/** How long fetched keys are used without asking again, in milliseconds. */
+const KEYS_FRESH_MS = 10 * 60_000;
+/** How long keys are used while the issuer can't be reached, in milliseconds since they were fetched. */
+const KEYS_STALE_MS = 60 * 60_000;
+/** The least time between two fetches because of an unknown key id, in milliseconds. */
+export const UNKNOWN_KEY_COOLDOWN_MS = 30_000;
+/** The least time between two fetches while the issuer does not answer, in milliseconds. */
+const FAILURE_COOLDOWN_MS = 5_000;
+
+/** Whose keys, and where they are. */
+export interface KeySource {
+  /** An issuer's URL, or a SPIFFE trust domain. */
+  issuer: string;
+  jwks_uri?: string | undefined;
+  /** The absolute path of a file that holds the key set. */
+  jwks_file?: string | undefined;
+  allow_insecure_loopback: boolean;
+}
+
+/** What {@link createKeySets} needs. Default of `timeoutMs`: 5 seconds. */
+export interface KeySetDeps extends Partial<DocumentFetch> {
+  fetch: typeof globalThis.fetch;
+  clock: Clock;
+  log: IdentityLog;
+}
+
+/** The keys of all issuers in use, one set for each. */
+export interface KeySets {
+  /**
+   * Finds the issuer's key for a token's header. Keys are bound to the source that is asked; a token can't choose it.
+   *
+   * @throws TokenRefused `key_not_found`
+   * @throws BrokerError `issuer_unavailable` when there are no keys young enough and none can be fetched
+   */
+  keysOf(source: KeySource): JWTVerifyGetKey;
+  /**
+   * Reads the files of all sources that have one, so that a broker with a bad one does not start.
+   *
+   * @throws Error naming each file that cannot be used, and why
+   */
+  readFiles(sources: readonly KeySource[]): Promise<void>;
+  /** Calls back whenever an issuer's published keys have changed. */
+  onChange(listener: () => void): void;
+}
+
+const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
+
+/**
+ * Remote key sets that a flood of tokens can't turn into a flood of fetches: one fetch in flight for each issuer,
+ * a cooldown after each, and the last good keys for an hour when the issuer fails. jose's own remote set is not used
+ * because a failing endpoint has no cooldown there, and its time can't be injected.
+ */
+export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDeps): KeySets {
+  const fetched = new Map<string, JWTVerifyGetKey>();
+  const files = new Map<string, FileKeySet>();
+  const listeners: (() => void)[] = [];
+  const notify = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const fileKeySet = ({ issuer }: KeySource, file: string): FileKeySet =>
+    findOrMake(files, canonicalJson([issuer, file]), () =>
+      createFileKeySet({ issuer, file, use: useOf(issuer), clock, log, notify }),
+    );
+  return {
+    keysOf: (source) =>
+      source.jwks_file === undefined
+        ? findOrMake(fetched, nameOf(source), () => {
+            const load = (): Promise<UsableKeys> => loadKeys(source, { fetch, timeoutMs });
+            return createKeySet({ issuer: source.issuer, load, clock, log, notify });
+          })
+        : fileKeySet(source, source.jwks_file).find,
+    readFiles: async (sources) => {
+      const faults: string[] = [];
+      for (const source of sources) {
+        if (source.jwks_file === undefined) continue;
+        await fileKeySet(source, source.jwks_file)
+          .read()
+          .catch(({ message }: Error) => {
+            faults.push(`  ${source.jwks_file} of ${source.issuer}: ${message}`);
+          });
+      }
+      if (faults.length > 0) throw new Error(`key files cannot be used:\n${faults.join('\n')}`);
+    },
+    onChange(listener) {
+      listeners.push(listener);
+    },
+  };
+}
+
+function nameOf(source: KeySource): string {
+  return canonicalJson([source.issuer, source.jwks_uri ?? null, source.allow_insecure_loopback]);
+}
+
+function findOrMake<T>(known: Map<string, T>, name: string, make: () => T): T {
+  const found = known.get(name) ?? make();
+  known.set(name, found);
+  return found;
+}
+
+/** The bundles of trust domains hold keys for X.509 too; those verify no token. */
+function useOf(issuer: string): KeyUse {
+  return isTrustDomain(issuer) ? 'jwt-svid' : 'sig';
+}
+
+async function loadKeys(source: KeySource, network: DocumentFetch): Promise<UsableKeys> {
+  const address = source.jwks_uri ?? (await discover(source, network));
+  if (!isFetchable(address, source.allow_insecure_loopback)) throw new Error('jwks_uri is not an https URL');
+  const usable = usableKeys(await fetchDocument(address, network), useOf(source.issuer));
+  if (usable.keys.keys.length === 0) throw new Error(`none of its keys can be used (${reasonsOf(usable)})`);
+  return usable;
+}
+
+/** OpenID Connect Discovery 1.0 section 4, with the keys on the issuer's own host only. */
+async function discover(source: KeySource, network: DocumentFetch): Promise<string> {
+  const address = `${source.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  if (!isFetchable(address, source.allow_insecure_loopback))
+    throw new Error('the issuer is not an https URL');
+  const metadata = discoverySchema.parse(await fetchDocument(address, network));
+  if (metadata.issuer !== source.issuer) throw new Error('the discovery document names another issuer');
+  if (!URL.canParse(metadata.jwks_uri) || new URL(metadata.jwks_uri).host !== new URL(source.issuer).host) {
+    throw new Error('the discovered jwks_uri is on another host: configure jwks_uri for this issuer');
+  }
+  return metadata.jwks_uri;
+}
+
+interface KeySetParts {
+  issuer: string;
+  load: () => Promise<UsableKeys>;
+  clock: Clock;
+  log: IdentityLog;
+  notify: () => void;
+}
+
+function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVerifyGetKey {
+  let known: { find: JWTVerifyGetKey; text: string; fetchedMs: number } | null = null;
+  let attemptedMs = Number.NEGATIVE_INFINITY;
+  let inFlight: Promise<void> | null = null;
+
+  const fetchOnce = async (): Promise<void> => {
+    attemptedMs = clock();
+    try {
+      const { keys, skipped } = await load();
+      const text = canonicalJson(keys);
+      const isNew = known?.text !== text;
+      const isChange = isNew && known !== null;
+      known = { find: createLocalJWKSet(keys), text, fetchedMs: clock() };
+      if (isNew && skipped.length > 0) log.info({ issuer, skipped }, 'issuer keys skipped');
+      if (isChange) notify();
+    } catch (cause) {
+      log.warn(
+        { issuer, cause: cause instanceof Error ? cause.message : 'unknown' },
+        'issuer keys not fetched',
+      );
+    } finally {
+      inFlight = null;
+    }
+  };
+
+  /** Fetches, joins the fetch in flight, or does nothing while the cooldown lasts. */
+  const refresh = async (cooldownMs: number): Promise<void> => {
+    if (inFlight === null && Math.abs(clock() - attemptedMs) < cooldownMs) return;
+    inFlight ??= fetchOnce();
+    await inFlight;
+  };
+
+  const ageMs = (): number =>
+    known === null ? Number.POSITIVE_INFINITY : Math.abs(clock() - known.fetchedMs);
+
+  return async (header, token) => {
+    if (ageMs() > KEYS_FRESH_MS) await refresh(FAILURE_COOLDOWN_MS);
+    if (known === null || ageMs() > KEYS_STALE_MS) {
+      throw new BrokerError(
+        'issuer_unavailable',
+        'The keys of the token issuer cannot be fetched now. Try again in a few seconds.',
+        { headers: { 'Retry-After': String(FAILURE_COOLDOWN_MS / 1000) } },
+      );
+    }
+    const before = known.text;
+    try {
+      return await known.find(header, token);
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) await refresh(UNKNOWN_KEY_COOLDOWN_MS);
+      if (known.text === before) throw new TokenRefused('key_not_found', undefined, error);
+    }
+    try {
+      return await known.find(header, token);
+    } catch (error) {
+      throw new TokenRefused('key_not_found', undefined, error);
+    }
+  };
+}

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import type { Store } from '../store/database.ts';
+import { findMeta, removeMeta, setMeta, setMetaOnce } from '../store/installation.ts';
+import { CURSOR_SECRET, listSecrets, replaceSecret, type StoredSecret } from '../store/secrets.ts';
+import { createMasterKey, type MasterKey, SealBroken, sealedUnder } from './master-key.ts';
+import type { MasterKeyConfig } from './master-key-config.ts';
+import { makeMasterKeyFile } from './master-key-file.ts';
+import { sealedKeyUse } from './signing-keys.ts';
+
+/** Set while former forms of secrets may be left in the database file. */
+const REWRITE_DUE = 'rewrite_due';
+
+/** What became of the master key at the start. */
+export interface MasterKeyOutcome {
+  kind: 'made' | 'loaded';
+  /** The variable or the file that it is in. */
+  from: string;
+  /** How many secrets were sealed anew: they were sealed under the previous key, or not at all. */
+  sealed: number;
+  /** A previous key is configured, and nothing was sealed under it. */
+  isPreviousIdle: boolean;
+}
+
+/**
+ * Opens every secret of the database with the master key, before anything is served. What lies under the previous key, or
+ * as older versions wrote it, is sealed under the present one, all in one transaction; then the file is rewritten, so that
+ * the former text is not left in it. An installation without a master key gets one.
+ *
+ * @throws Error with a message for the operator when the key is missing or wrong, or a secret is damaged; then nothing
+ *   was changed
+ */
+export async function openSecrets(
+  store: Store,
+  config: MasterKeyConfig,
+): Promise<{ masterKey: MasterKey; outcome: MasterKeyOutcome }> {
+  const secrets = await listSecrets(store.read);
+  const sealers = secrets.flatMap(({ text }) => sealedUnder(text) ?? []);
+  if (config.key === null && sealers.length > 0) throw missing(config, sealers);
+  const key = config.key ?? makeMasterKeyFile(config.from);
+  const masterKey = await createMasterKey(key);
+  const previous = config.previous === null ? null : await createMasterKey(config.previous);
+
+  const due: { secret: StoredSecret; fresh: string }[] = [];
+  for (const secret of secrets) {
+    const fresh = await sealedAnew(secret, {
+      masterKey,
+      previous,
+      from: config.from,
+      isFirst: sealers.length === 0,
+    });
+    if (fresh !== secret.text) due.push({ secret, fresh });
+  }
+  if (due.length > 0) {
+    await store.door.write(async (tx) => {
+      for (const { secret, fresh } of due) await replaceSecret(tx, secret, fresh);
+      await setMeta(tx, REWRITE_DUE, '1');
+    });
+  }
+  await rewriteIfDue(store);
+  return {
+    masterKey,
+    outcome: {
+      kind: config.key === null ? 'made' : 'loaded',
+      from: config.from,
+      sealed: due.length,
+      isPreviousIdle: previous !== null && !sealers.includes(previous.kid),
+    },
+  };
+}
+
+interface Sealing {
+  masterKey: MasterKey;
+  previous: MasterKey | null;
+  from: string;
+  /** Nothing in the database is sealed yet. All is sealed in one write, so text in the clear beside it is a fault. */
+  isFirst: boolean;
+}
+
+/** The secret as it has to be stored: as it is, if the master key opens it. */
+async function sealedAnew(secret: StoredSecret, sealing: Sealing): Promise<string> {
+  const { text } = secret;
+  const { masterKey, previous } = sealing;
+  const use = useOf(secret);
+  const sealer = sealedUnder(text);
+  if (secret.isUseless) return '';
+  if (sealer === masterKey.kid) {
+    await masterKey.unseal(text, use);
+    return text;
+  }
+  if (sealer === null) {
+    if (!sealing.isFirst || !isInTheClear(secret))
+      throw new SealBroken(`${use} is damaged: it is not sealed text`);
+    return masterKey.seal(text, use);
+  }
+  if (sealer !== previous?.kid) throw wrongKey(sealer, sealing);
+  return masterKey.seal(await previous.unseal(text, use), use);
+}
+
+function useOf({ kind, id }: StoredSecret): string {
+  return kind === 'signing_key' ? sealedKeyUse(id) : id;
+}
+
+/** Whether this is the whole secret as older versions wrote it. */
+function isInTheClear({ kind, id, text }: StoredSecret): boolean {
+  if (kind === 'meta') return /^[\w-]{43}$/.test(text);
+  try {
+    const { kid, d } = JSON.parse(text) as { kid?: unknown; d?: unknown };
+    return kid === id && typeof d === 'string';
+  } catch {
+    return false;
+  }
+}
+
+/** The database file once more without what it held. A crash before leaves the mark, and the next start does it. */
+async function rewriteIfDue(store: Store): Promise<void> {
+  if ((await findMeta(store.read, REWRITE_DUE)) === null) return;
+  await store.rewrite();
+  await store.door.write((tx) => removeMeta(tx, REWRITE_DUE));
+}
+
+const NOTHING_CHANGED = 'Nothing was changed.';
+
+function missing({ from }: MasterKeyConfig, sealers: readonly string[]): Error {
+  const kids = [...new Set(sealers)].join(', ');
+  return new Error(
+    `the secrets in the database are sealed under the master key ${kids}, and there is none: ${from} is missing. ` +
+      `Put it back, or give the key with master_key_file or COUNTERSIGN_MASTER_KEY. ${NOTHING_CHANGED}`,
+  );
+}
+
+function wrongKey(sealer: string, { masterKey, from }: Sealing): Error {
+  return new Error(
+    `a secret in the database is sealed under the master key ${sealer}, and ${from} holds another one, ${masterKey.kid}. ` +
+      'Give the right one; or, if the master key was rotated, the former one too, with previous_master_key_file or ' +
+      `COUNTERSIGN_PREVIOUS_MASTER_KEY. ${NOTHING_CHANGED}`,
+  );
+}
+
+/** The secret that list cursors are signed with; made once. */
+export async function cursorSecret(store: Store, masterKey: MasterKey): Promise<Buffer> {
+  const sealed = await masterKey.seal(randomBytes(32).toString('base64url'), CURSOR_SECRET);
+  const kept = await store.door.write((tx) => setMetaOnce(tx, CURSOR_SECRET, sealed));
+  return Buffer.from(await masterKey.unseal(kept, CURSOR_SECRET), 'base64url');
+}

@@ -1,0 +1,225 @@
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JSONWebKeySet,
+  type JWK,
+  type JWTPayload,
+  SignJWT,
+} from 'jose';
+import type { Clock } from '../clock.ts';
+import { TokenRefused } from '../identity/refusal.ts';
+import { LEEWAY_S } from '../identity/verify-token.ts';
+import type { MasterKey } from './master-key.ts';
+
+/** The longest life of an access token that the broker issues, in seconds. */
+export const MAX_ISSUED_LIFE_S = 900;
+
+/** The longest life of a delegation token, in seconds: a person says yes once for several exchanges of an agent. */
+export const MAX_DELEGATION_LIFE_S = 3600;
+
+/** How long a retired key still verifies: every token that it signed has expired by then. */
+export const RETIREMENT_OVERLAP_MS = (Math.max(MAX_ISSUED_LIFE_S, MAX_DELEGATION_LIFE_S) + LEEWAY_S) * 1000;
+
+/** The one algorithm of the broker's own tokens. */
+export const ISSUED_ALGORITHM = 'EdDSA';
+
+/** How long the keys in memory are used before the store is read again, so that a rotation elsewhere is noticed. */
+const RELOAD_AFTER_MS = 5_000;
+
+/** A signing key as a row. Keys are JWK documents; the private one is sealed as {@link sealedKeyUse} says. */
+export interface StoredKey {
+  /** The RFC 7638 thumbprint. */
+  kid: string;
+  purpose: 'token';
+  /** Empty once the key signs no more. */
+  private_jwk: string;
+  public_jwk: string;
+  created_ms: number;
+  /** From then on the key verifies nothing; null for a key that is in use. */
+  retires_ms: number | null;
+}
+
+/** Where signing keys live. */
+export interface KeyStore {
+  list(): Promise<readonly StoredKey[]>;
+  /** Stores the key if none is active. It MUST be durable when this resolves. */
+  insertFirst(key: StoredKey): Promise<void>;
+}
+
+/**
+ * The keys that the broker's own tokens are signed with. They change in the store, in the transaction of the decision that
+ * allows it (`src/use-case/signing-keys.ts`).
+ */
+export interface SigningKeys {
+  /**
+   * Signs the claims with the newest active key.
+   *
+   * @param typ what the token is; default `at+jwt`, an RFC 9068 access token
+   */
+  sign(claims: JWTPayload, typ?: string): Promise<string>;
+  /**
+   * The public key with that id, unless it has retired.
+   *
+   * @throws TokenRefused `key_not_found`
+   */
+  verifyKey(kid: string | undefined): Promise<CryptoKey>;
+  /** The public keys that verify now. */
+  jwks(): Promise<JSONWebKeySet>;
+  /** Makes a key, sealed, for a transaction to store. Until one has, it is nobody's key. */
+  prepare(): Promise<StoredKey>;
+  /** Has the store read again before the next use; called after each commit that changed keys. */
+  refresh(): void;
+  /** Calls back whenever the set of keys has changed. */
+  onChange(listener: () => void): void;
+}
+
+/** What the private part of a key is sealed as. */
+export function sealedKeyUse(kid: string): string {
+  return `signing_key:${kid}`;
+}
+
+/**
+ * Opens the signing keys, and makes the first one if the store has none. A restart keeps them; several brokers on one
+ * store see each other's rotations within seconds, and at once for a key id they don't know.
+ */
+export async function createSigningKeys({
+  store,
+  masterKey,
+  clock,
+}: {
+  store: KeyStore;
+  masterKey: MasterKey;
+  clock: Clock;
+}): Promise<SigningKeys> {
+  const publicKeys = new Map<string, CryptoKey>();
+  const listeners: (() => void)[] = [];
+  let rows: readonly StoredKey[] = [];
+  let loadedMs = Number.NEGATIVE_INFINITY;
+  let begun = 0;
+  let taken = 0;
+  /** The private key that was unsealed last, so that not every signature costs that. */
+  let unsealed: { kid: string; key: CryptoKey } | null = null;
+
+  const reload = async (): Promise<readonly StoredKey[]> => {
+    begun += 1;
+    const mine = begun;
+    const read = await store.list();
+    for (const row of read) {
+      if (!publicKeys.has(row.kid)) publicKeys.set(row.kid, await importKey(row.public_jwk));
+    }
+    // Of two readings at once, the one that began later has seen more.
+    if (mine < taken) return read;
+    taken = mine;
+    const hasChanged = fingerprint(read) !== fingerprint(rows);
+    rows = read;
+    loadedMs = clock();
+    if (unsealed?.kid !== activeKey(rows)?.kid) unsealed = null;
+    if (hasChanged) for (const listener of listeners) listener();
+    return read;
+  };
+  /** For verifying only: when the store does not answer, the keys read last go on, so that reads outlive it. */
+  const reloadIfOlderThan = async (ms: number): Promise<void> => {
+    if (Math.abs(clock() - loadedMs) >= ms) await reload().catch(() => undefined);
+  };
+  const verifying = (): StoredKey[] => rows.filter((row) => stateOf(row, clock()) !== 'retired');
+  const privateKey = async ({ kid, private_jwk }: StoredKey): Promise<CryptoKey> => {
+    if (unsealed?.kid === kid) return unsealed.key;
+    const key = await importKey(await masterKey.unseal(private_jwk, sealedKeyUse(kid)));
+    unsealed = { kid, key };
+    return key;
+  };
+  const prepare = () => generateKey(masterKey, clock);
+
+  await reload();
+  if (activeKey(rows) === undefined) {
+    await store.insertFirst(await prepare());
+    await reload();
+  }
+
+  return {
+    async sign(claims, typ = 'at+jwt') {
+      // Always from the store: a key that was rotated away elsewhere MUST NOT sign again.
+      const key = activeKey(await reload());
+      if (key === undefined) throw new Error('the key store has no active signing key');
+      return new SignJWT(claims)
+        .setProtectedHeader({ alg: ISSUED_ALGORITHM, typ, kid: key.kid })
+        .sign(await privateKey(key));
+    },
+    async verifyKey(kid) {
+      const find = (): CryptoKey | undefined =>
+        verifying().some((row) => row.kid === kid) ? publicKeys.get(kid ?? '') : undefined;
+      await reloadIfOlderThan(RELOAD_AFTER_MS);
+      if (find() === undefined) await reloadIfOlderThan(RELOAD_AFTER_MS / 10);
+      const key = find();
+      if (key === undefined) throw new TokenRefused('key_not_found');
+      return key;
+    },
+    async jwks() {
+      await reloadIfOlderThan(RELOAD_AFTER_MS);
+      return { keys: verifying().map((row) => parseJwk(row.public_jwk)) };
+    },
+    prepare,
+    refresh() {
+      loadedMs = Number.NEGATIVE_INFINITY;
+      // At once too, so that whoever remembers verified tokens hears of it. A store that fails now is asked again.
+      reload().catch(() => undefined);
+    },
+    onChange(listener) {
+      listeners.push(listener);
+    },
+  };
+}
+
+/** What a key does now: `active` signs and verifies, `verifying` only verifies, `retired` does neither. */
+export type KeyState = 'active' | 'verifying' | 'retired';
+
+/** @param nowMs epoch milliseconds */
+export function stateOf({ retires_ms }: Pick<StoredKey, 'retires_ms'>, nowMs: number): KeyState {
+  if (retires_ms === null) return 'active';
+  return retires_ms > nowMs ? 'verifying' : 'retired';
+}
+
+/** The newest key without a retirement; among equals the one with the greatest id, so that all brokers agree. */
+export function activeKey<Row extends Pick<StoredKey, 'kid' | 'created_ms' | 'retires_ms'>>(
+  rows: readonly Row[],
+): Row | undefined {
+  return rows
+    .filter((row) => row.retires_ms === null)
+    .toSorted((a, b) => b.created_ms - a.created_ms || (a.kid < b.kid ? 1 : -1))[0];
+}
+
+function fingerprint(rows: readonly StoredKey[]): string {
+  return rows.map((row) => `${row.kid}=${row.retires_ms}`).join(' ');
+}
+
+async function generateKey(masterKey: MasterKey, clock: Clock): Promise<StoredKey> {
+  const { publicKey, privateKey } = await generateKeyPair(ISSUED_ALGORITHM, {
+    crv: 'Ed25519',
+    extractable: true,
+  });
+  const publicJwk = await exportJWK(publicKey);
+  const kid = await calculateJwkThumbprint(publicJwk, 'sha256');
+  const described = { kid, alg: ISSUED_ALGORITHM, use: 'sig' };
+  const privateJwk = JSON.stringify({ ...(await exportJWK(privateKey)), ...described });
+  return {
+    kid,
+    purpose: 'token',
+    private_jwk: await masterKey.seal(privateJwk, sealedKeyUse(kid)),
+    public_jwk: JSON.stringify({ ...publicJwk, ...described }),
+    created_ms: clock(),
+    retires_ms: null,
+  };
+}
+
+function parseJwk(text: string): JWK {
+  return JSON.parse(text) as JWK;
+}
+
+async function importKey(text: string): Promise<CryptoKey> {
+  const key = await importJWK(parseJwk(text), ISSUED_ALGORITHM);
+  if (key instanceof Uint8Array) throw new Error('a signing key in the store is not an Ed25519 key');
+  return key;
+}

@@ -1,0 +1,36 @@
+import type { PlatformName, TrustRule } from '../rules.ts';
+import { buildkite } from './buildkite.ts';
+import { github } from './github.ts';
+import { gitlab } from './gitlab.ts';
+import { kubernetes } from './kubernetes.ts';
+import { oidc } from './oidc.ts';
+import type { Platform } from './platform.ts';
+import { spiffe } from './spiffe.ts';
+
+/** SPIFFE first: a trust domain may have the name of anybody's host. */
+const PLATFORMS: Readonly<Record<PlatformName, Platform>> = {
+  spiffe,
+  github,
+  gitlab,
+  kubernetes,
+  buildkite,
+  oidc,
+};
+
+/** In the order in which their claims are looked for: GitHub's tokens have `ref_protected` too. */
+const BY_CLAIMS = [kubernetes, github, buildkite, gitlab];
+
+/** The platform that an issuer is known to be of, or null. */
+export function platformOfIssuer(issuer: string): Platform | null {
+  if (!URL.canParse(issuer)) return null;
+  return Object.values(PLATFORMS).find((platform) => platform.isIssuer(issuer)) ?? null;
+}
+
+/** Whose tokens a rule is about: as its issuer says, else as the rule says, else as the claims say that it names. */
+export function platformOf(rule: TrustRule): Platform {
+  const known = platformOfIssuer(rule.issuer);
+  if (known !== null) return known;
+  if (rule.platform !== undefined) return PLATFORMS[rule.platform];
+  const names = Object.keys(rule.claims);
+  return BY_CLAIMS.find(({ ownClaims }) => names.some((claim) => ownClaims.test(claim))) ?? oidc;
+}

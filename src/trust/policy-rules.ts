@@ -1,0 +1,59 @@
+import type { BrokerData } from '../policy/data.ts';
+import type { Policy } from '../policy/policies.ts';
+import { describeFaults } from '../schema-faults.ts';
+import { lintTrustRules, type TrustRuleFault } from './lint.ts';
+import { type TrustRules, trustRulesSchema } from './rules.ts';
+
+const parsed = new WeakMap<BrokerData, TrustRules>();
+
+/** The trust rules of a bundle's data, or everything that is wrong with them. */
+export function checkTrustRules(
+  broker: BrokerData,
+): { rules: TrustRules } | { faults: readonly TrustRuleFault[] } {
+  const rules = trustRulesSchema.safeParse(broker.trust_rules);
+  if (!rules.success) {
+    const faults = describeFaults(trustRulesSchema, broker.trust_rules, rules.error);
+    return {
+      faults: faults.map(({ path: [rule, ...place], detail }) => ({
+        rule: String(rule),
+        detail: place.length === 0 ? detail : `${place.join('.')}: ${detail}`,
+      })),
+    };
+  }
+  const faults = [
+    ...droppedClaims(broker.trust_rules),
+    ...lintTrustRules(rules.data, {
+      environments: new Set(broker.environments.keys()),
+      sharedIssuers: broker.shared_issuers,
+    }),
+  ];
+  return faults.length === 0 ? { rules: rules.data } : { faults };
+}
+
+/** zod's records drop a member of this name without a word, and with it what the rule demands of a token. */
+function droppedClaims(rules: BrokerData['trust_rules']): TrustRuleFault[] {
+  const named = Object.entries(rules as Record<string, { claims: object }>).filter(([, { claims }]) =>
+    Object.hasOwn(claims, '__proto__'),
+  );
+  return named.map(([rule]) => ({
+    rule,
+    detail: 'claims.__proto__ is no claim that can be compared: take it out',
+  }));
+}
+
+/**
+ * The trust rules of a policy, checked.
+ *
+ * @throws Error naming each fault: a policy that trusts more than its author can mean is not used
+ */
+export function trustRulesOf({ broker }: Pick<Policy, 'broker'>): TrustRules {
+  const known = parsed.get(broker);
+  if (known !== undefined) return known;
+  const checked = checkTrustRules(broker);
+  if ('faults' in checked) {
+    const lines = checked.faults.map(({ rule, detail }) => `  ${rule}: ${detail}`);
+    throw new Error(`data.config.trust_rules cannot be used:\n${lines.join('\n')}`);
+  }
+  parsed.set(broker, checked.rules);
+  return checked.rules;
+}
