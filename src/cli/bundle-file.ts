@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Bundle, readBundle } from '../policy/bundle.ts';
 import { CliError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT } from './output/exit-codes.ts';
 
 /** Reads a policy bundle from a file. @throws CliError `bundle_unusable` */
 export async function readBundleFile(file: string): Promise<Bundle> {

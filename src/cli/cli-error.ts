@@ -1,5 +1,5 @@
 import type { FieldFault, Gate } from '../errors.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
+import { EXIT, type ExitCode } from './output/exit-codes.ts';
 
 /** A refusal as the command line prints it: a problem document of the broker, or one of its own in the same shape. */
 export interface Problem {

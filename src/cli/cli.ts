@@ -1,13 +1,13 @@
 import { type Command, Option } from 'commander';
 import { isFetchable } from '../issuers/issuers.ts';
-import { createTokenSource } from './access-token.ts';
+import { createTokenSource } from './auth/access-token.ts';
+import { type Credentials, createCredentials } from './auth/credentials.ts';
+import { createSignInAgain, STEP_UPS } from './auth/step-up.ts';
 import { usageError } from './cli-error.ts';
 import { type Client, createClient } from './client.ts';
-import { type Credentials, createCredentials } from './credentials.ts';
-import { EXIT, type ExitCode } from './exit-codes.ts';
 import type { Io } from './io.ts';
-import { createSignInAgain, STEP_UPS } from './step-up.ts';
-import { printable, shellWord } from './text.ts';
+import { EXIT, type ExitCode } from './output/exit-codes.ts';
+import { printable, shellWord } from './output/text.ts';
 
 /** Where a broker listens when nothing names another place. */
 const DEFAULT_BROKER = 'http://127.0.0.1:8480';

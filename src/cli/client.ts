@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Token, TokenSource } from './access-token.ts';
+import type { Token, TokenSource } from './auth/access-token.ts';
+import { demandOf } from './auth/step-up.ts';
 import { CliError, type Problem } from './cli-error.ts';
-import { EXIT, exitOfProblem } from './exit-codes.ts';
 import type { Io } from './io.ts';
 import { NOT_A_BROKER } from './not-a-broker.ts';
+import { EXIT, exitOfProblem } from './output/exit-codes.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { demandOf } from './step-up.ts';
 import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
 
 /** How often a call that carries an Idempotency-Key is sent at most. */

@@ -1,5 +1,5 @@
 import { CliError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT } from './output/exit-codes.ts';
 
 /** What an answer is called that no broker gives. */
 export const NOT_A_BROKER = {

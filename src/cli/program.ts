@@ -1,28 +1,28 @@
 import { Command, CommanderError } from 'commander';
 import { loadVersion } from '../version.ts';
-import { registerAccess } from './access.ts';
-import { registerAgents } from './agents.ts';
 import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
-import { registerDecisions } from './decisions.ts';
-import { registerDrill } from './drill.ts';
-import { registerEmergency } from './emergency.ts';
-import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.ts';
-import { registerFlags } from './flags.ts';
+import { registerAccess } from './commands/access.ts';
+import { registerAgents } from './commands/agents.ts';
+import { registerDecisions } from './commands/decisions.ts';
+import { registerDrill } from './commands/drill.ts';
+import { registerEmergency } from './commands/emergency.ts';
+import { registerFlags } from './commands/flags.ts';
+import { registerKeys } from './commands/keys.ts';
+import { registerLogin } from './commands/login.ts';
+import { registerLogout } from './commands/logout.ts';
+import { registerPolicy } from './commands/policy.ts';
+import { registerPropose } from './commands/propose.ts';
+import { registerRequests } from './commands/requests.ts';
+import { registerRevocations } from './commands/revocations.ts';
+import { registerServe } from './commands/serve.ts';
+import { registerSessions } from './commands/sessions.ts';
+import { registerTrust } from './commands/trust.ts';
+import { registerVotes } from './commands/vote.ts';
+import { registerWhoami } from './commands/whoami.ts';
 import type { Io } from './io.ts';
-import { registerKeys } from './keys.ts';
-import { registerLogin } from './login.ts';
-import { registerLogout } from './logout.ts';
-import { registerPolicy } from './policy.ts';
-import { registerPropose } from './propose.ts';
-import { renderProblem } from './render.ts';
-import { registerRequests } from './requests.ts';
-import { registerRevocations } from './revocations.ts';
-import { registerServe } from './serve.ts';
-import { registerSessions } from './sessions.ts';
-import { registerTrust } from './trust.ts';
-import { registerVotes } from './vote.ts';
-import { registerWhoami } from './whoami.ts';
+import { EXIT, EXIT_HELP, type ExitCode } from './output/exit-codes.ts';
+import { renderProblem } from './output/render.ts';
 
 const TOKEN_HELP = `
 Where the token comes from; the first that is there counts:

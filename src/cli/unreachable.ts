@@ -1,5 +1,5 @@
 import { CliError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT } from './output/exit-codes.ts';
 
 /** How long anybody may take to answer a request of a command, in milliseconds. */
 export const ANSWER_TIMEOUT_MS = 30_000;

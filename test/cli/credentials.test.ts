@@ -17,8 +17,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Credentials, createCredentials, type KeptSignIn } from '../../src/cli/auth/credentials.ts';
 import { CliError } from '../../src/cli/cli-error.ts';
-import { type Credentials, createCredentials, type KeptSignIn } from '../../src/cli/credentials.ts';
 
 let home: string;
 let credentials: Credentials;

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, decodeJwt, EmbeddedJWK, type JWK, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createCredentials, type KeptExchange } from '../../src/cli/credentials.ts';
+import { createCredentials, type KeptExchange } from '../../src/cli/auth/credentials.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag } from '../support/flags.ts';

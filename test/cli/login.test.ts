@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type IdentityProvider, startIdentityProvider } from '../../fixtures/identity/provider.ts';
 import { approveDevice } from '../../fixtures/identity/sign-in.ts';
-import { createCredentials } from '../../src/cli/credentials.ts';
+import { createCredentials } from '../../src/cli/auth/credentials.ts';
 import { toLoginIssuer } from '../../src/issuers/discovery-routes.ts';
 import { issuerConfigSchema } from '../../src/issuers/issuers.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';

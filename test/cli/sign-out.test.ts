@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createCredentials, type StoredCredentials } from '../../src/cli/credentials.ts';
+import { createCredentials, type StoredCredentials } from '../../src/cli/auth/credentials.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { type SignInBench, startSignInBench } from '../sessions/support.ts';
 import { signsIn } from './sign-in-support.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type IdentityProvider, startIdentityProvider } from '../../fixtures/identity/provider.ts';
-import { createCredentials } from '../../src/cli/credentials.ts';
+import { createCredentials } from '../../src/cli/auth/credentials.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose, readRequest, TICKET } from '../support/flags.ts';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { printable, shellWord } from '../../src/cli/text.ts';
+import { printable, shellWord } from '../../src/cli/output/text.ts';
 
 const texts = fc.string({ unit: 'binary', maxLength: 40 });
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createCredentials } from '../../src/cli/credentials.ts';
+import { createCredentials } from '../../src/cli/auth/credentials.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, createFlag } from '../support/flags.ts';
 import { createTerminal } from './support.ts';

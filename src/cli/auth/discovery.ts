@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
+import { usageError } from '../cli-error.ts';
+import type { Io } from '../io.ts';
+import { notABroker } from '../not-a-broker.ts';
+import { ANSWER_TIMEOUT_MS, unreachable } from '../unreachable.ts';
+
+const discoverySchema = z.object({
+  issuers: z.array(
+    z.object({
+      key: z.string(),
+      issuer: z.string(),
+      client_id: z.string(),
+      scope: z.string(),
+      mfa_acr_values: z.array(z.string()),
+    }),
+  ),
+});
+
+/**
+ * Asks the broker where to sign in.
+ *
+ * @param key names one of several issuers; undefined takes the only one
+ * @throws CliError when the broker does not answer, or has no such issuer, or several and none is named
+ */
+export async function findLoginIssuer(
+  io: Pick<Io, 'fetch'>,
+  broker: string,
+  key: string | undefined,
+): Promise<LoginIssuer> {
+  return chooseIssuer(await loadIssuers(io, broker), key);
+}
+
+async function loadIssuers({ fetch }: Pick<Io, 'fetch'>, broker: string): Promise<LoginIssuer[]> {
+  let document: unknown;
+  try {
+    const response = await fetch(`${broker}/.well-known/countersign`, {
+      redirect: 'error',
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+    document = response.ok ? await response.json() : null;
+  } catch (error) {
+    throw unreachable(broker, error);
+  }
+  const parsed = discoverySchema.safeParse(document);
+  if (parsed.success) return parsed.data.issuers;
+  throw notABroker(`${broker}/.well-known/countersign`, 'where to sign in');
+}
+
+function chooseIssuer(issuers: readonly LoginIssuer[], key: string | undefined): LoginIssuer {
+  const keys = issuers.map((issuer) => issuer.key).join(', ');
+  const [first, ...others] = key === undefined ? issuers : issuers.filter((issuer) => issuer.key === key);
+  if (issuers.length === 0)
+    throw usageError('The broker takes sign-ins of no issuer; configure one at the broker.');
+  if (first === undefined) throw usageError(`There is no issuer "${key}". There are: ${keys}.`);
+  if (others.length > 0) throw usageError(`Name one with --issuer KEY. There are: ${keys}.`);
+  return first;
+}

@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT } from '../../tokens/exchange-form.ts';
+import { CliError } from '../cli-error.ts';
+import type { Io } from '../io.ts';
+import { notABroker } from '../not-a-broker.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { retryAfterMs } from '../retry-after.ts';
+import { ANSWER_TIMEOUT_MS, unreachable } from '../unreachable.ts';
+import type { KeptExchange } from './credentials.ts';
+import { createProofKey, createProver } from './dpop.ts';
+
+/** What the broker says of itself as an authorization server. RFC 8414 section 2 */
+const metadataSchema = z.object({ issuer: z.url(), token_endpoint: z.url() });
+
+const answerSchema = z.object({
+  access_token: z.string().min(1),
+  token_type: z.string(),
+  /** Seconds. */
+  expires_in: z.number().nonnegative().default(0),
+});
+
+/**
+ * Exchanges a token for one of the broker's, bound to a new key.
+ *
+ * @param tokens the `subject_token` with its type, and whatever else goes with it
+ * @throws CliError when the broker does not answer, refuses, or has another address than the one it is called by
+ * @see RFC 8693, RFC 9449 section 5
+ */
+export async function exchangeToken(
+  { fetch, clock }: Pick<Io, 'fetch' | 'clock'>,
+  broker: string,
+  tokens: Readonly<Record<string, string>>,
+): Promise<KeptExchange> {
+  const { issuer, token_endpoint } = await findPublicAddress({ fetch }, broker);
+  const prover = createProver({ key: await createProofKey(), clock });
+  const body = new URLSearchParams({
+    grant_type: TOKEN_EXCHANGE_GRANT,
+    requested_token_type: ACCESS_TOKEN_TYPE,
+    ...tokens,
+  });
+  const send = (proof: string): Promise<Response> =>
+    fetch(token_endpoint, {
+      method: 'POST',
+      headers: { dpop: proof },
+      body,
+      redirect: 'error',
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+  const response = await prover
+    .fetch({ method: 'POST', htu: token_endpoint, accessToken: null }, send)
+    .catch((error: unknown) => {
+      throw unreachable(broker, error);
+    });
+  const document: unknown = await response.json().catch(() => ({}));
+  const answer = answerSchema.safeParse(document);
+  if (!response.ok || !answer.success) throw exchangeRefused(response, document);
+  const { access_token, token_type, expires_in } = answer.data;
+  return {
+    access_token,
+    expires_ms: clock() + expires_in * 1000,
+    // A broker that binds no tokens says so by the type.
+    bound: token_type.toLowerCase() === 'dpop' ? { key: prover.key, issuer } : null,
+  };
+}
+
+/**
+ * The address that the broker knows itself by: proofs name it. It must be the one that it is called by, or whoever
+ * answers there could have proofs made for another broker.
+ */
+async function findPublicAddress(
+  { fetch }: Pick<Io, 'fetch'>,
+  broker: string,
+): Promise<z.infer<typeof metadataSchema>> {
+  const address = `${broker}/.well-known/oauth-authorization-server`;
+  let document: unknown;
+  try {
+    const response = await fetch(address, {
+      redirect: 'error',
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+    document = await response.json().catch(() => null);
+  } catch (error) {
+    throw unreachable(broker, error);
+  }
+  const parsed = metadataSchema.safeParse(document);
+  if (!parsed.success) throw notABroker(address, 'where tokens are exchanged');
+  const { issuer, token_endpoint } = parsed.data;
+  const { origin } = new URL(broker);
+  if (new URL(issuer).origin !== origin || new URL(token_endpoint).origin !== origin) {
+    throw new CliError(EXIT.usage, {
+      code: 'broker_address_mismatch',
+      title: 'The broker has another address',
+      detail: `The broker at ${broker} calls itself ${issuer}, and takes tokens that are bound to a key only there. Name it so with --broker or COUNTERSIGN_URL, or correct public_url in its configuration.`,
+    });
+  }
+  return { issuer: issuer.replace(/\/+$/, ''), token_endpoint };
+}
+
+const RULE_HINT =
+  "A trust rule of the policy must match this job: the broker's log has the exact reason under the reference, and a maintainer of the policy asks which claim it misses with countersign trust test.";
+/** What a proof of this command's own can be wrong in is its time. */
+const CLOCK_HINT = "Is this machine's clock right? A proof that is a minute off is refused.";
+
+function exchangeRefused(response: Response, document: unknown): CliError {
+  const { status } = response;
+  const { error, error_description } = (document ?? {}) as Record<string, unknown>;
+  const said = typeof error_description === 'string' ? error_description : `status ${status}`;
+  const transient = status >= 500 || status === 429;
+  const ofRequest = error === 'invalid_dpop_proof' ? CLOCK_HINT : RULE_HINT;
+  return new CliError(
+    transient ? EXIT.error : EXIT.denied,
+    {
+      code: 'token_exchange_refused',
+      title: 'The broker did not take the platform token',
+      detail: `${said}. ${transient ? 'Try again a little later.' : ofRequest}`,
+      status,
+      oauth_error: error ?? null,
+    },
+    { transient, retryAfterMs: retryAfterMs(response) },
+  );
+}

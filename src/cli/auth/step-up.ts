@@ -1,0 +1,118 @@
+import { decodeJwt } from 'jose';
+import { z } from 'zod';
+import { MFA_LEVEL } from '../../issuers/issuers.ts';
+import { CliError, type Problem, usageError } from '../cli-error.ts';
+import type { Io } from '../io.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { printable } from '../output/text.ts';
+import type { Credentials, KeptSignIn } from './credentials.ts';
+import { findLoginIssuer } from './discovery.ts';
+import { FRESH_AGE_S, signIn } from './sign-in.ts';
+
+/** The ways in which a stronger sign-in can be asked for. */
+export const STEP_UPS = ['browser', 'device', 'never'] as const;
+
+/** One of {@link STEP_UPS}. */
+export type StepUp = (typeof STEP_UPS)[number];
+
+const demandSchema = z.object({
+  level: z.number(),
+  max_age_s: z.number().nullable().catch(null),
+  acr_values: z.array(z.string()).catch([]),
+});
+
+/** What the broker wants of a sign-in: the members of a problem `sign_in_required`. @see RFC 9470 section 3 */
+export type SignInDemand = Problem & z.infer<typeof demandSchema>;
+
+/** The demand of a problem, or null when it makes none. */
+export function demandOf(problem: Problem): SignInDemand | null {
+  if (problem.code !== 'sign_in_required') return null;
+  const parsed = demandSchema.safeParse(problem);
+  return parsed.success ? { ...problem, ...parsed.data } : null;
+}
+
+/**
+ * Signs the person of a kept sign-in in again, as strong and as fresh as demanded, and keeps the new sign-in. Null is a
+ * token that was set by hand, which no sign-in would replace.
+ *
+ * @throws CliError with the command that does so, when nobody may be asked here; or when the sign-in fails, is not what
+ *   was demanded, or is another account's
+ */
+export type SignInAgain = (kept: KeptSignIn | null, demand: SignInDemand) => Promise<KeptSignIn>;
+
+/**
+ * How to sign in again at a broker.
+ *
+ * @param deps.stepUp the way to ask; undefined is the way of the kept sign-in where a terminal is there, else never
+ */
+export function createSignInAgain(deps: {
+  io: Io;
+  broker: string;
+  credentials: Credentials;
+  stepUp: string | undefined;
+  commandLine(...words: string[]): string;
+  /** Tells the person what to do. */
+  note(line: string): void;
+}): SignInAgain {
+  const { io, broker, credentials, note } = deps;
+  return async (kept, demand) => {
+    const told = parseStepUp(deps.stepUp ?? (io.env.COUNTERSIGN_STEP_UP || undefined));
+    const how = kept === null ? 'never' : (told ?? (io.ask === null ? 'never' : kept.flow));
+    if (kept === null || how === 'never') {
+      const login = deps.commandLine('login', ...loginWords(kept, demand));
+      const command = kept === null ? `unset COUNTERSIGN_TOKEN; ${login}` : login;
+      throw new CliError(EXIT.denied, { ...demand, command });
+    }
+    const issuer = await findLoginIssuer(io, broker, kept.issuer);
+    note(`This needs another sign-in: ${printable(demand.detail)}`);
+    const signedIn = await signIn(io, {
+      issuer,
+      flow: how,
+      deviceOption: '--step-up device',
+      stepUp: { acrValues: demand.acr_values, maxAgeS: demand.max_age_s ?? FRESH_AGE_S },
+      openBrowser: true,
+      note,
+    });
+    assertSameAccount(kept, signedIn.sub);
+    const sign_in = {
+      issuer: issuer.key,
+      id_token: signedIn.id_token,
+      expires_ms: signedIn.expires_ms,
+      flow: how,
+    };
+    await credentials.update(broker, (stored) => ({ ...stored, sign_in }));
+    return sign_in;
+  };
+}
+
+/** @throws CliError `usage` */
+function parseStepUp(text: string | undefined): StepUp | undefined {
+  const known = STEP_UPS.find((stepUp) => stepUp === text);
+  if (text !== undefined && known === undefined) {
+    throw usageError(
+      `"${text}" is no way to sign in again. COUNTERSIGN_STEP_UP is one of ${STEP_UPS.join(', ')}.`,
+    );
+  }
+  return known;
+}
+
+/** The options of `login` that sign in as demanded, at the issuer and in the way of the kept sign-in. */
+function loginWords(kept: KeptSignIn | null, { level, acr_values }: SignInDemand): string[] {
+  const strength =
+    level === MFA_LEVEL || acr_values.length === 0
+      ? ['--mfa']
+      : acr_values.flatMap((value) => ['--acr', value]);
+  if (kept === null) return strength;
+  return [...strength, '--issuer', kept.issuer, ...(kept.flow === 'device' ? ['--device'] : [])];
+}
+
+/** Whoever signs in again goes on with what they began; another account would do it in their stead. */
+function assertSameAccount({ id_token }: KeptSignIn, sub: string): void {
+  const before = decodeJwt(id_token).sub;
+  if (before === sub) return;
+  throw new CliError(EXIT.denied, {
+    code: 'sign_in_other_account',
+    title: 'This is another account',
+    detail: `You signed in as ${sub}, but the command was begun as ${before}. Nothing was sent, and the former sign-in is kept. To act as ${sub}, sign in with: countersign login`,
+  });
+}

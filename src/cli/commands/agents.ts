@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import type { DelegationAnswer } from '../../tokens/delegate.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import { usageError } from '../cli-error.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { moment, printable } from '../output/text.ts';
+
+interface DelegateOptions extends CommonOptions {
+  for?: string;
+  operations?: string;
+}
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
+
+/** `agents delegate`. */
+export function registerAgents(program: Command, cli: Cli): void {
+  const agents = program.command('agents').description('agents, which act for people');
+  cli
+    .command(agents, 'delegate', 'let an agent act for you; prints the token that it needs besides its own')
+    .argument('<rule>', 'the trust rule of the agent')
+    .option('--for <time>', 'how long, such as 90s, 15m or 1h; at most 1h', '15m')
+    .option('--operations <names>', 'what it may do, separated by commas; else all that its rule grants')
+    .addHelpText('after', AFTER)
+    .action((rule: string, options: DelegateOptions) =>
+      cli.run(options, async (context) => {
+        const { body } = await context.client.call<DelegationAnswer>({
+          method: 'POST',
+          path: '/v1/delegations',
+          body: {
+            agent: rule,
+            expires_in_s: parseSeconds(options.for ?? '15m'),
+            ...(options.operations === undefined ? {} : { operations: parseNames(options.operations) }),
+          },
+        });
+        const until = moment(context.io.clock() + body.expires_in * 1000);
+        const operations = printable(body.scope.replaceAll(' ', ', '));
+        context.note(`${printable(rule)} may act for you until ${until}: ${operations}.`);
+        context.note('Give it this as COUNTERSIGN_DELEGATION_TOKEN. It is not shown again.');
+        context.print(body, () => body.delegation_token);
+        return EXIT.done;
+      }),
+    );
+}
+
+const AFTER = `
+The agent never holds a token of yours: what this prints is worth nothing without the agent's own platform token. It
+proposes in your name where both you and its rule may, and never approves; nor can you approve what it proposed.
+It ends when you sign out.`;
+
+/** @throws CliError `usage` */
+function parseSeconds(text: string): number {
+  const [, count = '', unit = ''] = /^([1-9]\d{0,5})([smh])$/.exec(text) ?? [];
+  const factor = SECONDS[unit];
+  if (factor === undefined) throw usageError(`--for: "${text}" is no time. Write it as 90s, 15m or 1h.`);
+  return Number(count) * factor;
+}
+
+function parseNames(text: string): string[] {
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (names.length === 0) throw usageError('--operations: name at least one, such as request.propose.');
+  return names;
+}

@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import type { DecisionRecord } from '../../audit/log.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
+import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+
+interface DecisionsOptions extends CommonOptions, PageOptions {
+  flag?: string;
+  environment?: string;
+  principal?: string;
+  operation?: string;
+  request?: string;
+  /** Epoch milliseconds. */
+  from?: number;
+  /** Epoch milliseconds. */
+  to?: number;
+}
+
+/** `decisions`: the decision log. Reading it is itself recorded. */
+export function registerDecisions(program: Command, cli: Cli): void {
+  const decisions = cli
+    .command(program, 'decisions [id]', 'list the decision log, newest first, or show one decision in full')
+    .option('--flag <key>', 'about this flag')
+    .option('--environment <key>', 'about this environment')
+    .option('--principal <id>', 'by this principal or person')
+    .option('--operation <name>', 'of this operation, such as request.approve')
+    .option('--request <id>', 'about this request')
+    .option('--from <moment>', `not before: ${MOMENT_HELP}`, (text: string) => parseMoment('--from', text))
+    .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text));
+  addPageOptions(decisions).action((id: string | undefined, options: DecisionsOptions) =>
+    cli.run(options, async (context) => {
+      if (id !== undefined) {
+        const path = `/v1/decisions/${pathSegment(id)}`;
+        const { body } = await context.client.call<DecisionRecord>({ method: 'GET', path });
+        // Evidence is shown whole; it is JSON for people too.
+        context.print(body, () => printable(JSON.stringify(body, null, 2)).replaceAll('\n      | ', '\n'));
+        return EXIT.done;
+      }
+      const { flag, environment, principal, operation, request, from, to } = options;
+      const page = await context.client.list<DecisionRecord>({
+        path: '/v1/decisions',
+        query: {
+          ...{ flag, environment, principal, operation, request },
+          from: from?.toString(),
+          to: to?.toString(),
+          ...pageQuery(options),
+        },
+        all: options.all === true,
+      });
+      return printPage(context, page, (items) =>
+        table(['TIME', 'OUTCOME', 'OPERATION', 'PRINCIPAL', 'WHERE', 'ID', 'WHY'], items.map(toRow)),
+      );
+    }),
+  );
+}
+
+function toRow(record: DecisionRecord): string[] {
+  const { effect, reasons } = record.outcome;
+  return [
+    moment(record.at_ms),
+    effect,
+    record.operation,
+    record.principal.id,
+    record.environment ?? '-',
+    record.id,
+    reasons.map(({ code }) => code).join(', '),
+  ];
+}

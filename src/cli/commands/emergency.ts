@@ -1,0 +1,172 @@
+import type { Command } from 'commander';
+import type { RequestView } from '../../control/view.ts';
+import type { SessionView } from '../../emergency/break-glass.ts';
+import type { FreezeView } from '../../emergency/freeze.ts';
+import { addChangeOptions } from '../changes.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { usageError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { describeScope } from '../output/render.ts';
+import { answerRequest } from '../output/result.ts';
+import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
+
+interface FreezeOptions extends CommonOptions {
+  all?: boolean;
+  environment?: string;
+  namespace?: string;
+  flag?: string;
+  incident?: string;
+  reason?: string;
+  list?: boolean;
+}
+
+/** `freeze`, `lift` and `break-glass`. */
+export function registerEmergency(program: Command, cli: Cli): void {
+  cli
+    .command(program, 'freeze', 'refuse writes at once; reads go on')
+    .option('--all', 'every write')
+    .option('--environment <key>', 'in this environment')
+    .option('--namespace <key>', 'in this namespace')
+    .option('--flag <key>', 'of this flag')
+    .option('--incident <id>', 'the incident')
+    .option('--reason <text>', 'why')
+    .option('--list', 'list the freezes that hold')
+    .action((options: FreezeOptions) =>
+      cli.run(options, (context) =>
+        options.list === true ? listFreezes(context) : engage(context, toFreezeOrder(options)),
+      ),
+    );
+  const lift = cli
+    .command(program, 'lift <freeze>', 'propose to lift a freeze')
+    .requiredOption('--reason <text>', 'why')
+    .option('--ticket <id>', 'the ticket');
+  addWaitOptions(lift).action(
+    (freeze: string, options: CommonOptions & WaitOptions & { reason: string; ticket?: string }) =>
+      cli.run(options, (context) => {
+        const { reason, ticket } = options;
+        const body = { kind: 'freeze.lift', freeze, reason, ...(ticket === undefined ? {} : { ticket }) };
+        return proposeContent(context, { body, ...options });
+      }),
+  );
+  registerBreakGlass(program.command('break-glass').description('narrow power during an incident'), cli);
+}
+
+/** The freeze that the options describe, as the broker takes it. */
+function toFreezeOrder({ all, environment, namespace, flag, incident, reason }: FreezeOptions): object {
+  if (incident === undefined || reason === undefined) {
+    throw usageError('A freeze needs --incident ID and --reason "…".');
+  }
+  if (flag !== undefined && namespace !== undefined)
+    throw usageError('Name --flag or --namespace, not both.');
+  const place = environment === undefined ? {} : { environment };
+  const said = { incident, reason };
+  if (all === true) {
+    if (flag ?? namespace ?? environment)
+      throw usageError('--all is every write; leave out the narrower scope.');
+    return { scope: 'all', ...said };
+  }
+  if (flag !== undefined) return { scope: 'flag', flag, ...place, ...said };
+  if (namespace !== undefined) return { scope: 'namespace', namespace, ...place, ...said };
+  if (environment !== undefined) return { scope: 'environment', environment, ...said };
+  throw usageError('Say what to freeze: --all, --environment KEY, --namespace KEY or --flag KEY.');
+}
+
+async function engage(context: Context, order: object): Promise<ExitCode> {
+  const call = { method: 'POST', path: '/v1/freezes', body: order, idempotencyKey: true } as const;
+  const { body } = await context.client.call<FreezeView>(call);
+  context.print(body, () =>
+    [
+      `freeze   ${body.id} ${describeScope(body)} holds now`,
+      `incident ${printable(body.incident)}`,
+      'lift it with',
+      `    ${context.commandLine('lift', body.id, '--reason', '…')}`,
+    ].join('\n'),
+  );
+  return EXIT.done;
+}
+
+async function listFreezes(context: Context): Promise<ExitCode> {
+  const { body } = await context.client.call<{ items: FreezeView[] }>({ method: 'GET', path: '/v1/freezes' });
+  context.print(body, () =>
+    body.items.length === 0
+      ? 'No freeze holds.'
+      : table(
+          ['ID', 'SCOPE', 'INCIDENT', 'ENGAGED', 'BY', 'REASON'],
+          body.items.map((freeze) => [
+            freeze.id,
+            describeScope(freeze),
+            freeze.incident,
+            moment(freeze.engaged_ms),
+            freeze.engaged_by.id,
+            freeze.reason,
+          ]),
+        ),
+  );
+  return EXIT.done;
+}
+
+function registerBreakGlass(parent: Command, cli: Cli): void {
+  cli
+    .command(parent, 'open', 'open a session, after a fresh strong sign-in')
+    .requiredOption('--incident <id>', 'the incident')
+    .requiredOption('--reason <text>', 'why')
+    .action((options: CommonOptions & { incident: string; reason: string }) =>
+      cli.run(options, (context) =>
+        callSession(context, '/v1/break-glass', { incident: options.incident, reason: options.reason }),
+      ),
+    );
+  const apply = cli
+    .command(parent, 'apply <session>', 'change flags at once; only what makes things safer passes')
+    .requiredOption('--environment <key>', 'where');
+  const changes = addChangeOptions(apply);
+  apply.action((session: string, options: CommonOptions & { environment: string }) =>
+    cli.run(options, async (context) => {
+      const { changes: listed } = await changes.load(context.io);
+      if (listed.length === 0) throw usageError('Say what to change, such as --disable FLAG.');
+      const call = {
+        method: 'POST',
+        path: `/v1/break-glass/${pathSegment(session)}/apply`,
+        body: { environment: options.environment, changes: listed },
+        idempotencyKey: true,
+      } as const;
+      const { body } = await context.client.call<RequestView>(call);
+      return answerRequest(context, { body, isNew: true });
+    }),
+  );
+  cli
+    .command(parent, 'close <session>', 'end a session early')
+    .action((session: string, options: CommonOptions) =>
+      cli.run(options, (context) => callSession(context, `/v1/break-glass/${pathSegment(session)}/close`)),
+    );
+  cli.command(parent, 'list', 'list sessions').action((options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      const call = { method: 'GET', path: '/v1/break-glass' } as const;
+      const { body } = await context.client.call<{ items: SessionView[] }>(call);
+      context.print(body, () =>
+        body.items.length === 0 ? 'There are none.' : table(SESSION_HEAD, body.items.map(sessionRow)),
+      );
+      return EXIT.done;
+    }),
+  );
+}
+
+async function callSession(context: Context, path: string, body?: object): Promise<ExitCode> {
+  const call = { method: 'POST', path, ...(body === undefined ? {} : { body }) } as const;
+  const { body: session } = await context.client.call<SessionView>(call);
+  context.print(session, () => table(SESSION_HEAD, [sessionRow(session)]));
+  return EXIT.done;
+}
+
+const SESSION_HEAD = ['ID', 'PERSON', 'INCIDENT', 'OPENED', 'ENDS', 'REASON'] as const;
+
+function sessionRow(session: SessionView): string[] {
+  return [
+    session.id,
+    session.person,
+    session.incident,
+    moment(session.opened_ms),
+    session.closed_ms === null ? moment(session.expires_ms) : `closed ${moment(session.closed_ms)}`,
+    session.reason,
+  ];
+}

@@ -1,0 +1,110 @@
+import type { Command } from 'commander';
+import type { FlagDefinition, FlagState } from '../../flags/model.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { usageError } from '../cli-error.ts';
+import { describeState } from '../output/describe-state.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
+import { moment, pathSegment, printable, printableJson, table } from '../output/text.ts';
+
+interface FlagsOptions extends CommonOptions, PageOptions {
+  environment?: string;
+  namespace?: string;
+  history?: boolean;
+}
+
+type ListedFlag = FlagDefinition & { state: FlagState | null; version: number };
+type ShownFlag = FlagDefinition & { states: Record<string, FlagState & { version: number }> };
+interface FlagVersion {
+  version: number;
+  at_ms: number;
+  request_id: string;
+  state: FlagState;
+}
+
+/** `flags`: all of an environment, one in all environments, or the history of one. */
+export function registerFlags(program: Command, cli: Cli): void {
+  const flags = cli
+    .command(program, 'flags [key]', 'list the flags of an environment, or show one flag')
+    .option('--environment <key>', 'where')
+    .option('--namespace <key>', 'only of this namespace')
+    .option('--history', 'every version of one flag in the environment, newest first');
+  addPageOptions(flags).action((key: string | undefined, options: FlagsOptions) =>
+    cli.run(options, (context) => {
+      if (key === undefined) return listFlags(context, options);
+      return options.history === true ? listVersions(context, key, options) : showFlag(context, key, options);
+    }),
+  );
+}
+
+async function listFlags(context: Context, options: FlagsOptions): Promise<ExitCode> {
+  const environment = environmentOf(options);
+  if (options.history === true) throw usageError('Name the flag: countersign flags KEY --history');
+  const page = await context.client.list<ListedFlag>({
+    path: '/v1/flags',
+    query: { environment, namespace: options.namespace, ...pageQuery(options) },
+    all: options.all === true,
+  });
+  return printPage(context, page, (items) =>
+    table(
+      ['KEY', 'NAMESPACE', 'TIER', 'KIND', 'VERSION', 'STATE'],
+      items.map((flag) => [
+        flag.key,
+        flag.namespace,
+        flag.tier,
+        flag.kind,
+        String(flag.version),
+        describeState(flag.state),
+      ]),
+    ),
+  );
+}
+
+async function showFlag(context: Context, key: string, options: FlagsOptions): Promise<ExitCode> {
+  const path = `/v1/flags/${pathSegment(key)}`;
+  const { body } = await context.client.call<ShownFlag>({ method: 'GET', path });
+  const { environment } = options;
+  const states = Object.entries(body.states).filter(
+    ([name]) => environment === undefined || name === environment,
+  );
+  const flag = { ...body, states: Object.fromEntries(states) };
+  context.print(flag, () => {
+    const { states: _, ...definition } = flag;
+    return [
+      ...Object.entries(definition).map(
+        ([name, value]) =>
+          `${name.padEnd(18)} ${typeof value === 'string' ? printable(value) : printableJson(value)}`,
+      ),
+      '',
+      table(
+        ['ENVIRONMENT', 'VERSION', 'STATE'],
+        states.map(([name, state]) => [name, String(state.version), describeState(state)]),
+      ),
+    ].join('\n');
+  });
+  return EXIT.done;
+}
+
+async function listVersions(context: Context, key: string, options: FlagsOptions): Promise<ExitCode> {
+  const page = await context.client.list<FlagVersion>({
+    path: `/v1/flags/${pathSegment(key)}/versions`,
+    query: { environment: environmentOf(options), ...pageQuery(options) },
+    all: options.all === true,
+  });
+  return printPage(context, page, (items) =>
+    table(
+      ['VERSION', 'SINCE', 'REQUEST', 'STATE'],
+      items.map(({ version, at_ms, request_id, state }) => [
+        String(version),
+        moment(at_ms),
+        request_id,
+        describeState(state),
+      ]),
+    ),
+  );
+}
+
+function environmentOf({ environment }: FlagsOptions): string {
+  if (environment === undefined) throw usageError('Say where with --environment KEY.');
+  return environment;
+}

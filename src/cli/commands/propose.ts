@@ -1,0 +1,147 @@
+import { type Command, Option } from 'commander';
+import type { RequestView } from '../../control/view.ts';
+import { addChangeOptions, type ChangeOptions } from '../changes.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { usageError } from '../cli-error.ts';
+import type { Answer } from '../client.ts';
+import type { ExitCode } from '../output/exit-codes.ts';
+import { answerRequest } from '../output/result.ts';
+import { pathSegment } from '../output/text.ts';
+import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+import { parseDuration, waitUntilClosed } from './wait.ts';
+
+/** Options of what a request says besides its changes. */
+interface ContentOptions extends CommonOptions {
+  reason?: string;
+  ticket?: string;
+  apply?: 'auto' | 'manual';
+  /** Epoch milliseconds, or `none` for as soon as policy allows. */
+  start?: number | 'none';
+}
+
+/** Options of waiting for an outcome. */
+export interface WaitOptions {
+  wait?: boolean;
+  timeout: string;
+}
+
+interface ProposeOptions extends ContentOptions, WaitOptions {
+  environment?: string;
+  idempotencyKey?: string;
+}
+
+/** `propose` and `edit`. */
+export function registerPropose(program: Command, cli: Cli): void {
+  const propose = cli
+    .command(program, 'propose', 'propose changes of flags in one environment, as one request')
+    .option('--environment <key>', 'where to change the flags');
+  const changes = addChangeOptions(addContentOptions(propose));
+  addWaitOptions(propose)
+    .option('--idempotency-key <key>', 'repeat with the same key to propose only once; else a new one')
+    .action((options: ProposeOptions) =>
+      cli.run(options, async (context) => {
+        const body = await loadContent(context, changes, options);
+        return proposeContent(context, { body, ...options });
+      }),
+    );
+
+  const edit = cli.command(program, 'edit <id>', 'change an open request; its approvals count no more');
+  const edits = addChangeOptions(addContentOptions(edit));
+  edit.action((id: string, options: ContentOptions) =>
+    cli.run(options, async (context) => {
+      const { changes: listed, rest } = await edits.load(context.io);
+      const body = { ...rest, ...contentOf(options), ...(listed.length === 0 ? {} : { changes: listed }) };
+      if (Object.keys(body).length === 0) throw usageError('Say what to edit; see: countersign edit --help');
+      const path = `/v1/requests/${pathSegment(id)}`;
+      return answerRequest(context, await callWithMatch(context, { method: 'PATCH', path, body }));
+    }),
+  );
+}
+
+function addContentOptions(command: Command): Command {
+  return command
+    .option('--reason <text>', 'why')
+    .option('--ticket <id>', 'the ticket')
+    .addOption(
+      new Option(
+        '--apply <how>',
+        'auto: as soon as policy allows; manual: waits for a call to apply',
+      ).choices(['auto', 'manual']),
+    )
+    .option('--start <moment>', `not before: ${MOMENT_HELP}, or none`, (text: string) =>
+      text === 'none' ? text : parseMoment('--start', text, 'none'),
+    );
+}
+
+/** Adds `--wait` and `--timeout`. */
+export function addWaitOptions(command: Command): Command {
+  return command
+    .option('--wait', 'wait until the request is applied or closed otherwise')
+    .option('--timeout <time>', 'how long to wait: 90s, 30m, 2h', '30m');
+}
+
+function contentOf({ reason, ticket, apply, start }: ContentOptions): Record<string, unknown> {
+  return {
+    ...(reason === undefined ? {} : { reason }),
+    ...(ticket === undefined ? {} : { ticket }),
+    ...(apply === undefined ? {} : { apply }),
+    ...(start === undefined ? {} : { start_ms: start === 'none' ? null : start }),
+  };
+}
+
+async function loadContent(
+  { io }: Context,
+  options: ChangeOptions,
+  content: ProposeOptions,
+): Promise<Record<string, unknown>> {
+  const { changes, rest } = await options.load(io);
+  const environment = content.environment === undefined ? {} : { environment: content.environment };
+  const body: Record<string, unknown> = { ...rest, ...environment, ...contentOf(content) };
+  const isFlagChange = (body.kind ?? 'flag.change') === 'flag.change';
+  if (isFlagChange && changes.length === 0) {
+    throw usageError('Say what to change, such as --enable FLAG or --file changes.yaml.');
+  }
+  if (isFlagChange && body.environment === undefined) throw usageError('Say where with --environment KEY.');
+  if (body.reason === undefined) throw usageError('Say why with --reason "…".');
+  return changes.length === 0 ? body : { ...body, changes };
+}
+
+/** Proposes a content, waits where that is asked for, and prints what became of it. */
+export async function proposeContent(
+  context: Context,
+  {
+    body,
+    idempotencyKey,
+    wait,
+    timeout,
+  }: { body: unknown; idempotencyKey?: string | undefined } & WaitOptions,
+): Promise<ExitCode> {
+  const timeoutMs = parseDuration(timeout);
+  const answer = await context.client.call<RequestView>({
+    method: 'POST',
+    path: '/v1/requests',
+    body,
+    idempotencyKey: idempotencyKey ?? true,
+  });
+  // The kept answer shows the request as it was then.
+  const request = answer.replayed ? await readRequest(context, answer.body.id) : answer.body;
+  if (answer.replayed) context.note('This was proposed before with the same idempotency key.');
+  const latest = wait === true ? await waitUntilClosed(context, { request, timeoutMs }) : request;
+  return answerRequest(context, { body: latest, isNew: true });
+}
+
+/** Reads one request. */
+export async function readRequest(context: Context, id: string): Promise<RequestView> {
+  const path = `/v1/requests/${pathSegment(id)}`;
+  return (await context.client.call<RequestView>({ method: 'GET', path })).body;
+}
+
+/** Reads the request for its ETag, then changes it, so that a change in between is noticed. */
+export async function callWithMatch(
+  { client }: Context,
+  call: { method: 'PATCH' | 'POST'; path: string; body?: unknown },
+): Promise<Answer<RequestView>> {
+  const path = call.path.replace(/\/(?:rebase|schedule)$/, '');
+  const { etag } = await client.call<RequestView>({ method: 'GET', path });
+  return client.call<RequestView>({ ...call, ...(etag === null ? {} : { ifMatch: etag }) });
+}

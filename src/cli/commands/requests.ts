@@ -1,0 +1,131 @@
+import { type Command, Option } from 'commander';
+import type { RequestView } from '../../control/view.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
+import { renderRequest } from '../output/render.ts';
+import { answerDone, answerRequest } from '../output/result.ts';
+import { moment, pathSegment, table } from '../output/text.ts';
+import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+import { callWithMatch, readRequest } from './propose.ts';
+
+interface ListOptions extends CommonOptions, PageOptions {
+  state?: string;
+  kind?: string;
+  environment?: string;
+  flag?: string;
+  proposer?: string;
+}
+
+/** `show`, `list`, `apply`, `withdraw`, `rebase` and `schedule`. */
+export function registerRequests(program: Command, cli: Cli): void {
+  cli.command(program, 'show <id>', 'show a request in full').action((id: string, options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      const request = await readRequest(context, id);
+      context.print(request, () => renderRequest(request, context.commandLine));
+      return request.state === 'conflicted' ? EXIT.conflict : EXIT.done;
+    }),
+  );
+  registerList(program, cli);
+  cli
+    .command(program, 'apply <id>', 'apply a request that is ready')
+    .action((id: string, options: CommonOptions) => cli.run(options, (context) => applyRequest(context, id)));
+  cli.command(program, 'withdraw <id>', 'take a request back').action((id: string, options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      const path = `${pathOf(id)}/withdraw`;
+      return answerDone(context, await context.client.call<RequestView>({ method: 'POST', path }));
+    }),
+  );
+  cli
+    .command(
+      program,
+      'rebase <id>',
+      'base a request on the flags as they are now; its approvals count no more',
+    )
+    .action((id: string, options: CommonOptions) =>
+      cli.run(options, async (context) =>
+        answerRequest(
+          context,
+          await callWithMatch(context, { method: 'POST', path: `${pathOf(id)}/rebase` }),
+        ),
+      ),
+    );
+  cli
+    .command(program, 'schedule <id>', 'set when a request is applied at the earliest')
+    .requiredOption('--at <moment>', `${MOMENT_HELP}, or next_window`, (text: string) =>
+      text === 'next_window' ? text : parseMoment('--at', text, 'next_window'),
+    )
+    .action((id: string, options: CommonOptions & { at: number | 'next_window' }) =>
+      cli.run(options, async (context) => {
+        const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at: options.at } } as const;
+        return answerDone(context, await callWithMatch(context, call));
+      }),
+    );
+}
+
+function registerList(program: Command, cli: Cli): void {
+  const list = cli
+    .command(program, 'list', 'list requests, newest first')
+    .option('--state <state>', 'one state, several with commas, or open')
+    .addOption(
+      new Option('--kind <kind>', 'what is requested').choices([
+        'flag.change',
+        'freeze.lift',
+        'revocation.lift',
+      ]),
+    )
+    .option('--environment <key>', 'only there')
+    .option('--flag <key>', 'only what touches this flag')
+    .option('--proposer <id>', 'only by this principal');
+  addPageOptions(list).action((options: ListOptions) =>
+    cli.run(options, async (context) => {
+      const { state, kind, environment, flag, proposer } = options;
+      const query = { state, kind, environment, flag, proposer, ...pageQuery(options) };
+      const page = await context.client.list<RequestView>({
+        path: '/v1/requests',
+        query,
+        all: options.all === true,
+      });
+      return printPage(context, page, (items) =>
+        table(['ID', 'STATE', 'ENVIRONMENT', 'CREATED', 'PROPOSER', 'WHAT'], items.map(toRow)),
+      );
+    }),
+  );
+}
+
+function toRow(request: RequestView): string[] {
+  const what = describeSubject(request);
+  return [
+    request.id,
+    request.state,
+    request.environment ?? '-',
+    moment(request.created_ms),
+    request.proposer.id,
+    what,
+  ];
+}
+
+function describeSubject({ changes, freeze, revocation }: RequestView): string {
+  if (freeze !== null) return `lift freeze ${freeze.id}`;
+  if (revocation !== null) return `lift revocation ${revocation.id}`;
+  return changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ');
+}
+
+/** Asks to apply. A request that still waits is no denial: what is missing is printed. */
+async function applyRequest(context: Context, id: string): Promise<ExitCode> {
+  try {
+    const path = `${pathOf(id)}/apply`;
+    return answerRequest(context, await context.client.call<RequestView>({ method: 'POST', path }));
+  } catch (error) {
+    if (!(error instanceof CliError) || error.exitCode !== EXIT.denied || !error.problem.decision_id)
+      throw error;
+    const request = await readRequest(context, id);
+    if (request.standing.effect !== 'hold' || !['pending', 'ready'].includes(request.state)) throw error;
+    return answerRequest(context, { body: request });
+  }
+}
+
+function pathOf(id: string): string {
+  return `/v1/requests/${pathSegment(id)}`;
+}

@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import type { SessionView } from '../../sessions/routes.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import type { Client } from '../client.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { moment, pathSegment, table } from '../output/text.ts';
+
+/** `sessions list` and `sessions end`. */
+export function registerSessions(program: Command, cli: Cli): void {
+  const sessions = program.command('sessions').description('your sessions in browsers');
+  cli.command(sessions, 'list', 'list those that are open').action((options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      const items = await listSessions(context.client);
+      context.print({ items }, () =>
+        items.length === 0 ? 'There are none.' : table(HEAD, items.map(toRow)),
+      );
+      return EXIT.done;
+    }),
+  );
+  cli.command(sessions, 'end <id>', 'end one at once').action((id: string, options: CommonOptions) =>
+    cli.run(options, async (context) => {
+      await endSession(context.client, id);
+      context.print({ id, ended: true }, () => `Session ${id} has ended.`);
+      return EXIT.done;
+    }),
+  );
+}
+
+/** One's own open sessions. @throws CliError with the problem that the broker answered */
+export async function listSessions(client: Client): Promise<SessionView[]> {
+  const { body } = await client.call<{ items: SessionView[] }>({ method: 'GET', path: '/v1/sessions' });
+  return body.items;
+}
+
+/** Ends one of one's own sessions. @throws CliError with the problem that the broker answered */
+export async function endSession(client: Client, id: string): Promise<void> {
+  await client.call<unknown>({ method: 'DELETE', path: `/v1/sessions/${pathSegment(id)}` });
+}
+
+const HEAD = ['ID', 'OPENED', 'SEEN', 'ENDS', 'ISSUER', 'BROWSER'] as const;
+
+function toRow({ id, opened_ms, seen_ms, expires_ms, issuer, user_agent, current }: SessionView): string[] {
+  return [
+    current ? `${id} (this one)` : id,
+    moment(opened_ms),
+    moment(seen_ms),
+    moment(expires_ms),
+    issuer,
+    user_agent || 'unknown',
+  ];
+}

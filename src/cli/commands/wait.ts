@@ -1,0 +1,65 @@
+import type { RequestView } from '../../control/view.ts';
+import type { Context } from '../cli.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import { printable } from '../output/text.ts';
+
+const FIRST_POLL_MS = 2_000;
+const LONGEST_POLL_MS = 15_000;
+const POLL_GROWTH = 1.5;
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A length of time such as `90s`, `30m` or `2h`, in milliseconds. @throws CliError `usage` */
+export function parseDuration(text: string): number {
+  const [, count, unit = ''] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
+  const unitMs = UNITS_MS[unit];
+  if (unitMs === undefined) throw usageError(`"${text}" is no length of time. Write it as 90s, 30m or 2h.`);
+  return Number(count) * unitMs;
+}
+
+/**
+ * Waits until the request is applied or closed otherwise, or the time is over; tells whenever its state or its gates
+ * change. A broker that is away for a while, or asks to slow down, is asked again.
+ *
+ * @returns the request as it was read last
+ * @throws CliError when the broker refuses the reading
+ */
+export async function waitUntilClosed(
+  context: Context,
+  { request, timeoutMs }: { request: RequestView; timeoutMs: number },
+): Promise<RequestView> {
+  const { io, client, note } = context;
+  const deadlineMs = io.clock() + timeoutMs;
+  let latest = request;
+  let shown = '';
+  let delayMs = FIRST_POLL_MS;
+  while (latest.state === 'pending' || latest.state === 'ready') {
+    const standing = describeStanding(latest);
+    if (standing !== shown) note(standing);
+    shown = standing;
+    const leftMs = deadlineMs - io.clock();
+    if (leftMs <= 0) {
+      note('The time to wait is over; the request stays open.');
+      return latest;
+    }
+    await io.sleep(Math.min(delayMs, leftMs));
+    delayMs = Math.min(delayMs * POLL_GROWTH, LONGEST_POLL_MS);
+    try {
+      ({ body: latest } = await client.call<RequestView>({
+        method: 'GET',
+        path: `/v1/requests/${request.id}`,
+      }));
+    } catch (error) {
+      if (!(error instanceof CliError) || !error.transient) throw error;
+      note(`waiting on: ${printable(error.problem.detail)}`);
+      delayMs = Math.max(delayMs, error.retryAfterMs ?? 0);
+    }
+  }
+  note(`${latest.id} is ${latest.state}`);
+  return latest;
+}
+
+function describeStanding({ id, state, gates }: RequestView): string {
+  const missing = gates.map((gate) => `${gate.code}, cleared by: ${printable(gate.cleared_by)}`).join('; ');
+  return `${id} is ${state}${missing === '' ? '' : `, missing: ${missing}`}`;
+}

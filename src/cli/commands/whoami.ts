@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import type { WhoamiView } from '../../sessions/routes.ts';
+import type { Cli, CommonOptions } from '../cli.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { moment, printable } from '../output/text.ts';
+
+/** `whoami`. */
+export function registerWhoami(program: Command, cli: Cli): void {
+  cli
+    .command(program, 'whoami', 'say who you are to the broker, and until when')
+    .action((options: CommonOptions) =>
+      cli.run(options, async (context) => {
+        const { body } = await context.client.call<WhoamiView>({ method: 'GET', path: '/v1/whoami' });
+        context.print(body, () => describe(body));
+        return EXIT.done;
+      }),
+    );
+}
+
+function describe({ principal, credential }: WhoamiView): string {
+  const { id, person, groups, auth, token } = principal;
+  return [
+    printable(id),
+    ...(person === null ? [] : [`person   ${printable(person)}`]),
+    `groups   ${groups.length === 0 ? 'none' : groups.map(printable).join(', ')}`,
+    ...(auth.auth_time_ms === null
+      ? []
+      : [
+          `sign-in  level ${auth.level}, ${printable(auth.acr ?? 'of no named kind')}, ${moment(auth.auth_time_ms)}`,
+        ]),
+    `token    ${printable(credential.token_id)}, ${token.sender_constrained ? 'bound to a key' : 'works for whoever has it'}`,
+    `expires  ${moment(credential.expires_ms)}`,
+  ].join('\n');
+}

@@ -1,0 +1,237 @@
+import type { RequestView } from '../../control/view.ts';
+import type { FreezeView } from '../../emergency/freeze.ts';
+import type { Gate } from '../../errors.ts';
+import type { ChangeFacts, InputChange } from '../../policy/input.ts';
+import type { RevocationView } from '../../revocation/view.ts';
+import type { Context } from '../cli.ts';
+import type { Problem } from '../cli-error.ts';
+import { byWhom } from './by-whom.ts';
+import { moment, printable, printableJson, shellWord } from './text.ts';
+
+/**
+ * What people read in full. Nothing is shortened here; `brief.ts` is the short form.
+ */
+
+type CommandLine = Context['commandLine'];
+
+/** A request: what it is, what each change does, what is missing and the command that clears it. */
+export function renderRequest(request: RequestView, commandLine: CommandLine): string {
+  const place = request.environment === null ? '' : ` in ${request.environment}`;
+  return [
+    `request  ${request.id}  ${request.state}${place}`,
+    `digest   ${request.digest}`,
+    `by       ${printable(byWhom(request.proposer))}, ${moment(request.created_ms)}`,
+    `reason   ${printable(request.reason)}`,
+    ...(request.ticket === null ? [] : [`ticket   ${printable(request.ticket)}`]),
+    ...(request.start_ms === null ? [] : [`starts   ${moment(request.start_ms)}`]),
+    ...(request.apply === 'manual' ? ['apply    manual: waits for a call to apply'] : []),
+    ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
+    ...renderSubject(request),
+    ...renderWords(request),
+    ...renderGates(request.gates, { requestId: request.id, commandLine }),
+  ].join('\n');
+}
+
+/** True while the request can still be applied. */
+export function isOpen({ state }: RequestView): boolean {
+  return state === 'pending' || state === 'ready';
+}
+
+function renderSubject({ changes, freeze, revocation, environment }: RequestView): string[] {
+  if (revocation !== null)
+    return ['lifts', `  revocation ${revocation.id} of ${describeRevocation(revocation)}`];
+  if (freeze !== null) return ['lifts', `  freeze ${freeze.id} ${describeScope(freeze)}`];
+  return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
+}
+
+function renderChange(change: InputChange, place: number, environment: string | null): string[] {
+  return [
+    `  ${place + 1}. ${describeChange(change, environment)}: ${describeFacts(change.facts)}`,
+    ...describeDifference(change).map((line) => `     ${line}`),
+  ];
+}
+
+/** What a change does, to which flag, and where. */
+export function describeChange({ action, flag, facts }: InputChange, environment: string | null): string {
+  const where = facts.scope === 'definition' ? 'every environment' : environment;
+  return `${action} ${flag.key} in ${where} (${flag.namespace}, ${flag.kind}, ${flag.tier})`;
+}
+
+const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
+  on: 'nobody has it now, somebody will',
+  off: 'somebody has it now, nobody will',
+  widen: 'it may reach more than now',
+  narrow: 'it reaches fewer than now',
+  neutral: 'it reaches the same as now',
+};
+
+/** The facts of one change in a sentence; of more than `most` organizations or users the others are counted. */
+export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINITY): string {
+  const named = (label: string, ids: readonly string[]): string[] => {
+    const others = ids.length > most ? ` and ${ids.length - most} more` : '';
+    return ids.length === 0 ? [] : [`${label} ${ids.slice(0, most).map(printable).join(', ')}${others}`];
+  };
+  return [
+    `${facts.direction}: ${DIRECTIONS[facts.direction]}`,
+    ...named('organizations added', facts.organizations_added),
+    ...named('organizations removed', facts.organizations_removed),
+    ...named('users added', facts.users_added),
+    ...named('users removed', facts.users_removed),
+    ...(facts.default_changed ? ['the default changes'] : []),
+    ...(facts.returns_to === null ? [] : [`a return to version ${facts.returns_to}`]),
+    ...(facts.tier_lowered_from === null ? [] : [`the tier was ${facts.tier_lowered_from}`]),
+    ...(facts.entitlement ? ['an entitlement'] : []),
+    ...(facts.exception_used ? ['with an exception for single users'] : []),
+  ].join('; ');
+}
+
+function describeDifference(change: InputChange): string[] {
+  return differences(change).map(({ name, before, after }) => {
+    const earlier = before === undefined ? '' : `${printableJson(before)} → `;
+    return `${printable(name)}: ${earlier}${printableJson(after)}`;
+  });
+}
+
+/** The members that differ, each before and after; undefined where a member is not there. */
+export function differences({
+  before,
+  after,
+}: InputChange): { name: string; before: unknown; after: unknown }[] {
+  const was = isDocument(before) ? before : {};
+  const becomes = isDocument(after) ? after : {};
+  return [...new Set([...Object.keys(was), ...Object.keys(becomes)])]
+    .filter((name) => JSON.stringify(was[name]) !== JSON.stringify(becomes[name]))
+    .map((name) => ({ name, before: was[name], after: becomes[name] }));
+}
+
+function isDocument(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function renderWords({ approvals, rejections }: RequestView): string[] {
+  const words = [
+    ...approvals.map((word) => ({ ...word, verdict: 'approved' })),
+    ...rejections.map((word) => ({ ...word, verdict: 'rejected' })),
+  ];
+  return words.map(({ verdict, person, at_ms, comment, counts, voided_ms }) => {
+    const said = comment === null ? '' : `: ${printable(comment)}`;
+    const why =
+      voided_ms === null ? 'about other content, so it does not count' : `void since ${moment(voided_ms)}`;
+    return `${verdict} by ${printable(person)}, ${moment(at_ms)}${counts ? '' : ` (${why})`}${said}`;
+  });
+}
+
+/** What the commands that clear gates are made with. */
+interface GatePlace {
+  requestId: string | null;
+  commandLine: CommandLine;
+  /** The command that signs in exactly as the broker demands, where it is known. */
+  signIn?: string | undefined;
+}
+
+/** What stands in the way, and the command that clears each. */
+export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
+  if (gates.length === 0) return [];
+  return [
+    'missing',
+    ...gates.flatMap((gate) => {
+      const command = commandFor(gate, at);
+      return [
+        `  ${gate.code}: ${printable(gate.detail)}  cleared by: ${printable(gate.cleared_by)}`,
+        ...(command === null ? [] : [`    ${command}`]),
+      ];
+    }),
+  ];
+}
+
+/** The command that clears a gate, or null when only time or an administrator can. */
+function commandFor(
+  { code, call, cleared_by }: Gate,
+  { requestId, commandLine, signIn }: GatePlace,
+): string | null {
+  if (code === 'sign_in_required' && cleared_by !== 'time') return signIn ?? commandLine('login', '--mfa');
+  if (code === 'frozen')
+    return `${commandLine('freeze', '--list')}; ${commandLine('lift', '…', '--reason', '…')}`;
+  if (call === null) return null;
+  const id = /^\/v1\/requests\/([0-9a-f-]+)/.exec(call.path)?.[1] ?? requestId;
+  const body = isDocument(call.body) ? call.body : {};
+  switch (`${call.method} ${call.path.replace(/\/v1\/requests\/[0-9a-f-]+/, '/v1/requests/ID')}`) {
+    case 'POST /v1/requests/ID/approve':
+      return commandLine('approve', id ?? '…', '--digest', String(body.digest));
+    case 'POST /v1/requests/ID/apply':
+      return commandLine('apply', id ?? '…');
+    case 'PATCH /v1/requests/ID':
+      return commandLine('edit', id ?? '…', ...Object.keys(body).flatMap((name) => [`--${name}`, '…']));
+    case 'GET /v1/requests/ID':
+      return commandLine('show', id ?? '…');
+    case 'POST /v1/break-glass':
+      return commandLine('break-glass', 'open', '--incident', '…', '--reason', '…');
+    case 'POST /v1/requests':
+      return isDocument(call.body)
+        ? `echo ${shellWord(JSON.stringify(body))} | ${commandLine('propose', '--file', '-')}`
+        : commandLine('propose', '…');
+    default:
+      return `${call.method} ${call.path}`;
+  }
+}
+
+/** Problems whose cause is in the broker's log alone. */
+const UNEXPLAINED: ReadonlySet<string> = new Set(['token_invalid', 'internal_error', 'not_recorded']);
+
+/** A refusal, with everything that says how to go on. */
+export function renderProblem(problem: Problem, commandLine: CommandLine): string {
+  const reasons = (problem.reasons ?? []) as readonly { code: string; detail: string }[];
+  const gates = problem.gates ?? [];
+  const signIn = signInCommand(problem, commandLine);
+  return [
+    `${problem.title} (${problem.code})`,
+    ...(repeats(problem.detail, [...reasons, ...gates]) ? [] : [`  ${printable(problem.detail)}`]),
+    ...(problem.errors ?? []).map(({ pointer, detail }) => `  ${printable(pointer)}: ${printable(detail)}`),
+    // A gate repeats its reason's code, with how to clear it.
+    ...reasons
+      .filter(({ code }) => gates.every((gate) => gate.code !== code))
+      .map(({ code, detail }) => `  ${printable(code)}: ${printable(detail)}`),
+    ...renderGates(gates, { requestId: null, commandLine, signIn }),
+    ...(signIn !== undefined && gates.every((gate) => gate.code !== problem.code)
+      ? [`sign in stronger with`, `    ${signIn}`]
+      : []),
+    ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
+    // The answer tells nobody why; the operator finds the reason in the broker's log by this.
+    ...(UNEXPLAINED.has(problem.code) && typeof problem.instance === 'string'
+      ? [`reference ${printable(problem.instance.replace(/^urn:uuid:/, ''))}`]
+      : []),
+  ].join('\n');
+}
+
+/** The command that answers the demand for a stronger sign-in; undefined when the problem is another one. */
+function signInCommand({ code, command }: Problem, commandLine: CommandLine): string | undefined {
+  if (code !== 'sign_in_required') return undefined;
+  return typeof command === 'string' ? command : commandLine('login', '--mfa');
+}
+
+/** True when the text is made of nothing but the details that are listed below it. */
+function repeats(text: string, listed: readonly { detail: string }[]): boolean {
+  const details = listed.map(({ detail }) => detail).sort((one, other) => other.length - one.length);
+  const rest = details.reduce((left, detail) => left.replaceAll(detail, ''), text);
+  return listed.length > 0 && /^[\s.]*$/.test(rest);
+}
+
+/** What is revoked, in words. */
+export function describeRevocation({
+  kind,
+  value,
+  issued_before_ms,
+}: Pick<RevocationView, 'kind' | 'value' | 'issued_before_ms'>): string {
+  const before = issued_before_ms === null ? '' : `, issued before ${moment(issued_before_ms)}`;
+  return `${kind.replace('_', ' ')} ${printable(value)}${before}`;
+}
+
+/** What a freeze covers, in words. */
+export function describeScope(
+  freeze: Pick<FreezeView, 'scope' | 'environment' | 'namespace' | 'flag'>,
+): string {
+  const subject = freeze.flag ?? freeze.namespace;
+  const of = subject === null ? '' : ` ${freeze.scope} ${subject}`;
+  const at = freeze.environment === null ? '' : ` in ${freeze.environment}`;
+  return freeze.scope === 'all' ? 'of all writes' : `of${of}${at}`.replace('of in', 'of all writes in');
+}

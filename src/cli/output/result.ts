@@ -1,0 +1,62 @@
+import type { RequestView } from '../../control/view.ts';
+import type { Context } from '../cli.ts';
+import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
+import { describeRevocation, describeScope, isOpen, renderGates } from './render.ts';
+
+/** A request that a command has made or moved. */
+interface Result {
+  body: RequestView;
+  /** True when the command made it, so that the person has to be told its id. */
+  isNew?: boolean;
+}
+
+/** Prints what became of a request; its state gives the exit status. */
+export function answerRequest(context: Context, result: Result): ExitCode {
+  printResult(context, result);
+  return exitOfState(result.body.state);
+}
+
+/** Prints what became of a request, for a command that has done its part even when the request still waits. */
+export function answerDone(context: Context, result: Result): ExitCode {
+  printResult(context, result);
+  return result.body.state === 'conflicted' ? EXIT.conflict : EXIT.done;
+}
+
+function printResult(context: Context, { body, isNew = false }: Result): void {
+  context.print(body, () =>
+    [
+      ...describeOutcome(body).map((words) => [body.state, ...words].join('  ')),
+      ...(isNew || isOpen(body) ? [`request  ${body.id}`] : []),
+      ...(isOpen(body) ? [`digest   ${body.digest}`] : []),
+      ...renderGates(body.gates, { requestId: body.id, commandLine: context.commandLine }),
+    ].join('\n'),
+  );
+}
+
+/** One row a flag and place: the versions where the request is applied, else what it asks for. */
+function describeOutcome(request: RequestView): string[][] {
+  const { freeze, revocation, changes, state } = request;
+  if (revocation !== null)
+    return [['lift', `revocation ${revocation.id} of ${describeRevocation(revocation)}`]];
+  if (freeze !== null) return [['lift', `freeze ${freeze.id} ${describeScope(freeze)}`]];
+  return [...new Set(changes.map(({ flag }) => flag.key))].flatMap((flag) =>
+    (['definition', 'state'] as const).flatMap((scope) => {
+      const ofFlag = changes.filter((change) => change.flag.key === flag && change.facts.scope === scope);
+      if (ofFlag.length === 0) return [];
+      const where = scope === 'definition' ? 'every environment' : (request.environment ?? '');
+      const actions = ofFlag.map(({ action }) => action).join(', ');
+      return [[flag, where, state === 'applied' ? versionsOf(request, flag, scope) : actions]];
+    }),
+  );
+}
+
+/** A request moves each version that it touches by one, however many of its changes touch it. */
+function versionsOf(
+  { bases, environment }: RequestView,
+  flag: string,
+  scope: 'definition' | 'state',
+): string {
+  const of = scope === 'definition' ? `definition:${flag}` : `state:${flag}@${environment}`;
+  const before = bases.find((base) => base.of === of)?.version ?? 0;
+  return `${before} → ${before + 1}`;
+}
