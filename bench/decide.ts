@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { toInputRequest } from '../src/control/request.ts';
 import { readBundle } from '../src/policy/bundle.ts';
 import type { PolicyInput } from '../src/policy/input.ts';
 import { NO_EMERGENCY } from '../src/policy/input.ts';
 import { createPolicy } from '../src/policy/policies.ts';
+import { toInputRequest } from '../src/requests/request.ts';
 import { serve } from './child.ts';
 import { openFloorPolicy } from './floor-policy.ts';
 import type { Templates } from './templates.ts';

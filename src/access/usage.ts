@@ -2,8 +2,8 @@ import type { Clock } from '../clock.ts';
 import type { Use } from '../decide/authorize.ts';
 import { type Capability, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../policy/input.ts';
-import type { Door } from '../store/door.ts';
 import { ANY_PLACE, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
+import type { Door } from '../store/writer.ts';
 
 /** How old a written time may be before the same principal or use is written again, in milliseconds. */
 const PRECISION_MS = 60_000;

@@ -5,9 +5,9 @@ import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/ed
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
+import type { DecisionRecord } from '../log/append.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
-import type { DecisionRecord } from './log.ts';
 
 /** Epoch milliseconds, or ISO 8601 with an offset. */
 const momentSchema = z.union([

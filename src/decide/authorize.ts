@@ -1,16 +1,16 @@
-import { append, type Correlation } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
 import type { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import { type Credential, ciRunOf } from '../identity/credential.ts';
+import { append, type Correlation } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput, type Principal } from '../policy/input.ts';
 import type { Decision, Policies, Policy, Question } from '../policy/policies.ts';
 import type { Revocations } from '../revocation/revocations.ts';
 import type { Store } from '../store/database.ts';
-import type { AfterCommit } from '../store/door.ts';
 import type { Db, Tx } from '../store/statement.ts';
+import type { AfterCommit } from '../store/writer.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 
 /** What every use case of the control plane is built from. */

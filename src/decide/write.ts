@@ -1,11 +1,11 @@
 import { BrokerError } from '../errors.ts';
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
-import type { AfterCommit } from '../store/door.ts';
 import { claimToken } from '../store/installation.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { markReturned } from '../store/revocations.ts';
 import type { Tx } from '../store/statement.ts';
+import type { AfterCommit } from '../store/writer.ts';
 import { authorize, type Call, type ControlDeps, type Writing } from './authorize.ts';
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { flagChangeContentSchema } from '../control/content.ts';
-import { countRecentSessions, toInputSession } from '../control/emergency-state.ts';
-import { propose } from '../control/propose.ts';
-import type { Settled } from '../control/settle.ts';
 import { authorize, type Writing } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
+import { flagChangeContentSchema } from '../requests/content.ts';
+import { propose } from '../requests/propose.ts';
+import type { Settled } from '../requests/settle.ts';
 import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
 import type { BreakglassSessionsTable } from '../store/schema.ts';
+import { countRecentSessions, toInputSession } from './state.ts';
 
 /** How long a session lasts when the policy sets no `breakglass_ttl_s`: fifteen minutes. */
 const DEFAULT_TTL_S = 15 * 60;

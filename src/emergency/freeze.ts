@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { toInputFreeze } from '../control/emergency-state.ts';
 import { authorize, type Writing } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
 import type { InputFreeze } from '../policy/input.ts';
 import { insertFreeze } from '../store/emergency.ts';
 import type { FreezesTable } from '../store/schema.ts';
+import { toInputFreeze } from './state.ts';
 
 const common = { incident: textSchema(200), reason: textSchema(2000) };
 

@@ -1,12 +1,12 @@
 import { Router } from 'express';
 import { z } from 'zod';
-import { toView } from '../control/view.ts';
 import { callOf, type Edge, idempotencyKeyOf, parseQuery } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
+import { toView } from '../requests/view.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
 import {
   applyInSession,

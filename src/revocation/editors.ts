@@ -1,4 +1,4 @@
-import type { DecisionRecord } from '../audit/log.ts';
+import type { DecisionRecord } from '../log/append.ts';
 import { listEditRecords } from '../store/records.ts';
 import type { Db } from '../store/statement.ts';
 import type { Editor } from './revocations.ts';

@@ -1,6 +1,6 @@
-import type { DecisionRecord } from '../audit/log.ts';
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../keys/signing-keys.ts';
+import type { DecisionRecord } from '../log/append.ts';
 import type { Principal } from '../policy/input.ts';
 import { callerOfRow } from '../sessions/sessions.ts';
 import { listPrincipals } from '../store/principals.ts';

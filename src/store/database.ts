@@ -2,10 +2,10 @@ import { closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import { createDoor, type Door } from './door.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import type { Db } from './statement.ts';
+import { createDoor, type Door } from './writer.ts';
 
 /**
  * The store: one connection that only the door writes through, and one read-only connection that never waits for it.

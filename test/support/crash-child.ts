@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
-import { propose } from '../../src/control/propose.ts';
 import { write } from '../../src/decide/write.ts';
+import { propose } from '../../src/requests/propose.ts';
 import { readFixtureBundle } from './bundles.ts';
 import { creation } from './flags.ts';
 import { openControl, personOf } from './local-control.ts';

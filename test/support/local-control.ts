@@ -1,9 +1,9 @@
 import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Clock } from '../../src/clock.ts';
-import { activateFirst } from '../../src/control/first-start.ts';
 import type { ControlDeps } from '../../src/decide/authorize.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
+import { activateFirst } from '../../src/policy/first-start.ts';
 import type { Principal } from '../../src/policy/input.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';

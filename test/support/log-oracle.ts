@@ -1,6 +1,6 @@
-import type { FlagMove } from '../../src/audit/log.ts';
-import { isCovered } from '../../src/control/emergency-state.ts';
+import { isCovered } from '../../src/emergency/state.ts';
 import { sha256Hex } from '../../src/json.ts';
+import type { FlagMove } from '../../src/log/append.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
 import type { InputFreeze, PolicyInput } from '../../src/policy/input.ts';
 import type { Db } from '../../src/store/statement.ts';

@@ -1,4 +1,4 @@
-import type { DecisionRecord } from '../../src/audit/log.ts';
+import type { DecisionRecord } from '../../src/log/append.ts';
 import type { InputRevocation, Principal } from '../../src/policy/input.ts';
 import { createPolicies, humanOf } from '../../src/policy/policies.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { DecisionRecord } from '../../audit/log.ts';
+import type { DecisionRecord } from '../../log/append.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { RequestView } from '../../control/view.ts';
 import type { SessionView } from '../../emergency/break-glass.ts';
 import type { FreezeView } from '../../emergency/freeze.ts';
+import type { RequestView } from '../../requests/view.ts';
 import { addChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';

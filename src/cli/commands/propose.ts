@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { RequestView } from '../../control/view.ts';
+import type { RequestView } from '../../requests/view.ts';
 import { addChangeOptions, type ChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';

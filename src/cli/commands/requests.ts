@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { RequestView } from '../../control/view.ts';
+import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RequestView } from '../../control/view.ts';
+import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { renderBrief } from '../output/brief.ts';

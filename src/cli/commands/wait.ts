@@ -1,4 +1,4 @@
-import type { RequestView } from '../../control/view.ts';
+import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { printable } from '../output/text.ts';

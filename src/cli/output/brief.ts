@@ -1,6 +1,6 @@
-import type { RequestView } from '../../control/view.ts';
 import type { Audience, Rollout } from '../../flags/model.ts';
 import type { InputChange } from '../../policy/input.ts';
+import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { byWhom } from './by-whom.ts';
 import { describeAudience, describeShares } from './describe-state.ts';

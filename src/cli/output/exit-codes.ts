@@ -1,4 +1,4 @@
-import type { RequestView } from '../../control/view.ts';
+import type { RequestView } from '../../requests/view.ts';
 
 /** What the exit status says, so that a pipeline can branch without reading the output. */
 export const EXIT = {

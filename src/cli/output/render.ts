@@ -1,7 +1,7 @@
-import type { RequestView } from '../../control/view.ts';
 import type { FreezeView } from '../../emergency/freeze.ts';
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../policy/input.ts';
+import type { RequestView } from '../../requests/view.ts';
 import type { RevocationView } from '../../revocation/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';

@@ -1,4 +1,4 @@
-import type { RequestView } from '../../control/view.ts';
+import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
 import { describeRevocation, describeScope, isOpen, renderGates } from './render.ts';

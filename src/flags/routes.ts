@@ -4,9 +4,9 @@ import type { Call } from '../decide/authorize.ts';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
-import type { FlagDefinition, FlagState } from '../flags/model.ts';
-import { environmentKeySchema, flagKeySchema, namespaceSchema } from '../flags/names.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
+import type { FlagDefinition, FlagState } from './model.ts';
+import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
 
 const listSchema = z.strictObject({
   ...pageShape,

@@ -1,15 +1,15 @@
-import type { FlagMove } from '../audit/log.ts';
 import { environmentsOf, type Writing } from '../decide/authorize.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
+import type { FlagMove } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
-import { applyPlan, isSamePlan } from './apply.ts';
+import { decideRequest, record } from './decide-request.ts';
 import { loadPlan, type Plan } from './plan.ts';
 import type { ChangeRequest, RequestState, Standing, StoredVote } from './request.ts';
-import { decideRequest, record } from './request-decision.ts';
+import { applyPlan, isSamePlan } from './write-flags.ts';
 
 /** How long after a denied or waiting answer the scheduler asks again. Windows open on whole minutes. */
 const RECHECK_MS = 60_000;

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
-import { createDoor } from '../../src/store/door.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
+import { createDoor } from '../../src/store/writer.ts';
 
 let folder: string;
 let store: Store;

@@ -1,6 +1,6 @@
-import type { FlagMove } from '../audit/log.ts';
 import { type ChangedFlag, environmentsOf, type Writing } from '../decide/authorize.ts';
 import { canonicalJson } from '../json.ts';
+import type { FlagMove } from '../log/append.ts';
 import { liftRevocations } from '../revocation/lift.ts';
 import { liftFreeze } from '../store/emergency.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';

@@ -1,14 +1,14 @@
-import type { Entry, FlagMove } from '../audit/log.ts';
-import { append } from '../audit/log.ts';
 import { challengeOf, correlationOf, inputEnvironment, type Writing } from '../decide/authorize.ts';
 import { denied, notYet } from '../decide/refusals.ts';
+import { loadEmergency } from '../emergency/state.ts';
 import type { BrokerError } from '../errors.ts';
+import type { Entry, FlagMove } from '../log/append.ts';
+import { append } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
 import { loadEditors } from '../revocation/editors.ts';
-import { loadEmergency } from './emergency-state.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 

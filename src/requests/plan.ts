@@ -1,3 +1,4 @@
+import { toInputFreeze } from '../emergency/state.ts';
 import { BrokerError } from '../errors.ts';
 import type { Change } from '../flags/changes.ts';
 import { type FlagDefinition, type FlagState, TIERS } from '../flags/model.ts';
@@ -14,7 +15,6 @@ import type {
   RequestContent,
   RevocationLiftContent,
 } from './content.ts';
-import { toInputFreeze } from './emergency-state.ts';
 import type { Base, Planned } from './request.ts';
 
 /** One flag as it would be after the request, with the versions that it replaces. */

@@ -1,10 +1,5 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { apply, withdraw } from '../../src/control/close.ts';
-import { edit } from '../../src/control/edit.ts';
-import { propose } from '../../src/control/propose.ts';
-import { createScheduler } from '../../src/control/scheduler.ts';
-import { approve, reject } from '../../src/control/vote.ts';
 import type { ControlDeps, Writing } from '../../src/decide/authorize.ts';
 import { write } from '../../src/decide/write.ts';
 import { applyInSession, open } from '../../src/emergency/break-glass.ts';
@@ -12,6 +7,11 @@ import { engage } from '../../src/emergency/freeze.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createLog } from '../../src/logger.ts';
 import type { Principal } from '../../src/policy/input.ts';
+import { apply, withdraw } from '../../src/requests/close.ts';
+import { edit } from '../../src/requests/edit.ts';
+import { propose } from '../../src/requests/propose.ts';
+import { approve, reject } from '../../src/requests/vote.ts';
+import { createScheduler } from '../../src/schedule/scheduler.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions, readLog } from '../support/log-oracle.ts';
 import {

@@ -4,10 +4,10 @@ import { refuseRead } from '../decide/read.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { BrokerError } from '../errors.ts';
 import { postponeRequest } from '../store/requests.ts';
+import { decideRequest, record, recordAndRefuse } from './decide-request.ts';
 import { aboutRequest } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, isOpen, loadRequest, loadVotes, placesOf } from './request.ts';
-import { decideRequest, record, recordAndRefuse } from './request-decision.ts';
 import { settle } from './settle.ts';
 
 /**

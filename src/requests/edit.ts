@@ -6,12 +6,12 @@ import type { Decision } from '../policy/policies.ts';
 import { insertRequestFlags } from '../store/requests.ts';
 import { expire } from './close.ts';
 import type { RequestContent, RequestEdit } from './content.ts';
+import { decideRequest, record } from './decide-request.ts';
 import { aboutRequest } from './gates.ts';
 import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
 import { loadPlan } from './plan.ts';
 import { assertStart, assertStartsBefore } from './propose.ts';
 import { type ChangeRequest, flagsOf, loadVotes, requestDigest } from './request.ts';
-import { decideRequest, record } from './request-decision.ts';
 import { settle } from './settle.ts';
 
 /**

@@ -1,10 +1,10 @@
-import { append } from '../audit/log.ts';
 import type { Clock } from '../clock.ts';
 import { operatorPrincipal } from '../decide/own-principals.ts';
 import { canonicalJson, sha256Hex } from '../json.ts';
-import type { Bundle } from '../policy/bundle.ts';
+import { append } from '../log/append.ts';
 import type { Store } from '../store/database.ts';
 import { activateBundle, activePolicyHash } from '../store/installation.ts';
+import type { Bundle } from './bundle.ts';
 
 /** What became of the bundle that the configuration names. */
 export type BundleOutcome =

@@ -3,9 +3,9 @@ import { schedulerPrincipal } from '../decide/own-principals.ts';
 import { BrokerError } from '../errors.ts';
 import { upsertVote } from '../store/requests.ts';
 import { expire } from './close.ts';
+import { decideRequest, recordAndRefuse } from './decide-request.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
-import { decideRequest, recordAndRefuse } from './request-decision.ts';
 import { settle } from './settle.ts';
 
 /** A person's word on a request, and the content that it is about. */
