@@ -18,7 +18,7 @@ import { requestContext } from './http/request-context.ts';
 import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import type { IssuerConfig } from './issuers/issuers.ts';
 import { keyRoutes } from './keys/routes.ts';
-import type { Log } from './logger.ts';
+import type { Logger } from './logger.ts';
 import { controlRoutes } from './requests/routes.ts';
 import { type DrillRoutesDeps, drillRoutes } from './revocation/drill-routes.ts';
 import { type RevocationRoutesDeps, revocationRoutes } from './revocation/routes.ts';
@@ -55,7 +55,7 @@ export interface AppDeps {
   health: HealthDeps;
   metrics: Metrics;
   clock: Clock;
-  log: Log;
+  log: Logger;
   /** The freezes that hold now, as they are shown on every answer. */
   freezes(): readonly string[];
 }

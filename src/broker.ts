@@ -8,7 +8,7 @@ import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
 import type { MasterKeyOutcome } from './keys/open-secrets.ts';
-import type { Log } from './logger.ts';
+import type { Logger } from './logger.ts';
 import { openParts, type Parts, type PartsDeps } from './parts.ts';
 import type { BundleOutcome } from './policy/first-start.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
@@ -34,7 +34,7 @@ export interface Broker {
   masterKey: MasterKeyOutcome;
   scheduler: Scheduler;
   store: Store;
-  /** Finishes what it began: answers, the scheduler's look, the batch at the door. Then closes the store. */
+  /** Finishes what it began: answers, the scheduler's look, the batch at the writer. Then closes the store. */
   close(): Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export interface Broker {
 export async function startBroker(options: {
   config: Config;
   clock: Clock;
-  log: Log;
+  log: Logger;
   onFailure?: (error: unknown) => void;
 }): Promise<Broker> {
   const store = await openStore({

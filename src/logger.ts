@@ -1,7 +1,7 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 
 /** The structured log: message constant, values as fields. A log line is never evidence. */
-export type Log = Logger;
+export type Logger = PinoLogger;
 
 /** Fields that could carry a secret, wherever they stand (design invariant 12). */
 const SECRET_FIELDS = [
@@ -17,7 +17,7 @@ const SECRET_FIELDS = [
 ];
 
 /** Creates the log. @param level pino level, such as `info` or `silent` */
-export function createLog(level: string, destination?: DestinationStream): Log {
+export function createLog(level: string, destination?: DestinationStream): Logger {
   const paths = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
   const options = { level, base: null, redact: { paths, censor: '[redacted]' } };
   return destination === undefined ? pino(options) : pino(options, destination);

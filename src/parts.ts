@@ -13,7 +13,7 @@ import { createKeySets, type KeySets } from './issuers/key-sets.ts';
 import { cursorSecret, type MasterKeyOutcome, openSecrets } from './keys/open-secrets.ts';
 import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts';
-import type { Log } from './logger.ts';
+import type { Logger } from './logger.ts';
 import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { activateFirst, type BundleOutcome } from './policy/first-start.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
@@ -35,7 +35,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export interface PartsDeps {
   config: Config;
   clock: Clock;
-  log: Log;
+  log: Logger;
   store: Store;
   newId: (nowMs: number) => string;
 }
@@ -87,7 +87,7 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
   });
   const revocations = storedRevocations(policies);
   await revocations.refresh(store.read);
-  const usage = createUsage({ door: store.door, clock });
+  const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
   const events = {
     flagsChanged: snapshots.put,

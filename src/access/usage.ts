@@ -3,7 +3,7 @@ import type { Use } from '../decide/authorize.ts';
 import { type Capability, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../policy/input.ts';
 import { ANY_PLACE, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
-import type { Door } from '../store/writer.ts';
+import type { Writer } from '../store/writer.ts';
 
 /** How old a written time may be before the same principal or use is written again, in milliseconds. */
 const PRECISION_MS = 60_000;
@@ -29,7 +29,7 @@ interface CapabilityUse {
 }
 
 /** Gathers in memory until it is flushed. */
-export function createUsage({ door, clock }: { door: Pick<Door, 'write'>; clock: Clock }): Usage {
+export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; clock: Clock }): Usage {
   const written = new Map<string, { text: string; at_ms: number }>();
   let principals = new Map<string, { principal: Principal; at_ms: number }>();
   let uses = new Map<string, CapabilityUse & { last_ms: number }>();
@@ -74,7 +74,7 @@ export function createUsage({ door, clock }: { door: Pick<Door, 'write'>; clock:
       principals = new Map();
       uses = new Map();
       if (newPrincipals.length === 0 && newUses.length === 0) return;
-      await door.write(async (tx) => {
+      await writer.write(async (tx) => {
         for (const { principal, at_ms } of newPrincipals) {
           await upsertPrincipal(tx, {
             id: principal.id,

@@ -67,7 +67,7 @@ export interface Call {
   http_request_id: string | null;
 }
 
-/** One write as it runs inside the door: its transaction, its moment, the policy that it meets. */
+/** One write as it runs inside the writing transaction: its transaction, its moment, the policy that it meets. */
 export interface Writing {
   deps: ControlDeps;
   tx: Tx;

@@ -12,7 +12,7 @@ import {
 import { write } from './write.ts';
 
 /**
- * Decides a plain read inside the door. Only a denial is recorded.
+ * Decides a plain read inside the writing transaction. Only a denial is recorded.
  *
  * @returns null when the caller may read, else the refusal
  */
@@ -25,7 +25,7 @@ export async function refuseRead(writing: Writing, subject: Subject): Promise<Br
 }
 
 /**
- * Decides a plain read on committed state, without the door. Only a denial is recorded.
+ * Decides a plain read on committed state, without the writer. Only a denial is recorded.
  *
  * @throws BrokerError `policy_denied`, with its record appended
  */

@@ -12,7 +12,7 @@ import { authorize, type Call, type ControlDeps, type Writing } from './authoriz
 const usedProofs = new WeakSet<Proof>();
 
 /**
- * Runs one use case inside the door.
+ * Runs one use case inside the writing transaction.
  *
  * Whoever was revoked, or shows a proof that was used, after they were authenticated is refused here, in the state that
  * this write sees.
@@ -25,7 +25,7 @@ export async function write<T>(
   call: Call,
   work: (writing: Writing) => Promise<T | BrokerError>,
 ): Promise<T> {
-  const outcome = await deps.store.door.write(async (tx, afterCommit) => {
+  const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.active(tx);
     await assertStillValid(deps, tx, call, afterCommit);
     const writing: Writing = { deps, tx, call, now_ms: deps.clock(), policy, afterCommit };

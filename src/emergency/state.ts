@@ -10,7 +10,7 @@ export type Emergency = PolicyInput['emergency'];
 const BUDGET_WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Reads what emergency means for some changes right now, in the state that `db` sees: inside the door, the state that
+ * Reads what emergency means for some changes right now, in the state that `db` sees: inside the writing transaction, the state that
  * this write meets (design invariant 7).
  */
 export async function loadEmergency(

@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 
 /** Where the problem codes are described. */
 const PROBLEM_BASE = 'https://countersign.dev/problems/';
@@ -12,7 +12,7 @@ const PROBLEM_BASE = 'https://countersign.dev/problems/';
  * @param resourceMetadata where a client that is refused may read which tokens are taken here
  * @see RFC 9457, RFC 9728 section 5.1
  */
-export function problemWriter(log: Log, resourceMetadata?: string): ErrorRequestHandler {
+export function problemWriter(log: Logger, resourceMetadata?: string): ErrorRequestHandler {
   return (error: unknown, req: Request, res: Response, next) => {
     const problem = toBrokerError(error);
     const { status } = PROBLEMS[problem.code];

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler } from 'express';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import type { Metrics } from './metrics.ts';
 
 declare module 'express-serve-static-core' {
@@ -18,7 +18,7 @@ export function requestContext({
   log,
   metrics,
 }: {
-  log: Log;
+  log: Logger;
   metrics: Pick<Metrics, 'answered'>;
 }): RequestHandler {
   return (req, res, next) => {

@@ -51,7 +51,7 @@ export async function openSecrets(
     if (fresh !== secret.text) due.push({ secret, fresh });
   }
   if (due.length > 0) {
-    await store.door.write(async (tx) => {
+    await store.writer.write(async (tx) => {
       for (const { secret, fresh } of due) await replaceSecret(tx, secret, fresh);
       await setMeta(tx, REWRITE_DUE, '1');
     });
@@ -115,7 +115,7 @@ function isInTheClear({ kind, id, text }: StoredSecret): boolean {
 async function rewriteIfDue(store: Store): Promise<void> {
   if ((await findMeta(store.read, REWRITE_DUE)) === null) return;
   await store.rewrite();
-  await store.door.write((tx) => removeMeta(tx, REWRITE_DUE));
+  await store.writer.write((tx) => removeMeta(tx, REWRITE_DUE));
 }
 
 const NOTHING_CHANGED = 'Nothing was changed.';
@@ -139,6 +139,6 @@ function wrongKey(sealer: string, { masterKey, from }: Sealing): Error {
 /** The secret that list cursors are signed with; made once. */
 export async function cursorSecret(store: Store, masterKey: MasterKey): Promise<Buffer> {
   const sealed = await masterKey.seal(randomBytes(32).toString('base64url'), CURSOR_SECRET);
-  const kept = await store.door.write((tx) => setMetaOnce(tx, CURSOR_SECRET, sealed));
+  const kept = await store.writer.write((tx) => setMetaOnce(tx, CURSOR_SECRET, sealed));
   return Buffer.from(await masterKey.unseal(kept, CURSOR_SECRET), 'base64url');
 }

@@ -14,10 +14,10 @@ import type { Db } from '../store/statement.ts';
 import { activeKey, type KeyStore, RETIREMENT_OVERLAP_MS, type StoredKey } from './signing-keys.ts';
 
 /** The signing keys of the store, as identity reads them. */
-export function storedSigningKeys({ door, read }: Store): KeyStore {
+export function storedSigningKeys({ writer, read }: Store): KeyStore {
   return {
     list: async () => (await listSigningKeys(read)) as StoredKey[],
-    insertFirst: (key) => door.write((tx) => insertFirstSigningKey(tx, key)),
+    insertFirst: (key) => writer.write((tx) => insertFirstSigningKey(tx, key)),
   };
 }
 

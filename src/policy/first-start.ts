@@ -26,7 +26,7 @@ export async function activateFirst(
   bundle: Bundle,
 ): Promise<BundleOutcome> {
   const { hash, revision, archive } = bundle;
-  return deps.store.door.write(async (tx): Promise<BundleOutcome> => {
+  return deps.store.writer.write(async (tx): Promise<BundleOutcome> => {
     const active = await activePolicyHash(tx);
     if (active !== null) {
       return active === hash

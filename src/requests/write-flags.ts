@@ -14,7 +14,7 @@ import type { ChangeRequest, Planned } from './request.ts';
  * appends that decision's record.
  *
  * @returns how each flag's versions moved, for the record
- * @throws Error when a version is not the one that the plan was made on; inside the door that cannot happen, and the
+ * @throws Error when a version is not the one that the plan was made on; inside the writing transaction that cannot happen, and the
  *   write is undone
  */
 export async function applyPlan(

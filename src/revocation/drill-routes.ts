@@ -2,14 +2,14 @@ import { Router } from 'express';
 import { z } from 'zod';
 import { callOf, type Edge } from '../decide/edge.ts';
 import { parse } from '../http/body.ts';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { type DrillDeps, runDrill } from './drill.ts';
 
 /** What {@link drillRoutes} needs besides the edge. */
 export interface DrillRoutesDeps extends Pick<DrillDeps, 'issuer' | 'signingKeys'> {
   /** Where this broker listens itself: no proxy is part of the drill. */
   url: string;
-  log: Log;
+  log: Logger;
 }
 
 /** How long one call of the drill may take. */

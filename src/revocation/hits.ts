@@ -46,7 +46,7 @@ export interface HitsDeps extends ConsequencesDeps {
 /** So many exchanges are looked at, so that a revocation does not hold up other writes. */
 const MAX_EXCHANGES = 5000;
 
-/** Computes what follows from a revocation. It reads what is open only, so that others do not wait long for the door. */
+/** Computes what follows from a revocation. It reads what is open only, so that others do not wait long for the writer. */
 export async function loadConsequences(
   db: Db,
   revocation: RevocationsTable,

@@ -7,7 +7,7 @@ import { write } from '../decide/write.ts';
 import { BrokerError, PROBLEMS } from '../errors.ts';
 import { jsonBody } from '../http/json-body.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { isPrincipalId, subjectName } from './order.ts';
 import { listPersons, type Standing, setStanding, standingOf } from './provisioning.ts';
 import {
@@ -31,7 +31,7 @@ export interface ScimRoutesDeps {
   naming: PersonNaming;
   /** The broker's public URL. */
   issuer: string;
-  log: Log;
+  log: Logger;
 }
 
 const pageSchema = z.object({
@@ -228,7 +228,7 @@ function providerConfig(issuer: string): object {
 }
 
 /** RFC 7644 section 3.12 */
-function writeScimError(log: Log): ErrorRequestHandler {
+function writeScimError(log: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) {
       next(error);

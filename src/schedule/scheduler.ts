@@ -1,7 +1,7 @@
 import type { ControlDeps } from '../decide/authorize.ts';
 import { schedulerPrincipal } from '../decide/own-principals.ts';
 import { write } from '../decide/write.ts';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { look } from '../requests/close.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
@@ -24,7 +24,7 @@ const HOUSEKEEPING_MS = 10 * 60 * 1000;
 /** When it tries again to rotate a key that it could not rotate. */
 const ROTATION_RETRY_MS = 60 * 60 * 1000;
 
-/** Applies what is ready and expires what is over; it asks the door like everybody else. */
+/** Applies what is ready and expires what is over; it asks the writer like everybody else. */
 export interface Scheduler {
   /** Looks once at everything that is due. Also called by the clock, once started. */
   tick(): Promise<void>;
@@ -45,7 +45,7 @@ export function createScheduler({
   rotateDueKey,
 }: {
   control: ControlDeps;
-  log: Log;
+  log: Logger;
   /** Writes what has gathered about who uses what. */
   flushUsage: () => Promise<void>;
   /** Rotates the signing key if it is due. @returns the new key's id, or null */
@@ -77,7 +77,7 @@ export function createScheduler({
   /** What fails is looked at again later, so that it cannot keep others from their turn. */
   async function postpone(id: string): Promise<void> {
     const dueMs = control.clock() + RETRY_MS;
-    await control.store.door
+    await control.store.writer
       .write((tx) => postponeRequest(tx, id, dueMs))
       .catch((error: unknown) => log.error({ err: error, request: id }, 'a request could not be postponed'));
   }
@@ -86,7 +86,7 @@ export function createScheduler({
     const nowMs = control.clock();
     if (nowMs - tidiedMs < HOUSEKEEPING_MS) return;
     tidiedMs = nowMs;
-    await control.store.door.write(async (tx) => {
+    await control.store.writer.write(async (tx) => {
       await forgetUsedTokens(tx, nowMs);
       await forgetAnswers(tx, nowMs - ANSWERS_KEPT_MS);
       await forgetBrowserSessions(tx, nowMs - SESSIONS_KEPT_MS);

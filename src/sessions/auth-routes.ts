@@ -6,7 +6,7 @@ import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
 import { logFailure, toBrokerError, toDocument } from '../http/problem.ts';
 import type { Caller } from '../identity/credential.ts';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import {
   COOKIE_ATTRIBUTES,
   hasCookie,
@@ -44,7 +44,7 @@ export interface AuthRoutesDeps {
   publicUrl: string;
   /** Bounds how often an address may try. */
   limitAttempts: RequestHandler;
-  log: Log;
+  log: Logger;
 }
 
 const signInSchema = z.strictObject({
@@ -240,7 +240,7 @@ function redirect(res: Response, location: string): void {
 }
 
 /** Tells people on a page what programs are told by a problem document. */
-function refusalWriter(log: Log): ErrorRequestHandler {
+function refusalWriter(log: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) {
       next(error);

@@ -2,7 +2,7 @@ import express, { type ErrorRequestHandler, Router } from 'express';
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
-import type { Log } from '../logger.ts';
+import type { Logger } from '../logger.ts';
 import { endByProvider, type ProviderLogoutDeps } from './provider-logout.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -10,7 +10,7 @@ const PATH = '/auth/backchannel-logout';
 
 /** What {@link logoutRoutes} needs. */
 export interface LogoutRoutesDeps extends ProviderLogoutDeps {
-  log: Log;
+  log: Logger;
   /** Hears of each logout token that was refused. */
   turnedAway: (code: ProblemCode) => void;
 }

@@ -76,7 +76,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
   /** Only how long it may stay idle hangs on it, so a store that takes no writes must not keep reads from going on. */
   async function touch({ id, seen_ms }: SessionsTable, nowMs: number): Promise<void> {
     if (nowMs < seen_ms + grainMs) return;
-    await store.door
+    await store.writer
       .write((tx) => touchBrowserSession(tx, id, nowMs))
       .catch((error: unknown) => {
         if (!(error instanceof BrokerError)) throw error;

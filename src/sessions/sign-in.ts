@@ -102,7 +102,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
         max_age_s: order.max_age_s,
         expires_ms: nowMs + SIGN_IN_MS,
       };
-      await control.store.door.write((tx) => insertSignIn(tx, row, nowMs));
+      await control.store.writer.write((tx) => insertSignIn(tx, row, nowMs));
       return { secret, state, url };
     },
     complete: async (answer) => {
@@ -208,7 +208,7 @@ async function take({ control, publicUrl }: SignInDeps, { secret, url }: Answer)
   if (states.length !== 1 || states[0] !== deriveSignIn(secret).state) {
     throw notUnderWay('the answer belongs to another one');
   }
-  const signIn = await control.store.door.write((tx) => takeSignIn(tx, hashOf(secret)));
+  const signIn = await control.store.writer.write((tx) => takeSignIn(tx, hashOf(secret)));
   if (signIn === undefined || signIn.state_hash !== hashOf(states[0])) {
     throw notUnderWay('it was finished before');
   }

@@ -5,16 +5,16 @@ import { Migrator } from 'kysely/migration';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import type { Db } from './statement.ts';
-import { createDoor, type Door } from './writer.ts';
+import { createWriter, type Writer } from './writer.ts';
 
 /**
- * The store: one connection that only the door writes through, and one read-only connection that never waits for it.
+ * The store: one connection that only the writer writes through, and one read-only connection that never waits for it.
  *
  * Nothing outside this folder knows which engine runs.
  */
 export interface Store {
   /** The only way to write. */
-  door: Door;
+  writer: Writer;
   /** Reads committed state; it cannot write. */
   read: Db;
   /**
@@ -49,27 +49,27 @@ export async function openStore(options: {
 }): Promise<Store> {
   createPrivately(options.file);
   const lock = lockFile(options.file);
-  const writer = openConnection(options.file, { readonly: false });
+  const connection = openConnection(options.file, { readonly: false });
   try {
-    const write = kyselyOver(writer);
-    await migrate(writer, write);
-    assertDurable(writer);
+    const write = kyselyOver(connection);
+    await migrate(connection, write);
+    assertDurable(connection);
     const reader = openConnection(options.file, { readonly: true });
     const read = kyselyOver(reader);
-    const door = createDoor({ db: write, onFailure: options.onFailure ?? (() => undefined) });
+    const writer = createWriter({ db: write, onFailure: options.onFailure ?? (() => undefined) });
     return {
-      door,
+      writer,
       read,
-      rewrite: async () => rewrite(writer),
+      rewrite: async () => rewrite(connection),
       close: async () => {
-        await door.close();
+        await writer.close();
         await read.destroy();
         await write.destroy();
         lock.close();
       },
     };
   } catch (error) {
-    writer.close();
+    connection.close();
     lock.close();
     throw error;
   }

@@ -92,7 +92,7 @@ export async function insertRequestFlags(tx: Tx, requestId: string, flags: reado
 /**
  * Writes a request's next revision.
  *
- * @throws Error when the stored revision is not `row.revision - 1`; inside the door that is a mistake of the caller
+ * @throws Error when the stored revision is not `row.revision - 1`; inside the writing transaction that is a mistake of the caller
  */
 export async function updateRequest(tx: Tx, row: RequestsTable): Promise<void> {
   const { affected } = await updateRequestStatement(tx, { ...row, base: row.revision - 1 });

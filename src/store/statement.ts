@@ -4,9 +4,9 @@ import type { Schema } from './schema.ts';
 /** A connection to read or write with: the database, or the transaction of one write. */
 export type Db = Kysely<Schema>;
 
-declare const insideDoor: unique symbol;
-/** The open transaction that a write runs in. Only the door makes one, so a function that takes it cannot run outside. */
-export type Tx = Db & { readonly [insideDoor]: true };
+declare const insideWrite: unique symbol;
+/** The open transaction that a write runs in. Only the writer makes one, so a function that takes it cannot run outside. */
+export type Tx = Db & { readonly [insideWrite]: true };
 
 /** Stands in a compiled query where the parameter of that name goes. */
 interface Marker {

@@ -2,13 +2,13 @@ import { BrokerError } from '../errors.ts';
 import { type Db, fixedStatement, type Tx } from './statement.ts';
 
 /**
- * The door: the one place where transactions begin and commit.
+ * The writer: the one place where transactions begin and commit.
  *
  * Writes that arrive while one transaction commits share the next (group commit): each runs in its own savepoint, one
  * after the other, and sees what those before it did. An answer leaves only after the commit, so nothing is
  * acknowledged that a power cut could take back, and a durable commit costs the same for one write as for thirty.
  */
-export interface Door {
+export interface Writer {
   /**
    * Runs `work` inside the writing transaction and resolves with its result once that is durable.
    *
@@ -17,7 +17,7 @@ export interface Door {
    * is durable, before its answer leaves, and not at all otherwise.
    *
    * @throws BrokerError `not_recorded` when the commit or a statement of `work` failed: nothing was written
-   * @throws BrokerError `shutting_down` after {@link Door.close}
+   * @throws BrokerError `shutting_down` after {@link Writer.close}
    */
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>): Promise<T>;
   /** Finishes what was begun and takes nothing new. */
@@ -36,7 +36,7 @@ interface Job {
   reject: (error: unknown) => void;
 }
 
-type Outcome = { job: Job } & ({ value: unknown; listeners: (() => void)[] } | { error: unknown });
+type JobResult = { job: Job } & ({ value: unknown; listeners: (() => void)[] } | { error: unknown });
 
 const begin = fixedStatement('begin immediate');
 const commit = fixedStatement('commit');
@@ -45,15 +45,15 @@ const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
-/** Creates the door over the writing connection. `onFailure` hears of a commit whose outcome is unknown. */
-export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }): Door {
+/** Creates the writer over the writing connection. `onFailure` hears of a commit whose outcome is unknown. */
+export function createWriter(deps: { db: Db; onFailure: (error: unknown) => void }): Writer {
   const queue: Job[] = [];
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = null;
   /** Set when a commit's outcome is unknown: what waits must not be written on a state that nobody knows. */
   let failed: BrokerError | null = null;
 
-  async function runJob(tx: Tx, job: Job): Promise<Outcome> {
+  async function runJob(tx: Tx, job: Job): Promise<JobResult> {
     await savepoint(tx);
     try {
       const listeners: (() => void)[] = [];
@@ -68,10 +68,10 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
     }
   }
 
-  async function runTransaction(connection: Db, batch: Job[]): Promise<Outcome[]> {
+  async function runTransaction(connection: Db, batch: Job[]): Promise<JobResult[]> {
     await begin(connection);
     try {
-      const outcomes: Outcome[] = [];
+      const outcomes: JobResult[] = [];
       for (const job of batch) outcomes.push(await runJob(connection as Tx, job));
       await commit(connection);
       return outcomes;
@@ -83,7 +83,7 @@ export function createDoor(deps: { db: Db; onFailure: (error: unknown) => void }
   }
 
   async function runBatch(batch: Job[]): Promise<void> {
-    let outcomes: Outcome[];
+    let outcomes: JobResult[];
     try {
       outcomes = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
     } catch (error) {

@@ -23,10 +23,10 @@ beforeEach(async () => {
   writes = 0;
   usage = createUsage({
     clock: () => nowMs,
-    door: {
+    writer: {
       write: (work) => {
         writes += 1;
-        return store.door.write(work);
+        return store.writer.write(work);
       },
     },
   });

@@ -32,7 +32,7 @@ async function activate(edit: (config: Config) => void): Promise<string> {
     return data;
   });
   const { hash, revision } = await readBundle(archive);
-  await t.broker.store.door.write((tx) =>
+  await t.broker.store.writer.write((tx) =>
     activateBundle(tx, { hash, revision, archive, stored_ms: t.clock() }),
   );
   return hash;
@@ -174,7 +174,7 @@ describe('apply reads the clock then', () => {
 describe('apply reads the freezes then', () => {
   it('and one that is written between queue and apply wins', async () => {
     const request = await approvedAndWaiting();
-    // Both wait at the door in the same turn; the freeze is first in the batch.
+    // Both wait at the writer in the same turn; the freeze is first in the batch.
     const [frozen, answer] = await Promise.all([
       t.call('riley', 'POST', '/v1/freezes', { scope: 'all', incident: 'I-1', reason: 'x' }),
       new Promise((resolve) => setImmediate(resolve)).then(() => apply(request)),
@@ -205,9 +205,9 @@ describe('apply reads the freezes then', () => {
       lifted_ms: null,
       lifted_by_request: null,
     };
-    // The first write keeps the door busy until the call to apply has arrived; the freeze is queued before it.
+    // The first write keeps the writer busy until the call to apply has arrived; the freeze is queued before it.
     const arrived = apply(request);
-    const queued = t.broker.store.door.write(async (tx) => {
+    const queued = t.broker.store.writer.write(async (tx) => {
       await tx.insertInto('freezes').values(row).execute();
     });
     await queued;

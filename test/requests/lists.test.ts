@@ -142,7 +142,7 @@ describe('a cursor', () => {
 /** A flag in a namespace where nobody of the cast but security and the like has a role. */
 async function hideFlag(key: string): Promise<void> {
   const { namespace: _, ...definition } = creation(key).definition as Record<string, unknown>;
-  await t.broker.store.door.write(async (tx) => {
+  await t.broker.store.writer.write(async (tx) => {
     const stored = { key, namespace: 'growth', ...definition, safe_variant: 'off', retired: false };
     const row = { key, namespace: 'growth', version: 1, retired: 0, definition: JSON.stringify(stored) };
     await writeDefinition(tx, row, { request_id: 'r', decision_id: 'd', at_ms: 1 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, approve, createFlag, propose } from '../support/flags.ts';
 
-/** What those learn who may not read: nothing, whichever door they try. */
+/** What those learn who may not read: nothing, whichever way they try. */
 
 let t: TestBroker;
 let stranger: string;

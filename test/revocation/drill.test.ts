@@ -115,16 +115,16 @@ describe('a revocation drill', () => {
 
   it('is no drill when its outcome cannot be recorded', async () => {
     const control = otherControl(t);
-    const door = { ...t.broker.store.door };
+    const writer = { ...t.broker.store.writer };
     let writes = 0;
-    door.write = (work) => {
+    writer.write = (work) => {
       writes += 1;
       if (writes === 3) throw new BrokerError('not_recorded', 'the disk is full');
-      return t.broker.store.door.write(work);
+      return t.broker.store.writer.write(work);
     };
     const attempt = runDrill(
       {
-        control: { ...control, store: { ...control.store, door } },
+        control: { ...control, store: { ...control.store, writer } },
         signingKeys: { sign: async () => 'token' },
         issuer: t.url,
         use: async () => 200,

@@ -307,7 +307,7 @@ describe('a session that is long over', () => {
 describe('a revocation', () => {
   async function revoke(kind: string, value: string, issuedBeforeMs: number | null = null) {
     const id = crypto.randomUUID();
-    await b.t.broker.store.door.write((tx) =>
+    await b.t.broker.store.writer.write((tx) =>
       insertRevocation(tx, {
         id,
         kind,

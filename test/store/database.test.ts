@@ -20,7 +20,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 describe('a store', () => {
   it('is made on the first opening and kept by the next ones', async () => {
     const first = await openStore({ file });
-    await first.door.write((tx) => setMeta(tx, 'kept', 'yes'));
+    await first.writer.write((tx) => setMeta(tx, 'kept', 'yes'));
     await first.close();
     const second = await openStore({ file });
     expect(await findMeta(second.read, 'kept')).toBe('yes');
@@ -94,7 +94,7 @@ describe('a prepared statement', () => {
 
   it('binds what it is given each time, and keeps what the query itself says', async () => {
     const store = await openStore({ file });
-    await store.door.write(async (tx) => {
+    await store.writer.write(async (tx) => {
       expect((await put(tx, { key: 'a', value: '1' })).affected).toBe(1);
       expect((await put(tx, { key: 'a', value: '2' })).affected).toBe(0);
       await put(tx, { key: 'b', value: 'never' });
@@ -116,7 +116,7 @@ describe('a prepared statement', () => {
       '💥',
       'x'.repeat(100_000),
     ];
-    await store.door.write(async (tx) => {
+    await store.writer.write(async (tx) => {
       for (const [place, text] of hostile.entries()) await put(tx, { key: text, value: String(place) });
     });
     for (const [place, text] of hostile.entries()) {

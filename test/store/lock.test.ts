@@ -24,7 +24,7 @@ it('a file that one broker serves is refused to a second one, until the first ha
 it('nobody else on the machine can read the files: the signing keys are in them', async () => {
   const file = join(folder, 'private.db');
   const store = await openStore({ file });
-  await store.door.write((tx) => setMeta(tx, 'written', 'yes'));
+  await store.writer.write((tx) => setMeta(tx, 'written', 'yes'));
   const names = (await readdir(folder)).filter((name) => name.startsWith('private.db'));
   expect(names).toEqual(
     expect.arrayContaining(['private.db', 'private.db-shm', 'private.db-wal', 'private.db.lock']),

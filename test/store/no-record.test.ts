@@ -78,7 +78,7 @@ describe('a store that refuses records', () => {
 describe('a full disk', () => {
   it('fails writes with 503 and loses none that was acknowledged; writes resume when there is room', async () => {
     const limit = (pages: number) =>
-      t.broker.store.door.write(async (tx) => {
+      t.broker.store.writer.write(async (tx) => {
         const { CompiledQuery } = await import('kysely');
         await tx.executeQuery(CompiledQuery.raw(`pragma max_page_count = ${pages}`));
       });

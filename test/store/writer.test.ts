@@ -6,13 +6,13 @@ import { BrokerError } from '../../src/errors.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
-import { createDoor } from '../../src/store/writer.ts';
+import { createWriter } from '../../src/store/writer.ts';
 
 let folder: string;
 let store: Store;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'countersign-door-'));
+  folder = await mkdtemp(join(tmpdir(), 'countersign-writer-'));
   store = await openStore({ file: join(folder, 'test.db') });
 });
 
@@ -21,12 +21,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const set = (key: string, value = 'x') => store.door.write((tx) => setMeta(tx, key, value));
+const set = (key: string, value = 'x') => store.writer.write((tx) => setMeta(tx, key, value));
 
 describe('a write', () => {
   it('is visible to readers once it is answered, and not before', async () => {
     let seen: string | null = 'nothing';
-    await store.door.write(async (tx) => {
+    await store.writer.write(async (tx) => {
       await setMeta(tx, 'k', 'v');
       seen = await findMeta(store.read, 'k');
     });
@@ -37,7 +37,7 @@ describe('a write', () => {
   it('sees what those before it in the batch did, in the order in which they came', async () => {
     const seen = await Promise.all(
       Array.from({ length: 200 }, (_, turn) =>
-        store.door.write(async (tx) => {
+        store.writer.write(async (tx) => {
           const before = Number((await findMeta(tx, 'counter')) ?? 0);
           await setMeta(tx, 'counter', String(before + 1));
           return [turn, before];
@@ -51,12 +51,12 @@ describe('a write', () => {
   it('that fails is undone alone: its neighbours in the batch stay', async () => {
     const outcomes = await Promise.allSettled([
       set('first'),
-      store.door.write(async (tx) => {
+      store.writer.write(async (tx) => {
         await setMeta(tx, 'first', 'overwritten');
         await setMeta(tx, 'failed', 'x');
         throw new BrokerError('invalid_change', 'no');
       }),
-      store.door.write((tx) => findMeta(tx, 'first')),
+      store.writer.write((tx) => findMeta(tx, 'first')),
       set('last'),
     ]);
     expect(outcomes.map((outcome) => outcome.status)).toEqual([
@@ -74,7 +74,7 @@ describe('a write', () => {
   it('that the store refuses is answered with not_recorded, and alone too', async () => {
     const outcomes = await Promise.allSettled([
       set('before'),
-      store.door.write(async (tx) => {
+      store.writer.write(async (tx) => {
         await setMeta(tx, 'half', 'x');
         await tx.insertInto('meta').values({ key: 'half', value: 'again' }).execute();
       }),
@@ -88,7 +88,7 @@ describe('a write', () => {
   it('gets its thrown error back as it was, whatever was thrown', async () => {
     for (const thrown of [new TypeError('t'), 'text', null, undefined, { code: 7 }]) {
       await expect(
-        store.door.write(() => {
+        store.writer.write(() => {
           throw thrown;
         }),
       ).rejects.toBe(thrown);
@@ -101,19 +101,19 @@ describe('what is to happen after the commit', () => {
   it('happens once the write is durable, before its answer, and not for a write that failed', async () => {
     const order: string[] = [];
     const writes = [
-      store.door.write(async (tx, afterCommit) => {
+      store.writer.write(async (tx, afterCommit) => {
         await setMeta(tx, 'a', 'x');
         afterCommit(() => order.push('after a'));
         order.push('a');
       }),
-      store.door
+      store.writer
         .write(async (_tx, afterCommit) => {
           afterCommit(() => order.push('after b'));
           order.push('b');
           throw new Error('no');
         })
         .catch(() => undefined),
-      store.door.write(async (_tx, afterCommit) => {
+      store.writer.write(async (_tx, afterCommit) => {
         afterCommit(() => order.push('after c'));
         order.push('c');
       }),
@@ -128,7 +128,7 @@ describe('what is to happen after the commit', () => {
 describe('closing', () => {
   it('finishes what was begun, and takes nothing new', async () => {
     const begun = Array.from({ length: 150 }, (_, turn) => set(`k${turn}`));
-    const closed = store.door.close();
+    const closed = store.writer.close();
     await expect(set('late')).rejects.toMatchObject({
       code: 'shutting_down',
       fields: { headers: { 'Retry-After': '5' } },
@@ -139,13 +139,13 @@ describe('closing', () => {
   });
 
   it('twice is the same as once', async () => {
-    await Promise.all([store.door.close(), store.door.close()]);
+    await Promise.all([store.writer.close(), store.writer.close()]);
     await expect(set('late')).rejects.toMatchObject({ code: 'shutting_down' });
   });
 });
 
 describe('a commit whose outcome is unknown', () => {
-  /** The statements of a door over a disk that fails at the commit with that number. */
+  /** The statements of a writer over a disk that fails at the commit with that number. */
   function failingAt(failure: number, code: string): { db: Db; executed: string[] } {
     const executed: string[] = [];
     let commits = 0;
@@ -164,19 +164,19 @@ describe('a commit whose outcome is unknown', () => {
   it('is reported once, and nothing is written after it, not even what was waiting', async () => {
     const { db, executed } = failingAt(1, 'SQLITE_IOERR_FSYNC');
     const failures: unknown[] = [];
-    const door = createDoor({ db, onFailure: (error) => failures.push(error) });
-    const waiting = Array.from({ length: 100 }, () => door.write(async () => 'done'));
+    const writer = createWriter({ db, onFailure: (error) => failures.push(error) });
+    const waiting = Array.from({ length: 100 }, () => writer.write(async () => 'done'));
     const outcomes = await Promise.allSettled(waiting);
     expect(outcomes.every((outcome) => outcome.status === 'rejected')).toBe(true);
-    await expect(door.write(async () => 'later')).rejects.toMatchObject({ code: 'not_recorded' });
+    await expect(writer.write(async () => 'later')).rejects.toMatchObject({ code: 'not_recorded' });
     expect(failures).toHaveLength(1);
     expect(executed.filter((sql) => sql === 'begin immediate')).toHaveLength(1);
   });
 
   it('is not assumed when the disk is only full: the next write is tried', async () => {
     const { db } = failingAt(1, 'SQLITE_FULL');
-    const door = createDoor({ db, onFailure: () => expect.unreachable() });
-    await expect(door.write(async () => 'first')).rejects.toMatchObject({ code: 'not_recorded' });
-    expect(await door.write(async () => 'second')).toBe('second');
+    const writer = createWriter({ db, onFailure: () => expect.unreachable() });
+    await expect(writer.write(async () => 'first')).rejects.toMatchObject({ code: 'not_recorded' });
+    expect(await writer.write(async () => 'second')).toBe('second');
   });
 });

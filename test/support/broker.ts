@@ -5,7 +5,7 @@ import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
-import { createLog, type Log } from '../../src/logger.ts';
+import { createLog, type Logger } from '../../src/logger.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
 /** Wednesday, 18 November 2026, 10:30 in Berlin: inside the shipped business hours. */
@@ -57,7 +57,7 @@ export async function startTestBroker(
     /** Takes the place of members of the configuration; a function is given what they would be. */
     config?: Record<string, unknown> | ((defaults: Record<string, unknown>) => Record<string, unknown>);
     /** Where the broker logs; nowhere unless it is given. */
-    log?: Log;
+    log?: Logger;
   } = {},
 ): Promise<TestBroker> {
   const clock = createTestClock(options.nowMs ?? WORKING_HOURS_MS);

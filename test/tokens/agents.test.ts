@@ -146,7 +146,7 @@ describe("an agent's request", () => {
     });
     const activate = async (archive: Buffer): Promise<void> => {
       const { hash, revision } = await readBundle(archive);
-      await t.broker.store.door.write((tx) =>
+      await t.broker.store.writer.write((tx) =>
         activateBundle(tx, { hash, revision, archive, stored_ms: t.clock() }),
       );
     };
