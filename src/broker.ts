@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
+import { withKeys } from './issuers/key-sets.ts';
 import type { MasterKeyOutcome } from './keys/open-secrets.ts';
 import type { Logger } from './logger.ts';
 import { openParts, type Parts, type PartsDeps } from './parts.ts';
@@ -160,7 +161,7 @@ function createIdentity(
   const { policies, revocations } = control;
   const authenticator = createAuthenticator({
     issuer,
-    personIssuers: config.issuers,
+    personIssuers: withKeys(config.issuers, keySets),
     keySets,
     signingKeys,
     clock,

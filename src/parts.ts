@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './data/snapshot.ts';
-import type { ControlDeps } from './decide/authorize.ts';
+import type { ControlDeps } from './decide/control.ts';
 import { type Cursors, createCursors } from './http/cursor.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { acrValuesFor } from './issuers/issuers.ts';

@@ -1,10 +1,9 @@
-import type { ControlDeps } from '../decide/authorize.ts';
-import { ownPrincipals } from '../decide/own-principals.ts';
+import type { ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import type { Capability } from '../operations.ts';
 import type { AccessAnswer } from '../policy/access.ts';
-import type { Principal } from '../policy/input.ts';
 import type { Policy } from '../policy/policies.ts';
+import { ownPrincipals, type Principal } from '../principal.ts';
 import { ANY_PLACE, listGrantUses, listPrincipals } from '../store/principals.ts';
 import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';

@@ -1,7 +1,7 @@
-import type { Principal } from '../policy/input.ts';
+import { dataEnvironmentOf } from '../identity/issued-token.ts';
 import type { Policy } from '../policy/policies.ts';
+import type { Principal } from '../principal.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
-import { dataEnvironmentOf } from '../trust/rules.ts';
 
 /** What lets an application read flags: a trust rule that grants an audience `data:<environment>`. No role is asked. */
 export interface AudienceBinding {

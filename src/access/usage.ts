@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
-import type { Use } from '../decide/authorize.ts';
+import type { Use } from '../decide/control.ts';
 import { type Capability, OPERATIONS } from '../operations.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import { ANY_PLACE, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
 import type { Writer } from '../store/writer.ts';
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { parse } from '../http/body.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { Caller, Presented } from '../identity/credential.ts';
-import type { Call, ControlDeps } from './authorize.ts';
+import type { Call, ControlDeps } from './control.ts';
 import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
 
 /** What the routes of the control and audit plane are built from. */

@@ -1,7 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import { digestOf } from '../json.ts';
 import { findAnswer, keepAnswer } from '../store/installation.ts';
-import type { Writing } from './authorize.ts';
+import type { Writing } from './control.ts';
 
 /** An `Idempotency-Key` with what it was sent for. */
 export interface IdempotencyKey {

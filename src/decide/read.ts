@@ -1,14 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
-import {
-  authorize,
-  type Call,
-  type ControlDeps,
-  questionOf,
-  type Subject,
-  useOf,
-  type Writing,
-} from './authorize.ts';
+import { authorize, questionOf, type Subject, useOf } from './authorize.ts';
+import type { Call, ControlDeps, Writing } from './control.ts';
 import { write } from './write.ts';
 
 /**

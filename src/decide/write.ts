@@ -6,7 +6,8 @@ import { wakeRequests } from '../store/requests.ts';
 import { markReturned } from '../store/revocations.ts';
 import type { Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import { authorize, type Call, type ControlDeps, type Writing } from './authorize.ts';
+import { authorize } from './authorize.ts';
+import type { Call, ControlDeps, Writing } from './control.ts';
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */
 const usedProofs = new WeakSet<Proof>();

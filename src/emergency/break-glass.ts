@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { authorize, type Writing } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { flagChangeContentSchema } from '../requests/content.ts';

@@ -1,4 +1,5 @@
-import type { FreezeScope, InputChange, InputFreeze, PolicyInput } from '../policy/input.ts';
+import type { InputChange } from '../flags/change-facts.ts';
+import type { FreezeScope, InputFreeze, PolicyInput } from '../policy/input.ts';
 import { countSessionsSince, findOpenSession, listActiveFreezes } from '../store/emergency.ts';
 import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';

@@ -1,5 +1,5 @@
 import { canonicalJson } from '../json.ts';
-import type { ChangeFacts, Direction } from '../policy/input.ts';
+import type { ChangeFacts, Direction } from './change-facts.ts';
 import {
   compareExposure,
   type Exposure,

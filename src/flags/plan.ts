@@ -1,5 +1,5 @@
 import { canonicalJson } from '../json.ts';
-import type { ChangeFacts } from '../policy/input.ts';
+import type { ChangeFacts } from './change-facts.ts';
 import type { Change, ChangeOf } from './changes.ts';
 import { checkState, plannedAudience } from './check-state.ts';
 import { creationFacts, definitionFacts, retirementFacts, stateFacts } from './facts.ts';

@@ -1,6 +1,6 @@
 import { type Request, Router } from 'express';
 import { z } from 'zod';
-import type { Call } from '../decide/authorize.ts';
+import type { Call } from '../decide/control.ts';
 import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';

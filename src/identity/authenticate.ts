@@ -1,15 +1,12 @@
-import type { JWTVerifyGetKey } from 'jose';
+import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
-import type { IssuerConfig } from '../issuers/issuers.ts';
-import type { KeySets } from '../issuers/key-sets.ts';
-import { ISSUED_ALGORITHM, type SigningKeys } from '../keys/signing-keys.ts';
-import type { Principal } from '../policy/input.ts';
-import type { Revocation } from '../revocation/revocations.ts';
-import { dataEnvironmentOf } from '../trust/rules.ts';
+import type { Principal } from '../principal.ts';
 import { type Caller, type Credential, nameAtIssuer, type Presented, type Verified } from './credential.ts';
-import { assertOwnToken, personPrincipal } from './person.ts';
+import { dataEnvironmentOf, ISSUED_ALGORITHM } from './issued-token.ts';
+import { assertOwnToken, type PersonIssuer, personPrincipal } from './person.ts';
 import { createProofCheck } from './proof-check.ts';
 import { type IdentityLog, type Scheme, TokenRefused, tokenInvalid } from './refusal.ts';
+import type { Revocation } from './revocations.ts';
 import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './shown-token.ts';
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
@@ -20,13 +17,32 @@ import { type VerifiedIssued, verifiedIssued } from './workload.ts';
 /** Verified tokens that are remembered at most. */
 const CACHE_CAPACITY = 10_000;
 
+/** An issuer of persons, with the keys that verify its tokens. */
+export interface TrustedIssuer extends PersonIssuer {
+  algorithms: readonly string[];
+  keys: JWTVerifyGetKey;
+}
+
+/** Keys that can change: what was verified by the former ones is verified again. */
+export interface Changing {
+  onChange(listener: () => void): void;
+}
+
+/** The keys that verify the broker's own tokens. */
+export interface OwnKeys extends Changing {
+  /** @throws TokenRefused `key_not_found` */
+  verifyKey(kid: string | undefined): Promise<CryptoKey>;
+}
+
 /** What {@link createAuthenticator} needs. */
 export interface AuthenticatorDeps {
   /** The broker's public URL: the `iss` of its own tokens. */
   issuer: string;
-  personIssuers: readonly IssuerConfig[];
-  keySets: KeySets;
-  signingKeys: SigningKeys;
+  personIssuers: readonly TrustedIssuer[];
+  /** The keys of those issuers, as a whole. */
+  keySets: Changing;
+  /** The broker's own keys. */
+  signingKeys: OwnKeys;
   clock: Clock;
   log: IdentityLog;
   /** The revocation that hits who reads flags, by what is known at once. */
@@ -226,7 +242,7 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
     if (profiles.has(issuer.issuer)) throw new Error(`the issuer ${issuer.issuer} is configured twice`);
     profiles.set(issuer.issuer, {
       algorithms: issuer.algorithms,
-      keys: deps.keySets.keysOf(issuer),
+      keys: issuer.keys,
       accept: (typ, claims) => {
         assertOwnToken(claims);
         return { principal: personPrincipal(issuer, tokenTypeOf(typ), claims), namespaces: [], jkt: null };

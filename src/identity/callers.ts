@@ -1,11 +1,11 @@
 import { BrokerError } from '../errors.ts';
-import type { Principal } from '../policy/input.ts';
-import type { Revocations } from '../revocation/revocations.ts';
+import type { Principal } from '../principal.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Db } from '../store/statement.ts';
 import type { Authenticator } from './authenticate.ts';
 import type { Caller, Presented } from './credential.ts';
 import { type IdentityLog, schemeOf, TokenRefused, tokenInvalid } from './refusal.ts';
+import type { Revocations } from './revocations.ts';
 
 /** What {@link createCallers} needs. */
 export interface CallerDeps {

@@ -1,4 +1,4 @@
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 
 /** What a caller showed to be who they are, as far as revocation is concerned. Nothing here is secret. */
 export interface Credential {

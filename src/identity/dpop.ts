@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { hasPrivateMember } from '../issuers/key-filter.ts';
 import { PROOF_ALGORITHMS, type Presented, type Proof } from './credential.ts';
+import { hasPrivateMember } from './jwk.ts';
 import { TokenRefused } from './refusal.ts';
 import {
   type CompactForm,

@@ -1,8 +1,18 @@
-import type { IssuerConfig } from '../issuers/issuers.ts';
-import { type Principal, principalSchema } from '../policy/input.ts';
+import { type Principal, principalSchema } from '../principal.ts';
 import { TokenRefused } from './refusal.ts';
 import type { TokenType } from './token-form.ts';
 import { isStringList, type VerifiedClaims } from './verify-token.ts';
+
+/** What of an issuer of persons says who its tokens stand for; the configuration has the rest. */
+export interface PersonIssuer {
+  key: string;
+  issuer: string;
+  audience: readonly string[];
+  authorized_parties?: readonly string[] | undefined;
+  token_types: readonly ('id_token' | 'access_token')[];
+  claims: { person?: string | undefined; groups: string; pass: readonly string[] };
+  levels: { acr: Readonly<Record<string, number>>; amr: Readonly<Record<string, number>> };
+}
 
 /**
  * Claims that an ID token doesn't have: with one of them it is an access token in disguise, or something else.
@@ -17,7 +27,7 @@ const NOT_IN_ACCESS_TOKENS = ['nonce', 'at_hash', 'c_hash'] as const;
  * @throws TokenRefused
  * @see OpenID Connect Core 3.1.3.7 (ID tokens), RFC 9068 section 4 (access tokens)
  */
-export function personPrincipal(issuer: IssuerConfig, type: TokenType, claims: VerifiedClaims): Principal {
+export function personPrincipal(issuer: PersonIssuer, type: TokenType, claims: VerifiedClaims): Principal {
   const profile = type === 'jwt' ? 'id_token' : 'access_token';
   if (!issuer.token_types.includes(profile)) throw new TokenRefused('type_not_accepted', profile);
   checkAudience(issuer, claims);
@@ -68,7 +78,7 @@ export function assertOwnToken(claims: VerifiedClaims): void {
 }
 
 /** Every audience must be ours: one more reader of the token is one more place to steal it. */
-function checkAudience(issuer: IssuerConfig, claims: VerifiedClaims): void {
+function checkAudience(issuer: PersonIssuer, claims: VerifiedClaims): void {
   const audiences = typeof claims.aud === 'string' ? [claims.aud] : claims.aud;
   if (audiences.length === 0 || !audiences.every((audience) => issuer.audience.includes(audience))) {
     const isForUsToo = audiences.some((audience) => issuer.audience.includes(audience));
@@ -78,14 +88,14 @@ function checkAudience(issuer: IssuerConfig, claims: VerifiedClaims): void {
     throw new TokenRefused('authorized_party_not_accepted');
 }
 
-function checkIdToken(issuer: IssuerConfig, claims: VerifiedClaims): void {
+function checkIdToken(issuer: PersonIssuer, claims: VerifiedClaims): void {
   forbid(claims, NOT_IN_ID_TOKENS);
   const parties = issuer.authorized_parties ?? issuer.audience;
   const azp = optional(claims, 'azp', isString);
   if (azp !== undefined && !parties.includes(azp)) throw new TokenRefused('authorized_party_not_accepted');
 }
 
-function checkAccessToken(issuer: IssuerConfig, claims: VerifiedClaims): void {
+function checkAccessToken(issuer: PersonIssuer, claims: VerifiedClaims): void {
   forbid(claims, NOT_IN_ACCESS_TOKENS);
   const clientId = optional(claims, 'client_id', isString);
   if (clientId === undefined) throw new TokenRefused('claim_shape', 'client_id');
@@ -102,7 +112,7 @@ function forbid(claims: VerifiedClaims, names: readonly string[]): void {
   if (present !== undefined) throw new TokenRefused('claim_not_accepted', present);
 }
 
-function personOf(issuer: IssuerConfig, claims: VerifiedClaims): string {
+function personOf(issuer: PersonIssuer, claims: VerifiedClaims): string {
   const claim = issuer.claims.person;
   if (claim === undefined) return canonicalPerson(`${issuer.key}:${claims.sub}`);
   const value = optional(claims, claim, isString);
@@ -131,14 +141,14 @@ export function canonicalPerson(value: string): string {
   return person;
 }
 
-function levelOf(issuer: IssuerConfig, acr: string | null, amr: readonly string[]): number {
+function levelOf(issuer: PersonIssuer, acr: string | null, amr: readonly string[]): number {
   const level = (map: Readonly<Record<string, number>>, name: string): number =>
     Object.hasOwn(map, name) ? (map[name] ?? 0) : 0;
   const byAcr = acr === null ? 0 : level(issuer.levels.acr, acr);
   return Math.max(byAcr, ...amr.map((method) => level(issuer.levels.amr, method)));
 }
 
-function passedClaims(issuer: IssuerConfig, claims: VerifiedClaims): Principal['claims'] {
+function passedClaims(issuer: PersonIssuer, claims: VerifiedClaims): Principal['claims'] {
   const passed: Principal['claims'] = {};
   for (const name of issuer.claims.pass) {
     const value = optional(claims, name, isPassable);

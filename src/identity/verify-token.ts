@@ -1,7 +1,6 @@
 import { errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import { isTrustDomain } from '../issuers/spiffe.ts';
 import { TokenRefused } from './refusal.ts';
 import { algorithmRefused, type TokenForm } from './token-form.ts';
 
@@ -24,8 +23,10 @@ export interface VerifiedClaims {
 
 /** What a token is verified against. Nothing here comes from the token. */
 export interface Expectation {
-  /** The exact `iss`; or a SPIFFE trust domain, which is known by its keys alone, whatever `iss` there is. */
+  /** The exact `iss`. */
   issuer: string;
+  /** Whether the keys alone name the issuer, whatever `iss` the token has: a SPIFFE trust domain. Default: no. */
+  isNamedByKeys?: boolean;
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
   clock: Clock;
@@ -53,7 +54,7 @@ export async function verifyToken(
     throw new TokenRefused('sender_constrained');
   try {
     const { payload } = await jwtVerify(token, expected.keys, {
-      ...(isTrustDomain(expected.issuer) ? {} : { issuer: expected.issuer }),
+      ...(expected.isNamedByKeys ? {} : { issuer: expected.issuer }),
       algorithms: [...expected.algorithms],
       requiredClaims: ['exp', 'iat', 'sub', 'aud'],
       clockTolerance: LEEWAY_S,

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { type Principal, principalSchema } from '../policy/input.ts';
-import { audienceSchema, dataEnvironmentOf } from '../trust/rules.ts';
+import { type Principal, principalSchema } from '../principal.ts';
 import { actorsOf } from './act.ts';
 import type { Credential, Verified } from './credential.ts';
+import { audienceSchema, dataEnvironmentOf } from './issued-token.ts';
 import { TokenRefused } from './refusal.ts';
 import type { VerifiedClaims } from './verify-token.ts';
 

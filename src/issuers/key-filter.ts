@@ -1,11 +1,9 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import type { JSONWebKeySet, JWK } from 'jose';
 import { z } from 'zod';
+import { hasPrivateMember } from '../identity/jwk.ts';
 import { canonicalJson } from '../json.ts';
 import { SIGNATURE_ALGORITHMS } from './issuers.ts';
-
-/** Members that only private and symmetric keys have. RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1 */
-const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /** The least RSA modulus in bits (RFC 7518 section 3.3), and the most, since verifying gets slow. */
 const RSA_BITS = { min: 2048, max: 8192 };
@@ -73,11 +71,6 @@ function reasonToSkip(key: Key, use: KeyUse): SkipReason | null {
   if (key.alg !== undefined && !ALGORITHMS.has(key.alg)) return 'other_algorithm';
   if (key.kid !== undefined && typeof key.kid !== 'string') return 'malformed';
   return faultOfMaterial(key);
-}
-
-/** Whether a JWK shows what only its owner may know, whatever it says it is. */
-export function hasPrivateMember(jwk: object): boolean {
-  return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member));
 }
 
 /** A bundle says of each key what it is for; elsewhere a key may leave that open. */

@@ -201,3 +201,11 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
     }
   };
 }
+
+/** Each issuer with the keys that verify its tokens. */
+export function withKeys<Issuer extends KeySource>(
+  issuers: readonly Issuer[],
+  keySets: Pick<KeySets, 'keysOf'>,
+): (Issuer & { keys: JWTVerifyGetKey })[] {
+  return issuers.map((issuer) => ({ ...issuer, keys: keySets.keysOf(issuer) }));
+}

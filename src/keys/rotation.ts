@@ -1,7 +1,8 @@
-import { authorize, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
-import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { Call, ControlDeps, Writing } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
+import { schedulerPrincipal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import {

@@ -10,22 +10,13 @@ import {
   SignJWT,
 } from 'jose';
 import type { Clock } from '../clock.ts';
+import { ISSUED_ALGORITHM, MAX_DELEGATION_LIFE_S, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { MasterKey } from './master-key.ts';
 
-/** The longest life of an access token that the broker issues, in seconds. */
-export const MAX_ISSUED_LIFE_S = 900;
-
-/** The longest life of a delegation token, in seconds: a person says yes once for several exchanges of an agent. */
-export const MAX_DELEGATION_LIFE_S = 3600;
-
 /** How long a retired key still verifies: every token that it signed has expired by then. */
 export const RETIREMENT_OVERLAP_MS = (Math.max(MAX_ISSUED_LIFE_S, MAX_DELEGATION_LIFE_S) + LEEWAY_S) * 1000;
-
-/** The one algorithm of the broker's own tokens. */
-export const ISSUED_ALGORITHM = 'EdDSA';
-
 /** How long the keys in memory are used before the store is read again, so that a rotation elsewhere is noticed. */
 const RELOAD_AFTER_MS = 5_000;
 

@@ -2,8 +2,8 @@ import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
-import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
+import type { Principal } from '../principal.ts';
 import { EVERY_ENVIRONMENT, insertDecision, insertRecord, insertRecordFlag } from '../store/records.ts';
 import type { Tx } from '../store/statement.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Capability } from '../operations.ts';
-import { type Principal, principalSchema } from './input.ts';
+import { type Principal, principalSchema } from '../principal.ts';
 
 /** The rule of a bundle that says who can do what. A bundle of one's own may do without it. */
 export const ACCESS_ENTRYPOINT = 'countersign/access';

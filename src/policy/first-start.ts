@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
-import { operatorPrincipal } from '../decide/own-principals.ts';
 import { canonicalJson, sha256Hex } from '../json.ts';
 import { append } from '../log/append.ts';
+import { operatorPrincipal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
 import { activateBundle, activePolicyHash } from '../store/installation.ts';
 import type { Bundle } from './bundle.ts';

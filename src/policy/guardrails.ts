@@ -1,6 +1,7 @@
+import type { InputChange } from '../flags/change-facts.ts';
 import type { Operation } from '../operations.ts';
 import type { PolicyResult, Reason } from './decision.ts';
-import type { InputChange, PolicyInput } from './input.ts';
+import type { PolicyInput } from './input.ts';
 
 /**
  * What no policy may allow. A customer's Rego may be as lenient as it likes elsewhere; these invariants of the design

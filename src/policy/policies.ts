@@ -1,11 +1,12 @@
 import { sha256Hex } from '../json.ts';
+import type { Principal } from '../principal.ts';
 import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import type { PolicyResult } from './decision.ts';
 import { createEngine } from './engine.ts';
 import { applyGuardrails } from './guardrails.ts';
-import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput, type Principal } from './input.ts';
+import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput } from './input.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
 /** What is asked of a policy: the input document without what the policy module itself adds. */

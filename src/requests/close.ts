@@ -1,8 +1,9 @@
-import { challengeOf, type Writing } from '../decide/authorize.ts';
-import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { challengeOf } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
 import { refuseRead } from '../decide/read.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { BrokerError } from '../errors.ts';
+import { schedulerPrincipal } from '../principal.ts';
 import { postponeRequest } from '../store/requests.ts';
 import { decideRequest, record, recordAndRefuse } from './decide-request.ts';
 import { aboutRequest } from './gates.ts';

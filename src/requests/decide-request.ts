@@ -1,4 +1,5 @@
-import { challengeOf, correlationOf, inputEnvironment, type Writing } from '../decide/authorize.ts';
+import { challengeOf, correlationOf } from '../decide/authorize.ts';
+import { inputEnvironment, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { loadEmergency } from '../emergency/state.ts';
 import type { BrokerError } from '../errors.ts';
@@ -6,8 +7,8 @@ import type { Entry, FlagMove } from '../log/append.ts';
 import { append } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
-import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
+import type { Principal } from '../principal.ts';
 import { loadEditors } from '../revocation/editors.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';

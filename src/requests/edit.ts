@@ -1,8 +1,9 @@
-import { challengeOf, environmentsOf, type Writing } from '../decide/authorize.ts';
-import { schedulerPrincipal } from '../decide/own-principals.ts';
+import { challengeOf } from '../decide/authorize.ts';
+import { environmentsOf, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Decision } from '../policy/policies.ts';
+import { schedulerPrincipal } from '../principal.ts';
 import { insertRequestFlags } from '../store/requests.ts';
 import { expire } from './close.ts';
 import type { RequestContent, RequestEdit } from './content.ts';

@@ -1,9 +1,9 @@
 import { toInputFreeze } from '../emergency/state.ts';
 import { BrokerError } from '../errors.ts';
+import type { InputChange } from '../flags/change-facts.ts';
 import type { Change } from '../flags/changes.ts';
 import { type FlagDefinition, type FlagState, TIERS } from '../flags/model.ts';
 import { initialStateOf, planChange } from '../flags/plan.ts';
-import type { InputChange } from '../policy/input.ts';
 import { toInputRevocation } from '../revocation/input-revocation.ts';
 import { findFreeze } from '../store/emergency.ts';
 import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';

@@ -1,4 +1,5 @@
-import { challengeOf, environmentsOf, type Writing } from '../decide/authorize.ts';
+import { challengeOf } from '../decide/authorize.ts';
+import { environmentsOf, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';

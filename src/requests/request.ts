@@ -1,6 +1,8 @@
+import type { InputChange } from '../flags/change-facts.ts';
 import { digestOf } from '../json.ts';
 import type { Obligation, Reason } from '../policy/decision.ts';
-import type { InputChange, InputFreeze, InputRequest, Principal, Vote } from '../policy/input.ts';
+import type { InputFreeze, InputRequest, Vote } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import { findRequest, listVotes } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';

@@ -1,6 +1,6 @@
 import { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
-import type { Call, Writing } from '../decide/authorize.ts';
+import type { Call, Writing } from '../decide/control.ts';
 import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';

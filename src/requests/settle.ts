@@ -1,11 +1,11 @@
-import { environmentsOf, type Writing } from '../decide/authorize.ts';
+import { environmentsOf, type Writing } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
-import type { Principal } from '../policy/input.ts';
 import type { Decision } from '../policy/policies.ts';
+import type { Principal } from '../principal.ts';
 import { decideRequest, record } from './decide-request.ts';
 import { loadPlan, type Plan } from './plan.ts';
 import type { ChangeRequest, RequestState, Standing, StoredVote } from './request.ts';

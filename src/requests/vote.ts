@@ -1,6 +1,6 @@
-import type { Writing } from '../decide/authorize.ts';
-import { schedulerPrincipal } from '../decide/own-principals.ts';
+import type { Writing } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
+import { schedulerPrincipal } from '../principal.ts';
 import { upsertVote } from '../store/requests.ts';
 import { expire } from './close.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';

@@ -1,4 +1,4 @@
-import { type ChangedFlag, environmentsOf, type Writing } from '../decide/authorize.ts';
+import { type ChangedFlag, environmentsOf, type Writing } from '../decide/control.ts';
 import { canonicalJson } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
 import { liftRevocations } from '../revocation/lift.ts';

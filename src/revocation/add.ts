@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { humanOf } from '../policy/policies.ts';
 import { findPersonOf } from '../store/records.ts';

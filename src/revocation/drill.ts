@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { authorize, type Call, type ControlDeps } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { Call, ControlDeps } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';

@@ -1,7 +1,7 @@
+import type { Editor } from '../identity/revocations.ts';
 import type { DecisionRecord } from '../log/append.ts';
 import { listEditRecords } from '../store/records.ts';
 import type { Db } from '../store/statement.ts';
-import type { Editor } from './revocations.ts';
 
 /** Who edited a request, as the log has them: the request itself names the humans behind them only. */
 export async function loadEditors(

@@ -1,8 +1,8 @@
 import type { Caller } from '../identity/credential.ts';
-import { MAX_ISSUED_LIFE_S } from '../keys/signing-keys.ts';
+import { MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
+import type { Revocations } from '../identity/revocations.ts';
 import type { DecisionRecord } from '../log/append.ts';
-import type { Principal } from '../policy/input.ts';
-import { callerOfRow } from '../sessions/sessions.ts';
+import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findApprovalRecord, listAllowed } from '../store/records.ts';
 import { listOpenAuthorship, listOpenVotes } from '../store/requests.ts';
@@ -11,7 +11,7 @@ import { listAllBrowserSessions } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
 import { loadEditors } from './editors.ts';
-import type { Revocations } from './revocations.ts';
+import { callerOfRow } from './session-caller.ts';
 
 /** What a revocation changes besides the list of what is revoked. */
 export interface Consequences {

@@ -1,5 +1,6 @@
 import { closestMatch } from 'leven';
-import { authorize, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { Call, ControlDeps, Writing } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
 import type { InputRevocation } from '../policy/input.ts';

@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
 

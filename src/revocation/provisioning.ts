@@ -1,4 +1,5 @@
-import { authorize, type Writing } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { InputRevocation } from '../policy/input.ts';

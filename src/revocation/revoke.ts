@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
 import { revokeKey } from '../keys/rotation.ts';
 import { voidVote, wakeRequests } from '../store/requests.ts';
 import { listActiveOfSubject } from '../store/revocations.ts';

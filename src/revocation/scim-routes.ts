@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
 import { z } from 'zod';
-import type { Call } from '../decide/authorize.ts';
+import type { Call } from '../decide/control.ts';
 import { callOf, type Edge, parseQuery } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { write } from '../decide/write.ts';

@@ -1,7 +1,7 @@
-import type { ControlDeps } from '../decide/authorize.ts';
-import { schedulerPrincipal } from '../decide/own-principals.ts';
+import type { ControlDeps } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import type { Logger } from '../logger.ts';
+import { schedulerPrincipal } from '../principal.ts';
 import { look } from '../requests/close.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';

@@ -1,8 +1,10 @@
-import { authorizeEnd, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { authorizeEnd } from '../decide/authorize.ts';
+import type { Call, ControlDeps, Writing } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import { addRevocation } from '../revocation/add.ts';
+import { sessionTokenId } from '../revocation/session-caller.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import {
   endBrowserSession,
@@ -10,7 +12,7 @@ import {
   listFormerSessions,
   type SessionEnd,
 } from '../store/sessions.ts';
-import { sessionNote, sessionTokenId } from './sessions.ts';
+import { sessionNote } from './sessions.ts';
 
 /**
  * Ends one of the caller's own sessions, decided and recorded. Sessions of others are ended by revoking them.

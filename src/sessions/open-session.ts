@@ -1,9 +1,10 @@
-import { authorize, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { ControlDeps, Writing } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { type Caller, nameAtIssuer } from '../identity/credential.ts';
 import { personId } from '../identity/person.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import { endBrowserSession, findBrowserSession, insertBrowserSession } from '../store/sessions.ts';
 import { endForGood } from './end-session.ts';
 import type { WebIssuer } from './providers.ts';

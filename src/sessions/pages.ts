@@ -1,5 +1,5 @@
 import type { FieldFault, ProblemCode } from '../errors.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import { type Html, html } from './html.ts';
 import type { WebIssuer } from './providers.ts';
 import { ACCOUNT_PATH } from './return-to.ts';

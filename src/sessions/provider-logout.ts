@@ -1,4 +1,5 @@
-import { authorizeEnd, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { authorizeEnd } from '../decide/authorize.ts';
+import type { ControlDeps, Writing } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
@@ -6,9 +7,10 @@ import { personId } from '../identity/person.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { Reason } from '../policy/decision.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import type { RevocationOrder } from '../revocation/add.ts';
 import { revoke } from '../revocation/revoke.ts';
+import { principalOfRow, sessionTokenId } from '../revocation/session-caller.ts';
 import { claimToken } from '../store/installation.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { endBrowserSession, listBrowserSessions, listSessionsOfProvider } from '../store/sessions.ts';
@@ -18,7 +20,7 @@ import {
   MAX_LOGOUT_TOKEN_AGE_S,
   verifyLogoutToken,
 } from './logout-token.ts';
-import { principalOfRow, sessionNote, sessionTokenId } from './sessions.ts';
+import { sessionNote } from './sessions.ts';
 
 /** What {@link endByProvider} needs. */
 export interface ProviderLogoutDeps extends LogoutTokenDeps {

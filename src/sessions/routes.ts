@@ -4,7 +4,7 @@ import { callOf, type Edge, presentedBy } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { parse } from '../http/body.ts';
 import type { Credential } from '../identity/credential.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { endSession } from './end-session.ts';
 import { type Sessions, sessionIdOf } from './sessions.ts';

@@ -1,10 +1,11 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import { type Caller, type Credential, nameAtIssuer, type Presented } from '../identity/credential.ts';
+import type { Caller, Credential, Presented } from '../identity/credential.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
 import type { IssuerConfig } from '../issuers/issuers.ts';
 import type { Reason } from '../policy/decision.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
+import { callerOfRow, TOKEN_ID_PREFIX } from '../revocation/session-caller.ts';
 import type { Store } from '../store/database.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { findBrowserSession, listBrowserSessions, touchBrowserSession } from '../store/sessions.ts';
@@ -14,8 +15,6 @@ import { hashOf } from './secrets.ts';
 
 /** How much later, at most, a use has to be than the last one to be written down, in milliseconds. */
 const SEEN_GRAIN_MS = 60_000;
-
-const TOKEN_ID_PREFIX = 'session:';
 
 /** What {@link createSessions} needs. */
 export interface SessionsDeps {
@@ -111,40 +110,14 @@ export function createSessions(deps: SessionsDeps): Sessions {
   };
 }
 
-/** Whom a session stands for, as they signed in. */
-export function principalOfRow({ principal }: Pick<SessionsTable, 'principal'>): Principal {
-  return JSON.parse(principal) as Principal;
-}
-
 /** Which session a record is about. */
 export function sessionNote(id: string): Reason {
   return { code: 'session', detail: id };
 }
 
-/** What names a session as a credential. */
-export function sessionTokenId(id: string): string {
-  return `${TOKEN_ID_PREFIX}${id}`;
-}
-
 /** The id of the session that a credential is, or null for a token. */
 export function sessionIdOf({ token_id }: Pick<Credential, 'token_id'>): string | null {
   return token_id.startsWith(TOKEN_ID_PREFIX) ? token_id.slice(TOKEN_ID_PREFIX.length) : null;
-}
-
-/** Who calls with a session, and by what. */
-export function callerOfRow(row: SessionsTable): Caller {
-  return {
-    principal: principalOfRow(row),
-    credential: {
-      issuer: row.issuer,
-      token_id: sessionTokenId(row.id),
-      kid: null,
-      issued_ms: row.opened_ms,
-      expires_ms: row.expires_ms,
-      session: row.sid === null ? null : nameAtIssuer(row.issuer, row.sid),
-      proof: null,
-    },
-  };
 }
 
 function sessionOver(): BrokerError {

@@ -1,6 +1,6 @@
 import * as client from 'openid-client';
 import type { Clock } from '../clock.ts';
-import type { ControlDeps } from '../decide/authorize.ts';
+import type { ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import type { Caller } from '../identity/credential.ts';

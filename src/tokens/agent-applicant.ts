@@ -1,7 +1,8 @@
 import { ciRunOf } from '../identity/credential.ts';
+import { dataEnvironmentOf } from '../identity/issued-token.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { isSpiffe } from '../issuers/spiffe.ts';
-import { dataEnvironmentOf, type TrustRule, type TrustRules } from '../trust/rules.ts';
+import type { TrustRule, TrustRules } from '../trust/rules.ts';
 import { type Applicant, workloadId } from './applicant.ts';
 import { carriedClaims } from './carried-claims.ts';
 import { fitsToken, originOf } from './delegation.ts';

@@ -1,9 +1,9 @@
-import { authorize, type ControlDeps } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { ControlDeps } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
-import { MAX_ISSUED_LIFE_S } from '../keys/signing-keys.ts';
+import { dataEnvironmentOf, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { claimToken } from '../store/installation.ts';
-import { dataEnvironmentOf } from '../trust/rules.ts';
 import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { TokenRefused } from '../identity/refusal.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import { scalarClaim, type TrustRule } from '../trust/rules.ts';
 
 /** The most that carried claims may take in a token, in bytes of JSON, so that the token stays within its limit. */

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { authorize, type Call, type ControlDeps, type Writing } from '../decide/authorize.ts';
+import { authorize } from '../decide/authorize.ts';
+import type { Call, ControlDeps, Writing } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
-import { MAX_DELEGATION_LIFE_S, type SigningKeys } from '../keys/signing-keys.ts';
+import { MAX_DELEGATION_LIFE_S } from '../identity/issued-token.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import { z } from 'zod';
 import { callOf, type Edge } from '../decide/edge.ts';
 import { parse } from '../http/body.ts';
-import { MAX_DELEGATION_LIFE_S } from '../keys/signing-keys.ts';
+import { MAX_DELEGATION_LIFE_S } from '../identity/issued-token.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { type DelegateDeps, delegate } from './delegate.ts';
 

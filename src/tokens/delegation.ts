@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Credential, Origin } from '../identity/credential.ts';
+import { ISSUED_ALGORITHM } from '../identity/issued-token.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { mediaTypeOf, type TokenForm } from '../identity/token-form.ts';
 import { verifyToken } from '../identity/verify-token.ts';
 import { originsSchema } from '../identity/workload.ts';
-import { ISSUED_ALGORITHM, type SigningKeys } from '../keys/signing-keys.ts';
-import { type Principal, principalSchema } from '../policy/input.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
+import { type Principal, principalSchema } from '../principal.ts';
 
 /**
  * The `typ` of a delegation token: the broker's own word that a person lets an agent act for them. It is no access token

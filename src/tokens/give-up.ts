@@ -1,4 +1,5 @@
-import { authorizeEnd, type Call } from '../decide/authorize.ts';
+import { authorizeEnd } from '../decide/authorize.ts';
+import type { Call } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';

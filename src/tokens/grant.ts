@@ -1,6 +1,6 @@
 import type { Proof } from '../identity/credential.ts';
-import { MAX_ISSUED_LIFE_S } from '../keys/signing-keys.ts';
-import { dataEnvironmentOf, type TrustRule } from '../trust/rules.ts';
+import { dataEnvironmentOf, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
+import type { TrustRule } from '../trust/rules.ts';
 
 /** A fault of what was asked for, found only after the token was verified: it may be told. */
 export class GrantRefused extends Error {

@@ -1,4 +1,4 @@
-import type { Call } from '../decide/authorize.ts';
+import type { Call } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
 import type { Examined } from '../identity/authenticate.ts';
 import { TokenRefused } from '../identity/refusal.ts';

@@ -1,4 +1,4 @@
-import type { ControlDeps } from '../decide/authorize.ts';
+import type { ControlDeps } from '../decide/control.ts';
 import { type Authenticator, credentialOf, type Examined } from '../identity/authenticate.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';

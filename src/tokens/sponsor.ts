@@ -6,7 +6,7 @@ import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
 import { verifyToken } from '../identity/verify-token.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
-import type { Principal } from '../policy/input.ts';
+import type { Principal } from '../principal.ts';
 import { isDelegation, mayActSchema, originOf, verifyDelegation } from './delegation.ts';
 import type { SubjectDeps } from './subject.ts';
 

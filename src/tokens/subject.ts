@@ -105,6 +105,7 @@ export async function verifyPlatformToken(
   const settings = settingsOf(deps.workloadIssuers, issuer);
   const claims = await verifyToken(token, form, {
     issuer,
+    isNamedByKeys: isTrustDomain(issuer),
     algorithms: algorithmsOf(settings),
     keys: deps.keySets.keysOf(settings),
     clock: deps.clock,

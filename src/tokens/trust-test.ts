@@ -1,4 +1,5 @@
-import { authorize, type Call, type ControlDeps, questionOf } from '../decide/authorize.ts';
+import { authorize, questionOf } from '../decide/authorize.ts';
+import type { Call, ControlDeps } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { issuedPrincipal } from '../identity/workload.ts';

@@ -1,10 +1,11 @@
+import { dataEnvironmentOf } from '../identity/issued-token.ts';
 import { isFetchable } from '../issuers/issuers.ts';
 import { isTrustDomain } from '../issuers/spiffe.ts';
 import { isGlob } from './glob.ts';
 import { oidc, SHARED_ISSUERS, type SharedIssuers } from './platforms/oidc.ts';
 import type { Platform } from './platforms/platform.ts';
 import { platformOf, platformOfIssuer } from './platforms/platforms.ts';
-import { dataEnvironmentOf, isPinned, patternsOf, type TrustRule, type TrustRules } from './rules.ts';
+import { isPinned, patternsOf, type TrustRule, type TrustRules } from './rules.ts';
 
 /** What is wrong with one rule, and how to mend it. */
 export interface TrustRuleFault {

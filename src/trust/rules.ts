@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_ISSUED_LIFE_S } from '../keys/signing-keys.ts';
+import { audienceSchema, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { isGlob } from './glob.ts';
 
@@ -10,20 +10,6 @@ export const PLATFORM_NAMES = ['github', 'gitlab', 'kubernetes', 'spiffe', 'buil
 
 /** The name of a platform. */
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
-
-/** The audiences that Countersign tokens can have. */
-export const audienceSchema = z.union([
-  z.enum(['control', 'audit']),
-  z.string().regex(/^data:[a-z0-9][a-z0-9-]{0,62}$/),
-]);
-
-const DATA_AUDIENCE = 'data:';
-
-/** The environment whose flags a token with this audience reads; null for the audiences that read none. */
-export function dataEnvironmentOf(audience: string): string | null {
-  return audience.startsWith(DATA_AUDIENCE) ? audience.slice(DATA_AUDIENCE.length) : null;
-}
-
 /** One trust rule: which workload tokens are trusted, and what they are exchanged for at most. */
 export const trustRuleSchema = z.strictObject({
   /** The exact `iss`; for SPIFFE the trust domain, such as `spiffe://example.org`, whatever `iss` its tokens have. */

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { EvaluationContext } from '../../src/data/conditions.ts';
 import { evaluate } from '../../src/data/evaluate.ts';
 import { BUCKETS, bucketOf } from '../../src/flags/bucket.ts';
+import type { ChangeFacts } from '../../src/flags/change-facts.ts';
 import { definitionFacts, stateFacts } from '../../src/flags/facts.ts';
 import type { Audience, FlagDefinition, FlagState, Rollout, Rule } from '../../src/flags/model.ts';
-import type { ChangeFacts } from '../../src/policy/input.ts';
 import { exceptionUntil, NOW_MS, sampleDefinition } from './samples.ts';
 
 const definition = sampleDefinition();

@@ -11,9 +11,9 @@ import { approveDevice, signIn } from '../../fixtures/identity/sign-in.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
 import { issuerConfigSchema } from '../../src/issuers/issuers.ts';
-import { createKeySets, UNKNOWN_KEY_COOLDOWN_MS } from '../../src/issuers/key-sets.ts';
+import { createKeySets, UNKNOWN_KEY_COOLDOWN_MS, withKeys } from '../../src/issuers/key-sets.ts';
 import { createSigningKeys } from '../../src/keys/signing-keys.ts';
-import type { Principal } from '../../src/policy/input.ts';
+import type { Principal } from '../../src/principal.ts';
 import { BROKER, createMemoryKeyStore, createTestLog, masterKey, presented } from './support.ts';
 
 let provider: IdentityProvider;
@@ -36,10 +36,11 @@ async function createBroker(clock: Clock = systemClock) {
     levels: { acr: { 'urn:countersign:password': 1, 'urn:countersign:mfa': 2 } },
   });
   const { log } = createTestLog();
+  const keySets = createKeySets({ fetch, clock, log });
   return createAuthenticator({
     issuer: BROKER,
-    personIssuers: [config],
-    keySets: createKeySets({ fetch, clock, log }),
+    personIssuers: withKeys([config], keySets),
+    keySets,
     signingKeys: await createSigningKeys({ store: createMemoryKeyStore(), masterKey, clock }),
     clock,
     log,

@@ -6,7 +6,7 @@ import type { Presented } from '../../src/identity/credential.ts';
 import type { IdentityLog } from '../../src/identity/refusal.ts';
 import type { DataCredentials } from '../../src/identity/shown-token.ts';
 import { type IssuerConfig, issuerConfigSchema } from '../../src/issuers/issuers.ts';
-import { createKeySets, type KeySets } from '../../src/issuers/key-sets.ts';
+import { createKeySets, type KeySets, withKeys } from '../../src/issuers/key-sets.ts';
 import { createMasterKey } from '../../src/keys/master-key.ts';
 import {
   createSigningKeys,
@@ -215,7 +215,7 @@ export async function createBench(personIssuers: readonly IssuerConfig[]): Promi
   const { log } = logging;
   const authenticator = createAuthenticator({
     issuer: BROKER,
-    personIssuers,
+    personIssuers: withKeys(personIssuers, keySets),
     keySets,
     signingKeys,
     clock,

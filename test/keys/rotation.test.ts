@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { decodeProtectedHeader } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ControlDeps } from '../../src/decide/authorize.ts';
-import { schedulerPrincipal } from '../../src/decide/own-principals.ts';
+import type { ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { revokeKey, rotateDueKey, rotateKey, storedSigningKeys } from '../../src/keys/rotation.ts';
 import {
@@ -15,6 +14,7 @@ import {
   type SigningKeys,
   type StoredKey,
 } from '../../src/keys/signing-keys.ts';
+import { schedulerPrincipal } from '../../src/principal.ts';
 import { listSigningKeys } from '../../src/store/signing-keys.ts';
 import { masterKey } from '../identity/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';

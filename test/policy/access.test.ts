@@ -4,9 +4,10 @@ import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Capability } from '../../src/operations.ts';
 import type { AccessAnswer } from '../../src/policy/access.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
-import type { PolicyInput, Principal } from '../../src/policy/input.ts';
+import type { PolicyInput } from '../../src/policy/input.ts';
 import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
 import { inputJsonSchema } from '../../src/policy/schema.ts';
+import type { Principal } from '../../src/principal.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
 
 /*

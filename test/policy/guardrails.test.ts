@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { ChangeFacts } from '../../src/flags/change-facts.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
 import { applyGuardrails } from '../../src/policy/guardrails.ts';
-import type { ChangeFacts, PolicyInput, Principal } from '../../src/policy/input.ts';
+import type { PolicyInput } from '../../src/policy/input.ts';
+import type { Principal } from '../../src/principal.ts';
 
 /*
  * What no policy may allow, over inputs of every kind. `policy/own-bundle` shows the same over HTTP.

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { ControlDeps, Writing } from '../../src/decide/authorize.ts';
+import type { ControlDeps, Writing } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { applyInSession, open } from '../../src/emergency/break-glass.ts';
 import { engage } from '../../src/emergency/freeze.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createLog } from '../../src/logger.ts';
-import type { Principal } from '../../src/policy/input.ts';
+import type { Principal } from '../../src/principal.ts';
 import { apply, withdraw } from '../../src/requests/close.ts';
 import { edit } from '../../src/requests/edit.ts';
 import { propose } from '../../src/requests/propose.ts';

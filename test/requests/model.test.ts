@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ControlDeps } from '../../src/decide/authorize.ts';
+import type { ControlDeps } from '../../src/decide/control.ts';
 import { propose } from '../../src/requests/propose.ts';
 import { approve } from '../../src/requests/vote.ts';
 import { WORKING_HOURS_MS } from '../support/broker.ts';

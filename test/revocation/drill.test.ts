@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Call } from '../../src/decide/authorize.ts';
+import type { Call } from '../../src/decide/control.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { DRILL_PRINCIPAL, runDrill } from '../../src/revocation/drill.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';

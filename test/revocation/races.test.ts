@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { authorize, type Call } from '../../src/decide/authorize.ts';
-import { schedulerPrincipal } from '../../src/decide/own-principals.ts';
+import { authorize } from '../../src/decide/authorize.ts';
+import type { Call } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
+import { schedulerPrincipal } from '../../src/principal.ts';
 import { revoke as revokeIn } from '../../src/revocation/revoke.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose } from '../support/flags.ts';

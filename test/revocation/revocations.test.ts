@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../src/identity/credential.ts';
-import type { Principal } from '../../src/policy/input.ts';
-import { createRevocations, type Revocation } from '../../src/revocation/revocations.ts';
+import type { Revocation } from '../../src/identity/revocations.ts';
+import type { Principal } from '../../src/principal.ts';
+import { createRevocations } from '../../src/revocation/revocations.ts';
 import { START_MS } from '../identity/support.ts';
 
 const ISSUER = 'https://login.example';

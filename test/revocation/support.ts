@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
-import { authorize, type ControlDeps } from '../../src/decide/authorize.ts';
+import { authorize } from '../../src/decide/authorize.ts';
+import type { ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createPolicies } from '../../src/policy/policies.ts';

@@ -1,11 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Clock } from '../../src/clock.ts';
-import type { ControlDeps } from '../../src/decide/authorize.ts';
+import type { ControlDeps } from '../../src/decide/control.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { activateFirst } from '../../src/policy/first-start.ts';
-import type { Principal } from '../../src/policy/input.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
+import type { Principal } from '../../src/principal.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { openStore } from '../../src/store/database.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';

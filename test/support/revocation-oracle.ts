@@ -1,6 +1,7 @@
 import type { DecisionRecord } from '../../src/log/append.ts';
-import type { InputRevocation, Principal } from '../../src/policy/input.ts';
+import type { InputRevocation } from '../../src/policy/input.ts';
 import { createPolicies, humanOf } from '../../src/policy/policies.ts';
+import type { Principal } from '../../src/principal.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
 import type { LogEntry } from './log-oracle.ts';

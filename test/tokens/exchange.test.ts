@@ -8,7 +8,7 @@ import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.
 import { BrokerError } from '../../src/errors.ts';
 import { workloadIssuerSchema } from '../../src/issuers/issuers.ts';
 import type { Operation } from '../../src/operations.ts';
-import type { Principal } from '../../src/policy/input.ts';
+import type { Principal } from '../../src/principal.ts';
 import { createExchange, type ExchangeAuthorization } from '../../src/tokens/exchange.ts';
 import { TOKEN_EXCHANGE_GRANT } from '../../src/tokens/exchange-form.ts';
 import { tokenRoutes } from '../../src/tokens/routes.ts';

@@ -1,5 +1,5 @@
+import type { InputChange } from '../../flags/change-facts.ts';
 import type { Audience, Rollout } from '../../flags/model.ts';
-import type { InputChange } from '../../policy/input.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { byWhom } from './by-whom.ts';

@@ -1,6 +1,6 @@
 import type { FreezeView } from '../../emergency/freeze.ts';
 import type { Gate } from '../../errors.ts';
-import type { ChangeFacts, InputChange } from '../../policy/input.ts';
+import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { RevocationView } from '../../revocation/view.ts';
 import type { Context } from '../cli.ts';

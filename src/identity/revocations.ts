@@ -1,0 +1,65 @@
+import type { Principal } from '../principal.ts';
+import type { Caller } from './credential.ts';
+
+/** One revocation, as far as it decides who is refused. */
+export interface Revocation {
+  id: string;
+  /**
+   * What `value` is: `token` `<issuer>#<token id>`; `session` `session:<id>` or `<issuer>#<sid>`; `subject` a principal's
+   * id or a person; `trust_rule` a name; `issuer` an `iss`; `class` `person`, `workload`, `agent` or `all`; `key` a `kid`.
+   */
+  kind: string;
+  value: string;
+  /** What was issued before this moment is revoked; null: everything, until it is lifted. */
+  issued_before_ms: number | null;
+  expires_ms: number | null;
+  /** By which road it came: `incident`, `logout`, `provisioning` or `holder`. */
+  cause: string;
+  /** The human behind a revoked account, as far as it was known. */
+  person: string | null;
+  /** When who was logged out came back; from then on nothing of theirs waits any more. */
+  returned_ms: number | null;
+}
+
+/** Who wrote a request. */
+export interface Authorship {
+  proposer: Principal;
+  /** Persons. */
+  authors: readonly string[];
+  /** Who edited it: a job of its author may, and is no person. */
+  editors: readonly Editor[];
+}
+
+/** A principal, as far as it can be revoked as such. */
+export interface Editor extends Pick<Principal, 'id' | 'person' | 'issuer'> {
+  trust_rule: string | null;
+  act?: readonly string[] | undefined;
+}
+
+/** Who and what is revoked. */
+export interface Revocations<Db> {
+  /**
+   * The revocation that hits a caller in the state that `db` sees, or null. One small read each time: the list is read
+   * again whenever any broker has changed it, so a revocation is effective on the next request everywhere.
+   */
+  hit(db: Db, caller: Caller): Promise<Revocation | null>;
+  /**
+   * As {@link hit}, by the list that was read last: for flag reads, which ask no store. A promise only while a change that
+   * this broker has just committed is being read.
+   */
+  hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
+  /** Whether this principal is revoked as such, until that is lifted: whatever they left behind waits. */
+  isBlocked(db: Db, principal: Principal): Promise<boolean>;
+  /** Whether anybody's requests wait: mostly nobody's, and then nobody needs to find out who wrote one. */
+  parksAnybody(db: Db): Promise<boolean>;
+  /** Whether what these wrote waits: one of them is blocked, or was logged out by their provider and is not back. */
+  isParked(db: Db, authorship: Authorship): Promise<boolean>;
+  /** As {@link isParked}, by one revocation alone. */
+  wouldPark(revocation: Revocation, authorship: Authorship): boolean;
+  /** The logouts after which this caller is back, by a credential that came later. */
+  endedBy(db: Db, caller: Caller): Promise<readonly Revocation[]>;
+  /** Whether one revocation hits a caller. */
+  isHit(revocation: Revocation, caller: Caller): boolean;
+  /** Reads the list if it has changed; called after a commit, and now and then for what other brokers changed. */
+  refresh(db: Db): Promise<void>;
+}
