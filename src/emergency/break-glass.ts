@@ -3,9 +3,6 @@ import { authorize } from '../decide/authorize.ts';
 import type { Writing } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
-import { flagChangeContentSchema } from '../requests/content.ts';
-import { propose } from '../requests/propose.ts';
-import type { Settled } from '../requests/settle.ts';
 import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
 import type { BreakglassSessionsTable } from '../store/schema.ts';
 import { countRecentSessions, toInputSession } from './state.ts';
@@ -15,10 +12,6 @@ const DEFAULT_TTL_S = 15 * 60;
 
 /** What `POST /v1/break-glass` takes. */
 export const openSessionSchema = z.strictObject({ incident: textSchema(200), reason: textSchema(2000) });
-
-/** What `POST /v1/break-glass/{id}/apply` takes: changes, applied at once or refused. */
-export const breakglassChangeSchema = flagChangeContentSchema.pick({ environment: true, changes: true });
-export type BreakglassChange = z.infer<typeof breakglassChangeSchema>;
 
 /** A break-glass session as it is shown. */
 export interface SessionView {
@@ -68,42 +61,13 @@ export async function open(
 }
 
 /**
- * Applies changes in a break-glass session, at once or not at all. Only what makes things safer passes.
- *
- * @returns the applied request, or the refusal with its record appended
- * @throws BrokerError `not_found` when the session is not the caller's, `state_conflict` when it is over
- */
-export async function applyInSession(
-  writing: Writing,
-  sessionId: string,
-  change: BreakglassChange,
-): Promise<Settled | BrokerError> {
-  const session = await findOwn(writing, sessionId);
-  if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
-    throw new BrokerError('state_conflict', 'This break-glass session is over. Open another one.');
-  }
-  return propose(
-    writing,
-    {
-      kind: 'flag.change',
-      ...change,
-      reason: session.reason,
-      ticket: session.incident,
-      apply: 'auto',
-      start_ms: null,
-    },
-    'breakglass.apply',
-  );
-}
-
-/**
  * Ends the caller's session early.
  *
  * @returns the closed session, or the refusal with its record appended
  * @throws BrokerError `not_found` when the session is not the caller's
  */
 export async function close(writing: Writing, sessionId: string): Promise<SessionView | BrokerError> {
-  const session = await findOwn(writing, sessionId);
+  const session = await findOwnSession(writing, sessionId);
   const authorized = await authorize(writing, {
     operation: 'breakglass.close',
     emergency: { breakglass: toInputSession(session) },
@@ -114,7 +78,12 @@ export async function close(writing: Writing, sessionId: string): Promise<Sessio
   return toSessionView({ ...session, closed_ms: writing.now_ms });
 }
 
-async function findOwn({ tx, call }: Writing, id: string): Promise<BreakglassSessionsTable> {
+/**
+ * The caller's own session, over or not.
+ *
+ * @throws BrokerError `not_found` when the session is not the caller's
+ */
+export async function findOwnSession({ tx, call }: Writing, id: string): Promise<BreakglassSessionsTable> {
   const session = await findSession(tx, id);
   if (session === undefined || session.person !== (call.principal.person ?? call.principal.id)) {
     throw new BrokerError('not_found', 'You have no break-glass session with this id.');

@@ -6,16 +6,10 @@ import { authorizeRead } from '../decide/read.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
+import { applyInSession, breakglassChangeSchema } from '../requests/break-glass.ts';
 import { toView } from '../requests/view.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
-import {
-  applyInSession,
-  breakglassChangeSchema,
-  close,
-  open,
-  openSessionSchema,
-  toSessionView,
-} from './break-glass.ts';
+import { close, open, openSessionSchema, toSessionView } from './break-glass.ts';
 import { engage, freezeSchema, toFreezeView } from './freeze.ts';
 
 const listSchema = z.strictObject({

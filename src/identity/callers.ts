@@ -1,16 +1,15 @@
 import { BrokerError } from '../errors.ts';
 import type { Principal } from '../principal.ts';
-import type { Sessions } from '../sessions/sessions.ts';
-import type { Db } from '../store/statement.ts';
 import type { Authenticator } from './authenticate.ts';
 import type { Caller, Presented } from './credential.ts';
 import { type IdentityLog, schemeOf, TokenRefused, tokenInvalid } from './refusal.ts';
 import type { Revocations } from './revocations.ts';
 
 /** What {@link createCallers} needs. */
-export interface CallerDeps {
+export interface CallerDeps<Db> {
   authenticator: Pick<Authenticator, 'authenticate'>;
-  sessions: Pick<Sessions, 'callerOf'>;
+  /** Browser sessions: the caller behind a cookie, null where none is shown. */
+  sessions: { callerOf(presented: Presented): Promise<Caller | null> };
   revocations: Revocations<Db>;
   read: Db;
   limitCalls: (principalId: string) => Promise<void>;
@@ -26,7 +25,7 @@ export interface CallerDeps {
  *
  * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `cross_site`, `issuer_unavailable`, `rate_limited`
  */
-export function createCallers(deps: CallerDeps): (presented: Presented) => Promise<Caller> {
+export function createCallers<Db>(deps: CallerDeps<Db>): (presented: Presented) => Promise<Caller> {
   const { authenticator, sessions, revocations, read, log } = deps;
 
   async function identify(presented: Presented): Promise<Caller> {

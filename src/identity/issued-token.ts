@@ -12,6 +12,7 @@ const DATA_AUDIENCE = 'data:';
 export function dataEnvironmentOf(audience: string): string | null {
   return audience.startsWith(DATA_AUDIENCE) ? audience.slice(DATA_AUDIENCE.length) : null;
 }
+
 /** The longest life of an access token that the broker issues, in seconds. */
 export const MAX_ISSUED_LIFE_S = 900;
 

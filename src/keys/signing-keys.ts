@@ -17,6 +17,7 @@ import type { MasterKey } from './master-key.ts';
 
 /** How long a retired key still verifies: every token that it signed has expired by then. */
 export const RETIREMENT_OVERLAP_MS = (Math.max(MAX_ISSUED_LIFE_S, MAX_DELEGATION_LIFE_S) + LEEWAY_S) * 1000;
+
 /** How long the keys in memory are used before the store is read again, so that a rotation elsewhere is noticed. */
 const RELOAD_AFTER_MS = 5_000;
 

@@ -1,8 +1,6 @@
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
-import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import { EVERY_ENVIRONMENT, insertDecision, insertRecord, insertRecordFlag } from '../store/records.ts';
 import type { Tx } from '../store/statement.ts';
@@ -15,6 +13,24 @@ export interface FlagMove {
   version_after: number;
 }
 
+/** Why something came out as it did. `code` is stable; `detail` is for people. */
+export interface Reason {
+  code: string;
+  detail: string;
+}
+
+/** What was decided, with everything that is needed to decide it again. */
+export interface RecordedDecision {
+  effect: string;
+  reasons: readonly Reason[];
+  obligations: readonly unknown[];
+  limits: Readonly<Record<string, number>>;
+  policy_hash: string;
+  /** To the byte what was evaluated. */
+  input_json: string;
+  input_digest: string;
+}
+
 /** One thing that happened, to be recorded. */
 export interface Entry {
   /** The decision's id (UUID version 7); it is the record's id too. */
@@ -24,7 +40,7 @@ export interface Entry {
   principal: Principal;
   environment: string | null;
   /** What the policy answered; null for what no policy decides (the first activation of one). */
-  decision: Decision;
+  decision: RecordedDecision;
   request: { id: string; digest: string; from: string | null; to: string } | null;
   /** Flags the operation was about, with their versions where they moved. */
   flags: readonly FlagMove[];

@@ -20,6 +20,7 @@ export function callerOfRow(row: SessionsTable): Caller {
     },
   };
 }
+
 /** Whom a session stands for, as they signed in. */
 export function principalOfRow({ principal }: Pick<SessionsTable, 'principal'>): Principal {
   return JSON.parse(principal) as Principal;

@@ -10,6 +10,7 @@ export const PLATFORM_NAMES = ['github', 'gitlab', 'kubernetes', 'spiffe', 'buil
 
 /** The name of a platform. */
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
+
 /** One trust rule: which workload tokens are trusted, and what they are exchanged for at most. */
 export const trustRuleSchema = z.strictObject({
   /** The exact `iss`; for SPIFFE the trust domain, such as `spiffe://example.org`, whatever `iss` its tokens have. */

@@ -1,0 +1,40 @@
+import type { z } from 'zod';
+import type { Writing } from '../decide/control.ts';
+import { findOwnSession } from '../emergency/break-glass.ts';
+import { BrokerError } from '../errors.ts';
+import { flagChangeContentSchema } from './content.ts';
+import { propose } from './propose.ts';
+import type { Settled } from './settle.ts';
+
+/** What `POST /v1/break-glass/{id}/apply` takes: changes, applied at once or refused. */
+export const breakglassChangeSchema = flagChangeContentSchema.pick({ environment: true, changes: true });
+export type BreakglassChange = z.infer<typeof breakglassChangeSchema>;
+
+/**
+ * Applies changes in a break-glass session, at once or not at all. Only what makes things safer passes.
+ *
+ * @returns the applied request, or the refusal with its record appended
+ * @throws BrokerError `not_found` when the session is not the caller's, `state_conflict` when it is over
+ */
+export async function applyInSession(
+  writing: Writing,
+  sessionId: string,
+  change: BreakglassChange,
+): Promise<Settled | BrokerError> {
+  const session = await findOwnSession(writing, sessionId);
+  if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
+    throw new BrokerError('state_conflict', 'This break-glass session is over. Open another one.');
+  }
+  return propose(
+    writing,
+    {
+      kind: 'flag.change',
+      ...change,
+      reason: session.reason,
+      ticket: session.incident,
+      apply: 'auto',
+      start_ms: null,
+    },
+    'breakglass.apply',
+  );
+}
