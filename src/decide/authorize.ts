@@ -1,4 +1,3 @@
-import type { BrokerError } from '../errors.ts';
 import { ciRunOf } from '../identity/credential.ts';
 import { append, type Correlation } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
@@ -8,6 +7,7 @@ import type { Decision, Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import { type Call, inputEnvironment, type Use, type Writing } from './control.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
+import type { Refused } from './refused.ts';
 
 /** What ties a record to the call, the CI run and the ticket behind it. */
 export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
@@ -54,7 +54,7 @@ export interface Authorized {
  *
  * @returns the decision when it is `allow`, else the refusal
  */
-export async function authorize(writing: Writing, subject: Subject): Promise<Authorized | BrokerError> {
+export async function authorize(writing: Writing, subject: Subject): Promise<Authorized | Refused> {
   const { deps, call, now_ms, policy } = writing;
   const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
   const decision_id = deps.newId(now_ms);

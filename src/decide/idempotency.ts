@@ -2,6 +2,7 @@ import { BrokerError } from '../errors.ts';
 import { digestOf } from '../json.ts';
 import { findAnswer, keepAnswer } from '../store/installation.ts';
 import type { Writing } from './control.ts';
+import { Refused } from './refused.ts';
 
 /** An `Idempotency-Key` with what it was sent for. */
 export interface IdempotencyKey {
@@ -47,8 +48,8 @@ export function parseIdempotencyKey(
 export async function once(
   { tx, call, now_ms }: Writing,
   key: IdempotencyKey | null,
-  work: () => Promise<Answer | BrokerError>,
-): Promise<(Answer & { replayed?: true }) | BrokerError> {
+  work: () => Promise<Answer | Refused>,
+): Promise<(Answer & { replayed?: true }) | Refused> {
   if (key === null) return work();
   const kept = await findAnswer(tx, call.principal.id, key.key);
   if (kept !== undefined) {
@@ -58,7 +59,7 @@ export async function once(
     return { ...(JSON.parse(kept.body) as Answer), replayed: true };
   }
   const answer = await work();
-  if (answer instanceof BrokerError) return answer;
+  if (answer instanceof Refused) return answer;
   await keepAnswer(tx, {
     principal_id: call.principal.id,
     key: key.key,

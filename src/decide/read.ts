@@ -1,7 +1,7 @@
-import { BrokerError } from '../errors.ts';
 import type { Operation } from '../operations.ts';
 import { authorize, questionOf, type Subject, useOf } from './authorize.ts';
 import type { Call, ControlDeps, Writing } from './control.ts';
+import { Refused } from './refused.ts';
 import { write } from './write.ts';
 
 /**
@@ -9,12 +9,12 @@ import { write } from './write.ts';
  *
  * @returns null when the caller may read, else the refusal
  */
-export async function refuseRead(writing: Writing, subject: Subject): Promise<BrokerError | null> {
+export async function refuseRead(writing: Writing, subject: Subject): Promise<Refused | null> {
   const { policy, call, now_ms } = writing;
   const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
   if (decision.effect === 'allow') return null;
   const authorized = await authorize(writing, subject);
-  return authorized instanceof BrokerError ? authorized : null;
+  return authorized instanceof Refused ? authorized : null;
 }
 
 /**

@@ -1,6 +1,7 @@
-import { BrokerError, type Gate } from '../errors.ts';
+import type { BrokerError, Gate } from '../errors.ts';
 import type { Obligation, Reason } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
+import { Refused } from './refused.ts';
 
 /** The request that a refusal is about: where it is, and what its approvals must name. */
 export interface AboutRequest {
@@ -105,8 +106,8 @@ export function reasonGate({ code, detail }: Reason): Gate {
 }
 
 /** The refusal that a deny becomes, with everything the caller needs to see why. */
-export function denied(decision: Decision, decisionId: string): BrokerError {
-  return new BrokerError('policy_denied', sentences(decision.reasons), {
+export function denied(decision: Decision, decisionId: string): Refused {
+  return new Refused('policy_denied', sentences(decision.reasons), {
     reasons: decision.reasons,
     gates: decision.reasons.map(reasonGate),
     decision_id: decisionId,
@@ -120,7 +121,7 @@ export function denied(decision: Decision, decisionId: string): BrokerError {
  *
  * @see RFC 9470 section 3
  */
-export function notYet(decision: Decision, { decision_id, about, challenge }: Refusing): BrokerError {
+export function notYet(decision: Decision, { decision_id, about, challenge }: Refusing): Refused {
   const signIn = decision.obligations.find((obligation) => obligation.kind === 'sign_in');
   const fields = {
     reasons: decision.reasons,
@@ -138,15 +139,11 @@ export function notYet(decision: Decision, { decision_id, about, challenge }: Re
     ),
   };
   if (signIn === undefined) {
-    return new BrokerError(
-      'policy_denied',
-      'Policy wants more before this is allowed; see the gates.',
-      fields,
-    );
+    return new Refused('policy_denied', 'Policy wants more before this is allowed; see the gates.', fields);
   }
   const { level, max_age_s } = signIn;
   const acr_values = challenge.acrValues(level);
-  return new BrokerError('sign_in_required', signInDetail(signIn), {
+  return new Refused('sign_in_required', signInDetail(signIn), {
     ...fields,
     extra: { level, max_age_s, acr_values },
     headers: { 'WWW-Authenticate': challengeHeader(challenge.scheme, { acr_values, max_age_s }) },
@@ -176,4 +173,9 @@ function describe(obligation: Obligation): string {
 /** The reasons as running text. */
 function sentences(reasons: readonly Reason[]): string {
   return reasons.map(({ detail }) => (/[.!?]$/.test(detail) ? detail : `${detail}.`)).join(' ');
+}
+
+/** What the record of an allowed operation says when it could not be done: the fault, so that nobody takes it for done. */
+export function notDone({ code, message }: BrokerError): Reason {
+  return { code, detail: `Allowed, and not done: ${message}`.slice(0, 2000) };
 }

@@ -1,4 +1,3 @@
-import { BrokerError } from '../errors.ts';
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import { claimToken } from '../store/installation.ts';
@@ -8,6 +7,7 @@ import type { Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import { authorize } from './authorize.ts';
 import type { Call, ControlDeps, Writing } from './control.ts';
+import { Refused } from './refused.ts';
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */
 const usedProofs = new WeakSet<Proof>();
@@ -18,13 +18,13 @@ const usedProofs = new WeakSet<Proof>();
  * Whoever was revoked, or shows a proof that was used, after they were authenticated is refused here, in the state that
  * this write sees.
  *
- * A `BrokerError` that `work` *returns* is a decided refusal: its record is committed, then it is thrown. One that it
+ * A {@link Refused} that `work` *returns* was decided: its record is committed, then it is thrown as an error. What it
  * *throws* (a malformed change, an unknown id) undoes everything.
  */
 export async function write<T>(
   deps: ControlDeps,
   call: Call,
-  work: (writing: Writing) => Promise<T | BrokerError>,
+  work: (writing: Writing) => Promise<T | Refused>,
 ): Promise<T> {
   const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.active(tx);
@@ -33,7 +33,7 @@ export async function write<T>(
     await noteReturn(writing);
     return work(writing);
   });
-  if (outcome instanceof BrokerError) throw outcome;
+  if (outcome instanceof Refused) throw outcome.toError();
   return outcome;
 }
 
@@ -69,7 +69,7 @@ async function noteReturn(writing: Writing): Promise<void> {
   const ids = logouts.map(({ id }) => id);
   const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };
   const authorized = await authorize(writing, { operation: 'session.open', note });
-  if (authorized instanceof BrokerError) return;
+  if (authorized instanceof Refused) return;
   for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });
   await wakeRequests(tx, now_ms);
   writing.afterCommit(deps.events.revocationsChanged);

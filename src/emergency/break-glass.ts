@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Writing } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
@@ -33,7 +34,7 @@ export interface SessionView {
 export async function open(
   writing: Writing,
   order: z.infer<typeof openSessionSchema>,
-): Promise<SessionView | BrokerError> {
+): Promise<SessionView | Refused> {
   const { tx, call, now_ms, deps } = writing;
   const person = call.principal.person ?? call.principal.id;
   const present = await findOpenSession(tx, person, now_ms);
@@ -47,7 +48,7 @@ export async function open(
     operation: 'breakglass.open',
     emergency: { breakglass: draft, breakglass_recent: await countRecentSessions(tx, person, now_ms) },
   });
-  if (authorized instanceof BrokerError) return authorized;
+  if (authorized instanceof Refused) return authorized;
   const ttlMs = (authorized.decision.limits.breakglass_ttl_s ?? DEFAULT_TTL_S) * 1000;
   const row: BreakglassSessionsTable = {
     ...draft,
@@ -66,13 +67,13 @@ export async function open(
  * @returns the closed session, or the refusal with its record appended
  * @throws BrokerError `not_found` when the session is not the caller's
  */
-export async function close(writing: Writing, sessionId: string): Promise<SessionView | BrokerError> {
+export async function close(writing: Writing, sessionId: string): Promise<SessionView | Refused> {
   const session = await findOwnSession(writing, sessionId);
   const authorized = await authorize(writing, {
     operation: 'breakglass.close',
     emergency: { breakglass: toInputSession(session) },
   });
-  if (authorized instanceof BrokerError) return authorized;
+  if (authorized instanceof Refused) return authorized;
   if (session.closed_ms !== null) return toSessionView(session);
   await closeSession(writing.tx, session.id, writing.now_ms);
   return toSessionView({ ...session, closed_ms: writing.now_ms });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Writing } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
 import type { InputFreeze } from '../policy/input.ts';
@@ -45,7 +46,7 @@ export interface FreezeView extends InputFreeze {
  * @returns the freeze, or the refusal with its record appended
  * @throws BrokerError `invalid_request` for an environment that the policy does not know
  */
-export async function engage(writing: Writing, order: FreezeOrder): Promise<FreezeView | BrokerError> {
+export async function engage(writing: Writing, order: FreezeOrder): Promise<FreezeView | Refused> {
   const { tx, call, now_ms, deps, policy } = writing;
   const scope = {
     scope: order.scope,
@@ -64,7 +65,7 @@ export async function engage(writing: Writing, order: FreezeOrder): Promise<Free
     namespace: scope.namespace,
     emergency: { engage: { ...scope, incident: order.incident, reason: order.reason } },
   });
-  if (authorized instanceof BrokerError) return authorized;
+  if (authorized instanceof Refused) return authorized;
   const { id, person } = call.principal;
   const row: FreezesTable = {
     id: deps.newId(now_ms),

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { callOf, type Edge, idempotencyKeyOf, parseQuery } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead } from '../decide/read.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
 import { applyInSession, breakglassChangeSchema } from '../requests/break-glass.ts';
 import { toView } from '../requests/view.ts';
@@ -37,7 +37,7 @@ export function emergencyRoutes(edge: Edge): Router {
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const body = await engage(writing, order);
-        return body instanceof BrokerError ? body : { status: 201, body };
+        return body instanceof Refused ? body : { status: 201, body };
       }),
     );
     res.status(answer.status).json(answer.body);
@@ -59,7 +59,7 @@ export function emergencyRoutes(edge: Edge): Router {
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const body = await open(writing, order);
-        return body instanceof BrokerError ? body : { status: 201, body };
+        return body instanceof Refused ? body : { status: 201, body };
       }),
     );
     res.status(answer.status).json(answer.body);
@@ -79,7 +79,7 @@ export function emergencyRoutes(edge: Edge): Router {
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const settled = await applyInSession(writing, req.params.id, change);
-        if (settled instanceof BrokerError) return settled;
+        if (settled instanceof Refused) return settled;
         return { status: 201, body: toView(settled.request, [], writing.now_ms) };
       }),
     );

@@ -1,7 +1,7 @@
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, Writing } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
@@ -35,9 +35,9 @@ export function storedSigningKeys({ writer, read }: Store): KeyStore {
 export async function rotateKey(
   writing: Writing,
   fresh: SigningKeysTable,
-): Promise<{ kid: string } | BrokerError> {
+): Promise<{ kid: string } | Refused> {
   const authorized = await authorize(writing, { operation: 'key.rotate' });
-  if (authorized instanceof BrokerError) return authorized;
+  if (authorized instanceof Refused) return authorized;
   await replaceSigningKeys(writing.tx, fresh, writing.now_ms + RETIREMENT_OVERLAP_MS);
   writing.afterCommit(writing.deps.events.keysChanged);
   return { kid: fresh.kid };
@@ -87,6 +87,6 @@ export async function rotateDueKey(
   return write(control, call, async (writing) => {
     if (!(await isDue(writing.tx, writing.now_ms))) return null;
     const rotated = await rotateKey(writing, fresh);
-    return rotated instanceof BrokerError ? rotated : rotated.kid;
+    return rotated instanceof Refused ? rotated : rotated.kid;
   });
 }

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead } from '../decide/read.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import { rotateKey } from './rotation.ts';
@@ -56,7 +56,7 @@ export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const body = await rotateKey(writing, fresh);
-        return body instanceof BrokerError ? body : { status: 201, body };
+        return body instanceof Refused ? body : { status: 201, body };
       }),
     );
     res.status(answer.status).json(answer.body);

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Writing } from '../decide/control.ts';
+import type { Refused } from '../decide/refused.ts';
 import { findOwnSession } from '../emergency/break-glass.ts';
 import { BrokerError } from '../errors.ts';
 import { flagChangeContentSchema } from './content.ts';
@@ -20,7 +21,7 @@ export async function applyInSession(
   writing: Writing,
   sessionId: string,
   change: BreakglassChange,
-): Promise<Settled | BrokerError> {
+): Promise<Settled | Refused> {
   const session = await findOwnSession(writing, sessionId);
   if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
     throw new BrokerError('state_conflict', 'This break-glass session is over. Open another one.');

@@ -2,7 +2,7 @@ import { challengeOf } from '../decide/authorize.ts';
 import type { Writing } from '../decide/control.ts';
 import { refuseRead } from '../decide/read.ts';
 import { denied, notYet } from '../decide/refusals.ts';
-import { BrokerError } from '../errors.ts';
+import { Refused } from '../decide/refused.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { postponeRequest } from '../store/requests.ts';
 import { decideRequest, record, recordAndRefuse } from './decide-request.ts';
@@ -17,7 +17,7 @@ import { settle } from './settle.ts';
  * @returns the withdrawn request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`
  */
-export async function withdraw(writing: Writing, requestId: string): Promise<ChangeRequest | BrokerError> {
+export async function withdraw(writing: Writing, requestId: string): Promise<ChangeRequest | Refused> {
   const { principal } = writing.call;
   const operation = 'request.withdraw';
   const request = await findOpen(writing.tx, requestId);
@@ -42,7 +42,7 @@ export async function withdraw(writing: Writing, requestId: string): Promise<Cha
  * @returns the applied request, or a refusal with its record appended: denied, still held, or `request_conflicted`
  * @throws BrokerError `not_found`, `request_closed`
  */
-export async function apply(writing: Writing, requestId: string): Promise<ChangeRequest | BrokerError> {
+export async function apply(writing: Writing, requestId: string): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms } = writing;
   const existing = await findExisting(tx, requestId);
   if (existing.state === 'applied') return answerApplied(writing, existing);
@@ -67,7 +67,7 @@ export async function apply(writing: Writing, requestId: string): Promise<Change
 }
 
 /** Nothing is written twice, and nobody learns of a request by asking to apply it who may not read it. */
-async function answerApplied(writing: Writing, request: ChangeRequest): Promise<ChangeRequest | BrokerError> {
+async function answerApplied(writing: Writing, request: ChangeRequest): Promise<ChangeRequest | Refused> {
   for (const place of placesOf(request)) {
     const refusal = await refuseRead(writing, { operation: 'request.read', ...place });
     if (refusal !== null) return refusal;
@@ -99,7 +99,7 @@ export async function look(writing: Writing, requestId: string): Promise<void> {
 }
 
 /** Ends a request whose time to live is over. @returns the refusal of what was asked for too late */
-export async function expire(writing: Writing, request: ChangeRequest): Promise<BrokerError> {
+export async function expire(writing: Writing, request: ChangeRequest): Promise<Refused> {
   const operation = 'request.expire';
   const decision = await decideRequest(writing, {
     operation,
@@ -117,13 +117,13 @@ export async function expire(writing: Writing, request: ChangeRequest): Promise<
     from: request.state,
   });
   await saveNext(writing.tx, after, writing.now_ms);
-  return new BrokerError('request_closed', 'The request has expired. Propose it again.', {
+  return new Refused('request_closed', 'The request has expired. Propose it again.', {
     extra: { state: 'expired' },
   });
 }
 
-function conflicted(request: ChangeRequest, decisionId: string): BrokerError {
-  return new BrokerError(
+function conflicted(request: ChangeRequest, decisionId: string): Refused {
+  return new Refused(
     'request_conflicted',
     'A flag has changed since the request was made, so nothing was applied. Propose it again on what is there now.',
     {

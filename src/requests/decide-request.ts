@@ -1,8 +1,8 @@
 import { challengeOf, correlationOf } from '../decide/authorize.ts';
 import { inputEnvironment, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
+import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import type { BrokerError } from '../errors.ts';
 import type { Entry, FlagMove } from '../log/append.ts';
 import { append } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
@@ -102,7 +102,7 @@ export async function record(
 export async function recordAndRefuse(
   writing: Writing,
   about: Parameters<typeof record>[1],
-): Promise<BrokerError | null> {
+): Promise<Refused | null> {
   const decisionId = await record(writing, about);
   switch (about.decision.effect) {
     case 'allow':

@@ -1,7 +1,7 @@
 import { challengeOf } from '../decide/authorize.ts';
 import { environmentsOf, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
-import type { BrokerError } from '../errors.ts';
+import type { Refused } from '../decide/refused.ts';
 import type { Decision } from '../policy/policies.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { insertRequestFlags } from '../store/requests.ts';
@@ -39,7 +39,7 @@ export async function edit(
     ifMatch: string | undefined;
     operation?: 'request.edit' | 'request.schedule';
   },
-): Promise<ChangeRequest | BrokerError> {
+): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms, policy } = writing;
   const { principal } = call;
   // 1. Load, and compute the new content on the flags as they are.

@@ -1,15 +1,13 @@
 import { challengeOf } from '../decide/authorize.ts';
 import { environmentsOf, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
+import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
 import type { RequestContent } from './content.ts';
 import { loadPlan } from './plan.ts';
 import { type ChangeRequest, flagsOf, requestDigest, toRow } from './request.ts';
-import { type Settled, settle } from './settle.ts';
-
-/** How long a request lives when the policy sets no `request_ttl_s`: three days. */
-const DEFAULT_TTL_S = 3 * 24 * 60 * 60;
+import { type Settled, STARTS_TOO_LATE, settle } from './settle.ts';
 
 /**
  * Proposes a change: applied at once where policy allows it, held where it wants more, refused where it denies.
@@ -22,7 +20,7 @@ export async function propose(
   writing: Writing,
   content: RequestContent,
   operation: 'request.propose' | 'breakglass.apply' = 'request.propose',
-): Promise<Settled | BrokerError> {
+): Promise<Settled | Refused> {
   const { deps, tx, call, now_ms, policy } = writing;
   // 1. Load: what the content would do to the flags as they are.
   const plan = await loadPlan(tx, content, { now_ms, environments: environmentsOf(policy) });
@@ -43,7 +41,8 @@ export async function propose(
     authors: call.principal.person === null ? [] : [call.principal.person],
     created_ms: now_ms,
     updated_ms: now_ms,
-    expires_ms: now_ms + DEFAULT_TTL_S * 1000,
+    // Its life comes with the decision.
+    expires_ms: Number.MAX_SAFE_INTEGER,
     due_ms: null,
     standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: now_ms },
     decision_id: '',
@@ -65,28 +64,23 @@ export async function propose(
     });
   }
 
+  if (settled.note?.code === STARTS_TOO_LATE) {
+    return Refused.because(expiresBeforeStart(settled.request.expires_ms), settled.decision_id);
+  }
+
   // 4. Store.
-  const ttlMs = (settled.decision.limits.request_ttl_s ?? DEFAULT_TTL_S) * 1000;
-  const request = withExpiry({ ...settled.request, revision: 1 }, ttlMs);
+  const request = { ...settled.request, revision: 1 };
   await insertRequest(tx, toRow(request), flagsOf(content));
   return { ...settled, request };
 }
 
-/** The time to live comes from the decision, so it is known only after it. */
-function withExpiry(request: ChangeRequest, ttlMs: number): ChangeRequest {
-  const expires_ms = request.created_ms + ttlMs;
-  assertStartsBefore(request.content, expires_ms);
-  return {
-    ...request,
-    expires_ms,
-    due_ms: request.due_ms === null ? null : Math.min(request.due_ms, expires_ms),
-  };
-}
-
 /** A request that starts after it expires could never be applied. */
 export function assertStartsBefore(content: RequestContent, expiresMs: number): void {
-  if (content.start_ms === null || content.start_ms < expiresMs) return;
-  throw new BrokerError('invalid_change', 'The request would expire before it starts; propose it later.', {
+  if (content.start_ms !== null && content.start_ms >= expiresMs) throw expiresBeforeStart(expiresMs);
+}
+
+function expiresBeforeStart(expiresMs: number): BrokerError {
+  return new BrokerError('invalid_change', 'The request would expire before it starts; propose it later.', {
     errors: [{ pointer: '#/start_ms', detail: `must be before ${new Date(expiresMs).toISOString()}` }],
   });
 }

@@ -4,6 +4,7 @@ import type { Call, Writing } from '../decide/control.ts';
 import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
@@ -60,7 +61,7 @@ export function controlRoutes(edge: Edge): Router {
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const settled = await propose(writing, content);
-        if (settled instanceof BrokerError) return settled;
+        if (settled instanceof Refused) return settled;
         const { request } = settled;
         return { status: 201, body: toView(request, [], writing.now_ms), etag: etagOf(request) };
       }),
@@ -157,7 +158,7 @@ export function controlRoutes(edge: Edge): Router {
     req: Request,
     res: Response,
     schema: z.ZodType<Body>,
-    work: (writing: Writing, body: Body) => Promise<ChangeRequest | BrokerError>,
+    work: (writing: Writing, body: Body) => Promise<ChangeRequest | Refused>,
   ): Promise<void> {
     const call = await callOf(edge, req);
     const body = parse(schema, req.body);

@@ -14,6 +14,12 @@ import { applyPlan, isSamePlan } from './write-flags.ts';
 /** How long after a denied or waiting answer the scheduler asks again. Windows open on whole minutes. */
 const RECHECK_MS = 60_000;
 
+/** How long a request lives when the policy sets no `request_ttl_s`: three days. */
+const DEFAULT_TTL_S = 3 * 24 * 60 * 60;
+
+/** The note on a proposal that was decided, and not kept, because it would expire before its start. */
+export const STARTS_TOO_LATE = 'expires_before_start';
+
 /** Who asks for what about a request. */
 export interface Asking {
   operation: Extract<Operation, 'request.propose' | 'request.apply' | 'breakglass.apply'>;
@@ -31,6 +37,8 @@ export interface Settled {
   decision_id: string;
   /** True when a quiet look found everything as it was, and recorded nothing. */
   unchanged: boolean;
+  /** What the broker itself added to the outcome. */
+  note?: Reason;
 }
 
 /**
@@ -42,21 +50,23 @@ export interface Settled {
 export async function settle(
   writing: Writing,
   {
-    request,
+    request: asked,
     votes,
     plan,
     asking,
   }: { request: ChangeRequest; votes: readonly StoredVote[]; plan: Plan | null; asking: Asking },
 ): Promise<Settled> {
   const { operation, principal } = asking;
-  const from = request.revision === 0 ? null : request.state;
-  const decision = await decideRequest(writing, { operation, principal, request, votes });
+  const isNew = asked.revision === 0;
+  const from = isNew ? null : asked.state;
+  const decision = await decideRequest(writing, { operation, principal, request: asked, votes });
+  const request = isNew ? withLife(asked, decision) : asked;
   const decisionId = writing.deps.newId(writing.now_ms);
   const standing = standingOf(decision, writing.now_ms);
 
   let state = waitingState(request, decision);
   let flags: FlagMove[] | undefined;
-  let note: Reason | undefined;
+  let note = isNew && decision.effect !== 'deny' ? lateStart(request) : undefined;
   if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
     const present = plan ?? (await replan(writing, request));
     if (present !== null && isSamePlan(present, request.planned)) {
@@ -83,7 +93,23 @@ export async function settle(
       ...(note === undefined ? {} : { note }),
     });
   }
-  return { request: after, decision, decision_id: decisionId, unchanged };
+  return {
+    request: after,
+    decision,
+    decision_id: decisionId,
+    unchanged,
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+/** How long a new request lives is up to the decision about it. */
+function withLife(request: ChangeRequest, { limits }: Decision): ChangeRequest {
+  return { ...request, expires_ms: request.created_ms + (limits.request_ttl_s ?? DEFAULT_TTL_S) * 1000 };
+}
+
+function lateStart({ content, expires_ms }: ChangeRequest): Reason | undefined {
+  if (content.start_ms === null || content.start_ms < expires_ms) return undefined;
+  return { code: STARTS_TOO_LATE, detail: 'Not kept: it would expire before it starts.' };
 }
 
 function isSameAnswer(one: Standing, other: Standing): boolean {

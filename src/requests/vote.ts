@@ -1,5 +1,5 @@
 import type { Writing } from '../decide/control.ts';
-import { BrokerError } from '../errors.ts';
+import { Refused } from '../decide/refused.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { upsertVote } from '../store/requests.ts';
 import { expire } from './close.ts';
@@ -22,9 +22,9 @@ export interface Word {
  * @returns the request as it stands after the approval, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
-export async function approve(writing: Writing, word: Word): Promise<ChangeRequest | BrokerError> {
+export async function approve(writing: Writing, word: Word): Promise<ChangeRequest | Refused> {
   const given = await giveWord(writing, word, 'approve');
-  if (given instanceof BrokerError) return given;
+  if (given instanceof Refused) return given;
   const settled = await settle(writing, {
     request: given,
     votes: await loadVotes(writing.tx, given.id),
@@ -40,9 +40,9 @@ export async function approve(writing: Writing, word: Word): Promise<ChangeReque
  * @returns the rejected request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
-export async function reject(writing: Writing, word: Word): Promise<ChangeRequest | BrokerError> {
+export async function reject(writing: Writing, word: Word): Promise<ChangeRequest | Refused> {
   const given = await giveWord(writing, word, 'reject');
-  return given instanceof BrokerError ? given : saveNext(writing.tx, given, writing.now_ms);
+  return given instanceof Refused ? given : saveNext(writing.tx, given, writing.now_ms);
 }
 
 /** Decides whether this person may say this, records the decision, and stores the word. */
@@ -50,7 +50,7 @@ async function giveWord(
   writing: Writing,
   word: Word,
   verdict: 'approve' | 'reject',
-): Promise<ChangeRequest | BrokerError> {
+): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms } = writing;
   const { principal } = call;
   const operation = `request.${verdict}` as const;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
@@ -130,7 +131,7 @@ async function revokeStep(
         revocation: asked,
         note: { code: 'revocation', detail: `token ${asked.value}` },
       });
-      if (authorized instanceof BrokerError) return authorized;
+      if (authorized instanceof Refused) return authorized;
       const expires_ms = writing.now_ms + 2 * LIFE_S * 1000;
       const { row } = await revoke(writing, { ...asked, cause: 'incident', expires_ms });
       return {
@@ -150,6 +151,6 @@ async function recordStep(deps: DrillDeps, call: Call, code: string, detail: str
       operation: 'revocation.drill',
       note: { code, detail },
     });
-    return authorized instanceof BrokerError ? authorized : authorized.decision_id;
+    return authorized instanceof Refused ? authorized : authorized.decision_id;
   });
 }

@@ -2,6 +2,8 @@ import { closestMatch } from 'leven';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, Writing } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
+import { notDone } from '../decide/refusals.ts';
+import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { humanOf, type Policy } from '../policy/policies.ts';
@@ -42,7 +44,7 @@ export async function revokeAsPerson(
   writing: Writing,
   asked: InputRevocation,
   options: Issuers & { fresh: SigningKeysTable | null },
-): Promise<(RevocationView & Outcome) | BrokerError> {
+): Promise<(RevocationView & Outcome) | Refused> {
   const { tx, call, policy, deps } = writing;
   const order = await orderOrFault(tx, asked, checksOf(writing, options));
   const isFault = order instanceof BrokerError;
@@ -50,10 +52,10 @@ export async function revokeAsPerson(
   const authorized = await authorize(writing, {
     operation: 'revocation.add',
     revocation: { kind, value, issued_before_ms, incident, reason },
-    note: { code: 'revocation', detail: `${kind} ${value}` },
+    note: isFault ? notDone(order) : { code: 'revocation', detail: `${kind} ${value}` },
   });
-  if (authorized instanceof BrokerError) return authorized;
-  if (isFault) throw order;
+  if (authorized instanceof Refused) return authorized;
+  if (isFault) return Refused.because(order, authorized.decision_id);
   const active = await listActiveRevocations(tx);
   const { row, consequences } = await revoke(writing, order, options);
   const { revocations } = deps;

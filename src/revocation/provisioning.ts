@@ -1,6 +1,6 @@
 import { authorize } from '../decide/authorize.ts';
 import type { Writing } from '../decide/control.ts';
-import { BrokerError } from '../errors.ts';
+import { Refused } from '../decide/refused.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { humanOf, type Policy } from '../policy/policies.ts';
@@ -53,7 +53,7 @@ export async function setStanding(
   writing: Writing,
   person: string,
   standing: Standing,
-): Promise<Standing | BrokerError> {
+): Promise<Standing | Refused> {
   const { tx, call } = writing;
   const present = await listDisabling(tx, person);
   const authorized = await authorize(writing, {
@@ -61,7 +61,7 @@ export async function setStanding(
     revocation: revocationOf(person, standing),
     note: { code: standing === 'active' ? 'enabled' : standing, detail: `subject ${person}` },
   });
-  if (authorized instanceof BrokerError) return authorized;
+  if (authorized instanceof Refused) return authorized;
   if (standingBy(present) === standing) return standing;
   if (standing === 'active') await keepFormerTokensRevoked(writing, person);
   else await revoke(writing, { ...revocationOf(person, standing), cause: 'provisioning', expires_ms: null });

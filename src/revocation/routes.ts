@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead } from '../decide/read.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
@@ -69,7 +70,7 @@ export function revocationRoutes(edge: Edge, deps: RevocationRoutesDeps): Router
     const answer = await write(control, call, (writing) =>
       once(writing, key, async () => {
         const body = await revokeAsPerson(writing, asked, { issuer, personIssuers, fresh });
-        return body instanceof BrokerError ? body : { status: 201, body };
+        return body instanceof Refused ? body : { status: 201, body };
       }),
     );
     if (answer.replayed) res.set('Idempotent-Replayed', 'true');

@@ -1,7 +1,7 @@
 import { authorize } from '../decide/authorize.ts';
 import type { ControlDeps, Writing } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
 import { type Caller, nameAtIssuer } from '../identity/credential.ts';
 import { personId } from '../identity/person.ts';
 import type { Principal } from '../principal.ts';
@@ -40,7 +40,7 @@ export async function openSession(
     const { tx, now_ms } = writing;
     const id = control.newId(now_ms);
     const authorized = await authorize(writing, { operation: 'session.open', note: sessionNote(id) });
-    if (authorized instanceof BrokerError) return authorized;
+    if (authorized instanceof Refused) return authorized;
     const principal = signedInAt(caller.principal, now_ms);
     await insertBrowserSession(tx, {
       id,

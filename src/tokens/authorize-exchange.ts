@@ -1,7 +1,7 @@
 import { authorize } from '../decide/authorize.ts';
 import type { ControlDeps } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
 import { dataEnvironmentOf, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { claimToken } from '../store/installation.ts';
 import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
@@ -21,8 +21,7 @@ export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorize
           return { outcome: 'replayed', token_ttl_s: 0, policy_hash: hash };
         }
         const authorized = await authorize(writing, { operation: 'token.exchange' });
-        if (authorized instanceof BrokerError)
-          return { outcome: 'denied', token_ttl_s: 0, policy_hash: hash };
+        if (authorized instanceof Refused) return { outcome: 'denied', token_ttl_s: 0, policy_hash: hash };
         // Applications read flags without asking again, so that this is when they are seen to.
         const environment = dataEnvironmentOf(principal.token.audience);
         if (environment !== null) {

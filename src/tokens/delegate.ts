@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, Writing } from '../decide/control.ts';
+import { notDone } from '../decide/refusals.ts';
+import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { MAX_DELEGATION_LIFE_S } from '../identity/issued-token.ts';
@@ -57,11 +59,11 @@ export async function delegate(
     const planned = plan(writing, deps.issuer, order);
     const authorized = await authorize(writing, {
       operation: 'agent.delegate',
-      ...(planned instanceof BrokerError ? {} : { note: noteOf(planned) }),
+      note: planned instanceof BrokerError ? notDone(planned) : noteOf(planned),
     });
-    if (authorized instanceof BrokerError) return authorized;
-    // Said only to who may delegate, and nothing is left of it.
-    if (planned instanceof BrokerError) throw planned;
+    if (authorized instanceof Refused) return authorized;
+    // Said only to who may delegate.
+    if (planned instanceof BrokerError) return Refused.because(planned, authorized.decision_id);
     return planned;
   });
   return {

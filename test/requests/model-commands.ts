@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { ControlDeps, Writing } from '../../src/decide/control.ts';
+import type { Refused } from '../../src/decide/refused.ts';
 import { write } from '../../src/decide/write.ts';
 import { open } from '../../src/emergency/break-glass.ts';
 import { engage } from '../../src/emergency/freeze.ts';
@@ -57,7 +58,7 @@ export const seen = new Map<string, number>();
 export async function act<T>(
   real: Real,
   who: string,
-  work: (writing: Writing) => Promise<T | BrokerError>,
+  work: (writing: Writing) => Promise<T | Refused>,
 ): Promise<T | string> {
   const person = cast[who];
   if (person === undefined) throw new Error(`${who} is not in the cast`);
