@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { readBundle } from '../src/policy/bundle.ts';
 import type { PolicyInput } from '../src/policy/input.ts';
 import { NO_EMERGENCY } from '../src/policy/input.ts';
+import { inputVersions } from '../src/policy/input-versions.ts';
 import { createPolicy } from '../src/policy/policies.ts';
+import { REQUEST_KINDS } from '../src/requests/kinds/kinds.ts';
 import { toInputRequest } from '../src/requests/request.ts';
 import { serve } from './child.ts';
 import { openFloorPolicy } from './floor-policy.ts';
@@ -23,7 +25,7 @@ export interface DecideRun {
 const [bundleFile = '', templatesFile = ''] = process.argv.slice(2);
 const templates = JSON.parse(readFileSync(templatesFile, 'utf8')) as Templates;
 const input = templates.toggle.steps[0]?.input as unknown as PolicyInput;
-const policy = await createPolicy(await readBundle(readFileSync(bundleFile)));
+const policy = await createPolicy(await readBundle(readFileSync(bundleFile)), inputVersions(REQUEST_KINDS));
 const floor = await openFloorPolicy(bundleFile);
 const request = requestOf(input);
 
@@ -56,7 +58,7 @@ function requestOf({
   principal,
 }: PolicyInput): Parameters<typeof toInputRequest>[0] {
   if (known === null) throw new Error('the template has no request');
-  const { reason, ticket, changes, freeze, created_ms, kind, ...rest } = known;
+  const { reason, ticket, changes, object, created_ms, kind, ...rest } = known;
   if (kind !== 'flag.change') throw new Error(`the template's request is of kind ${kind}`);
   return {
     ...rest,
@@ -65,16 +67,8 @@ function requestOf({
     environment: environment?.key ?? null,
     state: 'pending',
     revision: 0,
-    content: {
-      kind: 'flag.change',
-      environment: environment?.key ?? '',
-      changes: [],
-      reason,
-      ticket,
-      apply: 'auto',
-      start_ms: null,
-    },
-    planned: { changes, freeze, bases: [] },
+    content: { kind, reason, ticket, apply: 'auto', start_ms: null },
+    plan: { version: 1, changes, object, bases: [] },
     proposer: principal,
     updated_ms: created_ms,
     expires_ms: created_ms,

@@ -44,8 +44,8 @@ cd "$root/policies"
 
 echo "policies: the input schemas are the broker's"
 for name in input access; do
-  "$node" ../src/policy/schema.ts "$name" | diff -u "schemas/$name.json" - || {
-    echo "policies: regenerate with: node src/policy/schema.ts $name > policies/schemas/$name.json" >&2
+  "$node" ../src/requests/input-schemas.ts "$name" | diff -u "schemas/$name.json" - || {
+    echo "policies: regenerate with: node src/requests/input-schemas.ts $name > policies/schemas/$name.json" >&2
     exit 1
   }
 done

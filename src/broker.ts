@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { type AppDeps, createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import type { RequestKinds } from './decide/request-kind.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
@@ -12,6 +13,7 @@ import type { MasterKeyOutcome } from './keys/open-secrets.ts';
 import type { Logger } from './logger.ts';
 import { openParts, type Parts, type PartsDeps } from './parts.ts';
 import type { BundleOutcome } from './policy/first-start.ts';
+import { requestKinds } from './requests/kinds/kinds.ts';
 import type { Scheduler } from './schedule/scheduler.ts';
 import { createProviders } from './sessions/providers.ts';
 import { createSessions } from './sessions/sessions.ts';
@@ -50,13 +52,15 @@ export async function startBroker(options: {
   clock: Clock;
   log: Logger;
   onFailure?: (error: unknown) => void;
+  /** What requests can be about. Default: what the broker comes with. */
+  kinds?: RequestKinds;
 }): Promise<Broker> {
   const store = await openStore({
     file: options.config.database,
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   try {
-    return await listen({ ...options, store, newId });
+    return await listen({ kinds: requestKinds, ...options, store, newId });
   } catch (error) {
     await store.close();
     throw error;

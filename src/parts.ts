@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './data/snapshot.ts';
 import type { ControlDeps } from './decide/control.ts';
+import type { RequestKinds } from './decide/request-kind.ts';
 import { type Cursors, createCursors } from './http/cursor.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
@@ -16,6 +17,7 @@ import { createSigningKeys, type SigningKeys } from './keys/signing-keys.ts';
 import type { Logger } from './logger.ts';
 import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { activateFirst, type BundleOutcome } from './policy/first-start.ts';
+import { inputVersions } from './policy/input-versions.ts';
 import { createPolicies, createPolicy } from './policy/policies.ts';
 import { storedRevocations } from './revocation/stored-revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
@@ -38,6 +40,8 @@ export interface PartsDeps {
   log: Logger;
   store: Store;
   newId: (nowMs: number) => string;
+  /** What requests can be about. */
+  kinds: RequestKinds;
 }
 
 /** The inside of a broker: everything that does not know by which address it is reached. */
@@ -63,7 +67,7 @@ export interface Parts {
  *   master key is wrong
  */
 export async function openParts(deps: PartsDeps): Promise<Parts> {
-  const { config, clock, log, store, newId } = deps;
+  const { config, clock, log, store, newId, kinds } = deps;
   // 1. Keys of others and secrets: with bad files or the wrong master key it does not start, and has changed nothing.
   const keySets = createKeySets({ fetch, clock, log });
   await keySets.readFiles(config.workload_issuers);
@@ -71,7 +75,8 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
 
   // 2. Policy: without one nothing can be decided, and the broker does not start.
   const outcome = await takeBundle(deps);
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const inputs = inputVersions(kinds.all);
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, inputs);
   const policy = await policies.active(store.read);
   trustRulesOf(policy);
 
@@ -105,6 +110,7 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
     store,
     policies,
     revocations,
+    kinds,
     clock,
     newId,
     acrValuesFor: acrValuesFor(config.issuers),
@@ -149,7 +155,7 @@ async function takeBundle(deps: PartsDeps): Promise<BundleOutcome> {
     return { kind: 'unreadable', hash: active, detail: (error as Error).message };
   }
   // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
-  if (active === null) trustRulesOf(await createPolicy(bundle));
+  if (active === null) trustRulesOf(await createPolicy(bundle, inputVersions(deps.kinds.all)));
   return activateFirst(deps, bundle);
 }
 

@@ -7,6 +7,7 @@ import { activePolicyHash, findBundleArchive } from '../src/store/installation.t
 import { APPEND_ONLY_TABLES } from '../src/store/migrations.ts';
 import type { Db } from '../src/store/statement.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
+import { INPUTS } from './support/inputs.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
 import { importsOf, readSources } from './support/sources.ts';
 import { playStory } from './support/story.ts';
@@ -54,7 +55,9 @@ describe('a long story', () => {
     const log = await readLog(t.broker.store.read);
     expect(log.filter((entry) => entry.request?.to === 'applied').length).toBeGreaterThan(20);
     expect(log.filter((entry) => entry.result.effect === 'deny').length).toBeGreaterThan(20);
-    const lifts = log.filter(({ request, input }) => request?.to === 'applied' && input.request?.revocation);
+    const lifts = log.filter(
+      ({ request, input }) => request?.to === 'applied' && input.request?.object?.type === 'revocation',
+    );
     expect(lifts.length).toBeGreaterThan(5);
     expect(log.filter(({ input }) => input.request?.parked === true)).not.toEqual([]);
   });
@@ -91,12 +94,14 @@ describe('one door', () => {
 describe('every stored decision', () => {
   it('comes out the same when it is replayed, guardrails and all', async () => {
     const { read } = t.broker.store;
-    const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+    const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
     const log = (await readLog(read)).filter((entry) => entry.operation !== 'policy.activate');
     expect(log.length).toBeGreaterThan(400);
     for (const entry of log) {
       const policy = await policies.byHash(read, entry.policy_hash);
-      const { effect, reasons, obligations, limits } = policy?.replay(entry.input_json) ?? {};
+      const { effect, reasons, obligations, limits } =
+        policy?.replay(entry.input_json, { input: entry.input.schema_version, result: 1, guardrails: 1 }) ??
+        {};
       expect({ seq: entry.seq, effect, reasons, obligations, limits }).toEqual({
         seq: entry.seq,
         ...entry.result,

@@ -238,24 +238,49 @@ test_freeze_of_a_flag if {
 }
 
 # METADATA
-# description: A lift of which the policy does not say what it needs is denied, not waved through
-test_lift_without_rule[note] if {
-	document := object.union_n([
-		fixtures.base.input,
-		fixtures.base.parts.by_riley,
-		fixtures.base.parts.from_riley,
-		fixtures.base.parts.lift_revocation,
-		{"approvals": [fixtures.base.votes.robin]},
-	])
-	some note, lifts in {
-		"none": {"revocation.lift": null},
-		"no rule": {"revocation.lift": {"rule": null}},
-		"half a rule": {"revocation.lift": {"rule": {"sign_in": "none"}}},
+# description: A kind of which the policy does not say what it needs is denied, not waved through
+test_kind_without_rule[note] if {
+	entry := data.config.request_kinds["revocation.lift"]
+	some note, kind in {
+		"no rule": object.remove(entry, ["rule"]),
+		"a null rule": object.union(entry, {"rule": null}),
+		"half a rule": object.union(object.remove(entry, ["rule"]), {"rule": {"sign_in": "none"}}),
 	}
-	decision := countersign.decision with input as document with data.config.lifts as lifts
+	decision := countersign.decision with input as _lift with data.config.request_kinds["revocation.lift"] as kind
 	decision.effect == "deny"
 	[reason.code | some reason in decision.reasons] == ["tier_rule_missing"]
 }
+
+# METADATA
+# description: A kind without an entry, or of which nothing says who may and where, is for nobody
+test_kind_for_nobody[note] if {
+	entry := data.config.request_kinds["revocation.lift"]
+	some note, kinds in {
+		"no entry": {},
+		"no roles": {"revocation.lift": object.remove(entry, ["roles"])},
+		"no place": {"revocation.lift": object.remove(entry, ["place"])},
+	}
+	decision := countersign.decision with input as _lift with data.config.request_kinds as kinds
+	decision.effect == "deny"
+	"role_missing" in {reason.code | some reason in decision.reasons}
+}
+
+# METADATA
+# description: A kind of which nothing says what it is about is denied
+test_kind_without_object if {
+	document := object.union(_lift, {"request": {"object": null}})
+	decision := countersign.decision with input as document
+	decision.effect == "deny"
+	"missing_fact" in {reason.code | some reason in decision.reasons}
+}
+
+_lift := object.union_n([
+	fixtures.base.input,
+	fixtures.base.parts.by_riley,
+	fixtures.base.parts.from_riley,
+	fixtures.base.parts.lift_revocation,
+	{"approvals": [fixtures.base.votes.robin]},
+])
 
 # METADATA
 # description: Provisioning may be a workload, where its rule and its binding reach everything

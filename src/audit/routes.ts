@@ -6,17 +6,10 @@ import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import type { DecisionRecord } from '../log/append.ts';
+import { queryMomentSchema } from '../moment.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
 
-/** Epoch milliseconds, or ISO 8601 with an offset. */
-const momentSchema = z.union([
-  z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .transform(Number),
-  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-]);
 const listSchema = z.strictObject({
   ...pageShape,
   flag: flagKeySchema.optional(),
@@ -25,8 +18,8 @@ const listSchema = z.strictObject({
   principal: z.string().max(512).optional(),
   operation: z.enum(OPERATION_NAMES).optional(),
   request: z.uuid().optional(),
-  from: momentSchema.optional(),
-  to: momentSchema.optional(),
+  from: queryMomentSchema.optional(),
+  to: queryMomentSchema.optional(),
 });
 
 /**

@@ -8,12 +8,15 @@ import type { Principal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
+import type { RequestKinds } from './request-kind.ts';
 
 /** What every use case of the control plane is built from. */
 export interface ControlDeps {
   store: Store;
   policies: Policies<Db>;
   revocations: Revocations<Db>;
+  /** What requests can be about. */
+  kinds: RequestKinds;
   clock: Clock;
   /** A new UUID of version 7 for that moment, so that ids sort by time. */
   newId: (nowMs: number) => string;

@@ -80,7 +80,10 @@ export function emergencyRoutes(edge: Edge): Router {
       once(writing, key, async () => {
         const settled = await applyInSession(writing, req.params.id, change);
         if (settled instanceof Refused) return settled;
-        return { status: 201, body: toView(settled.request, [], writing.now_ms) };
+        return {
+          status: 201,
+          body: toView(settled.request, { votes: [], now_ms: writing.now_ms, kinds: control.kinds }),
+        };
       }),
     );
     res.status(answer.status).json(answer.body);

@@ -1,6 +1,8 @@
+import type { Effect } from '../decide/request-kind.ts';
 import type { InputChange } from '../flags/change-facts.ts';
 import type { FreezeScope, InputFreeze, PolicyInput } from '../policy/input.ts';
-import { countSessionsSince, findOpenSession, listActiveFreezes } from '../store/emergency.ts';
+import { countSessionsSince, findOpenSession, liftFreeze, listActiveFreezes } from '../store/emergency.ts';
+import { wakeRequests } from '../store/requests.ts';
 import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
@@ -83,5 +85,26 @@ export function toInputSession(row: BreakglassSessionsTable): NonNullable<Emerge
     expires_ms: row.expires_ms,
     incident: row.incident,
     reason: row.reason,
+  };
+}
+
+/** What a freeze covers, in words. */
+export function describeScope({ scope, environment, namespace, flag }: FreezeScope): string {
+  const at = environment === null ? '' : ` in ${environment}`;
+  const covered = flag ?? namespace;
+  return covered === null ? `of all writes${at}` : `of ${scope} ${covered}${at}`;
+}
+
+/** The effect of a request that lifts a freeze. */
+export function freezeLifted(id: string): Effect {
+  return {
+    type: 'freeze.lifted',
+    carryOut: async ({ tx, now_ms, deps, afterCommit }, { request_id }) => {
+      await liftFreeze(tx, id, { request_id, at_ms: now_ms });
+      // What the freeze held back is looked at again at once.
+      await wakeRequests(tx, now_ms);
+      afterCommit(deps.events.freezesChanged);
+      return [];
+    },
   };
 }

@@ -15,6 +15,8 @@ const brokerDataSchema = z.looseObject({
       z.string().regex(/^[a-z0-9][a-z0-9._-]{0,99}$/),
       z.looseObject({ kind: z.string().min(1) }),
     ),
+    /** The version of the input document that the Rego reads. */
+    input_version: z.literal([1, 2]).default(1),
     /** IANA names of the zones that the policy wants in `input.clock.zones`. */
     zones: z.array(z.string()).default([]),
     /** Trust rules for workloads; `identity/trust.ts` has their shape. */
@@ -28,6 +30,7 @@ const brokerDataSchema = z.looseObject({
 
 /** What the broker reads from a bundle's data. */
 export interface BrokerData {
+  input_version: number;
   environments: ReadonlyMap<string, { kind: string }>;
   zones: readonly string[];
   trust_rules: Readonly<Record<string, unknown>>;
@@ -43,9 +46,10 @@ export interface BrokerData {
 export function parseBrokerData(data: unknown): BrokerData {
   const parsed = brokerDataSchema.safeParse(data);
   if (!parsed.success) throw new Error(`the bundle's data is not usable:\n${z.prettifyError(parsed.error)}`);
-  const { environments, zones, trust_rules, shared_issuers, persons } = parsed.data.config;
+  const { input_version, environments, zones, trust_rules, shared_issuers, persons } = parsed.data.config;
   for (const zone of zones) assertZone(zone);
   return {
+    input_version,
     environments: new Map(Object.entries(environments)),
     zones,
     trust_rules,

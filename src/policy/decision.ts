@@ -6,7 +6,7 @@ export const reasonSchema = z.strictObject({
   detail: z.string().max(2000),
 });
 
-/** What is still missing while a decision is `hold`. A customer's own kinds pass through as they are. */
+/** What is still missing while a decision is `hold`. Other kinds make the answer unusable, and so a deny. */
 export const obligationSchema = z.discriminatedUnion('kind', [
   /** `count` more approvals by persons who hold `role` (and speak for `organization`, where it is set). */
   z.strictObject({
@@ -35,6 +35,14 @@ export const policyResultSchema = z.strictObject({
   obligations: z.array(obligationSchema).max(100),
   limits: z.record(z.string(), z.number()),
 });
+
+/** The version of the result. It changes when a member changes its meaning or goes. */
+export const RESULT_VERSION = 1;
+
+/** The result by version: what was answered then is read as it was then. */
+export const RESULT_SCHEMAS: ReadonlyMap<number, typeof policyResultSchema> = new Map([
+  [RESULT_VERSION, policyResultSchema],
+]);
 
 export type Reason = z.infer<typeof reasonSchema>;
 export type Obligation = z.infer<typeof obligationSchema>;

@@ -1,7 +1,8 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
+import type { z } from 'zod';
 import { ACCESS_ENTRYPOINT } from './access.ts';
 import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
-import { type PolicyResult, policyResultSchema } from './decision.ts';
+import type { PolicyResult } from './decision.ts';
 
 /**
  * The only file that knows the WebAssembly SDK. It closes its traps: thrown strings, undefined results (an empty,
@@ -13,10 +14,12 @@ export interface Engine {
    *
    * Takes the input as JSON text, so that what is evaluated is to the byte what is kept for replay.
    *
+   * @param schema what an answer looks like
+   *
    * Never throws: an undefined result, an unexpected shape or an engine fault is a `deny` with the reason
    * `policy_undefined`, `policy_malformed` or `policy_error` (deny by default, design invariant 3).
    */
-  evaluate(inputJson: string): PolicyResult;
+  evaluate(inputJson: string, schema: z.ZodType<PolicyResult>): PolicyResult;
   /**
    * Evaluates `countersign/access`; null when the bundle has no such entry point.
    *
@@ -64,7 +67,7 @@ export async function createEngine(bundle: Bundle): Promise<Engine> {
   }
 
   return {
-    evaluate: (inputJson) => {
+    evaluate: (inputJson, schema) => {
       let result: unknown;
       try {
         result = ask(ENTRYPOINT, inputJson);
@@ -74,7 +77,7 @@ export async function createEngine(bundle: Bundle): Promise<Engine> {
       if (result === undefined) {
         return denial('policy_undefined', `The policy has no answer at ${ENTRYPOINT}.`);
       }
-      const parsed = policyResultSchema.safeParse(result);
+      const parsed = schema.safeParse(result);
       if (!parsed.success) {
         return denial(
           'policy_malformed',

@@ -15,6 +15,14 @@ export function applyGuardrails(input: PolicyInput, result: PolicyResult, person
   return reason === null ? result : { ...result, effect: 'deny', reasons: [reason], obligations: [] };
 }
 
+/** The version of the guardrails. It changes whenever one of them answers otherwise than before. */
+export const GUARDRAILS_VERSION = 1;
+
+/** The guardrails by version: what was overruled then is overruled in a replay, and nothing else. */
+export const GUARDRAILS: ReadonlyMap<number, typeof applyGuardrails> = new Map([
+  [GUARDRAILS_VERSION, applyGuardrails],
+]);
+
 /** Other names of one human to the name they sign in with, from the bundle's data. */
 type Persons = ReadonlyMap<string, string>;
 

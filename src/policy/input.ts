@@ -10,8 +10,11 @@ import { epochMs, identifier, principalSchema } from '../principal.ts';
  * keeps the two equal, so Rego is checked against the document that the broker really builds.
  */
 
-/** The version of the input document. It changes when a field changes its meaning or goes. */
-export const INPUT_SCHEMA_VERSION = 1;
+/**
+ * The version of the input document. It changes when a field changes its meaning or goes. A bundle declares the version
+ * that it reads, and gets exactly that (`input-versions.ts`).
+ */
+export const INPUT_SCHEMA_VERSION = 2;
 
 /** A person's word on one digest. Only words on the request's present digest are in the input. */
 export const voteSchema = z.strictObject({
@@ -57,10 +60,23 @@ export const inputRevocationSchema = z.strictObject({
   reason: z.string(),
 });
 
-/** The request that the operation is about; null for operations without one. */
+/** What a request of another kind than `flag.change` is about: one member of a union that `type` tells apart. */
+export interface RequestObject {
+  type: string;
+  [member: string]: unknown;
+}
+
+/** What of a kind of requests the input document depends on. */
+export interface InputKind {
+  name: string;
+  /** The schema of `request.object`; null where there is none. */
+  objectSchema: z.ZodObject | null;
+}
+
+/** The request that the operation is about, as far as it is the same for all kinds. */
 export const inputRequestSchema = z.strictObject({
   id: identifier,
-  kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
+  kind: identifier,
   digest: identifier,
   /** The principal who proposed it, as they were then. */
   proposer: principalSchema,
@@ -70,10 +86,8 @@ export const inputRequestSchema = z.strictObject({
   reason: z.string(),
   ticket: z.string().nullable(),
   changes: z.array(inputChangeSchema),
-  /** The freeze to lift, for `freeze.lift`. */
-  freeze: inputFreezeSchema.nullable(),
-  /** The revocation to lift, for `revocation.lift`. Fields that came after the first version are optional: old inputs stay valid. */
-  revocation: inputRevocationSchema.extend({ id: identifier }).optional(),
+  /** What the request is about, for other kinds than `flag.change`. */
+  object: z.custom<RequestObject>().nullable(),
   /** True while an author or the proposer is disabled or revoked: nothing of theirs is applied. */
   parked: z.boolean().optional(),
   facts: z.strictObject({
@@ -87,8 +101,8 @@ export const inputRequestSchema = z.strictObject({
   }),
 });
 
-/** The whole input document. */
-export const inputSchema = z.strictObject({
+/** The input document of the present version, as far as it is the same for all kinds of requests. */
+export const inputBaseSchema = z.strictObject({
   schema_version: z.literal(INPUT_SCHEMA_VERSION),
   operation: z.enum(OPERATION_NAMES),
   principal: principalSchema,
@@ -136,7 +150,22 @@ export const inputSchema = z.strictObject({
   }),
 });
 
-export type PolicyInput = z.infer<typeof inputSchema>;
+/**
+ * The whole input document, for the kinds of requests that there are.
+ *
+ * @param kinds all of them
+ */
+export function inputSchemaOf(kinds: readonly InputKind[]) {
+  const objects = kinds.flatMap(({ objectSchema }) => objectSchema ?? []);
+  const names = kinds.map(({ name }) => name);
+  const request = inputRequestSchema.extend({
+    kind: z.enum(names),
+    object: objects.length === 0 ? z.null() : z.union(objects).nullable(),
+  });
+  return inputBaseSchema.extend({ request: request.nullable() });
+}
+
+export type PolicyInput = z.infer<typeof inputBaseSchema>;
 export type InputRequest = z.infer<typeof inputRequestSchema>;
 export type Vote = z.infer<typeof voteSchema>;
 export type InputFreeze = z.infer<typeof inputFreezeSchema>;

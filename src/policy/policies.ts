@@ -1,19 +1,29 @@
+import type { z } from 'zod';
 import { sha256Hex } from '../json.ts';
 import type { Principal } from '../principal.ts';
 import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
-import type { PolicyResult } from './decision.ts';
+import { type PolicyResult, RESULT_SCHEMAS, RESULT_VERSION } from './decision.ts';
 import { createEngine } from './engine.ts';
-import { applyGuardrails } from './guardrails.ts';
-import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput } from './input.ts';
+import { GUARDRAILS, GUARDRAILS_VERSION } from './guardrails.ts';
+import { INPUT_SCHEMA_VERSION, type PolicyInput } from './input.ts';
+import type { InputVersions } from './input-versions.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
 /** What is asked of a policy: the input document without what the policy module itself adds. */
 export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
 
+/** The versions of what a decision was made with, besides the bundle. */
+export interface DecisionVersions {
+  input: number;
+  result: number;
+  guardrails: number;
+}
+
 /** A policy's answer with everything needed to replay it. */
 export interface Decision extends PolicyResult {
+  versions: DecisionVersions;
   policy_hash: string;
   /** The input as JSON text: to the byte what was evaluated, and what is kept for replay. */
   input_json: string;
@@ -32,8 +42,12 @@ export interface Policy {
    * Never throws: a question that lacks a fact is denied with `missing_fact`.
    */
   decide(question: Question, nowMs: number): Decision;
-  /** Evaluates a stored input again, for replay. */
-  replay(inputJson: string): PolicyResult;
+  /**
+   * Evaluates a stored input again, with what it was decided with then.
+   *
+   * @throws Error for a version that this broker does not know
+   */
+  replay(inputJson: string, versions: DecisionVersions): PolicyResult;
   /**
    * Who can do what under this policy; null when the bundle does not say (it has no `countersign/access`).
    *
@@ -50,15 +64,29 @@ export function humanOf({ broker }: Policy, person: string): string {
   return broker.persons.get(name) ?? name;
 }
 
-/** Instantiates a bundle. @throws BundleError when its module cannot be used */
-export async function createPolicy(bundle: Bundle): Promise<Policy> {
+/**
+ * Instantiates a bundle.
+ *
+ * @param inputs the versions of the input document, for the kinds of requests that there are
+ * @throws BundleError when its module cannot be used
+ */
+export async function createPolicy(bundle: Bundle, inputs: InputVersions): Promise<Policy> {
   const engine = await createEngine(bundle);
   const readZones = createZoneClock(bundle.broker.zones);
+  const reads = versionOf(inputs, bundle.broker.input_version, 'input');
+  const versions = {
+    input: bundle.broker.input_version,
+    result: RESULT_VERSION,
+    guardrails: GUARDRAILS_VERSION,
+  };
 
-  function evaluate(input: PolicyInput, inputJson: string): PolicyResult {
-    const fault = findFault(input);
+  function evaluate(document: unknown, inputJson: string, used: DecisionVersions): PolicyResult {
+    const fault = findFault(versionOf(inputs, used.input, 'input').schema, document);
     if (fault !== null) return missingFact(fault);
-    return applyGuardrails(input, engine.evaluate(inputJson), bundle.broker.persons);
+    const overrule = versionOf(GUARDRAILS, used.guardrails, 'guardrails');
+    // Guardrails read what is the same in every version of the document.
+    const result = engine.evaluate(inputJson, versionOf(RESULT_SCHEMAS, used.result, 'result'));
+    return overrule(document as PolicyInput, result, bundle.broker.persons);
   }
 
   return {
@@ -66,27 +94,34 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
     revision: bundle.revision,
     broker: bundle.broker,
     decide: (question, nowMs) => {
-      const input: PolicyInput = {
+      const document = reads.from({
         schema_version: INPUT_SCHEMA_VERSION,
         ...question,
         clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },
-      };
-      const inputJson = JSON.stringify(input);
+      });
+      const inputJson = JSON.stringify(document);
       return {
-        ...evaluate(input, inputJson),
+        ...evaluate(document, inputJson, versions),
+        versions,
         policy_hash: bundle.hash,
         input_json: inputJson,
         input_digest: `sha256:${sha256Hex(inputJson)}`,
       };
     },
-    replay: (inputJson) => evaluate(JSON.parse(inputJson) as PolicyInput, inputJson),
+    replay: (inputJson, used) => evaluate(JSON.parse(inputJson), inputJson, used),
     access: (principals) => askAccess(principals, engine.access),
   };
 }
 
+function versionOf<T>(known: ReadonlyMap<number, T>, version: number, what: string): T {
+  const found = known.get(version);
+  if (found === undefined) throw new Error(`this broker does not know version ${version} of ${what}`);
+  return found;
+}
+
 /** The broker's own mistake, or a document too large: either way nothing that policy should be asked. */
-function findFault(input: PolicyInput): string | null {
-  const parsed = inputSchema.safeParse(input);
+function findFault(schema: z.ZodType, document: unknown): string | null {
+  const parsed = schema.safeParse(document);
   if (parsed.success) return null;
   const issue = parsed.error.issues[0];
   return `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`;
@@ -123,8 +158,12 @@ export interface Policies<Db> {
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
 
-/** Reads the active policy from the store, keeping each bundle instantiated once. */
-export function createPolicies<Db>(store: PolicyStore<Db>): Policies<Db> {
+/**
+ * Reads the active policy from the store, keeping each bundle instantiated once.
+ *
+ * @param inputs the versions of the input document, for the kinds of requests that there are
+ */
+export function createPolicies<Db>(store: PolicyStore<Db>, inputs: InputVersions): Policies<Db> {
   const loaded = new Map<string, Policy>();
   let latest: Policy | null = null;
 
@@ -135,7 +174,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>): Policies<Db> {
     if (archive === null) return null;
     const bundle = await readBundle(archive);
     if (bundle.hash !== hash) throw new Error(`the stored bundle ${hash} now has the hash ${bundle.hash}`);
-    const policy = await createPolicy(bundle);
+    const policy = await createPolicy(bundle, inputs);
     loaded.set(hash, policy);
     return policy;
   }

@@ -3,7 +3,7 @@ import type { Writing } from '../decide/control.ts';
 import type { Refused } from '../decide/refused.ts';
 import { findOwnSession } from '../emergency/break-glass.ts';
 import { BrokerError } from '../errors.ts';
-import { flagChangeContentSchema } from './content.ts';
+import { flagChangeContentSchema } from './kinds/flag-change.ts';
 import { propose } from './propose.ts';
 import type { Settled } from './settle.ts';
 

@@ -1,76 +1,50 @@
 import { z } from 'zod';
-import { changeSchema } from '../flags/changes.ts';
-import { environmentKeySchema, textSchema } from '../flags/names.ts';
+import type { RequestContent, RequestKind, RequestKinds } from '../decide/request-kind.ts';
+import { textSchema } from '../flags/names.ts';
+import { momentSchema } from '../moment.ts';
 
 /**
- * The content of a change request: what its author wrote, and what its digest and so each approval is about.
+ * The content of a change request: what its author wrote, and what its digest and so each approval is about. Each kind
+ * adds members of its own (`kinds/`).
  */
 
 const reason = textSchema(2000);
-const ticket = textSchema(200).nullable().default(null);
-/** When to apply at the earliest: epoch milliseconds, or ISO 8601 with an offset. Null: as soon as policy allows. */
-const start = z
-  .union([z.int().min(0), z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))])
-  .nullable()
-  .default(null);
-/** `auto`: applied by the broker as soon as policy allows; `manual`: waits for a call to apply. */
-const apply = z.enum(['auto', 'manual']).default('auto');
+const ticket = textSchema(200).nullable();
+const apply = z.enum(['auto', 'manual']);
+const start = momentSchema.nullable();
 
-/** A proposal to change flags in one environment, applied as a whole or not at all. */
-export const flagChangeContentSchema = z.strictObject({
-  kind: z.literal('flag.change').default('flag.change'),
-  environment: environmentKeySchema,
-  changes: z.array(changeSchema).min(1, 'name at least one change').max(100, 'at most 100 changes a request'),
+/** The members that every content has besides its kind. */
+export const commonShape = {
   reason,
-  ticket,
-  apply,
-  start_ms: start,
-});
+  ticket: ticket.default(null),
+  apply: apply.default('auto'),
+  start_ms: start.default(null),
+};
 
-/** A proposal to lift a freeze. */
-export const freezeLiftContentSchema = z.strictObject({
-  kind: z.literal('freeze.lift'),
-  freeze: z.uuid(),
-  reason,
-  ticket,
-  apply,
-  start_ms: start,
-});
+/** What `POST /v1/requests` takes: the content of any kind. */
+export function contentSchemaOf({ all }: RequestKinds): z.ZodType<RequestContent> {
+  return z.union(all.map(({ contentSchema }) => contentSchema));
+}
 
-/** A proposal to lift a revocation. */
-export const revocationLiftContentSchema = z.strictObject({
-  kind: z.literal('revocation.lift'),
-  revocation: z.uuid(),
-  reason,
-  ticket,
-  apply,
-  start_ms: start,
-});
+const commonEditShape = { reason, ticket, apply, start_ms: start };
 
-/** What `POST /v1/requests` takes. */
-export const contentSchema = z.union([
-  flagChangeContentSchema,
-  freezeLiftContentSchema,
-  revocationLiftContentSchema,
-]);
+/** What an edit may replace; what is left out stays. The kind, the environment and the object are what the request is: they stay. */
+export type RequestEdit =
+  z.infer<z.ZodObject<typeof commonEditShape>> extends infer Common
+    ? Partial<Common> & Readonly<Record<string, unknown>>
+    : never;
 
-export type FlagChangeContent = z.infer<typeof flagChangeContentSchema>;
-export type FreezeLiftContent = z.infer<typeof freezeLiftContentSchema>;
-export type RevocationLiftContent = z.infer<typeof revocationLiftContentSchema>;
-export type RequestContent = z.infer<typeof contentSchema>;
+/** What `PATCH /v1/requests/{id}` takes: members that some kind lets be edited. */
+export function editSchemaOf({ all }: RequestKinds): z.ZodType<RequestEdit> {
+  const own = Object.assign({}, ...all.map(({ editable }) => editable)) as Record<string, z.ZodType>;
+  return z.strictObject({ ...own, ...commonEditShape }).partial() as z.ZodType<RequestEdit>;
+}
 
-/** What an edit may replace; what is left out stays. Kind, environment, freeze and revocation are what the request is: they stay. */
-export const editSchema = z
-  .strictObject({
-    changes: flagChangeContentSchema.shape.changes,
-    reason,
-    ticket: textSchema(200).nullable(),
-    apply: z.enum(['auto', 'manual']),
-    start_ms: z.union([
-      z.int().min(0),
-      z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-      z.null(),
-    ]),
-  })
-  .partial();
-export type RequestEdit = z.infer<typeof editSchema>;
+/** The content with an edit laid over it: what its kind does not let be edited stays. */
+export function editContent(kind: RequestKind, content: RequestContent, change: RequestEdit): RequestContent {
+  const given = Object.entries(change).filter(
+    ([name, value]) =>
+      value !== undefined && (Object.hasOwn(commonEditShape, name) || Object.hasOwn(kind.editable, name)),
+  );
+  return { ...content, ...Object.fromEntries(given) };
+}

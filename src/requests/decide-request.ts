@@ -120,7 +120,7 @@ export async function recordAndRefuse(
 
 /** The flags a request is about, at the versions it is based on. */
 function unmoved(request: ChangeRequest): FlagMove[] {
-  return request.planned.bases.flatMap(({ of, version }) => {
+  return request.plan.bases.flatMap(({ of, version }) => {
     const state = /^state:(.+)@(.+)$/.exec(of);
     const [, flag, environment] = state ?? [];
     if (flag === undefined || environment === undefined) return [];

@@ -5,14 +5,13 @@ import type { Refused } from '../decide/refused.ts';
 import type { Decision } from '../policy/policies.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { insertRequestFlags } from '../store/requests.ts';
-import { expire } from './close.ts';
-import type { RequestContent, RequestEdit } from './content.ts';
+import { editContent, type RequestEdit } from './content.ts';
 import { decideRequest, record } from './decide-request.ts';
+import { expire } from './expire.ts';
 import { aboutRequest } from './gates.ts';
 import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
-import { loadPlan } from './plan.ts';
 import { assertStart, assertStartsBefore } from './propose.ts';
-import { type ChangeRequest, flagsOf, loadVotes, requestDigest } from './request.ts';
+import { type ChangeRequest, loadVotes, requestDigest } from './request.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -40,26 +39,26 @@ export async function edit(
     operation?: 'request.edit' | 'request.schedule';
   },
 ): Promise<ChangeRequest | Refused> {
-  const { tx, call, now_ms, policy } = writing;
+  const { tx, call, now_ms, policy, deps } = writing;
   const { principal } = call;
   // 1. Load, and compute the new content on the flags as they are.
   const request = await findOpen(tx, request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
   assertIfMatch(request, ifMatch);
-  const content = editContent(request.content, change);
+  const kind = deps.kinds.of(request.kind);
+  const content = editContent(kind, request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
   assertStartsBefore(content, request.expires_ms);
-  const plan = await loadPlan(tx, content, { now_ms, environments: environmentsOf(policy) });
+  const planned = await kind.plan(tx, content, { now_ms, environments: environmentsOf(policy) });
 
   // 2. May this principal edit this request, and may they edit it into that one? The new content may touch other
   // namespaces and tiers than the one whose author they are.
-  const { writes: _, ...planned } = plan;
   const edited: ChangeRequest = {
     ...request,
     state: 'pending',
     content,
-    planned,
-    digest: requestDigest(content, planned.bases),
+    plan: planned.plan,
+    digest: requestDigest(content, planned.plan.bases),
     authors: withAuthor(request.authors, principal.person),
   };
   const votes = await loadVotes(tx, request.id);
@@ -91,10 +90,10 @@ export async function edit(
   const settled = await settle(writing, {
     request: edited,
     votes,
-    plan,
+    planned,
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
   });
-  await insertRequestFlags(tx, request.id, flagsOf(content));
+  await insertRequestFlags(tx, request.id, kind.flagsOf(content));
   return saveNext(tx, settled.request, now_ms);
 }
 
@@ -103,13 +102,6 @@ function isGranted(operation: string, { effect, obligations }: Decision): boolea
   if (effect === 'allow') return true;
   if (effect === 'deny' || operation !== 'request.schedule') return false;
   return !obligations.some((obligation) => obligation.kind === 'sign_in' && obligation.who === 'caller');
-}
-
-function editContent(content: RequestContent, change: RequestEdit): RequestContent {
-  const { changes, ...common } = change;
-  const given = Object.fromEntries(Object.entries(common).filter(([, value]) => value !== undefined));
-  if (content.kind !== 'flag.change') return { ...content, ...given };
-  return { ...content, ...given, ...(changes === undefined ? {} : { changes }) };
 }
 
 function withAuthor(authors: readonly string[], person: string | null): string[] {

@@ -1,6 +1,7 @@
 import { type AboutRequest, obligationGate, reasonGate } from '../decide/refusals.ts';
+import type { RequestKinds } from '../decide/request-kind.ts';
 import type { Gate } from '../errors.ts';
-import type { ChangeRequest } from './request.ts';
+import { type ChangeRequest, isOpen } from './request.ts';
 
 /**
  * Every answer says what would change it (design invariant 14): obligations and reasons as gates, each with who can
@@ -8,9 +9,12 @@ import type { ChangeRequest } from './request.ts';
  */
 
 /** What stands between an open request and its application. */
-export function requestGates(request: ChangeRequest, nowMs: number): Gate[] {
+export function requestGates(
+  request: ChangeRequest,
+  { now_ms: nowMs, kinds }: { now_ms: number; kinds: RequestKinds },
+): Gate[] {
   const { standing, content } = request;
-  if (request.state !== 'pending' && request.state !== 'ready') return closedGates(request);
+  if (!isOpen(request)) return request.state === 'conflicted' ? [baseMovedGate(request, kinds)] : [];
   const gates =
     standing.effect === 'deny'
       ? standing.reasons.map(reasonGate)
@@ -30,16 +34,14 @@ export function requestGates(request: ChangeRequest, nowMs: number): Gate[] {
   return gates;
 }
 
-function closedGates(request: ChangeRequest): Gate[] {
-  if (request.state !== 'conflicted') return [];
-  return [
-    {
-      code: 'base_moved',
-      detail: 'The flags have changed since this request was made. Propose it again on what is there now.',
-      cleared_by: 'proposer',
-      call: { method: 'POST', path: '/v1/requests', body: { ...request.content } },
-    },
-  ];
+/** What is left of a request whose base has moved: its content can be proposed again. */
+export function baseMovedGate({ kind, content }: ChangeRequest, kinds: RequestKinds): Gate {
+  return {
+    code: 'base_moved',
+    detail: `${kinds.of(kind).conflict} Propose the same content again; it needs new approvals.`,
+    cleared_by: 'proposer',
+    call: { method: 'POST', path: '/v1/requests', body: { ...content } },
+  };
 }
 
 /** How a gate of a request names it. */

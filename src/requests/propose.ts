@@ -2,11 +2,10 @@ import { challengeOf } from '../decide/authorize.ts';
 import { environmentsOf, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
+import type { RequestContent } from '../decide/request-kind.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
-import type { RequestContent } from './content.ts';
-import { loadPlan } from './plan.ts';
-import { type ChangeRequest, flagsOf, requestDigest, toRow } from './request.ts';
+import { type ChangeRequest, requestDigest, toRow } from './request.ts';
 import { type Settled, STARTS_TOO_LATE, settle } from './settle.ts';
 
 /**
@@ -16,27 +15,28 @@ import { type Settled, STARTS_TOO_LATE, settle } from './settle.ts';
  * @returns the request as it stands, or the refusal with its record appended
  * @throws BrokerError `invalid_change` when the content cannot be carried out on the present flags
  */
-export async function propose(
+export async function propose<Content extends RequestContent>(
   writing: Writing,
-  content: RequestContent,
+  content: Content,
   operation: 'request.propose' | 'breakglass.apply' = 'request.propose',
 ): Promise<Settled | Refused> {
   const { deps, tx, call, now_ms, policy } = writing;
   // 1. Load: what the content would do to the flags as they are.
-  const plan = await loadPlan(tx, content, { now_ms, environments: environmentsOf(policy) });
+  const kind = deps.kinds.of(content.kind);
+  const planned = await kind.plan(tx, content, { now_ms, environments: environmentsOf(policy) });
   assertStart(content, now_ms);
 
   // 2. The request, as it would be stored.
-  const { writes: _, ...planned } = plan;
+  const { plan } = planned;
   const draft: ChangeRequest = {
     id: deps.newId(now_ms),
-    kind: content.kind,
-    environment: content.kind === 'flag.change' ? content.environment : (planned.freeze?.environment ?? null),
+    kind: kind.name,
+    environment: kind.environmentOf(content, plan),
     state: 'pending',
     revision: 0,
-    digest: requestDigest(content, planned.bases),
+    digest: requestDigest(content, plan.bases),
     content,
-    planned,
+    plan,
     proposer: call.principal,
     authors: call.principal.person === null ? [] : [call.principal.person],
     created_ms: now_ms,
@@ -52,7 +52,7 @@ export async function propose(
   const settled = await settle(writing, {
     request: draft,
     votes: [],
-    plan,
+    planned,
     asking: { operation, principal: call.principal, explicit: operation === 'breakglass.apply' },
   });
   if (settled.decision.effect === 'deny') return denied(settled.decision, settled.decision_id);
@@ -70,7 +70,7 @@ export async function propose(
 
   // 4. Store.
   const request = { ...settled.request, revision: 1 };
-  await insertRequest(tx, toRow(request), flagsOf(content));
+  await insertRequest(tx, toRow(request), kind.flagsOf(content));
   return { ...settled, request };
 }
 

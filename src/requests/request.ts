@@ -1,12 +1,11 @@
-import type { InputChange } from '../flags/change-facts.ts';
-import { digestOf } from '../json.ts';
+import type { Base, Plan, RequestContent } from '../decide/request-kind.ts';
+import { canonicalJson, digestOf } from '../json.ts';
 import type { Obligation, Reason } from '../policy/decision.ts';
-import type { InputFreeze, InputRequest, Vote } from '../policy/input.ts';
+import type { InputRequest, Vote } from '../policy/input.ts';
 import type { Principal } from '../principal.ts';
-import { findRequest, listVotes } from '../store/requests.ts';
+import { findRequest, listVotes, OPEN_STATES } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import type { RequestContent } from './content.ts';
 
 /**
  * A change request as the use cases see it (design section 7).
@@ -15,33 +14,15 @@ import type { RequestContent } from './content.ts';
  *                    │           └────> conflicted
  *                    └──> rejected, withdrawn, expired
  */
-export type RequestState =
-  | 'pending'
-  | 'ready'
-  | 'applied'
-  | 'rejected'
-  | 'withdrawn'
-  | 'expired'
-  | 'conflicted';
-
-/** The version of one thing that a request is based on; 0 when it did not exist. */
-export interface Base {
-  /** `definition:<flag>`, `state:<flag>@<environment>`, `freeze:<id>` or `revocation:<id>`. */
-  of: string;
-  version: number;
-}
-
-/** What a request would do, as computed when its content was written. */
-export interface Planned {
-  changes: InputChange[];
-  freeze: InputFreeze | null;
-  /** The revocation to lift; only requests that lift one have it. */
-  revocation?: LiftedRevocation;
-  bases: Base[];
-}
-
-/** A revocation that a request lifts. */
-export type LiftedRevocation = NonNullable<InputRequest['revocation']>;
+export const REQUEST_STATES = [
+  ...OPEN_STATES,
+  'applied',
+  'rejected',
+  'withdrawn',
+  'expired',
+  'conflicted',
+] as const;
+export type RequestState = (typeof REQUEST_STATES)[number];
 
 /** The last answer to "may it be applied?". */
 export interface Standing {
@@ -54,13 +35,13 @@ export interface Standing {
 
 export interface ChangeRequest {
   id: string;
-  kind: RequestContent['kind'];
+  kind: string;
   environment: string | null;
   state: RequestState;
   revision: number;
   digest: string;
   content: RequestContent;
-  planned: Planned;
+  plan: Plan;
   proposer: Principal;
   /** Persons who wrote part of the present content. */
   authors: string[];
@@ -87,8 +68,8 @@ export function counts(vote: Pick<StoredVote, 'digest' | 'voided_ms'>, request: 
 }
 
 /** Whether a request can still change its state. No transition leaves the other states. */
-export function isOpen(request: ChangeRequest): boolean {
-  return request.state === 'pending' || request.state === 'ready';
+export function isOpen({ state }: Pick<ChangeRequest, 'state'>): boolean {
+  return (OPEN_STATES as readonly string[]).includes(state);
 }
 
 /** What an approval is about: the content, and the versions it is based on. */
@@ -96,14 +77,9 @@ export function requestDigest(content: RequestContent, bases: readonly Base[]): 
   return digestOf({ content, bases });
 }
 
-/** The flags a request touches, each once. */
-export function flagsOf(content: RequestContent): string[] {
-  return content.kind === 'flag.change' ? [...new Set(content.changes.map((change) => change.flag))] : [];
-}
-
-/** The namespaces a request touches, sorted; none for a lift. */
-function namespacesOf({ planned }: ChangeRequest): string[] {
-  return [...new Set(planned.changes.map((change) => change.flag.namespace))].sort();
+/** The namespaces a request touches, sorted; none where it changes no flags. */
+function namespacesOf({ plan }: ChangeRequest): string[] {
+  return [...new Set(plan.changes.map((change) => change.flag.namespace))].sort();
 }
 
 /** The places that somebody must be able to read to read the request. */
@@ -115,7 +91,7 @@ export function placesOf(request: ChangeRequest): { namespace: string | null; en
 
 /** The request as the policy's input has it. */
 export function toInputRequest(request: ChangeRequest): InputRequest {
-  const { changes, freeze, revocation } = request.planned;
+  const { changes, object } = request.plan;
   const directions = changes.map((change) => change.facts.direction);
   const organizations = changes.flatMap(({ facts }) => [
     ...facts.organizations_added,
@@ -131,8 +107,7 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
     reason: request.content.reason,
     ticket: request.content.ticket,
     changes,
-    freeze,
-    ...(revocation === undefined ? {} : { revocation }),
+    object,
     facts: {
       direction: DANGER.find((direction) => directions.includes(direction)) ?? 'neutral',
       definition: changes.some((change) => change.facts.scope === 'definition'),
@@ -144,6 +119,23 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
 
 /** Directions, most dangerous first. */
 const DANGER = ['on', 'widen', 'neutral', 'narrow', 'off'] as const;
+
+/**
+ * Whether a plan of now is still the one that was approved: the same object and bases, whole, and the same facts. What a
+ * change writes follows from content and versions, and may hold the moment at which it is written.
+ */
+export function isSamePlan(made: Plan, present: Plan): boolean {
+  if (made === present) return true;
+  const judged = ({ changes, ...rest }: Plan) =>
+    canonicalJson({ ...rest, changes: changes.map(({ before: _, after: __, ...change }) => change) });
+  return judged(made) === judged(present);
+}
+
+/** Whether nothing that a plan is based on has moved, as far as a plan of now is based on the same things. */
+export function isUnmoved({ bases }: Plan, present: Plan): boolean {
+  const versions = new Map(present.bases.map(({ of, version }) => [of, version]));
+  return bases.every(({ of, version }) => (versions.get(of) ?? version) === version);
+}
 
 /** Reads one request, or undefined. */
 export async function loadRequest(db: Db, id: string): Promise<ChangeRequest | undefined> {
@@ -161,7 +153,7 @@ export function toRow(request: ChangeRequest): RequestsTable {
   return {
     ...request,
     content: JSON.stringify(request.content),
-    planned: JSON.stringify(request.planned),
+    plan: JSON.stringify(request.plan),
     proposer: JSON.stringify(request.proposer),
     proposer_id: request.proposer.id,
     authors: JSON.stringify(request.authors),
@@ -174,10 +166,9 @@ export function fromRow(row: RequestsTable): ChangeRequest {
   const { proposer_id: _, ...rest } = row;
   return {
     ...rest,
-    kind: row.kind as ChangeRequest['kind'],
     state: row.state as RequestState,
     content: JSON.parse(row.content) as RequestContent,
-    planned: JSON.parse(row.planned) as Planned,
+    plan: JSON.parse(row.plan) as Plan,
     proposer: JSON.parse(row.proposer) as Principal,
     authors: JSON.parse(row.authors) as string[],
     standing: JSON.parse(row.standing) as Standing,

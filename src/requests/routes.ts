@@ -5,20 +5,23 @@ import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } 
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
+import type { RequestContent, RequestKinds } from '../decide/request-kind.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
 import { parse } from '../http/body.ts';
+import { momentSchema } from '../moment.ts';
 import { findDefinition } from '../store/flags.ts';
-import { listRequests, type RequestFilter } from '../store/requests.ts';
-import { apply, withdraw } from './close.ts';
-import { contentSchema, editSchema, type RequestContent } from './content.ts';
+import { listRequests, OPEN_STATES, type RequestFilter } from '../store/requests.ts';
+import { apply } from './apply.ts';
+import { contentSchemaOf, editSchemaOf } from './content.ts';
 import { edit } from './edit.ts';
 import { etagOf, findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
-import { type ChangeRequest, flagsOf, fromRow, loadRequest, loadVotes, placesOf } from './request.ts';
+import { type ChangeRequest, fromRow, loadRequest, loadVotes, placesOf, REQUEST_STATES } from './request.ts';
 import { toView } from './view.ts';
 import { approve, reject } from './vote.ts';
+import { withdraw } from './withdraw.ts';
 
 const idSchema = z.uuid();
 const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the digest you read, such as sha256:…');
@@ -26,22 +29,22 @@ const wordSchema = z.strictObject({ digest: digestSchema, comment: textSchema(20
 const emptySchema = z.strictObject({}).optional();
 const scheduleSchema = z.strictObject({
   /** A moment, or `next_window`: as soon as the change windows of the policy allow. */
-  at: z.union([z.literal('next_window'), z.int().min(0), z.iso.datetime({ offset: true })]),
+  at: z.union([z.literal('next_window'), momentSchema]),
 });
-const STATES = ['pending', 'ready', 'applied', 'rejected', 'withdrawn', 'expired', 'conflicted'] as const;
-const listSchema = z.strictObject({
-  ...pageShape,
-  /** One state, several with commas, or `open`. */
-  state: z
-    .string()
-    .transform((text) => (text === 'open' ? ['pending', 'ready'] : text.split(',')))
-    .pipe(z.array(z.enum(STATES)))
-    .optional(),
-  kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']).optional(),
-  environment: environmentKeySchema.optional(),
-  flag: flagKeySchema.optional(),
-  proposer: z.string().max(512).optional(),
-});
+const listSchemaOf = ({ all }: RequestKinds) =>
+  z.strictObject({
+    ...pageShape,
+    /** One state, several with commas, or `open`. */
+    state: z
+      .string()
+      .transform((text) => (text === 'open' ? [...OPEN_STATES] : text.split(',')))
+      .pipe(z.array(z.enum(REQUEST_STATES)))
+      .optional(),
+    kind: z.enum(all.map(({ name }) => name)).optional(),
+    environment: environmentKeySchema.optional(),
+    flag: flagKeySchema.optional(),
+    proposer: z.string().max(512).optional(),
+  });
 
 /**
  * `/v1/requests`: the workflow of design section 7.
@@ -52,6 +55,10 @@ const listSchema = z.strictObject({
  */
 export function controlRoutes(edge: Edge): Router {
   const { control, cursors } = edge;
+  const { kinds } = control;
+  const contentSchema = contentSchemaOf(kinds);
+  const editSchema = editSchemaOf(kinds);
+  const listSchema = listSchemaOf(kinds);
   const router = Router();
 
   router.post('/v1/requests', async (req, res) => {
@@ -63,7 +70,11 @@ export function controlRoutes(edge: Edge): Router {
         const settled = await propose(writing, content);
         if (settled instanceof Refused) return settled;
         const { request } = settled;
-        return { status: 201, body: toView(request, [], writing.now_ms), etag: etagOf(request) };
+        return {
+          status: 201,
+          body: toView(request, { votes: [], now_ms: writing.now_ms, kinds }),
+          etag: etagOf(request),
+        };
       }),
     ).catch(async (error: unknown) => {
       if (error instanceof BrokerError && error.code === 'invalid_change')
@@ -97,7 +108,7 @@ export function controlRoutes(edge: Edge): Router {
       visible: (request) =>
         placesOf(request).every(({ namespace }) => isReadable(namespace, request.environment)),
       // Votes are left out of lists: they are one look-up a request.
-      view: (request) => toView(request, [], nowMs),
+      view: (request) => toView(request, { votes: [], now_ms: nowMs, kinds }),
       next: (request) => cursors.sign('requests', filter, request.id),
     });
   });
@@ -123,7 +134,7 @@ export function controlRoutes(edge: Edge): Router {
 
   router.post('/v1/requests/:id/schedule', (req, res) =>
     changeRequest(req, res, scheduleSchema, (writing, { at }) => {
-      const start_ms = at === 'next_window' ? null : typeof at === 'number' ? at : Date.parse(at);
+      const start_ms = at === 'next_window' ? null : at;
       return edit(writing, {
         request_id: requestId(req),
         change: { start_ms, apply: 'auto' },
@@ -182,8 +193,7 @@ export function controlRoutes(edge: Edge): Router {
 
   /** What is wrong with a change tells what the flag is like, so it is for those only who may read the flag. */
   async function assertFlagsReadable(call: Call, content: RequestContent): Promise<void> {
-    if (content.kind !== 'flag.change') return;
-    for (const flag of flagsOf(content)) {
+    for (const flag of kinds.of(content.kind).flagsOf(content)) {
       const definition = await findDefinition(control.store.read, flag);
       await authorizeRead(control, call, {
         operation: 'flag.read',
@@ -194,7 +204,7 @@ export function controlRoutes(edge: Edge): Router {
 
   async function send(res: Response, request: ChangeRequest): Promise<void> {
     const votes = await loadVotes(control.store.read, request.id);
-    res.set('ETag', etagOf(request)).json(toView(request, votes, control.clock()));
+    res.set('ETag', etagOf(request)).json(toView(request, { votes, now_ms: control.clock(), kinds }));
   }
 
   return router;

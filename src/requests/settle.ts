@@ -1,4 +1,5 @@
 import { environmentsOf, type Writing } from '../decide/control.ts';
+import type { Effect, PlannedEffects } from '../decide/request-kind.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
@@ -6,10 +7,18 @@ import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
+import type { Origin } from '../store/flags.ts';
 import { decideRequest, record } from './decide-request.ts';
-import { loadPlan, type Plan } from './plan.ts';
-import type { ChangeRequest, RequestState, Standing, StoredVote } from './request.ts';
-import { applyPlan, isSamePlan } from './write-flags.ts';
+import {
+  type ChangeRequest,
+  isOpen,
+  isSamePlan,
+  isUnmoved,
+  type RequestState,
+  requestDigest,
+  type Standing,
+  type StoredVote,
+} from './request.ts';
 
 /** How long after a denied or waiting answer the scheduler asks again. Windows open on whole minutes. */
 const RECHECK_MS = 60_000;
@@ -52,15 +61,22 @@ export async function settle(
   {
     request: asked,
     votes,
-    plan,
+    planned,
     asking,
-  }: { request: ChangeRequest; votes: readonly StoredVote[]; plan: Plan | null; asking: Asking },
+  }: {
+    request: ChangeRequest;
+    votes: readonly StoredVote[];
+    /** The plan of now, where the caller has just made it. */
+    planned: PlannedEffects | null;
+    asking: Asking;
+  },
 ): Promise<Settled> {
   const { operation, principal } = asking;
   const isNew = asked.revision === 0;
   const from = isNew ? null : asked.state;
-  const decision = await decideRequest(writing, { operation, principal, request: asked, votes });
-  const request = isNew ? withLife(asked, decision) : asked;
+  const renewed = planned === null ? await renewPlan(writing, asked) : asked;
+  const decision = await decideRequest(writing, { operation, principal, request: renewed, votes });
+  const request = isNew ? withLife(renewed, decision) : renewed;
   const decisionId = writing.deps.newId(writing.now_ms);
   const standing = standingOf(decision, writing.now_ms);
 
@@ -68,19 +84,22 @@ export async function settle(
   let flags: FlagMove[] | undefined;
   let note = isNew && decision.effect !== 'deny' ? lateStart(request) : undefined;
   if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
-    const present = plan ?? (await replan(writing, request));
-    if (present !== null && isSamePlan(present, request.planned)) {
-      flags = await applyPlan(writing, { plan: present, request, decisionId });
+    const present = planned ?? (await planNow(writing, request));
+    if (present !== null && isSamePlan(request.plan, present.plan)) {
+      flags = await carryOut(writing, present.effects, { request_id: request.id, decision_id: decisionId });
       state = 'applied';
     } else {
-      note = { code: 'request_conflicted', detail: 'A flag has changed since the request was made.' };
+      note = { code: 'request_conflicted', detail: writing.deps.kinds.of(request.kind).conflict };
       state = 'conflicted';
     }
   }
   const settled = { ...request, state, standing, decision_id: decisionId };
   const after = { ...settled, due_ms: nextLook(settled, writing.now_ms) };
   const unchanged =
-    asking.quiet === true && state === request.state && isSameAnswer(standing, request.standing);
+    asking.quiet === true &&
+    state === request.state &&
+    request.digest === asked.digest &&
+    isSameAnswer(standing, request.standing);
   if (!unchanged) {
     await record(writing, {
       id: decisionId,
@@ -123,13 +142,40 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
 }
 
 /** What the content would do now, or null when it can no longer be done at all. */
-async function replan({ tx, now_ms, policy }: Writing, request: ChangeRequest): Promise<Plan | null> {
+async function planNow(
+  { tx, now_ms, policy, deps }: Writing,
+  { kind, content }: ChangeRequest,
+): Promise<PlannedEffects | null> {
   try {
-    return await loadPlan(tx, request.content, { now_ms, environments: environmentsOf(policy) });
+    return await deps.kinds.of(kind).plan(tx, content, { now_ms, environments: environmentsOf(policy) });
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'invalid_change') return null;
     throw error;
   }
+}
+
+/**
+ * The request with a plan of now, if an older version of the broker made the one it has: a request never conflicts for its
+ * age. Where the new plan is based on more, the digest changes with it, and approvals are given again. One whose base has
+ * moved keeps its plan, and conflicts.
+ */
+async function renewPlan(writing: Writing, request: ChangeRequest): Promise<ChangeRequest> {
+  if (request.plan.version === writing.deps.kinds.of(request.kind).planVersion) return request;
+  const present = await planNow(writing, request);
+  if (present === null || !isUnmoved(request.plan, present.plan)) return request;
+  const { plan } = present;
+  return { ...request, plan, digest: requestDigest(request.content, plan.bases) };
+}
+
+async function carryOut(
+  writing: Writing,
+  effects: readonly Effect[],
+  origin: Omit<Origin, 'at_ms'>,
+): Promise<FlagMove[]> {
+  const moves: FlagMove[] = [];
+  for (const effect of effects)
+    moves.push(...(await effect.carryOut(writing, { ...origin, at_ms: writing.now_ms })));
+  return moves;
 }
 
 /** Whether an allowed request is applied now, or waits for its start or for a call. */
@@ -152,7 +198,7 @@ function waitingState(request: ChangeRequest, decision: Decision): RequestState 
 
 /** When the scheduler has to look at a request again; null once it is closed. */
 export function nextLook(request: ChangeRequest, nowMs: number): number | null {
-  if (request.state !== 'pending' && request.state !== 'ready') return null;
+  if (!isOpen(request)) return null;
   const { standing, content, expires_ms } = request;
   const start = content.start_ms !== null && content.start_ms > nowMs ? content.start_ms : null;
   if (standing.effect === 'allow' && content.apply === 'manual') return expires_ms;

@@ -1,6 +1,7 @@
+import type { Plan, RequestKinds } from '../decide/request-kind.ts';
 import type { Gate } from '../errors.ts';
 import { requestGates } from './gates.ts';
-import { type ChangeRequest, counts, type LiftedRevocation, type StoredVote } from './request.ts';
+import { type ChangeRequest, counts, type StoredVote } from './request.ts';
 
 /** A change request as it is answered. All times are epoch milliseconds. */
 export interface RequestView {
@@ -15,11 +16,12 @@ export interface RequestView {
   ticket: string | null;
   apply: 'auto' | 'manual';
   start_ms: number | null;
-  changes: ChangeRequest['planned']['changes'];
-  freeze: ChangeRequest['planned']['freeze'];
-  /** The revocation to lift; null for other requests. */
-  revocation: LiftedRevocation | null;
-  bases: ChangeRequest['planned']['bases'];
+  /** What applying it does, in a few words; null for a change of flags, whose changes say it. */
+  summary: string | null;
+  changes: Plan['changes'];
+  /** What it is about, by `type`; null for a change of flags. */
+  object: Plan['object'];
+  bases: Plan['bases'];
   proposer: { id: string; kind: string; person: string | null };
   authors: string[];
   approvals: VoteView[];
@@ -46,8 +48,11 @@ interface VoteView {
 }
 
 /** The request as it is answered. */
-export function toView(request: ChangeRequest, votes: readonly StoredVote[], nowMs: number): RequestView {
-  const { content, planned, proposer } = request;
+export function toView(
+  request: ChangeRequest,
+  { votes, now_ms: nowMs, kinds }: { votes: readonly StoredVote[]; now_ms: number; kinds: RequestKinds },
+): RequestView {
+  const { content, plan, proposer } = request;
   const view = (verdict: StoredVote['verdict']) =>
     votes.filter((vote) => vote.verdict === verdict).map((vote) => toVoteView(vote, request));
   return {
@@ -61,10 +66,10 @@ export function toView(request: ChangeRequest, votes: readonly StoredVote[], now
     ticket: content.ticket,
     apply: content.apply,
     start_ms: content.start_ms,
-    changes: planned.changes,
-    freeze: planned.freeze,
-    revocation: planned.revocation ?? null,
-    bases: planned.bases,
+    summary: kinds.of(request.kind).sentence(plan),
+    changes: plan.changes,
+    object: plan.object,
+    bases: plan.bases,
     proposer: { id: proposer.id, kind: proposer.kind, person: proposer.person },
     authors: request.authors,
     approvals: view('approve'),
@@ -74,7 +79,7 @@ export function toView(request: ChangeRequest, votes: readonly StoredVote[], now
     expires_ms: request.expires_ms,
     standing: request.standing,
     decision_id: request.decision_id,
-    gates: requestGates(request, nowMs),
+    gates: requestGates(request, { now_ms: nowMs, kinds }),
   };
 }
 

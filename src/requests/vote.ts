@@ -2,8 +2,8 @@ import type { Writing } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { upsertVote } from '../store/requests.ts';
-import { expire } from './close.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';
+import { expire } from './expire.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
 import { settle } from './settle.ts';
@@ -28,7 +28,7 @@ export async function approve(writing: Writing, word: Word): Promise<ChangeReque
   const settled = await settle(writing, {
     request: given,
     votes: await loadVotes(writing.tx, given.id),
-    plan: null,
+    planned: null,
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
   });
   return saveNext(writing.tx, settled.request, writing.now_ms);

@@ -1,46 +1,44 @@
 import { type ChangedFlag, environmentsOf, type Writing } from '../decide/control.ts';
-import { canonicalJson } from '../json.ts';
+import type { Effect } from '../decide/request-kind.ts';
 import type { FlagMove } from '../log/append.ts';
-import { liftRevocations } from '../revocation/lift.ts';
-import { liftFreeze } from '../store/emergency.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
-import { wakeRequests } from '../store/requests.ts';
-import type { FlagWrite, Plan } from './plan.ts';
-import type { ChangeRequest, Planned } from './request.ts';
+import type { FlagWrite } from './plan-flags.ts';
 
 /**
  * The one door for flag state (design invariant 1): the only caller of the store's flag writers. It runs inside the
- * transaction in which the active policy has just said `allow` about exactly this plan, and in which the caller
+ * transaction in which the active policy has just said `allow` about exactly these writes, and in which the caller
  * appends that decision's record.
  *
  * @returns how each flag's versions moved, for the record
- * @throws Error when a version is not the one that the plan was made on; inside the writing transaction that cannot happen, and the
- *   write is undone
+ * @throws Error when a version is not the one that the plan was made on; inside the writing transaction that cannot
+ *   happen, and the write is undone
  */
-export async function applyPlan(
+export async function writeFlags(
   writing: Writing,
-  { plan, request, decisionId }: { plan: Plan; request: ChangeRequest; decisionId: string },
+  writes: readonly FlagWrite[],
+  origin: Origin,
 ): Promise<FlagMove[]> {
-  const origin: Origin = { request_id: request.id, decision_id: decisionId, at_ms: writing.now_ms };
-  if (plan.freeze !== null) {
-    await liftFreeze(writing.tx, plan.freeze.id, { request_id: request.id, at_ms: writing.now_ms });
-    // What the freeze held back is looked at again at once.
-    await wakeRequests(writing.tx, writing.now_ms);
-    writing.afterCommit(writing.deps.events.freezesChanged);
-  }
-  if (plan.revocation !== undefined)
-    await liftRevocations(writing, [plan.revocation.id], { request: request.id });
   const moves: FlagMove[] = [];
-  for (const write of plan.writes) moves.push(...(await writeFlag(writing, write, origin)));
-  for (const environment of touchedEnvironments(writing, plan)) await announce(writing, plan, environment);
+  for (const write of writes) moves.push(...(await writeFlag(writing, write, origin)));
+  for (const environment of touchedEnvironments(writing, writes))
+    await announce(writing, writes, environment);
   return moves;
 }
 
+/** The effect of a request that changes flags. */
+export function flagsMoved(writes: readonly FlagWrite[]): Effect {
+  return { type: 'flags.moved', carryOut: (writing, origin) => writeFlags(writing, writes, origin) };
+}
+
 /** Raises the environment's version, and hands what changed to the data plane once it is durable. */
-async function announce({ tx, deps, afterCommit }: Writing, plan: Plan, environment: string): Promise<void> {
+async function announce(
+  { tx, deps, afterCommit }: Writing,
+  writes: readonly FlagWrite[],
+  environment: string,
+): Promise<void> {
   const version = await raiseEnvironmentVersion(tx, environment);
   const flags: ChangedFlag[] = [];
-  for (const { served, states } of plan.writes) {
+  for (const { served, states } of writes) {
     const state = states.get(environment);
     // A definition changed and its state here did not: the data plane has that state, so it reads the flag again.
     if (state === undefined) flags.push({ definition: served, state: null, version: null });
@@ -78,18 +76,7 @@ function assertMoved(moved: boolean, flag: string): void {
 }
 
 /** A definition is the same in every environment, so all of them look different after it changed. */
-function touchedEnvironments({ policy }: Writing, plan: Plan): string[] {
-  if (plan.writes.some((write) => write.definition !== null)) return environmentsOf(policy);
-  return [...new Set(plan.writes.flatMap((write) => [...write.states.keys()]))];
-}
-
-/**
- * Whether a plan of now is still the one that was approved: the same versions, and the same facts about them. Facts
- * that depend on time (an exception that has ended) may have changed; what is written follows from content and versions.
- */
-export function isSamePlan(one: Planned, other: Planned): boolean {
-  if (one.changes === other.changes) return true;
-  const judged = ({ changes, freeze, revocation, bases }: Planned) =>
-    canonicalJson({ facts: changes.map(({ flag, facts }) => ({ flag, facts })), freeze, revocation, bases });
-  return judged(one) === judged(other);
+function touchedEnvironments({ policy }: Writing, writes: readonly FlagWrite[]): string[] {
+  if (writes.some((write) => write.definition !== null)) return environmentsOf(policy);
+  return [...new Set(writes.flatMap((write) => [...write.states.keys()]))];
 }

@@ -12,3 +12,14 @@ export function toInputRevocation(row: RevocationsTable): InputRevocation & { id
     reason: row.reason,
   };
 }
+
+/** What a revocation revokes, in words. */
+export function describeRevocation({
+  kind,
+  value,
+  issued_before_ms,
+}: Pick<InputRevocation, 'kind' | 'value' | 'issued_before_ms'>): string {
+  const before =
+    issued_before_ms === null ? '' : `, issued before ${new Date(issued_before_ms).toISOString()}`;
+  return `${kind.replace('_', ' ')} ${value}${before}`;
+}

@@ -1,4 +1,5 @@
 import type { Writing } from '../decide/control.ts';
+import type { Effect } from '../decide/request-kind.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
 
@@ -20,4 +21,15 @@ export async function liftRevocations(
   if (ids.length === 0) return;
   await wakeRequests(tx, now_ms);
   afterCommit(deps.events.revocationsChanged);
+}
+
+/** The effect of a request that lifts a revocation. */
+export function revocationLifted(id: string): Effect {
+  return {
+    type: 'revocation.lifted',
+    carryOut: async (writing, { request_id }) => {
+      await liftRevocations(writing, [id], { request: request_id });
+      return [];
+    },
+  };
 }

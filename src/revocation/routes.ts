@@ -9,6 +9,7 @@ import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { parse } from '../http/body.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
+import { momentSchema } from '../moment.ts';
 import { REVOCATION_KINDS } from '../policy/input.ts';
 import { findRevocation, listRevocations } from '../store/revocations.ts';
 import { type Issuers, previewRevocation, revokeAsPerson } from './incident.ts';
@@ -19,11 +20,6 @@ import { toRevocationView } from './view.ts';
 export interface RevocationRoutesDeps extends Issuers {
   signingKeys: Pick<SigningKeys, 'prepare'>;
 }
-
-const momentSchema = z.union([
-  z.int().min(0),
-  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-]);
 
 /** What `POST /v1/revocations` takes. */
 const orderSchema = z.strictObject({

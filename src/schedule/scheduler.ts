@@ -2,11 +2,11 @@ import type { ControlDeps } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import type { Logger } from '../logger.ts';
 import { schedulerPrincipal } from '../principal.ts';
-import { look } from '../requests/close.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
+import { look } from './look.ts';
 
 /** How often the scheduler looks for work. */
 const INTERVAL_MS = 1000;

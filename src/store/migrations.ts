@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { addIdentity } from './migration-identity.ts';
+import { renamePlans } from './migration-requests.ts';
 
 /** Tables whose rows are evidence: the database itself refuses to change or remove them. */
 export const APPEND_ONLY_TABLES = [
@@ -27,8 +28,14 @@ export const migrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => ({
     '0001_init': { up: createSchema },
     '0002_identity': { up: addIdentity },
+    '0003_house': { up: prepareHouse },
   }),
 };
+
+/** What everything later hangs on. */
+async function prepareHouse(db: Kysely<unknown>): Promise<void> {
+  await renamePlans(db);
+}
 
 async function createSchema(db: Kysely<unknown>): Promise<void> {
   await createInstallation(db);

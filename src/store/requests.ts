@@ -1,6 +1,9 @@
 import type { RequestFlagsTable, RequestsTable, VotesTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
+/** The states of requests that can still change. */
+export const OPEN_STATES = ['pending', 'ready'] as const;
+
 const insertRequestStatement = statement<RequestsTable>((db, p) =>
   db.insertInto('requests').values({
     id: p('id'),
@@ -10,7 +13,7 @@ const insertRequestStatement = statement<RequestsTable>((db, p) =>
     revision: p('revision'),
     digest: p('digest'),
     content: p('content'),
-    planned: p('planned'),
+    plan: p('plan'),
     proposer: p('proposer'),
     proposer_id: p('proposer_id'),
     authors: p('authors'),
@@ -30,7 +33,7 @@ const updateRequestStatement = statement<RequestsTable & { base: number }>((db, 
       revision: p('revision'),
       digest: p('digest'),
       content: p('content'),
-      planned: p('planned'),
+      plan: p('plan'),
       authors: p('authors'),
       updated_ms: p('updated_ms'),
       expires_ms: p('expires_ms'),
@@ -121,7 +124,7 @@ export function listOpenVotes(db: Db): Promise<VotesTable[]> {
     .selectFrom('votes')
     .innerJoin('requests', 'requests.id', 'votes.request_id')
     .selectAll('votes')
-    .where('requests.state', 'in', ['pending', 'ready'])
+    .where('requests.state', 'in', OPEN_STATES)
     .where('votes.voided_ms', 'is', null)
     .orderBy('votes.request_id')
     .orderBy('votes.person')
@@ -148,7 +151,7 @@ export function listOpenAuthorship(
   return db
     .selectFrom('requests')
     .select(['id', 'kind', 'state', 'revision', 'proposer', 'authors'])
-    .where('state', 'in', ['pending', 'ready'])
+    .where('state', 'in', OPEN_STATES)
     .orderBy('id')
     .execute();
 }
@@ -200,7 +203,7 @@ export async function countOpenRequests(db: Db): Promise<{ state: string; count:
   const rows = await db
     .selectFrom('requests')
     .select((e) => ['state', e.fn.countAll<number>().as('count')])
-    .where('state', 'in', ['pending', 'ready'])
+    .where('state', 'in', OPEN_STATES)
     .groupBy('state')
     .execute();
   return rows.map(({ state, count }) => ({ state, count: Number(count) }));
@@ -208,11 +211,7 @@ export async function countOpenRequests(db: Db): Promise<{ state: string; count:
 
 /** Makes the scheduler look at every open request now: something that held them back has changed. */
 export async function wakeRequests(tx: Tx, nowMs: number): Promise<void> {
-  await tx
-    .updateTable('requests')
-    .set({ due_ms: nowMs })
-    .where('state', 'in', ['pending', 'ready'])
-    .execute();
+  await tx.updateTable('requests').set({ due_ms: nowMs }).where('state', 'in', OPEN_STATES).execute();
 }
 
 /** Sets when the scheduler looks again, without a new revision: nothing that anybody sees has changed. */

@@ -109,7 +109,7 @@ export interface EnvironmentVersionsTable {
   version: number;
 }
 
-/** Change requests. `content`, `planned`, `proposer`, `authors` and `standing` are JSON. */
+/** Change requests. `content`, `plan`, `proposer`, `authors` and `standing` are JSON. */
 export interface RequestsTable {
   id: string;
   kind: string;
@@ -119,7 +119,7 @@ export interface RequestsTable {
   revision: number;
   digest: string;
   content: string;
-  planned: string;
+  plan: string;
   proposer: string;
   proposer_id: string;
   authors: string;

@@ -6,9 +6,10 @@ import type { AccessAnswer } from '../../src/policy/access.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import type { PolicyInput } from '../../src/policy/input.ts';
 import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
-import { inputJsonSchema } from '../../src/policy/schema.ts';
 import type { Principal } from '../../src/principal.ts';
+import { inputJsonSchema } from '../../src/requests/input-schemas.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
+import { INPUTS } from '../support/inputs.ts';
 
 /*
  * Who can do what is answered by the same rules that decide. Here each answer is held against the decisions themselves:
@@ -34,7 +35,7 @@ const NAMESPACES = ['payments', 'search'];
 let policy: Policy;
 
 beforeAll(async () => {
-  policy = await createPolicy(await readBundle(SHIPPED));
+  policy = await createPolicy(await readBundle(SHIPPED), INPUTS);
 });
 
 /** Everybody in the fixtures, with a token that narrows nothing and ids that tell them apart. */
@@ -182,7 +183,7 @@ describe('who can do what', () => {
       const groups = { [issuer]: Object.fromEntries(names.map((name) => [name, bound])) };
       return { config: { ...config, role_bindings: { ...config.role_bindings, groups } } };
     });
-    const wide = await createPolicy(await readBundle(archive));
+    const wide = await createPolicy(await readBundle(archive), INPUTS);
     const holders = Array.from({ length: 20 }, (_, place): Principal => {
       return { ...base.input.principal, id: `person:demo:${place}`, groups: names };
     });
@@ -235,7 +236,7 @@ describe('who can do what', () => {
 
 describe('a bundle of one’s own', () => {
   it('may do without it', async () => {
-    const own = await createPolicy(await readBundle(await readFixtureBundle('anybody')));
+    const own = await createPolicy(await readBundle(await readFixtureBundle('anybody')), INPUTS);
     expect(own.access([base.input.principal])).toBeNull();
   });
 
@@ -246,7 +247,7 @@ describe('a bundle of one’s own', () => {
       const role_bindings = { principals: { [base.input.principal.id]: [bound] } };
       return { config: { ...config, role_bindings } };
     });
-    const own = await createPolicy(await readBundle(archive));
+    const own = await createPolicy(await readBundle(archive), INPUTS);
     expect(() => own.access([base.input.principal])).toThrow(/countersign\/access.*not usable/);
   });
 });

@@ -10,6 +10,7 @@ import { createLog } from '../../src/logger.ts';
 import { BundleError, readBundle } from '../../src/policy/bundle.ts';
 import { createPolicy } from '../../src/policy/policies.ts';
 import { type Member, packMembers, readFixtureBundle, unpackMembers } from '../support/bundles.ts';
+import { INPUTS } from '../support/inputs.ts';
 
 let good: Buffer;
 let members: Member[];
@@ -200,7 +201,7 @@ describe('a bundle that the broker refuses at its start', () => {
   });
 
   it('is refused before it is stored, so that a good one can be activated after it', async () => {
-    await expect(createPolicy(await readBundle(await readFixtureBundle('clock')))).rejects.toThrow(
+    await expect(createPolicy(await readBundle(await readFixtureBundle('clock')), INPUTS)).rejects.toThrow(
       BundleError,
     );
   });

@@ -2,11 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readBundle } from '../../src/policy/bundle.ts';
-import type { PolicyResult } from '../../src/policy/decision.ts';
+import { type PolicyResult, policyResultSchema } from '../../src/policy/decision.ts';
 import { createEngine, type Engine } from '../../src/policy/engine.ts';
-import { inputSchema } from '../../src/policy/input.ts';
-import { inputJsonSchema } from '../../src/policy/schema.ts';
+import { inputSchemaOf } from '../../src/policy/input.ts';
 import { createZoneClock } from '../../src/policy/zones.ts';
+import { inputJsonSchema } from '../../src/requests/input-schemas.ts';
+import { REQUEST_KINDS } from '../../src/requests/kinds/kinds.ts';
 
 /**
  * The cases of fixtures/decisions through the module that is shipped. `opa test` runs the same cases through the
@@ -44,6 +45,8 @@ const POLICIES = new URL('../../policies/', import.meta.url);
 function readJson<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')) as T;
 }
+
+const inputSchema = inputSchemaOf(REQUEST_KINDS);
 
 const base = readJson<Base>('base.json');
 const files = readdirSync(FIXTURES)
@@ -83,15 +86,21 @@ function inputOf(example: Case): Json {
 let engine: Engine;
 /** What `config/limits` says. */
 let limits: JsonObject;
+/** What `config/request_kinds` says. */
+let requestKinds: Record<string, { held: { code: string } }>;
 
 beforeAll(async () => {
   const bundle = await readBundle(readFileSync(new URL('bundle.tar.gz', POLICIES)));
   engine = await createEngine(bundle);
-  limits = (bundle.data as { config: { limits: JsonObject } }).config.limits;
+  const { config } = bundle.data as {
+    config: { limits: JsonObject; request_kinds: typeof requestKinds };
+  };
+  limits = config.limits;
+  requestKinds = config.request_kinds;
 });
 
 function decide(input: unknown): PolicyResult {
-  return engine.evaluate(JSON.stringify(input));
+  return engine.evaluate(JSON.stringify(input), policyResultSchema);
 }
 
 describe.each(files)('%s', (file) => {
@@ -130,9 +139,10 @@ describe('the fixtures', () => {
     const sources = readdirSync(new URL('countersign/', POLICIES), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.rego') && !name.endsWith('_test.rego'))
       .map((name) => readFileSync(new URL(`countersign/${name}`, POLICIES), 'utf8'));
-    const written = sources.flatMap((source) =>
-      [...source.matchAll(/"code": "([a-z_]+)"/g)].map((match) => match[1]),
-    );
+    const written = [
+      ...sources.flatMap((source) => [...source.matchAll(/"code": "([a-z_]+)"/g)].map((match) => match[1])),
+      ...Object.values(requestKinds).map(({ held }) => held.code),
+    ];
     expect([...new Set(documented)].sort()).toEqual([...new Set(written)].sort());
   });
 });

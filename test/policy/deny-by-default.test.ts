@@ -6,6 +6,7 @@ import { createPolicy, type Policy, type Question } from '../../src/policy/polic
 import { startTestBroker } from '../support/broker.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
 import { countRows } from '../support/flags.ts';
+import { INPUTS } from '../support/inputs.ts';
 
 /** A policy whose whole answer is `answer`, or none when it is undefined. */
 async function policyThatAnswers(answer: unknown): Promise<Policy> {
@@ -13,7 +14,7 @@ async function policyThatAnswers(answer: unknown): Promise<Policy> {
     ...(data as object),
     answer,
   }));
-  return createPolicy(await readBundle(archive));
+  return createPolicy(await readBundle(archive), INPUTS);
 }
 
 const person: PolicyInput['principal'] = {
@@ -105,7 +106,7 @@ describe('a question that lacks a fact', () => {
     const policy = await policyThatAnswers(allow);
     const decision = policy.decide({ ...question, ...change } as Question, 0);
     expect(decision).toMatchObject({ effect: 'deny', reasons: [{ code: 'missing_fact' }] });
-    expect(policy.replay(decision.input_json).effect).toBe('deny');
+    expect(policy.replay(decision.input_json, decision.versions).effect).toBe('deny');
   });
 
   it('is denied with its own reason when the engine has no room for it', async () => {

@@ -51,7 +51,7 @@ function input(
   extra: Partial<PolicyInput> = {},
 ): PolicyInput {
   return {
-    schema_version: 1,
+    schema_version: 2,
     operation,
     principal: principal(),
     environment: { key: 'production', kind: 'production' },
@@ -79,7 +79,7 @@ function input(
         after: null,
         facts: { ...facts, ...change },
       })),
-      freeze: null,
+      object: null,
       facts: { direction: 'off', definition: false, organizations: [], namespaces: ['n'] },
     },
     approvals: [],

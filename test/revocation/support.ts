@@ -4,11 +4,13 @@ import type { ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { revoke as revokeIn } from '../../src/revocation/revoke.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
 import type { Reply, TestBroker } from '../support/broker.ts';
+import { INPUTS } from '../support/inputs.ts';
 import { personOf } from '../support/local-control.ts';
 
 export const INCIDENT = { incident: 'INC-7', reason: 'a laptop was stolen' };
@@ -67,7 +69,7 @@ export function readFlags(t: TestBroker, token: string): Promise<Reply> {
 
 /** Another broker's control plane over the same store, with lists of its own in memory. */
 export function otherControl(t: TestBroker): ControlDeps {
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
   const nothing = () => undefined;
   return {
     store: t.broker.store,
@@ -75,6 +77,7 @@ export function otherControl(t: TestBroker): ControlDeps {
     revocations: storedRevocations(policies),
     clock: t.clock,
     newId: (nowMs) => uuidv7({ msecs: nowMs }),
+    kinds: requestKinds,
     acrValuesFor: () => [],
     events: {
       flagsChanged: nothing,

@@ -6,10 +6,12 @@ import { readBundle } from '../../src/policy/bundle.ts';
 import { activateFirst } from '../../src/policy/first-start.ts';
 import { createPolicies } from '../../src/policy/policies.ts';
 import type { Principal } from '../../src/principal.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { openStore } from '../../src/store/database.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
+import { INPUTS } from './inputs.ts';
 
 /** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
 export async function openControl(options: {
@@ -22,13 +24,14 @@ export async function openControl(options: {
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
   return {
     store,
     policies,
     revocations: storedRevocations(policies),
     clock: options.clock,
     newId,
+    kinds: requestKinds,
     acrValuesFor: () => [],
     events: {
       flagsChanged: () => undefined,

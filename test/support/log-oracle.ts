@@ -203,7 +203,7 @@ function freezeFaults(log: readonly LogEntry[]): string[] {
       active.set(input.emergency.engage.incident, input.emergency.engage);
     }
     if (request?.to !== 'applied' || input.request === null) continue;
-    if (input.request.freeze !== null) active.delete(input.request.freeze.incident);
+    if (input.request.object?.type === 'freeze') active.delete(String(input.request.object.incident));
     for (const change of input.request.changes) {
       const covering = [...active.values()].filter((freeze) =>
         isCovered(freeze, change, input.environment?.key ?? null),

@@ -4,6 +4,7 @@ import { createPolicies, humanOf } from '../../src/policy/policies.ts';
 import type { Principal } from '../../src/principal.ts';
 import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
 import type { Db } from '../../src/store/statement.ts';
+import { INPUTS } from './inputs.ts';
 import type { LogEntry } from './log-oracle.ts';
 
 /*
@@ -132,9 +133,9 @@ export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): P
         held.push({ ...NOTHING, kind: 'token', value: `#${who.token}`, cause: 'holder' });
       if (entry.outcome.note?.code === 'returned')
         held = held.filter(({ cause, value }) => cause !== 'logout' || value !== who.id);
-      const lifted = request?.to === 'applied' ? input.request?.revocation : undefined;
-      if (lifted !== undefined) {
-        const place = held.findIndex((one) => isSame(one, lifted));
+      const lifted = request?.to === 'applied' ? input.request?.object : undefined;
+      if (lifted?.type === 'revocation') {
+        const place = held.findIndex((one) => isSame(one, lifted as unknown as Held));
         held = held.filter((_, other) => other !== place);
       }
       fresh.push(...(logouts.get(seq) ?? []));
@@ -159,7 +160,7 @@ export function holderOfEntry({ input, correlation }: LogEntry): Holder {
 
 async function readHumans(db: Db): Promise<(person: string) => string> {
   if ((await activePolicyHash(db)) === null) return (person) => person.toLowerCase();
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
   const policy = await policies.active(db);
   return (person) => humanOf(policy, person);
 }

@@ -11,13 +11,33 @@ _roles contains role if {
 	some role in names
 }
 
+_roles contains role if {
+	some kind in data.config.request_kinds
+	some names in kind.roles
+	some role in names
+}
+
 _rules contains rule if {
 	some kinds in data.config.tiers
 	some movements in kinds
 	some rule in movements
 }
 
-_rules contains lift.rule if some lift in data.config.lifts
+_rules contains kind.rule if some kind in data.config.request_kinds
+
+# METADATA
+# description: Each kind of request says who may do what with it, where, and what it needs
+test_request_kinds_are_complete if {
+	operations := {operation | some operation, row in data.config.operations; row.roles["flag.change"]}
+	every kind in data.config.request_kinds {
+		object.keys(kind.roles) == operations - {"breakglass.apply"}
+		kind.place in {"object", "everywhere"}
+		is_boolean(kind.persons_only)
+		is_array(kind.stand_ins)
+		is_string(kind.held.code)
+		is_string(kind.held.detail)
+	}
+}
 
 _bindings contains binding if {
 	some source in ["groups", "claims"]

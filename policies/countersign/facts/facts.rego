@@ -30,16 +30,10 @@ deny contains _missing_fact("request.changes") if {
 	not _has_changes
 }
 
-deny contains _missing_fact("request.freeze") if {
-	input.request.kind == "freeze.lift"
+deny contains _missing_fact("request.object") if {
+	input.request.kind != "flag.change"
 	data.config.operations[input.operation].at == "request"
-	not _has_freeze
-}
-
-deny contains _missing_fact("request.revocation") if {
-	input.request.kind == "revocation.lift"
-	data.config.operations[input.operation].at == "request"
-	not _has_lifted_revocation
+	not _has_object
 }
 
 deny contains _missing_fact("revocation") if {
@@ -74,7 +68,7 @@ _missing_fact(name) := {
 }
 
 # A negated call with an undefined argument is undefined and not true, so that each fact has a rule of its own.
-_has_version if input.schema_version == 1
+_has_version if input.schema_version == 2
 
 _has_now if is_number(input.clock.now_ms)
 
@@ -82,9 +76,7 @@ _has_emergency if is_boolean(input.emergency.frozen)
 
 _has_request if is_object(input.request)
 
-_has_freeze if is_object(input.request.freeze)
-
-_has_lifted_revocation if is_string(input.request.revocation.id)
+_has_object if is_string(input.request.object.type)
 
 _has_revocation if {
 	input.revocation.kind != ""

@@ -17,9 +17,13 @@ required contains place if {
 	place := {"namespace": change.flag.namespace, "environment": environment}
 }
 
-required contains _covered(input.request.freeze) if input.request.kind == "freeze.lift"
+required contains _covered(input.request.object) if {
+	data.config.request_kinds[input.request.kind].place == "object"
+}
 
-required contains {"namespace": null, "environment": null} if input.request.kind == "revocation.lift"
+required contains {"namespace": null, "environment": null} if {
+	data.config.request_kinds[input.request.kind].place == "everywhere"
+}
 
 required contains _covered(input.emergency.engage) if input.operation == "freeze.engage"
 

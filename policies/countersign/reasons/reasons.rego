@@ -32,13 +32,7 @@ held contains {
 	count(approvals) > 0
 }
 
-held contains {
-	"code": "held_for_lift",
-	"detail": "Lifting a freeze or a revocation takes two persons.",
-} if {
-	_is_write
-	data.config.lifts[input.request.kind]
-}
+held contains data.config.request_kinds[input.request.kind].held if _is_write
 
 held contains {
 	"code": "held_for_ticket",

@@ -63,11 +63,11 @@ covers(list, name) if name in list
 # METADATA
 # description: The roles that grant an operation on a kind of request
 # scope: document
-granting(operation, kind) := data.config.operations[operation].roles[kind]
+granting(operation, kind) := list if list := data.config.request_kinds[kind].roles[operation]
 
-granting(operation, kind) := data.config.operations[operation].roles.any if {
-	not data.config.operations[operation].roles[kind]
-}
+else := list if list := data.config.operations[operation].roles[kind]
+
+else := data.config.operations[operation].roles.any
 
 # METADATA
 # description: The caller holds a role that grants the operation wherever it is needed

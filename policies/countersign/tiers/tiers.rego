@@ -23,7 +23,7 @@ selectors contains [tier, _kind(change.facts.scope), movement(change.facts)] if 
 # scope: document
 rules contains data.config.tiers[selector[0]][selector[1]][selector[2]] if some selector in selectors
 
-rules contains data.config.lifts[input.request.kind].rule
+rules contains data.config.request_kinds[input.request.kind].rule
 
 # METADATA
 # description: >-
@@ -111,7 +111,7 @@ deny contains {
 } if {
 	input.request.kind != "flag.change"
 	data.config.operations[input.operation].at == "request"
-	not _has_lift_rule
+	not _has_kind_rule
 }
 
 deny contains {
@@ -160,7 +160,7 @@ _has_exceptions(excepted) if is_object(_exceptions(excepted).approvals)
 
 _has_rule(selector) if _is_complete(data.config.tiers[selector[0]][selector[1]][selector[2]])
 
-_has_lift_rule if _is_complete(data.config.lifts[input.request.kind].rule)
+_has_kind_rule if _is_complete(data.config.request_kinds[input.request.kind].rule)
 
 # A rule that forgets a member would ask for less than its author thinks.
 _is_complete(rule) if {
@@ -199,7 +199,7 @@ _kind("state") := data.config.environments[input.environment.key].kind
 # scope: document
 accepted(role) := [role] if input.request.kind == "flag.change"
 
-accepted(role) := array.concat([role], data.config.lifts[input.request.kind].stand_ins)
+accepted(role) := array.concat([role], data.config.request_kinds[input.request.kind].stand_ins)
 
 # METADATA
 # description: The bindings give a role that some approval of this request is asked from

@@ -180,7 +180,7 @@ grants_at_all(principal, operation, touched) if {
 _needs_person if input.operation in persons_only
 
 _needs_person if {
-	input.request.kind != "flag.change"
+	data.config.request_kinds[input.request.kind].persons_only
 	input.operation in {"request.propose", "request.edit", "request.schedule"}
 }
 

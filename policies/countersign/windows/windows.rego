@@ -28,7 +28,7 @@ wanted contains choice if {
 }
 
 wanted contains choice if {
-	choice := data.config.lifts[input.request.kind].rule.windows
+	choice := data.config.request_kinds[input.request.kind].rule.windows
 	count(choice) > 0
 }
 

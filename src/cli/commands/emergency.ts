@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { SessionView } from '../../emergency/break-glass.ts';
 import type { FreezeView } from '../../emergency/freeze.ts';
+import { describeScope } from '../../emergency/state.ts';
 import type { RequestView } from '../../requests/view.ts';
 import { addChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
-import { describeScope } from '../output/render.ts';
 import { answerRequest } from '../output/result.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';

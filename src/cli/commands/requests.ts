@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { REQUEST_KINDS } from '../../requests/kinds/kinds.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
@@ -69,11 +70,7 @@ function registerList(program: Command, cli: Cli): void {
     .command(program, 'list', 'list requests, newest first')
     .option('--state <state>', 'one state, several with commas, or open')
     .addOption(
-      new Option('--kind <kind>', 'what is requested').choices([
-        'flag.change',
-        'freeze.lift',
-        'revocation.lift',
-      ]),
+      new Option('--kind <kind>', 'what is requested').choices(REQUEST_KINDS.map(({ name }) => name)),
     )
     .option('--environment <key>', 'only there')
     .option('--flag <key>', 'only what touches this flag')
@@ -106,9 +103,8 @@ function toRow(request: RequestView): string[] {
   ];
 }
 
-function describeSubject({ changes, freeze, revocation }: RequestView): string {
-  if (freeze !== null) return `lift freeze ${freeze.id}`;
-  if (revocation !== null) return `lift revocation ${revocation.id}`;
+function describeSubject({ changes, summary }: RequestView): string {
+  if (summary !== null) return summary;
   return changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ');
 }
 

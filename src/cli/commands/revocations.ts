@@ -5,12 +5,12 @@ import { parseTokenForm } from '../../identity/token-form.ts';
 import { tokenIdOf } from '../../identity/token-id.ts';
 import type { Hits } from '../../revocation/hits.ts';
 import type { Outcome } from '../../revocation/incident.ts';
+import { describeRevocation } from '../../revocation/input-revocation.ts';
 import type { RevocationView } from '../../revocation/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
-import { describeRevocation } from '../output/render.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
@@ -185,7 +185,7 @@ function renderRevocation(revocation: RevocationView): string {
   const { id, created_ms, created_by, cause, incident, reason, lifted_ms, returned_ms, expires_ms } =
     revocation;
   return [
-    `revoked  ${describeRevocation(revocation)}`,
+    `revoked  ${printable(describeRevocation(revocation))}`,
     `id       ${id}`,
     `since    ${moment(created_ms)} by ${printable(created_by.id)} (${cause})`,
     ...(incident === '' ? [] : [`incident ${printable(incident)}`]),
@@ -199,7 +199,7 @@ function renderRevocation(revocation: RevocationView): string {
 function toRow(revocation: RevocationView): string[] {
   return [
     revocation.id,
-    describeRevocation(revocation),
+    printable(describeRevocation(revocation)),
     moment(revocation.created_ms),
     revocation.created_by.id,
     revocation.cause,

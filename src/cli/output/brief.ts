@@ -4,7 +4,7 @@ import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { byWhom } from './by-whom.ts';
 import { describeAudience, describeShares } from './describe-state.ts';
-import { describeChange, describeFacts, describeRevocation, describeScope, differences } from './render.ts';
+import { describeChange, describeFacts, differences } from './render.ts';
 import { moment, printable, printableJson } from './text.ts';
 
 /** A value of at most this many characters of JSON is shown whole. */
@@ -17,13 +17,10 @@ const SHORT_LIST = 5;
  * is counted instead, so the last line names the command that shows everything.
  */
 export function renderBrief(request: RequestView, commandLine: Context['commandLine']): string {
-  const { freeze, revocation, changes, environment, proposer, ticket, reason, start_ms } = request;
+  const { summary, changes, environment, proposer, ticket, reason, start_ms } = request;
   const ticketed = ticket === null ? '' : `, ${oneLine(ticket)}`;
   return [
-    ...(freeze === null ? [] : [`lifts    freeze ${freeze.id} ${describeScope(freeze)}`]),
-    ...(revocation === null
-      ? []
-      : [`lifts    revocation ${revocation.id} of ${oneLine(describeRevocation(revocation))}`]),
+    ...(summary === null ? [] : [`does     ${oneLine(summary)}`]),
     ...changes.map((change, place) => renderChange(change, place, environment)),
     `by       ${oneLine(byWhom(proposer))}${ticketed}: ${oneLine(reason)}`,
     ...(start_ms === null ? [] : [`starts   ${moment(start_ms)}`]),

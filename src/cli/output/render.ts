@@ -1,8 +1,6 @@
-import type { FreezeView } from '../../emergency/freeze.ts';
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
 import type { RequestView } from '../../requests/view.ts';
-import type { RevocationView } from '../../revocation/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';
 import { byWhom } from './by-whom.ts';
@@ -37,10 +35,8 @@ export function isOpen({ state }: RequestView): boolean {
   return state === 'pending' || state === 'ready';
 }
 
-function renderSubject({ changes, freeze, revocation, environment }: RequestView): string[] {
-  if (revocation !== null)
-    return ['lifts', `  revocation ${revocation.id} of ${describeRevocation(revocation)}`];
-  if (freeze !== null) return ['lifts', `  freeze ${freeze.id} ${describeScope(freeze)}`];
+function renderSubject({ changes, summary, environment }: RequestView): string[] {
+  if (summary !== null) return [`does     ${printable(summary)}`];
   return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
 }
 
@@ -214,24 +210,4 @@ function repeats(text: string, listed: readonly { detail: string }[]): boolean {
   const details = listed.map(({ detail }) => detail).sort((one, other) => other.length - one.length);
   const rest = details.reduce((left, detail) => left.replaceAll(detail, ''), text);
   return listed.length > 0 && /^[\s.]*$/.test(rest);
-}
-
-/** What is revoked, in words. */
-export function describeRevocation({
-  kind,
-  value,
-  issued_before_ms,
-}: Pick<RevocationView, 'kind' | 'value' | 'issued_before_ms'>): string {
-  const before = issued_before_ms === null ? '' : `, issued before ${moment(issued_before_ms)}`;
-  return `${kind.replace('_', ' ')} ${printable(value)}${before}`;
-}
-
-/** What a freeze covers, in words. */
-export function describeScope(
-  freeze: Pick<FreezeView, 'scope' | 'environment' | 'namespace' | 'flag'>,
-): string {
-  const subject = freeze.flag ?? freeze.namespace;
-  const of = subject === null ? '' : ` ${freeze.scope} ${subject}`;
-  const at = freeze.environment === null ? '' : ` in ${freeze.environment}`;
-  return freeze.scope === 'all' ? 'of all writes' : `of${of}${at}`.replace('of in', 'of all writes in');
 }

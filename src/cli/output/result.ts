@@ -1,7 +1,8 @@
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
-import { describeRevocation, describeScope, isOpen, renderGates } from './render.ts';
+import { isOpen, renderGates } from './render.ts';
+import { printable } from './text.ts';
 
 /** A request that a command has made or moved. */
 interface Result {
@@ -35,10 +36,8 @@ function printResult(context: Context, { body, isNew = false }: Result): void {
 
 /** One row a flag and place: the versions where the request is applied, else what it asks for. */
 function describeOutcome(request: RequestView): string[][] {
-  const { freeze, revocation, changes, state } = request;
-  if (revocation !== null)
-    return [['lift', `revocation ${revocation.id} of ${describeRevocation(revocation)}`]];
-  if (freeze !== null) return [['lift', `freeze ${freeze.id} ${describeScope(freeze)}`]];
+  const { summary, changes, state } = request;
+  if (summary !== null) return [[printable(summary)]];
   return [...new Set(changes.map(({ flag }) => flag.key))].flatMap((flag) =>
     (['definition', 'state'] as const).flatMap((scope) => {
       const ofFlag = changes.filter((change) => change.flag.key === flag && change.facts.scope === scope);

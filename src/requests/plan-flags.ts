@@ -1,21 +1,11 @@
-import { toInputFreeze } from '../emergency/state.ts';
+import type { Base, PlanContext } from '../decide/request-kind.ts';
 import { BrokerError } from '../errors.ts';
 import type { InputChange } from '../flags/change-facts.ts';
 import type { Change } from '../flags/changes.ts';
 import { type FlagDefinition, type FlagState, TIERS } from '../flags/model.ts';
 import { initialStateOf, planChange } from '../flags/plan.ts';
-import { toInputRevocation } from '../revocation/input-revocation.ts';
-import { findFreeze } from '../store/emergency.ts';
 import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
-import { findRevocation } from '../store/revocations.ts';
 import type { Db } from '../store/statement.ts';
-import type {
-  FlagChangeContent,
-  FreezeLiftContent,
-  RequestContent,
-  RevocationLiftContent,
-} from './content.ts';
-import type { Base, Planned } from './request.ts';
 
 /** One flag as it would be after the request, with the versions that it replaces. */
 export interface FlagWrite {
@@ -27,8 +17,10 @@ export interface FlagWrite {
   states: ReadonlyMap<string, { value: FlagState; base: number }>;
 }
 
-/** What a request would do to the state that `db` sees: facts for policy, versions for the digest, rows to write. */
-export interface Plan extends Planned {
+/** What changes of flags would do: what policy judges, what approvals bind, what the door writes. */
+export interface FlagsPlan {
+  changes: InputChange[];
+  bases: Base[];
   writes: FlagWrite[];
 }
 
@@ -54,31 +46,15 @@ const MAX_PLANNED_BYTES = 256 * 1024;
 const MAX_MOVES = 200;
 
 /**
- * Computes what a content would do now. Reads only; the same content over the same versions gives the same plan.
+ * Folds the changes of a content over the flags as they are.
  *
- * @param options.environments every environment that the active policy knows
  * @throws BrokerError `invalid_change` with a fault for each change that cannot be made
  */
-export async function loadPlan(
+export async function planFlags(
   db: Db,
-  content: RequestContent,
-  options: { now_ms: number; environments: readonly string[] },
-): Promise<Plan> {
-  switch (content.kind) {
-    case 'flag.change':
-      return planFlags(db, content, options);
-    case 'freeze.lift':
-      return planFreezeLift(db, content);
-    case 'revocation.lift':
-      return planRevocationLift(db, content);
-  }
-}
-
-async function planFlags(
-  db: Db,
-  content: FlagChangeContent,
-  { now_ms, environments }: { now_ms: number; environments: readonly string[] },
-): Promise<Plan> {
+  content: { environment: string; changes: readonly Change[] },
+  { now_ms, environments }: PlanContext,
+): Promise<FlagsPlan> {
   if (!environments.includes(content.environment)) {
     throw new BrokerError('invalid_change', `There is no environment "${content.environment}".`, {
       errors: [{ pointer: '#/environment', detail: `known environments: ${environments.join(', ')}` }],
@@ -110,7 +86,6 @@ async function planFlags(
     refuseSize(changes.length - 1, `at most ${MAX_MOVES} new versions; this makes ${moves}`);
   return {
     changes: changes.map((change) => withHighestTier(change, flags)),
-    freeze: null,
     bases: [...flags].flatMap(([flag, folding]) => basesOf(flag, folding, content.environment)),
     writes,
   };
@@ -249,35 +224,4 @@ function toWrite(
   }
   const definition = folding.definitionChanged ? { value: served, base: folding.definitionBase } : null;
   return { flag, served, definition, states };
-}
-
-async function planFreezeLift(db: Db, content: FreezeLiftContent): Promise<Plan> {
-  const row = await findFreeze(db, content.freeze);
-  if (row === undefined || row.lifted_ms !== null) {
-    throw new BrokerError('invalid_change', 'There is no active freeze with this id.', {
-      errors: [{ pointer: '#/freeze', detail: 'GET /v1/freezes lists the active freezes' }],
-    });
-  }
-  return {
-    changes: [],
-    freeze: toInputFreeze(row),
-    bases: [{ of: `freeze:${row.id}`, version: 1 }],
-    writes: [],
-  };
-}
-
-async function planRevocationLift(db: Db, content: RevocationLiftContent): Promise<Plan> {
-  const row = await findRevocation(db, content.revocation);
-  if (row === undefined || row.lifted_ms !== null) {
-    throw new BrokerError('invalid_change', 'There is no active revocation with this id.', {
-      errors: [{ pointer: '#/revocation', detail: 'GET /v1/revocations lists the active revocations' }],
-    });
-  }
-  return {
-    changes: [],
-    freeze: null,
-    revocation: toInputRevocation(row),
-    bases: [{ of: `revocation:${row.id}`, version: 1 }],
-    writes: [],
-  };
 }

@@ -1,0 +1,16 @@
+import { z } from 'zod';
+
+/** A moment in a body: epoch milliseconds, or ISO 8601 with an offset. Read as epoch milliseconds. */
+export const momentSchema = z.union([
+  z.int().min(0),
+  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+]);
+
+/** A moment in a query, where everything is text. */
+export const queryMomentSchema = z.union([
+  z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number),
+  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+]);

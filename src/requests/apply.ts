@@ -1,0 +1,58 @@
+import { challengeOf } from '../decide/authorize.ts';
+import type { Writing } from '../decide/control.ts';
+import { refuseRead } from '../decide/read.ts';
+import { denied, notYet } from '../decide/refusals.ts';
+import { Refused } from '../decide/refused.ts';
+import type { RequestKinds } from '../decide/request-kind.ts';
+import { expire } from './expire.ts';
+import { aboutRequest, baseMovedGate } from './gates.ts';
+import { findExisting, findOpen, saveNext } from './open-request.ts';
+import { type ChangeRequest, loadVotes, placesOf } from './request.ts';
+import { settle } from './settle.ts';
+/**
+ * Applies a request because somebody asks for it. A request that is applied already is answered as it is, so a retry
+ * is safe and never applies twice.
+ *
+ * @returns the applied request, or a refusal with its record appended: denied, still held, or `request_conflicted`
+ * @throws BrokerError `not_found`, `request_closed`
+ */
+export async function apply(writing: Writing, requestId: string): Promise<ChangeRequest | Refused> {
+  const { tx, call, now_ms } = writing;
+  const existing = await findExisting(tx, requestId);
+  if (existing.state === 'applied') return answerApplied(writing, existing);
+  const request = await findOpen(tx, requestId);
+  if (request.expires_ms <= now_ms) return expire(writing, request);
+  const {
+    request: after,
+    decision,
+    decision_id,
+  } = await settle(writing, {
+    request,
+    votes: await loadVotes(tx, request.id),
+    planned: null,
+    asking: { operation: 'request.apply', principal: call.principal, explicit: true },
+  });
+  if (decision.effect === 'deny') return denied(decision, decision_id);
+  const saved = await saveNext(tx, after, now_ms);
+  if (decision.effect === 'hold') {
+    return notYet(decision, { decision_id, about: aboutRequest(saved), challenge: challengeOf(writing) });
+  }
+  return saved.state === 'conflicted' ? conflicted(saved, decision_id, writing.deps.kinds) : saved;
+}
+
+/** Nothing is written twice, and nobody learns of a request by asking to apply it who may not read it. */
+async function answerApplied(writing: Writing, request: ChangeRequest): Promise<ChangeRequest | Refused> {
+  for (const place of placesOf(request)) {
+    const refusal = await refuseRead(writing, { operation: 'request.read', ...place });
+    if (refusal !== null) return refusal;
+  }
+  return request;
+}
+
+function conflicted(request: ChangeRequest, decisionId: string, kinds: RequestKinds): Refused {
+  return new Refused(
+    'request_conflicted',
+    `${kinds.of(request.kind).conflict} Nothing was applied. Propose it again on what is there now.`,
+    { decision_id: decisionId, extra: { state: request.state }, gates: [baseMovedGate(request, kinds)] },
+  );
+}

@@ -1,0 +1,30 @@
+import type { Writing } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
+import { schedulerPrincipal } from '../principal.ts';
+import { decideRequest, record } from './decide-request.ts';
+import { saveNext } from './open-request.ts';
+import type { ChangeRequest } from './request.ts';
+
+/** Ends a request whose time to live is over. @returns the refusal of what was asked for too late */
+export async function expire(writing: Writing, request: ChangeRequest): Promise<Refused> {
+  const operation = 'request.expire';
+  const decision = await decideRequest(writing, {
+    operation,
+    principal: schedulerPrincipal,
+    request,
+    votes: [],
+  });
+  // Time to live is the broker's own promise: a policy can shorten it, and cannot keep a request alive.
+  const after: ChangeRequest = { ...request, state: 'expired', due_ms: null };
+  await record(writing, {
+    operation,
+    principal: schedulerPrincipal,
+    decision,
+    request: after,
+    from: request.state,
+  });
+  await saveNext(writing.tx, after, writing.now_ms);
+  return new Refused('request_closed', 'The request has expired. Propose it again.', {
+    extra: { state: 'expired' },
+  });
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import type { RequestKind } from '../../decide/request-kind.ts';
+import { changeSchema } from '../../flags/changes.ts';
+import { environmentKeySchema } from '../../flags/names.ts';
+import { commonShape } from '../content.ts';
+import { planFlags } from '../plan-flags.ts';
+import { flagsMoved } from '../write-flags.ts';
+
+const changes = z
+  .array(changeSchema)
+  .min(1, 'name at least one change')
+  .max(100, 'at most 100 changes a request');
+
+/** A proposal to change flags in one environment, applied as a whole or not at all. */
+export const flagChangeContentSchema = z.strictObject({
+  kind: z.literal('flag.change').default('flag.change'),
+  environment: environmentKeySchema,
+  changes,
+  ...commonShape,
+});
+export type FlagChangeContent = z.infer<typeof flagChangeContentSchema>;
+
+/** Changes of flags: the one kind whose rules are those of the tiers. */
+export const flagChange: RequestKind<FlagChangeContent> = {
+  name: 'flag.change',
+  contentSchema: flagChangeContentSchema,
+  editable: { changes },
+  objectSchema: null,
+  planVersion: 1,
+  conflict: 'A flag has changed since the request was made.',
+  plan: async (db, content, context) => {
+    const { changes, bases, writes } = await planFlags(db, content, context);
+    return { plan: { version: 1, changes, object: null, bases }, effects: [flagsMoved(writes)] };
+  },
+  environmentOf: ({ environment }) => environment,
+  flagsOf: ({ changes }) => [...new Set(changes.map(({ flag }) => flag))],
+  sentence: () => null,
+};

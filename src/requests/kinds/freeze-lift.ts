@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import type { RequestKind } from '../../decide/request-kind.ts';
+import { describeScope, freezeLifted, toInputFreeze } from '../../emergency/state.ts';
+import { BrokerError } from '../../errors.ts';
+import { inputFreezeSchema } from '../../policy/input.ts';
+import { findFreeze } from '../../store/emergency.ts';
+import { commonShape } from '../content.ts';
+
+const contentSchema = z.strictObject({ kind: z.literal('freeze.lift'), freeze: z.uuid(), ...commonShape });
+
+const objectSchema = inputFreezeSchema.extend({ type: z.literal('freeze') });
+
+/** Lifts a freeze. */
+export const freezeLift: RequestKind<z.infer<typeof contentSchema>> = {
+  name: 'freeze.lift',
+  contentSchema,
+  editable: {},
+  objectSchema,
+  planVersion: 1,
+  conflict: 'The freeze was lifted meanwhile.',
+  plan: async (db, content) => {
+    const row = await findFreeze(db, content.freeze);
+    if (row === undefined || row.lifted_ms !== null) {
+      throw new BrokerError('invalid_change', 'There is no active freeze with this id.', {
+        errors: [{ pointer: '#/freeze', detail: 'GET /v1/freezes lists the active freezes' }],
+      });
+    }
+    return {
+      plan: {
+        version: 1,
+        changes: [],
+        object: { type: 'freeze', ...toInputFreeze(row) },
+        bases: [{ of: `freeze:${row.id}`, version: 1 }],
+      },
+      effects: [freezeLifted(row.id)],
+    };
+  },
+  environmentOf: (_content, { object }) => objectSchema.parse(object).environment,
+  flagsOf: () => [],
+  sentence: ({ object }) => {
+    const freeze = objectSchema.parse(object);
+    return `lift the freeze ${freeze.id} ${describeScope(freeze)}`;
+  },
+};

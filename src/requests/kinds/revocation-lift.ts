@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import type { RequestKind } from '../../decide/request-kind.ts';
+import { BrokerError } from '../../errors.ts';
+import { inputRevocationSchema } from '../../policy/input.ts';
+import { identifier } from '../../principal.ts';
+import { describeRevocation, toInputRevocation } from '../../revocation/input-revocation.ts';
+import { revocationLifted } from '../../revocation/lift.ts';
+import { findRevocation } from '../../store/revocations.ts';
+import { commonShape } from '../content.ts';
+
+const contentSchema = z.strictObject({
+  kind: z.literal('revocation.lift'),
+  revocation: z.uuid(),
+  ...commonShape,
+});
+
+const objectSchema = inputRevocationSchema.extend({ id: identifier, type: z.literal('revocation') });
+
+/** Lifts a revocation. */
+export const revocationLift: RequestKind<z.infer<typeof contentSchema>> = {
+  name: 'revocation.lift',
+  contentSchema,
+  editable: {},
+  objectSchema,
+  planVersion: 1,
+  conflict: 'The revocation was lifted meanwhile.',
+  plan: async (db, content) => {
+    const row = await findRevocation(db, content.revocation);
+    if (row === undefined || row.lifted_ms !== null) {
+      throw new BrokerError('invalid_change', 'There is no active revocation with this id.', {
+        errors: [{ pointer: '#/revocation', detail: 'GET /v1/revocations lists the active revocations' }],
+      });
+    }
+    return {
+      plan: {
+        version: 1,
+        changes: [],
+        object: { type: 'revocation', ...toInputRevocation(row) },
+        bases: [{ of: `revocation:${row.id}`, version: 1 }],
+      },
+      effects: [revocationLifted(row.id)],
+    };
+  },
+  environmentOf: () => null,
+  flagsOf: () => [],
+  sentence: ({ object }) => {
+    const revocation = objectSchema.parse(object);
+    return `lift the revocation ${revocation.id} of ${describeRevocation(revocation)}`;
+  },
+};
