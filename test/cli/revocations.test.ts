@@ -122,7 +122,7 @@ describe('countersign revocations', () => {
     });
     const request = /request {2}(\S+)/.exec(proposed.out)?.[1] ?? '';
     expect((await terminal.as('sam', 'show', request)).out).toContain(
-      `does     lift the revocation ${id} of subject emp-1001`,
+      `does     lift revocation ${id} of subject emp-1001`,
     );
     expect((await terminal.as('sam', 'list', '--kind', 'revocation.lift')).out).toContain(
       `lift revocation ${id}`,

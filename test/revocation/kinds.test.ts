@@ -213,7 +213,7 @@ describe('a revocation', () => {
       revocation: body.id,
       reason: 'x',
     });
-    expect(proposed.body).toMatchObject({ state: 'pending', revocation: { id: body.id, value: 'emp-1001' } });
+    expect(proposed.body).toMatchObject({ state: 'pending', object: { id: body.id, value: 'emp-1001' } });
     const word = { digest: proposed.body.digest };
     for (const who of ['riley', 'alex', 'avery', 'casey']) {
       expect((await t.call(who, 'POST', `/v1/requests/${proposed.body.id}/approve`, word)).status).toBe(403);

@@ -5,6 +5,7 @@ import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
+import type { RequestKinds } from '../../src/decide/request-kind.ts';
 import { createLog, type Logger } from '../../src/logger.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
@@ -43,8 +44,8 @@ export interface TestBroker {
   ): Promise<Reply>;
   /** A Countersign token for the CI job of `acme/payments`, or for the service `acme/checkout`. */
   workloadToken(job?: 'payments' | 'checkout', form?: Record<string, string>): Promise<string>;
-  /** Stops the broker and starts another one on the same file. */
-  restart(): Promise<void>;
+  /** Stops the broker and starts another one on the same file, which may know other kinds of requests. */
+  restart(kinds?: RequestKinds): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,6 +57,8 @@ export async function startTestBroker(
     archive?: Buffer;
     /** Takes the place of members of the configuration; a function is given what they would be. */
     config?: Record<string, unknown> | ((defaults: Record<string, unknown>) => Record<string, unknown>);
+    /** The kinds of requests that it knows; those that the broker comes with unless they are given. */
+    kinds?: RequestKinds;
     /** Where the broker logs; nowhere unless it is given. */
     log?: Logger;
   } = {},
@@ -82,8 +85,9 @@ export async function startTestBroker(
     join(folder, 'countersign.yaml'),
     JSON.stringify({ ...defaults, ...(typeof config === 'function' ? config(defaults) : config) }),
   );
-  const start = () =>
+  const start = (kinds = options.kinds) =>
     startBroker({
+      ...(kinds === undefined ? {} : { kinds }),
       config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
       clock,
       log: options.log ?? createLog('silent'),
@@ -120,9 +124,9 @@ export async function startTestBroker(
       if (answer.body.access_token === undefined) throw new Error(JSON.stringify(answer.body));
       return answer.body.access_token;
     },
-    restart: async () => {
+    restart: async (kinds) => {
       await test.broker.close();
-      test.broker = await start();
+      test.broker = await start(kinds);
       test.url = test.broker.url;
     },
     close: async () => {

@@ -124,7 +124,8 @@ export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): P
         editors.set(request.id, [...(editors.get(request.id) ?? []), who]);
       if (result.effect === 'allow' && revocation !== undefined) {
         const person = accounts.get(`${revocation.kind} ${revocation.value}`) ?? null;
-        if (operation === 'revocation.add') fresh.push({ ...revocation, person, cause: 'incident' });
+        if (operation === 'revocation.add' && entry.outcome.note?.code === 'revocation')
+          fresh.push({ ...revocation, person, cause: 'incident' });
         if (operation === 'principal.disable' || operation === 'principal.enable')
           held = held.filter(({ cause, value }) => cause !== 'provisioning' || value !== revocation.value);
         if (operation === 'principal.disable') fresh.push({ ...revocation, person, cause: 'provisioning' });

@@ -97,11 +97,7 @@ describe('a delegation', () => {
     ['half a second', { expires_in_s: 0.5 }],
     ['no operation', { operations: [] }],
     ['an operation that does not exist', { operations: ['flag.write'] }],
-    ['an operation that the rule does not grant', { operations: ['request.approve'] }],
     ['something unknown', { sub: 'person:demo:riley' }],
-    ['an agent that is a workload', { agent: 'payments-deploy' }],
-    ['an agent that nobody knows', { agent: 'nobody' }],
-    ['an agent by the name of a prototype', { agent: 'constructor' }],
     ['no agent', { agent: '' }],
   ])('of %s is refused, and nothing is written', async (_name, order) => {
     const before = await countRows(t);
@@ -110,6 +106,21 @@ describe('a delegation', () => {
       body: { code: 'invalid_request' },
     });
     expect(await countRows(t)).toEqual(before);
+  });
+
+  it.each([
+    ['an operation that the rule does not grant', { operations: ['request.approve'] }],
+    ['an agent that is a workload', { agent: 'payments-deploy' }],
+    ['an agent that nobody knows', { agent: 'nobody' }],
+    ['an agent by the name of a prototype', { agent: 'constructor' }],
+  ])('of %s is allowed, cannot be done, and leaves its record', async (_name, order) => {
+    const { body } = await delegate(t, 'dana', order);
+    expect(body).toMatchObject({ code: 'invalid_request', decision_id: expect.any(String) });
+    const record = await t.call('avery', 'GET', `/v1/decisions/${body.decision_id}`);
+    expect(record.body).toMatchObject({
+      operation: 'agent.delegate',
+      outcome: { effect: 'allow', note: { code: 'invalid_request' } },
+    });
   });
 
   it('takes a role, and only persons have it', async () => {

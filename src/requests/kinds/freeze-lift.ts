@@ -39,6 +39,6 @@ export const freezeLift: RequestKind<z.infer<typeof contentSchema>> = {
   flagsOf: () => [],
   sentence: ({ object }) => {
     const freeze = objectSchema.parse(object);
-    return `lift the freeze ${freeze.id} ${describeScope(freeze)}`;
+    return `lift freeze ${freeze.id} ${describeScope(freeze)}`;
   },
 };

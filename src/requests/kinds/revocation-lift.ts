@@ -45,6 +45,6 @@ export const revocationLift: RequestKind<z.infer<typeof contentSchema>> = {
   flagsOf: () => [],
   sentence: ({ object }) => {
     const revocation = objectSchema.parse(object);
-    return `lift the revocation ${revocation.id} of ${describeRevocation(revocation)}`;
+    return `lift revocation ${revocation.id} of ${describeRevocation(revocation)}`;
   },
 };
