@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { type AppDeps, createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import type { RequestKinds } from './decide/request-kind.ts';
+import type { RequestKinds } from './decide/control.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';

@@ -1,14 +1,17 @@
+import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
 import type { Revocations } from '../identity/revocations.ts';
+import type { FlagMove } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Policies, Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
+import type { Origin } from '../store/flags.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import type { RequestKinds } from './request-kind.ts';
+import type { Plan, PlanContext, RequestContent } from './plan.ts';
 
 /** What every use case of the control plane is built from. */
 export interface ControlDeps {
@@ -85,4 +88,62 @@ export function environmentsOf(policy: Policy): string[] {
 export function inputEnvironment(policy: Policy, key: string | null): { key: string; kind: string } | null {
   if (key === null) return null;
   return { key, kind: policy.broker.environments.get(key)?.kind ?? 'unknown' };
+}
+/** One thing that applying a request does. */
+export interface Effect {
+  /** What it is, as records name it: `flags.moved`, `freeze.lifted`. */
+  type: string;
+  /**
+   * Does it, inside the transaction in which policy has just allowed exactly this plan.
+   *
+   * @returns how versions of flags moved
+   */
+  carryOut(writing: Writing, origin: Origin): Promise<readonly FlagMove[]>;
+}
+
+/** A plan of now, and what carrying it out does. */
+export interface PlannedEffects {
+  plan: Plan;
+  effects: readonly Effect[];
+}
+
+/**
+ * What a change request can be about: one file in `requests/kinds`, and one entry in `request_kinds` of the policy's data.
+ * Everything else (the workflow, approvals, records, lists, the command line) is the same for all kinds.
+ */
+export interface RequestKind<Content extends RequestContent = RequestContent> {
+  /** As it stands in content, policy and records: `<what>.<verb>`. */
+  readonly name: string;
+  /** The whole content, as `POST /v1/requests` takes it. */
+  readonly contentSchema: z.ZodType<Content>;
+  /** The members of the content that an edit may replace, besides what every content has. */
+  readonly editable: Readonly<Record<string, z.ZodType>>;
+  /** What policy sees as `request.object`, tagged by `type`; null where there is none. */
+  readonly objectSchema: z.ZodObject | null;
+  /**
+   * Rises when plans of the same content look different than before. A plan of an older version is made anew; one of the
+   * same version that differs means that what it is based on has moved.
+   */
+  readonly planVersion: number;
+  /** Why a request of this kind conflicts, for people. */
+  readonly conflict: string;
+  /**
+   * Computes what a content would do now. Reads only; the same content over the same versions gives the same plan.
+   *
+   * @throws BrokerError `invalid_change` for what cannot be done
+   */
+  plan(db: Db, content: Content, context: PlanContext): Promise<PlannedEffects>;
+  /** The environment that the request is about, or null. */
+  environmentOf(content: Content, plan: Plan): string | null;
+  /** The flags that it touches, each once. */
+  flagsOf(content: Content): string[];
+  /** What applying it does, in a few words for people, such as `lift the freeze …`; null where the changes say it. */
+  sentence(plan: Plan): string | null;
+}
+
+/** The kinds of requests that a broker knows. */
+export interface RequestKinds {
+  readonly all: readonly RequestKind[];
+  /** One kind. @throws Error for one that is not known: its requests come from a later version of the broker */
+  of(name: string): RequestKind;
 }

@@ -1,4 +1,4 @@
-import type { Effect } from '../decide/request-kind.ts';
+import type { Effect } from '../decide/control.ts';
 import type { InputChange } from '../flags/change-facts.ts';
 import type { FreezeScope, InputFreeze, PolicyInput } from '../policy/input.ts';
 import { countSessionsSince, findOpenSession, liftFreeze, listActiveFreezes } from '../store/emergency.ts';

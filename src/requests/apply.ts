@@ -1,9 +1,8 @@
 import { challengeOf } from '../decide/authorize.ts';
-import type { Writing } from '../decide/control.ts';
+import type { RequestKinds, Writing } from '../decide/control.ts';
 import { refuseRead } from '../decide/read.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
-import type { RequestKinds } from '../decide/request-kind.ts';
 import { expire } from './expire.ts';
 import { aboutRequest, baseMovedGate } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { RequestContent, RequestKind, RequestKinds } from '../decide/request-kind.ts';
+import type { RequestKind, RequestKinds } from '../decide/control.ts';
+import type { RequestContent } from '../decide/plan.ts';
 import { textSchema } from '../flags/names.ts';
 import { momentSchema } from '../moment.ts';
 

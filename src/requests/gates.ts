@@ -1,5 +1,5 @@
+import type { RequestKinds } from '../decide/control.ts';
 import { type AboutRequest, obligationGate, reasonGate } from '../decide/refusals.ts';
-import type { RequestKinds } from '../decide/request-kind.ts';
 import type { Gate } from '../errors.ts';
 import { type ChangeRequest, isOpen } from './request.ts';
 

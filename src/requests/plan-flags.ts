@@ -1,4 +1,4 @@
-import type { Base, PlanContext } from '../decide/request-kind.ts';
+import type { Base, PlanContext } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import type { InputChange } from '../flags/change-facts.ts';
 import type { Change } from '../flags/changes.ts';

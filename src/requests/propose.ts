@@ -1,8 +1,8 @@
 import { challengeOf } from '../decide/authorize.ts';
 import { environmentsOf, type Writing } from '../decide/control.ts';
+import type { RequestContent } from '../decide/plan.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
-import type { RequestContent } from '../decide/request-kind.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
 import { type ChangeRequest, requestDigest, toRow } from './request.ts';

@@ -1,4 +1,4 @@
-import type { Base, Plan, RequestContent } from '../decide/request-kind.ts';
+import type { Base, Plan, RequestContent } from '../decide/plan.ts';
 import { canonicalJson, digestOf } from '../json.ts';
 import type { Obligation, Reason } from '../policy/decision.ts';
 import type { InputRequest, Vote } from '../policy/input.ts';

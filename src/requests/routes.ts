@@ -1,11 +1,11 @@
 import { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
-import type { Call, Writing } from '../decide/control.ts';
+import type { Call, RequestKinds, Writing } from '../decide/control.ts';
 import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
+import type { RequestContent } from '../decide/plan.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
-import type { RequestContent, RequestKinds } from '../decide/request-kind.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';

@@ -1,5 +1,4 @@
-import { environmentsOf, type Writing } from '../decide/control.ts';
-import type { Effect, PlannedEffects } from '../decide/request-kind.ts';
+import { type Effect, environmentsOf, type PlannedEffects, type Writing } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';

@@ -1,4 +1,5 @@
-import type { Plan, RequestKinds } from '../decide/request-kind.ts';
+import type { RequestKinds } from '../decide/control.ts';
+import type { Plan } from '../decide/plan.ts';
 import type { Gate } from '../errors.ts';
 import { requestGates } from './gates.ts';
 import { type ChangeRequest, counts, type StoredVote } from './request.ts';

@@ -1,5 +1,4 @@
-import { type ChangedFlag, environmentsOf, type Writing } from '../decide/control.ts';
-import type { Effect } from '../decide/request-kind.ts';
+import { type ChangedFlag, type Effect, environmentsOf, type Writing } from '../decide/control.ts';
 import type { FlagMove } from '../log/append.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
 import type { FlagWrite } from './plan-flags.ts';

@@ -1,5 +1,4 @@
-import type { Writing } from '../decide/control.ts';
-import type { Effect } from '../decide/request-kind.ts';
+import type { Effect, Writing } from '../decide/control.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
 

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createRequestKinds } from '../../src/decide/request-kind.ts';
-import { REQUEST_KINDS } from '../../src/requests/kinds/kinds.ts';
+import { createRequestKinds, REQUEST_KINDS } from '../../src/requests/kinds/kinds.ts';
 import { findMeta } from '../../src/store/installation.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { notePost, notePostEntry } from './note-post.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RequestKind } from '../../src/decide/request-kind.ts';
+import type { RequestKind } from '../../src/decide/control.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { commonShape } from '../../src/requests/content.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';

@@ -5,7 +5,7 @@ import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
-import type { RequestKinds } from '../../src/decide/request-kind.ts';
+import type { RequestKinds } from '../../src/decide/control.ts';
 import { createLog, type Logger } from '../../src/logger.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RequestKind } from '../../decide/request-kind.ts';
+import type { RequestKind } from '../../decide/control.ts';
 import { changeSchema } from '../../flags/changes.ts';
 import { environmentKeySchema } from '../../flags/names.ts';
 import { commonShape } from '../content.ts';

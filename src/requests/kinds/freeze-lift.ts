@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RequestKind } from '../../decide/request-kind.ts';
+import type { RequestKind } from '../../decide/control.ts';
 import { describeScope, freezeLifted, toInputFreeze } from '../../emergency/state.ts';
 import { BrokerError } from '../../errors.ts';
 import { inputFreezeSchema } from '../../policy/input.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RequestKind } from '../../decide/request-kind.ts';
+import type { RequestKind } from '../../decide/control.ts';
 import { BrokerError } from '../../errors.ts';
 import { inputRevocationSchema } from '../../policy/input.ts';
 import { identifier } from '../../principal.ts';
