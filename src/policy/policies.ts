@@ -4,7 +4,7 @@ import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import type { PolicyResult } from './decision.ts';
-import { createEngine } from './engine.ts';
+import { createEngine, type EngineLog } from './engine.ts';
 import { applyGuardrails } from './guardrails.ts';
 import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput } from './input.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
@@ -51,8 +51,8 @@ export function humanOf({ broker }: Policy, person: string): string {
 }
 
 /** Instantiates a bundle. @throws BundleError when its module cannot be used */
-export async function createPolicy(bundle: Bundle): Promise<Policy> {
-  const engine = await createEngine(bundle);
+export async function createPolicy(bundle: Bundle, log?: EngineLog): Promise<Policy> {
+  const engine = await createEngine(bundle, log);
   const readZones = createZoneClock(bundle.broker.zones);
 
   function evaluate(input: PolicyInput, inputJson: string): PolicyResult {
@@ -124,7 +124,7 @@ export interface Policies<Db> {
 }
 
 /** Reads the active policy from the store, keeping each bundle instantiated once. */
-export function createPolicies<Db>(store: PolicyStore<Db>): Policies<Db> {
+export function createPolicies<Db>(store: PolicyStore<Db>, log?: EngineLog): Policies<Db> {
   const loaded = new Map<string, Policy>();
   let latest: Policy | null = null;
 
@@ -135,7 +135,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>): Policies<Db> {
     if (archive === null) return null;
     const bundle = await readBundle(archive);
     if (bundle.hash !== hash) throw new Error(`the stored bundle ${hash} now has the hash ${bundle.hash}`);
-    const policy = await createPolicy(bundle);
+    const policy = await createPolicy(bundle, log);
     loaded.set(hash, policy);
     return policy;
   }
