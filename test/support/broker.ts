@@ -30,6 +30,8 @@ export interface TestBroker {
   broker: Broker;
   url: string;
   folder: string;
+  /** Its database. */
+  file: string;
   clock: TestClock;
   people: TokenIssuer;
   ci: CiIssuer;
@@ -93,6 +95,7 @@ export async function startTestBroker(
     broker: await start(),
     url: '',
     folder,
+    file: join(folder, 'countersign.db'),
     clock,
     people,
     ci,
