@@ -5,26 +5,27 @@ import { activePolicyHash, findBundleArchive } from '../src/store/installation.t
 import type { Db } from '../src/store/statement.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
+import { namesImported, readSources } from './support/sources.ts';
 import { EVIDENCE, forge, readRequests } from './support/sqlite/rows.ts';
 import { playStory } from './support/story.ts';
 
 /*
  * The invariants of the design, and the tests that would fail if one were false.
  *
- *  1  one door                        here; control/races, control/model, store/crash
+ *  1  one door                        here and the linter; requests/races, requests/model, store/crash
  *  2  decisions are pure              here
  *  3  deny by default                 policy/deny-by-default
- *  4  approvals are about content     control/states (edit), control/votes (digest); here (log oracle)
- *  5  two persons are two persons     control/votes, policy/own-bundle
- *  6  decided again when writing      control/decided-again
- *  7  freeze wins                     emergency/freeze, control/decided-again, control/races; here (log oracle)
+ *  4  approvals are about content     requests/states (edit), requests/votes (digest); here (log oracle)
+ *  5  two persons are two persons     requests/votes, policy/own-bundle
+ *  6  decided again when writing      requests/decided-again
+ *  7  freeze wins                     emergency/freeze, requests/decided-again, requests/races; here (log oracle)
  *  8  break-glass only makes safer    emergency/break-glass, policy/own-bundle
  *  9  evidence is append-only         here
  * 10  no record, no write             store/no-record
  * 11  reads outlive the broker        store/no-record; data/ofrep
  * 12  nothing secret is kept          secrets
- * 13  time is an argument             boundaries; here (replay)
- * 14  every answer says what changes  here; control/propose, control/states
+ * 13  time is an argument             the linter; here (replay)
+ * 14  every answer says what changes  here; requests/propose, requests/states
  */
 
 let t: TestBroker;
@@ -57,6 +58,24 @@ describe('a long story', () => {
 
   it('leaves a log that explains every state, version, approval, freeze and revocation', async () => {
     expect(await findContradictions(t.file)).toEqual([]);
+  });
+});
+
+describe('one door', () => {
+  const importersOf = (file: string, names: readonly string[]) =>
+    readSources('src', '.ts')
+      .filter((source) => namesImported(source, file).some((name) => names.includes(name)))
+      .map(({ path }) => path);
+
+  it('alone imports the writers of flag state', () => {
+    const writers = ['writeDefinition', 'writeState', 'raiseEnvironmentVersion'];
+    for (const writer of writers) {
+      expect(importersOf('src/store/flags.ts', [writer])).toEqual(['src/requests/write-flags.ts']);
+    }
+  });
+
+  it('is imported by one caller, which has just asked the policy', () => {
+    expect(importersOf('src/requests/write-flags.ts', ['applyPlan'])).toEqual(['src/requests/settle.ts']);
   });
 });
 
