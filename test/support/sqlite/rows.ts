@@ -241,3 +241,30 @@ function refusalOf(db: Sqlite.Database, attempt: string): string | null {
     return String(error);
   }
 }
+
+/** What somebody with the file, and time to remove its triggers, could do to it. */
+const TAMPERINGS = {
+  'a record is gone': 'delete from records where seq = (select max(seq) - 1 from records)',
+  'a decision is gone': 'delete from decisions where id = (select id from records where seq = 2)',
+  'an input is another': "update decisions set input = replace(input, 'dana', 'alex')",
+  'a request is in another state': "update requests set state = 'withdrawn'",
+  'a request is gone': 'delete from requests',
+  'a version is of nobody': `insert into flag_state_versions
+    select flag, environment, version + 1000, state, request_id, decision_id, at_ms from flag_state_versions`,
+  'a version is missing': 'delete from flag_state_versions where version = 2',
+  'a state is no version': "update flag_states set state = replace(state, 'true', 'false')",
+} as const;
+
+/** Every {@link tamper}. */
+export const TAMPERING_NAMES = Object.keys(TAMPERINGS) as (keyof typeof TAMPERINGS)[];
+
+/** Changes a file of a broker that is closed, past all that the database refuses. */
+export function tamper(file: string, how: keyof typeof TAMPERINGS): void {
+  withFile(file, (db) => {
+    db.pragma('foreign_keys = OFF');
+    const triggers = db.prepare("select name from sqlite_master where type = 'trigger'").pluck().all();
+    for (const name of triggers as string[]) db.exec(`drop trigger "${name}"`);
+    const { changes } = db.prepare(TAMPERINGS[how]).run();
+    if (changes === 0) throw new Error(`there is nothing in ${file} by which ${how} could be shown`);
+  });
+}
