@@ -75,7 +75,10 @@ export function serve<Question>(options: {
     );
   });
   process.once('disconnect', () => {
-    options.end().finally(() => process.exit());
+    options.end().then(
+      () => process.exit(),
+      () => process.exit(1),
+    );
   });
   process.send?.({ answer: null });
 }

@@ -25,7 +25,9 @@ export interface DecideRun {
 const [bundleFile = '', templatesFile = ''] = process.argv.slice(2);
 const templates = JSON.parse(readFileSync(templatesFile, 'utf8')) as Templates;
 const input = templates.toggle.steps[0]?.input as unknown as PolicyInput;
-const policy = await createPolicy(await readBundle(readFileSync(bundleFile)), inputVersions(REQUEST_KINDS));
+const policy = await createPolicy(await readBundle(readFileSync(bundleFile)), {
+  inputs: inputVersions(REQUEST_KINDS),
+});
 const floor = await openFloorPolicy(bundleFile);
 const request = requestOf(input);
 

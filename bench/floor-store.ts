@@ -1,7 +1,5 @@
-import Sqlite from 'better-sqlite3';
 import { ENVIRONMENT } from './flags.ts';
-
-type Row = Record<string, unknown>;
+import { openFloor, type Row } from './rows.ts';
 
 /** The floor's store: prepared statements on better-sqlite3, one transaction for all that has arrived. */
 export interface FloorStore {
@@ -26,18 +24,15 @@ interface Job {
 
 /** Opens a database that the product has made: the same tables, indexes and triggers. */
 export function openFloorStore(file: string): FloorStore {
-  const db = new Sqlite(file);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = FULL');
-  const statements = prepareAll(db);
+  const { statements, inTransaction, close } = openFloor(file);
   const jobs: Job[] = [];
 
-  const runAll = db.transaction((batch: readonly Job[]) => batch.map((job) => job.work()));
+  const runAll = inTransaction((job: Job) => job.work());
 
   function runBatch(): void {
     const batch = jobs.splice(0);
     try {
-      const values = runAll.immediate(batch);
+      const values = runAll(batch);
       for (const [place, job] of batch.entries()) job.resolve(values[place] as never);
     } catch (error) {
       for (const job of batch) job.reject(error);
@@ -68,37 +63,6 @@ export function openFloorStore(file: string): FloorStore {
       statements.insertRequestFlag.run(flag, row.id);
     },
     updateRequest: (row) => statements.updateRequest.run(row),
-    close: () => db.close(),
-  };
-}
-
-function prepareAll(db: Sqlite.Database) {
-  const columnsOf = (table: string) =>
-    (db.pragma(`table_info(${table})`) as { name: string }[])
-      .map(({ name }) => name)
-      .filter((name) => name !== 'seq');
-  const insert = (table: string) => {
-    const columns = columnsOf(table);
-    const places = columns.map((name) => `@${name}`);
-    return db.prepare(`insert into ${table} (${columns.join(', ')}) values (${places.join(', ')})`);
-  };
-  const sets = columnsOf('requests').map((name) => `${name} = @${name}`);
-  return {
-    findRequest: db.prepare('select content from requests where id = ?'),
-    insertRecord: insert('records'),
-    insertRecordFlag: db.prepare('insert into record_flags (flag, seq) values (?, ?)'),
-    insertDecision: db.prepare('insert into decisions (id, input, result) values (?, ?, ?)'),
-    claimToken: insert('used_tokens'),
-    insertVote: insert('votes'),
-    updateState: db.prepare(
-      'update flag_states set version = version + 1, state = ? where environment = ? and flag = ? returning version',
-    ),
-    insertStateVersion: db.prepare('insert into flag_state_versions values (?, ?, ?, ?, ?, ?, ?)'),
-    raiseEnvironment: db.prepare(
-      'update environment_versions set version = version + 1 where environment = ?',
-    ),
-    insertRequest: insert('requests'),
-    insertRequestFlag: db.prepare('insert into request_flags (flag, request_id) values (?, ?)'),
-    updateRequest: db.prepare(`update requests set ${sets.join(', ')} where id = @id`),
+    close,
   };
 }

@@ -4,7 +4,7 @@ import type { DecideRun } from './decide.ts';
 import { measureIdentity } from './identity.ts';
 import { interleave, type Load, type Server, warmUp } from './measure.ts';
 import { BASE, exchangeToken, prepare, startBrokerProcess, TEMPLATES } from './prepare.ts';
-import { seed } from './seed.ts';
+import { copyRequest } from './rows.ts';
 import { setStage } from './stage.ts';
 import { COMPARISON, comparison, createReport, figures, megabytes, whole } from './table.ts';
 
@@ -90,7 +90,7 @@ async function measureStored(bench: Bench, toggledId: unknown): Promise<void> {
   const { stage, report, load } = bench;
   await stage.copyDatabase(BASE, 'few.db');
   await stage.copyDatabase(BASE, 'many.db');
-  seed(stage.file('many.db'), { requestId: toggledId, count: PACE.seeded });
+  copyRequest(stage.file('many.db'), { requestId: toggledId, count: PACE.seeded });
   const few = await startBrokerProcess(stage, 'few.db');
   const many = await startBrokerProcess(stage, 'many.db');
   const count = whole(PACE.seeded);

@@ -1,4 +1,4 @@
-import Sqlite from 'better-sqlite3';
+import { type DecidedRow, type Row, reading } from './rows.ts';
 
 /**
  * What the product wrote for one call of each kind, read back from its database: the floor writes the same rows, and
@@ -12,8 +12,6 @@ export interface Templates {
   /** The one decision of a token exchange. */
   exchange: StepTemplate;
 }
-
-type Row = Record<string, unknown>;
 
 /** One call. */
 export interface CallTemplate {
@@ -48,51 +46,29 @@ export interface Sample {
 
 /** Reads the row of a request. */
 export function readRequest(database: string, id: unknown): Row {
-  return reading(database, (db) => db.prepare('select * from requests where id = ?').get(id) as Row);
+  return reading(database, (written) => written.request(id));
 }
 
 /** Reads back what one toggle and one cycle (propose, approve, apply) wrote. */
 export function readTemplates(
   database: string,
-  samples: { toggle: Sample; propose: Sample; approve: Sample; apply: Sample },
+  { toggle, propose, approve, apply }: { toggle: Sample; propose: Sample; approve: Sample; apply: Sample },
 ): Templates {
-  return reading(database, (db) => {
-    const toggled = stepsOf(db, samples.toggle.answer.id);
-    const cycled = stepsOf(db, samples.propose.answer.id);
-    const vote = db.prepare('select * from votes where request_id = ?').get(samples.propose.answer.id) as Row;
+  return reading(database, (written) => {
+    const stateOf = ({ answer }: Sample) => written.state(answer.id);
+    const toggled = written.decided(toggle.answer.id).map(toStep);
+    const cycled = written.decided(propose.answer.id).map(toStep);
+    const exchanged = written.lastDecided('token.exchange');
+    if (exchanged === undefined) throw new Error('no token was exchanged');
     return {
-      toggle: { ...samples.toggle, steps: toggled, vote: null, state: stateOf(db, samples.toggle) },
-      propose: { ...samples.propose, steps: cycled.slice(0, 1), vote: null, state: null },
+      toggle: { ...toggle, steps: toggled, vote: null, state: stateOf(toggle) },
+      propose: { ...propose, steps: cycled.slice(0, 1), vote: null, state: null },
       // Approving takes two decisions: whether this person may, and whether it may be applied now.
-      approve: { ...samples.approve, steps: cycled.slice(1, 3), vote, state: null },
-      apply: { ...samples.apply, steps: cycled.slice(3), vote: null, state: stateOf(db, samples.apply) },
-      exchange: exchangeOf(db),
+      approve: { ...approve, steps: cycled.slice(1, 3), vote: written.vote(propose.answer.id), state: null },
+      apply: { ...apply, steps: cycled.slice(3), vote: null, state: stateOf(apply) },
+      exchange: toStep(exchanged),
     };
   });
-}
-
-function reading<T>(database: string, work: (db: Sqlite.Database) => T): T {
-  const db = new Sqlite(database, { readonly: true });
-  try {
-    return work(db);
-  } finally {
-    db.close();
-  }
-}
-
-type DecidedRow = Row & { record: string; input: string; result: string };
-
-const DECIDED = 'select records.*, decisions.input, decisions.result from records join decisions using (id)';
-
-function stepsOf(db: Sqlite.Database, requestId: unknown): StepTemplate[] {
-  const rows = db.prepare(`${DECIDED} where request_id = ? order by seq`).all(requestId);
-  return (rows as DecidedRow[]).map(toStep);
-}
-
-function exchangeOf(db: Sqlite.Database): StepTemplate {
-  const row = db.prepare(`${DECIDED} where operation = 'token.exchange' order by seq desc`).get();
-  if (row === undefined) throw new Error('no token was exchanged');
-  return toStep(row as DecidedRow);
 }
 
 function toStep({ input, result, seq: _, ...recordRow }: DecidedRow): StepTemplate {
@@ -104,11 +80,4 @@ function toStep({ input, result, seq: _, ...recordRow }: DecidedRow): StepTempla
     recordRow,
     record: JSON.parse(recordRow.record) as object,
   };
-}
-
-function stateOf(db: Sqlite.Database, { answer }: Sample): string {
-  return db
-    .prepare('select state from flag_state_versions where request_id = ?')
-    .pluck()
-    .get(answer.id) as string;
 }

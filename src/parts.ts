@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './data/snapshot.ts';
 import type { ControlDeps, RequestKinds } from './decide/control.ts';
+import { watchFreezes } from './emergency/watch.ts';
 import { type Cursors, createCursors } from './http/cursor.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
@@ -75,14 +76,17 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
   // 2. Policy: without one nothing can be decided, and the broker does not start.
   const outcome = await takeBundle(deps);
   const inputs = inputVersions(kinds.all);
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, inputs);
+  const policies = createPolicies<Db>(
+    { activeHash: activePolicyHash, archive: findBundleArchive },
+    { inputs, log },
+  );
   const policy = await policies.active(store.read);
   trustRulesOf(policy);
 
   // 3. What is kept in memory of the store: snapshots for the data plane, the freezes that hold.
   const snapshots = createSnapshots({ load: snapshotLoader(store.read), log });
   for (const environment of policy.broker.environments.keys()) await snapshots.refresh(environment);
-  const freezes = await watchFreezes(store);
+  const freezes = await watchFreezes({ list: () => listActiveFreezes(store.read), log });
 
   // 4. The parts, from the inside out.
   const metrics = createMetrics({
@@ -154,23 +158,7 @@ async function takeBundle(deps: PartsDeps): Promise<BundleOutcome> {
     return { kind: 'unreadable', hash: active, detail: (error as Error).message };
   }
   // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
-  if (active === null) trustRulesOf(await createPolicy(bundle, inputVersions(deps.kinds.all)));
+  if (active === null)
+    trustRulesOf(await createPolicy(bundle, { inputs: inputVersions(deps.kinds.all), log: deps.log }));
   return activateFirst(deps, bundle);
-}
-
-/** The active freezes as they are shown; read again after each change. */
-async function watchFreezes(store: Store): Promise<{ active(): string[]; refresh(): void }> {
-  const read = async () =>
-    (await listActiveFreezes(store.read)).map(
-      ({ scope, incident }) => `${scope};incident=${encodeURIComponent(incident).slice(0, 100)}`,
-    );
-  let active = await read();
-  return {
-    active: () => active,
-    refresh: () => {
-      void read().then((fresh) => {
-        active = fresh;
-      });
-    },
-  };
 }

@@ -159,16 +159,6 @@ describe('imports', () => {
   });
 });
 
-describe('the environment and the wall clock', () => {
-  it('are read in one place each', () => {
-    const readers = (pattern: RegExp) =>
-      sources.filter(({ text }) => pattern.test(text)).map(({ path }) => path);
-    expect(readers(/process\.env\b/)).toEqual(['src/main.ts']);
-    expect(readers(/Date\.now\(/)).toEqual(['src/clock.ts']);
-    expect(readers(/new Date\(\)/)).toEqual([]);
-  });
-});
-
 describe('a file', () => {
   const all = [
     ...sources,

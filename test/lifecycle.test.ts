@@ -69,3 +69,18 @@ it('many freezes with long incidents still fit the headers of every answer', asy
   expect(status).toBe(200);
   expect(headers.get('countersign-freeze')).toContain('and 7 more');
 });
+
+it('a fault after a commit is logged with its cause, and the broker writes on', async () => {
+  const lines: string[] = [];
+  t = await startTestBroker({ log: createLog('error', { write: (line: string) => lines.push(line) }) });
+  const fault = new Error('the listener', { cause: new Error('of all things') });
+  await t.broker.store.writer.write(async (_tx, afterCommit) => {
+    afterCommit(() => {
+      throw fault;
+    });
+  });
+  expect(lines).toEqual([expect.stringContaining('of all things')]);
+  expect((await t.call('dana', 'GET', '/v1/requests')).status).toBe(200);
+  const order = { scope: 'all', incident: 'I-1', reason: 'x' };
+  expect((await t.call('riley+mfa', 'POST', '/v1/freezes', order)).status).toBe(201);
+});

@@ -125,7 +125,9 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
     if (present !== undefined && version <= present) return;
     const waiting = pending.get(environment) ?? { version, updates: new Map() };
     if (present === undefined || version !== present + 1 || flags.some((flag) => flag.state === null)) {
-      void refresh(environment);
+      refresh(environment).catch((err: unknown) =>
+        log?.error({ err, environment }, 'snapshot not refreshed'),
+      );
       return;
     }
     waiting.version = version;

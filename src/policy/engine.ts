@@ -2,7 +2,7 @@ import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import type { z } from 'zod';
 import { ACCESS_ENTRYPOINT } from './access.ts';
 import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
-import type { PolicyResult } from './decision.ts';
+import { type PolicyResult, policyResultSchema } from './decision.ts';
 
 /**
  * The only file that knows the WebAssembly SDK. It closes its traps: thrown strings, undefined results (an empty,
@@ -14,12 +14,12 @@ export interface Engine {
    *
    * Takes the input as JSON text, so that what is evaluated is to the byte what is kept for replay.
    *
-   * @param schema what an answer looks like
+   * @param schema what an answer looks like; default: as now
    *
    * Never throws: an undefined result, an unexpected shape or an engine fault is a `deny` with the reason
    * `policy_undefined`, `policy_malformed` or `policy_error` (deny by default, design invariant 3).
    */
-  evaluate(inputJson: string, schema: z.ZodType<PolicyResult>): PolicyResult;
+  evaluate(inputJson: string, schema?: z.ZodType<PolicyResult>): PolicyResult;
   /**
    * Evaluates `countersign/access`; null when the bundle has no such entry point.
    *
@@ -37,24 +37,42 @@ const MEMORY = { initial: 5, maximum: 1024 } as const;
 /** Built-ins a module may import from the host. None: policies are pure and see time only through their input. */
 const ALLOWED_BUILTINS: ReadonlySet<string> = new Set();
 
+/** Hears of an engine that could not be replaced after a fault. */
+export interface EngineLog {
+  error(fields: object, message: string): void;
+}
+
 /**
  * Instantiates a bundle's module with its data.
  *
  * @throws BundleError when the module does not load, imports a built-in the host does not provide, or lacks the entry
  *   point
  */
-export async function createEngine(bundle: Bundle): Promise<Engine> {
+export async function createEngine(bundle: Bundle, log?: EngineLog): Promise<Engine> {
   let policy = await instantiate(bundle);
+  let isReplacementDue = false;
 
   /** After a fault the instance's memory is in doubt: a fresh one takes over as soon as it is ready. */
   function replaceInstance(): void {
-    void instantiate(bundle).then((fresh) => {
-      policy = fresh;
-    });
+    isReplacementDue = false;
+    instantiate(bundle).then(
+      (fresh) => {
+        policy = fresh;
+      },
+      (error: unknown) => {
+        isReplacementDue = true;
+        log?.error(
+          { err: error, policy_hash: bundle.hash },
+          'the policy engine was not replaced after a fault',
+        );
+      },
+    );
   }
 
   /** @returns the answer, undefined when there is none. @throws Error when the engine fails */
   function ask(entrypoint: string, inputJson: string): unknown {
+    // The last attempt failed, for want of memory perhaps: each evaluation tries again.
+    if (isReplacementDue) replaceInstance();
     let results: unknown;
     try {
       results = policy.evaluate(encoder.encode(inputJson).buffer, entrypoint);
@@ -67,7 +85,7 @@ export async function createEngine(bundle: Bundle): Promise<Engine> {
   }
 
   return {
-    evaluate: (inputJson, schema) => {
+    evaluate: (inputJson, schema = policyResultSchema) => {
       let result: unknown;
       try {
         result = ask(ENTRYPOINT, inputJson);

@@ -5,7 +5,7 @@ import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import { type PolicyResult, RESULT_SCHEMAS, RESULT_VERSION } from './decision.ts';
-import { createEngine } from './engine.ts';
+import { createEngine, type EngineLog } from './engine.ts';
 import { GUARDRAILS, GUARDRAILS_VERSION } from './guardrails.ts';
 import { INPUT_SCHEMA_VERSION, type PolicyInput } from './input.ts';
 import type { InputVersions } from './input-versions.ts';
@@ -64,14 +64,16 @@ export function humanOf({ broker }: Policy, person: string): string {
   return broker.persons.get(name) ?? name;
 }
 
-/**
- * Instantiates a bundle.
- *
- * @param inputs the versions of the input document, for the kinds of requests that there are
- * @throws BundleError when its module cannot be used
- */
-export async function createPolicy(bundle: Bundle, inputs: InputVersions): Promise<Policy> {
-  const engine = await createEngine(bundle);
+/** What a bundle is instantiated with. */
+export interface PolicyDeps {
+  /** The versions of the input document, for the kinds of requests that there are. */
+  inputs: InputVersions;
+  log?: EngineLog;
+}
+
+/** Instantiates a bundle. @throws BundleError when its module cannot be used */
+export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps): Promise<Policy> {
+  const engine = await createEngine(bundle, log);
   const readZones = createZoneClock(bundle.broker.zones);
   const reads = versionOf(inputs, bundle.broker.input_version, 'input');
   const versions = {
@@ -158,12 +160,8 @@ export interface Policies<Db> {
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
 
-/**
- * Reads the active policy from the store, keeping each bundle instantiated once.
- *
- * @param inputs the versions of the input document, for the kinds of requests that there are
- */
-export function createPolicies<Db>(store: PolicyStore<Db>, inputs: InputVersions): Policies<Db> {
+/** Reads the active policy from the store, keeping each bundle instantiated once. */
+export function createPolicies<Db>(store: PolicyStore<Db>, deps: PolicyDeps): Policies<Db> {
   const loaded = new Map<string, Policy>();
   let latest: Policy | null = null;
 
@@ -174,7 +172,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, inputs: InputVersions
     if (archive === null) return null;
     const bundle = await readBundle(archive);
     if (bundle.hash !== hash) throw new Error(`the stored bundle ${hash} now has the hash ${bundle.hash}`);
-    const policy = await createPolicy(bundle, inputs);
+    const policy = await createPolicy(bundle, deps);
     loaded.set(hash, policy);
     return policy;
   }

@@ -72,14 +72,15 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return row !== undefined && isOpen(row, clock()) && isOfIssuer(row) ? row : undefined;
   }
 
-  /** Only how long it may stay idle hangs on it, so a store that takes no writes must not keep reads from going on. */
+  /** Only how long it may stay idle hangs on it, so whatever keeps it from being written keeps no read from going on. */
   async function touch({ id, seen_ms }: SessionsTable, nowMs: number): Promise<void> {
     if (nowMs < seen_ms + grainMs) return;
     await store.writer
       .write((tx) => touchBrowserSession(tx, id, nowMs))
       .catch((error: unknown) => {
-        if (!(error instanceof BrokerError)) throw error;
-        log.warn({ session: id, code: error.code }, 'the use of a session was not noted');
+        if (error instanceof BrokerError) {
+          log.warn({ session: id, code: error.code }, 'the use of a session was not noted');
+        } else log.error({ session: id, err: error }, 'the use of a session was not noted');
       });
   }
 

@@ -40,12 +40,14 @@ const MEMORY = ':memory:';
  * @param options.file path of the SQLite file
  * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown; the process
  *   MUST stop then, and recovery at the next start decides
+ * @param options.onListenerFailure called with what a listener after a commit threw
  * @throws Error when another process has the file open as its store; when SQLite is too old, or does not keep `synchronous=FULL` after a first write: without it an
  *   acknowledged write can be lost in a power cut
  */
 export async function openStore(options: {
   file: string;
   onFailure?: (error: unknown) => void;
+  onListenerFailure?: (error: unknown) => void;
 }): Promise<Store> {
   createPrivately(options.file);
   const lock = lockFile(options.file);
@@ -56,7 +58,11 @@ export async function openStore(options: {
     assertDurable(connection);
     const reader = openConnection(options.file, { readonly: true });
     const read = kyselyOver(reader);
-    const writer = createWriter({ db: write, onFailure: options.onFailure ?? (() => undefined) });
+    const writer = createWriter({
+      db: write,
+      onFailure: options.onFailure ?? (() => undefined),
+      onListenerFailure: options.onListenerFailure ?? (() => undefined),
+    });
     return {
       writer,
       read,

@@ -24,7 +24,10 @@ export interface Writer {
   close(): Promise<void>;
 }
 
-/** Takes what has to happen once a write is durable. It MUST NOT throw. */
+/**
+ * Takes what has to happen once a write is durable. The write stands, and is answered, whatever becomes of it: what a
+ * listener throws is reported, and its neighbours are called all the same.
+ */
 export type AfterCommit = (listener: () => void) => void;
 
 /** So that one batch never holds back its first answer for long. */
@@ -45,8 +48,17 @@ const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
-/** Creates the writer over the writing connection. `onFailure` hears of a commit whose outcome is unknown. */
-export function createWriter(deps: { db: Db; onFailure: (error: unknown) => void }): Writer {
+/**
+ * Creates the writer over the writing connection.
+ *
+ * @param deps.onFailure hears of a commit whose outcome is unknown
+ * @param deps.onListenerFailure hears of what a listener after a commit threw, or its promise was rejected with
+ */
+export function createWriter(deps: {
+  db: Db;
+  onFailure: (error: unknown) => void;
+  onListenerFailure: (error: unknown) => void;
+}): Writer {
   const queue: Job[] = [];
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = null;
@@ -95,8 +107,19 @@ export function createWriter(deps: { db: Db; onFailure: (error: unknown) => void
         outcome.job.reject(outcome.error);
         continue;
       }
-      for (const listener of outcome.listeners) listener();
+      for (const listener of outcome.listeners) callListener(listener);
       outcome.job.resolve(outcome.value as never);
+    }
+  }
+
+  /** What it is about is durable: a fault in telling others of it neither takes that back nor stops the queue. */
+  function callListener(listener: () => unknown): void {
+    try {
+      const answer = listener();
+      // A function that returns a promise passes for one that returns nothing.
+      if (answer instanceof Promise) answer.catch(deps.onListenerFailure);
+    } catch (error) {
+      deps.onListenerFailure(error);
     }
   }
 

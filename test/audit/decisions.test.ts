@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/json.ts';
 import { type Reply, startTestBroker, type TestBroker, WORKING_HOURS_MS } from '../support/broker.ts';
 import { approve, createFlag, propose } from '../support/flags.ts';
+import { readRecords } from '../support/sqlite/rows.ts';
 
 let t: TestBroker;
 let request: Reply['body'];
@@ -78,12 +79,8 @@ describe('the decision log', () => {
   it('keeps input and result beside each record, under the digest that the record names', async () => {
     for (const { id } of await list(`&request=${request.id}`)) {
       const { body } = await t.call('avery', 'GET', `/v1/decisions/${id}`);
-      const row = await t.broker.store.read
-        .selectFrom('decisions')
-        .selectAll()
-        .where('id', '=', id)
-        .executeTakeFirstOrThrow();
-      expect(body.input_digest).toBe(`sha256:${sha256Hex(row.input)}`);
+      const row = readRecords(t.file).find((record) => record.id === id);
+      expect(body.input_digest).toBe(`sha256:${sha256Hex(row?.input ?? '')}`);
       expect(body.input.operation).toBe(body.operation);
       expect(body.result.effect).toBe(body.outcome.effect);
     }

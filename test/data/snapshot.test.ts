@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createSnapshots, type SnapshotFlag } from '../../src/data/snapshot.ts';
 import { sampleDefinition, sampleState } from '../flags/samples.ts';
 
@@ -67,6 +67,26 @@ describe('snapshots', () => {
     expect(logged).toHaveLength(2);
     expect(await snapshots.refresh('production')).toBe(true);
     expect(snapshots.current('production')?.version).toBe(2);
+  });
+
+  it('keep the last one when a change that asks for a load cannot have it, and take the next', async () => {
+    const answers: (() => Promise<Loaded>)[] = [
+      async () => version(1),
+      async () => Promise.reject(new Error('disk')),
+      async () => version(3),
+    ];
+    const logged: object[] = [];
+    const snapshots = createSnapshots({
+      load: () => (answers.shift() ?? (async () => null))(),
+      log: { error: (fields) => logged.push(fields) },
+    });
+    await snapshots.refresh('production');
+    // Two versions at once: this change alone does not say what is served now.
+    snapshots.put('production', 3, []);
+    await vi.waitFor(() => expect(logged).toMatchObject([{ environment: 'production' }]));
+    expect(snapshots.current('production')?.version).toBe(1);
+    snapshots.put('production', 3, []);
+    await vi.waitFor(() => expect(snapshots.current('production')?.version).toBe(3));
   });
 
   it('share loads: however many ask during one, a single load more answers them all, and it starts after they asked', async () => {

@@ -2,13 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { ConfigError, loadConfig } from '../../src/config.ts';
 import { createLog } from '../../src/logger.ts';
 import { openStore } from '../../src/store/database.ts';
+import {
+  insertCursorSecret,
+  insertSigningKey,
+  isRewriteDue,
+  leaveInFreePages,
+  markRewriteDue,
+  overwriteCursorSecret,
+  overwriteSigningKeys,
+  refuseCursorSecret,
+  secretTexts,
+} from '../support/sqlite/secrets.ts';
 
 /*
  * No secret lies in the database in the clear (design invariant 12): what older versions wrote is sealed at the start, and
@@ -49,25 +59,9 @@ async function publishedKids(): Promise<string[]> {
   return ((await response.json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
 }
 
-/** Another connection to the database: what is in it, and what somebody with the file could put there. */
-function raw<T>(work: (db: Sqlite.Database) => T): T {
-  const db = new Sqlite(file('countersign.db'));
-  try {
-    return work(db);
-  } finally {
-    db.close();
-  }
-}
-
-function secretTexts(): string[] {
-  return raw((db) =>
-    db
-      .prepare(
-        "select private_jwk from signing_keys union all select value from meta where key = 'cursor_secret'",
-      )
-      .pluck()
-      .all(),
-  ) as string[];
+/** The database, which is another one in each test. */
+function database(): string {
+  return file('countersign.db');
 }
 
 /** Every byte of the database and its side files. */
@@ -82,24 +76,12 @@ async function writeOldDatabase(): Promise<{ secrets: string[]; kid: string }> {
   await (await openStore({ file: file('countersign.db') })).close();
   const cursorSecret = randomBytes(32).toString('base64url');
   const keys = await Promise.all([oldKey(null), oldKey(1_794_999_000_000), oldKey(1_795_000_500_000)]);
-  raw((db) => {
-    db.pragma('secure_delete = OFF');
-    const insert = db.prepare("insert into signing_keys values (?, 'token', ?, ?, ?, ?)");
-    // Written, changed and removed, as a file that has been in use has it in its free pages.
-    db.exec('create table filler (text text)');
-    for (const { kid, private_jwk, public_jwk } of keys) {
-      db.prepare('insert into filler values (?)').run(private_jwk.repeat(40));
-      insert.run(
-        kid,
-        private_jwk,
-        public_jwk,
-        1_794_990_000_000,
-        keys.find((key) => key.kid === kid)?.retires_ms,
-      );
-    }
-    db.exec('drop table filler');
-    db.prepare("insert into meta values ('cursor_secret', ?)").run(cursorSecret);
-  });
+  for (const key of keys) insertSigningKey(database(), key);
+  insertCursorSecret(database(), cursorSecret);
+  leaveInFreePages(
+    database(),
+    keys.map(({ private_jwk }) => private_jwk.repeat(40)),
+  );
   return { secrets: [...keys.map(({ d }) => d), cursorSecret], kid: keys[0]?.kid ?? '' };
 }
 
@@ -110,7 +92,7 @@ async function oldKey(retires_ms: number | null) {
   const described = { kid, alg: 'EdDSA', use: 'sig' };
   const private_jwk = JSON.stringify({ ...jwk, ...described });
   const public_jwk = JSON.stringify({ ...(await exportJWK(pair.publicKey)), ...described });
-  return { kid, d: jwk.d ?? '', private_jwk, public_jwk, retires_ms };
+  return { kid, d: jwk.d ?? '', private_jwk, public_jwk, created_ms: 1_794_990_000_000, retires_ms };
 }
 
 describe('a first start', () => {
@@ -122,7 +104,7 @@ describe('a first start', () => {
     await stop();
     expect((await start()).masterKey.kind).toBe('loaded');
     expect(await publishedKids()).toEqual(kids);
-    const texts = secretTexts();
+    const texts = secretTexts(database());
     expect(texts).toHaveLength(2);
     for (const text of texts) expect(text.split('.')).toHaveLength(5);
   });
@@ -156,7 +138,7 @@ describe('a database of a version without a master key', () => {
     const running = await everyByte();
     for (const secret of secrets) expect(running.includes(secret)).toBe(false);
     // Of the keys that sign no more nothing private is kept, not even sealed.
-    expect(secretTexts().filter((text) => text === '')).toHaveLength(2);
+    expect(secretTexts(database()).filter((text) => text === '')).toHaveLength(2);
     await stop();
     const stopped = await everyByte();
     for (const secret of secrets) expect(stopped.includes(secret)).toBe(false);
@@ -168,29 +150,21 @@ describe('a database of a version without a master key', () => {
     await start();
     await stop();
     // As if the process had ended before: the former text is in a free page, and the mark is there.
-    raw((db) => {
-      db.pragma('secure_delete = OFF');
-      db.exec('create table left_over (text text)');
-      db.prepare('insert into left_over values (?)').run(secrets.join(' ').repeat(100));
-      db.exec("drop table left_over; insert into meta values ('rewrite_due', '1')");
-    });
+    leaveInFreePages(database(), [secrets.join(' ').repeat(100)]);
+    markRewriteDue(database());
     expect((await everyByte()).includes(secrets[0] ?? '')).toBe(true);
     await start();
     expect((await everyByte()).includes(secrets[0] ?? '')).toBe(false);
-    expect(raw((db) => db.prepare("select * from meta where key = 'rewrite_due'").all())).toEqual([]);
+    expect(isRewriteDue(database())).toBe(false);
   });
 
   it('keeps its text when the seal cannot be written, and starts another time', async () => {
     const { secrets } = await writeOldDatabase();
-    raw((db) =>
-      db.exec(
-        "create trigger fault before update on meta when new.key = 'cursor_secret' begin select raise(abort, 'no'); end",
-      ),
-    );
+    const heal = refuseCursorSecret(database());
     await expect(start()).rejects.toThrow();
-    const texts = secretTexts().join(' ');
+    const texts = secretTexts(database()).join(' ');
     for (const secret of secrets) expect(texts).toContain(secret);
-    raw((db) => db.exec('drop trigger fault'));
+    heal();
     // The key that the first try made is there already.
     expect((await start()).masterKey).toMatchObject({ kind: 'loaded', sealed: 4 });
   });
@@ -210,12 +184,12 @@ describe('a master key that is not the one', () => {
     await start(right);
     const kids = await publishedKids();
     await stop();
-    const texts = secretTexts();
+    const texts = secretTexts(database());
     const files = await readdir(folder);
     await expect(start(env)).rejects.toThrow(word);
     await expect(start(env)).rejects.toThrow('Nothing was changed');
     for (const value of Object.values(env)) await expect(start(env)).rejects.not.toThrow(value);
-    expect(secretTexts()).toEqual(texts);
+    expect(secretTexts(database())).toEqual(texts);
     expect(await readdir(folder)).toEqual(files);
     await start(right);
     expect(await publishedKids()).toEqual(kids);
@@ -228,7 +202,7 @@ describe('a rotated master key', () => {
     await start({ COUNTERSIGN_MASTER_KEY: former });
     const kids = await publishedKids();
     await stop();
-    const before = secretTexts();
+    const before = secretTexts(database());
     await writeFile(file('former'), former, { mode: 0o600 });
     const rotated = await start({ COUNTERSIGN_MASTER_KEY: present }, { previous_master_key_file: 'former' });
     expect(rotated.masterKey).toMatchObject({ sealed: 2, isPreviousIdle: false });
@@ -249,10 +223,8 @@ describe('a rotated master key', () => {
 
 describe('a secret that somebody changed in the database', () => {
   const env = { COUNTERSIGN_MASTER_KEY: newKey() };
-  const updateKey = (text: string) =>
-    raw((db) => db.prepare('update signing_keys set private_jwk = ?').run(text));
-  const updateCursor = (text: string) =>
-    raw((db) => db.prepare("update meta set value = ? where key = 'cursor_secret'").run(text));
+  const updateKey = (text: string) => overwriteSigningKeys(database(), text);
+  const updateCursor = (text: string) => overwriteCursorSecret(database(), text);
 
   beforeEach(async () => {
     await start(env);
@@ -260,14 +232,14 @@ describe('a secret that somebody changed in the database', () => {
   });
 
   it('by swapping two ends the start', async () => {
-    const [key = '', cursor = ''] = secretTexts();
+    const [key = '', cursor = ''] = secretTexts(database());
     updateKey(cursor);
     updateCursor(key);
     await expect(start(env)).rejects.toThrow('was sealed as something else');
   });
 
   it('by cutting it off ends the start, wherever the cut is', async () => {
-    const [key = '', cursor = ''] = secretTexts();
+    const [key = '', cursor = ''] = secretTexts(database());
     for (const length of [key.length - 1, key.length - 30, 60, 43, 1]) {
       updateKey(key.slice(0, length));
       await expect(start(env)).rejects.toThrow('damaged');
@@ -282,11 +254,7 @@ describe('a secret that somebody changed in the database', () => {
   });
 
   it('by putting one in the clear beside sealed ones ends the start: nobody brings a key of their own', async () => {
-    const own = await oldKey(null);
-    raw((db) => {
-      const values = [own.kid, own.private_jwk, own.public_jwk];
-      db.prepare("insert into signing_keys values (?, 'token', ?, ?, 1794990000000, null)").run(values);
-    });
+    insertSigningKey(database(), await oldKey(null));
     await expect(start(env)).rejects.toThrow('not sealed text');
   });
 });

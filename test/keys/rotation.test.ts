@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { decodeProtectedHeader } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ControlDeps } from '../../src/decide/control.ts';
@@ -20,6 +19,8 @@ import { masterKey } from '../identity/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
 import { openControl } from '../support/local-control.ts';
+import { readRecords, refuseInserts } from '../support/sqlite/rows.ts';
+import { privateParts } from '../support/sqlite/secrets.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
@@ -60,13 +61,6 @@ function kidOf(token: string): string {
   return decodeProtectedHeader(token).kid ?? '';
 }
 
-function privateParts(broker: TestBroker): Record<string, string> {
-  const db = new Sqlite(join(broker.folder, 'countersign.db'), { readonly: true });
-  const rows = db.prepare('select kid, private_jwk from signing_keys').all() as StoredKey[];
-  db.close();
-  return Object.fromEntries(rows.map(({ kid, private_jwk }) => [kid, private_jwk]));
-}
-
 describe('a rotation on demand', () => {
   it('signs with a new key at once, keeps the former for the overlap, and drops its private part', async () => {
     const broker = await start();
@@ -77,7 +71,7 @@ describe('a rotation on demand', () => {
     expect(kidOf(await broker.workloadToken())).toBe(body.kid);
     expect(await published(broker)).toEqual([kidOf(token), body.kid]);
     expect((await broker.call(token, 'GET', '/v1/requests')).status).toBe(200);
-    const parts = privateParts(broker);
+    const parts = privateParts(broker.file);
     expect(parts[kidOf(token)]).toBe('');
     expect(parts[body.kid]?.split('.')).toHaveLength(5);
     broker.clock.advance(RETIREMENT_OVERLAP_MS - 1);
@@ -95,16 +89,14 @@ describe('a rotation on demand', () => {
   it('is recorded with what it did or not at all: a record or a key that cannot be written undoes both', async () => {
     const broker = await start();
     const before = await published(broker);
-    const raw = new Sqlite(join(broker.folder, 'countersign.db'));
-    for (const table of ['records', 'signing_keys']) {
-      raw.exec(`create trigger fault before insert on ${table} begin select raise(abort, 'no'); end`);
+    for (const subject of ['records', 'signingKeys'] as const) {
+      const heal = refuseInserts(broker.file, subject);
       const { body } = await broker.call('morgan', 'POST', '/v1/keys/rotate');
       expect(body.code).toBe('not_recorded');
-      raw.exec('drop trigger fault');
+      heal();
       expect(await published(broker)).toEqual(before);
       expect(await rotations(broker)).toEqual([]);
     }
-    raw.close();
     expect(kidOf(await broker.workloadToken())).toBe(before[0]);
   });
 
@@ -204,15 +196,17 @@ describe('a rotation on schedule', () => {
 /** A store with two brokers' worth of objects on it, which allow everything. */
 async function openTwo(): Promise<{
   control: ControlDeps;
+  file: string;
   keys: [SigningKeys, SigningKeys];
   advance(ms: number): void;
 }> {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-keys-'));
+  const file = join(folder, 'countersign.db');
   let nowMs = 1_795_000_000_000;
   const clock = () => nowMs;
   const answer = { effect: 'allow', reasons: [{ code: 'ok', detail: '' }], obligations: [], limits: {} };
   const local = await openControl({
-    file: join(folder, 'countersign.db'),
+    file,
     archive: await readFixtureBundle('echo'),
     clock,
     editData: (data) => ({ ...(data as object), answer }),
@@ -228,6 +222,7 @@ async function openTwo(): Promise<{
   };
   return {
     control,
+    file,
     keys,
     advance: (ms) => {
       nowMs += ms;
@@ -249,7 +244,7 @@ describe('two brokers on one store', () => {
   });
 
   it('rotate a due key once, whoever comes first, and both sign with the new one', async () => {
-    const { control, keys, advance } = await openTwo();
+    const { control, file, keys, advance } = await openTwo();
     const token = await keys[1].sign({ sub: 'x' });
     advance(30 * DAY_MS);
     const rotate = (own: SigningKeys) =>
@@ -260,14 +255,11 @@ describe('two brokers on one store', () => {
     const rows = await listSigningKeys(control.store.read);
     expect(rows.map(({ kid }) => kid)).toEqual([kidOf(token), made[0]]);
     for (const own of keys) expect(kidOf(await own.sign({ sub: 'x' }))).toBe(made[0]);
-    expect(await control.store.read.selectFrom('records').select('operation').execute()).toMatchObject([
-      { operation: 'policy.activate' },
-      { operation: 'key.rotate' },
-    ]);
+    expect(readRecords(file)).toMatchObject([{ operation: 'policy.activate' }, { operation: 'key.rotate' }]);
   });
 
   it('do without a key that was prepared by one that ended before its commit', async () => {
-    const { control, keys } = await openTwo();
+    const { control, file, keys } = await openTwo();
     const before = await kids(keys[0]);
     const fresh = await keys[0].prepare();
     const crash = write(control, call, async (writing) => {
@@ -281,8 +273,7 @@ describe('two brokers on one store', () => {
       expect(kidOf(await own.sign({}))).toBe(before[0]);
       await expect(own.verifyKey(fresh.kid)).rejects.toMatchObject({ reason: 'key_not_found' });
     }
-    const records = await control.store.read.selectFrom('records').select('operation').execute();
-    expect(records).toHaveLength(1);
+    expect(readRecords(file)).toHaveLength(1);
   });
 });
 

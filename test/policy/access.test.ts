@@ -35,7 +35,7 @@ const NAMESPACES = ['payments', 'search'];
 let policy: Policy;
 
 beforeAll(async () => {
-  policy = await createPolicy(await readBundle(SHIPPED), INPUTS);
+  policy = await createPolicy(await readBundle(SHIPPED), { inputs: INPUTS });
 });
 
 /** Everybody in the fixtures, with a token that narrows nothing and ids that tell them apart. */
@@ -183,7 +183,7 @@ describe('who can do what', () => {
       const groups = { [issuer]: Object.fromEntries(names.map((name) => [name, bound])) };
       return { config: { ...config, role_bindings: { ...config.role_bindings, groups } } };
     });
-    const wide = await createPolicy(await readBundle(archive), INPUTS);
+    const wide = await createPolicy(await readBundle(archive), { inputs: INPUTS });
     const holders = Array.from({ length: 20 }, (_, place): Principal => {
       return { ...base.input.principal, id: `person:demo:${place}`, groups: names };
     });
@@ -236,7 +236,7 @@ describe('who can do what', () => {
 
 describe('a bundle of one’s own', () => {
   it('may do without it', async () => {
-    const own = await createPolicy(await readBundle(await readFixtureBundle('anybody')), INPUTS);
+    const own = await createPolicy(await readBundle(await readFixtureBundle('anybody')), { inputs: INPUTS });
     expect(own.access([base.input.principal])).toBeNull();
   });
 
@@ -247,7 +247,7 @@ describe('a bundle of one’s own', () => {
       const role_bindings = { principals: { [base.input.principal.id]: [bound] } };
       return { config: { ...config, role_bindings } };
     });
-    const own = await createPolicy(await readBundle(archive), INPUTS);
+    const own = await createPolicy(await readBundle(archive), { inputs: INPUTS });
     expect(() => own.access([base.input.principal])).toThrow(/countersign\/access.*not usable/);
   });
 });

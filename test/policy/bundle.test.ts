@@ -201,9 +201,9 @@ describe('a bundle that the broker refuses at its start', () => {
   });
 
   it('is refused before it is stored, so that a good one can be activated after it', async () => {
-    await expect(createPolicy(await readBundle(await readFixtureBundle('clock')), INPUTS)).rejects.toThrow(
-      BundleError,
-    );
+    await expect(
+      createPolicy(await readBundle(await readFixtureBundle('clock')), { inputs: INPUTS }),
+    ).rejects.toThrow(BundleError);
   });
 });
 

@@ -14,7 +14,7 @@ async function policyThatAnswers(answer: unknown): Promise<Policy> {
     ...(data as object),
     answer,
   }));
-  return createPolicy(await readBundle(archive), INPUTS);
+  return createPolicy(await readBundle(archive), { inputs: INPUTS });
 }
 
 const person: PolicyInput['principal'] = {

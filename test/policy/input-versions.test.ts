@@ -20,7 +20,7 @@ async function policyThatReads(version: number | undefined): Promise<Policy> {
     const { config } = data as { config: object };
     return { config: { ...config, input_version: version } };
   });
-  return createPolicy(await readBundle(archive), INPUTS);
+  return createPolicy(await readBundle(archive), { inputs: INPUTS });
 }
 
 const freeze = {

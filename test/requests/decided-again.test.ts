@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
+import { insertFreeze } from '../../src/store/emergency.ts';
 import { activateBundle } from '../../src/store/installation.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose, readFlag, readRequest, TICKET } from '../support/flags.ts';
@@ -172,47 +173,64 @@ describe('apply reads the clock then', () => {
 });
 
 describe('apply reads the freezes then', () => {
-  it('and one that is written between queue and apply wins', async () => {
+  const FREEZE = { scope: 'flag', flag: 'checkout', incident: 'I-1', reason: 'x' };
+  const freeze = () => t.call('riley', 'POST', '/v1/freezes', FREEZE);
+
+  /** Queues writes at the writer while it is busy, one after the other, then lets it go on: they share a batch. */
+  async function inOneBatch<T extends readonly (() => Promise<unknown>)[]>(
+    ...sends: T
+  ): Promise<{ [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
+    const { writer } = t.broker.store;
+    const writes = vi.spyOn(writer, 'write');
+    const { promise: busy, resolve: goOn } = Promise.withResolvers<void>();
+    const answers: Promise<unknown>[] = [];
+    const held = writer.write(() => busy);
+    for (const send of sends) {
+      answers.push(send());
+      await vi.waitFor(() => expect(writes).toHaveBeenCalledTimes(1 + answers.length));
+    }
+    writes.mockRestore();
+    goOn();
+    await held;
+    return (await Promise.all(answers)) as never;
+  }
+
+  it('and one that is queued before it wins', async () => {
     const request = await approvedAndWaiting();
-    // Both wait at the writer in the same turn; the freeze is first in the batch.
-    const [frozen, answer] = await Promise.all([
-      t.call('riley', 'POST', '/v1/freezes', { scope: 'all', incident: 'I-1', reason: 'x' }),
-      new Promise((resolve) => setImmediate(resolve)).then(() => apply(request)),
-    ]);
+    const [frozen, answer] = await inOneBatch(freeze, () => apply(request));
     expect(frozen.status).toBe(201);
-    const { items } = (await t.call('avery', 'GET', '/v1/decisions?limit=5')).body;
-    const first = items.findLast((item: Reply['body']) =>
-      ['freeze.engage', 'request.apply'].includes(item.operation),
-    );
-    expect(answer.status).toBe(first.operation === 'freeze.engage' ? 403 : 200);
-    expect((await readFlag(t, 'checkout')).states.production.enabled).toBe(
-      first.operation !== 'freeze.engage',
-    );
+    expect(answer).toMatchObject({ status: 403, body: { reasons: [{ code: 'frozen' }] } });
+    await expectStillOff();
   });
 
-  it('in the transaction of the write: a row that another write of the same batch has put there counts', async () => {
+  it('and one that is queued behind it comes too late', async () => {
+    const request = await approvedAndWaiting();
+    const [answer, frozen] = await inOneBatch(() => apply(request), freeze);
+    expect(answer).toMatchObject({ status: 200, body: { state: 'applied' } });
+    expect(frozen.status).toBe(201);
+    expect((await readFlag(t, 'checkout')).states.production).toMatchObject({ enabled: true, version: 2 });
+    const { items } = (await t.call('avery', 'GET', '/v1/decisions?limit=3')).body;
+    const order = items.map(({ operation }: { operation: string }) => operation);
+    expect(order.slice(-2)).toEqual(['freeze.engage', 'request.apply']);
+  });
+
+  it('in the transaction of the write: a row that nobody has committed yet counts', async () => {
     const request = await approvedAndWaiting();
     const row = {
+      ...FREEZE,
       id: '0190b6ac-0000-7000-8000-000000000001',
-      scope: 'flag',
       environment: null,
       namespace: null,
-      flag: 'checkout',
-      incident: 'I-1',
-      reason: 'x',
       engaged_by: '{}',
       engaged_ms: t.clock(),
       lifted_ms: null,
       lifted_by_request: null,
     };
-    // The first write keeps the writer busy until the call to apply has arrived; the freeze is queued before it.
-    const arrived = apply(request);
-    const queued = t.broker.store.writer.write(async (tx) => {
-      await tx.insertInto('freezes').values(row).execute();
-    });
-    await queued;
-    const answer = await arrived;
-    expect(answer.body.reasons).toMatchObject([{ code: 'frozen' }]);
+    const [, answer] = await inOneBatch(
+      () => t.broker.store.writer.write((tx) => insertFreeze(tx, row)),
+      () => apply(request),
+    );
+    expect(answer).toMatchObject({ status: 403, body: { reasons: [{ code: 'frozen' }] } });
     await expectStillOff();
   });
 });

@@ -17,6 +17,7 @@ import { withdraw } from '../../src/requests/withdraw.ts';
 import { createScheduler } from '../../src/schedule/scheduler.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions, readLog } from '../support/log-oracle.ts';
+import { readFreezes, readPresent, readRequests } from '../support/sqlite/rows.ts';
 import {
   flagOf,
   hasEffect,
@@ -40,6 +41,8 @@ const NOTHING = '0190b6ac-0000-7000-8000-000000000000';
 /** The real workflow on a store of its own. */
 export interface Real {
   control: ControlDeps;
+  /** Its database. */
+  file: string;
   nowMs: number;
   reopen(): Promise<void>;
 }
@@ -78,38 +81,27 @@ export function content(changes: unknown[], manual = false) {
   return { kind: 'flag.change', environment: 'production', changes, ...fields } as never;
 }
 
-async function digestOf(real: Real, id: string): Promise<string> {
-  const row = await real.control.store.read
-    .selectFrom('requests')
-    .select('digest')
-    .where('id', '=', id)
-    .executeTakeFirst();
-  return row?.digest ?? '';
+function digestOf(real: Real, id: string): string {
+  return readRequests(real.file).find((row) => row.id === id)?.digest ?? '';
 }
 
 /** What holds after every command, whatever came before. */
-async function expectInvariants(model: Model, real: Real): Promise<void> {
-  const { read } = real.control.store;
+async function expectInvariants(model: Model, { file }: Real): Promise<void> {
   // Log gapless, transitions in a chain, no way out of a final state, versions by one, state is the fold of versions,
   // approvals on this digest by no author, nothing switched on under a freeze.
-  expect(await findContradictions(read)).toEqual([]);
-  const states = await read
-    .selectFrom('flag_states')
-    .selectAll()
-    .where('environment', '=', 'production')
-    .execute();
-  for (const { flag, version, state } of states) {
-    expect({ version, enabled: JSON.parse(state).enabled }).toEqual({ ...flagOf(model, flag) });
+  expect(await findContradictions(file)).toEqual([]);
+  for (const { flag, environment, version, document } of readPresent(file)) {
+    if (environment !== 'production') continue;
+    expect({ version, enabled: JSON.parse(document).enabled }).toEqual({ ...flagOf(model, flag) });
   }
-  const rows = await read.selectFrom('requests').select(['id', 'state']).execute();
-  const stored = new Map(rows.map((row) => [row.id, row.state]));
+  const stored = new Map(readRequests(file).map((row) => [row.id, row.state]));
   for (const { id, state } of model.requests) {
     expect({ id, state: stored.get(id) }).toEqual({ id, state });
     seen.set(state, (seen.get(state) ?? 0) + 1);
   }
-  const active = await read.selectFrom('freezes').select('id').where('lifted_ms', 'is', null).execute();
+  const active = readFreezes(file).filter(({ lifted_ms }) => lifted_ms === null);
   expect(active.map(({ id }) => id).sort()).toEqual([...model.freezes.keys()].sort());
-  for (const entry of await readLog(read)) {
+  for (const entry of readLog(file)) {
     if (entry.operation !== 'breakglass.apply' || entry.request?.to !== 'applied') continue;
     expect(entry.input.emergency.breakglass?.expires_ms).toBeGreaterThan(entry.input.clock.now_ms);
     for (const { facts } of entry.input.request?.changes ?? []) expect(facts.audience_grew).toBe(false);
@@ -163,7 +155,7 @@ function about(
 
 const approveCommand = (place: number, who: string) =>
   about(`approve by ${who}`, place, async (request, model, real) => {
-    const word = { request_id: request.id, digest: await digestOf(real, request.id), comment: null };
+    const word = { request_id: request.id, digest: digestOf(real, request.id), comment: null };
     const answer = await act(real, who, (writing) => approve(writing, word));
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     if (who.startsWith('dana') || request.action === 'disable') return expect(answer).toBe('policy_denied');
@@ -174,7 +166,7 @@ const approveCommand = (place: number, who: string) =>
 
 const rejectCommand = (place: number, who: string) =>
   about(`reject by ${who}`, place, async (request, _model, real) => {
-    const word = { request_id: request.id, digest: await digestOf(real, request.id), comment: null };
+    const word = { request_id: request.id, digest: digestOf(real, request.id), comment: null };
     const answer = await act(real, who, (writing) => reject(writing, word));
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     if (who.startsWith('dana')) return expect(answer).toBe('policy_denied');
@@ -273,7 +265,7 @@ const tickCommand = (minutes: number) =>
       rotateDueKey: async () => null,
     });
     await Promise.all([scheduler.tick(), scheduler.tick()]);
-    const log = (await readLog(real.control.store.read)).filter((entry) => entry.request?.to === 'applied');
+    const log = readLog(real.file).filter((entry) => entry.request?.to === 'applied');
     const order = new Map(log.map((entry, place) => [entry.request?.id, place]));
     const last = log.length;
     const waiting = model.requests

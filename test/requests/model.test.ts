@@ -29,6 +29,7 @@ async function startReal(): Promise<Real> {
   const openHere = (real: Pick<Real, 'nowMs'>) => openControl({ file, archive, clock: () => real.nowMs });
   const real: Real = {
     nowMs: WORKING_HOURS_MS,
+    file,
     control: {} as ControlDeps,
     reopen: async () => {
       await real.control.store.close();

@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  expect(await findContradictions(t.file)).toEqual([]);
   await t.close();
 });
 

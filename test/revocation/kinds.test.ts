@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag } from '../support/flags.ts';
 import { findContradictions } from '../support/log-oracle.ts';
+import { readRecords } from '../support/sqlite/rows.ts';
 import {
   claimsOf,
   headerOf,
@@ -20,7 +21,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  expect(await findContradictions(t.file)).toEqual([]);
   await t.close();
 });
 
@@ -283,8 +284,7 @@ describe('a revocation', () => {
       expect(answered).toBe(400);
       expect(JSON.stringify(body)).not.toContain(token);
     }
-    const rows = await t.broker.store.read.selectFrom('decisions').select('input').execute();
-    expect(rows.some(({ input }) => input.includes(token))).toBe(false);
+    expect(readRecords(t.file).some(({ input }) => input?.includes(token))).toBe(false);
   });
 
   it('needs an incident and a reason, and a moment that has come', async () => {

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { authorize } from '../../src/decide/authorize.ts';
 import type { Call } from '../../src/decide/control.ts';
@@ -10,6 +8,8 @@ import { revoke as revokeIn } from '../../src/revocation/revoke.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose } from '../support/flags.ts';
 import { personOf } from '../support/local-control.ts';
+import { everyRow } from '../support/sqlite/file.ts';
+import { USAGE_TABLES } from '../support/sqlite/rows.ts';
 import { INCIDENT, otherControl, readFlags, revoke, status } from './support.ts';
 
 let t: TestBroker;
@@ -224,19 +224,8 @@ describe('a dry run', () => {
 });
 
 /** Every row of every table but who was seen when, which each call notes. */
-function dump({ folder }: TestBroker): Record<string, unknown[]> {
-  const file = new Sqlite(join(folder, 'countersign.db'), { readonly: true });
-  const tables = file
-    .prepare("select name from sqlite_master where type = 'table'")
-    .pluck()
-    .all() as string[];
-  const rows = Object.fromEntries(
-    tables
-      .filter((name) => name !== 'principals' && name !== 'grant_uses')
-      .map((name) => [name, file.prepare(`select * from "${name}"`).all()]),
-  );
-  file.close();
-  return rows;
+function dump({ file }: TestBroker): Record<string, unknown[]> {
+  return everyRow(file, USAGE_TABLES);
 }
 
 function never(): never {

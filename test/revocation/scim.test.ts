@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose, TICKET } from '../support/flags.ts';
 import { findContradictions } from '../support/log-oracle.ts';
+import { readRevocations } from '../support/sqlite/rows.ts';
 
 const PATCH_OP = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
 const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
@@ -45,7 +46,7 @@ async function start(provisioning: Record<string, unknown> = {}): Promise<void> 
 beforeEach(() => start());
 
 afterEach(async () => {
-  expect(await findContradictions(t.broker.store.read)).toEqual([]);
+  expect(await findContradictions(t.file)).toEqual([]);
   await t.close();
 });
 
@@ -259,7 +260,7 @@ describe('looking users up', () => {
     }
     const created = await scim('POST', '/Users', { externalId: 'workload:payments-deploy:x', active: false });
     expect(created.body).toMatchObject({ schemas: [ERROR], status: '400' });
-    expect(await t.broker.store.read.selectFrom('revocations').select('value').execute()).toEqual([]);
+    expect(readRevocations(t.file)).toEqual([]);
   });
 });
 

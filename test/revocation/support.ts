@@ -69,7 +69,10 @@ export function readFlags(t: TestBroker, token: string): Promise<Reply> {
 
 /** Another broker's control plane over the same store, with lists of its own in memory. */
 export function otherControl(t: TestBroker): ControlDeps {
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
+  const policies = createPolicies<Db>(
+    { activeHash: activePolicyHash, archive: findBundleArchive },
+    { inputs: INPUTS },
+  );
   const nothing = () => undefined;
   return {
     store: t.broker.store,

@@ -1,9 +1,8 @@
-import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose, readFlag, readRequest } from '../support/flags.ts';
 import { readLog } from '../support/log-oracle.ts';
+import { refuseInserts } from '../support/sqlite/rows.ts';
 
 let t: TestBroker;
 
@@ -27,15 +26,12 @@ describe('the scheduler', () => {
       Array.from({ length: 101 }, (_, place) => scheduled(`poisoned-${place}`)),
     );
     const healthy = await scheduled('healthy');
-    const raw = new Sqlite(join(t.folder, 'countersign.db'));
-    raw.exec(`create trigger fault before insert on flag_state_versions when new.flag like 'poisoned-%'
-      begin select raise(abort, 'no'); end`);
+    const heal = refuseInserts(t.file, 'stateVersions', { flagsLike: 'poisoned-%' });
     t.clock.advance(60_000);
     await t.broker.scheduler.tick();
     await t.broker.scheduler.tick();
     expect((await readRequest(t, healthy.id)).state).toBe('applied');
-    raw.exec('drop trigger fault');
-    raw.close();
+    heal();
     t.clock.advance(60_000);
     await t.broker.scheduler.tick();
     await t.broker.scheduler.tick();
@@ -60,7 +56,7 @@ describe('the scheduler', () => {
       t.clock.advance(60_000);
       await t.broker.scheduler.tick();
     }
-    const log = (await readLog(t.broker.store.read)).filter((entry) => entry.request?.id === request.id);
+    const log = readLog(t.file).filter((entry) => entry.request?.id === request.id);
     expect(log.map((entry) => entry.result.effect)).toEqual(['allow', 'deny']);
     expect((await readFlag(t, 'waiting')).states.production.enabled).toBe(false);
   });

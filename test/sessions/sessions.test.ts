@@ -5,7 +5,7 @@ import { type Browser, createBrowser } from '../../fixtures/identity/browser.ts'
 import { signIn as signInOnCommandLine } from '../../fixtures/identity/sign-in.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Presented } from '../../src/identity/credential.ts';
-import { createSessions } from '../../src/sessions/sessions.ts';
+import { createSessions, type SessionsDeps } from '../../src/sessions/sessions.ts';
 import { insertRevocation } from '../../src/store/revocations.ts';
 import { SESSION, type SignInBench, startSignInBench } from './support.ts';
 
@@ -260,30 +260,58 @@ describe('one’s sessions', () => {
   });
 });
 
+/** What another broker on the same store and configuration has its sessions from. */
+function replicaDeps(): SessionsDeps {
+  return {
+    store: b.t.broker.store,
+    issuers: loadConfig({ file: join(b.t.folder, 'countersign.yaml'), env: {} }).issuers,
+    publicUrl: b.t.url,
+    limits: { idle_minutes: 30, absolute_hours: 12 },
+    clock: b.t.clock,
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+  };
+}
+
+/** What a browser shows of who is calling when it asks who it is. */
+function presentedBy(browser: Browser): Presented {
+  return {
+    authorization: undefined,
+    dpop: [],
+    cookie: `${SESSION}=${browser.cookies.get(SESSION)}`,
+    method: 'GET',
+    target: '/v1/whoami',
+    origin: undefined,
+    fetch_site: undefined,
+  };
+}
+
 describe('two brokers on one store', () => {
   it('know the same sessions, and what one ends is over for the other at once', async () => {
     const { browser, id } = await signedIn('dana');
-    const { store } = b.t.broker;
-    const replica = createSessions({
-      store,
-      issuers: loadConfig({ file: join(b.t.folder, 'countersign.yaml'), env: {} }).issuers,
-      publicUrl: b.t.url,
-      limits: { idle_minutes: 30, absolute_hours: 12 },
-      clock: b.t.clock,
-      log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-    });
-    const presented: Presented = {
-      authorization: undefined,
-      dpop: [],
-      cookie: `${SESSION}=${browser.cookies.get(SESSION)}`,
-      method: 'GET',
-      target: '/v1/whoami',
-      origin: undefined,
-      fetch_site: undefined,
-    };
+    const replica = createSessions(replicaDeps());
+    const presented = presentedBy(browser);
     expect((await replica.callerOf(presented))?.credential.token_id).toBe(`session:${id}`);
     await b.call(browser, 'DELETE', `/v1/sessions/${id}`);
     await expect(replica.callerOf(presented)).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+});
+
+describe('the use of a session that cannot be noted', () => {
+  it('keeps nobody from reading, whatever the fault, and is logged with it', async () => {
+    const { browser, id } = await signedIn('dana');
+    b.t.clock.advance(10 * 60_000);
+    const { store } = b.t.broker;
+    const fault = new Error('no fault of the store');
+    const logged: object[] = [];
+    const log = { info: () => undefined, warn: () => undefined, error: (line: object) => logged.push(line) };
+    const sessions = createSessions({
+      ...replicaDeps(),
+      store: { ...store, writer: { ...store.writer, write: () => Promise.reject(fault) } },
+      log,
+    });
+    const caller = await sessions.callerOf(presentedBy(browser));
+    expect(caller?.credential.token_id).toBe(`session:${id}`);
+    expect(logged).toEqual([{ session: id, err: fault }]);
   });
 });
 

@@ -13,6 +13,7 @@ import {
 import { replaceText } from '../../fixtures/rebundle.ts';
 import type { SessionsTable } from '../../src/store/schema.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { readRecords, readSessions } from '../support/sqlite/rows.ts';
 
 /** How somebody signs in. */
 export interface SignInOptions {
@@ -133,15 +134,9 @@ export async function startSignInBench(options: BenchOptions = {}): Promise<Sign
       return { status: page.status, body, headers: page.headers };
     },
     press: (browser, path) => browser.send(`${t.url}${path}`, { method: 'POST', headers: { origin: t.url } }),
-    sessions: () =>
-      t.broker.store.read.selectFrom('sessions').selectAll().orderBy('opened_ms').orderBy('id').execute(),
-    records: async () => {
-      const rows = await t.broker.store.read
-        .selectFrom('records')
-        .select(['operation', 'outcome', 'record'])
-        .orderBy('seq')
-        .execute();
-      return rows.map(({ operation, outcome, record }) => {
+    sessions: async () => readSessions<SessionsTable>(t.file),
+    records: async () =>
+      readRecords(t.file).map(({ operation, outcome, record }) => {
         const { principal, outcome: said, correlation } = JSON.parse(record);
         return {
           operation,
@@ -150,8 +145,7 @@ export async function startSignInBench(options: BenchOptions = {}): Promise<Sign
           note: said.note?.detail ?? null,
           token: correlation.token,
         };
-      });
-    },
+      }),
     restart: async () => {
       const file = join(t.folder, 'countersign.yaml');
       const config = JSON.parse(await readFile(file, 'utf8'));

@@ -3,10 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStore } from '../../src/store/database.ts';
 import { findContradictions } from '../support/log-oracle.ts';
+import { integrityOf } from '../support/sqlite/file.ts';
+import { readRequests } from '../support/sqlite/rows.ts';
 import { createRandom } from '../support/story.ts';
 
 /*
@@ -54,12 +55,13 @@ function runChild(file: string, run: string, options: { killAfterMs?: number; in
 /** Opens the file as a restart does, and expects it whole. */
 async function expectWhole(file: string, acknowledged: readonly string[]): Promise<number> {
   const store = await openStore({ file });
-  const raw = new Sqlite(file, { readonly: true });
-  expect(raw.pragma('integrity_check', { simple: true })).toBe('ok');
-  raw.close();
-  expect(await findContradictions(store.read)).toEqual([]);
-  const rows = await store.read.selectFrom('requests').select(['id', 'state']).execute();
-  const applied = new Set(rows.filter((row) => row.state === 'applied').map((row) => row.id));
+  expect(integrityOf(file)).toBe('ok');
+  expect(await findContradictions(file)).toEqual([]);
+  const applied = new Set(
+    readRequests(file)
+      .filter((row) => row.state === 'applied')
+      .map((row) => row.id),
+  );
   expect(acknowledged.filter((id) => !applied.has(id))).toEqual([]);
   await store.close();
   return applied.size;

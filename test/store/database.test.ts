@@ -1,11 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import { statement } from '../../src/store/statement.ts';
+import { migrateToTheFuture, occupyTable, settingsOf, tableNames } from '../support/sqlite/file.ts';
 
 let folder: string;
 let file: string;
@@ -30,13 +30,11 @@ describe('a store', () => {
 
   it('runs in WAL with full synchronization, on a SQLite without the WAL reset bug', async () => {
     const store = await openStore({ file });
-    const other = new Sqlite(file);
-    expect(other.pragma('journal_mode', { simple: true })).toBe('wal');
-    const version = String(other.prepare('select sqlite_version()').pluck().get()).split('.').map(Number);
+    const { journalMode, version } = settingsOf(file);
+    expect(journalMode).toBe('wal');
     expect((version[0] ?? 0) * 1e6 + (version[1] ?? 0) * 1e3 + (version[2] ?? 0)).toBeGreaterThanOrEqual(
       3_051_003,
     );
-    other.close();
     await store.close();
   });
 
@@ -60,21 +58,15 @@ describe('a store', () => {
   it('is refused when the schema is one that this broker does not know', async () => {
     const store = await openStore({ file });
     await store.close();
-    const raw = new Sqlite(file);
-    raw.prepare("insert into kysely_migration (name, timestamp) values ('9999_future', '2099')").run();
-    raw.close();
+    migrateToTheFuture(file);
     await expect(openStore({ file })).rejects.toThrow(/schema could not be brought up to date/);
   });
 
   it('has a schema that a first opening which fails half-way does not spoil', async () => {
-    const raw = new Sqlite(file);
-    raw.pragma('journal_mode = WAL');
-    raw.exec('create table votes (x)');
+    const vacate = occupyTable(file, 'votes');
     await expect(openStore({ file })).rejects.toThrow(/schema could not be brought up to date/);
-    const tables = raw.prepare("select name from sqlite_master where type = 'table'").pluck().all();
-    expect(tables).toEqual(['votes']);
-    raw.exec('drop table votes');
-    raw.close();
+    expect(tableNames(file)).toEqual(['votes']);
+    vacate();
     const store = await openStore({ file });
     expect(await findMeta(store.read, 'opened')).toBe('1');
     await store.close();

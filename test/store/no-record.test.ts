@@ -1,9 +1,9 @@
-import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { countRows, createFlag, propose, readFlag } from '../support/flags.ts';
 import { findContradictions } from '../support/log-oracle.ts';
+import { holdWriteLock, integrityOf, limitPages, pageCount } from '../support/sqlite/file.ts';
+import { refuseInserts } from '../support/sqlite/rows.ts';
 
 /*
  * No record, no write (design invariant 10), and reads that go on (11). The faults are the store's own: a trigger or a
@@ -11,18 +11,13 @@ import { findContradictions } from '../support/log-oracle.ts';
  */
 
 let t: TestBroker;
-let raw: Sqlite.Database;
 
 beforeEach(async () => {
   t = await startTestBroker();
   await createFlag(t, 'plain', { tier: 'informational' });
-  raw = new Sqlite(join(t.folder, 'countersign.db'));
 });
 
-afterEach(async () => {
-  raw.close();
-  await t.close();
-});
+afterEach(() => t.close());
 
 async function expectReadsGoOn(): Promise<void> {
   expect((await t.call('dana', 'GET', '/v1/flags/plain')).status).toBe(200);
@@ -32,13 +27,11 @@ async function expectReadsGoOn(): Promise<void> {
   expect(service).toBeNull();
 }
 
-describe.each(['records', 'decisions', 'record_flags', 'flag_state_versions'])(
+describe.each(['records', 'decisions', 'recordFlags', 'stateVersions'] as const)(
   'a store that refuses %s',
-  (table) => {
+  (subject) => {
     it('fails every write with 503, changes no flag, and heals', async () => {
-      raw.exec(
-        `create trigger fault before insert on ${table} begin select raise(abort, 'disk on fire'); end`,
-      );
+      const heal = refuseInserts(t.file, subject);
       const before = await countRows(t);
       const { status, body, headers } = await propose(t, [{ action: 'enable', flag: 'plain' }]);
       expect({ status, code: body.code }).toEqual({ status: 503, code: 'not_recorded' });
@@ -46,16 +39,16 @@ describe.each(['records', 'decisions', 'record_flags', 'flag_state_versions'])(
       expect(JSON.stringify(body)).not.toContain('fire');
       expect(await countRows(t)).toEqual(before);
       expect((await readFlag(t, 'plain')).states.production).toMatchObject({ enabled: false, version: 1 });
-      raw.exec('drop trigger fault');
+      heal();
       expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).body.state).toBe('applied');
-      expect(await findContradictions(t.broker.store.read)).toEqual([]);
+      expect(await findContradictions(t.file)).toEqual([]);
     });
   },
 );
 
 describe('a store that refuses records', () => {
   it('lets reads go on, freezes nothing, opens no session and issues no token', async () => {
-    raw.exec("create trigger fault before insert on records begin select raise(abort, 'no'); end");
+    refuseInserts(t.file, 'records');
     await expectReadsGoOn();
     const order = { incident: 'I', reason: 'x' };
     for (const [path, body] of [
@@ -70,19 +63,15 @@ describe('a store that refuses records', () => {
   });
 
   it('shows no decision log, since reading it could not be recorded', async () => {
-    raw.exec("create trigger fault before insert on records begin select raise(abort, 'no'); end");
+    refuseInserts(t.file, 'records');
     expect((await t.call('avery', 'GET', '/v1/decisions')).body.code).toBe('not_recorded');
   });
 });
 
 describe('a full disk', () => {
   it('fails writes with 503 and loses none that was acknowledged; writes resume when there is room', async () => {
-    const limit = (pages: number) =>
-      t.broker.store.writer.write(async (tx) => {
-        const { CompiledQuery } = await import('kysely');
-        await tx.executeQuery(CompiledQuery.raw(`pragma max_page_count = ${pages}`));
-      });
-    await limit(Number(raw.pragma('page_count', { simple: true })));
+    const limit = (pages: number) => t.broker.store.writer.write((tx) => limitPages(tx, pages));
+    await limit(pageCount(t.file));
     let acknowledged = 0;
     let refused = 0;
     for (let turn = 0; turn < 60; turn += 1) {
@@ -98,17 +87,17 @@ describe('a full disk', () => {
     await limit(1_000_000);
     const action = acknowledged % 2 === 0 ? 'enable' : 'disable';
     expect((await propose(t, [{ action, flag: 'plain' }])).body.state).toBe('applied');
-    expect(await findContradictions(t.broker.store.read)).toEqual([]);
-    expect(raw.pragma('integrity_check', { simple: true })).toBe('ok');
+    expect(await findContradictions(t.file)).toEqual([]);
+    expect(integrityOf(t.file)).toBe('ok');
   });
 });
 
 describe('a store that another process holds', () => {
   it('fails the write with 503 when the wait is over, and takes the next', async () => {
-    raw.exec('begin immediate');
+    const release = holdWriteLock(t.file);
     const answer = await propose(t, [{ action: 'enable', flag: 'plain' }]);
     expect(answer.body.code).toBe('not_recorded');
-    raw.exec('rollback');
+    release();
     expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).body.state).toBe('applied');
   });
 });

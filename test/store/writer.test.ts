@@ -125,6 +125,43 @@ describe('what is to happen after the commit', () => {
   });
 });
 
+describe('a listener after the commit that fails', () => {
+  it('is reported with what it threw, and stops neither the others, nor the answers, nor the queue', async () => {
+    const failures: unknown[] = [];
+    await store.close();
+    store = await openStore({
+      file: join(folder, 'test.db'),
+      onListenerFailure: (error) => failures.push(error),
+    });
+    const called: string[] = [];
+    const fault = new Error('the listener is broken');
+    const lost = new Error('its promise too');
+    const answers = await Promise.all([
+      store.writer.write(async (tx, afterCommit) => {
+        await setMeta(tx, 'a', 'x');
+        afterCommit(() => {
+          throw fault;
+        });
+        // biome-ignore lint/nursery/noMisusedPromises: the types let it through, and the lint may not be looked at
+        afterCommit(async () => {
+          throw lost;
+        });
+        afterCommit(() => called.push('the next one of the same write'));
+        return 'first';
+      }),
+      store.writer.write(async (_tx, afterCommit) => {
+        afterCommit(() => called.push('one of its neighbour'));
+        return 'second';
+      }),
+    ]);
+    expect(answers).toEqual(['first', 'second']);
+    expect(called).toEqual(['the next one of the same write', 'one of its neighbour']);
+    expect(await findMeta(store.read, 'a')).toBe('x');
+    await set('later');
+    expect(failures).toEqual([fault, lost]);
+  });
+});
+
 describe('closing', () => {
   it('finishes what was begun, and takes nothing new', async () => {
     const begun = Array.from({ length: 150 }, (_, turn) => set(`k${turn}`));
@@ -164,7 +201,11 @@ describe('a commit whose outcome is unknown', () => {
   it('is reported once, and nothing is written after it, not even what was waiting', async () => {
     const { db, executed } = failingAt(1, 'SQLITE_IOERR_FSYNC');
     const failures: unknown[] = [];
-    const writer = createWriter({ db, onFailure: (error) => failures.push(error) });
+    const writer = createWriter({
+      db,
+      onFailure: (error) => failures.push(error),
+      onListenerFailure: () => expect.unreachable(),
+    });
     const waiting = Array.from({ length: 100 }, () => writer.write(async () => 'done'));
     const outcomes = await Promise.allSettled(waiting);
     expect(outcomes.every((outcome) => outcome.status === 'rejected')).toBe(true);
@@ -175,7 +216,11 @@ describe('a commit whose outcome is unknown', () => {
 
   it('is not assumed when the disk is only full: the next write is tried', async () => {
     const { db } = failingAt(1, 'SQLITE_FULL');
-    const writer = createWriter({ db, onFailure: () => expect.unreachable() });
+    const writer = createWriter({
+      db,
+      onFailure: () => expect.unreachable(),
+      onListenerFailure: () => expect.unreachable(),
+    });
     await expect(writer.write(async () => 'first')).rejects.toMatchObject({ code: 'not_recorded' });
     expect(await writer.write(async () => 'second')).toBe('second');
   });

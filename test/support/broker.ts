@@ -31,6 +31,8 @@ export interface TestBroker {
   broker: Broker;
   url: string;
   folder: string;
+  /** Its database. */
+  file: string;
   clock: TestClock;
   people: TokenIssuer;
   ci: CiIssuer;
@@ -97,6 +99,7 @@ export async function startTestBroker(
     broker: await start(),
     url: '',
     folder,
+    file: join(folder, 'countersign.db'),
     clock,
     people,
     ci,

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { Reply, TestBroker } from './broker.ts';
+import { countsOf } from './sqlite/rows.ts';
 
 /** A ticket as the shipped policy wants one. */
 export const TICKET = 'PAY-17';
@@ -81,15 +82,6 @@ export async function createFlag(
 }
 
 /** How many rows each table has that a write could touch: equal before and after means nothing was written. */
-export async function countRows(t: TestBroker): Promise<Record<string, number>> {
-  const tables = ['records', 'decisions', 'requests', 'votes', 'flags', 'flag_states', 'freezes'] as const;
-  const counts: Record<string, number> = {};
-  for (const table of tables) {
-    const row = await t.broker.store.read
-      .selectFrom(table)
-      .select((e) => e.fn.countAll<number>().as('count'))
-      .executeTakeFirstOrThrow();
-    counts[table] = Number(row.count);
-  }
-  return counts;
+export async function countRows({ file }: TestBroker): Promise<Record<string, number>> {
+  return countsOf(file, ['records', 'decisions', 'requests', 'votes', 'flags', 'flagStates', 'freezes']);
 }

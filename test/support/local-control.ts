@@ -24,7 +24,10 @@ export async function openControl(options: {
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
+  const policies = createPolicies<Db>(
+    { activeHash: activePolicyHash, archive: findBundleArchive },
+    { inputs: INPUTS },
+  );
   return {
     store,
     policies,

@@ -1,88 +1,81 @@
-import { isCovered } from '../../src/emergency/state.ts';
-import { sha256Hex } from '../../src/json.ts';
-import type { FlagMove } from '../../src/log/append.ts';
-import type { PolicyResult } from '../../src/policy/decision.ts';
-import type { InputFreeze, PolicyInput } from '../../src/policy/input.ts';
-import type { Db } from '../../src/store/statement.ts';
-import { type Holder, holderOfEntry, type RecordedBy, startRevocationOracle } from './revocation-oracle.ts';
+import { createHash } from 'node:crypto';
+import { type Holder, holderOfEntry, startRevocationOracle } from './revocation-oracle.ts';
+import { type RecordRow, readRecords, readStore, type StoreRows } from './sqlite/rows.ts';
+import type { WireChange, WireFreeze, WireInput, WireRecord, WireResult } from './wire.ts';
+
+/*
+ * A judge of the log that uses none of the code that it judges: it reads the file by itself, and knows the design's
+ * rules in its own words.
+ */
 
 /** One record of the log with the input and result of its decision. */
-export interface LogEntry extends RecordedBy {
+export interface LogEntry extends WireRecord {
   seq: number;
-  id: string;
-  operation: string;
-  policy_hash: string;
-  request: { id: string; digest: string; from: string | null; to: string } | null;
-  flags: FlagMove[];
   input_json: string;
-  input: PolicyInput;
-  result: PolicyResult;
+  input: WireInput;
+  result: WireResult;
 }
 
 const FINAL = new Set(['applied', 'rejected', 'withdrawn', 'expired', 'conflicted']);
 
-/** The whole log, oldest first. */
-export async function readLog(db: Db): Promise<LogEntry[]> {
-  const rows = await db
-    .selectFrom('records')
-    .innerJoin('decisions', 'decisions.id', 'records.id')
-    .select(['records.seq', 'records.record', 'decisions.input', 'decisions.result'])
-    .orderBy('records.seq')
-    .execute();
-  return rows.map(({ seq, record, input, result }) => ({
-    ...(JSON.parse(record) as Omit<LogEntry, 'seq' | 'input' | 'result' | 'input_json'>),
-    seq,
-    input_json: input,
-    input: JSON.parse(input) as PolicyInput,
-    result: JSON.parse(result) as PolicyResult,
-  }));
+/** The whole log of a broker's file, oldest first. */
+export function readLog(file: string): LogEntry[] {
+  return readRecords(file).flatMap(toEntry);
+}
+
+/** A record without its decision is none that can be read. */
+function toEntry({ seq, record, input, result }: RecordRow): LogEntry[] {
+  if (input === null || result === null) return [];
+  return [
+    {
+      ...(JSON.parse(record) as WireRecord),
+      seq,
+      input_json: input,
+      input: JSON.parse(input) as WireInput,
+      result: JSON.parse(result) as WireResult,
+    },
+  ];
 }
 
 /**
  * Reads the log in its order and says what in it, or in the tables beside it, no sequential run of the design's rules
  * could have left behind. An empty list means that the log explains everything.
  */
-export async function findContradictions(db: Db): Promise<string[]> {
-  const log = await readLog(db);
-  const count = await db
-    .selectFrom('records')
-    .select((e) => e.fn.countAll().as('count'))
-    .executeTakeFirstOrThrow();
+export async function findContradictions(file: string): Promise<string[]> {
+  const rows = readStore(file);
+  const log = rows.records.flatMap(toEntry);
   return [
-    ...(Number(count.count) === log.length ? [] : ['a record without its decision']),
+    ...(rows.records.length === log.length ? [] : ['a record without its decision']),
     ...log.flatMap((entry, place) =>
       entry.seq === place + 1 ? [] : [`seq ${entry.seq} at place ${place + 1}`],
     ),
     ...log.flatMap(digestFaults),
-    ...(await requestFaults(db, log)),
-    ...(await versionFaults(db, log)),
-    ...(await approvalFaults(db, log)),
+    ...requestFaults(rows, log),
+    ...versionFaults(rows, log),
+    ...(await approvalFaults(rows, log)),
     ...freezeFaults(log),
   ];
 }
 
-function digestFaults(entry: LogEntry): string[] {
-  const { input_digest } = entry as unknown as { input_digest: string };
-  return input_digest === `sha256:${sha256Hex(entry.input_json)}`
-    ? []
-    : [`${entry.seq}: another input than recorded`];
+function digestFaults({ seq, input_digest, input_json }: LogEntry): string[] {
+  const digest = createHash('sha256').update(input_json).digest('hex');
+  return input_digest === `sha256:${digest}` ? [] : [`${seq}: another input than recorded`];
 }
 
 /** The transitions of each request are one chain that ends in its stored state. */
-async function requestFaults(db: Db, log: readonly LogEntry[]): Promise<string[]> {
+function requestFaults({ requests }: StoreRows, log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
   const states = new Map<string, string>();
-  for (const { seq, request, operation, result } of log) {
+  for (const { seq, request, operation, outcome, result } of log) {
     if (request === null) continue;
     const before = states.get(request.id) ?? null;
-    const isRefusedProposal = request.from === null && result.effect === 'deny';
+    const isKept = result.effect !== 'deny' && outcome.note?.code !== 'expires_before_start';
     if (request.from !== before)
       faults.push(`${seq}: ${request.id} goes from ${request.from}, but is ${before}`);
     if (before !== null && FINAL.has(before)) faults.push(`${seq}: ${operation} leaves ${before}`);
-    if (!isRefusedProposal) states.set(request.id, request.to);
+    if (request.from !== null || isKept) states.set(request.id, request.to);
   }
-  const rows = await db.selectFrom('requests').select(['id', 'state']).execute();
-  for (const { id, state } of rows) {
+  for (const { id, state } of requests) {
     if (states.get(id) !== state) faults.push(`${id} is ${state}, the log says ${states.get(id)}`);
     states.delete(id);
   }
@@ -90,7 +83,7 @@ async function requestFaults(db: Db, log: readonly LogEntry[]): Promise<string[]
 }
 
 /** The moves in the log are the versions in the store: each once, by one, in order, under the id of its decision. */
-async function versionFaults(db: Db, log: readonly LogEntry[]): Promise<string[]> {
+function versionFaults(rows: StoreRows, log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
   const versions = new Map<string, number>();
   const written = new Set<string>();
@@ -106,56 +99,32 @@ async function versionFaults(db: Db, log: readonly LogEntry[]): Promise<string[]
       written.add(`${key} ${version_after} ${id}`);
     }
   }
-  const definitions = await db.selectFrom('flag_versions').selectAll().execute();
-  const states = await db.selectFrom('flag_state_versions').selectAll().execute();
-  const stored = [
-    ...definitions.map((row) => `${row.flag} in null ${row.version} ${row.decision_id}`),
-    ...states.map((row) => `${row.flag} in ${row.environment} ${row.version} ${row.decision_id}`),
-  ];
+  const stored = rows.versions.map(
+    ({ flag, environment, version, decision_id }) => `${flag} in ${environment} ${version} ${decision_id}`,
+  );
   if (stored.length !== written.size)
     faults.push(`${stored.length} versions stored, ${written.size} in the log`);
   faults.push(
     ...stored.filter((version) => !written.has(version)).map((version) => `not in the log: ${version}`),
   );
-  return [...faults, ...(await foldFaults(db))];
+  return [...faults, ...foldFaults(rows)];
 }
 
 /** The present documents are the newest versions. */
-async function foldFaults(db: Db): Promise<string[]> {
-  const flags = await db
-    .selectFrom('flags')
-    .leftJoin('flag_versions', (join) =>
-      join.onRef('flag_versions.flag', '=', 'flags.key').onRef('flag_versions.version', '=', 'flags.version'),
-    )
-    .select(['flags.key', 'flags.definition as present', 'flag_versions.definition as newest'])
-    .execute();
-  const states = await db
-    .selectFrom('flag_states')
-    .leftJoin('flag_state_versions', (join) =>
-      join
-        .onRef('flag_state_versions.flag', '=', 'flag_states.flag')
-        .onRef('flag_state_versions.environment', '=', 'flag_states.environment')
-        .onRef('flag_state_versions.version', '=', 'flag_states.version'),
-    )
-    .select([
-      'flag_states.flag as key',
-      'flag_states.state as present',
-      'flag_state_versions.state as newest',
-    ])
-    .execute();
-  return [...flags, ...states]
-    .filter(({ present, newest }) => present !== newest)
-    .map(({ key }) => `${key} is not what its newest version says`);
+function foldFaults({ present }: StoreRows): string[] {
+  return present
+    .filter(({ document, newest }) => document !== newest)
+    .map(({ flag }) => `${flag} is not what its newest version says`);
 }
 
 /**
  * What an apply counted as approvals is what the log holds before it: newest word, this digest, no author, and not void
  * since. Who is revoked does nothing, and what they wrote waits.
  */
-async function approvalFaults(db: Db, log: readonly LogEntry[]): Promise<string[]> {
+async function approvalFaults(rows: StoreRows, log: readonly LogEntry[]): Promise<string[]> {
   const faults: string[] = [];
   const words = new Map<string, Map<string, Word>>();
-  const oracle = await startRevocationOracle(db, log);
+  const oracle = await startRevocationOracle(rows, log);
   for (const entry of log) {
     // The first policy was decided by none, so that record has no input.
     if (entry.operation === 'policy.activate') continue;
@@ -197,21 +166,29 @@ interface Word {
 /** While a freeze covers a change, only what makes things safer is applied. Freezes are told apart by their incident. */
 function freezeFaults(log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
-  const active = new Map<string, Omit<InputFreeze, 'id'>>();
+  const active = new Map<string, WireFreeze>();
   for (const { seq, operation, request, input, result } of log) {
     if (operation === 'freeze.engage' && result.effect === 'allow' && input.emergency.engage !== null) {
       active.set(input.emergency.engage.incident, input.emergency.engage);
     }
     if (request?.to !== 'applied' || input.request === null) continue;
-    if (input.request.object?.type === 'freeze') active.delete(String(input.request.object.incident));
+    const { object = null, freeze = null } = input.request;
+    const lifted = object?.type === 'freeze' ? object : freeze;
+    if (lifted !== null) active.delete(lifted.incident);
     for (const change of input.request.changes) {
-      const covering = [...active.values()].filter((freeze) =>
-        isCovered(freeze, change, input.environment?.key ?? null),
-      );
+      const environment = input.environment?.key ?? null;
+      const covering = [...active.values()].filter((freeze) => covers(freeze, change, environment));
       const safe = change.facts.scope === 'state' && ['off', 'narrow'].includes(change.facts.direction);
       if (covering.length > 0 && !safe)
         faults.push(`${seq}: ${change.action} of ${change.flag.key} under a freeze`);
     }
   }
   return faults;
+}
+
+/** Each place that a freeze names has to be the change's; a change of a definition is in every environment. */
+function covers(freeze: WireFreeze, { flag, facts }: WireChange, environment: string | null): boolean {
+  const fits = (named: string | null, found: string | null) => named === null || named === found;
+  const isThere = facts.scope === 'definition' || fits(freeze.environment, environment);
+  return isThere && fits(freeze.namespace, flag.namespace) && fits(freeze.flag, flag.key);
 }

@@ -1,11 +1,9 @@
-import type { DecisionRecord } from '../../src/log/append.ts';
-import type { InputRevocation } from '../../src/policy/input.ts';
-import { createPolicies, humanOf } from '../../src/policy/policies.ts';
-import type { Principal } from '../../src/principal.ts';
-import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
-import type { Db } from '../../src/store/statement.ts';
-import { INPUTS } from './inputs.ts';
+import { buffer } from 'node:stream/consumers';
+import { gunzipSync } from 'node:zlib';
+import { extract } from 'tar-stream';
 import type { LogEntry } from './log-oracle.ts';
+import type { RevocationRow, StoreRows } from './sqlite/rows.ts';
+import type { WireInput, WirePrincipal, WireRevocation } from './wire.ts';
 
 /*
  * What the log says of who is revoked, computed in another way than the broker does: by walking the records in their
@@ -13,14 +11,14 @@ import type { LogEntry } from './log-oracle.ts';
  */
 
 /** Something that holds from one record on. */
-interface Held extends Pick<InputRevocation, 'kind' | 'value' | 'issued_before_ms' | 'incident'> {
+interface Held extends WireRevocation {
   /** The human behind a revoked account, where one is known. */
   person: string | null;
   cause: 'incident' | 'provisioning' | 'logout' | 'holder';
 }
 
 /** Who said or wrote something, and by what. */
-export interface Holder extends Pick<Principal, 'id' | 'kind' | 'person' | 'issuer'> {
+export interface Holder extends Pick<WirePrincipal, 'id' | 'kind' | 'person' | 'issuer'> {
   trust_rule: string | null;
   act?: readonly string[] | undefined;
   issued_ms: number;
@@ -46,14 +44,17 @@ const NOT_FOR_AGENTS =
   /^(request\.(approve|reject)|freeze\.engage|breakglass\..*|agent\.delegate|session\..*|revocation\.(add|drill)|principal\.(disable|enable)|key\.rotate)$/;
 
 /** Starts before the first record. */
-export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): Promise<RevocationOracle> {
-  const human = await readHumans(db);
-  const logouts = await readLogouts(db, log);
-  const accounts = await readAccounts(db);
+export async function startRevocationOracle(
+  { bundle, revocations }: StoreRows,
+  log: readonly LogEntry[],
+): Promise<RevocationOracle> {
+  const human = await readHumans(bundle);
+  const logouts = findLogouts(revocations, log);
+  const accounts = findAccounts(revocations);
   const editors = new Map<string, Holder[]>();
   let held: Held[] = [];
 
-  const isSame = (one: Held, other: Pick<Held, 'kind' | 'value' | 'issued_before_ms' | 'incident'>) =>
+  const isSame = (one: Held, other: WireRevocation) =>
     one.kind === other.kind &&
     one.value === other.value &&
     one.issued_before_ms === other.issued_before_ms &&
@@ -75,7 +76,7 @@ export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): P
         return [who.token, who.session, ...who.origins].includes(value);
       case 'token':
         return [who.token, ...who.origins].some((token) => token !== null && value.endsWith(`#${token}`));
-      case 'key':
+      default:
         return false;
     }
   };
@@ -124,7 +125,9 @@ export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): P
         editors.set(request.id, [...(editors.get(request.id) ?? []), who]);
       if (result.effect === 'allow' && revocation !== undefined) {
         const person = accounts.get(`${revocation.kind} ${revocation.value}`) ?? null;
-        if (operation === 'revocation.add' && entry.outcome.note?.code === 'revocation')
+        // Any other note says why what was allowed was not done.
+        const isDone = entry.outcome.note?.code === 'revocation';
+        if (operation === 'revocation.add' && isDone)
           fresh.push({ ...revocation, person, cause: 'incident' });
         if (operation === 'principal.disable' || operation === 'principal.enable')
           held = held.filter(({ cause, value }) => cause !== 'provisioning' || value !== revocation.value);
@@ -134,9 +137,9 @@ export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): P
         held.push({ ...NOTHING, kind: 'token', value: `#${who.token}`, cause: 'holder' });
       if (entry.outcome.note?.code === 'returned')
         held = held.filter(({ cause, value }) => cause !== 'logout' || value !== who.id);
-      const lifted = request?.to === 'applied' ? input.request?.object : undefined;
-      if (lifted?.type === 'revocation') {
-        const place = held.findIndex((one) => isSame(one, lifted as unknown as Held));
+      const lifted = request?.to === 'applied' ? liftedBy(input.request) : undefined;
+      if (lifted !== undefined) {
+        const place = held.findIndex((one) => isSame(one, lifted));
         held = held.filter((_, other) => other !== place);
       }
       fresh.push(...(logouts.get(seq) ?? []));
@@ -148,7 +151,7 @@ export async function startRevocationOracle(db: Db, log: readonly LogEntry[]): P
 
 const NOTHING = { issued_before_ms: null, incident: '', person: null } as const;
 
-function holderOf({ id, kind, person, issuer, act, token }: Principal): Holder {
+function holderOf({ id, kind, person, issuer, act, token }: WirePrincipal): Holder {
   const { trust_rule, issued_ms = Number.POSITIVE_INFINITY } = token;
   return { id, kind, person, issuer, act, trust_rule, issued_ms, token: null, session: null, origins: [] };
 }
@@ -159,40 +162,52 @@ export function holderOfEntry({ input, correlation }: LogEntry): Holder {
   return { ...holderOf(input.principal), token, session, origins };
 }
 
-async function readHumans(db: Db): Promise<(person: string) => string> {
-  if ((await activePolicyHash(db)) === null) return (person) => person.toLowerCase();
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive }, INPUTS);
-  const policy = await policies.active(db);
-  return (person) => humanOf(policy, person);
+/** The revocation that a request lifts, in either version of the input document. */
+function liftedBy(request: WireInput['request']): WireRevocation | undefined {
+  return request?.object?.type === 'revocation' ? request.object : request?.revocation;
+}
+
+const knownPersons = new Map<string, ReadonlyMap<string, string>>();
+
+/** Under which one name the policy's data has each human. */
+async function readHumans(bundle: StoreRows['bundle']): Promise<(person: string) => string> {
+  if (bundle === null) return (person) => person.toLowerCase();
+  const persons = knownPersons.get(bundle.hash) ?? (await readPersons(bundle.archive));
+  knownPersons.set(bundle.hash, persons);
+  return (person) => persons.get(person.toLowerCase()) ?? person.toLowerCase();
+}
+
+async function readPersons(archive: Buffer): Promise<Map<string, string>> {
+  const reader = extract();
+  reader.end(gunzipSync(archive));
+  let text = '{}';
+  for await (const entry of reader) {
+    const bytes = await buffer(entry);
+    if (/^\.?\/?data\.json$/.test(entry.header.name)) text = bytes.toString('utf8');
+  }
+  const { config } = JSON.parse(text) as { config?: { persons?: Record<string, string> } };
+  const named = Object.entries(config?.persons ?? {});
+  return new Map(named.map(([person, human]) => [person.toLowerCase(), human.toLowerCase()]));
 }
 
 /** A provider's logout is no decision about a revocation: the record before it is that of the session it ended. */
-async function readLogouts(db: Db, log: readonly LogEntry[]): Promise<Map<number, Held[]>> {
-  const rows = await db
-    .selectFrom('revocations')
-    .selectAll()
-    .where('cause', '=', 'logout')
-    .where('kind', '=', 'subject')
-    .execute();
+function findLogouts(rows: readonly RevocationRow[], log: readonly LogEntry[]): Map<number, Held[]> {
   const bySeq = new Map<number, Held[]>();
-  for (const { value, issued_before_ms, incident, person, created_ms } of rows) {
+  for (const { kind, value, issued_before_ms, cause, incident, person, created_ms } of rows) {
+    if (cause !== 'logout' || kind !== 'subject') continue;
     const entry = log.findLast(
       (one) =>
         one.operation === 'session.end' && one.at_ms === created_ms && one.input.principal.id === value,
     );
-    const one: Held = { kind: 'subject', value, issued_before_ms, incident, person, cause: 'logout' };
+    const one: Held = { kind, value, issued_before_ms, incident, person, cause };
     if (entry !== undefined) bySeq.set(entry.seq, [...(bySeq.get(entry.seq) ?? []), one]);
   }
   return bySeq;
 }
 
 /** The humans behind revoked accounts. */
-async function readAccounts(db: Db): Promise<Map<string, string>> {
-  const rows = await db.selectFrom('revocations').select(['kind', 'value', 'person']).execute();
+function findAccounts(rows: readonly RevocationRow[]): Map<string, string> {
   return new Map(
     rows.flatMap(({ kind, value, person }) => (person === null ? [] : [[`${kind} ${value}`, person]])),
   );
 }
-
-/** The parts of a record that tell by what it was made. */
-export type RecordedBy = Pick<DecisionRecord, 'at_ms' | 'correlation' | 'outcome'>;

@@ -29,7 +29,18 @@ export function importsOf({ path, text }: Source): string[] {
   });
 }
 
-/** The text without comments, for scans that look for code. */
-export function withoutComments(text: string): string {
-  return text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '');
+/** The names that a module imports from one of the repository's own files. */
+export function namesImported({ path, text }: Source, from: string): string[] {
+  const found = text.matchAll(/(?:^|\n)import\s+(?:type\s+)?\{([^}]*)\}\s+from\s+'(\.[^']+)'/g);
+  return [...found]
+    .filter(([, , name = '']) => posix.join(posix.dirname(path), name) === from)
+    .flatMap(([, names = '']) => names.split(','))
+    .map(
+      (name) =>
+        name
+          .trim()
+          .replace(/^type\s+/, '')
+          .split(/\s+as\s+/)[0] ?? '',
+    )
+    .filter((name) => name !== '');
 }

@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { readRecords } from '../support/sqlite/rows.ts';
 
 /*
  * Agents as the tests have them: jobs of two repositories, under two trust rules of kind agent, and one that is none.
@@ -127,12 +128,7 @@ export function claimsOf(token: string): any {
 
 /** The newest record of an operation. */
 export async function lastRecord(t: TestBroker, operation: string): Promise<Reply['body']> {
-  const row = await t.broker.store.read
-    .selectFrom('records')
-    .select('record')
-    .where('operation', '=', operation)
-    .orderBy('seq', 'desc')
-    .limit(1)
-    .executeTakeFirstOrThrow();
+  const row = readRecords(t.file).findLast((record) => record.operation === operation);
+  if (row === undefined) throw new Error(`no ${operation} was recorded`);
   return JSON.parse(row.record);
 }

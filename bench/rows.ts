@@ -1,0 +1,138 @@
+import Sqlite from 'better-sqlite3';
+
+/*
+ * All SQL of the benchmark against a broker's file: reading back what the product wrote, copying it, and writing the
+ * same rows. Only this file knows what the tables are called.
+ */
+
+/** A row as it is stored. */
+export type Row = Record<string, unknown>;
+
+/** A record's row, with the input and the result of its decision. */
+export type DecidedRow = Row & { record: string; input: string; result: string };
+
+/** What is read back of one database. */
+export interface Written {
+  request(id: unknown): Row;
+  /** The decisions about a request, in order. */
+  decided(requestId: unknown): DecidedRow[];
+  /** The newest decision of an operation. */
+  lastDecided(operation: string): DecidedRow | undefined;
+  vote(requestId: unknown): Row;
+  /** The flag state that a request wrote, as JSON text. */
+  state(requestId: unknown): string;
+}
+
+const DECIDED = 'select records.*, decisions.input, decisions.result from records join decisions using (id)';
+
+/** Reads back what is in a database. */
+export function reading<T>(file: string, work: (written: Written) => T): T {
+  const db = new Sqlite(file, { readonly: true });
+  try {
+    return work({
+      request: (id) => db.prepare('select * from requests where id = ?').get(id) as Row,
+      decided: (requestId) =>
+        db.prepare(`${DECIDED} where request_id = ? order by seq`).all(requestId) as DecidedRow[],
+      lastDecided: (operation) =>
+        db.prepare(`${DECIDED} where operation = ? order by seq desc`).get(operation) as
+          | DecidedRow
+          | undefined,
+      vote: (requestId) => db.prepare('select * from votes where request_id = ?').get(requestId) as Row,
+      state: (requestId) =>
+        db
+          .prepare('select state from flag_state_versions where request_id = ?')
+          .pluck()
+          .get(requestId) as string,
+    });
+  } finally {
+    db.close();
+  }
+}
+
+/** Copies what a request wrote as often as asked for, under new ids, with all its index entries. */
+export function copyRequest(file: string, { requestId, count }: { requestId: unknown; count: number }): void {
+  const db = new Sqlite(file);
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = OFF');
+  const each = `with recursive each(n) as (select 1 union all select n + 1 from each where n < ${count})`;
+  // Ids of the past sort before those of the run, as UUID version 7 does.
+  const id = "printf('0190%04x-%04x-7%03x-8000-%012x', n >> 16, n & 65535, n % 4096, n)";
+  const copy = (table: string, changed: Record<string, string>, where: string) => {
+    const values = columnsOf(db, table).map((name) => changed[name] ?? `source.${name}`);
+    db.prepare(
+      `${each} insert into ${table} (${columnsOf(db, table).join(', ')})
+       select ${values.join(', ')} from each, (select * from ${table} where ${where}) as source`,
+    ).run(requestId);
+  };
+  const firstSeq = Number(db.prepare('select max(seq) from records').pluck().get());
+  const decisionOf = '(select id from records where request_id = ? limit 1)';
+  db.transaction(() => {
+    copy('decisions', { id }, `id = ${decisionOf}`);
+    copy('requests', { id }, 'id = ?');
+    copy('request_flags', { request_id: id }, 'request_id = ?');
+    copy(
+      'record_flags',
+      { seq: `${firstSeq} + n` },
+      'seq = (select min(seq) from records where request_id = ?)',
+    );
+    copy('records', { seq: `${firstSeq} + n`, id, request_id: id }, `id = ${decisionOf}`);
+    copy('flag_state_versions', { version: '1000000 + n', request_id: id }, 'request_id = ?');
+  })();
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  db.close();
+}
+
+/** The statements of the floor, and its transaction. */
+export interface FloorConnection {
+  /** Runs all of them in one transaction. */
+  inTransaction<Job, T>(each: (job: Job) => T): (jobs: readonly Job[]) => T[];
+  statements: ReturnType<typeof prepareAll>;
+  close(): void;
+}
+
+/** Opens a database that the product has made: the same tables, indexes and triggers. */
+export function openFloor(file: string): FloorConnection {
+  const db = new Sqlite(file);
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  return {
+    inTransaction: <Job, T>(each: (job: Job) => T) => {
+      const run = db.transaction((jobs: readonly unknown[]) => (jobs as readonly Job[]).map(each));
+      return (jobs: readonly Job[]) => run.immediate(jobs);
+    },
+    statements: prepareAll(db),
+    close: () => db.close(),
+  };
+}
+
+function prepareAll(db: Sqlite.Database) {
+  const written = (table: string) => columnsOf(db, table).filter((name) => name !== 'seq');
+  const insert = (table: string) => {
+    const columns = written(table);
+    const places = columns.map((name) => `@${name}`);
+    return db.prepare(`insert into ${table} (${columns.join(', ')}) values (${places.join(', ')})`);
+  };
+  const sets = written('requests').map((name) => `${name} = @${name}`);
+  return {
+    findRequest: db.prepare('select content from requests where id = ?'),
+    insertRecord: insert('records'),
+    insertRecordFlag: db.prepare('insert into record_flags (flag, seq) values (?, ?)'),
+    insertDecision: db.prepare('insert into decisions (id, input, result) values (?, ?, ?)'),
+    claimToken: insert('used_tokens'),
+    insertVote: insert('votes'),
+    updateState: db.prepare(
+      'update flag_states set version = version + 1, state = ? where environment = ? and flag = ? returning version',
+    ),
+    insertStateVersion: db.prepare('insert into flag_state_versions values (?, ?, ?, ?, ?, ?, ?)'),
+    raiseEnvironment: db.prepare(
+      'update environment_versions set version = version + 1 where environment = ?',
+    ),
+    insertRequest: insert('requests'),
+    insertRequestFlag: db.prepare('insert into request_flags (flag, request_id) values (?, ?)'),
+    updateRequest: db.prepare(`update requests set ${sets.join(', ')} where id = @id`),
+  };
+}
+
+function columnsOf(db: Sqlite.Database, table: string): string[] {
+  return (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
+}

@@ -1,0 +1,98 @@
+import Sqlite from 'better-sqlite3';
+import { CompiledQuery } from 'kysely';
+
+/*
+ * Raw SQL against a broker's file stands in this folder alone: beside the broker, and with none of its code. Here, what
+ * is about the file as a whole; `rows.ts` and `secrets.ts` know what the tables are called.
+ */
+
+/** Runs some work on another connection to the file, and closes it. For this folder only. */
+export function withFile<T>(
+  file: string,
+  work: (db: Sqlite.Database) => T,
+  options: { readonly?: boolean } = {},
+): T {
+  const db = new Sqlite(file, { readonly: options.readonly === true });
+  try {
+    return work(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** Reads what one moment of the file holds, however the broker writes meanwhile. For this folder only. */
+export function reading<T>(file: string, work: (db: Sqlite.Database) => T): T {
+  return withFile(file, (db) => db.transaction(() => work(db)).deferred(), { readonly: true });
+}
+
+/** Every row of every table, but for those left out by name. */
+export function everyRow(file: string, without: readonly string[] = []): Record<string, unknown[]> {
+  return reading(file, (db) =>
+    Object.fromEntries(
+      namesOf(db)
+        .filter((name) => !without.includes(name))
+        .map((name) => [name, db.prepare(`select * from "${name}"`).all()]),
+    ),
+  );
+}
+
+/** The tables that there are. */
+export function tableNames(file: string): string[] {
+  return reading(file, namesOf);
+}
+
+/** `ok`, or what SQLite finds wrong with the file. */
+export function integrityOf(file: string): unknown {
+  return reading(file, (db) => db.pragma('integrity_check', { simple: true }));
+}
+
+/** How the file is written, and by which SQLite. */
+export function settingsOf(file: string): { journalMode: unknown; version: number[] } {
+  return withFile(file, (db) => ({
+    journalMode: db.pragma('journal_mode', { simple: true }),
+    version: String(db.prepare('select sqlite_version()').pluck().get()).split('.').map(Number),
+  }));
+}
+
+/** Keeps everybody from writing, as another process would. @returns what ends it */
+export function holdWriteLock(file: string): () => void {
+  const db = new Sqlite(file);
+  db.exec('begin immediate');
+  return () => {
+    db.exec('rollback');
+    db.close();
+  };
+}
+
+/** How many pages the file has. */
+export function pageCount(file: string): number {
+  return reading(file, (db) => Number(db.pragma('page_count', { simple: true })));
+}
+
+/** Lets the file grow to so many pages, as a disk would. The limit is the connection's, so the writer's own sets it. */
+export async function limitPages(
+  writer: { executeQuery(query: CompiledQuery): Promise<unknown> },
+  pages: number,
+): Promise<void> {
+  await writer.executeQuery(CompiledQuery.raw(`pragma max_page_count = ${pages}`));
+}
+
+/** Makes the file one that a later version has migrated. */
+export function migrateToTheFuture(file: string): void {
+  withFile(file, (db) =>
+    db.prepare("insert into kysely_migration (name, timestamp) values ('9999_future', '2099')").run(),
+  );
+}
+
+/** Puts a table of that name into a new file, where the first migration wants its own. @returns what takes it away */
+export function occupyTable(file: string, name: string): () => void {
+  withFile(file, (db) => {
+    db.pragma('journal_mode = WAL');
+    db.exec(`create table ${name} (x)`);
+  });
+  return () => withFile(file, (db) => db.exec(`drop table ${name}`));
+}
+
+function namesOf(db: Sqlite.Database): string[] {
+  return db.prepare("select name from sqlite_master where type = 'table'").pluck().all() as string[];
+}
