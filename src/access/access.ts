@@ -9,6 +9,11 @@ import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { type AudienceBinding, type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
 
+/*
+ * Access: who can do what, by which binding, and what nobody uses. It asks the active bundle's second entry point and reads
+ * what `usage.ts` has noted; it decides nothing and changes nothing but those notes.
+ */
+
 /** What of the answer is wanted; every part is optional. */
 export interface AccessFilter {
   /** A principal's id, or a person. */

@@ -10,6 +10,10 @@ import { queryMomentSchema } from '../moment.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
 
+/*
+ * Audit: questions to the decision log. Reading is itself decided and recorded; nothing here writes anything else.
+ */
+
 const listSchema = z.strictObject({
   ...pageShape,
   flag: flagKeySchema.optional(),

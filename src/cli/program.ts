@@ -24,6 +24,12 @@ import type { Io } from './io.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './output/exit-codes.ts';
 import { renderProblem } from './output/render.ts';
 
+/*
+ * The command line. `commands/` has a file for each group of commands, `auth/` how a person or a job signs in, `output/` what
+ * they read. It speaks to a broker over HTTP alone; only `serve` starts one. Of the other folders it uses the types of
+ * answers, and the words for them.
+ */
+
 const TOKEN_HELP = `
 Where the token comes from; the first that is there counts:
   COUNTERSIGN_TOKEN               used as it is

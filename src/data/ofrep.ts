@@ -16,6 +16,11 @@ import { hasBody, isPlainJson, readBody } from './request-body.ts';
 import type { SnapshotFlag, Snapshots } from './snapshot.ts';
 import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
 
+/*
+ * The data plane: what applications read. It evaluates snapshots in memory and asks neither policy nor log nor identity
+ * provider, so reads go on when the rest is down. Flags get here by events after a commit, and by reading the store anew.
+ */
+
 /**
  * The OpenFeature Remote Evaluation Protocol on bare `node:http`, ahead of Express: applications ask far more often
  * than people change anything.

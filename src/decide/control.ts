@@ -13,6 +13,12 @@ import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Plan, PlanContext, RequestContent } from './plan.ts';
 
+/*
+ * What every use case is built from: a write (`write.ts`), a read (`read.ts`), a decision without a request
+ * (`authorize.ts`), refusals, idempotency, and the edge to HTTP. Nothing here knows a domain: what domains have in common is
+ * a type here, such as the kind of a request.
+ */
+
 /** What every use case of the control plane is built from. */
 export interface ControlDeps {
   store: Store;

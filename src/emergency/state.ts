@@ -6,6 +6,11 @@ import { wakeRequests } from '../store/requests.ts';
 import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
+/*
+ * Emergencies: freezes and break-glass sessions. A freeze is engaged here and lifted by a request; what a session changes is
+ * a request too (`requests/break-glass.ts`).
+ */
+
 /** The emergency part of a policy input. */
 export type Emergency = PolicyInput['emergency'];
 

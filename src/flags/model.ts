@@ -10,6 +10,11 @@ import {
 } from './names.ts';
 import { variantsSchema } from './variants.ts';
 
+/*
+ * Flags: their model, what a change does to one (`plan.ts`), and the facts about it (`facts.ts`), all as pure functions. Only
+ * `routes.ts` reads the store; only `requests/write-flags.ts` writes flags.
+ */
+
 /**
  * What a flag is: a definition, which all environments share, and a state in each environment. Version numbers are
  * kept beside these documents, never in them, so that returning to an earlier version gives an equal document.

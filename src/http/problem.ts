@@ -2,6 +2,10 @@ import type { ErrorRequestHandler, Request, Response } from 'express';
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
+/*
+ * HTTP without any domain: bodies, cursors, problems, limits, health and metrics.
+ */
+
 /** Where the problem codes are described. */
 const PROBLEM_BASE = 'https://countersign.dev/problems/';
 

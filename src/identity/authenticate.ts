@@ -14,6 +14,11 @@ import { tokenIdOf } from './token-id.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
 import { type VerifiedIssued, verifiedIssued } from './workload.ts';
 
+/*
+ * Identity: who is calling, by a token or a session, and by what they showed. It verifies with keys that others hold and
+ * hand to it (`issuers/`, `keys/`), holds callers against what is revoked, and keeps nothing but a cache.
+ */
+
 /** Verified tokens that are remembered at most. */
 const CACHE_CAPACITY = 10_000;
 

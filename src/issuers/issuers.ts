@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { isSpiffe, isTrustDomain } from './spiffe.ts';
 
+/*
+ * Issuers: whose tokens are believed, as the configuration says, and their keys: fetched, from files, filtered. SPIFFE trust
+ * domains too. Nothing here reads a token.
+ */
+
 /** The signature algorithms that can be configured. Symmetric ones and `none` are not among them. */
 export const SIGNATURE_ALGORITHMS = [
   'ES256',

@@ -15,6 +15,11 @@ import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { MasterKey } from './master-key.ts';
 
+/*
+ * Keys: the signing keys of the broker's own tokens, the master key that seals them, and all other secrets of the database.
+ * Rotating and ending a key are decided writes (`rotation.ts`).
+ */
+
 /** How long a retired key still verifies: every token that it signed has expired by then. */
 export const RETIREMENT_OVERLAP_MS = (Math.max(MAX_ISSUED_LIFE_S, MAX_DELEGATION_LIFE_S) + LEEWAY_S) * 1000;
 

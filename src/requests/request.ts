@@ -7,6 +7,12 @@ import { findRequest, listVotes, OPEN_STATES } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
+/*
+ * Requests: the workflow of design section 7, a file for each thing that is done with a request (`propose`, `edit`, `vote`,
+ * `withdraw`, `apply`, `expire`), all of which end in `settle.ts`. What a request can be about is in `kinds/`, a file each.
+ * `write-flags.ts` is the one door for flag state. Domains are imported here, and never import this.
+ */
+
 /**
  * A change request as the use cases see it (design section 7).
  *

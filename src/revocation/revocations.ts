@@ -2,6 +2,11 @@ import { type Caller, nameAtIssuer, type Origin } from '../identity/credential.t
 import type { Authorship, Editor, Revocation, Revocations } from '../identity/revocations.ts';
 import type { Principal } from '../principal.ts';
 
+/*
+ * Revocation, all of it: the list that callers are held against, adding and lifting, what follows (sessions end, approvals
+ * are void, requests wait), revoking in an incident, provisioning (SCIM), and the drill.
+ */
+
 /** Where revocations are kept. */
 export interface RevocationStore<Db> {
   epoch(db: Db): Promise<string | null>;

@@ -8,6 +8,11 @@ import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
 import { look } from './look.ts';
 
+/*
+ * What time brings, a file for each job. The scheduler is a principal like any other and asks the writer like everybody; its
+ * whole memory is in the store.
+ */
+
 /** How often the scheduler looks for work. */
 const INTERVAL_MS = 1000;
 /** How many requests it looks at before it asks again what is due. */

@@ -13,6 +13,11 @@ import { hasCookie, readSecret, SESSION_COOKIE } from './cookies.ts';
 import { assertSameOrigin } from './cross-site.ts';
 import { hashOf } from './secrets.ts';
 
+/*
+ * Sessions: people in browsers, from the sign-in at a provider to either kind of logout. The store knows secrets by their
+ * hash alone.
+ */
+
 /** How much later, at most, a use has to be than the last one to be written down, in milliseconds. */
 const SEEN_GRAIN_MS = 60_000;
 

@@ -24,6 +24,11 @@ import { OAuthError, type OAuthErrorCode } from './oauth-error.ts';
 import type { SponsorDeps } from './sponsor.ts';
 import type { SingleUse } from './subject.ts';
 
+/*
+ * Tokens: a platform's token for one of the broker's own (RFC 8693), delegation to agents, introspection, giving one up. Who
+ * is trusted comes from `trust/`, what is signed from `keys/`.
+ */
+
 /** What policy, the record and the single use say to an exchange. */
 export interface ExchangeAuthorization {
   outcome: 'issued' | 'replayed' | 'denied';

@@ -3,6 +3,11 @@ import { audienceSchema, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { isGlob } from './glob.ts';
 
+/*
+ * Trust rules: which tokens of pipelines and services are trusted, as the active policy's data says: their schema, matching,
+ * lint, and what each platform's tokens can prove. Pure functions; verifying a token is for `tokens/`.
+ */
+
 const name = z.string().min(1).max(200);
 
 /** The platforms whose tokens have pitfalls of their own; `oidc` is any other issuer. */
