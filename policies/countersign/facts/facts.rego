@@ -43,7 +43,7 @@ deny contains _missing_fact("request.revocation") if {
 }
 
 deny contains _missing_fact("revocation") if {
-	input.operation == "revocation.add"
+	input.operation in {"revocation.add", "revocation.preview"}
 	not _has_revocation
 }
 
