@@ -103,7 +103,7 @@ export const OPERATIONS = {
   'request.read': { ...PLAIN_READ, says: 'Read change requests and who voted on them.' },
   'request.edit': {
     ...AUTHORING,
-    says: "Change an own request's content, or put it on the flags as they are now.",
+    says: "Edit a request of one's own, or put it on the flags as they are now.",
   },
   'request.approve': {
     ...VOTE,
@@ -116,9 +116,13 @@ export const OPERATIONS = {
     ...AUTHORING,
     at: 'none',
     under_freeze: 'passes',
-    says: 'Take an own request back.',
+    says: "Take back a request of one's own.",
   },
-  'request.schedule': { ...AUTHORING, when_parked: 'waits', says: 'Say when an own request is applied.' },
+  'request.schedule': {
+    ...AUTHORING,
+    when_parked: 'waits',
+    says: "Say when a request of one's own is applied.",
+  },
   'request.apply': {
     ...AUTHORING,
     changes: 'flags',
@@ -145,7 +149,7 @@ export const OPERATIONS = {
     changes: 'flags',
     says: 'Make flags safer in an open break-glass session.',
   },
-  'breakglass.close': { ...OVERRIDE, says: 'Close an own break-glass session.' },
+  'breakglass.close': { ...OVERRIDE, says: "Close a break-glass session of one's own." },
   'breakglass.read': { ...PLAIN_READ, formerly: 'freeze.read', says: 'Read break-glass sessions.' },
   'token.exchange': {
     ...NOTHING_SPECIAL,
@@ -163,7 +167,7 @@ export const OPERATIONS = {
     at: 'own',
     audiences: [],
     changes: 'broker',
-    says: 'Give up a token of their own.',
+    says: "Give up a token of one's own.",
   },
   'agent.delegate': {
     ...BY_PERSONS,
@@ -176,15 +180,15 @@ export const OPERATIONS = {
   'session.return': {
     ...OWN_SESSION,
     formerly: 'session.open',
-    says: 'Come back after a logout at the identity provider, so that own requests wait no longer.',
+    says: "Be back after a logout at the identity provider, so that one's requests wait no longer.",
   },
   'session.read': {
     ...OWN_SESSION,
     recorded: 'denied',
     changes: 'nothing',
-    says: 'Read own browser sessions.',
+    says: "Read one's own browser sessions.",
   },
-  'session.end': { ...OWN_SESSION, says: 'End an own browser session.' },
+  'session.end': { ...OWN_SESSION, says: "End a browser session of one's own." },
   'revocation.add': {
     ...ADMINISTER,
     shows: true,
