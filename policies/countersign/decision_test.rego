@@ -346,3 +346,16 @@ test_own_credential_of_nobody[operation] if {
 }
 
 _without(document, path) := json.remove(document, [path])
+
+# METADATA
+# description: An operation of which the data does not say so is for persons, and stopped by a freeze
+test_incomplete_operation[member] if {
+	job := object.union(_propose, fixtures.base.parts.by_job)
+	some member, example in {
+		"by": {"document": job, "code": "not_a_person"},
+		"under_freeze": {"document": object.union(_propose, {"emergency": {"frozen": true}}), "code": "frozen"},
+	}
+	operation := object.remove(data.config.operations["request.propose"], [member])
+	codes := _codes(example.document) with data.config.operations as {"request.propose": operation}
+	example.code in codes
+}

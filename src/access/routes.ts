@@ -4,11 +4,12 @@ import { authorize } from '../decide/authorize.ts';
 import { callOf, type Edge, parseQuery } from '../decide/edge.ts';
 import { write } from '../decide/write.ts';
 import { environmentKeySchema, namespaceSchema } from '../flags/names.ts';
+import { CAPABILITIES } from '../operations.ts';
 import { computeAccess } from './access.ts';
 
 const accessSchema = z.strictObject({
   principal: z.string().max(512).optional(),
-  capability: z.enum(['read', 'propose', 'approve', 'override', 'administer']).optional(),
+  capability: z.enum(CAPABILITIES).optional(),
   environment: environmentKeySchema.optional(),
   namespace: namespaceSchema.optional(),
   unused: z

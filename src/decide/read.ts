@@ -1,15 +1,18 @@
-import type { Operation } from '../operations.ts';
+import type { PlainRead } from '../operations.ts';
 import { authorize, questionOf, type Subject, useOf } from './authorize.ts';
 import type { Call, ControlDeps, Writing } from './control.ts';
 import { Refused } from './refused.ts';
 import { write } from './write.ts';
+
+/** What a plain read is about. */
+type ReadSubject = Subject & { operation: PlainRead };
 
 /**
  * Decides a plain read inside the writing transaction. Only a denial is recorded.
  *
  * @returns null when the caller may read, else the refusal
  */
-export async function refuseRead(writing: Writing, subject: Subject): Promise<Refused | null> {
+export async function refuseRead(writing: Writing, subject: ReadSubject): Promise<Refused | null> {
   const { policy, call, now_ms } = writing;
   const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
   if (decision.effect === 'allow') return null;
@@ -22,7 +25,7 @@ export async function refuseRead(writing: Writing, subject: Subject): Promise<Re
  *
  * @throws BrokerError `policy_denied`, with its record appended
  */
-export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subject): Promise<void> {
+export async function authorizeRead(deps: ControlDeps, call: Call, subject: ReadSubject): Promise<void> {
   const policy = await deps.policies.active(deps.store.read);
   const decision = policy.decide(questionOf(policy, call.principal, subject), deps.clock());
   if (decision.effect === 'allow') {
@@ -39,7 +42,7 @@ export async function authorizeRead(deps: ControlDeps, call: Call, subject: Subj
 export async function readablePlaces(
   deps: ControlDeps,
   call: Call,
-  operation: Operation,
+  operation: PlainRead,
 ): Promise<(namespace: string | null, environment: string | null) => boolean> {
   const policy = await deps.policies.active(deps.store.read);
   const known = new Map<string, boolean>();

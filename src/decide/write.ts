@@ -68,7 +68,7 @@ async function noteReturn(writing: Writing): Promise<void> {
   if (logouts.length === 0) return;
   const ids = logouts.map(({ id }) => id);
   const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };
-  const authorized = await authorize(writing, { operation: 'session.open', note });
+  const authorized = await authorize(writing, { operation: 'session.return', note });
   if (authorized instanceof Refused) return;
   for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });
   await wakeRequests(tx, now_ms);

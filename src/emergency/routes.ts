@@ -68,7 +68,7 @@ export function emergencyRoutes(edge: Edge): Router {
   router.get('/v1/break-glass', async (req, res) => {
     const call = await callOf(edge, req);
     const { limit } = parseQuery(sessionListSchema, req);
-    await authorizeRead(control, call, { operation: 'freeze.read' });
+    await authorizeRead(control, call, { operation: 'breakglass.read' });
     res.json({ items: (await listSessions(control.store.read, limit)).map(toSessionView) });
   });
 

@@ -35,7 +35,7 @@ export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {
   router.get('/v1/keys', async (req, res) => {
     const call = await callOf(edge, req);
     const { limit, cursor } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, { operation: 'policy.read' });
+    await authorizeRead(control, call, { operation: 'key.read' });
     const nowMs = control.clock();
     // One key a month: all of them are fewer than a page for years.
     const rows = (await listSigningKeys(control.store.read)).toReversed();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Capability } from '../operations.ts';
+import { CAPABILITIES } from '../operations.ts';
 import { type Principal, principalSchema } from '../principal.ts';
 
 /** The rule of a bundle that says who can do what. A bundle of one's own may do without it. */
@@ -19,13 +19,7 @@ const bindingSchema = z.strictObject({
   index: z.int().min(0),
 });
 
-const capabilitySchema = z.enum([
-  'read',
-  'propose',
-  'approve',
-  'override',
-  'administer',
-] satisfies Capability[]);
+const capabilitySchema = z.enum(CAPABILITIES);
 
 /** The document that `countersign/access` returns. */
 export const accessAnswerSchema = z.strictObject({

@@ -25,6 +25,8 @@ const brokerDataSchema = z.looseObject({
     shared_issuers: z.record(z.string(), z.array(z.string().min(1)).min(1)).default({}),
     /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with. */
     persons: z.record(lowerCase, lowerCase).default({}),
+    /** What the bundle says of each operation; its names are those that the bundle knows. The rest is the Rego's. */
+    operations: z.unknown().optional(),
   }),
 });
 
@@ -36,6 +38,8 @@ export interface BrokerData {
   trust_rules: Readonly<Record<string, unknown>>;
   shared_issuers: ReadonlyMap<string, readonly string[]>;
   persons: ReadonlyMap<string, string>;
+  /** The operations that the bundle says it knows; none where it says nothing. */
+  operations: ReadonlySet<string>;
 }
 
 /**
@@ -46,7 +50,8 @@ export interface BrokerData {
 export function parseBrokerData(data: unknown): BrokerData {
   const parsed = brokerDataSchema.safeParse(data);
   if (!parsed.success) throw new Error(`the bundle's data is not usable:\n${z.prettifyError(parsed.error)}`);
-  const { input_version, environments, zones, trust_rules, shared_issuers, persons } = parsed.data.config;
+  const { input_version, environments, zones, trust_rules, shared_issuers, persons, operations } =
+    parsed.data.config;
   for (const zone of zones) assertZone(zone);
   return {
     input_version,
@@ -55,7 +60,13 @@ export function parseBrokerData(data: unknown): BrokerData {
     trust_rules,
     shared_issuers: new Map(Object.entries(shared_issuers)),
     persons: new Map(Object.entries(persons)),
+    operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
   };
+}
+
+/** A bundle of one's own may have anything under that name. */
+function isNamed(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function assertZone(zone: string): void {

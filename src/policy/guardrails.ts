@@ -1,5 +1,5 @@
 import type { InputChange } from '../flags/change-facts.ts';
-import type { Operation } from '../operations.ts';
+import { OPERATIONS, type OperationList, type OperationRow } from '../operations.ts';
 import type { PolicyResult, Reason } from './decision.ts';
 import type { PolicyInput } from './input.ts';
 
@@ -7,11 +7,19 @@ import type { PolicyInput } from './input.ts';
  * What no policy may allow. A customer's Rego may be as lenient as it likes elsewhere; these invariants of the design
  * hold under every bundle, because the broker overrules an answer that breaks one.
  *
- * Pure functions of input and bundle, so that a replay gives the same answer.
+ * Pure functions of input and bundle, so that a replay gives the same answer. Which of them holds for an operation is
+ * what the list of operations says; only what an approval and a break-glass change have to fulfil is theirs alone.
  */
-export function applyGuardrails(input: PolicyInput, result: PolicyResult, persons: Persons): PolicyResult {
+export function applyGuardrails(
+  input: PolicyInput,
+  result: PolicyResult,
+  persons: Persons,
+  operations: OperationList = OPERATIONS,
+): PolicyResult {
   if (result.effect === 'deny') return result;
-  const reason = brokenInvariant(input, result, persons);
+  const operation = operations[input.operation];
+  const reason =
+    operation === undefined ? unknownOperation() : brokenInvariant(operation, { input, result, persons });
   return reason === null ? result : { ...result, effect: 'deny', reasons: [reason], obligations: [] };
 }
 
@@ -26,43 +34,29 @@ export const GUARDRAILS: ReadonlyMap<number, typeof applyGuardrails> = new Map([
 /** Other names of one human to the name they sign in with, from the bundle's data. */
 type Persons = ReadonlyMap<string, string>;
 
-/** What an agent never does, whatever its sponsor may: emergency powers, words on requests, power over others. */
-const NEVER_BY_AGENTS: ReadonlySet<Operation> = new Set([
-  'request.approve',
-  'request.reject',
-  'freeze.engage',
-  'breakglass.open',
-  'breakglass.apply',
-  'breakglass.close',
-  'agent.delegate',
-  'session.open',
-  'session.read',
-  'session.end',
-  'revocation.add',
-  'revocation.drill',
-  'principal.disable',
-  'principal.enable',
-  'key.rotate',
-  'policy.activate',
-]);
-
-function brokenInvariant(input: PolicyInput, result: PolicyResult, persons: Persons): Reason | null {
-  if (input.principal.kind === 'agent' && NEVER_BY_AGENTS.has(input.operation)) return notAPerson();
+function brokenInvariant(
+  operation: OperationRow,
+  { input, result, persons }: { input: PolicyInput; result: PolicyResult; persons: Persons },
+): Reason | null {
+  if (operation.never.includes(input.principal.kind)) return notAPerson();
+  if (operation.when_parked === 'waits' && input.request?.parked === true) return parked();
   switch (input.operation) {
     case 'request.approve':
       return approvalFault(input, persons);
-    case 'agent.delegate':
-      return input.principal.kind === 'person' ? null : notAPerson();
-    case 'request.propose':
-    case 'request.apply':
-      return parkedFault(input) ?? (result.effect === 'allow' ? frozenFault(input) : null);
-    case 'request.schedule':
-      return parkedFault(input);
     case 'breakglass.apply':
       return breakglassFault(input);
     default:
-      return null;
+      return writesFlags(operation, result) ? frozenFault(operation, input) : null;
   }
+}
+
+/** What only moves a request may pass policy under a freeze: the freeze is met again when flags are written. */
+function writesFlags({ changes }: OperationRow, { effect }: PolicyResult): boolean {
+  return changes === 'flags' && effect === 'allow';
+}
+
+function unknownOperation(): Reason {
+  return { code: 'unknown_operation', detail: 'The broker has no operation of this name.' };
 }
 
 function notAPerson(): Reason {
@@ -85,15 +79,14 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
 }
 
 /** What a disabled or revoked principal left behind waits until they are back. */
-function parkedFault({ request }: PolicyInput): Reason | null {
-  if (request?.parked !== true) return null;
+function parked(): Reason {
   return { code: 'parked', detail: 'Somebody who wrote this is disabled or revoked, so it waits.' };
 }
 
 /** Invariant 7: under a freeze only safe directions may pass, and only where policy lets them. */
-function frozenFault({ request, emergency }: PolicyInput): Reason | null {
-  if (!emergency.frozen || request?.kind !== 'flag.change') return null;
-  if (request.changes.every(isSafeDirection)) return null;
+function frozenFault({ under_freeze }: OperationRow, { request, emergency }: PolicyInput): Reason | null {
+  if (under_freeze === 'passes' || !emergency.frozen || request?.kind !== 'flag.change') return null;
+  if (under_freeze === 'safe_only' && request.changes.every(isSafeDirection)) return null;
   const incidents = emergency.freezes.map((freeze) => freeze.incident).join(', ');
   return { code: 'frozen', detail: `Writes are frozen (${incidents}).` };
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { sha256Hex } from '../json.ts';
+import { askedName, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
@@ -37,7 +38,7 @@ export interface Policy {
   revision: string;
   broker: BrokerData;
   /**
-   * Decides one question at one moment. A pure function of bundle, question and `nowMs` (design invariant 2).
+   * Decides one question at one moment, about an operation under the name that the bundle knows it by. A pure function of bundle, question and `nowMs` (design invariant 2).
    *
    * Never throws: a question that lacks a fact is denied with `missing_fact`.
    */
@@ -99,6 +100,8 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
       const document = reads.from({
         schema_version: INPUT_SCHEMA_VERSION,
         ...question,
+        // An older bundle is asked under the name that it knows: the input says what was really asked.
+        operation: askedName(question.operation, bundle.broker.operations, OPERATIONS),
         clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },
       });
       const inputJson = JSON.stringify(document);

@@ -68,7 +68,7 @@ export async function revokeAsPerson(
 }
 
 /**
- * Says what a revocation would do. Decided as the revocation itself, and recorded only when it is denied.
+ * Says what a revocation would do. The shipped policy asks for the same as for the revocation itself.
  *
  * @throws BrokerError as {@link revokeAsPerson}
  */
@@ -85,7 +85,7 @@ export async function previewRevocation(
   const isFault = order instanceof BrokerError;
   const { kind, value, issued_before_ms, incident, reason } = isFault ? asked : order;
   const revocation = { kind, value, issued_before_ms, incident, reason };
-  await authorizeRead(deps, call, { operation: 'revocation.add', revocation });
+  await authorizeRead(deps, call, { operation: 'revocation.preview', revocation });
   if (isFault) throw order;
   const row = await draftRevocation(read, { deps, call, now_ms, policy }, order);
   const { revocations } = deps;

@@ -257,7 +257,7 @@ describe('who was logged out by their provider', () => {
     await propose(t, enable('plain'));
     await t.broker.scheduler.tick();
     expect((await read(request.id)).state).toBe('applied');
-    const { items } = (await t.call('avery', 'GET', '/v1/decisions?operation=session.open')).body;
+    const { items } = (await t.call('avery', 'GET', '/v1/decisions?operation=session.return')).body;
     expect(items).toMatchObject([
       { principal: { id: person }, outcome: { effect: 'allow', note: { code: 'returned' } } },
     ]);

@@ -200,10 +200,10 @@ describe('a dry run', () => {
     );
   });
 
-  it('is denied and recorded as the revocation itself is', async () => {
+  it('is denied as the revocation itself is, and recorded as a dry run', async () => {
     const denied = await revoke(t, 'subject', 'emp-1002', { dry_run: true }, 'dana');
     expect(denied.status).toBe(403);
-    const { items } = (await t.call('avery', 'GET', '/v1/decisions?operation=revocation.add')).body;
+    const { items } = (await t.call('avery', 'GET', '/v1/decisions?operation=revocation.preview')).body;
     expect(items).toMatchObject([{ id: denied.body.decision_id, outcome: { effect: 'deny' } }]);
   });
 

@@ -190,3 +190,15 @@ test_limits_are_numbers if {
 	}
 	is_number(data.config.limits.request_ttl_s)
 }
+
+# METADATA
+# description: Each operation says where, with which tokens and by whom it is asked for, and what a freeze does to it
+test_operations_are_complete if {
+	every operation in data.config.operations {
+		object.keys(operation) - {"shows"} == {"at", "audiences", "by", "under_freeze", "roles"}
+		operation.at in {"request", "freeze", "seen", "somewhere", "everywhere", "own", "none"}
+		operation.under_freeze in {"passes", "safe_only", "refused"}
+		count(operation.by) > 0
+		{kind | some kind in operation.by} - {"person", "workload", "agent", "broker"} == set()
+	}
+}

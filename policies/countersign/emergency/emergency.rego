@@ -24,7 +24,8 @@ deny contains {
 	"code": "frozen",
 	"detail": "A freeze covers this; only switching off or narrowing passes. Propose to lift the freeze.",
 } if {
-	input.operation in {"request.propose", "request.edit", "request.schedule", "request.apply"}
+	data.config.operations[input.operation]
+	not _always_passes
 	input.request.kind == "flag.change"
 	not _is_free
 	not _passes_freeze
@@ -91,7 +92,10 @@ deny contains {
 	input.request.kind != "flag.change"
 }
 
+_always_passes if data.config.operations[input.operation].under_freeze == "passes"
+
 _passes_freeze if {
+	data.config.operations[input.operation].under_freeze == "safe_only"
 	data.config.freeze.safe_directions_pass == true
 	every change in input.request.changes {
 		tiers.is_safe(change.facts)
@@ -110,13 +114,13 @@ _is_safe_in_emergency(facts) if {
 	facts.direction != "on"
 }
 
-_asks_for_power if input.operation in {"breakglass.open", "freeze.engage", "revocation.add"}
+_asks_for_power if input.operation in {"breakglass.open", "freeze.engage", "revocation.add", "revocation.preview"}
 
 _power := input.emergency.breakglass if input.operation == "breakglass.open"
 
 _power := input.emergency.engage if input.operation == "freeze.engage"
 
-_power := input.revocation if input.operation == "revocation.add"
+_power := input.revocation if input.operation in {"revocation.add", "revocation.preview"}
 
 _names_incident if trim_space(_power.incident) != ""
 

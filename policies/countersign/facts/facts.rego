@@ -37,7 +37,7 @@ deny contains _missing_fact("request.object") if {
 }
 
 deny contains _missing_fact("revocation") if {
-	input.operation == "revocation.add"
+	input.operation in {"revocation.add", "revocation.preview"}
 	not _has_revocation
 }
 

@@ -50,24 +50,14 @@ bindings := [object.union(_name(source, index), what) |
 
 _name(source, index) := {"by": source.by, "issuer": source.issuer, "key": source.key, "index": index}
 
-# The operations that show a capability, with the kind of request where it matters.
-_shown_by := {
-	"read": {"flag.read": "any"},
-	"propose": {"request.propose": "flag.change"},
-	"approve": {"request.approve": "flag.change"},
-	"override": {"freeze.engage": "any", "breakglass.open": "any"},
-	"administer": {"policy.activate": "any", "revocation.add": "any"},
+# The roles that grant the operations which show a capability: any kind of request, or a change of flags.
+_granting[operation] := roles.granting(operation, "flag.change") if {
+	some operation, about in data.config.operations
+	about.shows
 }
 
-_granting[operation] := roles.granting(operation, kind) if {
-	some operations in _shown_by
-	some operation, kind in operations
-}
-
-_capabilities(binding, reach) := {capability |
-	some capability, operations in _shown_by
-	some operation, _ in operations
-	operation in reach.operations
+_capabilities(binding, reach) := {data.config.operations[operation].shows |
+	some operation in reach.operations
 	_is_wide_enough(operation, binding, reach)
 	some role in binding.roles
 	role in _granting[operation]
@@ -82,24 +72,29 @@ _is_wide_enough(_, binding, reach) if {
 }
 
 # What a principal can do at most, whatever roles it has.
-_reach(principal) := {"operations": object.keys(_granting), "environments": ["*"], "namespaces": ["*"]} if {
-	principal.kind == "person"
-}
-
-else := {"operations": _by_workloads, "environments": ["*"], "namespaces": ["*"]} if {
-	principal.kind == "workload"
-	principal.token.trust_rule == null
+_reach(principal) := {"operations": _open_to[principal.kind], "environments": ["*"], "namespaces": ["*"]} if {
+	_comes_by_no_rule(principal)
 }
 
 else := {"operations": operations, "environments": grant.environments, "namespaces": grant.namespaces} if {
 	_has_person_if_needed(principal)
 	grant := tokens.rule_of(principal).grant
-	operations := (_by_workloads & _usable(grant)) - _closed_to(principal)
+	operations := (_open_to[principal.kind] & _usable(grant)) - _closed_to(principal)
 }
 
 else := {"operations": set(), "environments": [], "namespaces": []}
 
-_by_workloads := object.keys(_granting) - tokens.persons_only
+_comes_by_no_rule(principal) if principal.kind == "person"
+
+_comes_by_no_rule(principal) if {
+	principal.kind == "workload"
+	principal.token.trust_rule == null
+}
+
+_open_to[kind] := operations if {
+	some kind in {"person", "workload", "agent"}
+	operations := {operation | some operation, _ in _granting; kind in data.config.operations[operation].by}
+}
 
 _has_person_if_needed(principal) if principal.kind == "workload"
 

@@ -104,7 +104,7 @@ deny contains {
 	"code": "unknown_principal",
 	"detail": "No role binding names this principal, its groups, claims or trust rule; ask for one in the policy.",
 } if {
-	data.config.operations[input.operation].at != "none"
+	not data.config.operations[input.operation].at in {"own", "none"}
 	count(caller) == 0
 }
 
@@ -115,7 +115,7 @@ deny contains {
 		concat(", ", _granting),
 	]),
 } if {
-	data.config.operations[input.operation].at != "none"
+	not data.config.operations[input.operation].at in {"own", "none"}
 	count(caller) > 0
 	not granted
 }

@@ -12,35 +12,20 @@ import data.countersign.places
 import data.countersign.roles
 
 # METADATA
-# description: Operations that only a person may ask for
-persons_only := {
-	"request.approve",
-	"request.reject",
-	"freeze.engage",
-	"breakglass.open",
-	"breakglass.apply",
-	"breakglass.close",
-	"agent.delegate",
-	"session.open",
-	"session.read",
-	"session.end",
-	"revocation.add",
-	"revocation.drill",
-	"key.rotate",
-	"policy.activate",
+# description: Whether the policy's data lets this kind of principal ask for an operation at all
+# scope: document
+is_open_to(principal, operation) if principal.kind in data.config.operations[operation].by
+
+is_open_to(principal, operation) if {
+	"broker" in data.config.operations[operation].by
+	is_own(principal)
 }
 
 # METADATA
 # description: Everybody may give up a token of theirs, and persons have sessions of their own
-# scope: document
 own_granted if {
-	input.operation == "token.revoke"
-	input.principal.kind in {"person", "workload", "agent"}
-}
-
-own_granted if {
-	input.operation in {"session.open", "session.read", "session.end"}
-	input.principal.kind == "person"
+	data.config.operations[input.operation].at == "own"
+	is_open_to(input.principal, input.operation)
 }
 
 # METADATA
@@ -83,7 +68,6 @@ deny contains {
 } if {
 	input.principal.kind != "person"
 	_needs_person
-	not _rotates
 }
 
 deny contains {
@@ -177,17 +161,21 @@ grants_at_all(principal, operation, touched) if {
 	}
 }
 
-_needs_person if input.operation in persons_only
+# An operation of which the data does not say whom it is open to is for persons.
+_needs_person if {
+	data.config.operations[input.operation]
+	not _is_for_machines
+	not is_open_to(input.principal, input.operation)
+}
 
 _needs_person if {
 	data.config.request_kinds[input.request.kind].persons_only
 	input.operation in {"request.propose", "request.edit", "request.schedule"}
 }
 
-# The broker rotates its signing key when it is due.
-_rotates if {
-	input.operation == "key.rotate"
-	is_own(input.principal)
+_is_for_machines if {
+	kinds := data.config.operations[input.operation].by
+	not "person" in kinds
 }
 
 # What a token was issued for says nothing about the exchange that issues it, nor about giving it up.
@@ -208,7 +196,7 @@ _rule := rule_of(input.principal)
 _grant := _rule.grant
 
 _touched contains place if {
-	data.config.operations[input.operation].at in {"request", "freeze", "everywhere", "none"}
+	data.config.operations[input.operation].at in {"request", "freeze", "everywhere", "own", "none"}
 	some place in places.required
 }
 

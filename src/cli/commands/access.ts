@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { AccessView, BindingView, GrantView } from '../../access/access.ts';
+import { CAPABILITIES } from '../../operations.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { moment, printable, table } from '../output/text.ts';
@@ -23,15 +24,7 @@ export function registerAccess(program: Command, cli: Cli): void {
       'list what each known principal may do, by which binding, and when it was last used',
     )
     .option('--principal <id>', 'of this principal or person')
-    .addOption(
-      new Option('--capability <name>', 'of this kind').choices([
-        'read',
-        'propose',
-        'approve',
-        'override',
-        'administer',
-      ]),
-    )
+    .addOption(new Option('--capability <name>', 'of this kind').choices(CAPABILITIES))
     .option('--environment <key>', 'in this environment')
     .option('--namespace <name>', 'in this namespace')
     .option('--unused', 'only what nobody has used for long, and bindings that nobody uses')

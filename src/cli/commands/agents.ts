@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { OPERATIONS, operationsBy } from '../../operations.ts';
 import type { DelegationAnswer } from '../../tokens/delegate.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { EXIT } from '../output/exit-codes.ts';
+import { operationsHelp } from '../output/operations-help.ts';
 import { moment, printable } from '../output/text.ts';
 
 interface DelegateOptions extends CommonOptions {
@@ -21,6 +23,7 @@ export function registerAgents(program: Command, cli: Cli): void {
     .option('--for <time>', 'how long, such as 90s, 15m or 1h; at most 1h', '15m')
     .option('--operations <names>', 'what it may do, separated by commas; else all that its rule grants')
     .addHelpText('after', AFTER)
+    .addHelpText('after', operationsHelp(operationsBy('agent', OPERATIONS), OPERATIONS))
     .action((rule: string, options: DelegateOptions) =>
       cli.run(options, async (context) => {
         const { body } = await context.client.call<DelegationAnswer>({

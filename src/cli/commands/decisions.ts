@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { DecisionRecord } from '../../log/append.ts';
+import { OPERATION_NAMES, OPERATIONS } from '../../operations.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
+import { operationsHelp } from '../output/operations-help.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
@@ -28,7 +30,8 @@ export function registerDecisions(program: Command, cli: Cli): void {
     .option('--operation <name>', 'of this operation, such as request.approve')
     .option('--request <id>', 'about this request')
     .option('--from <moment>', `not before: ${MOMENT_HELP}`, (text: string) => parseMoment('--from', text))
-    .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text));
+    .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text))
+    .addHelpText('after', operationsHelp(OPERATION_NAMES, OPERATIONS));
   addPageOptions(decisions).action((id: string | undefined, options: DecisionsOptions) =>
     cli.run(options, async (context) => {
       if (id !== undefined) {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { OPERATIONS, operationsBy } from '../../operations.ts';
 import { SCOPE, uniqueWords } from '../../tokens/exchange-form.ts';
 import { explainToken, type TrustReport } from '../../tokens/trust-report.ts';
 import type { TrustRuleFault } from '../../trust/lint.ts';
@@ -10,6 +11,7 @@ import type { Cli, CommonOptions, Output } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { operationsHelp } from '../output/operations-help.ts';
 import { renderTrustReport } from '../output/render-trust.ts';
 import { printable } from '../output/text.ts';
 
@@ -38,6 +40,7 @@ export function registerTrust(program: Command, cli: Cli): void {
       'control',
     )
     .option('--scope <operations>', 'operations that the exchange would ask for, separated by spaces')
+    .addHelpText('after', operationsHelp(operationsBy('workload', OPERATIONS), OPERATIONS))
     .action((options: TestOptions) => {
       const { bundle } = options;
       return bundle === undefined
