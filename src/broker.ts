@@ -53,6 +53,7 @@ export async function startBroker(options: {
 }): Promise<Broker> {
   const store = await openStore({
     file: options.config.database,
+    clock: options.clock,
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   try {

@@ -113,7 +113,7 @@ describe('the evidence', () => {
       const before = file.prepare(`select * from ${table}`).all();
       expect(before.length).toBeGreaterThan(0);
       const columns = (file.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
-      const keys = ['seq', 'id', 'flag', 'environment', 'version', 'hash'];
+      const keys = ['place', 'pseudonym', 'erased_by', 'id', 'flag', 'environment', 'version', 'hash'];
       const forged = columns.map((name) => (keys.includes(name) ? name : "'forged'"));
       for (const attempt of [
         `update ${table} set ${columns[0]} = ${columns[0]}`,

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** The version of the result document. */
+export const RESULT_SCHEMA_VERSION = 1;
+
 /** Why policy answered as it did. `code` is stable; `detail` is for people. */
 export const reasonSchema = z.strictObject({
   code: z.string().min(1).max(100),

@@ -9,10 +9,19 @@ import type { PolicyInput } from './input.ts';
  *
  * Pure functions of input and bundle, so that a replay gives the same answer.
  */
-export function applyGuardrails(input: PolicyInput, result: PolicyResult, persons: Persons): PolicyResult {
+export function applyGuardrails(input: PolicyInput, result: PolicyResult, persons: Persons): GuardedResult {
   if (result.effect === 'deny') return result;
   const reason = brokenInvariant(input, result, persons);
-  return reason === null ? result : { ...result, effect: 'deny', reasons: [reason], obligations: [] };
+  if (reason === null) return result;
+  return { ...result, effect: 'deny', reasons: [reason], obligations: [], guardrail: reason.code };
+}
+
+/** The version of the guardrails, for records. */
+export const GUARDRAILS_VERSION = 1;
+
+/** An answer with the code of the guardrail that overruled the policy's, where one did. */
+export interface GuardedResult extends PolicyResult {
+  guardrail?: string;
 }
 
 /** Other names of one human to the name they sign in with, from the bundle's data. */

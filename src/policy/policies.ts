@@ -3,9 +3,9 @@ import type { Principal } from '../principal.ts';
 import { type AccessAnswer, askAccess } from './access.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
-import type { PolicyResult } from './decision.ts';
+import { type PolicyResult, RESULT_SCHEMA_VERSION } from './decision.ts';
 import { createEngine } from './engine.ts';
-import { applyGuardrails } from './guardrails.ts';
+import { applyGuardrails, GUARDRAILS_VERSION, type GuardedResult } from './guardrails.ts';
 import { INPUT_SCHEMA_VERSION, inputSchema, type PolicyInput } from './input.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
@@ -13,7 +13,9 @@ import { createZoneClock, TZDB_VERSION } from './zones.ts';
 export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
 
 /** A policy's answer with everything needed to replay it. */
-export interface Decision extends PolicyResult {
+export interface Decision extends GuardedResult {
+  /** The versions of input, result and guardrails. */
+  schema: { input: number; result: number; guardrails: number };
   policy_hash: string;
   /** The input as JSON text: to the byte what was evaluated, and what is kept for replay. */
   input_json: string;
@@ -44,6 +46,12 @@ export interface Policy {
   access(principals: readonly Principal[]): AccessAnswer | null;
 }
 
+const SCHEMA = {
+  input: INPUT_SCHEMA_VERSION,
+  result: RESULT_SCHEMA_VERSION,
+  guardrails: GUARDRAILS_VERSION,
+} as const;
+
 /** The one name, in lower case, of the human that a person's name stands for under a policy. */
 export function humanOf({ broker }: Policy, person: string): string {
   const name = person.toLowerCase();
@@ -55,7 +63,7 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
   const engine = await createEngine(bundle);
   const readZones = createZoneClock(bundle.broker.zones);
 
-  function evaluate(input: PolicyInput, inputJson: string): PolicyResult {
+  function evaluate(input: PolicyInput, inputJson: string): GuardedResult {
     const fault = findFault(input);
     if (fault !== null) return missingFact(fault);
     return applyGuardrails(input, engine.evaluate(inputJson), bundle.broker.persons);
@@ -74,6 +82,7 @@ export async function createPolicy(bundle: Bundle): Promise<Policy> {
       const inputJson = JSON.stringify(input);
       return {
         ...evaluate(input, inputJson),
+        schema: SCHEMA,
         policy_hash: bundle.hash,
         input_json: inputJson,
         input_digest: `sha256:${sha256Hex(inputJson)}`,

@@ -3,7 +3,7 @@ import { inputEnvironment, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import type { Entry, FlagMove } from '../log/append.ts';
+import type { Entry, FlagMove, Passed, RecordedFreeze, RecordedRequest } from '../log/append.ts';
 import { append } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -13,17 +13,31 @@ import { loadEditors } from '../revocation/editors.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
+/** A decision about a request, with what the record says of what it rests on. */
+export interface RequestDecision extends Decision {
+  /** The votes that counted, by the records of their decisions. */
+  votes: string[];
+  /** The freezes that covered the request. */
+  freezes: string[];
+}
+
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
   { tx, now_ms, policy, deps }: Writing,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
-): Promise<Decision> {
+): Promise<RequestDecision> {
   const { operation, principal, request } = about;
   const parked = await isParked({ deps, tx }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const current = about.votes.filter((vote) => counts(vote, request));
   const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
-  return policy.decide(
+  const emergency = await loadEmergency(tx, {
+    changes: input.changes,
+    environment: request.environment,
+    person: principal.person,
+    now_ms,
+  });
+  const decision = policy.decide(
     {
       operation,
       principal,
@@ -32,15 +46,15 @@ export async function decideRequest(
       request: input,
       approvals: current.filter((vote) => vote.verdict === 'approve').map(toVote),
       rejections: current.filter((vote) => vote.verdict === 'reject').map(toVote),
-      emergency: await loadEmergency(tx, {
-        changes: input.changes,
-        environment: request.environment,
-        person: principal.person,
-        now_ms,
-      }),
+      emergency,
     },
     now_ms,
   );
+  return {
+    ...decision,
+    votes: current.flatMap((vote) => (vote.decision_id === null ? [] : [vote.decision_id])),
+    freezes: emergency.freezes.map((freeze) => freeze.id),
+  };
 }
 
 async function isParked(
@@ -57,7 +71,7 @@ export async function record(
   about: {
     operation: Operation;
     principal: Principal;
-    decision: Decision;
+    decision: RequestDecision;
     request: ChangeRequest;
     from: ChangeRequest['state'] | null;
     flags?: readonly FlagMove[];
@@ -65,16 +79,19 @@ export async function record(
     id?: string;
   },
 ): Promise<string> {
-  const { request, principal } = about;
+  const { request, principal, decision } = about;
   const entry: Entry = {
     id: about.id ?? deps.newId(now_ms),
     at_ms: now_ms,
     operation: about.operation,
     principal,
     environment: request.environment,
-    decision: about.decision,
-    request: { id: request.id, digest: request.digest, from: about.from, to: request.state },
+    decision,
+    request: toRecordedRequest(request, about.from),
+    votes: decision.votes,
     flags: about.flags ?? unmoved(request),
+    ...(about.flags === undefined ? {} : { passed: passedBy(request, decision) }),
+    freeze: liftedFreeze(request),
     ...(about.note === undefined ? {} : { note: about.note }),
     correlation: correlationOf(call, principal, request.content.ticket),
   };
@@ -118,12 +135,34 @@ export async function recordAndRefuse(
   }
 }
 
+function toRecordedRequest(request: ChangeRequest, from: ChangeRequest['state'] | null): RecordedRequest {
+  const { id, kind, digest, state, authors, content } = request;
+  return { id, kind, object: objectOf(request), digest, from, to: state, reason: content.reason, authors };
+}
+
+function objectOf({ planned: { freeze, revocation } }: ChangeRequest): RecordedRequest['object'] {
+  if (freeze !== null) return { type: 'freeze', id: freeze.id };
+  return revocation === undefined ? null : { type: 'revocation', id: revocation.id };
+}
+
+/** What the flags of an applied request moved in spite of. */
+function passedBy({ planned }: ChangeRequest, { freezes }: RequestDecision): Passed {
+  return { freezes, exception: planned.changes.some(({ facts }) => facts.exception_used) };
+}
+
+/** The freeze that is lifted with this record: no record of an applied request follows it. */
+function liftedFreeze({ state, planned: { freeze } }: ChangeRequest): RecordedFreeze | null {
+  if (freeze === null || state !== 'applied') return null;
+  const { id, scope, environment, namespace, flag } = freeze;
+  return { change: 'lifted', id, scope, environment, namespace, flag };
+}
+
 /** The flags a request is about, at the versions it is based on. */
 function unmoved(request: ChangeRequest): FlagMove[] {
   return request.planned.bases.flatMap(({ of, version }) => {
     const state = /^state:(.+)@(.+)$/.exec(of);
     const [, flag, environment] = state ?? [];
     if (flag === undefined || environment === undefined) return [];
-    return [{ flag, environment, version_before: version, version_after: version }];
+    return [{ flag, environment, version_before: version, version_after: version, digest: null }];
   });
 }

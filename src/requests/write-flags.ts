@@ -1,5 +1,5 @@
 import { type ChangedFlag, environmentsOf, type Writing } from '../decide/control.ts';
-import { canonicalJson } from '../json.ts';
+import { canonicalJson, digestOf } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
 import { liftRevocations } from '../revocation/lift.ts';
 import { liftFreeze } from '../store/emergency.ts';
@@ -63,12 +63,14 @@ async function writeFlag({ tx }: Writing, write: FlagWrite, origin: Origin): Pro
       definition: JSON.stringify(definition.value),
     };
     assertMoved(await writeDefinition(tx, row, origin), flag);
-    moves.push({ flag, environment: null, version_before: definition.base, version_after: version });
+    const digest = digestOf(definition.value);
+    moves.push({ flag, environment: null, version_before: definition.base, version_after: version, digest });
   }
   for (const [environment, { value, base }] of states) {
     const row = { flag, environment, version: base + 1, state: JSON.stringify(value) };
     assertMoved(await writeState(tx, row, origin), flag);
-    moves.push({ flag, environment, version_before: base, version_after: base + 1 });
+    const digest = digestOf(value);
+    moves.push({ flag, environment, version_before: base, version_after: base + 1, digest });
   }
   return moves;
 }

@@ -43,7 +43,7 @@ describe('the decision log', () => {
 
   it('numbers its records without a gap, in the order of time', async () => {
     const items = (await list()).toReversed();
-    expect(items.map((item) => item.seq)).toEqual(items.map((_, place) => place + 1));
+    expect(items.map((item) => item.place)).toEqual(items.map((_, index) => index + 1));
     expect(items.map((item) => item.at_ms)).toEqual(items.map((item) => item.at_ms).toSorted());
     expect(items[0]).toMatchObject({ operation: 'policy.activate', outcome: { effect: 'allow' } });
   });
@@ -79,7 +79,7 @@ describe('the decision log', () => {
     for (const { id } of await list(`&request=${request.id}`)) {
       const { body } = await t.call('avery', 'GET', `/v1/decisions/${id}`);
       const row = await t.broker.store.read
-        .selectFrom('decisions')
+        .selectFrom('record_details')
         .selectAll()
         .where('id', '=', id)
         .executeTakeFirstOrThrow();

@@ -68,7 +68,7 @@ function refusalIn(lines: readonly Line[]): Record<string, unknown> {
   return { reason, note, missed: unmatched?.map(({ claim }) => claim) };
 }
 
-async function countOf(table: 'records' | 'revocations' | 'sessions'): Promise<number> {
+async function countOf(table: 'leaves' | 'revocations' | 'sessions'): Promise<number> {
   const { count } = await bench.t.broker.store.read
     .selectFrom(table)
     .select((e) => e.fn.countAll<number>().as('count'))
@@ -144,9 +144,9 @@ describe('a good token', () => {
 
   it('of the wrong plane is not unknown: policy denies it, and that is recorded', async () => {
     for (const kind of ['data', 'audit'] as const) {
-      const before = await countOf('records');
+      const before = await countOf('leaves');
       expect((await PLACES.control.show(bench, mint(bench.kinds[kind]))).status).toBe(403);
-      expect(await countOf('records')).toBe(before + 1);
+      expect(await countOf('leaves')).toBe(before + 1);
     }
   });
 
@@ -170,7 +170,7 @@ describe('a hostile token', () => {
   beforeAll(async () => {
     counted = await metrics();
     revocations = await countOf('revocations');
-    before = { records: await countOf('records'), sessions: await countOf('sessions') };
+    before = { records: await countOf('leaves'), sessions: await countOf('sessions') };
   });
 
   it.each(ROWS.map((row): [string, string, string, Row] => [row.at, row.attack, row.variant, row]))(
@@ -205,7 +205,7 @@ describe('a hostile token', () => {
   it('leaves no record, but is counted', async () => {
     const replays = ROWS.filter(({ reason }) => reason === 'replayed').length;
     // Each replay comes after a first use, which is recorded.
-    expect(await countOf('records')).toBe((before.records ?? 0) + replays);
+    expect(await countOf('leaves')).toBe((before.records ?? 0) + replays);
     expect(await countOf('sessions')).toBe(before.sessions);
     expect(await countOf('revocations')).toBe(revocations);
     const now = await metrics();

@@ -96,7 +96,7 @@ describe('a rotation on demand', () => {
     const broker = await start();
     const before = await published(broker);
     const raw = new Sqlite(join(broker.folder, 'countersign.db'));
-    for (const table of ['records', 'signing_keys']) {
+    for (const table of ['leaves', 'signing_keys']) {
       raw.exec(`create trigger fault before insert on ${table} begin select raise(abort, 'no'); end`);
       const { body } = await broker.call('morgan', 'POST', '/v1/keys/rotate');
       expect(body.code).toBe('not_recorded');
@@ -260,10 +260,9 @@ describe('two brokers on one store', () => {
     const rows = await listSigningKeys(control.store.read);
     expect(rows.map(({ kid }) => kid)).toEqual([kidOf(token), made[0]]);
     for (const own of keys) expect(kidOf(await own.sign({ sub: 'x' }))).toBe(made[0]);
-    expect(await control.store.read.selectFrom('records').select('operation').execute()).toMatchObject([
-      { operation: 'policy.activate' },
-      { operation: 'key.rotate' },
-    ]);
+    expect(await control.store.read.selectFrom('record_details').select('operation').execute()).toMatchObject(
+      [{ operation: 'policy.activate' }, { operation: 'key.rotate' }],
+    );
   });
 
   it('do without a key that was prepared by one that ended before its commit', async () => {
@@ -281,7 +280,7 @@ describe('two brokers on one store', () => {
       expect(kidOf(await own.sign({}))).toBe(before[0]);
       await expect(own.verifyKey(fresh.kid)).rejects.toMatchObject({ reason: 'key_not_found' });
     }
-    const records = await control.store.read.selectFrom('records').select('operation').execute();
+    const records = await control.store.read.selectFrom('record_details').select('operation').execute();
     expect(records).toHaveLength(1);
   });
 });

@@ -83,6 +83,7 @@ describe('the challenge header', () => {
     reasons: [],
     obligations: [{ kind: 'sign_in', who: 'caller', level: 2, max_age_s: null }],
     limits: {},
+    schema: { input: 1, result: 1, guardrails: 1 },
     policy_hash: 'sha256:x',
     input_json: '{}',
     input_digest: 'sha256:x',

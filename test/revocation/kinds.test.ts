@@ -283,7 +283,7 @@ describe('a revocation', () => {
       expect(answered).toBe(400);
       expect(JSON.stringify(body)).not.toContain(token);
     }
-    const rows = await t.broker.store.read.selectFrom('decisions').select('input').execute();
+    const rows = await t.broker.store.read.selectFrom('record_details').select('input').execute();
     expect(rows.some(({ input }) => input.includes(token))).toBe(false);
   });
 

@@ -323,6 +323,7 @@ describe('a revocation', () => {
         lifted_by: null,
         person: null,
         returned_ms: null,
+        person_state: null,
       }),
     );
   }

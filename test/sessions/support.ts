@@ -137,12 +137,12 @@ export async function startSignInBench(options: BenchOptions = {}): Promise<Sign
       t.broker.store.read.selectFrom('sessions').selectAll().orderBy('opened_ms').orderBy('id').execute(),
     records: async () => {
       const rows = await t.broker.store.read
-        .selectFrom('records')
-        .select(['operation', 'outcome', 'record'])
-        .orderBy('seq')
+        .selectFrom('record_details')
+        .select(['operation', 'outcome', 'details'])
+        .orderBy('place')
         .execute();
-      return rows.map(({ operation, outcome, record }) => {
-        const { principal, outcome: said, correlation } = JSON.parse(record);
+      return rows.map(({ operation, outcome, details }) => {
+        const { principal, outcome: said, correlation } = JSON.parse(details);
         return {
           operation,
           outcome,

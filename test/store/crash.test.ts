@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { createRandom } from '../support/story.ts';
@@ -53,7 +54,7 @@ function runChild(file: string, run: string, options: { killAfterMs?: number; in
 
 /** Opens the file as a restart does, and expects it whole. */
 async function expectWhole(file: string, acknowledged: readonly string[]): Promise<number> {
-  const store = await openStore({ file });
+  const store = await openStore({ file, clock: systemClock });
   const raw = new Sqlite(file, { readonly: true });
   expect(raw.pragma('integrity_check', { simple: true })).toBe('ok');
   raw.close();

@@ -32,7 +32,7 @@ async function expectReadsGoOn(): Promise<void> {
   expect(service).toBeNull();
 }
 
-describe.each(['records', 'decisions', 'record_flags', 'flag_state_versions'])(
+describe.each(['leaves', 'record_details', 'record_flags', 'flag_state_versions'])(
   'a store that refuses %s',
   (table) => {
     it('fails every write with 503, changes no flag, and heals', async () => {
@@ -55,7 +55,7 @@ describe.each(['records', 'decisions', 'record_flags', 'flag_state_versions'])(
 
 describe('a store that refuses records', () => {
   it('lets reads go on, freezes nothing, opens no session and issues no token', async () => {
-    raw.exec("create trigger fault before insert on records begin select raise(abort, 'no'); end");
+    raw.exec("create trigger fault before insert on leaves begin select raise(abort, 'no'); end");
     await expectReadsGoOn();
     const order = { incident: 'I', reason: 'x' };
     for (const [path, body] of [
@@ -70,7 +70,7 @@ describe('a store that refuses records', () => {
   });
 
   it('shows no decision log, since reading it could not be recorded', async () => {
-    raw.exec("create trigger fault before insert on records begin select raise(abort, 'no'); end");
+    raw.exec("create trigger fault before insert on leaves begin select raise(abort, 'no'); end");
     expect((await t.call('avery', 'GET', '/v1/decisions')).body.code).toBe('not_recorded');
   });
 });

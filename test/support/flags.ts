@@ -82,7 +82,15 @@ export async function createFlag(
 
 /** How many rows each table has that a write could touch: equal before and after means nothing was written. */
 export async function countRows(t: TestBroker): Promise<Record<string, number>> {
-  const tables = ['records', 'decisions', 'requests', 'votes', 'flags', 'flag_states', 'freezes'] as const;
+  const tables = [
+    'leaves',
+    'record_details',
+    'requests',
+    'votes',
+    'flags',
+    'flag_states',
+    'freezes',
+  ] as const;
   const counts: Record<string, number> = {};
   for (const table of tables) {
     const row = await t.broker.store.read

@@ -24,13 +24,12 @@ const FINAL = new Set(['applied', 'rejected', 'withdrawn', 'expired', 'conflicte
 /** The whole log, oldest first. */
 export async function readLog(db: Db): Promise<LogEntry[]> {
   const rows = await db
-    .selectFrom('records')
-    .innerJoin('decisions', 'decisions.id', 'records.id')
-    .select(['records.seq', 'records.record', 'decisions.input', 'decisions.result'])
-    .orderBy('records.seq')
+    .selectFrom('record_details')
+    .select(['place as seq', 'details', 'input', 'result'])
+    .orderBy('place')
     .execute();
-  return rows.map(({ seq, record, input, result }) => ({
-    ...(JSON.parse(record) as Omit<LogEntry, 'seq' | 'input' | 'result' | 'input_json'>),
+  return rows.map(({ seq, details, input, result }) => ({
+    ...(JSON.parse(details) as Omit<LogEntry, 'seq' | 'input' | 'result' | 'input_json'>),
     seq,
     input_json: input,
     input: JSON.parse(input) as PolicyInput,
@@ -45,11 +44,11 @@ export async function readLog(db: Db): Promise<LogEntry[]> {
 export async function findContradictions(db: Db): Promise<string[]> {
   const log = await readLog(db);
   const count = await db
-    .selectFrom('records')
+    .selectFrom('leaves')
     .select((e) => e.fn.countAll().as('count'))
     .executeTakeFirstOrThrow();
   return [
-    ...(Number(count.count) === log.length ? [] : ['a record without its decision']),
+    ...(Number(count.count) === log.length ? [] : ['a leaf without its details']),
     ...log.flatMap((entry, place) =>
       entry.seq === place + 1 ? [] : [`seq ${entry.seq} at place ${place + 1}`],
     ),

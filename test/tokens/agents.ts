@@ -128,11 +128,11 @@ export function claimsOf(token: string): any {
 /** The newest record of an operation. */
 export async function lastRecord(t: TestBroker, operation: string): Promise<Reply['body']> {
   const row = await t.broker.store.read
-    .selectFrom('records')
-    .select('record')
+    .selectFrom('record_details')
+    .select('details')
     .where('operation', '=', operation)
-    .orderBy('seq', 'desc')
+    .orderBy('place', 'desc')
     .limit(1)
     .executeTakeFirstOrThrow();
-  return JSON.parse(row.record);
+  return JSON.parse(row.details);
 }
