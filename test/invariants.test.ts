@@ -2,11 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { erase } from '../src/log/erase.ts';
 import { createPolicies } from '../src/policy/policies.ts';
 import { activePolicyHash, findBundleArchive } from '../src/store/installation.ts';
 import { APPEND_ONLY_TABLES } from '../src/store/migrations.ts';
 import type { Db } from '../src/store/statement.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
+import { entryOf } from './support/entries.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
 import { importsOf, readSources } from './support/sources.ts';
 import { playStory } from './support/story.ts';
@@ -106,6 +108,12 @@ describe('every stored decision', () => {
 });
 
 describe('the evidence', () => {
+  // So that every table has a row to try it with. The story is over, and its log was looked at.
+  beforeAll(async () => {
+    const names = [{ kind: 'person', name: 'emp-1001' }] as const;
+    await t.broker.store.writer.write((tx) => erase(tx, { places: [1], names }, entryOf(tx)));
+  });
+
   it.each(APPEND_ONLY_TABLES)(
     'in %s is neither changed nor removed, whoever holds the connection',
     async (table) => {
@@ -134,7 +142,8 @@ describe('the evidence', () => {
 
   it('has no code that updates or deletes it', () => {
     const verbs = new RegExp(`(updateTable|deleteFrom)\\(\\s*'(${APPEND_ONLY_TABLES.join('|')})'`);
-    expect(readSources('src', '.ts').filter(({ text }) => verbs.test(text))).toEqual([]);
+    const users = readSources('src', '.ts').filter(({ text }) => verbs.test(text));
+    expect(users.map(({ path }) => path)).toEqual(['src/store/erasures.ts']);
   });
 });
 

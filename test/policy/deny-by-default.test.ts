@@ -162,8 +162,8 @@ describe('a broker whose policy has no answer', () => {
     }
     expect(await countRows(t)).toEqual({
       ...before,
-      records: (before.records ?? 0) + answers.length,
-      decisions: (before.decisions ?? 0) + answers.length,
+      leaves: (before.leaves ?? 0) + answers.length,
+      record_details: (before.record_details ?? 0) + answers.length,
     });
     await t.close();
   });
