@@ -8,7 +8,7 @@ export interface FloorStore {
   findRequest(id: string): { content: string };
   /** Runs the work in the next batch and resolves once that is durable. */
   write<T>(work: () => T): Promise<T>;
-  insertRecord(row: Row, beside: { flag: string | null; input: string; result: string }): void;
+  insertRecord(details: Row, beside: { leaf: string; flag: string | null; effects: readonly string[] }): void;
   /** @throws Error when it was used before */
   claimToken(row: Row): void;
   insertVote(row: Row): void;
@@ -32,7 +32,14 @@ export function openFloorStore(file: string): FloorStore {
   const statements = prepareAll(db);
   const jobs: Job[] = [];
 
-  const runAll = db.transaction((batch: readonly Job[]) => batch.map((job) => job.work()));
+  let size = 0;
+
+  const runAll = db.transaction((batch: readonly Job[]) => {
+    ({ size } = statements.readHead.get() as { size: number });
+    const values = batch.map((job) => job.work());
+    statements.writeHead.run(size, Date.now());
+    return values;
+  });
 
   function runBatch(): void {
     const batch = jobs.splice(0);
@@ -51,10 +58,12 @@ export function openFloorStore(file: string): FloorStore {
         if (jobs.length === 0) setImmediate(runBatch);
         jobs.push({ work, resolve, reject });
       }),
-    insertRecord: (row, { flag, input, result }) => {
-      const { lastInsertRowid } = statements.insertRecord.run(row);
-      if (flag !== null) statements.insertRecordFlag.run(flag, lastInsertRowid);
-      statements.insertDecision.run(row.id, input, result);
+    insertRecord: (details, { leaf, flag, effects }) => {
+      size += 1;
+      statements.insertLeaf.run(size, leaf);
+      statements.insertDetails.run({ ...details, place: size });
+      if (flag !== null) statements.insertRecordFlag.run(flag, size);
+      for (const effect of effects) statements.insertOutbox.run(size, effect);
     },
     claimToken: (row) => statements.claimToken.run(row),
     insertVote: (row) => statements.insertVote.run(row),
@@ -74,9 +83,7 @@ export function openFloorStore(file: string): FloorStore {
 
 function prepareAll(db: Sqlite.Database) {
   const columnsOf = (table: string) =>
-    (db.pragma(`table_info(${table})`) as { name: string }[])
-      .map(({ name }) => name)
-      .filter((name) => name !== 'seq');
+    (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
   const insert = (table: string) => {
     const columns = columnsOf(table);
     const places = columns.map((name) => `@${name}`);
@@ -85,9 +92,12 @@ function prepareAll(db: Sqlite.Database) {
   const sets = columnsOf('requests').map((name) => `${name} = @${name}`);
   return {
     findRequest: db.prepare('select content from requests where id = ?'),
-    insertRecord: insert('records'),
-    insertRecordFlag: db.prepare('insert into record_flags (flag, seq) values (?, ?)'),
-    insertDecision: db.prepare('insert into decisions (id, input, result) values (?, ?, ?)'),
+    readHead: db.prepare('select size from log_head'),
+    writeHead: db.prepare('update log_head set size = ?, last_ms = ?'),
+    insertLeaf: db.prepare('insert into leaves (place, schema_version, leaf) values (?, 1, ?)'),
+    insertDetails: insert('record_details'),
+    insertRecordFlag: db.prepare('insert into record_flags (flag, place) values (?, ?)'),
+    insertOutbox: db.prepare('insert into outbox (place, effect) values (?, ?)'),
     claimToken: insert('used_tokens'),
     insertVote: insert('votes'),
     updateState: db.prepare(

@@ -19,18 +19,16 @@ export function seed(file: string, options: { requestId: unknown; count: number 
        select ${values.join(', ')} from each, (select * from ${table} where ${where}) as source`,
     ).run(options.requestId);
   };
-  const firstSeq = Number(db.prepare('select max(seq) from records').pluck().get());
-  const decisionOf = '(select id from records where request_id = ? limit 1)';
+  const size = Number(db.prepare('select size from log_head').pluck().get());
+  const place = `${size} + n`;
+  const source = 'place = (select min(place) from record_details where request_id = ?)';
   db.transaction(() => {
-    copy('decisions', { id }, `id = ${decisionOf}`);
     copy('requests', { id }, 'id = ?');
     copy('request_flags', { request_id: id }, 'request_id = ?');
-    copy(
-      'record_flags',
-      { seq: `${firstSeq} + n` },
-      'seq = (select min(seq) from records where request_id = ?)',
-    );
-    copy('records', { seq: `${firstSeq} + n`, id, request_id: id }, `id = ${decisionOf}`);
+    copy('leaves', { place }, source);
+    copy('record_flags', { place }, source);
+    copy('record_details', { place, id, request_id: id }, source);
+    db.prepare('update log_head set size = size + ?').run(options.count);
     copy('flag_state_versions', { version: '1000000 + n', request_id: id }, 'request_id = ?');
   })();
   db.pragma('wal_checkpoint(TRUNCATE)');

@@ -35,8 +35,11 @@ export interface StepTemplate {
   input: { request: { changes: { flag: object }[] } };
   effect: string;
   result: object;
-  recordRow: Row;
-  record: object;
+  /** The row of what is readable of it, the same as JSON, the leaf, and what is to be delivered. */
+  detailsRow: Row;
+  details: object;
+  leaf: object;
+  effects: string[];
 }
 
 /** One answer of the product, with what it had stored then. */
@@ -80,29 +83,32 @@ function reading<T>(database: string, work: (db: Sqlite.Database) => T): T {
   }
 }
 
-type DecidedRow = Row & { record: string; input: string; result: string };
+type DecidedRow = Row & { place: number; leaf: string; details: string; input: string; result: string };
 
-const DECIDED = 'select records.*, decisions.input, decisions.result from records join decisions using (id)';
+const DECIDED = 'select record_details.*, leaf from record_details join leaves using (place)';
 
 function stepsOf(db: Sqlite.Database, requestId: unknown): StepTemplate[] {
-  const rows = db.prepare(`${DECIDED} where request_id = ? order by seq`).all(requestId);
-  return (rows as DecidedRow[]).map(toStep);
+  const rows = db.prepare(`${DECIDED} where request_id = ? order by place`).all(requestId);
+  return (rows as DecidedRow[]).map((row) => toStep(db, row));
 }
 
 function exchangeOf(db: Sqlite.Database): StepTemplate {
-  const row = db.prepare(`${DECIDED} where operation = 'token.exchange' order by seq desc`).get();
+  const row = db.prepare(`${DECIDED} where operation = 'token.exchange' order by place desc`).get();
   if (row === undefined) throw new Error('no token was exchanged');
-  return toStep(row as DecidedRow);
+  return toStep(db, row as DecidedRow);
 }
 
-function toStep({ input, result, seq: _, ...recordRow }: DecidedRow): StepTemplate {
+function toStep(db: Sqlite.Database, { place, leaf, ...detailsRow }: DecidedRow): StepTemplate {
+  const { input, result } = detailsRow;
   const parsed = JSON.parse(result) as { effect: string };
   return {
     input: JSON.parse(input) as StepTemplate['input'],
     effect: parsed.effect,
     result: parsed,
-    recordRow,
-    record: JSON.parse(recordRow.record) as object,
+    detailsRow,
+    details: JSON.parse(detailsRow.details) as object,
+    leaf: JSON.parse(leaf) as object,
+    effects: db.prepare('select effect from outbox where place = ?').pluck().all(place) as string[],
   };
 }
 
