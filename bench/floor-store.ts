@@ -6,7 +6,7 @@ export interface FloorStore {
   findRequest(id: string): { content: string };
   /** Runs the work in the next batch and resolves once that is durable. */
   write<T>(work: () => T): Promise<T>;
-  insertRecord(row: Row, beside: { flag: string | null; input: string; result: string }): void;
+  insertRecord(details: Row, beside: { leaf: string; flag: string | null; effects: readonly string[] }): void;
   /** @throws Error when it was used before */
   claimToken(row: Row): void;
   insertVote(row: Row): void;
@@ -27,7 +27,14 @@ export function openFloorStore(file: string): FloorStore {
   const { statements, inTransaction, close } = openFloor(file);
   const jobs: Job[] = [];
 
-  const runAll = inTransaction((job: Job) => job.work());
+  let size = 0;
+
+  const runAll = inTransaction((batch: readonly Job[]) => {
+    ({ size } = statements.readHead.get() as { size: number });
+    const values = batch.map((job) => job.work());
+    statements.writeHead.run(size, Date.now());
+    return values;
+  });
 
   function runBatch(): void {
     const batch = jobs.splice(0);
@@ -46,10 +53,12 @@ export function openFloorStore(file: string): FloorStore {
         if (jobs.length === 0) setImmediate(runBatch);
         jobs.push({ work, resolve, reject });
       }),
-    insertRecord: (row, { flag, input, result }) => {
-      const { lastInsertRowid } = statements.insertRecord.run(row);
-      if (flag !== null) statements.insertRecordFlag.run(flag, lastInsertRowid);
-      statements.insertDecision.run(row.id, input, result);
+    insertRecord: (details, { leaf, flag, effects }) => {
+      size += 1;
+      statements.insertLeaf.run(size, leaf);
+      statements.insertDetails.run({ ...details, place: size });
+      if (flag !== null) statements.insertRecordFlag.run(flag, size);
+      for (const effect of effects) statements.insertOutbox.run(size, effect);
     },
     claimToken: (row) => statements.claimToken.run(row),
     insertVote: (row) => statements.insertVote.run(row),

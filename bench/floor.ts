@@ -97,10 +97,11 @@ function record(step: StepTemplate, about: { id: string | null; flag: string | n
   const { effect, ...rest } = policy.evaluate(about.input);
   if (effect !== step.effect) throw new Error(`the floor decided ${effect}: ${JSON.stringify(rest)}`);
   const digest = createHash('sha256').update(input).digest('hex');
-  const text = JSON.stringify({ ...step.record, id: decisionId, input_digest: `sha256:${digest}` });
+  const details = JSON.stringify({ ...step.details, id: decisionId, input_digest: `sha256:${digest}` });
+  const result = JSON.stringify({ effect, ...rest });
   store.insertRecord(
-    { ...step.recordRow, id: decisionId, request_id: about.id, record: text },
-    { flag: about.flag, input, result: JSON.stringify({ effect, ...rest }) },
+    { ...step.detailsRow, id: decisionId, request_id: about.id, details, input, result },
+    { leaf: JSON.stringify({ ...step.leaf, id: decisionId }), flag: about.flag, effects: step.effects },
   );
 }
 

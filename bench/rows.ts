@@ -8,8 +8,15 @@ import Sqlite from 'better-sqlite3';
 /** A row as it is stored. */
 export type Row = Record<string, unknown>;
 
-/** A record's row, with the input and the result of its decision. */
-export type DecidedRow = Row & { record: string; input: string; result: string };
+/** A record's readable row, with its leaf and the effects that are to be delivered. */
+export type DecidedRow = Row & {
+  place: number;
+  leaf: string;
+  details: string;
+  input: string;
+  result: string;
+  effects: string[];
+};
 
 /** What is read back of one database. */
 export interface Written {
@@ -23,20 +30,25 @@ export interface Written {
   state(requestId: unknown): string;
 }
 
-const DECIDED = 'select records.*, decisions.input, decisions.result from records join decisions using (id)';
+const DECIDED = 'select record_details.*, leaf from record_details join leaves using (place)';
 
 /** Reads back what is in a database. */
 export function reading<T>(file: string, work: (written: Written) => T): T {
   const db = new Sqlite(file, { readonly: true });
+  const effectsOf = db.prepare('select effect from outbox where place = ?').pluck();
+  const withEffects = (row: unknown): DecidedRow => {
+    const decided = row as Omit<DecidedRow, 'effects'>;
+    return { ...decided, effects: effectsOf.all(decided.place) } as DecidedRow;
+  };
   try {
     return work({
       request: (id) => db.prepare('select * from requests where id = ?').get(id) as Row,
       decided: (requestId) =>
-        db.prepare(`${DECIDED} where request_id = ? order by seq`).all(requestId) as DecidedRow[],
-      lastDecided: (operation) =>
-        db.prepare(`${DECIDED} where operation = ? order by seq desc`).get(operation) as
-          | DecidedRow
-          | undefined,
+        db.prepare(`${DECIDED} where request_id = ? order by place`).all(requestId).map(withEffects),
+      lastDecided: (operation) => {
+        const row = db.prepare(`${DECIDED} where operation = ? order by place desc`).get(operation);
+        return row === undefined ? undefined : withEffects(row);
+      },
       vote: (requestId) => db.prepare('select * from votes where request_id = ?').get(requestId) as Row,
       state: (requestId) =>
         db
@@ -64,18 +76,16 @@ export function copyRequest(file: string, { requestId, count }: { requestId: unk
        select ${values.join(', ')} from each, (select * from ${table} where ${where}) as source`,
     ).run(requestId);
   };
-  const firstSeq = Number(db.prepare('select max(seq) from records').pluck().get());
-  const decisionOf = '(select id from records where request_id = ? limit 1)';
+  const size = Number(db.prepare('select size from log_head').pluck().get());
+  const place = `${size} + n`;
+  const source = 'place = (select min(place) from record_details where request_id = ?)';
   db.transaction(() => {
-    copy('decisions', { id }, `id = ${decisionOf}`);
     copy('requests', { id }, 'id = ?');
     copy('request_flags', { request_id: id }, 'request_id = ?');
-    copy(
-      'record_flags',
-      { seq: `${firstSeq} + n` },
-      'seq = (select min(seq) from records where request_id = ?)',
-    );
-    copy('records', { seq: `${firstSeq} + n`, id, request_id: id }, `id = ${decisionOf}`);
+    copy('leaves', { place }, source);
+    copy('record_flags', { place }, source);
+    copy('record_details', { place, id, request_id: id }, source);
+    db.prepare('update log_head set size = size + ?').run(count);
     copy('flag_state_versions', { version: '1000000 + n', request_id: id }, 'request_id = ?');
   })();
   db.pragma('wal_checkpoint(TRUNCATE)');
@@ -84,8 +94,8 @@ export function copyRequest(file: string, { requestId, count }: { requestId: unk
 
 /** The statements of the floor, and its transaction. */
 export interface FloorConnection {
-  /** Runs all of them in one transaction. */
-  inTransaction<Job, T>(each: (job: Job) => T): (jobs: readonly Job[]) => T[];
+  /** Makes of some work on a batch one transaction. */
+  inTransaction<Job>(work: (jobs: readonly Job[]) => unknown[]): (jobs: readonly Job[]) => unknown[];
   statements: ReturnType<typeof prepareAll>;
   close(): void;
 }
@@ -96,8 +106,8 @@ export function openFloor(file: string): FloorConnection {
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
   return {
-    inTransaction: <Job, T>(each: (job: Job) => T) => {
-      const run = db.transaction((jobs: readonly unknown[]) => (jobs as readonly Job[]).map(each));
+    inTransaction: <Job>(work: (jobs: readonly Job[]) => unknown[]) => {
+      const run = db.transaction(work);
       return (jobs: readonly Job[]) => run.immediate(jobs);
     },
     statements: prepareAll(db),
@@ -106,18 +116,20 @@ export function openFloor(file: string): FloorConnection {
 }
 
 function prepareAll(db: Sqlite.Database) {
-  const written = (table: string) => columnsOf(db, table).filter((name) => name !== 'seq');
   const insert = (table: string) => {
-    const columns = written(table);
+    const columns = columnsOf(db, table);
     const places = columns.map((name) => `@${name}`);
     return db.prepare(`insert into ${table} (${columns.join(', ')}) values (${places.join(', ')})`);
   };
-  const sets = written('requests').map((name) => `${name} = @${name}`);
+  const sets = columnsOf(db, 'requests').map((name) => `${name} = @${name}`);
   return {
     findRequest: db.prepare('select content from requests where id = ?'),
-    insertRecord: insert('records'),
-    insertRecordFlag: db.prepare('insert into record_flags (flag, seq) values (?, ?)'),
-    insertDecision: db.prepare('insert into decisions (id, input, result) values (?, ?, ?)'),
+    readHead: db.prepare('select size from log_head'),
+    writeHead: db.prepare('update log_head set size = ?, last_ms = ?'),
+    insertLeaf: db.prepare('insert into leaves (place, schema_version, leaf) values (?, 1, ?)'),
+    insertDetails: insert('record_details'),
+    insertRecordFlag: db.prepare('insert into record_flags (flag, place) values (?, ?)'),
+    insertOutbox: db.prepare('insert into outbox (place, effect) values (?, ?)'),
     claimToken: insert('used_tokens'),
     insertVote: insert('votes'),
     updateState: db.prepare(

@@ -33,8 +33,11 @@ export interface StepTemplate {
   input: { request: { changes: { flag: object }[] } };
   effect: string;
   result: object;
-  recordRow: Row;
-  record: object;
+  /** The row of what is readable of it, the same as JSON, the leaf, and what is to be delivered. */
+  detailsRow: Row;
+  details: object;
+  leaf: object;
+  effects: string[];
 }
 
 /** One answer of the product, with what it had stored then. */
@@ -71,13 +74,16 @@ export function readTemplates(
   });
 }
 
-function toStep({ input, result, seq: _, ...recordRow }: DecidedRow): StepTemplate {
+function toStep({ leaf, effects, place: _, ...detailsRow }: DecidedRow): StepTemplate {
+  const { input, result } = detailsRow;
   const parsed = JSON.parse(result) as { effect: string };
   return {
     input: JSON.parse(input) as StepTemplate['input'],
     effect: parsed.effect,
     result: parsed,
-    recordRow,
-    record: JSON.parse(recordRow.record) as object,
+    detailsRow,
+    details: JSON.parse(detailsRow.details) as object,
+    leaf: JSON.parse(leaf) as object,
+    effects,
   };
 }

@@ -57,6 +57,7 @@ export async function startBroker(options: {
 }): Promise<Broker> {
   const store = await openStore({
     file: options.config.database,
+    clock: options.clock,
     onListenerFailure: (error) => options.log.error({ err: error }, 'a listener after a commit failed'),
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });

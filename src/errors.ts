@@ -35,6 +35,7 @@ export const PROBLEMS = {
   rate_limited: { status: 429, title: 'Too many requests' },
   // The broker itself.
   not_recorded: { status: 503, title: 'The decision could not be recorded, so nothing was written' },
+  clock_behind: { status: 503, title: 'The clock of the broker is behind the decision log' },
   shutting_down: { status: 503, title: 'The broker is stopping' },
   internal_error: { status: 500, title: 'Something went wrong inside the broker' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import canonicalize from 'canonicalize';
 
 /** A value that JSON can carry. */
@@ -24,4 +24,21 @@ export function sha256Hex(data: string | Uint8Array): string {
 /** `sha256:` + hex of SHA-256 over the canonical JSON of the value: how digests are written everywhere. */
 export function digestOf(value: unknown): string {
   return `sha256:${sha256Hex(canonicalJson(value))}`;
+}
+
+/** A salt of 32 random bytes, in base64url. */
+export function newSalt(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/**
+ * What stands for a text that may one day have to be erased: `sha256:` and hex of SHA-256 over the 32 bytes of the salt,
+ * the label in ASCII, a zero byte, and the text in UTF-8. Whoever has salt and text can check it; without the salt nobody
+ * can find the text by guessing. The label keeps digests of equal texts in different places apart.
+ *
+ * @param salt base64url, as {@link newSalt} makes it
+ */
+export function saltedDigest(salt: string, label: string, text: string): string {
+  const data = Buffer.concat([Buffer.from(salt, 'base64url'), Buffer.from(`${label}\0${text}`)]);
+  return `sha256:${sha256Hex(data)}`;
 }

@@ -6,9 +6,10 @@ import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import type { DecisionRecord } from '../log/append.ts';
+import type { RecordV1 } from '../log/record.ts';
 import { queryMomentSchema } from '../moment.ts';
 import { OPERATION_NAMES } from '../operations.ts';
-import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
+import { findRecord, listRecords, type RecordFilter, type StoredRecord } from '../store/records.ts';
 
 /*
  * Audit: questions to the decision log. Reading is itself decided and recorded; nothing here writes anything else.
@@ -41,20 +42,20 @@ export function auditRoutes(edge: Edge): Router {
       ...(from === undefined ? {} : { from_ms: from }),
       ...(to === undefined ? {} : { to_ms: to }),
     };
-    const beforeSeq = cursor === undefined ? null : Number(cursors.open('decisions', filter, cursor));
+    const beforePlace = cursor === undefined ? null : Number(cursors.open('decisions', filter, cursor));
     await write(control, call, (writing) =>
       authorize(writing, { operation: 'decision.read', environment: filter.environment ?? null }),
     );
     const rows = await listRecords(control.store.read, {
       filter: filter as RecordFilter,
-      beforeSeq,
+      beforePlace,
       limit: limit + 1,
     });
     sendPage(req, res, {
       rows,
       limit,
-      view: (row) => ({ seq: row.seq, ...(JSON.parse(row.record) as DecisionRecord) }),
-      next: (row) => cursors.sign('decisions', filter, row.seq),
+      view: toView,
+      next: (row) => cursors.sign('decisions', filter, row.place),
     });
   });
 
@@ -64,12 +65,26 @@ export function auditRoutes(edge: Edge): Router {
     const found = await findRecord(control.store.read, req.params.id);
     if (found === undefined) throw new BrokerError('not_found', 'There is no decision with this id.');
     res.json({
-      seq: found.seq,
-      ...(JSON.parse(found.record) as DecisionRecord),
+      ...toView(found),
       input: JSON.parse(found.input) as unknown,
       result: JSON.parse(found.result) as unknown,
     });
   });
 
   return router;
+}
+
+/** A record as it is answered: its place in the log, what is readable of it, and what is hashed. */
+export interface RecordView extends DecisionRecord {
+  place: number;
+  /** The leaf; null for records from before there were leaves, of which the log has a digest only. */
+  record: RecordV1 | null;
+}
+
+function toView({ place, details, schema_version, leaf }: StoredRecord): RecordView {
+  return {
+    place,
+    ...(JSON.parse(details) as DecisionRecord),
+    record: schema_version === 0 ? null : (JSON.parse(leaf) as RecordV1),
+  };
 }

@@ -1,5 +1,5 @@
 import { ciRunOf } from '../identity/credential.ts';
-import { append, type Correlation } from '../log/append.ts';
+import { append, type Correlation, type RecordedFreeze } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
@@ -39,6 +39,8 @@ export interface Subject {
   emergency?: Partial<PolicyInput['emergency']>;
   /** What is to be revoked, or to be lifted. */
   revocation?: InputRevocation;
+  /** The freeze that is engaged where this is allowed. */
+  freeze?: RecordedFreeze;
   /** What the broker adds to the outcome in the record. */
   note?: Reason;
 }
@@ -68,6 +70,7 @@ export async function authorize(writing: Writing, subject: Subject): Promise<Aut
     decision,
     request: null,
     flags: [],
+    ...(subject.freeze === undefined || decision.effect !== 'allow' ? {} : { freeze: subject.freeze }),
     ...(subject.note === undefined ? {} : { note: subject.note }),
     correlation: correlationOf(call, call.principal, null),
   });

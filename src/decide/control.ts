@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
 import type { Revocations } from '../identity/revocations.ts';
-import type { FlagMove } from '../log/append.ts';
+import type { Entry, FlagMove, RecordedFreeze } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Policies, Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
@@ -95,6 +95,14 @@ export function inputEnvironment(policy: Policy, key: string | null): { key: str
   if (key === null) return null;
   return { key, kind: policy.broker.environments.get(key)?.kind ?? 'unknown' };
 }
+/** What a record says of an effect. */
+export interface EffectRecord {
+  /** How versions of flags moved. */
+  flags?: readonly FlagMove[];
+  freeze?: RecordedFreeze;
+  activates?: NonNullable<Entry['activates']>;
+}
+
 /** One thing that applying a request does. */
 export interface Effect {
   /** What it is, as records name it: `flags.moved`, `freeze.lifted`. */
@@ -102,9 +110,9 @@ export interface Effect {
   /**
    * Does it, inside the transaction in which policy has just allowed exactly this plan.
    *
-   * @returns how versions of flags moved
+   * @returns what the record says of it
    */
-  carryOut(writing: Writing, origin: Origin): Promise<readonly FlagMove[]>;
+  carryOut(writing: Writing, origin: Origin): Promise<EffectRecord>;
 }
 
 /** A plan of now, and what carrying it out does. */

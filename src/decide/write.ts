@@ -1,5 +1,6 @@
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import { momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { markReturned } from '../store/revocations.ts';
@@ -20,6 +21,8 @@ const usedProofs = new WeakSet<Proof>();
  *
  * A {@link Refused} that `work` *returns* was decided: its record is committed, then it is thrown as an error. What it
  * *throws* (a malformed change, an unknown id) undoes everything.
+ *
+ * @throws BrokerError `clock_behind` when the clock is too far behind the last record
  */
 export async function write<T>(
   deps: ControlDeps,
@@ -29,7 +32,7 @@ export async function write<T>(
   const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.active(tx);
     await assertStillValid(deps, tx, call, afterCommit);
-    const writing: Writing = { deps, tx, call, now_ms: deps.clock(), policy, afterCommit };
+    const writing: Writing = { deps, tx, call, now_ms: momentOf(tx), policy, afterCommit };
     await noteReturn(writing);
     return work(writing);
   });

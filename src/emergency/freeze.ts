@@ -59,20 +59,21 @@ export async function engage(writing: Writing, order: FreezeOrder): Promise<Free
       errors: [{ pointer: '#/environment', detail: 'not an environment of the active policy' }],
     });
   }
+  const id = deps.newId(now_ms);
   const authorized = await authorize(writing, {
     operation: 'freeze.engage',
     environment: scope.environment,
     namespace: scope.namespace,
     emergency: { engage: { ...scope, incident: order.incident, reason: order.reason } },
+    freeze: { change: 'engaged', id, ...scope },
   });
   if (authorized instanceof Refused) return authorized;
-  const { id, person } = call.principal;
   const row: FreezesTable = {
-    id: deps.newId(now_ms),
+    id,
     ...scope,
     incident: order.incident,
     reason: order.reason,
-    engaged_by: JSON.stringify({ id, person }),
+    engaged_by: JSON.stringify({ id: call.principal.id, person: call.principal.person }),
     engaged_ms: now_ms,
     lifted_ms: null,
     lifted_by_request: null,

@@ -101,7 +101,8 @@ export function describeScope({ scope, environment, namespace, flag }: FreezeSco
 }
 
 /** The effect of a request that lifts a freeze. */
-export function freezeLifted(id: string): Effect {
+export function freezeLifted(freeze: FreezesTable): Effect {
+  const { id, scope, environment, namespace, flag } = freeze;
   return {
     type: 'freeze.lifted',
     carryOut: async ({ tx, now_ms, deps, afterCommit }, { request_id }) => {
@@ -109,7 +110,7 @@ export function freezeLifted(id: string): Effect {
       // What the freeze held back is looked at again at once.
       await wakeRequests(tx, now_ms);
       afterCommit(deps.events.freezesChanged);
-      return [];
+      return { freeze: { change: 'lifted', id, scope, environment, namespace, flag } };
     },
   };
 }

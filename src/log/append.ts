@@ -1,138 +1,94 @@
-import { BrokerError } from '../errors.ts';
-import { canonicalJson } from '../json.ts';
-import type { Operation } from '../operations.ts';
-import type { Principal } from '../principal.ts';
-import { EVERY_ENVIRONMENT, insertDecision, insertRecord, insertRecordFlag } from '../store/records.ts';
+import { newSalt } from '../json.ts';
+import { insertOutbox } from '../store/outbox.ts';
+import { pseudonymOf } from '../store/pseudonyms.ts';
+import { EVERY_ENVIRONMENT, insertRecord } from '../store/records.ts';
 import type { Tx } from '../store/statement.ts';
+import { toDetails } from './details.ts';
+import type { Entry } from './entry.ts';
+import {
+  type Beside,
+  buildLeaf,
+  buildShortLeaf,
+  listsOf,
+  MAX_LEAF_BYTES,
+  type Pseudonyms,
+} from './record.ts';
 
-/** How one flag's version moved with a record. `environment` is null for the definition. */
-export interface FlagMove {
-  flag: string;
-  environment: string | null;
-  version_before: number;
-  version_after: number;
-}
+/*
+ * The decision log. `append` is its one way in; `record.ts` says what is hashed for ever, `details.ts` what is readable
+ * beside it, `erase.ts` how that alone is ever erased.
+ */
 
-/** Why something came out as it did. `code` is stable; `detail` is for people. */
-export interface Reason {
-  code: string;
-  detail: string;
-}
-
-/** What was decided, with everything that is needed to decide it again. */
-export interface RecordedDecision {
-  effect: string;
-  reasons: readonly Reason[];
-  obligations: readonly unknown[];
-  limits: Readonly<Record<string, number>>;
-  policy_hash: string;
-  /** To the byte what was evaluated. */
-  input_json: string;
-  input_digest: string;
-}
-
-/** One thing that happened, to be recorded. */
-export interface Entry {
-  /** The decision's id (UUID version 7); it is the record's id too. */
-  id: string;
-  at_ms: number;
-  operation: Operation;
-  principal: Principal;
-  environment: string | null;
-  /** What the policy answered; null for what no policy decides (the first activation of one). */
-  decision: RecordedDecision;
-  request: { id: string; digest: string; from: string | null; to: string } | null;
-  /** Flags the operation was about, with their versions where they moved. */
-  flags: readonly FlagMove[];
-  /** What the broker itself adds to the outcome, such as `request_conflicted`. */
-  note?: Reason;
-  correlation: Correlation;
-}
-
-/** Ids that tie a record to what happened elsewhere. */
-export interface Correlation {
-  http_request_id: string | null;
-  ticket: string | null;
-  /** The CI run of a workload's token, where its claims name one. */
-  ci_run: string | null;
-  /** What names the token or session that was shown, without being it; null for the broker's own principals. */
-  token: string | null;
-  /**
-   * The same for what the token was issued for: a workload's for its platform's token; an agent's for the delegation, the
-   * person's credential and the agent's own.
-   */
-  origins?: readonly string[];
-  /** The session at the provider that it belongs to, as `<issuer>#<sid>`, where the provider named one. */
-  session?: string;
-}
-
-/** A record as outsiders see it: at most 64 KiB of canonical JSON. */
-export interface DecisionRecord {
-  id: string;
-  at_ms: number;
-  operation: string;
-  principal: {
-    id: string;
-    kind: string;
-    /** For an agent its sponsor, the person it acts for. */
-    person: string | null;
-    issuer: string;
-    trust_rule: string | null;
-    /** For an agent, who acts: newest first. */
-    act?: readonly string[];
-  };
-  environment: string | null;
-  outcome: {
-    effect: string;
-    reasons: readonly Reason[];
-    obligations: readonly unknown[];
-    note: Reason | null;
-  };
-  request: Entry['request'];
-  flags: readonly FlagMove[];
-  policy_hash: string;
-  input_digest: string;
-  correlation: Correlation;
-}
-
-/** A record must fit a log entry bundle of C2SP tlog-tiles, with room for what a later version adds. */
-const MAX_RECORD_BYTES = 64 * 1024 - 1;
+export type { DecisionRecord } from './details.ts';
+export type {
+  Correlation,
+  Entry,
+  FlagMove,
+  Passed,
+  Reason,
+  RecordedDecision,
+  RecordedFreeze,
+  RecordedRequest,
+} from './entry.ts';
 
 /**
- * Appends one record, and beside it the decision's input and result for replay. The only function that writes the
- * decision log; it MUST run in the transaction of the write that it records.
+ * Appends one record: the leaf, what is readable beside it, and an outbox row for each of its effects. The only
+ * function that writes the decision log; it MUST run in the transaction of the write that it records.
  *
- * @throws BrokerError `invalid_change` when the record is larger than 64 KiB: the write that it belongs to fails with it
+ * @returns its place in the log
  */
-export async function append(tx: Tx, entry: Entry): Promise<void> {
-  const record = canonicalJson(toRecord(entry));
-  if (Buffer.byteLength(record) > MAX_RECORD_BYTES) {
-    throw new BrokerError(
-      'invalid_change',
-      'The record of this would be larger than 64 KiB. Split it into several requests.',
-    );
-  }
-  const seq = await insertRecord(tx, {
-    id: entry.id,
-    at_ms: entry.at_ms,
-    operation: entry.operation,
-    outcome: entry.decision.effect,
-    principal_id: entry.principal.id,
-    person: entry.principal.person,
-    environment: indexedEnvironment(entry),
-    request_id: entry.request?.id ?? null,
-    policy_hash: entry.decision.policy_hash,
-    record,
-  });
-  for (const flag of new Set(entry.flags.map((move) => move.flag))) {
-    await insertRecordFlag(tx, { flag, seq });
-  }
-  const { effect, reasons, obligations, limits } = entry.decision;
-  await insertDecision(tx, {
-    id: entry.id,
-    input: entry.decision.input_json,
+export async function append(tx: Tx, entry: Entry): Promise<number> {
+  const { decision } = entry;
+  const { effect, reasons, obligations, limits } = decision;
+  const names = await pseudonymsOf(tx, entry);
+  const beside: Beside = {
+    salt: newSalt(),
+    details: JSON.stringify(toDetails(entry)),
     result: JSON.stringify({ effect, reasons, obligations, limits }),
+  };
+  const { leaf, details } = fitting(entry, names, beside);
+  const place = await insertRecord(tx, {
+    leaf: { schema_version: 1, leaf },
+    details: {
+      id: entry.id,
+      at_ms: entry.at_ms,
+      operation: entry.operation,
+      outcome: effect,
+      principal_id: entry.principal.id,
+      person: entry.principal.person,
+      environment: indexedEnvironment(entry),
+      request_id: entry.request?.id ?? null,
+      policy_hash: decision.policy_hash,
+      salt: beside.salt,
+      details,
+      input: decision.input_json,
+      result: beside.result,
+    },
+    flags: new Set(entry.flags.map((move) => move.flag)),
   });
+  for (const effectKey of effectsOf(entry)) await insertOutbox(tx, { place, effect: effectKey });
+  return place;
+}
+
+/** A record that is too large keeps its lists beside it, and their digests. */
+function fitting(entry: Entry, names: Pseudonyms, beside: Beside): { leaf: string; details: string } {
+  const leaf = buildLeaf(entry, names, beside);
+  if (Buffer.byteLength(leaf) <= MAX_LEAF_BYTES) return { leaf, details: beside.details };
+  const details = JSON.stringify({ ...toDetails(entry), lists: listsOf(entry, names) });
+  return { leaf: buildShortLeaf(entry, names, { ...beside, details }), details };
+}
+
+async function pseudonymsOf(tx: Tx, { principal, request }: Entry): Promise<Pseudonyms> {
+  const act: string[] = [];
+  for (const actor of principal.act ?? []) act.push(await pseudonymOf(tx, 'principal', actor));
+  const authors: string[] = [];
+  for (const author of request?.authors ?? []) authors.push(await pseudonymOf(tx, 'person', author));
+  return {
+    principal: await pseudonymOf(tx, 'principal', principal.id),
+    act,
+    person: principal.person === null ? null : await pseudonymOf(tx, 'person', principal.person),
+    authors,
+  };
 }
 
 /** What a query by environment finds it under. A definition reaches every environment, so it is found by any of them. */
@@ -141,41 +97,15 @@ function indexedEnvironment({ flags, environment }: Entry): string | null {
   return moved.has(null) || moved.size > 1 ? EVERY_ENVIRONMENT : environment;
 }
 
-function toRecord({
-  id,
-  at_ms,
-  operation,
-  principal,
-  environment,
-  decision,
-  request,
-  flags,
-  note,
-  correlation,
-}: Entry): DecisionRecord {
-  return {
-    id,
-    at_ms,
-    operation,
-    principal: {
-      id: principal.id,
-      kind: principal.kind,
-      person: principal.person,
-      issuer: principal.issuer,
-      trust_rule: principal.token.trust_rule,
-      ...(principal.act && { act: principal.act }),
-    },
-    environment,
-    outcome: {
-      effect: decision.effect,
-      reasons: decision.reasons,
-      obligations: decision.obligations,
-      note: note ?? null,
-    },
-    request,
-    flags,
-    policy_hash: decision.policy_hash,
-    input_digest: decision.input_digest,
-    correlation,
-  };
+/** What is to be delivered outside: each environment whose flags moved (`*` for a definition), a freeze, a policy. */
+function effectsOf({ flags, freeze, activates }: Entry): string[] {
+  const environments = flags.flatMap(({ environment, version_before, version_after }) =>
+    version_after === version_before ? [] : [environment ?? EVERY_ENVIRONMENT],
+  );
+  const reached = new Set(environments.includes(EVERY_ENVIRONMENT) ? [EVERY_ENVIRONMENT] : environments);
+  return [
+    ...[...reached].map((environment) => `environment:${environment}`),
+    ...(freeze ? [`freeze:${freeze.id}`] : []),
+    ...(activates === undefined ? [] : [`policy:${activates.hash}`]),
+  ];
 }

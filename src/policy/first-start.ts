@@ -1,10 +1,11 @@
-import type { Clock } from '../clock.ts';
 import { canonicalJson, sha256Hex } from '../json.ts';
 import { append } from '../log/append.ts';
 import { operatorPrincipal } from '../principal.ts';
+import { momentOf } from '../store/batch.ts';
 import type { Store } from '../store/database.ts';
 import { activateBundle, activePolicyHash } from '../store/installation.ts';
 import type { Bundle } from './bundle.ts';
+import { RESULT_VERSION } from './decision.ts';
 
 /** What became of the bundle that the configuration names. */
 export type BundleOutcome =
@@ -22,7 +23,7 @@ export type BundleOutcome =
  * reported and never taken, or whoever can write that file could change the policy without a second person.
  */
 export async function activateFirst(
-  deps: { store: Store; clock: Clock; newId: (nowMs: number) => string },
+  deps: { store: Store; newId: (nowMs: number) => string },
   bundle: Bundle,
 ): Promise<BundleOutcome> {
   const { hash, revision, archive } = bundle;
@@ -33,7 +34,7 @@ export async function activateFirst(
         ? { kind: 'unchanged', hash }
         : { kind: 'differs', hash: active, file_hash: hash };
     }
-    const nowMs = deps.clock();
+    const nowMs = momentOf(tx);
     await activateBundle(tx, { hash, revision, archive, stored_ms: nowMs });
     const input_json = canonicalJson({
       operation: 'policy.activate',
@@ -51,12 +52,14 @@ export async function activateFirst(
         reasons: [{ code: 'first_start', detail: 'The first start activates the configured bundle.' }],
         obligations: [],
         limits: {},
+        versions: { input: null, result: RESULT_VERSION, guardrails: null },
         policy_hash: hash,
         input_json,
         input_digest: `sha256:${sha256Hex(input_json)}`,
       },
       request: null,
       flags: [],
+      activates: { hash, archive: `sha256:${sha256Hex(archive)}` },
       correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
     });
     return { kind: 'activated', hash };

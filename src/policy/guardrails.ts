@@ -15,12 +15,18 @@ export function applyGuardrails(
   result: PolicyResult,
   persons: Persons,
   operations: OperationList = OPERATIONS,
-): PolicyResult {
+): GuardedResult {
   if (result.effect === 'deny') return result;
   const operation = operations[input.operation];
   const reason =
     operation === undefined ? unknownOperation() : brokenInvariant(operation, { input, result, persons });
-  return reason === null ? result : { ...result, effect: 'deny', reasons: [reason], obligations: [] };
+  if (reason === null) return result;
+  return { ...result, effect: 'deny', reasons: [reason], obligations: [], guardrail: reason.code };
+}
+
+/** An answer with the code of the guardrail that overruled the policy's, where one did. */
+export interface GuardedResult extends PolicyResult {
+  guardrail?: string;
 }
 
 /** The version of the guardrails. It changes whenever one of them answers otherwise than before. */

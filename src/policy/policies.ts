@@ -7,7 +7,7 @@ import { type Bundle, readBundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import { type PolicyResult, RESULT_SCHEMAS, RESULT_VERSION } from './decision.ts';
 import { createEngine, type EngineLog } from './engine.ts';
-import { GUARDRAILS, GUARDRAILS_VERSION } from './guardrails.ts';
+import { GUARDRAILS, GUARDRAILS_VERSION, type GuardedResult } from './guardrails.ts';
 import { INPUT_SCHEMA_VERSION, type PolicyInput } from './input.ts';
 import type { InputVersions } from './input-versions.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
@@ -23,7 +23,7 @@ export interface DecisionVersions {
 }
 
 /** A policy's answer with everything needed to replay it. */
-export interface Decision extends PolicyResult {
+export interface Decision extends GuardedResult {
   versions: DecisionVersions;
   policy_hash: string;
   /** The input as JSON text: to the byte what was evaluated, and what is kept for replay. */

@@ -1,9 +1,9 @@
 import { challengeOf, correlationOf } from '../decide/authorize.ts';
-import { inputEnvironment, type Writing } from '../decide/control.ts';
+import { type EffectRecord, inputEnvironment, type Writing } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import type { Entry, FlagMove } from '../log/append.ts';
+import type { Entry, FlagMove, Passed, RecordedRequest } from '../log/append.ts';
 import { append } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -13,17 +13,31 @@ import { loadEditors } from '../revocation/editors.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
+/** A decision about a request, with what the record says of what it rests on. */
+export interface RequestDecision extends Decision {
+  /** The votes that counted, by the records of their decisions. */
+  votes: string[];
+  /** The freezes that covered the request. */
+  freezes: string[];
+}
+
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
   { tx, now_ms, policy, deps }: Writing,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
-): Promise<Decision> {
+): Promise<RequestDecision> {
   const { operation, principal, request } = about;
   const parked = await isParked({ deps, tx }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const current = about.votes.filter((vote) => counts(vote, request));
   const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
-  return policy.decide(
+  const emergency = await loadEmergency(tx, {
+    changes: input.changes,
+    environment: request.environment,
+    person: principal.person,
+    now_ms,
+  });
+  const decision = policy.decide(
     {
       operation,
       principal,
@@ -32,15 +46,15 @@ export async function decideRequest(
       request: input,
       approvals: current.filter((vote) => vote.verdict === 'approve').map(toVote),
       rejections: current.filter((vote) => vote.verdict === 'reject').map(toVote),
-      emergency: await loadEmergency(tx, {
-        changes: input.changes,
-        environment: request.environment,
-        person: principal.person,
-        now_ms,
-      }),
+      emergency,
     },
     now_ms,
   );
+  return {
+    ...decision,
+    votes: current.flatMap((vote) => (vote.decision_id === null ? [] : [vote.decision_id])),
+    freezes: emergency.freezes.map((freeze) => freeze.id),
+  };
 }
 
 async function isParked(
@@ -57,24 +71,27 @@ export async function record(
   about: {
     operation: Operation;
     principal: Principal;
-    decision: Decision;
+    decision: RequestDecision;
     request: ChangeRequest;
     from: ChangeRequest['state'] | null;
-    flags?: readonly FlagMove[];
+    /** What applying it did; where it was not applied, nothing. */
+    done?: EffectRecord;
     note?: Reason;
     id?: string;
   },
 ): Promise<string> {
-  const { request, principal } = about;
+  const { request, principal, decision } = about;
   const entry: Entry = {
     id: about.id ?? deps.newId(now_ms),
     at_ms: now_ms,
     operation: about.operation,
     principal,
     environment: request.environment,
-    decision: about.decision,
-    request: { id: request.id, digest: request.digest, from: about.from, to: request.state },
-    flags: about.flags ?? unmoved(request),
+    decision,
+    request: toRecordedRequest(request, about.from),
+    votes: decision.votes,
+    ...(about.done === undefined ? {} : { passed: passedBy(request, decision), ...about.done }),
+    flags: about.done?.flags ?? unmoved(request),
     ...(about.note === undefined ? {} : { note: about.note }),
     correlation: correlationOf(call, principal, request.content.ticket),
   };
@@ -118,12 +135,26 @@ export async function recordAndRefuse(
   }
 }
 
+function toRecordedRequest(request: ChangeRequest, from: ChangeRequest['state'] | null): RecordedRequest {
+  const { id, kind, digest, state, authors, content } = request;
+  return { id, kind, object: objectOf(request), digest, from, to: state, reason: content.reason, authors };
+}
+
+function objectOf({ plan: { object } }: ChangeRequest): RecordedRequest['object'] {
+  return object === null ? null : { type: object.type, id: String(object.id ?? '') };
+}
+
+/** What the flags of an applied request moved in spite of. */
+function passedBy({ plan }: ChangeRequest, { freezes }: RequestDecision): Passed {
+  return { freezes, exception: plan.changes.some(({ facts }) => facts.exception_used) };
+}
+
 /** The flags a request is about, at the versions it is based on. */
 function unmoved(request: ChangeRequest): FlagMove[] {
   return request.plan.bases.flatMap(({ of, version }) => {
     const state = /^state:(.+)@(.+)$/.exec(of);
     const [, flag, environment] = state ?? [];
     if (flag === undefined || environment === undefined) return [];
-    return [{ flag, environment, version_before: version, version_after: version }];
+    return [{ flag, environment, version_before: version, version_after: version, digest: null }];
   });
 }

@@ -66,6 +66,8 @@ export interface StoredVote extends Vote {
   comment: string | null;
   /** When it stopped counting for good, because its person was disabled or revoked. */
   voided_ms: number | null;
+  /** The record in which it was allowed; null for some from before records were named here. */
+  decision_id: string | null;
 }
 
 /** Whether a word is about the request's present content (design invariant 4), and its person was not revoked since. */
@@ -190,5 +192,6 @@ function fromVoteRow(row: VotesTable): StoredVote {
     verdict: row.verdict as StoredVote['verdict'],
     comment: row.comment,
     voided_ms: row.voided_ms,
+    decision_id: row.decision_id,
   };
 }

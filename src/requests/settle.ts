@@ -1,7 +1,12 @@
-import { type Effect, environmentsOf, type PlannedEffects, type Writing } from '../decide/control.ts';
+import {
+  type Effect,
+  type EffectRecord,
+  environmentsOf,
+  type PlannedEffects,
+  type Writing,
+} from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
-import type { FlagMove } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
@@ -80,12 +85,12 @@ export async function settle(
   const standing = standingOf(decision, writing.now_ms);
 
   let state = waitingState(request, decision);
-  let flags: FlagMove[] | undefined;
+  let done: EffectRecord | undefined;
   let note = isNew && decision.effect !== 'deny' ? lateStart(request) : undefined;
   if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
     const present = planned ?? (await planNow(writing, request));
     if (present !== null && isSamePlan(request.plan, present.plan)) {
-      flags = await carryOut(writing, present.effects, { request_id: request.id, decision_id: decisionId });
+      done = await carryOut(writing, present.effects, { request_id: request.id, decision_id: decisionId });
       state = 'applied';
     } else {
       note = { code: 'request_conflicted', detail: writing.deps.kinds.of(request.kind).conflict };
@@ -107,7 +112,7 @@ export async function settle(
       decision,
       request: after,
       from,
-      ...(flags === undefined ? {} : { flags }),
+      ...(done === undefined ? {} : { done }),
       ...(note === undefined ? {} : { note }),
     });
   }
@@ -170,11 +175,12 @@ async function carryOut(
   writing: Writing,
   effects: readonly Effect[],
   origin: Omit<Origin, 'at_ms'>,
-): Promise<FlagMove[]> {
-  const moves: FlagMove[] = [];
+): Promise<EffectRecord> {
+  const records: EffectRecord[] = [];
   for (const effect of effects)
-    moves.push(...(await effect.carryOut(writing, { ...origin, at_ms: writing.now_ms })));
-  return moves;
+    records.push(await effect.carryOut(writing, { ...origin, at_ms: writing.now_ms }));
+  const flags = records.flatMap((record) => record.flags ?? []);
+  return { ...Object.assign({}, ...records), ...(flags.length === 0 ? {} : { flags }) };
 }
 
 /** Whether an allowed request is applied now, or waits for its start or for a call. */

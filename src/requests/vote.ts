@@ -51,8 +51,9 @@ async function giveWord(
   word: Word,
   verdict: 'approve' | 'reject',
 ): Promise<ChangeRequest | Refused> {
-  const { tx, call, now_ms } = writing;
+  const { deps, tx, call, now_ms } = writing;
   const { principal } = call;
+  const decisionId = deps.newId(now_ms);
   const operation = `request.${verdict}` as const;
   const request = await findOpen(tx, word.request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
@@ -68,6 +69,7 @@ async function giveWord(
   const after: ChangeRequest =
     allowed && verdict === 'reject' ? { ...request, state: 'rejected', due_ms: null } : request;
   const refusal = await recordAndRefuse(writing, {
+    id: decisionId,
     operation,
     principal,
     decision,
@@ -86,6 +88,7 @@ async function giveWord(
     comment: word.comment,
     at_ms: now_ms,
     voided_ms: null,
+    decision_id: decisionId,
   });
   return after;
 }

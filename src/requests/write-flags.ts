@@ -1,4 +1,5 @@
 import { type ChangedFlag, type Effect, environmentsOf, type Writing } from '../decide/control.ts';
+import { digestOf } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
 import type { FlagWrite } from './plan-flags.ts';
@@ -12,7 +13,7 @@ import type { FlagWrite } from './plan-flags.ts';
  * @throws Error when a version is not the one that the plan was made on; inside the writing transaction that cannot
  *   happen, and the write is undone
  */
-export async function writeFlags(
+async function writeFlags(
   writing: Writing,
   writes: readonly FlagWrite[],
   origin: Origin,
@@ -26,7 +27,10 @@ export async function writeFlags(
 
 /** The effect of a request that changes flags. */
 export function flagsMoved(writes: readonly FlagWrite[]): Effect {
-  return { type: 'flags.moved', carryOut: (writing, origin) => writeFlags(writing, writes, origin) };
+  return {
+    type: 'flags.moved',
+    carryOut: async (writing, origin) => ({ flags: await writeFlags(writing, writes, origin) }),
+  };
 }
 
 /** Raises the environment's version, and hands what changed to the data plane once it is durable. */
@@ -60,12 +64,14 @@ async function writeFlag({ tx }: Writing, write: FlagWrite, origin: Origin): Pro
       definition: JSON.stringify(definition.value),
     };
     assertMoved(await writeDefinition(tx, row, origin), flag);
-    moves.push({ flag, environment: null, version_before: definition.base, version_after: version });
+    const digest = digestOf(definition.value);
+    moves.push({ flag, environment: null, version_before: definition.base, version_after: version, digest });
   }
   for (const [environment, { value, base }] of states) {
     const row = { flag, environment, version: base + 1, state: JSON.stringify(value) };
     assertMoved(await writeState(tx, row, origin), flag);
-    moves.push({ flag, environment, version_before: base, version_after: base + 1 });
+    const digest = digestOf(value);
+    moves.push({ flag, environment, version_before: base, version_after: base + 1, digest });
   }
   return moves;
 }

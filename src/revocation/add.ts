@@ -12,6 +12,8 @@ export interface RevocationOrder extends InputRevocation {
   cause: 'incident' | 'logout' | 'provisioning' | 'holder';
   /** From then on nothing that it revokes could be valid anyway; null: it holds until it is lifted. */
   expires_ms: number | null;
+  /** How the identity provider says that the subject stands; null or left out where it says nothing. */
+  person_state?: 'disabled' | 'deleted' | null;
 }
 
 /**
@@ -31,7 +33,7 @@ export async function draftRevocation(
   { call, now_ms, deps, policy }: Omit<Writing, 'tx' | 'afterCommit'>,
   order: RevocationOrder,
 ): Promise<RevocationsTable> {
-  const { kind, value, issued_before_ms, incident, reason, cause, expires_ms } = order;
+  const { kind, value, issued_before_ms, incident, reason, cause, expires_ms, person_state = null } = order;
   const { id, person } = call.principal;
   const human = kind === 'subject' ? await findPersonOf(db, value) : null;
   return {
@@ -49,5 +51,6 @@ export async function draftRevocation(
     lifted_by: null,
     person: human === null ? null : humanOf(policy, human),
     returned_ms: null,
+    person_state,
   };
 }

@@ -4,7 +4,7 @@ import type { Revocations } from '../identity/revocations.ts';
 import type { DecisionRecord } from '../log/append.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
-import { findApprovalRecord, listAllowed } from '../store/records.ts';
+import { findDetails, listAllowed } from '../store/records.ts';
 import { listOpenAuthorship, listOpenVotes } from '../store/requests.ts';
 import type { RevocationsTable, VotesTable } from '../store/schema.ts';
 import { listAllBrowserSessions } from '../store/sessions.ts';
@@ -103,9 +103,9 @@ async function hitTokens(
     limit: MAX_EXCHANGES,
   });
   const keys = await listSigningKeys(db);
-  return exchanges.flatMap(({ at_ms, record, input }) => {
+  return exchanges.flatMap(({ at_ms, details, input }) => {
     const { principal } = JSON.parse(input) as { principal: Principal };
-    const { correlation } = JSON.parse(record) as DecisionRecord;
+    const { correlation } = JSON.parse(details) as DecisionRecord;
     const kid = keys.findLast((key) => key.created_ms <= at_ms)?.kid ?? null;
     // The platform's token that was exchanged: the broker's own stands and falls with it.
     const origin = {
@@ -164,9 +164,9 @@ async function callerOfVote(db: Db, vote: VotesTable, { kind }: RevocationsTable
   const principal = JSON.parse(vote.principal) as Principal;
   const issuedMs = principal.token.issued_ms ?? vote.at_ms;
   if (kind !== 'token' && kind !== 'session') return bareCaller(principal, issuedMs);
-  const record = await findApprovalRecord(db, vote);
-  if (record === undefined) return bareCaller(principal, issuedMs);
-  const { token, session = null } = (JSON.parse(record) as Pick<DecisionRecord, 'correlation'>).correlation;
+  const details = vote.decision_id === null ? undefined : await findDetails(db, vote.decision_id);
+  if (details === undefined) return bareCaller(principal, issuedMs);
+  const { token, session = null } = (JSON.parse(details) as Pick<DecisionRecord, 'correlation'>).correlation;
   return bareCaller(principal, issuedMs, { token_id: token ?? '', session });
 }
 

@@ -28,7 +28,7 @@ export function revocationLifted(id: string): Effect {
     type: 'revocation.lifted',
     carryOut: async (writing, { request_id }) => {
       await liftRevocations(writing, [id], { request: request_id });
-      return [];
+      return {};
     },
   };
 }

@@ -20,9 +20,6 @@ import { revoke } from './revoke.ts';
 /** How a person stands with the identity provider. `deleted` is as `disabled`, and not shown any more. */
 export type Standing = 'active' | 'disabled' | 'deleted';
 
-/** The incident of a revocation by the identity provider says whether it took the user away altogether. */
-const INCIDENTS = { disabled: 'provisioning: disabled', deleted: 'provisioning: deleted' } as const;
-
 /** How a person stands. Whoever was never heard of is active: their provider may let them in. */
 export async function standingOf(db: Db, person: string): Promise<Standing> {
   return standingBy(await listDisabling(db, person));
@@ -37,9 +34,9 @@ function isDisabling({ issued_before_ms }: Pick<RevocationsTable, 'issued_before
   return issued_before_ms === null;
 }
 
-function standingBy(revocations: readonly Pick<RevocationsTable, 'incident'>[]): Standing {
+function standingBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[]): Standing {
   if (revocations.length === 0) return 'active';
-  return revocations.some(({ incident }) => incident === INCIDENTS.deleted) ? 'deleted' : 'disabled';
+  return revocations.some(({ person_state }) => person_state === 'deleted') ? 'deleted' : 'disabled';
 }
 
 /**
@@ -64,7 +61,10 @@ export async function setStanding(
   if (authorized instanceof Refused) return authorized;
   if (standingBy(present) === standing) return standing;
   if (standing === 'active') await keepFormerTokensRevoked(writing, person);
-  else await revoke(writing, { ...revocationOf(person, standing), cause: 'provisioning', expires_ms: null });
+  else {
+    const order = { ...revocationOf(person, standing), person_state: standing };
+    await revoke(writing, { ...order, cause: 'provisioning', expires_ms: null });
+  }
   const { id, person: lifter } = call.principal;
   await liftRevocations(
     writing,
@@ -90,7 +90,7 @@ function revocationOf(person: string, standing: Standing): InputRevocation {
     kind: 'subject',
     value: person,
     issued_before_ms: null,
-    incident: standing === 'deleted' ? INCIDENTS.deleted : INCIDENTS.disabled,
+    incident: `provisioning: ${standing === 'active' ? 'disabled' : standing}`,
     reason: 'The identity provider says so.',
   };
 }

@@ -2,6 +2,8 @@ import { closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
+import type { Clock } from '../clock.ts';
+import { raiseFence, writeHead } from './log-head.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import type { Db } from './statement.ts';
@@ -38,14 +40,16 @@ const MEMORY = ':memory:';
  * Opens the database file, creating it and its schema when it is new.
  *
  * @param options.file path of the SQLite file
- * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown; the process
- *   MUST stop then, and recovery at the next start decides
+ * @param options.clock what each write takes its moment from
+ * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown, or another process
+ *   has taken the store over; the process MUST stop then, and recovery at the next start decides
  * @param options.onListenerFailure called with what a listener after a commit threw
  * @throws Error when another process has the file open as its store; when SQLite is too old, or does not keep `synchronous=FULL` after a first write: without it an
  *   acknowledged write can be lost in a power cut
  */
 export async function openStore(options: {
   file: string;
+  clock: Clock;
   onFailure?: (error: unknown) => void;
   onListenerFailure?: (error: unknown) => void;
 }): Promise<Store> {
@@ -60,6 +64,9 @@ export async function openStore(options: {
     const read = kyselyOver(reader);
     const writer = createWriter({
       db: write,
+      clock: options.clock,
+      fence: await raiseFence(write),
+      seal: writeHead,
       onFailure: options.onFailure ?? (() => undefined),
       onListenerFailure: options.onListenerFailure ?? (() => undefined),
     });

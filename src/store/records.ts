@@ -1,53 +1,66 @@
-import type { Insertable } from 'kysely';
-import type { DecisionsTable, RecordFlagsTable, RecordsTable } from './schema.ts';
+import { takePlace } from './batch.ts';
+import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
 /** Marks a record that concerns every environment; no environment can have this key. */
 export const EVERY_ENVIRONMENT = '*';
 
-type NewRecord = Omit<Insertable<RecordsTable>, 'seq'>;
-
-const insertRecordStatement = statement<NewRecord, { seq: number }>((db, p) =>
-  db
-    .insertInto('records')
-    .values({
-      id: p('id'),
-      at_ms: p('at_ms'),
-      operation: p('operation'),
-      outcome: p('outcome'),
-      principal_id: p('principal_id'),
-      person: p('person'),
-      environment: p('environment'),
-      request_id: p('request_id'),
-      policy_hash: p('policy_hash'),
-      record: p('record'),
-    })
-    .returning('seq'),
+const insertLeafStatement = statement<LeavesTable>((db, p) =>
+  db.insertInto('leaves').values({ place: p('place'), schema_version: p('schema_version'), leaf: p('leaf') }),
+);
+const insertDetailsStatement = statement<RecordDetailsTable>((db, p) =>
+  db.insertInto('record_details').values({
+    place: p('place'),
+    id: p('id'),
+    at_ms: p('at_ms'),
+    operation: p('operation'),
+    outcome: p('outcome'),
+    principal_id: p('principal_id'),
+    person: p('person'),
+    environment: p('environment'),
+    request_id: p('request_id'),
+    policy_hash: p('policy_hash'),
+    salt: p('salt'),
+    details: p('details'),
+    input: p('input'),
+    result: p('result'),
+  }),
 );
 const insertRecordFlagStatement = statement<RecordFlagsTable>((db, p) =>
-  db.insertInto('record_flags').values({ flag: p('flag'), seq: p('seq') }),
-);
-const insertDecisionStatement = statement<DecisionsTable>((db, p) =>
-  db.insertInto('decisions').values({ id: p('id'), input: p('input'), result: p('result') }),
+  db.insertInto('record_flags').values({ flag: p('flag'), place: p('place') }),
 );
 
-/** Appends a record row. @returns its sequence number: its place in the log */
-export async function insertRecord(tx: Tx, record: NewRecord): Promise<number> {
-  const { rows } = await insertRecordStatement(tx, record);
-  const seq = rows[0]?.seq;
-  if (seq === undefined) throw new Error('the store returned no sequence number');
-  return seq;
+/**
+ * Appends a leaf with what is readable beside it, at the next place.
+ *
+ * @param record.flags those that the record is about, so that it is found by them
+ * @returns its place in the log
+ */
+export async function insertRecord(
+  tx: Tx,
+  record: {
+    leaf: Omit<LeavesTable, 'place'>;
+    details: Omit<RecordDetailsTable, 'place'>;
+    flags: Iterable<string>;
+  },
+): Promise<number> {
+  const place = takePlace(tx, record.details.at_ms);
+  await insertLeafStatement(tx, { place, ...record.leaf });
+  await insertDetailsStatement(tx, { place, ...record.details });
+  for (const flag of record.flags) await insertRecordFlagStatement(tx, { flag, place });
+  return place;
 }
 
-/** Notes that a record is about a flag, so that it is found by it. */
-export async function insertRecordFlag(tx: Tx, row: RecordFlagsTable): Promise<void> {
-  await insertRecordFlagStatement(tx, row);
-}
+/** A record as it is read: what is readable of it, and its leaf. */
+export type StoredRecord = Pick<RecordDetailsTable, 'place' | 'details'> &
+  Pick<LeavesTable, 'schema_version' | 'leaf'>;
 
-/** Keeps input and result of a decision for replay. */
-export async function insertDecision(tx: Tx, row: DecisionsTable): Promise<void> {
-  await insertDecisionStatement(tx, row);
-}
+const STORED_RECORD = [
+  'record_details.place',
+  'record_details.details',
+  'leaves.schema_version',
+  'leaves.leaf',
+] as const;
 
 /** What {@link listRecords} selects by; every part is optional. */
 export interface RecordFilter {
@@ -62,92 +75,83 @@ export interface RecordFilter {
   to_ms?: number;
 }
 
-/** Records newest first, those before `beforeSeq` only. */
+/** Records newest first, those before a place only. What was erased is not among them. */
 export async function listRecords(
   db: Db,
-  options: { filter: RecordFilter; beforeSeq: number | null; limit: number },
-): Promise<{ seq: number; record: string }[]> {
+  options: { filter: RecordFilter; beforePlace: number | null; limit: number },
+): Promise<StoredRecord[]> {
   const { filter } = options;
-  let query = db.selectFrom('records').select(['records.seq', 'records.record']);
+  let query = db
+    .selectFrom('record_details')
+    .innerJoin('leaves', 'leaves.place', 'record_details.place')
+    .select(STORED_RECORD);
   if (filter.flag !== undefined) {
     query = query
-      .innerJoin('record_flags', 'record_flags.seq', 'records.seq')
+      .innerJoin('record_flags', 'record_flags.place', 'record_details.place')
       .where('record_flags.flag', '=', filter.flag);
   }
   if (filter.environment !== undefined) {
     const environment = filter.environment;
-    query = query.where('records.environment', 'in', [environment, EVERY_ENVIRONMENT]);
+    query = query.where('record_details.environment', 'in', [environment, EVERY_ENVIRONMENT]);
   }
   if (filter.principal !== undefined) {
     const principal = filter.principal;
     query = query.where((e) =>
-      e.or([e('records.principal_id', '=', principal), e('records.person', '=', principal)]),
+      e.or([e('record_details.principal_id', '=', principal), e('record_details.person', '=', principal)]),
     );
   }
-  if (filter.operation !== undefined) query = query.where('records.operation', '=', filter.operation);
-  if (filter.request !== undefined) query = query.where('records.request_id', '=', filter.request);
-  if (filter.from_ms !== undefined) query = query.where('records.at_ms', '>=', filter.from_ms);
-  if (filter.to_ms !== undefined) query = query.where('records.at_ms', '<', filter.to_ms);
-  if (options.beforeSeq !== null) query = query.where('records.seq', '<', options.beforeSeq);
-  return query.orderBy('records.seq', 'desc').limit(options.limit).execute();
+  if (filter.operation !== undefined) query = query.where('record_details.operation', '=', filter.operation);
+  if (filter.request !== undefined) query = query.where('record_details.request_id', '=', filter.request);
+  if (filter.from_ms !== undefined) query = query.where('record_details.at_ms', '>=', filter.from_ms);
+  if (filter.to_ms !== undefined) query = query.where('record_details.at_ms', '<', filter.to_ms);
+  if (options.beforePlace !== null) query = query.where('record_details.place', '<', options.beforePlace);
+  return query.orderBy('record_details.place', 'desc').limit(options.limit).execute();
 }
 
 /** The human who was behind a principal when it was recorded last, or null. */
 export async function findPersonOf(db: Db, principalId: string): Promise<string | null> {
   const row = await db
-    .selectFrom('records')
+    .selectFrom('record_details')
     .select('person')
     .where('principal_id', '=', principalId)
     .where('person', 'is not', null)
-    .orderBy('seq', 'desc')
+    .orderBy('place', 'desc')
     .limit(1)
     .executeTakeFirst();
   return row?.person ?? null;
 }
 
-/** The record of an approval that a person gave at a moment, or undefined. */
-export async function findApprovalRecord(
-  db: Db,
-  vote: { request_id: string; person: string; at_ms: number },
-): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('records')
-    .select('record')
-    .where('request_id', '=', vote.request_id)
-    .where('operation', '=', 'request.approve')
-    .where('outcome', '=', 'allow')
-    .where('person', '=', vote.person)
-    .where('at_ms', '=', vote.at_ms)
-    .executeTakeFirst();
-  return row?.record;
+/** The details of one record, or undefined. */
+export async function findDetails(db: Db, id: string): Promise<string | undefined> {
+  const row = await db.selectFrom('record_details').select('details').where('id', '=', id).executeTakeFirst();
+  return row?.details;
 }
 
-/** The records of the edits of a request that were not denied, oldest first. */
-export async function listEditRecords(db: Db, requestId: string): Promise<string[]> {
+/** The details of the edits of a request that were not denied, oldest first. */
+export async function listEdits(db: Db, requestId: string): Promise<string[]> {
   const rows = await db
-    .selectFrom('records')
-    .select('record')
+    .selectFrom('record_details')
+    .select('details')
     .where('request_id', '=', requestId)
     .where('operation', 'in', ['request.edit', 'request.schedule'])
     .where('outcome', '!=', 'deny')
-    .orderBy('seq')
+    .orderBy('place')
     .execute();
-  return rows.map(({ record }) => record);
+  return rows.map(({ details }) => details);
 }
 
 /** The decisions that allowed an operation since a moment, with their inputs, newest first, at most `limit`. */
 export function listAllowed(
   db: Db,
   options: { operation: string; from_ms: number; limit: number },
-): Promise<{ at_ms: number; record: string; input: string }[]> {
+): Promise<Pick<RecordDetailsTable, 'at_ms' | 'details' | 'input'>[]> {
   return db
-    .selectFrom('records')
-    .innerJoin('decisions', 'decisions.id', 'records.id')
-    .select(['records.at_ms', 'records.record', 'decisions.input'])
-    .where('records.at_ms', '>=', options.from_ms)
-    .where('records.operation', '=', options.operation)
-    .where('records.outcome', '=', 'allow')
-    .orderBy('records.seq', 'desc')
+    .selectFrom('record_details')
+    .select(['at_ms', 'details', 'input'])
+    .where('at_ms', '>=', options.from_ms)
+    .where('operation', '=', options.operation)
+    .where('outcome', '=', 'allow')
+    .orderBy('place', 'desc')
     .limit(options.limit)
     .execute();
 }
@@ -156,11 +160,25 @@ export function listAllowed(
 export async function findRecord(
   db: Db,
   id: string,
-): Promise<{ seq: number; record: string; input: string; result: string } | undefined> {
+): Promise<(StoredRecord & Pick<RecordDetailsTable, 'input' | 'result'>) | undefined> {
   return db
-    .selectFrom('records')
-    .innerJoin('decisions', 'decisions.id', 'records.id')
-    .select(['records.seq', 'records.record', 'decisions.input', 'decisions.result'])
-    .where('records.id', '=', id)
+    .selectFrom('record_details')
+    .innerJoin('leaves', 'leaves.place', 'record_details.place')
+    .select([...STORED_RECORD, 'record_details.input', 'record_details.result'])
+    .where('record_details.id', '=', id)
     .executeTakeFirst();
+}
+
+/** Which of these places are readable: whose details are not erased. */
+export async function listReadable(db: Db, places: readonly number[]): Promise<number[]> {
+  const readable: number[] = [];
+  for (const place of new Set(places)) {
+    const row = await db
+      .selectFrom('record_details')
+      .select('place')
+      .where('place', '=', place)
+      .executeTakeFirst();
+    if (row !== undefined) readable.push(place);
+  }
+  return readable;
 }

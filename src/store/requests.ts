@@ -65,6 +65,7 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
       comment: p('comment'),
       at_ms: p('at_ms'),
       voided_ms: p('voided_ms'),
+      decision_id: p('decision_id'),
     })
     .onConflict((conflict) =>
       conflict.columns(['request_id', 'person']).doUpdateSet((e) => ({
@@ -74,11 +75,17 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
         comment: e.ref('excluded.comment'),
         at_ms: e.ref('excluded.at_ms'),
         voided_ms: e.ref('excluded.voided_ms'),
+        decision_id: e.ref('excluded.decision_id'),
       })),
     ),
 );
-const listVotesStatement = statement<{ request_id: string }, VotesTable>((db, p) =>
-  db.selectFrom('votes').selectAll().where('request_id', '=', p('request_id')),
+const listVotesStatement = statement<{ request_id: string }, VotesTable & { place: number | null }>((db, p) =>
+  db
+    .selectFrom('votes')
+    .leftJoin('record_details', 'record_details.id', 'votes.decision_id')
+    .selectAll('votes')
+    .select('record_details.place')
+    .where('votes.request_id', '=', p('request_id')),
 );
 
 /** Stores a new request and the flags it touches. */
@@ -112,10 +119,18 @@ export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
   await upsertVoteStatement(tx, row);
 }
 
-/** The newest word of each person, oldest first. */
+/** The newest word of each person, in the order in which they were recorded. */
 export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
   const { rows } = await listVotesStatement(db, { request_id: requestId });
-  return rows.toSorted((one, other) => one.at_ms - other.at_ms || (one.person < other.person ? -1 : 1));
+  return rows
+    .toSorted(
+      // Those whose record nobody knows any more come first; only among them does the moment decide.
+      (one, other) =>
+        (one.place ?? 0) - (other.place ?? 0) ||
+        one.at_ms - other.at_ms ||
+        (one.person < other.person ? -1 : 1),
+    )
+    .map(({ place: _, ...vote }) => vote);
 }
 
 /** The words on open requests that are not void, oldest request first. */

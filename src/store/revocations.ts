@@ -21,6 +21,7 @@ const insertStatement = statement<RevocationsTable>((db, p) =>
     lifted_by: p('lifted_by'),
     person: p('person'),
     returned_ms: p('returned_ms'),
+    person_state: p('person_state'),
   }),
 );
 

@@ -1,4 +1,13 @@
-import type { Generated } from 'kysely';
+import type {
+  ErasuresTable,
+  LeavesTable,
+  LogHeadTable,
+  OutboxCursorsTable,
+  OutboxTable,
+  PseudonymsTable,
+  RecordDetailsTable,
+  RecordFlagsTable,
+} from './schema-log.ts';
 
 /**
  * The tables, one interface each. Column names are the words of the design; `*_ms` is epoch milliseconds; columns
@@ -19,9 +28,14 @@ export interface Schema {
   votes: VotesTable;
   freezes: FreezesTable;
   breakglass_sessions: BreakglassSessionsTable;
-  records: RecordsTable;
+  leaves: LeavesTable;
+  record_details: RecordDetailsTable;
   record_flags: RecordFlagsTable;
-  decisions: DecisionsTable;
+  pseudonyms: PseudonymsTable;
+  erasures: ErasuresTable;
+  log_head: LogHeadTable;
+  outbox: OutboxTable;
+  outbox_cursors: OutboxCursorsTable;
   idempotency_keys: IdempotencyKeysTable;
   sign_ins: SignInsTable;
   sessions: SessionsTable;
@@ -150,6 +164,8 @@ export interface VotesTable {
   at_ms: number;
   /** When the word stopped counting because its person was disabled or revoked; null while it counts. */
   voided_ms: number | null;
+  /** The record in which the word was allowed; null for some from before records were named here. */
+  decision_id: string | null;
 }
 
 /** Freezes. Engaged once, lifted once. `engaged_by` is JSON. */
@@ -177,34 +193,6 @@ export interface BreakglassSessionsTable {
   opened_ms: number;
   expires_ms: number;
   closed_ms: number | null;
-}
-
-/** The decision log: one row a record, append-only. `record` is the canonical JSON that outsiders see. */
-export interface RecordsTable {
-  seq: Generated<number>;
-  id: string;
-  at_ms: number;
-  operation: string;
-  outcome: string;
-  principal_id: string;
-  person: string | null;
-  environment: string | null;
-  request_id: string | null;
-  policy_hash: string;
-  record: string;
-}
-
-/** Which flags a record is about, for queries. Append-only. */
-export interface RecordFlagsTable {
-  flag: string;
-  seq: number;
-}
-
-/** Input and result of each decision in full, for replay. Append-only; both are JSON text. */
-export interface DecisionsTable {
-  id: string;
-  input: string;
-  result: string;
 }
 
 /** Answers kept for retried POSTs. */
@@ -276,6 +264,8 @@ export interface RevocationsTable {
   person: string | null;
   /** When who was logged out came back with a newer credential: their requests wait no longer. */
   returned_ms: number | null;
+  /** `disabled` or `deleted`, where the identity provider said so of its subject; null for all others. */
+  person_state: string | null;
 }
 
 /** Who has ever used this installation, as last seen; `principal` is JSON. */

@@ -1,4 +1,7 @@
+import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import { type Batch, openBatch } from './batch.ts';
+import { type LogHead, readHead } from './log-head.ts';
 import { type Db, fixedStatement, type Tx } from './statement.ts';
 
 /**
@@ -7,6 +10,9 @@ import { type Db, fixedStatement, type Tx } from './statement.ts';
  * Writes that arrive while one transaction commits share the next (group commit): each runs in its own savepoint, one
  * after the other, and sees what those before it did. An answer leaves only after the commit, so nothing is
  * acknowledged that a power cut could take back, and a durable commit costs the same for one write as for thirty.
+ *
+ * Each batch begins with the head of the log: it says whether this writer may still write, gives each record its place
+ * and each write its moment, and is sealed before the commit.
  */
 export interface Writer {
   /**
@@ -18,6 +24,7 @@ export interface Writer {
    *
    * @throws BrokerError `not_recorded` when the commit or a statement of `work` failed: nothing was written
    * @throws BrokerError `shutting_down` after {@link Writer.close}
+   * @throws BrokerError `clock_behind` when `work` asks for its moment and the clock is too far behind the last record
    */
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>): Promise<T>;
   /** Finishes what was begun and takes nothing new. */
@@ -31,7 +38,7 @@ export interface Writer {
 export type AfterCommit = (listener: () => void) => void;
 
 /** So that one batch never holds back its first answer for long. */
-const MAX_BATCH = 64;
+const MAX_BATCH = 50;
 
 interface Job {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
@@ -48,43 +55,68 @@ const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
-/**
- * Creates the writer over the writing connection.
- *
- * @param deps.onFailure hears of a commit whose outcome is unknown
- * @param deps.onListenerFailure hears of what a listener after a commit threw, or its promise was rejected with
- */
-export function createWriter(deps: {
+/** Another process has taken the writer over: nothing that this one holds in memory counts any more. */
+class TakenOver extends Error {
+  constructor() {
+    super('another broker has taken this store over, so this one writes no more');
+    this.name = 'TakenOver';
+  }
+}
+
+/** What a writer is made of. */
+export interface WriterDeps {
+  /** The writing connection. */
   db: Db;
+  clock: Clock;
+  /** The fence that was raised when this process took the writer over. */
+  fence: number;
+  /** Writes the head at the end of each batch that appended something, before its commit. */
+  seal: (tx: Tx, head: LogHead) => Promise<void>;
+  /** Hears of a commit whose outcome is unknown, and of a takeover by another process. */
   onFailure: (error: unknown) => void;
+  /** Hears of what a listener after a commit threw, or its promise was rejected with. */
   onListenerFailure: (error: unknown) => void;
-}): Writer {
+}
+
+/** Creates the writer over the writing connection. */
+export function createWriter(deps: WriterDeps): Writer {
   const queue: Job[] = [];
+  const pseudonyms = new Map<string, string>();
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = null;
-  /** Set when a commit's outcome is unknown: what waits must not be written on a state that nobody knows. */
+  /** Set when this process must write no more: nobody knows the outcome of a commit, or another one writes now. */
   let failed: BrokerError | null = null;
 
-  async function runJob(tx: Tx, job: Job): Promise<JobResult> {
+  async function runJob(tx: Tx, batch: Batch, job: Job): Promise<JobResult> {
+    const { head } = batch;
     await savepoint(tx);
     try {
       const listeners: (() => void)[] = [];
-      const value = await job.work(tx, (listener) => listeners.push(listener));
+      batch.afterCommit = (listener) => listeners.push(listener);
+      const value = await job.work(tx, batch.afterCommit);
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {
       if (isStorageFault(error)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
+      // Its places are free again.
+      batch.head = head;
       return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
   }
 
-  async function runTransaction(connection: Db, batch: Job[]): Promise<JobResult[]> {
+  async function runTransaction(connection: Db, jobs: Job[]): Promise<JobResult[]> {
     await begin(connection);
     try {
+      const tx = connection as Tx;
+      const head = await readHead(tx);
+      if (head.fence !== deps.fence) throw new TakenOver();
+      const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
+      openBatch(tx, batch);
       const outcomes: JobResult[] = [];
-      for (const job of batch) outcomes.push(await runJob(connection as Tx, job));
+      for (const job of jobs) outcomes.push(await runJob(tx, batch, job));
+      if (batch.head.size !== head.size) await deps.seal(tx, batch.head);
       await commit(connection);
       return outcomes;
     } catch (error) {
@@ -126,7 +158,7 @@ export function createWriter(deps: {
   function refuse(batch: Job[], error: unknown): void {
     const refusal = notRecorded(error);
     for (const job of batch) job.reject(refusal);
-    if (isOutcomeUnknown(error)) {
+    if (isOutcomeUnknown(error) || error instanceof TakenOver) {
       failed = refusal;
       deps.onFailure(error);
     }

@@ -62,6 +62,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   rate_limited: ['temporarily_unavailable', 'too many requests, try again when Retry-After has passed'],
   issuer_unavailable: UNAVAILABLE,
   not_recorded: UNAVAILABLE,
+  clock_behind: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
 };
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createUsage, type Usage } from '../../src/access/usage.ts';
+import { systemClock } from '../../src/clock.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { listGrantUses, listPrincipals } from '../../src/store/principals.ts';
 import { personOf } from '../support/local-control.ts';
@@ -18,7 +19,7 @@ const propose = { principal: dana, operation: 'request.propose', environment: 'p
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'countersign-'));
-  store = await openStore({ file: join(folder, 'usage.db') });
+  store = await openStore({ file: join(folder, 'usage.db'), clock: systemClock });
   nowMs = 1_000_000;
   writes = 0;
   usage = createUsage({
@@ -83,7 +84,7 @@ it('loses nothing of a write that failed but what the next use brings again', as
   usage.used({ ...propose, namespaces: ['payments'] });
   await store.close();
   await expect(usage.flush()).rejects.toThrow();
-  store = await openStore({ file: join(folder, 'usage.db') });
+  store = await openStore({ file: join(folder, 'usage.db'), clock: systemClock });
   usage.used({ ...propose, namespaces: ['payments'] });
   await usage.flush();
   expect(await listGrantUses(store.read)).toHaveLength(1);

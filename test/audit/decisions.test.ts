@@ -44,7 +44,7 @@ describe('the decision log', () => {
 
   it('numbers its records without a gap, in the order of time', async () => {
     const items = (await list()).toReversed();
-    expect(items.map((item) => item.seq)).toEqual(items.map((_, place) => place + 1));
+    expect(items.map((item) => item.place)).toEqual(items.map((_, index) => index + 1));
     expect(items.map((item) => item.at_ms)).toEqual(items.map((item) => item.at_ms).toSorted());
     expect(items[0]).toMatchObject({ operation: 'policy.activate', outcome: { effect: 'allow' } });
   });

@@ -112,11 +112,13 @@ describe('a freeze', () => {
       const [, frozen] = await Promise.all([enable(), engage({ scope: 'flag', flag }), enable(), enable()]);
       expect(frozen.status).toBe(201);
       const { items } = (await t.call('avery', 'GET', '/v1/decisions?limit=20')).body;
-      const engagedSeq = items.find((item: { operation: string }) => item.operation === 'freeze.engage').seq;
+      const engagedPlace = items.find(
+        (item: { operation: string }) => item.operation === 'freeze.engage',
+      ).place;
       const appliedSeqs = items
         .filter((item: Reply['body']) => item.request?.to === 'applied' && item.flags[0].flag === flag)
-        .map((item: { seq: number }) => item.seq)
-        .filter((seq: number) => seq > engagedSeq);
+        .map((item: { place: number }) => item.place)
+        .filter((place: number) => place > engagedPlace);
       expect(appliedSeqs).toEqual([]);
     }
   });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Broker, startBroker } from '../../src/broker.ts';
+import { systemClock } from '../../src/clock.ts';
 import { ConfigError, loadConfig } from '../../src/config.ts';
 import { createLog } from '../../src/logger.ts';
 import { openStore } from '../../src/store/database.ts';
@@ -73,7 +74,7 @@ async function everyByte(): Promise<Buffer> {
 
 /** A database as versions before the master key wrote it. @returns its secrets in the clear, and the active key's id */
 async function writeOldDatabase(): Promise<{ secrets: string[]; kid: string }> {
-  await (await openStore({ file: file('countersign.db') })).close();
+  await (await openStore({ file: file('countersign.db'), clock: systemClock })).close();
   const cursorSecret = randomBytes(32).toString('base64url');
   const keys = await Promise.all([oldKey(null), oldKey(1_794_999_000_000), oldKey(1_795_000_500_000)]);
   for (const key of keys) insertSigningKey(database(), key);

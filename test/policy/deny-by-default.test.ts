@@ -164,7 +164,7 @@ describe('a broker whose policy has no answer', () => {
     expect(await countRows(t)).toEqual({
       ...before,
       records: (before.records ?? 0) + answers.length,
-      decisions: (before.decisions ?? 0) + answers.length,
+      details: (before.details ?? 0) + answers.length,
     });
     await t.close();
   });

@@ -134,7 +134,7 @@ describe('a broker whose active bundle is older', () => {
     expect(record.input.operation).toBe(OPERATIONS[operation].formerly);
 
     const row = await t.broker.store.read
-      .selectFrom('decisions')
+      .selectFrom('record_details')
       .select('input')
       .where('id', '=', refused.body.decision_id)
       .executeTakeFirstOrThrow();

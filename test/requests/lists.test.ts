@@ -33,7 +33,7 @@ async function readAll(path: string, who = 'dana', between: () => Promise<unknow
     const { status, body, headers } = await list(next, who);
     expect(status).toBe(200);
     ids.push(
-      ...body.items.map((item: { id?: string; key?: string; seq?: number; version?: number }) => {
+      ...body.items.map((item: { id?: string; key?: string; version?: number }) => {
         return String(item.id ?? item.key ?? item.version);
       }),
     );

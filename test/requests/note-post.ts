@@ -43,7 +43,7 @@ export function notePost(
             type: 'note.posted',
             carryOut: async ({ tx }) => {
               await setMeta(tx, NOTE, JSON.stringify({ version: present.version + 1, note }));
-              return [];
+              return {};
             },
           },
         ],

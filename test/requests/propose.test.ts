@@ -52,7 +52,7 @@ describe('a proposal', () => {
       { action: 'set_audience', flag: 'ledger', audience },
       enable('ledger'),
     ]);
-    t.clock.set(Date.UTC(2026, 10, 18, 9, 30));
+    t.clock.set(Date.UTC(2026, 10, 25, 9, 30));
     expect(body.state).toBe('pending');
     expect(body.gates.map((gate: { code: string }) => gate.code).sort()).toEqual([
       'approval_required',
@@ -65,13 +65,13 @@ describe('a proposal', () => {
   });
 
   it('is ready when nothing but a closed window is missing', async () => {
-    t.clock.set(Date.UTC(2026, 10, 20, 22, 30));
+    t.clock.set(Date.UTC(2026, 10, 27, 22, 30));
     const { body } = await propose(t, [enable('payouts')], { ticket: TICKET });
     for (const who of ['alex+mfa', 'sam+mfa']) {
       await t.call(who, 'POST', `/v1/requests/${body.id}/approve`, { digest: body.digest });
     }
     const read = await t.call('dana', 'GET', `/v1/requests/${body.id}`);
-    t.clock.set(Date.UTC(2026, 10, 18, 9, 30));
+    t.clock.set(Date.UTC(2026, 11, 2, 9, 30));
     expect(read.body).toMatchObject({
       state: 'ready',
       gates: [{ code: 'window_closed', cleared_by: 'time' }],
@@ -100,7 +100,7 @@ describe('a proposal', () => {
     expect(after).toEqual({
       ...before,
       records: (before.records ?? 0) + 1,
-      decisions: (before.decisions ?? 0) + 1,
+      details: (before.details ?? 0) + 1,
     });
     const found = await t.call('avery', 'GET', `/v1/decisions/${body.decision_id}`);
     expect(found.body).toMatchObject({ operation: 'request.propose', outcome: { effect: 'deny' } });

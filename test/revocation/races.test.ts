@@ -82,10 +82,12 @@ describe('who is revoked between authentication and write', () => {
       const [revoked] = await Promise.all([revoke(t, 'subject', 'person:demo:dana'), ...calls]);
       expect(revoked?.status).toBe(201);
       const { items } = (await t.call('avery', 'GET', '/v1/decisions?limit=200')).body;
-      const since = items.find(({ operation }: { operation: string }) => operation === 'revocation.add').seq;
+      const since = items.find(
+        ({ operation }: { operation: string }) => operation === 'revocation.add',
+      ).place;
       const later = items.filter(
-        (item: { seq: number; principal: { id: string } }) =>
-          item.seq > since && item.principal.id === 'person:demo:dana',
+        (item: { place: number; principal: { id: string } }) =>
+          item.place > since && item.principal.id === 'person:demo:dana',
       );
       expect(later).toEqual([]);
       const proposed = await t.call('riley', 'POST', '/v1/requests', {

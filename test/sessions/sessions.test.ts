@@ -351,6 +351,7 @@ describe('a revocation', () => {
         lifted_by: null,
         person: null,
         returned_ms: null,
+        person_state: null,
       }),
     );
   }
@@ -405,6 +406,24 @@ describe('a policy that opens no sessions', () => {
     expect(browser.cookies.has(SESSION)).toBe(false);
     expect(await own.sessions()).toEqual([]);
     expect((await own.records()).at(-1)).toMatchObject({ operation: 'session.open', outcome: 'deny' });
+    await own.close();
+  });
+});
+
+describe('a session that is long over', () => {
+  it('is forgotten after a month, and its records stay', async () => {
+    // Of its own: no record of the others may be before those that this makes.
+    const own = await startSignInBench();
+    await own.signIn('dana');
+    expect(await own.sessions()).toHaveLength(1);
+    const recorded = (await own.records()).length;
+    own.t.clock.advance(30 * 24 * HOUR_MS);
+    await own.t.broker.scheduler.tick();
+    expect(await own.sessions()).toHaveLength(1);
+    own.t.clock.advance(13 * HOUR_MS);
+    await own.t.broker.scheduler.tick();
+    expect(await own.sessions()).toEqual([]);
+    expect((await own.records()).length).toBeGreaterThanOrEqual(recorded);
     await own.close();
   });
 });

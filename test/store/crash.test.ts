@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { integrityOf } from '../support/sqlite/file.ts';
@@ -54,7 +55,7 @@ function runChild(file: string, run: string, options: { killAfterMs?: number; in
 
 /** Opens the file as a restart does, and expects it whole. */
 async function expectWhole(file: string, acknowledged: readonly string[]): Promise<number> {
-  const store = await openStore({ file });
+  const store = await openStore({ file, clock: systemClock });
   expect(integrityOf(file)).toBe('ok');
   expect(await findContradictions(file)).toEqual([]);
   const applied = new Set(

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import { statement } from '../../src/store/statement.ts';
@@ -19,17 +20,17 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('a store', () => {
   it('is made on the first opening and kept by the next ones', async () => {
-    const first = await openStore({ file });
+    const first = await openStore({ file, clock: systemClock });
     await first.writer.write((tx) => setMeta(tx, 'kept', 'yes'));
     await first.close();
-    const second = await openStore({ file });
+    const second = await openStore({ file, clock: systemClock });
     expect(await findMeta(second.read, 'kept')).toBe('yes');
     expect(await findMeta(second.read, 'opened')).toBe('2');
     await second.close();
   });
 
   it('runs in WAL with full synchronization, on a SQLite without the WAL reset bug', async () => {
-    const store = await openStore({ file });
+    const store = await openStore({ file, clock: systemClock });
     const { journalMode, version } = settingsOf(file);
     expect(journalMode).toBe('wal');
     expect((version[0] ?? 0) * 1e6 + (version[1] ?? 0) * 1e3 + (version[2] ?? 0)).toBeGreaterThanOrEqual(
@@ -39,7 +40,7 @@ describe('a store', () => {
   });
 
   it('has a reader that cannot write', async () => {
-    const store = await openStore({ file });
+    const store = await openStore({ file, clock: systemClock });
     await expect(store.read.insertInto('meta').values({ key: 'x', value: 'y' }).execute()).rejects.toThrow(
       /readonly/,
     );
@@ -47,27 +48,33 @@ describe('a store', () => {
   });
 
   it('is refused where WAL is not kept: in memory', async () => {
-    await expect(openStore({ file: ':memory:' })).rejects.toThrow(/journal_mode=memory.*WAL and FULL/);
+    await expect(openStore({ file: ':memory:', clock: systemClock })).rejects.toThrow(
+      /journal_mode=memory.*WAL and FULL/,
+    );
   });
 
   it('is refused when the file is no database', async () => {
     await writeFile(file, 'this is not a database, and long enough to be looked at as one');
-    await expect(openStore({ file })).rejects.toThrow(/not a database/);
+    await expect(openStore({ file, clock: systemClock })).rejects.toThrow(/not a database/);
   });
 
   it('is refused when the schema is one that this broker does not know', async () => {
-    const store = await openStore({ file });
+    const store = await openStore({ file, clock: systemClock });
     await store.close();
     migrateToTheFuture(file);
-    await expect(openStore({ file })).rejects.toThrow(/schema could not be brought up to date/);
+    await expect(openStore({ file, clock: systemClock })).rejects.toThrow(
+      /schema could not be brought up to date/,
+    );
   });
 
   it('has a schema that a first opening which fails half-way does not spoil', async () => {
     const vacate = occupyTable(file, 'votes');
-    await expect(openStore({ file })).rejects.toThrow(/schema could not be brought up to date/);
+    await expect(openStore({ file, clock: systemClock })).rejects.toThrow(
+      /schema could not be brought up to date/,
+    );
     expect(tableNames(file)).toEqual(['votes']);
     vacate();
-    const store = await openStore({ file });
+    const store = await openStore({ file, clock: systemClock });
     expect(await findMeta(store.read, 'opened')).toBe('1');
     await store.close();
   });
@@ -85,7 +92,7 @@ describe('a prepared statement', () => {
   );
 
   it('binds what it is given each time, and keeps what the query itself says', async () => {
-    const store = await openStore({ file });
+    const store = await openStore({ file, clock: systemClock });
     await store.writer.write(async (tx) => {
       expect((await put(tx, { key: 'a', value: '1' })).affected).toBe(1);
       expect((await put(tx, { key: 'a', value: '2' })).affected).toBe(0);
@@ -97,7 +104,7 @@ describe('a prepared statement', () => {
   });
 
   it('takes values as values: none is ever read as SQL', async () => {
-    const store = await openStore({ file });
+    const store = await openStore({ file, clock: systemClock });
     const hostile = [
       "'; drop table meta; --",
       '" or 1=1 --',

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { openStore } from '../../src/store/database.ts';
 import { setMeta } from '../../src/store/installation.ts';
 
@@ -14,16 +15,16 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 it('a file that one broker serves is refused to a second one, until the first has closed', async () => {
   const file = join(folder, 'one.db');
-  const first = await openStore({ file });
-  await expect(openStore({ file })).rejects.toThrow('is in use by another broker');
+  const first = await openStore({ file, clock: systemClock });
+  await expect(openStore({ file, clock: systemClock })).rejects.toThrow('is in use by another broker');
   await first.close();
-  const second = await openStore({ file });
+  const second = await openStore({ file, clock: systemClock });
   await second.close();
 });
 
 it('nobody else on the machine can read the files: the signing keys are in them', async () => {
   const file = join(folder, 'private.db');
-  const store = await openStore({ file });
+  const store = await openStore({ file, clock: systemClock });
   await store.writer.write((tx) => setMeta(tx, 'written', 'yes'));
   const names = (await readdir(folder)).filter((name) => name.startsWith('private.db'));
   expect(names).toEqual(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { exchange, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { countRows, createFlag, propose, readFlag } from '../support/flags.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { holdWriteLock, integrityOf, limitPages, pageCount } from '../support/sqlite/file.ts';
@@ -27,7 +27,7 @@ async function expectReadsGoOn(): Promise<void> {
   expect(service).toBeNull();
 }
 
-describe.each(['records', 'decisions', 'recordFlags', 'stateVersions'] as const)(
+describe.each(['records', 'details', 'recordFlags', 'stateVersions'] as const)(
   'a store that refuses %s',
   (subject) => {
     it('fails every write with 503, changes no flag, and heals', async () => {
@@ -65,6 +65,34 @@ describe('a store that refuses records', () => {
   it('shows no decision log, since reading it could not be recorded', async () => {
     refuseInserts(t.file, 'records');
     expect((await t.call('avery', 'GET', '/v1/decisions')).body.code).toBe('not_recorded');
+  });
+});
+
+describe('a clock that is behind the last record', () => {
+  it('by a few seconds writes with the moment of that record', async () => {
+    const { body: before } = await t.call('avery', 'GET', '/v1/decisions?limit=1');
+    t.clock.advance(-4000);
+    const { body } = await propose(t, [{ action: 'enable', flag: 'plain' }]);
+    expect(body).toMatchObject({ state: 'applied', created_ms: before.items[0].at_ms });
+    expect(await findContradictions(t.file)).toEqual([]);
+  });
+
+  it('by more fails every write with 503 and issues no token, and reads go on', async () => {
+    const service = await t.workloadToken('checkout', { audience: 'data:production' });
+    const before = await countRows(t);
+    t.clock.advance(-6000);
+    const { status, body, headers } = await propose(t, [{ action: 'enable', flag: 'plain' }]);
+    expect({ status, code: body.code }).toEqual({ status: 503, code: 'clock_behind' });
+    expect(headers.get('retry-after')).toBe('6');
+    const exchanged = await exchange(t.url, await t.ci.token());
+    expect(exchanged.status).toBe(503);
+    expect(exchanged.body.error).toBe('temporarily_unavailable');
+    expect((await t.call('dana', 'GET', '/v1/flags/plain')).status).toBe(200);
+    expect((await t.call(service, 'POST', '/ofrep/v1/evaluate/flags', { context: {} })).status).toBe(200);
+    await t.broker.scheduler.tick();
+    expect(await countRows(t)).toEqual(before);
+    t.clock.advance(6000);
+    expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).body.state).toBe('applied');
   });
 });
 

@@ -1,10 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Kysely, SqliteDialect } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
+import type { Schema } from '../../src/store/schema.ts';
 import type { Db } from '../../src/store/statement.ts';
 import { createWriter } from '../../src/store/writer.ts';
 
@@ -13,7 +16,7 @@ let store: Store;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'countersign-writer-'));
-  store = await openStore({ file: join(folder, 'test.db') });
+  store = await openStore({ file: join(folder, 'test.db'), clock: systemClock });
 });
 
 afterEach(async () => {
@@ -131,6 +134,7 @@ describe('a listener after the commit that fails', () => {
     await store.close();
     store = await openStore({
       file: join(folder, 'test.db'),
+      clock: systemClock,
       onListenerFailure: (error) => failures.push(error),
     });
     const called: string[] = [];
@@ -186,22 +190,33 @@ describe('a commit whose outcome is unknown', () => {
   function failingAt(failure: number, code: string): { db: Db; executed: string[] } {
     const executed: string[] = [];
     let commits = 0;
-    const connection = {
-      executeQuery: async ({ sql }: { sql: string }) => {
-        executed.push(sql);
-        if (sql === 'commit') commits += 1;
-        if (sql === 'commit' && commits === failure) throw Object.assign(new Error('disk'), { code });
-        return { rows: [] };
-      },
+    const execute = (sql: string) => {
+      executed.push(sql);
+      if (sql === 'commit') commits += 1;
+      if (sql === 'commit' && commits === failure) throw Object.assign(new Error('disk'), { code });
     };
-    const db = { connection: () => ({ execute: (run: (c: unknown) => unknown) => run(connection) }) };
-    return { db: db as unknown as Db, executed };
+    const database = {
+      prepare: (sql: string) => ({
+        reader: sql.startsWith('select'),
+        all: () => [{ fence: 1, size: 0, last_ms: 0 }],
+        run: () => {
+          execute(sql);
+          return { changes: 0, lastInsertRowid: 0 };
+        },
+      }),
+      close: () => undefined,
+    };
+    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: database as never }) });
+    return { db, executed };
   }
+
+  const others = { clock: systemClock, fence: 1, seal: async () => undefined };
 
   it('is reported once, and nothing is written after it, not even what was waiting', async () => {
     const { db, executed } = failingAt(1, 'SQLITE_IOERR_FSYNC');
     const failures: unknown[] = [];
     const writer = createWriter({
+      ...others,
       db,
       onFailure: (error) => failures.push(error),
       onListenerFailure: () => expect.unreachable(),
@@ -217,6 +232,7 @@ describe('a commit whose outcome is unknown', () => {
   it('is not assumed when the disk is only full: the next write is tried', async () => {
     const { db } = failingAt(1, 'SQLITE_FULL');
     const writer = createWriter({
+      ...others,
       db,
       onFailure: () => expect.unreachable(),
       onListenerFailure: () => expect.unreachable(),

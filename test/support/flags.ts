@@ -83,5 +83,5 @@ export async function createFlag(
 
 /** How many rows each table has that a write could touch: equal before and after means nothing was written. */
 export async function countRows({ file }: TestBroker): Promise<Record<string, number>> {
-  return countsOf(file, ['records', 'decisions', 'requests', 'votes', 'flags', 'flagStates', 'freezes']);
+  return countsOf(file, ['records', 'details', 'requests', 'votes', 'flags', 'flagStates', 'freezes']);
 }

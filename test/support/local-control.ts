@@ -20,10 +20,10 @@ export async function openControl(options: {
   clock: Clock;
   editData?: (data: unknown) => unknown;
 }): Promise<ControlDeps> {
-  const store = await openStore({ file: options.file });
+  const store = await openStore({ file: options.file, clock: options.clock });
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
-  await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
+  await activateFirst({ store, newId }, await readBundle(archive));
   const policies = createPolicies<Db>(
     { activeHash: activePolicyHash, archive: findBundleArchive },
     { inputs: INPUTS },

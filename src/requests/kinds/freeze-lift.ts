@@ -32,7 +32,7 @@ export const freezeLift: RequestKind<z.infer<typeof contentSchema>> = {
         object: { type: 'freeze', ...toInputFreeze(row) },
         bases: [{ of: `freeze:${row.id}`, version: 1 }],
       },
-      effects: [freezeLifted(row.id)],
+      effects: [freezeLifted(row)],
     };
   },
   environmentOf: (_content, { object }) => objectSchema.parse(object).environment,

@@ -6,13 +6,15 @@ import { reading, withFile } from './file.ts';
  * are called: whoever changes them edits here, and the tests stay as they are.
  */
 
-/** A record of the log, with the input and the result of its decision; those are null where they are missing. */
+/** A record of the log with what is readable beside its leaf; that is null where it was erased. */
 export interface RecordRow {
   seq: number;
   id: string;
   operation: string;
   outcome: string;
   request_id: string | null;
+  /** The leaf: canonical JSON. */
+  leaf: string;
   /** JSON texts. */
   record: string;
   input: string | null;
@@ -73,9 +75,8 @@ export interface StoreRows {
   bundle: { hash: string; archive: Buffer } | null;
 }
 
-const RECORDS = `select records.seq, records.id, records.operation, records.outcome, records.request_id,
-    records.record, decisions.input, decisions.result
-  from records left join decisions on decisions.id = records.id order by records.seq`;
+const RECORDS = `select leaves.place as seq, id, operation, outcome, request_id, details as record, input, result, leaf
+  from leaves left join record_details on record_details.place = leaves.place order by leaves.place`;
 const REQUESTS = 'select id, state, digest from requests order by id';
 const VERSIONS = `select flag, null as environment, version, definition as document, decision_id from flag_versions
   union all select flag, environment, version, state, decision_id from flag_state_versions`;
@@ -92,8 +93,10 @@ const ACTIVE_BUNDLE = `select hash, archive from policy_bundles
   where hash = (select value from meta where key = 'active_policy')`;
 
 const TABLES = {
-  records: 'records',
-  decisions: 'decisions',
+  records: 'leaves',
+  details: 'record_details',
+  pseudonyms: 'pseudonyms',
+  erasures: 'erasures',
   recordFlags: 'record_flags',
   requests: 'requests',
   votes: 'votes',
@@ -115,8 +118,10 @@ export type Subject = keyof typeof TABLES;
 /** What is evidence: rows that nobody may ever change or remove. */
 export const EVIDENCE = [
   'records',
+  'details',
   'recordFlags',
-  'decisions',
+  'pseudonyms',
+  'erasures',
   'flagVersions',
   'stateVersions',
   'bundles',
@@ -212,7 +217,7 @@ export interface Forgery {
 }
 
 /** Columns that name a row: a forger keeps them, to put another row in its place. */
-const KEYS = ['seq', 'id', 'flag', 'environment', 'version', 'hash'];
+const KEYS = ['place', 'pseudonym', 'erased_by', 'id', 'flag', 'environment', 'version', 'hash'];
 
 /** Tries to change and remove the rows of a subject in every way that SQL knows. @returns the rows before, and each try */
 export function forge(file: string, subject: Subject): { before: unknown[]; forgeries: Forgery[] } {
@@ -244,9 +249,9 @@ function refusalOf(db: Sqlite.Database, attempt: string): string | null {
 
 /** What somebody with the file, and time to remove its triggers, could do to it. */
 const TAMPERINGS = {
-  'a record is gone': 'delete from records where seq = (select max(seq) - 1 from records)',
-  'a decision is gone': 'delete from decisions where id = (select id from records where seq = 2)',
-  'an input is another': "update decisions set input = replace(input, 'dana', 'alex')",
+  'a record is gone': 'delete from leaves where place = (select max(place) - 1 from leaves)',
+  'a decision is gone': 'delete from record_details where place = 2',
+  'an input is another': "update record_details set input = replace(input, 'dana', 'alex')",
   'a request is in another state': "update requests set state = 'withdrawn'",
   'a request is gone': 'delete from requests',
   'a version is of nobody': `insert into flag_state_versions

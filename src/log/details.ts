@@ -1,0 +1,72 @@
+import type { Correlation, Entry, FlagMove, Reason } from './entry.ts';
+
+/** What is readable of a record: names, reasons, what ties it to the world outside. It lies beside the leaf. */
+export interface DecisionRecord {
+  id: string;
+  at_ms: number;
+  operation: string;
+  principal: {
+    id: string;
+    kind: string;
+    /** For an agent its sponsor, the person it acts for. */
+    person: string | null;
+    issuer: string;
+    trust_rule: string | null;
+    /** For an agent, who acts: newest first. */
+    act?: readonly string[];
+  };
+  environment: string | null;
+  outcome: {
+    effect: string;
+    reasons: readonly Reason[];
+    obligations: readonly unknown[];
+    note: Reason | null;
+  };
+  request: { id: string; digest: string; from: string | null; to: string } | null;
+  flags: readonly Omit<FlagMove, 'digest'>[];
+  policy_hash: string;
+  input_digest: string;
+  correlation: Correlation;
+  /** What the leaf of a record that was too large has the digests of only. */
+  lists?: object;
+}
+
+/** The readable side of an entry. */
+export function toDetails({
+  id,
+  at_ms,
+  operation,
+  principal,
+  environment,
+  decision,
+  request,
+  flags,
+  note,
+  correlation,
+}: Entry): DecisionRecord {
+  return {
+    id,
+    at_ms,
+    operation,
+    principal: {
+      id: principal.id,
+      kind: principal.kind,
+      person: principal.person,
+      issuer: principal.issuer,
+      trust_rule: principal.token.trust_rule,
+      ...(principal.act && { act: principal.act }),
+    },
+    environment,
+    outcome: {
+      effect: decision.effect,
+      reasons: decision.reasons,
+      obligations: decision.obligations,
+      note: note ?? null,
+    },
+    request: request && { id: request.id, digest: request.digest, from: request.from, to: request.to },
+    flags: flags.map(({ digest: _, ...move }) => move),
+    policy_hash: decision.policy_hash,
+    input_digest: decision.input_digest,
+    correlation,
+  };
+}

@@ -1,0 +1,209 @@
+import { canonicalJson, saltedDigest } from '../json.ts';
+import type { Entry, FlagMove, Passed, RecordedFreeze } from './entry.ts';
+
+/**
+ * Version 1 of the record, which is the leaf that is hashed for ever. A change of meaning is a new version.
+ *
+ * It holds nothing that must one day be erasable: who did it stands there by pseudonyms, text and documents by digests
+ * that are salted with the record's own salt ({@link saltedDigest}, with the member's name as the label). Pseudonyms,
+ * salt and everything readable lie beside it.
+ */
+export interface RecordV1 {
+  /** Versions of this document, of the policy's input and result, and of the guardrails; null where there was none. */
+  schema: { record: 1; input: number | null; result: number; guardrails: number | null };
+  id: string;
+  at_ms: number;
+  operation: string;
+  principal: {
+    pseudonym: string;
+    kind: string;
+    issuer: string;
+    trust_rule: string | null;
+    /** For an agent, who acts: newest first. */
+    act: string[];
+  };
+  /** The human behind the principal. */
+  person: string | null;
+  environment: string | null;
+  request: {
+    id: string;
+    kind: string;
+    object: { type: string; id: string } | null;
+    digest: string;
+    from: string | null;
+    to: string;
+  } | null;
+  authors: ListOf<string>;
+  /** The votes that counted, by the records of their decisions. */
+  votes: ListOf<string>;
+  flags: ListOf<FlagMove>;
+  freeze: RecordedFreeze | null;
+  passed: { freezes: ListOf<string>; exception: boolean };
+  activates: { hash: string; archive: string } | null;
+  erases: { places: ListOf<number>; pseudonyms: ListOf<string> } | null;
+  guardrail: string | null;
+  /** The stage whose policy decided; null while there is one for all. */
+  stage: string | null;
+  outcome: {
+    effect: string;
+    codes: ListOf<string>;
+    obligations: ListOf<{ kind: string; role?: string; count?: number }>;
+    note: string | null;
+  };
+  digests: {
+    /** The JSON text that is readable beside the leaf. */
+    details: string;
+    /** The canonical JSON of the reasons in full. */
+    reasons: string;
+    /** What the broker added to the outcome, in words. */
+    note: string | null;
+    ticket: string | null;
+    /** What the request's proposer wrote. */
+    reason: string | null;
+    /** The JSON texts that were evaluated and answered. */
+    input: string;
+    result: string;
+  };
+  policy_hash: string;
+  correlation: { http_request_id: string | null; ci_run: string | null };
+}
+
+/**
+ * A list, or what stands for it in a record that would not fit otherwise: how long it is, and the salted digest of its
+ * canonical JSON. The list itself is in the details then, under `lists`.
+ */
+export type ListOf<T> = readonly T[] | { count: number; digest: string };
+
+/** Who stands in a leaf, and how. */
+export interface Pseudonyms {
+  principal: string;
+  act: string[];
+  person: string | null;
+  authors: string[];
+}
+
+/** The texts beside a leaf. */
+export interface Beside {
+  details: string;
+  result: string;
+  salt: string;
+}
+
+/** A leaf must fit an entry bundle of C2SP tlog-tiles. */
+export const MAX_LEAF_BYTES = 65_535;
+/** What platforms name runs by. Anything else might be free text, and is in the details only. */
+const CI_RUN = /^[\w.:/-]{1,100}$/;
+const NOTHING_PASSED: Passed = { freezes: [], exception: false };
+
+/** The lists of a record by the labels of their digests. */
+export interface Lists {
+  authors: readonly string[];
+  votes: readonly string[];
+  flags: readonly FlagMove[];
+  'passed.freezes': readonly string[];
+  'erases.places': readonly number[];
+  'erases.pseudonyms': readonly string[];
+  'outcome.codes': readonly string[];
+  'outcome.obligations': readonly { kind: string; role?: string; count?: number }[];
+}
+
+/** The lists of an entry, as they stand in its record. */
+export function listsOf(entry: Entry, { authors }: Pseudonyms): Lists {
+  const { reasons, obligations } = entry.decision;
+  return {
+    authors,
+    votes: entry.votes ?? [],
+    flags: entry.flags,
+    'passed.freezes': entry.passed?.freezes ?? [],
+    'erases.places': entry.erases?.places ?? [],
+    'erases.pseudonyms': entry.erases?.pseudonyms ?? [],
+    'outcome.codes': reasons.map(({ code }) => code),
+    // What else an obligation says may name whom it is about.
+    'outcome.obligations': obligations.map(({ kind, role, count }) => ({
+      kind,
+      ...(role === undefined ? {} : { role }),
+      ...(count === undefined ? {} : { count }),
+    })),
+  };
+}
+
+/** The leaf with its lists, however large it is. */
+export function buildLeaf(entry: Entry, names: Pseudonyms, beside: Beside): string {
+  const lists = listsOf(entry, names);
+  return canonicalJson(toRecord(entry, names, beside, (label) => lists[label]));
+}
+
+/** The leaf with digests in place of its lists: it fits whatever it is about, so that every decision is recorded. */
+export function buildShortLeaf(entry: Entry, names: Pseudonyms, beside: Beside): string {
+  const lists = listsOf(entry, names);
+  const shorten = (label: keyof Lists) => ({
+    count: lists[label].length,
+    digest: saltedDigest(beside.salt, label, canonicalJson(lists[label])),
+  });
+  return canonicalJson(toRecord(entry, names, beside, shorten));
+}
+
+function toRecord(
+  entry: Entry,
+  names: Pseudonyms,
+  { salt, details, result }: Beside,
+  list: <K extends keyof Lists>(label: K) => ListOf<Lists[K][number]>,
+): RecordV1 {
+  const { principal, decision, request, passed = NOTHING_PASSED, note, correlation } = entry;
+  const { ticket } = correlation;
+  return {
+    schema: { record: 1, ...decision.versions },
+    id: entry.id,
+    at_ms: entry.at_ms,
+    operation: entry.operation,
+    principal: {
+      pseudonym: names.principal,
+      kind: principal.kind,
+      issuer: principal.issuer,
+      trust_rule: principal.token.trust_rule,
+      act: names.act,
+    },
+    person: names.person,
+    environment: entry.environment,
+    request: request && {
+      id: request.id,
+      kind: request.kind,
+      object: request.object,
+      digest: request.digest,
+      from: request.from,
+      to: request.to,
+    },
+    authors: list('authors'),
+    votes: list('votes'),
+    flags: list('flags'),
+    freeze: entry.freeze ?? null,
+    passed: { freezes: list('passed.freezes'), exception: passed.exception },
+    activates: entry.activates ?? null,
+    erases:
+      entry.erases === undefined
+        ? null
+        : { places: list('erases.places'), pseudonyms: list('erases.pseudonyms') },
+    guardrail: decision.guardrail ?? null,
+    stage: null,
+    outcome: {
+      effect: decision.effect,
+      codes: list('outcome.codes'),
+      obligations: list('outcome.obligations'),
+      note: note?.code ?? null,
+    },
+    digests: {
+      details: saltedDigest(salt, 'details', details),
+      reasons: saltedDigest(salt, 'reasons', canonicalJson(decision.reasons)),
+      note: note === undefined ? null : saltedDigest(salt, 'note', note.detail),
+      ticket: ticket === null ? null : saltedDigest(salt, 'ticket', ticket),
+      reason: request === null ? null : saltedDigest(salt, 'reason', request.reason),
+      input: saltedDigest(salt, 'input', decision.input_json),
+      result: saltedDigest(salt, 'result', result),
+    },
+    policy_hash: decision.policy_hash,
+    correlation: {
+      http_request_id: correlation.http_request_id,
+      ci_run: correlation.ci_run !== null && CI_RUN.test(correlation.ci_run) ? correlation.ci_run : null,
+    },
+  };
+}

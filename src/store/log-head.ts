@@ -1,0 +1,39 @@
+import type { LogHeadTable } from './schema-log.ts';
+import { type Db, statement, type Tx } from './statement.ts';
+
+/** How far the log has come, and who may continue it. */
+export type LogHead = Readonly<Omit<LogHeadTable, 'id'>>;
+
+const readStatement = statement<Record<never, never>, LogHeadTable>((db) =>
+  db.selectFrom('log_head').selectAll(),
+);
+const writeStatement = statement<Pick<LogHead, 'size' | 'last_ms'>>((db, p) =>
+  db.updateTable('log_head').set({ size: p('size'), last_ms: p('last_ms') }),
+);
+
+/** The head in the state that `db` sees. */
+export async function readHead(db: Db): Promise<LogHead> {
+  const row = (await readStatement(db, {})).rows[0];
+  if (row === undefined) throw new Error('the log has no head');
+  const { id: _, ...head } = row;
+  return head;
+}
+
+/** Writes how far the log has come: what seals each batch, before its commit. */
+export async function writeHead(tx: Tx, { size, last_ms }: LogHead): Promise<void> {
+  await writeStatement(tx, { size, last_ms });
+}
+
+/**
+ * Takes the writer over: whoever wrote with an earlier fence finds at the next batch that it is theirs no more.
+ *
+ * @returns the fence to write with
+ */
+export async function raiseFence(db: Db): Promise<number> {
+  const row = await db
+    .updateTable('log_head')
+    .set((e) => ({ fence: e('fence', '+', 1) }))
+    .returning('fence')
+    .executeTakeFirstOrThrow();
+  return row.fence;
+}

@@ -1,0 +1,293 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { write } from '../../src/decide/write.ts';
+import { append, type Entry, type FlagMove } from '../../src/log/append.ts';
+import { erase } from '../../src/log/erase.ts';
+import { propose } from '../../src/requests/propose.ts';
+import { approve } from '../../src/requests/vote.ts';
+import { openStore, type Store } from '../../src/store/database.ts';
+import { findRecord, listRecords } from '../../src/store/records.ts';
+import { readFixtureBundle } from '../support/bundles.ts';
+import { appendTo, entryOf } from '../support/entries.ts';
+import { creation } from '../support/flags.ts';
+import { openControl, personOf } from '../support/local-control.ts';
+
+const NOW_MS = 1_795_000_000_000;
+
+let folder: string;
+let file: string;
+let store: Store;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'countersign-append-'));
+  file = join(folder, 'append.db');
+  store = await openStore({ file, clock: () => NOW_MS });
+});
+
+afterEach(async () => {
+  await store.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function salted(salt: string, label: string, text: string): string {
+  const hash = createHash('sha256').update(Buffer.from(salt, 'base64url')).update(`${label}\0${text}`);
+  return `sha256:${hash.digest('hex')}`;
+}
+
+async function readAt(place: number) {
+  const row = await store.read
+    .selectFrom('leaves')
+    .leftJoin('record_details', 'record_details.place', 'leaves.place')
+    .select(['leaf', 'salt', 'details'])
+    .where('leaves.place', '=', place)
+    .executeTakeFirstOrThrow();
+  return { leaf: row.leaf, salt: row.salt ?? '', details: row.details, record: JSON.parse(row.leaf) };
+}
+
+describe('a record that is too large for a leaf', () => {
+  const moves = (count: number): FlagMove[] =>
+    Array.from({ length: count }, (_, index) => ({
+      flag: `a-flag-${index}`,
+      environment: 'production',
+      version_before: 1,
+      version_after: 2,
+      digest: `sha256:${String(index).padStart(64, '0')}`,
+    }));
+
+  it('keeps digests in place of its lists, which are beside it, and fits', async () => {
+    const flags = moves(3000);
+    const votes = ['0190b6ac-0000-7000-8000-000000000001'];
+    const place = await appendTo(store, { flags, votes });
+    const { leaf, record, salt, details } = await readAt(place);
+    expect(Buffer.byteLength(leaf)).toBeLessThan(4000);
+    const { lists } = JSON.parse(details ?? '');
+    expect(lists.flags).toEqual(flags);
+    expect(lists.votes).toEqual(votes);
+    const digestOf = (label: string) => {
+      // Members of moves are in canonical order when sorted.
+      const list = lists[label].map((member: unknown) =>
+        typeof member === 'object' && member !== null
+          ? Object.fromEntries(Object.entries(member).sort(([one], [other]) => (one < other ? -1 : 1)))
+          : member,
+      );
+      return { count: list.length, digest: salted(salt, label, JSON.stringify(list)) };
+    };
+    expect(record).toMatchObject({
+      flags: digestOf('flags'),
+      votes: digestOf('votes'),
+      authors: digestOf('authors'),
+      passed: { freezes: digestOf('passed.freezes') },
+      outcome: { codes: digestOf('outcome.codes'), obligations: digestOf('outcome.obligations') },
+      digests: { details: salted(salt, 'details', details ?? '') },
+    });
+    expect(record.flags.count).toBe(3000);
+    const found = await listRecords(store.read, {
+      filter: { flag: 'a-flag-2999' },
+      beforePlace: null,
+      limit: 2,
+    });
+    expect(found.map((row) => row.place)).toEqual([place]);
+  });
+
+  it('is one by a single byte more than 65,535', async () => {
+    const flags = moves(300);
+    const { leaf: bare } = await readAt(await appendTo(store, { flags, environment: '' }));
+    // The environment is no list: it makes the record larger by one byte at a time.
+    const room = 65_535 - Buffer.byteLength(bare);
+    const fits = await readAt(await appendTo(store, { flags, environment: 'x'.repeat(room) }));
+    expect(Buffer.byteLength(fits.leaf)).toBe(65_535);
+    expect(fits.record.flags).toEqual(flags);
+    const short = await readAt(await appendTo(store, { flags, environment: 'x'.repeat(room + 1) }));
+    expect(short.record.flags).toMatchObject({ count: 300 });
+  });
+});
+
+describe('a record', () => {
+  it.each([
+    ['987654321', '987654321'],
+    ['0190b6ac-0000-7000', '0190b6ac-0000-7000'],
+    ['run of dana', null],
+    ['dana@example.com', null],
+    ['x'.repeat(101), null],
+    ['', null],
+  ])('has a CI run only where it looks like one: %s', async (ci_run, kept) => {
+    const correlation = { http_request_id: null, ticket: null, ci_run, token: null };
+    const { record, details } = await readAt(await appendTo(store, { correlation }));
+    expect(record.correlation.ci_run).toBe(kept);
+    expect(JSON.parse(details ?? '').correlation.ci_run).toBe(ci_run);
+  });
+
+  it('drops what else an obligation says: it may name whom it is about', async () => {
+    const obligations = [
+      { kind: 'approval', role: 'account-approver', count: 1, organization: 'acme' },
+      { kind: 'window', windows: ['when dana is back'] },
+    ];
+    const base = await store.writer.write(async (tx) => entryOf(tx));
+    const decision = { ...base.decision, effect: 'hold', obligations };
+    const { record } = await readAt(await appendTo(store, { decision }));
+    expect(record.outcome.obligations).toEqual([
+      { kind: 'approval', role: 'account-approver', count: 1 },
+      { kind: 'window' },
+    ]);
+  });
+
+  it('of equal entries is never equal: nobody can tell by comparing', async () => {
+    const [one, other] = [await readAt(await appendTo(store)), await readAt(await appendTo(store))];
+    for (const member of ['details', 'reasons', 'input', 'result'])
+      expect(one.record.digests[member]).not.toBe(other.record.digests[member]);
+  });
+
+  it('says which guardrail overruled a policy that would have allowed, and is null where none did', async () => {
+    const control = await openControl({
+      file: join(folder, 'own.db'),
+      archive: await readFixtureBundle('anybody'),
+      clock: () => NOW_MS,
+    });
+    const dana = personOf('dana', ['anybody']);
+    const content = {
+      kind: 'flag.change',
+      environment: 'production',
+      changes: [creation('own')],
+      reason: 'x',
+    };
+    const rest = { ticket: null, apply: 'manual', start_ms: null };
+    const call = { principal: dana, credential: null, http_request_id: null };
+    const { request } = await write(control, call, (writing) =>
+      propose(writing, { ...content, ...rest } as never),
+    );
+    const word = { request_id: request.id, digest: request.digest, comment: null };
+    await expect(write(control, call, (writing) => approve(writing, word))).rejects.toMatchObject({
+      code: 'policy_denied',
+    });
+    const rows = await control.store.read.selectFrom('leaves').select('leaf').orderBy('place').execute();
+    const records = rows.map(({ leaf }) => JSON.parse(leaf));
+    expect(records.at(-1)).toMatchObject({
+      operation: 'request.approve',
+      guardrail: 'self_approval',
+      outcome: { effect: 'deny', codes: ['self_approval'] },
+    });
+    expect(records.slice(0, -1).every(({ guardrail }) => guardrail === null)).toBe(true);
+    await control.store.close();
+  });
+});
+
+describe('an erasure', () => {
+  const byDana: Partial<Entry> = { principal: personOf('dana', [], 'emp-1001') };
+  const byAlex: Partial<Entry> = { principal: personOf('alex', [], 'emp-1002') };
+  const DANA = [
+    { kind: 'person', name: 'emp-1001' },
+    { kind: 'principal', name: 'person:demo:dana' },
+  ] as const;
+
+  function eraseIn(what: Parameters<typeof erase>[1]) {
+    return store.writer.write((tx) => erase(tx, what, entryOf(tx, byAlex)));
+  }
+
+  function everything(): Promise<string> {
+    const raw = new Sqlite(file, { readonly: true });
+    const tables = raw
+      .prepare("select name from sqlite_master where type = 'table'")
+      .pluck()
+      .all() as string[];
+    const rows = tables.map((table) => raw.prepare(`select * from "${table}"`).all());
+    raw.close();
+    return Promise.resolve(JSON.stringify(rows));
+  }
+
+  it('leaves every leaf as it was, and nothing that names whom it was for', async () => {
+    const places = [
+      await appendTo(store, byDana),
+      await appendTo(store, byAlex),
+      await appendTo(store, byDana),
+    ];
+    const leaves = await store.read.selectFrom('leaves').selectAll().orderBy('place').execute();
+    const pseudonyms = await store.read.selectFrom('pseudonyms').selectAll().execute();
+    const of = (name: string) => pseudonyms.find((row) => row.name === name)?.pseudonym;
+    expect(await everything()).toMatch(/emp-1001.*person:demo:dana|person:demo:dana.*emp-1001/);
+
+    const erased = await eraseIn({ places: [1, 3, 3, 99], names: DANA });
+    expect(erased).toEqual({ places: [1, 3], pseudonyms: [of('emp-1001'), of('person:demo:dana')] });
+    const after = await store.read.selectFrom('leaves').selectAll().orderBy('place').execute();
+    expect(after.slice(0, 3)).toEqual(leaves);
+    expect(after).toHaveLength(4);
+    expect(JSON.parse(after[3]?.leaf ?? '')).toMatchObject({ erases: erased });
+    expect(await everything()).not.toMatch(/emp-1001|demo:dana/);
+    const kept = await store.read.selectFrom('record_details').select('place').orderBy('place').execute();
+    expect(kept.map(({ place }) => place)).toEqual([places[1], 4]);
+  });
+
+  it('is not found by queries any more, and all else is', async () => {
+    const id = await store.writer.write(async (tx) => {
+      const entry = entryOf(tx, byDana);
+      await append(tx, entry);
+      return entry.id;
+    });
+    await appendTo(store, byAlex);
+    await eraseIn({ places: [1], names: [] });
+    expect(await findRecord(store.read, id)).toBeUndefined();
+    const found = await listRecords(store.read, { filter: {}, beforePlace: null, limit: 10 });
+    expect(found.map(({ place }) => place)).toEqual([3, 2]);
+  });
+
+  it('gives whoever comes back another pseudonym, at once', async () => {
+    await appendTo(store, byDana);
+    const before = (await readAt(1)).record;
+    const [, place] = await Promise.all([eraseIn({ places: [1], names: DANA }), appendTo(store, byDana)]);
+    for (const later of [place, await appendTo(store, byDana)]) {
+      const { record } = await readAt(later);
+      expect(record.person).not.toBe(before.person);
+      expect(record.principal.pseudonym).not.toBe(before.principal.pseudonym);
+      const row = await store.read
+        .selectFrom('pseudonyms')
+        .select('name')
+        .where('pseudonym', '=', record.person)
+        .executeTakeFirst();
+      expect(row?.name).toBe('emp-1001');
+    }
+  });
+
+  it('that is undone with its write erased nothing', async () => {
+    await appendTo(store, byDana);
+    const before = await everything();
+    await expect(
+      store.writer.write(async (tx) => {
+        await erase(tx, { places: [1], names: DANA }, entryOf(tx, byAlex));
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
+    expect(await everything()).toBe(before);
+    await appendTo(store, byDana);
+    expect((await readAt(2)).record.person).toBe((await readAt(1)).record.person);
+  });
+
+  it('of what was erased before erases nothing more, and is recorded', async () => {
+    await appendTo(store, byDana);
+    await eraseIn({ places: [1], names: DANA });
+    expect(await eraseIn({ places: [1], names: DANA })).toEqual({ places: [], pseudonyms: [] });
+    expect((await readAt(3)).record.erases).toEqual({ places: [], pseudonyms: [] });
+  });
+
+  it('opens the database for what it names, and for nothing else', async () => {
+    await Promise.all([appendTo(store, byDana), appendTo(store, byAlex)]);
+    await eraseIn({ places: [1], names: DANA });
+    const raw = new Sqlite(file);
+    for (const attempt of [
+      'delete from record_details where place = 2',
+      'delete from record_details',
+      'delete from leaves where place = 1',
+      "update record_details set details = '{}' where place = 2",
+      "delete from pseudonyms where name = 'emp-1002'",
+      "update pseudonyms set name = 'x'",
+      'delete from erasures',
+      'update erasures set place = 2',
+      'insert or replace into record_details select * from record_details where place = 2',
+      'insert into erasures (place, erased_by) values (1, 2)',
+    ])
+      expect(() => raw.exec(attempt), attempt).toThrow(/append-only/);
+    raw.close();
+  });
+});

@@ -1,0 +1,37 @@
+import { v7 as uuidv7 } from 'uuid';
+import { append, type Entry } from '../../src/log/append.ts';
+import { momentOf } from '../../src/store/batch.ts';
+import type { Store } from '../../src/store/database.ts';
+import type { Tx } from '../../src/store/statement.ts';
+import { personOf } from './local-control.ts';
+
+/** An entry of this moment, as a use case would append it. */
+export function entryOf(tx: Tx, given: Partial<Entry> = {}): Entry {
+  const at_ms = momentOf(tx);
+  return {
+    id: uuidv7({ msecs: at_ms }),
+    at_ms,
+    operation: 'decision.read',
+    principal: personOf('dana', ['everybody']),
+    environment: null,
+    decision: {
+      effect: 'allow',
+      reasons: [{ code: 'role', detail: 'Because of a role.' }],
+      obligations: [],
+      limits: {},
+      versions: { input: 1, result: 1, guardrails: 1 },
+      policy_hash: 'sha256:policy',
+      input_json: '{"some":"input"}',
+      input_digest: 'sha256:input',
+    },
+    request: null,
+    flags: [],
+    correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
+    ...given,
+  };
+}
+
+/** Appends one entry in a write of its own. @returns its place */
+export function appendTo(store: Store, given: Partial<Entry> = {}): Promise<number> {
+  return store.writer.write((tx) => append(tx, entryOf(tx, given)));
+}
