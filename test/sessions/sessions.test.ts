@@ -315,23 +315,6 @@ describe('the use of a session that cannot be noted', () => {
   });
 });
 
-describe('a session that is long over', () => {
-  it('is forgotten after a month, and its records stay', async () => {
-    const { id } = await signedIn('dana');
-    expect(id).toMatch(/^[0-9a-f-]{36}$/);
-    const recorded = (await b.records()).length;
-    const isThere = async () => (await b.sessions()).some((row) => row.id === id);
-    b.t.clock.advance(30 * 24 * HOUR_MS);
-    await b.t.broker.scheduler.tick();
-    expect(await isThere()).toBe(true);
-    b.t.clock.advance(13 * HOUR_MS);
-    await b.t.broker.scheduler.tick();
-    expect(await isThere()).toBe(false);
-    expect((await b.records()).length).toBeGreaterThanOrEqual(recorded);
-    backToNow();
-  });
-});
-
 describe('a revocation', () => {
   async function revoke(kind: string, value: string, issuedBeforeMs: number | null = null) {
     const id = crypto.randomUUID();
