@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts';
+import { RunAgain } from './run-again.ts';
 import { type Db, fixedStatement, type Tx } from './statement.ts';
 
 /**
@@ -13,8 +14,9 @@ export interface Writer {
    * Runs `work` inside the writing transaction and resolves with its result once that is durable.
    *
    * When `work` throws, everything it wrote is undone and the error is passed on; its neighbours are not touched.
-   * `work` MUST await nothing but the store: the transaction is open. What it gives to `afterCommit` runs once its write
-   * is durable, before its answer leaves, and not at all otherwise.
+   * `work` MUST await nothing but the store: the transaction is open. Until its batch commits it may run several times
+   * ({@link RunAgain}), so it changes nothing outside of the transaction but by `afterCommit`. What it gives to that runs
+   * once its write is durable, before its answer leaves, and not at all otherwise.
    *
    * @throws BrokerError `not_recorded` when the commit or a statement of `work` failed: nothing was written
    * @throws BrokerError `shutting_down` after {@link Writer.close}
@@ -29,6 +31,8 @@ export type AfterCommit = (listener: () => void) => void;
 
 /** So that one batch never holds back its first answer for long. */
 const MAX_BATCH = 64;
+/** How often a batch is run at most: a second time for one activation that is new here, and a few times for more of them. */
+const MAX_RUNS = 4;
 
 interface Job {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
@@ -53,7 +57,8 @@ export function createWriter(deps: { db: Db; onFailure: (error: unknown) => void
   /** Set when a commit's outcome is unknown: what waits must not be written on a state that nobody knows. */
   let failed: BrokerError | null = null;
 
-  async function runJob(tx: Tx, job: Job): Promise<JobResult> {
+  /** @param last null while the batch may be run again; else what a write is refused with that asks for it */
+  async function runJob(tx: Tx, job: Job, last: { refusal: unknown } | null): Promise<JobResult> {
     await savepoint(tx);
     try {
       const listeners: (() => void)[] = [];
@@ -61,18 +66,24 @@ export function createWriter(deps: { db: Db; onFailure: (error: unknown) => void
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {
-      if (isStorageFault(error)) throw error;
+      const asksAgain = error instanceof RunAgain;
+      if (isStorageFault(error) || (asksAgain && last === null)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
+      if (asksAgain) return { job, error: last?.refusal };
       return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
   }
 
-  async function runTransaction(connection: Db, batch: Job[]): Promise<JobResult[]> {
+  async function runTransaction(
+    connection: Db,
+    batch: Job[],
+    last: { refusal: unknown } | null,
+  ): Promise<JobResult[]> {
     await begin(connection);
     try {
       const outcomes: JobResult[] = [];
-      for (const job of batch) outcomes.push(await runJob(connection as Tx, job));
+      for (const job of batch) outcomes.push(await runJob(connection as Tx, job, last));
       await commit(connection);
       return outcomes;
     } catch (error) {
@@ -82,10 +93,30 @@ export function createWriter(deps: { db: Db; onFailure: (error: unknown) => void
     }
   }
 
+  /** Runs a batch, and again after each preparation that one of its writes asks for: see {@link RunAgain}. */
+  async function runPrepared(batch: Job[]): Promise<JobResult[]> {
+    const run = (last: { refusal: unknown } | null) =>
+      deps.db.connection().execute((connection) => runTransaction(connection, batch, last));
+    for (let runs = 1; runs < MAX_RUNS; runs += 1) {
+      try {
+        return await run(null);
+      } catch (error) {
+        if (!(error instanceof RunAgain)) throw error;
+        try {
+          await error.prepare();
+        } catch (fault) {
+          // Whoever needs it fails alone; its neighbours do not.
+          return run({ refusal: fault });
+        }
+      }
+    }
+    return run({ refusal: notRecorded(new Error(`a batch was not prepared after ${MAX_RUNS} runs`)) });
+  }
+
   async function runBatch(batch: Job[]): Promise<void> {
     let outcomes: JobResult[];
     try {
-      outcomes = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
+      outcomes = await runPrepared(batch);
     } catch (error) {
       refuse(batch, error);
       return;
