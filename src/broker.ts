@@ -170,7 +170,6 @@ function createIdentity(
   });
   const trust: SubjectDeps = {
     issuer,
-    trustRules: () => trustRulesOf(policies.latest()),
     workloadIssuers: config.workload_issuers,
     personIssuers: config.issuers,
     keySets,
@@ -179,6 +178,10 @@ function createIdentity(
   };
   const exchange = createExchange({
     ...trust,
+    presentTrust: async () => {
+      const policy = await policies.active(store.read);
+      return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
+    },
     signingKeys,
     authorizeExchange: authorizeExchange(control),
   });
