@@ -17,7 +17,7 @@ import { createProviders } from './sessions/providers.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSignIn } from './sessions/sign-in.ts';
 import { openStore, type Store } from './store/database.ts';
-import { activePolicyHash } from './store/installation.ts';
+import { findActivation } from './store/policies.ts';
 import { authorizeExchange } from './tokens/authorize-exchange.ts';
 import { createExchange } from './tokens/exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
@@ -140,7 +140,7 @@ function appDeps(deps: PartsDeps, parts: Parts, url: string): AppDeps {
     },
     health: {
       checks: {
-        store: () => activePolicyHash(store.read),
+        store: () => findActivation(store.read),
         policy: () => policies.active(store.read),
         keys: () => signingKeys.jwks(),
       },

@@ -2,10 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPolicies } from '../src/policy/policies.ts';
-import { activePolicyHash, findBundleArchive } from '../src/store/installation.ts';
+import { storedPolicies } from '../src/policy/stored-policies.ts';
 import { APPEND_ONLY_TABLES } from '../src/store/migrations.ts';
-import type { Db } from '../src/store/statement.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
 import { importsOf, readSources } from './support/sources.ts';
@@ -91,7 +89,7 @@ describe('one door', () => {
 describe('every stored decision', () => {
   it('comes out the same when it is replayed, guardrails and all', async () => {
     const { read } = t.broker.store;
-    const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+    const policies = storedPolicies();
     const log = (await readLog(read)).filter((entry) => entry.operation !== 'policy.activate');
     expect(log.length).toBeGreaterThan(400);
     for (const entry of log) {
@@ -113,7 +111,7 @@ describe('the evidence', () => {
       const before = file.prepare(`select * from ${table}`).all();
       expect(before.length).toBeGreaterThan(0);
       const columns = (file.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
-      const keys = ['seq', 'id', 'flag', 'environment', 'version', 'hash'];
+      const keys = ['seq', 'id', 'flag', 'environment', 'version', 'number', 'policy_hash', 'archive_digest'];
       const forged = columns.map((name) => (keys.includes(name) ? name : "'forged'"));
       for (const attempt of [
         `update ${table} set ${columns[0]} = ${columns[0]}`,

@@ -1,6 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
+import { refuseChanges } from './append-only.ts';
 import { addIdentity } from './migration-identity.ts';
+import { addActivations } from './migration-policies.ts';
 
 /** Tables whose rows are evidence: the database itself refuses to change or remove them. */
 export const APPEND_ONLY_TABLES = [
@@ -10,10 +12,11 @@ export const APPEND_ONLY_TABLES = [
   'flag_versions',
   'flag_state_versions',
   'policy_bundles',
+  'policy_activations',
 ] as const;
 
-/** What is unique in them: an `insert or replace` would otherwise remove a row without meeting the delete trigger. */
-const UNIQUE_KEYS: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], readonly (readonly string[])[]>> = {
+/** What the first schema had of them, with what is unique in each. */
+const FIRST_APPEND_ONLY = {
   records: [['seq'], ['id']],
   record_flags: [['flag', 'seq']],
   decisions: [['id']],
@@ -27,6 +30,7 @@ export const migrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => ({
     '0001_init': { up: createSchema },
     '0002_identity': { up: addIdentity },
+    '0003_house': { up: addHouse },
   }),
 };
 
@@ -36,7 +40,13 @@ async function createSchema(db: Kysely<unknown>): Promise<void> {
   await createRequests(db);
   await createEmergency(db);
   await createLog(db);
-  for (const table of APPEND_ONLY_TABLES) await refuseChanges(db, table);
+  for (const [table, keys] of Object.entries(FIRST_APPEND_ONLY))
+    await refuseChanges(db, table, keys, { ignoresRepeats: table === 'policy_bundles' });
+}
+
+/** Policies that change while they run. */
+async function addHouse(db: Kysely<unknown>): Promise<void> {
+  await addActivations(db);
 }
 
 async function createInstallation(db: Kysely<unknown>): Promise<void> {
@@ -236,20 +246,4 @@ async function createLog(db: Kysely<unknown>): Promise<void> {
     .addColumn('input', 'text', (c) => c.notNull())
     .addColumn('result', 'text', (c) => c.notNull())
     .execute();
-}
-
-/** Triggers that make a table append-only, whoever holds the connection. */
-async function refuseChanges(db: Kysely<unknown>, table: (typeof APPEND_ONLY_TABLES)[number]): Promise<void> {
-  for (const verb of ['update', 'delete']) {
-    await sql`create trigger ${sql.id(`${table}_refuse_${verb}`)} before ${sql.raw(verb)} on ${sql.id(table)}
-      begin select raise(abort, ${sql.lit(`${table} is append-only`)}); end`.execute(db);
-  }
-  const isTaken = UNIQUE_KEYS[table].map((key) => {
-    const same = key.map((column) => sql`${sql.id(column)} = new.${sql.id(column)}`);
-    return sql`exists (select 1 from ${sql.id(table)} where ${sql.join(same, sql` and `)})`;
-  });
-  // The same bundle may be stored again: that changes nothing, and is passed over.
-  const answer = table === 'policy_bundles' ? sql`ignore` : sql`abort, ${sql.lit(`${table} is append-only`)}`;
-  await sql`create trigger ${sql.id(`${table}_refuse_replace`)} before insert on ${sql.id(table)}
-    when ${sql.join(isTaken, sql` or `)} begin select raise(${answer}); end`.execute(db);
 }

@@ -268,6 +268,7 @@ const tickCommand = (minutes: number) =>
     const scheduler = createScheduler({
       control: real.control,
       log: createLog('silent'),
+      refreshPolicy: async () => undefined,
       flushUsage: async () => undefined,
       rotateDueKey: async () => null,
     });

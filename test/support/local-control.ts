@@ -4,12 +4,10 @@ import type { Clock } from '../../src/clock.ts';
 import type { ControlDeps } from '../../src/decide/control.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { activateFirst } from '../../src/policy/first-start.ts';
-import { createPolicies } from '../../src/policy/policies.ts';
+import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import type { Principal } from '../../src/principal.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { openStore } from '../../src/store/database.ts';
-import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
-import type { Db } from '../../src/store/statement.ts';
 
 /** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
 export async function openControl(options: {
@@ -22,7 +20,8 @@ export async function openControl(options: {
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
+  const policies = storedPolicies();
+  await policies.refresh(store.read);
   return {
     store,
     policies,

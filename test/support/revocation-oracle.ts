@@ -1,8 +1,9 @@
 import type { DecisionRecord } from '../../src/log/append.ts';
 import type { InputRevocation } from '../../src/policy/input.ts';
-import { createPolicies, humanOf } from '../../src/policy/policies.ts';
+import { humanOf } from '../../src/policy/policies.ts';
+import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import type { Principal } from '../../src/principal.ts';
-import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
+import { findActivation } from '../../src/store/policies.ts';
 import type { Db } from '../../src/store/statement.ts';
 import type { LogEntry } from './log-oracle.ts';
 
@@ -158,9 +159,8 @@ export function holderOfEntry({ input, correlation }: LogEntry): Holder {
 }
 
 async function readHumans(db: Db): Promise<(person: string) => string> {
-  if ((await activePolicyHash(db)) === null) return (person) => person.toLowerCase();
-  const policies = createPolicies<Db>({ activeHash: activePolicyHash, archive: findBundleArchive });
-  const policy = await policies.active(db);
+  if ((await findActivation(db)) === null) return (person) => person.toLowerCase();
+  const policy = await storedPolicies().active(db);
   return (person) => humanOf(policy, person);
 }
 

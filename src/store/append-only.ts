@@ -1,0 +1,33 @@
+import { type Kysely, sql } from 'kysely';
+
+/** What is unique in a table, one list of columns for each key. */
+type UniqueKeys = readonly (readonly string[])[];
+
+/**
+ * Triggers that make a table append-only, whoever holds the connection.
+ *
+ * @param keys what is unique in it: an `insert or replace` would otherwise remove a row without meeting the delete trigger
+ * @param options.ignoresRepeats the same row may come again: that changes nothing, and is passed over
+ * @param options.erasable SQL over `old` that says when a row may be deleted all the same
+ */
+export async function refuseChanges(
+  db: Kysely<unknown>,
+  table: string,
+  keys: UniqueKeys,
+  options: { ignoresRepeats?: boolean; erasable?: string } = {},
+): Promise<void> {
+  const refusal = sql`raise(abort, ${sql.lit(`${table} is append-only`)})`;
+  await sql`create trigger ${sql.id(`${table}_refuse_update`)} before update on ${sql.id(table)}
+    begin select ${refusal}; end`.execute(db);
+  const unlessErasable =
+    options.erasable === undefined ? sql`` : sql`when not (${sql.raw(options.erasable)})`;
+  await sql`create trigger ${sql.id(`${table}_refuse_delete`)} before delete on ${sql.id(table)}
+    ${unlessErasable} begin select ${refusal}; end`.execute(db);
+  const isTaken = keys.map((key) => {
+    const same = key.map((column) => sql`${sql.id(column)} = new.${sql.id(column)}`);
+    return sql`exists (select 1 from ${sql.id(table)} where ${sql.join(same, sql` and `)})`;
+  });
+  const answer = options.ignoresRepeats === true ? sql`raise(ignore)` : refusal;
+  await sql`create trigger ${sql.id(`${table}_refuse_replace`)} before insert on ${sql.id(table)}
+    when ${sql.join(isTaken, sql` or `)} begin select ${answer}; end`.execute(db);
+}
