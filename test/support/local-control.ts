@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { ControlDeps } from '../../src/decide/control.ts';
+import type { PoliciesOptions } from '../../src/policy/active.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { activateFirst } from '../../src/policy/first-start.ts';
 import { storedPolicies } from '../../src/policy/stored-policies.ts';
@@ -15,12 +16,13 @@ export async function openControl(options: {
   archive: Buffer;
   clock: Clock;
   editData?: (data: unknown) => unknown;
+  policies?: PoliciesOptions;
 }): Promise<ControlDeps> {
   const store = await openStore({ file: options.file });
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, clock: options.clock, newId }, await readBundle(archive));
-  const policies = storedPolicies();
+  const policies = storedPolicies(options.policies);
   await policies.refresh(store.read);
   return {
     store,
