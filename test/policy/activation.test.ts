@@ -13,7 +13,7 @@ import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { schedulerPrincipal } from '../../src/principal.ts';
 import { revoke } from '../../src/revocation/revoke.ts';
 import { environmentVersion } from '../../src/store/flags.ts';
-import { findActivation, storeBundle } from '../../src/store/policies.ts';
+import { findActivation, insertActivation, storeBundle } from '../../src/store/policies.ts';
 import { listRecords } from '../../src/store/records.ts';
 import { trustRulesOf } from '../../src/trust/policy-rules.ts';
 import { withConfig } from '../support/activation.ts';
@@ -252,6 +252,19 @@ describe('an activation', () => {
       write(control, CALL, (writing) => activate(writing, { policy_hash, archive_digest, ...record })),
     ).rejects.toMatchObject({ code: 'not_recorded' });
     expect(await decision()).toBe(first.hash);
+  });
+
+  it('for one stage is none for all of them', async () => {
+    const { hash: policy_hash, archive_digest, archive, revision } = second;
+    await write(control, CALL, async ({ tx, now_ms }) => {
+      const key = { policy_hash, archive_digest };
+      await storeBundle(tx, { ...key, archive, revision, stored_ms: now_ms });
+      const record = { decision_id: 'a-decision', request_id: null, stage: 'early' };
+      await insertActivation(tx, { ...key, ...record, activated_ms: now_ms });
+    });
+    expect(await decision()).toBe(first.hash);
+    expect(await activation(second)).toBe(second.hash);
+    expect((await findActivation(control.store.read))?.number).toBe(3);
   });
 
   it('gives an environment that the policy has again a new version, and one that stays none', async () => {

@@ -72,6 +72,7 @@ describe('compiled policies', () => {
     const before = reads.length;
     expect((await policies.activeIn(second, () => undefined)).hash).toBe(place(1).policy_hash);
     expect(policies.latest().hash).toBe(place(0).policy_hash);
+    expect(await policies.byHash(FIRST, place(0).policy_hash)).toBe(policies.latest());
     expect(reads).toHaveLength(before);
   });
 

@@ -15,6 +15,7 @@ import { createBench } from '../identity/support.ts';
 import { otherControl } from '../revocation/support.ts';
 import { activateElsewhere, type Config, withConfig } from '../support/activation.ts';
 import { exchange, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { createProofKey } from '../support/dpop.ts';
 import { personOf } from '../support/local-control.ts';
 
 /* The policy changes between the moment when a trust rule is found and the moment of the decision. */
@@ -71,18 +72,13 @@ async function exchangeWith(beforeDeciding: (tries: number) => Promise<unknown>)
   return createExchange(deps);
 }
 
-function swap(from: Exchange, token: string) {
+function swap(from: Exchange, token: string, dpop: string[] = []) {
   const form = new URLSearchParams({
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
     subject_token: token,
     subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
   });
-  return from.exchange(form.toString(), {
-    dpop: [],
-    method: 'POST',
-    target: '/oauth/token',
-    token: null,
-  } as never);
+  return from.exchange(form.toString(), { dpop, method: 'POST', target: '/oauth/token' });
 }
 
 const claimed = () => t.broker.store.read.selectFrom('used_tokens').selectAll().execute();
@@ -120,6 +116,18 @@ describe('an exchange while the policy changes', () => {
     expect((await exchange(t.url, token)).status).toBe(400);
     await activate(present);
     expect((await exchange(t.url, token)).status).toBe(200);
+  });
+
+  it('takes the proof of a key once, however often it is tried', async () => {
+    const same = await edited((_, config) => Object.assign(config, { turn: 1 }));
+    const racing = await exchangeWith((tries) => (tries === 1 ? activate(same) : Promise.resolve()));
+    const key = await createProofKey(t.clock);
+    const proof = await key.proof({ method: 'POST', url: `${t.url}/oauth/token` });
+    const { token_type } = await swap(racing, await t.ci.token(), [proof]);
+    expect(token_type).toBe('DPoP');
+    await expect(swap(racing, await t.ci.token(), [proof])).rejects.toMatchObject({
+      code: 'invalid_dpop_proof',
+    });
   });
 
   it('is not tried for ever', async () => {
