@@ -19,7 +19,7 @@ import { createProviders } from './sessions/providers.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSignIn } from './sessions/sign-in.ts';
 import { openStore, type Store } from './store/database.ts';
-import { activePolicyHash } from './store/installation.ts';
+import { findActivation } from './store/policies.ts';
 import { authorizeExchange } from './tokens/authorize-exchange.ts';
 import { createExchange } from './tokens/exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
@@ -146,7 +146,7 @@ function appDeps(deps: PartsDeps, parts: Parts, url: string): AppDeps {
     },
     health: {
       checks: {
-        store: () => activePolicyHash(store.read),
+        store: () => findActivation(store.read),
         policy: () => policies.active(store.read),
         keys: () => signingKeys.jwks(),
       },
@@ -176,7 +176,6 @@ function createIdentity(
   });
   const trust: SubjectDeps = {
     issuer,
-    trustRules: () => trustRulesOf(policies.latest()),
     workloadIssuers: config.workload_issuers,
     personIssuers: config.issuers,
     keySets,
@@ -185,6 +184,10 @@ function createIdentity(
   };
   const exchange = createExchange({
     ...trust,
+    presentTrust: async () => {
+      const policy = await policies.active(store.read);
+      return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
+    },
     signingKeys,
     authorizeExchange: authorizeExchange(control),
   });

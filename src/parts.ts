@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './data/snapshot.ts';
-import type { ControlDeps, RequestKinds } from './decide/control.ts';
+import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
 import { watchFreezes } from './emergency/watch.ts';
 import { type Cursors, createCursors } from './http/cursor.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
@@ -18,14 +18,14 @@ import type { Logger } from './logger.ts';
 import { type Bundle, BundleError, readBundle } from './policy/bundle.ts';
 import { activateFirst, type BundleOutcome } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
-import { createPolicies, createPolicy } from './policy/policies.ts';
+import { createPolicy, type Policy } from './policy/policies.ts';
+import { storedPolicies } from './policy/stored-policies.ts';
 import { storedRevocations } from './revocation/stored-revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
 import type { Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
-import { activePolicyHash, findBundleArchive } from './store/installation.ts';
+import { findActivation } from './store/policies.ts';
 import { countOpenRequests } from './store/requests.ts';
-import type { Db } from './store/statement.ts';
 import { trustRulesOf } from './trust/policy-rules.ts';
 
 /** The bundle that comes with the broker, taken when the configuration names none. */
@@ -75,17 +75,17 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
 
   // 2. Policy: without one nothing can be decided, and the broker does not start.
   const outcome = await takeBundle(deps);
-  const inputs = inputVersions(kinds.all);
-  const policies = createPolicies<Db>(
-    { activeHash: activePolicyHash, archive: findBundleArchive },
-    { inputs, log },
-  );
-  const policy = await policies.active(store.read);
-  trustRulesOf(policy);
+  const policies = storedPolicies({
+    inputs: inputVersions(kinds.all),
+    log,
+    assertUsable: trustRulesOf,
+    policyChanged: followPolicy,
+  });
+  await policies.refresh(store.read);
 
   // 3. What is kept in memory of the store: snapshots for the data plane, the freezes that hold.
   const snapshots = createSnapshots({ load: snapshotLoader(store.read), log });
-  for (const environment of policy.broker.environments.keys()) await snapshots.refresh(environment);
+  for (const environment of environmentsOf(policies.latest())) await snapshots.refresh(environment);
   const freezes = await watchFreezes({ list: () => listActiveFreezes(store.read), log });
 
   // 4. The parts, from the inside out.
@@ -123,6 +123,7 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
   const scheduler = createScheduler({
     control,
     log,
+    refreshPolicy,
     flushUsage: usage.flush,
     rotateDueKey: () =>
       rotateDueKey(control, {
@@ -143,19 +144,40 @@ export async function openParts(deps: PartsDeps): Promise<Parts> {
     policy: outcome,
     masterKey: masterKeyOutcome,
   };
+
+  /** What is kept in memory under a policy, once another one is active. */
+  function followPolicy(policy: Policy): void {
+    log.info({ policy_hash: policy.hash }, 'another policy is active');
+    events.revocationsChanged();
+    for (const environment of environmentsOf(policy)) refreshSnapshot(environment);
+  }
+
+  function refreshSnapshot(environment: string): void {
+    snapshots
+      .refresh(environment)
+      .catch((error: unknown) => log.error({ err: error, environment }, 'snapshot not refreshed'));
+  }
+
+  /** What other brokers on the same store have activated; and the environments that could not be loaded then. */
+  async function refreshPolicy(): Promise<void> {
+    await policies.refresh(store.read);
+    for (const environment of environmentsOf(policies.latest())) {
+      if (snapshots.current(environment) === undefined) await snapshots.refresh(environment);
+    }
+  }
 }
 
 /** The bundle that the configuration names counts on the first start only; later starts do without the file. */
 async function takeBundle(deps: PartsDeps): Promise<BundleOutcome> {
   const file = deps.config.policy_bundle ?? SHIPPED_BUNDLE;
-  const active = await activePolicyHash(deps.store.read);
+  const active = await findActivation(deps.store.read);
   let bundle: Bundle;
   try {
     bundle = await readBundle(await readFile(file));
   } catch (error) {
     if (active === null)
       throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
-    return { kind: 'unreadable', hash: active, detail: (error as Error).message };
+    return { kind: 'unreadable', hash: active.policy_hash, detail: (error as Error).message };
   }
   // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
   if (active === null)

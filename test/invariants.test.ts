@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { erase } from '../src/log/erase.ts';
-import { createPolicies } from '../src/policy/policies.ts';
-import { activePolicyHash, findBundleArchive } from '../src/store/installation.ts';
-import type { Db } from '../src/store/statement.ts';
+import { storedPolicies } from '../src/policy/stored-policies.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
 import { entryOf } from './support/entries.ts';
 import { INPUTS } from './support/inputs.ts';
@@ -88,10 +86,7 @@ describe('one door', () => {
 describe('every stored decision', () => {
   it('comes out the same when it is replayed, guardrails and all', async () => {
     const { read } = t.broker.store;
-    const policies = createPolicies<Db>(
-      { activeHash: activePolicyHash, archive: findBundleArchive },
-      { inputs: INPUTS },
-    );
+    const policies = storedPolicies({ inputs: INPUTS });
     const log = readLog(t.file).filter((entry) => entry.operation !== 'policy.activate');
     expect(log.length).toBeGreaterThan(400);
     for (const entry of log) {

@@ -30,7 +30,7 @@ export async function write<T>(
   work: (writing: Writing) => Promise<T | Refused>,
 ): Promise<T> {
   const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
-    const policy = await deps.policies.active(tx);
+    const policy = await deps.policies.activeIn(tx, afterCommit);
     await assertStillValid(deps, tx, call, afterCommit);
     const writing: Writing = { deps, tx, call, now_ms: momentOf(tx), policy, afterCommit };
     await noteReturn(writing);

@@ -12,6 +12,8 @@ export const ENTRYPOINT = 'countersign/decision';
 export interface Bundle {
   /** The policy hash: what the bundle is, whatever its compression (design section 5). */
   hash: string;
+  /** `sha256:` and hex over the archive: what an approval binds besides the hash, since signatures are in it. */
+  archive_digest: string;
   /** The revision that its author gave it; a label only. */
   revision: string;
   /** The bundle as it was read. */
@@ -57,6 +59,7 @@ export async function readBundle(archive: Buffer): Promise<Bundle> {
   const data = parseFile(files, 'data.json', (text) => JSON.parse(text) as unknown);
   return {
     hash: policyHash(wasm, data),
+    archive_digest: `sha256:${sha256Hex(archive)}`,
     revision: manifest.revision,
     archive,
     wasm,

@@ -3,7 +3,7 @@ import { append } from '../log/append.ts';
 import { operatorPrincipal } from '../principal.ts';
 import { momentOf } from '../store/batch.ts';
 import type { Store } from '../store/database.ts';
-import { activateBundle, activePolicyHash } from '../store/installation.ts';
+import { findActivation, insertActivation, storeBundle } from '../store/policies.ts';
 import type { Bundle } from './bundle.ts';
 import { RESULT_VERSION } from './decision.ts';
 
@@ -19,30 +19,39 @@ export type BundleOutcome =
   | { kind: 'unreadable'; hash: string; detail: string };
 
 /**
- * Activates a bundle if none ever was, with its record. Afterwards the stored one counts: a changed file on disk is
+ * Stores a bundle and activates it if none ever was, with its record. Afterwards the stored one counts: a changed file on disk is
  * reported and never taken, or whoever can write that file could change the policy without a second person.
  */
 export async function activateFirst(
   deps: { store: Store; newId: (nowMs: number) => string },
   bundle: Bundle,
 ): Promise<BundleOutcome> {
-  const { hash, revision, archive } = bundle;
+  const { hash, archive_digest, revision, archive } = bundle;
   return deps.store.writer.write(async (tx): Promise<BundleOutcome> => {
-    const active = await activePolicyHash(tx);
+    const active = await findActivation(tx);
     if (active !== null) {
-      return active === hash
+      return active.policy_hash === hash
         ? { kind: 'unchanged', hash }
-        : { kind: 'differs', hash: active, file_hash: hash };
+        : { kind: 'differs', hash: active.policy_hash, file_hash: hash };
     }
     const nowMs = momentOf(tx);
-    await activateBundle(tx, { hash, revision, archive, stored_ms: nowMs });
+    const decision_id = deps.newId(nowMs);
+    await storeBundle(tx, { policy_hash: hash, archive_digest, revision, archive, stored_ms: nowMs });
+    await insertActivation(tx, {
+      policy_hash: hash,
+      archive_digest,
+      activated_ms: nowMs,
+      decision_id,
+      request_id: null,
+      stage: null,
+    });
     const input_json = canonicalJson({
       operation: 'policy.activate',
       principal: operatorPrincipal,
       policy_hash: hash,
     });
     await append(tx, {
-      id: deps.newId(nowMs),
+      id: decision_id,
       at_ms: nowMs,
       operation: 'policy.activate',
       principal: operatorPrincipal,
@@ -59,7 +68,7 @@ export async function activateFirst(
       },
       request: null,
       flags: [],
-      activates: { hash, archive: `sha256:${sha256Hex(archive)}` },
+      activates: { hash, archive: archive_digest },
       correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
     });
     return { kind: 'activated', hash };

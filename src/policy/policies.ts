@@ -3,7 +3,7 @@ import { sha256Hex } from '../json.ts';
 import { askedName, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import { type AccessAnswer, askAccess } from './access.ts';
-import { type Bundle, readBundle } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import { type PolicyResult, RESULT_SCHEMAS, RESULT_VERSION } from './decision.ts';
 import { createEngine, type EngineLog } from './engine.ts';
@@ -140,58 +140,5 @@ function missingFact(fault: string): PolicyResult {
     ],
     obligations: [],
     limits: {},
-  };
-}
-
-/** Where bundles are kept. */
-export interface PolicyStore<Db> {
-  activeHash(db: Db): Promise<string | null>;
-  archive(db: Db, hash: string): Promise<Buffer | null>;
-}
-
-/** The active policy of this installation. */
-export interface Policies<Db> {
-  /**
-   * The policy that is active in the state that `db` sees: inside a writing transaction, the one this write meets.
-   *
-   * @throws Error when none was ever activated, or the stored bundle no longer has the hash it is stored under
-   */
-  active(db: Db): Promise<Policy>;
-  /** The policy that {@link active} answered last, for what cannot wait. @throws Error before the first answer */
-  latest(): Policy;
-  /** Any bundle that was ever active, for replay; null when it is not stored. */
-  byHash(db: Db, hash: string): Promise<Policy | null>;
-}
-
-/** Reads the active policy from the store, keeping each bundle instantiated once. */
-export function createPolicies<Db>(store: PolicyStore<Db>, deps: PolicyDeps): Policies<Db> {
-  const loaded = new Map<string, Policy>();
-  let latest: Policy | null = null;
-
-  async function byHash(db: Db, hash: string): Promise<Policy | null> {
-    const found = loaded.get(hash);
-    if (found !== undefined) return found;
-    const archive = await store.archive(db, hash);
-    if (archive === null) return null;
-    const bundle = await readBundle(archive);
-    if (bundle.hash !== hash) throw new Error(`the stored bundle ${hash} now has the hash ${bundle.hash}`);
-    const policy = await createPolicy(bundle, deps);
-    loaded.set(hash, policy);
-    return policy;
-  }
-
-  return {
-    byHash,
-    active: async (db) => {
-      const hash = await store.activeHash(db);
-      const policy = hash === null ? null : await byHash(db, hash);
-      if (policy === null) throw new Error('no policy is active: start the broker with a bundle once');
-      latest = policy;
-      return policy;
-    },
-    latest: () => {
-      if (latest === null) throw new Error('the active policy has not been read yet');
-      return latest;
-    },
   };
 }

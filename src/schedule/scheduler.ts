@@ -46,11 +46,14 @@ export interface Scheduler {
 export function createScheduler({
   control,
   log,
+  refreshPolicy,
   flushUsage,
   rotateDueKey,
 }: {
   control: ControlDeps;
   log: Logger;
+  /** Follows what other brokers on the same store have activated. */
+  refreshPolicy: () => Promise<void>;
   /** Writes what has gathered about who uses what. */
   flushUsage: () => Promise<void>;
   /** Rotates the signing key if it is due. @returns the new key's id, or null */
@@ -72,7 +75,10 @@ export function createScheduler({
         await postpone(id);
       }
     }
-    // What other brokers on the same store have revoked.
+    // What other brokers on the same store have activated and revoked.
+    await refreshPolicy().catch((error: unknown) =>
+      log.error({ err: error }, 'the active policy was not read'),
+    );
     await control.revocations.refresh(control.store.read);
     await flushUsage();
     await tidy();

@@ -141,6 +141,14 @@ export async function raiseEnvironmentVersion(tx: Tx, environment: string): Prom
   return version;
 }
 
+/**
+ * Marks that an environment is one that the policy has from now on. It may have had it before, and flags have changed
+ * since without a version there: whoever knows the former version reads anew.
+ */
+export async function renewEnvironment(tx: Tx, environment: string): Promise<void> {
+  await raiseEnvironmentVersion(tx, environment);
+}
+
 /** The version of an environment; 0 when nothing ever changed there. */
 export async function environmentVersion(db: Db, environment: string): Promise<number> {
   const row = await db

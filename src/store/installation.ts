@@ -52,34 +52,6 @@ export async function removeMeta(tx: Tx, key: string): Promise<void> {
   await tx.deleteFrom('meta').where('key', '=', key).execute();
 }
 
-/** The policy hash that is active in the state that `db` sees, or null before the first start. */
-export function activePolicyHash(db: Db): Promise<string | null> {
-  return findMeta(db, 'active_policy');
-}
-
-/** The archive of a stored bundle, or null. */
-export async function findBundleArchive(db: Db, hash: string): Promise<Buffer | null> {
-  const row = await db
-    .selectFrom('policy_bundles')
-    .select('archive')
-    .where('hash', '=', hash)
-    .executeTakeFirst();
-  return row?.archive ?? null;
-}
-
-/** Stores a bundle under its hash, once, and makes it the active one. */
-export async function activateBundle(
-  tx: Tx,
-  bundle: { hash: string; revision: string; archive: Buffer; stored_ms: number },
-): Promise<void> {
-  await tx
-    .insertInto('policy_bundles')
-    .values(bundle)
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  await setMeta(tx, 'active_policy', bundle.hash);
-}
-
 /**
  * Claims a platform token for its single use.
  *

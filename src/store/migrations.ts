@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addIdentity } from './migration-identity.ts';
+import { addActivations } from './migration-policies.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
 
@@ -15,6 +16,7 @@ export const APPEND_ONLY_TABLES = [
   'flag_versions',
   'flag_state_versions',
   'policy_bundles',
+  'policy_activations',
 ] as const;
 
 /** What the first schema had of them, with what is unique in each. */
@@ -46,8 +48,10 @@ async function createSchema(db: Kysely<unknown>): Promise<void> {
     await refuseChanges(db, table, keys, { ignoresRepeats: table === 'policy_bundles' });
 }
 
-/** Records that can be hashed for ever. */
+/** Activations of policies, plans of request kinds, records that can be hashed for ever. */
 async function addHouse(db: Kysely<unknown>): Promise<void> {
+  // Looks into the former records, so it comes before they move.
+  await addActivations(db);
   await renamePlans(db);
   await addRecords(db);
 }

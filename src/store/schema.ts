@@ -16,6 +16,7 @@ import type {
 export interface Schema {
   meta: MetaTable;
   policy_bundles: PolicyBundlesTable;
+  policy_activations: PolicyActivationsTable;
   signing_keys: SigningKeysTable;
   used_tokens: UsedTokensTable;
   flags: FlagsTable;
@@ -44,19 +45,35 @@ export interface Schema {
   grant_uses: GrantUsesTable;
 }
 
-/** Single facts about this installation: the active policy hash, the cursor secret (sealed: compact JWE). */
+/** Single facts about this installation, such as the cursor secret (sealed: compact JWE). */
 export interface MetaTable {
   key: string;
   value: string;
 }
 
-/** Every bundle that was ever active, by policy hash. Never updated, never removed. */
+/** Every bundle that ever came, active or not, by policy hash and archive digest. Never updated, never removed. */
 export interface PolicyBundlesTable {
-  hash: string;
+  policy_hash: string;
+  /** `sha256:` and hex over the archive: signatures and decision cases are in it, which are no part of the policy hash. */
+  archive_digest: string;
   revision: string;
   /** The bundle as it was read, gzip and all. */
   archive: Buffer;
   stored_ms: number;
+}
+
+/** Which bundle was active from when on, numbered from 1 without a gap. The last one counts. Append-only. */
+export interface PolicyActivationsTable {
+  number: number;
+  policy_hash: string;
+  archive_digest: string;
+  activated_ms: number;
+  /** The record of the activation; null for some from before activations were listed. */
+  decision_id: string | null;
+  /** Null for the first start. */
+  request_id: string | null;
+  /** The one stage that it is for; null: all of them. */
+  stage: string | null;
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { type LogHead, readHead } from './log-head.ts';
+import { RunAgain } from './run-again.ts';
 import { type Db, fixedStatement, type Tx } from './statement.ts';
 
 /**
@@ -19,8 +20,9 @@ export interface Writer {
    * Runs `work` inside the writing transaction and resolves with its result once that is durable.
    *
    * When `work` throws, everything it wrote is undone and the error is passed on; its neighbours are not touched.
-   * `work` MUST await nothing but the store: the transaction is open. What it gives to `afterCommit` runs once its write
-   * is durable, before its answer leaves, and not at all otherwise.
+   * `work` MUST await nothing but the store: the transaction is open. Until its batch commits it may run several times
+   * ({@link RunAgain}), so it changes nothing outside of the transaction but by `afterCommit`. What it gives to that runs
+   * once its write is durable, before its answer leaves, and not at all otherwise.
    *
    * @throws BrokerError `not_recorded` when the commit or a statement of `work` failed: nothing was written
    * @throws BrokerError `shutting_down` after {@link Writer.close}
@@ -39,6 +41,8 @@ export type AfterCommit = (listener: () => void) => void;
 
 /** So that one batch never holds back its first answer for long. */
 const MAX_BATCH = 50;
+/** How often a batch is run at most: a second time for one activation that is new here, and a few times for more of them. */
+const MAX_RUNS = 4;
 
 interface Job {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
@@ -47,6 +51,14 @@ interface Job {
 }
 
 type JobResult = { job: Job } & ({ value: unknown; listeners: (() => void)[] } | { error: unknown });
+
+/** One run of a batch. */
+interface Run {
+  tx: Tx;
+  batch: Batch;
+  /** Null while the batch may be run again; else what a write is refused with that asks for it. */
+  last: { refusal: unknown } | null;
+}
 
 const begin = fixedStatement('begin immediate');
 const commit = fixedStatement('commit');
@@ -87,7 +99,7 @@ export function createWriter(deps: WriterDeps): Writer {
   /** Set when this process must write no more: nobody knows the outcome of a commit, or another one writes now. */
   let failed: BrokerError | null = null;
 
-  async function runJob(tx: Tx, batch: Batch, job: Job): Promise<JobResult> {
+  async function runJob(job: Job, { tx, batch, last }: Run): Promise<JobResult> {
     const { head } = batch;
     await savepoint(tx);
     try {
@@ -97,16 +109,18 @@ export function createWriter(deps: WriterDeps): Writer {
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {
-      if (isStorageFault(error)) throw error;
+      const asksAgain = error instanceof RunAgain;
+      if (isStorageFault(error) || (asksAgain && last === null)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
       // Its places are free again.
       batch.head = head;
+      if (asksAgain) return { job, error: last?.refusal };
       return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
   }
 
-  async function runTransaction(connection: Db, jobs: Job[]): Promise<JobResult[]> {
+  async function runTransaction(connection: Db, jobs: Job[], last: Run['last']): Promise<JobResult[]> {
     await begin(connection);
     try {
       const tx = connection as Tx;
@@ -115,7 +129,7 @@ export function createWriter(deps: WriterDeps): Writer {
       const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
       const outcomes: JobResult[] = [];
-      for (const job of jobs) outcomes.push(await runJob(tx, batch, job));
+      for (const job of jobs) outcomes.push(await runJob(job, { tx, batch, last }));
       if (batch.head.size !== head.size) await deps.seal(tx, batch.head);
       await commit(connection);
       return outcomes;
@@ -126,10 +140,30 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
+  /** Runs a batch, and again after each preparation that one of its writes asks for: see {@link RunAgain}. */
+  async function runPrepared(batch: Job[]): Promise<JobResult[]> {
+    const run = (last: Run['last']) =>
+      deps.db.connection().execute((connection) => runTransaction(connection, batch, last));
+    for (let runs = 1; runs < MAX_RUNS; runs += 1) {
+      try {
+        return await run(null);
+      } catch (error) {
+        if (!(error instanceof RunAgain)) throw error;
+        try {
+          await error.prepare();
+        } catch (fault) {
+          // Whoever needs it fails alone; its neighbours do not.
+          return run({ refusal: fault });
+        }
+      }
+    }
+    return run({ refusal: notRecorded(new Error(`a batch was not prepared after ${MAX_RUNS} runs`)) });
+  }
+
   async function runBatch(batch: Job[]): Promise<void> {
     let outcomes: JobResult[];
     try {
-      outcomes = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
+      outcomes = await runPrepared(batch);
     } catch (error) {
       refuse(batch, error);
       return;

@@ -8,7 +8,14 @@ import { carriedClaims } from './carried-claims.ts';
 import { fitsToken, originOf } from './delegation.ts';
 import { GrantRefused } from './grant.ts';
 import { type Sponsor, type SponsorDeps, verifySponsor } from './sponsor.ts';
-import { assertLifeLeft, platformCredential, type Subject, singleUseOf, verifySubject } from './subject.ts';
+import {
+  assertLifeLeft,
+  platformCredential,
+  type Subject,
+  singleUseOf,
+  verifySubject,
+  type WantedRule,
+} from './subject.ts';
 
 /**
  * An agent that asks for a token to act for a person: the person's token says that it may, its own says that it is the
@@ -23,14 +30,14 @@ import { assertLifeLeft, platformCredential, type Subject, singleUseOf, verifySu
 export async function agentApplicant(
   deps: SponsorDeps,
   tokens: { subject: string; actor: string },
-  audience: string,
+  wanted: Pick<WantedRule, 'rules' | 'audience'>,
 ): Promise<Applicant> {
   const sponsor = await verifySponsor(deps, tokens.subject);
   assertLifeLeft(sponsor.exp, deps.clock(), 'subject token');
   const { iss, sub } = sponsor.mayAct;
   const rule = iss === deps.issuer ? sub : undefined;
-  const actor = await verifySubject(deps, tokens.actor, { kind: 'agent', audience, rule });
-  if (rule === undefined && !isNamed(sponsor, actor, deps.trustRules()))
+  const actor = await verifySubject(deps, tokens.actor, { ...wanted, kind: 'agent', rule });
+  if (rule === undefined && !isNamed(sponsor, actor, wanted.rules))
     throw new TokenRefused('actor_not_accepted', 'may_act');
   return applicantOf(sponsor, actor);
 }

@@ -10,6 +10,7 @@ import {
   type SubjectDeps,
   singleUseOf,
   verifySubject,
+  type WantedRule,
 } from './subject.ts';
 
 /** Who asks for a token, verified, and what the token may be at most. */
@@ -34,9 +35,9 @@ export interface Applicant {
 export async function workloadApplicant(
   deps: SubjectDeps,
   subjectToken: string,
-  audience: string,
+  wanted: Pick<WantedRule, 'rules' | 'audience'>,
 ): Promise<Applicant> {
-  return applicantOf(await verifySubject(deps, subjectToken, { kind: 'workload', audience }));
+  return applicantOf(await verifySubject(deps, subjectToken, { ...wanted, kind: 'workload' }));
 }
 
 /** The principal id of a workload. @param sub the subject at its platform */

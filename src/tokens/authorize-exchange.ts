@@ -8,15 +8,17 @@ import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
 
 /**
  * Decides `token.exchange`, records the decision, and claims the single use of the platform's token, all in one
- * transaction: of many simultaneous uses of one token exactly one is answered `issued`.
+ * transaction: of many simultaneous uses of one token exactly one is answered `issued`. When the write meets another policy
+ * than the one whose trust rule was found, neither is done: a rule is worth no more than the policy that has it.
  */
 export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorizeExchange'] {
-  return ({ principal, credential, singleUse }) =>
+  return ({ principal, credential, singleUse, policy_hash }) =>
     write<ExchangeAuthorization>(
       control,
       { principal, credential, http_request_id: null },
       async (writing) => {
         const { hash } = writing.policy;
+        if (hash !== policy_hash) return { outcome: 'policy_changed', token_ttl_s: 0, policy_hash: hash };
         if (!(await claimToken(writing.tx, singleUse))) {
           return { outcome: 'replayed', token_ttl_s: 0, policy_hash: hash };
         }

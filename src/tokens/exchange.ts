@@ -8,6 +8,7 @@ import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { type IssuedClaims, issuedPrincipal } from '../identity/workload.ts';
 import type { Principal } from '../principal.ts';
+import type { TrustRules } from '../trust/rules.ts';
 import { agentApplicant } from './agent-applicant.ts';
 import { type Applicant, workloadApplicant } from './applicant.ts';
 import { originOf } from './delegation.ts';
@@ -28,10 +29,13 @@ import type { SingleUse } from './subject.ts';
  * Tokens: a platform's token for one of the broker's own (RFC 8693), delegation to agents, introspection, giving one up. Who
  * is trusted comes from `trust/`, what is signed from `keys/`.
  */
+/** How often an exchange is tried while the policy changes under it. */
+const MAX_TRIES = 3;
 
 /** What policy, the record and the single use say to an exchange. */
 export interface ExchangeAuthorization {
-  outcome: 'issued' | 'replayed' | 'denied';
+  /** `policy_changed`: another policy is active than the one whose trust rule was found. Nothing else was done. */
+  outcome: 'issued' | 'replayed' | 'denied' | 'policy_changed';
   /** The longest life that policy allows, in seconds. */
   token_ttl_s: number;
   policy_hash: string;
@@ -39,14 +43,18 @@ export interface ExchangeAuthorization {
 
 /** What {@link createExchange} needs. */
 export interface ExchangeDeps extends SponsorDeps {
+  /** The trust rules of the policy that is active now. */
+  presentTrust: () => Promise<{ policy_hash: string; rules: TrustRules }>;
   /**
    * Decides `token.exchange` for the principal, records the decision and claims the single use, all in one
-   * transaction. It MUST answer `issued` at most once for each single use, whoever asks at the same time.
+   * transaction, under the policy of that hash only. It MUST answer `issued` at most once for each single use, whoever
+   * asks at the same time.
    */
   authorizeExchange: (asked: {
     principal: Principal;
     credential: Credential;
     singleUse: SingleUse;
+    policy_hash: string;
   }) => Promise<ExchangeAuthorization>;
 }
 
@@ -79,11 +87,12 @@ export interface Exchange {
  * @see RFC 8693, RFC 9068
  */
 export function createExchange(deps: ExchangeDeps): Exchange {
-  const exchange = async (form: ExchangeForm, shown: ShownProof): Promise<TokenAnswer> => {
-    // 1. Verify the proof, if there is one, and the tokens, and find the rule that trusts them.
-    const proof = await proofOf(deps, shown);
+  /** One attempt. @returns null when the policy changed between finding the rule and deciding */
+  const attempt = async (form: ExchangeForm, proof: Proof | null): Promise<TokenAnswer | null> => {
+    // 1. Verify the tokens, and find the rule that trusts them.
+    const { policy_hash, rules } = await deps.presentTrust();
     const asked = form.audience ?? 'control';
-    const applicant = await applicantOf(deps, form, asked);
+    const applicant = await applicantOf(deps, form, { rules, audience: asked });
     // 2. Narrow the rule's grant to what is asked for.
     const audience = chooseAudience(applicant.rule, asked);
     const scope = chooseScope(applicant.rule, audience, form.scope);
@@ -99,7 +108,9 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       principal,
       credential: { ...applicant.credential, proof },
       singleUse: applicant.singleUse,
+      policy_hash,
     });
+    if (authorization.outcome === 'policy_changed') return null;
     if (authorization.outcome !== 'issued') {
       throw new TokenRefused(
         authorization.outcome === 'replayed' ? 'replayed' : 'policy_denied',
@@ -116,7 +127,15 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       const reference = randomUUID();
       if ('error' in form) throw new OAuthError(form.error, form.description, reference);
       try {
-        return await exchange(form, shown);
+        const proof = await proofOf(deps, shown);
+        for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+          const answer = await attempt(form, proof);
+          if (answer !== null) return answer;
+        }
+        throw new BrokerError(
+          'not_recorded',
+          'The policy changed while the exchange was decided; try again.',
+        );
       } catch (error) {
         throw answerTo(error, reference, deps.log);
       }
@@ -130,11 +149,15 @@ async function proofOf({ issuer, clock }: ExchangeDeps, shown: ShownProof): Prom
 }
 
 /** An actor token makes the difference: the subject token alone is the caller's own. RFC 8693 section 2.1 */
-function applicantOf(deps: ExchangeDeps, form: ExchangeForm, audience: string): Promise<Applicant> {
+function applicantOf(
+  deps: ExchangeDeps,
+  form: ExchangeForm,
+  wanted: { rules: TrustRules; audience: string },
+): Promise<Applicant> {
   const { subjectToken: subject, actorToken: actor } = form;
   return actor === undefined
-    ? workloadApplicant(deps, subject, audience)
-    : agentApplicant(deps, { subject, actor }, audience);
+    ? workloadApplicant(deps, subject, wanted)
+    : agentApplicant(deps, { subject, actor }, wanted);
 }
 
 async function issue(

@@ -29,8 +29,6 @@ const SINGLE_USE_MARGIN_MS = (LEEWAY_S + 5) * 1000;
 export interface SubjectDeps {
   /** The broker's public URL; its own tokens are never a platform's. */
   issuer: string;
-  /** The trust rules of the active policy bundle. */
-  trustRules: () => TrustRules;
   workloadIssuers: readonly WorkloadIssuer[];
   /** Whose tokens are of people: what is for one of their audiences is never a workload's. */
   personIssuers: readonly IssuerConfig[];
@@ -61,6 +59,8 @@ export interface SingleUse {
 
 /** Which trust rules come into question, and the audience that one of them should grant if there is a choice. */
 export interface WantedRule {
+  /** Those of one policy, by which everything about this token is decided. */
+  rules: TrustRules;
   kind: TrustRule['kind'];
   audience: string;
   /** The only rule that counts, where one was named. */
@@ -74,7 +74,7 @@ export interface WantedRule {
  * @throws BrokerError `issuer_unavailable`
  */
 export async function verifySubject(deps: SubjectDeps, token: string, wanted: WantedRule): Promise<Subject> {
-  const rules = eligible(deps.trustRules(), wanted);
+  const rules = eligible(wanted);
   const { claims, form } = await verifyPlatformToken(deps, token, rules);
   const { matched, missed } = matchTrustRule(rules, claims);
   const ruleName = chooseRule(rules, matched, wanted.audience);
@@ -161,7 +161,7 @@ export function chooseRule(
   return matched.find((name) => rules[name]?.grant.audiences.includes(audience)) ?? matched[0];
 }
 
-function eligible(rules: TrustRules, { kind, rule }: WantedRule): TrustRules {
+function eligible({ rules, kind, rule }: WantedRule): TrustRules {
   return Object.fromEntries(
     Object.entries(rules).filter(
       ([name, content]) => content.kind === kind && (rule === undefined || name === rule),

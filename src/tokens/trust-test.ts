@@ -3,7 +3,10 @@ import type { Call, ControlDeps } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { issuedPrincipal } from '../identity/workload.ts';
+import type { Policy } from '../policy/policies.ts';
 import { isTokenUsed } from '../store/installation.ts';
+import { trustRulesOf } from '../trust/policy-rules.ts';
+import type { TrustRules } from '../trust/rules.ts';
 import type { Applicant } from './applicant.ts';
 import { explainRefusal } from './explain-refusal.ts';
 import { grantedLifeS } from './grant.ts';
@@ -34,22 +37,24 @@ export async function testTrust(
 ): Promise<TrustReport> {
   // 1. Decide and record: whoever may not ask learns nothing of rules, and causes no fetch.
   await write(deps.control, call, (writing) => authorize(writing, { operation: 'trust.test' }));
-  // 2. Verify as an exchange does.
-  const verification = await verificationOf(deps, order.token);
+  // 2. Verify as an exchange does: the rules and what policy says further down are of one policy.
+  const policy = await deps.control.policies.active(deps.control.store.read);
+  const rules = trustRulesOf(policy);
+  const verification = await verificationOf(deps, order.token, rules);
   // 3. Compare with every rule.
-  const { report, applicant } = explainToken(deps.trustRules(), order.token, {
+  const { report, applicant } = explainToken(rules, order.token, {
     asked: order,
     nowMs: deps.clock(),
     verification,
   });
   // 4. What policy and state would say. An agent's exchange needs a person too, so it can't be foreseen.
   if (report.would_issue === null || applicant === null || applicant.rule.kind === 'agent') return report;
-  return foresee(deps, report, { applicant, would_issue: report.would_issue });
+  return foresee(deps, report, { policy, applicant, would_issue: report.would_issue });
 }
 
-async function verificationOf(deps: TrustTestDeps, token: string): Promise<Verification> {
+async function verificationOf(deps: TrustTestDeps, token: string, rules: TrustRules): Promise<Verification> {
   try {
-    await verifyPlatformToken(deps, token, deps.trustRules());
+    await verifyPlatformToken(deps, token, rules);
     return { signature: 'verified' };
   } catch (error) {
     if (error instanceof TokenRefused) return { signature: 'refused', cause: error };
@@ -60,7 +65,7 @@ async function verificationOf(deps: TrustTestDeps, token: string): Promise<Verif
 async function foresee(
   { control, clock }: TrustTestDeps,
   report: TrustReport,
-  { applicant, would_issue }: { applicant: Applicant; would_issue: WouldIssue },
+  { policy, applicant, would_issue }: { policy: Policy; applicant: Applicant; would_issue: WouldIssue },
 ): Promise<TrustReport> {
   const { parts, credential, singleUse, rule, exp } = applicant;
   const { audience, operations: scope, require_dpop } = would_issue;
@@ -74,7 +79,6 @@ async function foresee(
     return refused(new TokenRefused('revoked'));
   }
   if (await isTokenUsed(read, singleUse)) return refused(new TokenRefused('replayed'));
-  const policy = await control.policies.active(read);
   const nowMs = clock();
   const question = questionOf(policy, principal, { operation: 'token.exchange' });
   const { effect, reasons, limits } = policy.decide(question, nowMs);

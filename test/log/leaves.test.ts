@@ -343,7 +343,7 @@ describe('a leaf', () => {
     const bundles = await t.broker.store.read.selectFrom('policy_bundles').selectAll().execute();
     const activations = rows.filter(({ record }) => record.activates !== null);
     expect(activations.map(({ record }) => record.activates)).toEqual(
-      bundles.map(({ hash, archive }) => ({ hash, archive: sha256(archive) })),
+      bundles.map(({ policy_hash, archive }) => ({ hash: policy_hash, archive: sha256(archive) })),
     );
   });
 });

@@ -3,9 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { OPERATION_NAMES, OPERATIONS, type Operation } from '../../src/operations.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
-import { createPolicies, createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
-import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
-import type { Db } from '../../src/store/statement.ts';
+import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
+import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
 import { INPUTS } from '../support/inputs.ts';
@@ -138,10 +137,7 @@ describe('a broker whose active bundle is older', () => {
       .select('input')
       .where('id', '=', refused.body.decision_id)
       .executeTakeFirstOrThrow();
-    const policies = createPolicies<Db>(
-      { activeHash: activePolicyHash, archive: findBundleArchive },
-      { inputs: INPUTS },
-    );
+    const policies = storedPolicies({ inputs: INPUTS });
     const policy = await policies.active(t.broker.store.read);
     expect(
       policy.replay(row.input, { input: record.input.schema_version, result: 1, guardrails: 1 }),

@@ -1,10 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { rebundle } from '../../fixtures/rebundle.ts';
-import { readBundle } from '../../src/policy/bundle.ts';
 import { insertFreeze } from '../../src/store/emergency.ts';
-import { activateBundle } from '../../src/store/installation.ts';
+import { activateElsewhere, type Config, withConfig } from '../support/activation.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose, readFlag, readRequest, TICKET } from '../support/flags.ts';
 
@@ -23,20 +21,10 @@ beforeEach(async () => {
 
 afterEach(() => t.close());
 
-type Config = Record<string, Record<string, unknown>>;
-
 /** Makes the policy with edited data the active one, as an activation does. */
 async function activate(edit: (config: Config) => void): Promise<string> {
   const present = await readFile(join(t.folder, 'bundle.tar.gz'));
-  const archive = await rebundle(present, (data) => {
-    edit((data as { config: Config }).config);
-    return data;
-  });
-  const { hash, revision } = await readBundle(archive);
-  await t.broker.store.writer.write((tx) =>
-    activateBundle(tx, { hash, revision, archive, stored_ms: t.clock() }),
-  );
-  return hash;
+  return activateElsewhere(t.broker.store, await withConfig(present, edit), t.clock());
 }
 
 function withoutGroup(group: string): (config: Config) => void {

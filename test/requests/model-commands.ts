@@ -261,6 +261,7 @@ const tickCommand = (minutes: number) =>
     const scheduler = createScheduler({
       control: real.control,
       log: createLog('silent'),
+      refreshPolicy: async () => undefined,
       flushUsage: async () => undefined,
       rotateDueKey: async () => null,
     });

@@ -89,10 +89,11 @@ describe('a revocation drill', () => {
 
   it('fails where a revoked token still works, or nobody answers', async () => {
     const tokens: string[] = [];
+    const control = await otherControl(t);
     const run = (use: (token: string) => Promise<number>) =>
       runDrill(
         {
-          control: otherControl(t),
+          control,
           signingKeys: { sign: async ({ jti }) => `token ${jti}` },
           issuer: t.url,
           use,
@@ -114,7 +115,7 @@ describe('a revocation drill', () => {
   });
 
   it('is no drill when its outcome cannot be recorded', async () => {
-    const control = otherControl(t);
+    const control = await otherControl(t);
     const writer = { ...t.broker.store.writer };
     let writes = 0;
     writer.write = (work) => {

@@ -48,7 +48,7 @@ const order = {
 
 describe('who is revoked between authentication and write', () => {
   it('is refused by the write, which leaves nothing behind', async () => {
-    const control = otherControl(t);
+    const control = await otherControl(t);
     const call = danasCall();
     expect(
       await control.revocations.hit(t.broker.store.read, { ...call, credential: call.credential ?? never() }),
@@ -61,7 +61,7 @@ describe('who is revoked between authentication and write', () => {
   });
 
   it('is refused in the same batch of writes, and everything before in the batch counts', async () => {
-    const control = otherControl(t);
+    const control = await otherControl(t);
     const attempt = () =>
       write(control, danasCall(), async (writing) => authorize(writing, { operation: 'session.read' }));
     const outcomes = await Promise.allSettled([
@@ -106,7 +106,7 @@ describe('a revocation that is undone', () => {
   it('is seen inside its write only, and leaves the list in memory as it was', async () => {
     await createFlag(t, 'plain');
     const token = await t.workloadToken('checkout', { audience: 'data:production' });
-    const control = otherControl(t);
+    const control = await otherControl(t);
     const caller = { ...danasCall(), credential: danasCall().credential ?? never() };
     const attempt = write(control, { ...caller, credential: null }, async (writing) => {
       await revokeIn(writing, order);
@@ -127,7 +127,7 @@ describe('a revocation that is undone', () => {
 
   it('leaves no session ended, no approval void and no key retired', async () => {
     const before = dump(t);
-    const attempt = write(otherControl(t), { ...danasCall(), credential: null }, async (writing) => {
+    const attempt = write(await otherControl(t), { ...danasCall(), credential: null }, async (writing) => {
       await revokeIn(writing, order);
       throw new BrokerError('state_conflict', 'undone');
     });
@@ -138,11 +138,10 @@ describe('a revocation that is undone', () => {
 
 describe('several brokers on one store', () => {
   it('refuse on the next request what one of them has revoked, and let in what it has lifted', async () => {
-    const [one, other] = [otherControl(t), otherControl(t)];
+    const [one, other] = [await otherControl(t), await otherControl(t)];
     const caller = { ...danasCall(), credential: danasCall().credential ?? never() };
     const { read } = t.broker.store;
     for (const control of [one, other]) {
-      await control.policies.active(read);
       expect(await control.revocations.hit(read, caller)).toBeNull();
     }
     const token = await t.people.idToken('dana');
@@ -158,7 +157,7 @@ describe('several brokers on one store', () => {
     const token = await t.workloadToken('checkout', { audience: 'data:production' });
     expect((await readFlags(t, token)).status).toBe(200);
     await write(
-      otherControl(t),
+      await otherControl(t),
       { principal: schedulerPrincipal, credential: null, http_request_id: null },
       (writing) => revokeIn(writing, { ...order, kind: 'trust_rule', value: 'checkout-service' }),
     );

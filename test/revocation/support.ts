@@ -3,12 +3,10 @@ import { authorize } from '../../src/decide/authorize.ts';
 import type { ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
-import { createPolicies } from '../../src/policy/policies.ts';
+import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { revoke as revokeIn } from '../../src/revocation/revoke.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
-import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
-import type { Db } from '../../src/store/statement.ts';
 import type { Reply, TestBroker } from '../support/broker.ts';
 import { INPUTS } from '../support/inputs.ts';
 import { personOf } from '../support/local-control.ts';
@@ -68,11 +66,9 @@ export function readFlags(t: TestBroker, token: string): Promise<Reply> {
 }
 
 /** Another broker's control plane over the same store, with lists of its own in memory. */
-export function otherControl(t: TestBroker): ControlDeps {
-  const policies = createPolicies<Db>(
-    { activeHash: activePolicyHash, archive: findBundleArchive },
-    { inputs: INPUTS },
-  );
+export async function otherControl(t: TestBroker): Promise<ControlDeps> {
+  const policies = storedPolicies({ inputs: INPUTS });
+  await policies.refresh(t.broker.store.read);
   const nothing = () => undefined;
   return {
     store: t.broker.store,
@@ -101,7 +97,7 @@ export async function logOut(
 ): Promise<void> {
   const principal = { ...personOf('nobody', []), id: account };
   const call = { principal, credential: null, http_request_id: null };
-  await write(otherControl(t), call, async (writing) => {
+  await write(await otherControl(t), call, async (writing) => {
     const authorized = await authorize(writing, { operation: 'session.end' });
     if (authorized instanceof BrokerError) return authorized;
     return revokeIn(writing, {

@@ -2,15 +2,14 @@ import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { ControlDeps } from '../../src/decide/control.ts';
+import type { PoliciesOptions } from '../../src/policy/active.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { activateFirst } from '../../src/policy/first-start.ts';
-import { createPolicies } from '../../src/policy/policies.ts';
+import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import type { Principal } from '../../src/principal.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { storedRevocations } from '../../src/revocation/stored-revocations.ts';
 import { openStore } from '../../src/store/database.ts';
-import { activePolicyHash, findBundleArchive } from '../../src/store/installation.ts';
-import type { Db } from '../../src/store/statement.ts';
 import { INPUTS } from './inputs.ts';
 
 /** The control plane over a real store, without HTTP and tokens, for tests that make thousands of calls. */
@@ -19,15 +18,14 @@ export async function openControl(options: {
   archive: Buffer;
   clock: Clock;
   editData?: (data: unknown) => unknown;
+  policies?: Partial<PoliciesOptions>;
 }): Promise<ControlDeps> {
   const store = await openStore({ file: options.file, clock: options.clock });
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, newId }, await readBundle(archive));
-  const policies = createPolicies<Db>(
-    { activeHash: activePolicyHash, archive: findBundleArchive },
-    { inputs: INPUTS },
-  );
+  const policies = storedPolicies({ inputs: INPUTS, ...options.policies });
+  await policies.refresh(store.read);
   return {
     store,
     policies,

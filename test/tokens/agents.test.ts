@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { rebundle } from '../../fixtures/rebundle.ts';
-import { readBundle } from '../../src/policy/bundle.ts';
-import { activateBundle } from '../../src/store/installation.ts';
+import { activateElsewhere, withConfig } from '../support/activation.ts';
 import type { Reply, TestBroker } from '../support/broker.ts';
 import { approve, createFlag, creation, propose } from '../support/flags.ts';
 import { agentToken, claimsOf, exchangeAsAgent, lastRecord, startAgentBroker } from './agents.ts';
@@ -137,19 +135,12 @@ describe("an agent's request", () => {
 
   it('waits where its sponsor has lost the role in the policy meanwhile, and so does every new one', async () => {
     const present = await readFile(join(t.folder, 'bundle.tar.gz'));
-    const without = await rebundle(present, (data) => {
-      const { config } = data as { config: { role_bindings: { groups: Record<string, object> } } };
-      for (const groups of Object.values(config.role_bindings.groups)) {
+    const without = await withConfig(present, ({ role_bindings }) => {
+      for (const groups of Object.values(role_bindings?.groups as Record<string, object>)) {
         Reflect.deleteProperty(groups, 'payments-developers');
       }
-      return data;
     });
-    const activate = async (archive: Buffer): Promise<void> => {
-      const { hash, revision } = await readBundle(archive);
-      await t.broker.store.writer.write((tx) =>
-        activateBundle(tx, { hash, revision, archive, stored_ms: t.clock() }),
-      );
-    };
+    const activate = (archive: Buffer) => activateElsewhere(t.broker.store, archive, t.clock());
     const { body: early } = await proposeAsAgent([{ action: 'enable', flag: 'payouts' }]);
     await activate(without);
     expect((await approve(t, 'alex', early)).body).toMatchObject({

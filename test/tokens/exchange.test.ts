@@ -85,7 +85,7 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
   };
   const exchange = createExchange({
     issuer: BROKER,
-    trustRules: () => trustRules,
+    presentTrust: async () => ({ policy_hash: 'sha256:aa', rules: trustRules }),
     workloadIssuers: [{ issuer: ci.issuer, allow_insecure_loopback: true }, ...(settings.issuers ?? [])].map(
       (issuer) => workloadIssuerSchema.parse(issuer),
     ),

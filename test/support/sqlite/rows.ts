@@ -89,8 +89,8 @@ const PRESENT = `select flags.key as flag, null as environment, flags.version, f
     on v.flag = s.flag and v.environment = s.environment and v.version = s.version`;
 const REVOCATIONS = `select kind, value, issued_before_ms, cause, incident, created_ms, person
   from revocations order by created_ms, id`;
-const ACTIVE_BUNDLE = `select hash, archive from policy_bundles
-  where hash = (select value from meta where key = 'active_policy')`;
+const ACTIVE_BUNDLE = `select policy_hash as hash, archive
+  from policy_activations join policy_bundles using (policy_hash, archive_digest) order by number desc`;
 
 const TABLES = {
   records: 'leaves',
@@ -105,6 +105,7 @@ const TABLES = {
   flagVersions: 'flag_versions',
   stateVersions: 'flag_state_versions',
   bundles: 'policy_bundles',
+  activations: 'policy_activations',
   freezes: 'freezes',
   revocations: 'revocations',
   sessions: 'sessions',
@@ -125,6 +126,7 @@ export const EVIDENCE = [
   'flagVersions',
   'stateVersions',
   'bundles',
+  'activations',
 ] as const satisfies Subject[];
 
 /** What nearly every call leaves without having written anything: who was seen, and what they used. */
@@ -217,7 +219,18 @@ export interface Forgery {
 }
 
 /** Columns that name a row: a forger keeps them, to put another row in its place. */
-const KEYS = ['place', 'pseudonym', 'erased_by', 'id', 'flag', 'environment', 'version', 'hash'];
+const KEYS = [
+  'place',
+  'pseudonym',
+  'erased_by',
+  'id',
+  'flag',
+  'environment',
+  'version',
+  'number',
+  'policy_hash',
+  'archive_digest',
+];
 
 /** Tries to change and remove the rows of a subject in every way that SQL knows. @returns the rows before, and each try */
 export function forge(file: string, subject: Subject): { before: unknown[]; forgeries: Forgery[] } {

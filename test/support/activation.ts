@@ -1,0 +1,36 @@
+import { rebundle } from '../../fixtures/rebundle.ts';
+import { readBundle } from '../../src/policy/bundle.ts';
+import type { Store } from '../../src/store/database.ts';
+import { insertActivation, storeBundle } from '../../src/store/policies.ts';
+
+/** The data of the shipped bundle, as far as tests look into it. */
+export type Config = Record<string, Record<string, unknown>>;
+
+/** The same policy with an edited `data.config`: another bundle, with a hash of its own. */
+export function withConfig(archive: Buffer, edit: (config: Config) => void): Promise<Buffer> {
+  return rebundle(archive, (data) => {
+    edit((data as { config: Config }).config);
+    return data;
+  });
+}
+
+/**
+ * Stores a bundle and makes it the active one behind the broker's back, as another broker on the same store does.
+ *
+ * @returns its policy hash
+ */
+export async function activateElsewhere(store: Store, archive: Buffer, nowMs: number): Promise<string> {
+  const { hash: policy_hash, archive_digest, revision } = await readBundle(archive);
+  await store.writer.write(async (tx) => {
+    await storeBundle(tx, { policy_hash, archive_digest, revision, archive, stored_ms: nowMs });
+    await insertActivation(tx, {
+      policy_hash,
+      archive_digest,
+      activated_ms: nowMs,
+      decision_id: null,
+      request_id: null,
+      stage: null,
+    });
+  });
+  return policy_hash;
+}
