@@ -61,7 +61,7 @@ export interface AppDeps {
 }
 
 /**
- * The composition root of HTTP: request id and log, body limits, then the routes in the order of the planes; the
+ * The HTTP surface: request id and log, body limits, then the routes in the order of the planes; the
  * problem writer is last. The data plane meets its requests before Express does.
  */
 export function createListener(deps: AppDeps): RequestListener {

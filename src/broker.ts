@@ -1,133 +1,255 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { v7 as uuidv7 } from 'uuid';
+import { createUsage } from './access/usage.ts';
 import { type AppDeps, createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import type { RequestKinds } from './decide/control.ts';
+import { openSnapshots } from './data/open-snapshots.ts';
+import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
+import { watchFreezes } from './emergency/watch.ts';
+import { createCursors } from './http/cursor.ts';
+import { createMetrics } from './http/metrics.ts';
 import { createRateLimit } from './http/rate-limit.ts';
+import { listen, stopListening } from './http/server.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
-import { withKeys } from './issuers/key-sets.ts';
-import type { MasterKeyOutcome } from './keys/open-secrets.ts';
+import { acrValuesFor } from './issuers/issuers.ts';
+import { createKeySets, withKeys } from './issuers/key-sets.ts';
+import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-secrets.ts';
+import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
+import { createSigningKeys } from './keys/signing-keys.ts';
 import type { Logger } from './logger.ts';
-import { openParts, type Parts, type PartsDeps } from './parts.ts';
-import type { BundleOutcome } from './policy/first-start.ts';
+import type { BundleStart } from './policy/first-start.ts';
+import { inputVersions } from './policy/input-versions.ts';
+import { openPolicies } from './policy/open-policies.ts';
+import type { Policy } from './policy/policies.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
-import type { Scheduler } from './schedule/scheduler.ts';
-import { createProviders } from './sessions/providers.ts';
-import { createSessions } from './sessions/sessions.ts';
-import { createSignIn } from './sessions/sign-in.ts';
+import { openRevocations } from './revocation/open-revocations.ts';
+import { dueRequests } from './schedule/due-requests.ts';
+import { housekeeping } from './schedule/housekeeping.ts';
+import { keyRotation } from './schedule/key-rotation.ts';
+import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
+import { openPeople } from './sessions/people.ts';
 import { openStore, type Store } from './store/database.ts';
+import { listActiveFreezes } from './store/emergency.ts';
 import { findActivation } from './store/policies.ts';
-import { authorizeExchange } from './tokens/authorize-exchange.ts';
-import { createExchange } from './tokens/exchange.ts';
+import { countOpenRequests } from './store/requests.ts';
+import { openExchange } from './tokens/open-exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
 import { trustRulesOf } from './trust/policy-rules.ts';
 import { loadVersion } from './version.ts';
 
-/** How long a stop waits for requests in flight. */
-const STOP_DEADLINE_MS = 10_000;
+/*
+ * The one composition root: every domain opens itself here, from its own part of the configuration and what those before
+ * it have opened. Nothing else knows them all.
+ */
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A running broker. */
 export interface Broker {
   /** Where it listens. */
   url: string;
-  policy: BundleOutcome;
-  masterKey: MasterKeyOutcome;
+  /** What became of the bundle that the configuration names. */
+  policy: BundleStart;
+  masterKey: MasterKeyReport;
   scheduler: Scheduler;
   store: Store;
   /** Finishes what it began: answers, the scheduler's look, the batch at the writer. Then closes the store. */
   close(): Promise<void>;
 }
 
-/**
- * Opens every resource and starts listening.
- *
- * @param options.onFailure called when the store fails in a way that only a restart can mend
- * @throws Error, ConfigError or BundleError with a message for the operator
- */
-export async function startBroker(options: {
+/** What a broker is started with. */
+export interface BrokerOptions {
   config: Config;
   clock: Clock;
   log: Logger;
+  /** Called when the store fails in a way that only a restart can mend. */
   onFailure?: (error: unknown) => void;
   /** What requests can be about. Default: what the broker comes with. */
   kinds?: RequestKinds;
-}): Promise<Broker> {
+}
+
+/**
+ * Opens every resource and starts listening.
+ *
+ * @throws Error, ConfigError or BundleError with a message for the operator
+ */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { config, clock, log, onFailure } = options;
   const store = await openStore({
-    file: options.config.database,
-    clock: options.clock,
-    onListenerFailure: (error) => options.log.error({ err: error }, 'a listener after a commit failed'),
-    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+    file: config.database,
+    clock,
+    onListenerFailure: (error) => log.error({ err: error }, 'a listener after a commit failed'),
+    ...(onFailure === undefined ? {} : { onFailure }),
   });
   try {
-    return await listen({ kinds: requestKinds, ...options, store, newId });
+    return await openOn(store, options);
   } catch (error) {
     await store.close();
     throw error;
   }
 }
 
-/** A UUID of version 7 for that moment. @see RFC 9562 section 5.7 */
-function newId(nowMs: number): string {
-  return uuidv7({ msecs: nowMs });
-}
-
-async function listen(deps: PartsDeps): Promise<Broker> {
-  const parts = await openParts(deps);
+async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
+  const inside = await openInside(store, options);
   // The socket, then the address: what the broker signs carries it.
-  const server = await bind(deps.config.listen);
-  const url = addressOf(server, deps.config.listen.host);
+  const { server, url } = await listen(options.config.listen);
   try {
-    server.on('request', createListener(appDeps(deps, parts, url)));
+    server.on('request', createListener(openSurface(inside, url)));
   } catch (error) {
     // An open socket would hold the process, and with it the port and the database, for ever.
     server.close();
     throw error;
   }
-  const { policy, masterKey, scheduler } = parts;
-  const close = () => stop(server, parts, deps.store);
-  return { url, policy, masterKey, scheduler, store: deps.store, close };
+  const { start, masterKeyReport, scheduler, usage } = inside;
+  return {
+    url,
+    policy: start,
+    masterKey: masterKeyReport,
+    scheduler,
+    store,
+    close: async () => {
+      await stopListening(server, scheduler.stop);
+      await usage.flush();
+      await store.close();
+    },
+  };
 }
 
-async function bind({ host, port }: Config['listen']): Promise<Server> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve);
+type Inside = Awaited<ReturnType<typeof openInside>>;
+
+/** The inside of a broker: everything that does not know by which address it is reached. */
+async function openInside(store: Store, { config, clock, log, kinds = requestKinds }: BrokerOptions) {
+  const { read } = store;
+  // 1. Keys of others and secrets: with bad files or the wrong master key it does not start, and has changed nothing.
+  const keySets = createKeySets({ fetch, clock, log });
+  await keySets.readFiles(config.workload_issuers);
+  const { masterKey, report: masterKeyReport } = await openSecrets(store, config.master_key);
+
+  // 2. Policy.
+  const { policies, start } = await openPolicies({
+    store,
+    newId,
+    file: config.policy_bundle,
+    inputs: inputVersions(kinds.all),
+    log,
+    assertUsable: trustRulesOf,
+    policyChanged: followPolicy,
   });
-  return server;
+  const environments = () => environmentsOf(policies.latest());
+
+  // 3. What is kept in memory of the store, and follows it.
+  const snapshots = await openSnapshots({ read, log, environments: environments() });
+  const freezes = await watchFreezes({ list: () => listActiveFreezes(read), log });
+  const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
+  const metrics = createMetrics({
+    openRequests: () => countOpenRequests(read),
+    activeFreezes: () => freezes.active().length,
+  });
+  const usage = createUsage({ writer: store.writer, clock });
+  const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
+
+  // 4. What use cases are built from, and what time brings.
+  const control: ControlDeps = {
+    store,
+    policies,
+    revocations,
+    kinds,
+    clock,
+    newId,
+    acrValuesFor: acrValuesFor(config.issuers),
+    events: {
+      flagsChanged: snapshots.put,
+      freezesChanged: freezes.refresh,
+      revocationsChanged,
+      keysChanged: signingKeys.refresh,
+      decided: metrics.decided,
+      used: usage.used,
+    },
+  };
+  const cursors = createCursors(await cursorSecret(store, masterKey));
+  const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
+  const scheduler = createScheduler({
+    log,
+    jobs: [
+      dueRequests({ control, log }),
+      // What other brokers on the same store have activated and revoked.
+      { name: 'the active policy', run: refreshPolicy },
+      { name: 'revocations', run: () => revocations.refresh(read) },
+      { name: 'usage', run: usage.flush },
+      housekeeping(control),
+      keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
+    ],
+  });
+  return {
+    ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport },
+    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage },
+  };
+
+  /** What is kept in memory under a policy, once another one is active. */
+  function followPolicy(policy: Policy): void {
+    log.info({ policy_hash: policy.hash }, 'another policy is active');
+    revocationsChanged();
+    snapshots
+      .reload(environmentsOf(policy))
+      .catch((error: unknown) => log.error({ err: error }, 'snapshots not loaded'));
+  }
+
+  async function refreshPolicy(): Promise<void> {
+    await policies.refresh(read);
+    await snapshots.loadMissing(environments());
+  }
 }
 
 /** Everything that the HTTP surface is built from. @param url where the broker listens */
-function appDeps(deps: PartsDeps, parts: Parts, url: string): AppDeps {
-  const { config, clock, log, store } = deps;
-  const { control, signingKeys, keySets, metrics, snapshots, usage } = parts;
-  const { policies, revocations } = control;
+function openSurface(inside: Inside, url: string): AppDeps {
+  const { config, clock, log, store, control, keySets, signingKeys, metrics, usage } = inside;
+  const { revocations, policies } = control;
+  // The `iss` of what the broker signs.
   const issuer = config.public_url ?? url;
   const limitCalls = createRateLimit(config.calls_per_minute);
-  const { authenticator, trust, exchange, providers, sessions, signIn } = createIdentity(deps, parts, {
+  const authenticator = createAuthenticator({
     issuer,
+    personIssuers: withKeys(config.issuers, keySets),
+    keySets,
+    signingKeys,
+    clock,
+    log,
+    revoked: revocations.hitByLatest,
+  });
+  const people = openPeople({
+    control,
+    issuers: config.issuers,
+    limits: config.sessions,
+    authenticator,
     limitCalls,
+    publicUrl: issuer,
+    clock,
+    log,
+  });
+  const trust: SubjectDeps = {
+    issuer,
+    workloadIssuers: config.workload_issuers,
+    personIssuers: config.issuers,
+    keySets,
+    clock,
+    log,
+  };
+  const authenticate = createCallers({
+    authenticator,
+    sessions: people.sessions,
+    revocations,
+    read: store.read,
+    limitCalls,
+    turnedAway: metrics.turnedAway,
+    seen: usage.seen,
+    log,
   });
   return {
-    edge: {
-      control,
-      cursors: parts.cursors,
-      authenticate: createCallers({
-        authenticator,
-        sessions,
-        revocations,
-        read: store.read,
-        limitCalls,
-        turnedAway: metrics.turnedAway,
-        seen: usage.seen,
-        log,
-      }),
-    },
-    identity: { issuer, exchange, signingKeys },
-    browser: { sessions, providers, signIn, publicUrl: issuer },
-    providerLogout: { control, issuers: providers.issuers, keySets, clock, log },
+    edge: { control, cursors: inside.cursors, authenticate },
+    identity: { issuer, exchange: openExchange(control, { ...trust, signingKeys }), signingKeys },
+    browser: { ...people, publicUrl: issuer },
+    providerLogout: { control, issuers: people.providers.issuers, keySets, clock, log },
     trust,
     tokenStatus: { examine: authenticator.examine, issuer, signingKeys, log },
     revocation: { personIssuers: config.issuers.map((configured) => configured.issuer) },
@@ -138,7 +260,7 @@ function appDeps(deps: PartsDeps, parts: Parts, url: string): AppDeps {
     attemptsPerMinute: config.attempts_per_minute,
     discovery: { issuers: config.issuers, version: loadVersion() },
     ofrep: {
-      snapshots,
+      snapshots: inside.snapshots,
       clock,
       log,
       metrics: { answered: metrics.evaluated },
@@ -154,79 +276,11 @@ function appDeps(deps: PartsDeps, parts: Parts, url: string): AppDeps {
     metrics,
     clock,
     log,
-    freezes: parts.freezes,
+    freezes: inside.freezes.active,
   };
 }
 
-/** Who is calling, by whatever they show. @param issuer the public URL: the `iss` of what the broker signs */
-function createIdentity(
-  { config, clock, log, store }: PartsDeps,
-  { control, signingKeys, keySets }: Parts,
-  { issuer, limitCalls }: { issuer: string; limitCalls: (principalId: string) => Promise<void> },
-) {
-  const { policies, revocations } = control;
-  const authenticator = createAuthenticator({
-    issuer,
-    personIssuers: withKeys(config.issuers, keySets),
-    keySets,
-    signingKeys,
-    clock,
-    log,
-    revoked: revocations.hitByLatest,
-  });
-  const trust: SubjectDeps = {
-    issuer,
-    workloadIssuers: config.workload_issuers,
-    personIssuers: config.issuers,
-    keySets,
-    clock,
-    log,
-  };
-  const exchange = createExchange({
-    ...trust,
-    presentTrust: async () => {
-      const policy = await policies.active(store.read);
-      return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
-    },
-    signingKeys,
-    authorizeExchange: authorizeExchange(control),
-  });
-  const providers = createProviders({ issuers: config.issuers, fetch, clock, log });
-  const sessions = createSessions({
-    store,
-    issuers: config.issuers,
-    publicUrl: issuer,
-    limits: config.sessions,
-    clock,
-    log,
-  });
-  const signIn = createSignIn({
-    control,
-    sessions,
-    providers,
-    authenticator,
-    limitCalls,
-    publicUrl: issuer,
-    clock,
-    log,
-  });
-  return { authenticator, trust, exchange, providers, sessions, signIn };
-}
-
-/** Finishes what was begun, then closes the store. */
-async function stop(server: Server, { scheduler, usage }: Parts, store: Store): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
-  server.closeIdleConnections();
-  // Whoever has sent half a request, or reads an answer too slowly, does not hold up the stop for ever.
-  const deadline = setTimeout(() => server.closeAllConnections(), STOP_DEADLINE_MS);
-  await scheduler.stop();
-  await closed;
-  clearTimeout(deadline);
-  await usage.flush();
-  await store.close();
-}
-
-function addressOf(server: Server, host: string): string {
-  const { port } = server.address() as AddressInfo;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+/** A UUID of version 7 for that moment. @see RFC 9562 section 5.7 */
+function newId(nowMs: number): string {
+  return uuidv7({ msecs: nowMs });
 }

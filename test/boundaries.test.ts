@@ -59,8 +59,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: GROUND, may: null },
   { part: /^src\/main\.ts$/, may: /^src\/cli\// },
-  { part: /^src\/parts\.ts$/, may: /^src\/config\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
-  { part: /^src\/broker\.ts$/, may: /^src\/(app|config|parts)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
+  { part: /^src\/broker\.ts$/, may: /^src\/(app|config)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
   {
     part: /^src\/app\.ts$/,
     may: /^src\/[a-z-]+\/(.*routes|edge|ofrep)\.ts$|^src\/(http|identity|issuers)\//,

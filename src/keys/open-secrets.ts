@@ -11,7 +11,7 @@ import { sealedKeyUse } from './signing-keys.ts';
 const REWRITE_DUE = 'rewrite_due';
 
 /** What became of the master key at the start. */
-export interface MasterKeyOutcome {
+export interface MasterKeyReport {
   kind: 'made' | 'loaded';
   /** The variable or the file that it is in. */
   from: string;
@@ -32,7 +32,7 @@ export interface MasterKeyOutcome {
 export async function openSecrets(
   store: Store,
   config: MasterKeyConfig,
-): Promise<{ masterKey: MasterKey; outcome: MasterKeyOutcome }> {
+): Promise<{ masterKey: MasterKey; report: MasterKeyReport }> {
   const secrets = await listSecrets(store.read);
   const sealers = secrets.flatMap(({ text }) => sealedUnder(text) ?? []);
   if (config.key === null && sealers.length > 0) throw missing(config, sealers);
@@ -59,7 +59,7 @@ export async function openSecrets(
   await rewriteIfDue(store);
   return {
     masterKey,
-    outcome: {
+    report: {
       kind: config.key === null ? 'made' : 'loaded',
       from: config.from,
       sealed: due.length,

@@ -8,7 +8,7 @@ import type { Bundle } from './bundle.ts';
 import { RESULT_VERSION } from './decision.ts';
 
 /** What became of the bundle that the configuration names. */
-export type BundleOutcome =
+export type BundleStart =
   /** There was no active policy; this one is it now. */
   | { kind: 'activated'; hash: string }
   /** The stored active policy counts, and the file is the same. */
@@ -25,9 +25,9 @@ export type BundleOutcome =
 export async function activateFirst(
   deps: { store: Store; newId: (nowMs: number) => string },
   bundle: Bundle,
-): Promise<BundleOutcome> {
+): Promise<BundleStart> {
   const { hash, archive_digest, revision, archive } = bundle;
-  return deps.store.writer.write(async (tx): Promise<BundleOutcome> => {
+  return deps.store.writer.write(async (tx): Promise<BundleStart> => {
     const active = await findActivation(tx);
     if (active !== null) {
       return active.policy_hash === hash

@@ -14,7 +14,7 @@ import { edit } from '../../src/requests/edit.ts';
 import { propose } from '../../src/requests/propose.ts';
 import { approve, reject } from '../../src/requests/vote.ts';
 import { withdraw } from '../../src/requests/withdraw.ts';
-import { createScheduler } from '../../src/schedule/scheduler.ts';
+import { dueRequests } from '../../src/schedule/due-requests.ts';
 import { personOf } from '../support/local-control.ts';
 import { findContradictions, readLog } from '../support/log-oracle.ts';
 import { readFreezes, readPresent, readRequests } from '../support/sqlite/rows.ts';
@@ -258,14 +258,8 @@ const breakGlassCommand = (flag: string, action: Switch) =>
 const tickCommand = (minutes: number) =>
   command(`tick after ${minutes} minutes`, async (model, real) => {
     real.nowMs += minutes * 60_000;
-    const scheduler = createScheduler({
-      control: real.control,
-      log: createLog('silent'),
-      refreshPolicy: async () => undefined,
-      flushUsage: async () => undefined,
-      rotateDueKey: async () => null,
-    });
-    await Promise.all([scheduler.tick(), scheduler.tick()]);
+    const { run } = dueRequests({ control: real.control, log: createLog('silent') });
+    await Promise.all([run(), run()]);
     const log = readLog(real.file).filter((entry) => entry.request?.to === 'applied');
     const order = new Map(log.map((entry, place) => [entry.request?.id, place]));
     const last = log.length;

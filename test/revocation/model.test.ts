@@ -14,7 +14,7 @@ import { approve } from '../../src/requests/vote.ts';
 import { withdraw } from '../../src/requests/withdraw.ts';
 import { liftRevocations } from '../../src/revocation/lift.ts';
 import { revoke } from '../../src/revocation/revoke.ts';
-import { look } from '../../src/schedule/look.ts';
+import { look } from '../../src/schedule/due-requests.ts';
 import { findRequest, listDueRequests } from '../../src/store/requests.ts';
 import { listActiveRevocations } from '../../src/store/revocations.ts';
 import { creation, proposal, TICKET } from '../support/flags.ts';

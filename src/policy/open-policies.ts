@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { Store } from '../store/database.ts';
+import { findActivation } from '../store/policies.ts';
+import type { Db } from '../store/statement.ts';
+import type { Policies, PoliciesOptions } from './active.ts';
+import { type Bundle, BundleError, readBundle } from './bundle.ts';
+import { activateFirst, type BundleStart } from './first-start.ts';
+import { createPolicy } from './policies.ts';
+import { storedPolicies } from './stored-policies.ts';
+
+/** The bundle that comes with the broker, taken when the configuration names none. */
+const SHIPPED_BUNDLE = fileURLToPath(new URL('../../policies/bundle.tar.gz', import.meta.url));
+
+/** What {@link openPolicies} needs. */
+export interface OpenPoliciesDeps extends PoliciesOptions {
+  store: Store;
+  newId: (nowMs: number) => string;
+  /** The bundle that the configuration names, or undefined for the one that comes with the broker. */
+  file: string | undefined;
+}
+
+/**
+ * Opens the policies: without one nothing can be decided, and the broker does not start. The configured bundle counts on the
+ * first start only; later starts do without the file.
+ *
+ * @throws BundleError, Error with a message for the operator; nothing has been changed then
+ */
+export async function openPolicies(
+  deps: OpenPoliciesDeps,
+): Promise<{ policies: Policies<Db>; start: BundleStart }> {
+  const start = await takeBundle(deps);
+  const policies = storedPolicies(deps);
+  await policies.refresh(deps.store.read);
+  return { policies, start };
+}
+
+async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
+  const file = deps.file ?? SHIPPED_BUNDLE;
+  const active = await findActivation(deps.store.read);
+  let bundle: Bundle;
+  try {
+    bundle = await readBundle(await readFile(file));
+  } catch (error) {
+    if (active === null)
+      throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
+    return { kind: 'unreadable', hash: active.policy_hash, detail: (error as Error).message };
+  }
+  // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
+  if (active === null) deps.assertUsable?.(await createPolicy(bundle, deps));
+  return activateFirst(deps, bundle);
+}

@@ -1,0 +1,33 @@
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import type { Job } from './scheduler.ts';
+
+const EVERY_MS = 10 * 60 * 1000;
+/** When a rotation that failed is tried again: each refusal is a record, so not every few minutes. */
+const RETRY_MS = 60 * 60 * 1000;
+
+/** Rotates the signing key when it is due. */
+export function keyRotation(deps: {
+  /** @returns the new key's id, or null when none was due */
+  rotateDueKey: () => Promise<string | null>;
+  clock: Clock;
+  log: Logger;
+}): Job {
+  const { rotateDueKey, clock, log } = deps;
+  let againMs = 0;
+  return {
+    name: 'key rotation',
+    run: async () => {
+      const nowMs = clock();
+      if (nowMs < againMs) return;
+      againMs = nowMs + EVERY_MS;
+      try {
+        const kid = await rotateDueKey();
+        if (kid !== null) log.info({ kid }, 'the signing key was rotated');
+      } catch (error) {
+        againMs = nowMs + RETRY_MS;
+        log.warn({ err: error }, 'the signing key is overdue for rotation');
+      }
+    },
+  };
+}
