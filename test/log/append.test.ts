@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 function salted(salt: string, label: string, text: string): string {
-  const hash = createHash('sha256').update(Buffer.from(salt, 'base64url')).update(`${label}\0${text}`);
+  const hash = createHash('sha256').update(salt).update(`\0${label}\0${text}`);
   return `sha256:${hash.digest('hex')}`;
 }
 

@@ -89,8 +89,7 @@ function sha256(...parts: (string | Buffer)[]): string {
   return `sha256:${hash.digest('hex')}`;
 }
 
-const salted = ({ salt }: Row, label: string, text: string) =>
-  sha256(Buffer.from(salt, 'base64url'), label, Buffer.from([0]), text);
+const salted = ({ salt }: Row, label: string, text: string) => sha256(salt, '\0', label, '\0', text);
 
 /** Canonical JSON for documents of text, whole numbers, lists and objects with plain names. */
 function canonical(value: unknown): string {

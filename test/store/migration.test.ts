@@ -124,11 +124,7 @@ describe('the records of a former version', () => {
       const { seq, record, ...rest } = former[index] as FormerRow;
       expect({ place, details, ...row }).toEqual({ place: seq, details: record, ...rest });
       expect(place).toBe(index + 1);
-      const digest = createHash('sha256')
-        .update(Buffer.from(salt, 'base64url'))
-        .update('record\0')
-        .update(record)
-        .digest('hex');
+      const digest = createHash('sha256').update(salt).update('\0record\0').update(record).digest('hex');
       expect({ schema_version, leaf }).toEqual({
         schema_version: 0,
         leaf: `{"digest":"sha256:${digest}","schema":{"record":0}}`,
