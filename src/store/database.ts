@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import { raiseFence, writeHead } from './log-head.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
-import type { Db } from './statement.ts';
+import { type Db, runDirectly } from './statement.ts';
 import { createWriter, type Writer } from './writer.ts';
 
 /**
@@ -175,21 +175,25 @@ function rewrite(writer: Sqlite.Database): void {
 /** Kysely over one connection, with each statement prepared once. */
 function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
   const prepared = new Map<string, Sqlite.Statement>();
-  return new Kysely<Schema>({
+  const prepare = (text: string) => {
+    let found = prepared.get(text);
+    if (found === undefined) {
+      found = connection.prepare(text);
+      if (prepared.size < 500) prepared.set(text, found);
+    }
+    return found;
+  };
+  const db = new Kysely<Schema>({
     dialect: new SqliteDialect({
-      database: {
-        prepare: (text: string) => {
-          let found = prepared.get(text);
-          if (found === undefined) {
-            found = connection.prepare(text);
-            if (prepared.size < 500) prepared.set(text, found);
-          }
-          return found as never;
-        },
-        close: () => connection.close(),
-      },
+      database: { prepare: (text: string) => prepare(text) as never, close: () => connection.close() },
     }),
   });
+  runDirectly(db, (text, parameters) => {
+    const statement = prepare(text);
+    if (statement.reader) return { rows: statement.all(parameters), affected: 0 };
+    return { rows: [], affected: statement.run(parameters).changes };
+  });
+  return db;
 }
 
 /** In one transaction, which the migrator does not open for SQLite: a crash leaves the former schema, or the new one. */

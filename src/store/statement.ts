@@ -8,6 +8,23 @@ declare const insideWrite: unique symbol;
 /** The open transaction that a write runs in. Only the writer makes one, so a function that takes it cannot run outside. */
 export type Tx = Db & { readonly [insideWrite]: true };
 
+/** Runs one prepared statement on the connection that a `Db` stands for. */
+export type Run = (sql: string, parameters: readonly unknown[]) => { rows: unknown[]; affected: number };
+
+/** Where statements are run without Kysely's layers: a promise in each costs about as much as the statement itself. */
+const direct = new WeakMap<Db, Run>();
+
+/** Lets the statements of this file run directly on the connection of a `Db`. */
+export function runDirectly(db: Db, run: Run): void {
+  direct.set(db, run);
+}
+
+/** The same for a transaction on the connection of that `Db`. */
+export function runLike(tx: Db, db: Db): void {
+  const run = direct.get(db);
+  if (run !== undefined) direct.set(tx, run);
+}
+
 /** Stands in a compiled query where the parameter of that name goes. */
 interface Marker {
   readonly parameter: string;
@@ -41,6 +58,8 @@ export function statement<P extends object, R = unknown>(
     const parameters = query.parameters.map((value) =>
       isMarker(value) ? (values as Record<string, unknown>)[value.parameter] : value,
     );
+    const run = direct.get(db);
+    if (run !== undefined) return run(query.sql, parameters) as { rows: R[]; affected: number };
     const result = await db.executeQuery<R>({ ...query, parameters });
     return { rows: result.rows, affected: Number(result.numAffectedRows ?? 0n) };
   };
@@ -54,6 +73,8 @@ function isMarker(value: unknown): value is Marker {
 export function fixedStatement(text: string): (db: Db) => Promise<void> {
   const query = CompiledQuery.raw(text);
   return async (db) => {
-    await db.executeQuery(query);
+    const run = direct.get(db);
+    if (run === undefined) await db.executeQuery(query);
+    else run(text, []);
   };
 }

@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { type LogHead, readHead } from './log-head.ts';
 import { RunAgain } from './run-again.ts';
-import { type Db, fixedStatement, type Tx } from './statement.ts';
+import { type Db, fixedStatement, runLike, type Tx } from './statement.ts';
 
 /**
  * The writer: the one place where transactions begin and commit.
@@ -121,9 +121,10 @@ export function createWriter(deps: WriterDeps): Writer {
   }
 
   async function runTransaction(connection: Db, jobs: Job[], last: Run['last']): Promise<JobResult[]> {
+    const tx = connection as Tx;
+    runLike(tx, deps.db);
     await begin(connection);
     try {
-      const tx = connection as Tx;
       const head = await readHead(tx);
       if (head.fence !== deps.fence) throw new TakenOver();
       const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
