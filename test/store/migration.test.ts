@@ -26,6 +26,7 @@ import {
   countFormerRecords,
   type FormerRecord,
   formerDatabase,
+  readFormerPlans,
   readFormerRecordFlags,
   readFormerRecords,
   removeFormerRecord,
@@ -150,6 +151,27 @@ describe('the records of a former version', () => {
     removeFormerRecord(file, 5);
     await expect(open()).rejects.toThrow(/schema could not be brought up to date/);
     expect(countFormerRecords(file)).toBe(former.length - 1);
+  });
+});
+
+describe('the plans of a former version', () => {
+  it('all have a version and an object, and keep their changes and bases', async () => {
+    const before = readFormerPlans(file);
+    await open();
+    const after = readRequests(file);
+    expect(after.map(({ id }) => id)).toEqual([...before.keys()]);
+    const objects: unknown[] = [];
+    for (const { id, kind, plan } of after) {
+      const { changes, freeze, bases, ...rest } = JSON.parse(before.get(id) ?? '');
+      expect(rest).toEqual({});
+      const object = freeze && { type: 'freeze', ...freeze };
+      expect(JSON.parse(plan)).toEqual({ version: 1, changes, object, bases });
+      expect(changes.length > 0).toBe(kind === 'flag.change');
+      expect(object === null).toBe(kind === 'flag.change');
+      expect(bases.length).toBeGreaterThan(0);
+      objects.push(...(object === null ? [] : [object]));
+    }
+    expect(objects).toMatchObject([{ type: 'freeze', scope: 'flag', flag: 'old-b', incident: 'INC-2' }]);
   });
 });
 
