@@ -7,7 +7,8 @@ import { entryOf } from './support/entries.ts';
 import { INPUTS } from './support/inputs.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
 import { namesImported, readSources } from './support/sources.ts';
-import { EVIDENCE, forge, readRequests } from './support/sqlite/rows.ts';
+import { EVIDENCE, forge } from './support/sqlite/evidence.ts';
+import { readRequests } from './support/sqlite/rows.ts';
 import { playStory } from './support/story.ts';
 
 /*

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { write } from '../../src/decide/write.ts';
 import { append, type Entry, type FlagMove } from '../../src/log/append.ts';
@@ -15,6 +14,9 @@ import { readFixtureBundle } from '../support/bundles.ts';
 import { appendTo, entryOf } from '../support/entries.ts';
 import { creation } from '../support/flags.ts';
 import { openControl, personOf } from '../support/local-control.ts';
+import { forgeBeyondErasure } from '../support/sqlite/evidence.ts';
+import { everyRow } from '../support/sqlite/file.ts';
+import { readDetails, readLeaves, readPseudonyms } from '../support/sqlite/log.ts';
 
 const NOW_MS = 1_795_000_000_000;
 
@@ -38,14 +40,11 @@ function salted(salt: string, label: string, text: string): string {
   return `sha256:${hash.digest('hex')}`;
 }
 
-async function readAt(place: number) {
-  const row = await store.read
-    .selectFrom('leaves')
-    .leftJoin('record_details', 'record_details.place', 'leaves.place')
-    .select(['leaf', 'salt', 'details'])
-    .where('leaves.place', '=', place)
-    .executeTakeFirstOrThrow();
-  return { leaf: row.leaf, salt: row.salt ?? '', details: row.details, record: JSON.parse(row.leaf) };
+function readAt(place: number) {
+  const leaf = readLeaves(file).find((row) => row.place === place)?.leaf;
+  if (leaf === undefined) throw new Error(`no leaf at ${place}`);
+  const beside = readDetails(file).find((row) => row.place === place);
+  return { leaf, salt: beside?.salt ?? '', details: beside?.details ?? null, record: JSON.parse(leaf) };
 }
 
 describe('a record that is too large for a leaf', () => {
@@ -62,7 +61,7 @@ describe('a record that is too large for a leaf', () => {
     const flags = moves(3000);
     const votes = ['0190b6ac-0000-7000-8000-000000000001'];
     const place = await appendTo(store, { flags, votes });
-    const { leaf, record, salt, details } = await readAt(place);
+    const { leaf, record, salt, details } = readAt(place);
     expect(Buffer.byteLength(leaf)).toBeLessThan(4000);
     const { lists } = JSON.parse(details ?? '');
     expect(lists.flags).toEqual(flags);
@@ -95,13 +94,13 @@ describe('a record that is too large for a leaf', () => {
 
   it('is one by a single byte more than 65,535', async () => {
     const flags = moves(300);
-    const { leaf: bare } = await readAt(await appendTo(store, { flags, environment: '' }));
+    const { leaf: bare } = readAt(await appendTo(store, { flags, environment: '' }));
     // The environment is no list: it makes the record larger by one byte at a time.
     const room = 65_535 - Buffer.byteLength(bare);
-    const fits = await readAt(await appendTo(store, { flags, environment: 'x'.repeat(room) }));
+    const fits = readAt(await appendTo(store, { flags, environment: 'x'.repeat(room) }));
     expect(Buffer.byteLength(fits.leaf)).toBe(65_535);
     expect(fits.record.flags).toEqual(flags);
-    const short = await readAt(await appendTo(store, { flags, environment: 'x'.repeat(room + 1) }));
+    const short = readAt(await appendTo(store, { flags, environment: 'x'.repeat(room + 1) }));
     expect(short.record.flags).toMatchObject({ count: 300 });
   });
 });
@@ -116,7 +115,7 @@ describe('a record', () => {
     ['', null],
   ])('has a CI run only where it looks like one: %s', async (ci_run, kept) => {
     const correlation = { http_request_id: null, ticket: null, ci_run, token: null };
-    const { record, details } = await readAt(await appendTo(store, { correlation }));
+    const { record, details } = readAt(await appendTo(store, { correlation }));
     expect(record.correlation.ci_run).toBe(kept);
     expect(JSON.parse(details ?? '').correlation.ci_run).toBe(ci_run);
   });
@@ -128,7 +127,7 @@ describe('a record', () => {
     ];
     const base = await store.writer.write(async (tx) => entryOf(tx));
     const decision = { ...base.decision, effect: 'hold', obligations };
-    const { record } = await readAt(await appendTo(store, { decision }));
+    const { record } = readAt(await appendTo(store, { decision }));
     expect(record.outcome.obligations).toEqual([
       { kind: 'approval', role: 'account-approver', count: 1 },
       { kind: 'window' },
@@ -136,7 +135,7 @@ describe('a record', () => {
   });
 
   it('of equal entries is never equal: nobody can tell by comparing', async () => {
-    const [one, other] = [await readAt(await appendTo(store)), await readAt(await appendTo(store))];
+    const [one, other] = [readAt(await appendTo(store)), readAt(await appendTo(store))];
     for (const member of ['details', 'reasons', 'input', 'result'])
       expect(one.record.digests[member]).not.toBe(other.record.digests[member]);
   });
@@ -163,8 +162,7 @@ describe('a record', () => {
     await expect(write(control, call, (writing) => approve(writing, word))).rejects.toMatchObject({
       code: 'policy_denied',
     });
-    const rows = await control.store.read.selectFrom('leaves').select('leaf').orderBy('place').execute();
-    const records = rows.map(({ leaf }) => JSON.parse(leaf));
+    const records = readLeaves(join(folder, 'own.db')).map(({ leaf }) => JSON.parse(leaf));
     expect(records.at(-1)).toMatchObject({
       operation: 'request.approve',
       guardrail: 'self_approval',
@@ -187,15 +185,8 @@ describe('an erasure', () => {
     return store.writer.write((tx) => erase(tx, what, entryOf(tx, byAlex)));
   }
 
-  function everything(): Promise<string> {
-    const raw = new Sqlite(file, { readonly: true });
-    const tables = raw
-      .prepare("select name from sqlite_master where type = 'table'")
-      .pluck()
-      .all() as string[];
-    const rows = tables.map((table) => raw.prepare(`select * from "${table}"`).all());
-    raw.close();
-    return Promise.resolve(JSON.stringify(rows));
+  function everything(): string {
+    return JSON.stringify(everyRow(file));
   }
 
   it('leaves every leaf as it was, and nothing that names whom it was for', async () => {
@@ -204,20 +195,19 @@ describe('an erasure', () => {
       await appendTo(store, byAlex),
       await appendTo(store, byDana),
     ];
-    const leaves = await store.read.selectFrom('leaves').selectAll().orderBy('place').execute();
-    const pseudonyms = await store.read.selectFrom('pseudonyms').selectAll().execute();
+    const leaves = readLeaves(file);
+    const pseudonyms = readPseudonyms(file);
     const of = (name: string) => pseudonyms.find((row) => row.name === name)?.pseudonym;
-    expect(await everything()).toMatch(/emp-1001.*person:demo:dana|person:demo:dana.*emp-1001/);
+    expect(everything()).toMatch(/emp-1001.*person:demo:dana|person:demo:dana.*emp-1001/);
 
     const erased = await eraseIn({ places: [1, 3, 3, 99], names: DANA });
     expect(erased).toEqual({ places: [1, 3], pseudonyms: [of('emp-1001'), of('person:demo:dana')] });
-    const after = await store.read.selectFrom('leaves').selectAll().orderBy('place').execute();
+    const after = readLeaves(file);
     expect(after.slice(0, 3)).toEqual(leaves);
     expect(after).toHaveLength(4);
     expect(JSON.parse(after[3]?.leaf ?? '')).toMatchObject({ erases: erased });
-    expect(await everything()).not.toMatch(/emp-1001|demo:dana/);
-    const kept = await store.read.selectFrom('record_details').select('place').orderBy('place').execute();
-    expect(kept.map(({ place }) => place)).toEqual([places[1], 4]);
+    expect(everything()).not.toMatch(/emp-1001|demo:dana/);
+    expect(readDetails(file).map(({ place }) => place)).toEqual([places[1], 4]);
   });
 
   it('is not found by queries any more, and all else is', async () => {
@@ -235,59 +225,43 @@ describe('an erasure', () => {
 
   it('gives whoever comes back another pseudonym, at once', async () => {
     await appendTo(store, byDana);
-    const before = (await readAt(1)).record;
+    const before = readAt(1).record;
     const [, place] = await Promise.all([eraseIn({ places: [1], names: DANA }), appendTo(store, byDana)]);
     for (const later of [place, await appendTo(store, byDana)]) {
-      const { record } = await readAt(later);
+      const { record } = readAt(later);
       expect(record.person).not.toBe(before.person);
       expect(record.principal.pseudonym).not.toBe(before.principal.pseudonym);
-      const row = await store.read
-        .selectFrom('pseudonyms')
-        .select('name')
-        .where('pseudonym', '=', record.person)
-        .executeTakeFirst();
+      const row = readPseudonyms(file).find(({ pseudonym }) => pseudonym === record.person);
       expect(row?.name).toBe('emp-1001');
     }
   });
 
   it('that is undone with its write erased nothing', async () => {
     await appendTo(store, byDana);
-    const before = await everything();
+    const before = everything();
     await expect(
       store.writer.write(async (tx) => {
         await erase(tx, { places: [1], names: DANA }, entryOf(tx, byAlex));
         throw new Error('no');
       }),
     ).rejects.toThrow('no');
-    expect(await everything()).toBe(before);
+    expect(everything()).toBe(before);
     await appendTo(store, byDana);
-    expect((await readAt(2)).record.person).toBe((await readAt(1)).record.person);
+    expect(readAt(2).record.person).toBe(readAt(1).record.person);
   });
 
   it('of what was erased before erases nothing more, and is recorded', async () => {
     await appendTo(store, byDana);
     await eraseIn({ places: [1], names: DANA });
     expect(await eraseIn({ places: [1], names: DANA })).toEqual({ places: [], pseudonyms: [] });
-    expect((await readAt(3)).record.erases).toEqual({ places: [], pseudonyms: [] });
+    expect(readAt(3).record.erases).toEqual({ places: [], pseudonyms: [] });
   });
 
   it('opens the database for what it names, and for nothing else', async () => {
     await Promise.all([appendTo(store, byDana), appendTo(store, byAlex)]);
     await eraseIn({ places: [1], names: DANA });
-    const raw = new Sqlite(file);
-    for (const attempt of [
-      'delete from record_details where place = 2',
-      'delete from record_details',
-      'delete from leaves where place = 1',
-      "update record_details set details = '{}' where place = 2",
-      "delete from pseudonyms where name = 'emp-1002'",
-      "update pseudonyms set name = 'x'",
-      'delete from erasures',
-      'update erasures set place = 2',
-      'insert or replace into record_details select * from record_details where place = 2',
-      'insert into erasures (place, erased_by) values (1, 2)',
-    ])
-      expect(() => raw.exec(attempt), attempt).toThrow(/append-only/);
-    raw.close();
+    const attempts = forgeBeyondErasure(file, 'emp-1002');
+    expect(attempts.length).toBeGreaterThan(5);
+    for (const { attempt, refusal } of attempts) expect(refusal, attempt).toMatch(/append-only/);
   });
 });

@@ -4,6 +4,8 @@ import { CAST } from '../../fixtures/identity/people.ts';
 import type { PolicyInput } from '../../src/policy/input.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, approve, createFlag, propose } from '../support/flags.ts';
+import { readHead, readLeavesAndDetails, readOutbox, readPseudonyms } from '../support/sqlite/log.ts';
+import { readBundles, readFreezes, readVersions } from '../support/sqlite/rows.ts';
 import { playStory } from '../support/story.ts';
 import { addAgents, agentToken } from '../tokens/agents.ts';
 
@@ -37,14 +39,7 @@ beforeAll(async () => {
   t = await startTestBroker({ editData: (data, { ci }) => addAgents(data, ci) });
   await tell();
   await playStory(t, { seed: 7, steps: 700 });
-  const read = t.broker.store.read;
-  const found = await read
-    .selectFrom('record_details')
-    .innerJoin('leaves', 'leaves.place', 'record_details.place')
-    .selectAll()
-    .orderBy('record_details.place')
-    .execute();
-  rows = found.map(({ place, leaf, details, input, result, salt }) => ({
+  rows = readLeavesAndDetails(t.file).map(({ place, leaf, details, input, result, salt }) => ({
     place,
     leaf,
     record: JSON.parse(leaf),
@@ -55,8 +50,7 @@ beforeAll(async () => {
     salt,
     document: JSON.parse(input) as PolicyInput,
   }));
-  const pseudonyms = await read.selectFrom('pseudonyms').selectAll().execute();
-  names = new Map(pseudonyms.map(({ pseudonym, kind, name }) => [pseudonym, { kind, name }]));
+  names = new Map(readPseudonyms(t.file).map(({ pseudonym, kind, name }) => [pseudonym, { kind, name }]));
 });
 
 afterAll(() => t.close());
@@ -268,14 +262,10 @@ describe('a leaf', () => {
     expect(counted).toBeGreaterThan(20);
   });
 
-  it('has the digest of each new definition and state, and of nothing that did not move', async () => {
-    const { read } = t.broker.store;
-    const definitions = await read.selectFrom('flag_versions').selectAll().execute();
-    const states = await read.selectFrom('flag_state_versions').selectAll().execute();
-    const stored = new Map<string, string>([
-      ...definitions.map((row) => [`${row.flag} null ${row.version}`, row.definition] as const),
-      ...states.map((row) => [`${row.flag} ${row.environment} ${row.version}`, row.state] as const),
-    ]);
+  it('has the digest of each new definition and state, and of nothing that did not move', () => {
+    const stored = new Map<string, string>(
+      readVersions(t.file).map((row) => [`${row.flag} ${row.environment} ${row.version}`, row.document]),
+    );
     const said: string[] = [];
     for (const { record } of rows) {
       for (const { flag, environment, version_before, version_after, digest } of record.flags) {
@@ -291,8 +281,8 @@ describe('a leaf', () => {
     expect(said.sort()).toEqual([...stored.keys()].sort());
   });
 
-  it('says which freeze it engages or lifts, and which it passed by', async () => {
-    const freezes = await t.broker.store.read.selectFrom('freezes').selectAll().execute();
+  it('says which freeze it engages or lifts, and which it passed by', () => {
+    const freezes = readFreezes(t.file);
     const changed = rows.filter(({ record }) => record.freeze !== null);
     const engaged = changed.filter(({ record }) => record.freeze.change === 'engaged');
     const lifted = changed.filter(({ record }) => record.freeze.change === 'lifted');
@@ -338,24 +328,25 @@ describe('a leaf', () => {
     }
   });
 
-  it('of an activated policy has its hash, and that of what approvers of a bundle see', async () => {
-    const bundles = await t.broker.store.read.selectFrom('policy_bundles').selectAll().execute();
+  it('of an activated policy has its hash, and that of what approvers of a bundle see', () => {
     const activations = rows.filter(({ record }) => record.activates !== null);
     expect(activations.map(({ record }) => record.activates)).toEqual(
-      bundles.map(({ policy_hash, archive }) => ({ hash: policy_hash, archive: sha256(archive) })),
+      readBundles(t.file).map(({ policy_hash, archive }) => ({
+        hash: policy_hash,
+        archive: sha256(archive),
+      })),
     );
   });
 });
 
 describe('the head and the outbox', () => {
-  it('are where the leaves are', async () => {
-    const head = await t.broker.store.read.selectFrom('log_head').selectAll().executeTakeFirstOrThrow();
+  it('are where the leaves are', () => {
     const size = rows.length;
-    expect(head).toMatchObject({ size, epoch: 1, last_ms: rows.at(-1)?.record.at_ms });
+    expect(readHead(t.file)).toMatchObject({ size, epoch: 1, last_ms: rows.at(-1)?.record.at_ms });
   });
 
-  it('has one row for each environment that a record moved, each freeze and policy, and nothing else', async () => {
-    const outbox = await t.broker.store.read.selectFrom('outbox').selectAll().execute();
+  it('has one row for each environment that a record moved, each freeze and policy, and nothing else', () => {
+    const outbox = readOutbox(t.file);
     const expected = rows.flatMap(({ place, record }) => {
       const environments = record.flags
         .filter((move: { digest: string | null }) => move.digest !== null)

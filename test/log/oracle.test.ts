@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestBroker } from '../support/broker.ts';
 import { applyChanges, createFlag, propose } from '../support/flags.ts';
 import { findContradictions } from '../support/log-oracle.ts';
-import { TAMPERING_NAMES, tamper } from '../support/sqlite/rows.ts';
+import { TAMPERING_NAMES, tamper } from '../support/sqlite/evidence.ts';
 
 /* The judge of the log, judged: it finds what somebody has done to a file that was sound. */
 

@@ -19,6 +19,7 @@ import { trustRulesOf } from '../../src/trust/policy-rules.ts';
 import { withConfig } from '../support/activation.ts';
 import { INPUTS } from '../support/inputs.ts';
 import { openControl, personOf } from '../support/local-control.ts';
+import { countsOf } from '../support/sqlite/rows.ts';
 
 const CALL = { principal: schedulerPrincipal, credential: null, http_request_id: null };
 
@@ -98,16 +99,12 @@ const recordedHashes = async () =>
 /** Everything that an activation could have moved. */
 async function everything() {
   const { read } = control.store;
-  const count = async (table: 'policy_activations' | 'policy_bundles' | 'environment_versions') =>
-    (await read.selectFrom(table).selectAll().execute()).length;
   return {
     latest: control.policies.latest().hash,
     active: (await control.policies.active(read)).hash,
     met: await decision(),
     number: (await findActivation(read))?.number,
-    activations: await count('policy_activations'),
-    bundles: await count('policy_bundles'),
-    environments: await count('environment_versions'),
+    ...countsOf(join(folder, 'test.db'), ['activations', 'bundles', 'environments']),
     changes: changes.length,
   };
 }

@@ -8,6 +8,7 @@ import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
 import { INPUTS } from '../support/inputs.ts';
+import { readRecords } from '../support/sqlite/rows.ts';
 
 /*
  * A bundle of before an operation had a name of its own goes on deciding: it is asked under the former name. The record
@@ -132,15 +133,11 @@ describe('a broker whose active bundle is older', () => {
     const { body: record } = await t.call('avery', 'GET', `/v1/decisions/${refused.body.decision_id}`);
     expect(record.input.operation).toBe(OPERATIONS[operation].formerly);
 
-    const row = await t.broker.store.read
-      .selectFrom('record_details')
-      .select('input')
-      .where('id', '=', refused.body.decision_id)
-      .executeTakeFirstOrThrow();
+    const row = readRecords(t.file).find(({ id }) => id === refused.body.decision_id);
     const policies = storedPolicies({ inputs: INPUTS });
     const policy = await policies.active(t.broker.store.read);
     expect(
-      policy.replay(row.input, { input: record.input.schema_version, result: 1, guardrails: 1 }),
+      policy.replay(row?.input ?? '', { input: record.input.schema_version, result: 1, guardrails: 1 }),
     ).toEqual(record.result);
   });
 });

@@ -1,19 +1,17 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
-import { Migrator } from 'kysely/migration';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { type Bundle, readBundle } from '../../src/policy/bundle.ts';
 import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findMeta } from '../../src/store/installation.ts';
-import { migrations } from '../../src/store/migrations.ts';
 import { findActivation, findBundle } from '../../src/store/policies.ts';
 import { withConfig } from '../support/activation.ts';
 import { INPUTS } from '../support/inputs.ts';
+import { activateUnknown, forgePolicies } from '../support/sqlite/evidence.ts';
+import { createFormer } from '../support/sqlite/former.ts';
 
 /* A database from before there were activations. */
 
@@ -34,46 +32,21 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Makes the former schema, and what `fill` puts in. */
-async function formerDatabase(fill: (db: Sqlite.Database) => void): Promise<void> {
-  const connection = new Sqlite(file);
-  const db = new Kysely<unknown>({ dialect: new SqliteDialect({ database: connection }) });
-  const { error } = await new Migrator({ db, provider: migrations }).migrateTo('0002_identity');
-  expect(error).toBeUndefined();
-  fill(connection);
-  await db.destroy();
-}
-
-function store(db: Sqlite.Database, { hash, revision, archive }: Bundle, storedMs: number): void {
-  db.prepare('insert into policy_bundles (hash, revision, archive, stored_ms) values (?, ?, ?, ?)').run(
-    hash,
-    revision,
-    archive,
-    storedMs,
-  );
-}
-
-function setActive(db: Sqlite.Database, hash: string): void {
-  db.prepare("insert into meta (key, value) values ('active_policy', ?)").run(hash);
-}
-
-function record(db: Sqlite.Database, id: string, operation: string, hash: string, atMs: number): void {
-  db.prepare(
-    `insert into records (id, at_ms, operation, outcome, principal_id, policy_hash, record)
-     values (?, ?, ?, 'allow', 'workload:countersign:operator', ?, '{}')`,
-  ).run(id, atMs, operation, hash);
-  db.prepare("insert into decisions (id, input, result) values (?, '{}', '{}')").run(id);
+function stored({ hash, revision, archive }: Bundle, stored_ms: number) {
+  return { hash, revision, archive, stored_ms };
 }
 
 describe('a former database', () => {
   it('goes on with its active policy, which is the first activation, by its record', async () => {
-    await formerDatabase((db) => {
-      store(db, former, 5);
-      store(db, active, 6);
-      setActive(db, active.hash);
-      record(db, 'activation-of-another', 'policy.activate', former.hash, 5);
-      record(db, 'the-activation', 'policy.activate', active.hash, 7);
-      record(db, 'a-later-decision', 'request.propose', active.hash, 8);
+    const activation = { operation: 'policy.activate', policy_hash: active.hash };
+    createFormer(file, {
+      bundles: [stored(former, 5), stored(active, 6)],
+      active: active.hash,
+      records: [
+        { ...activation, id: 'activation-of-another', policy_hash: former.hash, at_ms: 5 },
+        { ...activation, id: 'the-activation', at_ms: 7 },
+        { ...activation, id: 'a-later-decision', operation: 'request.propose', at_ms: 8 },
+      ],
     });
     const opened = await openStore({ file, clock: systemClock });
     const { hash, archive_digest } = active;
@@ -97,10 +70,7 @@ describe('a former database', () => {
   });
 
   it('whose activation has no record goes on all the same', async () => {
-    await formerDatabase((db) => {
-      store(db, active, 6);
-      setActive(db, active.hash);
-    });
+    createFormer(file, { bundles: [stored(active, 6)], active: active.hash });
     const opened = await openStore({ file, clock: systemClock });
     expect(await findActivation(opened.read)).toMatchObject({
       number: 1,
@@ -111,7 +81,7 @@ describe('a former database', () => {
   });
 
   it('that was never started has no active policy, and one with bundles alone neither', async () => {
-    await formerDatabase((db) => store(db, active, 6));
+    createFormer(file, { bundles: [stored(active, 6)] });
     const opened = await openStore({ file, clock: systemClock });
     expect(await findActivation(opened.read)).toBeNull();
     await expect(storedPolicies({ inputs: INPUTS }).active(opened.read)).rejects.toThrow(
@@ -121,26 +91,13 @@ describe('a former database', () => {
   });
 
   it('refuses changes of what was moved, whoever holds the connection', async () => {
-    await formerDatabase((db) => {
-      store(db, active, 6);
-      setActive(db, active.hash);
-    });
+    createFormer(file, { bundles: [stored(active, 6)], active: active.hash });
     await (await openStore({ file, clock: systemClock })).close();
-    const db = new Sqlite(file);
-    for (const statement of [
-      'delete from policy_bundles',
-      "update policy_bundles set archive = x'00'",
-      'delete from policy_activations',
-      "update policy_activations set policy_hash = 'x'",
-      'insert into policy_activations select 3, policy_hash, archive_digest, 1, null, null, null from policy_bundles',
-      'insert or replace into policy_activations select 1, policy_hash, archive_digest, 9, null, null, null from policy_bundles',
-    ]) {
-      expect(() => db.exec(statement), statement).toThrow(/append-only/);
-    }
-    const unknown =
-      "insert into policy_activations values (2, 'sha256:00', 'sha256:00', 1, null, null, null)";
-    db.pragma('foreign_keys = ON');
-    expect(() => db.exec(unknown)).toThrow(/FOREIGN KEY/);
-    db.close();
+    const attempts = forgePolicies(file);
+    expect(attempts.length).toBeGreaterThan(5);
+    for (const { attempt, refusal } of attempts) expect(refusal, attempt).toMatch(/append-only/);
+    const unknown = activateUnknown(file);
+    expect(unknown).toHaveLength(1);
+    expect(unknown[0]?.refusal).toMatch(/FOREIGN KEY/);
   });
 });

@@ -2,8 +2,6 @@ import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
-import Sqlite from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -22,6 +20,19 @@ import { migrations } from '../../src/store/migrations.ts';
 import { findBrowserSession } from '../../src/store/sessions.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 import { findContradictions } from '../support/log-oracle.ts';
+import { occupyTable, schemaOf, tableNames } from '../support/sqlite/file.ts';
+import {
+  beginSpilled,
+  countFormerRecords,
+  type FormerRecord,
+  formerDatabase,
+  readFormerPlans,
+  readFormerRecordFlags,
+  readFormerRecords,
+  removeFormerRecord,
+} from '../support/sqlite/former.ts';
+import { readHead, readLeaves, readLeavesAndDetails, readRecordFlags } from '../support/sqlite/log.ts';
+import { type RequestRow, readRequests, readRevocations, renameIncidents } from '../support/sqlite/rows.ts';
 
 /*
  * A database of the former version goes on. The file was written by that version itself (schema 0002, on 18 November 2026
@@ -29,38 +40,19 @@ import { findContradictions } from '../support/log-oracle.ts';
  * lifts it, a break-glass session, a browser session, and people whom a provider has disabled and deleted.
  */
 
-const FIXTURE = new URL('../../fixtures/stores/0002_identity.db.gz', import.meta.url);
 const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
 const NOW_MS = Date.UTC(2026, 10, 18, 9, 40);
 
-interface FormerRow {
-  seq: number;
-  id: string;
-  at_ms: number;
-  operation: string;
-  outcome: string;
-  principal_id: string;
-  person: string | null;
-  environment: string | null;
-  request_id: string | null;
-  policy_hash: string;
-  record: string;
-  input: string;
-  result: string;
-}
-
 let folder: string;
 let file: string;
-let former: FormerRow[];
+let former: FormerRecord[];
 const opened: ControlDeps[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'countersign-migration-'));
   file = join(folder, 'countersign.db');
-  await writeFile(file, gunzipSync(await readFile(FIXTURE)));
-  former = raw((db) =>
-    db.prepare('select records.*, input, result from records join decisions using (id) order by seq').all(),
-  ) as FormerRow[];
+  await writeFile(file, formerDatabase());
+  former = readFormerRecords(file);
   expect(former.length).toBeGreaterThan(25);
 });
 
@@ -68,15 +60,6 @@ afterEach(async () => {
   for (const control of opened.splice(0)) await control.store.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-function raw<T>(work: (db: Sqlite.Database) => T, path = file): T {
-  const db = new Sqlite(path);
-  try {
-    return work(db);
-  } finally {
-    db.close();
-  }
-}
 
 async function open(): Promise<ControlDeps> {
   const control = await openControl({ file, archive: await readFile(SHIPPED), clock: () => NOW_MS });
@@ -98,30 +81,21 @@ function act<T>(
   return write(control, { principal, credential: null, http_request_id: null }, work);
 }
 
-async function requestIn(control: ControlDeps, where: { state: string; kind: string }, flag?: string) {
-  const rows = await control.store.read
-    .selectFrom('requests')
-    .selectAll()
-    .where('state', '=', where.state)
-    .where('kind', '=', where.kind)
-    .execute();
-  const found = rows.find(({ content }) => flag === undefined || content.includes(`"${flag}"`));
-  if (found === undefined) throw new Error(`no ${where.state} ${where.kind}`);
+function requestIn({ state, kind }: { state: string; kind: string }, flag?: string): RequestRow {
+  const found = readRequests(file)
+    .filter((row) => row.state === state && row.kind === kind)
+    .find(({ content }) => flag === undefined || content.includes(`"${flag}"`));
+  if (found === undefined) throw new Error(`no ${state} ${kind}`);
   return found;
 }
 
 describe('the records of a former version', () => {
   it('keep bytes and place, and a salted digest of them is the leaf', async () => {
-    const { store } = await open();
-    const rows = await store.read
-      .selectFrom('record_details')
-      .innerJoin('leaves', 'leaves.place', 'record_details.place')
-      .selectAll()
-      .orderBy('record_details.place')
-      .execute();
+    await open();
+    const rows = readLeavesAndDetails(file);
     expect(rows).toHaveLength(former.length);
     for (const [index, { leaf, salt, details, place, schema_version, ...row }] of rows.entries()) {
-      const { seq, record, ...rest } = former[index] as FormerRow;
+      const { seq, record, ...rest } = former[index] as FormerRecord;
       expect({ place, details, ...row }).toEqual({ place: seq, details: record, ...rest });
       expect(place).toBe(index + 1);
       const digest = createHash('sha256').update(salt).update('\0record\0').update(record).digest('hex');
@@ -136,10 +110,11 @@ describe('the records of a former version', () => {
   });
 
   it('are found by what they were found by, and stand in the head', async () => {
-    const flagsBefore = raw((db) => db.prepare('select flag, seq as place from record_flags').all());
-    const { store } = await open();
-    expect(await store.read.selectFrom('record_flags').selectAll().execute()).toEqual(flagsBefore);
-    const head = await store.read.selectFrom('log_head').selectAll().executeTakeFirstOrThrow();
+    const flagsBefore = readFormerRecordFlags(file);
+    expect(flagsBefore.length).toBeGreaterThan(10);
+    await open();
+    expect(readRecordFlags(file)).toEqual(flagsBefore);
+    const head = readHead(file);
     expect(head).toMatchObject({
       epoch: 1,
       fence: 1,
@@ -149,9 +124,7 @@ describe('the records of a former version', () => {
       last_ms: Math.max(...former.map(({ at_ms }) => at_ms)),
     });
     expect(head.installation).toMatch(/^[0-9a-f-]{36}$/);
-    const tables = raw((db) =>
-      db.prepare("select name from sqlite_master where type = 'table'").pluck().all(),
-    );
+    const tables = tableNames(file);
     expect(tables).not.toContain('records');
     expect(tables).not.toContain('decisions');
   });
@@ -171,11 +144,30 @@ describe('the records of a former version', () => {
   });
 
   it('cannot be moved when one is missing: the broker does not start, and changes nothing', async () => {
-    raw((db) => {
-      db.exec('drop trigger records_refuse_delete; delete from records where seq = 5');
-    });
+    removeFormerRecord(file, 5);
     await expect(open()).rejects.toThrow(/schema could not be brought up to date/);
-    expect(raw((db) => db.prepare('select count(*) from records').pluck().get())).toBe(former.length - 1);
+    expect(countFormerRecords(file)).toBe(former.length - 1);
+  });
+});
+
+describe('the plans of a former version', () => {
+  it('all have a version and an object, and keep their changes and bases', async () => {
+    const before = readFormerPlans(file);
+    await open();
+    const after = readRequests(file);
+    expect(after.map(({ id }) => id)).toEqual([...before.keys()]);
+    const objects: unknown[] = [];
+    for (const { id, kind, plan } of after) {
+      const { changes, freeze, bases, ...rest } = JSON.parse(before.get(id) ?? '');
+      expect(rest).toEqual({});
+      const object = freeze && { type: 'freeze', ...freeze };
+      expect(JSON.parse(plan)).toEqual({ version: 1, changes, object, bases });
+      expect(changes.length > 0).toBe(kind === 'flag.change');
+      expect(object === null).toBe(kind === 'flag.change');
+      expect(bases.length).toBeGreaterThan(0);
+      objects.push(...(object === null ? [] : [object]));
+    }
+    expect(objects).toMatchObject([{ type: 'freeze', scope: 'flag', flag: 'old-b', incident: 'INC-2' }]);
   });
 });
 
@@ -183,7 +175,7 @@ describe('what was under way in a former version', () => {
   it('goes on: votes count, in the order of their records, and a freeze is lifted', async () => {
     const control = await open();
     const { read } = control.store;
-    const waiting = await requestIn(control, { state: 'ready', kind: 'flag.change' }, 'old-b');
+    const waiting = requestIn({ state: 'ready', kind: 'flag.change' }, 'old-b');
     const approvals = former.filter(
       ({ operation, request_id }) => operation === 'request.approve' && request_id === waiting.id,
     );
@@ -196,15 +188,15 @@ describe('what was under way in a former version', () => {
     await expect(act(control, cast.dana, (writing) => apply(writing, waiting.id))).rejects.toMatchObject({
       code: 'policy_denied',
     });
-    const lift = await requestIn(control, { state: 'pending', kind: 'freeze.lift' });
+    const lift = requestIn({ state: 'pending', kind: 'freeze.lift' });
     const word = { request_id: lift.id, digest: lift.digest, comment: null };
     const lifted = await act(control, cast.sam, (writing) => approve(writing, word));
     expect(lifted.state).toBe('applied');
     const applied = await act(control, cast.dana, (writing) => apply(writing, waiting.id));
     expect(applied.state).toBe('applied');
 
-    const leaves = await read.selectFrom('leaves').selectAll().orderBy('place').execute();
-    const { size } = await read.selectFrom('log_head').select('size').executeTakeFirstOrThrow();
+    const leaves = readLeaves(file);
+    const { size } = readHead(file);
     expect(leaves.map(({ place }) => place)).toEqual(Array.from({ length: size }, (_, index) => index + 1));
     expect(leaves.map(({ schema_version }) => schema_version)).toEqual([
       ...former.map(() => 0),
@@ -225,10 +217,9 @@ describe('what was under way in a former version', () => {
       ['emp-1007', 'emp-1008', 'emp-1009', 'emp-1001'].map((person) => standingOf(store.read, person)),
     );
     expect(standings).toEqual(['disabled', 'deleted', 'active', 'active']);
-    const rows = await store.read.selectFrom('revocations').selectAll().orderBy('id').execute();
-    const enabled = rows.filter(({ issued_before_ms }) => issued_before_ms !== null);
+    const enabled = readRevocations(file).filter(({ issued_before_ms }) => issued_before_ms !== null);
     expect(enabled.map(({ person_state }) => person_state)).toEqual([null]);
-    await store.writer.write((tx) => tx.updateTable('revocations').set({ incident: 'INC' }).execute());
+    renameIncidents(file, 'INC');
     expect(await standingOf(store.read, 'emp-1008')).toBe('deleted');
   });
 
@@ -240,16 +231,13 @@ describe('what was under way in a former version', () => {
 });
 
 describe('a migration that does not come to its end', () => {
-  const schemaOf = (path: string) =>
-    raw((db) => db.prepare('select name, sql from sqlite_master order by name').all(), path);
-
   it('leaves the former schema with its rows, and the next start goes through', async () => {
     const before = schemaOf(file);
-    raw((db) => db.exec('create table outbox_cursors (x)'));
+    const vacate = occupyTable(file, 'outbox_cursors');
     await expect(openStore({ file, clock: systemClock })).rejects.toThrow(/could not be brought up to date/);
-    raw((db) => db.exec('drop table outbox_cursors'));
+    vacate();
     expect(schemaOf(file)).toEqual(before);
-    expect(raw((db) => db.prepare('select count(*) from records').pluck().get())).toBe(former.length);
+    expect(countFormerRecords(file)).toBe(former.length);
     await open();
     expect(await findContradictions(file)).toEqual([]);
   });
@@ -257,18 +245,14 @@ describe('a migration that does not come to its end', () => {
   it('because the process is gone just before its commit leaves on disk what was there', async () => {
     const before = schemaOf(file);
     const copy = join(folder, 'crashed.db');
-    const connection = new Sqlite(file);
-    connection.pragma('journal_mode = WAL');
-    // What has no room in the cache goes to the log on disk, before any commit.
-    connection.pragma('cache_size = 10');
-    connection.exec('begin immediate');
+    const { connection, countLeaves, rollback } = beginSpilled(file);
     const db = new Kysely<unknown>({ dialect: new SqliteDialect({ database: connection }) });
     const { error } = await new Migrator({ db, provider: migrations }).migrateToLatest();
     expect(error).toBeUndefined();
-    expect(connection.prepare('select count(*) from leaves').pluck().get()).toBe(former.length);
+    expect(countLeaves()).toBe(former.length);
     await cp(file, copy);
     await cp(`${file}-wal`, `${copy}-wal`);
-    connection.exec('rollback');
+    rollback();
     await db.destroy();
     expect(schemaOf(copy)).toEqual(before);
     const store = await openStore({ file: copy, clock: () => NOW_MS });

@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import { RunAgain } from '../../src/store/run-again.ts';
+import { holdWriteLock } from '../support/sqlite/file.ts';
 
 let folder: string;
 let store: Store;
@@ -57,9 +57,7 @@ describe('a batch in which a write needs preparation', () => {
       steps.push('prepare');
       expect(await findMeta(store.read, 'count')).toBeNull();
       // Nobody holds the lock of the writer meanwhile.
-      const other = new Sqlite(join(folder, 'test.db'), { timeout: 0 });
-      other.exec('begin immediate; rollback');
-      other.close();
+      holdWriteLock(join(folder, 'test.db'), { timeoutMs: 0 })();
       isReady = true;
     };
     const answers = await Promise.all([count('first'), needing(() => isReady, prepare), count('last')]);

@@ -57,6 +57,8 @@ export async function startTestBroker(
     nowMs?: number;
     editData?: (data: unknown, issuers: { people: string; ci: string }) => unknown;
     archive?: Buffer;
+    /** The database that it finds; none unless it is given. */
+    database?: Buffer;
     /** Takes the place of members of the configuration; a function is given what they would be. */
     config?: Record<string, unknown> | ((defaults: Record<string, unknown>) => Record<string, unknown>);
     /** The kinds of requests that it knows; those that the broker comes with unless they are given. */
@@ -81,6 +83,7 @@ export async function startTestBroker(
     return options.editData?.(local, { people: people.issuer, ci: ci.issuer }) ?? local;
   });
   await writeFile(join(folder, 'bundle.tar.gz'), archive);
+  if (options.database !== undefined) await writeFile(join(folder, 'countersign.db'), options.database);
   const { config } = options;
   const defaults = configFor(people, ci);
   await writeFile(

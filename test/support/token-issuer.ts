@@ -7,7 +7,7 @@ import type { Clock } from '../../src/clock.ts';
 /** An issuer of ID tokens for the cast, with the test's own clock; the real provider has the machine's. */
 export interface TokenIssuer {
   issuer: string;
-  /** A signed ID token of a person of the cast. */
+  /** A signed ID token of a person of the cast; its `iss` is a claim like any other. */
   idToken(
     person: string,
     options?: { mfa?: boolean; authAgeS?: number; claims?: Record<string, unknown> },
@@ -37,10 +37,10 @@ export async function startTokenIssuer(clock: Clock): Promise<TokenIssuer> {
         acr: mfa ? 'urn:countersign:mfa' : 'urn:countersign:password',
         amr: mfa ? ['pwd', 'otp'] : ['pwd'],
         auth_time: now - authAgeS,
+        iss: origin,
         ...claims,
       })
         .setProtectedHeader({ alg: 'ES256', kid })
-        .setIssuer(origin)
         .setSubject(member.sub)
         .setAudience('countersign-cli')
         .setIssuedAt(now)

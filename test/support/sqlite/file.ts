@@ -41,6 +41,11 @@ export function tableNames(file: string): string[] {
   return reading(file, namesOf);
 }
 
+/** Everything that the schema is made of. */
+export function schemaOf(file: string): unknown[] {
+  return withFile(file, (db) => db.prepare('select name, sql from sqlite_master order by name').all());
+}
+
 /** `ok`, or what SQLite finds wrong with the file. */
 export function integrityOf(file: string): unknown {
   return reading(file, (db) => db.pragma('integrity_check', { simple: true }));
@@ -54,9 +59,14 @@ export function settingsOf(file: string): { journalMode: unknown; version: numbe
   }));
 }
 
-/** Keeps everybody from writing, as another process would. @returns what ends it */
-export function holdWriteLock(file: string): () => void {
-  const db = new Sqlite(file);
+/**
+ * Keeps everybody from writing, as another process would.
+ *
+ * @param options.timeoutMs how long to wait for whoever holds the lock now
+ * @returns what ends it
+ */
+export function holdWriteLock(file: string, options: { timeoutMs?: number } = {}): () => void {
+  const db = new Sqlite(file, options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs });
   db.exec('begin immediate');
   return () => {
     db.exec('rollback');

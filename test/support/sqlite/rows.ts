@@ -21,11 +21,14 @@ export interface RecordRow {
   result: string | null;
 }
 
-/** A change request. */
+/** A change request. `content` and `plan` are JSON texts. */
 export interface RequestRow {
   id: string;
+  kind: string;
   state: string;
   digest: string;
+  content: string;
+  plan: string;
 }
 
 /** A version of a flag: of its definition where `environment` is null. `document` is JSON text. */
@@ -49,6 +52,10 @@ export interface PresentRow {
 /** A freeze. */
 export interface FreezeRow {
   id: string;
+  scope: string;
+  environment: string | null;
+  namespace: string | null;
+  flag: string | null;
   incident: string;
   lifted_ms: number | null;
 }
@@ -62,6 +69,7 @@ export interface RevocationRow {
   incident: string;
   created_ms: number;
   person: string | null;
+  person_state: string | null;
 }
 
 /** What the oracle of the log judges: everything as it stood at one moment. */
@@ -77,7 +85,7 @@ export interface StoreRows {
 
 const RECORDS = `select leaves.place as seq, id, operation, outcome, request_id, details as record, input, result, leaf
   from leaves left join record_details on record_details.place = leaves.place order by leaves.place`;
-const REQUESTS = 'select id, state, digest from requests order by id';
+const REQUESTS = 'select id, kind, state, digest, content, plan from requests order by id';
 const VERSIONS = `select flag, null as environment, version, definition as document, decision_id from flag_versions
   union all select flag, environment, version, state, decision_id from flag_state_versions`;
 const PRESENT = `select flags.key as flag, null as environment, flags.version, flags.definition as document,
@@ -87,12 +95,15 @@ const PRESENT = `select flags.key as flag, null as environment, flags.version, f
   select s.flag, s.environment, s.version, s.state, v.state
   from flag_states s left join flag_state_versions v
     on v.flag = s.flag and v.environment = s.environment and v.version = s.version`;
-const REVOCATIONS = `select kind, value, issued_before_ms, cause, incident, created_ms, person
+const FREEZES =
+  'select id, scope, environment, namespace, flag, incident, lifted_ms from freezes order by id';
+const REVOCATIONS = `select kind, value, issued_before_ms, cause, incident, created_ms, person, person_state
   from revocations order by created_ms, id`;
 const ACTIVE_BUNDLE = `select policy_hash as hash, archive
   from policy_activations join policy_bundles using (policy_hash, archive_digest) order by number desc`;
 
-const TABLES = {
+/** The tables by what they are about. For this folder only. */
+export const TABLES = {
   records: 'leaves',
   details: 'record_details',
   pseudonyms: 'pseudonyms',
@@ -109,25 +120,14 @@ const TABLES = {
   freezes: 'freezes',
   revocations: 'revocations',
   sessions: 'sessions',
+  usedTokens: 'used_tokens',
+  environments: 'environment_versions',
   signIns: 'sign_ins',
   signingKeys: 'signing_keys',
 } as const;
 
 /** What rows can be about. */
 export type Subject = keyof typeof TABLES;
-
-/** What is evidence: rows that nobody may ever change or remove. */
-export const EVIDENCE = [
-  'records',
-  'details',
-  'recordFlags',
-  'pseudonyms',
-  'erasures',
-  'flagVersions',
-  'stateVersions',
-  'bundles',
-  'activations',
-] as const satisfies Subject[];
 
 /** What nearly every call leaves without having written anything: who was seen, and what they used. */
 export const USAGE_TABLES = ['principals', 'grant_uses'];
@@ -158,6 +158,11 @@ export function readRequests(file: string): RequestRow[] {
   return all(file, REQUESTS);
 }
 
+/** Every version of every flag, of definitions first. */
+export function readVersions(file: string): VersionRow[] {
+  return all(file, VERSIONS);
+}
+
 /** What every flag is now, in every environment that has a state of it. */
 export function readPresent(file: string): PresentRow[] {
   return all(file, PRESENT);
@@ -165,12 +170,22 @@ export function readPresent(file: string): PresentRow[] {
 
 /** All freezes, lifted ones too. */
 export function readFreezes(file: string): FreezeRow[] {
-  return all(file, 'select id, incident, lifted_ms from freezes order by id');
+  return all(file, FREEZES);
 }
 
 /** All revocations, oldest first, lifted ones too. */
 export function readRevocations(file: string): RevocationRow[] {
   return all(file, REVOCATIONS);
+}
+
+/** Writes another incident into every revocation. */
+export function renameIncidents(file: string, incident: string): void {
+  withFile(file, (db) => db.prepare('update revocations set incident = ?').run(incident));
+}
+
+/** Bundles of policies. */
+export function readBundles(file: string): { policy_hash: string; archive: Buffer }[] {
+  return all(file, 'select policy_hash, archive from policy_bundles order by stored_ms, policy_hash');
 }
 
 /** Browser sessions, oldest first. */
@@ -209,80 +224,4 @@ export function refuseInserts(
     ),
   );
   return () => withFile(file, (db) => db.exec('drop trigger fault'));
-}
-
-/** One try to change evidence: the statement, what the database said (null: it took it), and the rows after it. */
-export interface Forgery {
-  attempt: string;
-  refusal: string | null;
-  rows: unknown[];
-}
-
-/** Columns that name a row: a forger keeps them, to put another row in its place. */
-const KEYS = [
-  'place',
-  'pseudonym',
-  'erased_by',
-  'id',
-  'flag',
-  'environment',
-  'version',
-  'number',
-  'policy_hash',
-  'archive_digest',
-];
-
-/** Tries to change and remove the rows of a subject in every way that SQL knows. @returns the rows before, and each try */
-export function forge(file: string, subject: Subject): { before: unknown[]; forgeries: Forgery[] } {
-  const table = TABLES[subject];
-  return withFile(file, (db) => {
-    const rows = () => db.prepare(`select * from ${table}`).all();
-    const before = rows();
-    const columns = (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
-    const forged = columns.map((name) => (KEYS.includes(name) ? name : "'forged'"));
-    const attempts = [
-      `update ${table} set ${columns[0]} = ${columns[0]}`,
-      `delete from ${table}`,
-      `insert or replace into ${table} select * from ${table}`,
-      `replace into ${table} select ${forged.join(', ')} from ${table}`,
-    ];
-    const forgeries = attempts.map((attempt) => ({ attempt, refusal: refusalOf(db, attempt), rows: rows() }));
-    return { before, forgeries };
-  });
-}
-
-function refusalOf(db: Sqlite.Database, attempt: string): string | null {
-  try {
-    db.prepare(attempt).run();
-    return null;
-  } catch (error) {
-    return String(error);
-  }
-}
-
-/** What somebody with the file, and time to remove its triggers, could do to it. */
-const TAMPERINGS = {
-  'a record is gone': 'delete from leaves where place = (select max(place) - 1 from leaves)',
-  'a decision is gone': 'delete from record_details where place = 2',
-  'an input is another': "update record_details set input = replace(input, 'dana', 'alex')",
-  'a request is in another state': "update requests set state = 'withdrawn'",
-  'a request is gone': 'delete from requests',
-  'a version is of nobody': `insert into flag_state_versions
-    select flag, environment, version + 1000, state, request_id, decision_id, at_ms from flag_state_versions`,
-  'a version is missing': 'delete from flag_state_versions where version = 2',
-  'a state is no version': "update flag_states set state = replace(state, 'true', 'false')",
-} as const;
-
-/** Every {@link tamper}. */
-export const TAMPERING_NAMES = Object.keys(TAMPERINGS) as (keyof typeof TAMPERINGS)[];
-
-/** Changes a file of a broker that is closed, past all that the database refuses. */
-export function tamper(file: string, how: keyof typeof TAMPERINGS): void {
-  withFile(file, (db) => {
-    db.pragma('foreign_keys = OFF');
-    const triggers = db.prepare("select name from sqlite_master where type = 'trigger'").pluck().all();
-    for (const name of triggers as string[]) db.exec(`drop trigger "${name}"`);
-    const { changes } = db.prepare(TAMPERINGS[how]).run();
-    if (changes === 0) throw new Error(`there is nothing in ${file} by which ${how} could be shown`);
-  });
 }
