@@ -22,6 +22,7 @@ import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
+import { randomBytesOf } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
 import { dueRequests } from './schedule/due-requests.ts';
@@ -282,5 +283,5 @@ function openSurface(inside: Inside, url: string): AppDeps {
 
 /** A UUID of version 7 for that moment. @see RFC 9562 section 5.7 */
 function newId(nowMs: number): string {
-  return uuidv7({ msecs: nowMs });
+  return uuidv7({ msecs: nowMs, rng: () => randomBytesOf(16) });
 }

@@ -1,5 +1,6 @@
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { randomBytesOf } from './random.ts';
 
 /** A value that JSON can carry. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -26,16 +27,9 @@ export function digestOf(value: unknown): string {
   return `sha256:${sha256Hex(canonicalJson(value))}`;
 }
 
-const SALT_BYTES = 32;
-/** Random bytes for the next salts: asking the system for them one by one costs more than all else about a salt. */
-let randomness = Buffer.alloc(0);
-
 /** A salt of 32 random bytes, in base64url. */
 export function newSalt(): string {
-  if (randomness.length === 0) randomness = randomBytes(SALT_BYTES * 64);
-  const salt = randomness.toString('base64url', 0, SALT_BYTES);
-  randomness = randomness.subarray(SALT_BYTES);
-  return salt;
+  return randomBytesOf(32).toString('base64url');
 }
 
 /**

@@ -79,13 +79,8 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
       })),
     ),
 );
-const listVotesStatement = statement<{ request_id: string }, VotesTable & { place: number | null }>((db, p) =>
-  db
-    .selectFrom('votes')
-    .leftJoin('record_details', 'record_details.id', 'votes.decision_id')
-    .selectAll('votes')
-    .select('record_details.place')
-    .where('votes.request_id', '=', p('request_id')),
+const listVotesStatement = statement<{ request_id: string }, VotesTable>((db, p) =>
+  db.selectFrom('votes').selectAll().where('request_id', '=', p('request_id')),
 );
 
 /** Stores a new request and the flags it touches. */
@@ -122,15 +117,25 @@ export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
 /** The newest word of each person, in the order in which they were recorded. */
 export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
   const { rows } = await listVotesStatement(db, { request_id: requestId });
-  return rows
-    .toSorted(
-      // Those whose record nobody knows any more come first; only among them does the moment decide.
-      (one, other) =>
-        (one.place ?? 0) - (other.place ?? 0) ||
-        one.at_ms - other.at_ms ||
-        (one.person < other.person ? -1 : 1),
-    )
-    .map(({ place: _, ...vote }) => vote);
+  // Moments rise with places, so that places are looked up only for those of one moment.
+  const isTied = new Set(rows.map(({ at_ms }) => at_ms)).size < rows.length;
+  const places = isTied ? await placesOfVotes(db, requestId) : new Map<string, number>();
+  const placeOf = ({ decision_id }: VotesTable) => places.get(decision_id ?? '') ?? 0;
+  return rows.toSorted(
+    (one, other) =>
+      one.at_ms - other.at_ms || placeOf(one) - placeOf(other) || (one.person < other.person ? -1 : 1),
+  );
+}
+
+/** By the decisions that recorded them. */
+async function placesOfVotes(db: Db, requestId: string): Promise<Map<string, number>> {
+  const rows = await db
+    .selectFrom('votes')
+    .innerJoin('record_details', 'record_details.id', 'votes.decision_id')
+    .select(['record_details.id', 'record_details.place'])
+    .where('votes.request_id', '=', requestId)
+    .execute();
+  return new Map(rows.map(({ id, place }) => [id, place]));
 }
 
 /** The words on open requests that are not void, oldest request first. */
