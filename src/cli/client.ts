@@ -13,7 +13,7 @@ const ATTEMPTS = 3;
 const RETRY_MS = 1000;
 
 /** One call of the broker. */
-export interface Call {
+export interface ClientCall {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Below the broker's URL, such as `/v1/requests`. */
   path: string;
@@ -26,7 +26,7 @@ export interface Call {
 }
 
 /** What the broker answered; the body is null where the answer has none (204). */
-export interface Answer<T> {
+export interface ClientAnswer<T> {
   body: T;
   etag: string | null;
   /** True when the answer is the kept one of an earlier call with the same Idempotency-Key. */
@@ -42,9 +42,9 @@ export interface Page<T> {
 /** Calls one broker. */
 export interface Client {
   /** @throws CliError with the problem that the broker answered */
-  call<T>(call: Call): Promise<Answer<T>>;
+  call<T>(call: ClientCall): Promise<ClientAnswer<T>>;
   /** Reads a list: one page, or with `all` every page as one. */
-  list<T>(call: { path: string; query: NonNullable<Call['query']>; all: boolean }): Promise<Page<T>>;
+  list<T>(call: { path: string; query: NonNullable<ClientCall['query']>; all: boolean }): Promise<Page<T>>;
 }
 
 /**
@@ -62,7 +62,7 @@ export function createClient(deps: {
   let freezesShown = false;
   let steppedUp = false;
 
-  async function send<T>(call: Call, key: string | null, token: Token): Promise<Answer<T>> {
+  async function send<T>(call: ClientCall, key: string | null, token: Token): Promise<ClientAnswer<T>> {
     const response = await fetchAnswer(io, broker, call, key, token);
     const freezes = response.headers.get('Countersign-Freeze');
     if (freezes !== null && !freezesShown) {
@@ -82,7 +82,7 @@ export function createClient(deps: {
   }
 
   /** Where another token may be what the broker wants, the call is sent once more. */
-  async function sendWithToken<T>(call: Call, key: string | null): Promise<Answer<T>> {
+  async function sendWithToken<T>(call: ClientCall, key: string | null): Promise<ClientAnswer<T>> {
     try {
       return await send(call, key, await tokens.token());
     } catch (error) {
@@ -104,7 +104,7 @@ export function createClient(deps: {
     return tokens.stepUp(demand);
   }
 
-  async function callBroker<T>(call: Call): Promise<Answer<T>> {
+  async function callBroker<T>(call: ClientCall): Promise<ClientAnswer<T>> {
     const key = call.idempotencyKey === true ? randomUUID() : (call.idempotencyKey ?? null);
     const attempts = key === null ? 1 : ATTEMPTS;
     for (let attempt = 1; ; attempt += 1) {
@@ -135,7 +135,7 @@ export function createClient(deps: {
 async function fetchAnswer(
   { fetch }: Io,
   broker: string,
-  call: Call,
+  call: ClientCall,
   key: string | null,
   { value, bound }: Token,
 ): Promise<Response> {

@@ -6,7 +6,7 @@ import type { SnapshotFlag } from './snapshot.ts';
 import type { View } from './view.ts';
 
 /** A serialised OFREP answer and its length in bytes, as a header value. */
-export interface Answer {
+export interface OfrepAnswer {
   readonly body: string;
   readonly length: string;
 }
@@ -29,10 +29,10 @@ interface BulkParts {
 }
 
 // An answer depends on the flag, the variant and the reason only, so there are a handful for each flag. They go with the flag.
-const answersByFlag = new WeakMap<SnapshotFlag, Map<string, Answer>>();
+const answersByFlag = new WeakMap<SnapshotFlag, Map<string, OfrepAnswer>>();
 const partsByView = new WeakMap<View, BulkParts>();
 
-function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): Answer {
+function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): OfrepAnswer {
   const { key } = flag.definition;
   const body = JSON.stringify({ key, value, variant, reason, metadata: { version: flag.version } });
   return { body, length: String(Buffer.byteLength(body)) };
@@ -43,7 +43,7 @@ function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): 
  *
  * @see OFREP 0.3.0, `serverEvaluationSuccess`
  */
-export function answerFor(flag: SnapshotFlag, context: EvaluationContext, nowMs: number): Answer {
+export function answerFor(flag: SnapshotFlag, context: EvaluationContext, nowMs: number): OfrepAnswer {
   const evaluation = evaluate({ definition: flag.definition, state: flag.state, context, now_ms: nowMs });
   let answers = answersByFlag.get(flag);
   if (answers === undefined) {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { type BrokerError, PROBLEMS } from '../errors.ts';
-import type { Answer, BulkAnswer } from './answers.ts';
+import type { BulkAnswer, OfrepAnswer } from './answers.ts';
 import type { ContextFault } from './context.ts';
 
 /**
@@ -18,7 +18,7 @@ export interface OfrepError {
 }
 
 /** Answers one flag. */
-export function sendAnswer(res: ServerResponse, { body, length }: Answer): void {
+export function sendAnswer(res: ServerResponse, { body, length }: OfrepAnswer): void {
   res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length]);
   res.end(body);
 }

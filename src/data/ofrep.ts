@@ -72,7 +72,7 @@ export interface OfrepDeps {
 }
 
 /** One request on its way; `key` is null for all flags. */
-interface Call {
+interface OfrepCall {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly key: string | null;
@@ -123,7 +123,7 @@ function decodeKey(encoded: string): string {
 }
 
 function answerSingle(
-  { res }: Call,
+  { res }: OfrepCall,
   { key, flag }: { key: string; flag: SnapshotFlag | undefined },
   body: Buffer | null,
   nowMs: number,
@@ -140,7 +140,7 @@ function answerSingle(
   sendAnswer(res, answerFor(flag, read.context, nowMs));
 }
 
-function answerBulk({ req, res }: Call, view: View, body: Buffer | null, nowMs: number): void {
+function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null, nowMs: number): void {
   const read = readContext(body);
   if ('fault' in read) {
     sendError(res, 400, read.fault);
@@ -158,7 +158,7 @@ function answerBulk({ req, res }: Call, view: View, body: Buffer | null, nowMs: 
 export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
   const { snapshots, authenticate, clock, log, metrics } = deps;
 
-  function answer(call: Call, reader: DataReader, body: Buffer | null): void {
+  function answer(call: OfrepCall, reader: DataReader, body: Buffer | null): void {
     const snapshot = snapshots.current(reader.environment);
     if (snapshot === undefined) {
       // Never 401 or 404 here: clients would take those for final.
@@ -173,7 +173,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     else answerSingle(call, { key, flag: findFlag(snapshot, reader.namespaces, key) }, body, clock());
   }
 
-  function refuse({ req, res, key }: Call, error: unknown): void {
+  function refuse({ req, res, key }: OfrepCall, error: unknown): void {
     if (error instanceof BrokerError) {
       sendRefusal(res, error, { key, nowMs: clock() });
       return;
@@ -183,7 +183,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     else sendError(res, 500, withKey(key, general('Something went wrong inside the broker.')));
   }
 
-  function proceed(call: Call, body: Buffer | null): void {
+  function proceed(call: OfrepCall, body: Buffer | null): void {
     try {
       const reader = authenticate(credentialsOf(call.req));
       if (reader instanceof Promise) {
@@ -194,7 +194,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     }
   }
 
-  function receive(call: Call): void {
+  function receive(call: OfrepCall): void {
     const { req, res, key } = call;
     if (!hasBody(req)) {
       proceed(call, null);

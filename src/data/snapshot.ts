@@ -54,12 +54,12 @@ export interface SnapshotsDeps {
 }
 
 /** Updates on top of a snapshot: the newest of each flag, so that they stay few however long nobody reads. */
-interface Pending {
+interface PendingUpdates {
   version: number;
   updates: Map<string, FlagUpdate>;
 }
 
-interface Loading {
+interface LoadState {
   running: Promise<boolean> | null;
   /** The load after the running one; all who ask meanwhile share it. */
   next: Promise<boolean> | null;
@@ -77,8 +77,8 @@ function snapshotOf(environment: string, version: number, flags: readonly Snapsh
 export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
   const snapshots = new Map<string, Snapshot>();
   /** Updates that no reader has asked for yet: writes come in bursts, and the map is copied once for all of them. */
-  const pending = new Map<string, Pending>();
-  const loading = new Map<string, Loading>();
+  const pending = new Map<string, PendingUpdates>();
+  const loading = new Map<string, LoadState>();
 
   async function loadOnce(environment: string): Promise<boolean> {
     try {
@@ -95,7 +95,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
     }
   }
 
-  function start(environment: string, state: Loading): Promise<boolean> {
+  function start(environment: string, state: LoadState): Promise<boolean> {
     const run = loadOnce(environment).finally(() => {
       state.running = state.next;
       state.next = null;

@@ -5,7 +5,7 @@ import type { Reason } from '../policy/decision.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
-import { type Call, inputEnvironment, type Use, type Writing } from './control.ts';
+import { type Call, inputEnvironment, type Use, type WriteContext } from './control.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 import type { Refused } from './refused.ts';
 
@@ -24,7 +24,7 @@ export function correlationOf(call: Call, principal: Principal, ticket: string |
 }
 
 /** How whoever calls is challenged to sign in, where policy wants that. */
-export function challengeOf({ deps, call: { principal } }: Writing): Challenge {
+export function challengeOf({ deps, call: { principal } }: WriteContext): Challenge {
   return {
     scheme: principal.token.sender_constrained ? 'DPoP' : 'Bearer',
     acrValues: (level) => deps.acrValuesFor(principal.issuer, level),
@@ -32,7 +32,7 @@ export function challengeOf({ deps, call: { principal } }: Writing): Challenge {
 }
 
 /** What an operation without a request is about. */
-export interface Subject {
+export interface Intent {
   operation: Operation;
   environment?: string | null;
   namespace?: string | null;
@@ -46,7 +46,7 @@ export interface Subject {
 }
 
 /** A recorded decision. */
-export interface Authorized {
+export interface Authorization {
   decision: Decision;
   decision_id: string;
 }
@@ -56,7 +56,7 @@ export interface Authorized {
  *
  * @returns the decision when it is `allow`, else the refusal
  */
-export async function authorize(writing: Writing, subject: Subject): Promise<Authorized | Refused> {
+export async function authorize(writing: WriteContext, subject: Intent): Promise<Authorization | Refused> {
   const { deps, call, now_ms, policy } = writing;
   const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
   const decision_id = deps.newId(now_ms);
@@ -86,7 +86,7 @@ export async function authorize(writing: Writing, subject: Subject): Promise<Aut
  * Records that power is given up: a session that ends, a token that its holder gives back. Policy is asked, so that the
  * record is like any other, but nobody is kept signed in by its answer.
  */
-export async function authorizeEnd(writing: Writing, subject: Subject): Promise<void> {
+export async function authorizeEnd(writing: WriteContext, subject: Intent): Promise<void> {
   const { policy, call, now_ms } = writing;
   const { effect } = policy.decide(questionOf(policy, call.principal, subject), now_ms);
   const detail = `It ended all the same: giving up power needs no grant.${subject.note === undefined ? '' : ` ${subject.note.detail}`}`;
@@ -94,12 +94,12 @@ export async function authorizeEnd(writing: Writing, subject: Subject): Promise<
 }
 
 /** The use that is told of when the operation is allowed. */
-export function useOf(principal: Principal, { operation, environment, namespace }: Subject): Use {
+export function useOf(principal: Principal, { operation, environment, namespace }: Intent): Use {
   return { principal, operation, environment: environment ?? null, namespaces: [namespace ?? null] };
 }
 
 /** What policy is asked about an operation without a request. */
-export function questionOf(policy: Policy, principal: Principal, subject: Subject): Question {
+export function questionOf(policy: Policy, principal: Principal, subject: Intent): Question {
   return {
     operation: subject.operation,
     principal,

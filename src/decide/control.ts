@@ -77,7 +77,7 @@ export interface Call {
 }
 
 /** One write as it runs inside the writing transaction: its transaction, its moment, the policy that it meets. */
-export interface Writing {
+export interface WriteContext {
   deps: ControlDeps;
   tx: Tx;
   call: Call;
@@ -113,11 +113,11 @@ export interface Effect {
    *
    * @returns what the record says of it
    */
-  carryOut(writing: Writing, origin: Origin): Promise<EffectRecord>;
+  carryOut(writing: WriteContext, origin: Origin): Promise<EffectRecord>;
 }
 
 /** A plan of now, and what carrying it out does. */
-export interface PlannedEffects {
+export interface PlanWithEffects {
   plan: Plan;
   effects: readonly Effect[];
 }
@@ -147,7 +147,7 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
    *
    * @throws BrokerError `invalid_change` for what cannot be done
    */
-  plan(db: Db, content: Content, context: PlanContext): Promise<PlannedEffects>;
+  plan(db: Db, content: Content, context: PlanContext): Promise<PlanWithEffects>;
   /** The environment that the request is about, or null. */
   environmentOf(content: Content, plan: Plan): string | null;
   /** The flags that it touches, each once. */

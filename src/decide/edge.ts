@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { parse } from '../http/body.ts';
 import type { Cursors } from '../http/cursor.ts';
-import type { Caller, Presented } from '../identity/credential.ts';
+import type { Caller, RequestCredentials } from '../identity/credential.ts';
 import type { Call, ControlDeps } from './control.ts';
 import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
 
@@ -10,7 +10,7 @@ import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
 export interface Edge {
   control: ControlDeps;
   /** @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable` */
-  authenticate(presented: Presented): Promise<Caller>;
+  authenticate(presented: RequestCredentials): Promise<Caller>;
   cursors: Cursors;
 }
 
@@ -20,7 +20,7 @@ export async function callOf(edge: Edge, req: Request): Promise<Call> {
 }
 
 /** What an HTTP request shows of who is calling. */
-export function presentedBy(req: Request): Presented {
+export function presentedBy(req: Request): RequestCredentials {
   return {
     authorization: req.headers.authorization,
     dpop: req.headersDistinct.dpop ?? [],

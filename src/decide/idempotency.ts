@@ -1,7 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import { digestOf } from '../json.ts';
 import { findAnswer, keepAnswer } from '../store/installation.ts';
-import type { Writing } from './control.ts';
+import type { WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 
 /** An `Idempotency-Key` with what it was sent for. */
@@ -12,7 +12,7 @@ export interface IdempotencyKey {
 }
 
 /** What a POST answers; kept for retries when it succeeded. */
-export interface Answer {
+export interface KeptAnswer {
   status: number;
   body: unknown;
   etag?: string;
@@ -46,17 +46,17 @@ export function parseIdempotencyKey(
  * @throws BrokerError `idempotency_key_reused` when the key came with another request before
  */
 export async function once(
-  { tx, call, now_ms }: Writing,
+  { tx, call, now_ms }: WriteContext,
   key: IdempotencyKey | null,
-  work: () => Promise<Answer | Refused>,
-): Promise<(Answer & { replayed?: true }) | Refused> {
+  work: () => Promise<KeptAnswer | Refused>,
+): Promise<(KeptAnswer & { replayed?: true }) | Refused> {
   if (key === null) return work();
   const kept = await findAnswer(tx, call.principal.id, key.key);
   if (kept !== undefined) {
     if (kept.fingerprint !== key.fingerprint) {
       throw new BrokerError('idempotency_key_reused', 'Use a new Idempotency-Key for a different request.');
     }
-    return { ...(JSON.parse(kept.body) as Answer), replayed: true };
+    return { ...(JSON.parse(kept.body) as KeptAnswer), replayed: true };
   }
   const answer = await work();
   if (answer instanceof Refused) return answer;

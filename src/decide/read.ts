@@ -1,18 +1,18 @@
 import type { PlainRead } from '../operations.ts';
-import { authorize, questionOf, type Subject, useOf } from './authorize.ts';
-import type { Call, ControlDeps, Writing } from './control.ts';
+import { authorize, type Intent, questionOf, useOf } from './authorize.ts';
+import type { Call, ControlDeps, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 import { write } from './write.ts';
 
 /** What a plain read is about. */
-type ReadSubject = Subject & { operation: PlainRead };
+type ReadSubject = Intent & { operation: PlainRead };
 
 /**
  * Decides a plain read inside the writing transaction. Only a denial is recorded.
  *
  * @returns null when the caller may read, else the refusal
  */
-export async function refuseRead(writing: Writing, subject: ReadSubject): Promise<Refused | null> {
+export async function refuseRead(writing: WriteContext, subject: ReadSubject): Promise<Refused | null> {
   const { policy, call, now_ms } = writing;
   const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
   if (decision.effect === 'allow') return null;

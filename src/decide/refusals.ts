@@ -18,7 +18,7 @@ export interface Challenge {
 }
 
 /** What a refusal needs to know besides the decision. */
-export interface Refusing {
+export interface RefusalContext {
   decision_id: string;
   /** The request that it is about, or null. */
   about: AboutRequest | null;
@@ -66,18 +66,18 @@ function signInDetail({ level, max_age_s }: Extract<Obligation, { kind: 'sign_in
   return `A sign-in of level ${level} or more${age}.`;
 }
 
-type Clearing = Pick<Gate, 'cleared_by' | 'call'>;
+type Remedy = Pick<Gate, 'cleared_by' | 'call'>;
 
-const otherPerson: Clearing = { cleared_by: 'another person with the role', call: null };
-const openSession: Clearing = {
+const otherPerson: Remedy = { cleared_by: 'another person with the role', call: null };
+const openSession: Remedy = {
   cleared_by: 'caller',
   call: { method: 'POST', path: '/v1/break-glass', body: { incident: '…', reason: '…' } },
 };
-const proposeAgain: Clearing = { cleared_by: 'proposer', call: { method: 'POST', path: '/v1/requests' } };
-const exchangeAgain: Clearing = { cleared_by: 'caller', call: { method: 'POST', path: '/oauth/token' } };
+const proposeAgain: Remedy = { cleared_by: 'proposer', call: { method: 'POST', path: '/v1/requests' } };
+const exchangeAgain: Remedy = { cleared_by: 'caller', call: { method: 'POST', path: '/oauth/token' } };
 
 /** Who can do something about a reason, for the codes of the broker and of the shipped policy. */
-const CLEARED_BY: Readonly<Record<string, Clearing>> = {
+const CLEARED_BY: Readonly<Record<string, Remedy>> = {
   frozen: {
     cleared_by: 'flag-emergency-override',
     call: { method: 'POST', path: '/v1/requests', body: { kind: 'freeze.lift', freeze: '…', reason: '…' } },
@@ -121,7 +121,7 @@ export function denied(decision: Decision, decisionId: string): Refused {
  *
  * @see RFC 9470 section 3
  */
-export function notYet(decision: Decision, { decision_id, about, challenge }: Refusing): Refused {
+export function notYet(decision: Decision, { decision_id, about, challenge }: RefusalContext): Refused {
   const signIn = decision.obligations.find((obligation) => obligation.kind === 'sign_in');
   const fields = {
     reasons: decision.reasons,

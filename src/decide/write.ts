@@ -7,7 +7,7 @@ import { markReturned } from '../store/revocations.ts';
 import type { Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import { authorize } from './authorize.ts';
-import type { Call, ControlDeps, Writing } from './control.ts';
+import type { Call, ControlDeps, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */
@@ -27,12 +27,12 @@ const usedProofs = new WeakSet<Proof>();
 export async function write<T>(
   deps: ControlDeps,
   call: Call,
-  work: (writing: Writing) => Promise<T | Refused>,
+  work: (writing: WriteContext) => Promise<T | Refused>,
 ): Promise<T> {
   const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.activeIn(tx, afterCommit);
     await assertStillValid(deps, tx, call, afterCommit);
-    const writing: Writing = { deps, tx, call, now_ms: momentOf(tx), policy, afterCommit };
+    const writing: WriteContext = { deps, tx, call, now_ms: momentOf(tx), policy, afterCommit };
     await noteReturn(writing);
     return work(writing);
   });
@@ -63,7 +63,7 @@ async function assertStillValid(
 }
 
 /** Whoever the provider logged out is back, by a credential that came after it: what they wrote waits no longer. */
-async function noteReturn(writing: Writing): Promise<void> {
+async function noteReturn(writing: WriteContext): Promise<void> {
   const { deps, tx, call, now_ms } = writing;
   const { principal, credential } = call;
   if (credential === null) return;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
@@ -32,7 +32,7 @@ export interface SessionView {
  * @throws BrokerError `state_conflict` when the person has an open session
  */
 export async function open(
-  writing: Writing,
+  writing: WriteContext,
   order: z.infer<typeof openSessionSchema>,
 ): Promise<SessionView | Refused> {
   const { tx, call, now_ms, deps } = writing;
@@ -67,7 +67,7 @@ export async function open(
  * @returns the closed session, or the refusal with its record appended
  * @throws BrokerError `not_found` when the session is not the caller's
  */
-export async function close(writing: Writing, sessionId: string): Promise<SessionView | Refused> {
+export async function close(writing: WriteContext, sessionId: string): Promise<SessionView | Refused> {
   const session = await findOwnSession(writing, sessionId);
   const authorized = await authorize(writing, {
     operation: 'breakglass.close',
@@ -84,7 +84,10 @@ export async function close(writing: Writing, sessionId: string): Promise<Sessio
  *
  * @throws BrokerError `not_found` when the session is not the caller's
  */
-export async function findOwnSession({ tx, call }: Writing, id: string): Promise<BreakglassSessionsTable> {
+export async function findOwnSession(
+  { tx, call }: WriteContext,
+  id: string,
+): Promise<BreakglassSessionsTable> {
   const session = await findSession(tx, id);
   if (session === undefined || session.person !== (call.principal.person ?? call.principal.id)) {
     throw new BrokerError('not_found', 'You have no break-glass session with this id.');

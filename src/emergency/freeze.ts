@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
@@ -46,7 +46,7 @@ export interface FreezeView extends InputFreeze {
  * @returns the freeze, or the refusal with its record appended
  * @throws BrokerError `invalid_request` for an environment that the policy does not know
  */
-export async function engage(writing: Writing, order: FreezeOrder): Promise<FreezeView | Refused> {
+export async function engage(writing: WriteContext, order: FreezeOrder): Promise<FreezeView | Refused> {
   const { tx, call, now_ms, deps, policy } = writing;
   const scope = {
     scope: order.scope,

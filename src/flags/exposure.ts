@@ -43,9 +43,9 @@ export interface Exposure extends Findings {
 }
 
 /** What a rule, or the end of the rules, serves: one variant or a rollout. */
-type Served = { variant: string } | { rollout: Rollout };
+type ServedValue = { variant: string } | { rollout: Rollout };
 /** What the two states serve to the same context, once it is in their audience. */
-type ServedPair = readonly [before: Served, after: Served];
+type ServedPair = readonly [before: ServedValue, after: ServedValue];
 type Membership = readonly [before: boolean, after: boolean];
 
 /** The organizations that a state names, in its audience or in a rule. */
@@ -78,7 +78,7 @@ export function hasSameRules(before: FlagState, after: FlagState): boolean {
   return essence(before) === essence(after);
 }
 
-function endOfRules(state: FlagState): Served {
+function endOfRules(state: FlagState): ServedValue {
   return state.rollout === null ? { variant: state.default_variant } : { rollout: state.rollout };
 }
 
@@ -90,7 +90,7 @@ function servedPairs(before: FlagState, after: FlagState): ServedPair[] {
   ];
 }
 
-function answerAt(served: Served, bucket: number | null, safeVariant: string): string {
+function answerAt(served: ServedValue, bucket: number | null, safeVariant: string): string {
   if ('variant' in served) return served.variant;
   return (bucket === null ? null : variantAt(served.rollout, bucket)) ?? safeVariant;
 }

@@ -5,14 +5,14 @@ import type { AddressInfo } from 'node:net';
 const STOP_DEADLINE_MS = 10_000;
 
 /** A socket that listens, and where. */
-export interface Listening {
+export interface OpenSocket {
   server: Server;
   /** Its address: `http://<host>:<port>`. */
   url: string;
 }
 
 /** Opens the socket. @throws Error when the address is taken */
-export async function listen({ host, port }: { host: string; port: number }): Promise<Listening> {
+export async function listen({ host, port }: { host: string; port: number }): Promise<OpenSocket> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);

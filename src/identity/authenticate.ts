@@ -1,7 +1,13 @@
 import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Principal } from '../principal.ts';
-import { type Caller, type Credential, nameAtIssuer, type Presented, type Verified } from './credential.ts';
+import {
+  type Caller,
+  type Credential,
+  nameAtIssuer,
+  type RequestCredentials,
+  type VerifiedToken,
+} from './credential.ts';
 import { dataEnvironmentOf, ISSUED_ALGORITHM } from './issued-token.ts';
 import { assertOwnToken, type PersonIssuer, personPrincipal } from './person.ts';
 import { createProofCheck } from './proof-check.ts';
@@ -12,7 +18,7 @@ import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
 import { type VerifiedClaims, verifyToken } from './verify-token.ts';
-import { type VerifiedIssued, verifiedIssued } from './workload.ts';
+import { type VerifiedIssuedToken, verifiedIssued } from './workload.ts';
 
 /*
  * Identity: who is calling, by a token or a session, and by what they showed. It verifies with keys that others hold and
@@ -29,12 +35,12 @@ export interface TrustedIssuer extends PersonIssuer {
 }
 
 /** Keys that can change: what was verified by the former ones is verified again. */
-export interface Changing {
+export interface ChangeSource {
   onChange(listener: () => void): void;
 }
 
 /** The keys that verify the broker's own tokens. */
-export interface OwnKeys extends Changing {
+export interface OwnKeys extends ChangeSource {
   /** @throws TokenRefused `key_not_found` */
   verifyKey(kid: string | undefined): Promise<CryptoKey>;
 }
@@ -45,7 +51,7 @@ export interface AuthenticatorDeps {
   issuer: string;
   personIssuers: readonly TrustedIssuer[];
   /** The keys of those issuers, as a whole. */
-  keySets: Changing;
+  keySets: ChangeSource;
   /** The broker's own keys. */
   signingKeys: OwnKeys;
   clock: Clock;
@@ -55,7 +61,7 @@ export interface AuthenticatorDeps {
 }
 
 /** A token that was looked at on its own, without the request that it came with. */
-export interface Examined extends Verified {
+export interface ExaminedToken extends VerifiedToken {
   claims: VerifiedClaims;
 }
 
@@ -76,7 +82,7 @@ export interface Authenticator {
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, `issuer_unavailable`
    */
-  authenticate(presented: Presented): Promise<Caller>;
+  authenticate(presented: RequestCredentials): Promise<Caller>;
   /**
    * The caller behind a token with the audience `data:<environment>`. A token that was verified a moment ago is
    * answered at once, without a promise: reads are too many for a turn of the event loop each.
@@ -91,7 +97,7 @@ export interface Authenticator {
    * @throws TokenRefused, which the caller MUST turn into its one public answer
    * @throws BrokerError `issuer_unavailable`
    */
-  examine(token: string): Promise<Examined>;
+  examine(token: string): Promise<ExaminedToken>;
   /** Forgets every verified token. It happens by itself when keys change. */
   invalidate(): void;
 }
@@ -100,7 +106,7 @@ export interface Authenticator {
 interface Profile {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
-  accept(typ: string | undefined, claims: VerifiedClaims): VerifiedIssued;
+  accept(typ: string | undefined, claims: VerifiedClaims): VerifiedIssuedToken;
   /** Whether the broker signed it itself. */
   isOwn: boolean;
 }
@@ -114,17 +120,17 @@ interface Profile {
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { clock, log } = deps;
   const examine = createExamine(profilesByIssuer(deps), clock);
-  const cache = createTokenCache<Verified>({ clock, capacity: CACHE_CAPACITY });
+  const cache = createTokenCache<VerifiedToken>({ clock, capacity: CACHE_CAPACITY });
   // One for each plane, so that many reads do not make the control plane forget.
   const withControlProof = createProofCheck({ publicUrl: deps.issuer, clock });
   const withDataProof = createProofCheck({ publicUrl: deps.issuer, clock });
   deps.keySets.onChange(cache.clear);
   deps.signingKeys.onChange(cache.clear);
 
-  const verify = async (token: string): Promise<Verified> => {
+  const verify = async (token: string): Promise<VerifiedToken> => {
     const generation = cache.generation();
     const { claims, ...rest } = await examine(token);
-    const verified: Verified = deepFreeze(rest);
+    const verified: VerifiedToken = deepFreeze(rest);
     cache.keep(cache.keyOf(token), { value: verified, expiresMs: claims.exp * 1000, generation });
     return verified;
   };
@@ -136,11 +142,11 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return tokenInvalid(error, scheme);
   };
 
-  const verifiedOf = (token: string): Verified | Promise<Verified> =>
+  const verifiedOf = (token: string): VerifiedToken | Promise<VerifiedToken> =>
     cache.find(cache.keyOf(token)) ?? verify(token);
 
   const dataCallerLater = async (
-    pending: Verified | Promise<Verified>,
+    pending: VerifiedToken | Promise<VerifiedToken>,
     sent: ShownToken,
     { dpop, method, target }: DataCredentials,
   ): Promise<DataCaller> => {
@@ -206,7 +212,7 @@ function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Au
 }
 
 /** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that reads no environment */
-function dataCaller({ principal, namespaces }: Verified, hit: Revocation | null): DataCaller {
+function dataCaller({ principal, namespaces }: VerifiedToken, hit: Revocation | null): DataCaller {
   if (hit !== null) throw new TokenRefused('revoked', hit.kind);
   const { audience } = principal.token;
   const environment = dataEnvironmentOf(audience);

@@ -1,7 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import type { Principal } from '../principal.ts';
 import type { Authenticator } from './authenticate.ts';
-import type { Caller, Presented } from './credential.ts';
+import type { Caller, RequestCredentials } from './credential.ts';
 import { type IdentityLog, schemeOf, TokenRefused, tokenInvalid } from './refusal.ts';
 import type { Revocations } from './revocations.ts';
 
@@ -9,7 +9,7 @@ import type { Revocations } from './revocations.ts';
 export interface CallerDeps<Db> {
   authenticator: Pick<Authenticator, 'authenticate'>;
   /** Browser sessions: the caller behind a cookie, null where none is shown. */
-  sessions: { callerOf(presented: Presented): Promise<Caller | null> };
+  sessions: { callerOf(presented: RequestCredentials): Promise<Caller | null> };
   revocations: Revocations<Db>;
   read: Db;
   limitCalls: (principalId: string) => Promise<void>;
@@ -25,10 +25,10 @@ export interface CallerDeps<Db> {
  *
  * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `cross_site`, `issuer_unavailable`, `rate_limited`
  */
-export function createCallers<Db>(deps: CallerDeps<Db>): (presented: Presented) => Promise<Caller> {
+export function createCallers<Db>(deps: CallerDeps<Db>): (presented: RequestCredentials) => Promise<Caller> {
   const { authenticator, sessions, revocations, read, log } = deps;
 
-  async function identify(presented: Presented): Promise<Caller> {
+  async function identify(presented: RequestCredentials): Promise<Caller> {
     const caller = (await sessions.callerOf(presented)) ?? (await authenticator.authenticate(presented));
     const hit = await revocations.hit(read, caller);
     if (hit === null) return caller;

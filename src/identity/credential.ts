@@ -70,7 +70,7 @@ export interface Caller {
 }
 
 /** Who a verified token stands for. */
-export interface Verified extends Caller {
+export interface VerifiedToken extends Caller {
   /** The namespaces whose flags the token reads, `*` for all; none for a token that reads no flags. */
   namespaces: readonly string[];
   /** Thumbprint of the key that the token is bound to: it counts only with a proof of that key. Null: a bearer token. */
@@ -78,7 +78,7 @@ export interface Verified extends Caller {
 }
 
 /** What a request shows of who is calling. Nothing here is verified. */
-export interface Presented {
+export interface RequestCredentials {
   authorization: string | undefined;
   /** The `DPoP` headers, each as it came: exactly one may be there. */
   dpop: readonly string[];

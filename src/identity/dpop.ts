@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { PROOF_ALGORITHMS, type Presented, type Proof } from './credential.ts';
+import { PROOF_ALGORITHMS, type Proof, type RequestCredentials } from './credential.ts';
 import { hasPrivateMember } from './jwk.ts';
 import { TokenRefused } from './refusal.ts';
 import {
@@ -47,7 +47,7 @@ export interface ProofExpectation {
 }
 
 /** Whether the request carries anything that claims to be a proof. */
-export type ShownProof = Pick<Presented, 'dpop' | 'method' | 'target'>;
+export type ShownProof = Pick<RequestCredentials, 'dpop' | 'method' | 'target'>;
 
 /**
  * Verifies the DPoP proof of a request: one header, one byte form, a public key that signs it, and this very request,

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Verified } from './credential.ts';
+import type { VerifiedToken } from './credential.ts';
 import { type ShownProof, verifyProof } from './dpop.ts';
 import { createProofMemory } from './proof-memory.ts';
 import { TokenRefused } from './refusal.ts';
@@ -14,7 +14,11 @@ const PROOF_CAPACITY = 100_000;
  *
  * @throws TokenRefused `proof_unexpected`, `downgraded`, `proof_not_accepted`
  */
-export type ProofCheck = (verified: Verified, sent: ShownToken, shown: ShownProof) => Promise<Verified>;
+export type ProofCheck = (
+  verified: VerifiedToken,
+  sent: ShownToken,
+  shown: ShownProof,
+) => Promise<VerifiedToken>;
 
 /** Creates a check with a memory of its own. @param deps.publicUrl what proofs have to name, see {@link verifyProof} */
 export function createProofCheck(deps: { publicUrl: string; clock: Clock }): ProofCheck {

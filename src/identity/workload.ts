@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Principal, principalSchema } from '../principal.ts';
 import { actorsOf } from './act.ts';
-import type { Credential, Verified } from './credential.ts';
+import type { Credential, VerifiedToken } from './credential.ts';
 import { audienceSchema, dataEnvironmentOf } from './issued-token.ts';
 import { TokenRefused } from './refusal.ts';
 import type { VerifiedClaims } from './verify-token.ts';
@@ -63,14 +63,14 @@ const issuedClaimsSchema = z.object({
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
 
 /** Who a verified token of Countersign's own stands for, and what it was issued for. */
-export interface VerifiedIssued extends Omit<Verified, 'credential'>, Pick<Credential, 'origins'> {}
+export interface VerifiedIssuedToken extends Omit<VerifiedToken, 'credential'>, Pick<Credential, 'origins'> {}
 
 /**
  * Who a verified token of Countersign's own stands for.
  *
  * @throws TokenRefused
  */
-export function verifiedIssued(claims: VerifiedClaims): VerifiedIssued {
+export function verifiedIssued(claims: VerifiedClaims): VerifiedIssuedToken {
   const parsed = issuedClaimsSchema.safeParse(claims);
   if (!parsed.success) throw new TokenRefused('claim_shape', 'issued token', parsed.error);
   const { sub, person, subject_issuer, claims: passed, aud, scope, trust_rule, namespaces } = parsed.data;

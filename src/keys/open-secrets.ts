@@ -68,7 +68,7 @@ export async function openSecrets(
   };
 }
 
-interface Sealing {
+interface SealContext {
   masterKey: MasterKey;
   previous: MasterKey | null;
   from: string;
@@ -77,7 +77,7 @@ interface Sealing {
 }
 
 /** The secret as it has to be stored: as it is, if the master key opens it. */
-async function sealedAnew(secret: StoredSecret, sealing: Sealing): Promise<string> {
+async function sealedAnew(secret: StoredSecret, sealing: SealContext): Promise<string> {
   const { text } = secret;
   const { masterKey, previous } = sealing;
   const use = useOf(secret);
@@ -128,7 +128,7 @@ function missing({ from }: MasterKeyConfig, sealers: readonly string[]): Error {
   );
 }
 
-function wrongKey(sealer: string, { masterKey, from }: Sealing): Error {
+function wrongKey(sealer: string, { masterKey, from }: SealContext): Error {
   return new Error(
     `a secret in the database is sealed under the master key ${sealer}, and ${from} holds another one, ${masterKey.kid}. ` +
       'Give the right one; or, if the master key was rotated, the former one too, with previous_master_key_file or ' +

@@ -1,5 +1,5 @@
 import { authorize } from '../decide/authorize.ts';
-import type { Call, ControlDeps, Writing } from '../decide/control.ts';
+import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { schedulerPrincipal } from '../principal.ts';
@@ -33,7 +33,7 @@ export function storedSigningKeys({ writer, read }: Store): KeyStore {
  * @returns the new key's id, or the refusal
  */
 export async function rotateKey(
-  writing: Writing,
+  writing: WriteContext,
   fresh: SigningKeysTable,
 ): Promise<{ kid: string } | Refused> {
   const authorized = await authorize(writing, { operation: 'key.rotate' });
@@ -50,7 +50,7 @@ export async function rotateKey(
  * @returns `unknown` when there is no such key or it had ended before, else whether `fresh` was taken
  */
 export async function revokeKey(
-  writing: Writing,
+  writing: WriteContext,
   kid: string,
   fresh: SigningKeysTable,
 ): Promise<'unknown' | 'ended' | 'replaced'> {

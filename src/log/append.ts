@@ -6,12 +6,12 @@ import type { Tx } from '../store/statement.ts';
 import { toDetails } from './details.ts';
 import type { Entry } from './entry.ts';
 import {
-  type Beside,
   buildLeaf,
   buildShortLeaf,
   listsOf,
   MAX_LEAF_BYTES,
   type Pseudonyms,
+  type ReadableTexts,
 } from './record.ts';
 
 /*
@@ -24,7 +24,7 @@ export type {
   Correlation,
   Entry,
   FlagMove,
-  Passed,
+  Passage,
   Reason,
   RecordedDecision,
   RecordedFreeze,
@@ -41,7 +41,7 @@ export async function append(tx: Tx, entry: Entry): Promise<number> {
   const { decision } = entry;
   const { effect, reasons, obligations, limits } = decision;
   const names = await pseudonymsOf(tx, entry);
-  const beside: Beside = {
+  const beside: ReadableTexts = {
     salt: newSalt(),
     details: JSON.stringify(toDetails(entry)),
     result: JSON.stringify({ effect, reasons, obligations, limits }),
@@ -71,7 +71,7 @@ export async function append(tx: Tx, entry: Entry): Promise<number> {
 }
 
 /** A record that is too large keeps its lists beside it, and their digests. */
-function fitting(entry: Entry, names: Pseudonyms, beside: Beside): { leaf: string; details: string } {
+function fitting(entry: Entry, names: Pseudonyms, beside: ReadableTexts): { leaf: string; details: string } {
   const leaf = buildLeaf(entry, names, beside);
   if (Buffer.byteLength(leaf) <= MAX_LEAF_BYTES) return { leaf, details: beside.details };
   const details = JSON.stringify({ ...toDetails(entry), lists: listsOf(entry, names) });

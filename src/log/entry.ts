@@ -66,7 +66,7 @@ export interface RecordedFreeze {
 }
 
 /** What flags moved in spite of. */
-export interface Passed {
+export interface Passage {
   /** Ids of the freezes that covered them. */
   freezes: readonly string[];
   /** Whether a user is served by exception from now on. */
@@ -90,7 +90,7 @@ export interface Entry {
   /** Flags the operation was about, with their versions where they moved. */
   flags: readonly FlagMove[];
   freeze?: RecordedFreeze | null;
-  passed?: Passed;
+  passed?: Passage;
   /** The policy that is active from now on: its hash, and the digest of the bundle's archive. */
   activates?: { hash: string; archive: string };
   /** What is not readable any more from now on. */

@@ -1,5 +1,5 @@
 import { canonicalJson, saltedDigest } from '../json.ts';
-import type { Entry, FlagMove, Passed, RecordedFreeze } from './entry.ts';
+import type { Entry, FlagMove, Passage, RecordedFreeze } from './entry.ts';
 
 /**
  * Version 1 of the record, which is the leaf that is hashed for ever. A change of meaning is a new version.
@@ -83,7 +83,7 @@ export interface Pseudonyms {
 }
 
 /** The texts beside a leaf. */
-export interface Beside {
+export interface ReadableTexts {
   details: string;
   result: string;
   salt: string;
@@ -93,7 +93,7 @@ export interface Beside {
 export const MAX_LEAF_BYTES = 65_535;
 /** What platforms name runs by. Anything else might be free text, and is in the details only. */
 const CI_RUN = /^[\w.:/-]{1,100}$/;
-const NOTHING_PASSED: Passed = { freezes: [], exception: false };
+const NOTHING_PASSED: Passage = { freezes: [], exception: false };
 
 /** The lists of a record by the labels of their digests. */
 export interface Lists {
@@ -128,13 +128,13 @@ export function listsOf(entry: Entry, { authors }: Pseudonyms): Lists {
 }
 
 /** The leaf with its lists, however large it is. */
-export function buildLeaf(entry: Entry, names: Pseudonyms, beside: Beside): string {
+export function buildLeaf(entry: Entry, names: Pseudonyms, beside: ReadableTexts): string {
   const lists = listsOf(entry, names);
   return canonicalJson(toRecord(entry, names, beside, (label) => lists[label]));
 }
 
 /** The leaf with digests in place of its lists: it fits whatever it is about, so that every decision is recorded. */
-export function buildShortLeaf(entry: Entry, names: Pseudonyms, beside: Beside): string {
+export function buildShortLeaf(entry: Entry, names: Pseudonyms, beside: ReadableTexts): string {
   const lists = listsOf(entry, names);
   const shorten = (label: keyof Lists) => ({
     count: lists[label].length,
@@ -146,7 +146,7 @@ export function buildShortLeaf(entry: Entry, names: Pseudonyms, beside: Beside):
 function toRecord(
   entry: Entry,
   names: Pseudonyms,
-  { salt, details, result }: Beside,
+  { salt, details, result }: ReadableTexts,
   list: <K extends keyof Lists>(label: K) => ListOf<Lists[K][number]>,
 ): RecordV1 {
   const { principal, decision, request, passed = NOTHING_PASSED, note, correlation } = entry;

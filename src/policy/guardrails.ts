@@ -2,6 +2,7 @@ import type { InputChange } from '../flags/change-facts.ts';
 import { OPERATIONS, type OperationList, type OperationRow } from '../operations.ts';
 import type { PolicyResult, Reason } from './decision.ts';
 import type { PolicyInput } from './input.ts';
+import { resolvePerson } from './persons.ts';
 
 /**
  * What no policy may allow. A customer's Rego may be as lenient as it likes elsewhere; these invariants of the design
@@ -73,12 +74,10 @@ function notAPerson(): Reason {
 function approvalFault({ principal, request }: PolicyInput, persons: Persons): Reason | null {
   if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
-  const canonical = (person: string | null) => {
-    const name = person?.toLowerCase() ?? null;
-    return name === null ? null : (persons.get(name) ?? name);
-  };
-  const authors = [request.proposer.person, ...request.authors].map(canonical);
-  if (principal.id === request.proposer.id || authors.includes(canonical(principal.person))) {
+  const nameOf = (person: string | null) =>
+    person === null ? null : resolvePerson({ broker: { persons } }, person);
+  const authors = [request.proposer.person, ...request.authors].map(nameOf);
+  if (principal.id === request.proposer.id || authors.includes(nameOf(principal.person))) {
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
   }
   return null;

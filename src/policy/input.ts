@@ -16,7 +16,7 @@ import { epochMs, identifier, principalSchema } from '../principal.ts';
  */
 export const INPUT_SCHEMA_VERSION = 2;
 
-/** A person's word on one digest. Only words on the request's present digest are in the input. */
+/** A person's vote on one digest. Only votes on the request's present digest are in the input. */
 export const voteSchema = z.strictObject({
   principal: principalSchema,
   digest: identifier,

@@ -12,6 +12,11 @@ import { INPUT_SCHEMA_VERSION, type PolicyInput } from './input.ts';
 import type { InputVersions } from './input-versions.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
+/*
+ * Policy: bundles, the engine that evaluates them, the input document in its versions, guardrails, and which bundle is active.
+ * A decision is a pure function of bundle and input. The WebAssembly SDK is known to `engine.ts` alone.
+ */
+
 /** What is asked of a policy: the input document without what the policy module itself adds. */
 export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
 
@@ -57,12 +62,6 @@ export interface Policy {
    * @throws Error when the bundle's answer is not usable
    */
   access(principals: readonly Principal[]): AccessAnswer | null;
-}
-
-/** The one name, in lower case, of the human that a person's name stands for under a policy. */
-export function humanOf({ broker }: Policy, person: string): string {
-  const name = person.toLowerCase();
-  return broker.persons.get(name) ?? name;
 }
 
 /** What a bundle is instantiated with. */

@@ -1,5 +1,5 @@
 import { challengeOf } from '../decide/authorize.ts';
-import type { RequestKinds, Writing } from '../decide/control.ts';
+import type { RequestKinds, WriteContext } from '../decide/control.ts';
 import { refuseRead } from '../decide/read.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
@@ -15,7 +15,7 @@ import { settle } from './settle.ts';
  * @returns the applied request, or a refusal with its record appended: denied, still held, or `request_conflicted`
  * @throws BrokerError `not_found`, `request_closed`
  */
-export async function apply(writing: Writing, requestId: string): Promise<ChangeRequest | Refused> {
+export async function apply(writing: WriteContext, requestId: string): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms } = writing;
   const existing = await findExisting(tx, requestId);
   if (existing.state === 'applied') return answerApplied(writing, existing);
@@ -40,7 +40,10 @@ export async function apply(writing: Writing, requestId: string): Promise<Change
 }
 
 /** Nothing is written twice, and nobody learns of a request by asking to apply it who may not read it. */
-async function answerApplied(writing: Writing, request: ChangeRequest): Promise<ChangeRequest | Refused> {
+async function answerApplied(
+  writing: WriteContext,
+  request: ChangeRequest,
+): Promise<ChangeRequest | Refused> {
   for (const place of placesOf(request)) {
     const refusal = await refuseRead(writing, { operation: 'request.read', ...place });
     if (refusal !== null) return refusal;

@@ -1,11 +1,11 @@
 import type { z } from 'zod';
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import type { Refused } from '../decide/refused.ts';
 import { findOwnSession } from '../emergency/break-glass.ts';
 import { BrokerError } from '../errors.ts';
 import { flagChangeContentSchema } from './kinds/flag-change.ts';
 import { propose } from './propose.ts';
-import type { Settled } from './settle.ts';
+import type { Settlement } from './settle.ts';
 
 /** What `POST /v1/break-glass/{id}/apply` takes: changes, applied at once or refused. */
 export const breakglassChangeSchema = flagChangeContentSchema.pick({ environment: true, changes: true });
@@ -18,10 +18,10 @@ export type BreakglassChange = z.infer<typeof breakglassChangeSchema>;
  * @throws BrokerError `not_found` when the session is not the caller's, `state_conflict` when it is over
  */
 export async function applyInSession(
-  writing: Writing,
+  writing: WriteContext,
   sessionId: string,
   change: BreakglassChange,
-): Promise<Settled | Refused> {
+): Promise<Settlement | Refused> {
   const session = await findOwnSession(writing, sessionId);
   if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
     throw new BrokerError('state_conflict', 'This break-glass session is over. Open another one.');

@@ -1,9 +1,9 @@
 import { challengeOf, correlationOf } from '../decide/authorize.ts';
-import { type EffectRecord, inputEnvironment, type Writing } from '../decide/control.ts';
+import { type EffectRecord, inputEnvironment, type WriteContext } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import type { Entry, FlagMove, Passed, RecordedRequest } from '../log/append.ts';
+import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/append.ts';
 import { append } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -23,7 +23,7 @@ export interface RequestDecision extends Decision {
 
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
-  { tx, now_ms, policy, deps }: Writing,
+  { tx, now_ms, policy, deps }: WriteContext,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
 ): Promise<RequestDecision> {
   const { operation, principal, request } = about;
@@ -58,7 +58,7 @@ export async function decideRequest(
 }
 
 async function isParked(
-  { deps, tx }: Pick<Writing, 'deps' | 'tx'>,
+  { deps, tx }: Pick<WriteContext, 'deps' | 'tx'>,
   request: ChangeRequest,
 ): Promise<boolean> {
   if (!(await deps.revocations.parksAnybody(tx))) return false;
@@ -67,7 +67,7 @@ async function isParked(
 
 /** Appends the record of a decision about a request. @returns the decision's id */
 export async function record(
-  { deps, tx, call, now_ms, afterCommit }: Writing,
+  { deps, tx, call, now_ms, afterCommit }: WriteContext,
   about: {
     operation: Operation;
     principal: Principal;
@@ -117,7 +117,7 @@ export async function record(
  * @returns null when it is allowed
  */
 export async function recordAndRefuse(
-  writing: Writing,
+  writing: WriteContext,
   about: Parameters<typeof record>[1],
 ): Promise<Refused | null> {
   const decisionId = await record(writing, about);
@@ -145,7 +145,7 @@ function objectOf({ plan: { object } }: ChangeRequest): RecordedRequest['object'
 }
 
 /** What the flags of an applied request moved in spite of. */
-function passedBy({ plan }: ChangeRequest, { freezes }: RequestDecision): Passed {
+function passedBy({ plan }: ChangeRequest, { freezes }: RequestDecision): Passage {
   return { freezes, exception: plan.changes.some(({ facts }) => facts.exception_used) };
 }
 

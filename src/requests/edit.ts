@@ -1,5 +1,5 @@
 import { challengeOf } from '../decide/authorize.ts';
-import { environmentsOf, type Writing } from '../decide/control.ts';
+import { environmentsOf, type WriteContext } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import type { Decision } from '../policy/policies.ts';
@@ -26,7 +26,7 @@ import { settle } from './settle.ts';
  * @throws BrokerError `not_found`, `request_closed`, `precondition_required`, `precondition_failed`, `invalid_change`
  */
 export async function edit(
-  writing: Writing,
+  writing: WriteContext,
   {
     request_id,
     change,

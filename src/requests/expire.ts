@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { decideRequest, record } from './decide-request.ts';
@@ -6,7 +6,7 @@ import { saveNext } from './open-request.ts';
 import type { ChangeRequest } from './request.ts';
 
 /** Ends a request whose time to live is over. @returns the refusal of what was asked for too late */
-export async function expire(writing: Writing, request: ChangeRequest): Promise<Refused> {
+export async function expire(writing: WriteContext, request: ChangeRequest): Promise<Refused> {
   const operation = 'request.expire';
   const decision = await decideRequest(writing, {
     operation,

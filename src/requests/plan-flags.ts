@@ -25,7 +25,7 @@ export interface FlagsPlan {
 }
 
 /** A flag while the changes of one request are folded over it. */
-interface Folding {
+interface FlagFold {
   definition: FlagDefinition | null;
   definitionBase: number;
   definitionChanged: boolean;
@@ -60,7 +60,7 @@ export async function planFlags(
       errors: [{ pointer: '#/environment', detail: `known environments: ${environments.join(', ')}` }],
     });
   }
-  const flags = new Map<string, Folding>();
+  const flags = new Map<string, FlagFold>();
   const changes: InputChange[] = [];
   let bytes = 0;
   for (const [place, change] of content.changes.entries()) {
@@ -98,7 +98,7 @@ function refuseSize(place: number, detail: string): never {
 }
 
 /** Each change of a flag counts with the highest tier in play: no step of a request can be judged by a lower one. */
-function withHighestTier(change: InputChange, flags: ReadonlyMap<string, Folding>): InputChange {
+function withHighestTier(change: InputChange, flags: ReadonlyMap<string, FlagFold>): InputChange {
   const tier = flags.get(change.flag.key)?.tier ?? change.flag.tier;
   return { ...change, flag: { ...change.flag, tier } };
 }
@@ -110,7 +110,7 @@ function higherTier(
   return one !== null && TIERS.indexOf(one) > TIERS.indexOf(other) ? one : other;
 }
 
-async function loadFolding(db: Db, flag: string, environment: string): Promise<Folding> {
+async function loadFolding(db: Db, flag: string, environment: string): Promise<FlagFold> {
   const definitionRow = await findDefinition(db, flag);
   const stateRow = definitionRow === undefined ? undefined : await findState(db, flag, environment);
   const definition =
@@ -132,7 +132,7 @@ async function loadFolding(db: Db, flag: string, environment: string): Promise<F
 async function planOne(
   db: Db,
   change: Change,
-  folding: Folding,
+  folding: FlagFold,
   at: { environment: string; now_ms: number; place: number },
 ): Promise<InputChange> {
   const earlier = await loadEarlier(db, change, at.environment);
@@ -195,7 +195,7 @@ function withPointer<T>(pointer: string, compute: () => T): T {
  * Where the definition changes, its states in all environments count: an approval of "retire" was given knowing who
  * still sees the flag.
  */
-function basesOf(flag: string, folding: Folding, environment: string): Base[] {
+function basesOf(flag: string, folding: FlagFold, environment: string): Base[] {
   const own = { environment, version: folding.stateBase };
   const others = folding.reached.filter((state) => state.environment !== environment);
   return [
@@ -209,7 +209,7 @@ function basesOf(flag: string, folding: Folding, environment: string): Base[] {
 
 function toWrite(
   flag: string,
-  folding: Folding,
+  folding: FlagFold,
   environment: string,
   environments: readonly string[],
 ): FlagWrite {

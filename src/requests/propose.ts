@@ -1,12 +1,12 @@
 import { challengeOf } from '../decide/authorize.ts';
-import { environmentsOf, type Writing } from '../decide/control.ts';
+import { environmentsOf, type WriteContext } from '../decide/control.ts';
 import type { RequestContent } from '../decide/plan.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
 import { type ChangeRequest, requestDigest, toRow } from './request.ts';
-import { type Settled, STARTS_TOO_LATE, settle } from './settle.ts';
+import { type Settlement, STARTS_TOO_LATE, settle } from './settle.ts';
 
 /**
  * Proposes a change: applied at once where policy allows it, held where it wants more, refused where it denies.
@@ -16,10 +16,10 @@ import { type Settled, STARTS_TOO_LATE, settle } from './settle.ts';
  * @throws BrokerError `invalid_change` when the content cannot be carried out on the present flags
  */
 export async function propose<Content extends RequestContent>(
-  writing: Writing,
+  writing: WriteContext,
   content: Content,
   operation: 'request.propose' | 'breakglass.apply' = 'request.propose',
-): Promise<Settled | Refused> {
+): Promise<Settlement | Refused> {
   const { deps, tx, call, now_ms, policy } = writing;
   // 1. Load: what the content would do to the flags as they are.
   const kind = deps.kinds.of(content.kind);

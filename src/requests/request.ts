@@ -59,7 +59,7 @@ export interface ChangeRequest {
   decision_id: string;
 }
 
-/** A person's newest word on a request. */
+/** A person's newest vote on a request. */
 export interface StoredVote extends Vote {
   person: string;
   verdict: 'approve' | 'reject';
@@ -70,7 +70,7 @@ export interface StoredVote extends Vote {
   decision_id: string | null;
 }
 
-/** Whether a word is about the request's present content (design invariant 4), and its person was not revoked since. */
+/** Whether a vote is about the request's present content (design invariant 4), and its person was not revoked since. */
 export function counts(vote: Pick<StoredVote, 'digest' | 'voided_ms'>, request: ChangeRequest): boolean {
   return vote.digest === request.digest && vote.voided_ms === null;
 }
@@ -151,7 +151,7 @@ export async function loadRequest(db: Db, id: string): Promise<ChangeRequest | u
   return row === undefined ? undefined : fromRow(row);
 }
 
-/** Reads the newest word of each person on a request, whatever digest it was about. */
+/** Reads the newest vote of each person on a request, whatever digest it was about. */
 export async function loadVotes(db: Db, requestId: string): Promise<StoredVote[]> {
   return (await listVotes(db, requestId)).map(fromVoteRow);
 }

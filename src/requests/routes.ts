@@ -1,6 +1,6 @@
 import { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
-import type { Call, RequestKinds, Writing } from '../decide/control.ts';
+import type { Call, RequestKinds, WriteContext } from '../decide/control.ts';
 import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import type { RequestContent } from '../decide/plan.ts';
@@ -25,7 +25,7 @@ import { withdraw } from './withdraw.ts';
 
 const idSchema = z.uuid();
 const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the digest you read, such as sha256:…');
-const wordSchema = z.strictObject({ digest: digestSchema, comment: textSchema(2000).optional() });
+const voteSchema = z.strictObject({ digest: digestSchema, comment: textSchema(2000).optional() });
 const emptySchema = z.strictObject({}).optional();
 const scheduleSchema = z.strictObject({
   /** A moment, or `next_window`: as soon as the change windows of the policy allow. */
@@ -145,13 +145,13 @@ export function controlRoutes(edge: Edge): Router {
   );
 
   router.post('/v1/requests/:id/approve', (req, res) =>
-    changeRequest(req, res, wordSchema, (writing, { digest, comment = null }) => {
+    changeRequest(req, res, voteSchema, (writing, { digest, comment = null }) => {
       return approve(writing, { request_id: requestId(req), digest, comment });
     }),
   );
 
   router.post('/v1/requests/:id/reject', (req, res) =>
-    changeRequest(req, res, wordSchema, (writing, { digest, comment = null }) => {
+    changeRequest(req, res, voteSchema, (writing, { digest, comment = null }) => {
       return reject(writing, { request_id: requestId(req), digest, comment });
     }),
   );
@@ -169,7 +169,7 @@ export function controlRoutes(edge: Edge): Router {
     req: Request,
     res: Response,
     schema: z.ZodType<Body>,
-    work: (writing: Writing, body: Body) => Promise<ChangeRequest | Refused>,
+    work: (writing: WriteContext, body: Body) => Promise<ChangeRequest | Refused>,
   ): Promise<void> {
     const call = await callOf(edge, req);
     const body = parse(schema, req.body);

@@ -2,8 +2,8 @@ import {
   type Effect,
   type EffectRecord,
   environmentsOf,
-  type PlannedEffects,
-  type Writing,
+  type PlanWithEffects,
+  type WriteContext,
 } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
@@ -34,7 +34,7 @@ const DEFAULT_TTL_S = 3 * 24 * 60 * 60;
 export const STARTS_TOO_LATE = 'expires_before_start';
 
 /** Who asks for what about a request. */
-export interface Asking {
+export interface ApplyAttempt {
   operation: Extract<Operation, 'request.propose' | 'request.apply' | 'breakglass.apply'>;
   principal: Principal;
   /** True when somebody called apply: then `apply: manual` does not hold it back. */
@@ -44,7 +44,7 @@ export interface Asking {
 }
 
 /** A request after it was asked whether it may be applied. */
-export interface Settled {
+export interface Settlement {
   request: ChangeRequest;
   decision: Decision;
   decision_id: string;
@@ -61,7 +61,7 @@ export interface Settled {
  * Does not store the request: the caller inserts or updates it. Appends the record.
  */
 export async function settle(
-  writing: Writing,
+  writing: WriteContext,
   {
     request: asked,
     votes,
@@ -71,10 +71,10 @@ export async function settle(
     request: ChangeRequest;
     votes: readonly StoredVote[];
     /** The plan of now, where the caller has just made it. */
-    planned: PlannedEffects | null;
-    asking: Asking;
+    planned: PlanWithEffects | null;
+    asking: ApplyAttempt;
   },
-): Promise<Settled> {
+): Promise<Settlement> {
   const { operation, principal } = asking;
   const isNew = asked.revision === 0;
   const from = isNew ? null : asked.state;
@@ -147,9 +147,9 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
 
 /** What the content would do now, or null when it can no longer be done at all. */
 async function planNow(
-  { tx, now_ms, policy, deps }: Writing,
+  { tx, now_ms, policy, deps }: WriteContext,
   { kind, content }: ChangeRequest,
-): Promise<PlannedEffects | null> {
+): Promise<PlanWithEffects | null> {
   try {
     return await deps.kinds.of(kind).plan(tx, content, { now_ms, environments: environmentsOf(policy) });
   } catch (error) {
@@ -163,7 +163,7 @@ async function planNow(
  * age. Where the new plan is based on more, the digest changes with it, and approvals are given again. One whose base has
  * moved keeps its plan, and conflicts.
  */
-async function renewPlan(writing: Writing, request: ChangeRequest): Promise<ChangeRequest> {
+async function renewPlan(writing: WriteContext, request: ChangeRequest): Promise<ChangeRequest> {
   if (request.plan.version === writing.deps.kinds.of(request.kind).planVersion) return request;
   const present = await planNow(writing, request);
   if (present === null || !isUnmoved(request.plan, present.plan)) return request;
@@ -172,7 +172,7 @@ async function renewPlan(writing: Writing, request: ChangeRequest): Promise<Chan
 }
 
 async function carryOut(
-  writing: Writing,
+  writing: WriteContext,
   effects: readonly Effect[],
   origin: Omit<Origin, 'at_ms'>,
 ): Promise<EffectRecord> {
@@ -184,7 +184,7 @@ async function carryOut(
 }
 
 /** Whether an allowed request is applied now, or waits for its start or for a call. */
-function isDue({ content }: ChangeRequest, asking: Asking, nowMs: number): boolean {
+function isDue({ content }: ChangeRequest, asking: ApplyAttempt, nowMs: number): boolean {
   const started = content.start_ms === null || content.start_ms <= nowMs;
   return started && (asking.explicit || content.apply === 'auto');
 }

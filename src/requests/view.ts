@@ -36,7 +36,7 @@ export interface RequestView {
   gates: Gate[];
 }
 
-/** A person's word as it is answered; `counts` is false when it was about other content, or is void. */
+/** A vote as it is answered; `counts` is false when it was about other content, or is void. */
 interface VoteView {
   person: string;
   principal: string;

@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { upsertVote } from '../store/requests.ts';
@@ -8,8 +8,8 @@ import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
 import { settle } from './settle.ts';
 
-/** A person's word on a request, and the content that it is about. */
-export interface Word {
+/** A vote on a request, and the content that it is about. */
+export interface VoteOrder {
   request_id: string;
   /** The digest of what the person has read. */
   digest: string;
@@ -22,8 +22,8 @@ export interface Word {
  * @returns the request as it stands after the approval, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
-export async function approve(writing: Writing, word: Word): Promise<ChangeRequest | Refused> {
-  const given = await giveWord(writing, word, 'approve');
+export async function approve(writing: WriteContext, order: VoteOrder): Promise<ChangeRequest | Refused> {
+  const given = await castVote(writing, order, 'approve');
   if (given instanceof Refused) return given;
   const settled = await settle(writing, {
     request: given,
@@ -40,24 +40,24 @@ export async function approve(writing: Writing, word: Word): Promise<ChangeReque
  * @returns the rejected request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
-export async function reject(writing: Writing, word: Word): Promise<ChangeRequest | Refused> {
-  const given = await giveWord(writing, word, 'reject');
+export async function reject(writing: WriteContext, order: VoteOrder): Promise<ChangeRequest | Refused> {
+  const given = await castVote(writing, order, 'reject');
   return given instanceof Refused ? given : saveNext(writing.tx, given, writing.now_ms);
 }
 
-/** Decides whether this person may say this, records the decision, and stores the word. */
-async function giveWord(
-  writing: Writing,
-  word: Word,
+/** Decides whether this person may vote so, records the decision, and stores the vote. */
+async function castVote(
+  writing: WriteContext,
+  order: VoteOrder,
   verdict: 'approve' | 'reject',
 ): Promise<ChangeRequest | Refused> {
   const { deps, tx, call, now_ms } = writing;
   const { principal } = call;
   const decisionId = deps.newId(now_ms);
   const operation = `request.${verdict}` as const;
-  const request = await findOpen(tx, word.request_id);
+  const request = await findOpen(tx, order.request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
-  assertDigest(request, word.digest);
+  assertDigest(request, order.digest);
 
   const decision = await decideRequest(writing, {
     operation,
@@ -77,7 +77,7 @@ async function giveWord(
     from: request.state,
   });
   if (refusal !== null) return refusal;
-  if (principal.person === null) throw new Error('a word was allowed to a principal without a person');
+  if (principal.person === null) throw new Error('a vote was allowed to a principal without a person');
 
   await upsertVote(tx, {
     request_id: request.id,
@@ -85,7 +85,7 @@ async function giveWord(
     verdict,
     digest: request.digest,
     principal: JSON.stringify(principal),
-    comment: word.comment,
+    comment: order.comment,
     at_ms: now_ms,
     voided_ms: null,
     decision_id: decisionId,

@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import type { Refused } from '../decide/refused.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';
 import { findOpen, saveNext } from './open-request.ts';
@@ -10,7 +10,7 @@ import type { ChangeRequest } from './request.ts';
  * @returns the withdrawn request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`
  */
-export async function withdraw(writing: Writing, requestId: string): Promise<ChangeRequest | Refused> {
+export async function withdraw(writing: WriteContext, requestId: string): Promise<ChangeRequest | Refused> {
   const { principal } = writing.call;
   const operation = 'request.withdraw';
   const request = await findOpen(writing.tx, requestId);

@@ -1,4 +1,4 @@
-import { type ChangedFlag, type Effect, environmentsOf, type Writing } from '../decide/control.ts';
+import { type ChangedFlag, type Effect, environmentsOf, type WriteContext } from '../decide/control.ts';
 import { digestOf } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
 import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
@@ -14,7 +14,7 @@ import type { FlagWrite } from './plan-flags.ts';
  *   happen, and the write is undone
  */
 async function writeFlags(
-  writing: Writing,
+  writing: WriteContext,
   writes: readonly FlagWrite[],
   origin: Origin,
 ): Promise<FlagMove[]> {
@@ -35,7 +35,7 @@ export function flagsMoved(writes: readonly FlagWrite[]): Effect {
 
 /** Raises the environment's version, and hands what changed to the data plane once it is durable. */
 async function announce(
-  { tx, deps, afterCommit }: Writing,
+  { tx, deps, afterCommit }: WriteContext,
   writes: readonly FlagWrite[],
   environment: string,
 ): Promise<void> {
@@ -50,7 +50,7 @@ async function announce(
   afterCommit(() => deps.events.flagsChanged(environment, version, flags));
 }
 
-async function writeFlag({ tx }: Writing, write: FlagWrite, origin: Origin): Promise<FlagMove[]> {
+async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: Origin): Promise<FlagMove[]> {
   const { flag, definition, states } = write;
   const moves: FlagMove[] = [];
   if (definition !== null) {
@@ -81,7 +81,7 @@ function assertMoved(moved: boolean, flag: string): void {
 }
 
 /** A definition is the same in every environment, so all of them look different after it changed. */
-function touchedEnvironments({ policy }: Writing, writes: readonly FlagWrite[]): string[] {
+function touchedEnvironments({ policy }: WriteContext, writes: readonly FlagWrite[]): string[] {
   if (writes.some((write) => write.definition !== null)) return environmentsOf(policy);
   return [...new Set(writes.flatMap((write) => [...write.states.keys()]))];
 }

@@ -1,6 +1,6 @@
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import type { InputRevocation } from '../policy/input.ts';
-import { humanOf } from '../policy/policies.ts';
+import { resolvePerson } from '../policy/persons.ts';
 import { findPersonOf } from '../store/records.ts';
 import { insertRevocation } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
@@ -20,7 +20,10 @@ export interface RevocationOrder extends InputRevocation {
  * Adds a revocation. From the commit of this write on, every request that it hits is refused, on every broker. The
  * decision that allows it MUST be recorded in the same write.
  */
-export async function addRevocation(writing: Writing, order: RevocationOrder): Promise<RevocationsTable> {
+export async function addRevocation(
+  writing: WriteContext,
+  order: RevocationOrder,
+): Promise<RevocationsTable> {
   const row = await draftRevocation(writing.tx, writing, order);
   await insertRevocation(writing.tx, row);
   writing.afterCommit(writing.deps.events.revocationsChanged);
@@ -30,7 +33,7 @@ export async function addRevocation(writing: Writing, order: RevocationOrder): P
 /** The revocation as it would be stored. */
 export async function draftRevocation(
   db: Db,
-  { call, now_ms, deps, policy }: Omit<Writing, 'tx' | 'afterCommit'>,
+  { call, now_ms, deps, policy }: Omit<WriteContext, 'tx' | 'afterCommit'>,
   order: RevocationOrder,
 ): Promise<RevocationsTable> {
   const { kind, value, issued_before_ms, incident, reason, cause, expires_ms, person_state = null } = order;
@@ -49,7 +52,7 @@ export async function draftRevocation(
     created_ms: now_ms,
     lifted_ms: null,
     lifted_by: null,
-    person: human === null ? null : humanOf(policy, human),
+    person: human === null ? null : resolvePerson(policy, human),
     returned_ms: null,
     person_state,
   };

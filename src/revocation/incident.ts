@@ -1,12 +1,13 @@
 import { closestMatch } from 'leven';
 import { authorize } from '../decide/authorize.ts';
-import type { Call, ControlDeps, Writing } from '../decide/control.ts';
+import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import type { InputRevocation } from '../policy/input.ts';
-import { humanOf, type Policy } from '../policy/policies.ts';
+import { resolvePerson } from '../policy/persons.ts';
+import type { Policy } from '../policy/policies.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
@@ -27,7 +28,7 @@ export interface Caution {
 export type Issuers = Pick<OrderChecks, 'issuer' | 'personIssuers'>;
 
 /** What a revocation does, or would do. */
-export interface Outcome {
+export interface Impact {
   hits: Hits;
   cautions: Caution[];
 }
@@ -41,10 +42,10 @@ export interface Outcome {
  * @throws BrokerError `invalid_request` as {@link toOrder} says
  */
 export async function revokeAsPerson(
-  writing: Writing,
+  writing: WriteContext,
   asked: InputRevocation,
   options: Issuers & { fresh: SigningKeysTable | null },
-): Promise<(RevocationView & Outcome) | Refused> {
+): Promise<(RevocationView & Impact) | Refused> {
   const { tx, call, policy, deps } = writing;
   const order = await orderOrFault(tx, asked, checksOf(writing, options));
   const isFault = order instanceof BrokerError;
@@ -77,7 +78,7 @@ export async function previewRevocation(
   call: Call,
   asked: InputRevocation,
   issuers: Issuers,
-): Promise<{ dry_run: true } & InputRevocation & Outcome> {
+): Promise<{ dry_run: true } & InputRevocation & Impact> {
   const { read } = deps.store;
   const now_ms = deps.clock();
   const policy = await deps.policies.active(read);
@@ -108,7 +109,7 @@ async function orderOrFault(
 }
 
 function checksOf(
-  { policy, call, now_ms }: Pick<Writing, 'policy' | 'call' | 'now_ms'>,
+  { policy, call, now_ms }: Pick<WriteContext, 'policy' | 'call' | 'now_ms'>,
   { issuer, personIssuers }: Issuers,
 ): OrderChecks {
   return { policy, caller: call.principal, now_ms, issuer, personIssuers };
@@ -156,7 +157,7 @@ function covers(one: RevocationsTable, other: RevocationsTable): boolean {
 async function describeUnknown(db: Db, value: string, policy: Policy): Promise<string> {
   const known = (await listPrincipals(db)).flatMap(({ id, person }) => [
     id,
-    ...(person === null ? [] : [humanOf(policy, person)]),
+    ...(person === null ? [] : [resolvePerson(policy, person)]),
   ]);
   const nearest = closestMatch(value, known);
   const hint = nearest === undefined ? '' : ` The nearest that was is "${nearest}".`;

@@ -1,4 +1,4 @@
-import type { Effect, Writing } from '../decide/control.ts';
+import type { Effect, WriteContext } from '../decide/control.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
 
@@ -9,7 +9,7 @@ import { liftRevocation } from '../store/revocations.ts';
  * @param liftedBy who, or by which change request; kept as JSON
  */
 export async function liftRevocations(
-  { tx, deps, now_ms, afterCommit }: Writing,
+  { tx, deps, now_ms, afterCommit }: WriteContext,
   ids: readonly string[],
   liftedBy: { id: string; person: string | null } | { request: string } | { superseded_by: string },
 ): Promise<void> {

@@ -5,7 +5,8 @@ import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import { RETIREMENT_OVERLAP_MS } from '../keys/signing-keys.ts';
 import type { InputRevocation } from '../policy/input.ts';
-import { humanOf, type Policy } from '../policy/policies.ts';
+import { resolvePerson } from '../policy/persons.ts';
+import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findBrowserSessionById } from '../store/sessions.ts';
@@ -85,7 +86,7 @@ export async function toOrder(db: Db, asked: InputRevocation, checks: OrderCheck
 export function subjectName(policy: Policy, value: string): string {
   if (isPrincipalId(value)) return value;
   try {
-    return humanOf(policy, canonicalPerson(value));
+    return resolvePerson(policy, canonicalPerson(value));
   } catch (error) {
     if (!(error instanceof TokenRefused)) throw error;
     return refuse('value', 'is no name of a person: it has characters that only look like others');

@@ -1,9 +1,10 @@
 import { authorize } from '../decide/authorize.ts';
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { InputRevocation } from '../policy/input.ts';
-import { humanOf, type Policy } from '../policy/policies.ts';
+import { resolvePerson } from '../policy/persons.ts';
+import type { Policy } from '../policy/policies.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { listActiveOfSubject, listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
@@ -18,11 +19,11 @@ import { revoke } from './revoke.ts';
  */
 
 /** How a person stands with the identity provider. `deleted` is as `disabled`, and not shown any more. */
-export type Standing = 'active' | 'disabled' | 'deleted';
+export type PersonState = 'active' | 'disabled' | 'deleted';
 
 /** How a person stands. Whoever was never heard of is active: their provider may let them in. */
-export async function standingOf(db: Db, person: string): Promise<Standing> {
-  return standingBy(await listDisabling(db, person));
+export async function stateOfPerson(db: Db, person: string): Promise<PersonState> {
+  return stateBy(await listDisabling(db, person));
 }
 
 /** The revocations that keep a person away; not those of what they held before they came back. */
@@ -34,7 +35,7 @@ function isDisabling({ issued_before_ms }: Pick<RevocationsTable, 'issued_before
   return issued_before_ms === null;
 }
 
-function standingBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[]): Standing {
+function stateBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[]): PersonState {
   if (revocations.length === 0) return 'active';
   return revocations.some(({ person_state }) => person_state === 'deleted') ? 'deleted' : 'disabled';
 }
@@ -46,11 +47,11 @@ function standingBy(revocations: readonly Pick<RevocationsTable, 'person_state'>
  * @param person the one name, as {@link ./order.ts subjectName} gives it
  * @returns the standing, or the refusal with its record appended
  */
-export async function setStanding(
-  writing: Writing,
+export async function setPersonState(
+  writing: WriteContext,
   person: string,
-  standing: Standing,
-): Promise<Standing | Refused> {
+  standing: PersonState,
+): Promise<PersonState | Refused> {
   const { tx, call } = writing;
   const present = await listDisabling(tx, person);
   const authorized = await authorize(writing, {
@@ -59,7 +60,7 @@ export async function setStanding(
     note: { code: standing === 'active' ? 'enabled' : standing, detail: `subject ${person}` },
   });
   if (authorized instanceof Refused) return authorized;
-  if (standingBy(present) === standing) return standing;
+  if (stateBy(present) === standing) return standing;
   if (standing === 'active') await keepFormerTokensRevoked(writing, person);
   else {
     const order = { ...revocationOf(person, standing), person_state: standing };
@@ -75,7 +76,7 @@ export async function setStanding(
 }
 
 /** Whoever is back signs in again: what they held before they were disabled stays worth nothing. */
-async function keepFormerTokensRevoked(writing: Writing, person: string): Promise<void> {
+async function keepFormerTokensRevoked(writing: WriteContext, person: string): Promise<void> {
   await addRevocation(writing, {
     ...revocationOf(person, 'active'),
     issued_before_ms: writing.now_ms,
@@ -85,7 +86,7 @@ async function keepFormerTokensRevoked(writing: Writing, person: string): Promis
   });
 }
 
-function revocationOf(person: string, standing: Standing): InputRevocation {
+function revocationOf(person: string, standing: PersonState): InputRevocation {
   return {
     kind: 'subject',
     value: person,
@@ -96,15 +97,18 @@ function revocationOf(person: string, standing: Standing): InputRevocation {
 }
 
 /** Everybody who was seen here or whom a provider has disabled, with how they stand, by name. */
-export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; standing: Standing }[]> {
+export async function listPersons(
+  db: Db,
+  policy: Policy,
+): Promise<{ person: string; standing: PersonState }[]> {
   const revoked = (await listActiveRevocations(db)).filter(
     (row) => row.cause === 'provisioning' && isDisabling(row),
   );
   const byPerson = Map.groupBy(revoked, ({ value }) => value);
   const seen = (await listPrincipals(db)).flatMap(({ kind, person }) =>
-    kind === 'person' && person !== null ? [humanOf(policy, person)] : [],
+    kind === 'person' && person !== null ? [resolvePerson(policy, person)] : [],
   );
   return [...new Set([...seen, ...byPerson.keys()])]
     .sort()
-    .map((person) => ({ person, standing: standingBy(byPerson.get(person) ?? []) }));
+    .map((person) => ({ person, standing: stateBy(byPerson.get(person) ?? []) }));
 }

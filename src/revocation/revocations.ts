@@ -23,14 +23,14 @@ export function createRevocations<Db>(deps: {
   humanOf: (person: string) => string;
 }): Revocations<Db> {
   const { store, humanOf } = deps;
-  let known: Known = { epoch: null, list: indexed([]), parks: false };
+  let known: KnownList = { epoch: null, list: indexed([]), parks: false };
   /** What was committed when it was read last: what a write adds that is then undone never gets here. */
   let latest = known.list;
   let reading: Promise<void> | null = null;
 
   const hitByLatest = (caller: Caller) => findHit(latest, caller, humanOf);
 
-  async function present(db: Db): Promise<Known> {
+  async function present(db: Db): Promise<KnownList> {
     const epoch = await store.epoch(db);
     if (epoch === known.epoch) return known;
     const revocations = await store.list(db);
@@ -74,7 +74,7 @@ export function createRevocations<Db>(deps: {
 }
 
 /** What was read of the store, and what the store called it then. */
-interface Known {
+interface KnownList {
   epoch: string | null;
   list: RevocationList;
   /** Whether anything in it makes requests wait. */

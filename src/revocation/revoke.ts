@@ -1,4 +1,4 @@
-import type { Writing } from '../decide/control.ts';
+import type { WriteContext } from '../decide/control.ts';
 import { revokeKey } from '../keys/rotation.ts';
 import { voidVote, wakeRequests } from '../store/requests.ts';
 import { listActiveOfSubject } from '../store/revocations.ts';
@@ -10,7 +10,7 @@ import { liftRevocations } from './lift.ts';
 import { subjectName } from './order.ts';
 
 /** A revocation, and what followed from it when it was made. */
-export interface Revoked {
+export interface RevocationResult {
   row: RevocationsTable;
   consequences: Consequences;
 }
@@ -29,10 +29,10 @@ export interface RevokeOptions {
  * @param order.value a subject under any of its names; everything else in the form that callers are held against
  */
 export async function revoke(
-  writing: Writing,
+  writing: WriteContext,
   order: RevocationOrder,
   { fresh = null }: RevokeOptions = {},
-): Promise<Revoked> {
+): Promise<RevocationResult> {
   const { tx, deps, now_ms, policy } = writing;
   const value = order.kind === 'subject' ? subjectName(policy, order.value) : order.value;
   const earlier = isLogout(order) ? await listActiveOfSubject(tx, value, 'logout') : [];

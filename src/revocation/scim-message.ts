@@ -86,7 +86,7 @@ const patchSchema = z.object({
 });
 
 /** What a user is to be: undefined where nothing is said. */
-export interface Wanted {
+export interface WantedUser {
   active: boolean | undefined;
   /** What the attribute that names the person was sent as. */
   name: string | undefined;
@@ -97,12 +97,12 @@ export interface Wanted {
  *
  * @throws ScimFault
  */
-export function parsePatch(body: unknown, naming: PersonNaming): Wanted {
+export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = patchSchema.safeParse(body);
   if (!parsed.success) {
     throw new ScimFault(400, 'Send a PatchOp with Operations of add, replace or remove.', 'invalidSyntax');
   }
-  let wanted: Wanted = { active: undefined, name: undefined };
+  let wanted: WantedUser = { active: undefined, name: undefined };
   for (const { op, path, value } of parsed.data.Operations) {
     const members = path === undefined ? value : { [path]: value };
     if (typeof members !== 'object' || members === null || Array.isArray(members)) {
@@ -118,7 +118,7 @@ export function parsePatch(body: unknown, naming: PersonNaming): Wanted {
 }
 
 /** Reads a whole user, of a POST or a PUT. @throws ScimFault */
-export function parseUser(body: unknown, naming: PersonNaming): Wanted {
+export function parseUser(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = z.looseObject({ schemas: z.array(z.string()).optional() }).safeParse(body);
   if (!parsed.success) throw new ScimFault(400, 'Send a user as a JSON object.', 'invalidSyntax');
   const { schemas } = parsed.data;
@@ -128,8 +128,8 @@ export function parseUser(body: unknown, naming: PersonNaming): Wanted {
   return readAttributes(parsed.data, naming);
 }
 
-function readAttributes(members: Record<string, unknown>, naming: PersonNaming): Wanted {
-  const wanted: Wanted = { active: undefined, name: undefined };
+function readAttributes(members: Record<string, unknown>, naming: PersonNaming): WantedUser {
+  const wanted: WantedUser = { active: undefined, name: undefined };
   for (const [member, value] of Object.entries(members)) {
     switch (attributeOf(member)) {
       case 'active':

@@ -9,7 +9,7 @@ import { jsonBody } from '../http/json-body.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
 import type { Logger } from '../logger.ts';
 import { isPrincipalId, subjectName } from './order.ts';
-import { listPersons, type Standing, setStanding, standingOf } from './provisioning.ts';
+import { listPersons, type PersonState, setPersonState, stateOfPerson } from './provisioning.ts';
 import {
   ERROR_SCHEMA,
   LIST_SCHEMA,
@@ -20,7 +20,7 @@ import {
   ScimFault,
   scimTypeOf,
   USER_SCHEMA,
-  type Wanted,
+  type WantedUser,
 } from './scim-message.ts';
 
 const SCIM = 'application/scim+json';
@@ -105,7 +105,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   router.get(`${BASE}/Users/:id`, async (req, res) => {
     await assertReader(await callOf(edge, req));
     const person = await personOfId(req);
-    send(res, 200, toUser(person, await standingOf(read, person)));
+    send(res, 200, toUser(person, await stateOfPerson(read, person)));
   });
 
   router.patch(`${BASE}/Users/:id`, (req, res) => change(req, res, parsePatch));
@@ -136,7 +136,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   async function change(
     req: Request,
     res: Response,
-    parseWanted: (body: unknown, naming: PersonNaming) => Wanted,
+    parseWanted: (body: unknown, naming: PersonNaming) => WantedUser,
   ): Promise<void> {
     const call = await callOf(edge, req);
     await assertReader(call);
@@ -147,13 +147,13 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     }
     const standing =
       active === undefined
-        ? await standingOf(read, person)
+        ? await stateOfPerson(read, person)
         : await set(call, person, active ? 'active' : 'disabled');
     send(res, 200, toUser(person, standing));
   }
 
-  function set(call: Call, person: string, standing: Standing): Promise<Standing> {
-    return write(control, call, (writing) => setStanding(writing, person, standing));
+  function set(call: Call, person: string, standing: PersonState): Promise<PersonState> {
+    return write(control, call, (writing) => setPersonState(writing, person, standing));
   }
 
   function assertReader(call: Call): Promise<void> {
@@ -170,7 +170,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   async function personOfId(req: Request): Promise<string> {
     const id = String(req.params.id);
     const person = await personOf(id).catch(() => null);
-    if (person !== id || (await standingOf(read, id)) === 'deleted') {
+    if (person !== id || (await stateOfPerson(read, id)) === 'deleted') {
       throw new ScimFault(404, 'There is no user with this id.');
     }
     return person;
@@ -178,15 +178,15 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
 
   async function find(
     text: string,
-    known: readonly { person: string; standing: Standing }[],
-  ): Promise<{ person: string; standing: Standing }[]> {
+    known: readonly { person: string; standing: PersonState }[],
+  ): Promise<{ person: string; standing: PersonState }[]> {
     const { attribute, value } = parseFilter(text);
     const name = attribute === 'id' ? value : `${naming.prefix}${value}`;
     const person = await personOf(name).catch(() => null);
     return known.filter((user) => user.person === person);
   }
 
-  function toUser(person: string, standing: Standing) {
+  function toUser(person: string, standing: PersonState) {
     const name = person.startsWith(naming.prefix) ? person.slice(naming.prefix.length) : person;
     return {
       schemas: [USER_SCHEMA],

@@ -1,6 +1,6 @@
 import type { Revocation, Revocations } from '../identity/revocations.ts';
 import type { Policies } from '../policy/active.ts';
-import { humanOf } from '../policy/policies.ts';
+import { resolvePerson } from '../policy/persons.ts';
 import { listActiveRevocations, revocationEpoch } from '../store/revocations.ts';
 import type { Db } from '../store/statement.ts';
 import { isPrincipalId } from './order.ts';
@@ -11,7 +11,7 @@ import { createRevocations } from './revocations.ts';
  * name that a former policy gave them stays revoked.
  */
 export function storedRevocations(policies: Policies<Db>): Revocations<Db> {
-  const nameNow = (person: string) => humanOf(policies.latest(), person);
+  const nameNow = (person: string) => resolvePerson(policies.latest(), person);
 
   function underPresentNames<R extends Revocation>(revocation: R): R {
     const { kind, value, person } = revocation;

@@ -1,4 +1,4 @@
-import type { ControlDeps, Writing } from '../decide/control.ts';
+import type { ControlDeps, WriteContext } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import type { Logger } from '../logger.ts';
 import { schedulerPrincipal } from '../principal.ts';
@@ -48,7 +48,7 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
 /**
  * Looks at a request because its time has come: expires it, applies it, or lets it wait on. What it finds unchanged it does not record again.
  */
-export async function look(writing: Writing, requestId: string): Promise<void> {
+export async function look(writing: WriteContext, requestId: string): Promise<void> {
   const { tx, now_ms } = writing;
   const request = await loadRequest(tx, requestId);
   // Somebody may have been faster; two schedulers may look at once. The transaction decides, so nothing is applied twice.

@@ -1,5 +1,5 @@
 import { authorizeEnd } from '../decide/authorize.ts';
-import type { Call, ControlDeps, Writing } from '../decide/control.ts';
+import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
@@ -44,7 +44,7 @@ export async function endSession(
  * or from those that it took the place of, are refused too.
  */
 export async function endForGood(
-  writing: Writing,
+  writing: WriteContext,
   session: SessionsTable,
   reason: SessionEnd,
 ): Promise<void> {
@@ -57,7 +57,7 @@ export async function endForGood(
   }
 }
 
-async function revokeSession(writing: Writing, { id, expires_ms }: SessionsTable): Promise<void> {
+async function revokeSession(writing: WriteContext, { id, expires_ms }: SessionsTable): Promise<void> {
   await addRevocation(writing, {
     kind: 'session',
     value: sessionTokenId(id),

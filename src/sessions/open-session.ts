@@ -1,5 +1,5 @@
 import { authorize } from '../decide/authorize.ts';
-import type { ControlDeps, Writing } from '../decide/control.ts';
+import type { ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { type Caller, nameAtIssuer } from '../identity/credential.ts';
@@ -15,7 +15,7 @@ import { type Sessions, sessionNote } from './sessions.ts';
 const MAX_USER_AGENT = 200;
 
 /** Who has just signed in, and in which browser. */
-export interface Opening {
+export interface NewSession {
   /** By the ID token. */
   caller: Caller;
   issuer: WebIssuer;
@@ -33,7 +33,7 @@ export interface Opening {
  */
 export async function openSession(
   { control, sessions }: { control: ControlDeps; sessions: Sessions },
-  { caller, issuer, formerSecret, userAgent, http_request_id }: Opening,
+  { caller, issuer, formerSecret, userAgent, http_request_id }: NewSession,
 ): Promise<string> {
   const secret = createSecret();
   return write(control, { ...caller, http_request_id }, async (writing) => {
@@ -65,7 +65,7 @@ export async function openSession(
 }
 
 /** Whoever only signs in anew keeps what they delegated; with another person in the browser, that of the former ends. */
-async function endFormer(writing: Writing, formerSecret: string, principalId: string): Promise<void> {
+async function endFormer(writing: WriteContext, formerSecret: string, principalId: string): Promise<void> {
   const { tx, now_ms } = writing;
   const former = await findBrowserSession(tx, hashOf(formerSecret));
   if (former === undefined) return;

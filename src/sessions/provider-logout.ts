@@ -1,5 +1,5 @@
 import { authorizeEnd } from '../decide/authorize.ts';
-import type { ControlDeps, Writing } from '../decide/control.ts';
+import type { ControlDeps, WriteContext } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
@@ -55,7 +55,7 @@ export async function endByProvider(
   }
 }
 
-async function endSessions(writing: Writing, logout: LogoutToken): Promise<null> {
+async function endSessions(writing: WriteContext, logout: LogoutToken): Promise<null> {
   const { tx, now_ms } = writing;
   const claim = {
     issuer: `logout:${logout.issuer.issuer}`,
@@ -79,7 +79,7 @@ async function endSessions(writing: Writing, logout: LogoutToken): Promise<null>
 }
 
 /** The same write, on behalf of whom the provider speaks of. */
-function heldBy(writing: Writing, principal: Principal): Writing {
+function heldBy(writing: WriteContext, principal: Principal): WriteContext {
   return { ...writing, call: { ...writing.call, principal } };
 }
 
@@ -92,7 +92,10 @@ function unknownNote({ sid }: LogoutToken): Reason {
  * The sessions that came from the one that ended. Where the ID token did not say which that was, it may have been this
  * one: then all such sessions of the person count.
  */
-async function findSessions({ tx }: Writing, { issuer, sid, sub }: LogoutToken): Promise<SessionsTable[]> {
+async function findSessions(
+  { tx }: WriteContext,
+  { issuer, sid, sub }: LogoutToken,
+): Promise<SessionsTable[]> {
   const own = sub === null ? [] : await listBrowserSessions(tx, personId(issuer.key, sub));
   if (sid === null) return own;
   const named = await listSessionsOfProvider(tx, issuer.issuer, sid);

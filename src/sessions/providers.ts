@@ -36,7 +36,7 @@ export interface Providers {
   open(issuer: WebIssuer): Promise<client.Configuration>;
 }
 
-interface Known {
+interface KnownProvider {
   config: Promise<client.Configuration>;
   /** From then on it is asked again. */
   untilMs: number;
@@ -45,10 +45,10 @@ interface Known {
 /** Creates the clients. No provider is asked before somebody signs in there, so the broker starts without them. */
 export function createProviders(deps: ProvidersDeps): Providers {
   const { clock, log } = deps;
-  const known = new Map<string, Known>();
+  const known = new Map<string, KnownProvider>();
 
   function discoverOnce(issuer: WebIssuer): Promise<client.Configuration> {
-    const entry: Known = {
+    const entry: KnownProvider = {
       config: discover(issuer, deps.fetch).catch((error: unknown) => {
         entry.untilMs = clock() + FAILURE_COOLDOWN_MS;
         log.warn({ issuer: issuer.issuer, cause: faultOf(error) }, 'identity provider not reached');

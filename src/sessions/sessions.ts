@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import type { Caller, Credential, Presented } from '../identity/credential.ts';
+import type { Caller, Credential, RequestCredentials } from '../identity/credential.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
 import type { IssuerConfig } from '../issuers/issuers.ts';
 import type { Reason } from '../policy/decision.ts';
@@ -41,7 +41,7 @@ export interface Sessions {
    * @throws BrokerError `unauthenticated` for a session that is over, or of no issuer that people sign in at now;
    *   `invalid_request` beside an Authorization header; `cross_site`
    */
-  callerOf(presented: Presented): Promise<Caller | null>;
+  callerOf(presented: RequestCredentials): Promise<Caller | null>;
   /** The session of a cookie's secret, if it goes on at this moment. */
   findOpen(secret: string | null): Promise<SessionsTable | undefined>;
   /** The issuer that the session of a cookie's secret came from, also when it is over; null for one that nobody knows. */

@@ -44,7 +44,7 @@ export interface SignInOrder {
 }
 
 /** The provider's answer, as the browser brought it. */
-export interface Answer {
+export interface ProviderAnswer {
   /** The secret of the sign-in's cookie. */
   secret: string | null;
   /** The address as the browser saw it. */
@@ -72,7 +72,7 @@ export interface SignIn {
    *   the provider's, or is somebody else's to a step-up; `token_invalid`, `sign_in_required`, `policy_denied`,
    *   `issuer_unavailable`, `rate_limited`. Where it is known what was begun, {@link againOf} says how to begin it again
    */
-  complete(answer: Answer): Promise<{ secret: string; return_to: string }>;
+  complete(answer: ProviderAnswer): Promise<{ secret: string; return_to: string }>;
 }
 
 /** Creates both ends of a sign-in. What happens between them is in the store, so another broker can finish it. */
@@ -117,7 +117,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
 }
 
 /** @returns the secret of the session that it opened */
-async function finish(deps: SignInDeps, answer: Answer, { secret, signIn }: Taken): Promise<string> {
+async function finish(deps: SignInDeps, answer: ProviderAnswer, { secret, signIn }: Taken): Promise<string> {
   if (deps.clock() >= signIn.expires_ms)
     throw refused('The sign-in took more than 10 minutes, so it is over.');
   const issuer = deps.providers.issuers.find(({ key }) => key === signIn.issuer_key);
@@ -201,7 +201,7 @@ interface Taken {
 }
 
 /** Finds the sign-in that the answer belongs to, by cookie and `state`, and takes it: it works once. */
-async function take({ control, publicUrl }: SignInDeps, { secret, url }: Answer): Promise<Taken> {
+async function take({ control, publicUrl }: SignInDeps, { secret, url }: ProviderAnswer): Promise<Taken> {
   if (secret === null) throw notUnderWay(`this browser has none under way at ${publicUrl}`);
   // Before the sign-in is used up, so that a link from elsewhere cannot end one that is under way.
   const states = url.searchParams.getAll('state');
@@ -223,7 +223,7 @@ async function grant(
     secret,
     url,
     http_request_id,
-  }: { issuer: WebIssuer; secret: string } & Pick<Answer, 'url' | 'http_request_id'>,
+  }: { issuer: WebIssuer; secret: string } & Pick<ProviderAnswer, 'url' | 'http_request_id'>,
 ): Promise<string> {
   const config = await providers.open(issuer);
   if (

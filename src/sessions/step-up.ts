@@ -4,7 +4,7 @@ import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { SessionsTable, SignInsTable } from '../store/schema.ts';
 
 /** What a sign-in was to be. */
-type Wanted = Pick<SignInsTable, 'level' | 'max_age_s'>;
+type WantedSignIn = Pick<SignInsTable, 'level' | 'max_age_s'>;
 
 /**
  * What was asked for is only a wish to the provider, so it is held against what it answers.
@@ -14,7 +14,7 @@ type Wanted = Pick<SignInsTable, 'level' | 'max_age_s'>;
  */
 export function assertStrongEnough(
   { principal }: Caller,
-  { level, max_age_s }: Wanted,
+  { level, max_age_s }: WantedSignIn,
   { issuer, nowMs }: { issuer: string; nowMs: number },
 ): void {
   if (level !== null && principal.auth.level < level) {
@@ -46,7 +46,7 @@ function isFresh(authTimeMs: number | null, maxAgeS: number, nowMs: number): boo
  */
 export function assertSamePerson(
   { principal }: Caller,
-  { level, max_age_s }: Wanted,
+  { level, max_age_s }: WantedSignIn,
   former: SessionsTable | undefined,
 ): void {
   if (former === undefined || (level === null && max_age_s === null)) return;

@@ -9,6 +9,11 @@ import type { Schema } from './schema.ts';
 import { type Db, runDirectly } from './statement.ts';
 import { createWriter, type Writer } from './writer.ts';
 
+/*
+ * The store: SQLite behind Kysely, one file of statements for each domain, the migrations, and the writer, the one place
+ * where transactions begin and commit. Nothing outside of this folder knows which engine runs.
+ */
+
 /**
  * The store: one connection that only the writer writes through, and one read-only connection that never waits for it.
  *

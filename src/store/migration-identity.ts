@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Sessions, revocations, known principals, and words that stopped counting. */
+/** Sessions, revocations, known principals, and votes that stopped counting. */
 export async function addIdentity(db: Kysely<unknown>): Promise<void> {
   await addSessions(db);
   await addRevocations(db);

@@ -4,7 +4,7 @@ import { refuseChanges } from './append-only.ts';
 import type { PolicyActivationsTable, PolicyBundlesTable } from './schema.ts';
 
 /** The parts of the former and of the new schema that policies move between. */
-interface Moving {
+interface BothSchemas {
   meta: { key: string; value: string };
   records: { seq: number; id: string; at_ms: number; operation: string; policy_hash: string };
   former_bundles: { hash: string; revision: string; archive: Buffer; stored_ms: number };
@@ -21,8 +21,8 @@ export async function addActivations(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('policy_bundles').renameTo('former_bundles').execute();
   await createBundles(db);
   await createActivations(db);
-  await moveBundles(db as Kysely<Moving>);
-  await moveActive(db as Kysely<Moving>);
+  await moveBundles(db as Kysely<BothSchemas>);
+  await moveActive(db as Kysely<BothSchemas>);
   await db.schema.dropTable('former_bundles').execute();
   await refuseChanges(db, 'policy_bundles', [['policy_hash', 'archive_digest']], { ignoresRepeats: true });
   await refuseChanges(db, 'policy_activations', [['number']]);
@@ -63,7 +63,7 @@ async function createActivations(db: Kysely<unknown>): Promise<void> {
 }
 
 /** One archive in memory at a time. */
-async function moveBundles(db: Kysely<Moving>): Promise<void> {
+async function moveBundles(db: Kysely<BothSchemas>): Promise<void> {
   for (const { hash } of await db.selectFrom('former_bundles').select('hash').execute()) {
     const { hash: policy_hash, ...bundle } = await db
       .selectFrom('former_bundles')
@@ -79,7 +79,7 @@ async function moveBundles(db: Kysely<Moving>): Promise<void> {
 }
 
 /** The active policy becomes the first activation, with the record of it where there is one. */
-async function moveActive(db: Kysely<Moving>): Promise<void> {
+async function moveActive(db: Kysely<BothSchemas>): Promise<void> {
   const active = await db
     .selectFrom('meta')
     .innerJoin('policy_bundles', 'policy_bundles.policy_hash', 'meta.value')

@@ -4,7 +4,7 @@ import { canonicalJson, newSalt, saltedDigest } from '../json.ts';
 import { refuseChanges } from './append-only.ts';
 
 /** The parts of the former and of the new schema that the records move between. */
-interface Moving {
+interface BothSchemas {
   records: FormerRecord;
   decisions: { id: string; input: string; result: string };
   leaves: { place: number; schema_version: number; leaf: string };
@@ -44,7 +44,7 @@ export async function addRecords(db: Kysely<unknown>): Promise<void> {
   await createDetails(db);
   await createPseudonyms(db);
   await createOutbox(db);
-  await moveRecords(db as Kysely<Moving>);
+  await moveRecords(db as Kysely<BothSchemas>);
   await createHead(db);
   await addVoteDecisions(db);
   await db.schema.dropTable('records').execute();
@@ -130,7 +130,7 @@ async function createOutbox(db: Kysely<unknown>): Promise<void> {
 }
 
 /** The former records keep bytes and place; what stands for each in the tree is a digest, since its bytes name persons. */
-async function moveRecords(db: Kysely<Moving>): Promise<void> {
+async function moveRecords(db: Kysely<BothSchemas>): Promise<void> {
   let moved = 0;
   for (;;) {
     const page = await db

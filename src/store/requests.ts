@@ -109,12 +109,12 @@ export async function findRequest(db: Db, id: string): Promise<RequestsTable | u
   return (await findRequestStatement(db, { id })).rows[0];
 }
 
-/** Stores a person's word; their newest replaces the older one. */
+/** Stores a vote; a person's newest replaces the older one. */
 export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
   await upsertVoteStatement(tx, row);
 }
 
-/** The newest word of each person, in the order in which they were recorded. */
+/** The newest vote of each person, in the order in which they were recorded. */
 export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
   const { rows } = await listVotesStatement(db, { request_id: requestId });
   // Moments rise with places, so that places are looked up only for those of one moment.
@@ -138,7 +138,7 @@ async function placesOfVotes(db: Db, requestId: string): Promise<Map<string, num
   return new Map(rows.map(({ id, place }) => [id, place]));
 }
 
-/** The words on open requests that are not void, oldest request first. */
+/** The votes on open requests that are not void, oldest request first. */
 export function listOpenVotes(db: Db): Promise<VotesTable[]> {
   return db
     .selectFrom('votes')
@@ -151,7 +151,7 @@ export function listOpenVotes(db: Db): Promise<VotesTable[]> {
     .execute();
 }
 
-/** Makes a person's word on a request void: it never counts again. */
+/** Makes a vote void: it never counts again. */
 export async function voidVote(
   tx: Tx,
   vote: Pick<VotesTable, 'request_id' | 'person'> & { voided_ms: number },

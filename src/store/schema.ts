@@ -170,7 +170,7 @@ export interface RequestFlagsTable {
   request_id: string;
 }
 
-/** The newest word of each person on each request; `principal` is JSON. */
+/** The newest vote of each person on each request; `principal` is JSON. */
 export interface VotesTable {
   request_id: string;
   person: string;
@@ -179,9 +179,9 @@ export interface VotesTable {
   principal: string;
   comment: string | null;
   at_ms: number;
-  /** When the word stopped counting because its person was disabled or revoked; null while it counts. */
+  /** When the vote stopped counting because its person was disabled or revoked; null while it counts. */
   voided_ms: number | null;
-  /** The record in which the word was allowed; null for some from before records were named here. */
+  /** The record in which the vote was allowed; null for some from before records were named here. */
   decision_id: string | null;
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { authorize } from '../decide/authorize.ts';
-import type { Call, ControlDeps, Writing } from '../decide/control.ts';
+import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
@@ -75,7 +75,7 @@ export async function delegate(
 }
 
 /** The claims of the token that is asked for, or why there is none. */
-function plan(writing: Writing, issuer: string, order: DelegationOrder): DelegationClaims | BrokerError {
+function plan(writing: WriteContext, issuer: string, order: DelegationOrder): DelegationClaims | BrokerError {
   const { principal, credential } = writing.call;
   const { id, person, groups, claims } = principal;
   if (principal.kind !== 'person' || person === null || credential === null) {

@@ -1,6 +1,6 @@
 import type { Call } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
-import type { Examined } from '../identity/authenticate.ts';
+import type { ExaminedToken } from '../identity/authenticate.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
@@ -38,7 +38,7 @@ function isShownBy({ credential }: Call, token: string): boolean {
   }
 }
 
-function describe({ claims, principal, jkt }: Examined): Introspection {
+function describe({ claims, principal, jkt }: ExaminedToken): Introspection {
   const { iss, sub, aud, exp, iat } = claims;
   const shown = SHOWN_CLAIMS.filter((name) => Object.hasOwn(claims, name));
   const { trust_rule } = principal.token;
@@ -57,12 +57,12 @@ function describe({ claims, principal, jkt }: Examined): Introspection {
 }
 
 /** A delegation is no access token, so that nobody who asks takes it for one. RFC 8693 section 2.2.1 */
-function typeOf(claims: Examined['claims'], jkt: string | null): 'Bearer' | 'DPoP' | 'N_A' {
+function typeOf(claims: ExaminedToken['claims'], jkt: string | null): 'Bearer' | 'DPoP' | 'N_A' {
   if (Object.hasOwn(claims, 'may_act')) return 'N_A';
   return jkt === null ? 'Bearer' : 'DPoP';
 }
 
 /** Whom the token was issued to. An ID token says so by `azp`, or by its only audience. OpenID Connect Core section 2 */
-function clientOf({ client_id, azp, aud }: Examined['claims']): unknown {
+function clientOf({ client_id, azp, aud }: ExaminedToken['claims']): unknown {
   return client_id ?? azp ?? (typeof aud === 'string' ? aud : aud[0]);
 }

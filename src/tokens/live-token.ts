@@ -1,5 +1,5 @@
 import type { ControlDeps } from '../decide/control.ts';
-import { type Authenticator, credentialOf, type Examined } from '../identity/authenticate.ts';
+import { type Authenticator, credentialOf, type ExaminedToken } from '../identity/authenticate.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
@@ -21,7 +21,7 @@ export interface TokenStatusDeps {
  *
  * @throws BrokerError `issuer_unavailable` when nobody can say
  */
-export async function liveToken(deps: TokenStatusDeps, token: string): Promise<Examined | null> {
+export async function liveToken(deps: TokenStatusDeps, token: string): Promise<ExaminedToken | null> {
   const { control, log } = deps;
   try {
     const form = parseTokenForm(token);
@@ -46,7 +46,7 @@ async function examineDelegation(
   { issuer, signingKeys, control }: TokenStatusDeps,
   token: string,
   form: TokenForm,
-): Promise<Examined> {
+): Promise<ExaminedToken> {
   const claims = await verifyDelegation({ issuer, signingKeys, clock: control.clock }, token, form);
   const { sub, person, subject_issuer, groups, scope, origins } = claims;
   const credential = { ...credentialOf(form, claims, true), origins };

@@ -17,7 +17,7 @@ import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './
 import { assertLifeLeft, chooseRule, issuerOf } from './subject.ts';
 
 /** What an exchange would be asked for. */
-export interface Asked {
+export interface TrustQuestion {
   audience: string;
   /** Undefined: whatever the rule grants. */
   scope: string[] | undefined;
@@ -72,7 +72,7 @@ export interface TrustReport {
 }
 
 /** What remains to be asked of an installation, where the rules alone would issue a token. */
-export interface Explained {
+export interface TokenExplanation {
   report: TrustReport;
   applicant: Applicant | null;
 }
@@ -84,8 +84,8 @@ export interface Explained {
 export function explainToken(
   rules: TrustRules,
   token: string,
-  { asked, nowMs, verification }: { asked: Asked; nowMs: number; verification: Verification },
-): Explained {
+  { asked, nowMs, verification }: { asked: TrustQuestion; nowMs: number; verification: Verification },
+): TokenExplanation {
   const { signature } = verification;
   let form: TokenForm;
   try {
@@ -125,7 +125,7 @@ function presentClaims(shown: Claims, nowMs: number): VerifiedClaims {
 function matchingRule(
   rules: TrustRules,
   reports: readonly RuleReport[],
-  { audience }: Asked,
+  { audience }: TrustQuestion,
 ): { ruleName: string; rule: TrustRule } {
   for (const wanted of ['workload', 'agent'] as const) {
     const matched = reports.filter(({ kind, matches }) => matches && kind === wanted).map(({ rule }) => rule);
@@ -136,7 +136,7 @@ function matchingRule(
   throw new TokenRefused('no_trust_rule');
 }
 
-function grantOf({ rule, ruleName, parts, exp }: Applicant, asked: Asked, nowMs: number): WouldIssue {
+function grantOf({ rule, ruleName, parts, exp }: Applicant, asked: TrustQuestion, nowMs: number): WouldIssue {
   const audience = chooseAudience(rule, asked.audience);
   const operations = chooseScope(rule, audience, asked.scope);
   const { grant, kind } = rule;
@@ -178,6 +178,9 @@ function ruleReport(name: string, rule: TrustRule, claims: Claims): RuleReport {
 }
 
 /** @throws whatever is no refusal */
-function refused(compared: Pick<TrustReport, 'signature' | 'token' | 'rules'>, error: unknown): Explained {
+function refused(
+  compared: Pick<TrustReport, 'signature' | 'token' | 'rules'>,
+  error: unknown,
+): TokenExplanation {
   return { applicant: null, report: { ...compared, would_issue: null, refusal: explainRefusal(error) } };
 }

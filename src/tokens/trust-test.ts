@@ -12,8 +12,8 @@ import { explainRefusal } from './explain-refusal.ts';
 import { grantedLifeS } from './grant.ts';
 import { type SubjectDeps, verifyPlatformToken } from './subject.ts';
 import {
-  type Asked,
   explainToken,
+  type TrustQuestion,
   type TrustReport,
   type Verification,
   type WouldIssue,
@@ -33,7 +33,7 @@ export interface TrustTestDeps extends SubjectDeps {
 export async function testTrust(
   deps: TrustTestDeps,
   call: Call,
-  order: Asked & { token: string },
+  order: TrustQuestion & { token: string },
 ): Promise<TrustReport> {
   // 1. Decide and record: whoever may not ask learns nothing of rules, and causes no fetch.
   await write(deps.control, call, (writing) => authorize(writing, { operation: 'trust.test' }));

@@ -2,7 +2,7 @@ import { createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node
 import type { RequestListener } from 'node:http';
 import { listenOnLoopback } from '../../fixtures/identity/listen.ts';
 import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
-import type { Presented } from '../../src/identity/credential.ts';
+import type { RequestCredentials } from '../../src/identity/credential.ts';
 import type { IdentityLog } from '../../src/identity/refusal.ts';
 import type { DataCredentials } from '../../src/identity/shown-token.ts';
 import { type IssuerConfig, issuerConfigSchema } from '../../src/issuers/issuers.ts';
@@ -177,7 +177,7 @@ export async function startIssuer(settings: Record<string, unknown> = {}): Promi
 }
 
 /** What a request with that Authorization header shows. */
-export function presented(authorization: string | undefined): Presented {
+export function presented(authorization: string | undefined): RequestCredentials {
   return {
     authorization,
     dpop: [],

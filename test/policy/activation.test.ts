@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { authorize } from '../../src/decide/authorize.ts';
-import type { ControlDeps, Writing } from '../../src/decide/control.ts';
+import type { ControlDeps, WriteContext } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { activate } from '../../src/policy/activate.ts';
@@ -67,7 +67,7 @@ afterEach(async () => {
 });
 
 /** Stores a bundle and activates it, as a request of that kind will. */
-async function activateIn(writing: Writing, bundle: Bundle, hash = bundle.hash): Promise<string> {
+async function activateIn(writing: WriteContext, bundle: Bundle, hash = bundle.hash): Promise<string> {
   const { archive, archive_digest, revision } = bundle;
   const key = { policy_hash: hash, archive_digest };
   await storeBundle(writing.tx, { ...key, archive, revision, stored_ms: writing.now_ms });
@@ -78,7 +78,7 @@ async function activateIn(writing: Writing, bundle: Bundle, hash = bundle.hash):
 const activation = (bundle: Bundle) => write(control, CALL, (writing) => activateIn(writing, bundle));
 
 /** A write that is decided and recorded. @returns the hash that decided it */
-async function decideIn(writing: Writing): Promise<string> {
+async function decideIn(writing: WriteContext): Promise<string> {
   await authorize(writing, { operation: 'session.read' });
   return writing.policy.hash;
 }
@@ -125,7 +125,7 @@ describe('an activation', () => {
 
   it('of what is not compiled here lets its batch run twice, and each write be recorded, told of and answered once', async () => {
     const runs: string[] = [];
-    const noted = (name: string, work: (writing: Writing) => Promise<string>) =>
+    const noted = (name: string, work: (writing: WriteContext) => Promise<string>) =>
       write(control, CALL, (writing) => {
         runs.push(name);
         return work(writing);

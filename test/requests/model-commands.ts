@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { ControlDeps, Writing } from '../../src/decide/control.ts';
+import type { ControlDeps, WriteContext } from '../../src/decide/control.ts';
 import type { Refused } from '../../src/decide/refused.ts';
 import { write } from '../../src/decide/write.ts';
 import { open } from '../../src/emergency/break-glass.ts';
@@ -62,7 +62,7 @@ export const seen = new Map<string, number>();
 export async function act<T>(
   real: Real,
   who: string,
-  work: (writing: Writing) => Promise<T | Refused>,
+  work: (writing: WriteContext) => Promise<T | Refused>,
 ): Promise<T | string> {
   const person = cast[who];
   if (person === undefined) throw new Error(`${who} is not in the cast`);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, createBrowser } from '../../fixtures/identity/browser.ts';
 import { signIn as signInOnCommandLine } from '../../fixtures/identity/sign-in.ts';
 import { loadConfig } from '../../src/config.ts';
-import type { Presented } from '../../src/identity/credential.ts';
+import type { RequestCredentials } from '../../src/identity/credential.ts';
 import { createSessions, type SessionsDeps } from '../../src/sessions/sessions.ts';
 import { insertRevocation } from '../../src/store/revocations.ts';
 import { SESSION, type SignInBench, startSignInBench } from './support.ts';
@@ -273,7 +273,7 @@ function replicaDeps(): SessionsDeps {
 }
 
 /** What a browser shows of who is calling when it asks who it is. */
-function presentedBy(browser: Browser): Presented {
+function presentedBy(browser: Browser): RequestCredentials {
   return {
     authorization: undefined,
     dpop: [],

@@ -6,14 +6,14 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import type { ControlDeps, Writing } from '../../src/decide/control.ts';
+import type { ControlDeps, WriteContext } from '../../src/decide/control.ts';
 import type { Refused } from '../../src/decide/refused.ts';
 import { write } from '../../src/decide/write.ts';
 import type { Principal } from '../../src/principal.ts';
 import { apply } from '../../src/requests/apply.ts';
 import { loadVotes } from '../../src/requests/request.ts';
 import { approve } from '../../src/requests/vote.ts';
-import { standingOf } from '../../src/revocation/provisioning.ts';
+import { stateOfPerson } from '../../src/revocation/provisioning.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findOpenSession } from '../../src/store/emergency.ts';
 import { migrations } from '../../src/store/migrations.ts';
@@ -76,7 +76,7 @@ const cast = {
 function act<T>(
   control: ControlDeps,
   principal: Principal,
-  work: (writing: Writing) => Promise<T | Refused>,
+  work: (writing: WriteContext) => Promise<T | Refused>,
 ): Promise<T> {
   return write(control, { principal, credential: null, http_request_id: null }, work);
 }
@@ -214,13 +214,13 @@ describe('what was under way in a former version', () => {
   it('knows whom a provider has disabled or deleted by a column, and not by the text', async () => {
     const { store } = await open();
     const standings = await Promise.all(
-      ['emp-1007', 'emp-1008', 'emp-1009', 'emp-1001'].map((person) => standingOf(store.read, person)),
+      ['emp-1007', 'emp-1008', 'emp-1009', 'emp-1001'].map((person) => stateOfPerson(store.read, person)),
     );
     expect(standings).toEqual(['disabled', 'deleted', 'active', 'active']);
     const enabled = readRevocations(file).filter(({ issued_before_ms }) => issued_before_ms !== null);
     expect(enabled.map(({ person_state }) => person_state)).toEqual([null]);
     renameIncidents(file, 'INC');
-    expect(await standingOf(store.read, 'emp-1008')).toBe('deleted');
+    expect(await stateOfPerson(store.read, 'emp-1008')).toBe('deleted');
   });
 
   it('keeps its sessions', async () => {

@@ -24,7 +24,7 @@ export async function createProofKey(): Promise<ProofKey> {
 }
 
 /** The request that a proof is for. */
-export interface Proven {
+export interface ProofResult {
   method: string;
   /** The address as the server knows itself, without query and fragment. */
   htu: string;
@@ -41,14 +41,14 @@ export interface Prover {
    *
    * @see RFC 9449 sections 4.2, 8 and 9
    */
-  fetch(proven: Proven, send: (proof: string) => Promise<Response>): Promise<Response>;
+  fetch(proven: ProofResult, send: (proof: string) => Promise<Response>): Promise<Response>;
 }
 
 /** Creates a prover for one server. */
 export function createProver({ key, clock }: { key: ProofKey; clock: Clock }): Prover {
   let nonce: string | null = null;
 
-  async function attempt(proven: Proven, send: (proof: string) => Promise<Response>): Promise<Response> {
+  async function attempt(proven: ProofResult, send: (proof: string) => Promise<Response>): Promise<Response> {
     const response = await send(await signProof(key, { ...proven, nonce, nowMs: clock() }));
     nonce = response.headers.get('DPoP-Nonce') ?? nonce;
     return response;
@@ -65,7 +65,7 @@ export function createProver({ key, clock }: { key: ProofKey; clock: Clock }): P
 
 async function signProof(
   { d, ...publicKey }: ProofKey,
-  { method, htu, accessToken, nonce, nowMs }: Proven & { nonce: string | null; nowMs: number },
+  { method, htu, accessToken, nonce, nowMs }: ProofResult & { nonce: string | null; nowMs: number },
 ): Promise<string> {
   const claims = {
     htm: method,

@@ -14,7 +14,7 @@ const PATIENCE_MS = 10 * 60_000;
 export const FRESH_AGE_S = 300;
 
 /** What a sign-in yields. */
-export interface SignedIn {
+export interface SignInResult {
   id_token: string;
   /** The account at the issuer. */
   sub: string;
@@ -55,13 +55,13 @@ export interface SignInOrder {
  *   strong or as fresh as asked for
  * @see RFC 9470 section 5
  */
-export async function signIn(io: Io, order: SignInOrder): Promise<SignedIn> {
+export async function signIn(io: Io, order: SignInOrder): Promise<SignInResult> {
   const signedIn = await (order.flow === 'device' ? signInWithDevice : signInWithBrowser)(io, order);
   if (order.stepUp !== null) assertAsAskedFor(io, order.stepUp, signedIn);
   return signedIn;
 }
 
-function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, signedIn: SignedIn): void {
+function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, signedIn: SignInResult): void {
   const { acr, auth_time_ms } = signedIn;
   const isStrong = acrValues.length === 0 || (acr !== null && acrValues.includes(acr));
   const isFresh = auth_time_ms !== null && clock() - auth_time_ms <= (maxAgeS + LEEWAY_S) * 1000;
@@ -81,7 +81,7 @@ function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, si
  *
  * @see RFC 8252, RFC 7636, OpenID Connect Core 3.1
  */
-async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignedIn> {
+async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignInResult> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
     const verifier = client.randomPKCECodeVerifier();
@@ -120,7 +120,7 @@ async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignedIn> 
  *
  * @see RFC 8628
  */
-async function signInWithDevice(io: Io, order: SignInOrder): Promise<SignedIn> {
+async function signInWithDevice(io: Io, order: SignInOrder): Promise<SignInResult> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
     const device = await client.initiateDeviceAuthorization(config, parametersOf(order));
@@ -166,7 +166,7 @@ function parametersOf({ issuer, stepUp }: SignInOrder): Record<string, string> {
   };
 }
 
-function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers): SignedIn {
+function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers): SignInResult {
   const claims = tokens.claims();
   if (tokens.id_token === undefined || claims === undefined) throw new Error('it gave no ID token');
   return {

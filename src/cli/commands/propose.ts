@@ -3,7 +3,7 @@ import type { RequestView } from '../../requests/view.ts';
 import { addChangeOptions, type ChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
-import type { Answer } from '../client.ts';
+import type { ClientAnswer } from '../client.ts';
 import type { ExitCode } from '../output/exit-codes.ts';
 import { answerRequest } from '../output/result.ts';
 import { pathSegment } from '../output/text.ts';
@@ -140,7 +140,7 @@ export async function readRequest(context: Context, id: string): Promise<Request
 export async function callWithMatch(
   { client }: Context,
   call: { method: 'PATCH' | 'POST'; path: string; body?: unknown },
-): Promise<Answer<RequestView>> {
+): Promise<ClientAnswer<RequestView>> {
   const path = call.path.replace(/\/(?:rebase|schedule)$/, '');
   const { etag } = await client.call<RequestView>({ method: 'GET', path });
   return client.call<RequestView>({ ...call, ...(etag === null ? {} : { ifMatch: etag }) });

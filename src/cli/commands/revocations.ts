@@ -4,7 +4,7 @@ import { TokenRefused } from '../../identity/refusal.ts';
 import { parseTokenForm } from '../../identity/token-form.ts';
 import { tokenIdOf } from '../../identity/token-id.ts';
 import type { Hits } from '../../revocation/hits.ts';
-import type { Outcome } from '../../revocation/incident.ts';
+import type { Impact } from '../../revocation/incident.ts';
 import { describeRevocation } from '../../revocation/input-revocation.ts';
 import type { RevocationView } from '../../revocation/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
@@ -126,14 +126,14 @@ async function tokenValue({ io }: Context, value: string): Promise<string> {
 
 async function preview(context: Context, body: object): Promise<ExitCode> {
   const call = { method: 'POST', path: '/v1/revocations', body: { ...body, dry_run: true } } as const;
-  const { body: answer } = await context.client.call<Outcome>(call);
+  const { body: answer } = await context.client.call<Impact>(call);
   context.print(answer, () => ['It would hit', ...renderOutcome(answer), 'Nothing was revoked.'].join('\n'));
   return EXIT.done;
 }
 
 async function revoke(context: Context, body: object): Promise<ExitCode> {
   const call = { method: 'POST', path: '/v1/revocations', body, idempotencyKey: true } as const;
-  const { body: answer } = await context.client.call<RevocationView & Outcome>(call);
+  const { body: answer } = await context.client.call<RevocationView & Impact>(call);
   context.print(answer, () =>
     [
       renderRevocation(answer),
@@ -146,7 +146,7 @@ async function revoke(context: Context, body: object): Promise<ExitCode> {
   return EXIT.done;
 }
 
-function renderOutcome({ hits, cautions }: Outcome): string[] {
+function renderOutcome({ hits, cautions }: Impact): string[] {
   return [
     ...renderHits(hits),
     ...cautions.map(({ code, detail }) => `caution  ${code}: ${printable(detail)}`),

@@ -23,13 +23,13 @@ export function registerVotes(program: Command, cli: Cli): void {
       .option('--yes', 'ask no question')
       .action((id: string, options: VoteOptions) =>
         cli.run(options, async (context) => {
-          // 1. Read what the word is about, and show it.
+          // 1. Read what the vote is about, and show it.
           const request = await readRequest(context, id);
           if (options.digest !== undefined) assertDigest(request, options.digest);
           context.note(renderBrief(request, context.commandLine));
           // 2. Ask, where somebody is there to answer.
           await confirm(context, verdict, options);
-          // 3. Give the word on the digest that was shown.
+          // 3. Vote on the digest that was shown.
           const answer = await context.client.call<RequestView>({
             method: 'POST',
             path: `/v1/requests/${request.id}/${verdict}`,
@@ -68,6 +68,6 @@ async function confirm({ io }: Context, verdict: string, { yes }: VoteOptions): 
   throw new CliError(EXIT.error, {
     code: 'not_confirmed',
     title: 'Nothing was sent',
-    detail: `You did not say yes, so there is no word of yours on this.`,
+    detail: `You did not say yes, so nothing was recorded.`,
   });
 }

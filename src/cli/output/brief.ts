@@ -13,7 +13,7 @@ const SHORT_VALUE = 60;
 const SHORT_LIST = 5;
 
 /**
- * What a word on a request is about: one line a change, who asks and why, and the digest. What is too long for a line
+ * What a vote on a request is about: one line a change, who asks and why, and the digest. What is too long for a line
  * is counted instead, so the last line names the command that shows everything.
  */
 export function renderBrief(request: RequestView, commandLine: Context['commandLine']): string {

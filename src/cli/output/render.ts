@@ -25,7 +25,7 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
     ...(request.apply === 'manual' ? ['apply    manual: waits for a call to apply'] : []),
     ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
     ...renderSubject(request),
-    ...renderWords(request),
+    ...renderVotes(request),
     ...renderGates(request.gates, { requestId: request.id, commandLine }),
   ].join('\n');
 }
@@ -104,12 +104,12 @@ function isDocument(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function renderWords({ approvals, rejections }: RequestView): string[] {
-  const words = [
-    ...approvals.map((word) => ({ ...word, verdict: 'approved' })),
-    ...rejections.map((word) => ({ ...word, verdict: 'rejected' })),
+function renderVotes({ approvals, rejections }: RequestView): string[] {
+  const votes = [
+    ...approvals.map((vote) => ({ ...vote, verdict: 'approved' })),
+    ...rejections.map((vote) => ({ ...vote, verdict: 'rejected' })),
   ];
-  return words.map(({ verdict, person, at_ms, comment, counts, voided_ms }) => {
+  return votes.map(({ verdict, person, at_ms, comment, counts, voided_ms }) => {
     const said = comment === null ? '' : `: ${printable(comment)}`;
     const why =
       voided_ms === null ? 'about other content, so it does not count' : `void since ${moment(voided_ms)}`;
