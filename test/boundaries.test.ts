@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { importsOf, readSources, type Source } from './support/sources.ts';
 
@@ -174,5 +175,21 @@ describe('a file', () => {
   it('is no barrel: none is called index, none exports everything of another', () => {
     expect(all.filter(({ path }) => path.endsWith('/index.ts')).map(({ path }) => path)).toEqual([]);
     expect(all.filter(({ text }) => /^export \*/m.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('the walk of one write in the README', () => {
+  const page = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const walk = /^## The journey of one write$(.*?)^## /ms.exec(page)?.[1] ?? '';
+  const steps = walk.split('\n').filter((line) => /^\d+\. /.test(line));
+
+  it('leads through about a dozen files that exist, with two steps back up', () => {
+    const paths = new Set(sources.map(({ path }) => path));
+    const named = steps.flatMap((step) =>
+      [...step.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] ?? ''),
+    );
+    expect(named).toHaveLength(13);
+    expect(named.filter((path) => !paths.has(path))).toEqual([]);
+    expect(steps.filter((step) => step.includes('↑'))).toHaveLength(2);
   });
 });
