@@ -6,7 +6,7 @@ import { COMPARISON, comparison } from './table.ts';
 import type { VerifyPart, VerifyRun } from './verify.ts';
 
 /** More platform tokens than one run of this length can use up. */
-const TOKENS_PER_MS = 2;
+const TOKENS_PER_MS = 6;
 
 /** Token exchanges over HTTP, and what verifying a token costs with each request. */
 export async function measureIdentity(bench: Bench): Promise<void> {
