@@ -91,7 +91,7 @@ export async function computeAccess(
     const shown = new Map<string, GrantView['principal']>();
     for (const known of part) {
       const { id, kind, person } = known;
-      shown.set(id, { id, kind, person, blocked: await revocations.isBlocked(store.read, known) });
+      shown.set(id, { id, kind, person, blocked: await revocations.latest().isBlocked(store.read, known) });
     }
     for (const grant of answer.grants) {
       const principal = shown.get(grant.principal);

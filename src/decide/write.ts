@@ -1,10 +1,12 @@
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import type { RevocationChecks } from '../identity/revocations.ts';
+import { personNames } from '../policy/persons.ts';
 import { momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
 import { wakeRequests } from '../store/requests.ts';
 import { markReturned } from '../store/revocations.ts';
-import type { Tx } from '../store/statement.ts';
+import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import { authorize } from './authorize.ts';
 import type { Call, ControlDeps, WriteContext } from './control.ts';
@@ -31,8 +33,9 @@ export async function write<T>(
 ): Promise<T> {
   const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.activeIn(tx, afterCommit);
-    await assertStillValid(deps, tx, call, afterCommit);
-    const writing: WriteContext = { deps, tx, call, now_ms: momentOf(tx), policy, afterCommit };
+    const revocations = deps.revocations.under(personNames(policy));
+    await assertStillValid(revocations, tx, call, afterCommit);
+    const writing: WriteContext = { deps, tx, call, now_ms: momentOf(tx), policy, revocations, afterCommit };
     await noteReturn(writing);
     return work(writing);
   });
@@ -42,7 +45,7 @@ export async function write<T>(
 
 /** @throws BrokerError `token_invalid` */
 async function assertStillValid(
-  { revocations }: ControlDeps,
+  revocations: RevocationChecks<Db>,
   tx: Tx,
   call: Call,
   afterCommit: AfterCommit,
@@ -64,10 +67,10 @@ async function assertStillValid(
 
 /** Whoever the provider logged out is back, by a credential that came after it: what they wrote waits no longer. */
 async function noteReturn(writing: WriteContext): Promise<void> {
-  const { deps, tx, call, now_ms } = writing;
+  const { deps, tx, call, now_ms, revocations } = writing;
   const { principal, credential } = call;
   if (credential === null) return;
-  const logouts = await deps.revocations.endedBy(tx, { principal, credential });
+  const logouts = await revocations.endedBy(tx, { principal, credential });
   if (logouts.length === 0) return;
   const ids = logouts.map(({ id }) => id);
   const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };

@@ -30,7 +30,7 @@ export function createCallers<Db>(deps: CallerDeps<Db>): (presented: RequestCred
 
   async function identify(presented: RequestCredentials): Promise<Caller> {
     const caller = (await sessions.callerOf(presented)) ?? (await authenticator.authenticate(presented));
-    const hit = await revocations.hit(read, caller);
+    const hit = await revocations.latest().hit(read, caller);
     if (hit === null) return caller;
     log.warn({ reason: 'revoked', note: hit.kind, revocation: hit.id }, 'token refused');
     throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(caller.credential));

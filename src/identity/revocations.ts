@@ -15,7 +15,7 @@ export interface Revocation {
   expires_ms: number | null;
   /** By which road it came: `incident`, `logout`, `provisioning` or `holder`. */
   cause: string;
-  /** The human behind a revoked account, as far as it was known. */
+  /** The person behind a revoked account, as far as it was known. */
   person: string | null;
   /** When who was logged out came back; from then on nothing of theirs waits any more. */
   returned_ms: number | null;
@@ -36,18 +36,36 @@ export interface Editor extends Pick<Principal, 'id' | 'person' | 'issuer'> {
   act?: readonly string[] | undefined;
 }
 
+/** The names of persons as one policy has them. */
+export interface PersonNames {
+  /** Differs where the names do. */
+  readonly version: string;
+  /** The one name of the person that a name stands for: whoever is revoked, is under all of them. */
+  readonly resolve: (person: string) => string;
+}
+
 /** Who and what is revoked. */
 export interface Revocations<Db> {
+  /** As those names have it: those of the policy that a write meets, so that no write is judged by another's. */
+  under(names: PersonNames): RevocationChecks<Db>;
+  /** As the policy has it that was active by the last commit that this broker knows of: for reads. */
+  latest(): RevocationChecks<Db>;
+  /**
+   * As {@link RevocationChecks.hit}, by the list that was read last: for flag reads, which ask no store. A promise only while
+   * a change that this broker has just committed is being read.
+   */
+  hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
+  /** Reads the list if it has changed; called after a commit, and now and then for what other brokers changed. */
+  refresh(db: Db): Promise<void>;
+}
+
+/** Who and what is revoked, under the names of one policy. */
+export interface RevocationChecks<Db> {
   /**
    * The revocation that hits a caller in the state that `db` sees, or null. One small read each time: the list is read
    * again whenever any broker has changed it, so a revocation is effective on the next request everywhere.
    */
   hit(db: Db, caller: Caller): Promise<Revocation | null>;
-  /**
-   * As {@link hit}, by the list that was read last: for flag reads, which ask no store. A promise only while a change that
-   * this broker has just committed is being read.
-   */
-  hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
   /** Whether this principal is revoked as such, until that is lifted: whatever they left behind waits. */
   isBlocked(db: Db, principal: Principal): Promise<boolean>;
   /** Whether anybody's requests wait: mostly nobody's, and then nobody needs to find out who wrote one. */
@@ -60,6 +78,4 @@ export interface Revocations<Db> {
   endedBy(db: Db, caller: Caller): Promise<readonly Revocation[]>;
   /** Whether one revocation hits a caller. */
   isHit(revocation: Revocation, caller: Caller): boolean;
-  /** Reads the list if it has changed; called after a commit, and now and then for what other brokers changed. */
-  refresh(db: Db): Promise<void>;
 }

@@ -142,7 +142,9 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       if (policy === undefined) {
         // Read here: the batch that stored it may be the one that is undone now.
         const bundle = await bundleOf(tx, activation);
-        throw new RunAgain(() => compile(bundle));
+        throw new RunAgain(`policy ${activation.policy_hash} ${activation.archive_digest}`, () =>
+          compile(bundle),
+        );
       }
       options.assertUsable?.(policy);
       const { number } = activation;

@@ -56,6 +56,7 @@ export async function activateFirst(
       operation: 'policy.activate',
       principal: operatorPrincipal,
       environment: null,
+      knows_environment: true,
       decision: {
         effect: 'allow',
         reasons: [{ code: 'first_start', detail: 'The first start activates the configured bundle.' }],

@@ -40,8 +40,8 @@ export function toInputV1(input: PolicyInput): unknown {
       ...known,
       freeze: type === 'freeze' ? members : null,
       ...(type === 'revocation' ? { revocation: members } : {}),
-      ...(parked === undefined ? {} : { parked }),
       facts,
+      ...(parked === undefined ? {} : { parked }),
     },
   };
 }

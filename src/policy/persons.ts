@@ -1,7 +1,15 @@
 import type { BrokerData } from './data.ts';
 
-/** The one name, in lower case, of the human that a person's name stands for under a policy. */
+/** The one name, in lower case, of the person that a name stands for under a policy. */
 export function resolvePerson({ broker }: { broker: Pick<BrokerData, 'persons'> }, person: string): string {
   const name = person.toLowerCase();
   return broker.persons.get(name) ?? name;
+}
+
+/** All names of persons as a policy has them; another policy may have others. */
+export function personNames(policy: { hash: string; broker: Pick<BrokerData, 'persons'> }): {
+  version: string;
+  resolve: (person: string) => string;
+} {
+  return { version: policy.hash, resolve: (person) => resolvePerson(policy, person) };
 }

@@ -33,12 +33,12 @@ export async function addRevocation(
 /** The revocation as it would be stored. */
 export async function draftRevocation(
   db: Db,
-  { call, now_ms, deps, policy }: Omit<WriteContext, 'tx' | 'afterCommit'>,
+  { call, now_ms, deps, policy }: Pick<WriteContext, 'call' | 'now_ms' | 'deps' | 'policy'>,
   order: RevocationOrder,
 ): Promise<RevocationsTable> {
   const { kind, value, issued_before_ms, incident, reason, cause, expires_ms, person_state = null } = order;
   const { id, person } = call.principal;
-  const human = kind === 'subject' ? await findPersonOf(db, value) : null;
+  const behind = kind === 'subject' ? await findPersonOf(db, value) : null;
   return {
     id: deps.newId(now_ms),
     kind,
@@ -52,7 +52,7 @@ export async function draftRevocation(
     created_ms: now_ms,
     lifted_ms: null,
     lifted_by: null,
-    person: human === null ? null : resolvePerson(policy, human),
+    person: behind === null ? null : resolvePerson(policy, behind),
     returned_ms: null,
     person_state,
   };

@@ -1,6 +1,6 @@
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
-import type { Revocations } from '../identity/revocations.ts';
+import type { RevocationChecks } from '../identity/revocations.ts';
 import type { DecisionRecord } from '../log/append.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
@@ -33,7 +33,7 @@ export interface Hits extends Consequences {
 
 /** What computing {@link Consequences} needs. */
 export interface ConsequencesDeps {
-  revocations: Pick<Revocations<Db>, 'isHit' | 'wouldPark'>;
+  revocations: Pick<RevocationChecks<Db>, 'isHit' | 'wouldPark'>;
   now_ms: number;
 }
 

@@ -5,8 +5,9 @@ import { authorizeRead } from '../decide/read.ts';
 import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
+import type { RevocationChecks } from '../identity/revocations.ts';
 import type { InputRevocation } from '../policy/input.ts';
-import { resolvePerson } from '../policy/persons.ts';
+import { personNames, resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { listActiveRevocations } from '../store/revocations.ts';
@@ -46,7 +47,7 @@ export async function revokeAsPerson(
   asked: InputRevocation,
   options: Issuers & { fresh: SigningKeysTable | null },
 ): Promise<(RevocationView & Impact) | Refused> {
-  const { tx, call, policy, deps } = writing;
+  const { tx, call, policy, revocations } = writing;
   const order = await orderOrFault(tx, asked, checksOf(writing, options));
   const isFault = order instanceof BrokerError;
   const { kind, value, issued_before_ms, incident, reason } = isFault ? asked : order;
@@ -59,12 +60,11 @@ export async function revokeAsPerson(
   if (isFault) return Refused.because(order, authorized.decision_id);
   const active = await listActiveRevocations(tx);
   const { row, consequences } = await revoke(writing, order, options);
-  const { revocations } = deps;
   const hits = await loadHits(tx, row, {
     deps: { revocations, now_ms: writing.now_ms, issuer: options.issuer },
     consequences,
   });
-  const cautions = await cautionsOf(tx, row, { deps, call, hits, active, policy });
+  const cautions = await cautionsOf(tx, row, { revocations, call, hits, active, policy });
   return { ...toRevocationView(row), hits, cautions };
 }
 
@@ -89,10 +89,10 @@ export async function previewRevocation(
   await authorizeRead(deps, call, { operation: 'revocation.preview', revocation });
   if (isFault) throw order;
   const row = await draftRevocation(read, { deps, call, now_ms, policy }, order);
-  const { revocations } = deps;
+  const revocations = deps.revocations.under(personNames(policy));
   const hits = await loadHits(read, row, { deps: { revocations, now_ms, issuer: issuers.issuer } });
   const active = await listActiveRevocations(read);
-  const cautions = await cautionsOf(read, row, { deps, call, hits, active, policy });
+  const cautions = await cautionsOf(read, row, { revocations, call, hits, active, policy });
   return { dry_run: true, ...revocation, hits, cautions };
 }
 
@@ -119,7 +119,7 @@ async function cautionsOf(
   db: Db,
   row: RevocationsTable,
   about: {
-    deps: ControlDeps;
+    revocations: Pick<RevocationChecks<Db>, 'isHit'>;
     call: Call;
     hits: Hits;
     /** What was revoked before. */
@@ -127,10 +127,10 @@ async function cautionsOf(
     policy: Policy;
   },
 ): Promise<Caution[]> {
-  const { deps, call, hits, active, policy } = about;
+  const { revocations, call, hits, active, policy } = about;
   const cautions: Caution[] = [];
   const { principal, credential } = call;
-  if (credential !== null && deps.revocations.isHit(row, { principal, credential })) {
+  if (credential !== null && revocations.isHit(row, { principal, credential })) {
     const back =
       row.kind === 'subject' && row.issued_before_ms === null
         ? 'you are out until two others lift it'

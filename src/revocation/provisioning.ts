@@ -6,11 +6,12 @@ import type { InputRevocation } from '../policy/input.ts';
 import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
 import { listPrincipals } from '../store/principals.ts';
-import { listActiveOfSubject, listActiveRevocations } from '../store/revocations.ts';
+import { listActiveOfSubjects } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { addRevocation } from './add.ts';
 import { liftRevocations } from './lift.ts';
+import { listOfSubject, subjectUnder } from './of-subject.ts';
 import { revoke } from './revoke.ts';
 
 /**
@@ -22,13 +23,13 @@ import { revoke } from './revoke.ts';
 export type PersonState = 'active' | 'disabled' | 'deleted';
 
 /** How a person stands. Whoever was never heard of is active: their provider may let them in. */
-export async function stateOfPerson(db: Db, person: string): Promise<PersonState> {
-  return stateBy(await listDisabling(db, person));
+export async function stateOfPerson(db: Db, policy: Policy, person: string): Promise<PersonState> {
+  return stateBy(await listDisabling(db, policy, person));
 }
 
 /** The revocations that keep a person away; not those of what they held before they came back. */
-async function listDisabling(db: Db, person: string): Promise<RevocationsTable[]> {
-  return (await listActiveOfSubject(db, person, 'provisioning')).filter(isDisabling);
+async function listDisabling(db: Db, policy: Policy, person: string): Promise<RevocationsTable[]> {
+  return (await listOfSubject(db, policy, { value: person, cause: 'provisioning' })).filter(isDisabling);
 }
 
 function isDisabling({ issued_before_ms }: Pick<RevocationsTable, 'issued_before_ms'>): boolean {
@@ -44,16 +45,18 @@ function stateBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[])
  * Sets how a person stands, at once for everything they hold: disabled, they lose sessions and tokens, what they wrote
  * waits, and their approvals on open requests are void for good. To set what is already so changes nothing.
  *
- * @param person the one name, as {@link ./order.ts subjectName} gives it
+ * @param named the person, as {@link ./order.ts subjectName} gives them; under the policy of this write they may have
+ *   another name
  * @returns the standing, or the refusal with its record appended
  */
 export async function setPersonState(
   writing: WriteContext,
-  person: string,
+  named: string,
   standing: PersonState,
 ): Promise<PersonState | Refused> {
-  const { tx, call } = writing;
-  const present = await listDisabling(tx, person);
+  const { tx, call, policy } = writing;
+  const person = subjectUnder(policy, named);
+  const present = await listDisabling(tx, policy, person);
   const authorized = await authorize(writing, {
     operation: standing === 'active' ? 'principal.enable' : 'principal.disable',
     revocation: revocationOf(person, standing),
@@ -101,10 +104,8 @@ export async function listPersons(
   db: Db,
   policy: Policy,
 ): Promise<{ person: string; standing: PersonState }[]> {
-  const revoked = (await listActiveRevocations(db)).filter(
-    (row) => row.cause === 'provisioning' && isDisabling(row),
-  );
-  const byPerson = Map.groupBy(revoked, ({ value }) => value);
+  const revoked = (await listActiveOfSubjects(db, 'provisioning')).filter(isDisabling);
+  const byPerson = Map.groupBy(revoked, ({ value }) => subjectUnder(policy, value));
   const seen = (await listPrincipals(db)).flatMap(({ kind, person }) =>
     kind === 'person' && person !== null ? [resolvePerson(policy, person)] : [],
   );

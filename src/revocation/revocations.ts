@@ -1,11 +1,21 @@
-import { type Caller, nameAtIssuer, type Origin } from '../identity/credential.ts';
-import type { Authorship, Editor, Revocation, Revocations } from '../identity/revocations.ts';
+import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
+import type {
+  Authorship,
+  Editor,
+  PersonNames,
+  Revocation,
+  RevocationChecks,
+  Revocations,
+} from '../identity/revocations.ts';
 import type { Principal } from '../principal.ts';
+import { isPrincipalId } from './order.ts';
 
 /*
  * Revocation, all of it: the list that callers are held against, adding and lifting, what follows (sessions end, approvals
  * are void, requests wait), revoking in an incident, provisioning (SCIM), and the drill.
  */
+
+type Resolve = PersonNames['resolve'];
 
 /** Where revocations are kept. */
 export interface RevocationStore<Db> {
@@ -13,55 +23,69 @@ export interface RevocationStore<Db> {
   list(db: Db): Promise<readonly Revocation[]>;
 }
 
-/**
- * Keeps the list of what is revoked.
- *
- * @param deps.humanOf the one name of the human that a person's name stands for: whoever is revoked, is under all of them
- */
+/** Keeps the list of what is revoked. @param deps.latestNames the names by the last commit that is known here */
 export function createRevocations<Db>(deps: {
   store: RevocationStore<Db>;
-  humanOf: (person: string) => string;
+  latestNames: () => PersonNames;
 }): Revocations<Db> {
-  const { store, humanOf } = deps;
-  let known: KnownList = { epoch: null, list: indexed([]), parks: false };
+  const { store, latestNames } = deps;
+  let known: KnownList = { epoch: undefined, names: null, list: new Map(), parks: false };
   /** What was committed when it was read last: what a write adds that is then undone never gets here. */
-  let latest = known.list;
+  let latest = known;
   let reading: Promise<void> | null = null;
+  let checks: { version: string; of: RevocationChecks<Db> } | null = null;
 
-  const hitByLatest = (caller: Caller) => findHit(latest, caller, humanOf);
-
-  async function present(db: Db): Promise<KnownList> {
+  /** The same rows have other names under another policy. */
+  async function present(db: Db, names: PersonNames): Promise<KnownList> {
     const epoch = await store.epoch(db);
-    if (epoch === known.epoch) return known;
-    const revocations = await store.list(db);
-    known = { epoch, list: indexed(revocations), parks: revocations.some(parks) };
+    if (epoch === known.epoch && names.version === known.names?.version) return known;
+    const revocations = (await store.list(db)).map((revocation) => underNames(revocation, names.resolve));
+    known = { epoch, names, list: indexed(revocations), parks: revocations.some(parks) };
     return known;
   }
 
+  function hitByLatest(caller: Caller): Revocation | null {
+    return latest.names === null ? null : findHit(latest.list, caller, latest.names.resolve);
+  }
+
+  function under(names: PersonNames): RevocationChecks<Db> {
+    if (checks?.version !== names.version) checks = { version: names.version, of: createChecks(names) };
+    return checks.of;
+  }
+
+  function createChecks(names: PersonNames): RevocationChecks<Db> {
+    const { resolve } = names;
+    const alone = (revocation: Revocation) => indexed([underNames(revocation, resolve)]);
+    return {
+      hit: async (db, caller) => findHit((await present(db, names)).list, caller, resolve),
+      isBlocked: async (db, principal) => {
+        const { list } = await present(db, names);
+        return namesOfPrincipal(principal, resolve).some((name) => (list.get(name) ?? []).some(holdsForEver));
+      },
+      parksAnybody: async (db) => (await present(db, names)).parks,
+      isParked: async (db, authorship) => isParkedBy((await present(db, names)).list, authorship, resolve),
+      wouldPark: (revocation, authorship) => isParkedBy(alone(revocation), authorship, resolve),
+      endedBy: async (db, { principal, credential }) => {
+        const { list } = await present(db, names);
+        const found = list.get(nameOf('subject', principal.id)) ?? [];
+        return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
+      },
+      isHit: (revocation, caller) => findHit(alone(revocation), caller, resolve) !== null,
+    };
+  }
+
   return {
-    hit: async (db, caller) => findHit((await present(db)).list, caller, humanOf),
+    under,
+    latest: () => under(latestNames()),
     hitByLatest: (caller) => {
       if (reading === null) return hitByLatest(caller);
       // When the store does not answer, the list read last goes on: flag reads outlive it.
       const answer = () => hitByLatest(caller);
       return reading.then(answer, answer);
     },
-    isBlocked: async (db, principal) => {
-      const { list } = await present(db);
-      return namesOfPrincipal(principal, humanOf).some((name) => (list.get(name) ?? []).some(holdsForEver));
-    },
-    parksAnybody: async (db) => (await present(db)).parks,
-    isParked: async (db, authorship) => isParkedBy((await present(db)).list, authorship, humanOf),
-    wouldPark: (revocation, authorship) => isParkedBy(indexed([revocation]), authorship, humanOf),
-    endedBy: async (db, { principal, credential }) => {
-      const { list } = await present(db);
-      const found = list.get(nameOf('subject', principal.id)) ?? [];
-      return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
-    },
-    isHit: (revocation, caller) => findHit(indexed([revocation]), caller, humanOf) !== null,
     refresh: (db) => {
-      const mine = present(db)
-        .then(({ list }) => {
+      const mine = present(db, latestNames())
+        .then((list) => {
           latest = list;
         })
         .finally(() => {
@@ -73,18 +97,30 @@ export function createRevocations<Db>(deps: {
   };
 }
 
-/** What was read of the store, and what the store called it then. */
+/** What was read of the store, what the store called it then, and under whose names it is. */
 interface KnownList {
-  epoch: string | null;
+  /** Undefined before anything was read. */
+  epoch: string | null | undefined;
+  names: PersonNames | null;
   list: RevocationList;
   /** Whether anything in it makes requests wait. */
   parks: boolean;
 }
 
+/** Whoever was revoked under a name that a former policy gave them stays revoked. */
+function underNames<R extends Revocation>(revocation: R, resolve: Resolve): R {
+  const { kind, value, person } = revocation;
+  return {
+    ...revocation,
+    value: kind === 'subject' && !isPrincipalId(value) ? resolve(value) : value,
+    person: person === null ? null : resolve(person),
+  };
+}
+
 /** Revocations by kind and value, so that a look-up does not grow with their number. */
 type RevocationList = ReadonlyMap<string, readonly Revocation[]>;
 
-/** Under which a revoked account is found by its human: requests name their authors so. No kind has this name. */
+/** How a revoked account is found by its person, since requests name their authors so. No kind has this name. */
 const ACCOUNT_OF = 'account-of';
 
 function indexed(revocations: readonly Revocation[]): RevocationList {
@@ -95,13 +131,9 @@ function indexed(revocations: readonly Revocation[]): RevocationList {
   ]);
 }
 
-function findHit(
-  list: RevocationList,
-  caller: Caller,
-  humanOf: (person: string) => string,
-): Revocation | null {
+function findHit(list: RevocationList, caller: Caller, resolve: Resolve): Revocation | null {
   if (list.size === 0) return null;
-  for (const { names, issued_ms } of shownBy(caller, humanOf)) {
+  for (const { names, issued_ms } of shownBy(caller, resolve)) {
     for (const name of names) {
       const found = list.get(name)?.find((revocation) => covers(revocation, issued_ms));
       if (found !== undefined) return found;
@@ -113,15 +145,15 @@ function findHit(
 /** What a caller shows and what that was issued for, each with the names that it can be revoked under. */
 function shownBy(
   { principal, credential }: Caller,
-  humanOf: (person: string) => string,
+  resolve: Resolve,
 ): { names: string[]; issued_ms: number }[] {
-  const own = [...credentialNames(credential, principal.kind), ...namesOfPrincipal(principal, humanOf)];
+  const own = [...credentialNames(credential, principal.kind), ...namesOfPrincipal(principal, resolve)];
   const origins = (credential.origins ?? []).map((origin) => ({
     names: [
       ...credentialNames(origin, origin.kind),
       nameOf('subject', origin.principal),
-      // The human behind an agent is its sponsor, whose credential this then is.
-      ...(origin.kind === 'person' ? humanNames(principal, humanOf) : []),
+      // The person behind an agent is its sponsor, whose credential this then is.
+      ...(origin.kind === 'person' ? personNames(principal, resolve) : []),
     ],
     issued_ms: origin.issued_ms,
   }));
@@ -130,7 +162,7 @@ function shownBy(
 
 /** The names under which what was shown can be revoked, whoever shows it. */
 function credentialNames(
-  { issuer, token_id, session, kid }: Pick<Origin, 'issuer' | 'token_id' | 'session' | 'kid'>,
+  { issuer, token_id, session, kid }: Pick<CredentialOrigin, 'issuer' | 'token_id' | 'session' | 'kid'>,
   kind: Principal['kind'],
 ): string[] {
   return [
@@ -145,36 +177,33 @@ function credentialNames(
   ];
 }
 
-function humanNames({ person }: Pick<Principal, 'person'>, humanOf: (person: string) => string): string[] {
-  return person === null ? [] : [nameOf('subject', humanOf(person))];
+function personNames({ person }: Pick<Principal, 'person'>, resolve: Resolve): string[] {
+  return person === null ? [] : [nameOf('subject', resolve(person))];
 }
 
 function isParkedBy(
   list: RevocationList,
   { proposer, authors, editors }: Authorship,
-  humanOf: (person: string) => string,
+  resolve: Resolve,
 ): boolean {
-  const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(humanOf);
+  const persons = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(resolve);
   const names = [
-    ...namesOfPrincipal(proposer, humanOf),
-    ...editors.flatMap((editor) => namesOf(editor, humanOf)),
-    ...humans.flatMap((human) => [nameOf('subject', human), nameOf(ACCOUNT_OF, human)]),
+    ...namesOfPrincipal(proposer, resolve),
+    ...editors.flatMap((editor) => namesOf(editor, resolve)),
+    ...persons.flatMap((name) => [nameOf('subject', name), nameOf(ACCOUNT_OF, name)]),
   ];
   return names.some((name) => (list.get(name) ?? []).some(parks));
 }
 
-function namesOfPrincipal(principal: Principal, humanOf: (person: string) => string): string[] {
-  return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, humanOf);
+function namesOfPrincipal(principal: Principal, resolve: Resolve): string[] {
+  return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, resolve);
 }
 
 /** The names under which a principal as such can be revoked. An agent is revoked with its sponsor. */
-function namesOf(
-  { id, person, issuer, trust_rule, act }: Editor,
-  humanOf: (person: string) => string,
-): string[] {
+function namesOf({ id, person, issuer, trust_rule, act }: Editor, resolve: Resolve): string[] {
   return [
     nameOf('subject', id),
-    ...humanNames({ person }, humanOf),
+    ...personNames({ person }, resolve),
     ...(act ?? []).map((actor) => nameOf('subject', actor)),
     nameOf('issuer', issuer),
     ...(trust_rule === null ? [] : [nameOf('trust_rule', trust_rule)]),

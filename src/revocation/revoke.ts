@@ -1,13 +1,12 @@
 import type { WriteContext } from '../decide/control.ts';
 import { revokeKey } from '../keys/rotation.ts';
 import { voidVote, wakeRequests } from '../store/requests.ts';
-import { listActiveOfSubject } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import { endBrowserSession } from '../store/sessions.ts';
 import { addRevocation, type RevocationOrder } from './add.ts';
 import { type Consequences, loadConsequences } from './hits.ts';
 import { liftRevocations } from './lift.ts';
-import { subjectName } from './order.ts';
+import { listOfSubject } from './of-subject.ts';
 
 /** A revocation, and what followed from it when it was made. */
 export interface RevocationResult {
@@ -26,17 +25,18 @@ export interface RevokeOptions {
  * requests become void, what its subject wrote waits, a key retires. The decision that allows it MUST be recorded in the
  * same write.
  *
- * @param order.value a subject under any of its names; everything else in the form that callers are held against
+ * @param order.value in the form that callers are held against: a person by their one name under the policy of this write
  */
 export async function revoke(
   writing: WriteContext,
   order: RevocationOrder,
   { fresh = null }: RevokeOptions = {},
 ): Promise<RevocationResult> {
-  const { tx, deps, now_ms, policy } = writing;
-  const value = order.kind === 'subject' ? subjectName(policy, order.value) : order.value;
-  const earlier = isLogout(order) ? await listActiveOfSubject(tx, value, 'logout') : [];
-  const row = await addRevocation(writing, { ...order, value });
+  const { tx, now_ms, policy, revocations } = writing;
+  const earlier = isLogout(order)
+    ? await listOfSubject(tx, policy, { value: order.value, cause: 'logout' })
+    : [];
+  const row = await addRevocation(writing, order);
   await liftRevocations(
     writing,
     earlier.filter((logout) => isCoveredBy(logout, row)).map(({ id }) => id),
@@ -46,7 +46,6 @@ export async function revoke(
     if (fresh === null) throw new Error('a key was to be revoked without another one at hand');
     await revokeKey(writing, row.value, fresh);
   }
-  const { revocations } = deps;
   const consequences = await loadConsequences(tx, row, { revocations, now_ms });
   const { sessions, requests, approvals } = consequences;
   for (const { id } of sessions) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });

@@ -105,7 +105,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   router.get(`${BASE}/Users/:id`, async (req, res) => {
     await assertReader(await callOf(edge, req));
     const person = await personOfId(req);
-    send(res, 200, toUser(person, await stateOfPerson(read, person)));
+    send(res, 200, toUser(person, await stateOf(person)));
   });
 
   router.patch(`${BASE}/Users/:id`, (req, res) => change(req, res, parsePatch));
@@ -146,14 +146,16 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
       throw new ScimFault(400, 'The id is the name: another name is another user.', 'mutability');
     }
     const standing =
-      active === undefined
-        ? await stateOfPerson(read, person)
-        : await set(call, person, active ? 'active' : 'disabled');
+      active === undefined ? await stateOf(person) : await set(call, person, active ? 'active' : 'disabled');
     send(res, 200, toUser(person, standing));
   }
 
   function set(call: Call, person: string, standing: PersonState): Promise<PersonState> {
     return write(control, call, (writing) => setPersonState(writing, person, standing));
+  }
+
+  async function stateOf(person: string): Promise<PersonState> {
+    return stateOfPerson(read, await control.policies.active(read), person);
   }
 
   function assertReader(call: Call): Promise<void> {
@@ -170,7 +172,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   async function personOfId(req: Request): Promise<string> {
     const id = String(req.params.id);
     const person = await personOf(id).catch(() => null);
-    if (person !== id || (await stateOfPerson(read, id)) === 'deleted') {
+    if (person !== id || (await stateOf(id)) === 'deleted') {
       throw new ScimFault(404, 'There is no user with this id.');
     }
     return person;

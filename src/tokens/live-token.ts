@@ -28,7 +28,7 @@ export async function liveToken(deps: TokenStatusDeps, token: string): Promise<E
     const examined = isDelegation(form)
       ? await examineDelegation(deps, token, form)
       : await deps.examine(token);
-    const hit = await control.revocations.hit(control.store.read, examined);
+    const hit = await control.revocations.latest().hit(control.store.read, examined);
     if (hit === null) return examined;
     log.info({ reason: 'revoked', note: hit.kind, revocation: hit.id }, 'token is not active');
   } catch (error) {

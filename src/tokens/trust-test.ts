@@ -75,7 +75,7 @@ async function foresee(
     return { ...report, would_issue: null, refusal: { reason, detail: `${detail}${more}` } };
   };
   const { read } = control.store;
-  if ((await control.revocations.hit(read, { principal, credential })) !== null) {
+  if ((await control.revocations.latest().hit(read, { principal, credential })) !== null) {
     return refused(new TokenRefused('revoked'));
   }
   if (await isTokenUsed(read, singleUse)) return refused(new TokenRefused('replayed'));

@@ -75,7 +75,10 @@ function createStore() {
             return list;
           },
         },
-        humanOf: (person) => (person === 'github:5001' ? 'emp-1001' : person.toLowerCase()),
+        latestNames: () => ({
+          version: 'policy',
+          resolve: (person) => (person === 'github:5001' ? 'emp-1001' : person.toLowerCase()),
+        }),
       }),
   };
 }
@@ -99,7 +102,7 @@ describe('a revocation', () => {
   ])('%s hits', async (_, revocation, principal) => {
     const store = createStore();
     store.set('e1', revocation);
-    expect(await store.revocations().hit(null, callerOf(principal))).toMatchObject(revocation);
+    expect(await store.revocations().latest().hit(null, callerOf(principal))).toMatchObject(revocation);
   });
 
   it.each<[string, Partial<Revocation>, Principal]>([
@@ -113,27 +116,29 @@ describe('a revocation', () => {
   ])('of %s does not', async (_, revocation, principal) => {
     const store = createStore();
     store.set('e1', revocation);
-    expect(await store.revocations().hit(null, callerOf(principal))).toBeNull();
+    expect(await store.revocations().latest().hit(null, callerOf(principal))).toBeNull();
   });
 
   it('of what was issued before a moment leaves what was issued at it and after', async () => {
     const store = createStore();
     store.set('e1', { kind: 'class', value: 'all', issued_before_ms: START_MS });
     const revocations = store.revocations();
-    expect(await revocations.hit(null, callerOf(DANA, { issued_ms: START_MS - 1 }))).not.toBeNull();
-    expect(await revocations.hit(null, callerOf(DANA, { issued_ms: START_MS }))).toBeNull();
+    expect(await revocations.latest().hit(null, callerOf(DANA, { issued_ms: START_MS - 1 }))).not.toBeNull();
+    expect(await revocations.latest().hit(null, callerOf(DANA, { issued_ms: START_MS }))).toBeNull();
   });
 
   it('is not hidden by an earlier one of the same thing that covers less', async () => {
     const store = createStore();
     const value = 'emp-1001';
     store.set('e1', { value, issued_before_ms: START_MS - 5_000 }, { value, issued_before_ms: null });
-    expect(await store.revocations().hit(null, callerOf(DANA))).toMatchObject({ issued_before_ms: null });
+    expect(await store.revocations().latest().hit(null, callerOf(DANA))).toMatchObject({
+      issued_before_ms: null,
+    });
   });
 
   it('counts from the next look on, at every broker, and is read once for each change', async () => {
     const store = createStore();
-    const [one, other] = [store.revocations(), store.revocations()];
+    const [one, other] = [store.revocations().latest(), store.revocations().latest()];
     store.set(null);
     expect(await one.hit(null, callerOf(DANA))).toBeNull();
     store.set('e1', { value: 'emp-1001' });
@@ -150,9 +155,9 @@ describe('a revocation', () => {
     const store = createStore();
     const revocations = store.revocations();
     store.set('undone', { value: 'emp-1001' });
-    expect(await revocations.hit(null, callerOf(DANA))).not.toBeNull();
+    expect(await revocations.latest().hit(null, callerOf(DANA))).not.toBeNull();
     store.set('before');
-    expect(await revocations.hit(null, callerOf(DANA))).toBeNull();
+    expect(await revocations.latest().hit(null, callerOf(DANA))).toBeNull();
   });
 
   it('is waited for by who asks at once while it is being read', async () => {
@@ -177,7 +182,7 @@ describe('who is blocked', () => {
   ])('is blocked %s', async (_, revocation, blocked) => {
     const store = createStore();
     store.set('e1', revocation);
-    expect(await store.revocations().isBlocked(null, JOB)).toBe(blocked);
+    expect(await store.revocations().latest().isBlocked(null, JOB)).toBe(blocked);
   });
 });
 
@@ -199,14 +204,14 @@ describe('what waits', () => {
     const store = createStore();
     store.set('e1', revocation);
     const revocations = store.revocations();
-    expect(await revocations.isParked(null, written)).toBe(waits);
+    expect(await revocations.latest().isParked(null, written)).toBe(waits);
   });
 
   it('waits for the human behind a job, by the name that the job has of them', async () => {
     const store = createStore();
     store.set('e1', { value: 'person:corp:dana', person: 'emp-1001' });
     const byJob = { proposer: JOB, authors: ['github:5001'], editors: [] };
-    expect(await store.revocations().isParked(null, byJob)).toBe(true);
+    expect(await store.revocations().latest().isParked(null, byJob)).toBe(true);
   });
 
   it.each<[string, Partial<Revocation>]>([
@@ -218,8 +223,13 @@ describe('what waits', () => {
     store.set('e1', revocation);
     const { id, person, issuer, token } = JOB;
     const editors = [{ id, person, issuer, trust_rule: token.trust_rule }];
-    expect(await store.revocations().isParked(null, written)).toBe(false);
-    expect(await store.revocations().isParked(null, { ...written, editors })).toBe(true);
+    expect(await store.revocations().latest().isParked(null, written)).toBe(false);
+    expect(
+      await store
+        .revocations()
+        .latest()
+        .isParked(null, { ...written, editors }),
+    ).toBe(true);
   });
 
   it.each<[string, Principal, number, boolean]>([
@@ -231,7 +241,7 @@ describe('what waits', () => {
   ])('ends %s', async (_, principal, issued_ms, ends) => {
     const store = createStore();
     store.set('e1', logout, { ...logout, cause: 'incident' }, { value: DANA.id });
-    const ended = await store.revocations().endedBy(null, callerOf(principal, { issued_ms }));
+    const ended = await store.revocations().latest().endedBy(null, callerOf(principal, { issued_ms }));
     expect(ended.map(({ id }) => id)).toEqual(ends ? ['r0'] : []);
   });
 });
@@ -258,7 +268,7 @@ describe('the list that flag reads go by', () => {
           },
         ],
       },
-      humanOf: (person) => person,
+      latestNames: () => ({ version: 'policy', resolve: (person) => person }),
     });
     await revocations.refresh(null);
     fails = true;
