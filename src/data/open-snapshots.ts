@@ -4,8 +4,8 @@ import { snapshotLoader } from './load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './snapshot.ts';
 
 /** The snapshots, and how they follow the environments of the policy. */
-export interface FollowingSnapshots extends Snapshots {
-  /** Loads every environment anew: another policy is active. */
+export interface PolicySnapshots extends Snapshots {
+  /** Loads every environment anew: another policy is active. What it does not name is not served any more. */
   reload(environments: readonly string[]): Promise<void>;
   /** Loads those that could not be loaded before. */
   loadMissing(environments: readonly string[]): Promise<void>;
@@ -16,16 +16,30 @@ export async function openSnapshots(deps: {
   read: Db;
   log: Logger;
   environments: readonly string[];
-}): Promise<FollowingSnapshots> {
+}): Promise<PolicySnapshots> {
   const snapshots = createSnapshots({ load: snapshotLoader(deps.read), log: deps.log });
-  const reload = async (environments: readonly string[]) => {
+  let named: ReadonlySet<string> = new Set();
+  const load = async (environments: readonly string[]) => {
     for (const environment of environments) await snapshots.refresh(environment);
   };
+  const reload = async (environments: readonly string[]) => {
+    // One that comes back is not served before it is loaded: what is kept of it is from before it went.
+    const kept = new Set(environments.filter((environment) => named.has(environment)));
+    const wanted = new Set(environments);
+    named = kept;
+    for (const environment of wanted) {
+      await load([environment]);
+      if (named === kept) kept.add(environment);
+    }
+  };
+  const current = (environment: string) =>
+    named.has(environment) ? snapshots.current(environment) : undefined;
   await reload(deps.environments);
   return {
     ...snapshots,
+    current,
     reload,
     loadMissing: (environments) =>
-      reload(environments.filter((environment) => snapshots.current(environment) === undefined)),
+      load(environments.filter((environment) => current(environment) === undefined)),
   };
 }

@@ -5,7 +5,7 @@ import type { Reason } from '../policy/decision.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
-import { type Call, inputEnvironment, type Use, type WriteContext } from './control.ts';
+import { type Call, inputEnvironment, knowsEnvironment, type Use, type WriteContext } from './control.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 import type { Refused } from './refused.ts';
 
@@ -67,6 +67,7 @@ export async function authorize(writing: WriteContext, subject: Intent): Promise
     operation: subject.operation,
     principal: call.principal,
     environment: subject.environment ?? null,
+    knows_environment: knowsEnvironment(policy, subject.environment ?? null),
     decision,
     request: null,
     flags: [],

@@ -2,14 +2,14 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
-import type { Revocations } from '../identity/revocations.ts';
+import type { RevocationChecks, Revocations } from '../identity/revocations.ts';
 import type { Entry, FlagMove, RecordedFreeze } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Policies } from '../policy/active.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
-import type { Origin } from '../store/flags.ts';
+import type { VersionOrigin } from '../store/flags.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Plan, PlanContext, RequestContent } from './plan.ts';
@@ -83,6 +83,8 @@ export interface WriteContext {
   call: Call;
   now_ms: number;
   policy: Policy;
+  /** Who and what is revoked, under the names of that policy. */
+  revocations: RevocationChecks<Db>;
   afterCommit: AfterCommit;
 }
 
@@ -91,11 +93,17 @@ export function environmentsOf(policy: Policy): string[] {
   return [...policy.broker.environments.keys()];
 }
 
+/** Whether an environment is one of the policy's; none at all is no unknown one. */
+export function knowsEnvironment(policy: Policy, key: string | null): boolean {
+  return key === null || policy.broker.environments.has(key);
+}
+
 /** The environment as the policy's input has it; its kind comes from the bundle's data. */
 export function inputEnvironment(policy: Policy, key: string | null): { key: string; kind: string } | null {
   if (key === null) return null;
   return { key, kind: policy.broker.environments.get(key)?.kind ?? 'unknown' };
 }
+
 /** What a record says of an effect. */
 export interface EffectRecord {
   /** How versions of flags moved. */
@@ -113,7 +121,7 @@ export interface Effect {
    *
    * @returns what the record says of it
    */
-  carryOut(writing: WriteContext, origin: Origin): Promise<EffectRecord>;
+  carryOut(writing: WriteContext, origin: VersionOrigin): Promise<EffectRecord>;
 }
 
 /** A plan of now, and what carrying it out does. */

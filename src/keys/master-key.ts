@@ -12,7 +12,7 @@ const ALGORITHM = 'dir';
 const ENCRYPTION = 'A256GCM';
 
 /** Sealed text that the master key at hand does not open. */
-export class SealBroken extends Error {
+export class SealError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });
     this.name = 'SealBroken';
@@ -46,12 +46,12 @@ export async function createMasterKey(key: KeyObject): Promise<MasterKey> {
         keyManagementAlgorithms: [ALGORITHM],
         contentEncryptionAlgorithms: [ENCRYPTION],
       }).catch((error: unknown) => {
-        throw new SealBroken(
+        throw new SealError(
           `${use} cannot be unsealed: it is damaged, or another master key sealed it`,
           error,
         );
       });
-      if (protectedHeader.use !== use) throw new SealBroken(`${use} was sealed as something else`);
+      if (protectedHeader.use !== use) throw new SealError(`${use} was sealed as something else`);
       return Buffer.from(plaintext).toString('utf8');
     },
   };

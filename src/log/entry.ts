@@ -82,6 +82,11 @@ export interface Entry {
   operation: Operation;
   principal: Principal;
   environment: string | null;
+  /**
+   * Whether the policy that decided knows that environment. The name of another may be any text that somebody sent, so it
+   * is not in the leaf.
+   */
+  knows_environment: boolean;
   /** What the policy answered; for the first activation of one, what the broker says. */
   decision: RecordedDecision;
   request: RecordedRequest | null;

@@ -1,6 +1,7 @@
+import { BrokerError } from '../errors.ts';
 import { type Erasable, eraseReadable } from '../store/erasures.ts';
 import { findPseudonym } from '../store/pseudonyms.ts';
-import { listReadable } from '../store/records.ts';
+import { listOpenRequestsOf, listReadable } from '../store/records.ts';
 import type { PseudonymsTable } from '../store/schema-log.ts';
 import type { Tx } from '../store/statement.ts';
 import { append, type Entry } from './append.ts';
@@ -18,6 +19,8 @@ export interface Erasure {
  *
  * @param entry the record of the decision that allows it; what it erases is added
  * @returns what was there to be erased
+ * @throws BrokerError `invalid_request` for records of a request that is still open: who edited it, and by what its votes
+ *   were given, still decides
  */
 export async function erase(tx: Tx, { places, names }: Erasure, entry: Entry): Promise<Erasable> {
   const pseudonyms: string[] = [];
@@ -25,7 +28,18 @@ export async function erase(tx: Tx, { places, names }: Erasure, entry: Entry): P
     const pseudonym = await findPseudonym(tx, kind, name);
     if (pseudonym !== undefined) pseudonyms.push(pseudonym);
   }
-  const erases = { places: await listReadable(tx, places), pseudonyms };
+  const readable = await listReadable(tx, places);
+  await assertClosed(tx, readable);
+  const erases = { places: readable, pseudonyms };
   await eraseReadable(tx, erases, await append(tx, { ...entry, erases }));
   return erases;
+}
+
+async function assertClosed(tx: Tx, places: readonly number[]): Promise<void> {
+  const open = await listOpenRequestsOf(tx, places);
+  if (open.length === 0) return;
+  throw new BrokerError(
+    'invalid_request',
+    `Records of open requests are still needed to decide them: ${open.join(', ')}. Erase them once these are closed.`,
+  );
 }

@@ -24,6 +24,7 @@ export interface RecordV1 {
   };
   /** The human behind the principal. */
   person: string | null;
+  /** Null too for one that the policy did not know. */
   environment: string | null;
   request: {
     id: string;
@@ -164,7 +165,7 @@ function toRecord(
       act: names.act,
     },
     person: names.person,
-    environment: entry.environment,
+    environment: entry.knows_environment ? entry.environment : null,
     request: request && {
       id: request.id,
       kind: request.kind,

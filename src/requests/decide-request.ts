@@ -1,5 +1,10 @@
 import { challengeOf, correlationOf } from '../decide/authorize.ts';
-import { type EffectRecord, inputEnvironment, type WriteContext } from '../decide/control.ts';
+import {
+  type EffectRecord,
+  inputEnvironment,
+  knowsEnvironment,
+  type WriteContext,
+} from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
@@ -23,11 +28,11 @@ export interface RequestDecision extends Decision {
 
 /** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
-  { tx, now_ms, policy, deps }: WriteContext,
+  { tx, now_ms, policy, revocations }: WriteContext,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
 ): Promise<RequestDecision> {
   const { operation, principal, request } = about;
-  const parked = await isParked({ deps, tx }, request);
+  const parked = await isParked({ revocations, tx }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const current = about.votes.filter((vote) => counts(vote, request));
   const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
@@ -58,16 +63,16 @@ export async function decideRequest(
 }
 
 async function isParked(
-  { deps, tx }: Pick<WriteContext, 'deps' | 'tx'>,
+  { revocations, tx }: Pick<WriteContext, 'revocations' | 'tx'>,
   request: ChangeRequest,
 ): Promise<boolean> {
-  if (!(await deps.revocations.parksAnybody(tx))) return false;
-  return deps.revocations.isParked(tx, { ...request, editors: await loadEditors(tx, request) });
+  if (!(await revocations.parksAnybody(tx))) return false;
+  return revocations.isParked(tx, { ...request, editors: await loadEditors(tx, request) });
 }
 
 /** Appends the record of a decision about a request. @returns the decision's id */
 export async function record(
-  { deps, tx, call, now_ms, afterCommit }: WriteContext,
+  { deps, tx, call, now_ms, policy, afterCommit }: WriteContext,
   about: {
     operation: Operation;
     principal: Principal;
@@ -87,6 +92,7 @@ export async function record(
     operation: about.operation,
     principal,
     environment: request.environment,
+    knows_environment: knowsEnvironment(policy, request.environment),
     decision,
     request: toRecordedRequest(request, about.from),
     votes: decision.votes,

@@ -1,6 +1,8 @@
 import type { WriteContext } from '../decide/control.ts';
+import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
-import { schedulerPrincipal } from '../principal.ts';
+import { BrokerError } from '../errors.ts';
+import { type Principal, schedulerPrincipal } from '../principal.ts';
 import { upsertVote } from '../store/requests.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';
 import { expire } from './expire.ts';
@@ -45,6 +47,14 @@ export async function reject(writing: WriteContext, order: VoteOrder): Promise<C
   return given instanceof Refused ? given : saveNext(writing.tx, given, writing.now_ms);
 }
 
+/** A policy of one's own may allow a vote to a job; it has nobody to count it for. */
+function noPerson({ id }: Principal): BrokerError {
+  return new BrokerError(
+    'policy_denied',
+    `A vote is a person's, and ${id} stands for none. Have a person vote.`,
+  );
+}
+
 /** Decides whether this person may vote so, records the decision, and stores the vote. */
 async function castVote(
   writing: WriteContext,
@@ -65,7 +75,8 @@ async function castVote(
     request,
     votes: await loadVotes(tx, request.id),
   });
-  const allowed = decision.effect === 'allow' && principal.person !== null;
+  const fault = decision.effect === 'allow' && principal.person === null ? noPerson(principal) : null;
+  const allowed = decision.effect === 'allow' && fault === null;
   const after: ChangeRequest =
     allowed && verdict === 'reject' ? { ...request, state: 'rejected', due_ms: null } : request;
   const refusal = await recordAndRefuse(writing, {
@@ -75,9 +86,11 @@ async function castVote(
     decision,
     request: after,
     from: request.state,
+    ...(fault === null ? {} : { note: notDone(fault) }),
   });
   if (refusal !== null) return refusal;
-  if (principal.person === null) throw new Error('a vote was allowed to a principal without a person');
+  if (fault !== null || principal.person === null)
+    return Refused.because(fault ?? noPerson(principal), decisionId);
 
   await upsertVote(tx, {
     request_id: request.id,

@@ -175,7 +175,7 @@ async function createHead(db: Kysely<unknown>): Promise<void> {
     .execute();
   await sql`insert into log_head (id, installation, epoch, fence, size, root, frontier, last_ms)
     select 1, ${randomUUID()}, 1, 0, (select count(*) from leaves), null, null,
-      (select coalesce(max(at_ms), 0) from record_details)`.execute(db);
+      coalesce((select at_ms from record_details order by place desc limit 1), 0)`.execute(db);
 }
 
 /** A vote by the record of its decision: for those that are there, the last one that allowed it at its moment. */

@@ -1,4 +1,5 @@
 import { takePlace } from './batch.ts';
+import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
@@ -167,6 +168,22 @@ export async function findRecord(
     .select([...STORED_RECORD, 'record_details.input', 'record_details.result'])
     .where('record_details.id', '=', id)
     .executeTakeFirst();
+}
+
+/** Ids of the open requests that some records are about. */
+export async function listOpenRequestsOf(db: Db, places: readonly number[]): Promise<string[]> {
+  const open = new Set<string>();
+  for (const place of places) {
+    const row = await db
+      .selectFrom('record_details')
+      .innerJoin('requests', 'requests.id', 'record_details.request_id')
+      .select('requests.id')
+      .where('record_details.place', '=', place)
+      .where('requests.state', 'in', OPEN_STATES)
+      .executeTakeFirst();
+    if (row !== undefined) open.add(row.id);
+  }
+  return [...open];
 }
 
 /** Which of these places are readable: whose details are not erased. */

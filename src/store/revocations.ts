@@ -53,13 +53,12 @@ export function listRevocations(
   return query.orderBy('id', 'desc').limit(options.limit).execute();
 }
 
-/** The revocations of one subject that hold and came by one road. */
-export function listActiveOfSubject(db: Db, value: string, cause: string): Promise<RevocationsTable[]> {
+/** The revocations of subjects that hold and came by one road. */
+export function listActiveOfSubjects(db: Db, cause: string): Promise<RevocationsTable[]> {
   return db
     .selectFrom('revocations')
     .selectAll()
     .where('kind', '=', 'subject')
-    .where('value', '=', value)
     .where('cause', '=', cause)
     .where('lifted_ms', 'is', null)
     .execute();

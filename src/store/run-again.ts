@@ -4,11 +4,14 @@
  * in between. What `prepare` needs of the state that is then undone MUST be read before this is thrown.
  */
 export class RunAgain extends Error {
+  /** What is missing; two that need the same have the same. */
+  readonly what: string;
   readonly prepare: () => Promise<unknown>;
 
-  constructor(prepare: () => Promise<unknown>) {
+  constructor(what: string, prepare: () => Promise<unknown>) {
     super('the batch has to run again');
     this.name = 'RunAgain';
+    this.what = what;
     this.prepare = prepare;
   }
 }

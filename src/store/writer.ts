@@ -56,8 +56,8 @@ type JobResult = { job: Job } & ({ value: unknown; listeners: (() => void)[] } |
 interface Run {
   tx: Tx;
   batch: Batch;
-  /** Null while the batch may be run again; else what a write is refused with that asks for it. */
-  last: { refusal: unknown } | null;
+  /** What a write is refused with that needs something which cannot be had; undefined while it may be had. */
+  refusalOf: (missing: RunAgain) => { error: unknown } | undefined;
 }
 
 const begin = fixedStatement('begin immediate');
@@ -68,10 +68,10 @@ const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
 /** Another process has taken the writer over: nothing that this one holds in memory counts any more. */
-class TakenOver extends Error {
+class TakeoverError extends Error {
   constructor() {
     super('another broker has taken this store over, so this one writes no more');
-    this.name = 'TakenOver';
+    this.name = 'TakeoverError';
   }
 }
 
@@ -99,7 +99,7 @@ export function createWriter(deps: WriterDeps): Writer {
   /** Set when this process must write no more: nobody knows the outcome of a commit, or another one writes now. */
   let failed: BrokerError | null = null;
 
-  async function runJob(job: Job, { tx, batch, last }: Run): Promise<JobResult> {
+  async function runJob(job: Job, { tx, batch, refusalOf }: Run): Promise<JobResult> {
     const { head } = batch;
     await savepoint(tx);
     try {
@@ -109,31 +109,34 @@ export function createWriter(deps: WriterDeps): Writer {
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {
-      const asksAgain = error instanceof RunAgain;
-      if (isStorageFault(error) || (asksAgain && last === null)) throw error;
+      const refusal = error instanceof RunAgain ? refusalOf(error) : { error };
+      if (refusal === undefined || isStorageFault(error)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
       // Its places are free again.
       batch.head = head;
-      if (asksAgain) return { job, error: last?.refusal };
-      return { job, error: isStoreError(error) ? notRecorded(error) : error };
+      return { job, error: isStoreError(refusal.error) ? notRecorded(refusal.error) : refusal.error };
     }
   }
 
-  async function runTransaction(connection: Db, jobs: Job[], last: Run['last']): Promise<JobResult[]> {
+  async function runTransaction(
+    connection: Db,
+    jobs: Job[],
+    refusalOf: Run['refusalOf'],
+  ): Promise<JobResult[]> {
     const tx = connection as Tx;
     runLike(tx, deps.db);
     await begin(connection);
     try {
       const head = await readHead(tx);
-      if (head.fence !== deps.fence) throw new TakenOver();
+      if (head.fence !== deps.fence) throw new TakeoverError();
       const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
-      const outcomes: JobResult[] = [];
-      for (const job of jobs) outcomes.push(await runJob(job, { tx, batch, last }));
+      const results: JobResult[] = [];
+      for (const job of jobs) results.push(await runJob(job, { tx, batch, refusalOf }));
       if (batch.head.size !== head.size) await deps.seal(tx, batch.head);
       await commit(connection);
-      return outcomes;
+      return results;
     } catch (error) {
       // SQLite may have rolled back by itself; what counts is the first error.
       await rollback(connection).catch(() => undefined);
@@ -143,39 +146,37 @@ export function createWriter(deps: WriterDeps): Writer {
 
   /** Runs a batch, and again after each preparation that one of its writes asks for: see {@link RunAgain}. */
   async function runPrepared(batch: Job[]): Promise<JobResult[]> {
-    const run = (last: Run['last']) =>
-      deps.db.connection().execute((connection) => runTransaction(connection, batch, last));
+    const run = (refusalOf: Run['refusalOf']) =>
+      deps.db.connection().execute((connection) => runTransaction(connection, batch, refusalOf));
+    // Whoever needs what cannot be had fails alone; its neighbours do not.
+    const faults = new Map<string, { error: unknown }>();
     for (let runs = 1; runs < MAX_RUNS; runs += 1) {
       try {
-        return await run(null);
+        return await run(({ what }) => faults.get(what));
       } catch (error) {
         if (!(error instanceof RunAgain)) throw error;
-        try {
-          await error.prepare();
-        } catch (fault) {
-          // Whoever needs it fails alone; its neighbours do not.
-          return run({ refusal: fault });
-        }
+        await error.prepare().catch((fault: unknown) => faults.set(error.what, { error: fault }));
       }
     }
-    return run({ refusal: notRecorded(new Error(`a batch was not prepared after ${MAX_RUNS} runs`)) });
+    const unprepared = { error: notRecorded(new Error(`a batch was not prepared after ${MAX_RUNS} runs`)) };
+    return run(({ what }) => faults.get(what) ?? unprepared);
   }
 
   async function runBatch(batch: Job[]): Promise<void> {
-    let outcomes: JobResult[];
+    let results: JobResult[];
     try {
-      outcomes = await runPrepared(batch);
+      results = await runPrepared(batch);
     } catch (error) {
       refuse(batch, error);
       return;
     }
-    for (const outcome of outcomes) {
-      if ('error' in outcome) {
-        outcome.job.reject(outcome.error);
+    for (const result of results) {
+      if ('error' in result) {
+        result.job.reject(result.error);
         continue;
       }
-      for (const listener of outcome.listeners) callListener(listener);
-      outcome.job.resolve(outcome.value as never);
+      for (const listener of result.listeners) callListener(listener);
+      result.job.resolve(result.value as never);
     }
   }
 
@@ -193,7 +194,7 @@ export function createWriter(deps: WriterDeps): Writer {
   function refuse(batch: Job[], error: unknown): void {
     const refusal = notRecorded(error);
     for (const job of batch) job.reject(refusal);
-    if (isOutcomeUnknown(error) || error instanceof TakenOver) {
+    if (isOutcomeUnknown(error) || error instanceof TakeoverError) {
       failed = refusal;
       deps.onFailure(error);
     }

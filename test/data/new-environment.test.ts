@@ -64,6 +64,20 @@ describe('an environment that comes with an activation', () => {
     expect(await served(canary)).toEqual({ checkout: false });
   });
 
+  it('is not served any more once it is gone, as after a restart, and the others are', async () => {
+    await createFlag(t, 'checkout');
+    const production = await t.workloadToken('checkout', { audience: 'data:production' });
+    await activate(withCanary);
+    const canary = await t.workloadToken('checkout', { audience: 'data:canary' });
+    await expect.poll(() => served(canary).catch(() => null)).toEqual({ checkout: false });
+    await activate(() => undefined);
+    await t.broker.scheduler.tick();
+    expect((await readFlags(t, canary)).status).toBe(503);
+    await t.broker.scheduler.tick();
+    expect((await readFlags(t, canary)).status).toBe(503);
+    expect(await served(production)).toEqual({ checkout: false });
+  });
+
   it('takes changes like any other, from then on', async () => {
     await createFlag(t, 'checkout');
     await activate(withCanary);

@@ -3,11 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { authorize } from '../../src/decide/authorize.ts';
 import { write } from '../../src/decide/write.ts';
 import { append, type Entry, type FlagMove } from '../../src/log/append.ts';
 import { erase } from '../../src/log/erase.ts';
+import type { Principal } from '../../src/principal.ts';
+import { flagChangeContentSchema } from '../../src/requests/kinds/flag-change.ts';
 import { propose } from '../../src/requests/propose.ts';
-import { approve } from '../../src/requests/vote.ts';
+import { loadVotes } from '../../src/requests/request.ts';
+import { approve, reject } from '../../src/requests/vote.ts';
+import { withdraw } from '../../src/requests/withdraw.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findRecord, listRecords } from '../../src/store/records.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
@@ -173,6 +178,62 @@ describe('a record', () => {
   });
 });
 
+describe('the environment of a record', () => {
+  it('is in the leaf only where the policy knows it: any other may be any text', async () => {
+    const control = await openControl({
+      file: join(folder, 'own.db'),
+      archive: await readFixtureBundle('anybody'),
+      clock: () => NOW_MS,
+    });
+    const call = { principal: personOf('dana', ['nobody']), credential: null, http_request_id: null };
+    for (const environment of ['production', 'erika.mustermann-1970'])
+      await write(control, call, (writing) =>
+        authorize(writing, { operation: 'decision.read', environment }),
+      ).catch(() => undefined);
+    const leaves = readLeaves(join(folder, 'own.db'));
+    expect(leaves.slice(-2).map(({ leaf }) => JSON.parse(leaf).environment)).toEqual(['production', null]);
+    expect(leaves.at(-1)?.leaf).not.toContain('erika');
+    expect(readDetails(join(folder, 'own.db')).at(-1)?.details).toContain('erika.mustermann-1970');
+    await control.store.close();
+  });
+});
+
+describe('a vote that a policy allows to somebody who stands for no person', () => {
+  it('is recorded, refused, and not counted', async () => {
+    const own = join(folder, 'own.db');
+    const control = await openControl({
+      file: own,
+      archive: await readFixtureBundle('anybody'),
+      clock: () => NOW_MS,
+    });
+    const by = (principal: Principal) => ({ principal, credential: null, http_request_id: null });
+    const content = flagChangeContentSchema.parse({
+      environment: 'production',
+      reason: 'x',
+      changes: [creation('own')],
+    });
+    const { request } = await write(control, by(personOf('dana', ['anybody'])), (writing) =>
+      propose(writing, content),
+    );
+    const job: Principal = { ...personOf('ci', ['anybody']), kind: 'workload', person: null };
+    const vote = { request_id: request.id, digest: request.digest, comment: null };
+    const before = readLeaves(own).length;
+    await expect(write(control, by(job), (writing) => reject(writing, vote))).rejects.toMatchObject({
+      code: 'policy_denied',
+      message: expect.stringContaining('stands for none'),
+    });
+    const records = readLeaves(own).map(({ leaf }) => JSON.parse(leaf));
+    expect(records).toHaveLength(before + 1);
+    expect(records.at(-1)).toMatchObject({
+      operation: 'request.reject',
+      request: { from: 'pending', to: 'pending' },
+      outcome: { effect: 'allow', note: 'policy_denied' },
+    });
+    expect(await loadVotes(control.store.read, request.id)).toEqual([]);
+    await control.store.close();
+  });
+});
+
 describe('an erasure', () => {
   const byDana: Partial<Entry> = { principal: personOf('dana', [], 'emp-1001') };
   const byAlex: Partial<Entry> = { principal: personOf('alex', [], 'emp-1002') };
@@ -221,6 +282,31 @@ describe('an erasure', () => {
     expect(await findRecord(store.read, id)).toBeUndefined();
     const found = await listRecords(store.read, { filter: {}, beforePlace: null, limit: 10 });
     expect(found.map(({ place }) => place)).toEqual([3, 2]);
+  });
+
+  it('is refused for what is still needed to decide an open request, and not once that is closed', async () => {
+    const own = join(folder, 'own.db');
+    const control = await openControl({
+      file: own,
+      archive: await readFixtureBundle('anybody'),
+      clock: () => NOW_MS,
+    });
+    const call = { principal: personOf('dana', ['anybody']), credential: null, http_request_id: null };
+    const content = { environment: 'production', reason: 'x', changes: [creation('own')] };
+    const { request } = await write(control, call, (writing) =>
+      propose(writing, flagChangeContentSchema.parse(content)),
+    );
+    const place = readLeaves(own).length;
+    const eraseIt = () =>
+      control.store.writer.write((tx) => erase(tx, { places: [place], names: [] }, entryOf(tx, byAlex)));
+    await expect(eraseIt()).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining(request.id),
+    });
+    expect(readLeaves(own)).toHaveLength(place);
+    await write(control, call, (writing) => withdraw(writing, request.id));
+    expect(await eraseIt()).toMatchObject({ places: [place] });
+    await control.store.close();
   });
 
   it('gives whoever comes back another pseudonym, at once', async () => {

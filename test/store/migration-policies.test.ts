@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { type Bundle, readBundle } from '../../src/policy/bundle.ts';
 import { storedPolicies } from '../../src/policy/stored-policies.ts';
+import { momentOf } from '../../src/store/batch.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findMeta } from '../../src/store/installation.ts';
 import { findActivation, findBundle } from '../../src/store/policies.ts';
@@ -12,6 +13,7 @@ import { withConfig } from '../support/activation.ts';
 import { INPUTS } from '../support/inputs.ts';
 import { activateUnknown, forgePolicies } from '../support/sqlite/evidence.ts';
 import { createFormer } from '../support/sqlite/former.ts';
+import { readHead } from '../support/sqlite/log.ts';
 
 /* A database from before there were activations. */
 
@@ -87,6 +89,21 @@ describe('a former database', () => {
     await expect(storedPolicies({ inputs: INPUTS }).active(opened.read)).rejects.toThrow(
       /start the broker with a bundle/,
     );
+    await opened.close();
+  });
+
+  it('whose clock was once ahead goes on from the moment of its last record', async () => {
+    const at = (id: string, at_ms: number) => ({
+      id,
+      operation: 'flag.read',
+      policy_hash: active.hash,
+      at_ms,
+    });
+    const records = [at('a', 5), at('b', 86_400_005), at('c', 7)];
+    createFormer(file, { bundles: [stored(active, 6)], active: active.hash, records });
+    const opened = await openStore({ file, clock: () => 8 });
+    expect(readHead(file)).toMatchObject({ size: 3, last_ms: 7 });
+    expect(await opened.writer.write(async (tx) => momentOf(tx))).toBe(8);
     await opened.close();
   });
 

@@ -38,13 +38,13 @@ function count(name: string): Promise<string> {
 }
 
 /** A write that needs preparation until `isReady`. */
-function needing(isReady: () => boolean, prepare: () => Promise<unknown>): Promise<string> {
+function needing(isReady: () => boolean, prepare: () => Promise<unknown>, what = 'it'): Promise<string> {
   return store.writer
     .write(async (tx, afterCommit) => {
       steps.push('run needing');
       afterCommit(() => steps.push('commit needing'));
       await setMeta(tx, 'half', 'done');
-      if (!isReady()) throw new RunAgain(prepare);
+      if (!isReady()) throw new RunAgain(what, prepare);
       return 'ready';
     })
     .finally(() => steps.push('answer needing'));
@@ -96,6 +96,28 @@ describe('a batch in which a write needs preparation', () => {
     expect(await findMeta(store.read, 'half')).toBeNull();
     expect(steps.filter((step) => step === 'run needing')).toHaveLength(2);
     expect(steps).not.toContain('commit needing');
+  });
+
+  it('that fails for one is made for the others', async () => {
+    const fault = new Error('it does not compile');
+    const ready = new Set<string>();
+    const good = (what: string) =>
+      needing(
+        () => ready.has(what),
+        async () => ready.add(what),
+        what,
+      );
+    const bad = needing(
+      () => false,
+      () => Promise.reject(fault),
+      'bad',
+    );
+    expect(await Promise.allSettled([bad, good('one'), count('last'), good('two')])).toEqual([
+      { status: 'rejected', reason: fault },
+      { status: 'fulfilled', value: 'ready' },
+      { status: 'fulfilled', value: '1' },
+      { status: 'fulfilled', value: 'ready' },
+    ]);
   });
 
   it('that never suffices is not run for ever', async () => {

@@ -14,6 +14,7 @@ export function entryOf(tx: Tx, given: Partial<Entry> = {}): Entry {
     operation: 'decision.read',
     principal: personOf('dana', ['everybody']),
     environment: null,
+    knows_environment: true,
     decision: {
       effect: 'allow',
       reasons: [{ code: 'role', detail: 'Because of a role.' }],
