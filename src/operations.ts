@@ -133,7 +133,6 @@ export const OPERATIONS = {
     ...AUTHORING,
     capability: null,
     by: ['workload'],
-    never: AGENTS,
     at: 'somewhere',
     under_freeze: 'passes',
     says: 'End a request whose time is over.',

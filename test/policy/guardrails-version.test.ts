@@ -10,8 +10,6 @@ import { schedulerPrincipal } from '../../src/principal.ts';
  *
  *   never: kinds of principals that are refused    parked: waits for an author who is disabled or revoked
  *   frozen: what widens does not pass a freeze
- *
- * `request.expire` is asked by the broker alone, so that no agent ever was refused it.
  */
 const VERSION_1 = `
   request.propose    parked frozen
@@ -22,7 +20,7 @@ const VERSION_1 = `
   request.withdraw
   request.schedule   parked
   request.apply      parked frozen
-  request.expire     never agent
+  request.expire
   flag.read
   decision.read
   freeze.engage      never agent

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { type InputRequest, NO_EMERGENCY } from '../../src/policy/input.ts';
+import { jsonSchemaText } from '../../src/policy/json-schema.ts';
 import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
 import { schedulerPrincipal } from '../../src/principal.ts';
 import { INPUTS } from '../support/inputs.ts';
@@ -114,6 +116,30 @@ describe('a bundle that declares no version', () => {
       questionAbout({ kind: 'note.post', object: { type: 'note', text: 'x' } }),
     );
     expect(reasons).toMatchObject([{ code: 'missing_fact' }]);
+  });
+});
+
+describe('the schema of version 1', () => {
+  /** Without what is free to differ: the order of members, and the operations, which grow. */
+  function comparable(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map(comparable);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value)
+        .toSorted(([one], [other]) => (one < other ? -1 : 1))
+        .map(([name, member]) => {
+          if (name === 'required') return [name, [...(member as string[])].sort()];
+          return [name, name === 'operation' ? 'any operation' : comparable(member)];
+        }),
+    );
+  }
+
+  it('is what it was when it was the only one, whatever is added to later versions', async () => {
+    const then = await readFile(new URL('../../fixtures/schemas/input-v1.json', import.meta.url), 'utf8');
+    const schema = INPUTS.get(1)?.schema;
+    expect(schema).toBeDefined();
+    const now = jsonSchemaText(schema ?? z.never());
+    expect(comparable(JSON.parse(now))).toEqual(comparable(JSON.parse(then)));
   });
 });
 
