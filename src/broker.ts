@@ -25,10 +25,13 @@ import type { Policy } from './policy/policies.ts';
 import { randomBytesOf } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
+import { activePolicy } from './schedule/active-policy.ts';
 import { dueRequests } from './schedule/due-requests.ts';
 import { housekeeping } from './schedule/housekeeping.ts';
 import { keyRotation } from './schedule/key-rotation.ts';
+import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
+import { usageReport } from './schedule/usage.ts';
 import { openPeople } from './sessions/people.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -174,10 +177,12 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     log,
     jobs: [
       dueRequests({ control, log }),
-      // What other brokers on the same store have activated and revoked.
-      { name: 'the active policy', run: refreshPolicy },
-      { name: 'revocations', run: () => revocations.refresh(read) },
-      { name: 'usage', run: usage.flush },
+      activePolicy({
+        refresh: () => policies.refresh(read),
+        loadMissing: () => snapshots.loadMissing(environments()),
+      }),
+      revocationsOfOthers(() => revocations.refresh(read)),
+      usageReport(usage.flush),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
@@ -194,11 +199,6 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     snapshots
       .reload(environmentsOf(policy))
       .catch((error: unknown) => log.error({ err: error }, 'snapshots not loaded'));
-  }
-
-  async function refreshPolicy(): Promise<void> {
-    await policies.refresh(read);
-    await snapshots.loadMissing(environments());
   }
 }
 

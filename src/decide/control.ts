@@ -16,8 +16,8 @@ import type { Plan, PlanContext, RequestContent } from './plan.ts';
 
 /*
  * What every use case is built from: a write (`write.ts`), a read (`read.ts`), a decision without a request
- * (`authorize.ts`), refusals, idempotency, and the edge to HTTP. Nothing here knows a domain: what domains have in common is
- * a type here, such as the kind of a request.
+ * (`authorize.ts`), refusals, idempotency, and the edge to HTTP. Nothing here imports a domain: what domains have in common
+ * is a type here, such as the kind of a request. `refusals.ts` alone knows their reason codes, to say who clears each.
  */
 
 /** What every use case of the control plane is built from. */
@@ -114,8 +114,6 @@ export interface EffectRecord {
 
 /** One thing that applying a request does. */
 export interface Effect {
-  /** What it is, as records name it: `flags.moved`, `freeze.lifted`. */
-  type: string;
   /**
    * Does it, inside the transaction in which policy has just allowed exactly this plan.
    *

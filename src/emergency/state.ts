@@ -104,7 +104,6 @@ export function describeScope({ scope, environment, namespace, flag }: FreezeSco
 export function freezeLifted(freeze: FreezesTable): Effect {
   const { id, scope, environment, namespace, flag } = freeze;
   return {
-    type: 'freeze.lifted',
     carryOut: async ({ tx, now_ms, deps, afterCommit }, { request_id }) => {
       await liftFreeze(tx, id, { request_id, at_ms: now_ms });
       // What the freeze held back is looked at again at once.

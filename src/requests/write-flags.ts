@@ -28,7 +28,6 @@ async function writeFlags(
 /** The effect of a request that changes flags. */
 export function flagsMoved(writes: readonly FlagWrite[]): Effect {
   return {
-    type: 'flags.moved',
     carryOut: async (writing, origin) => ({ flags: await writeFlags(writing, writes, origin) }),
   };
 }

@@ -25,7 +25,6 @@ export async function liftRevocations(
 /** The effect of a request that lifts a revocation. */
 export function revocationLifted(id: string): Effect {
   return {
-    type: 'revocation.lifted',
     carryOut: async (writing, { request_id }) => {
       await liftRevocations(writing, [id], { request: request_id });
       return {};

@@ -1,8 +1,8 @@
 import type { Logger } from '../logger.ts';
 
 /*
- * What time brings, a file for each job. The scheduler is a principal like any other and asks the writer like everybody;
- * its whole memory is in the store.
+ * What time brings, a file for each job. The scheduler is a principal like any other and asks the writer like everybody.
+ * What is due is in the store; what a job remembers is only when it looks again, so a restart loses nothing.
  */
 
 /** How often the scheduler looks for work. */

@@ -40,7 +40,6 @@ export function notePost(
         },
         effects: [
           {
-            type: 'note.posted',
             carryOut: async ({ tx }) => {
               await setMeta(tx, NOTE, JSON.stringify({ version: present.version + 1, note }));
               return {};
