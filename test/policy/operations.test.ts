@@ -147,6 +147,10 @@ describe('docs', () => {
       'docs/trust-rules.md',
       'docs/identity.md',
       'docs/revocation.md',
+      'docs/api.md',
+      'docs/configuration.md',
+      'docs/first-flag.md',
+      'docs/pipelines.md',
       'README.md',
     ]) {
       const named = [...read(page).matchAll(/`([a-z]+)\.([a-z]+)`/g)]
