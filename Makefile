@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-# Everything runs on the Node that the lock file pins, whatever the system has.
+# Everything runs on the Node version that the lock file pins, whatever the system has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 ##@ Start here
 .PHONY: demo test
-demo: setup ## Play the whole story on real processes, and stay up to click through (DEMO_EXIT=1 ends with it)
+demo: setup ## Play a story on real processes, then keep them running (DEMO_EXIT=1: exit after it)
 	@node fixtures/demo/main.ts
 test: setup ## Run all tests
 	@vitest run
@@ -16,13 +16,14 @@ dev: setup ## Run identity provider, CI issuer and broker, restarting the broker
 	@node fixtures/demo/dev.ts
 policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
 	@policies/build.sh
-lint: setup ## Check style and formatting
+lint: setup ## Check style, formatting and the wording of texts
 	@biome check --error-on-warnings .
-format: setup ## Mend formatting and what can be mended of style
+	@vitest run --reporter=dot test/text.test.ts
+format: setup ## Fix formatting, and what can be fixed of style
 	@biome check --write .
 typecheck: setup ## Check types
 	@tsc --noEmit
-bench: setup ## Measure, beside bare floors of the same work; keeps the table in bench/last.md (QUICK=1: half a minute)
+bench: setup ## Measure against minimal programs of the same work; writes bench/last.md (QUICK=1: half a minute, not kept)
 	@node bench/main.ts $(if $(QUICK),--quick)
 package: setup ## Build the npm package (npm pack)
 	@npm run --silent build && npm pack

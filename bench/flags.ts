@@ -58,7 +58,7 @@ function createOf(flag: string, tier: 'informational' | 'operational'): object {
       purpose: 'A flag that the benchmark switches on and off',
       variants: { on: true, off: false },
       safe_variant: 'off',
-      retirement: 'When nobody measures any more',
+      retirement: 'When the benchmark ends',
     },
   };
 }

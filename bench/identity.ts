@@ -45,12 +45,12 @@ async function measureVerification(bench: Bench): Promise<void> {
   const child = await startChild<VerifyRun, number>('verify.ts');
   bench.report.heading(
     'Who is calling, in process',
-    'From the Authorization header to the principal, one after the other: a token of a person (ES256) and one of the broker’s own (EdDSA), verified anew or remembered. The floors are one hash of the token, and jose’s verification alone.',
+    'From the Authorization header to the principal, one after the other: a token of a person (ES256) and one of the broker’s own (EdDSA), verified for the first time or remembered. The floors are one hash of the token, and jose’s verification alone.',
   );
   const parts: Record<VerifyPart, string> = {
-    person_anew: 'person, verified anew',
+    person_anew: 'person, verified for the first time',
     person_floor: 'floor: jose, ES256',
-    workload_anew: 'workload, verified anew',
+    workload_anew: 'workload, verified for the first time',
     workload_floor: 'floor: jose, EdDSA',
     person_cached: 'person, remembered',
     workload_cached: 'workload, remembered',

@@ -95,7 +95,7 @@ async function measureStored(bench: Bench, toggledId: unknown): Promise<void> {
   const many = await startBrokerProcess(stage, 'many.db');
   const count = whole(PACE.seeded);
   report.heading(
-    'What is stored costs nothing',
+    'Stored data does not slow writes down',
     `The same broker on an empty database, and on one with ${count} requests, ${count} records and ${count} flag versions more.`,
   );
   report.header([

@@ -20,7 +20,7 @@ export type Job = Omit<Run, 'url'>;
 
 /**
  * Runs the same job against each server in turn, several rounds (A B A B …), so that whatever else the machine does
- * meets all of them. A job that can run only once is made anew for each round.
+ * meets all of them. A job that can run only once is created again for each round.
  *
  * @returns for each server the round whose rate is the median
  */

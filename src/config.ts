@@ -17,7 +17,7 @@ import { describeFaults, type SchemaFault } from './schema-faults.ts';
  * The broker's configuration: one YAML file, and environment variables that override single values. This is the only
  * reader of the environment. What governs flags is not here but in the policy bundle, under the policy hash.
  */
-const configSchema = z.strictObject({
+export const configSchema = z.strictObject({
   listen: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),

@@ -142,7 +142,7 @@ describe('imports', () => {
     expect(own.filter((to) => !paths.has(to))).toEqual([]);
   });
 
-  it('go in no circle, not even for types', () => {
+  it('have no cycles, not even for types', () => {
     const graph = new Map(
       sources.map((source) => [source.path, importsOf(source).filter((to) => to.startsWith('src/'))]),
     );
@@ -172,7 +172,7 @@ describe('a file', () => {
     expect(all.filter(({ text }) => text.split('\n').length > 501).map(({ path }) => path)).toEqual([]);
   });
 
-  it('is no barrel: none is called index, none exports everything of another', () => {
+  it('is not a barrel: none is called index, none exports everything of another', () => {
     expect(all.filter(({ path }) => path.endsWith('/index.ts')).map(({ path }) => path)).toEqual([]);
     expect(all.filter(({ text }) => /^export \*/m.test(text)).map(({ path }) => path)).toEqual([]);
   });
@@ -183,7 +183,7 @@ describe('the walk of one write in the README', () => {
   const walk = /^## The journey of one write$(.*?)^## /ms.exec(page)?.[1] ?? '';
   const steps = walk.split('\n').filter((line) => /^\d+\. /.test(line));
 
-  it('leads through about a dozen files that exist, with two steps back up', () => {
+  it('names about a dozen existing files, with two steps back up', () => {
     const paths = new Set(sources.map(({ path }) => path));
     const named = steps.flatMap((step) =>
       [...step.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] ?? ''),

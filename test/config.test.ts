@@ -98,7 +98,7 @@ describe('a value that cannot be used', () => {
       { issuers: [{ ...issuer, allow_insecure_loopback: 'yes' }] },
       'issuers.0.allow_insecure_loopback: expected true or false; "yes" was given',
     ],
-  ])('is told with its key, what is expected and what was given: %j', async (document, line) => {
+  ])('is reported with its key, what is expected and what was given: %j', async (document, line) => {
     expect(await faultsOf(document)).toEqual([line]);
   });
 
@@ -109,7 +109,7 @@ describe('a value that cannot be used', () => {
     );
   });
 
-  it('keeps what may be a password to itself, and long values short', async () => {
+  it('never shows what may be a password, and shortens long values', async () => {
     const [line] = await faultsOf({ issuers: [{ ...issuer, issuer: 'https://me:s3cret@id.example' }] });
     expect(line).toContain('must be an https URL without credentials');
     expect(line).toContain('"https://…@id.example" was given');
@@ -132,7 +132,7 @@ describe('an unknown key', () => {
       { issuers: [{ ...issuer, claims: { persno: 'sub' } }] },
       'issuers.0.claims.persno: there is no such key; did you mean person?',
     ],
-  ])('is named with the nearest one that there is: %j', async (document, line) => {
+  ])('is named with the most similar key: %j', async (document, line) => {
     expect(await faultsOf(document)).toEqual([line]);
   });
 });
@@ -175,7 +175,7 @@ describe('the master key', () => {
 });
 
 describe('the files that a configuration names', () => {
-  it('are told together with all other faults, with key and path, and nothing is created', async () => {
+  it('are reported together with all other faults, with key and path, and nothing is created', async () => {
     const lines = await faultsOf(
       { log_level: 'loud', databse: 'x', policy_bundle: 'none.tar.gz' },
       { COUNTERSIGN_DATABASE: 'nowhere/countersign.db' },

@@ -14,7 +14,7 @@ afterEach(async () => {
   t = null;
 });
 
-it('a later start does without the bundle file, whether it is gone or damaged', async () => {
+it('a later start needs no bundle file, whether it is missing or damaged', async () => {
   t = await startTestBroker();
   const { hash } = t.broker.policy;
   const file = join(t.folder, 'bundle.tar.gz');
@@ -27,7 +27,7 @@ it('a later start does without the bundle file, whether it is gone or damaged', 
   expect((await t.call('dana', 'GET', '/v1/requests')).status).toBe(200);
 });
 
-it('a start that fails once it listens gives address and database back', async () => {
+it('a start that fails after listening releases address and database', async () => {
   t = await startTestBroker();
   const config = loadConfig({ file: join(t.folder, 'countersign.yaml'), env: {} });
   const { port, origin } = new URL(t.url);
@@ -70,7 +70,7 @@ it('many freezes with long incidents still fit the headers of every answer', asy
   expect(headers.get('countersign-freeze')).toContain('and 7 more');
 });
 
-it('a fault after a commit is logged with its cause, and the broker writes on', async () => {
+it('a fault after a commit is logged with its cause, and the broker continues to write', async () => {
   const lines: string[] = [];
   t = await startTestBroker({ log: createLog('error', { write: (line: string) => lines.push(line) }) });
   const fault = new Error('the listener', { cause: new Error('of all things') });

@@ -80,7 +80,7 @@ function secretsOf(token: string): string[] {
 }
 
 describe('after a story with every kind of token', () => {
-  it('the log has heard of every call', () => {
+  it('the log has every call', () => {
     expect(log.split('\n').length).toBeGreaterThan(tokens.length * 4);
     expect(tokens.every((token) => token.split('.').length === 3)).toBe(true);
   });

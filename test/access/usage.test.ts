@@ -80,7 +80,7 @@ it('writes nothing while nothing happens, and what happens often once a minute',
   expect(writes).toBe(2);
 });
 
-it('loses nothing of a write that failed but what the next use brings again', async () => {
+it('loses nothing of a failed write except what the next use records again', async () => {
   usage.used({ ...propose, namespaces: ['payments'] });
   await store.close();
   await expect(usage.flush()).rejects.toThrow();

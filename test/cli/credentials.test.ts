@@ -68,7 +68,7 @@ describe('the credentials file', () => {
     expect(code).toBe('credentials_not_private');
     expect(detail).toContain(mode.toString(8));
     expect(detail).toContain(`rm ${credentials.file}`);
-    // Nor is it made private in silence: whoever read it has the tokens all the same.
+    // Nor is it made private in silence: whoever has read it has the tokens anyway.
     expect(await modeOf(credentials.file)).toBe(mode);
     await expect(keep(BROKER, 'second')).rejects.toThrow(CliError);
     expect(await readFile(credentials.file, 'utf8')).toContain('first');
@@ -122,7 +122,7 @@ describe('the credentials file', () => {
     expect([...seen].sort()).toEqual(['credentials_not_private', 'own']);
   });
 
-  it('is not used when it is no plain file: a pipe nobody writes to holds nothing up', async () => {
+  it('is not used unless it is a regular file: a pipe without a writer blocks nothing', async () => {
     const folder = dirname(credentials.file);
     await mkdir(folder, { recursive: true });
     await once(spawn('mkfifo', [credentials.file]), 'close');
@@ -141,7 +141,7 @@ describe('the credentials file', () => {
     expect(await readFile(held, 'utf8')).not.toContain('second');
   });
 
-  it('is never half there, and loses nothing, when many write and read at the same time', async () => {
+  it('is never partly written, and loses nothing, under concurrent reads and writes', async () => {
     const brokers = Array.from({ length: 10 }, (_, place) => `https://${place}.example`);
     const others = brokers.map(() => createCredentials({ env: {}, home }));
     let writing = true;
@@ -181,7 +181,7 @@ describe('the credentials file', () => {
     expect(await readFile(credentials.file, 'utf8')).not.toContain('first');
   });
 
-  it('says so when it cannot be written, with a way out', async () => {
+  it('reports that it cannot be written, and what to do', async () => {
     await writeFile(join(home, '.config'), 'a file in the way');
     const error: unknown = await keep(BROKER, 'first').catch((reason: unknown) => reason);
     expect(error).toMatchObject({ exitCode: 1, problem: { code: 'credentials_unwritable' } });

@@ -66,7 +66,7 @@ async function verifyProof(proof: string): Promise<{ claims: Record<string, unkn
 }
 
 describe('a token that is exchanged', () => {
-  it('is bound to a key, and each call proves for itself that the key is at hand', async () => {
+  it('is bound to a key, and each call carries its own proof of the key', async () => {
     const sent: Sent[] = [];
     const terminal = await job({ fetch: watched(sent) });
     const words = ['propose', '--environment', 'production', '--reason', 'x', '--enable', 'bound', '--json'];
@@ -101,7 +101,7 @@ describe('a token that is exchanged', () => {
     expect(seen.size).toBe(proven.length);
   });
 
-  it('is worth nothing to whoever has only the token, or another key', async () => {
+  it('cannot be used with the token alone, or with another key', async () => {
     const terminal = await job();
     expect((await terminal.run(...flags)).code).toBe(0);
     const [kept] = await keptBy(terminal);
@@ -174,7 +174,7 @@ describe('a token that is exchanged', () => {
 });
 
 describe('a nonce', () => {
-  /** A proxy that wants its own nonce in each proof, and a new one after two requests. */
+  /** A proxy that requires its own nonce in each proof, and a new one after two requests. */
   function wantsNonce(sent: Sent[], seen: unknown[]): typeof fetch {
     return watched(sent, async (input) => {
       const request = input as Request;
@@ -197,7 +197,7 @@ describe('a nonce', () => {
     });
   }
 
-  it('that the server wants is put into the proof, and into the next ones', async () => {
+  it('that the server requires is put into the proof, and into the next ones', async () => {
     const sent: Sent[] = [];
     const seen: unknown[] = [];
     const terminal = await job({ fetch: wantsNonce(sent, seen) });
@@ -207,7 +207,7 @@ describe('a nonce', () => {
     expect(new Set(proofs).size).toBe(proofs.length);
   });
 
-  it('that never contents the server is not asked for without end', async () => {
+  it('that the server never accepts is not retried forever', async () => {
     for (const changing of [false, true]) {
       const sent: Sent[] = [];
       let turns = 0;
@@ -252,7 +252,7 @@ describe('the address that proofs name', () => {
     expect(sent).toHaveLength(1);
   });
 
-  it('is refused of a broker with another public URL, with the way out', async () => {
+  it('fails at a broker with another public URL, and says what to do', async () => {
     const own = await startTestBroker({ config: { public_url: 'https://countersign.example' } });
     try {
       const terminal = createTerminal(own, { env: { COUNTERSIGN_SUBJECT_TOKEN: await own.ci.token() } });
@@ -266,7 +266,7 @@ describe('the address that proofs name', () => {
     }
   });
 
-  it('is not asked of what is no broker', async () => {
+  it('is not requested from a server that is not a broker', async () => {
     const terminal = await job({ fetch: async () => new Response('<html>', { status: 200 }) });
     const run = await terminal.run(...flags);
     expect([run.code, run.json.code]).toEqual([1, 'answer_not_understood']);

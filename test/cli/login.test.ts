@@ -207,7 +207,7 @@ describe('GET /.well-known/countersign', () => {
     });
   });
 
-  it('names the client and the scope that the configuration wants for sign-ins, strongest acr first', () => {
+  it('names the client and the scope configured for sign-ins, strongest acr first', () => {
     const issuer = issuerConfigSchema.parse({
       key: 'corp',
       issuer: 'https://idp.example',

@@ -68,7 +68,7 @@ describe('approve', () => {
     expect((await terminal.as('dana', 'show', third.id)).out).not.toContain('and 2 more');
   });
 
-  it('asks at a terminal, and sends nothing without a yes', async () => {
+  it('asks at a terminal, and sends nothing without confirmation', async () => {
     const request = await openRequest('vote-asked');
     const asked: string[] = [];
     const at = (answer: string) =>
@@ -108,7 +108,7 @@ describe('approve', () => {
     expect((await readRequest(t, request.id)).approvals).toEqual([]);
   });
 
-  it('exits with 2 for a digest that is none', async () => {
+  it('exits with 2 for an invalid digest', async () => {
     const request = await openRequest('vote-digest');
     const run = await terminal.as('alex+mfa', 'approve', request.id, '--digest', 'sha256:12');
     expect(run.code).toBe(2);
@@ -120,7 +120,7 @@ describe('approve', () => {
     expect([run.code, run.json.code]).toEqual([4, 'policy_denied']);
   });
 
-  it('says how to sign in stronger where policy wants that', async () => {
+  it('says how to sign in again where the policy requires a stronger sign-in', async () => {
     await createFlag(t, 'vote-strong', { tier: 'high-risk' });
     const request = (await propose(t, [{ action: 'enable', flag: 'vote-strong' }], { ticket: 'PAY-1' })).body;
     const run = await terminal.as('alex', 'approve', request.id);
@@ -133,7 +133,7 @@ describe('approve', () => {
 });
 
 describe('reject, withdraw and edit', () => {
-  it('reject ends a request, and another word on it exits with 5', async () => {
+  it('reject ends a request, and a second vote exits with 5', async () => {
     const request = await openRequest('end-rejected');
     const run = await terminal.as('alex', 'reject', request.id, '--comment', 'not now', '--json');
     expect([run.code, run.json.state]).toEqual([0, 'rejected']);
@@ -148,7 +148,7 @@ describe('reject, withdraw and edit', () => {
     expect(run.out).toBe('withdrawn  end-withdrawn  production  enable\n');
   });
 
-  it('edit changes what is given and leaves the rest, and approvals count no more', async () => {
+  it('edit changes what is given and keeps the rest, and voids the approvals', async () => {
     const request = await openRequest('edit-parts');
     const run = await terminal.as('dana', 'edit', request.id, '--reason', 'better', '--json');
     expect(run.code).toBe(3);
@@ -226,7 +226,7 @@ describe('apply, rebase and schedule', () => {
     expect(run.json.digest).not.toBe(request.digest);
   });
 
-  it('schedule sets the start, and refuses what is no moment without sending anything', async () => {
+  it('schedule sets the start, and refuses an invalid time without sending anything', async () => {
     const request = await openRequest('move-schedule');
     const at = new Date(t.clock() + 3_600_000).toISOString();
     const run = await terminal.as('dana', 'schedule', request.id, '--at', at, '--json');
@@ -277,7 +277,7 @@ describe('list and show', () => {
     }
   });
 
-  it('exits with 2 for what is no id, and warns before a token travels in the clear', async () => {
+  it('exits with 2 for an invalid id, and warns before a token is sent unencrypted', async () => {
     for (const id of ['', '.', '..']) {
       expect((await terminal.as('dana', 'show', id)).code).toBe(2);
       expect((await terminal.as('dana', 'withdraw', id)).code).toBe(2);
@@ -288,7 +288,7 @@ describe('list and show', () => {
     expect((await offline.as('dana', 'list')).err).not.toContain('in the clear');
   });
 
-  it('exits with 2 for a broker that is no URL', async () => {
+  it('exits with 2 when the broker is not a URL', async () => {
     for (const url of ['countersign', 'ftp://x', 'http://user:secret@x']) {
       expect((await terminal.as('dana', 'list', '--broker', url)).code).toBe(2);
     }

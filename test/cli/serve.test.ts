@@ -234,7 +234,7 @@ describe('a configuration that cannot be used', () => {
 });
 
 describe('a database whose master key is not there', () => {
-  it('is not served: 1 and a clear word, in the log too nothing of any key', async () => {
+  it('is not served: exits with 1 and a clear message, and no key is in the log', async () => {
     await stop(await started(serve()));
     const file = join(folder, 'countersign.db.master-key');
     const kept = (await readFile(file, 'utf8')).trim();

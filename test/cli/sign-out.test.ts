@@ -92,7 +92,7 @@ describe('sessions', () => {
     expect((await terminal.run('sessions', 'list')).out).toBe('There are none.\n');
   });
 
-  it('are not ended by what is no id', async () => {
+  it('are not ended by an invalid id', async () => {
     const terminal = await signedIn('casey');
     expect((await terminal.run('sessions', 'end', '..')).code).toBe(2);
     expect((await terminal.run('sessions', 'end', 'x/../../requests', '--json')).code).toBe(1);
@@ -100,7 +100,7 @@ describe('sessions', () => {
 });
 
 describe('logout', () => {
-  it('gives the sign-in up at the broker, so that a copy of it is worth nothing', async () => {
+  it('revokes the sign-in at the broker, so that a copy of it cannot be used', async () => {
     const terminal = await signedIn('dana');
     const copy = (await keptBy(terminal)).sign_in?.id_token ?? '';
     expect(await codeWith(copy)).toBe('taken');
@@ -114,7 +114,7 @@ describe('logout', () => {
     expect(`${run.out}${run.err}`).not.toContain(copy);
   });
 
-  it('gives up what was exchanged as well', async () => {
+  it('revokes exchanged tokens as well', async () => {
     const env = { COUNTERSIGN_SUBJECT_TOKEN: await bench.t.ci.token() };
     const job = createTerminal(bench.t, { env });
     expect((await job.run('whoami')).code).toBe(0);

@@ -64,8 +64,8 @@ async function approveWith(
   return { ...run, json: JSON.parse(run.out), terminal, before };
 }
 
-describe('a call that wants a stronger sign-in', () => {
-  it('is answered by one in the browser, and goes on', async () => {
+describe('a call that requires a stronger sign-in', () => {
+  it('starts one in the browser, and continues', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const { code, terminal, before, err } = await approveWith({ ...atTerminal, ...person }, id);
@@ -82,7 +82,7 @@ describe('a call that wants a stronger sign-in', () => {
     expect(await keptToken(terminal)).toBe(strong);
   });
 
-  it('asks the provider for what it wants, as essential, and for a new sign-in', async () => {
+  it('asks the provider for the required level, as essential, and for a new sign-in', async () => {
     const { id } = await openRequest();
     const asked: URLSearchParams[] = [];
     const person = signsIn({ person: 'alex', mfa: 'yes' }, (url) => asked.push(url.searchParams));
@@ -107,7 +107,7 @@ describe('a call that wants a stronger sign-in', () => {
     expect(await approvers(id)).toEqual(['emp-1002']);
   });
 
-  it('opens break-glass, which is no call that may be repeated otherwise', async () => {
+  it('opens break-glass, a call that is not otherwise repeated', async () => {
     const home = await weakHome('riley');
     const terminal = createTerminal(t, { home, ...atTerminal, ...signsIn({ person: 'riley', mfa: 'yes' }) });
     const words = ['break-glass', 'open', '--incident', 'INC-9', '--reason', 'x', '--json'];
@@ -115,7 +115,7 @@ describe('a call that wants a stronger sign-in', () => {
     expect([run.code, run.json.incident]).toEqual([0, 'INC-9']);
   });
 
-  it('prints the exact command where nobody is, sends nothing more, and exits with 4', async () => {
+  it('prints the exact command without a terminal, sends nothing more, and exits with 4', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const { code, json, terminal } = await approveWith(person, id);
@@ -143,7 +143,7 @@ describe('a call that wants a stronger sign-in', () => {
     expect(person.opened()).toBe(1);
   });
 
-  it('is not answered at a terminal when told so, and a word that says nothing is refused', async () => {
+  it('is not started at a terminal when disabled, and an unknown option value is refused', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const never = await approveWith({ ...atTerminal, ...person, env: { COUNTERSIGN_STEP_UP: 'never' } }, id);
@@ -155,7 +155,7 @@ describe('a call that wants a stronger sign-in', () => {
 });
 
 describe('a sign-in that is not what was asked for', () => {
-  it('is not kept when the provider does not heed the strength, and nothing is sent', async () => {
+  it('is not kept when the provider ignores the requested level, and nothing is sent', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex' }, (url) => url.searchParams.delete('claims'));
     const { code, json, terminal, before } = await approveWith({ ...atTerminal, ...person }, id);
@@ -185,7 +185,7 @@ describe('a sign-in that is not what was asked for', () => {
     expect(run.json.detail).toContain('300 seconds');
   });
 
-  it("is not kept when it is another account's, which would act in the other's stead", async () => {
+  it('is not kept when it is for another account', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'sam', mfa: 'yes' });
     const { code, json, terminal, before } = await approveWith({ ...atTerminal, ...person }, id);
@@ -210,7 +210,7 @@ describe('a sign-in that is not what was asked for', () => {
     expect([calls, person.opened()]).toEqual([2, 1]);
   });
 
-  it('is asked for once a command, also when another of its calls wants one again', async () => {
+  it('is requested once per command, also when another call of it requires one', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const problem = { code: 'sign_in_required', title: 'x', detail: 'more', level: 2, max_age_s: 1 };
@@ -226,7 +226,7 @@ describe('a sign-in that is not what was asked for', () => {
     expect([calls, person.opened()]).toEqual([3, 1]);
   });
 
-  it('is never asked of a token that was set by hand', async () => {
+  it('is never requested for a token from COUNTERSIGN_TOKEN', async () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const terminal = createTerminal(t, { ...atTerminal, ...person });

@@ -67,7 +67,7 @@ describe('one flag', () => {
     expect(res.status).toBe(200);
   });
 
-  it('looks the same when it is retired as when it never was', async () => {
+  it('gets the same answer when it is retired as when it never existed', async () => {
     const [gone, none] = await Promise.all([server.post(`${ALL}/gone`, {}), server.post(`${ALL}/none`, {})]);
     expect([gone.status, none.status]).toEqual([404, 404]);
     const [goneBody, noneBody] = [await gone.text(), await none.text()];
@@ -85,7 +85,7 @@ describe('one flag', () => {
     },
   );
 
-  it('is served anew after a refresh, and from the last snapshot until then', async () => {
+  it('is updated by a refresh, and served from the last snapshot until then', async () => {
     server.store.version = 2;
     server.store.flags = [
       { definition: sampleDefinition(), state: sampleState({ enabled: false }), version: 4 },

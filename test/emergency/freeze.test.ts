@@ -105,7 +105,7 @@ describe('a freeze', () => {
     expect(await enabled('checkout')).toBe(false);
   });
 
-  it('wins against writes that arrive with it: none is in the log behind it', async () => {
+  it('wins against writes that arrive with it: none is in the log after it', async () => {
     for (let round = 0; round < 10; round += 1) {
       const flag = await createFlag(t, `queued-${round}`, { tier: 'informational' });
       const enable = () => propose(t, [{ action: 'enable', flag }]);

@@ -60,7 +60,7 @@ describe('an address that tries too often', () => {
     expect(await statuses(3, (index) => `203.0.113.9:${5000 + index}`)).toEqual([400, 400, 429]);
   });
 
-  it('is not there when no limit is set', async () => {
+  it('does not exist when no limit is set', async () => {
     t = await startTestBroker({ config: { attempts_per_minute: 0 } });
     expect(new Set(await statuses(50, () => undefined))).toEqual(new Set([400]));
   });

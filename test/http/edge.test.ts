@@ -35,7 +35,7 @@ describe('a path', () => {
     '/admin',
     '/v1/flags/checkout/state',
     '/.env',
-  ])('%s that is none is not found, in the shape of a problem', async (path) => {
+  ])('%s that does not exist is not found, as a problem document', async (path) => {
     const { status, body, headers } = await t.call('dana', 'GET', path);
     expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
     expect(headers.get('content-type')).toMatch(/^application\/problem\+json/);
@@ -98,7 +98,7 @@ describe('an answer', () => {
   });
 });
 
-describe('bytes that are no HTTP', () => {
+describe('bytes that are not HTTP', () => {
   it.each([
     [
       'two Content-Length',

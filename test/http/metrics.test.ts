@@ -38,7 +38,7 @@ it('open requests and freezes are shown as they are now', async () => {
   await expect.poll(() => sample('countersign_active_freezes')).toBe(1);
 });
 
-it('answers are timed by status class, and strangers are counted', async () => {
+it('answers are timed by status class, and unauthenticated calls are counted', async () => {
   const refused = 'countersign_http_request_duration_seconds_count{status="4xx"}';
   const strangers = 'countersign_unauthenticated_total{code="unauthenticated"}';
   const before = [await sample(refused), await sample(strangers)];

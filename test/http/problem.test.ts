@@ -63,7 +63,7 @@ describe('a fault', () => {
 });
 
 describe('a refused token', () => {
-  it('is told by its id only, under which the log has the reason', async () => {
+  it('is reported by its id only, under which the log has the reason', async () => {
     const refusal = new BrokerError(
       'token_invalid',
       'The token was not accepted.',

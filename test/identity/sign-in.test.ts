@@ -87,7 +87,7 @@ describe('a sign-in at a real identity provider', () => {
     expect(byAccess).toMatchObject({ id: byId.id, person: byId.person, groups: byId.groups });
   });
 
-  it('of somebody who is not in the cast ends at the sign-in page', async () => {
+  it('of an unknown person stays on the sign-in page', async () => {
     await expect(signIn({ issuer: provider.issuer, person: 'mallory' })).rejects.toThrow('status 400');
   });
 

@@ -113,7 +113,7 @@ export function forge(key: TestKey, header: unknown, payload: unknown): string {
   return `${input}.${signature.toString('base64url')}`;
 }
 
-/** A server on loopback that counts its requests and answers as it is told. */
+/** A server on loopback that counts its requests and answers as configured. */
 export async function startServer(answer: RequestListener) {
   let requests = 0;
   let listener = answer;

@@ -170,7 +170,7 @@ describe('the configured master key', () => {
     });
   });
 
-  it('is refused from two places at once, present and previous, without a word of either', async () => {
+  it('is refused from two places at once, present and previous, and neither is shown', async () => {
     const file = await keyFile(TEXT);
     const env = { COUNTERSIGN_MASTER_KEY: TEXT, COUNTERSIGN_PREVIOUS_MASTER_KEY: TEXT };
     const { faults } = read(env, { file, previousFile: file });

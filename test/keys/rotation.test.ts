@@ -243,7 +243,7 @@ describe('two brokers on one store', () => {
     expect(await kids(keys[1])).toEqual(await kids(keys[0]));
   });
 
-  it('rotate a due key once, whoever comes first, and both sign with the new one', async () => {
+  it('rotate a due key once, whichever is first, and both sign with the new one', async () => {
     const { control, file, keys, advance } = await openTwo();
     const token = await keys[1].sign({ sub: 'x' });
     advance(30 * DAY_MS);

@@ -118,7 +118,7 @@ describe('a record', () => {
     ['dana@example.com', null],
     ['x'.repeat(101), null],
     ['', null],
-  ])('has a CI run only where it looks like one: %s', async (ci_run, kept) => {
+  ])('has a CI run only where it matches the pattern of one: %s', async (ci_run, kept) => {
     const correlation = { http_request_id: null, ticket: null, ci_run, token: null };
     const { record, details } = readAt(await appendTo(store, { correlation }));
     expect(record.correlation.ci_run).toBe(kept);
@@ -271,7 +271,7 @@ describe('an erasure', () => {
     expect(readDetails(file).map(({ place }) => place)).toEqual([places[1], 4]);
   });
 
-  it('is not found by queries any more, and all else is', async () => {
+  it('is no longer found by queries, and everything else is', async () => {
     const id = await store.writer.write(async (tx) => {
       const entry = entryOf(tx, byDana);
       await append(tx, entry);
@@ -309,7 +309,7 @@ describe('an erasure', () => {
     await control.store.close();
   });
 
-  it('gives whoever comes back another pseudonym, at once', async () => {
+  it('gives a returning person another pseudonym, at once', async () => {
     await appendTo(store, byDana);
     const before = readAt(1).record;
     const [, place] = await Promise.all([eraseIn({ places: [1], names: DANA }), appendTo(store, byDana)]);
@@ -322,7 +322,7 @@ describe('an erasure', () => {
     }
   });
 
-  it('that is undone with its write erased nothing', async () => {
+  it('that is rolled back with its write erased nothing', async () => {
     await appendTo(store, byDana);
     const before = everything();
     await expect(

@@ -103,7 +103,7 @@ function textsIn(value: unknown): string[] {
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
 
 describe('a leaf', () => {
-  it('is canonical, fits, and lies at its place', () => {
+  it('is canonical, fits, and is at its place', () => {
     expect(rows.length).toBeGreaterThan(300);
     for (const [index, { place, leaf, record }] of rows.entries()) {
       expect(place).toBe(index + 1);

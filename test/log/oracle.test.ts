@@ -27,7 +27,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-it('has nothing to say of a file that nobody has touched', async () => {
+it('reports nothing for an untouched file', async () => {
   expect(await findContradictions(sound)).toEqual([]);
 });
 

@@ -12,7 +12,7 @@ import { readFixtureBundle } from '../support/bundles.ts';
 import { INPUTS } from '../support/inputs.ts';
 
 /*
- * Who can do what is answered by the same rules that decide. Here each answer is held against the decisions themselves:
+ * Who can do what is answered by the same rules that decide. Here each answer is compared with the decisions themselves:
  * what is granted is allowed, and what is not granted is denied.
  */
 
@@ -159,7 +159,7 @@ describe('who can do what', () => {
     }
   });
 
-  it('is asked of many at once as of one, in whatever number', () => {
+  it('answers for many at once as for one, whatever their number', () => {
     const many = Array.from({ length: 1201 }, (_, place): Principal => {
       const [, principal] = everybody[place % everybody.length] ?? ['', base.input.principal];
       return { ...principal, id: `${principal.id}:${place}` };
@@ -227,7 +227,7 @@ describe('who can do what', () => {
     expect(bindings.find(({ key }) => key === 'workload:countersign:scheduler')?.capabilities).toEqual([]);
   });
 
-  it('has no answer for what is no principal', () => {
+  it('has no answer for an invalid principal', () => {
     expect(() =>
       policy.access([{ ...base.input.principal, kind: 'robot' } as unknown as Principal]),
     ).toThrow();
@@ -240,7 +240,7 @@ describe('a bundle of one’s own', () => {
     expect(own.access([base.input.principal])).toBeNull();
   });
 
-  it('is told so when its data makes an answer of another shape', async () => {
+  it('gets an error when its data produces an answer of another shape', async () => {
     const archive = await rebundle(SHIPPED, (data) => {
       const { config } = data as { config: { role_bindings: object } };
       const bound = { roles: ['flag-reader'], namespaces: [7], environments: ['*'] };

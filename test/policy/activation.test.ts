@@ -280,7 +280,7 @@ describe('an activation', () => {
 });
 
 describe('whoever is revoked', () => {
-  it('stays so under a policy that calls them by another name, and is let in once that is lifted', async () => {
+  it('stays so under a policy that calls them by another name, and is accepted once that is lifted', async () => {
     const credential = {
       issuer: 'http://127.0.0.1:9401',
       token_id: 'jti:1',

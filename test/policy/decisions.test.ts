@@ -284,7 +284,7 @@ describe('the shipped policy', () => {
     );
   });
 
-  it('never allows high-risk on the word of fewer than two humans', () => {
+  it('never allows high-risk with approvals of fewer than two humans', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...approvers), { maxLength: 8 }), (votes) => {
         const both = votes.includes('alex_strong') && votes.includes('sam_strong');
@@ -293,7 +293,7 @@ describe('the shipped policy', () => {
     );
   });
 
-  it('answers an input that is no input with a deny', () => {
+  it('denies an invalid input', () => {
     fc.assert(
       fc.property(fc.oneof(fc.object(), fc.array(fc.jsonValue()), fc.string()), (garbage) => {
         const result = decide(garbage);

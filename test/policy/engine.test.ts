@@ -26,7 +26,7 @@ beforeEach(async () => {
 
 const codesOf = (input: string) => engine.evaluate(input).reasons.map(({ code }) => code);
 
-it('is replaced after a fault, once, and decides on', async () => {
+it('is replaced after a fault, once, and continues to decide', async () => {
   const before = engine.evaluate(INPUT);
   expect(codesOf(TOO_LARGE)).toEqual(['policy_error']);
   expect(loading).toHaveBeenCalledTimes(1);

@@ -67,7 +67,7 @@ describe('the list', () => {
     for (const [name, { shows, capability }] of rows) if (shows) expect(capability, name).not.toBeNull();
   });
 
-  it('renames what exists, in no circle, and guards it as it was guarded', () => {
+  it('renames what exists, without cycles, and guards it as before', () => {
     for (const [name, row] of rows) {
       const names = new Set([name]);
       for (let { formerly } = row; formerly !== null; formerly = list[formerly]?.formerly ?? null) {
@@ -111,7 +111,7 @@ describe('the data of the shipped policy', () => {
     }
   });
 
-  it('is found out where it differs: a row that is missing, one too many, and each member', () => {
+  it('is reported where it differs: a missing row, an extra one, and each member', () => {
     const { 'flag.read': flagRead = {}, ...without } = source;
     expect(differences(list, without)).toEqual(['flag.read']);
     expect(differences(list, { ...source, 'flag.write': {} })).toEqual(['flag.write']);
@@ -149,6 +149,10 @@ describe('docs', () => {
       'docs/trust-rules.md',
       'docs/identity.md',
       'docs/revocation.md',
+      'docs/api.md',
+      'docs/configuration.md',
+      'docs/first-flag.md',
+      'docs/pipelines.md',
       'README.md',
     ]) {
       const named = [...read(page).matchAll(/`([a-z]+)\.([a-z]+)`/g)]

@@ -7,7 +7,7 @@ import { type Reply, startTestBroker, type TestBroker } from '../support/broker.
 import { approve, createFlag, propose, readFlag, readRequest, TICKET } from '../support/flags.ts';
 
 /*
- * A yes from earlier is never carried over (design invariant 6): between the approvals and the write, the policy, the
+ * An earlier allow is never carried over (design invariant 6): between the approvals and the write, the policy, the
  * roles in it, the clock or a freeze may have changed.
  */
 
@@ -55,7 +55,7 @@ async function expectStillOff(flag = 'checkout'): Promise<void> {
 }
 
 describe('apply asks the policy that is active then', () => {
-  it('and an approval counts no more when its giver has lost the role', async () => {
+  it('and an approval does not count when its approver has lost the role', async () => {
     const request = await approvedAndWaiting();
     const hash = await activate(withoutGroup('payments-approvers'));
     const { status, body } = await apply(request);
@@ -193,7 +193,7 @@ describe('apply reads the freezes then', () => {
     await expectStillOff();
   });
 
-  it('and one that is queued behind it comes too late', async () => {
+  it('and one that is queued after it is too late', async () => {
     const request = await approvedAndWaiting();
     const [answer, frozen] = await inOneBatch(() => apply(request), freeze);
     expect(answer).toMatchObject({ status: 200, body: { state: 'applied' } });

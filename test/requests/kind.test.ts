@@ -37,7 +37,7 @@ const approve = (who: string, { id, digest }: { id: string; digest: string }) =>
 const wall = () => findMeta(t.broker.store.read, 'test_note');
 
 describe('a kind of requests that is added', () => {
-  it('takes the road of every other kind: held, approved by a second person, applied, recorded', async () => {
+  it('goes through the same workflow as every other kind: held, approved by a second person, applied, recorded', async () => {
     const { status, body } = await post('hello');
     expect({ status, body }).toMatchObject({
       status: 201,
@@ -66,7 +66,7 @@ describe('a kind of requests that is added', () => {
     });
   });
 
-  it('is told apart in lists, and edited where its file says so', async () => {
+  it('is distinguished in lists, and can be edited where its file says so', async () => {
     const { body } = await post('helo');
     await t.call('riley', 'POST', '/v1/freezes', { scope: 'all', incident: 'INC-1', reason: 'x' });
     const list = await t.call('sam', 'GET', '/v1/requests?kind=note.post');
@@ -105,7 +105,7 @@ describe('a kind of requests that is added', () => {
 });
 
 describe('a plan of an older version of the broker', () => {
-  it('is made anew, and its request is applied: it never conflicts for its age', async () => {
+  it('is made again, and its request is applied: age alone is never a conflict', async () => {
     const { body } = await post('hello');
     await t.restart(kindsWith(2));
     expect((await approve(colleague, body)).body).toMatchObject({ state: 'applied', digest: body.digest });
@@ -121,7 +121,7 @@ describe('a plan of an older version of the broker', () => {
     expect((await approve(colleague, renewed)).body.state).toBe('applied');
   });
 
-  it('conflicts all the same when its base has moved', async () => {
+  it('still conflicts when its base has moved', async () => {
     const first = (await post('first')).body;
     const second = (await post('second')).body;
     expect((await approve(colleague, first)).body.state).toBe('applied');
@@ -131,7 +131,7 @@ describe('a plan of an older version of the broker', () => {
 });
 
 describe('a policy that knows nothing of a kind', () => {
-  it('is not asked in vain: without an entry it denies', async () => {
+  it('denies: there is no entry for it', async () => {
     const other = await startTestBroker({ kinds: kindsWith() });
     const order = { kind: 'note.post', note: 'hello', reason: 'x' };
     const reply = await other.call('sam', 'POST', '/v1/requests', order);

@@ -46,7 +46,7 @@ async function startReal(): Promise<Real> {
   return real;
 }
 
-describe('the workflow, held against a model of it', () => {
+describe('the workflow, compared with a model of it', () => {
   it('does what the model does, and keeps its invariants after every command', async () => {
     await fc.assert(
       fc.asyncProperty(fc.commands(commands, { maxCommands: 40, size: 'max' }), async (sequence) => {

@@ -1,6 +1,6 @@
 /*
  * What the workflow should do, in as few words as possible: two operational flags in production, whose switching on
- * takes one approval and whose switching off takes none. The real workflow is held against this after each command.
+ * takes one approval and whose switching off takes none. The real workflow is compared with this after each command.
  */
 
 export type Switch = 'enable' | 'disable';

@@ -45,7 +45,7 @@ describe('a proposal', () => {
     expect((await readFlag(t, 'checkout')).states.production).toMatchObject({ enabled: false, version: 1 });
   });
 
-  it('lists a gate for everything that a sensitive change still wants', async () => {
+  it('lists a gate for everything that a sensitive change still requires', async () => {
     t.clock.set(Date.UTC(2026, 10, 20, 20));
     const audience = { kind: 'some', organizations: ['acme', 'globex'], users: [] };
     const { body } = await propose(t, [

@@ -152,7 +152,7 @@ describe('a request that is edited while others approve', () => {
 });
 
 describe('a freeze that comes among many writes', () => {
-  it('stands in the log before none of those it covers', async () => {
+  it('is in the log before none of those it covers', async () => {
     const flags = await Promise.all(
       Array.from({ length: 20 }, (_, place) => createFlag(t, `crowd-${place}`, { tier: 'informational' })),
     );

@@ -42,7 +42,7 @@ describe('a change of a definition', () => {
 });
 
 describe('a request that is approved later than it was proposed', () => {
-  it('is applied all the same, whatever its action', async () => {
+  it('is still applied, whatever its action', async () => {
     const { body: created } = await propose(t, [creation('reach.later')]);
     t.clock.advance(90_000);
     expect((await approve(t, 'alex', created)).body.state).toBe('applied');

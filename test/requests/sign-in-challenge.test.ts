@@ -48,7 +48,7 @@ async function approveWeakly(issuer: TokenIssuer): Promise<Reply> {
 
 const challengeOf = ({ headers }: Reply): string | null => headers.get('WWW-Authenticate');
 
-describe('the challenge of a call that wants a stronger sign-in', () => {
+describe('the challenge of a call that requires a stronger sign-in', () => {
   it("names the strength in the words of the caller's issuer, and the age", async () => {
     const reply = await approveWeakly(t.people);
     expect(challengeOf(reply)).toMatch(/^Bearer error="insufficient_user_authentication", /);
@@ -91,7 +91,7 @@ describe('the challenge header', () => {
   const headerOf = (challenge: Challenge): string | undefined =>
     notYet(decision, { decision_id: 'x', about: null, challenge }).fields.headers?.['WWW-Authenticate'];
 
-  it('has the scheme of a bound token where the caller showed one, and no age where none is wanted', () => {
+  it('has the scheme of a bound token where the caller showed one, and no age where none is required', () => {
     const header = headerOf({ scheme: 'DPoP', acrValues: () => ['a'] });
     expect(header).toMatch(/^DPoP error="insufficient_user_authentication", .*acr_values="a"$/);
   });

@@ -31,7 +31,7 @@ async function enabled(): Promise<boolean> {
 }
 
 describe('an edit', () => {
-  it('gives a new digest, and the approvals given before count no more', async () => {
+  it('gives a new digest, and voids the approvals given before', async () => {
     await createFlag(t, 'payouts', { tier: 'high-risk' });
     const { body } = await propose(t, [{ action: 'enable', flag: 'payouts' }], { ticket: TICKET });
     await approve(t, 'alex+mfa', body);
@@ -114,7 +114,7 @@ describe('a request whose flags have moved', () => {
     expect((await approve(t, 'alex', again.body)).body.state).toBe('applied');
   });
 
-  it('is rebased onto the present versions, and needs its approvals anew', async () => {
+  it('is rebased onto the present versions, and needs its approvals again', async () => {
     const request = await moved();
     const { body } = await post('dana', request, 'rebase', undefined, { 'If-Match': '"1"' });
     expect(body.digest).not.toBe(request.digest);

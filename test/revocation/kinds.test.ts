@@ -52,7 +52,7 @@ describe('what a workload holds', () => {
     expect((await introspect(t, token)).body).toEqual({ active: false });
   });
 
-  it('goes on beside what is revoked', async () => {
+  it('is not affected by other revocations', async () => {
     const [revoked, other] = [await t.workloadToken(), await t.workloadToken()];
     await revoke(t, 'token', `${t.url}#jti:${claimsOf(revoked).jti}`);
     await revoke(t, 'trust_rule', 'checkout-service');
@@ -152,7 +152,7 @@ describe('what a person holds', () => {
     expect(await status(t, await t.people.idToken('dana', { claims: { sid: 'sid-1' } }))).toBe(later);
   });
 
-  it('goes with the human, whichever account and whatever spelling they come with', async () => {
+  it('is refused for every account and spelling of the human', async () => {
     await revoke(t, 'subject', 'Emp-1001');
     for (const who of ['dana', 'dana-alt']) expect((await t.call(who, 'GET', '/v1/whoami')).status).toBe(401);
     expect((await t.call('alex', 'GET', '/v1/whoami')).status).toBe(200);
@@ -307,7 +307,7 @@ describe('a revocation', () => {
     ]);
   });
 
-  it('that would leave its author no way back is refused, and one that hits its author says so', async () => {
+  it('that would lock its author out is refused, and one that affects its author says so', async () => {
     const locked = await revoke(t, 'issuer', t.people.issuer);
     expect(locked.body).toMatchObject({
       code: 'invalid_request',

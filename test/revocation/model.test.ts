@@ -21,8 +21,8 @@ import { creation, proposal, TICKET } from '../support/flags.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 
 /*
- * Somebody writes requests that take one approval, two others approve. Anybody of them is revoked, let in again, logged
- * out by their provider and comes back, in any order. After each step the requests are held against a model in as few
+ * Somebody writes requests that take one approval, two others approve. Anybody of them is revoked, restored, logged
+ * out by their provider and comes back, in any order. After each step the requests are compared with a model in as few
  * words as possible: an approval counts until its person is revoked or logged out, and never again; what somebody wrote is
  * applied when it has an approval that counts and nothing holds its author.
  */

@@ -160,7 +160,7 @@ describe('a revocation', () => {
     expect(await revocations.latest().hit(null, callerOf(DANA))).toBeNull();
   });
 
-  it('is waited for by who asks at once while it is being read', async () => {
+  it('is awaited by callers that ask while it is being read', async () => {
     const store = createStore();
     const revocations = store.revocations();
     expect(revocations.hitByLatest(callerOf(DANA))).toBeNull();

@@ -138,7 +138,7 @@ describe('a person whom the identity provider disables', () => {
     expect(await isIn('dana')).toBe(true);
   });
 
-  it('can be somebody who never came, and is refused when they come', async () => {
+  it('can be disabled before the first sign-in, which is then refused', async () => {
     expect(
       (await scim('PATCH', '/Users/emp-1004', patch({ op: 'replace', value: { active: false } }))).status,
     ).toBe(200);
@@ -148,7 +148,7 @@ describe('a person whom the identity provider disables', () => {
     expect(await isIn('morgan')).toBe(false);
   });
 
-  it('is disabled once, however often that is said, and each word is recorded', async () => {
+  it('is disabled once, however often that is requested, and each request is recorded', async () => {
     for (let round = 0; round < 3; round += 1) {
       await scim('PATCH', '/Users/emp-1001', patch({ op: 'replace', value: { active: false } }));
     }
@@ -173,7 +173,7 @@ describe('a person whom the identity provider disables', () => {
     expect(items.filter((item: { cause: string }) => item.cause === 'incident')).toHaveLength(1);
   });
 
-  it('signs in again when enabled: what they held before stays worth nothing', async () => {
+  it('signs in again when enabled: what they held before stays revoked', async () => {
     const former = await t.people.idToken('dana');
     t.clock.advance(60_000);
     for (const active of [false, true]) {
@@ -192,7 +192,7 @@ describe('a person whom the identity provider disables', () => {
 });
 
 describe('looking users up', () => {
-  it('finds who was seen by either name, in any case, and nobody else', async () => {
+  it('finds known users by either name, in any case, and nobody else', async () => {
     await seeDana();
     for (const filter of [
       'userName eq "emp-1001"',
@@ -250,7 +250,7 @@ describe('looking users up', () => {
     });
   });
 
-  it('answers an id that was linked before anybody came, and none that is nobody’s name', async () => {
+  it('answers an id that was linked before the first sign-in, and none that is not a name', async () => {
     expect((await scim('GET', '/Users/emp-1004')).body).toMatchObject({ id: 'emp-1004', active: true });
     // A provider speaks of humans: it takes no job's access away, nor one account's of several.
     const principals = ['workload%3Apayments-deploy%3Arepo', 'agent%3Ax%3Ay', 'person%3Ademo%3Acasey'];
@@ -389,7 +389,7 @@ describe('a message that is not understood', () => {
 });
 
 describe('who provisions', () => {
-  it('is known by a token of minutes, and nobody else may', async () => {
+  it('needs a short-lived token, and nobody else may', async () => {
     const off = patch({ op: 'replace', value: { active: false } });
     for (const [who, status] of [
       [null, 401],

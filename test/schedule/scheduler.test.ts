@@ -21,7 +21,7 @@ async function scheduled(flag: string): Promise<Reply['body']> {
 }
 
 describe('the scheduler', () => {
-  it('lets a request that cannot be settled wait, and the others have their turn', async () => {
+  it('lets a request that cannot be settled wait, and continues with the others', async () => {
     const poisoned = await Promise.all(
       Array.from({ length: 101 }, (_, place) => scheduled(`poisoned-${place}`)),
     );

@@ -175,7 +175,7 @@ describe('a provider that gives less than was asked', () => {
     expect(hasSession(browser)).toBe(true);
   });
 
-  it('is found out when it is a real one, too', async () => {
+  it('is detected at a real provider, too', async () => {
     const own = await startSignInBench({ provider: { ignoresAcr: true } });
     const { browser, page } = await own.signIn('sam', { query: { level: '2' } });
     expect(page.status).toBe(401);
@@ -186,7 +186,7 @@ describe('a provider that gives less than was asked', () => {
 });
 
 describe('two providers played against each other', () => {
-  it('are told apart: an answer of one is none to the question to the other', async () => {
+  it('are distinguished: an answer of one is refused for a sign-in at the other', async () => {
     const honest = await b.signInUntilAnswer('dana', { query: { issuer: 'demo' } });
     const code = honest.url.searchParams.get('code') ?? '';
     const sent = hostile.codes.length;

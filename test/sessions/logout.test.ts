@@ -196,7 +196,7 @@ describe('a provider that ends a session', () => {
     expect((await b.sessions()).slice(-2).map(({ end_reason }) => end_reason)).toEqual(['logout', 'logout']);
   });
 
-  it('of a session that nobody knows here revokes it all the same', async () => {
+  it('revokes a session that is unknown here as well', async () => {
     const { status: answered } = await logout(other.logoutToken({ sid: 'sid-never', sub: 'nobody' }));
     expect(answered).toBe(200);
     expect((await b.records()).at(-1)).toMatchObject({
@@ -213,7 +213,7 @@ describe('a provider that ends a session', () => {
 });
 
 describe('a provider that ends all sessions of somebody', () => {
-  it('ends them all, and what was issued before; whoever signs in again is let in', async () => {
+  it('ends them all, and what was issued before; signing in again works', async () => {
     const one = await signInAtOther({ sub: 'joe', sid: 'sid-j1' });
     const two = await signInAtOther({ sub: 'joe' });
     const bystander = await signInAtOther({ sub: 'joey', sid: 'sid-j1' });
@@ -381,7 +381,7 @@ describe('a logout token', () => {
     await old.close();
   });
 
-  it('is not lost when the provider’s keys cannot be read: it is told to come again', async () => {
+  it('is not lost when the provider’s keys cannot be read: the provider is asked to retry', async () => {
     const gone = await startHostileProvider(() => clock());
     const own = await startSignInBench({ others: [gone.config] });
     const token = gone.logoutToken({ iat: Math.floor(Date.now() / 1000) });

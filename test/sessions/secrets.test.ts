@@ -94,7 +94,7 @@ async function tell(): Promise<void> {
   secrets.set('the secret of the client', WEB_CLIENT_SECRET);
 }
 
-it('has heard of all of it', async () => {
+it('has all of it', async () => {
   expect(log.split('\n').length).toBeGreaterThan(15);
   expect(log).toContain('/auth/callback');
   expect([...secrets.values()].every((secret) => secret.length > 10)).toBe(true);

@@ -42,7 +42,7 @@ describe('a cookie that is no session', () => {
     },
   );
 
-  it('is refused even when a good one stands beside it', async () => {
+  it('is refused even together with a valid one', async () => {
     const { browser } = await signedIn('dana');
     const good = `${SESSION}=${browser.cookies.get(SESSION)}`;
     for (const cookie of [`${good}; ${SESSION}=x`, `${SESSION}=; ${good}`, `${good}; ${good}`]) {
@@ -67,7 +67,7 @@ describe('a cookie that is no session', () => {
     expect((await b.call(browser, 'GET', '/v1/whoami', { cookie: `a=b;\t ${good} \t;c` })).status).toBe(200);
   });
 
-  it('of the session’s hash, its id, or a sign-in on its way, is refused', async () => {
+  it('of the session’s hash, its id, or a sign-in in progress, is refused', async () => {
     await signedIn('dana');
     const [row] = (await b.sessions()).slice(-1);
     const { browser: other } = await b.signInUntilAnswer('dana');
@@ -194,7 +194,7 @@ describe('another site', () => {
     expect(JSON.parse(page.text).detail).toContain(b.t.url);
   });
 
-  it('contradicts itself in vain', async () => {
+  it('is refused when its headers contradict each other', async () => {
     const { browser, id } = await signedIn('dana');
     for (const headers of [
       { origin: b.t.url, 'sec-fetch-site': 'cross-site' },

@@ -272,7 +272,7 @@ describe('a sign-in that is refused', () => {
   const QUERY = { issuer: 'demo', return_to: '/v1/flags?environment=production', level: '2', max_age: '60' };
   const again = `href="/auth/sign-in?${new URLSearchParams(QUERY)}"`.replaceAll('&', '&amp;');
 
-  it('can be begun again as it was: too late, not wanted, or not strong enough', async () => {
+  it('can be started again as it was: too late, declined, or not strong enough', async () => {
     const late = await b.signInUntilAnswer('sam', { query: QUERY, mfa: true });
     b.t.clock.advance(10 * 60_000);
     expect((await late.browser.send(late.url)).text).toContain(again);
@@ -326,11 +326,11 @@ describe('return_to', () => {
   });
 });
 
-describe('a wish for a stronger or fresher sign-in', () => {
+describe('a request for a stronger or fresher sign-in', () => {
   it('is asked of the provider as an essential claim, and what it gives is on the session', async () => {
     const { browser } = await b.signIn('sam');
     expect((await b.call(browser, 'GET', '/v1/whoami')).body.principal.auth.level).toBe(1);
-    // The provider knows the browser, and asks again all the same.
+    // The provider knows the browser, and still asks again.
     const { page } = await b.signIn('sam', { browser, mfa: true, query: { level: '2', max_age: '300' } });
     expect(page.status).toBe(200);
     const { auth } = (await b.call(browser, 'GET', '/v1/whoami')).body.principal;

@@ -71,7 +71,7 @@ describe('a former database', () => {
     await opened.close();
   });
 
-  it('whose activation has no record goes on all the same', async () => {
+  it('still works when its activation has no record', async () => {
     createFormer(file, { bundles: [stored(active, 6)], active: active.hash });
     const opened = await openStore({ file, clock: systemClock });
     expect(await findActivation(opened.read)).toMatchObject({

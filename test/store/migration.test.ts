@@ -233,7 +233,7 @@ describe('what was under way in a former version', () => {
   });
 });
 
-describe('a migration that does not come to its end', () => {
+describe('a migration that does not complete', () => {
   it('leaves the former schema with its rows, and the next start goes through', async () => {
     const before = schemaOf(file);
     const vacate = occupyTable(file, 'outbox_cursors');

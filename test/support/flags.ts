@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { Reply, TestBroker } from './broker.ts';
 import { countsOf } from './sqlite/rows.ts';
 
-/** A ticket as the shipped policy wants one. */
+/** A ticket that matches the pattern of the shipped policy. */
 export const TICKET = 'PAY-17';
 
 /** The body of a proposal; `changes` are those of `POST /v1/requests`. */
@@ -53,7 +53,7 @@ export async function readFlag(t: TestBroker, key: string): Promise<Reply['body'
   return (await t.call('dana', 'GET', `/v1/flags/${key}`)).body;
 }
 
-/** Carries changes through whatever approvals the shipped policy wants, and expects them applied. */
+/** Gets the approvals that the shipped policy requires for changes, and expects them applied. */
 export async function applyChanges(
   t: TestBroker,
   changes: unknown[],

@@ -158,7 +158,7 @@ describe('a bound token', () => {
     expect(await countRows(t)).toEqual(before);
   });
 
-  it('is worth nothing to who has only the token, and says where to read more', async () => {
+  it('cannot be used with the token alone, and says where to read more', async () => {
     const token = await boundToken();
     const stolen = await t.call(token, 'GET', '/v1/requests');
     expect([stolen.status, stolen.body.code]).toEqual([401, 'token_invalid']);

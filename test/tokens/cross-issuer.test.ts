@@ -4,7 +4,7 @@ import { exchange, startTestBroker, type TestBroker } from '../support/broker.ts
 import { addAgents, claimsOf, exchangeAsAgent, jobToken } from './agents.ts';
 
 /*
- * What one issuer says must not count as the word of another, nor a token of one kind as one of another kind.
+ * What one issuer says must not count as a statement of another, nor a token of one kind as one of another kind.
  */
 
 const GRANT = {

@@ -161,7 +161,7 @@ describe('a delegation token', () => {
     expect(flags.status).toBe(401);
   });
 
-  it('is worth nothing alone, whatever it is called', async () => {
+  it('cannot be used alone, whatever token type it is given', async () => {
     const token = await delegationToken(t);
     for (const subject_token_type of [JWT, ID_TOKEN]) {
       const { status, body } = await exchange(t.url, token, { subject_token_type });

@@ -80,7 +80,7 @@ describe('a token that its holder gives up', () => {
     expect((await t.call(null, 'GET', '/v1/requests', undefined, headers)).status).toBe(401);
   });
 
-  it('may be a delegation: no agent gets a token for it, and those that it got are worth nothing', async () => {
+  it('may be a delegation: no agent gets a token for it, and tokens issued for it are refused', async () => {
     const delegation = await delegationToken(t);
     const before = await exchangeAsAgent(t, delegation);
     expect((await t.call(before.body.access_token, 'GET', '/v1/requests')).status).toBe(200);
@@ -109,7 +109,7 @@ describe('a token that its holder gives up', () => {
   });
 });
 
-describe('what is worth nothing anyway', () => {
+describe('a token that is already useless', () => {
   it('is answered as if it had been given up, and leaves nothing', async () => {
     const token = await t.workloadToken();
     const [header, payload] = token.split('.');

@@ -83,7 +83,7 @@ describe('a rule is told to be for', () => {
   });
 });
 
-describe('a rule with a fault is told how to mend it', () => {
+describe('a faulty rule is reported with the way to fix it', () => {
   it.each<[string, TrustRule, RegExp]>([
     // Issuer.
     [

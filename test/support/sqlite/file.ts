@@ -94,7 +94,7 @@ export function migrateToTheFuture(file: string): void {
   );
 }
 
-/** Puts a table of that name into a new file, where the first migration wants its own. @returns what takes it away */
+/** Puts a table of that name into a new file, where the first migration creates its own. @returns what takes it away */
 export function occupyTable(file: string, name: string): () => void {
   withFile(file, (db) => {
     db.pragma('journal_mode = WAL');

@@ -2,7 +2,7 @@ import { CompiledQuery } from 'kysely';
 import { reading, withFile } from './file.ts';
 
 /*
- * The decision log in a broker's file: the leaves, what lies beside them, the head and the outbox.
+ * The decision log in a broker's file: the leaves, what is kept beside them, the head and the outbox.
  */
 
 /** A leaf: canonical JSON. */
@@ -63,7 +63,7 @@ export function readLeaves(file: string): LeafRow[] {
   return all(file, 'select * from leaves order by place');
 }
 
-/** What lies beside the leaves and was not erased, in their order. */
+/** What is kept beside the leaves and was not erased, in their order. */
 export function readDetails(file: string): DetailsRow[] {
   return all(file, 'select * from record_details order by place');
 }
