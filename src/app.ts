@@ -138,5 +138,5 @@ function showFreezes(freezes: AppDeps['freezes']) {
 }
 
 function notFound(req: Request): never {
-  throw new BrokerError('not_found', `There is no ${req.method} ${req.path}. See the README for the paths.`);
+  throw new BrokerError('not_found', `There is no ${req.method} ${req.path}. See docs/api.md for the paths.`);
 }

@@ -138,20 +138,20 @@ const voided = async () =>
   (await loadVotes(control.store.read, request.id)).map(({ voided_ms }) => voided_ms !== null);
 
 describe.each(Object.entries(WAYS))('%s', (_name, meet) => {
-  it('a vote of somebody who is revoked under the other name is refused', async () => {
+  it('refuses a vote by a person who is revoked under the other name', async () => {
     await revokePerson();
     expect(await meet(voteWithToken)).toBe('token_invalid');
     expect(await voided()).toEqual([]);
   });
 
-  it('revoking a person voids the votes that they gave under the other name', async () => {
+  it('voids the votes that a revoked person gave under the other name', async () => {
     await as(alexAlt, vote);
     const { hits } = await meet(revokePerson);
     expect(hits.approvals).toMatchObject([{ request: request.id, person: 'emp-9002' }]);
     expect(await voided()).toEqual([true]);
   });
 
-  it('whoever a provider has disabled under the former name is disabled, and can be enabled', async () => {
+  it('shows a person disabled under the former name as disabled, and lets them be enabled', async () => {
     await as(pat, (writing) => setPersonState(writing, 'emp-9002', 'disabled'));
     const state = await meet(() => as(pat, (writing) => setPersonState(writing, 'emp-1002', 'disabled')));
     expect(state).toBe('disabled');
@@ -171,7 +171,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, meet) => {
   });
 });
 
-it('nothing of a person whom the policy takes for another is touched before', async () => {
+it('leaves a person alone whom the policy takes for another', async () => {
   await revokePerson();
   expect(await voteWithToken()).toBe('accepted');
   expect(await voided()).toEqual([false]);
