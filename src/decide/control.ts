@@ -2,7 +2,6 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
-import type { RevocationChecks, Revocations } from '../identity/revocations.ts';
 import type { Entry, FlagMove, RecordedFreeze } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
 import type { Policies } from '../policy/active.ts';
@@ -13,6 +12,7 @@ import type { VersionOrigin } from '../store/flags.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Plan, PlanContext, RequestContent } from './plan.ts';
+import type { RevocationChecks, Revocations } from './revocations.ts';
 
 /*
  * What every use case is built from: a write (`write.ts`), a read (`read.ts`), a decision without a request

@@ -1,6 +1,5 @@
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
-import type { RevocationChecks } from '../identity/revocations.ts';
 import { personNames } from '../policy/persons.ts';
 import { momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
@@ -11,6 +10,7 @@ import type { AfterCommit } from '../store/writer.ts';
 import { authorize } from './authorize.ts';
 import type { Call, ControlDeps, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
+import type { RevocationChecks } from './revocations.ts';
 
 /** Proofs whose one request has written already: what else that same request writes needs no other. */
 const usedProofs = new WeakSet<Proof>();

@@ -3,14 +3,14 @@ import type { Principal } from '../principal.ts';
 import type { Authenticator } from './authenticate.ts';
 import type { Caller, RequestCredentials } from './credential.ts';
 import { type IdentityLog, schemeOf, TokenRefused, tokenInvalid } from './refusal.ts';
-import type { Revocations } from './revocations.ts';
+import type { CallerChecks } from './revocations.ts';
 
 /** What {@link createCallers} needs. */
 export interface CallerDeps<Db> {
   authenticator: Pick<Authenticator, 'authenticate'>;
   /** Browser sessions: the caller behind a cookie, null where none is shown. */
   sessions: { callerOf(presented: RequestCredentials): Promise<Caller | null> };
-  revocations: Revocations<Db>;
+  revocations: { latest(): Pick<CallerChecks<Db>, 'hit'> };
   read: Db;
   limitCalls: (principalId: string) => Promise<void>;
   turnedAway: (code: string) => void;

@@ -1,4 +1,4 @@
-import type { Editor } from '../identity/revocations.ts';
+import type { Editor } from '../decide/revocations.ts';
 import type { DecisionRecord } from '../log/append.ts';
 import { listEdits } from '../store/records.ts';
 import type { Db } from '../store/statement.ts';

@@ -1,6 +1,6 @@
+import type { RevocationChecks } from '../decide/revocations.ts';
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
-import type { RevocationChecks } from '../identity/revocations.ts';
 import type { DecisionRecord } from '../log/append.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';

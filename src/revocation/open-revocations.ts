@@ -1,4 +1,4 @@
-import type { Revocations } from '../identity/revocations.ts';
+import type { Revocations } from '../decide/revocations.ts';
 import type { Logger } from '../logger.ts';
 import type { Policies } from '../policy/active.ts';
 import type { Db } from '../store/statement.ts';

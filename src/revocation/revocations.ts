@@ -1,12 +1,12 @@
-import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
 import type {
   Authorship,
   Editor,
   PersonNames,
-  Revocation,
   RevocationChecks,
   Revocations,
-} from '../identity/revocations.ts';
+} from '../decide/revocations.ts';
+import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
+import type { Revocation } from '../identity/revocations.ts';
 import type { Principal } from '../principal.ts';
 import { isPrincipalId } from './order.ts';
 

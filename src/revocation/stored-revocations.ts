@@ -1,4 +1,4 @@
-import type { Revocations } from '../identity/revocations.ts';
+import type { Revocations } from '../decide/revocations.ts';
 import type { Policies } from '../policy/active.ts';
 import { personNames } from '../policy/persons.ts';
 import { listActiveRevocations, revocationEpoch } from '../store/revocations.ts';
