@@ -213,10 +213,10 @@ describe('what was under way in a former version', () => {
 
   it('knows whom a provider has disabled or deleted by a column, and not by the text', async () => {
     const { store } = await open();
-    const standings = await Promise.all(
+    const states = await Promise.all(
       ['emp-1007', 'emp-1008', 'emp-1009', 'emp-1001'].map((person) => stateOfPerson(store.read, person)),
     );
-    expect(standings).toEqual(['disabled', 'deleted', 'active', 'active']);
+    expect(states).toEqual(['disabled', 'deleted', 'active', 'active']);
     const enabled = readRevocations(file).filter(({ issued_before_ms }) => issued_before_ms !== null);
     expect(enabled.map(({ person_state }) => person_state)).toEqual([null]);
     renameIncidents(file, 'INC');

@@ -118,37 +118,40 @@ function foldFaults({ present }: StoreRows): string[] {
 }
 
 /**
- * What an apply counted as approvals is what the log holds before it: newest word, this digest, no author, and not void
+ * What an apply counted as approvals is what the log holds before it: newest vote, this digest, no author, and not void
  * since. Who is revoked does nothing, and what they wrote waits.
  */
 async function approvalFaults(rows: StoreRows, log: readonly LogEntry[]): Promise<string[]> {
   const faults: string[] = [];
-  const words = new Map<string, Map<string, Word>>();
+  const votes = new Map<string, Map<string, Vote>>();
   const oracle = await startRevocationOracle(rows, log);
   for (const entry of log) {
     // The first policy was decided by none, so that record has no input.
     if (entry.operation === 'policy.activate') continue;
     faults.push(...oracle.faultsOf(entry));
     const isVoid = oracle.take(entry);
-    for (const said of words.values())
-      for (const [person, word] of said) if (isVoid(word.by)) said.delete(person);
+    for (const said of votes.values())
+      for (const [person, vote] of said) if (isVoid(vote.by)) said.delete(person);
     const { seq, operation, request, input, result } = entry;
     if (request === null || input.request === null) continue;
-    const said = words.get(request.id) ?? new Map<string, Word>();
-    words.set(request.id, said);
+    const said = votes.get(request.id) ?? new Map<string, Vote>();
+    votes.set(request.id, said);
     if (request.to === 'applied' && result.effect !== 'allow')
       faults.push(`${seq}: applied on ${result.effect}`);
     if ((operation === 'request.approve' || operation === 'request.reject') && result.effect === 'allow') {
       const { person, kind } = input.principal;
-      if (person === null || kind !== 'person') faults.push(`${seq}: a word without a person`);
+      if (person === null || kind !== 'person') faults.push(`${seq}: a vote without a person`);
       const { authors, proposer } = input.request;
-      const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(oracle.human);
-      if (person !== null && humans.includes(oracle.human(person))) faults.push(`${seq}: an author's word`);
+      const writers = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(
+        oracle.personOf,
+      );
+      if (person !== null && writers.includes(oracle.personOf(person)))
+        faults.push(`${seq}: an author's vote`);
       said.set(person ?? '', { digest: request.digest, verdict: operation, by: holderOfEntry(entry) });
     }
     if (request.to !== 'applied') continue;
     const given = [...said]
-      .filter(([, word]) => word.digest === request.digest && word.verdict === 'request.approve')
+      .filter(([, vote]) => vote.digest === request.digest && vote.verdict === 'request.approve')
       .map(([person]) => person);
     const counted = input.approvals.map((vote) => vote.principal.person);
     if (counted.toSorted().join() !== given.toSorted().join())
@@ -157,7 +160,7 @@ async function approvalFaults(rows: StoreRows, log: readonly LogEntry[]): Promis
   return faults;
 }
 
-interface Word {
+interface Vote {
   digest: string;
   verdict: string;
   by: Holder;

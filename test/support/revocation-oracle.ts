@@ -29,12 +29,12 @@ export interface Holder extends Pick<WirePrincipal, 'id' | 'kind' | 'person' | '
 
 /** Walks the log once. */
 export interface RevocationOracle {
-  /** The one name of a human. */
-  human(person: string): string;
+  /** The one name of a person. */
+  personOf(person: string): string;
   /** What is wrong with a record, by what holds before it. */
   faultsOf(entry: LogEntry): string[];
-  /** Takes a record in. @returns whether a word that was said before is void from then on */
-  take(entry: LogEntry): (word: Holder) => boolean;
+  /** Takes a record in. @returns whether a vote that was cast before is void from then on */
+  take(entry: LogEntry): (by: Holder) => boolean;
 }
 
 const EDITS = new Set(['request.edit', 'request.schedule']);
@@ -48,7 +48,7 @@ export async function startRevocationOracle(
   { bundle, revocations }: StoreRows,
   log: readonly LogEntry[],
 ): Promise<RevocationOracle> {
-  const human = await readHumans(bundle);
+  const personOf = await readPersonNames(bundle);
   const logouts = findLogouts(revocations, log);
   const accounts = findAccounts(revocations);
   const editors = new Map<string, Holder[]>();
@@ -63,7 +63,7 @@ export async function startRevocationOracle(
   const isNamed = ({ kind, value }: Held, who: Holder): boolean => {
     switch (kind) {
       case 'subject':
-        return [who.id, ...(who.act ?? []), ...(who.person === null ? [] : [human(who.person)])].includes(
+        return [who.id, ...(who.act ?? []), ...(who.person === null ? [] : [personOf(who.person)])].includes(
           value,
         );
       case 'issuer':
@@ -89,16 +89,16 @@ export async function startRevocationOracle(
     if (input.request === null) return false;
     const { proposer, authors } = input.request;
     const writers = [holderOf(proposer), ...(editors.get(request?.id ?? '') ?? [])];
-    const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(human);
+    const persons = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(personOf);
     return held.filter(holdsBack).some((one) => {
       const named =
-        one.kind === 'subject' && (humans.includes(one.value) || humans.includes(one.person ?? ''));
+        one.kind === 'subject' && (persons.includes(one.value) || persons.includes(one.person ?? ''));
       return named || writers.some((who) => isNamed(one, who));
     });
   };
 
   return {
-    human,
+    personOf,
     faultsOf: (entry) => {
       const { seq, operation, input, result, request } = entry;
       const who = holderOfEntry(entry);
@@ -144,7 +144,7 @@ export async function startRevocationOracle(
       }
       fresh.push(...(logouts.get(seq) ?? []));
       held.push(...fresh);
-      return (word) => fresh.some((one) => hits(one, word));
+      return (by) => fresh.some((one) => hits(one, by));
     },
   };
 }
@@ -170,7 +170,7 @@ function liftedBy(request: WireInput['request']): WireRevocation | undefined {
 const knownPersons = new Map<string, ReadonlyMap<string, string>>();
 
 /** Under which one name the policy's data has each human. */
-async function readHumans(bundle: StoreRows['bundle']): Promise<(person: string) => string> {
+async function readPersonNames(bundle: StoreRows['bundle']): Promise<(person: string) => string> {
   if (bundle === null) return (person) => person.toLowerCase();
   const persons = knownPersons.get(bundle.hash) ?? (await readPersons(bundle.archive));
   knownPersons.set(bundle.hash, persons);
@@ -187,7 +187,7 @@ async function readPersons(archive: Buffer): Promise<Map<string, string>> {
   }
   const { config } = JSON.parse(text) as { config?: { persons?: Record<string, string> } };
   const named = Object.entries(config?.persons ?? {});
-  return new Map(named.map(([person, human]) => [person.toLowerCase(), human.toLowerCase()]));
+  return new Map(named.map(([alias, person]) => [alias.toLowerCase(), person.toLowerCase()]));
 }
 
 /** A provider's logout is no decision about a revocation: the record before it is that of the session it ended. */

@@ -92,7 +92,7 @@ function registerList(program: Command, cli: Cli): void {
 }
 
 function toRow(request: RequestView): string[] {
-  const what = describeSubject(request);
+  const what = describeWhat(request);
   return [
     request.id,
     request.state,
@@ -103,7 +103,7 @@ function toRow(request: RequestView): string[] {
   ];
 }
 
-function describeSubject({ changes, summary }: RequestView): string {
+function describeWhat({ changes, summary }: RequestView): string {
   if (summary !== null) return summary;
   return changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ');
 }

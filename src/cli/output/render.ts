@@ -24,7 +24,7 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
     ...(request.start_ms === null ? [] : [`starts   ${moment(request.start_ms)}`]),
     ...(request.apply === 'manual' ? ['apply    manual: waits for a call to apply'] : []),
     ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
-    ...renderSubject(request),
+    ...renderWhat(request),
     ...renderVotes(request),
     ...renderGates(request.gates, { requestId: request.id, commandLine }),
   ].join('\n');
@@ -35,7 +35,7 @@ export function isOpen({ state }: RequestView): boolean {
   return state === 'pending' || state === 'ready';
 }
 
-function renderSubject({ changes, summary, environment }: RequestView): string[] {
+function renderWhat({ changes, summary, environment }: RequestView): string[] {
   if (summary !== null) return [`does     ${printable(summary)}`];
   return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
 }
