@@ -23,7 +23,7 @@ export interface Run {
 }
 
 /** What one run measured. */
-export interface Measured {
+export interface Measurement {
   /** Units of work a second: one toggle, one cycle, one answer. */
   perSecond: number;
   /** HTTP calls a unit takes. */
@@ -38,7 +38,7 @@ export interface Measured {
 
 const scenarios = createScenarios();
 
-async function measure(run: Run): Promise<Measured> {
+async function measure(run: Run): Promise<Measurement> {
   const scenario = scenarios[run.scenario];
   const connections: Connection[] = [];
   const subjectTokens = run.subjectTokens.values();

@@ -1,13 +1,13 @@
 import type { Child, Usage } from './child.ts';
-import type { Measured, Run } from './load.ts';
+import type { Measurement, Run } from './load.ts';
 
 /** A server process of the benchmark. */
 export type Server = Child<Record<never, never>, Usage & { url: string }>;
 /** The load generator. */
-export type Load = Child<Run, Measured>;
+export type Load = Child<Run, Measurement>;
 
 /** One run with what the server used for it. */
-export interface Sampled extends Measured {
+export interface ServerMeasurement extends Measurement {
   /** Processor time of the server for one unit, in microseconds; it says more than the rate on a busy machine. */
   cpuUs: number;
 }
@@ -28,8 +28,8 @@ export async function interleave(
   load: Load,
   servers: readonly Server[],
   options: { rounds: number; job: Job | (() => Promise<Job>) },
-): Promise<Sampled[]> {
-  const sampled = servers.map((): Sampled[] => []);
+): Promise<ServerMeasurement[]> {
+  const sampled = servers.map((): ServerMeasurement[] => []);
   for (let round = 0; round < options.rounds; round += 1) {
     const job = typeof options.job === 'function' ? await options.job() : options.job;
     for (const [place, server] of servers.entries()) {
@@ -45,7 +45,7 @@ export async function warmUp(load: Load, servers: readonly Server[], job: Job): 
     await sample(load, server, { ...job, clients: WARMUP_CLIENTS, measureMs: 2500 });
 }
 
-async function sample(load: Load, server: Server, job: Job): Promise<Sampled> {
+async function sample(load: Load, server: Server, job: Job): Promise<ServerMeasurement> {
   const before = await server.ask({});
   const measured = await load.ask({ ...job, url: before.url });
   const after = await server.ask({});
@@ -54,7 +54,7 @@ async function sample(load: Load, server: Server, job: Job): Promise<Sampled> {
   return { ...measured, cpuUs: (after.cpuUs - before.cpuUs) / units };
 }
 
-function medianOf(rounds: readonly Sampled[]): Sampled {
+function medianOf(rounds: readonly ServerMeasurement[]): ServerMeasurement {
   const sorted = rounds.toSorted((one, other) => one.perSecond - other.perSecond);
   const middle = sorted[Math.floor(sorted.length / 2)];
   if (middle === undefined) throw new Error('nothing was measured');

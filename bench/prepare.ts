@@ -11,8 +11,8 @@ export const BASE = 'base.db';
 /** What the product writes for each kind of call, for the floor. */
 export const TEMPLATES = 'templates.json';
 
-/** What was prepared. */
-export interface Prepared {
+/** What a preparation leaves for the runs. */
+export interface Preparation {
   /** A request as one toggle leaves it, to be copied by the seed. */
   toggledId: unknown;
 }
@@ -23,7 +23,7 @@ export async function startBrokerProcess(stage: Stage, database: string): Promis
 }
 
 /** Has a real broker create the flags, and reads back what it writes for one toggle and one cycle. */
-export async function prepare(stage: Stage): Promise<Prepared> {
+export async function prepare(stage: Stage): Promise<Preparation> {
   const broker = await startBrokerProcess(stage, BASE);
   const { url } = await broker.ask({});
   const [author = '', approver = ''] = (

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
-import type { Sampled } from './measure.ts';
+import type { ServerMeasurement } from './measure.ts';
 
 /** The report: tables in Markdown, printed as they grow and kept at the end. */
 export interface Report {
@@ -57,7 +57,11 @@ export const COMPARISON = [
 ] as const;
 
 /** One line: product beside floor. `load busy` near 100 % means that the load generator was the limit. */
-export function comparison(name: string, clients: number, [product, floor]: readonly Sampled[]): string[] {
+export function comparison(
+  name: string,
+  clients: number,
+  [product, floor]: readonly ServerMeasurement[],
+): string[] {
   if (product === undefined || floor === undefined) throw new Error('a comparison takes two');
   const busy = Math.max(product.loadBusy, floor.loadBusy);
   return [
@@ -71,7 +75,7 @@ export function comparison(name: string, clients: number, [product, floor]: read
 }
 
 /** Rate, p50, p99 and processor time. */
-export function figures({ perSecond, p50Ms, p99Ms, cpuUs }: Sampled): string[] {
+export function figures({ perSecond, p50Ms, p99Ms, cpuUs }: ServerMeasurement): string[] {
   return [whole(perSecond), p50Ms.toFixed(2), p99Ms.toFixed(2), whole(cpuUs)];
 }
 

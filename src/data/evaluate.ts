@@ -7,13 +7,13 @@ import { attributeOf, type EvaluationContext, ruleMatches } from './conditions.t
 export const EVALUATOR_VERSION = 1;
 
 /** Why a variant was served. `DEFAULT` is the safe variant for those outside the audience or not known well enough. */
-export type Reason = 'STATIC' | 'TARGETING_MATCH' | 'SPLIT' | 'DISABLED' | 'DEFAULT';
+export type EvaluationReason = 'STATIC' | 'TARGETING_MATCH' | 'SPLIT' | 'DISABLED' | 'DEFAULT';
 
 /** What one context gets of one flag. */
 export interface Evaluation {
   value: VariantValue;
   variant: string;
-  reason: Reason;
+  reason: EvaluationReason;
 }
 
 /** One question to the evaluator. The lists of the audience MUST be sorted, as `planChange` leaves them. */
@@ -60,7 +60,7 @@ function isInAudience(audience: Audience, context: EvaluationContext, nowMs: num
   return user !== undefined && nowMs < user.exception.until_ms;
 }
 
-function serve(definition: FlagDefinition, variant: string, reason: Reason): Evaluation {
+function serve(definition: FlagDefinition, variant: string, reason: EvaluationReason): Evaluation {
   const known = Object.hasOwn(definition.variants, variant) ? variant : definition.safe_variant;
   return { value: definition.variants[known] ?? false, variant: known, reason };
 }

@@ -4,7 +4,7 @@ import { snapshotLoader } from './load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './snapshot.ts';
 
 /** The snapshots, and how they follow the environments of the policy. */
-export interface FollowingSnapshots extends Snapshots {
+export interface PolicySnapshots extends Snapshots {
   /** Loads every environment anew: another policy is active. */
   reload(environments: readonly string[]): Promise<void>;
   /** Loads those that could not be loaded before. */
@@ -16,7 +16,7 @@ export async function openSnapshots(deps: {
   read: Db;
   log: Logger;
   environments: readonly string[];
-}): Promise<FollowingSnapshots> {
+}): Promise<PolicySnapshots> {
   const snapshots = createSnapshots({ load: snapshotLoader(deps.read), log: deps.log });
   const reload = async (environments: readonly string[]) => {
     for (const environment of environments) await snapshots.refresh(environment);

@@ -1,10 +1,10 @@
 import { ciRunOf } from '../identity/credential.ts';
 import { append, type Correlation, type RecordedFreeze } from '../log/append.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 import { type Call, inputEnvironment, type Use, type WriteContext } from './control.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 import type { Refused } from './refused.ts';

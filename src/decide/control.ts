@@ -9,7 +9,7 @@ import type { Policies } from '../policy/active.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
-import type { Origin } from '../store/flags.ts';
+import type { VersionOrigin } from '../store/flags.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Plan, PlanContext, RequestContent } from './plan.ts';
@@ -113,7 +113,7 @@ export interface Effect {
    *
    * @returns what the record says of it
    */
-  carryOut(writing: WriteContext, origin: Origin): Promise<EffectRecord>;
+  carryOut(writing: WriteContext, origin: VersionOrigin): Promise<EffectRecord>;
 }
 
 /** A plan of now, and what carrying it out does. */

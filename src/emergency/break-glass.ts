@@ -15,7 +15,7 @@ const DEFAULT_TTL_S = 15 * 60;
 export const openSessionSchema = z.strictObject({ incident: textSchema(200), reason: textSchema(2000) });
 
 /** A break-glass session as it is shown. */
-export interface SessionView {
+export interface BreakglassView {
   id: string;
   person: string;
   incident: string;
@@ -34,7 +34,7 @@ export interface SessionView {
 export async function open(
   writing: WriteContext,
   order: z.infer<typeof openSessionSchema>,
-): Promise<SessionView | Refused> {
+): Promise<BreakglassView | Refused> {
   const { tx, call, now_ms, deps } = writing;
   const person = call.principal.person ?? call.principal.id;
   const present = await findOpenSession(tx, person, now_ms);
@@ -58,7 +58,7 @@ export async function open(
     closed_ms: null,
   };
   await insertSession(tx, row);
-  return toSessionView(row);
+  return toBreakglassView(row);
 }
 
 /**
@@ -67,16 +67,16 @@ export async function open(
  * @returns the closed session, or the refusal with its record appended
  * @throws BrokerError `not_found` when the session is not the caller's
  */
-export async function close(writing: WriteContext, sessionId: string): Promise<SessionView | Refused> {
+export async function close(writing: WriteContext, sessionId: string): Promise<BreakglassView | Refused> {
   const session = await findOwnSession(writing, sessionId);
   const authorized = await authorize(writing, {
     operation: 'breakglass.close',
     emergency: { breakglass: toInputSession(session) },
   });
   if (authorized instanceof Refused) return authorized;
-  if (session.closed_ms !== null) return toSessionView(session);
+  if (session.closed_ms !== null) return toBreakglassView(session);
   await closeSession(writing.tx, session.id, writing.now_ms);
-  return toSessionView({ ...session, closed_ms: writing.now_ms });
+  return toBreakglassView({ ...session, closed_ms: writing.now_ms });
 }
 
 /**
@@ -96,7 +96,7 @@ export async function findOwnSession(
 }
 
 /** A session row as it is shown. */
-export function toSessionView(row: BreakglassSessionsTable): SessionView {
+export function toBreakglassView(row: BreakglassSessionsTable): BreakglassView {
   const { principal: _, ...view } = row;
   return view;
 }

@@ -9,7 +9,7 @@ import { parse } from '../http/body.ts';
 import { applyInSession, breakglassChangeSchema } from '../requests/break-glass.ts';
 import { toView } from '../requests/view.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
-import { close, open, openSessionSchema, toSessionView } from './break-glass.ts';
+import { close, open, openSessionSchema, toBreakglassView } from './break-glass.ts';
 import { engage, freezeSchema, toFreezeView } from './freeze.ts';
 
 const listSchema = z.strictObject({
@@ -69,7 +69,7 @@ export function emergencyRoutes(edge: Edge): Router {
     const call = await callOf(edge, req);
     const { limit } = parseQuery(sessionListSchema, req);
     await authorizeRead(control, call, { operation: 'breakglass.read' });
-    res.json({ items: (await listSessions(control.store.read, limit)).map(toSessionView) });
+    res.json({ items: (await listSessions(control.store.read, limit)).map(toBreakglassView) });
   });
 
   router.post('/v1/break-glass/:id/apply', async (req, res) => {

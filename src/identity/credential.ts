@@ -15,7 +15,7 @@ export interface Credential {
   /** The proof that came with it, when the token is bound to a key; null for a bearer token and for a session. */
   proof: Proof | null;
   /** For what the broker issued: the credentials that it was issued for. What revokes one of them revokes this too. */
-  origins?: readonly Origin[];
+  origins?: readonly CredentialOrigin[];
 }
 
 /**
@@ -28,7 +28,8 @@ export function nameAtIssuer(issuer: string, name: string): string {
 }
 
 /** A credential that another one was issued for, and who showed it. Nothing here is secret. */
-export interface Origin extends Pick<Credential, 'issuer' | 'token_id' | 'kid' | 'session' | 'issued_ms'> {
+export interface CredentialOrigin
+  extends Pick<Credential, 'issuer' | 'token_id' | 'kid' | 'session' | 'issued_ms'> {
   /** The principal's id. */
   principal: string;
   kind: 'person' | 'workload';

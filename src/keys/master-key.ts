@@ -12,10 +12,10 @@ const ALGORITHM = 'dir';
 const ENCRYPTION = 'A256GCM';
 
 /** Sealed text that the master key at hand does not open. */
-export class SealBroken extends Error {
+export class SealError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });
-    this.name = 'SealBroken';
+    this.name = 'SealError';
   }
 }
 
@@ -28,7 +28,7 @@ export interface MasterKey {
    * sealed text cannot be put in the place of another.
    */
   seal(text: string, use: string): Promise<string>;
-  /** @throws SealBroken for what was sealed under another key or for another use, and for what was changed since */
+  /** @throws SealError for what was sealed under another key or for another use, and for what was changed since */
   unseal(sealed: string, use: string): Promise<string>;
 }
 
@@ -46,12 +46,12 @@ export async function createMasterKey(key: KeyObject): Promise<MasterKey> {
         keyManagementAlgorithms: [ALGORITHM],
         contentEncryptionAlgorithms: [ENCRYPTION],
       }).catch((error: unknown) => {
-        throw new SealBroken(
+        throw new SealError(
           `${use} cannot be unsealed: it is damaged, or another master key sealed it`,
           error,
         );
       });
-      if (protectedHeader.use !== use) throw new SealBroken(`${use} was sealed as something else`);
+      if (protectedHeader.use !== use) throw new SealError(`${use} was sealed as something else`);
       return Buffer.from(plaintext).toString('utf8');
     },
   };

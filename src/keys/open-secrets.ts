@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Store } from '../store/database.ts';
 import { findMeta, removeMeta, setMeta, setMetaOnce } from '../store/installation.ts';
 import { CURSOR_SECRET, listSecrets, replaceSecret, type StoredSecret } from '../store/secrets.ts';
-import { createMasterKey, type MasterKey, SealBroken, sealedUnder } from './master-key.ts';
+import { createMasterKey, type MasterKey, SealError, sealedUnder } from './master-key.ts';
 import type { MasterKeyConfig } from './master-key-config.ts';
 import { makeMasterKeyFile } from './master-key-file.ts';
 import { sealedKeyUse } from './signing-keys.ts';
@@ -89,7 +89,7 @@ async function sealedAnew(secret: StoredSecret, sealing: SealContext): Promise<s
   }
   if (sealer === null) {
     if (!sealing.isFirst || !isInTheClear(secret))
-      throw new SealBroken(`${use} is damaged: it is not sealed text`);
+      throw new SealError(`${use} is damaged: it is not sealed text`);
     return masterKey.seal(text, use);
   }
   if (sealer !== previous?.kid) throw wrongKey(sealer, sealing);

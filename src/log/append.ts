@@ -25,7 +25,6 @@ export type {
   Entry,
   FlagMove,
   Passage,
-  Reason,
   RecordedDecision,
   RecordedFreeze,
   RecordedRequest,

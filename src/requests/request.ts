@@ -1,8 +1,9 @@
 import type { Base, Plan, RequestContent } from '../decide/plan.ts';
 import { canonicalJson, digestOf } from '../json.ts';
-import type { Obligation, Reason } from '../policy/decision.ts';
+import type { Obligation } from '../policy/decision.ts';
 import type { InputRequest, Vote } from '../policy/input.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 import { findRequest, listVotes, OPEN_STATES } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';

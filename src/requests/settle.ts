@@ -8,10 +8,10 @@ import {
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
-import type { Origin } from '../store/flags.ts';
+import type { Reason } from '../reason.ts';
+import type { VersionOrigin } from '../store/flags.ts';
 import { decideRequest, record } from './decide-request.ts';
 import {
   type ChangeRequest,
@@ -174,7 +174,7 @@ async function renewPlan(writing: WriteContext, request: ChangeRequest): Promise
 async function carryOut(
   writing: WriteContext,
   effects: readonly Effect[],
-  origin: Omit<Origin, 'at_ms'>,
+  origin: Omit<VersionOrigin, 'at_ms'>,
 ): Promise<EffectRecord> {
   const records: EffectRecord[] = [];
   for (const effect of effects)

@@ -1,7 +1,7 @@
 import { type ChangedFlag, type Effect, environmentsOf, type WriteContext } from '../decide/control.ts';
 import { digestOf } from '../json.ts';
 import type { FlagMove } from '../log/append.ts';
-import { type Origin, raiseEnvironmentVersion, writeDefinition, writeState } from '../store/flags.ts';
+import { raiseEnvironmentVersion, type VersionOrigin, writeDefinition, writeState } from '../store/flags.ts';
 import type { FlagWrite } from './plan-flags.ts';
 
 /**
@@ -16,7 +16,7 @@ import type { FlagWrite } from './plan-flags.ts';
 async function writeFlags(
   writing: WriteContext,
   writes: readonly FlagWrite[],
-  origin: Origin,
+  origin: VersionOrigin,
 ): Promise<FlagMove[]> {
   const moves: FlagMove[] = [];
   for (const write of writes) moves.push(...(await writeFlag(writing, write, origin)));
@@ -50,7 +50,7 @@ async function announce(
   afterCommit(() => deps.events.flagsChanged(environment, version, flags));
 }
 
-async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: Origin): Promise<FlagMove[]> {
+async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: VersionOrigin): Promise<FlagMove[]> {
   const { flag, definition, states } = write;
   const moves: FlagMove[] = [];
   if (definition !== null) {

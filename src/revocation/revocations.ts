@@ -1,4 +1,4 @@
-import { type Caller, nameAtIssuer, type Origin } from '../identity/credential.ts';
+import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
 import type { Authorship, Editor, Revocation, Revocations } from '../identity/revocations.ts';
 import type { Principal } from '../principal.ts';
 
@@ -130,7 +130,7 @@ function shownBy(
 
 /** The names under which what was shown can be revoked, whoever shows it. */
 function credentialNames(
-  { issuer, token_id, session, kid }: Pick<Origin, 'issuer' | 'token_id' | 'session' | 'kid'>,
+  { issuer, token_id, session, kid }: Pick<CredentialOrigin, 'issuer' | 'token_id' | 'session' | 'kid'>,
   kind: Principal['kind'],
 ): string[] {
   return [

@@ -7,7 +7,7 @@ import { saveNext } from '../requests/open-request.ts';
 import { isOpen, loadRequest, loadVotes } from '../requests/request.ts';
 import { settle } from '../requests/settle.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
-import type { Job } from './scheduler.ts';
+import type { ScheduledJob } from './scheduler.ts';
 
 /** How many requests are looked at before it is asked again what is due. */
 const BATCH = 100;
@@ -19,7 +19,7 @@ const RETRY_MS = 60_000;
  * and each look begins by reading the request again inside the transaction, so nothing is applied twice, however many
  * schedulers run.
  */
-export function dueRequests({ control, log }: { control: ControlDeps; log: Logger }): Job {
+export function dueRequests({ control, log }: { control: ControlDeps; log: Logger }): ScheduledJob {
   const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
 
   /** What fails is looked at again later, so that it cannot keep others from their turn. */

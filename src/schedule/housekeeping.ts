@@ -2,7 +2,7 @@ import type { ControlDeps } from '../decide/control.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
-import type { Job } from './scheduler.ts';
+import type { ScheduledJob } from './scheduler.ts';
 
 const EVERY_MS = 10 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -14,7 +14,7 @@ const REVOCATIONS_KEPT_MS = DAY_MS;
 const SESSIONS_KEPT_MS = 30 * DAY_MS;
 
 /** Forgets what nobody needs any more. None of it is evidence. */
-export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'clock'>): Job {
+export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'clock'>): ScheduledJob {
   let doneMs = 0;
   return {
     name: 'housekeeping',

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import type { Job } from './scheduler.ts';
+import type { ScheduledJob } from './scheduler.ts';
 
 const EVERY_MS = 10 * 60 * 1000;
 /** When a rotation that failed is tried again: each refusal is a record, so not every few minutes. */
@@ -12,7 +12,7 @@ export function keyRotation(deps: {
   rotateDueKey: () => Promise<string | null>;
   clock: Clock;
   log: Logger;
-}): Job {
+}): ScheduledJob {
   const { rotateDueKey, clock, log } = deps;
   let againMs = 0;
   return {

@@ -9,7 +9,7 @@ import type { Logger } from '../logger.ts';
 const INTERVAL_MS = 1000;
 
 /** One thing to look after. */
-export interface Job {
+export interface ScheduledJob {
   /** For the log. */
   name: string;
   /** Looks once. It MAY find that nothing is due. */
@@ -26,7 +26,7 @@ export interface Scheduler {
 }
 
 /** Creates the scheduler. A job that fails is logged, and keeps none of the others from their turn. */
-export function createScheduler({ jobs, log }: { jobs: readonly Job[]; log: Logger }): Scheduler {
+export function createScheduler({ jobs, log }: { jobs: readonly ScheduledJob[]; log: Logger }): Scheduler {
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
 

@@ -90,7 +90,7 @@ export interface Way {
 }
 
 /** A refusal as people are told it. */
-export interface Refusal {
+export interface PageRefusal {
   title: string;
   detail: string;
   /** What is wrong with which part of the address. */
@@ -100,7 +100,7 @@ export interface Refusal {
 }
 
 /** A refusal, and the ways on from there. */
-export function refusalPage({ title, detail, faults, instance }: Refusal, ways: readonly Way[]): string {
+export function refusalPage({ title, detail, faults, instance }: PageRefusal, ways: readonly Way[]): string {
   const links = ways.map(({ href, label }) => html`<a class="button" href="${href}">${label}</a>`);
   return page(
     title,

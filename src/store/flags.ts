@@ -96,7 +96,7 @@ export async function findState(
 }
 
 /** Which request and which decision a new version comes from. */
-export interface Origin {
+export interface VersionOrigin {
   request_id: string;
   decision_id: string;
   at_ms: number;
@@ -107,7 +107,7 @@ export interface Origin {
  *
  * @returns false when it is not: somebody else was faster, and nothing was written
  */
-export async function writeDefinition(tx: Tx, row: FlagsTable, origin: Origin): Promise<boolean> {
+export async function writeDefinition(tx: Tx, row: FlagsTable, origin: VersionOrigin): Promise<boolean> {
   const base = row.version - 1;
   if (base === 0) {
     await insertDefinitionStatement(tx, row);
@@ -121,7 +121,7 @@ export async function writeDefinition(tx: Tx, row: FlagsTable, origin: Origin): 
 }
 
 /** As {@link writeDefinition}, for the state in one environment. */
-export async function writeState(tx: Tx, row: FlagStatesTable, origin: Origin): Promise<boolean> {
+export async function writeState(tx: Tx, row: FlagStatesTable, origin: VersionOrigin): Promise<boolean> {
   const base = row.version - 1;
   if (base === 0) {
     await insertStateStatement(tx, row);

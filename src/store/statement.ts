@@ -9,13 +9,16 @@ declare const insideWrite: unique symbol;
 export type Tx = Db & { readonly [insideWrite]: true };
 
 /** Runs one prepared statement on the connection that a `Db` stands for. */
-export type Run = (sql: string, parameters: readonly unknown[]) => { rows: unknown[]; affected: number };
+export type RunStatement = (
+  sql: string,
+  parameters: readonly unknown[],
+) => { rows: unknown[]; affected: number };
 
 /** Where statements are run without Kysely's layers: a promise in each costs about as much as the statement itself. */
-const direct = new WeakMap<Db, Run>();
+const direct = new WeakMap<Db, RunStatement>();
 
 /** Lets the statements of this file run directly on the connection of a `Db`. */
-export function runDirectly(db: Db, run: Run): void {
+export function runDirectly(db: Db, run: RunStatement): void {
   direct.set(db, run);
 }
 

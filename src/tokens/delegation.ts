@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { Credential, Origin } from '../identity/credential.ts';
+import type { Credential, CredentialOrigin } from '../identity/credential.ts';
 import { ISSUED_ALGORITHM } from '../identity/issued-token.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { mediaTypeOf, type TokenForm } from '../identity/token-form.ts';
@@ -77,8 +77,8 @@ export async function verifyDelegation(
 /** A credential as one that others are issued for. */
 export function originOf(
   credential: Credential,
-  { id, kind }: Pick<Origin, 'kind'> & { id: string },
-): Origin {
+  { id, kind }: Pick<CredentialOrigin, 'kind'> & { id: string },
+): CredentialOrigin {
   const { issuer, token_id, kid, session, issued_ms } = credential;
   return { principal: id, kind, issuer, token_id, kid, session, issued_ms };
 }
@@ -90,7 +90,7 @@ export function originOf(
 export function fitsToken(carried: {
   groups: readonly string[];
   claims: Principal['claims'];
-  origins: readonly Origin[];
+  origins: readonly CredentialOrigin[];
   act?: readonly string[];
 }): boolean {
   return Buffer.byteLength(JSON.stringify(carried)) <= MAX_PERSON_BYTES;

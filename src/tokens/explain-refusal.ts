@@ -3,14 +3,14 @@ import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { GrantRefused } from './grant.ts';
 
 /** Why an exchange of the token would be refused. */
-export interface Refusal {
+export interface ExchangeRefusal {
   /** What the log would say. */
   reason: string;
   detail: string;
 }
 
 /** A refusal in the words for whoever may know the reason. @throws whatever is no refusal */
-export function explainRefusal(error: unknown): Refusal {
+export function explainRefusal(error: unknown): ExchangeRefusal {
   if (error instanceof GrantRefused) return { reason: error.code, detail: `${error.message}.` };
   if (!(error instanceof TokenRefused)) throw error;
   const { reason, note } = error;

@@ -1,6 +1,6 @@
 import { actorsOf, MAX_ACTORS } from '../identity/act.ts';
 import { credentialOf } from '../identity/authenticate.ts';
-import type { Origin } from '../identity/credential.ts';
+import type { CredentialOrigin } from '../identity/credential.ts';
 import { personPrincipal } from '../identity/person.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
@@ -24,7 +24,7 @@ export interface Sponsor extends Pick<Principal, 'issuer' | 'groups' | 'claims'>
   actors: string[];
   /** The operations that they allow; null: whatever the agent's trust rule grants. */
   operations: readonly string[] | null;
-  origins: Origin[];
+  origins: CredentialOrigin[];
   /** Seconds since the epoch. */
   exp: number;
 }

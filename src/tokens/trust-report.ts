@@ -12,7 +12,7 @@ import {
   type TrustRules,
 } from '../trust/rules.ts';
 import { type Applicant, applicantOf } from './applicant.ts';
-import { explainRefusal, type Refusal } from './explain-refusal.ts';
+import { type ExchangeRefusal, explainRefusal } from './explain-refusal.ts';
 import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './grant.ts';
 import { assertLifeLeft, chooseRule, issuerOf } from './subject.ts';
 
@@ -68,7 +68,7 @@ export interface TrustReport {
   /** All rules, by name. */
   rules: RuleReport[];
   would_issue: WouldIssue | null;
-  refusal: Refusal | null;
+  refusal: ExchangeRefusal | null;
 }
 
 /** What remains to be asked of an installation, where the rules alone would issue a token. */

@@ -84,7 +84,7 @@ async function metrics(): Promise<(name: string) => number> {
     );
 }
 
-interface Shown {
+interface Showing {
   token: string;
   answer: Answer;
   /** What names the refusal in the answer, where there is such a thing. */
@@ -92,7 +92,7 @@ interface Shown {
   lines: Line[];
 }
 
-async function show(row: Row): Promise<Shown> {
+async function show(row: Row): Promise<Showing> {
   const token = await row.token(bench);
   takeLines();
   const response = await (row.show ?? PLACES[row.at].show)(bench, token);

@@ -34,7 +34,7 @@ export interface StepUpOrder {
 }
 
 /** How to sign in. */
-export interface SignInOrder {
+export interface CliSignInOrder {
   issuer: LoginIssuer;
   /** With the browser of this machine, or on another device with a code. */
   flow: 'browser' | 'device';
@@ -55,7 +55,7 @@ export interface SignInOrder {
  *   strong or as fresh as asked for
  * @see RFC 9470 section 5
  */
-export async function signIn(io: Io, order: SignInOrder): Promise<SignInResult> {
+export async function signIn(io: Io, order: CliSignInOrder): Promise<SignInResult> {
   const signedIn = await (order.flow === 'device' ? signInWithDevice : signInWithBrowser)(io, order);
   if (order.stepUp !== null) assertAsAskedFor(io, order.stepUp, signedIn);
   return signedIn;
@@ -81,7 +81,7 @@ function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, si
  *
  * @see RFC 8252, RFC 7636, OpenID Connect Core 3.1
  */
-async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignInResult> {
+async function signInWithBrowser(io: Io, order: CliSignInOrder): Promise<SignInResult> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
     const verifier = client.randomPKCECodeVerifier();
@@ -120,7 +120,7 @@ async function signInWithBrowser(io: Io, order: SignInOrder): Promise<SignInResu
  *
  * @see RFC 8628
  */
-async function signInWithDevice(io: Io, order: SignInOrder): Promise<SignInResult> {
+async function signInWithDevice(io: Io, order: CliSignInOrder): Promise<SignInResult> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
     const device = await client.initiateDeviceAuthorization(config, parametersOf(order));
@@ -152,7 +152,7 @@ async function discover(io: Io, { issuer, client_id }: LoginIssuer): Promise<cli
   });
 }
 
-function parametersOf({ issuer, stepUp }: SignInOrder): Record<string, string> {
+function parametersOf({ issuer, stepUp }: CliSignInOrder): Record<string, string> {
   if (stepUp === null) return { scope: issuer.scope };
   const { acrValues, maxAgeS } = stepUp;
   return {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { SessionView } from '../../emergency/break-glass.ts';
+import type { BreakglassView } from '../../emergency/break-glass.ts';
 import type { FreezeView } from '../../emergency/freeze.ts';
 import { describeScope } from '../../emergency/state.ts';
 import type { RequestView } from '../../requests/view.ts';
@@ -142,7 +142,7 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
   cli.command(parent, 'list', 'list sessions').action((options: CommonOptions) =>
     cli.run(options, async (context) => {
       const call = { method: 'GET', path: '/v1/break-glass' } as const;
-      const { body } = await context.client.call<{ items: SessionView[] }>(call);
+      const { body } = await context.client.call<{ items: BreakglassView[] }>(call);
       context.print(body, () =>
         body.items.length === 0 ? 'There are none.' : table(SESSION_HEAD, body.items.map(sessionRow)),
       );
@@ -153,14 +153,14 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
 
 async function callSession(context: Context, path: string, body?: object): Promise<ExitCode> {
   const call = { method: 'POST', path, ...(body === undefined ? {} : { body }) } as const;
-  const { body: session } = await context.client.call<SessionView>(call);
+  const { body: session } = await context.client.call<BreakglassView>(call);
   context.print(session, () => table(SESSION_HEAD, [sessionRow(session)]));
   return EXIT.done;
 }
 
 const SESSION_HEAD = ['ID', 'PERSON', 'INCIDENT', 'OPENED', 'ENDS', 'REASON'] as const;
 
-function sessionRow(session: SessionView): string[] {
+function sessionRow(session: BreakglassView): string[] {
   return [
     session.id,
     session.person,
