@@ -95,8 +95,8 @@ describe('every stored decision', () => {
       const { effect, reasons, obligations, limits } =
         policy?.replay(entry.input_json, { input: entry.input.schema_version, result: 1, guardrails: 1 }) ??
         {};
-      expect({ seq: entry.seq, effect, reasons, obligations, limits }).toEqual({
-        seq: entry.seq,
+      expect({ place: entry.place, effect, reasons, obligations, limits }).toEqual({
+        place: entry.place,
         ...entry.result,
       });
     }

@@ -96,6 +96,7 @@ export function inputEnvironment(policy: Policy, key: string | null): { key: str
   if (key === null) return null;
   return { key, kind: policy.broker.environments.get(key)?.kind ?? 'unknown' };
 }
+
 /** What a record says of an effect. */
 export interface EffectRecord {
   /** How versions of flags moved. */

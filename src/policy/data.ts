@@ -19,7 +19,7 @@ const brokerDataSchema = z.looseObject({
     input_version: z.literal([1, 2]).default(1),
     /** IANA names of the zones that the policy wants in `input.clock.zones`. */
     zones: z.array(z.string()).default([]),
-    /** Trust rules for workloads; `identity/trust.ts` has their shape. */
+    /** Trust rules for workloads; `trust/rules.ts` has their shape. */
     trust_rules: z.record(z.string(), z.unknown()).default({}),
     /** Issuers that several tenants share, to the claims that each trust rule for them has to pin. */
     shared_issuers: z.record(z.string(), z.array(z.string().min(1)).min(1)).default({}),

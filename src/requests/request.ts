@@ -67,7 +67,7 @@ export interface StoredVote extends Vote {
   comment: string | null;
   /** When it stopped counting for good, because its person was disabled or revoked. */
   voided_ms: number | null;
-  /** The record in which it was allowed; null for some from before records were named here. */
+  /** The record in which it was allowed; null for some votes that an older version of the broker stored. */
   decision_id: string | null;
 }
 

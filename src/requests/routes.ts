@@ -53,7 +53,7 @@ const listSchemaOf = ({ all }: RequestKinds) =>
  *     GET    /v1/requests/{id}            read             PATCH …/{id}             edit (If-Match)
  *     POST   …/{id}/approve | reject | withdraw | apply    POST …/{id}/rebase | schedule (If-Match)
  */
-export function controlRoutes(edge: Edge): Router {
+export function requestRoutes(edge: Edge): Router {
   const { control, cursors } = edge;
   const { kinds } = control;
   const contentSchema = contentSchemaOf(kinds);

@@ -29,6 +29,7 @@ import type { SingleUse } from './subject.ts';
  * Tokens: a platform's token for one of the broker's own (RFC 8693), delegation to agents, introspection, giving one up. Who
  * is trusted comes from `trust/`, what is signed from `keys/`.
  */
+
 /** How often an exchange is tried while the policy changes under it. */
 const MAX_TRIES = 3;
 

@@ -100,24 +100,25 @@ export async function startRevocationOracle(
   return {
     personOf,
     faultsOf: (entry) => {
-      const { seq, operation, input, result, request } = entry;
+      const { place, operation, input, result, request } = entry;
       const who = holderOfEntry(entry);
       const faults: string[] = [];
       const out = who.token === null ? undefined : held.find((one) => hits(one, who));
       if (out !== undefined)
-        faults.push(`${seq}: ${who.id} did ${operation}, revoked by ${out.kind} ${out.value}`);
+        faults.push(`${place}: ${who.id} did ${operation}, revoked by ${out.kind} ${out.value}`);
       const parked = isParked(entry);
       if (input.request !== null && parked !== (input.request.parked === true))
-        faults.push(`${seq}: ${request?.id} is ${parked ? '' : 'not '}parked, and was decided otherwise`);
-      if (parked && request?.to === 'applied') faults.push(`${seq}: ${request.id} was applied while parked`);
+        faults.push(`${place}: ${request?.id} is ${parked ? '' : 'not '}parked, and was decided otherwise`);
+      if (parked && request?.to === 'applied')
+        faults.push(`${place}: ${request.id} was applied while parked`);
       if (who.kind === 'agent' && result.effect === 'allow') {
-        if (NOT_FOR_AGENTS.test(operation)) faults.push(`${seq}: an agent did ${operation}`);
-        if (who.person === null || !who.act?.length) faults.push(`${seq}: an agent acts for nobody`);
+        if (NOT_FOR_AGENTS.test(operation)) faults.push(`${place}: an agent did ${operation}`);
+        if (who.person === null || !who.act?.length) faults.push(`${place}: an agent acts for nobody`);
       }
       return faults;
     },
     take: (entry) => {
-      const { seq, operation, input, result, request } = entry;
+      const { place, operation, input, result, request } = entry;
       const who = holderOfEntry(entry);
       const fresh: Held[] = [];
       const { revocation } = input;
@@ -139,10 +140,10 @@ export async function startRevocationOracle(
         held = held.filter(({ cause, value }) => cause !== 'logout' || value !== who.id);
       const lifted = request?.to === 'applied' ? liftedBy(input.request) : undefined;
       if (lifted !== undefined) {
-        const place = held.findIndex((one) => isSame(one, lifted));
-        held = held.filter((_, other) => other !== place);
+        const index = held.findIndex((one) => isSame(one, lifted));
+        held = held.filter((_, other) => other !== index);
       }
-      fresh.push(...(logouts.get(seq) ?? []));
+      fresh.push(...(logouts.get(place) ?? []));
       held.push(...fresh);
       return (by) => fresh.some((one) => hits(one, by));
     },
@@ -192,7 +193,7 @@ async function readPersons(archive: Buffer): Promise<Map<string, string>> {
 
 /** A provider's logout is no decision about a revocation: the record before it is that of the session it ended. */
 function findLogouts(rows: readonly RevocationRow[], log: readonly LogEntry[]): Map<number, Held[]> {
-  const bySeq = new Map<number, Held[]>();
+  const byPlace = new Map<number, Held[]>();
   for (const { kind, value, issued_before_ms, cause, incident, person, created_ms } of rows) {
     if (cause !== 'logout' || kind !== 'subject') continue;
     const entry = log.findLast(
@@ -200,9 +201,9 @@ function findLogouts(rows: readonly RevocationRow[], log: readonly LogEntry[]): 
         one.operation === 'session.end' && one.at_ms === created_ms && one.input.principal.id === value,
     );
     const one: Held = { kind, value, issued_before_ms, incident, person, cause };
-    if (entry !== undefined) bySeq.set(entry.seq, [...(bySeq.get(entry.seq) ?? []), one]);
+    if (entry !== undefined) byPlace.set(entry.place, [...(byPlace.get(entry.place) ?? []), one]);
   }
-  return bySeq;
+  return byPlace;
 }
 
 /** The humans behind revoked accounts. */
