@@ -1,5 +1,6 @@
 import { ciRunOf } from '../identity/credential.ts';
-import { append, type Correlation, type RecordedFreeze } from '../log/append.ts';
+import { append } from '../log/append.ts';
+import type { Correlation, RecordedFreeze } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';

@@ -49,7 +49,7 @@ export function countRecentSessions(db: Db, person: string, nowMs: number): Prom
 }
 
 /** Whether a freeze holds for a change. A change to a definition reaches every environment, so any of them counts. */
-export function isCovered(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
+function isCovered(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
   switch (freeze.scope) {
     case 'all':
       return true;

@@ -3,8 +3,8 @@ import { type EffectRecord, inputEnvironment, type WriteContext } from '../decid
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/append.ts';
 import { append } from '../log/append.ts';
+import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';

@@ -202,7 +202,7 @@ function waitingState(request: ChangeRequest, decision: Decision): RequestState 
 }
 
 /** When the scheduler has to look at a request again; null once it is closed. */
-export function nextLook(request: ChangeRequest, nowMs: number): number | null {
+function nextLook(request: ChangeRequest, nowMs: number): number | null {
   if (!isOpen(request)) return null;
   const { standing, content, expires_ms } = request;
   const start = content.start_ms !== null && content.start_ms > nowMs ? content.start_ms : null;

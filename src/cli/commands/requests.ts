@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { REQUEST_KINDS } from '../../requests/kinds/kinds.ts';
+import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
@@ -117,7 +118,7 @@ async function applyRequest(context: Context, id: string): Promise<ExitCode> {
     if (!(error instanceof CliError) || error.exitCode !== EXIT.denied || !error.problem.decision_id)
       throw error;
     const request = await readRequest(context, id);
-    if (request.standing.effect !== 'hold' || !['pending', 'ready'].includes(request.state)) throw error;
+    if (request.standing.effect !== 'hold' || !isOpen(request)) throw error;
     return answerRequest(context, { body: request });
   }
 }

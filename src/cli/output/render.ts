@@ -1,5 +1,6 @@
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
+import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';
@@ -28,11 +29,6 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
     ...renderVotes(request),
     ...renderGates(request.gates, { requestId: request.id, commandLine }),
   ].join('\n');
-}
-
-/** True while the request can still be applied. */
-export function isOpen({ state }: RequestView): boolean {
-  return state === 'pending' || state === 'ready';
 }
 
 function renderWhat({ changes, summary, environment }: RequestView): string[] {
