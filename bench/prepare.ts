@@ -11,7 +11,7 @@ export const BASE = 'base.db';
 /** What the product writes for each kind of call, for the floor. */
 export const TEMPLATES = 'templates.json';
 
-/** What was prepared. */
+/** What a preparation leaves for the runs. */
 export interface Preparation {
   /** A request as one toggle leaves it, to be copied by the seed. */
   toggledId: unknown;

@@ -33,7 +33,7 @@ export interface DatabaseReader {
 const DECIDED = 'select record_details.*, leaf from record_details join leaves using (place)';
 
 /** Reads back what is in a database. */
-export function reading<T>(file: string, work: (written: DatabaseReader) => T): T {
+export function reading<T>(file: string, work: (reader: DatabaseReader) => T): T {
   const db = new Sqlite(file, { readonly: true });
   const effectsOf = db.prepare('select effect from outbox where place = ?').pluck();
   const withEffects = (row: unknown): DecidedRow => {

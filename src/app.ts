@@ -19,7 +19,7 @@ import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import type { IssuerConfig } from './issuers/issuers.ts';
 import { keyRoutes } from './keys/routes.ts';
 import type { Logger } from './logger.ts';
-import { controlRoutes } from './requests/routes.ts';
+import { requestRoutes } from './requests/routes.ts';
 import { type DrillRoutesDeps, drillRoutes } from './revocation/drill-routes.ts';
 import { type RevocationRoutesDeps, revocationRoutes } from './revocation/routes.ts';
 import { type ScimRoutesDeps, scimRoutes } from './revocation/scim-routes.ts';
@@ -96,7 +96,7 @@ function createControlApp(deps: AppDeps): Express {
   app.use(scimRoutes(deps.edge, { ...deps.provisioning, issuer: deps.identity.issuer, log: deps.log }));
   app.use(jsonBody());
   app.use(sessionRoutes(deps.edge, deps.browser.sessions));
-  app.use(controlRoutes(deps.edge));
+  app.use(requestRoutes(deps.edge));
   app.use(emergencyRoutes(deps.edge));
   const { issuer, signingKeys } = deps.identity;
   app.use(revocationRoutes(deps.edge, { ...deps.revocation, issuer, signingKeys }));

@@ -27,6 +27,9 @@ export function digestOf(value: unknown): string {
   return `sha256:${sha256Hex(canonicalJson(value))}`;
 }
 
+/** How a digest looks that {@link digestOf} makes. */
+export const DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
+
 /** A salt of 32 random bytes, in base64url. */
 export function newSalt(): string {
   return randomBytesOf(32).toString('base64url');

@@ -1,10 +1,8 @@
 import { z } from 'zod';
+import { epochMs } from './moment.ts';
 
 /** A short name of something. */
 export const identifier = z.string().min(1).max(512);
-
-/** A moment: milliseconds since the epoch. */
-export const epochMs = z.int().min(0);
 
 /** Who is calling, as policy sees it. */
 export const principalSchema = z.strictObject({

@@ -7,7 +7,7 @@ import { entryOf } from './support/entries.ts';
 import { INPUTS } from './support/inputs.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
 import { namesImported, readSources } from './support/sources.ts';
-import { EVIDENCE, forge } from './support/sqlite/evidence.ts';
+import { EVIDENCE, evidenceTables, forge } from './support/sqlite/evidence.ts';
 import { readRequests } from './support/sqlite/rows.ts';
 import { playStory } from './support/story.ts';
 
@@ -95,8 +95,8 @@ describe('every stored decision', () => {
       const { effect, reasons, obligations, limits } =
         policy?.replay(entry.input_json, { input: entry.input.schema_version, result: 1, guardrails: 1 }) ??
         {};
-      expect({ seq: entry.seq, effect, reasons, obligations, limits }).toEqual({
-        seq: entry.seq,
+      expect({ place: entry.place, effect, reasons, obligations, limits }).toEqual({
+        place: entry.place,
         ...entry.result,
       });
     }
@@ -108,6 +108,11 @@ describe('the evidence', () => {
   beforeAll(async () => {
     const names = [{ kind: 'person', name: 'emp-1001' }] as const;
     await t.broker.store.writer.write((tx) => erase(tx, { places: [1], names }, entryOf(tx)));
+  });
+
+  it('is every table that the database keeps from changes', () => {
+    const { listed, kept } = evidenceTables(t.file);
+    expect(kept).toEqual(listed);
   });
 
   it.each(EVIDENCE)('of %s is neither changed nor removed, whoever holds the connection', (subject) => {

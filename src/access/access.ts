@@ -1,5 +1,6 @@
 import type { ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
+import { DAY_MS } from '../moment.ts';
 import type { Capability } from '../operations.ts';
 import type { AccessAnswer } from '../policy/access.ts';
 import type { Policy } from '../policy/policies.ts';
@@ -58,8 +59,6 @@ export interface AccessView {
   grants: GrantView[];
   bindings: BindingView[];
 }
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** So many are asked for in one turn of the event loop: a few milliseconds. */
 const PRINCIPALS_AT_ONCE = 100;

@@ -5,7 +5,7 @@ import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/ed
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
-import type { DecisionRecord } from '../log/append.ts';
+import type { DecisionRecord } from '../log/details.ts';
 import type { RecordV1 } from '../log/record.ts';
 import { queryMomentSchema } from '../moment.ts';
 import { OPERATION_NAMES } from '../operations.ts';

@@ -1,15 +1,12 @@
 import { z } from 'zod';
+import { epochMsText } from '../moment.ts';
 import { usageError } from './cli-error.ts';
 
-const epochMsSchema = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number);
 const isoSchema = z
   .union([z.iso.date(), z.iso.datetime({ offset: true }), z.iso.datetime({ offset: true, precision: -1 })])
   .transform((text) => Date.parse(text))
   .pipe(z.int().min(0));
-const momentSchema = z.union([epochMsSchema, isoSchema]);
+const momentSchema = z.union([epochMsText, isoSchema]);
 
 /** How the options that take a moment describe it in `--help`. */
 export const MOMENT_HELP = 'ISO 8601 with an offset, a date (from midnight UTC), or epoch milliseconds';

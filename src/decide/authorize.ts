@@ -1,10 +1,11 @@
 import { ciRunOf } from '../identity/credential.ts';
-import { append, type Correlation, type RecordedFreeze } from '../log/append.ts';
+import { append } from '../log/append.ts';
+import type { Correlation, RecordedFreeze } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 import { type Call, inputEnvironment, knowsEnvironment, type Use, type WriteContext } from './control.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 import type { Refused } from './refused.ts';
@@ -56,30 +57,30 @@ export interface Authorization {
  *
  * @returns the decision when it is `allow`, else the refusal
  */
-export async function authorize(writing: WriteContext, subject: Intent): Promise<Authorization | Refused> {
+export async function authorize(writing: WriteContext, intent: Intent): Promise<Authorization | Refused> {
   const { deps, call, now_ms, policy } = writing;
-  const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
+  const decision = policy.decide(questionOf(policy, call.principal, intent), now_ms);
   const decision_id = deps.newId(now_ms);
-  writing.afterCommit(() => deps.events.decided(subject.operation, decision.effect));
+  writing.afterCommit(() => deps.events.decided(intent.operation, decision.effect));
   await append(writing.tx, {
     id: decision_id,
     at_ms: now_ms,
-    operation: subject.operation,
+    operation: intent.operation,
     principal: call.principal,
-    environment: subject.environment ?? null,
-    knows_environment: knowsEnvironment(policy, subject.environment ?? null),
+    environment: intent.environment ?? null,
+    knows_environment: knowsEnvironment(policy, intent.environment ?? null),
     decision,
     request: null,
     flags: [],
-    ...(subject.freeze === undefined || decision.effect !== 'allow' ? {} : { freeze: subject.freeze }),
-    ...(subject.note === undefined ? {} : { note: subject.note }),
+    ...(intent.freeze === undefined || decision.effect !== 'allow' ? {} : { freeze: intent.freeze }),
+    ...(intent.note === undefined ? {} : { note: intent.note }),
     correlation: correlationOf(call, call.principal, null),
   });
   if (decision.effect === 'deny') return denied(decision, decision_id);
   if (decision.effect === 'hold') {
     return notYet(decision, { decision_id, about: null, challenge: challengeOf(writing) });
   }
-  writing.afterCommit(() => deps.events.used(useOf(call.principal, subject)));
+  writing.afterCommit(() => deps.events.used(useOf(call.principal, intent)));
   return { decision, decision_id };
 }
 
@@ -87,11 +88,11 @@ export async function authorize(writing: WriteContext, subject: Intent): Promise
  * Records that power is given up: a session that ends, a token that its holder gives back. Policy is asked, so that the
  * record is like any other, but nobody is kept signed in by its answer.
  */
-export async function authorizeEnd(writing: WriteContext, subject: Intent): Promise<void> {
+export async function authorizeEnd(writing: WriteContext, intent: Intent): Promise<void> {
   const { policy, call, now_ms } = writing;
-  const { effect } = policy.decide(questionOf(policy, call.principal, subject), now_ms);
-  const detail = `It ended all the same: giving up power needs no grant.${subject.note === undefined ? '' : ` ${subject.note.detail}`}`;
-  await authorize(writing, effect === 'allow' ? subject : { ...subject, note: { code: 'ended', detail } });
+  const { effect } = policy.decide(questionOf(policy, call.principal, intent), now_ms);
+  const detail = `It ended all the same: giving up power needs no grant.${intent.note === undefined ? '' : ` ${intent.note.detail}`}`;
+  await authorize(writing, effect === 'allow' ? intent : { ...intent, note: { code: 'ended', detail } });
 }
 
 /** The use that is told of when the operation is allowed. */
@@ -100,16 +101,16 @@ export function useOf(principal: Principal, { operation, environment, namespace 
 }
 
 /** What policy is asked about an operation without a request. */
-export function questionOf(policy: Policy, principal: Principal, subject: Intent): Question {
+export function questionOf(policy: Policy, principal: Principal, intent: Intent): Question {
   return {
-    operation: subject.operation,
+    operation: intent.operation,
     principal,
-    environment: inputEnvironment(policy, subject.environment ?? null),
-    namespace: subject.namespace ?? null,
+    environment: inputEnvironment(policy, intent.environment ?? null),
+    namespace: intent.namespace ?? null,
     request: null,
     approvals: [],
     rejections: [],
-    emergency: { ...NO_EMERGENCY, ...subject.emergency },
-    ...(subject.revocation === undefined ? {} : { revocation: subject.revocation }),
+    emergency: { ...NO_EMERGENCY, ...intent.emergency },
+    ...(intent.revocation === undefined ? {} : { revocation: intent.revocation }),
   };
 }

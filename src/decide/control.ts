@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
-import type { Entry, FlagMove, RecordedFreeze } from '../log/append.ts';
+import type { Entry, FlagMove, RecordedFreeze } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
 import type { Policies } from '../policy/active.ts';
 import type { Policy } from '../policy/policies.ts';

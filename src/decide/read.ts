@@ -5,18 +5,18 @@ import { Refused } from './refused.ts';
 import { write } from './write.ts';
 
 /** What a plain read is about. */
-type ReadSubject = Intent & { operation: PlainRead };
+type ReadIntent = Intent & { operation: PlainRead };
 
 /**
  * Decides a plain read inside the writing transaction. Only a denial is recorded.
  *
  * @returns null when the caller may read, else the refusal
  */
-export async function refuseRead(writing: WriteContext, subject: ReadSubject): Promise<Refused | null> {
+export async function refuseRead(writing: WriteContext, intent: ReadIntent): Promise<Refused | null> {
   const { policy, call, now_ms } = writing;
-  const decision = policy.decide(questionOf(policy, call.principal, subject), now_ms);
+  const decision = policy.decide(questionOf(policy, call.principal, intent), now_ms);
   if (decision.effect === 'allow') return null;
-  const authorized = await authorize(writing, subject);
+  const authorized = await authorize(writing, intent);
   return authorized instanceof Refused ? authorized : null;
 }
 
@@ -25,14 +25,14 @@ export async function refuseRead(writing: WriteContext, subject: ReadSubject): P
  *
  * @throws BrokerError `policy_denied`, with its record appended
  */
-export async function authorizeRead(deps: ControlDeps, call: Call, subject: ReadSubject): Promise<void> {
+export async function authorizeRead(deps: ControlDeps, call: Call, intent: ReadIntent): Promise<void> {
   const policy = await deps.policies.active(deps.store.read);
-  const decision = policy.decide(questionOf(policy, call.principal, subject), deps.clock());
+  const decision = policy.decide(questionOf(policy, call.principal, intent), deps.clock());
   if (decision.effect === 'allow') {
-    deps.events.used(useOf(call.principal, subject));
+    deps.events.used(useOf(call.principal, intent));
     return;
   }
-  await write(deps, call, (writing) => authorize(writing, subject));
+  await write(deps, call, (writing) => authorize(writing, intent));
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { BrokerError, Gate } from '../errors.ts';
-import type { Obligation, Reason } from '../policy/decision.ts';
+import type { Obligation } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
+import type { Reason } from '../reason.ts';
 import { Refused } from './refused.ts';
 
 /** The request that a refusal is about: where it is, and what its approvals must name. */

@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge, idempotencyKeyOf, parseQuery } from '../decide/edge.ts';
+import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery } from '../decide/edge.ts';
 import { once } from '../decide/idempotency.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
@@ -13,7 +13,7 @@ import { close, open, openSessionSchema, toBreakglassView } from './break-glass.
 import { engage, freezeSchema, toFreezeView } from './freeze.ts';
 
 const listSchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: pageShape.limit,
   /** `active` leaves out what has been lifted. */
   state: z.enum(['active', 'all']).default('active'),
 });

@@ -8,7 +8,7 @@ import type { Db } from '../store/statement.ts';
 
 /*
  * Emergencies: freezes and break-glass sessions. A freeze is engaged here and lifted by a request; what a session changes is
- * a request too (`requests/break-glass.ts`).
+ * a request too (`requests/break-glass.ts`). It writes freezes and sessions, in decided writes, and never a flag.
  */
 
 /** The emergency part of a policy input. */
@@ -18,8 +18,8 @@ export type Emergency = PolicyInput['emergency'];
 const BUDGET_WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Reads what emergency means for some changes right now, in the state that `db` sees: inside the writing transaction, the state that
- * this write meets (design invariant 7).
+ * Reads what emergency means for some changes right now, in the state that `db` sees: inside the writing transaction,
+ * the state that this write meets (design invariant 7).
  */
 export async function loadEmergency(
   db: Db,
@@ -49,7 +49,7 @@ export function countRecentSessions(db: Db, person: string, nowMs: number): Prom
 }
 
 /** Whether a freeze holds for a change. A change to a definition reaches every environment, so any of them counts. */
-export function isCovered(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
+function isCovered(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
   switch (freeze.scope) {
     case 'all':
       return true;

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { epochMs, identifier } from '../principal.ts';
+import { epochMs } from '../moment.ts';
+import { identifier } from '../principal.ts';
 
 /** Any JSON value. */
 const json: z.ZodType = z.unknown();
 
 /** What Countersign itself computed about one change. Never the caller's word. */
-export const changeFactsSchema = z.strictObject({
+const changeFactsSchema = z.strictObject({
   /** Whether the change touches the flag's state in the environment, or its definition (which reaches all of them). */
   scope: z.enum(['state', 'definition']),
   /** `on`: nobody to somebody; `off`: somebody to nobody; `widen`/`narrow`; `neutral`: who sees what stays the same. */

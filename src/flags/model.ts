@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { epochMs } from '../moment.ts';
 import {
   attributeSchema,
   flagKeySchema,
@@ -20,16 +21,14 @@ import { variantsSchema } from './variants.ts';
  * kept beside these documents, never in them, so that returning to an earlier version gives an equal document.
  */
 
-const epochMs = z.int().min(0);
-
 /** What a flag is for. */
-export const kindSchema = z.enum(['release', 'entitlement', 'operational', 'experiment']);
+const kindSchema = z.enum(['release', 'entitlement', 'operational', 'experiment']);
 
 /** How dangerous a flag is, least first. */
 export const TIERS = ['informational', 'operational', 'sensitive', 'high-risk'] as const;
 
 /** How dangerous a flag is. */
-export const tierSchema = z.enum(TIERS);
+const tierSchema = z.enum(TIERS);
 
 /** The parts of a definition that people write; requests for a new flag and the definition itself share them. */
 export const metadataShape = {
@@ -48,7 +47,7 @@ export const metadataShape = {
 };
 
 /** What all environments share of a flag. */
-export const flagDefinitionSchema = z.strictObject({
+const flagDefinitionSchema = z.strictObject({
   key: flagKeySchema,
   namespace: namespaceSchema,
   ...metadataShape,
@@ -71,7 +70,7 @@ export const rolloutSchema = z
   .max(50);
 
 /** How a condition compares; see `src/data/conditions.ts`. */
-export const operatorSchema = z.enum([
+const operatorSchema = z.enum([
   'equals',
   'not_equals',
   'in',
@@ -95,20 +94,20 @@ const conditionValueSchema = z.union([
 ]);
 
 /** One comparison of one context attribute. */
-export const conditionSchema = z.strictObject({
+const conditionSchema = z.strictObject({
   attribute: attributeSchema,
   operator: operatorSchema,
   values: z.array(conditionValueSchema).min(1).max(1000),
 });
 
 /** What a rule serves: one variant, or a rollout over organizations. */
-export const serveSchema = z.union([
+const serveSchema = z.union([
   z.strictObject({ variant: variantNameSchema }),
   z.strictObject({ rollout: rolloutSchema }),
 ]);
 
 /** A rule: when every condition holds, it serves. The first rule that matches wins. */
-export const ruleSchema = z.strictObject({
+const ruleSchema = z.strictObject({
   name: textSchema(100),
   when: z.array(conditionSchema).min(1).max(20),
   serve: serveSchema,
@@ -118,7 +117,7 @@ export const ruleSchema = z.strictObject({
 export const rulesSchema = z.array(ruleSchema).max(100);
 
 /** Why a single user may see a flag, who said so, and until when (epoch milliseconds). */
-export const exceptionSchema = z.strictObject({
+const exceptionSchema = z.strictObject({
   reason: textSchema(1000),
   approved_by: textSchema(200).optional(),
   until_ms: epochMs,

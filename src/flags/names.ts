@@ -18,7 +18,8 @@ function nameSchema(pattern: RegExp, says: string) {
     .refine((name) => !isPrototypeName(name), 'This name is reserved; choose another.');
 }
 
-const keyPattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;
+/** The alphabet of all keys that people choose. */
+export const keyPattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;
 const keySays =
   'Use 1 to 100 of a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit. Only ASCII, so that no two keys look alike.';
 

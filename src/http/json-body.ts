@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts';
 import { hasDuplicateMembers } from '../json-members.ts';
 
 /** The largest JSON body of the control plane. */
-export const MAX_BODY_BYTES = 256 * 1024;
+const MAX_BODY_BYTES = 256 * 1024;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 

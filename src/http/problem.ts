@@ -3,7 +3,8 @@ import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 /*
- * HTTP without any domain: bodies, cursors, problems, limits, health and metrics.
+ * HTTP without any domain: bodies, cursors, problems, limits, health and metrics. It imports no other folder, and knows
+ * neither store nor policy.
  */
 
 /** Where the problem codes are described. */

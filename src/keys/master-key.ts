@@ -15,7 +15,7 @@ const ENCRYPTION = 'A256GCM';
 export class SealError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });
-    this.name = 'SealBroken';
+    this.name = 'SealError';
   }
 }
 
@@ -28,7 +28,7 @@ export interface MasterKey {
    * sealed text cannot be put in the place of another.
    */
   seal(text: string, use: string): Promise<string>;
-  /** @throws SealBroken for what was sealed under another key or for another use, and for what was changed since */
+  /** @throws SealError for what was sealed under another key or for another use, and for what was changed since */
   unseal(sealed: string, use: string): Promise<string>;
 }
 

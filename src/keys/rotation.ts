@@ -54,9 +54,9 @@ export async function revokeKey(
   kid: string,
   fresh: SigningKeysTable,
 ): Promise<'unknown' | 'ended' | 'replaced'> {
-  const outcome = await endSigningKey(writing.tx, kid, { fresh, nowMs: writing.now_ms });
-  if (outcome !== 'unknown') writing.afterCommit(writing.deps.events.keysChanged);
-  return outcome;
+  const result = await endSigningKey(writing.tx, kid, { fresh, nowMs: writing.now_ms });
+  if (result !== 'unknown') writing.afterCommit(writing.deps.events.keysChanged);
+  return result;
 }
 
 /** When the active key signs no more under its schedule; null when the schedule has no end for it. */

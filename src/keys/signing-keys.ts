@@ -48,7 +48,7 @@ export interface KeyStore {
 
 /**
  * The keys that the broker's own tokens are signed with. They change in the store, in the transaction of the decision that
- * allows it (`src/use-case/signing-keys.ts`).
+ * allows it (`rotation.ts`).
  */
 export interface SigningKeys {
   /**

@@ -19,18 +19,6 @@ import {
  * beside it, `erase.ts` how that alone is ever erased.
  */
 
-export type { DecisionRecord } from './details.ts';
-export type {
-  Correlation,
-  Entry,
-  FlagMove,
-  Passage,
-  Reason,
-  RecordedDecision,
-  RecordedFreeze,
-  RecordedRequest,
-} from './entry.ts';
-
 /**
  * Appends one record: the leaf, what is readable beside it, and an outbox row for each of its effects. The only
  * function that writes the decision log; it MUST run in the transaction of the write that it records.

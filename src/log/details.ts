@@ -1,4 +1,5 @@
-import type { Correlation, Entry, FlagMove, Reason } from './entry.ts';
+import type { Reason } from '../reason.ts';
+import type { Correlation, Entry, FlagMove } from './entry.ts';
 
 /** What is readable of a record: names, reasons, what ties it to the world outside. It lies beside the leaf. */
 export interface DecisionRecord {

@@ -1,5 +1,6 @@
 import type { Operation } from '../operations.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 
 /** How one flag's version moved with a record. `environment` is null for the definition. */
 export interface FlagMove {
@@ -9,12 +10,6 @@ export interface FlagMove {
   version_after: number;
   /** Digest of the new definition or state; null where nothing moved. */
   digest: string | null;
-}
-
-/** Why something came out as it did. `code` is stable; `detail` is for people. */
-export interface Reason {
-  code: string;
-  detail: string;
 }
 
 /** What was decided, with everything that is needed to decide it again. */

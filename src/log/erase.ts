@@ -4,7 +4,8 @@ import { findPseudonym } from '../store/pseudonyms.ts';
 import { listOpenRequestsOf, listReadable } from '../store/records.ts';
 import type { PseudonymsTable } from '../store/schema-log.ts';
 import type { Tx } from '../store/statement.ts';
-import { append, type Entry } from './append.ts';
+import { append } from './append.ts';
+import type { Entry } from './entry.ts';
 
 /** What is to be readable no more: records by place, and the names of principals or persons. */
 export interface Erasure {

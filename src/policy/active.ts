@@ -13,7 +13,7 @@ export interface PolicyStore<Db> {
   bundle(db: Db, key: { policy_hash: string; archive_digest?: string }): Promise<StoredBundle | null>;
 }
 
-/** Which stored bundle is active, and the how many-th that is. */
+/** Which stored bundle is active, and the number of that activation. */
 export interface Activation {
   number: number;
   policy_hash: string;

@@ -73,7 +73,7 @@ export async function readBundle(archive: Buffer): Promise<Bundle> {
  *
  * @returns `sha256:` and 64 hex digits
  */
-export function policyHash(wasm: Uint8Array, data: unknown): string {
+function policyHash(wasm: Uint8Array, data: unknown): string {
   return digestOf({
     wasm: sha256Hex(wasm),
     data: digestOf(data).slice('sha256:'.length),

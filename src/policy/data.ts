@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { keyPattern } from '../flags/names.ts';
 
 /** Names of persons are compared without case, so they are written in one. */
 const lowerCase = z.string().refine((name) => name === name.toLowerCase(), 'must be in lower case');
@@ -11,15 +12,12 @@ const lowerCase = z.string().refine((name) => name === name.toLowerCase(), 'must
 const brokerDataSchema = z.looseObject({
   config: z.looseObject({
     /** Environment key to its kind, such as `production`. A request can name no other environment. */
-    environments: z.record(
-      z.string().regex(/^[a-z0-9][a-z0-9._-]{0,99}$/),
-      z.looseObject({ kind: z.string().min(1) }),
-    ),
+    environments: z.record(z.string().regex(keyPattern), z.looseObject({ kind: z.string().min(1) })),
     /** The version of the input document that the Rego reads. */
     input_version: z.literal([1, 2]).default(1),
     /** IANA names of the zones that the policy wants in `input.clock.zones`. */
     zones: z.array(z.string()).default([]),
-    /** Trust rules for workloads; `identity/trust.ts` has their shape. */
+    /** Trust rules for workloads; `trust/rules.ts` has their shape. */
     trust_rules: z.record(z.string(), z.unknown()).default({}),
     /** Issuers that several tenants share, to the claims that each trust rule for them has to pin. */
     shared_issuers: z.record(z.string(), z.array(z.string().min(1)).min(1)).default({}),

@@ -1,13 +1,14 @@
 import { z } from 'zod';
+import type { Reason } from '../reason.ts';
 
 /** Why policy answered as it did. `code` is stable; `detail` is for people. */
-export const reasonSchema = z.strictObject({
+const reasonSchema = z.strictObject({
   code: z.string().min(1).max(100),
   detail: z.string().max(2000),
-});
+}) satisfies z.ZodType<Reason>;
 
 /** What is still missing while a decision is `hold`. Other kinds make the answer unusable, and so a deny. */
-export const obligationSchema = z.discriminatedUnion('kind', [
+const obligationSchema = z.discriminatedUnion('kind', [
   /** `count` more approvals by persons who hold `role` (and speak for `organization`, where it is set). */
   z.strictObject({
     kind: z.literal('approval'),
@@ -44,6 +45,5 @@ export const RESULT_SCHEMAS: ReadonlyMap<number, typeof policyResultSchema> = ne
   [RESULT_VERSION, policyResultSchema],
 ]);
 
-export type Reason = z.infer<typeof reasonSchema>;
 export type Obligation = z.infer<typeof obligationSchema>;
 export type PolicyResult = z.infer<typeof policyResultSchema>;

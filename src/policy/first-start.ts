@@ -19,8 +19,8 @@ export type BundleStart =
   | { kind: 'unreadable'; hash: string; detail: string };
 
 /**
- * Stores a bundle and activates it if none ever was, with its record. Afterwards the stored one counts: a changed file on disk is
- * reported and never taken, or whoever can write that file could change the policy without a second person.
+ * Stores a bundle and activates it if none ever was, with its record. Afterwards the stored one counts: a changed file
+ * on disk is reported and never taken, or whoever can write that file could change the policy without a second person.
  */
 export async function activateFirst(
   deps: { store: Store; newId: (nowMs: number) => string },

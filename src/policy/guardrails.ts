@@ -1,6 +1,7 @@
 import type { InputChange } from '../flags/change-facts.ts';
 import { OPERATIONS, type OperationList, type OperationRow } from '../operations.ts';
-import type { PolicyResult, Reason } from './decision.ts';
+import type { Reason } from '../reason.ts';
+import type { PolicyResult } from './decision.ts';
 import type { PolicyInput } from './input.ts';
 import { resolvePerson } from './persons.ts';
 

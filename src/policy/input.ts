@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { inputChangeSchema } from '../flags/change-facts.ts';
+import { epochMs } from '../moment.ts';
 import { OPERATION_NAMES } from '../operations.ts';
-import { epochMs, identifier, principalSchema } from '../principal.ts';
+import { identifier, principalSchema } from '../principal.ts';
 
 /**
  * The input document of `countersign/decision`: everything a decision may depend on, and nothing else.
@@ -17,14 +18,14 @@ import { epochMs, identifier, principalSchema } from '../principal.ts';
 export const INPUT_SCHEMA_VERSION = 2;
 
 /** A person's vote on one digest. Only votes on the request's present digest are in the input. */
-export const voteSchema = z.strictObject({
+const voteSchema = z.strictObject({
   principal: principalSchema,
   digest: identifier,
   at_ms: epochMs,
 });
 
 /** What a freeze covers. */
-export const freezeScopeSchema = z.strictObject({
+const freezeScopeSchema = z.strictObject({
   scope: z.enum(['all', 'environment', 'namespace', 'flag']),
   environment: z.string().nullable(),
   namespace: z.string().nullable(),

@@ -43,7 +43,8 @@ export interface Policy {
   revision: string;
   broker: BrokerData;
   /**
-   * Decides one question at one moment, about an operation under the name that the bundle knows it by. A pure function of bundle, question and `nowMs` (design invariant 2).
+   * Decides one question at one moment, about an operation under the name that the bundle knows it by. A pure function
+   * of bundle, question and `nowMs` (design invariant 2).
    *
    * Never throws: a question that lacks a fact is denied with `missing_fact`.
    */

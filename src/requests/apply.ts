@@ -8,6 +8,7 @@ import { aboutRequest, baseMovedGate } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes, placesOf } from './request.ts';
 import { settle } from './settle.ts';
+
 /**
  * Applies a request because somebody asks for it. A request that is applied already is answered as it is, so a retry
  * is safe and never applies twice.

@@ -29,7 +29,10 @@ export function contentSchemaOf({ all }: RequestKinds): z.ZodType<RequestContent
 
 const commonEditShape = { reason, ticket, apply, start_ms: start };
 
-/** What an edit may replace; what is left out stays. The kind, the environment and the object are what the request is: they stay. */
+/**
+ * What an edit may replace; what is left out stays. The kind, the environment and the object are what the request is:
+ * they stay.
+ */
 export type RequestEdit =
   z.infer<z.ZodObject<typeof commonEditShape>> extends infer Common
     ? Partial<Common> & Readonly<Record<string, unknown>>

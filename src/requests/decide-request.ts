@@ -8,12 +8,12 @@ import {
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/append.ts';
 import { append } from '../log/append.ts';
+import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 import { loadEditors } from '../revocation/editors.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';

@@ -42,7 +42,7 @@ interface FlagFold {
 
 /** So that a policy can always evaluate what a request would do, and evidence stays in proportion. */
 const MAX_PLANNED_BYTES = 256 * 1024;
-/** So that the record of the application, which names each version that moves, fits the log. */
+/** So that an application is a short write, which others wait for: it stores each version, and its record lists them. */
 const MAX_MOVES = 200;
 
 /**

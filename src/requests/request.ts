@@ -1,8 +1,9 @@
 import type { Base, Plan, RequestContent } from '../decide/plan.ts';
 import { canonicalJson, digestOf } from '../json.ts';
-import type { Obligation, Reason } from '../policy/decision.ts';
+import type { Obligation } from '../policy/decision.ts';
 import type { InputRequest, Vote } from '../policy/input.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 import { findRequest, listVotes, OPEN_STATES } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -66,7 +67,7 @@ export interface StoredVote extends Vote {
   comment: string | null;
   /** When it stopped counting for good, because its person was disabled or revoked. */
   voided_ms: number | null;
-  /** The record in which it was allowed; null for some from before records were named here. */
+  /** The record in which it was allowed; null for some votes that an older version of the broker stored. */
   decision_id: string | null;
 }
 

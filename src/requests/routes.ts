@@ -10,6 +10,7 @@ import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
 import { parse } from '../http/body.ts';
+import { DIGEST_PATTERN } from '../json.ts';
 import { momentSchema } from '../moment.ts';
 import { findDefinition } from '../store/flags.ts';
 import { listRequests, OPEN_STATES, type RequestFilter } from '../store/requests.ts';
@@ -24,7 +25,7 @@ import { approve, reject } from './vote.ts';
 import { withdraw } from './withdraw.ts';
 
 const idSchema = z.uuid();
-const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the digest you read, such as sha256:…');
+const digestSchema = z.string().regex(DIGEST_PATTERN, 'the digest you read, such as sha256:…');
 const voteSchema = z.strictObject({ digest: digestSchema, comment: textSchema(2000).optional() });
 const emptySchema = z.strictObject({}).optional();
 const scheduleSchema = z.strictObject({
@@ -53,7 +54,7 @@ const listSchemaOf = ({ all }: RequestKinds) =>
  *     GET    /v1/requests/{id}            read             PATCH …/{id}             edit (If-Match)
  *     POST   …/{id}/approve | reject | withdraw | apply    POST …/{id}/rebase | schedule (If-Match)
  */
-export function controlRoutes(edge: Edge): Router {
+export function requestRoutes(edge: Edge): Router {
   const { control, cursors } = edge;
   const { kinds } = control;
   const contentSchema = contentSchemaOf(kinds);

@@ -8,9 +8,9 @@ import {
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
+import type { Reason } from '../reason.ts';
 import type { VersionOrigin } from '../store/flags.ts';
 import { decideRequest, record } from './decide-request.ts';
 import {
@@ -202,7 +202,7 @@ function waitingState(request: ChangeRequest, decision: Decision): RequestState 
 }
 
 /** When the scheduler has to look at a request again; null once it is closed. */
-export function nextLook(request: ChangeRequest, nowMs: number): number | null {
+function nextLook(request: ChangeRequest, nowMs: number): number | null {
   if (!isOpen(request)) return null;
   const { standing, content, expires_ms } = request;
   const start = content.start_ms !== null && content.start_ms > nowMs ? content.start_ms : null;

@@ -1,6 +1,6 @@
 import { type ChangedFlag, type Effect, environmentsOf, type WriteContext } from '../decide/control.ts';
 import { digestOf } from '../json.ts';
-import type { FlagMove } from '../log/append.ts';
+import type { FlagMove } from '../log/entry.ts';
 import { raiseEnvironmentVersion, type VersionOrigin, writeDefinition, writeState } from '../store/flags.ts';
 import type { FlagWrite } from './plan-flags.ts';
 

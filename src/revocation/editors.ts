@@ -1,5 +1,5 @@
 import type { Editor } from '../decide/revocations.ts';
-import type { DecisionRecord } from '../log/append.ts';
+import type { DecisionRecord } from '../log/details.ts';
 import { listEdits } from '../store/records.ts';
 import type { Db } from '../store/statement.ts';
 

@@ -1,7 +1,7 @@
 import type { RevocationChecks } from '../decide/revocations.ts';
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
-import type { DecisionRecord } from '../log/append.ts';
+import type { DecisionRecord } from '../log/details.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findDetails, listAllowed } from '../store/records.ts';

@@ -47,26 +47,26 @@ function stateBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[])
  *
  * @param named the person, as {@link ./order.ts subjectName} gives them; under the policy of this write they may have
  *   another name
- * @returns the standing, or the refusal with its record appended
+ * @returns the state, or the refusal with its record appended
  */
 export async function setPersonState(
   writing: WriteContext,
   named: string,
-  standing: PersonState,
+  state: PersonState,
 ): Promise<PersonState | Refused> {
   const { tx, call, policy } = writing;
   const person = subjectUnder(policy, named);
   const present = await listDisabling(tx, policy, person);
   const authorized = await authorize(writing, {
-    operation: standing === 'active' ? 'principal.enable' : 'principal.disable',
-    revocation: revocationOf(person, standing),
-    note: { code: standing === 'active' ? 'enabled' : standing, detail: `subject ${person}` },
+    operation: state === 'active' ? 'principal.enable' : 'principal.disable',
+    revocation: revocationOf(person, state),
+    note: { code: state === 'active' ? 'enabled' : state, detail: `subject ${person}` },
   });
   if (authorized instanceof Refused) return authorized;
-  if (stateBy(present) === standing) return standing;
-  if (standing === 'active') await keepFormerTokensRevoked(writing, person);
+  if (stateBy(present) === state) return state;
+  if (state === 'active') await keepFormerTokensRevoked(writing, person);
   else {
-    const order = { ...revocationOf(person, standing), person_state: standing };
+    const order = { ...revocationOf(person, state), person_state: state };
     await revoke(writing, { ...order, cause: 'provisioning', expires_ms: null });
   }
   const { id, person: lifter } = call.principal;
@@ -75,7 +75,7 @@ export async function setPersonState(
     present.map((row) => row.id),
     { id, person: lifter },
   );
-  return standing;
+  return state;
 }
 
 /** Whoever is back signs in again: what they held before they were disabled stays worth nothing. */
@@ -89,21 +89,18 @@ async function keepFormerTokensRevoked(writing: WriteContext, person: string): P
   });
 }
 
-function revocationOf(person: string, standing: PersonState): InputRevocation {
+function revocationOf(person: string, state: PersonState): InputRevocation {
   return {
     kind: 'subject',
     value: person,
     issued_before_ms: null,
-    incident: `provisioning: ${standing === 'active' ? 'disabled' : standing}`,
+    incident: `provisioning: ${state === 'active' ? 'disabled' : state}`,
     reason: 'The identity provider says so.',
   };
 }
 
 /** Everybody who was seen here or whom a provider has disabled, with how they stand, by name. */
-export async function listPersons(
-  db: Db,
-  policy: Policy,
-): Promise<{ person: string; standing: PersonState }[]> {
+export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; state: PersonState }[]> {
   const revoked = (await listActiveOfSubjects(db, 'provisioning')).filter(isDisabling);
   const byPerson = Map.groupBy(revoked, ({ value }) => subjectUnder(policy, value));
   const seen = (await listPrincipals(db)).flatMap(({ kind, person }) =>
@@ -111,5 +108,5 @@ export async function listPersons(
   );
   return [...new Set([...seen, ...byPerson.keys()])]
     .sort()
-    .map((person) => ({ person, standing: stateBy(byPerson.get(person) ?? []) }));
+    .map((person) => ({ person, state: stateBy(byPerson.get(person) ?? []) }));
 }

@@ -73,7 +73,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     await assertReader(await callOf(edge, req));
     const { filter, startIndex, count } = parseQuery(pageSchema, req);
     const policy = await control.policies.active(read);
-    const known = (await listPersons(read, policy)).filter(({ standing }) => standing !== 'deleted');
+    const known = (await listPersons(read, policy)).filter(({ state }) => state !== 'deleted');
     const found = filter === undefined ? known : await find(filter, known);
     const page = found.slice(startIndex - 1, startIndex - 1 + count);
     send(res, 200, {
@@ -81,7 +81,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
       totalResults: found.length,
       startIndex,
       itemsPerPage: page.length,
-      Resources: page.map(({ person, standing }) => toUser(person, standing)),
+      Resources: page.map(({ person, state }) => toUser(person, state)),
     });
   });
 
@@ -93,11 +93,11 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     const person = await personOf(`${naming.prefix}${name}`);
     const policy = await control.policies.active(read);
     const known = (await listPersons(read, policy)).find((other) => other.person === person);
-    if (known !== undefined && known.standing !== 'deleted') {
+    if (known !== undefined && known.state !== 'deleted') {
       throw new ScimFault(409, 'This person is known already; change the user instead.', 'uniqueness');
     }
-    const standing = await set(call, person, active ? 'active' : 'disabled');
-    const user = toUser(person, standing);
+    const state = await set(call, person, active ? 'active' : 'disabled');
+    const user = toUser(person, state);
     res.location(user.meta.location);
     send(res, 201, user);
   });
@@ -145,13 +145,13 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     if (name !== undefined && (await personOf(`${naming.prefix}${name}`)) !== person) {
       throw new ScimFault(400, 'The id is the name: another name is another user.', 'mutability');
     }
-    const standing =
+    const state =
       active === undefined ? await stateOf(person) : await set(call, person, active ? 'active' : 'disabled');
-    send(res, 200, toUser(person, standing));
+    send(res, 200, toUser(person, state));
   }
 
-  function set(call: Call, person: string, standing: PersonState): Promise<PersonState> {
-    return write(control, call, (writing) => setPersonState(writing, person, standing));
+  function set(call: Call, person: string, state: PersonState): Promise<PersonState> {
+    return write(control, call, (writing) => setPersonState(writing, person, state));
   }
 
   async function stateOf(person: string): Promise<PersonState> {
@@ -180,22 +180,22 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
 
   async function find(
     text: string,
-    known: readonly { person: string; standing: PersonState }[],
-  ): Promise<{ person: string; standing: PersonState }[]> {
+    known: readonly { person: string; state: PersonState }[],
+  ): Promise<{ person: string; state: PersonState }[]> {
     const { attribute, value } = parseFilter(text);
     const name = attribute === 'id' ? value : `${naming.prefix}${value}`;
     const person = await personOf(name).catch(() => null);
     return known.filter((user) => user.person === person);
   }
 
-  function toUser(person: string, standing: PersonState) {
+  function toUser(person: string, state: PersonState) {
     const name = person.startsWith(naming.prefix) ? person.slice(naming.prefix.length) : person;
     return {
       schemas: [USER_SCHEMA],
       id: person,
       externalId: name,
       userName: name,
-      active: standing === 'active',
+      active: state === 'active',
       meta: { resourceType: 'User', location: `${deps.issuer}${BASE}/Users/${encodeURIComponent(person)}` },
     };
   }

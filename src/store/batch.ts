@@ -12,7 +12,7 @@ export interface Batch {
   readonly clock: () => number;
   /** Pseudonyms that are durable, by kind and name. */
   readonly pseudonyms: Map<string, string>;
-  /** Takes what has to happen once the write at hand is durable. It MUST NOT throw. */
+  /** Takes what has to happen once the write at hand is durable. What it throws is reported, and takes nothing back. */
   afterCommit(listener: () => void): void;
 }
 

@@ -49,8 +49,8 @@ const MEMORY = ':memory:';
  * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown, or another process
  *   has taken the store over; the process MUST stop then, and recovery at the next start decides
  * @param options.onListenerFailure called with what a listener after a commit threw
- * @throws Error when another process has the file open as its store; when SQLite is too old, or does not keep `synchronous=FULL` after a first write: without it an
- *   acknowledged write can be lost in a power cut
+ * @throws Error when another process has the file open as its store; when SQLite is too old, or does not keep
+ *   `synchronous=FULL` after a first write: without it an acknowledged write can be lost in a power cut
  */
 export async function openStore(options: {
   file: string;

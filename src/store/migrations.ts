@@ -6,19 +6,6 @@ import { addActivations } from './migration-policies.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
 
-/** Tables whose rows are evidence: the database itself refuses to change or remove them, but by a recorded erasure. */
-export const APPEND_ONLY_TABLES = [
-  'leaves',
-  'record_details',
-  'record_flags',
-  'pseudonyms',
-  'erasures',
-  'flag_versions',
-  'flag_state_versions',
-  'policy_bundles',
-  'policy_activations',
-] as const;
-
 /** What the first schema had of them, with what is unique in each. */
 const FIRST_APPEND_ONLY = {
   records: [['seq'], ['id']],

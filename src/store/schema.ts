@@ -181,7 +181,7 @@ export interface VotesTable {
   at_ms: number;
   /** When the vote stopped counting because its person was disabled or revoked; null while it counts. */
   voided_ms: number | null;
-  /** The record in which the vote was allowed; null for some from before records were named here. */
+  /** The record in which the vote was allowed; null for some votes that an older version of the broker stored. */
   decision_id: string | null;
 }
 

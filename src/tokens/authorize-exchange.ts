@@ -18,12 +18,12 @@ export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorize
       { principal, credential, http_request_id: null },
       async (writing) => {
         const { hash } = writing.policy;
-        if (hash !== policy_hash) return { outcome: 'policy_changed', token_ttl_s: 0, policy_hash: hash };
+        if (hash !== policy_hash) return { answer: 'policy_changed', token_ttl_s: 0, policy_hash: hash };
         if (!(await claimToken(writing.tx, singleUse))) {
-          return { outcome: 'replayed', token_ttl_s: 0, policy_hash: hash };
+          return { answer: 'replayed', token_ttl_s: 0, policy_hash: hash };
         }
         const authorized = await authorize(writing, { operation: 'token.exchange' });
-        if (authorized instanceof Refused) return { outcome: 'denied', token_ttl_s: 0, policy_hash: hash };
+        if (authorized instanceof Refused) return { answer: 'denied', token_ttl_s: 0, policy_hash: hash };
         // Applications read flags without asking again, so that this is when they are seen to.
         const environment = dataEnvironmentOf(principal.token.audience);
         if (environment !== null) {
@@ -31,7 +31,7 @@ export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorize
           writing.afterCommit(() => control.events.used(use));
         }
         const token_ttl_s = authorized.decision.limits.token_ttl_s ?? MAX_ISSUED_LIFE_S;
-        return { outcome: 'issued', token_ttl_s, policy_hash: hash };
+        return { answer: 'issued', token_ttl_s, policy_hash: hash };
       },
     );
 }

@@ -8,7 +8,7 @@ import { BrokerError } from '../errors.ts';
 import { MAX_DELEGATION_LIFE_S } from '../identity/issued-token.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import type { Operation } from '../operations.ts';
-import type { Reason } from '../policy/decision.ts';
+import type { Reason } from '../reason.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import type { TrustRules } from '../trust/rules.ts';
 import { DELEGATION_TYPE, type DelegationClaims, fitsToken, originOf } from './delegation.ts';

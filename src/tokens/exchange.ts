@@ -29,13 +29,14 @@ import type { SingleUse } from './subject.ts';
  * Tokens: a platform's token for one of the broker's own (RFC 8693), delegation to agents, introspection, giving one up. Who
  * is trusted comes from `trust/`, what is signed from `keys/`.
  */
+
 /** How often an exchange is tried while the policy changes under it. */
 const MAX_TRIES = 3;
 
 /** What policy, the record and the single use say to an exchange. */
 export interface ExchangeAuthorization {
   /** `policy_changed`: another policy is active than the one whose trust rule was found. Nothing else was done. */
-  outcome: 'issued' | 'replayed' | 'denied' | 'policy_changed';
+  answer: 'issued' | 'replayed' | 'denied' | 'policy_changed';
   /** The longest life that policy allows, in seconds. */
   token_ttl_s: number;
   policy_hash: string;
@@ -110,10 +111,10 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       singleUse: applicant.singleUse,
       policy_hash,
     });
-    if (authorization.outcome === 'policy_changed') return null;
-    if (authorization.outcome !== 'issued') {
+    if (authorization.answer === 'policy_changed') return null;
+    if (authorization.answer !== 'issued') {
       throw new TokenRefused(
-        authorization.outcome === 'replayed' ? 'replayed' : 'policy_denied',
+        authorization.answer === 'replayed' ? 'replayed' : 'policy_denied',
         applicant.ruleName,
       );
     }

@@ -148,11 +148,11 @@ function personFaults(rule: TrustRule): string[] {
 
 /** Without knowing who started a job, nobody can tell its approver from its author. */
 function missingPersonFaults(rule: TrustRule): string[] {
-  const { human } = platformOf(rule);
+  const { personClaim } = platformOf(rule);
   const writes = rule.grant.operations.some((operation) => WRITING.has(operation));
-  if (human === undefined || rule.kind === 'agent' || !writes) return [];
+  if (personClaim === undefined || rule.kind === 'agent' || !writes) return [];
   return [
-    `person is missing: write person: {claim: ${human}, prefix: "…:"}, or whoever starts the job could approve what it proposes`,
+    `person is missing: write person: {claim: ${personClaim}, prefix: "…:"}, or whoever starts the job could approve what it proposes`,
   ];
 }
 

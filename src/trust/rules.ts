@@ -5,7 +5,8 @@ import { isGlob } from './glob.ts';
 
 /*
  * Trust rules: which tokens of pipelines and services are trusted, as the active policy's data says: their schema, matching,
- * lint, and what each platform's tokens can prove. Pure functions; verifying a token is for `tokens/`.
+ * lint, and what each platform's tokens can prove. Pure functions, which read no store and no network; verifying a token
+ * is for `tokens/`.
  */
 
 const name = z.string().min(1).max(200);

@@ -167,7 +167,9 @@ describe('a freeze that comes among many writes', () => {
     expect(replies.every((reply) => [201, 403].includes(reply.status))).toBe(true);
     const log = readLog(t.file);
     const engaged = log.find((entry) => entry.input.emergency?.engage?.incident === 'INC-crowd');
-    const late = log.filter((entry) => entry.seq > (engaged?.seq ?? 0) && entry.request?.to === 'applied');
+    const late = log.filter(
+      (entry) => entry.place > (engaged?.place ?? 0) && entry.request?.to === 'applied',
+    );
     expect(engaged).toBeDefined();
     expect(late).toEqual([]);
     expect(await findContradictions(t.file)).toEqual([]);

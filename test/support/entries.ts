@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
-import { append, type Entry } from '../../src/log/append.ts';
+import { append } from '../../src/log/append.ts';
+import type { Entry } from '../../src/log/entry.ts';
 import { momentOf } from '../../src/store/batch.ts';
 import type { Store } from '../../src/store/database.ts';
 import type { Tx } from '../../src/store/statement.ts';

@@ -10,7 +10,7 @@ import type { WireChange, WireFreeze, WireInput, WireRecord, WireResult } from '
 
 /** One record of the log with the input and result of its decision. */
 export interface LogEntry extends WireRecord {
-  seq: number;
+  place: number;
   input_json: string;
   input: WireInput;
   result: WireResult;
@@ -24,12 +24,12 @@ export function readLog(file: string): LogEntry[] {
 }
 
 /** A record without its decision is none that can be read. */
-function toEntry({ seq, record, input, result }: RecordRow): LogEntry[] {
+function toEntry({ place, record, input, result }: RecordRow): LogEntry[] {
   if (input === null || result === null) return [];
   return [
     {
       ...(JSON.parse(record) as WireRecord),
-      seq,
+      place,
       input_json: input,
       input: JSON.parse(input) as WireInput,
       result: JSON.parse(result) as WireResult,
@@ -46,8 +46,8 @@ export async function findContradictions(file: string): Promise<string[]> {
   const log = rows.records.flatMap(toEntry);
   return [
     ...(rows.records.length === log.length ? [] : ['a record without its decision']),
-    ...log.flatMap((entry, place) =>
-      entry.seq === place + 1 ? [] : [`seq ${entry.seq} at place ${place + 1}`],
+    ...log.flatMap((entry, index) =>
+      entry.place === index + 1 ? [] : [`place ${entry.place} at ${index + 1}`],
     ),
     ...log.flatMap(digestFaults),
     ...requestFaults(rows, log),
@@ -57,22 +57,22 @@ export async function findContradictions(file: string): Promise<string[]> {
   ];
 }
 
-function digestFaults({ seq, input_digest, input_json }: LogEntry): string[] {
+function digestFaults({ place, input_digest, input_json }: LogEntry): string[] {
   const digest = createHash('sha256').update(input_json).digest('hex');
-  return input_digest === `sha256:${digest}` ? [] : [`${seq}: another input than recorded`];
+  return input_digest === `sha256:${digest}` ? [] : [`${place}: another input than recorded`];
 }
 
 /** The transitions of each request are one chain that ends in its stored state. */
 function requestFaults({ requests }: StoreRows, log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
   const states = new Map<string, string>();
-  for (const { seq, request, operation, outcome, result } of log) {
+  for (const { place, request, operation, outcome, result } of log) {
     if (request === null) continue;
     const before = states.get(request.id) ?? null;
     const isKept = result.effect !== 'deny' && outcome.note?.code !== 'expires_before_start';
     if (request.from !== before)
-      faults.push(`${seq}: ${request.id} goes from ${request.from}, but is ${before}`);
-    if (before !== null && FINAL.has(before)) faults.push(`${seq}: ${operation} leaves ${before}`);
+      faults.push(`${place}: ${request.id} goes from ${request.from}, but is ${before}`);
+    if (before !== null && FINAL.has(before)) faults.push(`${place}: ${operation} leaves ${before}`);
     if (request.from !== null || isKept) states.set(request.id, request.to);
   }
   for (const { id, state } of requests) {
@@ -87,14 +87,14 @@ function versionFaults(rows: StoreRows, log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
   const versions = new Map<string, number>();
   const written = new Set<string>();
-  for (const { seq, id, flags, request } of log) {
+  for (const { place, id, flags, request } of log) {
     for (const { flag, environment, version_before, version_after } of flags) {
       if (version_after === version_before) continue;
       const key = `${flag} in ${environment}`;
-      if (request?.to !== 'applied') faults.push(`${seq}: ${key} moved without being applied`);
+      if (request?.to !== 'applied') faults.push(`${place}: ${key} moved without being applied`);
       if (version_before !== (versions.get(key) ?? 0))
-        faults.push(`${seq}: ${key} was not at ${version_before}`);
-      if (version_after !== version_before + 1) faults.push(`${seq}: ${key} moved by more than one`);
+        faults.push(`${place}: ${key} was not at ${version_before}`);
+      if (version_after !== version_before + 1) faults.push(`${place}: ${key} moved by more than one`);
       versions.set(key, version_after);
       written.add(`${key} ${version_after} ${id}`);
     }
@@ -118,46 +118,49 @@ function foldFaults({ present }: StoreRows): string[] {
 }
 
 /**
- * What an apply counted as approvals is what the log holds before it: newest word, this digest, no author, and not void
+ * What an apply counted as approvals is what the log holds before it: newest vote, this digest, no author, and not void
  * since. Who is revoked does nothing, and what they wrote waits.
  */
 async function approvalFaults(rows: StoreRows, log: readonly LogEntry[]): Promise<string[]> {
   const faults: string[] = [];
-  const words = new Map<string, Map<string, Word>>();
+  const votes = new Map<string, Map<string, Vote>>();
   const oracle = await startRevocationOracle(rows, log);
   for (const entry of log) {
     // The first policy was decided by none, so that record has no input.
     if (entry.operation === 'policy.activate') continue;
     faults.push(...oracle.faultsOf(entry));
     const isVoid = oracle.take(entry);
-    for (const said of words.values())
-      for (const [person, word] of said) if (isVoid(word.by)) said.delete(person);
-    const { seq, operation, request, input, result } = entry;
+    for (const said of votes.values())
+      for (const [person, vote] of said) if (isVoid(vote.by)) said.delete(person);
+    const { place, operation, request, input, result } = entry;
     if (request === null || input.request === null) continue;
-    const said = words.get(request.id) ?? new Map<string, Word>();
-    words.set(request.id, said);
+    const said = votes.get(request.id) ?? new Map<string, Vote>();
+    votes.set(request.id, said);
     if (request.to === 'applied' && result.effect !== 'allow')
-      faults.push(`${seq}: applied on ${result.effect}`);
+      faults.push(`${place}: applied on ${result.effect}`);
     if ((operation === 'request.approve' || operation === 'request.reject') && result.effect === 'allow') {
       const { person, kind } = input.principal;
-      if (person === null || kind !== 'person') faults.push(`${seq}: a word without a person`);
+      if (person === null || kind !== 'person') faults.push(`${place}: a vote without a person`);
       const { authors, proposer } = input.request;
-      const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(oracle.human);
-      if (person !== null && humans.includes(oracle.human(person))) faults.push(`${seq}: an author's word`);
+      const writers = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(
+        oracle.personOf,
+      );
+      if (person !== null && writers.includes(oracle.personOf(person)))
+        faults.push(`${place}: an author's vote`);
       said.set(person ?? '', { digest: request.digest, verdict: operation, by: holderOfEntry(entry) });
     }
     if (request.to !== 'applied') continue;
     const given = [...said]
-      .filter(([, word]) => word.digest === request.digest && word.verdict === 'request.approve')
+      .filter(([, vote]) => vote.digest === request.digest && vote.verdict === 'request.approve')
       .map(([person]) => person);
     const counted = input.approvals.map((vote) => vote.principal.person);
     if (counted.toSorted().join() !== given.toSorted().join())
-      faults.push(`${seq}: counted ${counted}, given ${given}`);
+      faults.push(`${place}: counted ${counted}, given ${given}`);
   }
   return faults;
 }
 
-interface Word {
+interface Vote {
   digest: string;
   verdict: string;
   by: Holder;
@@ -167,7 +170,7 @@ interface Word {
 function freezeFaults(log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
   const active = new Map<string, WireFreeze>();
-  for (const { seq, operation, request, input, result } of log) {
+  for (const { place, operation, request, input, result } of log) {
     if (operation === 'freeze.engage' && result.effect === 'allow' && input.emergency.engage !== null) {
       active.set(input.emergency.engage.incident, input.emergency.engage);
     }
@@ -180,7 +183,7 @@ function freezeFaults(log: readonly LogEntry[]): string[] {
       const covering = [...active.values()].filter((freeze) => covers(freeze, change, environment));
       const safe = change.facts.scope === 'state' && ['off', 'narrow'].includes(change.facts.direction);
       if (covering.length > 0 && !safe)
-        faults.push(`${seq}: ${change.action} of ${change.flag.key} under a freeze`);
+        faults.push(`${place}: ${change.action} of ${change.flag.key} under a freeze`);
     }
   }
   return faults;

@@ -29,12 +29,12 @@ export interface Holder extends Pick<WirePrincipal, 'id' | 'kind' | 'person' | '
 
 /** Walks the log once. */
 export interface RevocationOracle {
-  /** The one name of a human. */
-  human(person: string): string;
+  /** The one name of a person. */
+  personOf(person: string): string;
   /** What is wrong with a record, by what holds before it. */
   faultsOf(entry: LogEntry): string[];
-  /** Takes a record in. @returns whether a word that was said before is void from then on */
-  take(entry: LogEntry): (word: Holder) => boolean;
+  /** Takes a record in. @returns whether a vote that was cast before is void from then on */
+  take(entry: LogEntry): (by: Holder) => boolean;
 }
 
 const EDITS = new Set(['request.edit', 'request.schedule']);
@@ -48,7 +48,7 @@ export async function startRevocationOracle(
   { bundle, revocations }: StoreRows,
   log: readonly LogEntry[],
 ): Promise<RevocationOracle> {
-  const human = await readHumans(bundle);
+  const personOf = await readPersonNames(bundle);
   const logouts = findLogouts(revocations, log);
   const accounts = findAccounts(revocations);
   const editors = new Map<string, Holder[]>();
@@ -63,7 +63,7 @@ export async function startRevocationOracle(
   const isNamed = ({ kind, value }: Held, who: Holder): boolean => {
     switch (kind) {
       case 'subject':
-        return [who.id, ...(who.act ?? []), ...(who.person === null ? [] : [human(who.person)])].includes(
+        return [who.id, ...(who.act ?? []), ...(who.person === null ? [] : [personOf(who.person)])].includes(
           value,
         );
       case 'issuer':
@@ -89,35 +89,36 @@ export async function startRevocationOracle(
     if (input.request === null) return false;
     const { proposer, authors } = input.request;
     const writers = [holderOf(proposer), ...(editors.get(request?.id ?? '') ?? [])];
-    const humans = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(human);
+    const persons = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(personOf);
     return held.filter(holdsBack).some((one) => {
       const named =
-        one.kind === 'subject' && (humans.includes(one.value) || humans.includes(one.person ?? ''));
+        one.kind === 'subject' && (persons.includes(one.value) || persons.includes(one.person ?? ''));
       return named || writers.some((who) => isNamed(one, who));
     });
   };
 
   return {
-    human,
+    personOf,
     faultsOf: (entry) => {
-      const { seq, operation, input, result, request } = entry;
+      const { place, operation, input, result, request } = entry;
       const who = holderOfEntry(entry);
       const faults: string[] = [];
       const out = who.token === null ? undefined : held.find((one) => hits(one, who));
       if (out !== undefined)
-        faults.push(`${seq}: ${who.id} did ${operation}, revoked by ${out.kind} ${out.value}`);
+        faults.push(`${place}: ${who.id} did ${operation}, revoked by ${out.kind} ${out.value}`);
       const parked = isParked(entry);
       if (input.request !== null && parked !== (input.request.parked === true))
-        faults.push(`${seq}: ${request?.id} is ${parked ? '' : 'not '}parked, and was decided otherwise`);
-      if (parked && request?.to === 'applied') faults.push(`${seq}: ${request.id} was applied while parked`);
+        faults.push(`${place}: ${request?.id} is ${parked ? '' : 'not '}parked, and was decided otherwise`);
+      if (parked && request?.to === 'applied')
+        faults.push(`${place}: ${request.id} was applied while parked`);
       if (who.kind === 'agent' && result.effect === 'allow') {
-        if (NOT_FOR_AGENTS.test(operation)) faults.push(`${seq}: an agent did ${operation}`);
-        if (who.person === null || !who.act?.length) faults.push(`${seq}: an agent acts for nobody`);
+        if (NOT_FOR_AGENTS.test(operation)) faults.push(`${place}: an agent did ${operation}`);
+        if (who.person === null || !who.act?.length) faults.push(`${place}: an agent acts for nobody`);
       }
       return faults;
     },
     take: (entry) => {
-      const { seq, operation, input, result, request } = entry;
+      const { place, operation, input, result, request } = entry;
       const who = holderOfEntry(entry);
       const fresh: Held[] = [];
       const { revocation } = input;
@@ -139,12 +140,12 @@ export async function startRevocationOracle(
         held = held.filter(({ cause, value }) => cause !== 'logout' || value !== who.id);
       const lifted = request?.to === 'applied' ? liftedBy(input.request) : undefined;
       if (lifted !== undefined) {
-        const place = held.findIndex((one) => isSame(one, lifted));
-        held = held.filter((_, other) => other !== place);
+        const index = held.findIndex((one) => isSame(one, lifted));
+        held = held.filter((_, other) => other !== index);
       }
-      fresh.push(...(logouts.get(seq) ?? []));
+      fresh.push(...(logouts.get(place) ?? []));
       held.push(...fresh);
-      return (word) => fresh.some((one) => hits(one, word));
+      return (by) => fresh.some((one) => hits(one, by));
     },
   };
 }
@@ -170,7 +171,7 @@ function liftedBy(request: WireInput['request']): WireRevocation | undefined {
 const knownPersons = new Map<string, ReadonlyMap<string, string>>();
 
 /** Under which one name the policy's data has each human. */
-async function readHumans(bundle: StoreRows['bundle']): Promise<(person: string) => string> {
+async function readPersonNames(bundle: StoreRows['bundle']): Promise<(person: string) => string> {
   if (bundle === null) return (person) => person.toLowerCase();
   const persons = knownPersons.get(bundle.hash) ?? (await readPersons(bundle.archive));
   knownPersons.set(bundle.hash, persons);
@@ -187,12 +188,12 @@ async function readPersons(archive: Buffer): Promise<Map<string, string>> {
   }
   const { config } = JSON.parse(text) as { config?: { persons?: Record<string, string> } };
   const named = Object.entries(config?.persons ?? {});
-  return new Map(named.map(([person, human]) => [person.toLowerCase(), human.toLowerCase()]));
+  return new Map(named.map(([alias, person]) => [alias.toLowerCase(), person.toLowerCase()]));
 }
 
 /** A provider's logout is no decision about a revocation: the record before it is that of the session it ended. */
 function findLogouts(rows: readonly RevocationRow[], log: readonly LogEntry[]): Map<number, Held[]> {
-  const bySeq = new Map<number, Held[]>();
+  const byPlace = new Map<number, Held[]>();
   for (const { kind, value, issued_before_ms, cause, incident, person, created_ms } of rows) {
     if (cause !== 'logout' || kind !== 'subject') continue;
     const entry = log.findLast(
@@ -200,9 +201,9 @@ function findLogouts(rows: readonly RevocationRow[], log: readonly LogEntry[]): 
         one.operation === 'session.end' && one.at_ms === created_ms && one.input.principal.id === value,
     );
     const one: Held = { kind, value, issued_before_ms, incident, person, cause };
-    if (entry !== undefined) bySeq.set(entry.seq, [...(bySeq.get(entry.seq) ?? []), one]);
+    if (entry !== undefined) byPlace.set(entry.place, [...(byPlace.get(entry.place) ?? []), one]);
   }
-  return bySeq;
+  return byPlace;
 }
 
 /** The humans behind revoked accounts. */

@@ -79,9 +79,9 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
   const bench = await createBench([]);
   const used = new Set<string>();
   const asked: { principal: Principal; singleUse: SingleUse }[] = [];
-  const state: { policyTtlS: number; outcome: ExchangeAuthorization['outcome'] | 'unrecorded' } = {
+  const state: { policyTtlS: number; answer: ExchangeAuthorization['answer'] | 'unrecorded' } = {
     policyTtlS: 900,
-    outcome: 'issued',
+    answer: 'issued',
   };
   const exchange = createExchange({
     issuer: BROKER,
@@ -96,11 +96,11 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
     log: bench.log,
     authorizeExchange: async (question) => {
       asked.push(question);
-      if (state.outcome === 'unrecorded') throw new BrokerError('not_recorded', 'The disk is full.');
+      if (state.answer === 'unrecorded') throw new BrokerError('not_recorded', 'The disk is full.');
       const use = JSON.stringify([question.singleUse.issuer, question.singleUse.jti]);
-      const outcome = used.has(use) ? 'replayed' : state.outcome;
+      const answer = used.has(use) ? 'replayed' : state.answer;
       used.add(use);
-      return { outcome, token_ttl_s: state.policyTtlS, policy_hash: 'sha256:aa' };
+      return { answer, token_ttl_s: state.policyTtlS, policy_hash: 'sha256:aa' };
     },
   });
   const app = express();
@@ -359,12 +359,12 @@ describe('a subject token', () => {
   });
 
   it('is refused when policy denies, with the same words', async () => {
-    broker.state.outcome = 'denied';
+    broker.state.answer = 'denied';
     expect(expectRefusal(await broker.swap(await token()))).toBe('policy_denied');
   });
 
   it('gets no token when the decision cannot be recorded', async () => {
-    broker.state.outcome = 'unrecorded';
+    broker.state.answer = 'unrecorded';
     const answer = await broker.swap(await token());
     expect(answer.status).toBe(503);
     expect(answer.body).toMatchObject({ error: 'temporarily_unavailable' });

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { DecisionRecord } from '../../log/append.ts';
+import type { DecisionRecord } from '../../log/details.ts';
 import { OPERATION_NAMES, OPERATIONS } from '../../operations.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';

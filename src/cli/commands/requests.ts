@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { REQUEST_KINDS } from '../../requests/kinds/kinds.ts';
+import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
@@ -92,7 +93,7 @@ function registerList(program: Command, cli: Cli): void {
 }
 
 function toRow(request: RequestView): string[] {
-  const what = describeSubject(request);
+  const what = describeWhat(request);
   return [
     request.id,
     request.state,
@@ -103,7 +104,7 @@ function toRow(request: RequestView): string[] {
   ];
 }
 
-function describeSubject({ changes, summary }: RequestView): string {
+function describeWhat({ changes, summary }: RequestView): string {
   if (summary !== null) return summary;
   return changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ');
 }
@@ -117,7 +118,7 @@ async function applyRequest(context: Context, id: string): Promise<ExitCode> {
     if (!(error instanceof CliError) || error.exitCode !== EXIT.denied || !error.problem.decision_id)
       throw error;
     const request = await readRequest(context, id);
-    if (request.standing.effect !== 'hold' || !['pending', 'ready'].includes(request.state)) throw error;
+    if (request.standing.effect !== 'hold' || !isOpen(request)) throw error;
     return answerRequest(context, { body: request });
   }
 }

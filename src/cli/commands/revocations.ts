@@ -3,6 +3,7 @@ import { nameAtIssuer } from '../../identity/credential.ts';
 import { TokenRefused } from '../../identity/refusal.ts';
 import { parseTokenForm } from '../../identity/token-form.ts';
 import { tokenIdOf } from '../../identity/token-id.ts';
+import { REVOCATION_KINDS } from '../../policy/input.ts';
 import type { Hits } from '../../revocation/hits.ts';
 import type { Impact } from '../../revocation/incident.ts';
 import { describeRevocation } from '../../revocation/input-revocation.ts';
@@ -16,7 +17,7 @@ import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 /** What can be revoked, as the command line has it. */
-const KINDS = ['token', 'session', 'subject', 'trust-rule', 'issuer', 'class', 'key'];
+const KINDS = REVOCATION_KINDS.map((kind) => kind.replace('_', '-'));
 
 /** So many of each that is hit are named; the others are counted. */
 const SHOWN = 20;

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { DIGEST_PATTERN } from '../../json.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
@@ -50,8 +51,7 @@ const SUMMARY = {
 } as const;
 
 function assertDigest(request: RequestView, digest: string): void {
-  if (!/^sha256:[0-9a-f]{64}$/.test(digest))
-    throw usageError(`"${digest}" is no digest; it looks like sha256:…`);
+  if (!DIGEST_PATTERN.test(digest)) throw usageError(`"${digest}" is no digest; it looks like sha256:…`);
   if (request.digest === digest) return;
   throw new CliError(EXIT.conflict, {
     code: 'digest_mismatch',

@@ -1,3 +1,4 @@
+import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
@@ -33,7 +34,7 @@ export async function waitUntilClosed(
   let latest = request;
   let shown = '';
   let delayMs = FIRST_POLL_MS;
-  while (latest.state === 'pending' || latest.state === 'ready') {
+  while (isOpen(latest)) {
     const standing = describeStanding(latest);
     if (standing !== shown) note(standing);
     shown = standing;

@@ -1,5 +1,6 @@
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
+import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';
@@ -24,18 +25,13 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
     ...(request.start_ms === null ? [] : [`starts   ${moment(request.start_ms)}`]),
     ...(request.apply === 'manual' ? ['apply    manual: waits for a call to apply'] : []),
     ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
-    ...renderSubject(request),
+    ...renderWhat(request),
     ...renderVotes(request),
     ...renderGates(request.gates, { requestId: request.id, commandLine }),
   ].join('\n');
 }
 
-/** True while the request can still be applied. */
-export function isOpen({ state }: RequestView): boolean {
-  return state === 'pending' || state === 'ready';
-}
-
-function renderSubject({ changes, summary, environment }: RequestView): string[] {
+function renderWhat({ changes, summary, environment }: RequestView): string[] {
   if (summary !== null) return [`does     ${printable(summary)}`];
   return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
 }

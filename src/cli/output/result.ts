@@ -1,7 +1,8 @@
+import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
-import { isOpen, renderGates } from './render.ts';
+import { renderGates } from './render.ts';
 import { printable } from './text.ts';
 
 /** A request that a command has made or moved. */

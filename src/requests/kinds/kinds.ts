@@ -11,6 +11,7 @@ export const REQUEST_KINDS: readonly RequestKind[] = [flagChange, freezeLift, re
 
 /** The registry of the kinds that the broker comes with. */
 export const requestKinds: RequestKinds = createRequestKinds(REQUEST_KINDS);
+
 /** Makes the registry of some kinds. @throws Error when two have one name */
 export function createRequestKinds(kinds: readonly RequestKind[]): RequestKinds {
   const byName = new Map(kinds.map((kind) => [kind.name, kind]));

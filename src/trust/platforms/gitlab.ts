@@ -15,7 +15,7 @@ const OTHER_PROJECT_CLAIMS = ['job_project_id', 'source_project_id'];
  */
 export const gitlab: Platform = {
   name: 'gitlab',
-  human: 'user_id',
+  personClaim: 'user_id',
   isIssuer: (issuer) => new URL(issuer).hostname === 'gitlab.com',
   ownClaims:
     /^(?:(?:job_|source_)?(?:project|namespace)_(?:id|path)|pipeline_source|ref_path|user_login|user_access_level|deployment_tier|environment_(?:protected|action)|ci_config_.+)$/,

@@ -13,7 +13,7 @@ export interface Miss {
 /** What is peculiar to the tokens of one platform: what a rule has to say about them, and what no rule can waive. */
 export interface Platform {
   /** The claim with the id of whoever started the job, where the platform always names somebody. */
-  human?: string;
+  personClaim?: string;
   name: PlatformName;
   /** True for the issuers that are known to be this platform's. */
   isIssuer(issuer: string): boolean;

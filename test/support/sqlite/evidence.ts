@@ -19,6 +19,14 @@ export const EVIDENCE = [
   'activations',
 ] as const satisfies Subject[];
 
+/** The tables of {@link EVIDENCE}, sorted, and those that the database keeps from changes. */
+export function evidenceTables(file: string): { listed: string[]; kept: string[] } {
+  const triggers =
+    "select tbl_name from sqlite_master where type = 'trigger' and name = tbl_name || '_refuse_update'";
+  const kept = withFile(file, (db) => db.prepare(`${triggers} order by tbl_name`).pluck().all() as string[]);
+  return { listed: EVIDENCE.map((subject) => TABLES[subject]).sort(), kept };
+}
+
 /** One try to change evidence: the statement, and what the database said (null: it took it). */
 export interface Attempt {
   attempt: string;

@@ -8,7 +8,7 @@ import { reading, withFile } from './file.ts';
 
 /** A record of the log with what is readable beside its leaf; that is null where it was erased. */
 export interface RecordRow {
-  seq: number;
+  place: number;
   id: string;
   operation: string;
   outcome: string;
@@ -83,7 +83,7 @@ export interface StoreRows {
   bundle: { hash: string; archive: Buffer } | null;
 }
 
-const RECORDS = `select leaves.place as seq, id, operation, outcome, request_id, details as record, input, result, leaf
+const RECORDS = `select leaves.place, id, operation, outcome, request_id, details as record, input, result, leaf
   from leaves left join record_details on record_details.place = leaves.place order by leaves.place`;
 const REQUESTS = 'select id, kind, state, digest, content, plan from requests order by id';
 const VERSIONS = `select flag, null as environment, version, definition as document, decision_id from flag_versions
