@@ -18,6 +18,7 @@ import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-sec
 import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
 import type { Logger } from './logger.ts';
+import { DAY_MS } from './moment.ts';
 import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
@@ -46,8 +47,6 @@ import { loadVersion } from './version.ts';
  * The one composition root: every domain opens itself here, from its own part of the configuration and what those before
  * it have opened. Nothing else knows them all.
  */
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A running broker. */
 export interface Broker {

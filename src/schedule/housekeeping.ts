@@ -1,11 +1,11 @@
 import type { ControlDeps } from '../decide/control.ts';
+import { DAY_MS } from '../moment.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
 import type { ScheduledJob } from './scheduler.ts';
 
 const EVERY_MS = 10 * 60 * 1000;
-const DAY_MS = 24 * 60 * 60 * 1000;
 /** Answers for retried POSTs are kept this long. */
 const ANSWERS_KEPT_MS = DAY_MS;
 /** Revocations of what has expired are shown this much longer. */
