@@ -122,11 +122,11 @@ describe('the credentials file', () => {
     expect([...seen].sort()).toEqual(['credentials_not_private', 'own']);
   });
 
-  it('is not used when it is no plain file: a pipe nobody writes to holds nothing up', async () => {
+  it('is not used when it is not a regular file: a pipe nobody writes to holds nothing up', async () => {
     const folder = dirname(credentials.file);
     await mkdir(folder, { recursive: true });
     await once(spawn('mkfifo', [credentials.file]), 'close');
-    expect((await refusal()).detail).toContain('no plain file');
+    expect((await refusal()).detail).toContain('not a regular file');
     await rm(credentials.file);
     await mkdir(credentials.file);
     expect((await refusal()).code).toMatch(/^credentials_/);
