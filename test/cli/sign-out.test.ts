@@ -151,7 +151,7 @@ describe('logout', () => {
     const run = await terminal.run('logout', '--everywhere', '--json');
     expect(run.code).toBe(1);
     expect(run.json).toMatchObject({ removed: true, revoked: 0, sessions_ended: 0 });
-    expect(run.err).toContain('no answer');
+    expect(run.err).toContain('no response');
     expect(run.err).toContain('until it expires');
     expect(await keptBy(terminal)).toEqual({});
     expect(await codeWith(copy)).toBe('taken');

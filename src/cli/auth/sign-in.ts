@@ -188,7 +188,7 @@ async function within<T>(io: Io, answer: Promise<T>): Promise<T> {
     return await Promise.race([answer, timeout]);
   } finally {
     over.abort();
-    // The abort also ends the timer after the race.
+    // The abort rejects the timer after the race, which is expected.
     timeout.catch(() => undefined);
   }
 }

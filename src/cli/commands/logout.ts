@@ -89,7 +89,7 @@ async function giveUp({ io, broker }: Context, tokens: readonly string[]): Promi
           await response.body?.cancel();
           return `status ${response.status}`;
         },
-        () => 'no answer',
+        () => 'no response',
       );
     if (status !== 'status 200') throw notGivenUp(broker, status);
   }
@@ -100,6 +100,6 @@ function notGivenUp(broker: string, status: string): CliError {
   return new CliError(EXIT.error, {
     code: 'not_given_up',
     title: 'The broker did not revoke the sign-in',
-    detail: `${broker}/oauth/revoke answered with ${status}. The sign-in was removed from this machine. If a copy may exist, have it revoked or wait until it expires.`,
+    detail: `${broker}/oauth/revoke returned ${status}. The sign-in was removed from this machine. If a copy may exist, have it revoked or wait until it expires.`,
   });
 }
