@@ -62,7 +62,7 @@ describe('a value that cannot be used', () => {
     ),
     [
       { workload_issuers: [{ issuer: 'spiffe://acme.example' }] },
-      'workload_issuers.0.jwks_file: or jwks_uri must say where the bundle of the trust domain is, since it has no discovery; it is missing',
+      'workload_issuers.0.jwks_file: or jwks_uri is required for a trust domain, because SPIFFE has no discovery; it is missing',
     ],
     [
       { workload_issuers: [{ issuer: 'https://ci.example' }, { issuer: 'https://ci.example' }] },
@@ -166,10 +166,10 @@ describe('the master key', () => {
     ]);
     expect(lines.join()).not.toContain(KEY);
     expect(await faultsOf({ master_key_file: 'master' })).toEqual([
-      `master_key_file: ${join(folder, 'master')} can be read by others; close it with: chmod 600 ${join(folder, 'master')}`,
+      `master_key_file: ${join(folder, 'master')} is readable by other users; restrict it with: chmod 600 ${join(folder, 'master')}`,
     ]);
     expect(await faultsOf({ master_key_file: 'none' })).toEqual([
-      `master_key_file: ${join(folder, 'none')} is not there; it must hold 32 random bytes as base64, base64url or hex (make one with: openssl rand -base64 32)`,
+      `master_key_file: ${join(folder, 'none')} does not exist; it must contain 32 random bytes as base64, base64url or hex (generate with: openssl rand -base64 32)`,
     ]);
   });
 });

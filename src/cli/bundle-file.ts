@@ -12,7 +12,7 @@ export async function readBundleFile(file: string): Promise<Bundle> {
       EXIT.error,
       {
         code: 'bundle_unusable',
-        title: 'The bundle cannot be used',
+        title: 'The bundle is not usable',
         detail: `${file}: ${(error as Error).message}`,
       },
       { cause: error },

@@ -4,23 +4,23 @@ import { parseDocument } from 'yaml';
 import { usageError } from './cli-error.ts';
 import type { Io } from './io.ts';
 
-/** A change as it is sent. The broker checks it; here it is only put together. */
+/** A change as sent. It is assembled here and validated by the broker. */
 type ChangeDocument = Record<string, unknown>;
 
-/** What the change options of a command line say, in their order. */
+/** The change options of a command line, in their order. */
 export interface ChangeOptions {
   /**
-   * The changes, and the other members of a request where a file has them.
+   * Returns the changes, and the other members of a request if a file has them.
    *
    * @throws CliError `usage` when an option is incomplete or a file cannot be read
    */
   load(io: Io): Promise<{ changes: ChangeDocument[]; rest: Record<string, unknown> }>;
 }
 
-/** An option as it was met; a file is read later. */
+/** An option as parsed; files are read later. */
 type Item = { kind: 'change'; change: ChangeDocument } | { kind: 'file'; path: string };
 
-/** Adds the options that say what to change. Several are allowed, and their order is kept. */
+/** Adds the change options. They may be repeated, and their order is kept. */
 export function addChangeOptions(command: Command): ChangeOptions {
   const items: Item[] = [];
   const add = (change: ChangeDocument): void => {
@@ -29,10 +29,10 @@ export function addChangeOptions(command: Command): ChangeOptions {
   command
     .option('--enable <flag>', 'switch a flag on', (flag: string) => add({ action: 'enable', flag }))
     .option('--disable <flag>', 'switch a flag off', (flag: string) => add({ action: 'disable', flag }))
-    .option('--set-audience <flag>', 'set who sees a flag, with --audience', (flag: string) =>
+    .option('--set-audience <flag>', 'set the audience of a flag, together with --audience', (flag: string) =>
       add({ action: 'set_audience', flag }),
     )
-    .option('--audience <who>', 'all, none, or organizations: org:acme,org:globex', (who: string) =>
+    .option('--audience <who>', 'all, none, or organizations such as org:acme,org:globex', (who: string) =>
       completeAudience(items, who),
     )
     .option(
@@ -46,7 +46,7 @@ export function addChangeOptions(command: Command): ChangeOptions {
     .option('--retire <flag>', 'retire a flag', (flag: string) => add({ action: 'retire', flag }))
     .option(
       '--file <path>',
-      'a request or a list of changes, in YAML or JSON; - is stdin',
+      'read a request or a list of changes from a YAML or JSON file; - is standard input',
       (path: string) => {
         items.push({ kind: 'file', path });
       },
@@ -57,7 +57,7 @@ export function addChangeOptions(command: Command): ChangeOptions {
 function completeAudience(items: readonly Item[], who: string): void {
   const last = lastChange(items);
   if (last?.action !== 'set_audience' || 'audience' in last) {
-    throw usageError('--audience belongs to the --set-audience FLAG right before it.');
+    throw usageError('--audience must directly follow --set-audience FLAG.');
   }
   last.audience = parseAudience(who);
 }
@@ -68,7 +68,7 @@ function parseAudience(who: string): Record<string, unknown> {
     const organization = /^org:(.+)$/.exec(word.trim())?.[1];
     if (organization === undefined) {
       throw usageError(
-        `"${word}" is no audience. Use all, none, or organizations such as org:acme,org:globex.`,
+        `Invalid audience "${word}". Use all, none, or organizations such as org:acme,org:globex.`,
       );
     }
     return organization;
@@ -76,7 +76,7 @@ function parseAudience(who: string): Record<string, unknown> {
   return { kind: 'some', organizations, users: [] };
 }
 
-/** The option takes two words, which come one by one: the flag, then its shares. */
+/** The option takes two values, which arrive one by one: the flag, then its shares. */
 function addRolloutWord(items: Item[], word: string): void {
   const last = lastChange(items);
   if (last?.action === 'set_rollout' && !('rollout' in last)) {
@@ -90,7 +90,7 @@ function parseShares(text: string): { variant: string; percent: number }[] {
   return text.split(',').map((share) => {
     const [, variant, percent] = /^([^=]+)=(\d+(?:\.\d+)?)%?$/.exec(share.trim()) ?? [];
     if (variant === undefined) {
-      throw usageError(`"${share}" is no share. Write shares in percent, such as on=25,off=75.`);
+      throw usageError(`Invalid share "${share}". Write shares in percent, such as on=25,off=75.`);
     }
     return { variant, percent: Number(percent) };
   });
@@ -98,7 +98,7 @@ function parseShares(text: string): { variant: string; percent: number }[] {
 
 function parseReturn(text: string): ChangeDocument {
   const [, flag, version] = /^([^@]+)@v?(\d+)$/.exec(text) ?? [];
-  if (flag === undefined) throw usageError(`"${text}" names no version. Write it as new-nav@3.`);
+  if (flag === undefined) throw usageError(`"${text}" has no version. Write it as new-nav@3.`);
   return { action: 'return_to_version', flag, version: Number(version) };
 }
 
@@ -131,10 +131,10 @@ async function loadItems(io: Io, items: readonly Item[]): ReturnType<ChangeOptio
 
 function assertComplete({ action, flag, ...members }: ChangeDocument): void {
   if (action === 'set_audience' && !('audience' in members)) {
-    throw usageError(`--set-audience ${flag} needs --audience all|none|org:…`);
+    throw usageError(`--set-audience ${flag} requires --audience all|none|org:…`);
   }
   if (action === 'set_rollout' && !('rollout' in members)) {
-    throw usageError(`--rollout ${flag} needs its shares after the flag, such as on=25,off=75`);
+    throw usageError(`--rollout ${flag} requires shares after the flag, such as on=25,off=75`);
   }
 }
 
@@ -145,13 +145,13 @@ async function loadDocument(io: Io, path: string): Promise<unknown[] | Record<st
   } catch (error) {
     throw usageError(`${path} cannot be read: ${(error as Error).message}`);
   }
-  // JSON is YAML too, so one parser reads both.
+  // JSON is a subset of YAML, so one parser reads both.
   const document = parseDocument(text, { uniqueKeys: true });
   const [fault] = document.errors;
   if (fault !== undefined) throw usageError(`${path} is neither YAML nor JSON: ${fault.message}`);
   const value: unknown = document.toJS();
   if (typeof value !== 'object' || value === null) {
-    throw usageError(`${path} must hold a request or a list of changes.`);
+    throw usageError(`${path} must contain a request or a list of changes.`);
   }
   return value as unknown[] | Record<string, unknown>;
 }

@@ -1,9 +1,9 @@
 import type { FieldFault, Gate } from '../errors.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
 
-/** A refusal as the command line prints it: a problem document of the broker, or one of its own in the same shape. */
+/** A refusal as the command line prints it: a problem document of the broker, or a local one in the same shape. */
 export interface Problem {
-  /** A problem code of the broker, or one that only the command line has, such as `usage`. */
+  /** A problem code of the broker, or one of the command line only, such as `usage`. */
   code: string;
   title: string;
   detail: string;
@@ -12,11 +12,11 @@ export interface Problem {
   [member: string]: unknown;
 }
 
-/** Why a command did not do what it was asked to. */
+/** Why a command failed. */
 export class CliError extends Error {
   readonly exitCode: ExitCode;
   readonly problem: Problem;
-  /** True when the same call may succeed a little later. */
+  /** True when the same call may succeed later. */
   readonly transient: boolean;
   /** How long the broker asks to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
@@ -35,7 +35,7 @@ export class CliError extends Error {
   }
 }
 
-/** A command line that cannot be carried out. Nothing was sent. */
+/** The error for an invalid command line. Nothing was sent. */
 export function usageError(detail: string): CliError {
-  return new CliError(EXIT.usage, { code: 'usage', title: 'The command line is not usable', detail });
+  return new CliError(EXIT.usage, { code: 'usage', title: 'Invalid command line', detail });
 }

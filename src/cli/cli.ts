@@ -9,10 +9,10 @@ import type { Io } from './io.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import { printable, shellWord } from './output/text.ts';
 
-/** Where a broker listens when nothing names another place. */
+/** The broker's default URL. */
 const DEFAULT_BROKER = 'http://127.0.0.1:8480';
 
-/** The options that each command with a broker has. */
+/** The common options of commands that call a broker. */
 export interface CommonOptions {
   broker?: string;
   json?: boolean;
@@ -20,27 +20,27 @@ export interface CommonOptions {
   stepUp?: string;
 }
 
-/** How a command answers. */
+/** The output of a command. */
 export interface Output {
   io: Io;
   json: boolean;
-  /** Prints the answer: the document with `--json`, else the text for people. */
+  /** Prints the result: the document with `--json`, otherwise text for people. */
   print(document: unknown, human: () => string): void;
-  /** Tells the person something besides the answer. */
+  /** Prints a note for the person on standard error. */
   note(line: string): void;
 }
 
-/** What one run of a command at a broker works with. */
+/** The context of one command run against a broker. */
 export interface Context extends Output {
   client: Client;
   credentials: Credentials;
-  /** The broker's URL, without a slash at the end. */
+  /** The broker's URL, without a trailing slash. */
   broker: string;
-  /** A command line that does what `words` say, at the same broker. */
+  /** A command line with these words for the same broker. */
   commandLine(...words: string[]): string;
 }
 
-/** What the commands are registered with. A command runs once, and what it returns becomes the exit status. */
+/** Registers the commands. One command runs, and its result becomes the exit status. */
 export interface Cli {
   io: Io;
   /** Adds a command that has `--json`. */
@@ -51,13 +51,13 @@ export interface Cli {
   runLocal(options: { json?: boolean }, work: (output: Output) => Promise<ExitCode>): Promise<void>;
   /** Runs a command at a broker. */
   run(options: CommonOptions, work: (context: Context) => Promise<ExitCode>): Promise<void>;
-  /** The exit status of the command that ran. */
+  /** The exit status of the executed command. */
   exitCode(): ExitCode;
-  /** As {@link Context.commandLine}, also for a command that failed. */
+  /** As {@link Context.commandLine}, also after a failed command. */
   commandLine(...words: string[]): string;
 }
 
-/** Creates what the commands are registered with. */
+/** Creates the registry for the commands. */
 export function createCli(io: Io): Cli {
   let exitCode: ExitCode = EXIT.done;
   let atBroker: readonly string[] = [];
@@ -70,11 +70,11 @@ export function createCli(io: Io): Cli {
     localCommand,
     command: (parent, name, summary) =>
       localCommand(parent, name, summary)
-        .option('--broker <url>', `the broker; else COUNTERSIGN_URL, else ${DEFAULT_BROKER}`)
+        .option('--broker <url>', `URL of the broker (default: COUNTERSIGN_URL or ${DEFAULT_BROKER})`)
         .addOption(
           new Option(
             '--step-up <how>',
-            'how to sign in again when the broker wants a stronger sign-in; else COUNTERSIGN_STEP_UP',
+            'how to sign in again when the broker requires a stronger sign-in (default: COUNTERSIGN_STEP_UP)',
           ).choices(STEP_UPS),
         ),
     runLocal: async (options, work) => {
@@ -102,7 +102,8 @@ function createOutput(io: Io, options: { json?: boolean }): Output {
 function createContext(io: Io, options: CommonOptions, commandLine: Context['commandLine']): Context {
   const output = createOutput(io, options);
   const broker = parseBroker(options.broker ?? (io.env.COUNTERSIGN_URL || DEFAULT_BROKER));
-  if (!isFetchable(broker, true)) output.note(`${broker} is not https: your token travels in the clear.`);
+  if (!isFetchable(broker, true))
+    output.note(`${broker} does not use https: your token is sent unencrypted.`);
   const credentials = createCredentials(io);
   const client = createClient({
     io,
@@ -120,7 +121,7 @@ function createContext(io: Io, options: CommonOptions, commandLine: Context['com
         note: output.note,
       }),
     }),
-    onFreeze: (freezes) => output.note(`A freeze holds: ${printable(decodeFreezes(freezes))}`),
+    onFreeze: (freezes) => output.note(`A freeze is in effect: ${printable(decodeFreezes(freezes))}`),
   });
   return { ...output, client, credentials, broker, commandLine };
 }
@@ -128,7 +129,7 @@ function createContext(io: Io, options: CommonOptions, commandLine: Context['com
 function parseBroker(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username || url.search || url.hash) {
-    throw usageError(`"${text}" is not the URL of a broker; it looks like https://countersign.example.com.`);
+    throw usageError(`"${text}" is not a broker URL. Use the form https://countersign.example.com.`);
   }
   return url.href.replace(/\/+$/, '');
 }

@@ -8,28 +8,28 @@ import { EXIT, exitOfProblem } from './output/exit-codes.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
 
-/** How often a call that carries an Idempotency-Key is sent at most. */
+/** The maximum number of attempts for a call with an Idempotency-Key. */
 const ATTEMPTS = 3;
 const RETRY_MS = 1000;
 
-/** One call of the broker. */
+/** One call to the broker. */
 export interface ClientCall {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** Below the broker's URL, such as `/v1/requests`. */
+  /** The path below the broker's URL, such as `/v1/requests`. */
   path: string;
-  /** Members that are undefined are left out. */
+  /** Undefined members are left out. */
   query?: Readonly<Record<string, string | undefined>>;
   body?: unknown;
   ifMatch?: string;
-  /** Sent as Idempotency-Key; the call is then repeated when no answer comes. `true` makes a new key. */
+  /** Sent as Idempotency-Key. The call is then repeated if it gets no response. `true` generates a new key. */
   idempotencyKey?: string | true;
 }
 
-/** What the broker answered; the body is null where the answer has none (204). */
+/** The broker's response; the body is null if there is none (204). */
 export interface ClientAnswer<T> {
   body: T;
   etag: string | null;
-  /** True when the answer is the kept one of an earlier call with the same Idempotency-Key. */
+  /** True when the response was stored for an earlier call with the same Idempotency-Key. */
   replayed: boolean;
 }
 
@@ -41,16 +41,16 @@ export interface Page<T> {
 
 /** Calls one broker. */
 export interface Client {
-  /** @throws CliError with the problem that the broker answered */
+  /** @throws CliError with the broker's problem */
   call<T>(call: ClientCall): Promise<ClientAnswer<T>>;
-  /** Reads a list: one page, or with `all` every page as one. */
+  /** Reads a list: one page, or with `all` all pages combined. */
   list<T>(call: { path: string; query: NonNullable<ClientCall['query']>; all: boolean }): Promise<Page<T>>;
 }
 
 /**
  * Creates a client.
  *
- * @param deps.onFreeze is told once about the freezes that the broker shows on its answers
+ * @param deps.onFreeze called once with the freezes that the broker's responses announce
  */
 export function createClient(deps: {
   io: Io;
@@ -81,7 +81,7 @@ export function createClient(deps: {
     };
   }
 
-  /** Where another token may be what the broker wants, the call is sent once more. */
+  /** Repeats the call once when a new token may satisfy the broker. */
   async function sendWithToken<T>(call: ClientCall, key: string | null): Promise<ClientAnswer<T>> {
     try {
       return await send(call, key, await tokens.token());
@@ -93,8 +93,8 @@ export function createClient(deps: {
   }
 
   /**
-   * A token may expire while a command waits, and the platform may give another one. A person may sign in stronger:
-   * once a command, because a broker that is not content with that would ask without end.
+   * A token may expire while a command waits, and the platform may issue a new one. A person may step up once per
+   * command, because a misconfigured broker could require it forever.
    */
   async function anotherToken({ problem }: CliError): Promise<Token | null> {
     if (problem.code === 'token_invalid') return tokens.renew();
@@ -154,7 +154,7 @@ async function fetchAnswer(
         ...(key === null ? {} : { 'idempotency-key': key }),
       },
       ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-      // The token is for this broker; it does not follow to another address.
+      // The token is for this broker only, so redirects are not followed.
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
@@ -196,7 +196,7 @@ function isProblem(body: unknown): body is Problem {
 function notUnderstood(status: number): Problem {
   return {
     ...NOT_A_BROKER,
-    detail: `It has status ${status} and is no JSON of a broker. Is a proxy in between, or is the URL another service's?`,
+    detail: `The response has status ${status} and is not broker JSON. Check whether a proxy intervened, or whether the URL belongs to another service.`,
     status,
   };
 }

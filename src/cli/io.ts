@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts';
 
-/** Everything that a command touches outside its own memory, so that tests bring their own. */
+/** All side effects of a command, so that tests can replace them. */
 export interface Io {
-  /** What was asked for: with `--json` exactly one document. */
+  /** The result of the command; with `--json` exactly one document. */
   stdout(text: string): void;
-  /** Everything else: progress, warnings, refusals. */
+  /** Everything else: progress, warnings and refusals. */
   stderr(text: string): void;
   readStdin(): Promise<string>;
   env: Readonly<NodeJS.ProcessEnv>;
@@ -12,14 +12,14 @@ export interface Io {
   home: string;
   fetch: typeof globalThis.fetch;
   clock: Clock;
-  /** Resolves after that many milliseconds; rejects with an AbortError when the signal comes first. */
+  /** Resolves after that many milliseconds; rejects with an AbortError when aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Asks the person at the terminal, and answers what they typed. Null when nobody is there. */
+  /** Prompts the person at the terminal and returns the input. Null without a terminal. */
   ask: ((question: string) => Promise<string>) | null;
-  /** Tries to show an address in a browser; it MUST NOT throw. */
+  /** Tries to open an address in a browser. It MUST NOT throw. */
   openBrowser(url: URL): void;
-  /** Calls back for SIGINT and SIGTERM, instead of ending the process. Answers how to stop that. */
+  /** Handles SIGINT and SIGTERM with a callback. Returns a function that removes the handler. */
   onStopSignal(listener: () => void): () => void;
-  /** Ends the process at once, whatever is under way. */
+  /** Ends the process immediately, even with work in flight. */
   exit(code: number): void;
 }

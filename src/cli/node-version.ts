@@ -1,13 +1,13 @@
-/** The oldest Node that runs TypeScript as it is and has what the broker uses. */
+/** The oldest Node version that runs TypeScript directly and has the APIs that the broker uses. */
 const OLDEST = [22, 18] as const;
 
 /**
- * What to tell somebody whose Node is too old, or null when it is not.
+ * The error message for an unsupported Node version, or null for a supported one.
  *
- * @param version as `process.versions.node` has it
+ * @param version the value of `process.versions.node`
  */
 export function nodeVersionFault(version: string): string | null {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return null;
-  return `countersign needs Node ${OLDEST.join('.')} or newer; this is ${version}. Install a newer one from https://nodejs.org.`;
+  return `countersign needs Node ${OLDEST.join('.')} or newer. This is version ${version}. Install a newer one from https://nodejs.org.`;
 }

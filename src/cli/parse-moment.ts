@@ -8,13 +8,13 @@ const isoSchema = z
   .pipe(z.int().min(0));
 const momentSchema = z.union([epochMsText, isoSchema]);
 
-/** How the options that take a moment describe it in `--help`. */
+/** The description of a moment in `--help`. */
 export const MOMENT_HELP = 'ISO 8601 with an offset, a date (from midnight UTC), or epoch milliseconds';
 
 /**
- * The moment that an option names, in epoch milliseconds. A date is its first moment in UTC.
+ * Parses a moment into epoch milliseconds. A date stands for its first moment in UTC.
  *
- * @param or the word that the option takes besides moments, to be named when the text is neither
+ * @param or the keyword that the option also accepts, for the error message
  * @throws CliError `usage`
  */
 export function parseMoment(option: string, text: string, or?: string): number {
@@ -22,6 +22,6 @@ export function parseMoment(option: string, text: string, or?: string): number {
   if (parsed.success) return parsed.data;
   const besides = or === undefined ? '' : `, or ${or}`;
   throw usageError(
-    `${option}: "${text}" is no moment. Write it as 2026-11-21T09:00:00+01:00, as the date 2026-11-21 (from midnight UTC), or as epoch milliseconds such as 1795248000000${besides}.`,
+    `${option}: invalid time "${text}". Write it as 2026-11-21T09:00:00+01:00, as the date 2026-11-21 (from midnight UTC), or as epoch milliseconds such as 1795248000000${besides}.`,
   );
 }

@@ -10,7 +10,7 @@ import type { Io } from './io.ts';
 /** The io of this process. */
 export function createProcessIo(env: NodeJS.ProcessEnv): Io {
   const { stdin, stdout, stderr } = process;
-  // Somebody who reads only the first lines (`| head`) closes the pipe; that is no fault.
+  // A reader such as `| head` may close the pipe early, which is not an error.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
@@ -42,10 +42,10 @@ export function createProcessIo(env: NodeJS.ProcessEnv): Io {
 }
 
 async function ask(question: string): Promise<string> {
-  // On standard error, so that standard output stays what was asked for.
+  // On standard error, because standard output has only the result.
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    // The end of the input is no answer.
+    // The end of the input counts as no answer.
     const closed = once(terminal, 'close').then(() => '');
     return await Promise.race([terminal.question(question), closed]);
   } finally {
@@ -58,12 +58,12 @@ const OPENERS: Readonly<Record<string, readonly string[]>> = {
   win32: ['rundll32', 'url.dll,FileProtocolHandler'],
 };
 
-/** No shell is involved, and only web addresses are opened: the address comes from an issuer's metadata. */
+/** Opens only web addresses, and without a shell: the address comes from an issuer's metadata. */
 function openBrowser(url: URL, platform: string): void {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return;
   const [command = 'xdg-open', ...before] = OPENERS[platform] ?? ['xdg-open'];
   const child = spawn(command, [...before, url.href], { stdio: 'ignore', detached: true });
-  // Without a browser the person opens the printed address.
+  // Without a browser, the person opens the printed address.
   child.on('error', () => undefined);
   child.unref();
 }

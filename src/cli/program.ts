@@ -25,33 +25,33 @@ import { EXIT, EXIT_HELP, type ExitCode } from './output/exit-codes.ts';
 import { renderProblem } from './output/render.ts';
 
 /*
- * The command line. `commands/` has a file for each group of commands, `auth/` how a person or a job signs in, `output/` what
- * they read. It speaks to a broker over HTTP alone; only `serve` starts one. Of the other folders it uses the types of
- * answers, and the words for them.
+ * The command line. `commands/` has a file for each group of commands, `auth/` the sign-in of people and jobs,
+ * `output/` the output. It calls a broker over HTTP only; `serve` alone starts one. From the other folders it imports
+ * only the types of responses and their descriptions.
  */
 
 const TOKEN_HELP = `
-Where the token comes from; the first that is there counts:
+The token comes from the first of these sources that is set:
   COUNTERSIGN_TOKEN               used as it is
   GitHub Actions                  the job's own ID token (permission id-token: write), with the audience
                                   COUNTERSIGN_AUDIENCE (default: countersign), exchanged at the broker
   COUNTERSIGN_SUBJECT_TOKEN       a platform token, such as a GitLab id_token, exchanged at the broker
-  COUNTERSIGN_SUBJECT_TOKEN_FILE  a file that holds one
-  COUNTERSIGN_DELEGATION_TOKEN    for an agent, besides its platform token: the delegation of whom it acts for; or
+  COUNTERSIGN_SUBJECT_TOKEN_FILE  a file with a platform token
+  COUNTERSIGN_DELEGATION_TOKEN    for an agent, in addition to its platform token: the delegation token; or
                                   COUNTERSIGN_DELEGATION_TOKEN_FILE
-  countersign login               the kept sign-in of a person
+  countersign login               the stored sign-in of a person
 
-What is exchanged is bound to a key of its own (DPoP), so that a copy of the token alone is worth nothing.
+An exchanged token is bound to a key (DPoP). A copy of the token is useless without that key.
 
-Where the broker wants a stronger sign-in, a person at a terminal is asked to sign in again, and the command goes on.
-COUNTERSIGN_STEP_UP says how: browser, device, or never, which only prints the command; without a terminal it is never,
-unless you say otherwise.`;
+When the broker requires a stronger sign-in, a command at a terminal asks you to sign in again and then continues.
+COUNTERSIGN_STEP_UP sets how: browser, device, or never (only print the command). Without a terminal the default is
+never.`;
 
 /**
- * Runs one command line.
+ * Runs a command line.
  *
  * @param argv the words after the program's name
- * @returns the exit status; what went wrong has been printed
+ * @returns the exit status; errors have been printed
  */
 export async function runCli(argv: readonly string[], io: Io): Promise<ExitCode> {
   const cli = createCli(io);
@@ -65,11 +65,11 @@ export async function runCli(argv: readonly string[], io: Io): Promise<ExitCode>
 
 function createProgram(cli: Cli): Command {
   const program = new Command('countersign')
-    .description('Proposes, approves and applies changes of feature flags under policy; runs the broker.')
+    .description('Propose, approve and apply feature flag changes under a policy, and run the broker.')
     .version(loadVersion())
     .exitOverride()
     .configureOutput({ writeOut: cli.io.stdout, writeErr: cli.io.stderr })
-    .showHelpAfterError('(--help says more)')
+    .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
   registerServe(program, cli);
   registerLogin(program, cli);
@@ -92,11 +92,11 @@ function createProgram(cli: Cli): Command {
   return program;
 }
 
-/** Prints what went wrong: for people on standard error, with `--json` as the one document on standard output. */
+/** Prints an error: for people on standard error, with `--json` as the only document on standard output. */
 function report(error: unknown, argv: readonly string[], { io, commandLine }: Cli): ExitCode {
   const json = argv.includes('--json');
   if (error instanceof CommanderError) {
-    // Help and version were asked for. Faults of the command line have been printed for people already.
+    // Help and version were requested. Commander has already printed usage errors for people.
     if (error.exitCode === 0) return EXIT.done;
     if (json) printJson(io, usageError(error.message).problem);
     return EXIT.usage;
@@ -116,7 +116,7 @@ function unexpected(error: unknown): CliError {
     EXIT.error,
     {
       code: 'internal_error',
-      title: 'Something went wrong inside the command line',
+      title: 'Internal error of the command line',
       detail: error instanceof Error ? error.message : String(error),
     },
     { cause: error },

@@ -5,30 +5,31 @@ import { EVALUATOR_VERSION, type Evaluation, evaluate, isContextFree } from './e
 import type { SnapshotFlag } from './snapshot.ts';
 import type { View } from './view.ts';
 
-/** A serialised OFREP answer and its length in bytes, as a header value. */
+/** A serialised OFREP response and its length in bytes, as a header value. */
 export interface OfrepAnswer {
   readonly body: string;
   readonly length: string;
 }
 
-/** A bulk answer in two parts: `fixed` is the same for every context and shared by all requests. */
+/** A bulk response in two parts: `fixed` is the same for every context and shared by all requests. */
 export interface BulkAnswer {
   readonly fixed: Buffer;
   readonly rest: string;
   readonly length: string;
 }
 
-/** What is the same for every bulk request on one view. */
+/** The parts that are the same for every bulk request on one view. */
 interface BulkParts {
   readonly fixed: Buffer;
   readonly hasFixed: boolean;
   readonly contextual: readonly SnapshotFlag[];
   readonly end: string;
-  /** When exceptions end, sorted: each such moment changes answers without a new version. */
+  /** The sorted end times of exceptions. Each of them changes responses without a new version. */
   readonly exceptionEnds: readonly number[];
 }
 
-// An answer depends on the flag, the variant and the reason only, so there are a handful for each flag. They go with the flag.
+// A response depends only on the flag, the variant and the reason, so each flag has only a few. They are released with
+// the flag.
 const answersByFlag = new WeakMap<SnapshotFlag, Map<string, OfrepAnswer>>();
 const partsByView = new WeakMap<View, BulkParts>();
 
@@ -39,7 +40,7 @@ function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): 
 }
 
 /**
- * The serialised answer to one flag for one context.
+ * The serialised response for one flag and one context.
  *
  * @see OFREP 0.3.0, `serverEvaluationSuccess`
  */
@@ -84,7 +85,7 @@ function partsOf(view: View): BulkParts {
 }
 
 /**
- * The answer to all flags of a view for one context.
+ * The response for all flags of a view and one context.
  *
  * @see OFREP 0.3.0, `bulkEvaluationSuccess`
  */
@@ -100,8 +101,8 @@ export function bulkAnswerFor(view: View, context: EvaluationContext, nowMs: num
 }
 
 /**
- * A strong ETag over all that the bulk answer depends on: environment, namespaces, version, evaluator, context, and
- * which exceptions are over. Equal inputs have equal tags on every replica, and it takes no evaluation to know one.
+ * A strong ETag over all inputs of the bulk response: environment, namespaces, version, evaluator, context, and which
+ * exceptions have expired. Equal inputs have equal tags on every replica, and computing one requires no evaluation.
  *
  * @see RFC 9110 8.8.3
  */
@@ -115,7 +116,7 @@ export function bulkTag(view: View, context: EvaluationContext, nowMs: number): 
 }
 
 /**
- * True when an `If-None-Match` header names the tag. Compares weakly, as the header asks for.
+ * True when an `If-None-Match` header contains the tag. Uses weak comparison, as the header requires.
  *
  * @see RFC 9110 13.1.2
  */

@@ -1,9 +1,9 @@
 import type { Condition, Rule } from '../flags/model.ts';
 
-/** What an application tells about the one it asks for. Hostile until proven otherwise: read it with `attributeOf` only. */
+/** The evaluation context that an application sends. It is untrusted: read it only with `attributeOf`. */
 export type EvaluationContext = Readonly<Record<string, unknown>>;
 
-/** An attribute of the context, or undefined. Only the context's own members count, so `constructor` finds nothing. */
+/** An attribute of the context, or undefined. Reads only own members, so `constructor` is undefined. */
 export function attributeOf(context: EvaluationContext, name: string): unknown {
   return Object.hasOwn(context, name) ? context[name] : undefined;
 }
@@ -45,9 +45,9 @@ function isScalar(value: unknown): value is string | number | boolean {
 }
 
 /**
- * True when the condition holds. With several values one of them is enough; for `not_equals` and `not_in` none may
- * be equal. Nothing is converted: values of different types are different. An attribute that is missing, null or an
- * object makes every condition false, the negative ones too: what is unknown matches nothing.
+ * True when the condition is met. If there are several values, one match is enough; for `not_equals` and `not_in` none
+ * may be equal. Values are not converted: values of different types are not equal. A missing, null or object attribute
+ * makes every condition false, including negative ones, because an unknown value matches nothing.
  */
 function holds(condition: Condition, context: EvaluationContext): boolean {
   const actual = attributeOf(context, condition.attribute);
@@ -65,7 +65,7 @@ function holds(condition: Condition, context: EvaluationContext): boolean {
   }
 }
 
-/** True when every condition of the rule holds. */
+/** True when every condition of the rule is met. */
 export function ruleMatches(rule: Rule, context: EvaluationContext): boolean {
   for (const condition of rule.when) if (!holds(condition, context)) return false;
   return true;

@@ -3,18 +3,18 @@ import { isPrototypeName } from '../flags/names.ts';
 import type { EvaluationContext } from './conditions.ts';
 import { hasNeedlessEscapeInName } from './escaped-names.ts';
 
-/** A request body that cannot be evaluated, in OFREP's words. */
+/** An invalid request body, in OFREP's terms. */
 export interface ContextFault {
   errorCode: 'PARSE_ERROR' | 'INVALID_CONTEXT';
   errorDetails: string;
 }
 
-/** How deep a context may nest. */
+/** The maximum nesting depth of a context. */
 const MAX_DEPTH = 32;
 
 const EMPTY: EvaluationContext = Object.freeze({});
 
-/** A context that may be evaluated, or what is wrong with it. */
+/** A valid context, or its fault. */
 export type ReadContext = { context: EvaluationContext } | { fault: ContextFault };
 
 function invalidContext(errorDetails: string): ReadContext {
@@ -26,8 +26,8 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * True when the value nests too deep, has a member whose name reaches into a prototype, or has no canonical form: broken
- * Unicode, or a number such as 1e400 that JSON can write and no double can hold.
+ * True when the value nests too deeply, has a member name that could reach a prototype, or has no canonical form:
+ * malformed Unicode, or a number such as 1e400, which is valid JSON but not a finite double.
  */
 function isHostile(value: unknown, depth: number): boolean {
   if (typeof value === 'string') return !value.isWellFormed();
@@ -56,28 +56,26 @@ function checkContext(context: unknown): ReadContext {
   if (!isPlainObject(context)) return invalidContext('Send the context as a JSON object.');
   if (isHostile(context, 1)) {
     return invalidContext(
-      `Nest the context at most ${MAX_DEPTH} levels, in valid Unicode and finite numbers, without members named __proto__, constructor or prototype.`,
+      `The context must nest at most ${MAX_DEPTH} levels, use valid Unicode and finite numbers, and have no members named __proto__, constructor or prototype.`,
     );
   }
   const { targetingKey } = context;
   if (targetingKey !== undefined && typeof targetingKey !== 'string') {
-    return invalidContext('Send targetingKey as a string or leave it out.');
+    return invalidContext('Send targetingKey as a string, or omit it.');
   }
   return { context };
 }
 
 /**
- * The evaluation context in an OFREP request body, or what is wrong with it; it never throws. No body and no context
- * are fine: then nothing is known about the one that is asked for.
+ * Parses the evaluation context of an OFREP request body, or returns its fault. Never throws. A missing body or context
+ * is valid and means an empty context.
  *
  * @see OFREP 0.3.0, `evaluationRequest`
  */
 export function readContext(body: Buffer | null): ReadContext {
   if (body === null || body.length === 0) return { context: EMPTY };
   if (hasNeedlessEscapeInName(body)) {
-    return invalidContext(
-      'Write letters, digits, _ and - in the names of members as they are, not as \\u escapes.',
-    );
+    return invalidContext('Do not use \\u escapes for letters, digits, _ or - in member names.');
   }
   const parsed = parseJson(body);
   if (!isPlainObject(parsed)) {

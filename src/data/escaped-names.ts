@@ -1,9 +1,9 @@
 /**
- * Names of members in which a character that needs no escape is written as one (`"organizatio\u006e"`). No serialiser
- * does that, and V8's JSON parser can misread an escaped name: it takes it for one that ends in a backslash and was
- * parsed earlier, in a document of somebody else. A name without escapes is never misread, and what an escaped one is
- * misread as has a backslash. So where such names are refused, nothing that an attribute may be called is ever lost or
- * invented, and names that have to be escaped, which no rule can name, pass as they are.
+ * Detects member names with unnecessary escapes (`"organizatio\u006e"`). No serialiser produces them, and V8's JSON
+ * parser can misread an escaped name: it can confuse it with a name that ends in a backslash and was parsed earlier, in
+ * the document of another caller. A name without escapes is never misread, and the misread result always has a
+ * backslash. Refusing such names therefore ensures that no attribute is lost or invented. Names that require escapes
+ * cannot occur in a rule, so they are accepted.
  */
 
 const QUOTE = 0x22;
@@ -11,12 +11,12 @@ const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 const SPACES: ReadonlySet<number | undefined> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
-/** The four digits of an escape for a letter, a digit, an underscore or a hyphen: what attributes may be called. */
+/** The four digits of an escape for a letter, a digit, an underscore or a hyphen: the characters of attribute names. */
 const PLAIN_CHARACTER = /^00(?:2d|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f)$/i;
 
-/** A string literal: where it ends, and whether it has an escape that it does not need. */
+/** A string literal: its end, and whether it has an unnecessary escape. */
 interface Literal {
-  /** The place after the closing quote. */
+  /** The position after the closing quote. */
   end: number;
   isOdd: boolean;
 }
@@ -43,8 +43,8 @@ function isName(json: Buffer, end: number): boolean {
 }
 
 /**
- * True when some member's name writes a letter, a digit, an underscore or a hyphen as an escape. Looks at each byte
- * once, and takes any bytes: whether they are JSON is for the parser to say afterwards.
+ * True when a member name has an escape for a letter, a digit, an underscore or a hyphen. Reads each byte once and
+ * accepts any bytes. The parser validates the JSON afterwards.
  */
 export function hasNeedlessEscapeInName(json: Buffer): boolean {
   if (!json.includes(BACKSLASH)) return false;

@@ -3,20 +3,25 @@ import type { Audience, FlagDefinition, FlagState, Rollout } from '../flags/mode
 import type { VariantValue } from '../flags/variants.ts';
 import { attributeOf, type EvaluationContext, ruleMatches } from './conditions.ts';
 
-/** Changes whenever the same state and context could be answered differently; part of every ETag. */
+/**
+ * The version of the evaluator. Changes whenever the same state and context could evaluate differently. It is part of
+ * every ETag.
+ */
 export const EVALUATOR_VERSION = 1;
 
-/** Why a variant was served. `DEFAULT` is the safe variant for those outside the audience or not known well enough. */
+/**
+ * Why a variant was served. `DEFAULT` is the safe variant for contexts outside the audience or with missing attributes.
+ */
 export type EvaluationReason = 'STATIC' | 'TARGETING_MATCH' | 'SPLIT' | 'DISABLED' | 'DEFAULT';
 
-/** What one context gets of one flag. */
+/** The evaluation of one flag for one context. */
 export interface Evaluation {
   value: VariantValue;
   variant: string;
   reason: EvaluationReason;
 }
 
-/** One question to the evaluator. The lists of the audience MUST be sorted, as `planChange` leaves them. */
+/** The input of the evaluator. The lists of the audience MUST be sorted, as `planChange` returns them. */
 export interface EvaluationInput {
   definition: FlagDefinition;
   state: FlagState;
@@ -24,7 +29,7 @@ export interface EvaluationInput {
   now_ms: number;
 }
 
-/** The item with this key in a list sorted by it. */
+/** Finds the item with this key in a list sorted by key. */
 function findSorted<Item>(
   items: readonly Item[],
   keyOf: (item: Item) => string,
@@ -65,7 +70,7 @@ function serve(definition: FlagDefinition, variant: string, reason: EvaluationRe
   return { value: definition.variants[known] ?? false, variant: known, reason };
 }
 
-/** The same organization gets the same variant for all its users; whoever has no bucket gets the safe variant. */
+/** All users of an organization get the same variant. A context without a bucket gets the safe variant. */
 function serveRollout(definition: FlagDefinition, rollout: Rollout, context: EvaluationContext): Evaluation {
   const bucket = bucketOf(definition.key, attributeOf(context, 'organization'));
   const variant = bucket === null ? null : variantAt(rollout, bucket);
@@ -75,9 +80,9 @@ function serveRollout(definition: FlagDefinition, rollout: Rollout, context: Eva
 }
 
 /**
- * What a context gets of a flag; it never throws, whatever the context holds. A retired flag is the caller's to
- * refuse. In this order: a disabled flag and everybody outside the audience get the safe variant, then the first rule
- * that matches serves, then the rollout, then the default variant.
+ * Evaluates a flag for a context. Never throws, whatever the context. The caller must refuse retired flags. The order
+ * is: the safe variant for a disabled flag or a context outside the audience, the first matching rule, the rollout, the
+ * default variant.
  */
 export function evaluate({ definition, state, context, now_ms: nowMs }: EvaluationInput): Evaluation {
   if (!state.enabled) return serve(definition, definition.safe_variant, 'DISABLED');
@@ -97,7 +102,7 @@ export function evaluate({ definition, state, context, now_ms: nowMs }: Evaluati
   );
 }
 
-/** True when the answer is the same for every context and at every time, so that it can be serialised once. */
+/** True when the result is the same for every context at any time, so it can be serialised once. */
 export function isContextFree(state: FlagState): boolean {
   if (!state.enabled || state.audience.kind === 'none') return true;
   return state.audience.kind === 'all' && state.rules.length === 0 && state.rollout === null;

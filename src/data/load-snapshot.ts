@@ -4,7 +4,7 @@ import { environmentVersion, listFlags } from '../store/flags.ts';
 import type { Db } from '../store/statement.ts';
 import type { LoadSnapshot } from './snapshot.ts';
 
-/** Reads the whole state of an environment from the store, with the version it belongs to. */
+/** Reads the complete state of an environment from the store, with its version. */
 export function snapshotLoader(read: Db): LoadSnapshot {
   // One read transaction: flags and version belong together.
   return (environment) =>

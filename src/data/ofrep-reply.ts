@@ -4,26 +4,26 @@ import type { BulkAnswer, OfrepAnswer } from './answers.ts';
 import type { ContextFault } from './context.ts';
 
 /**
- * The only writer of OFREP answers. Header lists are flat arrays, which Node writes without building an object.
+ * The only writer of OFREP responses. Header lists are flat arrays, which Node writes without building an object.
  */
 
 const CORS = ['Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', 'ETag, Retry-After'];
 const JSON_HEADERS = ['Content-Type', 'application/json', ...CORS];
 
-/** What an error answer says. `key` is left out where the request is about no flag. */
+/** The content of an error response. `key` is omitted if the request names no flag. */
 export interface OfrepError {
   key?: string;
   errorCode: ContextFault['errorCode'] | 'FLAG_NOT_FOUND' | 'GENERAL';
   errorDetails: string;
 }
 
-/** Answers one flag. */
+/** Sends the response for one flag. */
 export function sendAnswer(res: ServerResponse, { body, length }: OfrepAnswer): void {
   res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length]);
   res.end(body);
 }
 
-/** Answers all flags. The shared part is written as it is, without a copy. */
+/** Sends the response for all flags. The shared part is written without a copy. */
 export function sendBulk(res: ServerResponse, tag: string, { fixed, rest, length }: BulkAnswer): void {
   res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length, 'ETag', tag]);
   res.cork();
@@ -32,13 +32,13 @@ export function sendBulk(res: ServerResponse, tag: string, { fixed, rest, length
   res.uncork();
 }
 
-/** Says that nothing has changed. */
+/** Sends 304 Not Modified. */
 export function sendNotModified(res: ServerResponse, tag: string): void {
   res.writeHead(304, [...CORS, 'ETag', tag]);
   res.end();
 }
 
-/** Answers a CORS preflight: any origin may read, because nothing is read without a token of its own. */
+/** Answers a CORS preflight. Any origin is allowed, because every read requires a token. */
 export function sendPreflight(res: ServerResponse): void {
   res.writeHead(204, [
     ...CORS,
@@ -52,7 +52,7 @@ export function sendPreflight(res: ServerResponse): void {
   res.end();
 }
 
-/** Answers with an error in OFREP's shape. Both codes are always there: clients call a body without them unexpected. */
+/** Sends an error in OFREP's format. Both codes are always present, because clients reject a body without them. */
 export function sendError(
   res: ServerResponse,
   status: number,
@@ -64,7 +64,7 @@ export function sendError(
   res.end(body);
 }
 
-/** Whole seconds, at least one: clients read a date's year as seconds. */
+/** Whole seconds, at least one. Clients would misread a date as its year in seconds. */
 function retryAfterSeconds(value: string | undefined, nowMs: number): string {
   if (value !== undefined && /^[1-9]\d{0,8}$/.test(value)) return value;
   const seconds = Math.ceil((Date.parse(value ?? '') - nowMs) / 1000);
@@ -85,7 +85,7 @@ function headersOf({ fields: { headers = {} } }: BrokerError, status: number, no
   return flat;
 }
 
-/** Answers with a refusal: its status from the table of problems, its detail, its headers. */
+/** Sends a refusal with its status from the table of problems, its detail and its headers. */
 export function sendRefusal(
   res: ServerResponse,
   refusal: BrokerError,

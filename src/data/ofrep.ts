@@ -17,53 +17,54 @@ import type { SnapshotFlag, Snapshots } from './snapshot.ts';
 import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
 
 /*
- * The data plane: what applications read. It evaluates snapshots in memory and asks neither policy nor log nor identity
- * provider, so reads go on when the rest is down. Flags get here by events after a commit, and by reading the store anew.
+ * The data plane: flag reads by applications. It evaluates snapshots in memory, without policy, log or identity
+ * provider, so reads continue when these are down. Events after a commit and reloads from the store update the
+ * snapshots.
  */
 
 /**
- * The OpenFeature Remote Evaluation Protocol on bare `node:http`, ahead of Express: applications ask far more often
- * than people change anything.
+ * The OpenFeature Remote Evaluation Protocol on plain `node:http`, ahead of Express, because reads are far more
+ * frequent than writes.
  *
  *   POST /ofrep/v1/evaluate/flags/{key}   one flag for one context
  *   POST /ofrep/v1/evaluate/flags         all flags for one context, with ETag and If-None-Match
  *
- * The token says which environment and which namespaces are read; there is nothing in the path or the query that could
- * choose another. A flag of another namespace, one that is retired and one that never was get the same answer. Needs
- * neither policy engine nor log nor store.
+ * The token determines the environment and the namespaces. Path and query cannot select others. A flag of another
+ * namespace, a retired flag and an unknown flag get the same response. Requires neither policy engine nor log nor
+ * store.
  *
  * @see OFREP 0.3.0
  */
 
-/** The largest body that is read, in bytes. */
+/** The maximum size of a request body, in bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
 
 const FLAGS_PATH = '/ofrep/v1/evaluate/flags';
 
-/** The environment that a token of audience `data:<environment>` reads, and the namespaces of it: `*` for all. */
+/** The environment of a token with the audience `data:<environment>`, and its namespaces: `*` for all. */
 export interface DataReader {
   readonly environment: string;
   readonly namespaces: Namespaces;
 }
 
-/** The headers that may carry a token (OFREP knows both), and what goes with it. */
+/** The headers that may contain a token (OFREP allows both), and its proof. */
 export interface Credentials {
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
-  /** The proof of a token that is bound to a key, and what it has to fit. @see RFC 9449 */
+  /** The proof of a key-bound token, and the request that it must match. @see RFC 9449 */
   readonly dpop: string | undefined;
   readonly method: string;
   readonly target: string;
 }
 
-/** What the listener needs. */
+/** The dependencies of the listener. */
 export interface OfrepDeps {
   snapshots: Pick<Snapshots, 'current'>;
   /**
-   * Takes what the headers hold that may carry a token. A result that is known at once MUST come as a plain value:
-   * a promise costs a turn of the event loop on every request.
+   * Authenticates the headers. A result that is available immediately MUST be a plain value, because a promise costs a
+   * turn of the event loop on every request.
    *
-   * @throws BrokerError when the token does not read any environment, or when there are two
+   * @throws BrokerError when the token reads no environment, or when there are two tokens
    */
   authenticate: (credentials: Credentials) => DataReader | Promise<DataReader>;
   clock: Clock;
@@ -71,7 +72,7 @@ export interface OfrepDeps {
   metrics?: { answered(kind: 'single' | 'bulk', status: number): void };
 }
 
-/** One request on its way; `key` is null for all flags. */
+/** A request in progress; `key` is null for all flags. */
 interface OfrepCall {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
@@ -96,12 +97,12 @@ function credentialsOf({ headers, method = '', url = '' }: IncomingMessage): Cre
   };
 }
 
-/** Node joins the lines of these headers; its types know only that there may be several. */
+/** Node joins repeated headers of these names, although its types also allow arrays. */
 function soleValue(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The flag key that a path names, null for all flags, undefined for a path that is not OFREP's. */
+/** The flag key of a path, null for all flags, undefined for a path outside OFREP. */
 function keyOf(url: string): string | null | undefined {
   const query = url.indexOf('?');
   const path = query === -1 ? url : url.slice(0, query);
@@ -117,7 +118,7 @@ function decodeKey(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
   } catch {
-    // Not a key of any flag either way; it gets the answer of one that does not exist.
+    // Not a valid flag key either way, so it gets the response for an unknown flag.
     return encoded;
   }
 }
@@ -134,7 +135,7 @@ function answerSingle(
     return;
   }
   if (flag === undefined) {
-    sendError(res, 404, { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: 'There is no such flag here.' });
+    sendError(res, 404, { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: 'Flag not found.' });
     return;
   }
   sendAnswer(res, answerFor(flag, read.context, nowMs));
@@ -152,8 +153,8 @@ function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null, no
 }
 
 /**
- * Makes the request listener of OFREP. It returns true when the request is its own, and then it alone answers; false
- * leaves request and response untouched for the next listener.
+ * Creates the request listener of OFREP. It returns true when it handles the request. False leaves request and response
+ * untouched for the next listener.
  */
 export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
   const { snapshots, authenticate, clock, log, metrics } = deps;
@@ -161,8 +162,8 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
   function answer(call: OfrepCall, reader: DataReader, body: Buffer | null): void {
     const snapshot = snapshots.current(reader.environment);
     if (snapshot === undefined) {
-      // Never 401 or 404 here: clients would take those for final.
-      sendError(call.res, 503, withKey(call.key, general('The flags are not loaded yet; try again.')), [
+      // Never 401 or 404 here: clients would treat those as final.
+      sendError(call.res, 503, withKey(call.key, general('The flags are not loaded yet. Try again.')), [
         'Retry-After',
         '1',
       ]);
@@ -180,7 +181,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     }
     log.error({ err: error, method: req.method }, 'evaluation failed');
     if (res.headersSent) res.destroy();
-    else sendError(res, 500, withKey(key, general('Something went wrong inside the broker.')));
+    else sendError(res, 500, withKey(key, general('Internal error of the broker.')));
   }
 
   function proceed(call: OfrepCall, body: Buffer | null): void {
@@ -204,7 +205,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
       sendError(
         res,
         415,
-        withKey(key, general('Send the body as application/json in UTF-8, not compressed.')),
+        withKey(key, general('Send the body as application/json in UTF-8, without compression.')),
       );
       return;
     }
@@ -213,7 +214,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
         proceed(call, body);
         return;
       }
-      const error = general(`The body is larger than ${MAX_BODY_BYTES / 1024} KiB; send a smaller context.`);
+      const error = general(`The body exceeds ${MAX_BODY_BYTES / 1024} KiB. Send a smaller context.`);
       sendError(res, 413, withKey(key, error), ['Connection', 'close']);
       req.resume();
     });
@@ -223,7 +224,7 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     const url = req.url ?? '';
     if (!url.startsWith('/ofrep/')) return false;
     const key = keyOf(url);
-    if (key === undefined) sendError(res, 404, general('There is no such path here.'));
+    if (key === undefined) sendError(res, 404, general('Path not found.'));
     else if (req.method === 'OPTIONS') sendPreflight(res);
     else if (req.method !== 'POST') {
       sendError(res, 405, withKey(key, general('Use POST.')), ['Allow', 'POST, OPTIONS']);

@@ -3,15 +3,15 @@ import type { Db } from '../store/statement.ts';
 import { snapshotLoader } from './load-snapshot.ts';
 import { createSnapshots, type Snapshots } from './snapshot.ts';
 
-/** The snapshots, and how they follow the environments of the policy. */
+/** The snapshots of the policy's environments. */
 export interface PolicySnapshots extends Snapshots {
-  /** Loads every environment anew: another policy is active. What it does not name is not served any more. */
+  /** Reloads every environment after the active policy has changed. Environments that it lacks are no longer served. */
   reload(environments: readonly string[]): Promise<void>;
-  /** Loads those that could not be loaded before. */
+  /** Retries environments that failed to load. */
   loadMissing(environments: readonly string[]): Promise<void>;
 }
 
-/** Opens the snapshots of some environments. */
+/** Opens the snapshots of the given environments. */
 export async function openSnapshots(deps: {
   read: Db;
   log: Logger;

@@ -6,20 +6,20 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-/** True when a body may be read as JSON: `application/json` in UTF-8 or unsaid, and not compressed. */
+/** True when a body can be read as JSON: uncompressed `application/json`, in UTF-8 or without a charset. */
 export function isPlainJson({ headers }: IncomingMessage): boolean {
   const type = headers['content-type'];
   const coding = headers['content-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'identity') return false;
-  // The exact value that nearly all clients send is worth a short cut.
+  // A fast path for the exact value that nearly all clients send.
   return type === undefined || type === 'application/json' || JSON_TYPE.test(type);
 }
 
 const JSON_TYPE = /^application\/json\s*(;\s*charset="?utf-?8"?\s*)?$/i;
 
 /**
- * Reads a body of at most `maxBytes` and calls `done` once, with null when it is larger. A request that ends early
- * calls nothing: there is nobody left to answer.
+ * Reads a body of at most `maxBytes` and calls `done` once, with null when it is larger. An aborted request does not
+ * call `done`, because nobody awaits a response.
  */
 export function readBody(req: IncomingMessage, maxBytes: number, done: (body: Buffer | null) => void): void {
   if (Number(req.headers['content-length'] ?? 0) > maxBytes) {
@@ -44,6 +44,6 @@ export function readBody(req: IncomingMessage, maxBytes: number, done: (body: Bu
   };
   req.on('data', onData);
   req.on('end', onEnd);
-  // Without a listener a broken connection would be an uncaught error.
+  // Without a listener, a broken connection would be an uncaught error.
   req.on('error', () => undefined);
 }

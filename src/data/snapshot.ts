@@ -7,16 +7,16 @@ export interface SnapshotFlag {
   readonly version: number;
 }
 
-/** The complete flag state of one environment at one version. It never changes; a newer one takes its place. */
+/** The complete flag state of one environment at one version. It is immutable and replaced by newer ones. */
 export interface Snapshot {
   readonly environment: string;
-  /** Grows with every commit that touches the environment. */
+  /** Increases with every commit that affects the environment. */
   readonly version: number;
-  /** The flags by key, without those that are retired: the two must look the same to a reader. */
+  /** The flags by key, without retired ones: a reader must not distinguish retired from unknown flags. */
   readonly flags: ReadonlyMap<string, SnapshotFlag>;
 }
 
-/** What the store gives for one environment: flags and version read together, or null for an unknown environment. */
+/** Loads flags and version of one environment together, or null for an unknown environment. */
 export type LoadSnapshot = (
   environment: string,
 ) => Promise<{ readonly version: number; readonly flags: readonly SnapshotFlag[] } | null>;
@@ -26,34 +26,34 @@ export interface Snapshots {
   /** The snapshot of an environment, or undefined before the first one is loaded. Never waits. */
   current(environment: string): Snapshot | undefined;
   /**
-   * Loads the environment anew. When it resolves to true, `current` is at least as new as any commit that was durable
-   * when `refresh` was called. False: loading failed or the environment is unknown, and what was there is kept; the
-   * caller may try again. Never rejects.
+   * Reloads the environment. When it resolves to true, `current` is at least as new as any commit that was durable when
+   * `refresh` was called. False means that loading failed or the environment is unknown. The previous snapshot then
+   * stays, and the caller may try again. Never rejects.
    */
   refresh(environment: string): Promise<boolean>;
   /**
-   * Takes over what one commit changed, without reading the store. When a commit in between was missed, or a flag's
-   * state is not at hand, the environment is loaded anew instead.
+   * Applies the changes of one commit without reading the store. If an earlier commit was missed, or a flag's state is
+   * not available, the environment is reloaded instead.
    *
    * @param version the environment's version after the commit
    */
   put(environment: string, version: number, flags: readonly FlagUpdate[]): void;
 }
 
-/** A flag as a commit left it; state and version are null where only the definition changed. */
+/** A flag after a commit; state and version are null if only the definition changed. */
 export interface FlagUpdate {
   readonly definition: FlagDefinition;
   readonly state: FlagState | null;
   readonly version: number | null;
 }
 
-/** What the snapshots need. */
+/** The dependencies of the snapshots. */
 export interface SnapshotsDeps {
   load: LoadSnapshot;
   log?: { error(fields: object, message: string): void };
 }
 
-/** Updates on top of a snapshot: the newest of each flag, so that they stay few however long nobody reads. */
+/** Pending updates on top of a snapshot: only the newest of each flag, so their number is bounded without reads. */
 interface PendingUpdates {
   version: number;
   updates: Map<string, FlagUpdate>;
@@ -61,7 +61,7 @@ interface PendingUpdates {
 
 interface LoadState {
   running: Promise<boolean> | null;
-  /** The load after the running one; all who ask meanwhile share it. */
+  /** The load queued after the running one; concurrent callers share it. */
   next: Promise<boolean> | null;
 }
 
@@ -71,12 +71,12 @@ function snapshotOf(environment: string, version: number, flags: readonly Snapsh
 }
 
 /**
- * Keeps one snapshot per environment in memory. A snapshot is never replaced by an older one, and a load that fails
- * leaves the last good one in place: reads outlive the store.
+ * Keeps one snapshot per environment in memory. A snapshot is never replaced by an older one. If a load fails, the last
+ * valid snapshot stays, so reads continue without the store.
  */
 export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
   const snapshots = new Map<string, Snapshot>();
-  /** Updates that no reader has asked for yet: writes come in bursts, and the map is copied once for all of them. */
+  /** Updates that no reader has needed yet. Writes come in bursts, so the map is copied once for all of them. */
   const pending = new Map<string, PendingUpdates>();
   const loading = new Map<string, LoadState>();
 
@@ -90,7 +90,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
       }
       return true;
     } catch (err) {
-      log?.error({ err, environment }, 'snapshot not loaded, the last one is kept');
+      log?.error({ err, environment }, 'snapshot not loaded, the previous one stays in use');
       return false;
     }
   }
@@ -142,7 +142,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
       state.running = start(environment, state);
       return state.running;
     }
-    // The running load may have read before the commit that this call is about, so it cannot answer for it.
+    // The running load may have started before the commit of this call, so it cannot be reused.
     state.next ??= state.running.then(() => start(environment, state));
     return state.next;
   }
@@ -150,7 +150,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
   return { current, refresh, put };
 }
 
-/** Puts a changed flag into a map of flags, or takes a retired one out. */
+/** Puts a changed flag into a map of flags, or removes a retired one. */
 function takeOver(flags: Map<string, SnapshotFlag>, { definition, state, version }: FlagUpdate): void {
   if (definition.retired) flags.delete(definition.key);
   else if (state !== null && version !== null) flags.set(definition.key, { definition, state, version });

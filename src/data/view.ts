@@ -1,28 +1,28 @@
 import type { Snapshot, SnapshotFlag } from './snapshot.ts';
 
-/** The namespaces whose flags a reader may see; one that is `*` stands for all. */
+/** The namespaces whose flags a reader may see; `*` stands for all. */
 export type Namespaces = readonly string[];
 
-/** What the readers of the same namespaces see of a snapshot: to them, there is nothing else. */
+/** The part of a snapshot that readers of the same namespaces see. */
 export interface View extends Snapshot {
-  /** Sorted, so that equal views say the same. */
+  /** Sorted, so that equal views have equal responses. */
   readonly namespaces: Namespaces;
 }
 
-// There are as many views of a snapshot as trust rules grant different lists of namespaces. They go with the snapshot.
+// A snapshot has one view for each distinct list of namespaces in trust rules. Views are released with the snapshot.
 const viewsBySnapshot = new WeakMap<Snapshot, Map<string, View>>();
 
 function mayRead(namespaces: Namespaces, { definition }: SnapshotFlag): boolean {
   return namespaces.includes('*') || namespaces.includes(definition.namespace);
 }
 
-/** The flag that a reader of these namespaces finds under a key, or undefined: also for one of another namespace. */
+/** The flag of a key that readers of these namespaces see, or undefined, also for a flag of another namespace. */
 export function findFlag(snapshot: Snapshot, namespaces: Namespaces, key: string): SnapshotFlag | undefined {
   const flag = snapshot.flags.get(key);
   return flag !== undefined && mayRead(namespaces, flag) ? flag : undefined;
 }
 
-/** The snapshot as the readers of these namespaces see it. The same object for equal lists, whoever reads. */
+/** The view of a snapshot for these namespaces. Equal lists share the same object. */
 export function viewOf(snapshot: Snapshot, namespaces: Namespaces): View {
   let views = viewsBySnapshot.get(snapshot);
   if (views === undefined) {

@@ -2,52 +2,55 @@ import type { Caller } from '../identity/credential.ts';
 import type { CallerChecks, Revocation } from '../identity/revocations.ts';
 import type { Principal } from '../principal.ts';
 
-/** Who wrote a request. */
+/** The authors of a request. */
 export interface Authorship {
   proposer: Principal;
   /** Persons. */
   authors: readonly string[];
-  /** Who edited it: a job of its author may, and is no person. */
+  /** The principals who edited it. They include jobs of its author, which are not persons. */
   editors: readonly Editor[];
 }
 
-/** A principal, as far as it can be revoked as such. */
+/** The parts of a principal that revocations match. */
 export interface Editor extends Pick<Principal, 'id' | 'person' | 'issuer'> {
   trust_rule: string | null;
   act?: readonly string[] | undefined;
 }
 
-/** The names of persons as one policy has them. */
+/** The names of persons under one policy. */
 export interface PersonNames {
-  /** Differs where the names do. */
+  /** Policies with different names have different versions. */
   readonly version: string;
-  /** The one name of the person that a name stands for: whoever is revoked, is under all of them. */
+  /** The one name of the person behind a name. A revocation covers all names of a person. */
   readonly resolve: (person: string) => string;
 }
 
-/** Who and what is revoked. */
+/** The active revocations. */
 export interface Revocations<Db> {
-  /** As those names have it: those of the policy that a write meets, so that no write is judged by another's. */
+  /** Checks under these names. A write uses those of the policy that is active in its transaction. */
   under(names: PersonNames): RevocationChecks<Db>;
-  /** As the policy has it that was active by the last commit that this broker knows of: for reads. */
+  /** Checks for reads, under the policy of the last commit that this broker knows of. */
   latest(): RevocationChecks<Db>;
   /**
-   * As {@link CallerChecks.hit}, by the list that was read last: for flag reads, which ask no store. A promise only while
-   * a change that this broker has just committed is being read.
+   * As {@link CallerChecks.hit}, by the list as last read, for flag reads, which do not query the store. Returns a promise
+   * only while a change that this broker has just committed is being loaded.
    */
   hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
-  /** Reads the list if it has changed; called after a commit, and now and then for what other brokers changed. */
+  /** Reloads the list if it has changed. Called after a commit, and periodically for changes by other brokers. */
   refresh(db: Db): Promise<void>;
 }
 
-/** Who and what is revoked, and which requests wait for that, under the names of one policy. */
+/** Which callers are revoked, and which requests are parked for it, under the names of one policy. */
 export interface RevocationChecks<Db> extends CallerChecks<Db> {
-  /** Whether this principal is revoked as such, until that is lifted: whatever they left behind waits. */
+  /** Whether this principal itself is revoked until lifted. Their open requests are then parked. */
   isBlocked(db: Db, principal: Principal): Promise<boolean>;
-  /** Whether anybody's requests wait: mostly nobody's, and then nobody needs to find out who wrote one. */
+  /** Whether any requests are parked. Usually none are, and then the authors of requests need not be loaded. */
   parksAnybody(db: Db): Promise<boolean>;
-  /** Whether what these wrote waits: one of them is blocked, or was logged out by their provider and is not back. */
+  /**
+   * Whether requests of these authors are parked: one of them is blocked, or was logged out by the provider and has not
+   * signed in again.
+   */
   isParked(db: Db, authorship: Authorship): Promise<boolean>;
-  /** As {@link isParked}, by one revocation alone. */
+  /** As {@link isParked}, for a single revocation. */
   wouldPark(revocation: Revocation, authorship: Authorship): boolean;
 }

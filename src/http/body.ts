@@ -1,13 +1,13 @@
 import type { z } from 'zod';
 import { BrokerError, type FieldFault } from '../errors.ts';
 
-/** How deep a JSON body may nest. */
+/** The maximum nesting depth of a JSON body. */
 export const MAX_DEPTH = 32;
 
 /**
- * Parses an outside value into its typed form, once, at the edge.
+ * Parses an external value into its typed form, once, at the edge.
  *
- * @throws BrokerError `invalid_request` with every fault and where it is
+ * @throws BrokerError `invalid_request` with every fault and its location
  */
 export function parse<T>(schema: z.ZodType<T>, value: unknown, what = 'The body'): T {
   assertPlain(value);
@@ -20,7 +20,7 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown, what = 'The body'
 
 function toFaults(issue: z.core.$ZodIssue, _place: number): FieldFault[] {
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    // Of several alternatives, the one with the fewest faults is what the caller most likely meant.
+    // The alternative with the fewest faults is most likely the one that the caller meant.
     const nearest = issue.errors.toSorted((one, other) => one.length - other.length)[0] ?? [];
     return nearest.map((inner) => ({
       pointer: toPointer([...issue.path, ...inner.path]),
@@ -38,14 +38,14 @@ function toPointer(path: readonly PropertyKey[]): string {
   return `#${parts.join('')}`;
 }
 
-/** Refuses what no schema sees: keys that reach a prototype, and nesting that only serves to exhaust the stack. */
+/** Refuses what schemas do not check: keys that could reach a prototype, and nesting that could exhaust the stack. */
 function assertPlain(root: unknown): void {
   const stack: { value: unknown; depth: number }[] = [{ value: root, depth: 0 }];
   for (let item = stack.pop(); item !== undefined; item = stack.pop()) {
     const { value, depth } = item;
     if (typeof value !== 'object' || value === null) continue;
     if (depth >= MAX_DEPTH) {
-      throw new BrokerError('invalid_request', `The body nests deeper than ${MAX_DEPTH} levels.`);
+      throw new BrokerError('invalid_request', `The body must not nest deeper than ${MAX_DEPTH} levels.`);
     }
     for (const key of Object.keys(value)) {
       if (key === '__proto__' || key === 'constructor' || key === 'prototype') {

@@ -2,15 +2,15 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 
-/** Signed, opaque places in a list. A cursor belongs to one list with one filter. */
+/** Signed, opaque positions in a list. A cursor is valid for one list with one filter. */
 export interface Cursors {
-  /** @param list name of the list @param filter what it selects by @param place where the next page starts */
+  /** @param list the name of the list @param filter the list's filter @param place the position of the next page */
   sign(list: string, filter: unknown, place: string | number): string;
-  /** @throws BrokerError `invalid_cursor` when it is not one of ours, or of another list or filter */
+  /** @throws BrokerError `invalid_cursor` when the signature is invalid, or the list or filter differs */
   open(list: string, filter: unknown, cursor: string): string | number;
 }
 
-/** @param secret at least 32 random bytes that a restart keeps */
+/** @param secret at least 32 random bytes that survive a restart */
 export function createCursors(secret: Uint8Array): Cursors {
   function tagOf(list: string, filter: unknown, place: string | number): Buffer {
     return createHmac('sha256', secret)
@@ -27,7 +27,7 @@ export function createCursors(secret: Uint8Array): Cursors {
     open: (list, filter, cursor) => {
       const invalid = new BrokerError(
         'invalid_cursor',
-        'Start again without a cursor, or keep the filters the same.',
+        'Start again without a cursor, or use the same filters.',
       );
       let place: unknown;
       let tag: unknown;

@@ -1,13 +1,13 @@
 import { Router } from 'express';
 import type { Metrics } from './metrics.ts';
 
-/** What readiness depends on. Each check rejects when its part cannot work. */
+/** The readiness checks. Each one rejects when its component does not work. */
 export interface HealthDeps {
   checks: Readonly<Record<string, () => Promise<unknown>>>;
 }
 
 /**
- * `/healthz`: the process runs. `/readyz`: it can do its work; 503 names the parts that cannot. `/metrics`: Prometheus.
+ * `/healthz`: the process runs. `/readyz`: it is ready; 503 names the failing components. `/metrics`: Prometheus.
  */
 export function healthRoutes({ checks }: HealthDeps, metrics: Metrics): Router {
   const router = Router();

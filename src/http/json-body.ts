@@ -2,7 +2,7 @@ import express, { type RequestHandler } from 'express';
 import { BrokerError } from '../errors.ts';
 import { hasDuplicateMembers } from '../json-members.ts';
 
-/** The largest JSON body of the control plane. */
+/** The maximum size of a JSON body on the control plane. */
 const MAX_BODY_BYTES = 256 * 1024;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -10,7 +10,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 const JSON_TYPE = 'application/json';
 
 /**
- * Reads JSON bodies: UTF-8, no compression, no duplicate members (two readers could see two documents).
+ * Reads JSON bodies: UTF-8, no compression, and no duplicate members, which two readers could interpret differently.
  *
  * @throws BrokerError `unsupported_media_type`, `malformed_json`; the parser's own errors pass through `problem.ts`
  */
@@ -28,7 +28,7 @@ export function jsonBody(types: readonly string[] = [JSON_TYPE]): RequestHandler
     if (hasBody && req.is([...types]) === false) {
       throw new BrokerError('unsupported_media_type', `Send the body as ${types[0] ?? JSON_TYPE}.`);
     }
-    // The parser would decode any utf-* that is named, and read another document than the one checked here.
+    // The parser would decode any named utf-* charset, and could read another document than the one checked here.
     if (/charset(?!="?utf-8"?\s*(;|$))/i.test(req.headers['content-type'] ?? '')) {
       throw new BrokerError('unsupported_media_type', 'Send the body as UTF-8.');
     }
@@ -37,7 +37,7 @@ export function jsonBody(types: readonly string[] = [JSON_TYPE]): RequestHandler
 }
 
 function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
-  // A call without a body, from a client that sends the content type all the same.
+  // A call without a body, from a client that sends the content type anyway.
   if (body.length === 0) return;
   let text: string;
   try {
@@ -46,6 +46,5 @@ function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
   } catch {
     throw new BrokerError('malformed_json', 'The body is not valid JSON in UTF-8.');
   }
-  if (hasDuplicateMembers(text))
-    throw new BrokerError('malformed_json', 'A member stands twice in one object.');
+  if (hasDuplicateMembers(text)) throw new BrokerError('malformed_json', 'Duplicate object member.');
 }

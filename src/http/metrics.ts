@@ -1,20 +1,20 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What this process counts, for `/metrics`. */
+/** The metrics of this process, for `/metrics`. */
 export interface Metrics {
   decided(operation: string, effect: string): void;
-  /** One request of the control or audit plane was answered. */
+  /** Counts a response of the control or audit plane. */
   answered(status: number, seconds: number): void;
-  /** One request of the data plane was answered. */
+  /** Counts a response of the data plane. */
   evaluated(kind: 'single' | 'bulk', status: number): void;
-  /** A call without a valid identity was refused, with that problem code. */
+  /** Counts a refused call without a valid identity, by problem code. */
   turnedAway(code: string): void;
   /** Prometheus text format 0.0.4. */
   text(): Promise<string>;
   contentType: string;
 }
 
-/** Figures that are read when somebody asks for them. */
+/** Gauges that are read on each scrape. */
 export interface Gauges {
   openRequests(): Promise<{ state: string; count: number }[]>;
   activeFreezes(): number;
@@ -33,14 +33,14 @@ export function createMetrics(gauges: Gauges): Metrics {
   });
   const latency = new Histogram({
     name: 'countersign_http_request_duration_seconds',
-    help: 'Time to answer on the control and audit plane, by status class.',
+    help: 'Response time of the control and audit plane, by status class.',
     labelNames: ['status'],
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
     registers,
   });
   const evaluations = new Counter({
     name: 'countersign_evaluations_total',
-    help: 'Answers of the data plane by kind and status class.',
+    help: 'Responses of the data plane by kind and status class.',
     labelNames: ['kind', 'status'],
     registers,
   });
@@ -62,7 +62,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   });
   new Gauge({
     name: 'countersign_active_freezes',
-    help: 'Freezes that hold now.',
+    help: 'Freezes in effect.',
     registers,
     collect() {
       this.set(gauges.activeFreezes());

@@ -3,18 +3,17 @@ import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 /*
- * HTTP without any domain: bodies, cursors, problems, limits, health and metrics. It imports no other folder, and knows
- * neither store nor policy.
+ * HTTP without domain knowledge: bodies, cursors, problems, rate limits, health and metrics. It imports no other folder.
  */
 
-/** Where the problem codes are described. */
+/** The base URL of the problem descriptions. */
 const PROBLEM_BASE = 'https://countersign.dev/problems/';
 
 /**
- * The only writer of problem documents. A BrokerError becomes its row of the table; anything else is a 500 that says
- * nothing about its cause.
+ * The only writer of problem documents. A BrokerError becomes the problem of its code. Any other error becomes a 500
+ * without its cause.
  *
- * @param resourceMetadata where a client that is refused may read which tokens are taken here
+ * @param resourceMetadata the address of the resource metadata, which describes the accepted tokens
  * @see RFC 9457, RFC 9728 section 5.1
  */
 export function problemWriter(log: Logger, resourceMetadata?: string): ErrorRequestHandler {
@@ -35,8 +34,8 @@ export function problemWriter(log: Logger, resourceMetadata?: string): ErrorRequ
 }
 
 /**
- * Logs what the caller is not told: the cause of a failure, and why a token was refused, which identity says in names of
- * checks and claims and never in values. The id of the request connects it with what the caller has.
+ * Logs what the caller does not see: the cause of a failure, and the reason why a token was refused. The reason has
+ * names of checks and claims, never values. The request id links the log entry to the response.
  */
 export function logProblem(
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void },
@@ -51,7 +50,7 @@ export function logProblem(
   }
 }
 
-/** Logs a failure of the broker's own, with its cause; nothing for what the caller can mend. */
+/** Logs an internal failure with its cause. Errors that the caller can fix are not logged. */
 export function logFailure(
   log: { error(fields: object, message: string): void },
   problem: BrokerError,
@@ -62,13 +61,13 @@ export function logFailure(
   log.error({ err: cause ?? problem, code, request_id: requestId }, 'request failed');
 }
 
-/** One challenge with one more parameter: the first one stands behind the scheme, the others behind commas. */
+/** Adds a parameter to a challenge. The first one follows the scheme, the others follow commas. */
 function withMetadata(challenge: string, address: string | undefined): string {
   if (address === undefined) return challenge;
   return `${challenge}${challenge.includes(' ') ? ',' : ''} resource_metadata="${address}"`;
 }
 
-/** A problem as it is sent: these members, and those that belong to its code. RFC 9457 section 3 */
+/** A problem document: these members, and those specific to its code. RFC 9457 section 3 */
 export interface ProblemDocument {
   type: string;
   title: string;
@@ -103,18 +102,18 @@ const PARSER_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string
   'charset.unsupported': { code: 'unsupported_media_type', detail: 'Send the body as UTF-8.' },
   'request.size.invalid': {
     code: 'malformed_json',
-    detail: 'The body is not as long as Content-Length says.',
+    detail: 'The body length does not match Content-Length.',
   },
   'request.aborted': { code: 'malformed_json', detail: 'The body ended too early.' },
 };
 
-/** Any error as a refusal: the body parser's by their type, one that nobody expected as `internal_error`. */
+/** Converts any error to a refusal: errors of the body parser by type, unexpected ones to `internal_error`. */
 export function toBrokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown };
   const parser = typeof type === 'string' ? PARSER_ERRORS[type] : undefined;
   if (parser !== undefined) return new BrokerError(parser.code, parser.detail, {}, error);
   // The router throws a URIError with status 400 for a path that does not decode.
-  if (status === 400) return new BrokerError('invalid_request', 'The path is not well-formed.', {}, error);
+  if (status === 400) return new BrokerError('invalid_request', 'The path is malformed.', {}, error);
   return new BrokerError('internal_error', 'The broker failed. Nothing was written.', {}, error);
 }

@@ -5,26 +5,26 @@ import { BrokerError } from '../errors.ts';
 import { addressBlock } from './address-block.ts';
 
 /**
- * Bounds how often one principal may call, so that nobody can fill the evidence.
+ * Limits the calls per principal, so that nobody can flood the decision log.
  *
- * @param callsPerMinute 0 sets no limit
+ * @param callsPerMinute 0 disables the limit
  * @returns a check that throws BrokerError `rate_limited` with `Retry-After` in seconds
  */
 export function createRateLimit(callsPerMinute: number): (principalId: string) => Promise<void> {
   return limitTo(callsPerMinute, 'calls');
 }
 
-/** How many counters there are at most for all addresses together. */
+/** The maximum number of counters for all addresses together. */
 const ADDRESS_COUNTERS = 65_536;
 
 /**
- * Bounds how often one client address may try where nobody has to say who they are. Which address that is, Express
- * knows: what a proxy says about it counts only when the proxy is trusted.
+ * Limits the attempts per client address on routes without authentication. Express determines the address and accepts
+ * it from trusted proxies only.
  *
- * Addresses share a fixed number of counters, so that a flood from many of them takes no more memory than that. Who
- * shares one with whom is chosen at random in each process, so that nobody can aim at another's.
+ * Addresses share a fixed number of counters, which bounds memory under a flood. The assignment is random in each
+ * process, so that nobody can target another client's counter.
  *
- * @param attemptsPerMinute 0 sets no limit
+ * @param attemptsPerMinute 0 disables the limit
  * @returns a middleware that throws BrokerError `rate_limited` with `Retry-After` in seconds
  */
 export function limitAttempts(attemptsPerMinute: number): RequestHandler {
@@ -51,7 +51,7 @@ function limitTo(perMinute: number, what: 'calls' | 'attempts'): (key: string) =
       const seconds = Math.ceil(error.msBeforeNext / 1000);
       throw new BrokerError(
         'rate_limited',
-        `At most ${perMinute} ${what} a minute; try again in ${seconds} seconds.`,
+        `At most ${perMinute} ${what} per minute are allowed. Try again in ${seconds} seconds.`,
         { headers: { 'Retry-After': String(seconds) } },
       );
     }

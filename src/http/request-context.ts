@@ -5,15 +5,15 @@ import type { Metrics } from './metrics.ts';
 
 declare module 'express-serve-static-core' {
   interface Request {
-    /** Id of this HTTP request; it is in the log, in the answer's `X-Request-Id`, and in records. */
+    /** The id of this HTTP request. It appears in the log, in the response's `X-Request-Id`, and in records. */
     id: string;
   }
 }
 
-/** A request id that a caller may send on; anything else gets a new one. */
+/** The format of a request id that callers may set. Anything else is replaced by a new one. */
 const ACCEPTED_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Gives each request its id, and logs it once it is answered. Bodies and headers are not logged. */
+/** Assigns each request its id, and logs it after the response. Bodies and headers are not logged. */
 export function requestContext({
   log,
   metrics,
@@ -26,7 +26,7 @@ export function requestContext({
     req.id = typeof sent === 'string' && ACCEPTED_ID.test(sent) ? sent : randomUUID();
     res.setHeader('X-Request-Id', req.id);
     const startedMs = performance.now();
-    // Routers shorten the path while they work on it.
+    // Routers modify the path while they handle the request.
     const { method, path } = req;
     res.on('finish', () => {
       const ms = performance.now() - startedMs;

@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** How long a stop waits for requests in flight. */
+/** How long a shutdown waits for requests in flight. */
 const STOP_DEADLINE_MS = 10_000;
 
-/** A socket that listens, and where. */
+/** A listening server and its address. */
 export interface OpenSocket {
   server: Server;
   /** Its address: `http://<host>:<port>`. */
@@ -22,10 +22,10 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
 }
 
 /**
- * Takes nothing new, and waits for what is in flight. Whoever has sent half a request, or reads an answer too slowly, does
- * not hold up the stop for ever.
+ * Stops accepting connections and waits for requests in flight. A timeout prevents slow or incomplete requests from
+ * blocking the shutdown.
  *
- * @param meanwhile what else has to end; it is awaited too
+ * @param meanwhile other shutdown work to await
  */
 export async function stopListening(server: Server, meanwhile: () => Promise<void>): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));

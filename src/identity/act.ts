@@ -1,12 +1,12 @@
 import { TokenRefused } from './refusal.ts';
 
-/** The most actors of one chain. */
+/** The maximum number of actors in a chain. */
 export const MAX_ACTORS = 5;
 
-/** The longest name of an actor. */
+/** The maximum length of an actor's name. */
 const MAX_NAME = 512;
 
-/** Who acts, and within it who acted before: the newest is outermost. @see RFC 8693 section 4.1 */
+/** The acting party, with previous actors nested inside: the newest is outermost. @see RFC 8693 section 4.1 */
 export interface ActClaim {
   sub: string;
   act?: ActClaim;
@@ -21,8 +21,8 @@ export function actClaimOf(actors: readonly string[]): ActClaim | undefined {
 }
 
 /**
- * The actors of an `act` claim, newest first; none for a token without the claim. Only the first one acts now: the others
- * are for the record.
+ * The actors of an `act` claim, newest first; empty for a token without the claim. Only the first one is the current
+ * actor. The others are informational.
  *
  * @throws TokenRefused `claim_shape`, also for a chain of more than five
  */

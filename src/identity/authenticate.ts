@@ -21,20 +21,20 @@ import { type VerifiedClaims, verifyToken } from './verify-token.ts';
 import { type VerifiedIssuedToken, verifiedIssued } from './workload.ts';
 
 /*
- * Identity: who is calling, by a token or a session, and by what they showed. It verifies with keys that others hold and
- * hand to it (`issuers/`, `keys/`), holds callers against what is revoked, and keeps nothing but a cache.
+ * Identity: authenticates callers by a token or a session. It verifies with keys from `issuers/` and `keys/`, checks
+ * revocations, and has no state but a cache.
  */
 
-/** Verified tokens that are remembered at most. */
+/** The maximum number of cached tokens. */
 const CACHE_CAPACITY = 10_000;
 
-/** An issuer of persons, with the keys that verify its tokens. */
+/** An issuer of person tokens, with the keys that verify them. */
 export interface TrustedIssuer extends PersonIssuer {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
 }
 
-/** Keys that can change: what was verified by the former ones is verified again. */
+/** Keys that can change. Tokens verified with the previous keys must be verified again. */
 export interface ChangeSource {
   onChange(listener: () => void): void;
 }
@@ -56,16 +56,16 @@ export interface AuthenticatorDeps {
   signingKeys: OwnKeys;
   clock: Clock;
   log: IdentityLog;
-  /** The revocation that hits who reads flags, by what is known at once. */
+  /** The revocation that applies to a flag reader, without waiting where possible. */
   revoked: (caller: Caller) => Revocation | null | Promise<Revocation | null>;
 }
 
-/** A token that was looked at on its own, without the request that it came with. */
+/** A token examined on its own, without a request. */
 export interface ExaminedToken extends VerifiedToken {
   claims: VerifiedClaims;
 }
 
-/** Who asks for flags, and for which: a token reads one environment only, and some or all (`*`) namespaces of it. */
+/** A flag reader and its scope: one environment, and some or all (`*`) of its namespaces. */
 export interface DataCaller {
   environment: string;
   namespaces: readonly string[];
@@ -75,45 +75,45 @@ export interface DataCaller {
 /** Turns credentials into a principal, or refuses. */
 export interface Authenticator {
   /**
-   * The caller behind a token, for control and audit plane. A token of another audience is authenticated too: that it is
-   * in the wrong place is for policy to deny and for the log to record. Whether it is revoked is for the caller to ask.
-   * A token that is bound to a key counts only with a proof of that key, which works once in this process; writes claim
-   * it in the store as well, where it works once for all brokers.
+   * Authenticates a token for the control and audit plane. A token with another audience is authenticated too: policy
+   * denies it, and the log records the denial. The caller must check revocations. A key-bound token requires a proof of
+   * that key. The proof works once in this process. Writes also claim it in the store, where it works once for all
+   * brokers.
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, `issuer_unavailable`
    */
   authenticate(presented: RequestCredentials): Promise<Caller>;
   /**
-   * The caller behind a token with the audience `data:<environment>`. A token that was verified a moment ago is
-   * answered at once, without a promise: reads are too many for a turn of the event loop each.
+   * Authenticates a token with the audience `data:<environment>`. A cached token returns synchronously, because a
+   * promise would cost each read a turn of the event loop.
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`
    */
   authenticateData(credentials: DataCredentials): DataCaller | Promise<DataCaller>;
   /**
-   * What a token says and whom it stands for, for introspection and revocation: the checks of {@link authenticate},
+   * The claims and the principal of a token, for introspection and revocation: the checks of {@link authenticate}
    * without a proof.
    *
-   * @throws TokenRefused, which the caller MUST turn into its one public answer
+   * @throws TokenRefused, which the caller MUST turn into its single public response
    * @throws BrokerError `issuer_unavailable`
    */
   examine(token: string): Promise<ExaminedToken>;
-  /** Forgets every verified token. It happens by itself when keys change. */
+  /** Clears the cache of verified tokens. Happens automatically when keys change. */
   invalidate(): void;
 }
 
-/** One profile of tokens: whose they are, how they are verified, who they stand for. */
+/** A token profile: the issuer, the verification and the mapping to a principal. */
 interface Profile {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
   accept(typ: string | undefined, claims: VerifiedClaims): VerifiedIssuedToken;
-  /** Whether the broker signed it itself. */
+  /** Whether the broker itself signed the token. */
   isOwn: boolean;
 }
 
 /**
- * Token to principal. The issuer is looked up by the exact `iss` before any key is: a token of an unknown
- * issuer causes no fetch. A token that was verified a moment ago costs one hash and one lookup.
+ * Creates the authenticator. It looks up the issuer by the exact `iss` before any key, so a token of an unknown issuer
+ * causes no fetch. A cached token costs one hash and one lookup.
  *
  * @throws Error when an issuer or its key is configured twice
  */
@@ -121,7 +121,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { clock, log } = deps;
   const examine = createExamine(profilesByIssuer(deps), clock);
   const cache = createTokenCache<VerifiedToken>({ clock, capacity: CACHE_CAPACITY });
-  // One for each plane, so that many reads do not make the control plane forget.
+  // One cache per plane, so that flag reads do not evict tokens of the control plane.
   const withControlProof = createProofCheck({ publicUrl: deps.issuer, clock });
   const withDataProof = createProofCheck({ publicUrl: deps.issuer, clock });
   deps.keySets.onChange(cache.clear);
@@ -135,7 +135,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return verified;
   };
 
-  /** The exact reason is for the log; whoever sent the token gets the one public answer. */
+  /** Logs the exact reason. The sender of the token gets the single public response. */
   const answerTo = (error: unknown, scheme: Scheme): unknown => {
     if (!(error instanceof TokenRefused)) return error;
     log.warn({ reason: error.reason, note: error.note }, 'token refused');
@@ -189,7 +189,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   };
 }
 
-/** Verifies a token by the profile of its exact `iss`, which is looked up before any key is. */
+/** Verifies a token by the profile of its exact `iss`, which is looked up before any key. */
 function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Authenticator['examine'] {
   return async (token) => {
     const form = parseTokenForm(token);
@@ -211,7 +211,7 @@ function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Au
   };
 }
 
-/** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that reads no environment */
+/** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that does not read an environment */
 function dataCaller({ principal, namespaces }: VerifiedToken, hit: Revocation | null): DataCaller {
   if (hit !== null) throw new TokenRefused('revoked', hit.kind);
   const { audience } = principal.token;
@@ -220,7 +220,7 @@ function dataCaller({ principal, namespaces }: VerifiedToken, hit: Revocation | 
   return { environment, namespaces, principal };
 }
 
-/** What a verified token is for revocation. @param isOwn whether the broker signed it itself */
+/** The credential of a verified token, for revocation. @param isOwn whether the broker itself signed it */
 export function credentialOf(form: TokenForm, claims: VerifiedClaims, isOwn: boolean): Credential {
   const { sid } = claims;
   return {
@@ -247,7 +247,7 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
   const profiles = new Map([[deps.issuer, own]]);
   const keys = new Set<string>();
   for (const issuer of deps.personIssuers) {
-    // Two issuers of one key would make one person of two people with the same subject.
+    // Two issuers with the same key would merge two people with the same subject into one person.
     if (keys.has(issuer.key)) throw new Error(`the issuer key ${issuer.key} is configured twice`);
     keys.add(issuer.key);
     if (profiles.has(issuer.issuer)) throw new Error(`the issuer ${issuer.issuer} is configured twice`);
@@ -264,7 +264,7 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
   return profiles;
 }
 
-/** One object serves many requests while it is cached, so nobody may change it. */
+/** A cached object serves many requests, so it must not change. */
 function deepFreeze<T extends object>(value: T): T {
   for (const member of Object.values(value)) {
     if (typeof member === 'object' && member !== null) deepFreeze(member);

@@ -8,20 +8,20 @@ import type { CallerChecks } from './revocations.ts';
 /** What {@link createCallers} needs. */
 export interface CallerDeps<Db> {
   authenticator: Pick<Authenticator, 'authenticate'>;
-  /** Browser sessions: the caller behind a cookie, null where none is shown. */
+  /** Browser sessions: the caller of a cookie, null without one. */
   sessions: { callerOf(presented: RequestCredentials): Promise<Caller | null> };
   revocations: { latest(): Pick<CallerChecks<Db>, 'hit'> };
   read: Db;
   limitCalls: (principalId: string) => Promise<void>;
   turnedAway: (code: string) => void;
-  /** Hears of everybody who calls. */
+  /** Called for every authenticated caller. */
   seen: (principal: Principal) => void;
   log: IdentityLog;
 }
 
 /**
- * Who is calling the control and audit plane: the session or token is verified, then held against what is revoked at this
- * moment, then against the caller's rate limit.
+ * Authenticates callers of the control and audit plane: verifies the session or token, then checks revocations, then
+ * the caller's rate limit.
  *
  * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `cross_site`, `issuer_unavailable`, `rate_limited`
  */
@@ -43,7 +43,7 @@ export function createCallers<Db>(deps: CallerDeps<Db>): (presented: RequestCred
       deps.seen(caller.principal);
       return caller;
     } catch (error) {
-      // Strangers are counted and logged, never recorded: they cannot fill the evidence.
+      // Unauthenticated calls are counted and logged but never recorded, so they cannot fill the decision log.
       if (error instanceof BrokerError && error.code !== 'rate_limited') deps.turnedAway(error.code);
       throw error;
     }

@@ -14,13 +14,13 @@ import {
 } from './token-form.ts';
 import { LEEWAY_S } from './verify-token.ts';
 
-/** The longest proof that is looked at, in bytes: room for an RSA key of 4096 bits and its signature. */
+/** The maximum length of a proof in bytes: room for an RSA key of 4096 bits and its signature. */
 const MAX_PROOF_BYTES = 4096;
 
-/** How long after its `iat` a proof is accepted, in seconds. Before it, the leeway for clocks that differ counts. */
+/** How long after its `iat` a proof is accepted, in seconds. Before `iat`, the clock leeway applies. */
 const PROOF_LIFE_S = 60;
 
-/** What a proof that was refused failed at; for the log only. */
+/** The fault of a refused proof; for the log only. */
 type ProofFault =
   | 'missing'
   | 'several'
@@ -37,22 +37,25 @@ type ProofFault =
   | 'jti'
   | 'ath';
 
-/** What a proof has to fit. */
+/** What a proof must match. */
 export interface ProofExpectation {
-  /** The broker's public URL, without a path: whichever host a proxy or a caller names, the client has signed this one. */
+  /**
+   * The broker's public URL, without a path. The client must have signed this URL, whatever host a proxy or caller
+   * names.
+   */
   publicUrl: string;
   clock: Clock;
-  /** The token that the proof comes with, and the key that it is bound to; null at the token endpoint, where none is yet. */
+  /** The accompanying token and its bound key; null at the token endpoint, where there is no token yet. */
   bound: { token: string; jkt: string } | null;
 }
 
-/** Whether the request carries anything that claims to be a proof. */
+/** The parts of a request that a proof check needs. */
 export type ShownProof = Pick<RequestCredentials, 'dpop' | 'method' | 'target'>;
 
 /**
- * Verifies the DPoP proof of a request: one header, one byte form, a public key that signs it, and this very request,
- * now. That it was not used before is for the caller to see to. No nonce is demanded: a proof works once, and for a
- * minute.
+ * Verifies the DPoP proof of a request: a single header, one canonical form, a valid signature by the embedded public
+ * key, and a match with this request and time. The caller must check for replays. No nonce is required, because a proof
+ * works once and for one minute only.
  *
  * @throws TokenRefused `proof_not_accepted`, with the exact fault as its note
  * @see RFC 9449 section 4.3
@@ -71,7 +74,7 @@ export async function verifyProof(shown: ShownProof, expected: ProofExpectation)
 function soleProof(headers: readonly string[]): string {
   const [proof] = headers;
   if (proof === undefined) throw refused('missing');
-  // Some servers and proxies join lines of one header, and no proof has a comma.
+  // Some servers and proxies join repeated headers with a comma, which no proof contains.
   if (headers.length > 1 || proof.includes(',')) throw refused('several');
   return proof;
 }
@@ -88,10 +91,10 @@ const coordinate = z.string().min(1).refine(isCanonicalBase64url);
 const ecKey = (crv: string) =>
   z.object({ kty: z.literal('EC'), crv: z.literal(crv), x: coordinate, y: coordinate });
 const ed25519Key = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: coordinate });
-// The one public exponent in use: a huge one would make every verification slow.
+// The only public exponent in use. A huge one would slow down verification.
 const rsaKey = z.object({ kty: z.literal('RSA'), n: coordinate, e: z.literal('AQAB') });
 
-/** The public key that each algorithm takes. What else a JWK may say about itself is left out: nothing here heeds it. */
+/** The public key of each algorithm. Other members of the JWK are ignored. */
 const KEYS = {
   ES256: ecKey('P-256'),
   ES384: ecKey('P-384'),
@@ -114,7 +117,7 @@ function readKey({ typ, alg, jwk, ...others }: Members): ProofKey {
   const algorithm = algorithmSchema.safeParse(alg);
   if (!algorithm.success) throw refused('algorithm');
   const key = KEYS[algorithm.data].safeParse(jwk);
-  // A client that shows its private key has given it away.
+  // A client that sends its private key has disclosed it.
   if (!key.success || hasPrivateMember(jwk as object)) throw refused('key');
   return { alg: algorithm.data, jwk: key.data };
 }
@@ -136,7 +139,7 @@ function checkClaims(
   if (typeof iat !== 'number' || !isNow(iat, clock())) throw refused('iat');
   if (typeof jti !== 'string' || !/^[\x20-\x7e]{1,128}$/.test(jti)) throw refused('jti');
   if (bound !== null && ath !== hash('sha256', bound.token, 'base64url')) throw refused('ath');
-  // A clock that is set back by the leeway must not meet a use that was forgotten.
+  // A use must not be forgotten too early for a clock that is set back by the leeway.
   return { jti, expires_ms: Math.ceil(iat * 1000) + (PROOF_LIFE_S + LEEWAY_S) * 1000 };
 }
 
@@ -145,15 +148,15 @@ function isNow(iat: number, nowMs: number): boolean {
   return ageMs <= PROOF_LIFE_S * 1000 && ageMs >= -LEEWAY_S * 1000;
 }
 
-/** The path of a request target; one in absolute form stays as it is, and fits no address of the broker's. */
+/** The path of a request target. A target in absolute form stays unchanged, and matches no address of the broker. */
 function pathOf(target: string): string {
   return target.startsWith('/') ? target : `/${target}`;
 }
 
 /**
- * An address as two of them are compared: scheme, host, port and path in one spelling, without query and fragment.
+ * Normalizes an address for comparison: scheme, host, port and path, without query and fragment.
  *
- * @returns null for what is no address, or carries credentials
+ * @returns null for an invalid address, or one with credentials
  * @see RFC 9449 section 4.3, RFC 3986 sections 6.2.2 and 6.2.3
  */
 function comparable(address: string): string | null {

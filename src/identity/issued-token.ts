@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The audiences that Countersign tokens can have. */
+/** The audiences of Countersign tokens. */
 export const audienceSchema = z.union([
   z.enum(['control', 'audit']),
   z.string().regex(/^data:[a-z0-9][a-z0-9-]{0,62}$/),
@@ -13,11 +13,11 @@ export function dataEnvironmentOf(audience: string): string | null {
   return audience.startsWith(DATA_AUDIENCE) ? audience.slice(DATA_AUDIENCE.length) : null;
 }
 
-/** The longest life of an access token that the broker issues, in seconds. */
+/** The maximum lifetime of an access token that the broker issues, in seconds. */
 export const MAX_ISSUED_LIFE_S = 900;
 
-/** The longest life of a delegation token, in seconds: a person says yes once for several exchanges of an agent. */
+/** The maximum lifetime of a delegation token, in seconds. One delegation serves several exchanges of an agent. */
 export const MAX_DELEGATION_LIFE_S = 3600;
 
-/** The one algorithm of the broker's own tokens. */
+/** The only algorithm of the broker's own tokens. */
 export const ISSUED_ALGORITHM = 'EdDSA';

@@ -1,4 +1,4 @@
-/** Whether a JWK shows what only its owner may know, whatever it says it is. */
+/** Whether a JWK contains private or symmetric key material, whatever its type. */
 export function hasPrivateMember(jwk: object): boolean {
   return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member));
 }

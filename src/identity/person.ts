@@ -3,7 +3,7 @@ import { TokenRefused } from './refusal.ts';
 import type { TokenType } from './token-form.ts';
 import { isStringList, type VerifiedClaims } from './verify-token.ts';
 
-/** What of an issuer of persons says who its tokens stand for; the configuration has the rest. */
+/** The settings of a person issuer that map tokens to principals; the configuration has more. */
 export interface PersonIssuer {
   key: string;
   issuer: string;
@@ -15,14 +15,14 @@ export interface PersonIssuer {
 }
 
 /**
- * Claims that an ID token doesn't have: with one of them it is an access token in disguise, or something else.
- * The profiles exclude each other (RFC 8725 section 3.12).
+ * Claims that an ID token must not have: with one of them it is an access token or another kind of token. The profiles
+ * are mutually exclusive (RFC 8725 section 3.12).
  */
 const NOT_IN_ID_TOKENS = ['scope', 'scp', 'client_id'] as const;
 const NOT_IN_ACCESS_TOKENS = ['nonce', 'at_hash', 'c_hash'] as const;
 
 /**
- * The principal behind a verified person token: checks audience, authorized party and the claims of its profile.
+ * The principal of a verified person token. Checks audience, authorized party and the claims of its profile.
  *
  * @throws TokenRefused
  * @see OpenID Connect Core 3.1.3.7 (ID tokens), RFC 9068 section 4 (access tokens)
@@ -67,8 +67,8 @@ export function personId(issuerKey: string, sub: string): string {
 }
 
 /**
- * Refuses a token that somebody else may show for the person: one that names an agent is for the exchange only, or the
- * agent could do with it what only a person may.
+ * Refuses a delegated token. A token that names an agent is only for the exchange. Otherwise the agent could do with it
+ * what only a person may.
  *
  * @throws TokenRefused `claim_not_accepted`
  * @see RFC 8693 sections 4.1 and 4.4
@@ -77,7 +77,7 @@ export function assertOwnToken(claims: VerifiedClaims): void {
   forbid(claims, ['act', 'may_act']);
 }
 
-/** Every audience must be ours: one more reader of the token is one more place to steal it. */
+/** Every audience must be ours, because each further recipient could leak or misuse the token. */
 function checkAudience(issuer: PersonIssuer, claims: VerifiedClaims): void {
   const audiences = typeof claims.aud === 'string' ? [claims.aud] : claims.aud;
   if (audiences.length === 0 || !audiences.every((audience) => issuer.audience.includes(audience))) {
@@ -116,18 +116,19 @@ function personOf(issuer: PersonIssuer, claims: VerifiedClaims): string {
   const claim = issuer.claims.person;
   if (claim === undefined) return canonicalPerson(`${issuer.key}:${claims.sub}`);
   const value = optional(claims, claim, isString);
-  // Falling back to the account would make one human two persons.
+  // A fallback to the account would make two persons of one human.
   if (value === undefined) throw new TokenRefused('person_not_accepted', claim);
   return canonicalPerson(value);
 }
 
 /**
- * The one spelling of a person: the verified value in Unicode NFC and lower case. A value that only looks like another
- * one (compatibility characters, invisible characters, space around it) is refused, so it can't make a second person.
+ * The canonical form of a person: the verified value in Unicode NFC and lower case. A lookalike value (with
+ * compatibility characters, invisible characters or surrounding whitespace) is refused, so it cannot create a second
+ * person.
  *
- * Directories take `EMP-1001` and `emp-1001` for one human and tokens show either. Taking two humans for one costs an
- * approval at most, and each can take back what the other wrote; taking one for two breaks the two-person rule. So case
- * makes no difference, in names that only one issuer gives too.
+ * Directories treat `EMP-1001` and `emp-1001` as the same human, and tokens contain either. Merging two humans costs at
+ * most an approval, and lets each withdraw the requests of the other. Splitting one human breaks the two-person rule.
+ * So names ignore case, also those that only one issuer assigns.
  *
  * @throws TokenRefused `person_not_accepted`
  */
@@ -157,7 +158,7 @@ function passedClaims(issuer: PersonIssuer, claims: VerifiedClaims): Principal['
   return passed;
 }
 
-/** True for the values that `principal.claims` can carry. */
+/** True for values that are allowed in `principal.claims`. */
 function isPassable(value: unknown): value is Principal['claims'][string] {
   return ['string', 'number', 'boolean'].includes(typeof value) || isStringList(value);
 }
@@ -170,7 +171,7 @@ function isSeconds(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** The claim, or undefined when it is absent; a claim of the wrong type is a refusal, never "absent". */
+/** The claim, or undefined when absent. A claim of the wrong type is refused, never treated as absent. */
 function optional<T>(
   claims: VerifiedClaims,
   name: string,

@@ -5,12 +5,12 @@ import { createProofMemory } from './proof-memory.ts';
 import { TokenRefused } from './refusal.ts';
 import type { ShownToken } from './shown-token.ts';
 
-/** Proofs that are remembered at most. */
+/** The maximum number of remembered proofs. */
 const PROOF_CAPACITY = 100_000;
 
 /**
- * Adds to a verified token the proof of the key that it is bound to; a bearer token stays as it is. The token may have
- * been verified before, the proof never was: it works once for each of these checks.
+ * Adds the verified proof of the bound key to a verified token. A bearer token stays unchanged. The token may come from
+ * the cache, but a proof is always verified and works once per check.
  *
  * @throws TokenRefused `proof_unexpected`, `downgraded`, `proof_not_accepted`
  */
@@ -20,14 +20,14 @@ export type ProofCheck = (
   shown: ShownProof,
 ) => Promise<VerifiedToken>;
 
-/** Creates a check with a memory of its own. @param deps.publicUrl what proofs have to name, see {@link verifyProof} */
+/** Creates a check with its own replay memory. @param deps.publicUrl the URL in proofs, see {@link verifyProof} */
 export function createProofCheck(deps: { publicUrl: string; clock: Clock }): ProofCheck {
   const { publicUrl, clock } = deps;
   const memory = createProofMemory({ clock, capacity: PROOF_CAPACITY });
   return async (verified, { token, scheme }, shown) => {
     const { jkt, credential } = verified;
     if (jkt === null) {
-      // Two readers must not see two methods: what looks like a proof counts, or is refused.
+      // The method must be unambiguous: anything that looks like a proof is either verified or refused.
       if (scheme === 'DPoP') throw new TokenRefused('proof_unexpected', 'scheme');
       if (shown.dpop.length > 0) throw new TokenRefused('proof_unexpected', 'header');
       return verified;

@@ -2,20 +2,20 @@ import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Proof } from './credential.ts';
 
-/** The proofs that this process has seen and that could still be shown again, by their hashes. */
+/** The hashes of proofs that this process has seen and that could still be replayed. */
 export interface ProofMemory {
-  /** Remembers a proof. @returns false when it was used before */
+  /** Remembers a proof. @returns false if it was used before */
   claim(proof: Proof): boolean;
 }
 
 /**
- * Remembers proofs until they would not be accepted any more. When more than `capacity` are alive, the oldest is
- * forgotten early: a flood by one caller must not stop the others, and what writes claims its proof in the store too.
+ * Remembers proofs until they are no longer acceptable. Beyond `capacity`, the oldest is forgotten early: a flood by
+ * one caller must not block the others, and writes also claim their proof in the store.
  */
 export function createProofMemory({ clock, capacity }: { clock: Clock; capacity: number }): ProofMemory {
   const used = new Map<string, number>();
 
-  /** Proofs end about in the order in which they come; one that ends before its turn is forgotten a little later. */
+  /** Proofs expire roughly in order of arrival. One that expires out of order is forgotten a little later. */
   function forget(room: number): void {
     const now = clock();
     for (const [name, expiresMs] of used) {
@@ -28,7 +28,7 @@ export function createProofMemory({ clock, capacity }: { clock: Clock; capacity:
     claim({ jkt, jti, expires_ms }) {
       const name = hash('sha256', `${jkt} ${jti}`, 'base64');
       forget(0);
-      // A replay makes no room: it must not push out what another one would be known by.
+      // A replay must not evict another proof.
       if (used.has(name)) return false;
       forget(1);
       used.set(name, expires_ms);

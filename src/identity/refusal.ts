@@ -2,8 +2,8 @@ import { BrokerError } from '../errors.ts';
 import { type Credential, PROOF_ALGORITHMS } from './credential.ts';
 
 /**
- * Why a token was refused, exactly. These strings go to the log and nowhere else: the caller always gets the same
- * answer, so that nobody can probe which check failed.
+ * The exact reason why a token was refused. These codes go only to the log. The caller always gets the same response,
+ * so that nobody can probe which check failed.
  */
 export type RefusalReason =
   | 'scheme_not_accepted'
@@ -38,10 +38,10 @@ export type RefusalReason =
   | 'revoked'
   | 'policy_denied';
 
-/** A token that is refused: `reason` and `note` are for the log only. It becomes {@link tokenInvalid} before it leaves. */
+/** A refused token: `reason` and `note` are for the log only. The caller gets {@link tokenInvalid}. */
 export class TokenRefused extends Error {
   readonly reason: RefusalReason;
-  /** What the reason is about, such as a claim's name. Never a value from the token. */
+  /** The subject of the reason, such as a claim's name. Never a value from the token. */
   readonly note: string | undefined;
 
   constructor(reason: RefusalReason, note?: string, cause?: unknown) {
@@ -52,30 +52,30 @@ export class TokenRefused extends Error {
   }
 }
 
-/** The part of the process log that identity writes to. Fields first, then a constant message, as pino has it. */
+/** The part of the process log that identity uses. Fields come first, then a constant message, as in pino. */
 export interface IdentityLog {
   info(fields: Record<string, unknown>, message: string): void;
   warn(fields: Record<string, unknown>, message: string): void;
   error(fields: Record<string, unknown>, message: string): void;
 }
 
-/** How a token was sent, or has to be. */
+/** The authentication scheme of a token. */
 export type Scheme = 'Bearer' | 'DPoP';
 
-/** How a credential was sent: one that came with a proof, as DPoP. */
+/** The scheme of a credential: DPoP if it has a proof. */
 export function schemeOf({ proof }: Pick<Credential, 'proof'>): Scheme {
   return proof === null ? 'Bearer' : 'DPoP';
 }
 
 /**
- * The one public answer to every token that is refused, whatever the reason. Only the challenge tells a proof that was
- * refused from a token that was: a client has to know which of the two to make anew.
+ * The single public response to every refused token, whatever the reason. Only the challenge distinguishes a refused
+ * proof from a refused token, because a client must know which of the two to renew.
  *
- * @param scheme how the token was sent; a fault that only a proof can mend is answered as DPoP anyway
+ * @param scheme the scheme of the request; a fault that only a proof can fix always gets a DPoP challenge
  * @see RFC 6750 section 3, RFC 9449 section 7.1
  */
 export function tokenInvalid(cause: TokenRefused, scheme: Scheme = 'Bearer'): BrokerError {
-  const detail = 'The token was not accepted. Sign in again, or exchange a fresh workload token.';
+  const detail = 'The token was not accepted. Sign in again, or exchange a new workload token.';
   const headers = { 'WWW-Authenticate': challengeFor(cause.reason, scheme) };
   return new BrokerError('token_invalid', detail, { headers }, cause);
 }

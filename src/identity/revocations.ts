@@ -1,34 +1,35 @@
 import type { Caller } from './credential.ts';
 
-/** One revocation, as far as it decides who is refused. */
+/** A revocation, as far as it determines who is refused. */
 export interface Revocation {
   id: string;
   /**
-   * What `value` is: `token` `<issuer>#<token id>`; `session` `session:<id>` or `<issuer>#<sid>`; `subject` a principal's
-   * id or a person; `trust_rule` a name; `issuer` an `iss`; `class` `person`, `workload`, `agent` or `all`; `key` a `kid`.
+   * The format of `value`, by kind: `token` `<issuer>#<token id>`; `session` `session:<id>` or `<issuer>#<sid>`;
+   * `subject` a principal's id or a person; `trust_rule` a name; `issuer` an `iss`; `class` `person`, `workload`,
+   * `agent` or `all`; `key` a `kid`.
    */
   kind: string;
   value: string;
-  /** What was issued before this moment is revoked; null: everything, until it is lifted. */
+  /** Revokes everything issued before this moment; null revokes everything until it is lifted. */
   issued_before_ms: number | null;
   expires_ms: number | null;
-  /** By which road it came: `incident`, `logout`, `provisioning` or `holder`. */
+  /** The cause: `incident`, `logout`, `provisioning` or `holder`. */
   cause: string;
-  /** The person behind a revoked account, as far as it was known. */
+  /** The person of a revoked account, if known. */
   person: string | null;
-  /** When who was logged out came back; from then on nothing of theirs waits any more. */
+  /** When the principal signed in again after a logout. From then on, their requests are no longer parked. */
   returned_ms: number | null;
 }
 
 /** Whether callers are revoked. */
 export interface CallerChecks<Db> {
   /**
-   * The revocation that hits a caller in the state that `db` sees, or null. One small read each time: the list is read
-   * again whenever any broker has changed it, so a revocation is effective on the next request everywhere.
+   * The revocation that applies to a caller in the state visible to `db`, or null. Each call makes one small read. The
+   * list is reloaded whenever any broker has changed it, so a revocation is effective on the next request everywhere.
    */
   hit(db: Db, caller: Caller): Promise<Revocation | null>;
-  /** The logouts after which this caller is back, by a credential that came later. */
+  /** The logouts that this caller's newer credential ends. */
   endedBy(db: Db, caller: Caller): Promise<readonly Revocation[]>;
-  /** Whether one revocation hits a caller. */
+  /** Whether a single revocation applies to a caller. */
   isHit(revocation: Revocation, caller: Caller): boolean;
 }

@@ -4,20 +4,20 @@ import { MAX_TOKEN_BYTES } from './token-form.ts';
 
 const AUTHORIZATION = /^(Bearer|DPoP) +([^\s,]+)$/i;
 
-/** A token as it was sent. */
+/** A token as sent. */
 export interface ShownToken {
   scheme: Scheme;
   token: string;
 }
 
-/** Where an application's token may be: the Authorization header or the X-API-Key header of OFREP. */
+/** The headers that may contain an application's token: Authorization, or X-API-Key as in OFREP. */
 export interface DataCredentials {
   authorization: string | undefined;
   apiKey?: string | undefined;
-  /** The `DPoP` header; several are joined by commas. */
+  /** The `DPoP` header; repeated headers are joined by commas. */
   dpop?: string | undefined;
   method: string;
-  /** The path and query as they were asked for. */
+  /** The requested path and query. */
   target: string;
 }
 
@@ -43,7 +43,7 @@ export function tokenOf(authorization: string | undefined): ShownToken {
  */
 export function dataToken({ authorization, apiKey }: DataCredentials): ShownToken {
   if (apiKey === undefined || apiKey === '') return tokenOf(authorization);
-  // RFC 6750 section 2: not more than one method. Choosing one would let two readers see two callers.
+  // RFC 6750 section 2 allows only one method. Otherwise two readers could see two callers.
   if (authorization !== undefined) throw new TokenRefused('two_credentials');
   return { scheme: 'Bearer', token: apiKey };
 }

@@ -1,25 +1,25 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 
-/** The longest time that a verified token is believed without looking at it again, in milliseconds. */
+/** The maximum time for which a verified token is cached, in milliseconds. */
 const CACHE_MAX_MS = 5 * 60_000;
 
-/** Tokens that were verified a moment ago, by their hash: the token itself is not kept. */
+/** A cache of recently verified tokens by hash. The tokens themselves are not stored. */
 export interface TokenCache<T> {
-  /** The hash that a token is kept under. */
+  /** The cache key of a token: its hash. */
   keyOf(token: string): string;
-  /** The value, unless it was never kept, has expired or was cleared. */
+  /** The value, or undefined if it is missing, expired or cleared. */
   find(key: string): T | undefined;
   /**
-   * Keeps the value until the token expires, {@link CACHE_MAX_MS} at most. `generation` is what {@link generation}
-   * was before verification began: a value that was verified with keys from before a `clear` is not kept.
+   * Caches the value until the token expires, {@link CACHE_MAX_MS} at most. `generation` is the value of
+   * {@link generation} before verification began. A value verified with keys from before a `clear` is not cached.
    */
   keep(key: string, entry: { value: T; expiresMs: number; generation: number }): void;
   generation(): number;
   clear(): void;
 }
 
-/** A cache of at most `capacity` tokens; the one that was used longest ago goes first. */
+/** Creates a cache of at most `capacity` tokens. The least recently used one is evicted first. */
 export function createTokenCache<T>({ clock, capacity }: { clock: Clock; capacity: number }): TokenCache<T> {
   const entries = new Map<string, { value: T; keptMs: number; untilMs: number }>();
   let generation = 0;
@@ -30,7 +30,7 @@ export function createTokenCache<T>({ clock, capacity }: { clock: Clock; capacit
       if (entry === undefined) return undefined;
       entries.delete(key);
       const now = clock();
-      // A clock that was set back would stretch the entry's life: then it is verified anew.
+      // A clock that was set back would extend the entry's life, so the token is verified again.
       if (now >= entry.untilMs || now < entry.keptMs) return undefined;
       entries.set(key, entry);
       return entry.value;

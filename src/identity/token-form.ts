@@ -1,34 +1,34 @@
 import { hasDuplicateMembers } from '../json-members.ts';
 import { TokenRefused } from './refusal.ts';
 
-/** The longest token that is looked at, in bytes. */
+/** The maximum length of a token, in bytes. */
 export const MAX_TOKEN_BYTES = 8192;
 
 const ACCEPTED_MEMBERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ']);
 
 /**
- * Thumbprints of a certificate: GitHub and Entra send them. They are hints that nothing here reads. Everything that
- * could supply or move a key (`jwk`, `jku`, `x5u`, `x5c`) or change the format (`crit`, `zip`, `enc`, `b64`) is refused.
+ * Certificate thumbprints, as sent by GitHub and Entra. They are ignored. Members that could supply or redirect a key
+ * (`jwk`, `jku`, `x5u`, `x5c`) or change the format (`crit`, `zip`, `enc`, `b64`) are refused.
  */
 const IGNORED_MEMBERS: ReadonlySet<string> = new Set(['x5t', 'x5t#S256']);
 
-/** What a refusal may name, because these words are no value of anybody's; everything else is `other`. */
+/** The names that a refusal may log, because they are not values of the token. Everything else becomes `other`. */
 const NOTED_MEMBERS = ['jwk', 'jku', 'x5u', 'x5c', 'crit', 'zip', 'enc', 'b64'];
 const NOTED_TYPES = ['jwt', 'at+jwt', 'logout+jwt', 'dpop+jwt', 'delegation+jwt'];
 
 const KEY_ID = /^[A-Za-z0-9._~:/+=@-]{1,128}$/;
 
-/** A token whose form is accepted and whose signature nobody has looked at yet. */
+/** A token with an accepted form, whose signature is not verified yet. */
 export interface TokenForm {
   header: { alg: string; kid: string | undefined; typ: string | undefined };
-  /** The payload, NOT verified: good for choosing the issuer, and for nothing else. */
+  /** The payload, NOT verified: use it only to select the issuer. */
   unverified: Readonly<Record<string, unknown>>;
-  /** What the signature covers. The same for every byte variant of one token. */
+  /** The signed bytes. They are the same for every encoding of one token. */
   signingInput: string;
 }
 
 /**
- * Accepts exactly one byte form of each token, with a header that names a key and neither brings nor moves one.
+ * Accepts exactly one encoding of each token, with a header that may name a key but not supply or redirect one.
  *
  * @throws TokenRefused
  * @see RFC 7515 section 3.1, RFC 8725 section 3
@@ -37,19 +37,19 @@ export function parseTokenForm(token: string): TokenForm {
   return parseCompactForm(token, MAX_TOKEN_BYTES, readHeader);
 }
 
-/** The members of a header or a payload, as they came. */
+/** The members of a header or a payload, as received. */
 export type Members = Readonly<Record<string, unknown>>;
 
-/** A compact JWS in its one byte form, whose signature nobody has looked at yet. */
+/** A compact JWS in its canonical encoding, whose signature is not verified yet. */
 export interface CompactForm<Header> extends Pick<TokenForm, 'unverified' | 'signingInput'> {
   header: Header;
 }
 
 /**
- * Accepts exactly one byte form of each compact JWS, before any key is looked at or fetched. jose is lenient here
- * (white space inside segments, unused trailing bits), which would give one token many spellings.
+ * Accepts exactly one encoding of each compact JWS, before any key is looked up or fetched. jose is lenient here
+ * (whitespace inside segments, unused trailing bits), which would allow many encodings of one token.
  *
- * @param readHeader refuses a header before the payload is looked at: one that changes the format comes with another
+ * @param readHeader refuses a header before the payload is parsed, because a header could change the payload's format
  * @throws TokenRefused
  */
 export function parseCompactForm<Header>(
@@ -70,7 +70,7 @@ export function parseCompactForm<Header>(
   };
 }
 
-/** The two formats that look most like a token: one that nobody signed, and one that is encrypted (RFC 7516). */
+/** Recognizes the two formats that are closest to a token: an unsigned one, and an encrypted one (RFC 7516). */
 function formatOf(segments: readonly string[]): string | undefined {
   if (segments.length === 5) return 'encrypted';
   return segments.length === 3 && segments[2] === '' ? 'unsigned' : undefined;
@@ -81,7 +81,7 @@ function decodeSegment(segment: string, part: string): Buffer {
   return Buffer.from(segment, 'base64url');
 }
 
-/** True for the one spelling of some bytes: no padding, no white space, no unused bits that are set. */
+/** True for the canonical encoding: no padding, no whitespace and no set unused bits. */
 export function isCanonicalBase64url(text: string): boolean {
   return Buffer.from(text, 'base64url').toString('base64url') === text;
 }
@@ -124,29 +124,29 @@ function noted(word: string, known: readonly string[]): string {
   return known.includes(word) ? word : 'other';
 }
 
-/** The refusal of an `alg`: `none` and shared secrets are attacks of their own. @see RFC 8725 section 2.1 */
+/** The refusal of an `alg`. `none` and symmetric algorithms indicate known attacks. @see RFC 8725 section 2.1 */
 export function algorithmRefused(alg: unknown): TokenRefused {
   const name = String(alg).toLowerCase();
   const note = name === 'none' ? 'none' : /^hs\d/.test(name) ? 'symmetric' : 'not_allowed';
   return new TokenRefused('algorithm_not_accepted', note);
 }
 
-/** The refusal of a `typ`, which tells what kind of token came to the wrong place. */
+/** The refusal of a `typ`, with the kind of token that was sent instead. */
 export function typeRefused(typ: unknown): TokenRefused {
   if (typ === undefined) return new TokenRefused('type_not_accepted', 'missing');
   return new TokenRefused('type_not_accepted', noted(mediaTypeOf(String(typ)), NOTED_TYPES));
 }
 
-/** A `typ` as media types are compared: in lower case, without `application/`. @see RFC 7515 section 4.1.9 */
+/** Normalizes a `typ` as a media type: lower case, without `application/`. @see RFC 7515 section 4.1.9 */
 export function mediaTypeOf(typ: string): string {
   return typ.toLowerCase().replace(/^application\//, '');
 }
 
-/** What the header's `typ` says the token is: `jwt` when it says nothing more specific. */
+/** The token type according to the header's `typ`: `jwt` if it is not more specific. */
 export type TokenType = 'jwt' | 'access_token';
 
 /**
- * Reads `typ` as media types are compared: without case, with or without `application/`.
+ * Reads `typ` as a media type: case-insensitive, with or without `application/`.
  *
  * @throws TokenRefused for every other type, such as `logout+jwt` or `dpop+jwt`
  * @see RFC 9068 section 4, RFC 8725 section 3.11

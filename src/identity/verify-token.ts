@@ -4,10 +4,10 @@ import { BrokerError } from '../errors.ts';
 import { TokenRefused } from './refusal.ts';
 import { algorithmRefused, type TokenForm } from './token-form.ts';
 
-/** The one leeway for `exp`, `nbf` and `iat`, in seconds. */
+/** The clock leeway for `exp`, `nbf` and `iat`, in seconds. */
 export const LEEWAY_S = 30;
 
-/** The oldest `iat` that is accepted, in seconds: no token works for longer, whatever its `exp` says. */
+/** The maximum age by `iat`, in seconds. No token works for longer, whatever its `exp`. */
 export const MAX_TOKEN_AGE_S = 24 * 60 * 60;
 
 /** Claims whose signature, issuer and times have been verified. */
@@ -21,22 +21,22 @@ export interface VerifiedClaims {
   readonly iat: number;
 }
 
-/** What a token is verified against. Nothing here comes from the token. */
+/** The expectations for a token. Nothing here comes from the token. */
 export interface Expectation {
   /** The exact `iss`. */
   issuer: string;
-  /** Whether the keys alone name the issuer, whatever `iss` the token has: a SPIFFE trust domain. Default: no. */
+  /** Whether the keys alone identify the issuer, whatever `iss` the token has: a SPIFFE trust domain. Default: no. */
   isNamedByKeys?: boolean;
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
   clock: Clock;
-  /** Whether the token may be bound to a key (`cnf`): only where the caller asks for the proof. Default: no. */
+  /** Whether the token may be bound to a key (`cnf`). Allow it only where the caller checks the proof. Default: no. */
   mayBeBound?: boolean;
 }
 
 /**
- * Verifies signature, issuer and times, and the types of the claims that every profile needs. The audience is left to
- * the caller, whose rules differ by profile. The algorithm is checked before any key is asked for.
+ * Verifies signature, issuer and times, and the types of the claims that every profile requires. The caller checks the
+ * audience, because the rules differ by profile. The algorithm is checked before any key is requested.
  *
  * @throws TokenRefused
  * @throws BrokerError `issuer_unavailable`
@@ -48,7 +48,7 @@ export async function verifyToken(
   expected: Expectation,
 ): Promise<VerifiedClaims> {
   if (!expected.algorithms.includes(form.header.alg)) throw algorithmRefused(form.header.alg);
-  // Both are refused before a fetch: neither can become acceptable by better keys.
+  // Both are refused before a fetch, because no key could make them acceptable.
   if (Object.hasOwn(form.unverified, 'events')) throw new TokenRefused('logout_token');
   if (!expected.mayBeBound && Object.hasOwn(form.unverified, 'cnf'))
     throw new TokenRefused('sender_constrained');
@@ -67,7 +67,7 @@ export async function verifyToken(
   }
 }
 
-/** The claims that every profile needs, with their types. @throws TokenRefused `claim_shape` */
+/** The claims that every profile requires, with their types. @throws TokenRefused `claim_shape` */
 export function checkTypes(payload: Readonly<Record<string, unknown>> & { iss: string }): VerifiedClaims {
   const { iss, sub, aud, exp, iat } = payload;
   if (typeof sub !== 'string' || sub === '' || sub.length > 400 || /\p{Cc}/u.test(sub)) {
@@ -79,7 +79,7 @@ export function checkTypes(payload: Readonly<Record<string, unknown>> & { iss: s
   return { ...payload, iss, sub, aud, exp, iat };
 }
 
-/** Seconds that are still exact as milliseconds, fractions allowed. RFC 7519 section 2, NumericDate. */
+/** Seconds that are exact in milliseconds, fractions allowed. RFC 7519 section 2, NumericDate. */
 function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value < 1e11;
 }
@@ -89,7 +89,7 @@ export function isStringList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((member) => typeof member === 'string');
 }
 
-/** The refusal that an error of jose's stands for; refusals and problems as they are. */
+/** Maps an error of jose to a refusal; refusals and problems pass through. */
 export function refusalOf(error: unknown): unknown {
   if (error instanceof TokenRefused || error instanceof BrokerError) return error;
   if (error instanceof errors.JWTExpired) return new TokenRefused('expired', error.claim, error);
@@ -101,6 +101,6 @@ export function refusalOf(error: unknown): unknown {
       error,
     );
   }
-  // Whatever else jose or the key import throws, a token that was not verified is refused.
+  // For any other error of jose or the key import, the token counts as not verified.
   return new TokenRefused('signature_invalid', undefined, error);
 }

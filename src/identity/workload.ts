@@ -17,19 +17,19 @@ const originSchema = z.strictObject({
   ci_run: z.string().optional(),
 });
 
-/** What {@link Credential.origins} are in a token. */
+/** {@link Credential.origins} as encoded in a token. */
 export const originsSchema = z.array(originSchema);
 
-/** What an agent's token says of the person that the agent acts for, besides `person`. */
+/** The claims about an agent's sponsor in a token, besides `person`. */
 const sponsorSchema = z.strictObject({
   groups: principalSchema.shape.groups,
-  /** The credentials that the token was issued for: the person's, and the agent's own. */
+  /** The credentials that the token was issued for: the person's and the agent's own. */
   origins: originsSchema.min(1),
 });
 
 /**
  * The claims of a token that Countersign issues to a workload, or to an agent that acts for a person. `sub` is the
- * principal's id and `client_id` the trust rule; `subject_issuer` is who vouched for the workload or for the person.
+ * principal's id, `client_id` the trust rule, and `subject_issuer` the issuer of the workload's or the person's token.
  *
  * @see RFC 9068 section 2.2
  */
@@ -41,20 +41,20 @@ const issuedClaimsSchema = z.object({
   iat: z.int(),
   exp: z.int(),
   jti: z.string().min(1),
-  /** Operation names, separated by single spaces; empty for none. */
+  /** Operation names, separated by single spaces; may be empty. */
   scope: z.string(),
   policy_hash: z.string(),
   trust_rule: z.string().min(1),
   subject_issuer: z.string(),
   claims: principalSchema.shape.claims,
   person: principalSchema.shape.person,
-  /** The namespaces whose flags the token reads, `*` for all: with an audience `data:<environment>`, and only then. */
+  /** The namespaces whose flags the token reads, `*` for all. Present exactly with an audience `data:<environment>`. */
   namespaces: z.array(z.string()).optional(),
-  /** The key that the token is bound to, by its thumbprint; absent for a bearer token. RFC 9449 section 6.1 */
+  /** The thumbprint of the key that the token is bound to; absent for a bearer token. RFC 9449 section 6.1 */
   cnf: z.strictObject({ jkt: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }).optional(),
-  /** The platform's token that a workload exchanged for this one: what revokes that one revokes this too. */
+  /** The platform's token that a workload exchanged for this one. Revoking it revokes this token too. */
   origin: originSchema.optional(),
-  /** The agent that acts, and who acted before it: with `sponsor`, and only then. @see RFC 8693 section 4.1 */
+  /** The acting agent and the previous actors. Present exactly with `sponsor`. @see RFC 8693 section 4.1 */
   act: z.unknown().optional(),
   sponsor: sponsorSchema.optional(),
 });
@@ -62,11 +62,11 @@ const issuedClaimsSchema = z.object({
 /** The claims of a token that Countersign issues to a workload or an agent. */
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
 
-/** Who a verified token of Countersign's own stands for, and what it was issued for. */
+/** The principal of a verified Countersign token, and the origins of the token. */
 export interface VerifiedIssuedToken extends Omit<VerifiedToken, 'credential'>, Pick<Credential, 'origins'> {}
 
 /**
- * Who a verified token of Countersign's own stands for.
+ * The principal of a verified Countersign token.
  *
  * @throws TokenRefused
  */
@@ -106,7 +106,7 @@ function delegationOf({ act, sponsor }: IssuedClaims): Delegation | null {
   return sponsor === undefined ? null : { act: actors, groups: sponsor.groups };
 }
 
-/** What makes an agent of a workload: whom it acts for is `person` of the principal. */
+/** The additional parts of an agent. `person` of the principal is its sponsor. */
 export interface Delegation {
   /** Ids of workloads, newest first. */
   act: string[];
@@ -114,7 +114,7 @@ export interface Delegation {
   groups: string[];
 }
 
-/** What makes the principal of an issued token; the rest is the same for all of them. */
+/** The variable parts of the principal of an issued token. */
 export interface IssuedParts {
   id: string;
   person: string | null;
@@ -125,12 +125,12 @@ export interface IssuedParts {
   trust_rule: string;
   issued_ms: number;
   sender_constrained: boolean;
-  /** Null for a workload, which acts for itself. */
+  /** Null for a workload that acts for itself. */
   delegation: Delegation | null;
 }
 
 /**
- * A workload or an agent as policy sees it: neither ever signed in. The same at the exchange and with the issued token.
+ * A workload or an agent as policy sees it, without a sign-in. Identical at the exchange and with the issued token.
  */
 export function issuedPrincipal({
   id,

@@ -1,24 +1,24 @@
 import express, { type Router } from 'express';
 import { acrValuesOf, type IssuerConfig, MFA_LEVEL } from './issuers.ts';
 
-/** What a client needs to know to sign a person in. */
+/** The data that a client needs to sign a person in. */
 export interface LoginIssuer {
   /** The issuer's key in principal ids. */
   key: string;
   issuer: string;
   client_id: string;
   scope: string;
-  /** The `acr` values that stand for two factors or more, strongest first; empty where the issuer has none. */
+  /** The `acr` values that stand for two factors or more, strongest first; may be empty. */
   mfa_acr_values: string[];
 }
 
-/** The answer of `GET /.well-known/countersign`. */
+/** The response of `GET /.well-known/countersign`. */
 export interface DiscoveryDocument {
   issuers: LoginIssuer[];
   version: string;
 }
 
-/** `GET /.well-known/countersign`: where people sign in, for clients that have no token yet. */
+/** `GET /.well-known/countersign`: where people sign in, for clients without a token. */
 export function discoveryRoutes(deps: { issuers: readonly IssuerConfig[]; version: string }): Router {
   const document: DiscoveryDocument = { issuers: deps.issuers.map(toLoginIssuer), version: deps.version };
   const router = express.Router();
@@ -28,13 +28,13 @@ export function discoveryRoutes(deps: { issuers: readonly IssuerConfig[]; versio
   return router;
 }
 
-/** What a client is told about a configured issuer. */
+/** The public data of a configured issuer. */
 export function toLoginIssuer(config: IssuerConfig): LoginIssuer {
   const { key, issuer, audience, login } = config;
   return {
     key,
     issuer,
-    // An issuer's `audience` is never empty; the schema sees to that.
+    // The schema ensures that an issuer's `audience` is never empty.
     client_id: login?.client_id ?? audience[0] ?? '',
     scope: login?.scope ?? 'openid',
     mfa_acr_values: acrValuesOf(config, MFA_LEVEL),

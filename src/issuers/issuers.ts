@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { isSpiffe, isTrustDomain } from './spiffe.ts';
 
 /*
- * Issuers: whose tokens are believed, as the configuration says, and their keys: fetched, from files, filtered. SPIFFE trust
- * domains too. Nothing here reads a token.
+ * Issuers: the configured issuers of accepted tokens, including SPIFFE trust domains, and their keys, fetched or read
+ * from files and filtered. Nothing here reads a token.
  */
 
-/** The signature algorithms that can be configured. Symmetric ones and `none` are not among them. */
+/** The configurable signature algorithms. Symmetric ones and `none` are excluded. */
 export const SIGNATURE_ALGORITHMS = [
   'ES256',
   'ES384',
@@ -20,7 +20,7 @@ export const SIGNATURE_ALGORITHMS = [
   'EdDSA',
 ] as const;
 
-/** Claims that a person or their help desk can change, so they never name a person. OpenID Connect Core 5.7. */
+/** Claims that a person or a help desk can change, so they never identify a person. OpenID Connect Core 5.7. */
 const UNSTABLE_CLAIMS: ReadonlySet<string> = new Set([
   'email',
   'name',
@@ -32,8 +32,8 @@ const UNSTABLE_CLAIMS: ReadonlySet<string> = new Set([
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
- * True when keys may be fetched from this address: https anywhere, plain http on this machine only and only when that
- * is allowed; no credentials, no fragment.
+ * True when keys may be fetched from this address: https anywhere, plain http only for loopback hosts and only if
+ * allowed, without credentials or fragment.
  */
 export function isFetchable(address: string, allowInsecureLoopback: boolean): boolean {
   if (!URL.canParse(address)) return false;
@@ -43,7 +43,7 @@ export function isFetchable(address: string, allowInsecureLoopback: boolean): bo
   return url.protocol === 'http:' && allowInsecureLoopback && LOOPBACK_HOST.test(url.hostname);
 }
 
-/** Where an issuer's keys come from: `jwks_uri`, or OpenID Connect discovery at the issuer. */
+/** The source of an issuer's keys: `jwks_uri`, or OpenID Connect discovery at the issuer. */
 const keySourceFields = {
   /** The exact `iss`, compared byte for byte. */
   issuer: z.string().min(1).max(512),
@@ -63,7 +63,7 @@ function checkKeySource(
         code: 'custom',
         path: [field],
         message:
-          'must be an https URL without credentials and fragment (http for loopback hosts when allow_insecure_loopback is true)',
+          'must be an https URL without credentials or fragment (http is allowed for loopback hosts if allow_insecure_loopback is true)',
       });
     }
   }
@@ -78,13 +78,13 @@ const level = z.int().min(0).max(9);
 /** The configuration of an issuer of person tokens: an OpenID Connect provider. */
 export const issuerConfigSchema = z
   .strictObject({
-    /** Names the issuer in principal ids. It has no `:`, so that `key:sub` reads in one way only. */
+    /** Identifies the issuer in principal ids. It has no `:`, so that `key:sub` is unambiguous. */
     key: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/),
     ...keySourceFields,
-    /** The client ids (ID tokens) and API audiences (access tokens) that belong to Countersign. */
+    /** The client ids (ID tokens) and API audiences (access tokens) of Countersign. */
     audience: stringOrList,
     algorithms: algorithms.default(['ES256', 'RS256', 'PS256', 'EdDSA']),
-    /** The clients whose tokens count. Without it, `azp` of an ID token must be one of `audience`. */
+    /** The clients whose tokens are accepted. Without it, `azp` of an ID token must be one of `audience`. */
     authorized_parties: z.array(z.string().min(1)).min(1).optional(),
     token_types: z
       .array(z.enum(['id_token', 'access_token']))
@@ -92,37 +92,40 @@ export const issuerConfigSchema = z
       .default(['id_token']),
     claims: z
       .strictObject({
-        /** The claim that names the human across accounts and issuers, such as `employee_id`. A token without it is refused. */
+        /**
+         * The claim that identifies a human across accounts and issuers, such as `employee_id`. A token without it is
+         * refused.
+         */
         person: z
           .string()
           .min(1)
           .refine(
             (claim) => !UNSTABLE_CLAIMS.has(claim),
-            'must be a stable identifier; an address or a name never identifies a person',
+            'must be a stable identifier; addresses and names do not identify a person',
           )
           .optional(),
         groups: z.string().min(1).default('groups'),
-        /** Claims that policy sees in `principal.claims`, where the token has them. */
+        /** Claims to copy from the token into `principal.claims` for policy. */
         pass: z.array(z.string().min(1)).max(50).default([]),
       })
       .prefault({}),
-    /** How the command line signs people in. Default: the first audience as client id, and the scope `openid`. */
+    /** The sign-in settings of the command line. Default: the first audience as client id, and the scope `openid`. */
     login: z
       .strictObject({ client_id: z.string().min(1), scope: z.string().min(1).default('openid') })
       .optional(),
-    /** How browsers sign people in at the broker itself; without it nobody does with this issuer. */
+    /** The settings for browser sign-in at the broker. Without them this issuer has no browser sign-in. */
     web: z
       .strictObject({
-        /** One of `audience`: the client that is registered with `<public_url>/auth/callback`, or `…/auth/callback/<key>`. */
+        /** One of `audience`: the client registered with `<public_url>/auth/callback`, or `…/auth/callback/<key>`. */
         client_id: z.string().min(1),
-        /** The file with the client's secret; without it the client is public, and PKCE alone protects the code. */
+        /** The file with the client secret. Without it the client is public, and only PKCE protects the code. */
         client_secret_file: z.string().min(1).optional(),
         scope: z.string().min(1).default('openid'),
-        /** Takes logout tokens without a type of their own, from providers that do not know `logout+jwt`. */
+        /** Accepts logout tokens without the type `logout+jwt`, from providers that do not support it. */
         allow_untyped_logout_token: z.boolean().default(false),
       })
       .optional(),
-    /** Strength of a sign-in: the highest level that the `acr` or one of the `amr` stands for, else 0. */
+    /** The level of a sign-in: the highest level of its `acr` and `amr` values, otherwise 0. */
     levels: z
       .strictObject({
         acr: z.record(z.string(), level).default({}),
@@ -133,7 +136,7 @@ export const issuerConfigSchema = z
   .superRefine(checkKeySource)
   .superRefine(checkWebClient);
 
-/** The ID token of a browser's sign-in is held against the same rules as every other, so they must let it through. */
+/** The ID token of a browser sign-in is verified by the same rules as every other token, so they must accept it. */
 function checkWebClient(
   issuer: {
     audience: readonly string[];
@@ -148,31 +151,31 @@ function checkWebClient(
   const fault = (path: string[], message: string) =>
     context.addIssue({ code: 'custom', path: ['web', ...path], message });
   if (!audience.includes(web.client_id)) {
-    fault(['client_id'], "must be one of the issuer's audience: its ID tokens name it there");
+    fault(['client_id'], "must be one of the issuer's audience values, because its ID tokens name it there");
   }
   if (authorized_parties?.includes(web.client_id) === false) {
     fault(['client_id'], "must be one of the issuer's authorized_parties");
   }
   if (!web.scope.split(' ').includes('openid')) fault(['scope'], 'must contain openid');
-  if (!token_types.includes('id_token')) fault([], "needs id_token among the issuer's token_types");
+  if (!token_types.includes('id_token')) fault([], "requires id_token in the issuer's token_types");
 }
 
-/** What SPIFFE lets tokens be signed with. JWT-SVID section 2.2 */
+/** The signature algorithms that SPIFFE allows. JWT-SVID section 2.2 */
 const SPIFFE_ALGORITHMS: readonly string[] = SIGNATURE_ALGORITHMS.filter(
   (algorithm) => algorithm !== 'EdDSA',
 );
 
 const workloadFields = z.strictObject({
   ...keySourceFields,
-  /** A file with the key set, for issuers that cannot be reached. It is read again when it changes. */
+  /** A file with the key set, for unreachable issuers. It is reloaded when it changes. */
   jwks_file: z.string().min(1).max(4096).optional(),
-  /** Default: RS256 and ES256; for a SPIFFE trust domain all that SPIFFE knows. */
+  /** Default: RS256 and ES256; for a SPIFFE trust domain all that SPIFFE allows. */
   algorithms: algorithms.optional(),
 });
 
 /**
- * Settings for an issuer of workload tokens. An issuer that a trust rule names needs none if discovery works. For
- * SPIFFE `issuer` is the trust domain, such as `spiffe://example.org`.
+ * Settings for an issuer of workload tokens. An issuer in a trust rule requires none if discovery works. For SPIFFE,
+ * `issuer` is the trust domain, such as `spiffe://example.org`.
  */
 export const workloadIssuerSchema = workloadFields.superRefine(checkWorkloadKeySource);
 
@@ -180,28 +183,25 @@ function checkWorkloadKeySource(value: z.output<typeof workloadFields>, context:
   const fault = (path: string, message: string): void =>
     context.addIssue({ code: 'custom', path: [path], message });
   if (value.jwks_uri !== undefined && value.jwks_file !== undefined) {
-    fault('jwks_file', 'must not stand beside jwks_uri: keys come from one place, so take one of them out');
+    fault('jwks_file', 'cannot be combined with jwks_uri: remove one of them');
   }
   if (!isSpiffe(value.issuer)) {
     checkKeySource(value, context);
     return;
   }
   if (!isTrustDomain(value.issuer)) {
-    fault('issuer', 'must be spiffe:// and the name of a trust domain in lower case, without a path');
+    fault('issuer', 'must be spiffe:// and a trust domain in lower case, without a path');
   }
   if (value.jwks_uri === undefined && value.jwks_file === undefined) {
-    fault(
-      'jwks_file',
-      'or jwks_uri must say where the bundle of the trust domain is, since it has no discovery',
-    );
+    fault('jwks_file', 'or jwks_uri is required for a trust domain, because SPIFFE has no discovery');
   }
   if (value.algorithms?.some((algorithm) => !SPIFFE_ALGORITHMS.includes(algorithm))) {
-    fault('algorithms', `must be some of ${SPIFFE_ALGORITHMS.join(', ')}, as SPIFFE demands`);
+    fault('algorithms', `must be a subset of ${SPIFFE_ALGORITHMS.join(', ')}, as SPIFFE requires`);
   }
   checkKeySource({ ...value, issuer: undefined }, context);
 }
 
-/** The signature algorithms that are accepted from an issuer of workload tokens. */
+/** The accepted signature algorithms of an issuer of workload tokens. */
 export function algorithmsOf({ issuer, algorithms: configured }: WorkloadIssuer): readonly string[] {
   return configured ?? (isTrustDomain(issuer) ? SPIFFE_ALGORITHMS : ['RS256', 'ES256']);
 }
@@ -212,10 +212,10 @@ export type IssuerConfig = z.infer<typeof issuerConfigSchema>;
 /** A workload issuer, as configured. */
 export type WorkloadIssuer = z.infer<typeof workloadIssuerSchema>;
 
-/** The level from which on a sign-in counts as one with two factors. */
+/** The minimum level of a sign-in with two factors. */
 export const MFA_LEVEL = 2;
 
-/** The `acr` values of an issuer that stand for at least this level, strongest first. */
+/** The `acr` values of an issuer for at least this level, strongest first. */
 export function acrValuesOf({ levels }: Pick<IssuerConfig, 'levels'>, atLeast: number): string[] {
   return Object.entries(levels.acr)
     .filter(([, level]) => level >= atLeast)

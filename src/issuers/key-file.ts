@@ -7,7 +7,7 @@ import { hasDuplicateMembers } from '../json-members.ts';
 import { MAX_DOCUMENT_BYTES } from './fetch-document.ts';
 import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
 
-/** The least time between two looks at a file, in milliseconds. */
+/** The minimum time between two checks of a file, in milliseconds. */
 export const FILE_CHECK_MS = 5_000;
 
 /** What {@link createFileKeySet} needs. */
@@ -24,13 +24,13 @@ export interface FileKeySetParts {
 /** The keys of a file. */
 export interface FileKeySet {
   find: JWTVerifyGetKey;
-  /** Reads the file now. @throws Error with a sentence for the operator */
+  /** Reads the file now. @throws Error with a message for the operator */
   read(): Promise<void>;
 }
 
 /**
- * Keys from a file, for issuers that cannot be reached. A change of the file is seen within {@link FILE_CHECK_MS}; one
- * that cannot be used is logged, and the last good keys stay: they are the operator's word, so they do not get old.
+ * Keys from a file, for unreachable issuers. A change of the file is detected within {@link FILE_CHECK_MS}. An unusable
+ * file is logged, and the last valid keys stay in use. They do not become stale, because the operator provides them.
  */
 export function createFileKeySet({ issuer, file, use, clock, log, notify }: FileKeySetParts): FileKeySet {
   let known: { find: JWTVerifyGetKey; text: string } | null = null;
@@ -68,7 +68,7 @@ export function createFileKeySet({ issuer, file, use, clock, log, notify }: File
       });
       await reading;
       try {
-        if (known === null) throw new Error('the key file was never usable');
+        if (known === null) throw new Error('the key file has never been usable');
         return await known.find(header, token);
       } catch (error) {
         throw new TokenRefused('key_not_found', undefined, error);
@@ -77,25 +77,25 @@ export function createFileKeySet({ issuer, file, use, clock, log, notify }: File
   };
 }
 
-/** Says whether a file is another one, or was written to. */
+/** Changes when the file is replaced or written to. */
 async function stampOf(file: string): Promise<string> {
   const { mtimeMs, size, ino } = await stat(file);
   return `${mtimeMs} ${size} ${ino}`;
 }
 
-/** @throws Error with a sentence for the operator */
+/** @throws Error with a message for the operator */
 async function readKeyFile(file: string, use: KeyUse): Promise<UsableKeys> {
   const { size } = await stat(file);
-  if (size > MAX_DOCUMENT_BYTES) throw new Error(`it has more than ${MAX_DOCUMENT_BYTES} bytes`);
+  if (size > MAX_DOCUMENT_BYTES) throw new Error(`it exceeds ${MAX_DOCUMENT_BYTES} bytes`);
   const usable = usableKeys(parseKeySet(await readFile(file, 'utf8')), use);
   const secret = usable.skipped.find(({ reason }) => reason === 'private_key' || reason === 'symmetric_key');
   if (secret !== undefined) {
     const name = secret.kid === null ? '' : ` (kid ${secret.kid})`;
-    throw new Error(`it holds a private key${name}: put public keys only here, and replace that key`);
+    throw new Error(`it contains a private key${name}: store only public keys here, and replace that key`);
   }
   if (usable.keys.keys.length === 0) {
     const wanted = use === 'jwt-svid' ? 'with "use": "jwt-svid"' : 'for signatures';
-    throw new Error(`none of its keys can be used (${reasonsOf(usable)}): it needs a public key ${wanted}`);
+    throw new Error(`none of its keys is usable (${reasonsOf(usable)}): it requires a public key ${wanted}`);
   }
   return usable;
 }
@@ -108,6 +108,6 @@ function parseKeySet(text: string): unknown {
     // The parser's message would quote the file.
     throw new Error('it is not valid JSON');
   }
-  if (hasDuplicateMembers(text)) throw new Error('a member stands twice in one object');
+  if (hasDuplicateMembers(text)) throw new Error('it has a duplicate object member');
   return document;
 }

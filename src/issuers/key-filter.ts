@@ -5,25 +5,25 @@ import { hasPrivateMember } from '../identity/jwk.ts';
 import { canonicalJson } from '../json.ts';
 import { SIGNATURE_ALGORITHMS } from './issuers.ts';
 
-/** The least RSA modulus in bits (RFC 7518 section 3.3), and the most, since verifying gets slow. */
+/** The minimum RSA modulus in bits (RFC 7518 section 3.3), and the maximum, because verification becomes slow. */
 const RSA_BITS = { min: 2048, max: 8192 };
 
-/** The least public exponent of RSA. NIST SP 800-56B section 6.2 */
+/** The minimum public exponent of RSA. NIST SP 800-56B section 6.2 */
 const RSA_MIN_EXPONENT = 65_537n;
 
 const CURVES: ReadonlySet<unknown> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 const ALGORITHMS: ReadonlySet<unknown> = new Set(SIGNATURE_ALGORITHMS);
 
-/** What keys are for: tokens of an issuer, or JWT-SVIDs, whose bundles have keys for X.509 beside them. */
+/** The purpose of keys: tokens of an issuer, or JWT-SVIDs, whose bundles also contain keys for X.509. */
 export type KeyUse = 'sig' | 'jwt-svid';
 
-/** The keys of a set that may verify tokens, and why the others may not. */
+/** The usable keys of a set, and the skipped ones with reasons. */
 export interface UsableKeys {
   keys: JSONWebKeySet;
   skipped: { kid: string | null; reason: SkipReason }[];
 }
 
-/** Why a key of a set is not used. */
+/** The reason why a key is skipped. */
 export type SkipReason =
   | 'private_key'
   | 'symmetric_key'
@@ -36,16 +36,15 @@ export type SkipReason =
 const jwksSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())).min(1) });
 
 /**
- * Takes from a key set the keys that verify signatures of tokens, and leaves out what no issuer should publish: private
- * and symmetric keys, weak ones, keys for other purposes, different keys of one name.
+ * Selects the keys of a set that verify token signatures. Skips private and symmetric keys, weak ones, keys for other
+ * purposes, and different keys with the same id.
  *
- * @throws Error when it is no key set
+ * @throws Error when it is not a key set
  * @see RFC 7517, RFC 8725 section 3.2, SPIFFE Trust Domain and Bundle section 4.2
  */
 export function usableKeys(document: unknown, use: KeyUse): UsableKeys {
   const parsed = jwksSchema.safeParse(document);
-  if (!parsed.success)
-    throw new Error('it is no JSON Web Key Set: it must have a list "keys" that is not empty');
+  if (!parsed.success) throw new Error('it is not a JSON Web Key Set: it must have a non-empty list "keys"');
   const taken: JWK[] = [];
   const skipped: UsableKeys['skipped'] = [];
   const namesakes = materialsByName(parsed.data.keys);
@@ -57,7 +56,7 @@ export function usableKeys(document: unknown, use: KeyUse): UsableKeys {
   return { keys: { keys: unique(taken) }, skipped };
 }
 
-/** The reasons, each once, for a sentence about a set of which nothing can be used. */
+/** The distinct reasons, for the message about a set without usable keys. */
 export function reasonsOf({ skipped }: UsableKeys): string {
   return [...new Set(skipped.map(({ reason }) => reason))].join(', ');
 }
@@ -73,7 +72,7 @@ function reasonToSkip(key: Key, use: KeyUse): SkipReason | null {
   return faultOfMaterial(key);
 }
 
-/** A bundle says of each key what it is for; elsewhere a key may leave that open. */
+/** A SPIFFE bundle states the use of each key; elsewhere a key may omit it. */
 function hasUse({ use, key_ops }: Key, wanted: KeyUse): boolean {
   if (use !== wanted && !(wanted === 'sig' && use === undefined)) return false;
   return key_ops === undefined || (Array.isArray(key_ops) && key_ops.includes('verify'));
@@ -97,12 +96,12 @@ function faultOfMaterial(key: Key): SkipReason | null {
   }
 }
 
-/** Two different keys of one type under one name: nobody can say which of them the issuer means. */
+/** Two different keys of one type have the same id, so the issuer's choice is ambiguous. */
 function isAmbiguous(key: Key, namesakes: ReadonlyMap<string, ReadonlySet<string>>): boolean {
   return key.kid !== undefined && (namesakes.get(nameOf(key))?.size ?? 0) > 1;
 }
 
-/** The different keys of each name, in one pass: a long list of keys must not keep everybody else waiting. */
+/** The different keys of each id, in one pass, so that a long list does not block other requests. */
 function materialsByName(keys: readonly Key[]): ReadonlyMap<string, ReadonlySet<string>> {
   const names = Map.groupBy(keys, nameOf);
   return new Map([...names].map(([name, namesakes]) => [name, new Set(namesakes.map(materialOf))]));
@@ -116,7 +115,7 @@ function materialOf({ kty, n, e, crv, x, y, alg }: Key): string {
   return canonicalJson([kty, n, e, crv, x, y, alg].map((member) => member ?? null));
 }
 
-/** jose takes keys for `sig` only; what a key is for has been looked at. */
+/** jose accepts only keys for `sig`. The purpose of the key is already checked. */
 function forJose({ use: _use, key_ops: _operations, ...key }: Key): JWK {
   return key as JWK;
 }

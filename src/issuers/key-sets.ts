@@ -10,21 +10,21 @@ import { createFileKeySet, type FileKeySet } from './key-file.ts';
 import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
 import { isTrustDomain } from './spiffe.ts';
 
-/** How long fetched keys are used without asking again, in milliseconds. */
+/** How long fetched keys are fresh, in milliseconds. */
 const KEYS_FRESH_MS = 10 * 60_000;
-/** How long keys are used while the issuer can't be reached, in milliseconds since they were fetched. */
+/** How long keys are used while the issuer is unreachable, in milliseconds since the fetch. */
 const KEYS_STALE_MS = 60 * 60_000;
-/** The least time between two fetches because of an unknown key id, in milliseconds. */
+/** The minimum time between two fetches for unknown key ids, in milliseconds. */
 export const UNKNOWN_KEY_COOLDOWN_MS = 30_000;
-/** The least time between two fetches while the issuer does not answer, in milliseconds. */
+/** The minimum time between two fetches while the issuer does not respond, in milliseconds. */
 const FAILURE_COOLDOWN_MS = 5_000;
 
-/** Whose keys, and where they are. */
+/** An issuer and the source of its keys. */
 export interface KeySource {
   /** An issuer's URL, or a SPIFFE trust domain. */
   issuer: string;
   jwks_uri?: string | undefined;
-  /** The absolute path of a file that holds the key set. */
+  /** The absolute path of a file with the key set. */
   jwks_file?: string | undefined;
   allow_insecure_loopback: boolean;
 }
@@ -39,28 +39,28 @@ export interface KeySetDeps extends Partial<DocumentFetch> {
 /** The keys of all issuers in use, one set for each. */
 export interface KeySets {
   /**
-   * Finds the issuer's key for a token's header. Keys are bound to the source that is asked; a token can't choose it.
+   * Finds the issuer's key for a token's header. Keys belong to the given source. A token cannot choose another one.
    *
    * @throws TokenRefused `key_not_found`
-   * @throws BrokerError `issuer_unavailable` when there are no keys young enough and none can be fetched
+   * @throws BrokerError `issuer_unavailable` when all keys are stale and none can be fetched
    */
   keysOf(source: KeySource): JWTVerifyGetKey;
   /**
-   * Reads the files of all sources that have one, so that a broker with a bad one does not start.
+   * Reads the key files of all sources. The broker does not start with an invalid one.
    *
-   * @throws Error naming each file that cannot be used, and why
+   * @throws Error naming each unusable file and its fault
    */
   readFiles(sources: readonly KeySource[]): Promise<void>;
-  /** Calls back whenever an issuer's published keys have changed. */
+  /** Registers a callback for changes of an issuer's published keys. */
   onChange(listener: () => void): void;
 }
 
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
 /**
- * Remote key sets that a flood of tokens can't turn into a flood of fetches: one fetch in flight for each issuer,
- * a cooldown after each, and the last good keys for an hour when the issuer fails. jose's own remote set is not used
- * because a failing endpoint has no cooldown there, and its time can't be injected.
+ * Remote key sets with bounded fetches: one fetch in flight per issuer, a cooldown after each, and the last valid keys
+ * for an hour when the issuer fails. jose's own remote set is not used, because it has no cooldown for a failing
+ * endpoint and no injectable clock.
  */
 export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDeps): KeySets {
   const fetched = new Map<string, JWTVerifyGetKey>();
@@ -91,7 +91,7 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
             faults.push(`  ${source.jwks_file} of ${source.issuer}: ${message}`);
           });
       }
-      if (faults.length > 0) throw new Error(`key files cannot be used:\n${faults.join('\n')}`);
+      if (faults.length > 0) throw new Error(`key files are not usable:\n${faults.join('\n')}`);
     },
     onChange(listener) {
       listeners.push(listener);
@@ -109,7 +109,7 @@ function findOrMake<T>(known: Map<string, T>, name: string, make: () => T): T {
   return found;
 }
 
-/** The bundles of trust domains hold keys for X.509 too; those verify no token. */
+/** Bundles of trust domains also contain keys for X.509, which do not verify tokens. */
 function useOf(issuer: string): KeyUse {
   return isTrustDomain(issuer) ? 'jwt-svid' : 'sig';
 }
@@ -118,11 +118,11 @@ async function loadKeys(source: KeySource, network: DocumentFetch): Promise<Usab
   const address = source.jwks_uri ?? (await discover(source, network));
   if (!isFetchable(address, source.allow_insecure_loopback)) throw new Error('jwks_uri is not an https URL');
   const usable = usableKeys(await fetchDocument(address, network), useOf(source.issuer));
-  if (usable.keys.keys.length === 0) throw new Error(`none of its keys can be used (${reasonsOf(usable)})`);
+  if (usable.keys.keys.length === 0) throw new Error(`none of its keys is usable (${reasonsOf(usable)})`);
   return usable;
 }
 
-/** OpenID Connect Discovery 1.0 section 4, with the keys on the issuer's own host only. */
+/** OpenID Connect Discovery 1.0 section 4, restricted to keys on the issuer's own host. */
 async function discover(source: KeySource, network: DocumentFetch): Promise<string> {
   const address = `${source.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   if (!isFetchable(address, source.allow_insecure_loopback))
@@ -168,7 +168,7 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
     }
   };
 
-  /** Fetches, joins the fetch in flight, or does nothing while the cooldown lasts. */
+  /** Fetches, joins the fetch in flight, or does nothing during the cooldown. */
   const refresh = async (cooldownMs: number): Promise<void> => {
     if (inFlight === null && Math.abs(clock() - attemptedMs) < cooldownMs) return;
     inFlight ??= fetchOnce();
@@ -183,7 +183,7 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
     if (known === null || ageMs() > KEYS_STALE_MS) {
       throw new BrokerError(
         'issuer_unavailable',
-        'The keys of the token issuer cannot be fetched now. Try again in a few seconds.',
+        'The keys of the token issuer are unavailable. Try again in a few seconds.',
         { headers: { 'Retry-After': String(FAILURE_COOLDOWN_MS / 1000) } },
       );
     }

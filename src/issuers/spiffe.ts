@@ -1,17 +1,17 @@
-/** A trust domain as the issuer of a rule names it, such as `spiffe://example.org`. SPIFFE-ID section 2.1 */
+/** A trust domain in the form used as the issuer of a rule, such as `spiffe://example.org`. SPIFFE-ID section 2.1 */
 const TRUST_DOMAIN = /^spiffe:\/\/[a-z0-9._-]{1,255}$/;
 
-/** One part of a SPIFFE ID's path. SPIFFE-ID section 2.2 */
+/** A path segment of a SPIFFE ID. SPIFFE-ID section 2.2 */
 const PATH_PART = /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/;
 
 const SCHEME = 'spiffe://';
 
-/** True for what claims to be a SPIFFE ID, well-formed or not. */
+/** True for anything with the SPIFFE scheme, well-formed or not. */
 export function isSpiffe(text: string): boolean {
   return text.toLowerCase().startsWith(SCHEME);
 }
 
-/** True for `spiffe://` and the name of a trust domain, without a path. */
+/** True for `spiffe://` and a trust domain, without a path. */
 export function isTrustDomain(issuer: string): boolean {
   return TRUST_DOMAIN.test(issuer);
 }
@@ -19,7 +19,7 @@ export function isTrustDomain(issuer: string): boolean {
 /**
  * The trust domain of a workload's SPIFFE ID, such as `spiffe://example.org` of `spiffe://example.org/ns/a/sa/b`.
  *
- * @returns null for what is no SPIFFE ID of a workload: one without a path, with an empty part, dots, a port, …
+ * @returns null for an invalid SPIFFE ID of a workload: without a path, or with an empty segment, dots, a port, …
  */
 export function trustDomainOf(subject: string): string | null {
   if (!subject.startsWith(SCHEME)) return null;

@@ -3,23 +3,23 @@ import { existsSync } from 'node:fs';
 import { parseMasterKey } from './master-key.ts';
 import { MASTER_KEY_FORM, readMasterKeyFile } from './master-key-file.ts';
 
-/** The master key as the configuration gives it. Key objects do not show what they hold, in a log or anywhere. */
+/** The master key from the configuration. Key objects do not reveal their content in logs. */
 export interface MasterKeyConfig {
-  /** Null when there is none yet: a first start makes one, in the file `from`. */
+  /** Null when there is none yet. The first start generates one in the file `from`. */
   key: KeyObject | null;
-  /** The variable or the file that it is from. */
+  /** The variable or the file that it comes from. */
   from: string;
-  /** The one before the last rotation, as long as something may be sealed under it. */
+  /** The key before the last rotation, while secrets may still be sealed under it. */
   previous: KeyObject | null;
 }
 
-/** What is wrong, and at which key of the configuration or variable. */
+/** A fault, with its configuration key or variable. */
 export interface MasterKeyFault {
   path: readonly string[];
   detail: string;
 }
 
-/** One place where a master key may be: a variable, or a file that a key of the configuration names. */
+/** A source of a master key: a variable, or a file that a configuration key names. */
 interface Place {
   variable: string;
   key: string;
@@ -29,8 +29,8 @@ interface Place {
 /**
  * Reads the master keys. The files are absolute paths.
  *
- * @param options.defaultFile where the key is when nothing names one
- * @returns everything that is wrong; a fault never shows what a variable or a file holds
+ * @param options.defaultFile the file to use if none is configured
+ * @returns all faults; a fault never contains the content of a variable or a file
  */
 export function readMasterKeys(options: {
   env: NodeJS.ProcessEnv;
@@ -43,7 +43,7 @@ export function readMasterKeys(options: {
   const read = ({ variable, key, file }: Place): { key: KeyObject; from: string } | null => {
     const text = env[variable] ?? '';
     if (text !== '' && file !== undefined) {
-      faults.push({ path: [key], detail: `the master key is also in ${variable}; give one of the two` });
+      faults.push({ path: [key], detail: `the master key is also set in ${variable}; use only one of them` });
       return null;
     }
     if (text !== '') return readVariable(variable, text, faults);
@@ -83,7 +83,7 @@ function readFile(
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     const detail = isMissing
-      ? `${file} is not there; it must hold ${MASTER_KEY_FORM}`
+      ? `${file} does not exist; it must contain ${MASTER_KEY_FORM}`
       : (error as Error).message;
     faults.push({ path: [key], detail });
     return null;

@@ -4,14 +4,17 @@ import { CompactEncrypt, calculateJwkThumbprint, compactDecrypt, decodeProtected
 /** The length of a master key. */
 const MASTER_KEY_BYTES = 32;
 
-/** 32 bytes as hex, base64 or base64url, with or without padding. Hex first: 64 digits are no base64 of 32 bytes. */
+/**
+ * 32 bytes as hex, base64 or base64url, with or without padding. Hex is tried first: 64 digits are not the base64 of 32
+ * bytes.
+ */
 const WRITTEN = { hex: /^[0-9a-f]{64}$/i, base64: /^([A-Za-z0-9+/]{43}|[\w-]{43})=?$/ } as const;
 
 /** The algorithms of sealed text: AES-256-GCM under the master key itself. @see RFC 7518 sections 4.5 and 5.3 */
 const ALGORITHM = 'dir';
 const ENCRYPTION = 'A256GCM';
 
-/** Sealed text that the master key at hand does not open. */
+/** Sealed text that the current master key cannot open. */
 export class SealError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });
@@ -19,16 +22,16 @@ export class SealError extends Error {
   }
 }
 
-/** The key that everything secret in the database is sealed under. It is never in the database itself. */
+/** The key that seals every secret in the database. It is never stored in the database. */
 export interface MasterKey {
-  /** Names it without telling it: the RFC 7638 thumbprint. That gives nothing away of 256 random bits (section 7). */
+  /** Identifies the key: its RFC 7638 thumbprint, which reveals nothing about 256 random bits (section 7). */
   kid: string;
   /**
-   * Seals a text as compact JWE. `use` says what it is, such as `cursor_secret`: it is bound to the text, so that one
-   * sealed text cannot be put in the place of another.
+   * Seals a text as compact JWE. `use` names its purpose, such as `cursor_secret`. The purpose is bound to the text, so
+   * one sealed text cannot replace another.
    */
   seal(text: string, use: string): Promise<string>;
-  /** @throws SealError for what was sealed under another key or for another use, and for what was changed since */
+  /** @throws SealError for text that was sealed under another key or for another use, or was modified */
   unseal(sealed: string, use: string): Promise<string>;
 }
 
@@ -47,17 +50,17 @@ export async function createMasterKey(key: KeyObject): Promise<MasterKey> {
         contentEncryptionAlgorithms: [ENCRYPTION],
       }).catch((error: unknown) => {
         throw new SealError(
-          `${use} cannot be unsealed: it is damaged, or another master key sealed it`,
+          `${use} cannot be unsealed: it is damaged or was sealed under another master key`,
           error,
         );
       });
-      if (protectedHeader.use !== use) throw new SealError(`${use} was sealed as something else`);
+      if (protectedHeader.use !== use) throw new SealError(`${use} was sealed for another use`);
       return Buffer.from(plaintext).toString('utf8');
     },
   };
 }
 
-/** The id of the master key that a text says it is sealed under; null for a text that is not sealed. */
+/** The id of the master key that a text is sealed under, according to its header; null for unsealed text. */
 export function sealedUnder(text: string): string | null {
   try {
     const { kid, enc } = decodeProtectedHeader(text);
@@ -75,7 +78,7 @@ export function parseMasterKey(text: string): KeyObject | null {
   return null;
 }
 
-/** A new master key as it is written into a file. */
+/** A new master key in its text form. */
 export function newMasterKeyText(): string {
   return randomBytes(MASTER_KEY_BYTES).toString('base64url');
 }

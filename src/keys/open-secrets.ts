@@ -7,27 +7,27 @@ import type { MasterKeyConfig } from './master-key-config.ts';
 import { makeMasterKeyFile } from './master-key-file.ts';
 import { sealedKeyUse } from './signing-keys.ts';
 
-/** Set while former forms of secrets may be left in the database file. */
+/** Set while previous forms of secrets may remain in the database file. */
 const REWRITE_DUE = 'rewrite_due';
 
-/** What became of the master key at the start. */
+/** The outcome of opening the master key at the start. */
 export interface MasterKeyReport {
   kind: 'made' | 'loaded';
-  /** The variable or the file that it is in. */
+  /** The variable or the file with the key. */
   from: string;
-  /** How many secrets were sealed anew: they were sealed under the previous key, or not at all. */
+  /** The number of resealed secrets, which were sealed under the previous key or not at all. */
   sealed: number;
-  /** A previous key is configured, and nothing was sealed under it. */
+  /** True when a previous key is configured but no longer needed. */
   isPreviousIdle: boolean;
 }
 
 /**
- * Opens every secret of the database with the master key, before anything is served. What lies under the previous key, or
- * as older versions wrote it, is sealed under the present one, all in one transaction; then the file is rewritten, so that
- * the former text is not left in it. An installation without a master key gets one.
+ * Opens every secret of the database with the master key, before anything is served. Secrets under the previous key, or
+ * in the form of older versions, are resealed under the current key in one transaction. Then the file is rewritten, so
+ * that the previous text does not remain in it. An installation without a master key gets one.
  *
- * @throws Error with a message for the operator when the key is missing or wrong, or a secret is damaged; then nothing
- *   was changed
+ * @throws Error with a message for the operator when the key is missing or wrong, or a secret is damaged; nothing has
+ *   changed then
  */
 export async function openSecrets(
   store: Store,
@@ -72,11 +72,14 @@ interface SealContext {
   masterKey: MasterKey;
   previous: MasterKey | null;
   from: string;
-  /** Nothing in the database is sealed yet. All is sealed in one write, so text in the clear beside it is a fault. */
+  /**
+   * Whether nothing in the database is sealed yet. All secrets are sealed in one write, so a mix with plaintext is a
+   * fault.
+   */
   isFirst: boolean;
 }
 
-/** The secret as it has to be stored: as it is, if the master key opens it. */
+/** The secret in the form to store: unchanged if the master key opens it. */
 async function sealedAnew(secret: StoredSecret, sealing: SealContext): Promise<string> {
   const { text } = secret;
   const { masterKey, previous } = sealing;
@@ -88,8 +91,7 @@ async function sealedAnew(secret: StoredSecret, sealing: SealContext): Promise<s
     return text;
   }
   if (sealer === null) {
-    if (!sealing.isFirst || !isInTheClear(secret))
-      throw new SealError(`${use} is damaged: it is not sealed text`);
+    if (!sealing.isFirst || !isInTheClear(secret)) throw new SealError(`${use} is damaged: it is not sealed`);
     return masterKey.seal(text, use);
   }
   if (sealer !== previous?.kid) throw wrongKey(sealer, sealing);
@@ -100,7 +102,7 @@ function useOf({ kind, id }: StoredSecret): string {
   return kind === 'signing_key' ? sealedKeyUse(id) : id;
 }
 
-/** Whether this is the whole secret as older versions wrote it. */
+/** Whether this is a complete secret in the form of older versions. */
 function isInTheClear({ kind, id, text }: StoredSecret): boolean {
   if (kind === 'meta') return /^[\w-]{43}$/.test(text);
   try {
@@ -111,7 +113,9 @@ function isInTheClear({ kind, id, text }: StoredSecret): boolean {
   }
 }
 
-/** The database file once more without what it held. A crash before leaves the mark, and the next start does it. */
+/**
+ * Rewrites the database file without its previous content. After a crash the mark remains, and the next start retries.
+ */
 async function rewriteIfDue(store: Store): Promise<void> {
   if ((await findMeta(store.read, REWRITE_DUE)) === null) return;
   await store.rewrite();
@@ -123,20 +127,20 @@ const NOTHING_CHANGED = 'Nothing was changed.';
 function missing({ from }: MasterKeyConfig, sealers: readonly string[]): Error {
   const kids = [...new Set(sealers)].join(', ');
   return new Error(
-    `the secrets in the database are sealed under the master key ${kids}, and there is none: ${from} is missing. ` +
-      `Put it back, or give the key with master_key_file or COUNTERSIGN_MASTER_KEY. ${NOTHING_CHANGED}`,
+    `the secrets in the database are sealed under the master key ${kids}, but ${from} is missing. ` +
+      `Restore it, or configure the key with master_key_file or COUNTERSIGN_MASTER_KEY. ${NOTHING_CHANGED}`,
   );
 }
 
 function wrongKey(sealer: string, { masterKey, from }: SealContext): Error {
   return new Error(
-    `a secret in the database is sealed under the master key ${sealer}, and ${from} holds another one, ${masterKey.kid}. ` +
-      'Give the right one; or, if the master key was rotated, the former one too, with previous_master_key_file or ' +
+    `a secret in the database is sealed under the master key ${sealer}, but ${from} contains another one, ${masterKey.kid}. ` +
+      'Configure the right one. If the master key was rotated, also configure the previous one with previous_master_key_file or ' +
       `COUNTERSIGN_PREVIOUS_MASTER_KEY. ${NOTHING_CHANGED}`,
   );
 }
 
-/** The secret that list cursors are signed with; made once. */
+/** The secret for signing list cursors, generated once. */
 export async function cursorSecret(store: Store, masterKey: MasterKey): Promise<Buffer> {
   const sealed = await masterKey.seal(randomBytes(32).toString('base64url'), CURSOR_SECRET);
   const kept = await store.writer.write((tx) => setMetaOnce(tx, CURSOR_SECRET, sealed));

@@ -14,7 +14,7 @@ import {
 import type { Db } from '../store/statement.ts';
 import { activeKey, type KeyStore, RETIREMENT_OVERLAP_MS, type StoredKey } from './signing-keys.ts';
 
-/** The signing keys of the store, as identity reads them. */
+/** The signing keys of the store, for identity. */
 export function storedSigningKeys({ writer, read }: Store): KeyStore {
   return {
     list: async () => (await listSigningKeys(read)) as StoredKey[],
@@ -23,12 +23,13 @@ export function storedSigningKeys({ writer, read }: Store): KeyStore {
 }
 
 /*
- * Changes of the broker's signing keys. Making a key takes time, so it is made before the transaction, by
- * `SigningKeys.prepare`; one that is then not stored was never anybody's.
+ * Changes of the broker's signing keys. Generating a key takes time, so `SigningKeys.prepare` does it before the
+ * transaction. A key that is then not stored was never in use.
  */
 
 /**
- * Decides a rotation and carries it out: decision, record, new key and retirement of the former ones are one write.
+ * Decides a rotation and performs it: the decision, its record, the new key and the retirement of the previous keys are
+ * one write.
  *
  * @returns the new key's id, or the refusal
  */
@@ -44,10 +45,10 @@ export async function rotateKey(
 }
 
 /**
- * Ends a key at once, in the write of the decision that revokes it. From the commit on this broker neither signs with it
- * nor accepts it, and does not publish it; `fresh` takes its place if it was the active one.
+ * Retires a key immediately, in the write of the decision that revokes it. From the commit on, this broker neither
+ * signs with it, accepts it nor publishes it. `fresh` replaces it if it was the active key.
  *
- * @returns `unknown` when there is no such key or it had ended before, else whether `fresh` was taken
+ * @returns `unknown` when the key does not exist or has already retired, otherwise whether `fresh` replaced it
  */
 export async function revokeKey(
   writing: WriteContext,
@@ -59,19 +60,19 @@ export async function revokeKey(
   return result;
 }
 
-/** When the active key signs no more under its schedule; null when the schedule has no end for it. */
+/** When the active key is due for rotation; null without a schedule. */
 async function rotationDueMs(db: Db, maxAgeMs: number): Promise<number | null> {
   const active = activeKey(await listSigningKeys(db));
   return active === undefined || maxAgeMs === 0 ? null : active.created_ms + maxAgeMs;
 }
 
 /**
- * Rotates the active key if it is older than it may be, as the scheduler. Whether it is due is asked again inside the
- * write, so that of several brokers one rotates.
+ * Rotates the active key if it is due, as the scheduler. The write checks again whether it is due, so that only one of
+ * several brokers rotates.
  *
  * @param schedule.maxAgeMs 0 for never
  * @returns the new key's id, or null when none was due
- * @throws BrokerError when policy refuses it, which is recorded, or it could not be recorded
+ * @throws BrokerError when policy refuses it, which is recorded, or when it cannot be recorded
  */
 export async function rotateDueKey(
   control: ControlDeps,

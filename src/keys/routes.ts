@@ -12,21 +12,21 @@ import { type KeyState, type SigningKeys, stateOf } from './signing-keys.ts';
 
 const listSchema = z.strictObject(pageShape);
 
-/** A signing key as it is shown. */
+/** A signing key as returned by the API. */
 export interface SigningKeyView {
   /** The RFC 7638 thumbprint. */
   kid: string;
   state: KeyState;
   created_ms: number;
-  /** From then on it verifies nothing; null for the active key. */
+  /** When the key stops verifying; null for the active key. */
   retires_ms: number | null;
 }
 
 /**
- * The keys that the broker's own tokens are signed with.
+ * The signing keys of the broker's own tokens.
  *
- *     GET  /v1/keys          all there ever were, newest first
- *     POST /v1/keys/rotate   a new one from now on; the former ones verify until their tokens have expired
+ *     GET  /v1/keys          all keys, including retired ones, newest first
+ *     POST /v1/keys/rotate   signs with a new key from now on; previous keys verify until their tokens have expired
  */
 export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {
   const { control, cursors } = edge;
@@ -37,7 +37,7 @@ export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {
     const { limit, cursor } = parseQuery(listSchema, req);
     await authorizeRead(control, call, { operation: 'key.read' });
     const nowMs = control.clock();
-    // One key a month: all of them are fewer than a page for years.
+    // With one key a month, all keys fit on one page for years.
     const rows = (await listSigningKeys(control.store.read)).toReversed();
     const after = cursor === undefined ? null : cursors.open('keys', {}, cursor);
     const start = after === null ? 0 : rows.findIndex(({ kid }) => kid === after) + 1;

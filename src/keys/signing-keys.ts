@@ -16,71 +16,71 @@ import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { MasterKey } from './master-key.ts';
 
 /*
- * Keys: the signing keys of the broker's own tokens, the master key that seals them, and all other secrets of the database.
- * Rotating and ending a key are decided writes (`rotation.ts`).
+ * Keys: the signing keys of the broker's own tokens, and the master key that seals them and all other secrets of the
+ * database. Rotation and retirement of a key are decided writes (`rotation.ts`).
  */
 
-/** How long a retired key still verifies: every token that it signed has expired by then. */
+/** How long a retiring key still verifies. Every token that it signed has expired by then. */
 export const RETIREMENT_OVERLAP_MS = (Math.max(MAX_ISSUED_LIFE_S, MAX_DELEGATION_LIFE_S) + LEEWAY_S) * 1000;
 
-/** How long the keys in memory are used before the store is read again, so that a rotation elsewhere is noticed. */
+/** How long the keys in memory are fresh. Then the store is read again, to detect a rotation by another broker. */
 const RELOAD_AFTER_MS = 5_000;
 
-/** A signing key as a row. Keys are JWK documents; the private one is sealed as {@link sealedKeyUse} says. */
+/** A signing key as a row. Keys are JWK documents. The private one is sealed for {@link sealedKeyUse}. */
 export interface StoredKey {
   /** The RFC 7638 thumbprint. */
   kid: string;
   purpose: 'token';
-  /** Empty once the key signs no more. */
+  /** Empty once the key no longer signs. */
   private_jwk: string;
   public_jwk: string;
   created_ms: number;
-  /** From then on the key verifies nothing; null for a key that is in use. */
+  /** When the key stops verifying; null for the active key. */
   retires_ms: number | null;
 }
 
-/** Where signing keys live. */
+/** The storage of signing keys. */
 export interface KeyStore {
   list(): Promise<readonly StoredKey[]>;
-  /** Stores the key if none is active. It MUST be durable when this resolves. */
+  /** Stores the key if none is active. The key MUST be durable when this resolves. */
   insertFirst(key: StoredKey): Promise<void>;
 }
 
 /**
- * The keys that the broker's own tokens are signed with. They change in the store, in the transaction of the decision that
- * allows it (`rotation.ts`).
+ * The signing keys of the broker's own tokens. They change in the store, in the transaction of the decision that allows
+ * it (`rotation.ts`).
  */
 export interface SigningKeys {
   /**
    * Signs the claims with the newest active key.
    *
-   * @param typ what the token is; default `at+jwt`, an RFC 9068 access token
+   * @param typ the token type; default `at+jwt`, an RFC 9068 access token
    */
   sign(claims: JWTPayload, typ?: string): Promise<string>;
   /**
-   * The public key with that id, unless it has retired.
+   * The public key with this id, unless it has retired.
    *
    * @throws TokenRefused `key_not_found`
    */
   verifyKey(kid: string | undefined): Promise<CryptoKey>;
   /** The public keys that verify now. */
   jwks(): Promise<JSONWebKeySet>;
-  /** Makes a key, sealed, for a transaction to store. Until one has, it is nobody's key. */
+  /** Generates a sealed key for a transaction to store. It is not in use until stored. */
   prepare(): Promise<StoredKey>;
-  /** Has the store read again before the next use; called after each commit that changed keys. */
+  /** Forces a reload before the next use. Called after each commit that changed keys. */
   refresh(): void;
-  /** Calls back whenever the set of keys has changed. */
+  /** Registers a callback for changes of the set of keys. */
   onChange(listener: () => void): void;
 }
 
-/** What the private part of a key is sealed as. */
+/** The use under which the private part of a key is sealed. */
 export function sealedKeyUse(kid: string): string {
   return `signing_key:${kid}`;
 }
 
 /**
- * Opens the signing keys, and makes the first one if the store has none. A restart keeps them; several brokers on one
- * store see each other's rotations within seconds, and at once for a key id they don't know.
+ * Opens the signing keys, and generates the first one if the store has none. They survive restarts. Several brokers on
+ * one store detect each other's rotations within seconds, and immediately for an unknown key id.
  */
 export async function createSigningKeys({
   store,
@@ -97,7 +97,7 @@ export async function createSigningKeys({
   let loadedMs = Number.NEGATIVE_INFINITY;
   let begun = 0;
   let taken = 0;
-  /** The private key that was unsealed last, so that not every signature costs that. */
+  /** The last unsealed private key, cached because unsealing is expensive. */
   let unsealed: { kid: string; key: CryptoKey } | null = null;
 
   const reload = async (): Promise<readonly StoredKey[]> => {
@@ -107,7 +107,7 @@ export async function createSigningKeys({
     for (const row of read) {
       if (!publicKeys.has(row.kid)) publicKeys.set(row.kid, await importKey(row.public_jwk));
     }
-    // Of two readings at once, the one that began later has seen more.
+    // If two reads overlap, the one that started later wins.
     if (mine < taken) return read;
     taken = mine;
     const hasChanged = fingerprint(read) !== fingerprint(rows);
@@ -117,7 +117,7 @@ export async function createSigningKeys({
     if (hasChanged) for (const listener of listeners) listener();
     return read;
   };
-  /** For verifying only: when the store does not answer, the keys read last go on, so that reads outlive it. */
+  /** For verification only: when the store is unavailable, the last keys stay in use, so that reads continue. */
   const reloadIfOlderThan = async (ms: number): Promise<void> => {
     if (Math.abs(clock() - loadedMs) >= ms) await reload().catch(() => undefined);
   };
@@ -138,7 +138,7 @@ export async function createSigningKeys({
 
   return {
     async sign(claims, typ = 'at+jwt') {
-      // Always from the store: a key that was rotated away elsewhere MUST NOT sign again.
+      // Always from the store: a key that another broker retired MUST NOT sign again.
       const key = activeKey(await reload());
       if (key === undefined) throw new Error('the key store has no active signing key');
       return new SignJWT(claims)
@@ -161,7 +161,7 @@ export async function createSigningKeys({
     prepare,
     refresh() {
       loadedMs = Number.NEGATIVE_INFINITY;
-      // At once too, so that whoever remembers verified tokens hears of it. A store that fails now is asked again.
+      // Reload immediately as well, so that caches of verified tokens are notified. A failed read is retried later.
       reload().catch(() => undefined);
     },
     onChange(listener) {
@@ -170,7 +170,7 @@ export async function createSigningKeys({
   };
 }
 
-/** What a key does now: `active` signs and verifies, `verifying` only verifies, `retired` does neither. */
+/** The state of a key: `active` signs and verifies, `verifying` only verifies, `retired` does neither. */
 export type KeyState = 'active' | 'verifying' | 'retired';
 
 /** @param nowMs epoch milliseconds */
@@ -179,7 +179,7 @@ export function stateOf({ retires_ms }: Pick<StoredKey, 'retires_ms'>, nowMs: nu
   return retires_ms > nowMs ? 'verifying' : 'retired';
 }
 
-/** The newest key without a retirement; among equals the one with the greatest id, so that all brokers agree. */
+/** The newest key without a retirement time. Ties are broken by the greatest id, so that all brokers agree. */
 export function activeKey<Row extends Pick<StoredKey, 'kid' | 'created_ms' | 'retires_ms'>>(
   rows: readonly Row[],
 ): Row | undefined {

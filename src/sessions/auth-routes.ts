@@ -42,7 +42,7 @@ export interface AuthRoutesDeps {
   providers: Providers;
   signIn: SignIn;
   publicUrl: string;
-  /** Bounds how often an address may try. */
+  /** Limits the attempts per client address. */
   limitAttempts: RequestHandler;
   log: Logger;
 }
@@ -55,8 +55,8 @@ const signInSchema = z.strictObject({
 });
 
 /**
- * The pages that people sign in and out with. No script, no bearer token; what changes something takes a page of this
- * origin to send it.
+ * The pages for signing in and out. They use no scripts and no bearer tokens. State-changing requests must come from a
+ * page of this origin.
  */
 export function authRoutes(deps: AuthRoutesDeps): Router {
   const { edge, sessions, signIn, publicUrl } = deps;
@@ -137,7 +137,7 @@ export function authRoutes(deps: AuthRoutesDeps): Router {
 
   router.get('/auth/signed-out', async (req, res) => {
     const open = await sessions.findOpen(readSecret(req.headers.cookie, SESSION_COOKIE));
-    // A link from elsewhere must not tell people who are signed in that they are not.
+    // A link from another site must not tell signed-in people that they are signed out.
     if (open !== undefined) redirect(res, ACCOUNT_PATH);
     else sendHtml(res, signedOutPage());
   });
@@ -159,38 +159,32 @@ export function authRoutes(deps: AuthRoutesDeps): Router {
   return router;
 }
 
-/** The issuer that was named, or the only one there is; null when there are several to choose from. */
+/** The named issuer, or the only one; null when there are several to choose from. */
 function chooseIssuer({ issuers }: Providers, key: string | undefined): WebIssuer | null {
   if (issuers.length === 0) {
     throw new BrokerError(
       'not_found',
-      'Nobody signs in with a browser here: no issuer of the configuration has `web`. The command line does: countersign login.',
+      'Browser sign-in is not configured: no issuer has `web`. Use the command line: countersign login.',
     );
   }
   if (key === undefined) return issuers.length === 1 ? (issuers[0] ?? null) : null;
   const issuer = issuers.find((candidate) => candidate.key === key);
   if (issuer !== undefined) return issuer;
   const known = issuers.map((candidate) => candidate.key).join(', ');
-  throw new BrokerError(
-    'not_found',
-    `There is no such identity provider to sign in with. Choose one of ${known}.`,
-  );
+  throw new BrokerError('not_found', `Unknown identity provider. Choose one of ${known}.`);
 }
 
-/** The same sign-in with that issuer. */
+/** The address of the same sign-in at that issuer. */
 function linkWith(req: Request, key: string): string {
   const query = new URLSearchParams(new URL(req.originalUrl, 'http://localhost').search);
   query.set('issuer', key);
   return `/auth/sign-in?${query}`;
 }
 
-/** @throws BrokerError `unauthenticated` without a session: pages take no token */
+/** @throws BrokerError `unauthenticated` without a session: pages accept no tokens */
 async function callerBySession(edge: Edge, req: Request): Promise<Caller> {
   if (!hasCookie(req.headers.cookie, SESSION_COOKIE)) {
-    throw new BrokerError(
-      'unauthenticated',
-      'You are not signed in with this browser. Sign in at /auth/sign-in.',
-    );
+    throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
   }
   return edge.authenticate(presentedBy(req));
 }
@@ -198,8 +192,8 @@ async function callerBySession(edge: Edge, req: Request): Promise<Caller> {
 /**
  * Ends the browser's session.
  *
- * @returns the issuer it came from, even if it was over before: the provider may know the browser still, and would sign
- *   whoever comes next in at once; null when nobody knows the session
+ * @returns the issuer of the session, even if it has expired, because the browser may still be signed in at the
+ *   provider; null for an unknown session
  */
 async function signOut({ edge, sessions }: AuthRoutesDeps, req: Request): Promise<string | null> {
   const issuer = await sessions.issuerOf(readSecret(req.headers.cookie, SESSION_COOKIE));
@@ -209,7 +203,7 @@ async function signOut({ edge, sessions }: AuthRoutesDeps, req: Request): Promis
     if (id === null) return null;
     await endSession(edge.control, { ...caller, http_request_id: req.id }, { id, reason: 'signed_out' });
   } catch (error) {
-    // A session that is over, or revoked, has ended already; the cookie goes all the same.
+    // An expired or revoked session has already ended. The cookie is removed anyway.
     const isOver =
       error instanceof BrokerError && ['unauthenticated', 'token_invalid', 'not_found'].includes(error.code);
     if (!isOver) throw error;
@@ -218,16 +212,17 @@ async function signOut({ edge, sessions }: AuthRoutesDeps, req: Request): Promis
 }
 
 /**
- * Sends a page. The policy of its content is stricter than that of the rest: nothing but its own style.
+ * Sends a page. Its content security policy allows only its own stylesheet.
  *
- * @param options.formTargets origins besides this one that a form may lead to: browsers count where a redirect ends
+ * @param options.formTargets other origins that a form submission may redirect to, because browsers check redirect
+ *   targets
  */
 function sendHtml(res: Response, text: string, options: { formTargets?: readonly string[] } = {}): void {
   const targets = ["'self'", ...(options.formTargets ?? [])].join(' ');
   res
     .set({
       'Content-Security-Policy': `default-src 'none'; style-src 'self'; form-action ${targets}; frame-ancestors 'none'; base-uri 'none'`,
-      // So that the pages' own forms say where they come from; elsewhere nothing is told.
+      // Same-origin forms need the referrer. Other origins get none.
       'Referrer-Policy': 'same-origin',
       'Cache-Control': 'no-store',
     })
@@ -239,7 +234,7 @@ function redirect(res: Response, location: string): void {
   res.set('Cache-Control', 'no-store').redirect(303, location);
 }
 
-/** Tells people on a page what programs are told by a problem document. */
+/** Renders refusals as pages instead of problem documents. */
 function refusalWriter(log: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) {
@@ -257,11 +252,11 @@ function refusalWriter(log: Logger): ErrorRequestHandler {
   };
 }
 
-/** What a person can do after a refusal. */
+/** The links that a refusal page offers. */
 function waysOn(req: Request, problem: BrokerError, mayBeSignedIn: boolean): Way[] {
   const again = againOf(problem);
   const account = hasCookie(req.headers.cookie, SESSION_COOKIE) ? [BACK_TO_ACCOUNT] : [];
-  // A sign-in that was refused leaves a session as it was.
+  // A refused sign-in does not change an existing session.
   if (again !== null) return [{ href: again, label: 'Sign in again' }, ...account];
   return mayBeSignedIn && account.length > 0 ? account : [SIGN_IN_AGAIN];
 }

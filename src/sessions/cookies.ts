@@ -1,27 +1,27 @@
 import { isSecret } from './secrets.ts';
 
 /**
- * The prefix keeps a browser from taking these cookies from anywhere but this very host over a secure connection, with
- * no domain and no narrower path: a neighbouring host cannot set one.
+ * With this prefix, browsers accept the cookies only from this host over a secure connection, without a domain and with
+ * path `/`. A sibling host cannot set them.
  *
  * @see RFC 6265bis section 4.1.3.2
  */
 export const SESSION_COOKIE = '__Host-countersign-session';
 const SIGN_IN_COOKIE = /^__Host-countersign-sign-in-[\w-]{8}$/;
 
-/** The most sign-ins that one browser has under way: together their cookies must not push out others. */
+/** The maximum number of pending sign-ins per browser. Their cookies together must not evict others. */
 const MAX_SIGN_INS = 8;
 
 /**
- * Ties the provider's answer to the browser that asked; gone once it came. Each sign-in has its own, so that several tabs
- * can sign in at once. The `state` comes back with the answer, so it finds the cookie; that it belongs to its secret is
- * for the sign-in to check.
+ * Binds the provider's response to the browser that started the sign-in. The cookie is removed with the response. Each
+ * sign-in has its own cookie, so that several tabs can sign in at once. The returned `state` selects the cookie. The
+ * sign-in checks that both belong together.
  */
 export function signInCookie(state: string): string {
   return `__Host-countersign-sign-in-${state.slice(0, 8)}`;
 }
 
-/** The cookies of sign-ins that a browser never finished and that have become too many. */
+/** The cookies of abandoned sign-ins beyond the limit. */
 export function surplusSignIns(header: string | undefined): string[] {
   const names = pairsOf(header).map((pair) => pair.slice(0, Math.max(0, pair.indexOf('='))));
   const underWay = [...new Set(names)].filter((name) => SIGN_IN_COOKIE.test(name));
@@ -29,14 +29,14 @@ export function surplusSignIns(header: string | undefined): string[] {
 }
 
 /**
- * The attributes of both. `Lax`, because the provider's answer is a navigation from its site to ours; what changes
- * something is guarded by {@link ./cross-site.ts} besides.
+ * The attributes of both cookies. `Lax`, because the provider's response is a cross-site navigation.
+ * {@link ./cross-site.ts} additionally protects state-changing requests.
  */
 export const COOKIE_ATTRIBUTES = { secure: true, httpOnly: true, sameSite: 'lax', path: '/' } as const;
 
 /**
- * What may stand around a cookie. No other space is taken away: browsers guard the prefix only where a name begins with
- * it, so a neighbouring host can set `\u00a0__Host-…`, and that must not become the name that only we can set.
+ * The whitespace that may surround a cookie. No other whitespace is trimmed. Browsers protect the prefix only at the
+ * start of a name, so a sibling host can set `\u00a0__Host-…`. Trimming must not turn that into the protected name.
  */
 const AROUND = /^[ \t]+|[ \t]+$/g;
 
@@ -44,21 +44,20 @@ function pairsOf(header: string | undefined): string[] {
   return (header ?? '').split(';').map((pair) => pair.replace(AROUND, ''));
 }
 
-/** The values that a `Cookie` header gives a name, each as it stands. */
+/** The values of a cookie name in a `Cookie` header, unparsed. */
 function valuesOf(header: string | undefined, name: string): string[] {
   return pairsOf(header)
     .filter((pair) => pair.startsWith(`${name}=`))
     .map((pair) => pair.slice(name.length + 1));
 }
 
-/** Whether a request brings a cookie of that name at all. */
+/** Whether a request has a cookie of that name. */
 export function hasCookie(header: string | undefined, name: string): boolean {
   return valuesOf(header, name).length > 0;
 }
 
 /**
- * The secret that a cookie carries, or null: there is none, it is none of ours, or there are two, of which nobody could
- * say which one counts.
+ * The secret in a cookie; null when there is none, when it is malformed, or when there are two, which is ambiguous.
  */
 export function readSecret(header: string | undefined, name: string): string | null {
   const [value, ...more] = valuesOf(header, name);

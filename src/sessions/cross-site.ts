@@ -2,7 +2,7 @@ import { BrokerError } from '../errors.ts';
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
-/** What a browser says about where a request comes from. */
+/** The headers with which a browser states the origin of a request. */
 export interface Sender {
   method: string;
   origin: string | undefined;
@@ -10,15 +10,15 @@ export interface Sender {
 }
 
 /**
- * Lets a request with a browser's session through only if a page of this origin sent it. Of `Origin` and
- * `Sec-Fetch-Site` at least one must be there, and whichever is must agree. A page may not forge either.
+ * Requires that a state-changing request with a browser session comes from a page of this origin. At least one of
+ * `Origin` and `Sec-Fetch-Site` must be present, and each one present must match. A page cannot forge either.
  *
  * @throws BrokerError `cross_site`
  * @see Fetch Standard, "Origin header"; W3C Fetch Metadata Request Headers
  */
 export function assertSameOrigin({ method, origin, fetch_site }: Sender, publicUrl: string): void {
   if (SAFE_METHODS.has(method)) return;
-  // `null` is what a page sends whose referrer policy is strict: it says nothing, for or against.
+  // A page with a strict referrer policy sends `null`, which proves nothing either way.
   const said = [
     ...(origin === undefined || origin === 'null' ? [] : [origin === new URL(publicUrl).origin]),
     ...(fetch_site === undefined ? [] : [fetch_site === 'same-origin']),
@@ -26,6 +26,6 @@ export function assertSameOrigin({ method, origin, fetch_site }: Sender, publicU
   if (said.length > 0 && said.every(Boolean)) return;
   throw new BrokerError(
     'cross_site',
-    `Send this from a page of ${new URL(publicUrl).origin}: a browser's session changes nothing on behalf of another site.`,
+    `Send this request from a page of ${new URL(publicUrl).origin}. Requests from other sites cannot use a browser session.`,
   );
 }

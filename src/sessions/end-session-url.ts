@@ -3,10 +3,10 @@ import { BrokerError } from '../errors.ts';
 import type { Providers } from './providers.ts';
 
 /**
- * Where a browser goes to end its session at the provider too. No ID token goes along as a hint, because none is kept;
- * the provider asks the person instead.
+ * The address where a browser also ends its session at the provider. It has no `id_token_hint`, because the broker
+ * stores no ID tokens. The provider asks the person instead.
  *
- * @returns null where the provider has no such place, or does not answer: signing out here must not depend on it
+ * @returns null when the provider has no such endpoint, or does not respond: signing out here must not depend on it
  * @see OpenID Connect RP-Initiated Logout 1.0 section 2
  */
 export async function endSessionUrl(

@@ -15,9 +15,9 @@ import {
 import { sessionNote } from './sessions.ts';
 
 /**
- * Ends one of the caller's own sessions, decided and recorded. Sessions of others are ended by revoking them.
+ * Ends one of the caller's own sessions. The decision is recorded. To end the sessions of others, revoke them.
  *
- * @throws BrokerError `not_found` for one that is not theirs, or has ended
+ * @throws BrokerError `not_found` for a session that belongs to another principal or has ended
  */
 export async function endSession(
   control: ControlDeps,
@@ -40,8 +40,8 @@ export async function endSession(
 }
 
 /**
- * Ends a session with all that it was good for: its requests that are still on their way, and what was delegated from it,
- * or from those that it took the place of, are refused too.
+ * Ends a session. In-flight requests of it are refused, and so are delegations from it or from the sessions that it
+ * replaced.
  */
 export async function endForGood(
   writing: WriteContext,
@@ -63,7 +63,7 @@ async function revokeSession(writing: WriteContext, { id, expires_ms }: Sessions
     value: sessionTokenId(id),
     issued_before_ms: null,
     incident: '',
-    reason: 'The session was ended by whom it belongs to.',
+    reason: 'The session was ended by its owner.',
     cause: 'holder',
     expires_ms: expires_ms + LEEWAY_S * 1000,
   });

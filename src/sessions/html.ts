@@ -1,4 +1,4 @@
-/** Text that is HTML already: nobody but {@link html} makes it. */
+/** Text that is already HTML. Only {@link html} creates it. */
 export class Html {
   readonly text: string;
 
@@ -17,7 +17,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** A template whose every value is text, in an element or in a quoted attribute, unless {@link html} made it. */
+/** An HTML template. It escapes each value, in elements and quoted attributes, unless {@link html} created it. */
 export function html(literals: TemplateStringsArray, ...parts: readonly Part[]): Html {
   const text = literals.reduce((all, literal, place) => all + render(parts[place - 1] ?? null) + literal);
   return new Html(text);

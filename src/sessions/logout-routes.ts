@@ -11,14 +11,14 @@ const PATH = '/auth/backchannel-logout';
 /** What {@link logoutRoutes} needs. */
 export interface LogoutRoutesDeps extends ProviderLogoutDeps {
   log: Logger;
-  /** Hears of each logout token that was refused. */
+  /** Called for each refused logout token. */
   turnedAway: (code: ProblemCode) => void;
 }
 
 /**
- * `POST /auth/backchannel-logout`: providers say here whose session has ended. 200 when it has ended here too, 400 for a
- * logout token that is not accepted, in the error shape of OAuth. A provider calls for all its people from one address,
- * so it is not held to the attempts of one.
+ * `POST /auth/backchannel-logout`: providers report ended sessions here. The response is 200 when the session has ended
+ * here too, and 400 in OAuth's error format for a refused logout token. A provider calls for all its users from one
+ * address, so the limit on attempts does not apply.
  *
  * @see OpenID Connect Back-Channel Logout 1.0 sections 2.5 and 2.8
  */
@@ -36,7 +36,7 @@ export function logoutRoutes(deps: LogoutRoutesDeps): Router {
 
 /** @throws BrokerError `invalid_request` unless there is one logout token */
 function parseForm(body: unknown): string {
-  // The body is a string only when the content type was the form's.
+  // The body is a string only for the form content type.
   const form = new URLSearchParams(typeof body === 'string' ? body : '');
   const [token, ...more] = form.getAll('logout_token');
   if (token !== undefined && token !== '' && more.length === 0) return token;

@@ -7,7 +7,7 @@ import { LEEWAY_S, refusalOf } from '../identity/verify-token.ts';
 import type { KeySets } from '../issuers/key-sets.ts';
 import type { WebIssuer } from './providers.ts';
 
-/** How old a logout token may be, in seconds. */
+/** The maximum age of a logout token, in seconds. */
 export const MAX_LOGOUT_TOKEN_AGE_S = 120;
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -19,19 +19,23 @@ export interface LogoutTokenDeps {
   clock: Clock;
 }
 
-/** A provider's word that a session, or all sessions of somebody, ended there. At least one of `sid` and `sub` is there. */
+/**
+ * A provider's statement that one session, or all sessions of a user, ended there. At least one of `sid` and `sub` is
+ * present.
+ */
 export interface LogoutToken {
   issuer: WebIssuer;
   sid: string | null;
   sub: string | null;
-  /** Names this token: it works once. */
+  /** Identifies this token, which works once. */
   token_id: string;
   issued_ms: number;
 }
 
 /**
- * Verifies a logout token: by the exact issuer, its keys and algorithms, for the broker's own client there. An ID token is
- * none, however well it is signed, and no logout token is an ID token: `nonce` is forbidden, `events` is needed.
+ * Verifies a logout token against the exact issuer, its keys and algorithms, and the broker's own client there. `nonce`
+ * is forbidden and `events` required, so that a validly signed ID token is not accepted as a logout token, or the
+ * reverse.
  *
  * @throws TokenRefused with the reason for the log
  * @throws BrokerError `issuer_unavailable`
@@ -82,7 +86,7 @@ async function verifySignature(deps: LogoutTokenDeps, issuer: WebIssuer, token: 
   }
 }
 
-/** Providers from before the type existed send none, or `JWT`: taken where the configuration says so. */
+/** Older providers send no type, or `JWT`. These are accepted only if configured. */
 function isLogoutType({ web }: WebIssuer, typ: string | undefined): boolean {
   const type = typ === undefined ? undefined : mediaTypeOf(typ);
   if (type === 'logout+jwt') return true;
@@ -102,7 +106,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The longest `sid` or `sub`: it has to fit a revocation's value beside the issuer. */
+/** The maximum length of `sid` or `sub`. Together with the issuer it must fit the value of a revocation. */
 const MAX_NAME = 400;
 
 function nameIn(claims: Claims, claim: 'sid' | 'sub'): string | null {

@@ -11,12 +11,12 @@ import type { WebIssuer } from './providers.ts';
 import { createSecret, hashOf } from './secrets.ts';
 import { type Sessions, sessionNote } from './sessions.ts';
 
-/** The most of a `User-Agent` that is kept, so that people know their sessions apart. */
+/** The maximum stored length of a `User-Agent`, by which people recognize their sessions. */
 const MAX_USER_AGENT = 200;
 
-/** Who has just signed in, and in which browser. */
+/** A completed sign-in and its browser. */
 export interface NewSession {
-  /** By the ID token. */
+  /** The principal of the ID token. */
   caller: Caller;
   issuer: WebIssuer;
   formerSecret: string | null;
@@ -25,11 +25,11 @@ export interface NewSession {
 }
 
 /**
- * Opens a session: decided by policy, recorded, and in the same transaction the browser's former session ends. Its secret
- * is new whatever the browser had before, so nobody can plant one (session fixation).
+ * Opens a session. The decision by policy, its record and the end of the browser's previous session are one
+ * transaction. The secret is always new, which prevents session fixation.
  *
- * @returns the secret, which the store knows only by its hash
- * @throws BrokerError `policy_denied`; `token_invalid` for who has been revoked
+ * @returns the secret, of which the store has only the hash
+ * @throws BrokerError `policy_denied`; `token_invalid` for a revoked principal
  */
 export async function openSession(
   { control, sessions }: { control: ControlDeps; sessions: Sessions },
@@ -64,7 +64,9 @@ export async function openSession(
   });
 }
 
-/** Whoever only signs in anew keeps what they delegated; with another person in the browser, that of the former ends. */
+/**
+ * The delegations remain when the same person signs in again. They end when another person signs in with this browser.
+ */
 async function endFormer(writing: WriteContext, formerSecret: string, principalId: string): Promise<void> {
   const { tx, now_ms } = writing;
   const former = await findBrowserSession(tx, hashOf(formerSecret));
@@ -73,12 +75,12 @@ async function endFormer(writing: WriteContext, formerSecret: string, principalI
   else await endBrowserSession(tx, former.id, { ended_ms: now_ms, end_reason: 'rotated' });
 }
 
-/** The principal as the session stands for it. */
+/** The principal that the session represents. */
 function signedInAt(principal: Principal, openedMs: number): Principal {
   return { ...principal, token: { ...principal.token, issued_ms: openedMs } };
 }
 
-/** The provider's own name of its session: the part of the credential's session after the issuer. */
+/** The provider's session id (`sid`): the part of the credential's session after the issuer. */
 function sidOf({ credential }: Caller): string | null {
   return credential.session?.slice(nameAtIssuer(credential.issuer, '').length) ?? null;
 }

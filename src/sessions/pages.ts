@@ -4,10 +4,10 @@ import { type Html, html } from './html.ts';
 import type { WebIssuer } from './providers.ts';
 import { ACCOUNT_PATH } from './return-to.ts';
 
-/** Where the pages' style is. */
+/** The path of the stylesheet. */
 export const STYLE_PATH = '/auth/style.css';
 
-/** The style of all pages: no font, no image, no script; light or dark as the reader has it. */
+/** The stylesheet of all pages: no fonts, images or scripts; follows the light or dark setting. */
 export const STYLE = `
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
 * { box-sizing: border-box; }
@@ -28,7 +28,7 @@ a.button:hover, button:hover { background: color-mix(in srgb, currentColor 10%, 
 :focus-visible { outline: 3px solid Highlight; outline-offset: 2px; }
 `;
 
-/** A session, as its owner sees it. */
+/** A session as shown to its owner. */
 export interface ShownSession {
   id: string;
   user_agent: string;
@@ -37,7 +37,7 @@ export interface ShownSession {
   is_current: boolean;
 }
 
-/** Chooses among the identity providers. */
+/** The page for choosing an identity provider. */
 export function choicePage(issuers: readonly WebIssuer[], linkTo: (key: string) => string): string {
   const items = issuers.map(
     ({ key, issuer }) => html`<li><p>${key}<br><small>${issuer}</small></p>
@@ -46,24 +46,24 @@ export function choicePage(issuers: readonly WebIssuer[], linkTo: (key: string) 
   return page('Sign in', html`<h1>Sign in</h1><p>Choose your identity provider.</p><ul>${items}</ul>`);
 }
 
-/** Who is signed in, and where else. */
+/** The account page: the signed-in principal and their sessions. */
 export function accountPage(principal: Principal, sessions: readonly ShownSession[]): string {
   const { auth, groups, id, issuer, person, token } = principal;
   const items = sessions.map(
     ({ id, user_agent, opened_ms, seen_ms, is_current }) => html`<li>
-      <p>${user_agent === '' ? 'A browser without a name' : user_agent}${is_current ? html` <strong>(this one)</strong>` : null}<br>
+      <p>${user_agent === '' ? 'Unknown browser' : user_agent}${is_current ? html` <strong>(this one)</strong>` : null}<br>
       <small>signed in ${moment(opened_ms)}, last used ${moment(seen_ms)}</small></p>
-      <form method="post" action="/auth/sessions/${id}/end"><button aria-label="End the session that was opened ${shortMoment(opened_ms)}">End</button></form></li>`,
+      <form method="post" action="/auth/sessions/${id}/end"><button aria-label="End the session opened ${shortMoment(opened_ms)}">End</button></form></li>`,
   );
   return page(
     'Your account',
     html`<h1>You are signed in</h1>
     <dl>
       <dt>Account</dt><dd>${id}</dd>
-      <dt>Person</dt><dd>${person ?? 'not named'}</dd>
+      <dt>Person</dt><dd>${person ?? 'none'}</dd>
       <dt>Identity provider</dt><dd>${issuer}</dd>
       <dt>Groups</dt><dd>${groups.join(', ') || 'none'}</dd>
-      <dt>Level of the sign-in</dt><dd>${auth.level}${auth.acr === null ? null : html` <small>(${auth.acr})</small>`}</dd>
+      <dt>Sign-in level</dt><dd>${auth.level}${auth.acr === null ? null : html` <small>(${auth.acr})</small>`}</dd>
       <dt>Signed in</dt><dd>${moment(auth.auth_time_ms ?? token.issued_ms ?? 0)}</dd>
     </dl>
     <form method="post" action="/auth/sign-out"><button>Sign out</button></form>
@@ -72,34 +72,34 @@ export function accountPage(principal: Principal, sessions: readonly ShownSessio
   );
 }
 
-/** The end of a sign-out. */
+/** The page after a sign-out. */
 export function signedOutPage(): string {
   return page(
     'Signed out',
     html`<h1>You are signed out</h1>
     <p>This browser's session has ended. If others use this browser, make sure that you are signed out at your identity
-    provider too. Tokens of the command line are given up with <code>countersign logout</code>.</p>
+    provider too. To revoke the tokens of the command line, run <code>countersign logout</code>.</p>
     <p><a class="button" href="/auth/sign-in">Sign in again</a></p>`,
   );
 }
 
-/** What its reader can do next. */
+/** A link to a next step. */
 export interface Way {
   href: string;
   label: string;
 }
 
-/** A refusal as people are told it. */
+/** A refusal as shown on a page. */
 export interface PageRefusal {
   title: string;
   detail: string;
-  /** What is wrong with which part of the address. */
+  /** The faults of the request parameters. */
   faults: readonly FieldFault[];
-  /** Names the request in the log. */
+  /** Identifies the request in the log. */
   instance: string;
 }
 
-/** A refusal, and the ways on from there. */
+/** The page for a refusal, with links to next steps. */
 export function refusalPage({ title, detail, faults, instance }: PageRefusal, ways: readonly Way[]): string {
   const links = ways.map(({ href, label }) => html`<a class="button" href="${href}">${label}</a>`);
   return page(
@@ -107,21 +107,21 @@ export function refusalPage({ title, detail, faults, instance }: PageRefusal, wa
     html`<h1>${title}</h1><p>${detail}</p>
     ${faults.map((fault) => html`<p><code>${fault.pointer}</code>: ${fault.detail}</p>`)}
     <p>${links}</p>
-    <p><small>If you ask for help, name ${instance}.</small></p>`,
+    <p><small>If you ask for help, include this reference: ${instance}.</small></p>`,
   );
 }
 
-/** Titles of refusals for who reads pages, where those for programs speak of tokens and requests. */
+/** Titles of refusals on pages, where the titles for programs mention tokens and requests. */
 export const PAGE_TITLES: Readonly<Partial<Record<ProblemCode, string>>> = {
   unauthenticated: 'You are not signed in',
   token_invalid: 'Your sign-in was not accepted',
-  issuer_unavailable: 'The identity provider cannot be reached',
-  invalid_request: 'This address is not complete or not right',
+  issuer_unavailable: 'The identity provider is unavailable',
+  invalid_request: 'The address is incomplete or invalid',
 };
 
-/** What can be done after most refusals. */
+/** The link on most refusal pages. */
 export const SIGN_IN_AGAIN = { href: '/auth/sign-in', label: 'Sign in' };
-/** What can be done where there may still be a session. */
+/** The link where there may still be a session. */
 export const BACK_TO_ACCOUNT = { href: ACCOUNT_PATH, label: 'Your account' };
 
 function moment(ms: number): Html {

@@ -7,14 +7,14 @@ import { createProviders, type Providers } from './providers.ts';
 import { createSessions, type Sessions, type SessionsDeps } from './sessions.ts';
 import { createSignIn, type SignIn } from './sign-in.ts';
 
-/** People in browsers. */
+/** The sign-in and the sessions of people in browsers. */
 export interface People {
   providers: Providers;
   sessions: Sessions;
   signIn: SignIn;
 }
 
-/** Opens what people in browsers need, by the issuers and the limits of sessions that are configured. */
+/** Creates browser sign-in and sessions from the configured issuers and session limits. */
 export function openPeople(deps: {
   control: ControlDeps;
   issuers: readonly IssuerConfig[];

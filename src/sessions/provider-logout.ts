@@ -28,15 +28,15 @@ export interface ProviderLogoutDeps extends LogoutTokenDeps {
   log: IdentityLog;
 }
 
-/** Longer than any token works that was issued before a logout, in milliseconds. */
+/** Longer than the life of any token issued before a logout, in milliseconds. */
 const REVOKED_FOR_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
 
 /**
- * Back-channel logout: what a provider says has ended, ends here at once, on every broker, together with the tokens of
- * that session that are still on their way (they carry the same `sid`). Where the provider names no session, all of
- * that person's end, and all tokens that were issued before.
+ * Back-channel logout. A session that ended at the provider ends here immediately, on every broker, together with the
+ * tokens of that session (they have the same `sid`). If the provider names no session, all sessions of the person end,
+ * and all their tokens issued before.
  *
- * @throws BrokerError `token_invalid` for a logout token that is not accepted; the log has the reason
+ * @throws BrokerError `token_invalid` for a refused logout token; the log has the reason
  * @throws BrokerError `issuer_unavailable`, `not_recorded`
  * @see OpenID Connect Back-Channel Logout 1.0
  */
@@ -65,7 +65,7 @@ async function endSessions(writing: WriteContext, logout: LogoutToken): Promise<
   if (!(await claimToken(tx, claim))) throw new TokenRefused('replayed');
   const sessions = await findSessions(writing, logout);
   const open = sessions.filter(({ ended_ms }) => ended_ms === null);
-  // Whose session it was is best known from those that were opened here, even if all of them have ended.
+  // The sessions opened here are the best source for the session's owner, even if all of them have ended.
   const known = open.length > 0 ? open : sessions.slice(0, 1);
   const endings = known.map((row) => ({ holder: principalOfRow(row), note: sessionNote(row.id) }));
   if (endings.length === 0) endings.push({ holder: writing.call.principal, note: unknownNote(logout) });
@@ -78,19 +78,19 @@ async function endSessions(writing: WriteContext, logout: LogoutToken): Promise<
   return null;
 }
 
-/** The same write, on behalf of whom the provider speaks of. */
+/** The same write, on behalf of the principal whom the provider names. */
 function heldBy(writing: WriteContext, principal: Principal): WriteContext {
   return { ...writing, call: { ...writing.call, principal } };
 }
 
 function unknownNote({ sid }: LogoutToken): Reason {
   const which = sid === null ? 'all of its sessions' : 'a session';
-  return { code: 'logout', detail: `The provider ended ${which}; none was open here.` };
+  return { code: 'logout', detail: `The provider ended ${which}. No session was open here.` };
 }
 
 /**
- * The sessions that came from the one that ended. Where the ID token did not say which that was, it may have been this
- * one: then all such sessions of the person count.
+ * The sessions that belong to the ended session at the provider. Sessions whose ID token named no `sid` may belong to
+ * it, so all such sessions of the person are included.
  */
 async function findSessions(
   { tx }: WriteContext,
@@ -102,12 +102,15 @@ async function findSessions(
   return [...own.filter(isUnnamed), ...named];
 }
 
-/** Whether nobody knows which session at the provider it came from. */
+/** Whether the session's `sid` at the provider is unknown. */
 function isUnnamed({ sid }: SessionsTable): boolean {
   return sid === null;
 }
 
-/** What a logout revokes: tokens of that session for as long as any could live; or all of a person's from before now. */
+/**
+ * The revocations of a logout: the tokens of the session until all have expired, or all tokens of the person issued
+ * before now.
+ */
 function ordersOf(
   { issuer, sid, sub }: LogoutToken,
   ended: readonly SessionsTable[],
@@ -124,12 +127,12 @@ function ordersOf(
     issued_before_ms: null,
     expires_ms: nowMs + REVOKED_FOR_MS,
   } as const;
-  // Those without a name at the provider have only ours.
+  // Sessions without a `sid` at the provider have only our session id.
   const unnamed = ended.filter(isUnnamed).map(({ id }) => ({ ...session, value: sessionTokenId(id) }));
   return [{ ...session, value: nameAtIssuer(issuer.issuer, sid) }, ...unnamed];
 }
 
-/** Somebody whom the provider names and who has opened no session here: all that is known is the name. */
+/** A principal whom the provider names but who has opened no session here. Only the name is known. */
 function unseenHolder({ issuer, sid, sub }: LogoutToken): Principal {
   return {
     id: personId(issuer.key, sub ?? `(holder of session ${sid})`),

@@ -6,14 +6,14 @@ import type { IdentityLog } from '../identity/refusal.ts';
 import { readCapped } from '../issuers/fetch-document.ts';
 import { type IssuerConfig, isFetchable } from '../issuers/issuers.ts';
 
-/** How long a provider's metadata is used without asking again, in milliseconds. */
+/** How long a provider's metadata is cached, in milliseconds. */
 const FRESH_MS = 10 * 60_000;
-/** The least time between two attempts while a provider does not answer, in milliseconds. */
+/** The minimum time between two attempts while a provider does not respond, in milliseconds. */
 const FAILURE_COOLDOWN_MS = 5_000;
-/** Time for one exchange with a provider, in seconds. */
+/** The timeout for one request to a provider, in seconds. */
 const TIMEOUT_S = 5;
 
-/** An issuer that people sign in at with a browser. */
+/** An issuer with browser sign-in. */
 export type WebIssuer = IssuerConfig & { web: NonNullable<IssuerConfig['web']> };
 
 /** What {@link createProviders} needs. */
@@ -24,12 +24,12 @@ export interface ProvidersDeps {
   log: IdentityLog;
 }
 
-/** The OpenID providers that people sign in at, each with the broker's client there. */
+/** The OpenID providers for browser sign-in, each with the broker's client. */
 export interface Providers {
-  /** Those that are configured for browsers. */
+  /** The issuers configured for browser sign-in. */
   issuers: readonly WebIssuer[];
   /**
-   * A provider as it describes itself. It is asked at most every {@link FRESH_MS}, and not again for a moment when it fails.
+   * A provider's client configuration, cached for {@link FRESH_MS}. A failure starts a short cooldown.
    *
    * @throws BrokerError `issuer_unavailable`
    */
@@ -38,11 +38,11 @@ export interface Providers {
 
 interface KnownProvider {
   config: Promise<client.Configuration>;
-  /** From then on it is asked again. */
+  /** When the cached value becomes stale. */
   untilMs: number;
 }
 
-/** Creates the clients. No provider is asked before somebody signs in there, so the broker starts without them. */
+/** Creates the clients. A provider is contacted at the first sign-in only, so the broker starts without it. */
 export function createProviders(deps: ProvidersDeps): Providers {
   const { clock, log } = deps;
   const known = new Map<string, KnownProvider>();
@@ -69,16 +69,16 @@ export function createProviders(deps: ProvidersDeps): Providers {
   };
 }
 
-/** The refusal while a provider cannot be reached. Whoever is signed in stays so. */
+/** The refusal while a provider is unavailable. Existing sessions continue. */
 export function unavailable(issuer: string): BrokerError {
   return new BrokerError(
     'issuer_unavailable',
-    `The identity provider ${issuer} does not answer as it should. Try again in a moment; whoever is signed in stays so.`,
+    `The identity provider ${issuer} does not respond correctly. Try again in a moment. Existing sessions are not affected.`,
     { headers: { 'Retry-After': String(FAILURE_COOLDOWN_MS / 1000) } },
   );
 }
 
-/** What went wrong, in short and without anything that the provider sent: its answers may hold tokens. */
+/** A short cause without any text from the provider, whose responses may contain tokens. */
 export function faultOf(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
   return typeof code === 'string' ? code : String(name ?? 'unknown');
@@ -86,23 +86,23 @@ export function faultOf(error: unknown): string {
 
 async function discover(issuer: WebIssuer, fetch: typeof globalThis.fetch): Promise<client.Configuration> {
   const { client_id, client_secret_file } = issuer.web;
-  // Read with each discovery, so that a new secret needs no restart.
+  // Read with each discovery, so a new secret requires no restart.
   const secret =
     client_secret_file === undefined ? null : (await readFile(client_secret_file, 'utf8')).trim();
   const isPlain = new URL(issuer.issuer).protocol === 'http:';
   const server = new URL(issuer.issuer);
   const config = await client.discovery(server, client_id, undefined, authentication(secret), {
-    // The ID token comes over TLS from the provider itself; its signature is verified all the same.
+    // The ID token comes over TLS from the provider itself. Its signature is verified anyway.
     execute: [client.enableNonRepudiationChecks, ...(isPlain ? [client.allowInsecureRequests] : [])],
     timeout: TIMEOUT_S,
     [client.customFetch]: guarded(issuer, fetch),
   });
-  // The library takes a trailing slash for nothing; tokens are held against the exact name.
+  // The library ignores a trailing slash, but tokens are checked against the exact issuer.
   if (config.serverMetadata().issuer !== issuer.issuer) throw new Error('the metadata names another issuer');
   return config;
 }
 
-/** `client_secret_basic` where the provider takes it, which is the default; a public client without a secret. */
+/** `client_secret_basic` if the provider supports it, which is the default; a public client without a secret. */
 function authentication(secret: string | null): client.ClientAuth {
   if (secret === null) return client.None();
   return (server, metadata, body, headers) => {
@@ -114,7 +114,7 @@ function authentication(secret: string | null): client.ClientAuth {
   };
 }
 
-/** Only https (or loopback, where that is allowed), no redirects, no huge answers. */
+/** Only https (or loopback, where allowed), no redirects, and a limited response size. */
 function guarded(issuer: WebIssuer, fetch: typeof globalThis.fetch): client.CustomFetch {
   return async (url, { body, ...options }) => {
     if (!isFetchable(url, issuer.allow_insecure_loopback)) throw new Error('the address is not an https URL');

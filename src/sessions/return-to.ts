@@ -1,13 +1,13 @@
 import { BrokerError } from '../errors.ts';
 
-/** Where a sign-in ends when it was told nothing else. */
+/** The default destination after a sign-in. */
 export const ACCOUNT_PATH = '/auth/account';
 
 const MAX_LENGTH = 2000;
 
 /**
- * The path of this origin that a browser is sent to after sign-in. Everything that some browser could read as another
- * host is refused: `//host`, `/\host`, and the tabs and line ends that URL parsers drop.
+ * The path of this origin that a browser is redirected to after sign-in. Refuses everything that a browser could
+ * interpret as another host: `//host`, `/\host`, and the tabs and line breaks that URL parsers drop.
  *
  * @throws BrokerError `invalid_request`
  */
@@ -20,6 +20,6 @@ export function parseReturnTo(value: string | undefined, origin: string): string
   }
   throw new BrokerError(
     'invalid_request',
-    'return_to must be a path of this broker, such as /auth/account. Other sites are not possible.',
+    'return_to must be a path of this broker, such as /auth/account. Other sites are not allowed.',
   );
 }

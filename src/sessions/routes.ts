@@ -9,7 +9,7 @@ import type { SessionsTable } from '../store/schema.ts';
 import { endSession } from './end-session.ts';
 import { type Sessions, sessionIdOf } from './sessions.ts';
 
-/** The answer of `GET /v1/whoami`: whom the caller's token or session stands for. */
+/** The response of `GET /v1/whoami`: the principal of the caller's token or session. */
 export interface WhoamiView {
   principal: Principal;
   credential: Pick<Credential, 'issuer' | 'token_id' | 'issued_ms' | 'expires_ms'>;
@@ -17,22 +17,22 @@ export interface WhoamiView {
   session: string | null;
 }
 
-/** One of the caller's own open browser sessions, as it is shown. */
+/** One of the caller's own open browser sessions. */
 export interface SessionView
   extends Pick<SessionsTable, 'id' | 'issuer' | 'opened_ms' | 'seen_ms' | 'expires_ms' | 'user_agent'> {
-  /** Whether it is the one that asks. */
+  /** Whether it is the session of this request. */
   current: boolean;
 }
 
 /**
- * `GET /v1/whoami`: whom the caller's token or session stands for. `GET /v1/sessions` and `DELETE /v1/sessions/{id}`: the
- * caller's own browser sessions; those of others are ended by revoking them.
+ * `GET /v1/whoami`: the principal of the caller's token or session. `GET /v1/sessions` and `DELETE /v1/sessions/{id}`:
+ * the caller's own browser sessions. To end the sessions of others, revoke them.
  */
 export function sessionRoutes(edge: Edge, sessions: Sessions): Router {
   const { control } = edge;
   const router = Router();
 
-  // No policy is asked: it says nothing but what the caller showed.
+  // This asks no policy, because it returns only what the caller presented.
   router.get('/v1/whoami', async (req, res) => {
     const { principal, credential } = await edge.authenticate(presentedBy(req));
     const { issuer, token_id, issued_ms, expires_ms } = credential;

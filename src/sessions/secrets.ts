@@ -1,17 +1,17 @@
 import { hash, hkdfSync, randomBytes } from 'node:crypto';
 
-/** Bytes of a cookie's secret. */
+/** The length of a cookie's secret in bytes. */
 const SECRET_BYTES = 32;
 
 const SECRET = /^[A-Za-z0-9_-]{43}$/;
 
-/** What a sign-in on its way is held together by. All of it follows from the cookie's secret; none of it is stored. */
+/** The values that bind the steps of a sign-in together. They are derived from the cookie's secret and not stored. */
 export interface SignInSecrets {
-  /** Comes back from the provider: the answer belongs to this browser. */
+  /** Returned by the provider: proves that the response belongs to this browser. */
   state: string;
-  /** Comes back in the ID token: the token was made for this sign-in. */
+  /** Returned in the ID token: proves that the token was issued for this sign-in. */
   nonce: string;
-  /** The PKCE verifier: whoever steals the code cannot use it. @see RFC 7636 section 4.1 */
+  /** The PKCE verifier: a stolen code is useless without it. @see RFC 7636 section 4.1 */
   verifier: string;
 }
 
@@ -20,17 +20,17 @@ export function createSecret(): string {
   return randomBytes(SECRET_BYTES).toString('base64url');
 }
 
-/** Whether a cookie's value can be one of our secrets. */
+/** Whether a cookie's value has the form of our secrets. */
 export function isSecret(value: string): boolean {
   return SECRET.test(value);
 }
 
-/** What the store knows a secret by: SHA-256, base64url. It needs no salt, because the secret is random. */
+/** The stored hash of a secret: SHA-256, base64url. It requires no salt, because the secret is random. */
 export function hashOf(secret: string): string {
   return hash('sha256', secret, 'base64url');
 }
 
-/** Derives what a sign-in needs, so that a stolen row of the store is worth nothing. @see RFC 5869 */
+/** Derives the values of a sign-in. A stolen database row is useless without the cookie. @see RFC 5869 */
 export function deriveSignIn(secret: string): SignInSecrets {
   const derive = (purpose: string): string =>
     Buffer.from(hkdfSync('sha256', secret, '', `countersign sign-in ${purpose}`, SECRET_BYTES)).toString(

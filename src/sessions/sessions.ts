@@ -14,56 +14,56 @@ import { assertSameOrigin } from './cross-site.ts';
 import { hashOf } from './secrets.ts';
 
 /*
- * Sessions: people in browsers, from the sign-in at a provider to either kind of logout. The store knows secrets by their
- * hash alone.
+ * Browser sessions of people, from the sign-in at a provider to the logout here or there. The store has only hashes of
+ * the secrets.
  */
 
-/** How much later, at most, a use has to be than the last one to be written down, in milliseconds. */
+/** The maximum interval at which the last use of a session is stored, in milliseconds. */
 const SEEN_GRAIN_MS = 60_000;
 
 /** What {@link createSessions} needs. */
 export interface SessionsDeps {
   store: Store;
   issuers: readonly IssuerConfig[];
-  /** The origin that pages and cookies belong to. */
+  /** The origin of pages and cookies. */
   publicUrl: string;
-  /** How long a session lasts without a request, and at most. */
+  /** The idle timeout and the maximum lifetime of a session. */
   limits: { idle_minutes: number; absolute_hours: number };
   clock: Clock;
   log: IdentityLog;
 }
 
-/** Browser sessions. All that they are is in the store, so each broker on it knows them, and a restart forgets none. */
+/** Browser sessions. Their whole state is in the store, so all brokers share it and it survives restarts. */
 export interface Sessions {
   /**
-   * Who a request's session stands for, or null when it brings none. Whether they are revoked is for the caller to ask.
+   * The principal of a request's session, or null without a session. The caller must check revocations.
    *
-   * @throws BrokerError `unauthenticated` for a session that is over, or of no issuer that people sign in at now;
+   * @throws BrokerError `unauthenticated` for an expired session, or one of an issuer without browser sign-in;
    *   `invalid_request` beside an Authorization header; `cross_site`
    */
   callerOf(presented: RequestCredentials): Promise<Caller | null>;
-  /** The session of a cookie's secret, if it goes on at this moment. */
+  /** The session of a cookie's secret, if it is still open. */
   findOpen(secret: string | null): Promise<SessionsTable | undefined>;
-  /** The issuer that the session of a cookie's secret came from, also when it is over; null for one that nobody knows. */
+  /** The issuer of a cookie's session, even if expired; null for an unknown session. */
   issuerOf(secret: string | null): Promise<string | null>;
-  /** The principal's sessions that go on at this moment, newest first. */
+  /** The principal's open sessions, newest first. */
   listOpen(principal: Principal): Promise<SessionsTable[]>;
-  /** When a session that is opened at that moment ends at the latest. */
+  /** The latest end of a session opened at that moment. */
   endOf(openedMs: number): number;
 }
 
-/** Creates the reading side of sessions; {@link ./sign-in.ts} makes them. */
+/** Creates the read side of sessions. {@link ./sign-in.ts} creates sessions. */
 export function createSessions(deps: SessionsDeps): Sessions {
   const { store, issuers, clock, log } = deps;
   const idleMs = deps.limits.idle_minutes * 60_000;
-  // Were it as long as the idle time, a session in use would end for want of it.
+  // The interval must be shorter than the idle timeout. Otherwise a session in use would expire.
   const grainMs = Math.min(SEEN_GRAIN_MS, idleMs / 10);
   const absoluteMs = deps.limits.absolute_hours * 3_600_000;
 
   const isOpen = (row: SessionsTable, nowMs: number): boolean =>
     row.ended_ms === null && nowMs < row.expires_ms && nowMs < row.seen_ms + idleMs;
 
-  /** An issuer that is configured no more, or not for browsers, vouches for nobody. */
+  /** A session counts only while its issuer is configured for browser sign-in. */
   const isOfIssuer = (row: SessionsTable): boolean =>
     issuers.some(
       ({ key, issuer, web }) => web !== undefined && key === row.issuer_key && issuer === row.issuer,
@@ -77,7 +77,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return row !== undefined && isOpen(row, clock()) && isOfIssuer(row) ? row : undefined;
   }
 
-  /** Only how long it may stay idle hangs on it, so whatever keeps it from being written keeps no read from going on. */
+  /** Only the idle timeout depends on this write, so its failure must not fail a read. */
   async function touch({ id, seen_ms }: SessionsTable, nowMs: number): Promise<void> {
     if (nowMs < seen_ms + grainMs) return;
     await store.writer
@@ -92,7 +92,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
   return {
     callerOf: async (presented) => {
       if (!hasCookie(presented.cookie, SESSION_COOKIE)) return null;
-      // RFC 6750 section 2: not more than one method. Choosing one would let two readers see two callers.
+      // RFC 6750 section 2 allows only one method. Otherwise two readers could see two callers.
       if (presented.authorization !== undefined || presented.dpop.length > 0) {
         throw new BrokerError(
           'invalid_request',
@@ -116,12 +116,12 @@ export function createSessions(deps: SessionsDeps): Sessions {
   };
 }
 
-/** Which session a record is about. */
+/** The note that names the session of a record. */
 export function sessionNote(id: string): Reason {
   return { code: 'session', detail: id };
 }
 
-/** The id of the session that a credential is, or null for a token. */
+/** The session id of a credential, or null for a token. */
 export function sessionIdOf({ token_id }: Pick<Credential, 'token_id'>): string | null {
   return token_id.startsWith(TOKEN_ID_PREFIX) ? token_id.slice(TOKEN_ID_PREFIX.length) : null;
 }
@@ -129,6 +129,6 @@ export function sessionIdOf({ token_id }: Pick<Credential, 'token_id'>): string 
 function sessionOver(): BrokerError {
   return new BrokerError(
     'unauthenticated',
-    'The session is over, or not known here. Sign in at /auth/sign-in.',
+    'The session has expired or is unknown. Sign in at /auth/sign-in.',
   );
 }

@@ -14,10 +14,10 @@ import { createSecret, deriveSignIn, hashOf } from './secrets.ts';
 import type { Sessions } from './sessions.ts';
 import { assertSamePerson, assertStrongEnough } from './step-up.ts';
 
-/** Where providers send browsers back to; below it, those with an address of their own. */
+/** The path of the redirect URI. Providers with their own redirect URI have a path below it. */
 export const CALLBACK_PATH = '/auth/callback';
 
-/** How long a sign-in may take, in milliseconds. */
+/** The time limit for a sign-in, in milliseconds. */
 export const SIGN_IN_MS = 10 * 60_000;
 
 /** What {@link createSignIn} needs. */
@@ -25,7 +25,7 @@ export interface SignInDeps {
   control: ControlDeps;
   sessions: Sessions;
   providers: Providers;
-  /** Holds the ID token against the same rules as every other token. */
+  /** Verifies the ID token by the same rules as every other token. */
   authenticator: Pick<Authenticator, 'authenticate'>;
   /** @throws BrokerError `rate_limited` */
   limitCalls: (principalId: string) => Promise<void>;
@@ -34,48 +34,48 @@ export interface SignInDeps {
   log: IdentityLog;
 }
 
-/** How somebody wants to sign in. */
+/** The parameters of a sign-in. */
 export interface SignInOrder {
   issuer: WebIssuer;
   return_to: string;
-  /** The level that the sign-in must reach, and how old it may be, in seconds; null where nothing is asked. */
+  /** The required level and the maximum age of the sign-in in seconds; null for no requirement. */
   level: number | null;
   max_age_s: number | null;
 }
 
-/** The provider's answer, as the browser brought it. */
+/** The provider's response, as delivered by the browser. */
 export interface ProviderAnswer {
   /** The secret of the sign-in's cookie. */
   secret: string | null;
-  /** The address as the browser saw it. */
+  /** The address that the browser requested. */
   url: URL;
-  /** The secret of the session that the browser has so far. */
+  /** The secret of the browser's current session. */
   formerSecret: string | null;
   userAgent: string;
   http_request_id: string | null;
 }
 
-/** Signing in with a browser: code flow with PKCE, state, nonce and the `iss` check. */
+/** Sign-in with a browser: code flow with PKCE, state, nonce and the `iss` check. */
 export interface SignIn {
   /**
    * Begins a sign-in.
    *
-   * @returns where the browser goes, the secret for its cookie, and the `state` that the cookie is found by
+   * @returns the address to redirect to, the secret for the cookie, and the `state` that selects the cookie
    * @throws BrokerError `issuer_unavailable`
    */
   begin(order: SignInOrder): Promise<{ secret: string; state: string; url: URL }>;
   /**
-   * Ends a sign-in: checks the provider's answer, then opens the session, in place of the browser's former one.
+   * Completes a sign-in: checks the provider's response, then opens a session that replaces the browser's current one.
    *
-   * @returns the secret for the session's cookie, and where the browser goes
-   * @throws BrokerError `sign_in_failed` for an answer that belongs to no sign-in under way in this browser, or that is not
-   *   the provider's, or is somebody else's to a step-up; `token_invalid`, `sign_in_required`, `policy_denied`,
-   *   `issuer_unavailable`, `rate_limited`. Where it is known what was begun, {@link againOf} says how to begin it again
+   * @returns the secret for the session's cookie, and the path to redirect to
+   * @throws BrokerError `sign_in_failed` for a response that matches no pending sign-in of this browser, does not come
+   *   from the provider, or names another account in a step-up; `token_invalid`, `sign_in_required`, `policy_denied`,
+   *   `issuer_unavailable`, `rate_limited`. If the sign-in is known, {@link againOf} has the address to restart it
    */
   complete(answer: ProviderAnswer): Promise<{ secret: string; return_to: string }>;
 }
 
-/** Creates both ends of a sign-in. What happens between them is in the store, so another broker can finish it. */
+/** Creates the sign-in. The state between its two steps is in the store, so another broker can complete it. */
 export function createSignIn(deps: SignInDeps): SignIn {
   const { control, providers, clock } = deps;
 
@@ -116,10 +116,10 @@ export function createSignIn(deps: SignInDeps): SignIn {
   };
 }
 
-/** @returns the secret of the session that it opened */
+/** @returns the secret of the new session */
 async function finish(deps: SignInDeps, answer: ProviderAnswer, { secret, signIn }: Taken): Promise<string> {
   if (deps.clock() >= signIn.expires_ms)
-    throw refused('The sign-in took more than 10 minutes, so it is over.');
+    throw refused('The sign-in took more than 10 minutes and has expired.');
   const issuer = deps.providers.issuers.find(({ key }) => key === signIn.issuer_key);
   if (issuer === undefined) throw notUnderWay('its identity provider is no longer configured');
   const idToken = await grant(deps, { ...answer, issuer, secret });
@@ -130,11 +130,11 @@ async function finish(deps: SignInDeps, answer: ProviderAnswer, { secret, signIn
   return openSession(deps, { caller, issuer, ...answer });
 }
 
-/** The one public answer to a sign-in that is not accepted, for who knows nothing of tokens. */
+/** The single public message for every refused sign-in, in terms for people who do not know tokens. */
 const NOT_ACCEPTED =
-  'Your identity provider signed you in, but you are not accepted here. If signing in again does not help, ask whoever runs this broker.';
+  'Your identity provider signed you in, but this broker did not accept the sign-in. Sign in again, or ask the operator of this broker.';
 
-/** The refusal with the way to begin the same sign-in again, so that nobody loses where they wanted to go. */
+/** Adds the address that restarts the same sign-in, so that its destination is not lost. */
 function withAgain(
   error: BrokerError,
   { issuer_key, return_to, level, max_age_s }: SignInsTable,
@@ -150,15 +150,15 @@ function withAgain(
   return new BrokerError(error.code, detail, { ...error.fields, extra }, error.cause);
 }
 
-/** Where the sign-in that was refused begins again, or null where nobody knows what was begun. */
+/** The address that restarts a refused sign-in, or null if the sign-in is unknown. */
 export function againOf({ fields }: BrokerError): string | null {
   const path = fields.extra?.sign_in;
   return typeof path === 'string' ? path : null;
 }
 
 /**
- * Where providers send browsers back to. Of several, one that does not say in its answer who it is (RFC 9207) has an
- * address of its own: otherwise another one could pass that answer off as its own, and would be sent the code.
+ * The redirect URI. If there are several providers, one that does not identify itself in its responses (RFC 9207) gets
+ * its own redirect URI. Otherwise another provider could pass off the response as its own and receive the code.
  *
  * @see RFC 9700 section 4.4.2
  */
@@ -184,38 +184,38 @@ function parametersOf(
 }
 
 /**
- * Only the essential claim binds a provider. `acr_values` is a preference, for providers that do not know the other; never
- * both, because some take the weaker one then.
+ * Only the essential claim binds a provider. `acr_values` is a preference, for providers that do not support the claims
+ * parameter. Never send both, because some providers then apply the weaker one.
  */
 function wishFor(values: readonly string[], metadata: client.ServerMetadata): Record<string, string> {
-  // A level that no `acr` stands for may come with a new sign-in, if it comes at all.
+  // If no `acr` stands for the level, only a new sign-in can reach it.
   if (values.length === 0) return { prompt: 'login' };
   if (metadata.claims_parameter_supported !== true) return { acr_values: values.join(' ') };
   return { claims: JSON.stringify({ id_token: { acr: { essential: true, values } } }) };
 }
 
-/** A sign-in that was under way, and the secret that it is held together by. */
+/** A pending sign-in and the secret that its values are derived from. */
 interface Taken {
   secret: string;
   signIn: SignInsTable;
 }
 
-/** Finds the sign-in that the answer belongs to, by cookie and `state`, and takes it: it works once. */
+/** Finds the pending sign-in of a response by cookie and `state`, and consumes it: it works once. */
 async function take({ control, publicUrl }: SignInDeps, { secret, url }: ProviderAnswer): Promise<Taken> {
-  if (secret === null) throw notUnderWay(`this browser has none under way at ${publicUrl}`);
-  // Before the sign-in is used up, so that a link from elsewhere cannot end one that is under way.
+  if (secret === null) throw notUnderWay(`this browser has no pending sign-in at ${publicUrl}`);
+  // Checked before the sign-in is consumed, so that a link from another site cannot cancel a pending one.
   const states = url.searchParams.getAll('state');
   if (states.length !== 1 || states[0] !== deriveSignIn(secret).state) {
-    throw notUnderWay('the answer belongs to another one');
+    throw notUnderWay('the response belongs to another sign-in');
   }
   const signIn = await control.store.writer.write((tx) => takeSignIn(tx, hashOf(secret)));
   if (signIn === undefined || signIn.state_hash !== hashOf(states[0])) {
-    throw notUnderWay('it was finished before');
+    throw notUnderWay('it was already completed');
   }
   return { secret, signIn };
 }
 
-/** Trades the code for the ID token. The library checks `iss`, `state`, `nonce`, signature, times and audience. */
+/** Exchanges the code for the ID token. The library checks `iss`, `state`, `nonce`, signature, times and audience. */
 async function grant(
   { providers, publicUrl, log }: SignInDeps,
   {
@@ -229,7 +229,7 @@ async function grant(
   if (
     `${url.origin}${url.pathname}` !== callbackUrl({ providers, publicUrl }, issuer, config.serverMetadata())
   ) {
-    throw refused(`The answer came to the address of another provider than ${issuer.issuer}.`);
+    throw refused(`The response was sent to the redirect URI of another provider than ${issuer.issuer}.`);
   }
   const { state, nonce, verifier } = deriveSignIn(secret);
   try {
@@ -240,7 +240,7 @@ async function grant(
       idTokenExpected: true,
     });
     if (id_token !== undefined) return id_token;
-    throw new Error('the provider gave no ID token');
+    throw new Error('the provider returned no ID token');
   } catch (error) {
     const note = faultOf(error);
     log.warn(
@@ -251,19 +251,19 @@ async function grant(
       throw refused(`${issuer.issuer} did not sign you in: ${saidBy(error)}.`);
     }
     if (error instanceof client.ResponseBodyError && error.status < 500) {
-      throw refused(`${issuer.issuer} did not take the sign-in: ${saidBy(error)}.`);
+      throw refused(`${issuer.issuer} did not accept the code: ${saidBy(error)}.`);
     }
     if (isUnreachable(error)) throw unavailable(issuer.issuer);
-    throw refused(`The answer is not one of ${issuer.issuer} to this sign-in.`);
+    throw refused(`The response is not a valid response of ${issuer.issuer} to this sign-in.`);
   }
 }
 
-/** The provider's own words, which anybody may have put into the address: they are shown as text, and cut. */
+/** The provider's own message. Anybody can put text into the address, so it is shown as plain text and truncated. */
 function saidBy({ error, error_description }: { error: string; error_description?: string }): string {
   return [error, error_description ?? ''].join(' ').trim().slice(0, 300);
 }
 
-/** No answer, or one that says to come again. */
+/** No response, or a temporary failure. */
 function isUnreachable(error: unknown): boolean {
   if (error instanceof client.ResponseBodyError) return true;
   const { cause, name } = error as { cause?: unknown; name?: unknown };
@@ -284,9 +284,9 @@ function authenticate({ authenticator }: SignInDeps, idToken: string): Promise<C
 }
 
 function notUnderWay(why: string): BrokerError {
-  return refused(`There is no such sign-in: ${why}.`);
+  return refused(`No matching sign-in: ${why}.`);
 }
 
 function refused(why: string): BrokerError {
-  return new BrokerError('sign_in_failed', `${why} Begin again; nothing has changed.`);
+  return new BrokerError('sign_in_failed', `${why} Start again. Nothing has changed.`);
 }

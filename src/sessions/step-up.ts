@@ -3,11 +3,11 @@ import type { Caller } from '../identity/credential.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import type { SessionsTable, SignInsTable } from '../store/schema.ts';
 
-/** What a sign-in was to be. */
+/** The requirements for a sign-in. */
 type WantedSignIn = Pick<SignInsTable, 'level' | 'max_age_s'>;
 
 /**
- * What was asked for is only a wish to the provider, so it is held against what it answers.
+ * Checks the sign-in against the requirements. A provider may ignore what the request asked for.
  *
  * @throws BrokerError `sign_in_required`
  * @see RFC 9470 section 5
@@ -20,17 +20,17 @@ export function assertStrongEnough(
   if (level !== null && principal.auth.level < level) {
     throw new BrokerError(
       'sign_in_required',
-      `${issuer} signed you in at level ${principal.auth.level}; level ${level} is needed. Sign in again with a second factor, or ask who runs the provider to require it. Your session is as it was.`,
+      `${issuer} signed you in at level ${principal.auth.level}, but level ${level} is required. Sign in again with a second factor, or ask the administrator of the provider to require one. Your session is unchanged.`,
     );
   }
   if (max_age_s === null || isFresh(principal.auth.auth_time_ms, max_age_s, nowMs)) return;
   throw new BrokerError(
     'sign_in_required',
-    `${issuer} does not say that you signed in within the last ${max_age_s} seconds. Sign in again there. Your session is as it was.`,
+    `${issuer} did not confirm a sign-in within the last ${max_age_s} seconds. Sign in again there. Your session is unchanged.`,
   );
 }
 
-/** A sign-in in the future would stay fresh for as long as somebody likes. */
+/** A sign-in time in the future would stay fresh indefinitely. */
 function isFresh(authTimeMs: number | null, maxAgeS: number, nowMs: number): boolean {
   if (authTimeMs === null) return false;
   const ageMs = nowMs - authTimeMs;
@@ -38,10 +38,10 @@ function isFresh(authTimeMs: number | null, maxAgeS: number, nowMs: number): boo
 }
 
 /**
- * Whoever signs in stronger or fresher goes on with what they began; somebody else at the provider would go on with it in
- * their stead, and might not notice.
+ * A step-up must be by the same principal. Otherwise another user of the provider would continue the session of the
+ * first, possibly without noticing.
  *
- * @param former the session that the browser has so far, if it goes on
+ * @param former the browser's current session, if still open
  * @throws BrokerError `sign_in_failed`
  */
 export function assertSamePerson(
@@ -54,6 +54,6 @@ export function assertSamePerson(
   if (former.person !== null && former.person === principal.person) return;
   throw new BrokerError(
     'sign_in_failed',
-    `You signed in as ${principal.id}, but this browser is signed in as ${former.principal_id}, and that is who was asked to sign in again. Do so as ${former.principal_id}, or sign out on your account page first. Your session is as it was.`,
+    `You signed in as ${principal.id}, but this browser is signed in as ${former.principal_id}. Sign in again as ${former.principal_id}, or sign out on your account page first. Your session is unchanged.`,
   );
 }

@@ -18,12 +18,12 @@ import {
 } from './subject.ts';
 
 /**
- * An agent that asks for a token to act for a person: the person's token says that it may, its own says that it is the
- * one. What it gets is never more than its trust rule grants and the person allows, and what the person themself may not
- * do, policy denies it too.
+ * An agent that requests a token to act for a person. The person's token authorizes the agent, and the agent's own
+ * token identifies it. The issued token never exceeds the grant of the trust rule or what the person allows. Policy
+ * denies the agent what the person may not do.
  *
  * @throws TokenRefused
- * @throws GrantRefused `invalid_request` when the person's groups and claims do not fit a token
+ * @throws GrantRefused `invalid_request` when the person's groups and claims do not fit into a token
  * @throws BrokerError `issuer_unavailable`
  * @see RFC 8693 sections 1.1 and 2.1
  */
@@ -43,8 +43,8 @@ export async function agentApplicant(
 }
 
 /**
- * Whether the person's issuer lets this very workload act for them. A `sub` without `iss` names one only where no other
- * platform could give it to an agent of its own. RFC 8693 section 4.4
+ * Whether the person's token authorizes this workload. A `sub` without `iss` is accepted only where no other platform
+ * could issue it to one of its agents. RFC 8693 section 4.4
  */
 function isNamed({ mayAct: { iss, sub } }: Sponsor, { claims }: Subject, rules: TrustRules): boolean {
   if (sub !== claims.sub) return false;
@@ -64,7 +64,7 @@ function applicantOf(sponsor: Sponsor, actor: Subject): Applicant {
   if (!fitsToken({ groups, claims: sponsor.claims, origins, act })) {
     throw new GrantRefused(
       'invalid_request',
-      'the person has too many groups and claims for a token: let their issuer send fewer to this client',
+      'the groups and claims of the person do not fit into a token: configure their issuer to send fewer to this client',
     );
   }
   return {
@@ -85,7 +85,10 @@ function applicantOf(sponsor: Sponsor, actor: Subject): Applicant {
   };
 }
 
-/** The rule with what the person allows too. An agent reads no flags as an application: its sponsor could not either. */
+/**
+ * The rule, narrowed to what the person allows. An agent does not read flags as an application, because its sponsor
+ * could not either.
+ */
 function narrowed(rule: TrustRule, { operations }: Sponsor): TrustRule {
   const { grant } = rule;
   return {

@@ -13,21 +13,21 @@ import {
   type WantedRule,
 } from './subject.ts';
 
-/** Who asks for a token, verified, and what the token may be at most. */
+/** A verified applicant for a token, and the limits of the token. */
 export interface Applicant {
   ruleName: string;
-  /** The trust rule; for an agent narrowed to what the person allows whom it acts for. */
+  /** The trust rule; for an agent narrowed to what its sponsor allows. */
   rule: TrustRule;
-  /** What makes the principal, but for what follows from what is asked for. */
+  /** The parts of the principal that do not depend on the request. */
   parts: Omit<IssuedParts, 'audience' | 'scope' | 'sender_constrained'>;
   credential: Credential;
   singleUse: SingleUse;
-  /** When the first of the tokens that were shown expires, in seconds since the epoch. */
+  /** The earliest expiry of the presented tokens, in seconds since the epoch. */
   exp: number;
 }
 
 /**
- * A workload that asks for itself.
+ * A workload that requests a token for itself.
  *
  * @throws TokenRefused
  * @throws BrokerError `issuer_unavailable`
@@ -45,7 +45,7 @@ export function workloadId(ruleName: string, sub: string): string {
   return `workload:${ruleName}:${sub}`;
 }
 
-/** A workload under the rule that trusts it. @throws TokenRefused `claims_too_large`, `claim_shape` */
+/** The workload under its trust rule. @throws TokenRefused `claims_too_large`, `claim_shape` */
 export function applicantOf(subject: Subject): Applicant {
   const { claims, rule, ruleName } = subject;
   const triggeredBy = rule.person && scalarClaim(claims, rule.person.claim);

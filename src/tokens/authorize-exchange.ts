@@ -8,8 +8,8 @@ import type { ExchangeAuthorization, ExchangeDeps } from './exchange.ts';
 
 /**
  * Decides `token.exchange`, records the decision, and claims the single use of the platform's token, all in one
- * transaction: of many simultaneous uses of one token exactly one is answered `issued`. When the write meets another policy
- * than the one whose trust rule was found, neither is done: a rule is worth no more than the policy that has it.
+ * transaction: of several concurrent uses of one token exactly one gets `issued`. If the active policy has changed
+ * since the trust rule was found, nothing is done: a rule is valid only in its policy.
  */
 export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorizeExchange'] {
   return ({ principal, credential, singleUse, policy_hash }) =>
@@ -24,7 +24,7 @@ export function authorizeExchange(control: ControlDeps): ExchangeDeps['authorize
         }
         const authorized = await authorize(writing, { operation: 'token.exchange' });
         if (authorized instanceof Refused) return { answer: 'denied', token_ttl_s: 0, policy_hash: hash };
-        // Applications read flags without asking again, so that this is when they are seen to.
+        // Flag reads are not decided individually, so the use is noted here.
         const environment = dataEnvironmentOf(principal.token.audience);
         if (environment !== null) {
           const use = { principal, operation: 'flag.read' as const, environment, namespaces: [] };

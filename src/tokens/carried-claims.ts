@@ -2,12 +2,11 @@ import { TokenRefused } from '../identity/refusal.ts';
 import type { Principal } from '../principal.ts';
 import { scalarClaim, type TrustRule } from '../trust/rules.ts';
 
-/** The most that carried claims may take in a token, in bytes of JSON, so that the token stays within its limit. */
+/** The maximum size of carried claims in a token, in bytes of JSON, to keep the token within its limit. */
 const MAX_CARRIED_BYTES = 4096;
 
 /**
- * Claims that say which job it was: they connect a record with the platform's own log. GitHub, GitLab, Buildkite,
- * Kubernetes.
+ * Claims that identify the job: they link a record to the platform's own log. GitHub, GitLab, Buildkite, Kubernetes.
  */
 const CORRELATION_CLAIMS = [
   'repository',
@@ -47,8 +46,8 @@ const CORRELATION_CLAIMS = [
 ];
 
 /**
- * The verified claims that go into the issued token: those that the trust rule looked at, and those that identify the
- * job, as strings. `sub`, `aud` and `jti` have places of their own.
+ * The verified claims to copy into the issued token, as strings: those that the trust rule compares and those that
+ * identify the job. `sub`, `aud` and `jti` are carried separately.
  *
  * @throws TokenRefused `claims_too_large`
  */

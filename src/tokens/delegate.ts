@@ -13,20 +13,23 @@ import { trustRulesOf } from '../trust/policy-rules.ts';
 import type { TrustRules } from '../trust/rules.ts';
 import { DELEGATION_TYPE, type DelegationClaims, fitsToken, originOf } from './delegation.ts';
 
-/** How long a delegation lasts when nobody says, in seconds. */
+/** The default lifetime of a delegation, in seconds. */
 const DEFAULT_LIFE_S = 900;
 
-/** What a person allows an agent. */
+/** The terms of a delegation. */
 export interface DelegationOrder {
   /** The trust rule of the agent. */
   agent: string;
-  /** Default: all that the trust rule grants now. */
+  /** Default: everything that the trust rule grants now. */
   operations?: Operation[] | undefined;
-  /** Seconds, {@link MAX_DELEGATION_LIFE_S} at most; default 15 minutes. It ends with the person's own credential at last. */
+  /**
+   * Seconds, {@link MAX_DELEGATION_LIFE_S} at most; default 15 minutes. It ends with the person's own credential at the
+   * latest.
+   */
   expires_in_s?: number | undefined;
 }
 
-/** The token that the agent exchanges together with its own. It is shown once. */
+/** The token that the agent exchanges together with its own. It is returned once. */
 export interface DelegationAnswer {
   delegation_token: string;
   /** Seconds. */
@@ -44,10 +47,11 @@ export interface DelegateDeps {
 }
 
 /**
- * Lets an agent act for the person who calls, without giving their own token away. Decided and recorded before anything
- * is signed. Only a person delegates: an agent never passes on what it was given.
+ * Lets an agent act for the calling person, without access to the person's own token. The decision is recorded before
+ * anything is signed. Only a person can delegate: an agent never passes a delegation on.
  *
- * @throws BrokerError `policy_denied`, `invalid_request` when there is no such agent, or it may not have these operations
+ * @throws BrokerError `policy_denied`, `invalid_request` for an unknown agent, or operations that its rule does not
+ *   grant
  * @see RFC 8693 section 1.1
  */
 export async function delegate(
@@ -62,7 +66,7 @@ export async function delegate(
       note: planned instanceof BrokerError ? notDone(planned) : noteOf(planned),
     });
     if (authorized instanceof Refused) return authorized;
-    // Said only to who may delegate.
+    // Disclosed only to callers who may delegate.
     if (planned instanceof BrokerError) return Refused.because(planned, authorized.decision_id);
     return planned;
   });
@@ -74,25 +78,25 @@ export async function delegate(
   };
 }
 
-/** The claims of the token that is asked for, or why there is none. */
+/** The claims of the delegation token, or the reason for refusing it. */
 function plan(writing: WriteContext, issuer: string, order: DelegationOrder): DelegationClaims | BrokerError {
   const { principal, credential } = writing.call;
   const { id, person, groups, claims } = principal;
   if (principal.kind !== 'person' || person === null || credential === null) {
-    return invalid('Only a person delegates, with a credential of their own.');
+    return invalid('Only a person with their own credential can delegate.');
   }
   const scope = scopeOf(trustRulesOf(writing.policy), order);
   if (scope instanceof BrokerError) return scope;
   const origins = [originOf(credential, { id, kind: 'person' })];
   if (!fitsToken({ groups, claims, origins })) {
     return invalid(
-      'Your groups and claims are too many for a delegation token. Let your identity provider send fewer to this client.',
+      'Your groups and claims do not fit into a delegation token. Configure your identity provider to send fewer to this client.',
     );
   }
   const iat = Math.floor(writing.now_ms / 1000);
   const lifeS = Math.min(order.expires_in_s ?? DEFAULT_LIFE_S, MAX_DELEGATION_LIFE_S);
   const exp = Math.min(iat + lifeS, Math.floor(credential.expires_ms / 1000));
-  if (exp <= iat) return invalid('Your sign-in ends now. Sign in again, then delegate.');
+  if (exp <= iat) return invalid('Your sign-in is about to expire. Sign in again, then delegate.');
   return {
     iss: issuer,
     aud: issuer,
@@ -110,19 +114,21 @@ function plan(writing: WriteContext, issuer: string, order: DelegationOrder): De
   };
 }
 
-/** The operations by name, so that a rule that grants more later does not widen what was said today. */
+/** The operations by name. A later extension of the rule must not widen the delegation. */
 function scopeOf(rules: TrustRules, { agent, operations }: DelegationOrder): string[] | BrokerError {
   const rule = Object.hasOwn(rules, agent) ? rules[agent] : undefined;
   if (rule?.kind !== 'agent') {
-    return invalid(`The policy has no trust rule "${agent}" of kind agent. Name one that it has.`);
+    return invalid(`The policy has no trust rule "${agent}" of kind agent.`);
   }
   const granted = rule.grant.operations;
   const scope = operations === undefined ? granted : [...new Set(operations)];
   if (scope.length > 0 && scope.every((operation) => granted.includes(operation))) return scope;
-  return invalid(`The trust rule "${agent}" grants ${granted.join(', ')}. Delegate some of these.`);
+  return invalid(`The trust rule "${agent}" grants ${granted.join(', ')}. Delegate a subset of these.`);
 }
 
-/** What the record says of it: whom, what, until when, and the token's id, which names it in the agent's records. */
+/**
+ * The note of the record: the agent, the operations, the expiry, and the token's id as found in the agent's records.
+ */
 function noteOf({ may_act, scope, exp, jti }: DelegationClaims): Reason {
   const until = new Date(exp * 1000).toISOString();
   return { code: 'delegated', detail: `To ${may_act.sub} until ${until}, as jti:${jti}, for: ${scope}.` };

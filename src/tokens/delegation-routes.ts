@@ -12,7 +12,7 @@ const orderSchema = z.strictObject({
   expires_in_s: z.int().min(1).max(MAX_DELEGATION_LIFE_S).optional(),
 });
 
-/** `POST /v1/delegations`: a token with which an agent may act for the person who calls. */
+/** `POST /v1/delegations`: issues a token with which an agent may act for the calling person. */
 export function delegationRoutes(edge: Edge, deps: Omit<DelegateDeps, 'control'>): Router {
   const router = Router();
   router.post('/v1/delegations', async (req, res) => {

@@ -10,22 +10,24 @@ import type { SigningKeys } from '../keys/signing-keys.ts';
 import { type Principal, principalSchema } from '../principal.ts';
 
 /**
- * The `typ` of a delegation token: the broker's own word that a person lets an agent act for them. It is no access token
- * anywhere: every place that takes tokens refuses this type, but the exchange, and there it needs the agent's own token.
+ * The `typ` of a delegation token, with which the broker confirms that a person lets an agent act for them. It is not
+ * an access token: only the exchange accepts this type, together with the agent's own token.
  */
 export const DELEGATION_TYPE = 'delegation+jwt';
 
-/** The most that a token may carry of a person, in bytes of JSON, so that it stays within the size that is accepted. */
+/**
+ * The maximum size of a person's groups and claims in a token, in bytes of JSON, to keep it within the accepted size.
+ */
 const MAX_PERSON_BYTES = 3072;
 
-/** Who may act with a token. @see RFC 8693 section 4.4 */
+/** The actor that a token authorizes. @see RFC 8693 section 4.4 */
 export const mayActSchema = z.object({
-  /** Where `sub` is known: the broker's own `iss` for the name of a trust rule, else the agent's platform. */
+  /** The namespace of `sub`: the broker's own `iss` for the name of a trust rule, otherwise the agent's platform. */
   iss: z.string().optional(),
   sub: z.string().min(1).max(512),
 });
 
-/** The claims of a delegation token: what makes the principal of whoever gave it, and what it is good for. */
+/** The claims of a delegation token: the principal of the delegating person, and the scope of the delegation. */
 const delegationClaimsSchema = z.object({
   iss: z.string(),
   aud: z.string(),
@@ -34,7 +36,7 @@ const delegationClaimsSchema = z.object({
   iat: z.int(),
   exp: z.int(),
   jti: z.string().min(1),
-  /** The operations that the agent may have at most, separated by single spaces. */
+  /** The maximum operations of the agent, separated by single spaces. */
   scope: z.string().min(1),
   may_act: mayActSchema.extend({ iss: z.string() }),
   person: z.string(),
@@ -47,13 +49,13 @@ const delegationClaimsSchema = z.object({
 /** The claims of a delegation token. */
 export type DelegationClaims = z.infer<typeof delegationClaimsSchema>;
 
-/** True for a token that says that it is a delegation token. Nothing is verified yet. */
+/** True for a token with the type of a delegation token. Nothing is verified yet. */
 export function isDelegation({ header }: TokenForm): boolean {
   return header.typ !== undefined && mediaTypeOf(header.typ) === DELEGATION_TYPE;
 }
 
 /**
- * Verifies a delegation token: the broker's own signature, and the broker as its only reader.
+ * Verifies a delegation token: the broker's own signature, and the broker as the only audience.
  *
  * @throws TokenRefused
  */
@@ -74,7 +76,7 @@ export async function verifyDelegation(
   return parsed.data;
 }
 
-/** A credential as one that others are issued for. */
+/** A credential as the origin of an issued token. */
 export function originOf(
   credential: Credential,
   { id, kind }: Pick<CredentialOrigin, 'kind'> & { id: string },
@@ -84,8 +86,8 @@ export function originOf(
 }
 
 /**
- * Whether what a token has to carry of a person fits: policy sees an agent with all groups and claims of its sponsor, so
- * none can be left out.
+ * Whether a person's groups and claims fit into a token. Policy evaluates an agent with all groups and claims of its
+ * sponsor, so none can be omitted.
  */
 export function fitsToken(carried: {
   groups: readonly string[];

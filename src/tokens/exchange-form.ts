@@ -3,10 +3,10 @@ import { readParameters } from './form-parameters.ts';
 /** The grant type of RFC 8693. */
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
-/** The type of every token that is issued. */
+/** The type of every issued token. */
 export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 
-/** The type of every token that is exchanged: a platform's, or a person's. */
+/** The type of every exchanged token: a platform's or a person's. */
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 
 const SHOWN_TYPES = [JWT_TYPE, 'urn:ietf:params:oauth:token-type:id_token'];
@@ -15,24 +15,24 @@ const ISSUED_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE];
 /** RFC 6749 appendix A.4: scope tokens, separated by single spaces. */
 export const SCOPE = /^[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*$/;
 
-/** A token exchange as asked for. Absent parameters are undefined: the trust rule decides then. */
+/** A requested token exchange. Absent parameters are undefined; the trust rule then decides. */
 export interface ExchangeForm {
   subjectToken: string;
-  /** The token of an agent, which acts for whom the subject token is of. */
+  /** The token of an agent that acts for the subject. */
   actorToken: string | undefined;
   audience: string | undefined;
   scope: string[] | undefined;
 }
 
-/** What is wrong with a form: never anything about a token. */
+/** A fault of the form. It never reveals anything about a token. */
 export interface FormFault {
   error: 'invalid_request' | 'invalid_scope' | 'invalid_target' | 'unsupported_grant_type';
   description: string;
 }
 
 /**
- * Reads the form of a token exchange. Unknown parameters are ignored, as RFC 6749 section 3.2 demands, and nothing
- * besides `subject_token` and `actor_token` can stand for the caller.
+ * Reads the form of a token exchange. Unknown parameters are ignored, as RFC 6749 section 3.2 requires. Only
+ * `subject_token` and `actor_token` identify the caller.
  *
  * @see RFC 8693 section 2.1
  */
@@ -53,7 +53,7 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   const actorToken = read('actor_token');
   const actorType = read('actor_token_type');
   if ((actorToken === undefined) !== (actorType === undefined)) {
-    return invalid('actor_token and actor_token_type come together or not at all');
+    return invalid('actor_token and actor_token_type must be sent together');
   }
   if (actorType !== undefined && !SHOWN_TYPES.includes(actorType)) {
     return invalid('actor_token_type must be the jwt or the id_token type');
@@ -79,7 +79,7 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   };
 }
 
-/** The words of a scope, each once. */
+/** The distinct values of a scope. */
 export function uniqueWords(scope: string): string[] {
   return [...new Set(scope.split(' '))];
 }

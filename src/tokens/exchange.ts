@@ -26,30 +26,30 @@ import type { SponsorDeps } from './sponsor.ts';
 import type { SingleUse } from './subject.ts';
 
 /*
- * Tokens: a platform's token for one of the broker's own (RFC 8693), delegation to agents, introspection, giving one up. Who
- * is trusted comes from `trust/`, what is signed from `keys/`.
+ * Tokens: exchange of platform tokens (RFC 8693), delegation to agents, introspection and revocation by the holder.
+ * `trust/` defines who is trusted, `keys/` signs.
  */
 
-/** How often an exchange is tried while the policy changes under it. */
+/** The maximum number of attempts when the policy changes during an exchange. */
 const MAX_TRIES = 3;
 
-/** What policy, the record and the single use say to an exchange. */
+/** The result of authorizing an exchange. */
 export interface ExchangeAuthorization {
-  /** `policy_changed`: another policy is active than the one whose trust rule was found. Nothing else was done. */
+  /** `policy_changed`: the active policy is no longer the one with the trust rule. Nothing else was done. */
   answer: 'issued' | 'replayed' | 'denied' | 'policy_changed';
-  /** The longest life that policy allows, in seconds. */
+  /** The maximum lifetime that policy allows, in seconds. */
   token_ttl_s: number;
   policy_hash: string;
 }
 
 /** What {@link createExchange} needs. */
 export interface ExchangeDeps extends SponsorDeps {
-  /** The trust rules of the policy that is active now. */
+  /** The trust rules of the active policy. */
   presentTrust: () => Promise<{ policy_hash: string; rules: TrustRules }>;
   /**
-   * Decides `token.exchange` for the principal, records the decision and claims the single use, all in one
-   * transaction, under the policy of that hash only. It MUST answer `issued` at most once for each single use, whoever
-   * asks at the same time.
+   * Decides `token.exchange` for the principal, records the decision and claims the single use, all in one transaction,
+   * only under the policy with that hash. It MUST return `issued` at most once for each single use, even for concurrent
+   * callers.
    */
   authorizeExchange: (asked: {
     principal: Principal;
@@ -59,11 +59,11 @@ export interface ExchangeDeps extends SponsorDeps {
   }) => Promise<ExchangeAuthorization>;
 }
 
-/** The answer of the token endpoint. RFC 8693 section 2.2.1 */
+/** The response of the token endpoint. RFC 8693 section 2.2.1 */
 export interface TokenAnswer {
   access_token: string;
   issued_token_type: typeof ACCESS_TOKEN_TYPE;
-  /** `DPoP` when a proof came with the request: the token counts only with proofs of that key. RFC 9449 section 5 */
+  /** `DPoP` if the request had a proof: the token is then valid only with proofs of that key. RFC 9449 section 5 */
   token_type: 'Bearer' | 'DPoP';
   /** Seconds. */
   expires_in: number;
@@ -74,27 +74,28 @@ export interface TokenAnswer {
 export interface Exchange {
   /**
    * @param body the form, as `application/x-www-form-urlencoded`
-   * @param shown the proof of the key that the token is to be bound to, if there is one
+   * @param shown the proof of the key to bind the token to, if any
    * @throws OAuthError
    */
   exchange(body: string, shown: ShownProof): Promise<TokenAnswer>;
 }
 
 /**
- * Token exchange for workloads, and for agents that act for a person: what is issued is never more than the trust rule
- * grants and the person allows, never lives longer than the rule, policy or a token that was shown says, and a platform's
- * token works once. A person's works again until it expires: without another token of the agent it is worth nothing.
+ * Token exchange for workloads, and for agents that act for a person. The issued token never exceeds the grant of the
+ * trust rule or what the person allows. It never outlives the limits of the rule, of policy or of a presented token. A
+ * platform's token works once. A person's token works until it expires, but only together with a fresh token of the
+ * agent.
  *
  * @see RFC 8693, RFC 9068
  */
 export function createExchange(deps: ExchangeDeps): Exchange {
   /** One attempt. @returns null when the policy changed between finding the rule and deciding */
   const attempt = async (form: ExchangeForm, proof: Proof | null): Promise<TokenAnswer | null> => {
-    // 1. Verify the tokens, and find the rule that trusts them.
+    // 1. Verify the tokens, and find the matching trust rule.
     const { policy_hash, rules } = await deps.presentTrust();
     const asked = form.audience ?? 'control';
     const applicant = await applicantOf(deps, form, { rules, audience: asked });
-    // 2. Narrow the rule's grant to what is asked for.
+    // 2. Narrow the rule's grant to what is requested.
     const audience = chooseAudience(applicant.rule, asked);
     const scope = chooseScope(applicant.rule, audience, form.scope);
     demandProof(applicant.rule, proof);
@@ -133,10 +134,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
           const answer = await attempt(form, proof);
           if (answer !== null) return answer;
         }
-        throw new BrokerError(
-          'not_recorded',
-          'The policy changed while the exchange was decided; try again.',
-        );
+        throw new BrokerError('not_recorded', 'The policy changed during the exchange. Try again.');
       } catch (error) {
         throw answerTo(error, reference, deps.log);
       }
@@ -144,12 +142,12 @@ export function createExchange(deps: ExchangeDeps): Exchange {
   };
 }
 
-/** The proof of the key that the token is to be bound to; null when none came. @throws TokenRefused */
+/** The proof of the key to bind the token to; null without a proof. @throws TokenRefused */
 async function proofOf({ issuer, clock }: ExchangeDeps, shown: ShownProof): Promise<Proof | null> {
   return shown.dpop.length === 0 ? null : verifyProof(shown, { publicUrl: issuer, clock, bound: null });
 }
 
-/** An actor token makes the difference: the subject token alone is the caller's own. RFC 8693 section 2.1 */
+/** Without an actor token, the subject token is the caller's own. RFC 8693 section 2.1 */
 function applicantOf(
   deps: ExchangeDeps,
   form: ExchangeForm,
@@ -169,7 +167,7 @@ async function issue(
   const { principal, authorization, proof } = granted;
   const iat = Math.floor(deps.clock() / 1000);
   const lifeS = grantedLifeS(rule, { policyTtlS: authorization.token_ttl_s, exp, iat });
-  if (!(lifeS >= 1)) throw new TokenRefused('expired', 'no life is left');
+  if (!(lifeS >= 1)) throw new TokenRefused('expired', 'no lifetime left');
   const issued = {
     iss: deps.issuer,
     aud: principal.token.audience,
@@ -189,7 +187,7 @@ async function issue(
     ...issuedFor(principal, credential),
   } satisfies IssuedClaims;
   const access_token = await deps.signingKeys.sign(issued);
-  // It would be refused everywhere, so nobody is given it.
+  // A longer token would be refused everywhere, so it is not issued.
   if (access_token.length > MAX_TOKEN_BYTES) throw new TokenRefused('claims_too_large', 'issued token');
   return {
     access_token,
@@ -200,7 +198,7 @@ async function issue(
   };
 }
 
-/** What a token says of what it was issued for: an agent's of its delegation, a workload's of its platform's token. */
+/** The provenance claims of a token: the delegation for an agent, the platform's token for a workload. */
 function issuedFor(
   { id, act, groups }: Principal,
   credential: Credential,
@@ -211,7 +209,7 @@ function issuedFor(
   return { act: actClaimOf(act), sponsor: { groups, origins: [...origins] } };
 }
 
-/** Every refusal that is about the token has the same answer; the log has the reason under the reference. */
+/** Every refusal of a token has the same response. The log has the reason under the reference. */
 function answerTo(error: unknown, reference: string, log: IdentityLog): OAuthError {
   const answer = (code: OAuthErrorCode, description: string): OAuthError =>
     new OAuthError(code, description, reference, { cause: error });
@@ -222,7 +220,7 @@ function answerTo(error: unknown, reference: string, log: IdentityLog): OAuthErr
     }
     return answer('invalid_request', 'the subject token was not accepted');
   }
-  // Refused again inside the transaction: revoked since it was verified.
+  // Revoked between verification and the transaction.
   if (error instanceof BrokerError && error.cause instanceof TokenRefused) {
     return answerTo(error.cause, reference, log);
   }
@@ -232,8 +230,11 @@ function answerTo(error: unknown, reference: string, log: IdentityLog): OAuthErr
   }
   if (error instanceof BrokerError && PROBLEMS[error.code].status !== 500) {
     log.warn({ reference, code: error.code }, 'token exchange unavailable');
-    return answer('temporarily_unavailable', 'the exchange is not possible now, try again in a few seconds');
+    return answer(
+      'temporarily_unavailable',
+      'the exchange is temporarily unavailable, try again in a few seconds',
+    );
   }
   log.error({ reference, err: error }, 'token exchange failed');
-  return answer('server_error', 'something went wrong inside the broker');
+  return answer('server_error', 'internal error');
 }

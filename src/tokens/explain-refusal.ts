@@ -4,48 +4,49 @@ import { GrantRefused } from './grant.ts';
 
 /** Why an exchange of the token would be refused. */
 export interface ExchangeRefusal {
-  /** What the log would say. */
+  /** The reason code, as in the log. */
   reason: string;
   detail: string;
 }
 
-/** A refusal in the words for whoever may know the reason. @throws whatever is no refusal */
+/** Explains a refusal to a caller who may know the reason. @throws any error that is not a refusal */
 export function explainRefusal(error: unknown): ExchangeRefusal {
   if (error instanceof GrantRefused) return { reason: error.code, detail: `${error.message}.` };
   if (!(error instanceof TokenRefused)) throw error;
   const { reason, note } = error;
   const detail = DETAILS[reason] ?? 'The token is not accepted.';
-  return { reason, detail: note === undefined ? detail : `${detail} It is about: ${note}.` };
+  return { reason, detail: note === undefined ? detail : `${detail} Cause: ${note}.` };
 }
 
-const MALFORMED = 'It is no well-formed JSON Web Token: pass it exactly as the platform gave it.';
+const MALFORMED = 'The token is not a well-formed JSON Web Token. Pass it exactly as the platform issued it.';
 
-/** What each reason means, and what helps. */
+/** The meaning of each reason, and the remedy. */
 const DETAILS: Readonly<Partial<Record<TokenRefused['reason'], string>>> = {
-  oversize: `It is longer than ${MAX_TOKEN_BYTES} bytes: let the platform put fewer claims into it.`,
+  oversize: `The token is longer than ${MAX_TOKEN_BYTES} bytes. Configure the platform to include fewer claims.`,
   not_three_segments: MALFORMED,
   not_canonical_base64url: MALFORMED,
   not_json: MALFORMED,
   duplicate_member: MALFORMED,
-  header_member_not_accepted: 'Its header has a member that could bring or move a key; platforms send none.',
+  header_member_not_accepted:
+    'The header has a member that could supply or redirect a key. Platforms do not send these.',
   algorithm_not_accepted:
-    'Its algorithm is not accepted from this issuer: see algorithms in workload_issuers.',
-  key_id_not_accepted: 'The key id in its header is not one that is looked up.',
-  type_not_accepted: 'It is another kind of token (typ): take the token of the job itself.',
+    'The algorithm is not accepted from this issuer. See algorithms in workload_issuers.',
+  key_id_not_accepted: 'The key id in the header is malformed.',
+  type_not_accepted: 'The token has the wrong type (typ). Use the token of the job itself.',
   issuer_not_accepted:
-    'No trust rule names its issuer, or its keys may not be fetched: compare it with issuer of the rules, and see workload_issuers.',
-  key_not_found: 'Its issuer has no usable key of this name: see jwks_uri and jwks_file in workload_issuers.',
-  signature_invalid: 'Its signature is not by the key of its issuer.',
-  expired: 'It has expired: get a fresh one.',
-  claim_not_accepted: 'A claim that every token needs is missing, or a time does not fit.',
-  claim_shape: 'A claim is not of the expected form.',
+    'No trust rule names the issuer, or its keys may not be fetched. Compare it with issuer in the rules, and see workload_issuers.',
+  key_not_found: 'The issuer has no usable key with this id. See jwks_uri and jwks_file in workload_issuers.',
+  signature_invalid: 'The signature is invalid.',
+  expired: 'The token has expired. Get a new one.',
+  claim_not_accepted: 'A required claim is missing, or a time is out of range.',
+  claim_shape: 'A claim has an unexpected form.',
   audience_not_accepted:
-    'It is for people who sign in: let the workload ask its issuer for another audience, and name that in the rule.',
-  logout_token: 'It is a logout token.',
-  sender_constrained: 'It is bound to a key of the job (cnf), and cannot be exchanged.',
-  no_trust_rule: 'No trust rule matches; misses says for each rule which claims are not as it wants them.',
-  claims_too_large: 'The claims that go into the issued token do not fit: let the rule look at fewer.',
-  replayed: 'It was exchanged before, and works once: get a fresh one.',
-  revoked: 'It, or what would be issued for it, is revoked.',
-  policy_denied: 'Policy denies the exchange.',
+    'The audience is reserved for people who sign in. Request another audience for the workload, and name it in the rule.',
+  logout_token: 'The token is a logout token.',
+  sender_constrained: 'The token is bound to a key (cnf) and cannot be exchanged.',
+  no_trust_rule: 'No trust rule matches. For each rule, misses lists the claims that do not match.',
+  claims_too_large: 'The claims for the issued token are too large. Compare fewer claims in the rule.',
+  replayed: 'The token was already exchanged. It works once. Get a new one.',
+  revoked: 'The token, or the principal it stands for, is revoked.',
+  policy_denied: 'The policy denies the exchange.',
 };

@@ -1,6 +1,6 @@
 /**
- * Reads the parameters of a form. One that is there twice makes the whole form unusable, whatever it is: taking the
- * first or the last would let two readers see two requests. One without a value counts as absent.
+ * Reads the parameters of a form. A duplicate parameter makes the whole form invalid. If one value were chosen, two
+ * readers could see two requests. A parameter without a value counts as absent.
  *
  * @returns null for a form with a repeated parameter
  * @see RFC 6749 section 3.2

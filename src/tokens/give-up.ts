@@ -9,10 +9,10 @@ import { addRevocation } from '../revocation/add.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
 /**
- * Revokes a token for whoever holds it: to show it is enough, since nobody else can, and it does no more than end it.
- * From then on it is refused everywhere, whoever has a copy. One that is worth nothing anyway changes nothing.
+ * Surrenders a token on behalf of its holder. Possession is sufficient, because only the holder can present the token
+ * and this only ends it. Afterwards every copy is refused everywhere. An invalid token changes nothing.
  *
- * @param httpRequestId for the record, whose principal is the token's own
+ * @param httpRequestId for the record, whose principal is that of the token
  * @throws BrokerError `issuer_unavailable`, `not_recorded`
  * @see RFC 7009
  */
@@ -33,13 +33,13 @@ export async function giveUpToken(
         value: nameAtIssuer(credential.issuer, credential.token_id),
         issued_before_ms: null,
         incident: '',
-        reason: 'given up by its holder',
+        reason: 'surrendered by its holder',
         cause: 'holder',
         expires_ms: credential.expires_ms + LEEWAY_S * 1000,
       });
     });
   } catch (error) {
-    // Revoked by somebody else since it was looked at: then nothing is left to do.
+    // Revoked concurrently, so nothing is left to do.
     if (error instanceof BrokerError && error.cause instanceof TokenRefused) return;
     throw error;
   }

@@ -6,26 +6,26 @@ import { parseTokenForm } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
-/** What introspection says about a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */
+/** The introspection response for a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */
 export type Introspection = { active: false } | ({ active: true } & Record<string, unknown>);
 
-/** Claims that are shown as they are, where the token has them. */
+/** Claims that are returned unchanged if present. */
 const SHOWN_CLAIMS = ['scope', 'jti', 'nbf', 'acr', 'auth_time', 'act', 'may_act', 'cnf'];
 
 /**
- * What a token is worth at this moment. Whoever calls with a token may ask about that one; for every other, policy
- * decides (`token.introspect`), before anything is said.
+ * Introspects a token. A caller may always introspect its own token. For any other token, policy decides first
+ * (`token.introspect`).
  *
  * @throws BrokerError `policy_denied`, `issuer_unavailable`
  */
 export async function introspect(deps: TokenStatusDeps, call: Call, token: string): Promise<Introspection> {
-  // Before it is looked at: who may not ask learns nothing of it, and causes no fetch of keys.
+  // Decided before the token is inspected. An unauthorized caller learns nothing and causes no fetch of keys.
   if (!isShownBy(call, token)) await authorizeRead(deps.control, call, { operation: 'token.introspect' });
   const live = await liveToken(deps, token);
   return live === null ? { active: false } : describe(live);
 }
 
-/** Whether it says that it is the token which the caller has shown. One that lies is not live. */
+/** Whether the token claims to be the caller's own. A false claim fails verification later. */
 function isShownBy({ credential }: Call, token: string): boolean {
   try {
     const { unverified, signingInput } = parseTokenForm(token);
@@ -56,13 +56,16 @@ function describe({ claims, principal, jkt }: ExaminedToken): Introspection {
   };
 }
 
-/** A delegation is no access token, so that nobody who asks takes it for one. RFC 8693 section 2.2.1 */
+/** A delegation token is not an access token, and must not be taken for one. RFC 8693 section 2.2.1 */
 function typeOf(claims: ExaminedToken['claims'], jkt: string | null): 'Bearer' | 'DPoP' | 'N_A' {
   if (Object.hasOwn(claims, 'may_act')) return 'N_A';
   return jkt === null ? 'Bearer' : 'DPoP';
 }
 
-/** Whom the token was issued to. An ID token says so by `azp`, or by its only audience. OpenID Connect Core section 2 */
+/**
+ * The client that the token was issued to. An ID token names it in `azp`, or as its only audience. OpenID Connect Core
+ * section 2
+ */
 function clientOf({ client_id, azp, aud }: ExaminedToken['claims']): unknown {
   return client_id ?? azp ?? (typeof aud === 'string' ? aud : aud[0]);
 }

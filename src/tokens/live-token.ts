@@ -5,7 +5,7 @@ import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { isDelegation, verifyDelegation } from './delegation.ts';
 
-/** What introspection and revocation are built from. */
+/** The dependencies of introspection and revocation. */
 export interface TokenStatusDeps {
   control: ControlDeps;
   examine: Authenticator['examine'];
@@ -16,10 +16,10 @@ export interface TokenStatusDeps {
 }
 
 /**
- * A token that would be accepted at this moment, or null for every other one: unknown, malformed, expired, revoked, not
- * ours. Which of them it was, only the log says.
+ * Verifies that a token is accepted now. Returns null for any other token: unknown, malformed, expired, revoked or
+ * foreign. Only the log has the reason.
  *
- * @throws BrokerError `issuer_unavailable` when nobody can say
+ * @throws BrokerError `issuer_unavailable` when the token cannot be verified
  */
 export async function liveToken(deps: TokenStatusDeps, token: string): Promise<ExaminedToken | null> {
   const { control, log } = deps;
@@ -39,8 +39,8 @@ export async function liveToken(deps: TokenStatusDeps, token: string): Promise<E
 }
 
 /**
- * A delegation token stands for the person who gave it, who is not signed in by it: only the exchange takes it, but who
- * holds it may ask about it, and give it up.
+ * A delegation token represents the delegating person, but does not authenticate them. Only the exchange accepts it.
+ * Its holder may introspect and surrender it.
  */
 async function examineDelegation(
   { issuer, signingKeys, control }: TokenStatusDeps,

@@ -4,9 +4,9 @@ import { OPERATION_NAMES } from '../operations.ts';
 import { TOKEN_EXCHANGE_GRANT } from './exchange-form.ts';
 
 /**
- * What clients may know before they have a token: the authorization server that issues them (RFC 8414) and the resource
- * that takes them (RFC 9728). Both are this broker. People sign in elsewhere: authorization endpoint and device flow
- * (RFC 8628) are those of the identity providers that `/.well-known/countersign` names, so none is named here.
+ * Public metadata: the authorization server that issues tokens (RFC 8414) and the protected resource that accepts them
+ * (RFC 9728). Both are this broker. People sign in at the identity providers that `/.well-known/countersign` names, so
+ * there is no authorization endpoint or device flow (RFC 8628) here.
  *
  * @param issuer the broker's public URL; it has no path, so there is none to insert (RFC 8414 section 3.1)
  */
@@ -28,7 +28,7 @@ function authorizationServer(issuer: string): Record<string, unknown> {
     scopes_supported: OPERATION_NAMES,
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
     introspection_endpoint: `${issuer}/oauth/introspect`,
-    // Not a client's secret but a token, like every other call.
+    // Callers authenticate with a token, as for every other call.
     introspection_endpoint_auth_methods_supported: ['Bearer', 'DPoP'],
     revocation_endpoint: `${issuer}/oauth/revoke`,
     revocation_endpoint_auth_methods_supported: ['none'],

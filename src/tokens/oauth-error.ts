@@ -17,13 +17,13 @@ export type OAuthErrorCode =
   | 'server_error';
 
 /**
- * A refusal of an OAuth endpoint in OAuth's own shape. `message` is shown as `error_description`, so it is plain ASCII
- * without quotes and backslashes, and the same for every token that is refused.
+ * A refusal of an OAuth endpoint in OAuth's own format. `message` is sent as `error_description`, so it is plain ASCII
+ * without quotes and backslashes, and identical for every refused token.
  */
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode;
   readonly status: number;
-  /** Names this refusal in the log, where the exact reason is. */
+  /** Identifies this refusal in the log, which has the exact reason. */
   readonly reference: string;
   /** Response headers, such as `WWW-Authenticate` or `Retry-After`. */
   readonly headers: Readonly<Record<string, string>>;
@@ -50,23 +50,23 @@ function statusOf(code: OAuthErrorCode): number {
 
 const UNAVAILABLE = [
   'temporarily_unavailable',
-  'this is not possible now, try again in a few seconds',
+  'temporarily unavailable, try again in a few seconds',
 ] as const;
 
-/** Problems of who calls an OAuth endpoint, and how often, as OAuth says them. */
+/** Problems of authentication, authorization and rate as OAuth errors. */
 const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> = {
   unauthenticated: ['invalid_token', 'send an access token in the Authorization header'],
   token_invalid: ['invalid_token', 'the access token was not accepted'],
-  sign_in_required: ['insufficient_user_authentication', 'a stronger or fresher sign-in is needed'],
-  policy_denied: ['insufficient_scope', 'policy denies this, and the decision log has the record'],
-  rate_limited: ['temporarily_unavailable', 'too many requests, try again when Retry-After has passed'],
+  sign_in_required: ['insufficient_user_authentication', 'a stronger or more recent sign-in is required'],
+  policy_denied: ['insufficient_scope', 'the policy denies this, see the decision log'],
+  rate_limited: ['temporarily_unavailable', 'too many requests, try again after Retry-After'],
   issuer_unavailable: UNAVAILABLE,
   not_recorded: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
 };
 
-/** A problem in OAuth's shape, with the same status and headers. @param reference the id of the HTTP request */
+/** A problem in OAuth's format, with the same status and headers. @param reference the id of the HTTP request */
 export function toOAuthError({ code, fields }: BrokerError, reference: string): OAuthError {
   const { status } = PROBLEMS[code];
   const [error, description] = ANSWERS[code] ?? ['invalid_request', 'the request was not accepted'];

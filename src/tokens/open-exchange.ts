@@ -5,7 +5,7 @@ import { authorizeExchange } from './authorize-exchange.ts';
 import { createExchange, type Exchange } from './exchange.ts';
 import type { SubjectDeps } from './subject.ts';
 
-/** Opens the exchange: trust rules and hash come from one reading of the active policy. */
+/** Creates the exchange. Trust rules and hash come from one read of the active policy. */
 export function openExchange(
   control: ControlDeps,
   deps: SubjectDeps & { signingKeys: SigningKeys },

@@ -13,7 +13,7 @@ import { OAuthError, toOAuthError } from './oauth-error.ts';
 
 const FORM = 'application/x-www-form-urlencoded';
 
-/** Forms are UTF-8. In another encoding, whoever stands in between would read another request than the broker does. */
+/** Forms must be UTF-8. With another encoding, an intermediary could read another request than the broker. */
 const FORM_TYPE = /^application\/x-www-form-urlencoded *(?:; *charset=("?)utf-8\1 *)?$/i;
 
 /** Room for two tokens and the other parameters. */
@@ -25,13 +25,13 @@ export interface TokenRoutesDeps {
   issuer: string;
   exchange: Exchange;
   signingKeys: SigningKeys;
-  /** Hears of each token that was refused. */
+  /** Called for each refused token. */
   turnedAway: (code: ProblemCode) => void;
 }
 
 /**
- * `POST /oauth/token` (RFC 8693), `GET /.well-known/jwks.json` and the metadata of both. Errors of the token endpoint
- * have OAuth's own shape. No route here needs a token.
+ * `POST /oauth/token` (RFC 8693), `GET /.well-known/jwks.json` and their metadata. Errors of the token endpoint have
+ * OAuth's own format. No route here requires a token.
  */
 export function tokenRoutes({ issuer, exchange, signingKeys, turnedAway }: TokenRoutesDeps): Router {
   const router = express.Router();
@@ -50,21 +50,21 @@ export function tokenRoutes({ issuer, exchange, signingKeys, turnedAway }: Token
   return router;
 }
 
-/** Reads the body of an OAuth request, as text: {@link formOf} has it then. */
+/** Reads the body of an OAuth request as text, for {@link formOf}. */
 export const readForm = express.text({
   type: ({ headers }) => FORM_TYPE.test(headers['content-type'] ?? ''),
   limit: MAX_FORM_BYTES,
   inflate: false,
 });
 
-/** The form that a request brought. @throws OAuthError `invalid_request` for any other content type */
+/** The form of a request. @throws OAuthError `invalid_request` for any other content type */
 function formOf({ body }: Request): string {
-  // The body is a string only when the content type was the form's.
+  // The body is a string only for the form content type.
   if (typeof body !== 'string') throw invalidForm(`the body must be ${FORM}, in UTF-8`);
   return body;
 }
 
-/** The `token` of a form that is about one token. @throws OAuthError `invalid_request` @see RFC 7662, RFC 7009 section 2.1 */
+/** The `token` parameter of a form. @throws OAuthError `invalid_request` @see RFC 7662, RFC 7009 section 2.1 */
 export function tokenOfForm(request: Request): string {
   const read = readParameters(formOf(request));
   if (read === null) throw invalidForm('a parameter is given more than once');
@@ -77,7 +77,7 @@ function invalidForm(description: string): OAuthError {
   return new OAuthError('invalid_request', description, randomUUID());
 }
 
-/** The error handlers of OAuth endpoints where a caller may be refused as on every other route. */
+/** The error handlers of OAuth endpoints that authenticate callers like every other route. */
 export function oauthErrors(log: IdentityLog): [ErrorRequestHandler, ErrorRequestHandler] {
   const translate: ErrorRequestHandler = (error: unknown, request, _response, next) => {
     if (!(error instanceof BrokerError) || error.code === 'internal_error') {
@@ -90,7 +90,7 @@ export function oauthErrors(log: IdentityLog): [ErrorRequestHandler, ErrorReques
   return [translate, writeOAuthError];
 }
 
-/** Strangers only: whom policy denies a token is known, and their denial is recorded. */
+/** Counts only unauthenticated callers. A denial by policy is recorded instead. */
 function countRefusals(turnedAway: TokenRoutesDeps['turnedAway']): ErrorRequestHandler {
   return (error: unknown, _request, _response, next) => {
     const cause = error instanceof OAuthError ? error.cause : undefined;
@@ -111,8 +111,8 @@ const writeOAuthError: ErrorRequestHandler = (error: unknown, _request, response
     .json({ error: answer.code, error_description: answer.message, reference: answer.reference });
 };
 
-/** The body reader's own refusals: too large, compressed, an unknown character set, cut off. */
+/** Errors of the body parser: too large, compressed, unknown charset or truncated. */
 function bodyFault(error: unknown): OAuthError | undefined {
   const isBodyFault = error instanceof Error && 'type' in error && 'status' in error;
-  return isBodyFault ? invalidForm('the body could not be read, or is too large') : undefined;
+  return isBodyFault ? invalidForm('the body is malformed or too large') : undefined;
 }

@@ -10,19 +10,19 @@ import type { Principal } from '../principal.ts';
 import { isDelegation, mayActSchema, originOf, verifyDelegation } from './delegation.ts';
 import type { SubjectDeps } from './subject.ts';
 
-/** What verifying the token of a sponsor needs. */
+/** The dependencies of verifying a sponsor's token. */
 export interface SponsorDeps extends SubjectDeps {
   signingKeys: SigningKeys;
 }
 
-/** The person whom an agent acts for, as their token says, and how far the agent may go. */
+/** The person whom an agent acts for, as stated by their token, and the limits of the agent. */
 export interface Sponsor extends Pick<Principal, 'issuer' | 'groups' | 'claims'> {
   person: string;
-  /** Who may act for them: `sub` names a trust rule where `iss` is the broker, else the agent at its platform. */
+  /** The authorized actor: `sub` names a trust rule if `iss` is the broker, otherwise the agent at its platform. */
   mayAct: { iss?: string | undefined; sub: string };
-  /** Who acted for them before, newest first. */
+  /** The previous actors, newest first. */
   actors: string[];
-  /** The operations that they allow; null: whatever the agent's trust rule grants. */
+  /** The operations that they allow; null for everything that the agent's trust rule grants. */
   operations: readonly string[] | null;
   origins: CredentialOrigin[];
   /** Seconds since the epoch. */
@@ -30,8 +30,8 @@ export interface Sponsor extends Pick<Principal, 'issuer' | 'groups' | 'claims'>
 }
 
 /**
- * Verifies the subject token of a delegation: a delegation token of the broker's, or an ID token that says who may act.
- * The person's own token without `may_act` is not enough: whoever holds it has not been told to act for them.
+ * Verifies the subject token of a delegated exchange: a delegation token of the broker, or an ID token with `may_act`.
+ * A person's token without `may_act` is not sufficient, because it authorizes no agent.
  *
  * @throws TokenRefused
  * @throws BrokerError `issuer_unavailable`
@@ -74,7 +74,7 @@ async function byIdToken(deps: SponsorDeps, token: string, form: TokenForm): Pro
   const mayAct = mayActSchema.safeParse(claims.may_act);
   if (!mayAct.success) throw new TokenRefused('actor_not_accepted', 'may_act', mayAct.error);
   const actors = actorsOf(claims.act);
-  // One more is to come.
+  // The new agent adds one more actor.
   if (actors.length === MAX_ACTORS) throw new TokenRefused('claim_shape', 'act');
   return {
     person: principal.person,

@@ -9,8 +9,8 @@ import { oauthErrors, readForm, tokenOfForm } from './routes.ts';
 export type TokenStatusRoutesDeps = Omit<TokenStatusDeps, 'control'>;
 
 /**
- * `POST /oauth/introspect` (RFC 7662) and `POST /oauth/revoke` (RFC 7009). Who introspects is known like the caller of
- * any other route; who revokes need not be known, because to hold the token is enough. Errors have OAuth's own shape.
+ * `POST /oauth/introspect` (RFC 7662) and `POST /oauth/revoke` (RFC 7009). Introspection authenticates its caller like
+ * any other route. Revocation does not, because possession of the token is sufficient. Errors have OAuth's own format.
  */
 export function tokenStatusRoutes(edge: Edge, given: TokenStatusRoutesDeps): Router {
   const deps: TokenStatusDeps = { ...given, control: edge.control };

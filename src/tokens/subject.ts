@@ -22,28 +22,28 @@ import { isSpiffe, isTrustDomain, trustDomainOf } from '../issuers/spiffe.ts';
 import { matchTrustRule } from '../trust/match.ts';
 import type { Claims, TrustRule, TrustRules } from '../trust/rules.ts';
 
-/** How long the single use of a subject token is remembered beyond its `exp`, in milliseconds. */
+/** How long the single use of a subject token is stored beyond its `exp`, in milliseconds. */
 const SINGLE_USE_MARGIN_MS = (LEEWAY_S + 5) * 1000;
 
-/** What verifying a platform's token needs. */
+/** The dependencies of verifying a platform's token. */
 export interface SubjectDeps {
-  /** The broker's public URL; its own tokens are never a platform's. */
+  /** The broker's public URL. Its own tokens are not platform tokens. */
   issuer: string;
   workloadIssuers: readonly WorkloadIssuer[];
-  /** Whose tokens are of people: what is for one of their audiences is never a workload's. */
+  /** The issuers of people. A token for one of their audiences is never a workload's. */
   personIssuers: readonly IssuerConfig[];
   keySets: KeySets;
   clock: Clock;
   log: IdentityLog;
 }
 
-/** A verified platform token. Its `iss` is the issuer that trust rules name: for SPIFFE the trust domain. */
+/** A verified platform token. Its `iss` is the issuer as in trust rules: for SPIFFE the trust domain. */
 export interface PlatformToken {
   claims: VerifiedClaims;
   form: TokenForm;
 }
 
-/** A verified platform token with the rule that it is trusted under. */
+/** A verified platform token with its trust rule. */
 export interface Subject extends PlatformToken {
   rule: TrustRule;
   ruleName: string;
@@ -53,22 +53,22 @@ export interface Subject extends PlatformToken {
 export interface SingleUse {
   issuer: string;
   jti: string;
-  /** When the subject token can't be accepted any more, so that the claim may be forgotten. */
+  /** When the subject token can no longer be accepted and the claim may be deleted. */
   expires_ms: number;
 }
 
-/** Which trust rules come into question, and the audience that one of them should grant if there is a choice. */
+/** The candidate trust rules, and the audience to prefer among matching ones. */
 export interface WantedRule {
-  /** Those of one policy, by which everything about this token is decided. */
+  /** The rules of one policy, which decides everything about this token. */
   rules: TrustRules;
   kind: TrustRule['kind'];
   audience: string;
-  /** The only rule that counts, where one was named. */
+  /** The only candidate rule, if one was named. */
   rule?: string | undefined;
 }
 
 /**
- * Verifies a platform's token and finds the rule that trusts it, one that grants the audience if there is a choice.
+ * Verifies a platform's token and finds its trust rule, preferably one that grants the audience.
  *
  * @throws TokenRefused
  * @throws BrokerError `issuer_unavailable`
@@ -87,7 +87,7 @@ export async function verifySubject(deps: SubjectDeps, token: string, wanted: Wa
 }
 
 /**
- * Verifies a platform's token of an issuer that one of the rules names: form, signature and times.
+ * Verifies form, signature and times of a platform's token whose issuer one of the rules names.
  *
  * @throws TokenRefused
  * @throws BrokerError `issuer_unavailable`
@@ -116,10 +116,10 @@ export async function verifyPlatformToken(
 }
 
 /**
- * Refuses a token that still verifies, within the leeway, but for which nothing could be issued that lives.
+ * Refuses a token that still verifies within the leeway, but leaves no lifetime for an issued token.
  *
  * @param exp seconds since the epoch
- * @param note what the log says it was that expired
+ * @param note names the expired token in the log
  * @throws TokenRefused `expired`
  */
 export function assertLifeLeft(exp: number, nowMs: number, note: string): void {
@@ -127,8 +127,8 @@ export function assertLifeLeft(exp: number, nowMs: number, note: string): void {
 }
 
 /**
- * The issuer that trust rules name: `iss`, but of a SPIFFE ID its trust domain, whatever `iss` the token has. A token
- * can't have one from each side: an `iss` that looks like a trust domain is none.
+ * The issuer as in trust rules: `iss`, or for a SPIFFE ID its trust domain, whatever `iss` the token has. The two
+ * cannot be confused: an `iss` in the form of a trust domain is not accepted.
  */
 export function issuerOf({ iss, sub }: Claims): string | null {
   if (typeof sub === 'string' && isSpiffe(sub)) return trustDomainOf(sub);
@@ -136,8 +136,8 @@ export function issuerOf({ iss, sub }: Claims): string | null {
 }
 
 /**
- * Whether a token is one that its issuer makes for people who sign in here. As a workload's it would make a second
- * principal of them, who could propose what the first one approves. RFC 8725 section 3.12
+ * Whether a token is one that its issuer issues to people who sign in here. As a workload token it would give a person
+ * a second principal, which could propose what the first one approves. RFC 8725 section 3.12
  */
 function isOfPeople(personIssuers: readonly IssuerConfig[], { iss, aud }: VerifiedClaims): boolean {
   const audiences = typeof aud === 'string' ? [aud] : aud;
@@ -152,7 +152,7 @@ function isPlatformType(typ: string | undefined, issuer: string): boolean {
   return tokenTypeOf(typ) === 'jwt';
 }
 
-/** The matching rule that grants the audience, else any of them; undefined when none matches. */
+/** The matching rule that grants the audience, otherwise any matching rule; undefined without a match. */
 export function chooseRule(
   rules: TrustRules,
   matched: readonly string[],
@@ -169,16 +169,16 @@ function eligible({ rules, kind, rule }: WantedRule): TrustRules {
   );
 }
 
-/** @throws TokenRefused for an issuer that a trust rule names, but whose keys may not be fetched (plain http, say) */
+/** @throws TokenRefused for an issuer that a trust rule names, but whose keys may not be fetched, such as plain http */
 function settingsOf(configured: readonly WorkloadIssuer[], issuer: string): WorkloadIssuer {
   const found = configured.find((settings) => settings.issuer === issuer);
   if (found !== undefined) return found;
   const settings = workloadIssuerSchema.safeParse({ issuer });
-  if (!settings.success) throw new TokenRefused('issuer_not_accepted', 'it is not under workload_issuers');
+  if (!settings.success) throw new TokenRefused('issuer_not_accepted', 'not in workload_issuers');
   return settings.data;
 }
 
-/** The one use of a subject token. @throws TokenRefused `claim_shape` */
+/** The single use of a subject token. @throws TokenRefused `claim_shape` */
 export function singleUseOf({ claims, form }: Pick<Subject, 'claims' | 'form'>): SingleUse {
   return {
     issuer: claims.iss,
@@ -187,7 +187,7 @@ export function singleUseOf({ claims, form }: Pick<Subject, 'claims' | 'form'>):
   };
 }
 
-/** What was shown, for revocation: the platform's token, which belongs to no session of anybody's. */
+/** The presented credential, for revocation: the platform's token, which belongs to no session. */
 export function platformCredential({ claims, form }: Subject): Credential {
   return { ...credentialOf(form, claims, false), session: null };
 }

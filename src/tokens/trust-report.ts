@@ -16,35 +16,35 @@ import { type ExchangeRefusal, explainRefusal } from './explain-refusal.ts';
 import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './grant.ts';
 import { assertLifeLeft, chooseRule, issuerOf } from './subject.ts';
 
-/** What an exchange would be asked for. */
+/** The parameters of the hypothetical exchange. */
 export interface TrustQuestion {
   audience: string;
-  /** Undefined: whatever the rule grants. */
+  /** Undefined for everything that the rule grants. */
   scope: string[] | undefined;
 }
 
-/** How far the token was verified before its claims were looked at. */
+/** The extent of verification before the claims were compared. */
 export type Verification =
   | { signature: 'verified' }
   | { signature: 'not_checked' }
   | { signature: 'refused'; cause: TokenRefused };
 
-/** One trust rule and the token. */
+/** The comparison of one trust rule with the token. */
 export interface RuleReport {
   rule: string;
   kind: TrustRule['kind'];
   platform: PlatformName;
   matches: boolean;
-  /** Every claim that keeps the rule from matching. */
+  /** Every claim that does not match. */
   misses: Miss[];
 }
 
-/** What an exchange of the token would answer. */
+/** The result that an exchange of the token would have. */
 export interface WouldIssue {
   rule: string;
   kind: TrustRule['kind'];
   principal: string;
-  /** The human whom the job counts as; null for an agent too, whose person comes with the delegation. */
+  /** The person behind the job; also null for an agent, whose person comes with the delegation. */
   person: string | null;
   audience: string;
   operations: string[];
@@ -54,10 +54,10 @@ export interface WouldIssue {
   require_dpop: boolean;
 }
 
-/** What becomes of a platform's token under some trust rules. */
+/** The outcome of a platform's token under a set of trust rules. */
 export interface TrustReport {
   signature: Verification['signature'];
-  /** What the token says of itself; null when it is no token. */
+  /** The token's own claims; null if it is not a token. */
   token: {
     issuer: string | null;
     subject: string | null;
@@ -71,15 +71,15 @@ export interface TrustReport {
   refusal: ExchangeRefusal | null;
 }
 
-/** What remains to be asked of an installation, where the rules alone would issue a token. */
+/** The remaining checks of the broker, when the rules alone would issue a token. */
 export interface TokenExplanation {
   report: TrustReport;
   applicant: Applicant | null;
 }
 
 /**
- * Compares a token with every rule, and says what an exchange would come to. Nothing is issued or claimed. The claims
- * are those that the token shows, so the answer is worth no more than `verification` says.
+ * Compares a token with every rule and reports the result of a hypothetical exchange. Nothing is issued or claimed. The
+ * report is only as reliable as `verification` states.
  */
 export function explainToken(
   rules: TrustRules,
@@ -121,7 +121,7 @@ function presentClaims(shown: Claims, nowMs: number): VerifiedClaims {
   return claims;
 }
 
-/** A rule for workloads before one for agents: the first needs nobody's delegation. */
+/** Rules for workloads come before rules for agents, because they require no delegation. */
 function matchingRule(
   rules: TrustRules,
   reports: readonly RuleReport[],
@@ -177,7 +177,7 @@ function ruleReport(name: string, rule: TrustRule, claims: Claims): RuleReport {
   return { rule: name, kind, platform: platformOf(rule).name, matches: misses.length === 0, misses };
 }
 
-/** @throws whatever is no refusal */
+/** @throws any error that is not a refusal */
 function refused(
   compared: Pick<TrustReport, 'signature' | 'token' | 'rules'>,
   error: unknown,

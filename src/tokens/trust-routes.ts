@@ -8,7 +8,7 @@ import type { SubjectDeps } from './subject.ts';
 import { testTrust } from './trust-test.ts';
 
 const orderSchema = z.strictObject({
-  /** Longer ones are answered like every token that is too long. */
+  /** Longer tokens get the same response as every oversized token. */
   token: z
     .string()
     .min(1)
@@ -21,10 +21,10 @@ const orderSchema = z.strictObject({
     .optional(),
 });
 
-/** What {@link trustRoutes} needs: how tokens of platforms are verified. */
+/** What {@link trustRoutes} needs to verify platform tokens. */
 export type TrustRoutesDeps = SubjectDeps;
 
-/** `POST /v1/trust/test`: what an exchange of a platform's token would come to, and why. */
+/** `POST /v1/trust/test`: reports the result of a hypothetical exchange of a platform's token, and why. */
 export function trustRoutes(edge: Edge, deps: TrustRoutesDeps): Router {
   const router = Router();
   router.post('/v1/trust/test', async (req, res) => {

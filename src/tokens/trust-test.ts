@@ -25,8 +25,8 @@ export interface TrustTestDeps extends SubjectDeps {
 }
 
 /**
- * Says what an exchange of a platform's token would come to, and why: for those who write trust rules, and may know
- * what is kept from the job itself. Nothing is issued, and the single use of the token is not claimed.
+ * Reports the result of a hypothetical exchange of a platform's token, and why. It is for authors of trust rules, who
+ * may know what the job itself may not. Nothing is issued, and the single use of the token is not claimed.
  *
  * @throws BrokerError `policy_denied`, `sign_in_required`; `issuer_unavailable`
  */
@@ -35,9 +35,9 @@ export async function testTrust(
   call: Call,
   order: TrustQuestion & { token: string },
 ): Promise<TrustReport> {
-  // 1. Decide and record: whoever may not ask learns nothing of rules, and causes no fetch.
+  // 1. Decide and record: an unauthorized caller learns nothing about rules, and causes no fetch.
   await write(deps.control, call, (writing) => authorize(writing, { operation: 'trust.test' }));
-  // 2. Verify as an exchange does: the rules and what policy says further down are of one policy.
+  // 2. Verify as an exchange does. The rules and the later decision come from the same policy.
   const policy = await deps.control.policies.active(deps.control.store.read);
   const rules = trustRulesOf(policy);
   const verification = await verificationOf(deps, order.token, rules);
@@ -47,7 +47,7 @@ export async function testTrust(
     nowMs: deps.clock(),
     verification,
   });
-  // 4. What policy and state would say. An agent's exchange needs a person too, so it can't be foreseen.
+  // 4. Ask policy and state. An agent's exchange also requires a person, so its result cannot be predicted.
   if (report.would_issue === null || applicant === null || applicant.rule.kind === 'agent') return report;
   return foresee(deps, report, { policy, applicant, would_issue: report.would_issue });
 }

@@ -1,4 +1,4 @@
-/** What a `*` never crosses: the separators of repository paths, subjects and references. */
+/** The separators that a `*` never crosses in repository paths, subjects and references. */
 const SEPARATORS = /([/:@])/;
 
 /** True when the pattern has a `*`. */
@@ -7,13 +7,13 @@ export function isGlob(pattern: string): boolean {
 }
 
 /**
- * True when the value matches the pattern as a whole. `*` stands for any run of characters without `/`, `:` and `@`;
- * every other character stands for itself. No regular expression is built, so no pattern can be slow or unanchored.
+ * True when the whole value matches the pattern. `*` matches any characters except `/`, `:` and `@`. Every other
+ * character matches itself. No regular expression is built, so no pattern can be slow or unanchored.
  */
 export function matchesGlob(pattern: string, value: string): boolean {
   const patternParts = pattern.split(SEPARATORS);
   const valueParts = value.split(SEPARATORS);
-  // The separators are parts too, at the odd places, so they are compared like any other text.
+  // The separators are at the odd indexes, so they are compared like other text.
   return (
     patternParts.length === valueParts.length &&
     patternParts.every((part, index) => matchesPart(part, valueParts[index] ?? ''))

@@ -11,10 +11,10 @@ import {
   type TrustRules,
 } from './rules.ts';
 
-/** The most that is shown of a claim, in characters. */
+/** The maximum displayed length of a claim, in characters. */
 const MAX_SHOWN = 200;
 
-/** Which rules a token fulfils, and for the log, which ones of its issuer it missed and where. */
+/** The rules that a token matches. For the log, also the mismatching claims of its issuer's other rules. */
 export interface TrustMatch {
   /** Names in sorted order. */
   matched: string[];
@@ -22,7 +22,7 @@ export interface TrustMatch {
   missed: { rule: string; claim: string }[];
 }
 
-/** Compares verified claims with every rule. A missing claim, or one that is no scalar, never matches. */
+/** Compares verified claims with every rule. A missing or non-scalar claim never matches. */
 export function matchTrustRule(rules: TrustRules, claims: Claims): TrustMatch {
   const match: TrustMatch = { matched: [], missed: [] };
   for (const [rule, content] of rulesByName(rules)) {
@@ -34,7 +34,7 @@ export function matchTrustRule(rules: TrustRules, claims: Claims): TrustMatch {
   return match;
 }
 
-/** Everything that keeps a token from fulfilling a rule; nothing when it does. */
+/** Every mismatch between a token and a rule; empty when the rule matches. */
 export function missesOf(rule: TrustRule, claims: Claims): Miss[] {
   if (rule.issuer !== claims.iss) return [{ claim: 'iss', wanted: [rule.issuer], has: shown(claims.iss) }];
   return [
@@ -46,7 +46,7 @@ export function missesOf(rule: TrustRule, claims: Claims): Miss[] {
 }
 
 function audienceMisses({ audience }: TrustRule, { aud }: Claims): Miss[] {
-  // Whoever else is named in a list could come here with the token.
+  // Another audience in a list could present the token here.
   const sole: unknown = Array.isArray(aud) && aud.length === 1 ? aud[0] : aud;
   return sole === audience ? [] : [{ claim: 'aud', wanted: [audience], has: shown(aud) }];
 }
@@ -63,7 +63,11 @@ function claimMisses(rule: TrustRule, claims: Claims): Miss[] {
 function personMisses({ person }: TrustRule, claims: Claims): Miss[] {
   if (person === undefined || scalarClaim(claims, person.claim)) return [];
   return [
-    { claim: person.claim, wanted: ['who triggered the job'], has: shown(claimAt(claims, person.claim)) },
+    {
+      claim: person.claim,
+      wanted: ['the person who triggered the job'],
+      has: shown(claimAt(claims, person.claim)),
+    },
   ];
 }
 

@@ -6,7 +6,7 @@ import { type TrustRules, trustRulesSchema } from './rules.ts';
 
 const parsed = new WeakMap<BrokerData, TrustRules>();
 
-/** The trust rules of a bundle's data, or everything that is wrong with them. */
+/** The trust rules of a bundle's data, or all their faults. */
 export function checkTrustRules(
   broker: BrokerData,
 ): { rules: TrustRules } | { faults: readonly TrustRuleFault[] } {
@@ -30,21 +30,21 @@ export function checkTrustRules(
   return faults.length === 0 ? { rules: rules.data } : { faults };
 }
 
-/** zod's records drop a member of this name without a word, and with it what the rule demands of a token. */
+/** zod's records silently drop a member with this name, and with it a condition of the rule. */
 function droppedClaims(rules: BrokerData['trust_rules']): TrustRuleFault[] {
   const named = Object.entries(rules as Record<string, { claims: object }>).filter(([, { claims }]) =>
     Object.hasOwn(claims, '__proto__'),
   );
   return named.map(([rule]) => ({
     rule,
-    detail: 'claims.__proto__ is no claim that can be compared: take it out',
+    detail: 'claims.__proto__ cannot be compared: remove it',
   }));
 }
 
 /**
  * The trust rules of a policy, checked.
  *
- * @throws Error naming each fault: a policy that trusts more than its author can mean is not used
+ * @throws Error naming each fault: a policy that trusts more than its author can intend is not used
  */
 export function trustRulesOf({ broker }: Pick<Policy, 'broker'>): TrustRules {
   const known = parsed.get(broker);
@@ -52,7 +52,7 @@ export function trustRulesOf({ broker }: Pick<Policy, 'broker'>): TrustRules {
   const checked = checkTrustRules(broker);
   if ('faults' in checked) {
     const lines = checked.faults.map(({ rule, detail }) => `  ${rule}: ${detail}`);
-    throw new Error(`data.config.trust_rules cannot be used:\n${lines.join('\n')}`);
+    throw new Error(`data.config.trust_rules is not valid:\n${lines.join('\n')}`);
   }
   parsed.set(broker, checked.rules);
   return checked.rules;

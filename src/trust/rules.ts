@@ -4,35 +4,34 @@ import { OPERATION_NAMES } from '../operations.ts';
 import { isGlob } from './glob.ts';
 
 /*
- * Trust rules: which tokens of pipelines and services are trusted, as the active policy's data says: their schema, matching,
- * lint, and what each platform's tokens can prove. Pure functions, which read no store and no network; verifying a token
- * is for `tokens/`.
+ * Trust rules: which tokens of pipelines and services the active policy trusts. This folder has their schema, matching,
+ * lint and platform specifics. It has only pure functions, which read no store and no network. `tokens/` verifies tokens.
  */
 
 const name = z.string().min(1).max(200);
 
-/** The platforms whose tokens have pitfalls of their own; `oidc` is any other issuer. */
+/** The platforms with specific checks; `oidc` is any other issuer. */
 export const PLATFORM_NAMES = ['github', 'gitlab', 'kubernetes', 'spiffe', 'buildkite', 'oidc'] as const;
 
 /** The name of a platform. */
 export type PlatformName = (typeof PLATFORM_NAMES)[number];
 
-/** One trust rule: which workload tokens are trusted, and what they are exchanged for at most. */
+/** A trust rule: which workload tokens are trusted, and the maximum grant of the exchange. */
 export const trustRuleSchema = z.strictObject({
-  /** The exact `iss`; for SPIFFE the trust domain, such as `spiffe://example.org`, whatever `iss` its tokens have. */
+  /** The exact `iss`. For SPIFFE the trust domain, such as `spiffe://example.org`, whatever `iss` its tokens have. */
   issuer: z.string().min(1).max(512),
-  /** Whose tokens they are, where neither the issuer nor the claims tell. Each platform has demands of its own. */
+  /** The platform, if neither the issuer nor the claims determine it. Each platform has its own requirements. */
   platform: z.enum(PLATFORM_NAMES).optional(),
   /** The exact and only `aud`. */
   audience: z.string().min(1).max(512),
   /**
-   * What each claim must be: one of the strings, where `*` matches within one part. Names are looked up as they are,
-   * dots included; a name that begins with `/` is a JSON Pointer (RFC 6901) into nested claims.
+   * The accepted values of each claim: any of the strings, where `*` matches within one part. Names are taken
+   * literally, including dots. A name that begins with `/` is a JSON Pointer (RFC 6901) into nested claims.
    */
   claims: z.record(name, z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(100)])),
-  /** Which claim names the human who triggered the job; without that claim the token is refused. */
+  /** The claim that identifies the human who triggered the job. A token without it is refused. */
   person: z.strictObject({ claim: name, prefix: z.string().max(100) }).optional(),
-  /** What the token is exchanged for: a token of the `workload` itself, or of an `agent` that acts for a person. */
+  /** The kind of the issued token: for the `workload` itself, or for an `agent` that acts for a person. */
   kind: z.enum(['workload', 'agent']).default('workload'),
   grant: z.strictObject({
     audiences: z.array(audienceSchema).min(1),
@@ -40,7 +39,7 @@ export const trustRuleSchema = z.strictObject({
     environments: z.array(name),
     namespaces: z.array(name),
     token_ttl_s: z.int().min(1).max(MAX_ISSUED_LIFE_S),
-    /** Whether only tokens that are bound to a key (DPoP, RFC 9449) are issued. */
+    /** Whether issued tokens must be bound to a key (DPoP, RFC 9449). */
     require_dpop: z.boolean().default(false),
   }),
 });
@@ -50,8 +49,8 @@ export const trustRulesSchema = z.record(
   z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens, at most 63')
-    // Principal ids begin with the rule's name: `workload:countersign:…` are the broker's own.
-    .refine((name) => name !== 'countersign', 'this name is the broker’s own; choose another'),
+    // Principal ids contain the rule's name, and `workload:countersign:…` is reserved for the broker.
+    .refine((name) => name !== 'countersign', 'this name is reserved for the broker; choose another'),
   trustRuleSchema,
 );
 
@@ -61,7 +60,7 @@ export type TrustRule = z.infer<typeof trustRuleSchema>;
 /** Trust rules by name. */
 export type TrustRules = Readonly<Record<string, TrustRule>>;
 
-/** Rules with their names, in the order of the names. */
+/** Rules with their names, sorted by name. */
 export function rulesByName(rules: TrustRules): [string, TrustRule][] {
   return Object.entries(rules).toSorted(([one], [other]) => (one < other ? -1 : 1));
 }
@@ -69,12 +68,12 @@ export function rulesByName(rules: TrustRules): [string, TrustRule][] {
 /** Claims of a token. */
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** What a rule wants a claim to be: none when it says nothing about the claim. */
+/** The accepted values of a claim in a rule; empty if the rule does not mention it. */
 export function wantedOf(rule: Pick<TrustRule, 'claims'>, claim: string): readonly string[] {
   return Object.hasOwn(rule.claims, claim) ? patternsOf(rule.claims[claim] ?? []) : [];
 }
 
-/** True when the rule says what a claim must be, without any `*`. */
+/** True when the rule pins a claim to exact values, without `*`. */
 export function isPinned(rule: Pick<TrustRule, 'claims'>, claim: string): boolean {
   const wanted = wantedOf(rule, claim);
   return wanted.length > 0 && !wanted.some(isGlob);
@@ -85,7 +84,7 @@ export function patternsOf(wanted: string | readonly string[]): readonly string[
   return typeof wanted === 'string' ? [wanted] : wanted;
 }
 
-/** What a token has under a name or a JSON Pointer; undefined when it has nothing there. */
+/** The value of a token under a name or a JSON Pointer; undefined if absent. */
 export function claimAt(claims: Claims, name: string): unknown {
   const path = name.startsWith('/')
     ? name
@@ -102,8 +101,8 @@ export function claimAt(claims: Claims, name: string): unknown {
 }
 
 /**
- * The claim as a string (booleans and whole numbers as JSON writes them), or undefined when it is absent or no scalar. A
- * number that was rounded when it was read is none: two ids that differ in their last digits would be one.
+ * The claim as a string (booleans and integers in JSON notation), or undefined if absent or not a scalar. Unsafe
+ * integers are undefined too: rounding would merge two ids that differ in their last digits.
  */
 export function scalarClaim(claims: Claims, name: string): string | undefined {
   const value = claimAt(claims, name);

@@ -19,7 +19,7 @@ it('draws who may do what as a table, with the bindings that nobody uses', async
   expect(out).toMatch(
     /person:demo:dana +propose +production +payments +group payments-developers at \S+ +never/,
   );
-  expect(out).toMatch(/Bindings that nobody used for 90 days:/);
+  expect(out).toMatch(/Bindings unused for 90 days:/);
   expect(out).toMatch(/group customer-success at \S+ +\S.* +0 +never/);
 });
 

@@ -59,7 +59,7 @@ describe('decisions', () => {
     const all = await terminal.as('avery', 'decisions', '--limit', '2', '--all', '--json');
     expect(all.json.items.length).toBeGreaterThan(2);
     const none = await terminal.as('avery', 'decisions', '--to', '2020-01-01T00:00:00Z');
-    expect(none.out).toBe('There are none.\n');
+    expect(none.out).toBe('No results.\n');
   });
 
   it.each([
@@ -114,7 +114,7 @@ describe('freeze, lift and break-glass', () => {
     const lifted = await lifting.as('riley', 'lift', frozen.json.id, '--reason', 'over', '--wait');
     expect(lifted.code).toBe(0);
     expect(lifted.out).toContain(`freeze ${frozen.json.id} of all writes in staging`);
-    expect((await terminal.as('dana', 'freeze', '--list')).out).toBe('No freeze holds.\n');
+    expect((await terminal.as('dana', 'freeze', '--list')).out).toBe('No freeze is in effect.\n');
   });
 
   it.each([[['--all', '--flag', 'nav']], [['--flag', 'nav', '--namespace', 'payments']], [[]]])(
@@ -202,7 +202,7 @@ describe('keys, policy and the program itself', () => {
 
   it('says which Node it needs', () => {
     for (const version of ['20.20.2', '22.17.1', '18.0.0']) {
-      expect(nodeVersionFault(version)).toContain(`this is ${version}`);
+      expect(nodeVersionFault(version)).toContain(`This is version ${version}`);
     }
     for (const version of ['22.18.0', '24.0.0', '23.1.0']) expect(nodeVersionFault(version)).toBeNull();
   });

@@ -126,7 +126,7 @@ describe('the credentials file', () => {
     const folder = dirname(credentials.file);
     await mkdir(folder, { recursive: true });
     await once(spawn('mkfifo', [credentials.file]), 'close');
-    expect((await refusal()).detail).toContain('no plain file');
+    expect((await refusal()).detail).toContain('not a regular file');
     await rm(credentials.file);
     await mkdir(credentials.file);
     expect((await refusal()).code).toMatch(/^credentials_/);

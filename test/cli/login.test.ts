@@ -149,7 +149,7 @@ describe('login', () => {
     const terminal = createTerminal(t, { sleep: async () => undefined });
     const run = await terminal.run('login', '--json');
     expect([run.code, run.json.code]).toEqual([1, 'sign_in_failed']);
-    expect(run.json.detail).toContain('in time');
+    expect(run.json.detail).toContain('time limit');
   });
 
   it('exits with 2 for an issuer that the broker does not take, and names those it does', async () => {

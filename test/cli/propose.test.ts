@@ -118,19 +118,19 @@ describe('propose', () => {
   });
 
   it.each([
-    [['--audience', 'all'], 'right before it'],
-    [['--set-audience', 'f'], 'needs --audience'],
-    [['--set-audience', 'f', '--audience', 'acme'], 'no audience'],
-    [['--rollout', 'f'], 'needs its shares'],
-    [['--rollout', 'f', 'half'], 'no share'],
-    [['--return-to', 'f'], 'names no version'],
+    [['--audience', 'all'], 'must directly follow'],
+    [['--set-audience', 'f'], 'requires --audience'],
+    [['--set-audience', 'f', '--audience', 'acme'], 'Invalid audience'],
+    [['--rollout', 'f'], 'requires shares'],
+    [['--rollout', 'f', 'half'], 'Invalid share'],
+    [['--return-to', 'f'], 'has no version'],
     [['--file', '/does/not/exist'], 'cannot be read'],
-    [['--enable', 'f', '--wait', '--timeout', 'soon'], 'no length of time'],
+    [['--enable', 'f', '--wait', '--timeout', 'soon'], 'Invalid duration'],
     [['--apply', 'later', '--enable', 'f'], 'Allowed choices'],
     [['--enable', 'f', '--start', 'nonsense'], 'such as 1795248000000, or none'],
-    [['--enable', 'f', '--start', '2026-02-30'], 'is no moment'],
-    [['--enable', 'f', '--start', '2026-11-21T09:00:00'], 'is no moment'],
-    [[], 'Say what to change'],
+    [['--enable', 'f', '--start', '2026-02-30'], 'invalid time'],
+    [['--enable', 'f', '--start', '2026-11-21T09:00:00'], 'invalid time'],
+    [[], 'Specify what to change'],
   ])('exits with 2 and sends nothing for %j', async (words, says) => {
     const run = await createTerminal(t, {
       env: { COUNTERSIGN_TOKEN: 'unused' },

@@ -27,7 +27,7 @@ describe('approve', () => {
     expect(run.json.approvals[0]).toMatchObject({ digest: request.digest, comment: 'fine' });
     // One line a change, and a reason cannot look like a line of the command's own.
     expect(run.err.split('\n')).toEqual([
-      '1. enable vote-shown in production (payments, release, operational): enabled: false → true (on: nobody has it now, somebody will)',
+      '1. enable vote-shown in production (payments, release, operational): enabled: false → true (on: currently reaches no one, and will reach someone)',
       'by       person:demo:dana: one digest   sha256:fake',
       `digest   ${request.digest}`,
       `in full  countersign show ${request.id}`,
@@ -59,7 +59,7 @@ describe('approve', () => {
     expect(shown.err).toContain('audience: all → 7 organizations, 0 users');
     const second = (await propose(t, [audience(names(2))])).body;
     const again = await terminal.as('alex+mfa', 'approve', second.id);
-    expect(again.err).toContain('audience: other than before, 7 organizations, 0 users');
+    expect(again.err).toContain('audience: changed, 7 organizations, 0 users');
     expect(again.err).toContain('organizations added org-8; organizations removed org-1');
     const third = (await propose(t, [audience(names(20))])).body;
     expect((await terminal.as('alex+mfa', 'approve', third.id)).err).toMatch(
@@ -249,7 +249,7 @@ describe('list and show', () => {
     const { out } = await terminal.as('dana', 'show', request.id);
     expect(out).toContain(`request  ${request.id}  pending in production\ndigest   ${request.digest}\n`);
     expect(out).toContain(
-      'enable shown in production (payments, release, operational): on: nobody has it now, somebody will',
+      'enable shown in production (payments, release, operational): on: currently reaches no one, and will reach someone',
     );
     expect(out).toContain('enabled: false → true');
     expect(out).not.toMatch(/^digest {3}sha256:fake/m);
@@ -284,8 +284,8 @@ describe('list and show', () => {
     }
     const offline = createTerminal(t, { fetch: () => Promise.reject(new TypeError('fetch failed')) });
     const plain = await offline.as('dana', 'list', '--broker', 'http://countersign.example');
-    expect(plain.err).toContain('in the clear');
-    expect((await offline.as('dana', 'list')).err).not.toContain('in the clear');
+    expect(plain.err).toContain('sent unencrypted');
+    expect((await offline.as('dana', 'list')).err).not.toContain('sent unencrypted');
   });
 
   it('exits with 2 when the broker is not a URL', async () => {

@@ -23,7 +23,7 @@ describe('countersign revoke', () => {
     const run = await terminal.as('riley', 'revoke', 'subject', 'EMP-1001', ...WHY);
     expect(run.code).toBe(0);
     expect(run.out).toMatch(/^revoked {2}subject emp-1001\n/);
-    expect(run.out).toContain(`1 open requests, which wait: ${request.id}`);
+    expect(run.out).toContain(`1 open requests (parked): ${request.id}`);
     expect(run.out).toMatch(/countersign revocations lift [0-9a-f-]{36} --reason …/);
     expect((await t.call('dana', 'GET', '/v1/whoami')).status).toBe(401);
   });
@@ -63,7 +63,7 @@ describe('countersign revoke', () => {
   it('says with --dry-run what it would hit, and does nothing', async () => {
     const run = await terminal.as('riley', 'revoke', 'trust-rule', 'payments-deploy', ...WHY, '--dry-run');
     expect(run).toMatchObject({ code: 0 });
-    expect(run.out).toMatch(/^It would hit\n[\s\S]*Nothing was revoked\.\n$/);
+    expect(run.out).toMatch(/^This would affect\n[\s\S]*Nothing was revoked\.\n$/);
     const json = await terminal.as('riley', 'revoke', 'class', 'all', ...WHY, '--dry-run', '--json');
     expect(json.json).toMatchObject({ dry_run: true, kind: 'class', hits: { sessions: [] } });
     expect((await terminal.as('riley', 'revocations', 'list', '--json')).json.items).toEqual([]);
@@ -129,7 +129,7 @@ describe('countersign revocations', () => {
     );
     const approved = await terminal.as('sam', 'approve', request, '--yes');
     expect(approved.code).toBe(0);
-    expect((await terminal.as('avery', 'revocations', 'list')).out).toBe('There are none.\n');
+    expect((await terminal.as('avery', 'revocations', 'list')).out).toBe('No results.\n');
     const all = await terminal.as('avery', 'revocations', 'list', '--state', 'all', '--json');
     expect(all.json.items).toMatchObject([{ id, lifted_by: { request } }]);
   });

@@ -99,8 +99,8 @@ describe('a first start in an empty folder', () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
     await serving.until('no issuers are configured');
     expect(serving.err()).toMatch(/database +created .*countersign\.db/);
-    expect(serving.err()).toMatch(/master key +made a new one in .*countersign\.db\.master-key/);
-    expect(serving.err()).toContain('never back it up together with the database');
+    expect(serving.err()).toMatch(/master key +generated in .*countersign\.db\.master-key/);
+    expect(serving.err()).toContain('Never back it up together with the database');
     expect(serving.err()).toMatch(/signing keys +generated/);
     expect(serving.err()).toMatch(/policy +activated sha256:[0-9a-f]{64}/);
     expect(await stop(serving)).toBe(0);
@@ -124,7 +124,7 @@ describe('a first start in an empty folder', () => {
     expect(second.err()).not.toContain('back it up');
     expect(second.err()).toMatch(/signing keys +loaded/);
     expect(second.err()).toMatch(/policy +active sha256:/);
-    expect(second.err()).not.toContain('NOT taken');
+    expect(second.err()).not.toContain('NOT activated');
   });
 });
 
@@ -163,7 +163,9 @@ describe('a start with a bundle that differs from the active one', () => {
     for (const _ of ['once', 'and ever after']) {
       const again = serve();
       await listening(again);
-      const other = /is another policy, (sha256:[0-9a-f]{64}), and was NOT taken/.exec(again.err())?.[1];
+      const other = /is a different policy, (sha256:[0-9a-f]{64}), and was NOT activated/.exec(
+        again.err(),
+      )?.[1];
       expect(other).toBeDefined();
       expect(other).not.toBe(active);
       expect(again.err()).toMatch(new RegExp(`policy +active ${active}`));
@@ -176,7 +178,7 @@ describe('a start without the bundle that the configuration names', () => {
   it('goes on with the active policy once there is one', async () => {
     await stop(await started(serve()));
     const again = await started(serve({ COUNTERSIGN_POLICY_BUNDLE: 'missing.tar.gz' }));
-    expect(again.err()).toMatch(/missing\.tar\.gz cannot be read, and is not needed/);
+    expect(again.err()).toMatch(/missing\.tar\.gz cannot be read, which does not affect the active policy/);
     expect(await stop(again)).toBe(0);
   });
 });
@@ -222,14 +224,14 @@ describe('a configuration that cannot be used', () => {
 
   it('is warned about when others could listen in', async () => {
     const open = serve({ COUNTERSIGN_HOST: '0.0.0.0' });
-    await open.until('tokens would travel in the clear');
+    await open.until('tokens would be sent unencrypted');
     await stop(open);
     const behindTls = serve({
       COUNTERSIGN_HOST: '0.0.0.0',
       COUNTERSIGN_PUBLIC_URL: 'https://countersign.example',
     });
     await behindTls.until('no issuers are configured');
-    expect(behindTls.err()).not.toContain('in the clear');
+    expect(behindTls.err()).not.toContain('sent unencrypted');
   });
 });
 
@@ -241,11 +243,11 @@ describe('a database whose master key is not there', () => {
     await rm(file);
     const without = serve();
     expect(await without.exit).toBe(1);
-    expect(without.err()).toContain(`${file} is missing. Put it back`);
+    expect(without.err()).toContain(`${file} is missing. Restore it`);
     const wrong = Buffer.alloc(32, 1).toString('base64');
     const mistaken = serve({ COUNTERSIGN_MASTER_KEY: wrong });
     expect(await mistaken.exit).toBe(1);
-    expect(mistaken.err()).toContain('COUNTERSIGN_MASTER_KEY holds another one');
+    expect(mistaken.err()).toContain('COUNTERSIGN_MASTER_KEY contains another one');
     expect(mistaken.err()).not.toContain(wrong);
     expect(await readdir(folder)).toEqual(['countersign.db', 'countersign.db.lock']);
     const right = await started(serve({ COUNTERSIGN_MASTER_KEY: kept }));

@@ -52,7 +52,7 @@ describe('whoami', () => {
     const { out } = await terminal.run('whoami');
     expect(out).toContain('person:demo:avery');
     expect(out).toContain('auditors');
-    expect(out).toContain('works for whoever has it');
+    expect(out).toContain('a bearer token');
     expect(out).not.toContain((await keptBy(terminal)).sign_in?.id_token);
   });
 
@@ -89,7 +89,7 @@ describe('sessions', () => {
     const ended = await terminal.run('sessions', 'end', id, '--json');
     expect([ended.code, ended.json]).toEqual([0, { id, ended: true }]);
     expect((await bench.call(browser, 'GET', '/v1/whoami')).status).toBe(401);
-    expect((await terminal.run('sessions', 'list')).out).toBe('There are none.\n');
+    expect((await terminal.run('sessions', 'list')).out).toBe('No open sessions.\n');
   });
 
   it('are not ended by an invalid id', async () => {
@@ -151,7 +151,7 @@ describe('logout', () => {
     const run = await terminal.run('logout', '--everywhere', '--json');
     expect(run.code).toBe(1);
     expect(run.json).toMatchObject({ removed: true, revoked: 0, sessions_ended: 0 });
-    expect(run.err).toContain('no answer');
+    expect(run.err).toContain('no response');
     expect(run.err).toContain('until it expires');
     expect(await keptBy(terminal)).toEqual({});
     expect(await codeWith(copy)).toBe('taken');

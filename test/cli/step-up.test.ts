@@ -71,7 +71,7 @@ describe('a call that requires a stronger sign-in', () => {
     const { code, terminal, before, err } = await approveWith({ ...atTerminal, ...person }, id);
     expect(code).toBe(0);
     expect(await approvers(id)).toEqual(['emp-1002']);
-    expect(err).toContain('This needs another sign-in');
+    expect(err).toContain('A new sign-in is required');
     const strong = await keptToken(terminal);
     expect(strong).not.toBe(before);
 

@@ -42,7 +42,7 @@ describe('trust test', () => {
     expect(run.out).toContain('signature  verified');
     expect(run.out).toMatch(/^payments-deploy +yes$/m);
     expect(run.out).toMatch(/^checkout-service +no +repository_id +456790 +456789$/m);
-    expect(run.out).toMatch(/^would get +a token of workload:payments-deploy:repo:acme/m);
+    expect(run.out).toMatch(/^would get +a token for workload:payments-deploy:repo:acme/m);
     expect(run.out).toMatch(/^lives +300 s$/m);
   });
 
@@ -90,7 +90,7 @@ describe('trust test', () => {
     const words = ['trust', 'test', '--bundle', bundle, '--token', await save(forged)];
     const run = await terminal.run(...words);
     expect(run.code).toBe(0);
-    expect(run.out).toMatch(/^signature +NOT CHECKED/m);
+    expect(run.out).toMatch(/^signature +NOT VERIFIED/m);
     const { json } = await terminal.run(...words, '--json');
     expect(json).toMatchObject({ signature: 'not_checked', would_issue: { rule: 'payments-deploy' } });
   });
@@ -143,7 +143,7 @@ describe('trust test', () => {
 describe('trust lint', () => {
   it('finds no fault in the shipped bundle', async () => {
     const run = await createTerminal(t).run('trust', 'lint', '--bundle', bundle);
-    expect([run.code, run.out]).toEqual([0, '3 trust rules, no fault\n']);
+    expect([run.code, run.out]).toEqual([0, '3 trust rules, no faults\n']);
   });
 
   it('names every fault and exits with 1, and the broker does not take such a bundle', async () => {

@@ -47,7 +47,7 @@ async function authenticate(token: string) {
 async function refusal(token: string): Promise<unknown> {
   await expect(authenticate(token)).rejects.toMatchObject({
     code: 'token_invalid',
-    message: 'The token was not accepted. Sign in again, or exchange a fresh workload token.',
+    message: 'The token was not accepted. Sign in again, or exchange a new workload token.',
     fields: { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } },
   });
   return bench.lastReason();

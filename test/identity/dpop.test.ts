@@ -301,7 +301,7 @@ describe('a token that is bound to a key', () => {
     const error = await call(authorization, ...dpop).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: 'token_invalid',
-      message: 'The token was not accepted. Sign in again, or exchange a fresh workload token.',
+      message: 'The token was not accepted. Sign in again, or exchange a new workload token.',
     });
     const { fields } = bench.lines.at(-1) ?? {};
     const { headers } = (error as { fields: { headers: Record<string, string> } }).fields;

@@ -133,14 +133,14 @@ describe('a key file that cannot be used at the start', () => {
     ],
     ['holds a symmetric key', { keys: [{ kty: 'oct', k: 'c2VjcmV0' }] }, /private key/],
     ['is no JSON', '-----BEGIN PRIVATE KEY-----', /not valid JSON/],
-    ['is no key set', { hello: 1 }, /must have a list "keys"/],
-    ['has a member twice', '{"keys": [], "keys": []}', /twice/],
+    ['is no key set', { hello: 1 }, /must have a non-empty list "keys"/],
+    ['has a member twice', '{"keys": [], "keys": []}', /duplicate object member/],
     [
       'has weak keys only',
       { keys: [createRsaKey('weak', 1024).publicJwk] },
-      /none of its keys can be used \(weak\)/,
+      /none of its keys is usable \(weak\)/,
     ],
-    ['is too large', { keys: [first], pad: 'x'.repeat(MAX_DOCUMENT_BYTES) }, /more than/],
+    ['is too large', { keys: [first], pad: 'x'.repeat(MAX_DOCUMENT_BYTES) }, /exceeds/],
   ])('is named with the reason when it %s, and shows nothing of it', async (_name, document, reason) => {
     await write(document);
     const failure = await bench.keySets.readFiles([source()]).catch((error: Error) => error.message);
@@ -159,7 +159,7 @@ describe('a key file that cannot be used at the start', () => {
   it('has keys for X.509 only, where JWT-SVIDs are wanted', async () => {
     await write({ keys: [{ ...first, use: 'x509-svid' }] });
     await expect(bench.keySets.readFiles([source('spiffe://acme.example')])).rejects.toThrow(
-      'it needs a public key with "use": "jwt-svid"',
+      'it requires a public key with "use": "jwt-svid"',
     );
   });
 });

@@ -88,7 +88,7 @@ it('keeps the last good keys while the file is spoilt, but does not start with i
   expect((await swap()).status).toBe(200);
   const failure = await t.restart().catch((error: Error) => error.message);
   expect(failure).toMatch(
-    /jwks\.json of https:\/\/kubernetes\.default\.svc\.cluster\.local: it holds a private key/,
+    /jwks\.json of https:\/\/kubernetes\.default\.svc\.cluster\.local: it contains a private key/,
   );
   expect(failure).not.toContain('c2VjcmV0');
   await publish();

@@ -123,6 +123,6 @@ describe('what is no key set', () => {
     ['strings', { keys: ['k'] }],
     ['an object of keys', { keys: { good } }],
   ])('%s is refused', (_name, document) => {
-    expect(() => usableKeys(document, 'sig')).toThrow('no JSON Web Key Set');
+    expect(() => usableKeys(document, 'sig')).toThrow('not a JSON Web Key Set');
   });
 });

@@ -69,7 +69,7 @@ describe('sealed text', () => {
 
   it('does not open for another use, so it cannot stand in for another secret', async () => {
     const { key, sealed } = await seal();
-    await expect(key.unseal(sealed, 'signing_key:b')).rejects.toThrow('was sealed as something else');
+    await expect(key.unseal(sealed, 'signing_key:b')).rejects.toThrow('was sealed for another use');
   });
 
   it('does not open under another use when its header is rewritten', async () => {
@@ -132,10 +132,10 @@ describe('a master key file', () => {
 
   it('is no folder, and not what a damaged file holds', async () => {
     await mkdir(join(folder, 'sub'));
-    expect(() => readMasterKeyFile(join(folder, 'sub'))).toThrow('is no file');
+    expect(() => readMasterKeyFile(join(folder, 'sub'))).toThrow('is not a file');
     const secret = 'almost-a-master-key';
     const path = await keyFile(secret);
-    expect(() => readMasterKeyFile(path)).toThrow('must hold 32 random bytes');
+    expect(() => readMasterKeyFile(path)).toThrow('must contain 32 random bytes');
     expect(() => readMasterKeyFile(path)).not.toThrow(secret);
   });
 });
@@ -177,11 +177,11 @@ describe('the configured master key', () => {
     expect(faults).toEqual([
       {
         path: ['master_key_file'],
-        detail: 'the master key is also in COUNTERSIGN_MASTER_KEY; give one of the two',
+        detail: 'the master key is also set in COUNTERSIGN_MASTER_KEY; use only one of them',
       },
       {
         path: ['previous_master_key_file'],
-        detail: 'the master key is also in COUNTERSIGN_PREVIOUS_MASTER_KEY; give one of the two',
+        detail: 'the master key is also set in COUNTERSIGN_PREVIOUS_MASTER_KEY; use only one of them',
       },
     ]);
   });
@@ -194,7 +194,7 @@ describe('the configured master key', () => {
       ['previous_master_key_file'],
     ]);
     expect(JSON.stringify(faults)).not.toContain(TEXT);
-    expect(faults[1]?.detail).toContain('is not there');
+    expect(faults[1]?.detail).toContain('does not exist');
   });
 
   it('shows itself in no log: neither as JSON nor inspected', () => {

@@ -173,7 +173,7 @@ describe('a database of a version without a master key', () => {
 
 describe('a master key that is not the one', () => {
   it.each([
-    ['wrong', { COUNTERSIGN_MASTER_KEY: newKey() }, 'COUNTERSIGN_MASTER_KEY holds another one'],
+    ['wrong', { COUNTERSIGN_MASTER_KEY: newKey() }, 'COUNTERSIGN_MASTER_KEY contains another one'],
     ['missing', {}, 'countersign.db.master-key is missing'],
     [
       'wrong, with a wrong former one,',
@@ -213,7 +213,7 @@ describe('a rotated master key', () => {
     await stop();
     expect((await start({ COUNTERSIGN_MASTER_KEY: present })).masterKey.sealed).toBe(0);
     await stop();
-    await expect(start({ COUNTERSIGN_MASTER_KEY: former })).rejects.toThrow('holds another one');
+    await expect(start({ COUNTERSIGN_MASTER_KEY: former })).rejects.toThrow('contains another one');
     const again = await start({
       COUNTERSIGN_MASTER_KEY: present,
       COUNTERSIGN_PREVIOUS_MASTER_KEY: former,
@@ -236,7 +236,7 @@ describe('a secret that somebody changed in the database', () => {
     const [key = '', cursor = ''] = secretTexts(database());
     updateKey(cursor);
     updateCursor(key);
-    await expect(start(env)).rejects.toThrow('was sealed as something else');
+    await expect(start(env)).rejects.toThrow('was sealed for another use');
   });
 
   it('by cutting it off ends the start, wherever the cut is', async () => {
@@ -256,6 +256,6 @@ describe('a secret that somebody changed in the database', () => {
 
   it('by putting one in the clear beside sealed ones ends the start: nobody brings a key of their own', async () => {
     insertSigningKey(database(), await oldKey(null));
-    await expect(start(env)).rejects.toThrow('not sealed text');
+    await expect(start(env)).rejects.toThrow('it is not sealed');
   });
 });

@@ -61,7 +61,7 @@ describe('signing keys', () => {
     const { kid, public_jwk } = store.rows[0] ?? fresh;
     const swapped = { ...fresh, kid, public_jwk };
     store.rows.splice(0, 1, swapped);
-    await expect(keys.sign({})).rejects.toThrow(`signing_key:${kid} was sealed as something else`);
+    await expect(keys.sign({})).rejects.toThrow(`signing_key:${kid} was sealed for another use`);
   });
 
   it('verify until the overlap has passed after a rotation, and sign no more', async () => {

@@ -223,7 +223,7 @@ describe('an activation', () => {
     const outcomes = await Promise.allSettled([decision(), activation(careless), decision()]);
     expect(outcomes).toMatchObject([
       { value: first.hash },
-      { status: 'rejected', reason: { message: expect.stringContaining('trust_rules cannot be used') } },
+      { status: 'rejected', reason: { message: expect.stringContaining('trust_rules is not valid') } },
       { value: first.hash },
     ]);
     expect(await everything()).toEqual(before);

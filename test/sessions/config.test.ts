@@ -67,7 +67,12 @@ describe('the configuration of browser sign-in', () => {
       WEB,
       "must be one of the issuer's authorized_parties",
     ],
-    ['an issuer of access tokens only', { issuer: { token_types: ['access_token'] } }, WEB, 'needs id_token'],
+    [
+      'an issuer of access tokens only',
+      { issuer: { token_types: ['access_token'] } },
+      WEB,
+      'requires id_token',
+    ],
     ['a scope without openid', {}, { ...WEB, scope: 'profile openid2' }, 'must contain openid'],
     [
       'a secret that is not there',

@@ -152,7 +152,7 @@ describe('a provider that gives less than was asked', () => {
     hostile.answer({ nonce: asked.nonce ?? null });
     const answer = await browser.send(answerUrl({ code: 'c', state: asked.state, iss: hostile.issuer }));
     expect(answer.status).toBe(401);
-    expect(answer.text).toContain('signed you in at level 1; level 2 is needed');
+    expect(answer.text).toContain('signed you in at level 1, but level 2 is required');
     expect(browser.cookies.get(SESSION)).toBe(before);
     expect((await b.call(browser, 'GET', '/v1/whoami')).body.principal.auth.level).toBe(1);
   });
@@ -179,7 +179,7 @@ describe('a provider that gives less than was asked', () => {
     const own = await startSignInBench({ provider: { ignoresAcr: true } });
     const { browser, page } = await own.signIn('sam', { query: { level: '2' } });
     expect(page.status).toBe(401);
-    expect(page.text).toContain('level 2 is needed');
+    expect(page.text).toContain('level 2 is required');
     expect(hasSession(browser)).toBe(false);
     await own.close();
   });
@@ -291,7 +291,7 @@ describe('a provider whose answers do not say whose they are', () => {
       answerAt(attacker.to, { code: 'of-the-victim', state: victim.state }),
     );
     expect(page.status).toBe(400);
-    expect(page.text).toContain('came to the address of another provider');
+    expect(page.text).toContain('was sent to the redirect URI of another provider');
     expect(hasSession(victim.browser)).toBe(false);
     expect(codes).toEqual([]);
   });

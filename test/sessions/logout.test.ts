@@ -202,7 +202,7 @@ describe('a provider that ends a session', () => {
     expect((await b.records()).at(-1)).toMatchObject({
       operation: 'session.end',
       principal: 'person:hostile:nobody',
-      note: 'The provider ended a session; none was open here.',
+      note: 'The provider ended a session. No session was open here.',
     });
     expect((await logout(other.logoutToken({ sid: 'sid-nobody-s' }))).status).toBe(200);
     const rows = readRevocations(b.t.file);

@@ -355,7 +355,7 @@ describe('a revocation', () => {
     await revoke('subject', 'emp-1005');
     const { browser, page } = await b.signIn('riley');
     expect(page.status).toBe(401);
-    expect(page.text).toContain('you are not accepted here');
+    expect(page.text).toContain('this broker did not accept the sign-in');
     expect(browser.cookies.has(SESSION)).toBe(false);
   });
 });

@@ -113,12 +113,12 @@ describe('an answer of the provider', () => {
   }
 
   it.each([
-    ['with another state', { state: 'A'.repeat(43) }, 'this browser has none under way'],
-    ['without a state', { state: undefined }, 'this browser has none under way'],
-    ['from another issuer', { iss: 'http://127.0.0.1:1' }, 'not one of'],
-    ['without the issuer that the metadata promises', { iss: undefined }, 'not one of'],
-    ['with another code', { code: 'A'.repeat(43) }, 'did not take the sign-in: invalid_grant'],
-    ['without a code', { code: undefined }, 'not one of'],
+    ['with another state', { state: 'A'.repeat(43) }, 'this browser has no pending sign-in'],
+    ['without a state', { state: undefined }, 'this browser has no pending sign-in'],
+    ['from another issuer', { iss: 'http://127.0.0.1:1' }, 'not a valid response of'],
+    ['without the issuer that the metadata promises', { iss: undefined }, 'not a valid response of'],
+    ['with another code', { code: 'A'.repeat(43) }, 'did not accept the code: invalid_grant'],
+    ['without a code', { code: undefined }, 'not a valid response of'],
     ['that is an error', { code: undefined, error: 'access_denied' }, 'did not sign you in: access_denied'],
   ])('%s is refused', async (_name, changes, says) => {
     const { browser, url } = await b.signInUntilAnswer('dana');
@@ -128,7 +128,7 @@ describe('an answer of the provider', () => {
   it.each(['state', 'code', 'iss'])('that names %s twice is refused', async (name) => {
     const { browser, url } = await b.signInUntilAnswer('dana');
     url.searchParams.append(name, url.searchParams.get(name) ?? '');
-    await expectRefused(await browser.send(url), 'Begin again');
+    await expectRefused(await browser.send(url), 'Start again');
   });
 
   it('with another state leaves the sign-in as it is: a link from elsewhere cannot end it', async () => {
@@ -139,14 +139,14 @@ describe('an answer of the provider', () => {
 
   it('is refused in a browser that did not ask: nobody is signed in as somebody else', async () => {
     const { url } = await b.signInUntilAnswer('dana');
-    await expectRefused(await createBrowser().send(url), 'this browser has none under way');
+    await expectRefused(await createBrowser().send(url), 'this browser has no pending sign-in');
     const victim = createBrowser();
     await victim.send(`${b.t.url}/auth/sign-in`);
-    await expectRefused(await victim.send(url), 'this browser has none under way');
+    await expectRefused(await victim.send(url), 'this browser has no pending sign-in');
     // Not even where the name of its cookie is the right one.
     const [planted = ''] = signInSecrets(victim);
     victim.cookies.set(signInCookie(url.searchParams.get('state') ?? ''), planted);
-    await expectRefused(await victim.send(url), 'belongs to another one');
+    await expectRefused(await victim.send(url), 'belongs to another sign-in');
   });
 
   it('works once, also when many bring it at the same time', async () => {
@@ -161,13 +161,13 @@ describe('an answer of the provider', () => {
     expect(pages.map(({ status }) => status).sort()).toEqual([303, ...Array(9).fill(400)]);
     expect((await b.sessions()).length).toBe(opened + 1);
     opened += 1;
-    await expectRefused(await replay(), 'it was finished before');
+    await expectRefused(await replay(), 'it was already completed');
   });
 
   it('after an error is not taken again with a code', async () => {
     const { browser, url } = await b.signInUntilAnswer('dana');
     await browser.send(altered(url, { code: undefined, error: 'access_denied' }));
-    await expectRefused(await browser.send(url), 'it was finished before');
+    await expectRefused(await browser.send(url), 'it was already completed');
   });
 
   it('shows what the provider said as text', async () => {

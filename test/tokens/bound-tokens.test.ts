@@ -83,9 +83,7 @@ describe('the token endpoint', () => {
     const form = { audience: 'data:production' };
     const refused = await exchangeBound(t.url, subject, { proofs: [], form });
     expect([refused.status, refused.body.error]).toEqual([400, 'invalid_dpop_proof']);
-    expect(refused.body.error_description).toMatch(
-      /^the trust rule grants only tokens that are bound to a key/,
-    );
+    expect(refused.body.error_description).toMatch(/^the trust rule requires a token bound to a key/);
     // Nothing was used up by it.
     const proofs = [await key.proof({ method: 'POST', url: TOKEN_URL })];
     expect((await exchangeBound(t.url, subject, { proofs, form })).status).toBe(200);

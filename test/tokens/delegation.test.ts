@@ -144,7 +144,7 @@ describe('a delegation', () => {
     const many = await t.people.idToken('dana', { claims: { groups: ['payments-developers', ...groups] } });
     const { status, body } = await delegate(t, many);
     expect([status, body.code]).toEqual([400, 'invalid_request']);
-    expect(body.detail).toMatch(/identity provider send fewer/);
+    expect(body.detail).toMatch(/identity provider to send fewer/);
   });
 });
 

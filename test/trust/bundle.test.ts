@@ -81,11 +81,11 @@ describe('the trust rules of a bundle', () => {
       'an environment that does not exist',
       { deploy: { ...sound, grant: { ...GRANT, environments: ['prod'] } } },
       'deploy',
-      /prod, which is no environment/,
+      /prod, which is not an environment/,
     ],
   ])('with %s are refused with the place and the way out', (_name, rules, rule, detail) => {
     expect(faultsIn(rules)).toContainEqual({ rule, detail: expect.stringMatching(detail) });
-    expect(() => trustRulesOf({ broker: brokerOf(rules) })).toThrow('trust_rules cannot be used');
+    expect(() => trustRulesOf({ broker: brokerOf(rules) })).toThrow('trust_rules is not valid');
   });
 
   it('are told all their faults at once', () => {

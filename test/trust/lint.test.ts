@@ -89,7 +89,7 @@ describe('a faulty rule is reported with the way to fix it', () => {
     [
       'a wide issuer',
       ruleOf('gitlab', {}, { issuer: 'https://*.example' }),
-      /^issuer must be one exact https URL/,
+      /^issuer must be an exact https URL/,
     ],
     [
       'an issuer that is no URL',
@@ -128,7 +128,7 @@ describe('a faulty rule is reported with the way to fix it', () => {
     [
       "GitHub's default audience",
       ruleOf('github', {}, { audience: 'https://github.com/acme' }),
-      /^audience must be one of this broker/,
+      /^audience must belong to this broker/,
     ],
     [
       "Buildkite's default audience",
@@ -145,10 +145,14 @@ describe('a faulty rule is reported with the way to fix it', () => {
     ['nobody behind a pipeline that writes', ruleOf('gitlab', {}, { person: undefined }), /^person.*user_id/],
     ['the issuer as audience', ruleOf('gitlab', {}, { audience: SOUND.gitlab.issuer }), /^audience/],
     // Any platform.
-    ['a claim that is verified anyway', ruleOf('github', { iss: 'x' }), /^claims\.iss does nothing here/],
-    ['a token id', ruleOf('github', { jti: 'x' }), /^claims\.jti does nothing here/],
-    ['a wide subject', ruleOf('github', { sub: 'repo:acme/*' }), /^claims\.sub must not have \*/],
-    ['a wide owner', ruleOf('github', { repository: '*/payments' }), /^claims\.repository must not have \*/],
+    ['a claim that is verified anyway', ruleOf('github', { iss: 'x' }), /^claims\.iss has no effect/],
+    ['a token id', ruleOf('github', { jti: 'x' }), /^claims\.jti has no effect/],
+    ['a wide subject', ruleOf('github', { sub: 'repo:acme/*' }), /^claims\.sub must not contain \*/],
+    [
+      'a wide owner',
+      ruleOf('github', { repository: '*/payments' }),
+      /^claims\.repository must not contain \*/,
+    ],
     [
       'a SPIFFE ID under a URL',
       ruleOf('oidc', { sub: SOUND.spiffe.claims.sub }),
@@ -164,9 +168,13 @@ describe('a faulty rule is reported with the way to fix it', () => {
     [
       'a name for an id',
       ruleOf('github', { repository_id: 'acme/payments' }),
-      /^claims\.repository_id must be exact/,
+      /^claims\.repository_id must be an exact id/,
     ],
-    ['any repository', ruleOf('github', { repository_id: '*' }), /^claims\.repository_id must be exact/],
+    [
+      'any repository',
+      ruleOf('github', { repository_id: '*' }),
+      /^claims\.repository_id must be an exact id/,
+    ],
     [
       'one wide id of two',
       ruleOf('github', { repository_id: ['456789', '4*'] }),
@@ -197,24 +205,24 @@ describe('a faulty rule is reported with the way to fix it', () => {
     [
       'a workflow of any owner',
       ruleOf('github', { job_workflow_ref: '*/x/.github/workflows/d.yml@refs/heads/main' }),
-      /^claims\.job_workflow_ref must not have \* in owner/,
+      /^claims\.job_workflow_ref must not contain \* in owner/,
     ],
     [
       'a workflow of any repository',
       ruleOf('github', { workflow_ref: 'acme/*/.github/workflows/d.yml@refs/heads/main' }),
-      /^claims\.workflow_ref must not have \* in owner/,
+      /^claims\.workflow_ref must not contain \* in owner/,
     ],
     [
       'a workflow of any branch',
       ruleOf('github', { job_workflow_ref: 'acme/x/.github/workflows/d.yml@refs/heads/*' }),
-      /^claims\.job_workflow_ref must end in one branch/,
+      /^claims\.job_workflow_ref must end in an exact branch/,
     ],
     // GitLab.
     ['no project', ruleOf('gitlab', { project_id: undefined }), /^claims\.project_id is missing/],
     [
       'a path for an id',
       ruleOf('gitlab', { project_id: 'acme/payments' }),
-      /^claims\.project_id must be exact/,
+      /^claims\.project_id must be an exact id/,
     ],
     ['any branch', ruleOf('gitlab', { ref_protected: undefined }), /^claims\.ref_protected must be "true"/],
     [
@@ -234,20 +242,24 @@ describe('a faulty rule is reported with the way to fix it', () => {
     ],
     // Kubernetes.
     ['no uid', ruleOf('kubernetes', { [UID]: undefined }), /serviceaccount\/uid is missing/],
-    ['a name for a uid', ruleOf('kubernetes', { [UID]: 'deploy' }), /serviceaccount\/uid must be exact/],
+    [
+      'a name for a uid',
+      ruleOf('kubernetes', { [UID]: 'deploy' }),
+      /serviceaccount\/uid must be an exact id/,
+    ],
     [
       'claims of tokens from Secrets',
       ruleOf('kubernetes', { 'kubernetes.io/serviceaccount/service-account.uid': SERVICE_ACCOUNT_UID }),
-      /is of tokens from Secrets, which never end/,
+      /belongs to tokens from Secrets, which never expire/,
     ],
     // SPIFFE.
     ['no subject', ruleOf('spiffe', { sub: undefined, team: 'a' }), /^claims\.sub is missing/],
     [
       'a whole trust domain',
       ruleOf('spiffe', { sub: 'spiffe://acme.example/*' }),
-      /in the first part of its path/,
+      /in the first segment of its path/,
     ],
-    ['all namespaces', ruleOf('spiffe', { sub: 'spiffe://acme.example/*/payments' }), /in the first part/],
+    ['all namespaces', ruleOf('spiffe', { sub: 'spiffe://acme.example/*/payments' }), /in the first segment/],
     [
       'a trust domain for a workload',
       ruleOf('spiffe', { sub: 'spiffe://acme.example' }),
@@ -270,7 +282,7 @@ describe('a faulty rule is reported with the way to fix it', () => {
     [
       'a slug for an id',
       ruleOf('buildkite', { organization_id: 'acme' }),
-      /^claims\.organization_id must be exact/,
+      /^claims\.organization_id must be an exact id/,
     ],
     // Any issuer.
     [

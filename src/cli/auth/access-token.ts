@@ -8,38 +8,38 @@ import { exchangeToken } from './exchange.ts';
 import { type ExchangeTokens, findExchangeTokens } from './exchange-tokens.ts';
 import type { SignInAgain, SignInDemand } from './step-up.ts';
 
-/** A kept token is not used in its last seconds: it could expire on the way. In milliseconds. */
+/** A stored token is not used within this time before its expiry, in milliseconds. It could expire in transit. */
 const SAFETY_MS = 10_000;
 
-/** What a call shows of who is calling. */
+/** The credentials that a call presents. */
 export interface Token {
   value: string;
-  /** The key that the token is bound to, and the address that its proofs name; null for a bearer token. */
+  /** The key that the token is bound to, and the address in its proofs; null for a bearer token. */
   bound: { prover: Prover; issuer: string } | null;
 }
 
-/** Where the calls of one command get their token from. */
+/** Supplies the tokens for the calls of one command. */
 export interface TokenSource {
-  /** @throws CliError when there is none, or the exchange is refused */
+  /** @throws CliError when there is no token, or the exchange is refused */
   token(): Promise<Token>;
-  /** Another token after the broker refused the former one, or null when there is no other. */
+  /** A new token after the broker refused the previous one, or null when there is none. */
   renew(): Promise<Token | null>;
   /**
-   * The token of a stronger sign-in by the same person, after the broker asked for one; null when the token in use is
-   * that of a job, which nobody could sign in for.
+   * The token of a stronger sign-in by the same person, after the broker required one. Null when the token in use
+   * belongs to a job, which cannot sign in.
    *
-   * @throws CliError when nobody may be asked to sign in here, or the sign-in is not what was asked for
+   * @throws CliError when no interactive sign-in is possible here, or the sign-in does not meet the requirement
    */
   stepUp(demand: SignInDemand): Promise<Token | null>;
 }
 
 /**
- * The token for a broker. The first of these counts:
+ * Returns the token for a broker, from the first available source:
  *
  * 1. `COUNTERSIGN_TOKEN`, used as it is.
- * 2. The CI platform's token, for an agent with a delegation ({@link findExchangeTokens}), exchanged at the broker's token
- *    endpoint.
- * 3. The sign-in that `countersign login` kept.
+ * 2. The CI platform's token ({@link findExchangeTokens}), exchanged at the broker's token endpoint. An agent adds a
+ *    delegation.
+ * 3. The sign-in that `countersign login` stored.
  */
 export function createTokenSource(deps: {
   io: Io;
@@ -58,7 +58,7 @@ export function createTokenSource(deps: {
     const known = (await credentials.load(broker)).exchanges?.[digest];
     if (known !== undefined && isUsable(known)) return toToken(known);
     const fresh = await exchangeToken(io, broker, tokens);
-    // A job whose home cannot be written has its token all the same; only the next command has to get another.
+    // A job whose home folder is not writable still gets its token. The next command has to get a new one.
     await credentials.update(broker, (kept) => withExchange(kept, digest, fresh)).catch(() => undefined);
     return toToken(fresh);
   }
@@ -67,7 +67,7 @@ export function createTokenSource(deps: {
     return expires_ms - SAFETY_MS > io.clock();
   }
 
-  /** A token whose time is over goes, and its key with it. */
+  /** Removes expired tokens together with their keys. */
   function withExchange(kept: StoredCredentials, digest: string, fresh: KeptExchange): StoredCredentials {
     const usable = Object.entries(kept.exchanges ?? {}).filter(([, exchange]) => isUsable(exchange));
     return { ...kept, exchanges: { ...Object.fromEntries(usable), [digest]: fresh } };
@@ -111,7 +111,7 @@ export function createTokenSource(deps: {
   };
 }
 
-/** What a kept token is found by: the tokens themselves are not kept. */
+/** The key under which an exchanged token is stored. The platform tokens themselves are not stored. */
 function digestOf(tokens: ExchangeTokens): string {
   return sha256Hex(JSON.stringify(tokens));
 }
@@ -124,10 +124,10 @@ function notSignedIn({ env }: Io, broker: string): CliError {
   const inActions = env.GITHUB_ACTIONS === 'true';
   return new CliError(EXIT.denied, {
     code: 'not_signed_in',
-    title: 'There is no token for this broker',
+    title: 'No token for this broker',
     detail: inActions
-      ? 'Give the job the permission "id-token: write", so that GitHub Actions gives it an ID token.'
-      : `Sign in to ${broker} with: countersign login. In CI set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
+      ? 'Give the job the permission "id-token: write". GitHub Actions then issues it an ID token.'
+      : `Sign in to ${broker} with: countersign login. In CI, set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
   });
 }
 

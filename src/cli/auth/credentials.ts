@@ -12,51 +12,51 @@ const signInSchema = z.object({
   issuer: z.string(),
   id_token: z.string(),
   expires_ms: z.number(),
-  /** How the person signed in: a stronger sign-in is asked for in the same way. */
+  /** How the person signed in. A step-up uses the same flow. */
   flow: z.enum(['browser', 'device']).default('browser'),
 });
 const exchangeSchema = z.object({
   access_token: z.string(),
   expires_ms: z.number(),
-  /** The key that the token is bound to, and the address that its proofs name; null for a bearer token. */
+  /** The key that the token is bound to, and the address in its proofs; null for a bearer token. */
   bound: z.object({ key: proofKeySchema, issuer: z.string() }).nullable(),
 });
 const brokerSchema = z.object({
   sign_in: signInSchema.optional(),
-  /** By the SHA-256 of the platform token that was exchanged: a platform token works only once. */
+  /** Keyed by the SHA-256 of the exchanged platform token. A platform token works only once. */
   exchanges: z.record(z.string(), exchangeSchema).optional(),
 });
 const fileSchema = z.object({ brokers: z.record(z.string(), brokerSchema) });
 
 type Brokers = z.infer<typeof fileSchema>['brokers'];
 
-/** The sign-in of a person, as it is kept. */
+/** A stored sign-in of a person. */
 export type KeptSignIn = z.infer<typeof signInSchema>;
-/** A token that was exchanged, as it is kept. */
+/** A stored token from an exchange. */
 export type KeptExchange = z.infer<typeof exchangeSchema>;
-/** What is kept for one broker. */
+/** What is stored for one broker. */
 export type StoredCredentials = z.infer<typeof brokerSchema>;
 
-/** The tokens of this user, by broker. Short-lived ones only: nothing here can be refreshed. */
+/** The user's tokens, by broker. They are short-lived and cannot be refreshed. */
 export interface Credentials {
-  /** Where they are. */
+  /** The path of the credentials file. */
   file: string;
   /** @throws CliError when the file is damaged, or others could read or replace it */
   load(broker: string): Promise<StoredCredentials>;
   /**
-   * Replaces what is kept for the broker by what `change` makes of it; commands that do so at the same time wait for
-   * each other. Only this user can read the file.
+   * Replaces the broker's stored credentials with the result of `change`. Concurrent commands wait for each other. Only
+   * this user can read the file.
    *
    * @throws CliError as {@link Credentials.load}, or when it cannot be written
    */
   update(broker: string, change: (kept: StoredCredentials) => StoredCredentials): Promise<void>;
-  /** Forgets the broker; false when nothing was kept for it. */
+  /** Removes the broker's credentials. Returns false when there were none. */
   remove(broker: string): Promise<boolean>;
 }
 
 /** The credentials in `countersign/credentials.json` of the user's configuration folder. */
 export function createCredentials({ env, home }: Pick<Io, 'env' | 'home'>): Credentials {
-  // A relative XDG_CONFIG_HOME is to be ignored (XDG Base Directory Specification, "Environment variables").
+  // A relative XDG_CONFIG_HOME must be ignored (XDG Base Directory Specification, "Environment variables").
   const named = env.XDG_CONFIG_HOME ?? '';
   const folder = join(isAbsolute(named) ? named : join(home, '.config'), 'countersign');
   const file = join(folder, 'credentials.json');
@@ -70,7 +70,7 @@ export function createCredentials({ env, home }: Pick<Io, 'env' | 'home'>): Cred
     }
   }
 
-  /** Reads, lets `change` make of it what it will, and writes, while nobody else does. */
+  /** Reads the file, applies `change` and writes the result, under an exclusive lock. */
   async function changeAll(change: (brokers: Brokers) => Brokers): Promise<void> {
     try {
       await withFileLock(file, async () => {
@@ -101,7 +101,7 @@ function unusable(file: string, cause: unknown): CliError {
     {
       code: 'credentials_unusable',
       title: 'The stored credentials cannot be read',
-      detail: `${file} cannot be read as credentials. Remove it and sign in again with: countersign login`,
+      detail: `${file} is not a valid credentials file. Remove it and sign in again with: countersign login`,
     },
     { cause },
   );
@@ -112,8 +112,8 @@ function unwritable(file: string, cause: unknown): CliError {
     EXIT.error,
     {
       code: 'credentials_unwritable',
-      title: 'The credentials cannot be kept',
-      detail: `${file} cannot be written: ${(cause as Error).message}. Make its folder yours to write to, or name another one with XDG_CONFIG_HOME.`,
+      title: 'The credentials cannot be stored',
+      detail: `${file} cannot be written: ${(cause as Error).message}. Make its folder writable, or name another one with XDG_CONFIG_HOME.`,
     },
     { cause },
   );
@@ -124,8 +124,8 @@ function notPrivate(file: string, cause: NotPrivateError): CliError {
     EXIT.error,
     {
       code: 'credentials_not_private',
-      title: 'The stored credentials are not yours alone',
-      detail: `${file} is not used: ${cause.message}. Its tokens may be known to others: remove it with "rm ${shellWord(file)}", and sign in again with: countersign login`,
+      title: 'The stored credentials are not private',
+      detail: `${file} was not used: ${cause.message}. Others may have read its tokens. Remove it with "rm ${shellWord(file)}" and sign in again with: countersign login`,
     },
     { cause },
   );

@@ -18,10 +18,10 @@ const discoverySchema = z.object({
 });
 
 /**
- * Asks the broker where to sign in.
+ * Asks the broker for the issuer to sign in at.
  *
- * @param key names one of several issuers; undefined takes the only one
- * @throws CliError when the broker does not answer, or has no such issuer, or several and none is named
+ * @param key names one of several issuers; undefined selects the only one
+ * @throws CliError when the broker does not answer, has no such issuer, or has several and none is named
  */
 export async function findLoginIssuer(
   io: Pick<Io, 'fetch'>,
@@ -51,8 +51,9 @@ function chooseIssuer(issuers: readonly LoginIssuer[], key: string | undefined):
   const keys = issuers.map((issuer) => issuer.key).join(', ');
   const [first, ...others] = key === undefined ? issuers : issuers.filter((issuer) => issuer.key === key);
   if (issuers.length === 0)
-    throw usageError('The broker takes sign-ins of no issuer; configure one at the broker.');
-  if (first === undefined) throw usageError(`There is no issuer "${key}". There are: ${keys}.`);
-  if (others.length > 0) throw usageError(`Name one with --issuer KEY. There are: ${keys}.`);
+    throw usageError('The broker has no issuer for sign-ins. Configure one at the broker.');
+  if (first === undefined) throw usageError(`Unknown issuer "${key}". Known issuers: ${keys}.`);
+  if (others.length > 0)
+    throw usageError(`The broker has several issuers. Name one with --issuer KEY. Known issuers: ${keys}.`);
   return first;
 }

@@ -5,7 +5,7 @@ import type { Clock } from '../../clock.ts';
 
 const ALGORITHM = 'ES256';
 
-/** A private key for proofs, as it is kept beside the token that is bound to it. */
+/** A private key for proofs, as stored beside the token that is bound to it. */
 export const proofKeySchema = z.object({
   kty: z.literal('EC'),
   crv: z.literal('P-256'),
@@ -17,26 +17,26 @@ export const proofKeySchema = z.object({
 /** A private key for proofs. */
 export type ProofKey = z.infer<typeof proofKeySchema>;
 
-/** A new key. Nobody but this user ever sees its private part. */
+/** Generates a new key. Its private part stays with this user. */
 export async function createProofKey(): Promise<ProofKey> {
   const { privateKey } = await generateKeyPair(ALGORITHM, { extractable: true });
   return proofKeySchema.parse(await exportJWK(privateKey));
 }
 
-/** The request that a proof is for. */
+/** The request that a proof covers. */
 export interface ProofResult {
   method: string;
-  /** The address as the server knows itself, without query and fragment. */
+  /** The server's own address of the request, without query and fragment. */
   htu: string;
-  /** The token that goes with it; null at the token endpoint. */
+  /** The token that accompanies the request; null at the token endpoint. */
   accessToken: string | null;
 }
 
-/** Shows a server, request by request, that the key is at hand. */
+/** Proves possession of the key to a server, request by request. */
 export interface Prover {
   key: ProofKey;
   /**
-   * Sends a request with a proof made for it; once more where the server wants its own nonce in the proof. `send` gets
+   * Sends a request with a proof for it, and once more when the server requires its own nonce in the proof. `send` gets
    * the `DPoP` header and MUST send the same request each time.
    *
    * @see RFC 9449 sections 4.2, 8 and 9
@@ -80,7 +80,7 @@ async function signProof(
     .sign(await importJWK({ ...publicKey, d }, ALGORITHM));
 }
 
-/** A resource says it in its challenge, the token endpoint in its answer. */
+/** A resource server says so in its challenge, the token endpoint in its response body. */
 async function wantsNonce(response: Response): Promise<boolean> {
   if (response.status === 401) {
     return /\berror="use_dpop_nonce"/.test(response.headers.get('WWW-Authenticate') ?? '');

@@ -5,15 +5,15 @@ import { EXIT } from '../output/exit-codes.ts';
 import { findPlatformToken } from './platform-token.ts';
 import { readTokenFile } from './token-file.ts';
 
-/** What is exchanged at the broker, as parameters of the form. RFC 8693 section 2.1 */
+/** The tokens of an exchange, as form parameters. RFC 8693 section 2.1 */
 export type ExchangeTokens = Readonly<Record<string, string>>;
 
 /**
- * The tokens that a job or an agent exchanges, or null outside of a platform: the platform's token alone, or for an agent
- * the delegation of the person it acts for, with the platform's token as the actor's. The delegation is in
+ * Finds the tokens that a job or an agent exchanges, or null outside of a platform. A job exchanges its platform token.
+ * An agent exchanges the delegation of its sponsor, with its platform token as the actor token. The delegation is in
  * `COUNTERSIGN_DELEGATION_TOKEN`, or in the file that `COUNTERSIGN_DELEGATION_TOKEN_FILE` names.
  *
- * @throws CliError when one of them is there and yields no token, or there is a delegation and nobody whom it is for
+ * @throws CliError when a source is configured but yields no token, or there is a delegation without a platform token
  */
 export async function findExchangeTokens(io: Pick<Io, 'env' | 'fetch'>): Promise<ExchangeTokens | null> {
   const platformToken = await findPlatformToken(io);
@@ -38,10 +38,10 @@ async function findDelegation(env: Io['env']): Promise<string | null> {
   });
 }
 
-/** Going on without the delegation would be acting as somebody else: the person whose sign-in is kept here, say. */
+/** Without the delegation the command would act as another principal, such as the person whose sign-in is stored. */
 function noAgent(): CliError {
   return noDelegation(
-    'There is a delegation, but no platform token of the agent that it is for. Set COUNTERSIGN_SUBJECT_TOKEN or COUNTERSIGN_SUBJECT_TOKEN_FILE, or unset COUNTERSIGN_DELEGATION_TOKEN and COUNTERSIGN_DELEGATION_TOKEN_FILE.',
+    'There is a delegation, but no platform token of its agent. Set COUNTERSIGN_SUBJECT_TOKEN or COUNTERSIGN_SUBJECT_TOKEN_FILE, or unset COUNTERSIGN_DELEGATION_TOKEN and COUNTERSIGN_DELEGATION_TOKEN_FILE.',
   );
 }
 

@@ -9,7 +9,7 @@ import { ANSWER_TIMEOUT_MS, unreachable } from '../unreachable.ts';
 import type { KeptExchange } from './credentials.ts';
 import { createProofKey, createProver } from './dpop.ts';
 
-/** What the broker says of itself as an authorization server. RFC 8414 section 2 */
+/** The broker's metadata as an authorization server. RFC 8414 section 2 */
 const metadataSchema = z.object({ issuer: z.url(), token_endpoint: z.url() });
 
 const answerSchema = z.object({
@@ -20,10 +20,10 @@ const answerSchema = z.object({
 });
 
 /**
- * Exchanges a token for one of the broker's, bound to a new key.
+ * Exchanges a token for a token of the broker that is bound to a new key.
  *
- * @param tokens the `subject_token` with its type, and whatever else goes with it
- * @throws CliError when the broker does not answer, refuses, or has another address than the one it is called by
+ * @param tokens the `subject_token` with its type, and any other tokens of the exchange
+ * @throws CliError when the broker does not answer, refuses, or has another address than the one called
  * @see RFC 8693, RFC 9449 section 5
  */
 export async function exchangeToken(
@@ -58,14 +58,14 @@ export async function exchangeToken(
   return {
     access_token,
     expires_ms: clock() + expires_in * 1000,
-    // A broker that binds no tokens says so by the type.
+    // The token type tells whether the broker bound the token.
     bound: token_type.toLowerCase() === 'dpop' ? { key: prover.key, issuer } : null,
   };
 }
 
 /**
- * The address that the broker knows itself by: proofs name it. It must be the one that it is called by, or whoever
- * answers there could have proofs made for another broker.
+ * Returns the broker's own address, which proofs name. It must equal the address called. Otherwise a malicious server
+ * could obtain proofs for another broker.
  */
 async function findPublicAddress(
   { fetch }: Pick<Io, 'fetch'>,
@@ -90,16 +90,16 @@ async function findPublicAddress(
     throw new CliError(EXIT.usage, {
       code: 'broker_address_mismatch',
       title: 'The broker has another address',
-      detail: `The broker at ${broker} calls itself ${issuer}, and takes tokens that are bound to a key only there. Name it so with --broker or COUNTERSIGN_URL, or correct public_url in its configuration.`,
+      detail: `The broker at ${broker} has the public URL ${issuer}, and accepts key-bound tokens only there. Use that URL with --broker or COUNTERSIGN_URL, or correct public_url in the configuration of the broker.`,
     });
   }
   return { issuer: issuer.replace(/\/+$/, ''), token_endpoint };
 }
 
 const RULE_HINT =
-  "A trust rule of the policy must match this job: the broker's log has the exact reason under the reference, and a maintainer of the policy asks which claim it misses with countersign trust test.";
-/** What a proof of this command's own can be wrong in is its time. */
-const CLOCK_HINT = "Is this machine's clock right? A proof that is a minute off is refused.";
+  "A trust rule of the policy must match this job. The broker's log has the exact reason under the reference. A policy maintainer can find the mismatching claim with: countersign trust test";
+/** A wrong clock is the usual cause of a refused proof. */
+const CLOCK_HINT = 'Check the clock of this machine. A proof that is off by a minute is refused.';
 
 function exchangeRefused(response: Response, document: unknown): CliError {
   const { status } = response;
@@ -111,8 +111,8 @@ function exchangeRefused(response: Response, document: unknown): CliError {
     transient ? EXIT.error : EXIT.denied,
     {
       code: 'token_exchange_refused',
-      title: 'The broker did not take the platform token',
-      detail: `${said}. ${transient ? 'Try again a little later.' : ofRequest}`,
+      title: 'The broker did not accept the platform token',
+      detail: `${said}. ${transient ? 'Try again later.' : ofRequest}`,
       status,
       oauth_error: error ?? null,
     },

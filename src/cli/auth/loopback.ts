@@ -1,13 +1,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The path that the provider sends the browser back to. */
+/** The path of the redirect URI. */
 const CALLBACK_PATH = '/cb';
 
-/** A server on this machine that waits for one answer of the identity provider. */
+/** A local server that waits for one authorization response of the identity provider. */
 export interface Loopback {
   redirectUri: string;
-  /** The address as the browser opened it. Only one with the expected `state` counts. */
+  /** The address that the browser opened. It has the expected `state`. */
   callback: Promise<URL>;
   close(): void;
 }
@@ -15,8 +15,8 @@ export interface Loopback {
 /**
  * Listens on a free port of 127.0.0.1.
  *
- * Any page that the browser shows can send requests here, so that an answer without the secret `state` is refused and
- * the wait goes on.
+ * Any page in the browser can send requests here. A request without the secret `state` is refused, and the wait
+ * continues.
  *
  * @see RFC 8252 section 7.3
  */
@@ -29,12 +29,12 @@ export async function openLoopback(state: string): Promise<Loopback> {
     response.writeHead(isAnswer ? 200 : 404, {
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': "default-src 'none'",
-      // The address holds the code.
+      // The address contains the authorization code.
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',
       connection: 'close',
     });
-    response.end(isAnswer ? PAGE : 'Nothing is here.');
+    response.end(isAnswer ? PAGE : 'Not found.');
     if (isAnswer && url !== null) resolve(url);
   });
   await new Promise<void>((listening, failed) => {
@@ -45,7 +45,7 @@ export async function openLoopback(state: string): Promise<Loopback> {
     redirectUri,
     callback,
     close: () => {
-      // What was begun ends: the browser still gets its page.
+      // Requests in flight complete, so the browser still gets its page.
       server.close();
       server.closeIdleConnections();
     },
@@ -54,4 +54,4 @@ export async function openLoopback(state: string): Promise<Loopback> {
 
 const PAGE = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Countersign</title></head>
-<body><p>The answer has arrived. You can close this page and go back to the terminal.</p></body></html>`;
+<body><p>The sign-in response was received. You can close this page and return to the terminal.</p></body></html>`;

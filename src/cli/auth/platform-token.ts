@@ -4,18 +4,18 @@ import { EXIT } from '../output/exit-codes.ts';
 import { ANSWER_TIMEOUT_MS } from '../unreachable.ts';
 import { readTokenFile } from './token-file.ts';
 
-/** The audience that is asked for where the platform lets the job choose. */
+/** The audience to request where the platform lets the job choose. */
 const DEFAULT_AUDIENCE = 'countersign';
 
 /**
- * The token with which the CI platform says what this job is, or null outside of CI. The first of these counts:
+ * Returns the CI platform's identity token for this job, or null outside of CI, from the first available source:
  *
- * 1. GitHub Actions: `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN`; a new token with the
- *    audience `COUNTERSIGN_AUDIENCE` (default `countersign`) is fetched.
+ * 1. GitHub Actions: `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN`; fetches a new token with the
+ *    audience `COUNTERSIGN_AUDIENCE` (default `countersign`).
  * 2. `COUNTERSIGN_SUBJECT_TOKEN`: the token itself, such as a GitLab `id_tokens` variable of that name.
- * 3. `COUNTERSIGN_SUBJECT_TOKEN_FILE`: a file that holds it, such as a projected Kubernetes token.
+ * 3. `COUNTERSIGN_SUBJECT_TOKEN_FILE`: a file with the token, such as a projected Kubernetes token.
  *
- * @throws CliError when one of them is there and yields no token
+ * @throws CliError when a source is configured but yields no token
  * @see docs.github.com, "OpenID Connect reference"
  */
 export async function findPlatformToken(io: Pick<Io, 'env' | 'fetch'>): Promise<string | null> {
@@ -48,10 +48,10 @@ async function fetchGitHubToken(
     });
     if (!response.ok) throw new Error(`it answered ${response.status}`);
     const { value } = (await response.json()) as { value?: unknown };
-    if (typeof value !== 'string' || value === '') throw new Error('its answer has no token');
+    if (typeof value !== 'string' || value === '') throw new Error('its response has no token');
     return value;
   } catch (error) {
-    throw noToken(`GitHub Actions gave no ID token: ${(error as Error).message}.`, error);
+    throw noToken(`GitHub Actions issued no ID token: ${(error as Error).message}.`, error);
   }
 }
 
@@ -64,7 +64,7 @@ async function readSubjectToken(file: string): Promise<string> {
 function noToken(detail: string, cause: unknown): CliError {
   return new CliError(
     EXIT.error,
-    { code: 'platform_token_missing', title: 'The platform gave no token', detail },
+    { code: 'platform_token_missing', title: 'No platform token', detail },
     { cause },
   );
 }

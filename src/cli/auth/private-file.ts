@@ -4,13 +4,13 @@ import { chmod, mkdir, open, rename, rm, rmdir, writeFile } from 'node:fs/promis
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
-/** Permissions of anybody but the owner. */
+/** The permission bits of group and others. */
 const OTHERS = 0o077;
 
 const LOCK_TRIES = 100;
 const LOCK_PAUSE_MS = 50;
 
-/** A file that is not this user's alone; `message` says in what way. */
+/** A file that is not private to this user; `message` says why. */
 export class NotPrivateError extends Error {
   constructor(message: string) {
     super(message);
@@ -19,14 +19,14 @@ export class NotPrivateError extends Error {
 }
 
 /**
- * Reads a file that only this user can read, or null when there is none. What is checked is what is read: the file is
- * opened first, and nobody can put another one in its place in between.
+ * Reads a file that only this user can read, or returns null when there is none. The checks run on the open file, so
+ * the file cannot be swapped between check and read.
  *
- * @throws NotPrivateError when the file is a link or no plain file, belongs to somebody else, or others have any
- *   permission on it
+ * @throws NotPrivateError when the file is a link or not a regular file, belongs to another user, or grants others any
+ *   permission
  */
 export async function readPrivateFile(file: string): Promise<string | null> {
-  // Neither a link is followed, nor does a pipe without a writer hold up the command.
+  // Does not follow links, and does not block on a pipe without a writer.
   const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
   const handle = await open(file, flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
@@ -43,18 +43,18 @@ export async function readPrivateFile(file: string): Promise<string | null> {
 }
 
 function assertPrivate(stats: Stats): void {
-  if (!stats.isFile()) throw new NotPrivateError('it is no plain file');
-  // Windows has neither owners nor modes here; a user's folder is theirs alone there.
+  if (!stats.isFile()) throw new NotPrivateError('it is not a regular file');
+  // On Windows there are no owners and modes. The user's folder is private there.
   if (process.getuid === undefined) return;
   if (stats.uid !== process.getuid()) throw new NotPrivateError('it belongs to another user');
   if ((stats.mode & OTHERS) === 0) return;
   const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
-  throw new NotPrivateError(`others may read or change it (its mode is ${mode})`);
+  throw new NotPrivateError(`other users may read or change it (mode ${mode})`);
 }
 
 /**
- * Replaces a file by one that only this user can read, in a folder that only this user can enter; both are made where
- * they are missing. A reader sees the former text or this one, and neither was ever readable by others.
+ * Replaces a file atomically. Only this user can read the file or enter its folder. Creates both where they are
+ * missing. The content is never readable by others.
  */
 export async function replacePrivateFile(file: string, text: string): Promise<void> {
   await makePrivateFolder(dirname(file));
@@ -75,8 +75,8 @@ async function makePrivateFolder(folder: string): Promise<void> {
 }
 
 /**
- * Runs `work` while no other process of this user does so for the same file. A lock that is never given back, because
- * its process was killed, is taken over after a while.
+ * Runs `work` under an exclusive lock for the file. A stale lock, left by a process that was killed, is taken over
+ * after a timeout.
  */
 export async function withFileLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const lock = `${file}.lock`;
@@ -85,7 +85,7 @@ export async function withFileLock<T>(file: string, work: () => Promise<T>): Pro
   try {
     return await work();
   } finally {
-    // Somebody who took it over has given it back.
+    // Another process took the lock over and has released it.
     await rmdir(lock).catch(() => undefined);
   }
 }
@@ -93,7 +93,7 @@ export async function withFileLock<T>(file: string, work: () => Promise<T>): Pro
 async function takeLock(lock: string): Promise<void> {
   for (let tries = 1; tries <= LOCK_TRIES; tries += 1) {
     try {
-      // Making a folder is atomic, on network file systems too.
+      // Creating a folder is atomic, on network file systems too.
       await mkdir(lock);
       return;
     } catch (error) {

@@ -8,51 +8,51 @@ import { EXIT } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 import { openLoopback } from './loopback.ts';
 
-/** How long a person has to sign in, in milliseconds. */
+/** The time limit for a sign-in, in milliseconds. */
 const PATIENCE_MS = 10 * 60_000;
-/** How old a sign-in may be when a stronger one is asked for and nothing says more, in seconds. */
+/** The default maximum age of a step-up sign-in, in seconds. */
 export const FRESH_AGE_S = 300;
 
-/** What a sign-in yields. */
+/** The result of a sign-in. */
 export interface SignInResult {
   id_token: string;
   /** The account at the issuer. */
   sub: string;
-  /** The `acr` that the issuer gives the sign-in, or null. */
+  /** The `acr` of the sign-in, or null. */
   acr: string | null;
-  /** When the person signed in, or null where the issuer does not say. */
+  /** When the person signed in, or null when the issuer does not say. */
   auth_time_ms: number | null;
   expires_ms: number;
 }
 
-/** What a stronger sign-in must be. */
+/** The requirements for a stronger sign-in. */
 export interface StepUpOrder {
-  /** One of these `acr` values; any where there are none. */
+  /** The accepted `acr` values; an empty list accepts any. */
   acrValues: readonly string[];
-  /** At most so many seconds old. */
+  /** The maximum age in seconds. */
   maxAgeS: number;
 }
 
 /** How to sign in. */
 export interface CliSignInOrder {
   issuer: LoginIssuer;
-  /** With the browser of this machine, or on another device with a code. */
+  /** The browser of this machine, or another device with a code. */
   flow: 'browser' | 'device';
-  /** The option of this command that signs in on another device. */
+  /** The option of the running command that signs in on another device. */
   deviceOption: string;
-  /** Asks for a new sign-in that is so strong; null takes any sign-in. */
+  /** Requires a new sign-in of this strength; null accepts any sign-in. */
   stepUp: StepUpOrder | null;
-  /** False leaves opening the address to the person. */
+  /** Whether to open the browser. If false, the person opens the address. */
   openBrowser: boolean;
   /** Tells the person what to do. */
   note(line: string): void;
 }
 
 /**
- * Signs a person in, and holds the result against what was asked for: to a provider, a wish for strength is only that.
+ * Signs a person in and checks the result against the requirements. A provider may ignore a requested strength.
  *
- * @throws CliError when the provider cannot be reached, refuses, or nobody signs in in time; when the sign-in is not as
- *   strong or as fresh as asked for
+ * @throws CliError when the provider cannot be reached or refuses, when the time limit passes, or when the sign-in is
+ *   not strong or fresh enough
  * @see RFC 9470 section 5
  */
 export async function signIn(io: Io, order: CliSignInOrder): Promise<SignInResult> {
@@ -67,17 +67,17 @@ function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, si
   const isFresh = auth_time_ms !== null && clock() - auth_time_ms <= (maxAgeS + LEEWAY_S) * 1000;
   if (isStrong && isFresh) return;
   const fault = isStrong
-    ? `the provider does not say that it is at most ${maxAgeS} seconds old`
-    : `the provider calls it ${acr ?? 'nothing'}, and asked for was ${acrValues.join(' or ')}`;
+    ? `the provider did not confirm that the sign-in is at most ${maxAgeS} seconds old`
+    : `the provider returned acr ${acr ?? 'none'}, but ${acrValues.join(' or ')} was required`;
   throw new CliError(EXIT.denied, {
     code: 'sign_in_too_weak',
-    title: 'The sign-in is not what was asked for',
-    detail: `You signed in, but ${fault}. It is not kept. Sign in again with the second factor that your provider wants for this.`,
+    title: 'The sign-in is not strong or fresh enough',
+    detail: `You signed in, but ${fault}. The sign-in was not stored. Sign in again with a second factor.`,
   });
 }
 
 /**
- * The code flow with PKCE; the answer comes to a port of this machine.
+ * The authorization code flow with PKCE and a loopback redirect.
  *
  * @see RFC 8252, RFC 7636, OpenID Connect Core 3.1
  */
@@ -99,7 +99,7 @@ async function signInWithBrowser(io: Io, order: CliSignInOrder): Promise<SignInR
       });
       order.note(`Sign in with your browser at\n\n${url.href}\n`);
       if (isRemote(io))
-        order.note(`There seems to be no browser here; on another device: ${order.deviceOption}`);
+        order.note(`No browser found. To sign in on another device, use: ${order.deviceOption}`);
       if (order.openBrowser) io.openBrowser(url);
       const callback = await within(io, loopback.callback);
       const tokens = await client.authorizationCodeGrant(config, callback, {
@@ -116,7 +116,7 @@ async function signInWithBrowser(io: Io, order: CliSignInOrder): Promise<SignInR
 }
 
 /**
- * The sign-in on another device: the person opens an address there and types a code.
+ * The device flow: the person opens an address on another device and enters a code.
  *
  * @see RFC 8628
  */
@@ -134,13 +134,13 @@ async function signInWithDevice(io: Io, order: CliSignInOrder): Promise<SignInRe
   });
 }
 
-/** A terminal on another machine, which has no screen to show a browser on. */
+/** Whether this is an SSH session without a display, where no browser can open. */
 function isRemote({ env }: Io): boolean {
   return Boolean(env.SSH_CONNECTION) && !env.DISPLAY && !env.WAYLAND_DISPLAY;
 }
 
 async function discover(io: Io, { issuer, client_id }: LoginIssuer): Promise<client.Configuration> {
-  if (!isFetchable(issuer, true)) throw new Error('its address is neither https nor on this machine');
+  if (!isFetchable(issuer, true)) throw new Error('its address is neither https nor a loopback address');
   const isPlain = new URL(issuer).protocol === 'http:';
   return client.discovery(new URL(issuer), client_id, undefined, client.None(), {
     execute: [client.enableNonRepudiationChecks, ...(isPlain ? [client.allowInsecureRequests] : [])],
@@ -157,7 +157,7 @@ function parametersOf({ issuer, stepUp }: CliSignInOrder): Record<string, string
   const { acrValues, maxAgeS } = stepUp;
   return {
     scope: issuer.scope,
-    // `max_age` makes the provider say when the sign-in was; `prompt` makes it a new one.
+    // `max_age` makes the provider return `auth_time`; `prompt` forces a new sign-in.
     prompt: 'login',
     max_age: String(maxAgeS),
     ...(acrValues.length === 0
@@ -168,7 +168,7 @@ function parametersOf({ issuer, stepUp }: CliSignInOrder): Record<string, string
 
 function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers): SignInResult {
   const claims = tokens.claims();
-  if (tokens.id_token === undefined || claims === undefined) throw new Error('it gave no ID token');
+  if (tokens.id_token === undefined || claims === undefined) throw new Error('it returned no ID token');
   return {
     id_token: tokens.id_token,
     sub: claims.sub,
@@ -178,22 +178,22 @@ function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointRes
   };
 }
 
-/** The answer, unless the person's time is over before. */
+/** Waits for the response up to the time limit. */
 async function within<T>(io: Io, answer: Promise<T>): Promise<T> {
   const over = new AbortController();
   const timeout = io.sleep(PATIENCE_MS, over.signal).then(() => {
-    throw new Error('nobody signed in in time');
+    throw new Error('the time limit for signing in has passed');
   });
   try {
     return await Promise.race([answer, timeout]);
   } finally {
     over.abort();
-    // It ends with the abort, after the race is over.
+    // The abort rejects the timer after the race, which is expected.
     timeout.catch(() => undefined);
   }
 }
 
-/** Turns what went wrong between here and the provider into a refusal that says so. */
+/** Turns a failure of the exchange with the provider into a CliError with its cause. */
 async function explain<T>({ issuer }: LoginIssuer, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -208,7 +208,7 @@ async function explain<T>({ issuer }: LoginIssuer, work: () => Promise<T>): Prom
       {
         code: 'sign_in_failed',
         title: 'You are not signed in',
-        detail: `The sign-in at ${issuer} did not succeed: ${said}`,
+        detail: `The sign-in at ${issuer} failed: ${said}`,
       },
       { cause: error },
     );

@@ -9,7 +9,7 @@ import type { Credentials, KeptSignIn } from './credentials.ts';
 import { findLoginIssuer } from './discovery.ts';
 import { FRESH_AGE_S, signIn } from './sign-in.ts';
 
-/** The ways in which a stronger sign-in can be asked for. */
+/** The ways to perform a step-up. */
 export const STEP_UPS = ['browser', 'device', 'never'] as const;
 
 /** One of {@link STEP_UPS}. */
@@ -21,10 +21,10 @@ const demandSchema = z.object({
   acr_values: z.array(z.string()).catch([]),
 });
 
-/** What the broker wants of a sign-in: the members of a problem `sign_in_required`. @see RFC 9470 section 3 */
+/** The broker's requirements for a sign-in: the members of a problem `sign_in_required`. @see RFC 9470 section 3 */
 export type SignInDemand = Problem & z.infer<typeof demandSchema>;
 
-/** The demand of a problem, or null when it makes none. */
+/** The sign-in requirements in a problem, or null when it has none. */
 export function demandOf(problem: Problem): SignInDemand | null {
   if (problem.code !== 'sign_in_required') return null;
   const parsed = demandSchema.safeParse(problem);
@@ -32,18 +32,18 @@ export function demandOf(problem: Problem): SignInDemand | null {
 }
 
 /**
- * Signs the person of a kept sign-in in again, as strong and as fresh as demanded, and keeps the new sign-in. Null is a
- * token that was set by hand, which no sign-in would replace.
+ * Signs the person of a stored sign-in in again, as strong and as fresh as required, and stores the new sign-in. Null
+ * stands for a token from the environment, which a sign-in does not replace.
  *
- * @throws CliError with the command that does so, when nobody may be asked here; or when the sign-in fails, is not what
- *   was demanded, or is another account's
+ * @throws CliError with the command to run, when no interactive sign-in is possible here; or when the sign-in fails,
+ *   does not meet the requirements, or belongs to another account
  */
 export type SignInAgain = (kept: KeptSignIn | null, demand: SignInDemand) => Promise<KeptSignIn>;
 
 /**
- * How to sign in again at a broker.
+ * Creates the step-up for a broker.
  *
- * @param deps.stepUp the way to ask; undefined is the way of the kept sign-in where a terminal is there, else never
+ * @param deps.stepUp how to sign in; undefined is the flow of the stored sign-in at a terminal, otherwise `never`
  */
 export function createSignInAgain(deps: {
   io: Io;
@@ -64,7 +64,7 @@ export function createSignInAgain(deps: {
       throw new CliError(EXIT.denied, { ...demand, command });
     }
     const issuer = await findLoginIssuer(io, broker, kept.issuer);
-    note(`This needs another sign-in: ${printable(demand.detail)}`);
+    note(`A new sign-in is required: ${printable(demand.detail)}`);
     const signedIn = await signIn(io, {
       issuer,
       flow: how,
@@ -89,14 +89,12 @@ export function createSignInAgain(deps: {
 function parseStepUp(text: string | undefined): StepUp | undefined {
   const known = STEP_UPS.find((stepUp) => stepUp === text);
   if (text !== undefined && known === undefined) {
-    throw usageError(
-      `"${text}" is no way to sign in again. COUNTERSIGN_STEP_UP is one of ${STEP_UPS.join(', ')}.`,
-    );
+    throw usageError(`Invalid COUNTERSIGN_STEP_UP "${text}". It must be one of ${STEP_UPS.join(', ')}.`);
   }
   return known;
 }
 
-/** The options of `login` that sign in as demanded, at the issuer and in the way of the kept sign-in. */
+/** The options of `login` that meet the requirements, with the issuer and flow of the stored sign-in. */
 function loginWords(kept: KeptSignIn | null, { level, acr_values }: SignInDemand): string[] {
   const strength =
     level === MFA_LEVEL || acr_values.length === 0
@@ -106,13 +104,13 @@ function loginWords(kept: KeptSignIn | null, { level, acr_values }: SignInDemand
   return [...strength, '--issuer', kept.issuer, ...(kept.flow === 'device' ? ['--device'] : [])];
 }
 
-/** Whoever signs in again goes on with what they began; another account would do it in their stead. */
+/** The command continues under the same account only. Otherwise another account would complete it. */
 function assertSameAccount({ id_token }: KeptSignIn, sub: string): void {
   const before = decodeJwt(id_token).sub;
   if (before === sub) return;
   throw new CliError(EXIT.denied, {
     code: 'sign_in_other_account',
-    title: 'This is another account',
-    detail: `You signed in as ${sub}, but the command was begun as ${before}. Nothing was sent, and the former sign-in is kept. To act as ${sub}, sign in with: countersign login`,
+    title: 'Signed in with another account',
+    detail: `You signed in as ${sub}, but the command was started as ${before}. Nothing was sent, and the previous sign-in is unchanged. To act as ${sub}, sign in with: countersign login`,
   });
 }

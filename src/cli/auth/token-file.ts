@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-/** The token that a file holds. @throws Error with what is wrong with the file, for whoever knows why it was read */
+/** Reads a token from a file. @throws Error with the fault of the file; the caller adds the context */
 export async function readTokenFile(file: string): Promise<string> {
   const token = (await readFile(file, 'utf8')).trim();
   if (token === '') throw new Error('it is empty');

@@ -16,19 +16,19 @@ interface AccessOptions extends CommonOptions {
 
 /** `access list`: who may do what. */
 export function registerAccess(program: Command, cli: Cli): void {
-  const access = program.command('access').description('who can do what, by the active policy');
+  const access = program.command('access').description('show who can do what under the active policy');
   cli
     .command(
       access,
       'list',
-      'list what each known principal may do, by which binding, and when it was last used',
+      'list what each known principal may do, through which binding, and when it was last used',
     )
-    .option('--principal <id>', 'of this principal or person')
-    .addOption(new Option('--capability <name>', 'of this kind').choices(CAPABILITIES))
-    .option('--environment <key>', 'in this environment')
-    .option('--namespace <name>', 'in this namespace')
-    .option('--unused', 'only what nobody has used for long, and bindings that nobody uses')
-    .option('--unused-days <days>', 'how many days without a use make a grant unused (default: 90)')
+    .option('--principal <id>', 'only this principal or person')
+    .addOption(new Option('--capability <name>', 'only this capability').choices(CAPABILITIES))
+    .option('--environment <key>', 'only in this environment')
+    .option('--namespace <name>', 'only in this namespace')
+    .option('--unused', 'only unused grants and unused bindings')
+    .option('--unused-days <days>', 'days without use after which a grant is unused (default: 90)')
     .action((options: AccessOptions) =>
       cli.run(options, async (context) => {
         const { principal, capability, environment, namespace, unused, unusedDays } = options;
@@ -52,7 +52,7 @@ function render({ grants, bindings, unused_days, policy_hash }: AccessView): str
   return [
     table(['PRINCIPAL', 'MAY', 'ENVIRONMENT', 'NAMESPACE', 'BY', 'LAST USED'], grants.map(toRow)),
     '',
-    `Bindings that nobody used for ${unused_days} days:${idle.length === 0 ? ' none' : ''}`,
+    `Bindings unused for ${unused_days} days:${idle.length === 0 ? ' none' : ''}`,
     ...(idle.length === 0
       ? []
       : [table(['BINDING', 'GRANTS', 'HOLDERS', 'LAST USED'], idle.map(toBindingRow))]),

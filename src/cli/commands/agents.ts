@@ -16,12 +16,15 @@ const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 
 /** `agents delegate`. */
 export function registerAgents(program: Command, cli: Cli): void {
-  const agents = program.command('agents').description('agents, which act for people');
+  const agents = program.command('agents').description('manage agents, which act for people');
   cli
-    .command(agents, 'delegate', 'let an agent act for you; prints the token that it needs besides its own')
+    .command(agents, 'delegate', 'let an agent act for you; prints the delegation token for the agent')
     .argument('<rule>', 'the trust rule of the agent')
-    .option('--for <time>', 'how long, such as 90s, 15m or 1h; at most 1h', '15m')
-    .option('--operations <names>', 'what it may do, separated by commas; else all that its rule grants')
+    .option('--for <time>', 'lifetime, such as 90s, 15m or 1h; at most 1h', '15m')
+    .option(
+      '--operations <names>',
+      'allowed operations, separated by commas (default: all that its rule grants)',
+    )
     .addHelpText('after', AFTER)
     .addHelpText('after', operationsHelp(operationsBy('agent', OPERATIONS), OPERATIONS))
     .action((rule: string, options: DelegateOptions) =>
@@ -38,7 +41,7 @@ export function registerAgents(program: Command, cli: Cli): void {
         const until = moment(context.io.clock() + body.expires_in * 1000);
         const operations = printable(body.scope.replaceAll(' ', ', '));
         context.note(`${printable(rule)} may act for you until ${until}: ${operations}.`);
-        context.note('Give it this as COUNTERSIGN_DELEGATION_TOKEN. It is not shown again.');
+        context.note('Pass this token to the agent as COUNTERSIGN_DELEGATION_TOKEN. It is not shown again.');
         context.print(body, () => body.delegation_token);
         return EXIT.done;
       }),
@@ -46,15 +49,16 @@ export function registerAgents(program: Command, cli: Cli): void {
 }
 
 const AFTER = `
-The agent never holds a token of yours: what this prints is worth nothing without the agent's own platform token. It
-proposes in your name where both you and its rule may, and never approves; nor can you approve what it proposed.
-It ends when you sign out.`;
+The agent never holds your own token. The delegation token is useless without the agent's platform token. The agent can
+propose in your name what both you and its rule may. It never approves, and you cannot approve what it proposed. The
+delegation ends when you sign out.`;
 
 /** @throws CliError `usage` */
 function parseSeconds(text: string): number {
   const [, count = '', unit = ''] = /^([1-9]\d{0,5})([smh])$/.exec(text) ?? [];
   const factor = SECONDS[unit];
-  if (factor === undefined) throw usageError(`--for: "${text}" is no time. Write it as 90s, 15m or 1h.`);
+  if (factor === undefined)
+    throw usageError(`--for: invalid duration "${text}". Write it as 90s, 15m or 1h.`);
   return Number(count) * factor;
 }
 

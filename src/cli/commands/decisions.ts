@@ -24,11 +24,11 @@ interface DecisionsOptions extends CommonOptions, PageOptions {
 export function registerDecisions(program: Command, cli: Cli): void {
   const decisions = cli
     .command(program, 'decisions [id]', 'list the decision log, newest first, or show one decision in full')
-    .option('--flag <key>', 'about this flag')
-    .option('--environment <key>', 'about this environment')
-    .option('--principal <id>', 'by this principal or person')
-    .option('--operation <name>', 'of this operation, such as request.approve')
-    .option('--request <id>', 'about this request')
+    .option('--flag <key>', 'only about this flag')
+    .option('--environment <key>', 'only about this environment')
+    .option('--principal <id>', 'only by this principal or person')
+    .option('--operation <name>', 'only this operation, such as request.approve')
+    .option('--request <id>', 'only about this request')
     .option('--from <moment>', `not before: ${MOMENT_HELP}`, (text: string) => parseMoment('--from', text))
     .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text))
     .addHelpText('after', operationsHelp(OPERATION_NAMES, OPERATIONS));
@@ -37,7 +37,7 @@ export function registerDecisions(program: Command, cli: Cli): void {
       if (id !== undefined) {
         const path = `/v1/decisions/${pathSegment(id)}`;
         const { body } = await context.client.call<DecisionRecord>({ method: 'GET', path });
-        // Evidence is shown whole; it is JSON for people too.
+        // Evidence is shown in full, so people get JSON too.
         context.print(body, () => printable(JSON.stringify(body, null, 2)).replaceAll('\n      | ', '\n'));
         return EXIT.done;
       }

@@ -6,9 +6,9 @@ import { moment, printable } from '../output/text.ts';
 
 /** `drill revocation`. */
 export function registerDrill(program: Command, cli: Cli): void {
-  const drill = program.command('drill').description('prove that something works when it is needed');
+  const drill = program.command('drill').description('test emergency functions');
   cli
-    .command(drill, 'revocation', 'make a token, use it, revoke it, and see that it is refused')
+    .command(drill, 'revocation', 'issue a token, use it, revoke it, and check that it is refused')
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {
         const call = { method: 'POST', path: '/v1/drills/revocation' } as const;

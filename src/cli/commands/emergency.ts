@@ -24,14 +24,14 @@ interface FreezeOptions extends CommonOptions {
 /** `freeze`, `lift` and `break-glass`. */
 export function registerEmergency(program: Command, cli: Cli): void {
   cli
-    .command(program, 'freeze', 'refuse writes at once; reads go on')
-    .option('--all', 'every write')
-    .option('--environment <key>', 'in this environment')
-    .option('--namespace <key>', 'in this namespace')
-    .option('--flag <key>', 'of this flag')
-    .option('--incident <id>', 'the incident')
-    .option('--reason <text>', 'why')
-    .option('--list', 'list the freezes that hold')
+    .command(program, 'freeze', 'refuse writes immediately; reads continue')
+    .option('--all', 'freeze every write')
+    .option('--environment <key>', 'freeze this environment')
+    .option('--namespace <key>', 'freeze this namespace')
+    .option('--flag <key>', 'freeze this flag')
+    .option('--incident <id>', 'the incident reference')
+    .option('--reason <text>', 'the reason')
+    .option('--list', 'list the freezes in effect')
     .action((options: FreezeOptions) =>
       cli.run(options, (context) =>
         options.list === true ? listFreezes(context) : engage(context, toFreezeOrder(options)),
@@ -39,8 +39,8 @@ export function registerEmergency(program: Command, cli: Cli): void {
     );
   const lift = cli
     .command(program, 'lift <freeze>', 'propose to lift a freeze')
-    .requiredOption('--reason <text>', 'why')
-    .option('--ticket <id>', 'the ticket');
+    .requiredOption('--reason <text>', 'the reason')
+    .option('--ticket <id>', 'the ticket reference');
   addWaitOptions(lift).action(
     (freeze: string, options: CommonOptions & WaitOptions & { reason: string; ticket?: string }) =>
       cli.run(options, (context) => {
@@ -49,27 +49,30 @@ export function registerEmergency(program: Command, cli: Cli): void {
         return proposeContent(context, { body, ...options });
       }),
   );
-  registerBreakGlass(program.command('break-glass').description('narrow power during an incident'), cli);
+  registerBreakGlass(
+    program.command('break-glass').description('limited emergency access during an incident'),
+    cli,
+  );
 }
 
-/** The freeze that the options describe, as the broker takes it. */
+/** The freeze that the options describe, as the broker expects it. */
 function toFreezeOrder({ all, environment, namespace, flag, incident, reason }: FreezeOptions): object {
   if (incident === undefined || reason === undefined) {
-    throw usageError('A freeze needs --incident ID and --reason "…".');
+    throw usageError('A freeze requires --incident ID and --reason "…".');
   }
   if (flag !== undefined && namespace !== undefined)
-    throw usageError('Name --flag or --namespace, not both.');
+    throw usageError('Use either --flag or --namespace, not both.');
   const place = environment === undefined ? {} : { environment };
   const said = { incident, reason };
   if (all === true) {
     if (flag ?? namespace ?? environment)
-      throw usageError('--all is every write; leave out the narrower scope.');
+      throw usageError('--all covers every write. Omit the narrower scope.');
     return { scope: 'all', ...said };
   }
   if (flag !== undefined) return { scope: 'flag', flag, ...place, ...said };
   if (namespace !== undefined) return { scope: 'namespace', namespace, ...place, ...said };
   if (environment !== undefined) return { scope: 'environment', environment, ...said };
-  throw usageError('Say what to freeze: --all, --environment KEY, --namespace KEY or --flag KEY.');
+  throw usageError('Specify what to freeze: --all, --environment KEY, --namespace KEY or --flag KEY.');
 }
 
 async function engage(context: Context, order: object): Promise<ExitCode> {
@@ -77,7 +80,7 @@ async function engage(context: Context, order: object): Promise<ExitCode> {
   const { body } = await context.client.call<FreezeView>(call);
   context.print(body, () =>
     [
-      `freeze   ${body.id} ${describeScope(body)} holds now`,
+      `freeze   ${body.id} ${describeScope(body)} is in effect`,
       `incident ${printable(body.incident)}`,
       'lift it with',
       `    ${context.commandLine('lift', body.id, '--reason', '…')}`,
@@ -90,7 +93,7 @@ async function listFreezes(context: Context): Promise<ExitCode> {
   const { body } = await context.client.call<{ items: FreezeView[] }>({ method: 'GET', path: '/v1/freezes' });
   context.print(body, () =>
     body.items.length === 0
-      ? 'No freeze holds.'
+      ? 'No freeze is in effect.'
       : table(
           ['ID', 'SCOPE', 'INCIDENT', 'ENGAGED', 'BY', 'REASON'],
           body.items.map((freeze) => [
@@ -108,22 +111,22 @@ async function listFreezes(context: Context): Promise<ExitCode> {
 
 function registerBreakGlass(parent: Command, cli: Cli): void {
   cli
-    .command(parent, 'open', 'open a session, after a fresh strong sign-in')
-    .requiredOption('--incident <id>', 'the incident')
-    .requiredOption('--reason <text>', 'why')
+    .command(parent, 'open', 'open a session; requires a fresh, strong sign-in')
+    .requiredOption('--incident <id>', 'the incident reference')
+    .requiredOption('--reason <text>', 'the reason')
     .action((options: CommonOptions & { incident: string; reason: string }) =>
       cli.run(options, (context) =>
         callSession(context, '/v1/break-glass', { incident: options.incident, reason: options.reason }),
       ),
     );
   const apply = cli
-    .command(parent, 'apply <session>', 'change flags at once; only what makes things safer passes')
-    .requiredOption('--environment <key>', 'where');
+    .command(parent, 'apply <session>', 'change flags immediately; only safer states are accepted')
+    .requiredOption('--environment <key>', 'the environment of the flags');
   const changes = addChangeOptions(apply);
   apply.action((session: string, options: CommonOptions & { environment: string }) =>
     cli.run(options, async (context) => {
       const { changes: listed } = await changes.load(context.io);
-      if (listed.length === 0) throw usageError('Say what to change, such as --disable FLAG.');
+      if (listed.length === 0) throw usageError('Specify what to change, such as --disable FLAG.');
       const call = {
         method: 'POST',
         path: `/v1/break-glass/${pathSegment(session)}/apply`,
@@ -144,7 +147,7 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
       const call = { method: 'GET', path: '/v1/break-glass' } as const;
       const { body } = await context.client.call<{ items: BreakglassView[] }>(call);
       context.print(body, () =>
-        body.items.length === 0 ? 'There are none.' : table(SESSION_HEAD, body.items.map(sessionRow)),
+        body.items.length === 0 ? 'No sessions.' : table(SESSION_HEAD, body.items.map(sessionRow)),
       );
       return EXIT.done;
     }),

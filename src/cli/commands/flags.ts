@@ -26,9 +26,9 @@ interface FlagVersion {
 export function registerFlags(program: Command, cli: Cli): void {
   const flags = cli
     .command(program, 'flags [key]', 'list the flags of an environment, or show one flag')
-    .option('--environment <key>', 'where')
-    .option('--namespace <key>', 'only of this namespace')
-    .option('--history', 'every version of one flag in the environment, newest first');
+    .option('--environment <key>', 'the environment')
+    .option('--namespace <key>', 'only in this namespace')
+    .option('--history', 'list all versions of one flag in the environment, newest first');
   addPageOptions(flags).action((key: string | undefined, options: FlagsOptions) =>
     cli.run(options, (context) => {
       if (key === undefined) return listFlags(context, options);
@@ -105,6 +105,6 @@ async function listVersions(context: Context, key: string, options: FlagsOptions
 }
 
 function environmentOf({ environment }: FlagsOptions): string {
-  if (environment === undefined) throw usageError('Say where with --environment KEY.');
+  if (environment === undefined) throw usageError('Specify the environment with --environment KEY.');
   return environment;
 }

@@ -7,8 +7,8 @@ import { moment, printable, table } from '../output/text.ts';
 
 /** `keys list` and `keys rotate`. */
 export function registerKeys(program: Command, cli: Cli): void {
-  const keys = program.command('keys').description("the keys of the broker's own tokens");
-  const list = cli.command(keys, 'list', 'list the keys, newest first');
+  const keys = program.command('keys').description("manage the broker's signing keys");
+  const list = cli.command(keys, 'list', 'list the signing keys, newest first');
   addPageOptions(list).action((options: CommonOptions & PageOptions) =>
     cli.run(options, async (context) => {
       const page = await context.client.list<SigningKeyView>({
@@ -25,7 +25,7 @@ export function registerKeys(program: Command, cli: Cli): void {
     .command(
       keys,
       'rotate',
-      'sign with a new key from now on; the former one verifies until its tokens expire',
+      'sign with a new key from now on; the previous key verifies until its tokens expire',
     )
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {

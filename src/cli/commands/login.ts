@@ -18,16 +18,16 @@ interface LoginOptions extends CommonOptions {
 /** `login`. */
 export function registerLogin(program: Command, cli: Cli): void {
   cli
-    .command(program, 'login', 'sign in, and keep the sign-in for this broker until it expires')
-    .option('--issuer <key>', 'where to sign in, when the broker takes several issuers')
+    .command(program, 'login', 'sign in, and store the sign-in for this broker until it expires')
+    .option('--issuer <key>', 'the issuer to sign in at, if the broker has several')
     .option('--device', 'sign in on another device, with a code')
-    .option('--mfa', 'sign in anew, with a second factor')
+    .option('--mfa', 'sign in again with a second factor')
     .option(
       '--acr <value>',
-      'sign in anew, with this authentication context class; several times: with one of them',
+      'sign in again with this authentication context class; repeat the option to accept several',
       (value: string, former: string[] = []) => [...former, value],
     )
-    .option('--no-browser', 'only print the address')
+    .option('--no-browser', 'only print the sign-in address')
     .action((options: LoginOptions) =>
       cli.run(options, async (context) => {
         const { io, broker, credentials } = context;
@@ -43,7 +43,7 @@ export function registerLogin(program: Command, cli: Cli): void {
         });
         const sign_in = { issuer: issuer.key, id_token, expires_ms, flow } as const;
         await credentials.update(broker, (stored) => ({ ...stored, sign_in }));
-        // Never the token: what is printed ends up in logs.
+        // Never print the token: output ends up in logs.
         const answer = { broker, issuer: issuer.key, sub, acr, expires_ms };
         context.print(
           answer,

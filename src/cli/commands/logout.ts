@@ -14,52 +14,48 @@ interface LogoutOptions extends CommonOptions {
 /** `logout`. */
 export function registerLogout(program: Command, cli: Cli): void {
   cli
-    .command(
-      program,
-      'logout',
-      'give up what is kept for this broker, so that copies are worth nothing, and forget it',
-    )
-    .option('--everywhere', 'also end your sessions in browsers')
+    .command(program, 'logout', 'revoke the stored tokens of this broker and remove them')
+    .option('--everywhere', 'also end your browser sessions')
     .action((options: LogoutOptions) =>
       cli.run(options, async (context) => {
         const { broker, credentials } = context;
         const kept = await credentials.load(broker);
-        // 1. The sessions, as long as there is a sign-in to end them with.
+        // 1. End the sessions while there is still a sign-in to authorize it.
         const sessions_ended =
           options.everywhere === true ? await attempt(context, () => endAll(context)) : 0;
-        // 2. The tokens: a copy of one would work until it expires.
+        // 2. Revoke the tokens: a copy would work until it expires.
         const revoked = await attempt(context, () => giveUp(context, tokensOf(kept, context.io.clock())));
-        // 3. What is kept here goes, whatever became of the rest.
+        // 3. Remove the local credentials, even if the previous steps failed.
         const removed = await credentials.remove(broker);
 
         context.print({ broker, removed, revoked: revoked ?? 0, sessions_ended: sessions_ended ?? 0 }, () =>
-          removed ? `Signed out of ${broker}.` : `Nothing was kept for ${broker}.`,
+          removed ? `Signed out of ${broker}.` : `Nothing was stored for ${broker}.`,
         );
         return revoked === null || sessions_ended === null ? EXIT.error : EXIT.done;
       }),
     );
 }
 
-/** Does one part of a sign-out; null when it failed, which has been said, and does not keep the others from being done. */
+/** Runs one step of a sign-out. A failure is reported, returns null and does not stop the other steps. */
 async function attempt(context: Context, part: () => Promise<number>): Promise<number | null> {
   try {
     return await part();
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     const { title, detail } = error.problem;
-    context.note(`Not everything was given up: ${printable(title)}. ${printable(detail)}`);
+    context.note(`The sign-out is incomplete: ${printable(title)}. ${printable(detail)}`);
     return null;
   }
 }
 
-/** @returns how many sessions were ended */
+/** @returns the number of ended sessions */
 async function endAll({ client }: Context): Promise<number> {
   const sessions = await listSessions(client);
   for (const { id } of sessions) await endSession(client, id);
   return sessions.length;
 }
 
-/** The kept tokens that still work. */
+/** The stored tokens that have not expired. */
 function tokensOf({ sign_in, exchanges }: StoredCredentials, nowMs: number): string[] {
   return [
     ...(sign_in === undefined ? [] : [{ token: sign_in.id_token, expires_ms: sign_in.expires_ms }]),
@@ -73,10 +69,10 @@ function tokensOf({ sign_in, exchanges }: StoredCredentials, nowMs: number): str
 }
 
 /**
- * Gives tokens up at the broker: whoever holds one may.
+ * Revokes tokens at the broker. Possession of a token is sufficient.
  *
- * @returns how many
- * @throws CliError when the broker does not take one back
+ * @returns the number of revoked tokens
+ * @throws CliError when the broker does not revoke one
  * @see RFC 7009
  */
 async function giveUp({ io, broker }: Context, tokens: readonly string[]): Promise<number> {
@@ -93,7 +89,7 @@ async function giveUp({ io, broker }: Context, tokens: readonly string[]): Promi
           await response.body?.cancel();
           return `status ${response.status}`;
         },
-        () => 'no answer',
+        () => 'no response',
       );
     if (status !== 'status 200') throw notGivenUp(broker, status);
   }
@@ -103,7 +99,7 @@ async function giveUp({ io, broker }: Context, tokens: readonly string[]): Promi
 function notGivenUp(broker: string, status: string): CliError {
   return new CliError(EXIT.error, {
     code: 'not_given_up',
-    title: 'The broker did not take the sign-in back',
-    detail: `${broker}/oauth/revoke answered with ${status}. It is forgotten here; if somebody may have a copy, have it revoked, or wait until it expires.`,
+    title: 'The broker did not revoke the sign-in',
+    detail: `${broker}/oauth/revoke returned ${status}. The sign-in was removed from this machine. If a copy may exist, have it revoked or wait until it expires.`,
   });
 }

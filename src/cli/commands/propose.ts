@@ -10,7 +10,7 @@ import { pathSegment } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 import { parseDuration, waitUntilClosed } from './wait.ts';
 
-/** Options of what a request says besides its changes. */
+/** Options for the members of a request besides its changes. */
 interface ContentOptions extends CommonOptions {
   reason?: string;
   ticket?: string;
@@ -19,7 +19,7 @@ interface ContentOptions extends CommonOptions {
   start?: number | 'none';
 }
 
-/** Options of waiting for an outcome. */
+/** Options for waiting. */
 export interface WaitOptions {
   wait?: boolean;
   timeout: string;
@@ -33,11 +33,14 @@ interface ProposeOptions extends ContentOptions, WaitOptions {
 /** `propose` and `edit`. */
 export function registerPropose(program: Command, cli: Cli): void {
   const propose = cli
-    .command(program, 'propose', 'propose changes of flags in one environment, as one request')
-    .option('--environment <key>', 'where to change the flags');
+    .command(program, 'propose', 'propose flag changes in one environment, as one request')
+    .option('--environment <key>', 'the environment of the flags');
   const changes = addChangeOptions(addContentOptions(propose));
   addWaitOptions(propose)
-    .option('--idempotency-key <key>', 'repeat with the same key to propose only once; else a new one')
+    .option(
+      '--idempotency-key <key>',
+      'repeat the command with the same key to propose only once (default: a new key)',
+    )
     .action((options: ProposeOptions) =>
       cli.run(options, async (context) => {
         const body = await loadContent(context, changes, options);
@@ -45,13 +48,14 @@ export function registerPropose(program: Command, cli: Cli): void {
       }),
     );
 
-  const edit = cli.command(program, 'edit <id>', 'change an open request; its approvals count no more');
+  const edit = cli.command(program, 'edit <id>', 'change an open request; voids its approvals');
   const edits = addChangeOptions(addContentOptions(edit));
   edit.action((id: string, options: ContentOptions) =>
     cli.run(options, async (context) => {
       const { changes: listed, rest } = await edits.load(context.io);
       const body = { ...rest, ...contentOf(options), ...(listed.length === 0 ? {} : { changes: listed }) };
-      if (Object.keys(body).length === 0) throw usageError('Say what to edit; see: countersign edit --help');
+      if (Object.keys(body).length === 0)
+        throw usageError('Specify what to edit. See: countersign edit --help');
       const path = `/v1/requests/${pathSegment(id)}`;
       return answerRequest(context, await callWithMatch(context, { method: 'PATCH', path, body }));
     }),
@@ -60,15 +64,15 @@ export function registerPropose(program: Command, cli: Cli): void {
 
 function addContentOptions(command: Command): Command {
   return command
-    .option('--reason <text>', 'why')
-    .option('--ticket <id>', 'the ticket')
+    .option('--reason <text>', 'the reason for the request')
+    .option('--ticket <id>', 'the ticket reference')
     .addOption(
       new Option(
         '--apply <how>',
-        'auto: as soon as policy allows; manual: waits for a call to apply',
+        'auto: as soon as the policy allows; manual: only with an apply command',
       ).choices(['auto', 'manual']),
     )
-    .option('--start <moment>', `not before: ${MOMENT_HELP}, or none`, (text: string) =>
+    .option('--start <moment>', `earliest time to apply: ${MOMENT_HELP}, or none`, (text: string) =>
       text === 'none' ? text : parseMoment('--start', text, 'none'),
     );
 }
@@ -76,8 +80,8 @@ function addContentOptions(command: Command): Command {
 /** Adds `--wait` and `--timeout`. */
 export function addWaitOptions(command: Command): Command {
   return command
-    .option('--wait', 'wait until the request is applied or closed otherwise')
-    .option('--timeout <time>', 'how long to wait: 90s, 30m, 2h', '30m');
+    .option('--wait', 'wait until the request is applied or otherwise closed')
+    .option('--timeout <time>', 'how long to wait, such as 90s, 30m or 2h', '30m');
 }
 
 function contentOf({ reason, ticket, apply, start }: ContentOptions): Record<string, unknown> {
@@ -99,14 +103,15 @@ async function loadContent(
   const body: Record<string, unknown> = { ...rest, ...environment, ...contentOf(content) };
   const isFlagChange = (body.kind ?? 'flag.change') === 'flag.change';
   if (isFlagChange && changes.length === 0) {
-    throw usageError('Say what to change, such as --enable FLAG or --file changes.yaml.');
+    throw usageError('Specify what to change, such as --enable FLAG or --file changes.yaml.');
   }
-  if (isFlagChange && body.environment === undefined) throw usageError('Say where with --environment KEY.');
-  if (body.reason === undefined) throw usageError('Say why with --reason "…".');
+  if (isFlagChange && body.environment === undefined)
+    throw usageError('Specify the environment with --environment KEY.');
+  if (body.reason === undefined) throw usageError('Give a reason with --reason "…".');
   return changes.length === 0 ? body : { ...body, changes };
 }
 
-/** Proposes a content, waits where that is asked for, and prints what became of it. */
+/** Proposes a request, waits if asked to, and prints the outcome. */
 export async function proposeContent(
   context: Context,
   {
@@ -123,9 +128,9 @@ export async function proposeContent(
     body,
     idempotencyKey: idempotencyKey ?? true,
   });
-  // The kept answer shows the request as it was then.
+  // The stored response shows the request as it was at that time.
   const request = answer.replayed ? await readRequest(context, answer.body.id) : answer.body;
-  if (answer.replayed) context.note('This was proposed before with the same idempotency key.');
+  if (answer.replayed) context.note('This request was already proposed with the same idempotency key.');
   const latest = wait === true ? await waitUntilClosed(context, { request, timeoutMs }) : request;
   return answerRequest(context, { body: latest, isNew: true });
 }
@@ -136,7 +141,7 @@ export async function readRequest(context: Context, id: string): Promise<Request
   return (await context.client.call<RequestView>({ method: 'GET', path })).body;
 }
 
-/** Reads the request for its ETag, then changes it, so that a change in between is noticed. */
+/** Reads the request for its ETag, then changes it. A concurrent change is detected. */
 export async function callWithMatch(
   { client }: Context,
   call: { method: 'PATCH' | 'POST'; path: string; body?: unknown },

@@ -33,18 +33,14 @@ export function registerRequests(program: Command, cli: Cli): void {
   cli
     .command(program, 'apply <id>', 'apply a request that is ready')
     .action((id: string, options: CommonOptions) => cli.run(options, (context) => applyRequest(context, id)));
-  cli.command(program, 'withdraw <id>', 'take a request back').action((id: string, options: CommonOptions) =>
+  cli.command(program, 'withdraw <id>', 'withdraw a request').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
       const path = `${pathOf(id)}/withdraw`;
       return answerDone(context, await context.client.call<RequestView>({ method: 'POST', path }));
     }),
   );
   cli
-    .command(
-      program,
-      'rebase <id>',
-      'base a request on the flags as they are now; its approvals count no more',
-    )
+    .command(program, 'rebase <id>', 'base a request on the current state of the flags; voids its approvals')
     .action((id: string, options: CommonOptions) =>
       cli.run(options, async (context) =>
         answerRequest(
@@ -54,8 +50,8 @@ export function registerRequests(program: Command, cli: Cli): void {
       ),
     );
   cli
-    .command(program, 'schedule <id>', 'set when a request is applied at the earliest')
-    .requiredOption('--at <moment>', `${MOMENT_HELP}, or next_window`, (text: string) =>
+    .command(program, 'schedule <id>', 'set the earliest time at which a request is applied')
+    .requiredOption('--at <moment>', `the earliest time: ${MOMENT_HELP}, or next_window`, (text: string) =>
       text === 'next_window' ? text : parseMoment('--at', text, 'next_window'),
     )
     .action((id: string, options: CommonOptions & { at: number | 'next_window' }) =>
@@ -69,12 +65,12 @@ export function registerRequests(program: Command, cli: Cli): void {
 function registerList(program: Command, cli: Cli): void {
   const list = cli
     .command(program, 'list', 'list requests, newest first')
-    .option('--state <state>', 'one state, several with commas, or open')
+    .option('--state <state>', 'only these states, separated by commas, or open')
     .addOption(
-      new Option('--kind <kind>', 'what is requested').choices(REQUEST_KINDS.map(({ name }) => name)),
+      new Option('--kind <kind>', 'only this kind of request').choices(REQUEST_KINDS.map(({ name }) => name)),
     )
-    .option('--environment <key>', 'only there')
-    .option('--flag <key>', 'only what touches this flag')
+    .option('--environment <key>', 'only in this environment')
+    .option('--flag <key>', 'only requests that affect this flag')
     .option('--proposer <id>', 'only by this principal');
   addPageOptions(list).action((options: ListOptions) =>
     cli.run(options, async (context) => {
@@ -109,7 +105,7 @@ function describeWhat({ changes, summary }: RequestView): string {
   return changes.map(({ action, flag }) => `${action} ${flag.key}`).join(', ');
 }
 
-/** Asks to apply. A request that still waits is no denial: what is missing is printed. */
+/** Applies a request. A request that still waits is not a denial: the missing gates are printed. */
 async function applyRequest(context: Context, id: string): Promise<ExitCode> {
   try {
     const path = `${pathOf(id)}/apply`;

@@ -16,10 +16,10 @@ import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
-/** What can be revoked, as the command line has it. */
+/** The kinds of revocation, as spelled on the command line. */
 const KINDS = REVOCATION_KINDS.map((kind) => kind.replace('_', '-'));
 
-/** So many of each that is hit are named; the others are counted. */
+/** The maximum number of names to list of each affected kind; the rest are counted. */
 const SHOWN = 20;
 
 interface RevokeOptions extends CommonOptions {
@@ -37,11 +37,11 @@ interface ListOptions extends CommonOptions, PageOptions {
 /** `revoke` and `revocations`. */
 export function registerRevocations(program: Command, cli: Cli): void {
   registerRevoke(program, cli);
-  const revocations = program.command('revocations').description('what is revoked');
+  const revocations = program.command('revocations').description('manage revocations');
   const list = cli
-    .command(revocations, 'list', 'list what is revoked, newest first')
-    .addOption(new Option('--state <state>', 'all: lifted ones too').choices(['active', 'all']))
-    .addOption(new Option('--kind <kind>', 'only of this kind').choices(KINDS));
+    .command(revocations, 'list', 'list revocations, newest first')
+    .addOption(new Option('--state <state>', 'all includes lifted ones').choices(['active', 'all']))
+    .addOption(new Option('--kind <kind>', 'only this kind').choices(KINDS));
   addPageOptions(list).action((options: ListOptions) =>
     cli.run(options, async (context) => {
       const page = await context.client.list<RevocationView>({
@@ -54,7 +54,7 @@ export function registerRevocations(program: Command, cli: Cli): void {
       );
     }),
   );
-  cli.command(revocations, 'show <id>', 'show one').action((id: string, options: CommonOptions) =>
+  cli.command(revocations, 'show <id>', 'show a revocation').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
       const path = `/v1/revocations/${pathSegment(id)}`;
       const { body } = await context.client.call<RevocationView>({ method: 'GET', path });
@@ -67,18 +67,22 @@ export function registerRevocations(program: Command, cli: Cli): void {
 
 function registerRevoke(program: Command, cli: Cli): void {
   cli
-    .command(program, 'revoke <kind> <value>', 'refuse what somebody holds, from the next request on')
+    .command(
+      program,
+      'revoke <kind> <value>',
+      'revoke a credential or principal, effective on the next request',
+    )
     .addHelpText('after', KIND_HELP)
-    .option('--incident <id>', 'the incident; a dry run needs none')
-    .option('--reason <text>', 'why; a dry run needs none')
-    .option('--issued-before <moment>', `only what was issued before: ${MOMENT_HELP}`, (text: string) =>
+    .option('--incident <id>', 'the incident reference; optional for a dry run')
+    .option('--reason <text>', 'the reason; optional for a dry run')
+    .option('--issued-before <moment>', `only credentials issued before: ${MOMENT_HELP}`, (text: string) =>
       parseMoment('--issued-before', text),
     )
-    .option('--dry-run', 'say what it would hit, and do nothing')
+    .option('--dry-run', 'show what it would affect, and change nothing')
     .action((kind: string, value: string, options: RevokeOptions) =>
       cli.run(options, async (context) => {
         if (!KINDS.includes(kind))
-          throw usageError(`"${kind}" cannot be revoked; name one of ${KINDS.join(', ')}.`);
+          throw usageError(`Unknown kind "${kind}". Use one of ${KINDS.join(', ')}.`);
         const body = {
           kind: kind.replace('-', '_'),
           value: kind === 'token' ? await tokenValue(context, value) : value,
@@ -90,30 +94,34 @@ function registerRevoke(program: Command, cli: Cli): void {
     );
 }
 
-/** Whoever only looks has no incident yet; policy wants one named all the same. */
+/** A dry run has no incident yet, but the policy requires one. */
 function occasionOf({ incident, reason, dryRun }: RevokeOptions): { incident: string; reason: string } {
   if (dryRun === true) return { incident: incident ?? 'dry run', reason: reason ?? 'dry run' };
   if (incident === undefined || reason === undefined) {
-    throw usageError('Say why: --incident ID and --reason TEXT are needed to revoke; --dry-run only looks.');
+    throw usageError(
+      'A revocation requires --incident ID and --reason TEXT. Use --dry-run for a preview without them.',
+    );
   }
   return { incident, reason };
 }
 
 const KIND_HELP = `
-KIND is one of
-  token       <issuer>#jti:<jti>, or - to read the token itself from standard input; only its id is sent
-  session     session:<id> of a browser, or <issuer>#<sid> of the provider's own session
-  subject     a person, or the id of a principal such as person:<issuer>:<sub>; with all that they hold
-  trust-rule  the name of a rule: everything that was issued under it
-  issuer      the iss of an issuer: everything that it vouches for
-  class       person, workload, agent or all: what was issued before --issued-before (default: now)
-  key         the kid of a signing key: everything that it signed`;
+KIND is one of:
+  token       <issuer>#jti:<jti>, or - to read the token from standard input; only its id is sent
+  session     session:<id> for a browser session, or <issuer>#<sid> for a session at the provider
+  subject     a person, or a principal id such as person:<issuer>:<sub>; covers all their credentials
+  trust-rule  the name of a rule: everything issued under it
+  issuer      the iss of an issuer: everything that it issued
+  class       person, workload, agent or all: everything issued before --issued-before (default: now)
+  key         the kid of a signing key: everything signed with it`;
 
-/** What names a token. One that is given in full would be in the history of the shell and the list of processes. */
+/** The name of a token. A complete token on the command line would end up in the shell history and the process list. */
 async function tokenValue({ io }: Context, value: string): Promise<string> {
   if (value !== '-') {
     if (value.includes('#')) return value;
-    throw usageError('Name a token as <issuer>#jti:<jti>, or pipe it in: countersign revoke token - < FILE');
+    throw usageError(
+      'Name a token as <issuer>#jti:<jti>, or pass it on standard input: countersign revoke token - < FILE',
+    );
   }
   try {
     const { unverified, signingInput } = parseTokenForm((await io.readStdin()).trim());
@@ -121,14 +129,16 @@ async function tokenValue({ io }: Context, value: string): Promise<string> {
     return nameAtIssuer(unverified.iss, tokenIdOf(unverified, signingInput));
   } catch (error) {
     if (!(error instanceof TokenRefused)) throw error;
-    throw usageError('Standard input has no token that could be named: a JWT with an issuer, on one line.');
+    throw usageError('Standard input must contain a JWT with an issuer, on one line.');
   }
 }
 
 async function preview(context: Context, body: object): Promise<ExitCode> {
   const call = { method: 'POST', path: '/v1/revocations', body: { ...body, dry_run: true } } as const;
   const { body: answer } = await context.client.call<Impact>(call);
-  context.print(answer, () => ['It would hit', ...renderOutcome(answer), 'Nothing was revoked.'].join('\n'));
+  context.print(answer, () =>
+    ['This would affect', ...renderOutcome(answer), 'Nothing was revoked.'].join('\n'),
+  );
   return EXIT.done;
 }
 
@@ -138,7 +148,7 @@ async function revoke(context: Context, body: object): Promise<ExitCode> {
   context.print(answer, () =>
     [
       renderRevocation(answer),
-      'It hit',
+      'Affected',
       ...renderOutcome(answer),
       'lift it with',
       `    ${context.commandLine('revocations', 'lift', answer.id, '--reason', '…')}`,
@@ -162,21 +172,21 @@ function renderHits({ principals, sessions, tokens, requests, approvals }: Hits)
     return [`  ${String(names.length).padStart(4)} ${what}${shown === '' ? '' : `: ${shown}`}`];
   };
   return [
-    ...named('principals that were seen here', principals),
+    ...named('known principals', principals),
     ...named(
-      'browser sessions, which end',
+      'browser sessions (ended)',
       sessions.map(({ principal }) => principal),
     ),
     ...named(
-      'tokens of the broker that could still be used',
+      'unexpired broker tokens',
       tokens.map(({ principal }) => principal),
     ),
     ...named(
-      'open requests, which wait',
+      'open requests (parked)',
       requests.map(({ id }) => id),
     ),
     ...named(
-      'approvals, which are void',
+      'approvals (void)',
       approvals.map(({ request, person }) => `${person} on ${request}`),
     ),
   ];
@@ -211,9 +221,9 @@ function toRow(revocation: RevocationView): string[] {
 
 function registerLift(revocations: Command, cli: Cli): void {
   const lift = cli
-    .command(revocations, 'lift <id>', 'propose to lift a revocation; it takes two persons')
-    .requiredOption('--reason <text>', 'why')
-    .option('--ticket <id>', 'the ticket');
+    .command(revocations, 'lift <id>', 'propose to lift a revocation; requires a second person')
+    .requiredOption('--reason <text>', 'the reason')
+    .option('--ticket <id>', 'the ticket reference');
   addWaitOptions(lift).action(
     (id: string, options: CommonOptions & WaitOptions & { reason: string; ticket?: string }) =>
       cli.run(options, (context) => {

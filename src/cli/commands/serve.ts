@@ -10,33 +10,37 @@ import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 
-/** The status of a process that was stopped by force: 128 and the number of SIGINT. */
+/** The exit status of a forced stop: 128 plus the number of SIGINT. */
 const FORCED = 130;
 
 /** `serve`. */
 export function registerServe(program: Command, cli: Cli): void {
   program
     .command('serve')
-    .description('run the broker; its log goes to standard output, one JSON document a line')
-    .option('--config <file>', 'the YAML file; else COUNTERSIGN_CONFIG, else countersign.yaml if it is there')
+    .description('run the broker; it logs to standard output, one JSON document per line')
+    .option(
+      '--config <file>',
+      'the YAML configuration file (default: COUNTERSIGN_CONFIG, or countersign.yaml if it exists)',
+    )
     .action((options: { config?: string }) => cli.runLocal({}, () => serve(cli.io, options.config)));
 }
 
 /**
- * Runs the broker until it is asked to stop, and then finishes what it began. A second signal ends it at once.
+ * Runs the broker until a signal stops it. Work in flight completes. A second signal ends the process immediately.
  *
- * @throws CliError for a configuration that cannot be used, with all its faults; or when the broker cannot start
+ * @throws CliError for an invalid configuration, with all its faults; or when the broker cannot start
  */
 async function serve(io: Io, file: string | undefined): Promise<ExitCode> {
   const config = readConfig(io, file);
   const isNew = !existsSync(config.database);
   const startedMs = io.clock();
   const log = createLog(config.log_level);
-  // Before anything is opened: a signal during the start waits for its end, and then stops the broker in order.
+  // Registered before anything is opened: a signal during the start takes effect after it, and stops the broker
+  // cleanly.
   const signals = listenForStop(io);
   const broker = await start({ config, clock: io.clock, log }, (error) => {
-    log.fatal({ err: error }, 'the store failed; only a restart can tell what was written');
-    // Nothing more may be answered: whether the last batch is on disk is unknown until recovery.
+    log.fatal({ err: error }, 'the store failed; the outcome of the last writes is unknown until a restart');
+    // No further response is allowed: whether the last batch is on disk is unknown until recovery.
     io.exit(EXIT.restart);
   });
   broker.scheduler.start();
@@ -46,7 +50,7 @@ async function serve(io: Io, file: string | undefined): Promise<ExitCode> {
     io.stderr(`${line}\n`);
   }
   await signals.first;
-  io.stderr('stopping        once what was begun is finished; a second signal ends it at once\n');
+  io.stderr('stopping        after work in flight completes; a second signal ends the process immediately\n');
   await broker.close();
   signals.disarm();
   io.stderr('stopped\n');
@@ -81,7 +85,7 @@ async function start(
   }
 }
 
-/** Hears signals without a gap: the first resolves, every later one ends the process. */
+/** Handles signals without a gap: the first one resolves, every later one ends the process. */
 function listenForStop(io: Io): { first: Promise<void>; disarm: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   let isStopping = false;
@@ -93,19 +97,19 @@ function listenForStop(io: Io): { first: Promise<void>; disarm: () => void } {
   return { first: promise, disarm };
 }
 
-/** What the start did, a line each. */
+/** Describes the start, one line per step. */
 function describeStart(
   config: Config,
   { policy, masterKey, url }: Broker,
   { isNew, isKeyNew }: { isNew: boolean; isKeyNew: boolean },
 ): string[] {
-  const bundle = config.policy_bundle ?? 'the bundle that comes with the broker';
+  const bundle = config.policy_bundle ?? 'the built-in bundle';
   return [
     `countersign     ${loadVersion()}`,
-    `configuration   ${config.file ?? 'no file; the environment and defaults'}`,
+    `configuration   ${config.file ?? 'no file; environment variables and defaults'}`,
     `database        ${isNew ? 'created' : 'opened'} ${config.database}`,
     ...describeMasterKey(masterKey),
-    `signing keys    ${isKeyNew ? 'generated the first one' : 'loaded'}`,
+    `signing keys    ${isKeyNew ? 'generated the first key' : 'loaded'}`,
     ...describePolicy(policy, bundle),
     `listening       ${url}`,
   ];
@@ -113,17 +117,17 @@ function describeStart(
 
 function describeMasterKey({ kind, from, sealed, isPreviousIdle }: Broker['masterKey']): string[] {
   return [
-    `master key      ${kind === 'made' ? 'made a new one in' : 'loaded from'} ${from}`,
+    `master key      ${kind === 'made' ? 'generated in' : 'loaded from'} ${from}`,
     ...(kind === 'made'
       ? [
-          'warning         the master key opens every secret in the database. Move it into a secret store, and name it with',
-          '                master_key_file or COUNTERSIGN_MASTER_KEY; never back it up together with the database.',
+          'warning         the master key decrypts every secret in the database. Move it into a secret store, and refer to it with',
+          '                master_key_file or COUNTERSIGN_MASTER_KEY. Never back it up together with the database.',
         ]
       : []),
-    ...(sealed > 0 ? [`secrets         ${sealed} sealed anew under the master key`] : []),
+    ...(sealed > 0 ? [`secrets         ${sealed} resealed under the master key`] : []),
     ...(isPreviousIdle
       ? [
-          'warning         nothing was sealed under the previous master key: it is not needed any more; remove it.',
+          'warning         no secret is sealed under the previous master key. Remove it from the configuration.',
         ]
       : []),
   ];
@@ -138,14 +142,14 @@ function describePolicy(policy: Broker['policy'], bundle: string): string[] {
     case 'unreadable':
       return [
         `policy          active ${policy.hash}`,
-        `warning         ${bundle} cannot be read, and is not needed: ${policy.detail}`,
+        `warning         ${bundle} cannot be read, which does not affect the active policy: ${policy.detail}`,
       ];
     case 'differs':
       return [
         `policy          active ${policy.hash}`,
-        `warning         ${bundle} is another policy, ${policy.file_hash}, and was NOT taken.`,
-        '                The active policy is in the database: whoever can write a file does not change it.',
-        '                Name the bundle of the active policy again to be rid of this warning.',
+        `warning         ${bundle} is a different policy, ${policy.file_hash}, and was NOT activated.`,
+        '                The active policy is in the database. Replacing a file does not change it.',
+        '                Configure the bundle of the active policy to remove this warning.',
       ];
   }
 }
@@ -155,12 +159,12 @@ const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localh
 function warnings({ issuers, listen, public_url }: Config): string[] {
   return [
     ...(issuers.length === 0
-      ? ['warning         no issuers are configured, so nobody can sign in: add one under "issuers".']
+      ? ['warning         no issuers are configured, so no sign-in is possible. Add one under "issuers".']
       : []),
     ...(!LOOPBACK_HOSTS.has(listen.host) && public_url?.startsWith('https:') !== true
       ? [
-          `warning         it listens on ${listen.host} and public_url is not https: tokens would travel in the clear.`,
-          '                Put a proxy with TLS in front, and set public_url to its https address.',
+          `warning         the broker listens on ${listen.host} and public_url is not https: tokens would be sent unencrypted.`,
+          '                Use a TLS proxy and set public_url to its https address.',
         ]
       : []),
   ];

@@ -7,32 +7,34 @@ import { moment, pathSegment, table } from '../output/text.ts';
 
 /** `sessions list` and `sessions end`. */
 export function registerSessions(program: Command, cli: Cli): void {
-  const sessions = program.command('sessions').description('your sessions in browsers');
-  cli.command(sessions, 'list', 'list those that are open').action((options: CommonOptions) =>
+  const sessions = program.command('sessions').description('manage your browser sessions');
+  cli.command(sessions, 'list', 'list open sessions').action((options: CommonOptions) =>
     cli.run(options, async (context) => {
       const items = await listSessions(context.client);
       context.print({ items }, () =>
-        items.length === 0 ? 'There are none.' : table(HEAD, items.map(toRow)),
+        items.length === 0 ? 'No open sessions.' : table(HEAD, items.map(toRow)),
       );
       return EXIT.done;
     }),
   );
-  cli.command(sessions, 'end <id>', 'end one at once').action((id: string, options: CommonOptions) =>
-    cli.run(options, async (context) => {
-      await endSession(context.client, id);
-      context.print({ id, ended: true }, () => `Session ${id} has ended.`);
-      return EXIT.done;
-    }),
-  );
+  cli
+    .command(sessions, 'end <id>', 'end a session immediately')
+    .action((id: string, options: CommonOptions) =>
+      cli.run(options, async (context) => {
+        await endSession(context.client, id);
+        context.print({ id, ended: true }, () => `Session ${id} has ended.`);
+        return EXIT.done;
+      }),
+    );
 }
 
-/** One's own open sessions. @throws CliError with the problem that the broker answered */
+/** Lists the caller's open sessions. @throws CliError with the broker's problem */
 export async function listSessions(client: Client): Promise<SessionView[]> {
   const { body } = await client.call<{ items: SessionView[] }>({ method: 'GET', path: '/v1/sessions' });
   return body.items;
 }
 
-/** Ends one of one's own sessions. @throws CliError with the problem that the broker answered */
+/** Ends one of the caller's sessions. @throws CliError with the broker's problem */
 export async function endSession(client: Client, id: string): Promise<void> {
   await client.call<unknown>({ method: 'DELETE', path: `/v1/sessions/${pathSegment(id)}` });
 }

@@ -26,20 +26,16 @@ interface TestOptions extends CommonOptions {
 export function registerTrust(program: Command, cli: Cli): void {
   const trust = program
     .command('trust')
-    .description('trust rules: which tokens of platforms become tokens of the broker');
+    .description('check trust rules, which map platform tokens to broker tokens');
   cli
-    .command(trust, 'test', 'say which rule a token matches, or which claims it misses; nothing is issued')
-    .requiredOption(
-      '--token <file>',
-      "a file that holds the platform's token; - reads it from standard input",
-    )
-    .option('--bundle <file>', "compare with this bundle's rules, without a broker and WITHOUT the signature")
+    .command(trust, 'test', 'show which rule a token matches, or which claims do not match; issues nothing')
+    .requiredOption('--token <file>', "the file with the platform's token; - is standard input")
     .option(
-      '--audience <name>',
-      'what the exchange would ask for: control, audit, data:<environment>',
-      'control',
+      '--bundle <file>',
+      'check against the rules of this bundle, without a broker and WITHOUT verifying the signature',
     )
-    .option('--scope <operations>', 'operations that the exchange would ask for, separated by spaces')
+    .option('--audience <name>', 'the audience to request: control, audit or data:<environment>', 'control')
+    .option('--scope <operations>', 'the operations to request, separated by spaces')
     .addHelpText('after', operationsHelp(operationsBy('workload', OPERATIONS), OPERATIONS))
     .action((options: TestOptions) => {
       const { bundle } = options;
@@ -52,7 +48,11 @@ export function registerTrust(program: Command, cli: Cli): void {
         : cli.runLocal(options, async (output) => answer(output, await testLocally(cli.io, bundle, options)));
     });
   cli
-    .localCommand(trust, 'lint', "check a bundle's trust rules, as the broker does before it takes a bundle")
+    .localCommand(
+      trust,
+      'lint',
+      "check a bundle's trust rules, as the broker does before it accepts a bundle",
+    )
     .requiredOption('--bundle <file>', 'the bundle')
     .action((options: { bundle: string; json?: boolean }) =>
       cli.runLocal(options, (output) => lint(output, options.bundle)),
@@ -64,10 +64,10 @@ function answer(output: Output, report: TrustReport): ExitCode {
   return report.would_issue === null ? EXIT.denied : EXIT.done;
 }
 
-/** What the broker is asked. @throws CliError `usage` */
+/** The body of the call to the broker. @throws CliError `usage` */
 async function orderOf(io: Io, { token, audience, scope }: TestOptions) {
   if (scope !== undefined && !SCOPE.test(scope)) {
-    throw usageError('--scope takes names of operations, separated by single spaces.');
+    throw usageError('--scope must be operation names separated by single spaces.');
   }
   return { token: await readToken(io, token), audience, ...(scope === undefined ? {} : { scope }) };
 }
@@ -97,7 +97,7 @@ async function rulesOf(file: string): Promise<TrustRules> {
   if ('rules' in checked) return checked.rules;
   throw new CliError(EXIT.error, {
     code: 'trust_rules_unusable',
-    title: 'The trust rules of the bundle cannot be used',
+    title: 'The trust rules of the bundle are not usable',
     detail: describe(checked.faults),
   });
 }
@@ -106,7 +106,7 @@ async function lint({ print }: Output, file: string): Promise<ExitCode> {
   const checked = checkTrustRules((await readBundleFile(file)).broker);
   const faults = 'faults' in checked ? checked.faults : [];
   const rules = 'rules' in checked ? Object.keys(checked.rules).length : null;
-  print({ faults }, () => (rules === null ? describe(faults) : `${rules} trust rules, no fault`));
+  print({ faults }, () => (rules === null ? describe(faults) : `${rules} trust rules, no faults`));
   return faults.length === 0 ? EXIT.done : EXIT.error;
 }
 

@@ -19,18 +19,18 @@ export function registerVotes(program: Command, cli: Cli): void {
   for (const verdict of ['approve', 'reject'] as const) {
     cli
       .command(program, `${verdict} <id>`, SUMMARY[verdict])
-      .option('--digest <digest>', `${verdict} only exactly this content: sha256:…`)
-      .option('--comment <text>', 'what to say about it')
-      .option('--yes', 'ask no question')
+      .option('--digest <digest>', `${verdict} only this exact content: sha256:…`)
+      .option('--comment <text>', 'a comment on the vote')
+      .option('--yes', 'do not ask for confirmation')
       .action((id: string, options: VoteOptions) =>
         cli.run(options, async (context) => {
-          // 1. Read what the vote is about, and show it.
+          // 1. Read the request and show it.
           const request = await readRequest(context, id);
           if (options.digest !== undefined) assertDigest(request, options.digest);
           context.note(renderBrief(request, context.commandLine));
-          // 2. Ask, where somebody is there to answer.
+          // 2. Ask for confirmation at a terminal.
           await confirm(context, verdict, options);
-          // 3. Vote on the digest that was shown.
+          // 3. Vote on the digest shown.
           const answer = await context.client.call<RequestView>({
             method: 'POST',
             path: `/v1/requests/${request.id}/${verdict}`,
@@ -47,16 +47,16 @@ export function registerVotes(program: Command, cli: Cli): void {
 
 const SUMMARY = {
   approve: 'show what a request changes, and approve exactly that content',
-  reject: 'show what a request changes, and reject it for good',
+  reject: 'show what a request changes, and reject it permanently',
 } as const;
 
 function assertDigest(request: RequestView, digest: string): void {
-  if (!DIGEST_PATTERN.test(digest)) throw usageError(`"${digest}" is no digest; it looks like sha256:…`);
+  if (!DIGEST_PATTERN.test(digest)) throw usageError(`Invalid digest "${digest}". Use the form sha256:…`);
   if (request.digest === digest) return;
   throw new CliError(EXIT.conflict, {
     code: 'digest_mismatch',
-    title: 'The request is not the one that you read',
-    detail: `Its digest is ${request.digest}. Read it again with: countersign show ${request.id}`,
+    title: 'The digest does not match',
+    detail: `The request now has the digest ${request.digest}. Review it with: countersign show ${request.id}`,
     digest: request.digest,
   });
 }
@@ -68,6 +68,6 @@ async function confirm({ io }: Context, verdict: string, { yes }: VoteOptions): 
   throw new CliError(EXIT.error, {
     code: 'not_confirmed',
     title: 'Nothing was sent',
-    detail: `You did not say yes, so nothing was recorded.`,
+    detail: `You did not confirm, so nothing was recorded.`,
   });
 }

@@ -10,20 +10,20 @@ const POLL_GROWTH = 1.5;
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
 
-/** A length of time such as `90s`, `30m` or `2h`, in milliseconds. @throws CliError `usage` */
+/** Parses a duration such as `90s`, `30m` or `2h` into milliseconds. @throws CliError `usage` */
 export function parseDuration(text: string): number {
   const [, count, unit = ''] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
   const unitMs = UNITS_MS[unit];
-  if (unitMs === undefined) throw usageError(`"${text}" is no length of time. Write it as 90s, 30m or 2h.`);
+  if (unitMs === undefined) throw usageError(`Invalid duration "${text}". Write it as 90s, 30m or 2h.`);
   return Number(count) * unitMs;
 }
 
 /**
- * Waits until the request is applied or closed otherwise, or the time is over; tells whenever its state or its gates
- * change. A broker that is away for a while, or asks to slow down, is asked again.
+ * Waits until the request is applied or otherwise closed, or the timeout passes. Reports each change of its state or
+ * gates. Retries when the broker is temporarily unreachable or limits the rate.
  *
- * @returns the request as it was read last
- * @throws CliError when the broker refuses the reading
+ * @returns the request as last read
+ * @throws CliError when the broker refuses the read
  */
 export async function waitUntilClosed(
   context: Context,
@@ -40,7 +40,7 @@ export async function waitUntilClosed(
     shown = standing;
     const leftMs = deadlineMs - io.clock();
     if (leftMs <= 0) {
-      note('The time to wait is over; the request stays open.');
+      note('Timed out. The request remains open.');
       return latest;
     }
     await io.sleep(Math.min(delayMs, leftMs));
@@ -52,7 +52,7 @@ export async function waitUntilClosed(
       }));
     } catch (error) {
       if (!(error instanceof CliError) || !error.transient) throw error;
-      note(`waiting on: ${printable(error.problem.detail)}`);
+      note(`retrying: ${printable(error.problem.detail)}`);
       delayMs = Math.max(delayMs, error.retryAfterMs ?? 0);
     }
   }

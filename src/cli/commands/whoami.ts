@@ -7,7 +7,7 @@ import { moment, printable } from '../output/text.ts';
 /** `whoami`. */
 export function registerWhoami(program: Command, cli: Cli): void {
   cli
-    .command(program, 'whoami', 'say who you are to the broker, and until when')
+    .command(program, 'whoami', 'show your identity at the broker and when it expires')
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {
         const { body } = await context.client.call<WhoamiView>({ method: 'GET', path: '/v1/whoami' });
@@ -25,10 +25,8 @@ function describe({ principal, credential }: WhoamiView): string {
     `groups   ${groups.length === 0 ? 'none' : groups.map(printable).join(', ')}`,
     ...(auth.auth_time_ms === null
       ? []
-      : [
-          `sign-in  level ${auth.level}, ${printable(auth.acr ?? 'of no named kind')}, ${moment(auth.auth_time_ms)}`,
-        ]),
-    `token    ${printable(credential.token_id)}, ${token.sender_constrained ? 'bound to a key' : 'works for whoever has it'}`,
+      : [`sign-in  level ${auth.level}, ${printable(auth.acr ?? 'no acr')}, ${moment(auth.auth_time_ms)}`]),
+    `token    ${printable(credential.token_id)}, ${token.sender_constrained ? 'bound to a key' : 'a bearer token'}`,
     `expires  ${moment(credential.expires_ms)}`,
   ].join('\n');
 }

@@ -7,14 +7,14 @@ import { describeAudience, describeShares } from './describe-state.ts';
 import { describeChange, describeFacts, differences } from './render.ts';
 import { moment, printable, printableJson } from './text.ts';
 
-/** A value of at most this many characters of JSON is shown whole. */
+/** The maximum length in JSON characters of a value that is shown in full. */
 const SHORT_VALUE = 60;
-/** So many organizations or users are named; the others are counted. */
+/** The maximum number of organizations or users to list; the rest are counted. */
 const SHORT_LIST = 5;
 
 /**
- * What a vote on a request is about: one line a change, who asks and why, and the digest. What is too long for a line
- * is counted instead, so the last line names the command that shows everything.
+ * Summarizes a request before a vote: one line per change, the proposer, the reason and the digest. Long values are
+ * counted instead of shown, so the last line names the command that shows everything.
  */
 export function renderBrief(request: RequestView, commandLine: Context['commandLine']): string {
   const { summary, changes, environment, proposer, ticket, reason, start_ms } = request;
@@ -41,15 +41,15 @@ function describeDifference(change: InputChange): string {
   return differences(change)
     .map(({ name, before, after }) => {
       const [was, becomes] = [inFewWords(name, before), inFewWords(name, after)];
-      // What differs may be in what the few words leave out.
-      return was === becomes ? `${name}: other than before, ${becomes}` : `${name}: ${was} → ${becomes}`;
+      // The difference may be in a part that the summary omits.
+      return was === becomes ? `${name}: changed, ${becomes}` : `${name}: ${was} → ${becomes}`;
     })
     .join(', ');
 }
 
-/** The members of flags that have words of their own; anything else is shown if it is short, or counted. */
+/** Summarizes known members of flags. Other values are shown if short, otherwise counted. */
 function inFewWords(name: string, value: unknown): string {
-  // Facts name the organizations that come and go, so the audience itself is counted.
+  // The facts name the added and removed organizations, so the audience itself is only counted.
   if (name === 'audience') return describeAudience(value as Audience);
   if (name === 'rollout' && value !== null) return describeShares(value as Rollout);
   const whole = printableJson(value);

@@ -1,39 +1,39 @@
 import type { RequestView } from '../../requests/view.ts';
 
-/** What the exit status says, so that a pipeline can branch without reading the output. */
+/** Exit statuses, so that a pipeline can branch without parsing the output. */
 export const EXIT = {
-  /** Applied, or the command did what it was asked to. */
+  /** The request was applied, or the command succeeded. */
   done: 0,
   error: 1,
   usage: 2,
-  /** The request is pending or ready: it waits for people or for the clock. */
+  /** The request is pending or ready: it waits for people or for a time. */
   waiting: 3,
-  /** Denied by policy, refused for want of a sign-in, or closed by rejection, withdrawal or expiry. */
+  /** Denied by policy, refused without a sign-in, or closed by rejection, withdrawal or expiry. */
   denied: 4,
   conflict: 5,
-  /** The store failed in a way that only a restart can mend (`EX_SOFTWARE` of sysexits.h). */
+  /** The store failed in a way that requires a restart (`EX_SOFTWARE` of sysexits.h). */
   restart: 70,
 } as const;
 
 /** One of the exit statuses. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** The exit statuses for `--help`. */
+/** The help text for exit statuses. */
 export const EXIT_HELP = `
 Exit status:
   0  applied, or done
-  1  error: the broker cannot be reached, or refuses what it was sent
+  1  error: the broker cannot be reached, or refused the call
   2  usage: the command line or the configuration is wrong; nothing was sent
-  3  pending or ready: the request waits for people or for the clock
-  4  denied by policy, no valid sign-in, or the request was rejected, withdrawn or has expired
-  5  conflict: the flags or the request have changed, or the present state does not allow it
-  70 serve only: the store failed, and a supervisor should start the broker again
-  130 serve only: ended by a second signal before everything was finished
+  3  pending or ready: the request waits for people or for a time
+  4  denied by policy, not signed in, or the request was rejected, withdrawn or expired
+  5  conflict: the flags or the request have changed, or the current state does not allow it
+  70 serve only: the store failed; a supervisor should restart the broker
+  130 serve only: ended by a second signal before work in flight completed
 
-propose, edit, rebase, apply, lift, revocations lift and break-glass apply exit by the state of the request; the other
-commands exit with 0 when they did what they were asked to.`;
+propose, edit, rebase, apply, lift, revocations lift and break-glass apply exit with the state of the request. All
+other commands exit with 0 on success.`;
 
-/** The exit status that stands for a request's state. */
+/** The exit status for a request's state. */
 export function exitOfState(state: RequestView['state']): ExitCode {
   switch (state) {
     case 'applied':
@@ -50,7 +50,7 @@ export function exitOfState(state: RequestView['state']): ExitCode {
   }
 }
 
-/** Refusals that another moment or another reading would answer otherwise. */
+/** Refusals caused by a conflict, which a retry on fresh data may resolve. */
 const CONFLICTS: ReadonlySet<string> = new Set([
   'request_conflicted',
   'request_closed',
@@ -60,7 +60,7 @@ const CONFLICTS: ReadonlySet<string> = new Set([
   'idempotency_key_reused',
 ]);
 
-/** Refusals of the caller. */
+/** Refusals because of who is calling. */
 const DENIALS: ReadonlySet<string> = new Set([
   'policy_denied',
   'sign_in_required',
@@ -68,7 +68,7 @@ const DENIALS: ReadonlySet<string> = new Set([
   'token_invalid',
 ]);
 
-/** The exit status that stands for a problem code of the broker. */
+/** The exit status for a problem code of the broker. */
 export function exitOfProblem(code: string): ExitCode {
   if (DENIALS.has(code)) return EXIT.denied;
   return CONFLICTS.has(code) ? EXIT.conflict : EXIT.error;

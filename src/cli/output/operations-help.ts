@@ -1,6 +1,6 @@
 import type { OperationList } from '../../operations.ts';
 
-/** Names of operations with what each is, for the end of a command's help. */
+/** A list of operations with descriptions, for the end of a command's help. */
 export function operationsHelp(names: readonly string[], operations: OperationList): string {
   const width = Math.max(0, ...names.map((name) => name.length));
   const lines = names.map((name) => `  ${name.padEnd(width)}  ${operations[name]?.says ?? ''}`);

@@ -13,12 +13,12 @@ export interface PageOptions {
 /** Adds the options of a list. */
 export function addPageOptions(command: Command): Command {
   return command
-    .option('--limit <count>', 'how many at most, 1 to 200')
-    .option('--cursor <cursor>', 'go on where an earlier page ended')
-    .option('--all', 'follow the cursors to the end');
+    .option('--limit <count>', 'maximum number of items, 1 to 200')
+    .option('--cursor <cursor>', 'continue after an earlier page')
+    .option('--all', 'fetch all pages');
 }
 
-/** The query parameters of the options. With `--all` the pages are as large as they may be. */
+/** The query parameters of the options. With `--all`, pages have the maximum size. */
 export function pageQuery({ limit, cursor, all }: PageOptions): {
   limit: string | undefined;
   cursor: string | undefined;
@@ -26,11 +26,11 @@ export function pageQuery({ limit, cursor, all }: PageOptions): {
   return { limit: limit ?? (all === true ? '200' : undefined), cursor };
 }
 
-/** Prints one page, and how to go on. */
+/** Prints one page, and how to get the next. */
 export function printPage<T>(context: Context, page: Page<T>, human: (items: T[]) => string): ExitCode {
-  context.print(page, () => (page.items.length === 0 ? 'There are none.' : human(page.items)));
+  context.print(page, () => (page.items.length === 0 ? 'No results.' : human(page.items)));
   if (page.next_cursor !== null && !context.json) {
-    context.note(`There are more: --all, or --cursor ${page.next_cursor}`);
+    context.note(`More results: use --all or --cursor ${page.next_cursor}`);
   }
   return EXIT.done;
 }

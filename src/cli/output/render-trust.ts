@@ -3,11 +3,11 @@ import { moment, printable, printableJson, table } from './text.ts';
 
 const SIGNATURES: Readonly<Record<TrustReport['signature'], string>> = {
   verified: 'verified',
-  refused: 'refused; what follows is only what the token says of itself',
-  not_checked: 'NOT CHECKED: the rules of the bundle were compared with what the token says of itself',
+  refused: 'refused; the claims below are unverified',
+  not_checked: 'NOT VERIFIED; the rules of the bundle were compared with unverified claims',
 };
 
-/** A report for people. Everything that the token says is a stranger's text. */
+/** Renders a report for people. All text from the token is untrusted. */
 export function renderTrustReport(report: TrustReport): string {
   const { signature, token, rules, would_issue, refusal } = report;
   const own = rules.filter(({ misses }) => !misses.some(({ claim }) => claim === 'iss'));
@@ -45,18 +45,18 @@ function renderRules(rules: readonly RuleReport[]): string {
           has ?? 'nothing',
         ]),
   );
-  return table(['RULE', 'MATCHES', 'CLAIM', 'WANTED', 'IN THE TOKEN'], rows);
+  return table(['RULE', 'MATCHES', 'CLAIM', 'REQUIRED', 'IN THE TOKEN'], rows);
 }
 
 function renderGrant(grant: WouldIssue): string[] {
   const list = (names: readonly string[]): string => printable(names.join(', ') || 'none');
   return [
-    `would get  a token of ${printable(grant.principal)} under ${printable(grant.rule)}`,
+    `would get  a token for ${printable(grant.principal)} under ${printable(grant.rule)}`,
     `audience   ${printable(grant.audience)}`,
     `may        ${list(grant.operations)}`,
     `where      environments ${list(grant.environments)}; namespaces ${list(grant.namespaces)}`,
     `lives      ${grant.token_ttl_s} s${grant.require_dpop ? ', bound to a key (DPoP)' : ''}`,
     ...(grant.person === null ? [] : [`person     ${printable(grant.person)}`]),
-    ...(grant.kind === 'agent' ? ['needs      the delegation of the person that the agent acts for'] : []),
+    ...(grant.kind === 'agent' ? ['requires   a delegation of the person that the agent acts for'] : []),
   ];
 }

@@ -8,12 +8,12 @@ import { byWhom } from './by-whom.ts';
 import { moment, printable, printableJson, shellWord } from './text.ts';
 
 /**
- * What people read in full. Nothing is shortened here; `brief.ts` is the short form.
+ * The complete output for people. Nothing is shortened here; `brief.ts` has the short form.
  */
 
 type CommandLine = Context['commandLine'];
 
-/** A request: what it is, what each change does, what is missing and the command that clears it. */
+/** Renders a request: its content, its changes, the missing gates and the commands that clear them. */
 export function renderRequest(request: RequestView, commandLine: CommandLine): string {
   const place = request.environment === null ? '' : ` in ${request.environment}`;
   return [
@@ -23,7 +23,7 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
     `reason   ${printable(request.reason)}`,
     ...(request.ticket === null ? [] : [`ticket   ${printable(request.ticket)}`]),
     ...(request.start_ms === null ? [] : [`starts   ${moment(request.start_ms)}`]),
-    ...(request.apply === 'manual' ? ['apply    manual: waits for a call to apply'] : []),
+    ...(request.apply === 'manual' ? ['apply    manual: waits for an apply command'] : []),
     ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
     ...renderWhat(request),
     ...renderVotes(request),
@@ -43,21 +43,21 @@ function renderChange(change: InputChange, place: number, environment: string | 
   ];
 }
 
-/** What a change does, to which flag, and where. */
+/** Describes a change: the action, the flag and the environment. */
 export function describeChange({ action, flag, facts }: InputChange, environment: string | null): string {
   const where = facts.scope === 'definition' ? 'every environment' : environment;
   return `${action} ${flag.key} in ${where} (${flag.namespace}, ${flag.kind}, ${flag.tier})`;
 }
 
 const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
-  on: 'nobody has it now, somebody will',
-  off: 'somebody has it now, nobody will',
-  widen: 'it may reach more than now',
-  narrow: 'it reaches fewer than now',
-  neutral: 'it reaches the same as now',
+  on: 'currently reaches no one, and will reach someone',
+  off: 'currently reaches someone, and will reach no one',
+  widen: 'may reach more than now',
+  narrow: 'reaches fewer than now',
+  neutral: 'reaches the same as now',
 };
 
-/** The facts of one change in a sentence; of more than `most` organizations or users the others are counted. */
+/** The facts of one change in a sentence. At most `most` organizations or users are listed; the rest are counted. */
 export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINITY): string {
   const named = (label: string, ids: readonly string[]): string[] => {
     const others = ids.length > most ? ` and ${ids.length - most} more` : '';
@@ -84,7 +84,7 @@ function describeDifference(change: InputChange): string[] {
   });
 }
 
-/** The members that differ, each before and after; undefined where a member is not there. */
+/** The members that differ, each before and after; undefined when a member is absent. */
 export function differences({
   before,
   after,
@@ -108,20 +108,20 @@ function renderVotes({ approvals, rejections }: RequestView): string[] {
   return votes.map(({ verdict, person, at_ms, comment, counts, voided_ms }) => {
     const said = comment === null ? '' : `: ${printable(comment)}`;
     const why =
-      voided_ms === null ? 'about other content, so it does not count' : `void since ${moment(voided_ms)}`;
+      voided_ms === null ? 'for another digest, so it does not count' : `void since ${moment(voided_ms)}`;
     return `${verdict} by ${printable(person)}, ${moment(at_ms)}${counts ? '' : ` (${why})`}${said}`;
   });
 }
 
-/** What the commands that clear gates are made with. */
+/** The inputs for the commands that clear gates. */
 interface GatePlace {
   requestId: string | null;
   commandLine: CommandLine;
-  /** The command that signs in exactly as the broker demands, where it is known. */
+  /** The command that meets the broker's sign-in requirements, if known. */
   signIn?: string | undefined;
 }
 
-/** What stands in the way, and the command that clears each. */
+/** The open gates, each with the command that clears it. */
 export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
   if (gates.length === 0) return [];
   return [
@@ -136,7 +136,7 @@ export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
   ];
 }
 
-/** The command that clears a gate, or null when only time or an administrator can. */
+/** The command that clears a gate, or null when no command does. */
 function commandFor(
   { code, call, cleared_by }: Gate,
   { requestId, commandLine, signIn }: GatePlace,
@@ -167,10 +167,10 @@ function commandFor(
   }
 }
 
-/** Problems whose cause is in the broker's log alone. */
+/** Problems whose cause is only in the broker's log. */
 const UNEXPLAINED: ReadonlySet<string> = new Set(['token_invalid', 'internal_error', 'not_recorded']);
 
-/** A refusal, with everything that says how to go on. */
+/** Renders a refusal with all its hints. */
 export function renderProblem(problem: Problem, commandLine: CommandLine): string {
   const reasons = (problem.reasons ?? []) as readonly { code: string; detail: string }[];
   const gates = problem.gates ?? [];
@@ -179,29 +179,29 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
     `${problem.title} (${problem.code})`,
     ...(repeats(problem.detail, [...reasons, ...gates]) ? [] : [`  ${printable(problem.detail)}`]),
     ...(problem.errors ?? []).map(({ pointer, detail }) => `  ${printable(pointer)}: ${printable(detail)}`),
-    // A gate repeats its reason's code, with how to clear it.
+    // A gate repeats the code of its reason and adds how to clear it.
     ...reasons
       .filter(({ code }) => gates.every((gate) => gate.code !== code))
       .map(({ code, detail }) => `  ${printable(code)}: ${printable(detail)}`),
     ...renderGates(gates, { requestId: null, commandLine, signIn }),
     ...(signIn !== undefined && gates.every((gate) => gate.code !== problem.code)
-      ? [`sign in stronger with`, `    ${signIn}`]
+      ? [`sign in again with`, `    ${signIn}`]
       : []),
     ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
-    // The answer tells nobody why; the operator finds the reason in the broker's log by this.
+    // The response has no reason. The operator finds it in the broker's log by this reference.
     ...(UNEXPLAINED.has(problem.code) && typeof problem.instance === 'string'
       ? [`reference ${printable(problem.instance.replace(/^urn:uuid:/, ''))}`]
       : []),
   ].join('\n');
 }
 
-/** The command that answers the demand for a stronger sign-in; undefined when the problem is another one. */
+/** The command for the required sign-in; undefined for other problems. */
 function signInCommand({ code, command }: Problem, commandLine: CommandLine): string | undefined {
   if (code !== 'sign_in_required') return undefined;
   return typeof command === 'string' ? command : commandLine('login', '--mfa');
 }
 
-/** True when the text is made of nothing but the details that are listed below it. */
+/** True when the text consists only of the details listed below it. */
 function repeats(text: string, listed: readonly { detail: string }[]): boolean {
   const details = listed.map(({ detail }) => detail).sort((one, other) => other.length - one.length);
   const rest = details.reduce((left, detail) => left.replaceAll(detail, ''), text);

@@ -5,20 +5,20 @@ import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
 import { renderGates } from './render.ts';
 import { printable } from './text.ts';
 
-/** A request that a command has made or moved. */
+/** A request that a command has created or changed. */
 interface Result {
   body: RequestView;
-  /** True when the command made it, so that the person has to be told its id. */
+  /** True when the command created it, so its id must be printed. */
   isNew?: boolean;
 }
 
-/** Prints what became of a request; its state gives the exit status. */
+/** Prints the outcome of a request. Its state determines the exit status. */
 export function answerRequest(context: Context, result: Result): ExitCode {
   printResult(context, result);
   return exitOfState(result.body.state);
 }
 
-/** Prints what became of a request, for a command that has done its part even when the request still waits. */
+/** Prints the outcome of a request, for a command that succeeds even when the request still waits. */
 export function answerDone(context: Context, result: Result): ExitCode {
   printResult(context, result);
   return result.body.state === 'conflicted' ? EXIT.conflict : EXIT.done;
@@ -35,7 +35,7 @@ function printResult(context: Context, { body, isNew = false }: Result): void {
   );
 }
 
-/** One row a flag and place: the versions where the request is applied, else what it asks for. */
+/** One row per flag and scope: the versions if the request is applied, otherwise the actions. */
 function describeOutcome(request: RequestView): string[][] {
   const { summary, changes, state } = request;
   if (summary !== null) return [[printable(summary)]];
@@ -50,7 +50,7 @@ function describeOutcome(request: RequestView): string[][] {
   );
 }
 
-/** A request moves each version that it touches by one, however many of its changes touch it. */
+/** A request increments each version by one, even if several of its changes affect it. */
 function versionsOf(
   { bases, environment }: RequestView,
   flag: string,

@@ -1,8 +1,8 @@
 import { idFaults, type Platform, UUID } from './platform.ts';
 
 /**
- * Buildkite. All organizations share one issuer, and slugs can be renamed, so organization and pipeline are pinned by
- * id; the job has to ask for both: `buildkite-agent oidc request-token --claim organization_id,pipeline_id`.
+ * Buildkite. All organizations share one issuer, and slugs can be renamed, so rules pin organization and pipeline by
+ * id. The job must request both claims: `buildkite-agent oidc request-token --claim organization_id,pipeline_id`.
  *
  * @see buildkite.com, "OIDC with Buildkite"
  */

@@ -2,7 +2,7 @@ import { isGlob } from '../glob.ts';
 import { isPinned, type TrustRule, wantedOf } from '../rules.ts';
 import { globFaults, idFaults, missUnless, NUMBER, type Platform } from './platform.ts';
 
-/** Events that only somebody with write access starts. The code that runs is the repository's own. */
+/** Events that only users with write access can trigger. The code that runs is the repository's own. */
 const INSIDE_EVENTS = [
   'push',
   'workflow_dispatch',
@@ -17,9 +17,9 @@ const INSIDE_EVENTS = [
 const WORKFLOW_CLAIMS = ['job_workflow_ref', 'workflow_ref'];
 
 /**
- * GitHub Actions. Names can be registered again, so ids are pinned; `sub` differs by repository and by age (subjects of
- * repositories made after 15 July 2026 have ids in them), so it decides nothing. A run for a pull request can have the
- * `ref` of the base branch (`pull_request_target`), so its event always has to be named.
+ * GitHub Actions. Names can be registered again, so rules pin ids. The format of `sub` differs by repository and age
+ * (subjects of repositories created after 15 July 2026 contain ids), so it is not compared. A run for a pull request
+ * can have the `ref` of the base branch (`pull_request_target`), so a rule must always name such events.
  *
  * @see docs.github.com, "OpenID Connect reference"
  */
@@ -36,8 +36,8 @@ export const github: Platform = {
   },
   ownClaims: /^(?:repository(?:_.+)?|job_workflow_.+|workflow(?:_.+)?|event_name)$/,
   faults: (rule) => [
-    ...idFaults(rule, 'repository_id', { form: NUMBER, hint: 'the number of the repository' }),
-    ...idFaults(rule, 'repository_owner_id', { form: NUMBER, hint: 'the number of its owner' }),
+    ...idFaults(rule, 'repository_id', { form: NUMBER, hint: 'the numeric id of the repository' }),
+    ...idFaults(rule, 'repository_owner_id', { form: NUMBER, hint: 'the numeric id of its owner' }),
     ...eventFaults(rule),
     ...refFaults(wantedOf(rule, 'ref')),
     ...WORKFLOW_CLAIMS.flatMap((claim) => workflowFaults(claim, wantedOf(rule, claim))),
@@ -51,23 +51,27 @@ function eventFaults(rule: TrustRule): string[] {
   if (!isListed && !isPinned(rule, 'ref') && !isPinned(rule, 'environment')) {
     return ['claims.event_name is missing: list the events, such as [push], or pin ref or environment'];
   }
-  return globFaults(rule, 'event_name', 'pull_request and pull_request_target run code of outsiders');
+  return globFaults(rule, 'event_name', 'pull_request and pull_request_target run untrusted code');
 }
 
 function refFaults(wanted: readonly string[]): string[] {
   const isWide = wanted.some((pattern) => isGlob(pattern) && !/^refs\/(?:heads|tags)\//.test(pattern));
   return isWide
-    ? ['claims.ref with * must begin with refs/heads/ or refs/tags/: others can open refs/pull/']
+    ? ['claims.ref with * must begin with refs/heads/ or refs/tags/: anybody can open refs/pull/']
     : [];
 }
 
 function workflowFaults(claim: string, wanted: readonly string[]): string[] {
   const faults: string[] = [];
   if (wanted.some((pattern) => pattern.split('/').slice(0, 2).some(isGlob))) {
-    faults.push(`claims.${claim} must not have * in owner and repository: write whose workflow it is`);
+    faults.push(
+      `claims.${claim} must not contain * in owner and repository: name the repository of the workflow`,
+    );
   }
   if (wanted.some((pattern) => isGlob(pattern.split('@')[1] ?? '*') && !pattern.includes('@refs/tags/'))) {
-    faults.push(`claims.${claim} must end in one branch, such as @refs/heads/main: any branch can change it`);
+    faults.push(
+      `claims.${claim} must end in an exact branch, such as @refs/heads/main: any other branch could change the workflow`,
+    );
   }
   return faults;
 }

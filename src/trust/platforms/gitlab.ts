@@ -1,15 +1,17 @@
 import { type Claims, scalarClaim, type TrustRule, wantedOf } from '../rules.ts';
 import { globFaults, idFaults, type Miss, missUnless, NUMBER, type Platform } from './platform.ts';
 
-/** Pipelines that members of the project start. Those of merge requests run code of whoever opened the request. */
+/**
+ * Pipeline sources that only members of the project can start. Merge request pipelines run the code of their authors.
+ */
 const INSIDE_SOURCES = ['push', 'web', 'schedule', 'api'];
 
-/** Claims that name the project of a job besides `project_id`, in the versions that have them. */
+/** Other claims with the project of a job, in GitLab versions that have them. */
 const OTHER_PROJECT_CLAIMS = ['job_project_id', 'source_project_id'];
 
 /**
  * GitLab CI/CD. In a merge request's pipeline that runs in the parent project for a fork, `project_id` names the fork
- * (since 18.2.2) and `job_project_id` the parent (since 18.3), so a job counts only where all of them agree.
+ * (since 18.2.2) and `job_project_id` the parent (since 18.3), so a job is accepted only if all of them agree.
  *
  * @see docs.gitlab.com, "OpenID Connect (OIDC) Authentication Using ID Tokens"
  */
@@ -20,9 +22,9 @@ export const gitlab: Platform = {
   ownClaims:
     /^(?:(?:job_|source_)?(?:project|namespace)_(?:id|path)|pipeline_source|ref_path|user_login|user_access_level|deployment_tier|environment_(?:protected|action)|ci_config_.+)$/,
   faults: (rule) => [
-    ...idFaults(rule, 'project_id', { form: NUMBER, hint: 'the number of the project' }),
+    ...idFaults(rule, 'project_id', { form: NUMBER, hint: 'the numeric id of the project' }),
     ...protectedFaults(rule),
-    ...globFaults(rule, 'pipeline_source', 'merge_request_event runs code of outsiders'),
+    ...globFaults(rule, 'pipeline_source', 'merge_request_event runs untrusted code'),
   ],
   misses: (rule, claims) => [...sourceMisses(rule, claims), ...projectMisses(claims)],
 };
@@ -31,11 +33,13 @@ function protectedFaults(rule: TrustRule): string[] {
   const isTrue = (claim: string): boolean => wantedOf(rule, claim).join() === 'true';
   const faults: string[] = [];
   if (!isTrue('ref_protected')) {
-    faults.push('claims.ref_protected must be "true": whoever can push may use any other branch or tag');
+    faults.push(
+      'claims.ref_protected must be "true": anybody with push access can use an unprotected branch or tag',
+    );
   }
   if (wantedOf(rule, 'environment').length > 0 && !isTrue('environment_protected')) {
     faults.push(
-      'claims.environment_protected must be "true" beside environment: any job may name one that is not',
+      'claims.environment_protected must be "true" together with environment: any job can use an unprotected environment',
     );
   }
   return faults;

@@ -2,12 +2,12 @@ import { idFaults, type Platform, UUID } from './platform.ts';
 
 const UID = '/kubernetes.io/serviceaccount/uid';
 
-/** How the claims of tokens from Secrets are spelt: flat, without end and without audience. */
+/** The flat claim names of tokens from Secrets, which have no expiry and no audience. */
 const LEGACY = 'kubernetes.io/';
 
 /**
- * Kubernetes projected tokens (TokenRequest). A service account that is made again under its old name has another uid,
- * so the uid is pinned. Tokens from Secrets live for ever and are refused.
+ * Kubernetes projected tokens (TokenRequest). A service account that is recreated under its old name gets another uid,
+ * so rules pin the uid. Tokens from Secrets never expire and are refused.
  *
  * @see kubernetes.io, "Managing Service Accounts"
  */
@@ -24,7 +24,7 @@ export const kubernetes: Platform = {
       .filter((claim) => claim.startsWith(LEGACY))
       .map(
         (claim) =>
-          `claims.${claim} is of tokens from Secrets, which never end: write a pointer such as ${UID}, and project the token`,
+          `claims.${claim} belongs to tokens from Secrets, which never expire: use a pointer such as ${UID}, and a projected token`,
       ),
   ],
   misses: (_rule, claims) => {
@@ -34,7 +34,7 @@ export const kubernetes: Platform = {
       : [
           {
             claim: legacy,
-            wanted: ['a projected token, which has no such claim'],
+            wanted: ['a projected token, without this claim'],
             has: 'a token from a Secret',
           },
         ];

@@ -7,7 +7,7 @@ import { oidc } from './oidc.ts';
 import type { Platform } from './platform.ts';
 import { spiffe } from './spiffe.ts';
 
-/** SPIFFE first: a trust domain may have the name of anybody's host. */
+/** SPIFFE comes first, because a trust domain may be named like any host. */
 const PLATFORMS: Readonly<Record<PlatformName, Platform>> = {
   spiffe,
   github,
@@ -17,16 +17,16 @@ const PLATFORMS: Readonly<Record<PlatformName, Platform>> = {
   oidc,
 };
 
-/** In the order in which their claims are looked for: GitHub's tokens have `ref_protected` too. */
+/** Ordered for detection by claims: GitHub's tokens have `ref_protected` too. */
 const BY_CLAIMS = [kubernetes, github, buildkite, gitlab];
 
-/** The platform that an issuer is known to be of, or null. */
+/** The platform of a known issuer, or null. */
 export function platformOfIssuer(issuer: string): Platform | null {
   if (!URL.canParse(issuer)) return null;
   return Object.values(PLATFORMS).find((platform) => platform.isIssuer(issuer)) ?? null;
 }
 
-/** Whose tokens a rule is about: as its issuer says, else as the rule says, else as the claims say that it names. */
+/** The platform of a rule: by its issuer, otherwise by the rule's `platform`, otherwise by its claims. */
 export function platformOf(rule: TrustRule): Platform {
   const known = platformOfIssuer(rule.issuer);
   if (known !== null) return known;

@@ -4,8 +4,8 @@ import { type TrustRule, wantedOf } from '../rules.ts';
 import type { Platform } from './platform.ts';
 
 /**
- * SPIFFE JWT-SVIDs. The trust domain of `sub` says whose keys count, and `iss` is not looked at: it is not guaranteed.
- * A full SPIFFE ID is the one subject that may be the only pin, since its trust domain gives each out once.
+ * SPIFFE JWT-SVIDs. The trust domain of `sub` selects the keys. `iss` is optional there, so it is ignored. A full
+ * SPIFFE ID is the only subject that suffices as the sole pin, because its trust domain assigns each once.
  *
  * @see SPIFFE JWT-SVID section 3, SPIFFE-ID section 2
  */
@@ -17,7 +17,7 @@ export const spiffe: Platform = {
     const wanted = wantedOf(rule, 'sub');
     if (wanted.length === 0) {
       return [
-        `claims.sub is missing: write the workload's SPIFFE ID, such as ${rule.issuer}/ns/payments/sa/deploy`,
+        `claims.sub is missing: set it to the workload's SPIFFE ID, such as ${rule.issuer}/ns/payments/sa/deploy`,
       ];
     }
     return wanted.flatMap((id) => idFault(rule, id) ?? []);
@@ -26,13 +26,13 @@ export const spiffe: Platform = {
 };
 
 function idFault({ issuer }: TrustRule, id: string): string | null {
-  // A * stands for letters of one part, so what it can become is well-formed where the rest is.
+  // A * matches within one path segment, so a match is well-formed if the rest is.
   if (trustDomainOf(id.replaceAll('*', 'x')) === null) {
-    return 'claims.sub must be the SPIFFE ID of a workload: spiffe://, a trust domain, and a path without empty parts';
+    return 'claims.sub must be the SPIFFE ID of a workload: spiffe://, a trust domain, and a path without empty segments';
   }
   if (!id.startsWith(`${issuer}/`)) return `claims.sub must be in the trust domain of the issuer, ${issuer}`;
   const [first = ''] = id.slice(issuer.length + 1).split('/');
   return isGlob(first)
-    ? 'claims.sub must not have * in the first part of its path: it would take every workload of the trust domain'
+    ? 'claims.sub must not contain * in the first segment of its path: it would match every workload of the trust domain'
     : null;
 }
