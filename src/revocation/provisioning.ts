@@ -14,19 +14,19 @@ import { liftRevocations } from './lift.ts';
 import { revoke } from './revoke.ts';
 
 /**
- * People as their identity provider keeps them: it says who has access no more, and who has it again. A person is known
- * by their one name; all their accounts go with it.
+ * Provisioning of persons: the identity provider disables and enables them. A person has one canonical name, which
+ * covers all their accounts.
  */
 
-/** How a person stands with the identity provider. `deleted` is as `disabled`, and not shown any more. */
+/** A person's state at the identity provider. `deleted` is like `disabled`, but no longer shown. */
 export type PersonState = 'active' | 'disabled' | 'deleted';
 
-/** How a person stands. Whoever was never heard of is active: their provider may let them in. */
+/** A person's state. Unknown persons are active: the provider may let them sign in. */
 export async function stateOfPerson(db: Db, person: string): Promise<PersonState> {
   return stateBy(await listDisabling(db, person));
 }
 
-/** The revocations that keep a person away; not those of what they held before they came back. */
+/** Whether a revocation disables a person; one with `issued_before_ms` only covers credentials from before their return. */
 async function listDisabling(db: Db, person: string): Promise<RevocationsTable[]> {
   return (await listActiveOfSubject(db, person, 'provisioning')).filter(isDisabling);
 }
@@ -41,11 +41,11 @@ function stateBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[])
 }
 
 /**
- * Sets how a person stands, at once for everything they hold: disabled, they lose sessions and tokens, what they wrote
- * waits, and their approvals on open requests are void for good. To set what is already so changes nothing.
+ * Sets a person's state, effective at once for all their credentials. A disabled person loses sessions and tokens, their
+ * requests are parked, and their approvals on open requests are void permanently. Idempotent.
  *
- * @param person the one name, as {@link ./order.ts subjectName} gives it
- * @returns the standing, or the refusal with its record appended
+ * @param person the canonical name, from {@link ./order.ts subjectName}
+ * @returns the state, or the refusal with its record appended
  */
 export async function setPersonState(
   writing: WriteContext,
@@ -75,7 +75,7 @@ export async function setPersonState(
   return standing;
 }
 
-/** Whoever is back signs in again: what they held before they were disabled stays worth nothing. */
+/** A returning person signs in again: credentials from before they were disabled stay revoked. */
 async function keepFormerTokensRevoked(writing: WriteContext, person: string): Promise<void> {
   await addRevocation(writing, {
     ...revocationOf(person, 'active'),
@@ -92,11 +92,11 @@ function revocationOf(person: string, standing: PersonState): InputRevocation {
     value: person,
     issued_before_ms: null,
     incident: `provisioning: ${standing === 'active' ? 'disabled' : standing}`,
-    reason: 'The identity provider says so.',
+    reason: 'Requested by the identity provider.',
   };
 }
 
-/** Everybody who was seen here or whom a provider has disabled, with how they stand, by name. */
+/** All persons who were seen here or disabled by a provider, with their states, by name. */
 export async function listPersons(
   db: Db,
   policy: Policy,

@@ -3,20 +3,20 @@ import type { Authorship, Editor, Revocation, Revocations } from '../identity/re
 import type { Principal } from '../principal.ts';
 
 /*
- * Revocation, all of it: the list that callers are held against, adding and lifting, what follows (sessions end, approvals
- * are void, requests wait), revoking in an incident, provisioning (SCIM), and the drill.
+ * Everything about revocation: the list that callers are checked against, adding and lifting, the consequences (sessions
+ * end, approvals become void, requests are parked), revoking in an incident, provisioning (SCIM), and the drill.
  */
 
-/** Where revocations are kept. */
+/** The storage of revocations. */
 export interface RevocationStore<Db> {
   epoch(db: Db): Promise<string | null>;
   list(db: Db): Promise<readonly Revocation[]>;
 }
 
 /**
- * Keeps the list of what is revoked.
+ * Caches the list of revocations.
  *
- * @param deps.humanOf the one name of the human that a person's name stands for: whoever is revoked, is under all of them
+ * @param deps.humanOf the canonical name of the human that a name stands for: a revocation covers all names of a human
  */
 export function createRevocations<Db>(deps: {
   store: RevocationStore<Db>;
@@ -24,7 +24,7 @@ export function createRevocations<Db>(deps: {
 }): Revocations<Db> {
   const { store, humanOf } = deps;
   let known: KnownList = { epoch: null, list: indexed([]), parks: false };
-  /** What was committed when it was read last: what a write adds that is then undone never gets here. */
+  /** The list as of the last committed read; a write that is rolled back never affects it. */
   let latest = known.list;
   let reading: Promise<void> | null = null;
 
@@ -42,7 +42,7 @@ export function createRevocations<Db>(deps: {
     hit: async (db, caller) => findHit((await present(db)).list, caller, humanOf),
     hitByLatest: (caller) => {
       if (reading === null) return hitByLatest(caller);
-      // When the store does not answer, the list read last goes on: flag reads outlive it.
+      // If the store does not answer, the cached list is used: flag reads do not depend on the store.
       const answer = () => hitByLatest(caller);
       return reading.then(answer, answer);
     },
@@ -73,18 +73,18 @@ export function createRevocations<Db>(deps: {
   };
 }
 
-/** What was read of the store, and what the store called it then. */
+/** The list, and its epoch in the store. */
 interface KnownList {
   epoch: string | null;
   list: RevocationList;
-  /** Whether anything in it makes requests wait. */
+  /** Whether any entry parks requests. */
   parks: boolean;
 }
 
-/** Revocations by kind and value, so that a look-up does not grow with their number. */
+/** Revocations by kind and value, for look-ups in constant time. */
 type RevocationList = ReadonlyMap<string, readonly Revocation[]>;
 
-/** Under which a revoked account is found by its human: requests name their authors so. No kind has this name. */
+/** The key that finds a revoked account by its human, because requests name their authors by human. It is not a kind. */
 const ACCOUNT_OF = 'account-of';
 
 function indexed(revocations: readonly Revocation[]): RevocationList {
@@ -110,7 +110,7 @@ function findHit(
   return null;
 }
 
-/** What a caller shows and what that was issued for, each with the names that it can be revoked under. */
+/** The credential of a caller and those it was issued for, each with the names that it can be revoked under. */
 function shownBy(
   { principal, credential }: Caller,
   humanOf: (person: string) => string,
@@ -128,7 +128,7 @@ function shownBy(
   return [{ names: own, issued_ms: credential.issued_ms }, ...origins];
 }
 
-/** The names under which what was shown can be revoked, whoever shows it. */
+/** The names under which a credential can be revoked, whatever its principal. */
 function credentialNames(
   { issuer, token_id, session, kid }: Pick<Origin, 'issuer' | 'token_id' | 'session' | 'kid'>,
   kind: Principal['kind'],
@@ -138,7 +138,7 @@ function credentialNames(
     nameOf('session', token_id),
     ...(session === null ? [] : [nameOf('session', session)]),
     ...(kid === null ? [] : [nameOf('key', kid)]),
-    // The issuer of the token itself, besides the one that vouched for the principal.
+    // The issuer of the token itself, in addition to the issuer of the principal.
     nameOf('issuer', issuer),
     nameOf('class', kind),
     nameOf('class', 'all'),
@@ -167,7 +167,7 @@ function namesOfPrincipal(principal: Principal, humanOf: (person: string) => str
   return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, humanOf);
 }
 
-/** The names under which a principal as such can be revoked. An agent is revoked with its sponsor. */
+/** The names under which a principal can be revoked. An agent is revoked with its sponsor. */
 function namesOf(
   { id, person, issuer, trust_rule, act }: Editor,
   humanOf: (person: string) => string,
@@ -189,7 +189,7 @@ function covers({ issued_before_ms }: Revocation, issuedMs: number): boolean {
   return issued_before_ms === null || issuedMs < issued_before_ms;
 }
 
-/** Whether what its subject wrote waits. */
+/** Whether it parks the requests of its subject. */
 function parks(revocation: Revocation): boolean {
   return holdsForEver(revocation) || isOpenLogout(revocation);
 }

@@ -7,8 +7,8 @@ import { isPrincipalId } from './order.ts';
 import { createRevocations } from './revocations.ts';
 
 /**
- * The revocations of the store, with the names of one human as the active policy has them: whoever was revoked under the
- * name that a former policy gave them stays revoked.
+ * The stored revocations, with the names of humans from the active policy. A human who was revoked under a name from an
+ * earlier policy stays revoked.
  */
 export function storedRevocations(policies: Policies<Db>): Revocations<Db> {
   const nameNow = (person: string) => resolvePerson(policies.latest(), person);
@@ -24,7 +24,7 @@ export function storedRevocations(policies: Policies<Db>): Revocations<Db> {
 
   return createRevocations({
     store: {
-      // With another policy the same rows have other names.
+      // Another policy may map the same rows to other names.
       epoch: async (db) => `${policies.latest().hash} ${await revocationEpoch(db)}`,
       list: async (db) => (await listActiveRevocations(db)).map(underPresentNames),
     },
