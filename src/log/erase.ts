@@ -5,19 +5,19 @@ import type { PseudonymsTable } from '../store/schema-log.ts';
 import type { Tx } from '../store/statement.ts';
 import { append, type Entry } from './append.ts';
 
-/** What is to be readable no more: records by place, and the names of principals or persons. */
+/** What to erase: the details of records by place, and the names of principals or persons. */
 export interface Erasure {
   places: readonly number[];
   names: readonly Pick<PseudonymsTable, 'kind' | 'name'>[];
 }
 
 /**
- * Erases what is readable of records, and which pseudonyms stand for whom, in the write of the record that says so. The
- * only function that removes anything of the log: every leaf stays as it is, and so does every proof about it. What
- * remains in a leaf are pseudonyms whose names nobody knows and digests whose salt is gone.
+ * Erases the readable details of records and the mapping of pseudonyms to names, in the write of the record that says so.
+ * The only function that removes anything from the log. Every leaf is unchanged, and so is every proof about it. A leaf
+ * then contains only pseudonyms without a known name and digests without a salt.
  *
- * @param entry the record of the decision that allows it; what it erases is added
- * @returns what was there to be erased
+ * @param entry the record of the decision that allows the erasure; what it erases is added
+ * @returns what was erased
  */
 export async function erase(tx: Tx, { places, names }: Erasure, entry: Entry): Promise<Erasable> {
   const pseudonyms: string[] = [];
