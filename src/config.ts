@@ -53,14 +53,8 @@ const configSchema = z.strictObject({
   /** Identity providers of people. */
   issuers: z
     .array(issuerConfigSchema)
-    .refine(
-      isEachOnce('key'),
-      'must not contain duplicate keys: the key names the issuer in the ids of people',
-    )
-    .refine(
-      isEachOnce('issuer'),
-      'must not contain duplicate issuers: put all clients of an issuer into one `audience`',
-    )
+    .refine(isEachOnce('key'), 'must have unique keys: the key names the issuer in the ids of people')
+    .refine(isEachOnce('issuer'), 'must have unique issuers: put their clients into one `audience`')
     .default([]),
   /** The lifetime of a browser session: the idle timeout, and the maximum. */
   sessions: z
@@ -79,10 +73,7 @@ const configSchema = z.strictObject({
   /** How to reach the issuers of trust rules that do not support discovery. */
   workload_issuers: z
     .array(workloadIssuerSchema)
-    .refine(
-      isEachOnce('issuer'),
-      'must not contain duplicate issuers: put all settings of an issuer into one entry',
-    )
+    .refine(isEachOnce('issuer'), 'must have unique issuers: put all settings of an issuer into one entry')
     .default([]),
 });
 
@@ -291,8 +282,7 @@ function readYaml(file: string): Record<string, unknown> {
     );
   }
   const value: unknown = document.toJS() ?? {};
-  if (typeof value !== 'object' || Array.isArray(value))
-    throw new ConfigError(`${file} must contain a mapping`);
+  if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${file} must be a mapping`);
   return value as Record<string, unknown>;
 }
 

@@ -66,17 +66,17 @@ describe('a value that cannot be used', () => {
     ],
     [
       { workload_issuers: [{ issuer: 'https://ci.example' }, { issuer: 'https://ci.example' }] },
-      'workload_issuers: must not contain duplicate issuers: put all settings of an issuer into one entry; got a list of 2',
+      'workload_issuers: must have unique issuers: put all settings of an issuer into one entry; got a list of 2',
     ],
     [{ database: '' }, 'database: expected a non-empty string; got ""'],
     [{ issuers: 'none' }, 'issuers: expected a list; got "none"'],
     [
       { issuers: [issuer, { ...issuer, issuer: 'https://other.example' }] },
-      'issuers: must not contain duplicate keys: the key names the issuer in the ids of people; got a list of 2',
+      'issuers: must have unique keys: the key names the issuer in the ids of people; got a list of 2',
     ],
     [
       { issuers: [issuer, { ...issuer, key: 'other' }] },
-      'issuers: must not contain duplicate issuers: put all clients of an issuer into one `audience`; got a list of 2',
+      'issuers: must have unique issuers: put their clients into one `audience`; got a list of 2',
     ],
     [
       { issuers: [{ ...issuer, key: 'K' }] },
