@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks the policies, builds the bundle and prints its policy hash.
+# Checks the policies, builds the bundle, and prints its policy hash.
 #   policies/build.sh            writes policies/bundle.tar.gz if the policy changed
-#   policies/build.sh --check    writes nothing; fails if the committed bundle is not what the sources build
+#   policies/build.sh --check    writes nothing; fails if the committed bundle does not match the sources
 set -euo pipefail
 
 check_only=false
@@ -15,12 +15,12 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 bin=$root/.cache/bin
 node=$root/node_modules/.bin/node
 
-# Any flag of opa can also come from the environment, and an optimizer would change the bytes.
+# Every opa flag can also be set in the environment, and optimization would change the bytes.
 while IFS= read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(OPA_|REGAL_|EXPERIMENTAL_WASM_OPT)' || true)
 
 if ! command -v go >/dev/null; then
-  echo "policies: Go 1.26 or later is needed to build the pinned opa and regal (https://go.dev/dl)." >&2
-  echo "policies: running and testing the broker needs only the committed policies/bundle.tar.gz." >&2
+  echo "policies: Go 1.26 or later is required to build the pinned opa and regal (https://go.dev/dl)." >&2
+  echo "policies: to run and test the broker, the committed policies/bundle.tar.gz is enough." >&2
   exit 1
 fi
 if [ ! -x "$node" ]; then
@@ -39,10 +39,10 @@ build_tool regal github.com/open-policy-agent/regal
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# File names end up in the module, so everything runs from here with relative paths.
+# The module contains file names, so everything runs from this directory with relative paths.
 cd "$root/policies"
 
-echo "policies: the input schemas are the broker's"
+echo "policies: input schemas match the broker's"
 for name in input access; do
   "$node" ../src/requests/input-schemas.ts "$name" | diff -u "schemas/$name.json" - || {
     echo "policies: regenerate with: node src/requests/input-schemas.ts $name > policies/schemas/$name.json" >&2
@@ -66,7 +66,7 @@ run_tests() { "$bin/opa" test --timeout 60s "$@" countersign config:config "${ca
 run_tests
 run_tests --coverage --threshold 95 >"$work/coverage.json" || {
   echo "policies: less than 95 % of the rules are covered:" >&2
-  # Below the threshold opa prints no report, so it is asked again without one.
+  # Below the threshold opa prints no report, so run it again without a threshold.
   run_tests --coverage >"$work/coverage.json"
   "$node" -e 'const report = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
     for (const [name, { not_covered }] of Object.entries(report.files)) {

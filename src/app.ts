@@ -31,11 +31,11 @@ import { oauthErrors, type TokenRoutesDeps, tokenRoutes } from './tokens/routes.
 import { type TokenStatusRoutesDeps, tokenStatusRoutes } from './tokens/status-routes.ts';
 import { type TrustRoutesDeps, trustRoutes } from './tokens/trust-routes.ts';
 
-/** Everything that the HTTP surface is built from. */
+/** The dependencies of the HTTP surface. */
 export interface AppDeps {
   edge: Edge;
   identity: Omit<TokenRoutesDeps, 'turnedAway'>;
-  /** People in a browser. */
+  /** Browser sessions of persons. */
   browser: Omit<AuthRoutesDeps, 'edge' | 'limitAttempts' | 'log'>;
   providerLogout: Omit<LogoutRoutesDeps, 'turnedAway'>;
   tokenStatus: TokenStatusRoutesDeps;
@@ -43,26 +43,26 @@ export interface AppDeps {
   revocation: Omit<RevocationRoutesDeps, 'signingKeys' | 'issuer'>;
   drill: Pick<DrillRoutesDeps, 'url'>;
   provisioning: Pick<ScimRoutesDeps, 'naming'>;
-  /** Writes what has gathered about who uses what. */
+  /** Writes pending usage data. */
   flushUsage(): Promise<void>;
-  /** Proxies that say truly where a request comes from, as addresses and networks. */
+  /** Trusted proxies, whose `X-Forwarded-For` is used, as addresses and networks. */
   trustedProxies: readonly string[];
-  /** What one address may try each minute where nobody has to say who they are; 0 sets no limit. */
+  /** Attempts per minute and address on endpoints without authentication; 0 means no limit. */
   attemptsPerMinute: number;
-  /** What clients without a token may know. */
+  /** Information for clients without a token. */
   discovery: { issuers: readonly IssuerConfig[]; version: string };
   ofrep: OfrepDeps;
   health: HealthDeps;
   metrics: Metrics;
   clock: Clock;
   log: Logger;
-  /** The freezes that hold now, as they are shown on every answer. */
+  /** The active freezes, as shown on every answer. */
   freezes(): readonly string[];
 }
 
 /**
  * The HTTP surface: request id and log, body limits, then the routes in the order of the planes; the
- * problem writer is last. The data plane meets its requests before Express does.
+ * problem writer is last. The data plane handles its requests before Express.
  */
 export function createListener(deps: AppDeps): RequestListener {
   const control = createControlApp(deps);
@@ -113,19 +113,19 @@ function createControlApp(deps: AppDeps): Express {
 }
 
 /**
- * Answers are for who asked: what comes by a session's cookie may be kept by caches that share it, unless they are told
- * (RFC 9111 section 3.5 guards only what comes by `Authorization`), and browsers would show it again after a sign-out.
- * What is for everybody says so itself.
+ * Marks answers as private by default. Shared caches may store an answer to a request with a session cookie (RFC 9111
+ * section 3.5 covers only requests with `Authorization`), and browsers would show it again after a sign-out. Public
+ * answers override this header.
  */
 function keepNowhere(_req: Request, res: Response, next: () => void): void {
   res.setHeader('Cache-Control', 'no-store');
   next();
 }
 
-/** How many freezes are named in a header; `GET /v1/freezes` lists all. */
+/** The number of freezes named in the header; `GET /v1/freezes` lists all. */
 const SHOWN_FREEZES = 3;
 
-/** A freeze shows on every answer, so that nobody wonders why a write fails. Headers are small, so only the first few. */
+/** Shows active freezes on every answer, to explain failing writes. Limited to the first few, to keep the header small. */
 function showFreezes(freezes: AppDeps['freezes']) {
   return (_req: Request, res: Response, next: () => void): void => {
     const active = freezes();
@@ -138,5 +138,5 @@ function showFreezes(freezes: AppDeps['freezes']) {
 }
 
 function notFound(req: Request): never {
-  throw new BrokerError('not_found', `There is no ${req.method} ${req.path}. See docs/api.md for the paths.`);
+  throw new BrokerError('not_found', `No route for ${req.method} ${req.path}. docs/api.md lists the paths.`);
 }

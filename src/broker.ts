@@ -44,31 +44,31 @@ import { trustRulesOf } from './trust/policy-rules.ts';
 import { loadVersion } from './version.ts';
 
 /*
- * The one composition root: every domain opens itself here, from its own part of the configuration and what those before
- * it have opened. Nothing else knows them all.
+ * The only composition root: every domain is opened here, from its own part of the configuration and the domains opened
+ * before it. No other file depends on all of them.
  */
 
 /** A running broker. */
 export interface Broker {
-  /** Where it listens. */
+  /** The address it listens on. */
   url: string;
-  /** What became of the bundle that the configuration names. */
+  /** The outcome for the bundle that the configuration names. */
   policy: BundleStart;
   masterKey: MasterKeyReport;
   scheduler: Scheduler;
   store: Store;
-  /** Finishes what it began: answers, the scheduler's look, the batch at the writer. Then closes the store. */
+  /** Finishes pending answers, the scheduler's run and the writer's batch. Then closes the store. */
   close(): Promise<void>;
 }
 
-/** What a broker is started with. */
+/** The options of a broker. */
 export interface BrokerOptions {
   config: Config;
   clock: Clock;
   log: Logger;
-  /** Called when the store fails in a way that only a restart can mend. */
+  /** Called if the store fails in a way that only a restart can fix. */
   onFailure?: (error: unknown) => void;
-  /** What requests can be about. Default: what the broker comes with. */
+  /** The kinds of requests. Default: the built-in kinds. */
   kinds?: RequestKinds;
 }
 
@@ -82,7 +82,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const store = await openStore({
     file: config.database,
     clock,
-    onListenerFailure: (error) => log.error({ err: error }, 'a listener after a commit failed'),
+    onListenerFailure: (error) => log.error({ err: error }, 'a post-commit listener failed'),
     ...(onFailure === undefined ? {} : { onFailure }),
   });
   try {
@@ -95,12 +95,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
 async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
   const inside = await openInside(store, options);
-  // The socket, then the address: what the broker signs carries it.
+  // Listens before the surface is opened, because the broker signs its own address into tokens.
   const { server, url } = await listen(options.config.listen);
   try {
     server.on('request', createListener(openSurface(inside, url)));
   } catch (error) {
-    // An open socket would hold the process, and with it the port and the database, for ever.
+    // An open socket would keep the process alive, and with it the port and the database.
     server.close();
     throw error;
   }
@@ -121,10 +121,10 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
 
 type Inside = Awaited<ReturnType<typeof openInside>>;
 
-/** The inside of a broker: everything that does not know by which address it is reached. */
+/** The inside of a broker: everything that does not depend on its address. */
 async function openInside(store: Store, { config, clock, log, kinds = requestKinds }: BrokerOptions) {
   const { read } = store;
-  // 1. Keys of others and secrets: with bad files or the wrong master key it does not start, and has changed nothing.
+  // 1. Keys of issuers, and secrets: with invalid files or the wrong master key the broker does not start.
   const keySets = createKeySets({ fetch, clock, log });
   await keySets.readFiles(config.workload_issuers);
   const { masterKey, report: masterKeyReport } = await openSecrets(store, config.master_key);
@@ -141,7 +141,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   });
   const environments = () => environmentsOf(policies.latest());
 
-  // 3. What is kept in memory of the store, and follows it.
+  // 3. Caches of the store.
   const snapshots = await openSnapshots({ read, log, environments: environments() });
   const freezes = await watchFreezes({ list: () => listActiveFreezes(read), log });
   const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
@@ -152,7 +152,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
 
-  // 4. What use cases are built from, and what time brings.
+  // 4. The dependencies of use cases, and scheduled jobs.
   const control: ControlDeps = {
     store,
     policies,
@@ -191,21 +191,21 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     ...{ keySets, signingKeys, snapshots, freezes, metrics, usage },
   };
 
-  /** What is kept in memory under a policy, once another one is active. */
+  /** Updates the caches that depend on the policy after an activation. */
   function followPolicy(policy: Policy): void {
-    log.info({ policy_hash: policy.hash }, 'another policy is active');
+    log.info({ policy_hash: policy.hash }, 'a new policy is active');
     revocationsChanged();
     snapshots
       .reload(environmentsOf(policy))
-      .catch((error: unknown) => log.error({ err: error }, 'snapshots not loaded'));
+      .catch((error: unknown) => log.error({ err: error }, 'could not load the snapshots'));
   }
 }
 
-/** Everything that the HTTP surface is built from. @param url where the broker listens */
+/** The dependencies of the HTTP surface. @param url the address the broker listens on */
 function openSurface(inside: Inside, url: string): AppDeps {
   const { config, clock, log, store, control, keySets, signingKeys, metrics, usage } = inside;
   const { revocations, policies } = control;
-  // The `iss` of what the broker signs.
+  // The `iss` of the broker's tokens.
   const issuer = config.public_url ?? url;
   const limitCalls = createRateLimit(config.calls_per_minute);
   const authenticator = createAuthenticator({
@@ -280,7 +280,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
   };
 }
 
-/** A UUID of version 7 for that moment. @see RFC 9562 section 5.7 */
+/** A UUID version 7 for that time. @see RFC 9562 section 5.7 */
 function newId(nowMs: number): string {
   return uuidv7({ msecs: nowMs, rng: () => randomBytesOf(16) });
 }

@@ -14,84 +14,84 @@ import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.t
 import { describeFaults, type SchemaFault } from './schema-faults.ts';
 
 /**
- * The broker's configuration: one YAML file, and environment variables that override single values. This is the only
- * reader of the environment. What governs flags is not here but in the policy bundle, under the policy hash.
+ * The broker's configuration: one YAML file, and environment variables that override single values. This is the only code
+ * that reads the environment. The rules for flags are not here but in the policy bundle, under the policy hash.
  */
 export const configSchema = z.strictObject({
   listen: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),
-      /** 0 takes a free port. */
+      /** 0 selects a free port. */
       port: z.coerce.number().int().min(0).max(65535).default(8480),
     })
     .prefault({}),
-  /** How others reach the broker: the `iss` of its tokens. Default: the address it listens on. */
+  /** The URL at which others reach the broker: the `iss` of its tokens. Default: the address it listens on. */
   public_url: z
     .url({ protocol: /^https?$/ })
-    .refine(isOrigin, 'must have no path, query or credentials: give the broker a host name of its own')
+    .refine(isOrigin, 'must have no path, query or credentials: use a dedicated host name for the broker')
     .transform((url) => new URL(url).origin)
     .optional(),
-  /** The SQLite file; made on the first start. */
+  /** The SQLite file; created on the first start. */
   database: z.string().min(1).default('countersign.db'),
-  /** Holds the key that the secrets in the database are sealed under. Default: `<database>.master-key`, made once. */
+  /** The file with the key that seals the secrets in the database. Default: `<database>.master-key`, created once. */
   master_key_file: z.string().min(1).optional(),
-  /** Holds the key before; what is sealed under it is sealed anew at the next start. */
+  /** The file with the previous key; secrets sealed under it are sealed again at the next start. */
   previous_master_key_file: z.string().min(1).optional(),
-  /** After so many days the broker signs with a new key; 0 for never. */
+  /** The days after which the broker signs with a new key; 0 for never. */
   signing_key_days: z.coerce.number().int().min(0).default(30),
   /** The bundle that a first start activates. Later starts only compare it with the active one. */
   policy_bundle: z.string().min(1).optional(),
   log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  /** Calls a principal may make each minute to the control and audit plane; 0 sets no limit. */
+  /** Calls per minute and principal to the control and audit planes; 0 means no limit. */
   calls_per_minute: z.coerce.number().int().min(0).default(600),
-  /** Attempts that an address may make each minute where nobody has to say who they are; 0 sets no limit. */
+  /** Attempts per minute and address on endpoints without authentication; 0 means no limit. */
   attempts_per_minute: z.coerce.number().int().min(0).default(300),
-  /** The proxies in front, whose `X-Forwarded-For` is believed. */
+  /** Trusted reverse proxies, whose `X-Forwarded-For` is used. */
   trusted_proxies: z
     .array(z.string().refine(isProxy, 'must be an IP address, or a network such as 10.0.0.0/8'))
     .default([]),
   /** Identity providers of people. */
   issuers: z
     .array(issuerConfigSchema)
-    .refine(isEachOnce('key'), 'must have each key once: it names the issuer in the ids of people')
-    .refine(isEachOnce('issuer'), 'must have each issuer once: put its clients into one `audience`')
+    .refine(isEachOnce('key'), 'must have unique keys: the key names the issuer in the ids of people')
+    .refine(isEachOnce('issuer'), 'must have unique issuers: put their clients into one `audience`')
     .default([]),
-  /** How long a browser's session lasts: without a request, and at most. */
+  /** The lifetime of a browser session: the idle timeout, and the maximum. */
   sessions: z
     .strictObject({
       idle_minutes: z.coerce.number().int().min(1).max(1440).default(30),
       absolute_hours: z.coerce.number().int().min(1).max(168).default(12),
     })
     .prefault({}),
-  /** Which SCIM attribute names the person, and what the broker's name of them has before it. */
+  /** The SCIM attribute that names the person, and the prefix that the broker's name of them adds. */
   provisioning: z
     .strictObject({
       attribute: z.enum(['userName', 'externalId']).default('externalId'),
       prefix: z.string().max(100).default(''),
     })
     .prefault({}),
-  /** How to reach the issuers that trust rules name, where discovery at the issuer will not do. */
+  /** How to reach the issuers of trust rules that do not support discovery. */
   workload_issuers: z
     .array(workloadIssuerSchema)
-    .refine(isEachOnce('issuer'), 'must have each issuer once: put the settings of one issuer into one entry')
+    .refine(isEachOnce('issuer'), 'must have unique issuers: put all settings of an issuer into one entry')
     .default([]),
 });
 
 /** The validated configuration, with all paths absolute. */
 export type Config = Readonly<z.infer<typeof configSchema>> & {
-  /** The file it was read from, or null when there is none. */
+  /** The file it was read from, or null if there is none. */
   readonly file: string | null;
   readonly master_key: MasterKeyConfig;
 };
 
-/** True for a list in which no two entries have the same `member`. */
+/** True for a list without duplicate values of `member`. */
 function isEachOnce<Member extends string>(
   member: Member,
 ): (entries: readonly Readonly<Record<Member, string>>[]) => boolean {
   return (entries) => new Set(entries.map((entry) => entry[member])).size === entries.length;
 }
 
-/** What an operator got wrong, all of it at once. */
+/** All faults of a configuration, for the operator. */
 export class ConfigError extends Error {
   constructor(message: string) {
     super(message);
@@ -99,7 +99,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Environment variable to the place it overrides. */
+/** Environment variables, with the path that each overrides. */
 const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   COUNTERSIGN_HOST: ['listen', 'host'],
   COUNTERSIGN_PORT: ['listen', 'port'],
@@ -111,15 +111,15 @@ const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   COUNTERSIGN_ATTEMPTS_PER_MINUTE: ['attempts_per_minute'],
 };
 
-/** The file that is read when none is named, if it is there. */
+/** The default file, which is read if it exists. */
 const DEFAULT_FILE = 'countersign.yaml';
 
 /**
- * Reads file and environment.
+ * Reads the file and the environment.
  *
- * @param options.file path of the YAML file; it must exist then. Without one, `COUNTERSIGN_CONFIG`, then
- *   `countersign.yaml` in the working folder if there is one
- * @throws ConfigError naming every fault and where it is; nothing has been created then
+ * @param options.file path of the YAML file, which must exist. Default: `COUNTERSIGN_CONFIG`, then `countersign.yaml` in
+ *   the working directory, if it exists
+ * @throws ConfigError listing every fault and its place; nothing is created then
  */
 export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv }): Config {
   const named = options.file ?? options.env.COUNTERSIGN_CONFIG;
@@ -147,7 +147,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
   ].map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(
-      `the configuration ${file ?? '(environment only)'} is not usable:\n${faults.join('\n')}`,
+      `the configuration ${file ?? '(environment only)'} is invalid:\n${faults.join('\n')}`,
     );
   }
   const issuers = parsed.data.issuers.map((issuer) => locateSecret(issuer, folder));
@@ -165,10 +165,10 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
 /** The keys that name files. */
 const FILE_KEYS = ['database', 'policy_bundle', 'master_key_file', 'previous_master_key_file'] as const;
 
-/** The files that the configuration names; one whose name is itself a fault is left out. */
+/** The files that the configuration names, without those whose name is itself invalid. */
 type Files = { [Key in (typeof FILE_KEYS)[number]]?: string };
 
-/** The absolute paths, also when other parts of the configuration have faults. */
+/** The absolute paths, even if other parts of the configuration have faults. */
 function locateFiles(document: Record<string, unknown>, folder: string): Files {
   const files: Files = {};
   for (const key of FILE_KEYS) {
@@ -178,19 +178,19 @@ function locateFiles(document: Record<string, unknown>, folder: string): Files {
   return files;
 }
 
-/** What the first start would stumble over half-way. Later starts have the bundle in the database. */
+/** Faults that would make the first start fail half-way. Later starts have the bundle in the database. */
 function fileFaults({ database, policy_bundle }: Files): SchemaFault[] {
   const isStarted = database !== undefined && existsSync(database);
   const faults: SchemaFault[] = [];
   if (database !== undefined && !isFolder(dirname(database))) {
-    const detail = `there is no folder ${dirname(database)}; make it, or name a file in one that exists`;
+    const detail = `the directory ${dirname(database)} does not exist; create it, or choose another file`;
     faults.push({ path: ['database'], detail });
   }
   if (database !== undefined && isFolder(database)) {
-    faults.push({ path: ['database'], detail: `${database} is a folder; name a file` });
+    faults.push({ path: ['database'], detail: `${database} is a directory; it must be a file` });
   }
   if (policy_bundle !== undefined && !isStarted && !isReadableFile(policy_bundle)) {
-    const detail = `${policy_bundle} is no file that can be read; the first start needs the bundle`;
+    const detail = `${policy_bundle} is not a readable file; the first start requires the bundle`;
     faults.push({ path: ['policy_bundle'], detail });
   }
   return faults;
@@ -201,7 +201,7 @@ function locateKeySet(issuer: WorkloadIssuer, folder: string): WorkloadIssuer {
   return jwks_file === undefined ? issuer : { ...issuer, jwks_file: resolve(folder, jwks_file) };
 }
 
-/** What is in the files is looked at when the broker starts. */
+/** The contents of the files are checked when the broker starts. */
 function keySetFaults({ workload_issuers }: Pick<Config, 'workload_issuers'>, folder: string): SchemaFault[] {
   return workload_issuers.flatMap(({ jwks_file }, index) =>
     jwks_file === undefined || isReadableFile(resolve(folder, jwks_file))
@@ -209,7 +209,7 @@ function keySetFaults({ workload_issuers }: Pick<Config, 'workload_issuers'>, fo
       : [
           {
             path: ['workload_issuers', index, 'jwks_file'],
-            detail: `${resolve(folder, jwks_file)} is no file that can be read; put the issuer's key set there`,
+            detail: `${resolve(folder, jwks_file)} is not a readable file; put the issuer's key set there`,
           },
         ],
   );
@@ -221,22 +221,22 @@ function locateSecret(issuer: IssuerConfig, folder: string): IssuerConfig {
   return { ...issuer, web: { ...issuer.web, client_secret_file: resolve(folder, file) } };
 }
 
-/** What would keep people from signing in with a browser. */
+/** Faults that would prevent browser sign-ins. */
 function webFaults(config: z.infer<typeof configSchema>, folder: string): SchemaFault[] {
   const { public_url, listen, issuers } = config;
   const faults: SchemaFault[] = [];
   const isWeb = issuers.some(({ web }) => web !== undefined);
-  // Browsers keep `Secure` cookies from https, and from plain http on their own machine.
+  // Browsers accept `Secure` cookies over https, and over plain http from their own machine.
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   if (isWeb && !isFetchable(public_url ?? `http://${host}`, true)) {
-    const detail = 'must be an https URL, because an issuer has `web`: browsers keep no session otherwise';
+    const detail = 'must be an https URL, because an issuer has `web`: otherwise browsers store no session';
     faults.push({ path: ['public_url'], detail });
   }
   issuers.forEach((issuer, place) => {
     const file = locateSecret(issuer, folder).web?.client_secret_file;
     if (file === undefined || isReadableFile(file)) return;
     const path = ['issuers', place, 'web', 'client_secret_file'];
-    faults.push({ path, detail: `${file} is no file that can be read` });
+    faults.push({ path, detail: `${file} is not a readable file` });
   });
   return faults;
 }
@@ -258,7 +258,7 @@ function isReadableFile(path: string): boolean {
   }
 }
 
-/** The key's path, and the environment variable that set it, if one did. */
+/** The path of the key, and the environment variable that set it, if any. */
 function nameKey(path: readonly PropertyKey[], env: NodeJS.ProcessEnv): string {
   const key = path.join('.') || '(top level)';
   const [variable] =
@@ -272,7 +272,7 @@ function readYaml(file: string): Record<string, unknown> {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new ConfigError(
-      `the configuration ${file} cannot be read: ${(error as Error).message}. Name one with --config or COUNTERSIGN_CONFIG.`,
+      `the configuration ${file} cannot be read: ${(error as Error).message}. Set the file with --config or COUNTERSIGN_CONFIG.`,
     );
   }
   const document = parseDocument(text, { uniqueKeys: true });
@@ -282,7 +282,7 @@ function readYaml(file: string): Record<string, unknown> {
     );
   }
   const value: unknown = document.toJS() ?? {};
-  if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${file} must hold a mapping`);
+  if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${file} must be a mapping`);
   return value as Record<string, unknown>;
 }
 

@@ -2,10 +2,10 @@
 const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\]:,]/g;
 
 /**
- * True when some object in the JSON text has two members of the same name, compared after unescaping.
- * `JSON.parse` keeps the last one silently, other parsers keep the first: two readers would see two documents.
+ * True if an object in the JSON text has duplicate members, compared after unescaping. `JSON.parse` silently keeps the
+ * last one, other parsers keep the first: two readers could see different documents.
  *
- * @param text valid JSON; for anything else the answer means nothing
+ * @param text valid JSON; otherwise the result is meaningless
  * @see RFC 8259 section 4, RFC 7515 section 4
  */
 export function hasDuplicateMembers(text: string): boolean {

@@ -2,13 +2,13 @@ import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { randomBytesOf } from './random.ts';
 
-/** A value that JSON can carry. */
+/** A value that JSON can represent. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /**
  * Canonical JSON: sorted keys, no white space, so that equal values have equal bytes.
  *
- * @throws Error when the value has no JSON form (`undefined`, a function, `NaN`, a lone surrogate)
+ * @throws Error if the value has no JSON form (`undefined`, a function, `NaN`, a lone surrogate)
  * @see RFC 8785
  */
 export function canonicalJson(value: unknown): string {
@@ -22,7 +22,7 @@ export function sha256Hex(data: string | Uint8Array): string {
   return hash('sha256', data, 'hex');
 }
 
-/** `sha256:` + hex of SHA-256 over the canonical JSON of the value: how digests are written everywhere. */
+/** `sha256:` + hex of SHA-256 over the canonical JSON of the value: the form of all digests. */
 export function digestOf(value: unknown): string {
   return `sha256:${sha256Hex(canonicalJson(value))}`;
 }
@@ -36,11 +36,11 @@ export function newSalt(): string {
 }
 
 /**
- * What stands for a text that may one day have to be erased: `sha256:` and hex of SHA-256 over salt, label and text, a zero
- * byte between each two, in UTF-8. Whoever has salt and text can check it; without the salt nobody can find the text by
- * guessing. The label keeps digests of equal texts in different places apart.
+ * The digest of a text that may have to be erased: `sha256:` and hex of SHA-256 over salt, label and text, separated by
+ * zero bytes, in UTF-8. It can be verified with the salt and the text; without the salt, the text cannot be found by
+ * guessing. The label makes digests of equal texts in different places differ.
  *
- * @param salt as {@link newSalt} makes it: 43 characters
+ * @param salt a value of {@link newSalt}: 43 characters
  */
 export function saltedDigest(salt: string, label: string, text: string): string {
   return `sha256:${sha256Hex(`${salt}\0${label}\0${text}`)}`;

@@ -1,9 +1,9 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 
-/** The structured log: message constant, values as fields. A log line is never evidence. */
+/** The structured log: constant messages, values as fields. Log lines are never evidence. */
 export type Logger = PinoLogger;
 
-/** Fields that could carry a secret, wherever they stand (design invariant 12). */
+/** Fields that could contain a secret, at any depth (design invariant 12). */
 const SECRET_FIELDS = [
   'authorization',
   'cookie',

@@ -3,7 +3,7 @@ import { nodeVersionFault } from './cli/node-version.ts';
 
 const fault = nodeVersionFault(process.versions.node);
 if (fault === null) {
-  // Loaded only now: on an old Node the imports themselves would fail, with a message that helps nobody.
+  // Imported dynamically: on an old Node a static import would fail with an unhelpful message.
   const [{ runCli }, { createProcessIo }] = await Promise.all([
     import('./cli/program.ts'),
     import('./cli/process-io.ts'),

@@ -1,56 +1,56 @@
 import type { Principal } from './principal.ts';
 
 /*
- * The closed list of what a principal can ask for, and the only place where it is said what each of them is. Guardrails,
- * the data of the shipped policy (`config/operations`), answers to "who can do what", help texts and docs/policy.md
- * derive from it or are checked against it (test/policy/operations).
+ * The closed list of operations, and the only place where their properties are defined. Guardrails, the data of the shipped
+ * policy (`config/operations`), access reviews, help texts and docs/policy.md are derived from it or checked against it
+ * (test/policy/operations).
  *
- * A new operation is one row here and one entry of policy data, which says the roles. A name is never taken out: old
- * inputs, trust rules and records have it. Pure data and pure functions of it; everybody may import this file.
+ * A new operation is one row here and one entry of policy data, which lists the roles. A name is never removed, because old
+ * inputs, trust rules and records contain it. Pure data and pure functions; any file may import this one.
  */
 
-/** What kind of power an operation is the use of, for answers to "who can do what". */
+/** The capabilities that operations require, for access reviews. */
 export const CAPABILITIES = ['read', 'propose', 'approve', 'override', 'administer'] as const;
 
 /** One of {@link CAPABILITIES}. */
 export type Capability = (typeof CAPABILITIES)[number];
 
-/** Who asks: a kind of principal, or `broker` for the broker's own workloads where no other workload may. */
+/** A kind of principal, or `broker` for operations that only the broker's own workloads may use. */
 export type Actor = Principal['kind'] | 'broker';
 
-/** What is said of each operation. */
+/** The properties of an operation. */
 export interface OperationRow {
   /** One sentence for people. */
   says: string;
-  /** Null for what everybody may do about themselves, and for what the broker does. */
+  /** Null for operations on the caller's own credentials, and for operations of the broker. */
   capability: Capability | null;
-  /** Whether holding it is what shows the capability in answers to "who can do what". */
+  /** Whether the operation is the one that indicates its capability in access reviews. */
   shows: boolean;
   /** Who may do it under the shipped policy, given a role. */
   by: readonly Actor[];
-  /** Who may never do it, whatever policy says: a guardrail holds it under every bundle. */
+  /** Who may never do it under any policy; a guardrail enforces this. */
   never: readonly Principal['kind'][];
   /**
-   * Where the role is needed: `request` in each namespace and environment that the request touches; `freeze` in all that
-   * the freeze covers; `seen` in what is read; `somewhere`; `everywhere`; `own` for what is the caller's own, which asks
-   * no role; `none` where something else grants it: authorship, a trust rule.
+   * Where the role is required: `request`: in each namespace and environment that the request touches; `freeze`: in
+   * everything that the freeze covers; `seen`: in what is read; `somewhere`; `everywhere`; `own`: on the caller's own
+   * objects, without a role; `none`: granted by something else, such as authorship or a trust rule.
    */
   at: 'request' | 'freeze' | 'seen' | 'somewhere' | 'everywhere' | 'own' | 'none';
-  /** The token audiences that it takes; none where the token is what it is about. */
+  /** The accepted token audiences; empty if the operation is about the token itself. */
   audiences: readonly ('control' | 'audit')[];
-  /** When the decision becomes a record: a plain read changes nothing, and would drown the evidence. */
+  /** When the decision is recorded. Allowed plain reads change nothing and are not recorded. */
   recorded: 'always' | 'denied';
   /** What an allow may change at once: `broker` for freezes, sessions, tokens, revocations, keys and the policy. */
   changes: 'nothing' | 'requests' | 'flags' | 'broker';
-  /** What becomes of it while a freeze covers its flags; `safe_only` lets switching off and narrowing pass. */
+  /** Whether it may proceed while a freeze covers its flags; `safe_only` permits switching off and narrowing. */
   under_freeze: 'passes' | 'safe_only' | 'refused';
-  /** What becomes of it while somebody who wrote the request is disabled or revoked. */
+  /** Whether it may proceed while an author of the request is disabled or revoked. */
   when_parked: 'passes' | 'waits';
-  /** The name that it is asked under where a bundle does not know its own. */
+  /** Its former name, for bundles that do not have the current one. */
   formerly: string | null;
 }
 
-/** Operations by name. What derives from the list takes it as an argument, so that a test can add a row. */
+/** Operations by name. Code that derives from the list takes it as an argument, so that tests can add rows. */
 export type OperationList = Readonly<Record<string, OperationRow>>;
 
 const EVERYBODY = ['person', 'workload', 'agent'] as const;
@@ -91,19 +91,19 @@ const OWN_SESSION = { ...BY_PERSONS, capability: null, at: 'own' } as const;
 const ADMINISTER = { ...BY_PERSONS, capability: 'administer', at: 'everywhere' } as const;
 const PROVISIONING = { ...ADMINISTER, by: ['person', 'workload'] } as const;
 
-/** The list. An operation that is not here does not exist, and policy denies it. */
+/** The list. An operation that is not here does not exist and is denied. */
 export const OPERATIONS = {
   'request.propose': {
     ...AUTHORING,
     shows: true,
     changes: 'flags',
     when_parked: 'waits',
-    says: 'Propose a change; it is applied at once where nothing is missing.',
+    says: 'Propose a change; it is applied at once if nothing is missing.',
   },
   'request.read': { ...PLAIN_READ, says: 'Read change requests and who voted on them.' },
   'request.edit': {
     ...AUTHORING,
-    says: "Edit a request of one's own, or put it on the flags as they are now.",
+    says: "Edit one's own request, or rebase it onto the current flags.",
   },
   'request.approve': {
     ...VOTE,
@@ -111,23 +111,23 @@ export const OPERATIONS = {
     never: MACHINES,
     says: 'Approve exactly the content that was read.',
   },
-  'request.reject': { ...VOTE, says: 'Reject a request for good.' },
+  'request.reject': { ...VOTE, says: 'Reject a request permanently.' },
   'request.withdraw': {
     ...AUTHORING,
     at: 'none',
     under_freeze: 'passes',
-    says: "Take back a request of one's own.",
+    says: "Withdraw one's own request.",
   },
   'request.schedule': {
     ...AUTHORING,
     when_parked: 'waits',
-    says: "Say when a request of one's own is applied.",
+    says: "Schedule when one's own request is applied.",
   },
   'request.apply': {
     ...AUTHORING,
     changes: 'flags',
     when_parked: 'waits',
-    says: 'Apply a request for which nothing is missing.',
+    says: 'Apply a request that meets all requirements.',
   },
   'request.expire': {
     ...AUTHORING,
@@ -135,7 +135,7 @@ export const OPERATIONS = {
     by: ['workload'],
     at: 'somewhere',
     under_freeze: 'passes',
-    says: 'End a request whose time is over.',
+    says: 'Expire a request whose time to live has passed.',
   },
   'flag.read': { ...PLAIN_READ, shows: true, says: 'Read flags, their states and their history.' },
   'decision.read': { ...AUDIT_READ, says: 'Read the decision log.' },
@@ -148,7 +148,7 @@ export const OPERATIONS = {
     changes: 'flags',
     says: 'Make flags safer in an open break-glass session.',
   },
-  'breakglass.close': { ...OVERRIDE, says: "Close a break-glass session of one's own." },
+  'breakglass.close': { ...OVERRIDE, says: "Close one's own break-glass session." },
   'breakglass.read': { ...PLAIN_READ, formerly: 'freeze.read', says: 'Read break-glass sessions.' },
   'token.exchange': {
     ...NOTHING_SPECIAL,
@@ -157,29 +157,29 @@ export const OPERATIONS = {
     at: 'none',
     audiences: [],
     changes: 'broker',
-    says: "Exchange a platform's token for one of Countersign.",
+    says: "Exchange a platform's token for a Countersign token.",
   },
-  'token.introspect': { ...PLAIN_AUDIT_READ, says: "Learn what somebody else's token is worth now." },
+  'token.introspect': { ...PLAIN_AUDIT_READ, says: "Introspect another principal's token." },
   'token.revoke': {
     ...NOTHING_SPECIAL,
     capability: null,
     at: 'own',
     audiences: [],
     changes: 'broker',
-    says: "Give up a token of one's own.",
+    says: "Revoke one's own token.",
   },
   'agent.delegate': {
     ...BY_PERSONS,
     capability: 'propose',
     never: MACHINES,
     at: 'somewhere',
-    says: 'Let an agent act for the person who asks.',
+    says: 'Let an agent act for the calling person.',
   },
   'session.open': { ...OWN_SESSION, says: 'Sign in with a browser.' },
   'session.return': {
     ...OWN_SESSION,
     formerly: 'session.open',
-    says: "Be back after a logout at the identity provider, so that one's requests wait no longer.",
+    says: "Return after a logout at the identity provider, which unparks one's requests.",
   },
   'session.read': {
     ...OWN_SESSION,
@@ -187,7 +187,7 @@ export const OPERATIONS = {
     changes: 'nothing',
     says: "Read one's own browser sessions.",
   },
-  'session.end': { ...OWN_SESSION, says: "End a browser session of one's own." },
+  'session.end': { ...OWN_SESSION, says: "End one's own browser session." },
   'revocation.add': {
     ...ADMINISTER,
     shows: true,
@@ -198,24 +198,28 @@ export const OPERATIONS = {
     recorded: 'denied',
     changes: 'nothing',
     formerly: 'revocation.add',
-    says: 'Learn what a revocation would hit.',
+    says: 'Preview what a revocation would hit.',
   },
   'revocation.read': { ...PLAIN_AUDIT_READ, says: 'Read revocations.' },
   'revocation.drill': {
     ...ADMINISTER,
-    says: 'Prove that revocation works, on a token made for it.',
+    says: 'Prove that revocation works, with a token issued for the drill.',
   },
-  'principal.read': { ...PLAIN_READ, at: 'everywhere', says: 'Read who is known, and who is disabled.' },
-  'principal.disable': { ...PROVISIONING, says: 'Disable a person, or delete them at the provider.' },
+  'principal.read': {
+    ...PLAIN_READ,
+    at: 'everywhere',
+    says: 'Read known persons and whether they are disabled.',
+  },
+  'principal.disable': { ...PROVISIONING, says: 'Disable a person, or mark them as deleted.' },
   'principal.enable': { ...PROVISIONING, says: 'Enable a person again.' },
   'access.read': { ...AUDIT_READ, says: 'Read who may do what, and by which binding.' },
   'trust.test': {
     ...READ,
     at: 'somewhere',
-    says: "Learn what an exchange of a platform's token would come to.",
+    says: "Test what the exchange of a platform's token would yield.",
   },
   'key.read': { ...PLAIN_AUDIT_READ, formerly: 'policy.read', says: 'Read the signing keys.' },
-  'key.rotate': { ...ADMINISTER, by: ['person', 'broker'], says: 'Sign with a new key from now on.' },
+  'key.rotate': { ...ADMINISTER, by: ['person', 'broker'], says: 'Rotate the signing key.' },
   'policy.read': { ...PLAIN_AUDIT_READ, says: 'Read policies.' },
   'policy.activate': { ...ADMINISTER, shows: true, says: 'Activate a policy bundle.' },
 } as const satisfies OperationList;
@@ -231,17 +235,17 @@ export type PlainRead = {
 /** All operation names, as a non-empty tuple for schemas. */
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as [Operation, ...Operation[]];
 
-/** What policy data says of an operation besides the roles that grant it. */
+/** The members of an operation in policy data, besides the roles that grant it. */
 export interface OperationData {
   at: string;
   audiences: readonly string[];
   by: readonly string[];
   under_freeze: string;
-  /** The capability that it shows; absent where it shows none. */
+  /** The capability that it indicates; absent if none. */
   shows?: Capability;
 }
 
-/** What `data.config.operations` of the shipped policy has to say of each operation, beside its `roles`. */
+/** The required content of `data.config.operations` in the shipped policy, apart from `roles`. */
 export function policyDataOf(operations: OperationList): Record<string, OperationData> {
   return Object.fromEntries(
     Object.entries(operations).map(([name, { at, audiences, by, under_freeze, shows, capability }]) => [
@@ -252,8 +256,8 @@ export function policyDataOf(operations: OperationList): Record<string, Operatio
 }
 
 /**
- * The name under which a bundle is asked about an operation: its newest one that the bundle knows. One that knows none of
- * its names (it may say nothing of operations at all) was written before there was a newer, and is asked the oldest.
+ * The name of an operation for a bundle: the newest one that the bundle has. A bundle that has none of its names (it may
+ * list no operations at all) predates the newer names, and gets the oldest.
  */
 export function askedName<Name extends string>(
   operation: Name,
@@ -268,7 +272,7 @@ export function askedName<Name extends string>(
   return oldest;
 }
 
-/** The operations that a kind of principal may ask for under the shipped policy, given a role. */
+/** The operations that a kind of principal may use under the shipped policy, given a role. */
 export function operationsBy(actor: Actor, operations: OperationList): string[] {
   return Object.entries(operations).flatMap(([name, { by }]) => (by.includes(actor) ? [name] : []));
 }

@@ -1,23 +1,23 @@
 import { z } from 'zod';
 import { epochMs } from './moment.ts';
 
-/** A short name of something. */
+/** A short name. */
 export const identifier = z.string().min(1).max(512);
 
-/** Who is calling, as policy sees it. */
+/** The caller, in the policy's input. */
 export const principalSchema = z.strictObject({
   /** `person:<issuer key>:<sub>`, `workload:<trust rule>:<sub>`, `agent:…`; `workload:countersign:scheduler` is the broker's own. */
   id: identifier,
   kind: z.enum(['person', 'workload', 'agent']),
   /**
-   * The human behind the principal in canonical form: for a workload the person who triggered it, if that is known; for
-   * an agent its sponsor, the person it acts for.
+   * The human behind the principal, in canonical form: for a workload, the person who triggered it, if known; for an
+   * agent, its sponsor, the person it acts for.
    */
   person: identifier.nullable(),
-  /** The `iss` that vouched for the principal. */
+  /** The `iss` that authenticated the principal. */
   issuer: identifier,
   groups: z.array(z.string().max(512)).max(1000),
-  /** The verified claims that configuration (people) or the trust rule (workloads) passes on. */
+  /** The verified claims that the configuration (people) or the trust rule (workloads) passes on. */
   claims: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])),
   auth: z.strictObject({
     /** Strength of the sign-in as configured for the issuer: 0 unknown, 1 single factor, 2 multi-factor, 3 phishing-resistant. */
@@ -30,29 +30,29 @@ export const principalSchema = z.strictObject({
     audience: z.string(),
     scope: z.array(z.string()),
     sender_constrained: z.boolean(),
-    /** The trust rule that a workload's or an agent's token was issued under. */
+    /** The trust rule under which a workload's or an agent's token was issued. */
     trust_rule: z.string().nullable(),
-    /** When the token was issued, or the session opened; absent for the broker's own principals. */
+    /** When the token was issued or the session opened; absent for the broker's own principals. */
     issued_ms: epochMs.optional(),
   }),
-  /** For an agent, who acts: ids of workloads, newest first. Only the first one acts now. @see RFC 8693 section 4.1 */
+  /** For an agent: the acting workloads' ids, newest first. Only the first is the current actor. @see RFC 8693 section 4.1 */
   act: z.array(identifier).min(1).max(5).optional(),
 });
 
 export type Principal = z.infer<typeof principalSchema>;
 
 /**
- * The broker's own principals. They are principals like any other, with roles from the policy's data; their prefix
- * `workload:countersign:` is not available to trust rules.
+ * The broker's own principals. They are ordinary principals, with roles from the policy's data. Trust rules cannot use
+ * their prefix `workload:countersign:`.
  */
 
-/** What applies and expires requests when nobody calls. */
+/** The principal that applies and expires requests on schedule. */
 export const schedulerPrincipal = ownPrincipal('scheduler');
 
-/** Whoever can start the broker on an empty database: the first bundle is theirs. */
+/** The operator who starts the broker on an empty database, and so activates the first bundle. */
 export const operatorPrincipal = ownPrincipal('operator');
 
-/** All of them. */
+/** All of the broker's own principals. */
 export const ownPrincipals: readonly Principal[] = [schedulerPrincipal, operatorPrincipal];
 
 function ownPrincipal(name: string): Principal {

@@ -10,7 +10,7 @@ export interface SchemaFault {
   detail: string;
 }
 
-/** What is wrong with a document that people write, in their words: what is expected at each place, and what is there. */
+/** Describes the faults of a document written by people: the expected value at each place, and the actual one. */
 export function describeFaults(
   schema: z.ZodType,
   document: unknown,
@@ -19,10 +19,10 @@ export function describeFaults(
   return issues.flatMap((issue) => describeIssue(schema, issue, document));
 }
 
-/** A part of a JSON Schema: what is expected at one place. */
+/** A part of a JSON Schema: the expectation at one place. */
 type Expected = z.core.JSONSchema.JSONSchema;
 
-/** What zod found, as what is expected there and what was given. An issue names several unknown keys at once. */
+/** Converts a zod issue to the expected and the actual value. One issue may list several unknown keys. */
 function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue, document: unknown): SchemaFault[] {
   const { path } = issue;
   if (issue.code === 'unrecognized_keys') {
@@ -31,7 +31,7 @@ function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue, document: unk
   }
   if (issue.code === 'invalid_key') {
     const reasons = issue.issues.map(({ message }) => message).join('; ');
-    return [{ path, detail: `this name cannot be used: ${reasons}` }];
+    return [{ path, detail: `invalid name: ${reasons}` }];
   }
   const expected = expectedAt(schema, path);
   const wanted =
@@ -44,8 +44,8 @@ function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue, document: unk
 function describeUnknownKey(key: string, known: string[]): string {
   const nearest = closestMatch(key, known, { maxDistance: Math.max(2, Math.floor(key.length / 2)) });
   return nearest === undefined
-    ? `there is no such key; known here are ${known.join(', ')}`
-    : `there is no such key; did you mean ${nearest}?`;
+    ? `unknown key; known keys are ${known.join(', ')}`
+    : `unknown key; did you mean ${nearest}?`;
 }
 
 function expectedAt(schema: z.ZodType, path: readonly PropertyKey[]): Expected | undefined {
@@ -64,7 +64,7 @@ function expectedAt(schema: z.ZodType, path: readonly PropertyKey[]): Expected |
   return typeof place === 'object' ? place : undefined;
 }
 
-/** What a place of the JSON Schema takes, in words. */
+/** Describes what the JSON Schema accepts at a place. */
 function describeExpected({ type, ...expected }: Expected): string {
   if (expected.anyOf !== undefined) {
     return expected.anyOf.map((each) => describeExpected(each as Expected)).join(' or ');
@@ -75,21 +75,21 @@ function describeExpected({ type, ...expected }: Expected): string {
       if (expected.format === 'uri') return 'an http or https URL';
       return expected.pattern === undefined
         ? describeLength(expected)
-        : `text that matches ${expected.pattern}`;
+        : `a string that matches ${expected.pattern}`;
     case 'integer':
     case 'number':
       return describeRange(expected);
     case 'boolean':
       return 'true or false';
     case 'array':
-      return expected.minItems === undefined ? 'a list' : 'a list that is not empty';
+      return expected.minItems === undefined ? 'a list' : 'a non-empty list';
     default:
       return 'a mapping';
   }
 }
 
 function describeLength({ maxLength }: Expected): string {
-  return maxLength === undefined ? 'text that is not empty' : `text of 1 to ${maxLength} characters`;
+  return maxLength === undefined ? 'a non-empty string' : `a string of 1 to ${maxLength} characters`;
 }
 
 function describeRange({ minimum, maximum }: Expected): string {
@@ -106,11 +106,11 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return valueAt((value as Record<PropertyKey, unknown>)[step], rest);
 }
 
-/** What was given, in short. Whatever an address carries before its `@` may be a password, so it is left out. */
+/** Describes the actual value. The part of a URL before its `@` may be a password, so it is omitted. */
 function describeGiven(value: unknown): string {
   if (value === undefined) return 'it is missing';
-  if (Array.isArray(value)) return `a list of ${value.length} was given`;
-  if (typeof value === 'object' && value !== null) return 'a mapping was given';
+  if (Array.isArray(value)) return `got a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'got a mapping';
   const shown = JSON.stringify(value).replace(/^("(?:[a-z]+:\/\/)?).*@/i, '$1…@');
-  return `${shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown} was given`;
+  return `got ${shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown}`;
 }

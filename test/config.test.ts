@@ -35,29 +35,29 @@ const issuer = { key: 'demo', issuer: 'https://id.example', audience: 'countersi
 
 describe('a value that cannot be used', () => {
   it.each([
-    [{ listen: { port: 99_999 } }, 'listen.port: expected a whole number from 0 to 65535; 99999 was given'],
-    [{ listen: 5 }, 'listen: expected a mapping; 5 was given'],
-    [{ calls_per_minute: -1 }, 'calls_per_minute: expected a whole number of at least 0; -1 was given'],
+    [{ listen: { port: 99_999 } }, 'listen.port: expected a whole number from 0 to 65535; got 99999'],
+    [{ listen: 5 }, 'listen: expected a mapping; got 5'],
+    [{ calls_per_minute: -1 }, 'calls_per_minute: expected a whole number of at least 0; got -1'],
     [
       { log_level: 'loud' },
-      'log_level: expected one of fatal, error, warn, info, debug, trace, silent; "loud" was given',
+      'log_level: expected one of fatal, error, warn, info, debug, trace, silent; got "loud"',
     ],
-    [{ public_url: 'ftp://x' }, 'public_url: expected an http or https URL; "ftp://x" was given'],
+    [{ public_url: 'ftp://x' }, 'public_url: expected an http or https URL; got "ftp://x"'],
     ...['https://x.example/flags', 'https://x.example?a=1', 'https://x.example/#a'].map(
       (public_url): [object, string] => [
         { public_url },
-        `public_url: must have no path, query or credentials: give the broker a host name of its own; "${public_url}" was given`,
+        `public_url: must have no path, query or credentials: use a dedicated host name for the broker; got "${public_url}"`,
       ],
     ),
     [
       { public_url: 'https://dana:secret@x.example' },
-      'public_url: must have no path, query or credentials: give the broker a host name of its own; "https://…@x.example" was given',
+      'public_url: must have no path, query or credentials: use a dedicated host name for the broker; got "https://…@x.example"',
     ],
-    [{ attempts_per_minute: -1 }, 'attempts_per_minute: expected a whole number of at least 0; -1 was given'],
+    [{ attempts_per_minute: -1 }, 'attempts_per_minute: expected a whole number of at least 0; got -1'],
     ...['all', 'loopback', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.1, 10.0.0.2'].map(
       (proxy): [object, string] => [
         { trusted_proxies: ['10.0.0.0/8', '2001:db8::/32', '::1', proxy] },
-        `trusted_proxies.3: must be an IP address, or a network such as 10.0.0.0/8; "${proxy}" was given`,
+        `trusted_proxies.3: must be an IP address, or a network such as 10.0.0.0/8; got "${proxy}"`,
       ],
     ),
     [
@@ -66,37 +66,37 @@ describe('a value that cannot be used', () => {
     ],
     [
       { workload_issuers: [{ issuer: 'https://ci.example' }, { issuer: 'https://ci.example' }] },
-      'workload_issuers: must have each issuer once: put the settings of one issuer into one entry; a list of 2 was given',
+      'workload_issuers: must have unique issuers: put all settings of an issuer into one entry; got a list of 2',
     ],
-    [{ database: '' }, 'database: expected text that is not empty; "" was given'],
-    [{ issuers: 'none' }, 'issuers: expected a list; "none" was given'],
+    [{ database: '' }, 'database: expected a non-empty string; got ""'],
+    [{ issuers: 'none' }, 'issuers: expected a list; got "none"'],
     [
       { issuers: [issuer, { ...issuer, issuer: 'https://other.example' }] },
-      'issuers: must have each key once: it names the issuer in the ids of people; a list of 2 was given',
+      'issuers: must have unique keys: the key names the issuer in the ids of people; got a list of 2',
     ],
     [
       { issuers: [issuer, { ...issuer, key: 'other' }] },
-      'issuers: must have each issuer once: put its clients into one `audience`; a list of 2 was given',
+      'issuers: must have unique issuers: put their clients into one `audience`; got a list of 2',
     ],
     [
       { issuers: [{ ...issuer, key: 'K' }] },
-      'issuers.0.key: expected text that matches ^[a-z][a-z0-9-]{0,62}$; "K" was given',
+      'issuers.0.key: expected a string that matches ^[a-z][a-z0-9-]{0,62}$; got "K"',
     ],
     [
       { issuers: [{ key: 'demo', audience: 'x' }] },
-      'issuers.0.issuer: expected text of 1 to 512 characters; it is missing',
+      'issuers.0.issuer: expected a string of 1 to 512 characters; it is missing',
     ],
     [
       { issuers: [{ ...issuer, audience: 7 }] },
-      'issuers.0.audience: expected text that is not empty or a list that is not empty; 7 was given',
+      'issuers.0.audience: expected a non-empty string or a non-empty list; got 7',
     ],
     [
       { issuers: [{ ...issuer, levels: { acr: { mfa: 'high' } } }] },
-      'issuers.0.levels.acr.mfa: expected a whole number from 0 to 9; "high" was given',
+      'issuers.0.levels.acr.mfa: expected a whole number from 0 to 9; got "high"',
     ],
     [
       { issuers: [{ ...issuer, allow_insecure_loopback: 'yes' }] },
-      'issuers.0.allow_insecure_loopback: expected true or false; "yes" was given',
+      'issuers.0.allow_insecure_loopback: expected true or false; got "yes"',
     ],
   ])('is reported with its key, what is expected and what was given: %j', async (document, line) => {
     expect(await faultsOf(document)).toEqual([line]);
@@ -104,15 +104,13 @@ describe('a value that cannot be used', () => {
 
   it('names the environment variable that set it', async () => {
     const [line] = await faultsOf({ listen: { port: 1 } }, { COUNTERSIGN_PORT: 'http' });
-    expect(line).toBe(
-      'listen.port (COUNTERSIGN_PORT): expected a whole number from 0 to 65535; "http" was given',
-    );
+    expect(line).toBe('listen.port (COUNTERSIGN_PORT): expected a whole number from 0 to 65535; got "http"');
   });
 
   it('never shows what may be a password, and shortens long values', async () => {
     const [line] = await faultsOf({ issuers: [{ ...issuer, issuer: 'https://me:s3cret@id.example' }] });
     expect(line).toContain('must be an https URL without credentials');
-    expect(line).toContain('"https://…@id.example" was given');
+    expect(line).toContain('got "https://…@id.example"');
     expect(line).not.toContain('s3cret');
     const [long] = await faultsOf({ log_level: 'x'.repeat(10_000) });
     expect(long?.length).toBeLessThan(250);
@@ -121,16 +119,16 @@ describe('a value that cannot be used', () => {
 
 describe('an unknown key', () => {
   it.each([
-    [{ databse: 'x' }, 'databse: there is no such key; did you mean database?'],
-    [{ listen: { prot: 1 } }, 'listen.prot: there is no such key; did you mean port?'],
-    [{ listen: { zzzzzz: 1 } }, 'listen.zzzzzz: there is no such key; known here are host, port'],
+    [{ databse: 'x' }, 'databse: unknown key; did you mean database?'],
+    [{ listen: { prot: 1 } }, 'listen.prot: unknown key; did you mean port?'],
+    [{ listen: { zzzzzz: 1 } }, 'listen.zzzzzz: unknown key; known keys are host, port'],
     [
       { issuers: [{ ...issuer, audiences: 'x' }] },
-      'issuers.0.audiences: there is no such key; did you mean audience?',
+      'issuers.0.audiences: unknown key; did you mean audience?',
     ],
     [
       { issuers: [{ ...issuer, claims: { persno: 'sub' } }] },
-      'issuers.0.claims.persno: there is no such key; did you mean person?',
+      'issuers.0.claims.persno: unknown key; did you mean person?',
     ],
   ])('is named with the most similar key: %j', async (document, line) => {
     expect(await faultsOf(document)).toEqual([line]);
@@ -186,7 +184,7 @@ describe('the files that a configuration names', () => {
       'database (COUNTERSIGN_DATABASE)',
       'policy_bundle',
     ]);
-    expect(lines[2]).toContain(`no folder ${join(folder, 'nowhere')}`);
+    expect(lines[2]).toContain(`the directory ${join(folder, 'nowhere')} does not exist`);
     expect(lines[3]).toContain(join(folder, 'none.tar.gz'));
     expect(await readdir(folder)).toEqual(['countersign.yaml']);
   });
@@ -203,10 +201,10 @@ describe('the files that a configuration names', () => {
   it('are files: a folder is no bundle and no database, and a file is no folder', async () => {
     await mkdir(join(folder, 'sub'));
     expect(await faultsOf({ policy_bundle: 'sub' })).toEqual([
-      `policy_bundle: ${join(folder, 'sub')} is no file that can be read; the first start needs the bundle`,
+      `policy_bundle: ${join(folder, 'sub')} is not a readable file; the first start requires the bundle`,
     ]);
     expect(await faultsOf({ database: 'sub' })).toEqual([
-      `database: ${join(folder, 'sub')} is a folder; name a file`,
+      `database: ${join(folder, 'sub')} is a directory; it must be a file`,
     ]);
     expect(await faultsOf({ database: 'countersign.yaml/x.db' })).toHaveLength(1);
   });
@@ -224,7 +222,7 @@ describe('the key file of an issuer', () => {
 
   it('must be there', async () => {
     expect(await faultsOf({ workload_issuers })).toEqual([
-      `workload_issuers.0.jwks_file: ${join(folder, 'keys/jwks.json')} is no file that can be read; put the issuer's key set there`,
+      `workload_issuers.0.jwks_file: ${join(folder, 'keys/jwks.json')} is not a readable file; put the issuer's key set there`,
     ]);
   });
 });

@@ -4,7 +4,7 @@ import data.countersign.grants
 
 # METADATA
 # title: Access
-# description: Who can do what, for the principals of the input, and what each binding is good for
+# description: Who can do what, for the principals of the input, and what each binding grants
 # entrypoint: true
 # schemas:
 #   - input: schema.access

@@ -1,8 +1,8 @@
 # METADATA
 # title: Countersign
 # description: >-
-#   The entry point of the policy. Allow needs a positive grant, no deny and nothing missing; everything else, an
-#   undefined rule too, is a deny or a hold.
+#   The entry point of the policy. Allow requires a positive grant, no deny, and no outstanding obligation. Everything
+#   else, including an undefined rule, is a deny or a hold.
 # schemas:
 #   - input: schema.input
 package countersign
@@ -66,7 +66,7 @@ _denied := union({
 	emergency.deny,
 })
 
-# A deny must not hang on the evaluation of what it denies: nothing missing is listed beside it.
+# A deny must not depend on the evaluation of the request that it denies, so it lists no obligations.
 default _obligations := []
 
 _obligations := obligations.outstanding if _effect == "hold"

@@ -1,11 +1,11 @@
-# The cases of fixtures/decisions. They also run through the built module, and the two have to agree.
+# The cases of fixtures/decisions. They also run through the built module, and the results must agree.
 package countersign_test
 
 import data.countersign
 import data.fixtures
 
 # METADATA
-# description: Each case decides as it expects
+# description: Each case has the expected decision
 test_cases[note] if {
 	some file, cases in fixtures
 	file != "base"
@@ -22,7 +22,7 @@ _is_expected(result, expected) if {
 	result.limits == object.union(data.config.limits, object.get(expected, "limits", {}))
 }
 
-# Left to right: the base, the changes, the named parts, the votes, the case's own members. Arrays are replaced.
+# Merged left to right: the base, the changes, the named parts, the votes, the case's own members. Arrays are replaced.
 _input(example) := object.union_n(array.concat(
 	array.concat(
 		[fixtures.base.input, {"request": {"changes": _changes(example)}}],

@@ -1,6 +1,6 @@
 # METADATA
 # title: Decision
-# description: Deny by default, and what the fixtures cannot say because the broker never sends it.
+# description: Deny by default, and cases that fixtures cannot express because the broker never sends them.
 package countersign_test
 
 import data.countersign
@@ -19,7 +19,7 @@ _codes(document) := codes if {
 }
 
 # METADATA
-# description: Whatever is no object with facts is denied, with a reason
+# description: An input that is not an object with facts is denied, with a reason
 test_garbage_is_denied[note] if {
 	some note, document in {
 		"empty": {},
@@ -38,7 +38,7 @@ test_unknown_operation if {
 }
 
 # METADATA
-# description: Removing any one fact never turns into an allow
+# description: Removing any single fact never results in an allow
 test_missing_fact[path] if {
 	self_service := object.union(_propose, {"request": {"changes": [object.union(
 		fixtures.base.change,
@@ -59,7 +59,7 @@ test_missing_fact[path] if {
 }
 
 # METADATA
-# description: A self-service change is allowed when all facts are there, so that the test above shows something
+# description: A self-service change is allowed if all facts are present, so that the test above is meaningful
 test_nothing_missing if {
 	decision := countersign.decision with input as object.union(
 		_propose,
@@ -69,7 +69,7 @@ test_nothing_missing if {
 }
 
 # METADATA
-# description: A rule that forgets a member asks for nothing less
+# description: A rule with a missing member does not require less
 test_incomplete_rule[member] if {
 	change := object.union(fixtures.base.change, {"flag": {"tier": "tested"}})
 	some member in ["approvals", "ticket", "windows", "account_approvers", "sign_in"]
@@ -81,7 +81,7 @@ test_incomplete_rule[member] if {
 }
 
 # METADATA
-# description: A tier for which nothing says what single users need is denied, not waved through
+# description: A tier without a rule for single users is denied
 test_incomplete_exceptions[note] if {
 	excepted := object.union(fixtures.base.change, {"facts": {"exception_used": true}})
 	some note, exceptions in {
@@ -96,7 +96,7 @@ test_incomplete_exceptions[note] if {
 }
 
 # METADATA
-# description: What a tier says itself about single users goes before what is said for every tier
+# description: A tier's own rule for single users takes precedence over the rule for every tier
 test_exceptions_of_a_tier if {
 	excepted := object.union(fixtures.base.change, {"facts": {"exception_used": true}})
 	decision := countersign.decision with input as object.union(_propose, {"request": {"changes": [excepted]}})
@@ -105,7 +105,7 @@ test_exceptions_of_a_tier if {
 }
 
 # METADATA
-# description: A job's person is known by an alias only, however its platform spells it
+# description: A job's person is known only by an alias, in any spelling of the platform
 test_alias_of_a_job[note] if {
 	some note, example in {
 		"mapped": {"person": "GitHub:9001", "effect": "hold"},
@@ -123,7 +123,7 @@ test_alias_of_a_job[note] if {
 }
 
 # METADATA
-# description: A window whose zone has no clock is denied and named
+# description: A window whose zone has no clock results in a deny that names it
 test_zone_missing if {
 	sensitive := {"request": {"changes": [object.union(fixtures.base.change, {"flag": {"tier": "sensitive"}})]}}
 	document := object.union(json.remove(_propose, ["clock/zones"]), sensitive)
@@ -131,7 +131,7 @@ test_zone_missing if {
 }
 
 # METADATA
-# description: A binding may go by a verified claim
+# description: A binding may depend on a verified claim
 test_claim_binding if {
 	binding := {"roles": ["flag-deployer"], "namespaces": ["payments"], "environments": ["production"]}
 	principal := object.union(fixtures.base.parts.by_stranger.principal, {"claims": {"department": "shop"}})
@@ -141,7 +141,7 @@ test_claim_binding if {
 }
 
 # METADATA
-# description: A list across namespaces still asks for a role in the environment it shows
+# description: A list across namespaces still requires a role in the environment that it shows
 test_read_of_another_environment if {
 	binding := {"roles": ["flag-reader"], "namespaces": ["payments"], "environments": ["staging"]}
 	principal := fixtures.base.parts.by_stranger.principal
@@ -159,7 +159,7 @@ test_read_of_another_environment if {
 
 # METADATA
 # description: >-
-#   A read of a namespace in an environment needs one binding that reaches both: two that reach one each do not add up
+#   A read of a namespace in an environment requires one binding that covers both; two partial bindings are not combined
 test_read_is_exact[note] if {
 	principal := fixtures.base.parts.by_stranger.principal
 	bindings := [
@@ -192,7 +192,7 @@ test_read_is_exact[note] if {
 }
 
 # METADATA
-# description: A workload that is named in the bindings keeps to its trust rule, as a proposer too
+# description: A workload with a binding to its id is still limited by its trust rule, including as a proposer
 test_named_workload_keeps_to_its_rule if {
 	proposer := object.union(fixtures.base.votes.job.principal, {"token": {"trust_rule": "gone"}})
 	binding := {"roles": ["flag-deployer"], "namespaces": ["*"], "environments": ["*"]}
@@ -203,7 +203,7 @@ test_named_workload_keeps_to_its_rule if {
 }
 
 # METADATA
-# description: A role that no operation knows grants nothing
+# description: A role that no operation uses grants nothing
 test_unknown_role if {
 	binding := {"roles": ["owner-of-everything"], "namespaces": ["*"], "environments": ["*"]}
 	principal := fixtures.base.parts.by_stranger.principal
@@ -213,7 +213,7 @@ test_unknown_role if {
 }
 
 # METADATA
-# description: With freezes that let nothing through, safe directions are refused too
+# description: If freezes allow no exceptions, safe directions are refused too
 test_freeze_without_exceptions if {
 	off := object.union(fixtures.base.change, {"facts": {"direction": "off", "audience_grew": false}})
 	document := object.union(_propose, {"request": {"changes": [off]}, "emergency": {"frozen": true}})
@@ -238,7 +238,7 @@ test_freeze_of_a_flag if {
 }
 
 # METADATA
-# description: A kind of which the policy does not say what it needs is denied, not waved through
+# description: A kind without requirements in the policy is denied
 test_kind_without_rule[note] if {
 	entry := data.config.request_kinds["revocation.lift"]
 	some note, kind in {
@@ -252,7 +252,7 @@ test_kind_without_rule[note] if {
 }
 
 # METADATA
-# description: A kind without an entry, or of which nothing says who may and where, is for nobody
+# description: A kind without an entry, or without roles or a place, is denied to everybody
 test_kind_for_nobody[note] if {
 	entry := data.config.request_kinds["revocation.lift"]
 	some note, kinds in {
@@ -266,7 +266,7 @@ test_kind_for_nobody[note] if {
 }
 
 # METADATA
-# description: A kind of which nothing says what it is about is denied
+# description: A kind without an object is denied
 test_kind_without_object if {
 	document := object.union(_lift, {"request": {"object": null}})
 	decision := countersign.decision with input as document
@@ -283,7 +283,7 @@ _lift := object.union_n([
 ])
 
 # METADATA
-# description: Provisioning may be a workload, where its rule and its binding reach everything
+# description: A workload may do provisioning if its rule and its binding cover everything
 test_provisioner[note] if {
 	document := object.union(fixtures.base.input, {
 		"operation": "principal.disable",
@@ -312,8 +312,8 @@ test_provisioner[note] if {
 
 # METADATA
 # description: >-
-#   Only the broker's own principals rotate keys by themselves: not a workload of a trust rule with the same role, nor
-#   one that another binding names
+#   Only the broker's own workloads may rotate keys: neither a workload of a trust rule with the same role, nor one that
+#   another binding names
 test_rotation_is_the_brokers_own[note] if {
 	scheduler := fixtures.base.parts.by_scheduler.principal
 	bound := [{"roles": ["scheduler"], "namespaces": ["*"], "environments": ["*"]}]
@@ -336,7 +336,7 @@ test_rotation_is_the_brokers_own[note] if {
 }
 
 # METADATA
-# description: Nothing is given to whom the input does not name
+# description: A principal that the input does not name is granted nothing
 test_own_credential_of_nobody[operation] if {
 	some operation in ["token.revoke", "session.open", "session.read", "session.end"]
 	some path in ["principal", "principal/kind"]
@@ -348,7 +348,7 @@ test_own_credential_of_nobody[operation] if {
 _without(document, path) := json.remove(document, [path])
 
 # METADATA
-# description: An operation of which the data does not say so is for persons, and stopped by a freeze
+# description: By default an operation is only for persons, and is stopped by a freeze
 test_incomplete_operation[member] if {
 	job := object.union(_propose, fixtures.base.parts.by_job)
 	some member, example in {

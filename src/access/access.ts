@@ -11,18 +11,18 @@ import type { Db } from '../store/statement.ts';
 import { type AudienceBinding, type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
 
 /*
- * Access: who can do what, by which binding, and what nobody uses. It asks the active bundle's second entry point and reads
- * what `usage.ts` has noted; it decides nothing and changes nothing but those notes.
+ * Access: who can do what, by which binding, and which grants are unused. It evaluates the active bundle's second entry
+ * point and reads the usage data of `usage.ts`. It decides nothing, and writes nothing but usage data.
  */
 
-/** What of the answer is wanted; every part is optional. */
+/** The filter of the answer; every part is optional. */
 export interface AccessFilter {
   /** A principal's id, or a person. */
   principal?: string | undefined;
   capability?: Capability | undefined;
   environment?: string | undefined;
   namespace?: string | undefined;
-  /** Only what nobody has used within `unused_days`. */
+  /** Only grants that were not used within `unused_days`. */
   unused?: boolean | undefined;
 }
 
@@ -31,19 +31,19 @@ type RoleBinding = AccessAnswer['grants'][number]['binding'];
 type BindingName = Omit<RoleBinding, 'by'> & { by: RoleBinding['by'] | AudienceBinding['by'] };
 type Binding = Omit<AccessAnswer['bindings'][number], 'by'> & { by: BindingName['by'] };
 
-/** One thing that one principal may do somewhere, by one binding. */
+/** One capability of one principal in one place, by one binding. */
 export interface GrantView {
   principal: { id: string; kind: Principal['kind']; person: string | null; blocked: boolean };
   capability: string;
   environment: string;
-  /** A namespace, or `*` for all of them. */
+  /** A namespace, or `*` for all. */
   namespace: string;
   binding: Grant['binding'];
   last_used_ms: number | null;
   unused: boolean;
 }
 
-/** One binding of the policy's data, whoever holds it. */
+/** One binding of the policy's data, with or without holders. */
 export interface BindingView extends Binding {
   /** How many of the known principals hold it. */
   holders: number;
@@ -51,7 +51,7 @@ export interface BindingView extends Binding {
   unused: boolean;
 }
 
-/** Who may do what, by which binding, and when it was used last. */
+/** Who may do what, by which binding, and when it was last used. */
 export interface AccessView {
   policy_hash: string;
   at_ms: number;
@@ -60,15 +60,15 @@ export interface AccessView {
   bindings: BindingView[];
 }
 
-/** So many are asked for in one turn of the event loop: a few milliseconds. */
+/** The number of principals evaluated in one turn of the event loop: a few milliseconds. */
 const PRINCIPALS_AT_ONCE = 100;
 
 /**
- * Computes from the active bundle who of the known principals may do what. The policy derives the roles, as for each
- * decision; what it says of a principal is by the groups and claims that they showed last.
+ * Computes from the active bundle what each known principal may do. The policy derives the roles, as in every decision,
+ * from the groups and claims that each principal presented last.
  *
- * @param options.unused_days how many days without a use make a grant unused
- * @throws BrokerError `not_supported` when the active bundle has no entry point `countersign/access`
+ * @param options.unused_days the number of days without a use after which a grant counts as unused
+ * @throws BrokerError `not_supported` if the active bundle has no entry point `countersign/access`
  */
 export async function computeAccess(
   { store, policies, revocations, clock }: ControlDeps,
@@ -95,7 +95,7 @@ export async function computeAccess(
     for (const grant of answer.grants) {
       const principal = shown.get(grant.principal);
       if (principal === undefined)
-        throw new Error(`the policy grants to ${grant.principal}, who was not asked for`);
+        throw new Error(`the policy returned grants for ${grant.principal}, which was not in its input`);
       const last = lastUse(uses.get(grant.principal) ?? [], grant);
       const view = { ...grant, principal, last_used_ms: last, unused: isUnused(last) };
       if (isWanted(view, filter)) grants.push(view);
@@ -103,7 +103,7 @@ export async function computeAccess(
       const holding = held.get(name) ?? { holders: new Set(), last: null };
       held.set(name, { holders: holding.holders.add(grant.principal), last: latest([holding.last, last]) });
     }
-    // Who asks for all of them waits; flags are read meanwhile.
+    // Yields between the parts, so that flag reads are not delayed.
     await new Promise((resolve) => setImmediate(resolve));
   }
   return {
@@ -120,7 +120,7 @@ export async function computeAccess(
   };
 }
 
-/** Everybody who was ever seen, and the broker's own principals. */
+/** Every principal ever seen, and the broker's own principals. */
 async function knownPrincipals(db: Db): Promise<Map<string, Principal>> {
   const seen = (await listPrincipals(db)).map((row) => JSON.parse(row.principal) as Principal);
   return new Map([...ownPrincipals, ...seen].map((principal) => [principal.id, principal]));
@@ -141,10 +141,10 @@ function judge(
   if (answer === null) {
     throw new BrokerError(
       'not_supported',
-      'The active policy bundle has no entry point countersign/access; add one, as docs/policy.md says.',
+      'The active policy bundle has no entry point countersign/access; add it as described in docs/policy.md.',
     );
   }
-  // Applications read flags by their trust rule's audience: policy is asked when they exchange, not when they read.
+  // Applications read flags by their trust rule's audience: the policy decides the token exchange, not each read.
   const readings = flagReadings(policy);
   const readers = principals.flatMap((principal) =>
     readingsOf(principal, readings).map((reading) => ({ principal: principal.id, ...reading })),
@@ -157,7 +157,7 @@ function judge(
 
 function toBinding(readings: readonly FlagReading[]): Binding {
   const [first] = readings;
-  if (first === undefined) throw new Error('a rule that grants no flags is no binding');
+  if (first === undefined) throw new Error('a trust rule that grants no flags is not a binding');
   return {
     ...first.binding,
     capabilities: [first.capability],
@@ -170,7 +170,7 @@ function usesByPrincipal(uses: readonly GrantUsesTable[]): Map<string, GrantUses
   return Map.groupBy(uses, (use) => use.principal_id);
 }
 
-/** The last use that the grant could have been for; a use is noted for every binding that grants it. */
+/** The last use that matches the grant; a use counts for every binding that grants it. */
 function lastUse(uses: readonly GrantUsesTable[], grant: Grant): number | null {
   const fits = (of: string, used: string) => of === '*' || used === ANY_PLACE || of === used;
   return latest(

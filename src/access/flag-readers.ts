@@ -3,7 +3,7 @@ import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 
-/** What lets an application read flags: a trust rule that grants an audience `data:<environment>`. No role is asked. */
+/** The binding of an application that reads flags: a trust rule with an audience `data:<environment>`. It needs no role. */
 export interface AudienceBinding {
   by: 'audience';
   issuer: null;
@@ -16,12 +16,12 @@ export interface AudienceBinding {
 export interface FlagReading {
   capability: 'read';
   environment: string;
-  /** A namespace, or `*` for all of them. */
+  /** A namespace, or `*` for all. */
   namespace: string;
   binding: AudienceBinding;
 }
 
-/** What each trust rule of a policy lets applications read, by rule; rules that grant no flags are left out. */
+/** What applications may read by each trust rule of a policy; rules that grant no flags are omitted. */
 export function flagReadings(policy: Policy): ReadonlyMap<string, FlagReading[]> {
   const readings = new Map<string, FlagReading[]>();
   for (const [rule, { grant }] of Object.entries(trustRulesOf(policy))) {

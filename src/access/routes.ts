@@ -20,9 +20,9 @@ const accessSchema = z.strictObject({
 });
 
 /**
- * `GET /v1/access`: who may do what, by which binding, and when it was used last. Asking is recorded.
+ * `GET /v1/access`: who may do what, by which binding, and when it was last used. The call is recorded.
  *
- * @param flushUsage writes what was used until now, so that it is in the answer
+ * @param flushUsage writes pending usage data, so that the answer includes it
  */
 export function accessRoutes(edge: Edge, flushUsage: () => Promise<void>): Router {
   const { control } = edge;

@@ -5,19 +5,19 @@ import type { Principal } from '../principal.ts';
 import { ANY_PLACE, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
 import type { Writer } from '../store/writer.ts';
 
-/** How old a written time may be before the same principal or use is written again, in milliseconds. */
+/** The age in milliseconds after which a stored time of a principal or use is updated. */
 const PRECISION_MS = 60_000;
-/** So that a flood of principals cannot fill the memory between two writes. */
+/** Bounds the memory between two writes, whatever number of principals calls. */
 const MAX_WAITING = 10_000;
 
 /**
- * Notes who was seen and what they used, for answers to "who can do what, and does anybody need it". Written a little
- * later and to the minute: a read would cost a write otherwise. It is no evidence; the decision log is.
+ * Collects who was seen and what they used, for access reviews. It is written later, in batches, with a resolution of a
+ * minute, so that a read does not cost a write. It is not evidence; the decision log is.
  */
 export interface Usage {
   seen(principal: Principal): void;
   used(use: Use): void;
-  /** Writes what has gathered. */
+  /** Writes the collected data. */
   flush(): Promise<void>;
 }
 
@@ -28,13 +28,13 @@ interface CapabilityUse {
   namespace: string;
 }
 
-/** Gathers in memory until it is flushed. */
+/** Collects usage in memory until it is flushed. */
 export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; clock: Clock }): Usage {
   const written = new Map<string, { text: string; at_ms: number }>();
   let principals = new Map<string, { principal: Principal; at_ms: number }>();
   let uses = new Map<string, CapabilityUse & { last_ms: number }>();
 
-  /** Whether the store knows this already, to the minute. */
+  /** Whether the store already has this, to the minute. */
   function isWritten(key: string, text: string, nowMs: number): boolean {
     const before = written.get(key);
     return before !== undefined && before.text === text && Math.abs(nowMs - before.at_ms) < PRECISION_MS;
@@ -94,7 +94,7 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
   };
 }
 
-/** What says who a principal is, without what differs from token to token. */
+/** The identity of a principal, without what differs from token to token. */
 function stableText({ id, person, groups, claims }: Principal): string {
   return JSON.stringify({ id, person, groups, claims });
 }

@@ -12,7 +12,7 @@ import { OPERATION_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter, type StoredRecord } from '../store/records.ts';
 
 /*
- * Audit: questions to the decision log. Reading is itself decided and recorded; nothing here writes anything else.
+ * Audit: queries of the decision log. Each read is itself decided and recorded; nothing here writes anything else.
  */
 
 const listSchema = z.strictObject({
@@ -28,7 +28,7 @@ const listSchema = z.strictObject({
 });
 
 /**
- * `GET /v1/decisions` and `GET /v1/decisions/{id}`: the decision log. Reading it is itself decided and recorded.
+ * `GET /v1/decisions` and `GET /v1/decisions/{id}`: the decision log. Each read is itself decided and recorded.
  */
 export function auditRoutes(edge: Edge): Router {
   const { control, cursors } = edge;
@@ -63,7 +63,7 @@ export function auditRoutes(edge: Edge): Router {
     const call = await callOf(edge, req);
     await write(control, call, (writing) => authorize(writing, { operation: 'decision.read' }));
     const found = await findRecord(control.store.read, req.params.id);
-    if (found === undefined) throw new BrokerError('not_found', 'There is no decision with this id.');
+    if (found === undefined) throw new BrokerError('not_found', 'No decision has this id.');
     res.json({
       ...toView(found),
       input: JSON.parse(found.input) as unknown,
@@ -74,10 +74,10 @@ export function auditRoutes(edge: Edge): Router {
   return router;
 }
 
-/** A record as it is answered: its place in the log, what is readable of it, and what is hashed. */
+/** A record in an answer: its place in the log, its readable details, and its hashed leaf. */
 export interface RecordView extends DecisionRecord {
   place: number;
-  /** The leaf; null for records from before there were leaves, of which the log has a digest only. */
+  /** The leaf; null for records of version 0, whose leaf is only a digest. */
   record: RecordV1 | null;
 }
 

@@ -10,7 +10,7 @@ import { type Call, inputEnvironment, knowsEnvironment, type Use, type WriteCont
 import { type Challenge, denied, notYet } from './refusals.ts';
 import type { Refused } from './refused.ts';
 
-/** What ties a record to the call, the CI run and the ticket behind it. */
+/** Links a record to the call, the CI run and the ticket behind it. */
 export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
   const { origins, session = null } = call.credential ?? {};
   const agentRun = origins?.find(({ ci_run }) => ci_run !== undefined)?.ci_run;
@@ -24,7 +24,7 @@ export function correlationOf(call: Call, principal: Principal, ticket: string |
   };
 }
 
-/** How whoever calls is challenged to sign in, where policy wants that. */
+/** How the caller is challenged to sign in, if the policy requires it. */
 export function challengeOf({ deps, call: { principal } }: WriteContext): Challenge {
   return {
     scheme: principal.token.sender_constrained ? 'DPoP' : 'Bearer',
@@ -38,11 +38,11 @@ export interface Intent {
   environment?: string | null;
   namespace?: string | null;
   emergency?: Partial<PolicyInput['emergency']>;
-  /** What is to be revoked, or to be lifted. */
+  /** The revocation to add or to lift. */
   revocation?: InputRevocation;
-  /** The freeze that is engaged where this is allowed. */
+  /** The freeze that is engaged if this is allowed. */
   freeze?: RecordedFreeze;
-  /** What the broker adds to the outcome in the record. */
+  /** The broker's own note on the outcome, for the record. */
   note?: Reason;
 }
 
@@ -53,9 +53,9 @@ export interface Authorization {
 }
 
 /**
- * Decides an operation without a request, and records the decision whatever it is.
+ * Decides an operation without a request. Every decision is recorded.
  *
- * @returns the decision when it is `allow`, else the refusal
+ * @returns the decision if it is `allow`, otherwise the refusal
  */
 export async function authorize(writing: WriteContext, intent: Intent): Promise<Authorization | Refused> {
   const { deps, call, now_ms, policy } = writing;
@@ -85,22 +85,22 @@ export async function authorize(writing: WriteContext, intent: Intent): Promise<
 }
 
 /**
- * Records that power is given up: a session that ends, a token that its holder gives back. Policy is asked, so that the
- * record is like any other, but nobody is kept signed in by its answer.
+ * Records that a caller surrenders a credential: a session ends, or a token is revoked by its holder. The policy is
+ * evaluated so that the record is complete, but its answer keeps nobody signed in.
  */
 export async function authorizeEnd(writing: WriteContext, intent: Intent): Promise<void> {
   const { policy, call, now_ms } = writing;
   const { effect } = policy.decide(questionOf(policy, call.principal, intent), now_ms);
-  const detail = `It ended all the same: giving up power needs no grant.${intent.note === undefined ? '' : ` ${intent.note.detail}`}`;
+  const detail = `Ended regardless of the policy decision; surrendering a credential needs no permission.${intent.note === undefined ? '' : ` ${intent.note.detail}`}`;
   await authorize(writing, effect === 'allow' ? intent : { ...intent, note: { code: 'ended', detail } });
 }
 
-/** The use that is told of when the operation is allowed. */
+/** The use that is reported if the operation is allowed. */
 export function useOf(principal: Principal, { operation, environment, namespace }: Intent): Use {
   return { principal, operation, environment: environment ?? null, namespaces: [namespace ?? null] };
 }
 
-/** What policy is asked about an operation without a request. */
+/** The policy question for an operation without a request. */
 export function questionOf(policy: Policy, principal: Principal, intent: Intent): Question {
   return {
     operation: intent.operation,

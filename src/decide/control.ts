@@ -15,29 +15,29 @@ import type { Plan, PlanContext, RequestContent } from './plan.ts';
 import type { RevocationChecks, Revocations } from './revocations.ts';
 
 /*
- * What every use case is built from: a write (`write.ts`), a read (`read.ts`), a decision without a request
- * (`authorize.ts`), refusals, idempotency, and the edge to HTTP. Nothing here imports a domain: what domains have in common
- * is a type here, such as the kind of a request. `refusals.ts` alone knows their reason codes, to say who clears each.
+ * The building blocks of every use case: a write (`write.ts`), a read (`read.ts`), a decision without a request
+ * (`authorize.ts`), refusals, idempotency, and the edge to HTTP. Nothing here imports a domain. Types that domains share,
+ * such as the kind of a request, are defined here. `refusals.ts` knows their reason codes, to say who can clear each.
  */
 
-/** What every use case of the control plane is built from. */
+/** The dependencies of every use case of the control plane. */
 export interface ControlDeps {
   store: Store;
   policies: Policies<Db>;
   revocations: Revocations<Db>;
-  /** What requests can be about. */
+  /** The known kinds of requests. */
   kinds: RequestKinds;
   clock: Clock;
-  /** A new UUID of version 7 for that moment, so that ids sort by time. */
+  /** A new UUID version 7 for that time; ids sort by time. */
   newId: (nowMs: number) => string;
-  /** The `acr` values of an issuer of persons that stand for at least this level, strongest first. */
+  /** The `acr` values of an issuer of persons that satisfy at least this level, strongest first. */
   acrValuesFor: (issuer: string, level: number) => readonly string[];
   events: ControlEvents;
 }
 
-/** What the control plane tells others once it is durable. */
+/** Notifications that the control plane sends after the commit. */
 export interface ControlEvents {
-  /** Flags of an environment changed; `version` is the environment's version after it. */
+  /** Flags of an environment changed; `version` is the new version of the environment. */
   flagsChanged(environment: string, version: number, flags: readonly ChangedFlag[]): void;
   /** Something was revoked, or a revocation was lifted. */
   revocationsChanged(): void;
@@ -45,9 +45,9 @@ export interface ControlEvents {
   keysChanged(): void;
   /** A freeze was engaged or lifted. */
   freezesChanged(): void;
-  /** Something was decided. */
+  /** A decision was made. */
   decided(operation: Operation, effect: string): void;
-  /** Somebody used what they may: an operation was allowed, a plain read too. */
+  /** A principal used a permission: an operation was allowed, including plain reads. */
   used(use: Use): void;
 }
 
@@ -56,27 +56,27 @@ export interface Use {
   principal: Principal;
   operation: Operation;
   environment: string | null;
-  /** Null stands for an operation that names none. */
+  /** Null if the operation names none. */
   namespaces: readonly (string | null)[];
 }
 
-/** A flag as it is served from now on; state and version are null where only its definition changed. */
+/** A flag as it is now served; state and version are null if only its definition changed. */
 export interface ChangedFlag {
   definition: FlagDefinition;
   state: FlagState | null;
   version: number | null;
 }
 
-/** Who calls, and what the call is correlated with. */
+/** The caller, and the correlation ids of the call. */
 export interface Call {
   principal: Principal;
-  /** What the caller showed; null for the broker's own principals. */
+  /** The caller's credential; null for the broker's own principals. */
   credential: Credential | null;
   /** Id of the HTTP request, or null for the scheduler. */
   http_request_id: string | null;
 }
 
-/** One write as it runs inside the writing transaction: its transaction, its moment, the policy that it meets. */
+/** The context of one write: its transaction, its time, and the policy that decides it. */
 export interface WriteContext {
   deps: ControlDeps;
   tx: Tx;
@@ -88,83 +88,83 @@ export interface WriteContext {
   afterCommit: AfterCommit;
 }
 
-/** The environments that the active policy knows. */
+/** The environments of the active policy. */
 export function environmentsOf(policy: Policy): string[] {
   return [...policy.broker.environments.keys()];
 }
 
-/** Whether an environment is one of the policy's; none at all is no unknown one. */
+/** Whether the policy has this environment. None at all counts as known. */
 export function knowsEnvironment(policy: Policy, key: string | null): boolean {
   return key === null || policy.broker.environments.has(key);
 }
 
-/** The environment as the policy's input has it; its kind comes from the bundle's data. */
+/** The environment in the policy's input; its kind comes from the bundle's data. */
 export function inputEnvironment(policy: Policy, key: string | null): { key: string; kind: string } | null {
   if (key === null) return null;
   return { key, kind: policy.broker.environments.get(key)?.kind ?? 'unknown' };
 }
 
-/** What a record says of an effect. */
+/** The part of a record that describes an effect. */
 export interface EffectRecord {
-  /** How versions of flags moved. */
+  /** The versions of flags before and after. */
   flags?: readonly FlagMove[];
   freeze?: RecordedFreeze;
   activates?: NonNullable<Entry['activates']>;
 }
 
-/** One thing that applying a request does. */
+/** One effect of applying a request. */
 export interface Effect {
   /**
-   * Does it, inside the transaction in which policy has just allowed exactly this plan.
+   * Carries it out, in the transaction in which the policy has just allowed exactly this plan.
    *
-   * @returns what the record says of it
+   * @returns its description for the record
    */
   carryOut(writing: WriteContext, origin: VersionOrigin): Promise<EffectRecord>;
 }
 
-/** A plan of now, and what carrying it out does. */
+/** A current plan, and the effects of carrying it out. */
 export interface PlanWithEffects {
   plan: Plan;
   effects: readonly Effect[];
 }
 
 /**
- * What a change request can be about: one file in `requests/kinds`, and one entry in `request_kinds` of the policy's data.
+ * A kind of change request: one file in `requests/kinds`, and one entry in `request_kinds` of the policy's data.
  * Everything else (the workflow, approvals, records, lists, the command line) is the same for all kinds.
  */
 export interface RequestKind<Content extends RequestContent = RequestContent> {
-  /** As it stands in content, policy and records: `<what>.<verb>`. */
+  /** Its name in content, policy and records: `<what>.<verb>`. */
   readonly name: string;
-  /** The whole content, as `POST /v1/requests` takes it. */
+  /** The schema of the whole content, as `POST /v1/requests` accepts it. */
   readonly contentSchema: z.ZodType<Content>;
-  /** The members of the content that an edit may replace, besides what every content has. */
+  /** The members that an edit may replace, besides those that all contents share. */
   readonly editable: Readonly<Record<string, z.ZodType>>;
-  /** What policy sees as `request.object`, tagged by `type`; null where there is none. */
+  /** The schema of the policy's `request.object`, tagged by `type`; null if the kind has no object. */
   readonly objectSchema: z.ZodObject | null;
   /**
-   * Rises when plans of the same content look different than before. A plan of an older version is made anew; one of the
-   * same version that differs means that what it is based on has moved.
+   * Increased when the code produces different plans for the same content. A plan of an older version is recomputed. If
+   * a plan of the same version differs, its base has changed.
    */
   readonly planVersion: number;
-  /** Why a request of this kind conflicts, for people. */
+  /** The message for a conflicted request of this kind. */
   readonly conflict: string;
   /**
-   * Computes what a content would do now. Reads only; the same content over the same versions gives the same plan.
+   * Computes what a content would do now. Read-only and deterministic: equal content and versions give an equal plan.
    *
-   * @throws BrokerError `invalid_change` for what cannot be done
+   * @throws BrokerError `invalid_change` if the content cannot be carried out
    */
   plan(db: Db, content: Content, context: PlanContext): Promise<PlanWithEffects>;
-  /** The environment that the request is about, or null. */
+  /** The environment of the request, or null. */
   environmentOf(content: Content, plan: Plan): string | null;
-  /** The flags that it touches, each once. */
+  /** The flags that it touches, without duplicates. */
   flagsOf(content: Content): string[];
-  /** What applying it does, in a few words for people, such as `lift the freeze …`; null where the changes say it. */
+  /** A short summary of what applying it does, such as `lift the freeze …`; null if the changes describe it. */
   sentence(plan: Plan): string | null;
 }
 
-/** The kinds of requests that a broker knows. */
+/** The kinds of requests that this broker supports. */
 export interface RequestKinds {
   readonly all: readonly RequestKind[];
-  /** One kind. @throws Error for one that is not known: its requests come from a later version of the broker */
+  /** One kind. @throws Error for an unknown kind: its requests were written by a later version of the broker */
   of(name: string): RequestKind;
 }

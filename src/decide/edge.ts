@@ -6,7 +6,7 @@ import type { Caller, RequestCredentials } from '../identity/credential.ts';
 import type { Call, ControlDeps } from './control.ts';
 import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
 
-/** What the routes of the control and audit plane are built from. */
+/** The dependencies of the routes of the control and audit planes. */
 export interface Edge {
   control: ControlDeps;
   /** @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable` */
@@ -14,12 +14,12 @@ export interface Edge {
   cursors: Cursors;
 }
 
-/** Who is calling with this HTTP request. */
+/** The authenticated caller of this HTTP request. */
 export async function callOf(edge: Edge, req: Request): Promise<Call> {
   return { ...(await edge.authenticate(presentedBy(req))), http_request_id: req.id };
 }
 
-/** What an HTTP request shows of who is calling. */
+/** The credentials in an HTTP request. */
 export function presentedBy(req: Request): RequestCredentials {
   return {
     authorization: req.headers.authorization,
@@ -32,27 +32,27 @@ export function presentedBy(req: Request): RequestCredentials {
   };
 }
 
-/** The `Idempotency-Key` of a POST with what it is sent for, or null. @throws BrokerError `invalid_request` */
+/** The `Idempotency-Key` of a POST and the digest of its request, or null. @throws BrokerError `invalid_request` */
 export function idempotencyKeyOf(req: Request): IdempotencyKey | null {
   const { method, path, body = null } = req;
   return parseIdempotencyKey(req.get('Idempotency-Key'), { method, path, body });
 }
 
-/** Query parameters that every list takes. */
+/** The query parameters of every list. */
 export const pageShape = {
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(2000).optional(),
 };
 
-/** Parses a query string; a repeated or unknown parameter is refused. */
+/** Parses a query string; repeated and unknown parameters are refused. */
 export function parseQuery<T>(schema: z.ZodType<T>, req: Request): T {
   return parse(schema, { ...req.query }, 'The query');
 }
 
 /**
- * Answers one page of a list, newest first, with a signed cursor to the next.
+ * Answers one page of a list, newest first, with a signed cursor to the next page.
  *
- * @param page.rows one row more than `limit` when there is a next page
+ * @param page.rows one row more than `limit` if there is a next page
  * @see RFC 8288 for the Link header
  */
 export function sendPage<Row>(
@@ -61,7 +61,7 @@ export function sendPage<Row>(
   page: {
     rows: readonly Row[];
     limit: number;
-    /** Leaves rows out that the caller may not see. */
+    /** Omits rows that the caller may not see. */
     visible?: (row: Row) => boolean;
     view: (row: Row) => unknown;
     next: (row: Row) => string;

@@ -4,14 +4,14 @@ import { findAnswer, keepAnswer } from '../store/installation.ts';
 import type { WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 
-/** An `Idempotency-Key` with what it was sent for. */
+/** An `Idempotency-Key` and the request that it was sent with. */
 export interface IdempotencyKey {
   key: string;
   /** Digest over method, path and body. */
   fingerprint: string;
 }
 
-/** What a POST answers; kept for retries when it succeeded. */
+/** The answer to a POST; stored for retries if it succeeded. */
 export interface KeptAnswer {
   status: number;
   body: unknown;
@@ -19,7 +19,7 @@ export interface KeptAnswer {
 }
 
 /**
- * Reads an `Idempotency-Key` header: a structured-field string, or the bare form that most clients send.
+ * Parses an `Idempotency-Key` header: a structured-field string, or the bare form that most clients send.
  *
  * @throws BrokerError `invalid_request` for an empty, long or unprintable key
  * @see draft-ietf-httpapi-idempotency-key-header-07
@@ -37,13 +37,13 @@ export function parseIdempotencyKey(
 }
 
 /**
- * Answers a retried POST with the first answer, instead of doing the work twice. Keys belong to a principal. Look-up,
- * work and keeping the answer are one transaction, so that of simultaneous retries exactly one does the work.
+ * Answers a retried POST with the stored answer, so the work is done once. Keys are scoped to a principal. The look-up,
+ * the work and storing the answer share one transaction, so exactly one of several simultaneous retries does the work.
  *
- * Only successes are kept: a refusal may turn out otherwise when what stood in its way is gone.
+ * Only successes are stored: a refused call may succeed later.
  *
- * @returns the answer of `work`, or the kept one with `replayed`
- * @throws BrokerError `idempotency_key_reused` when the key came with another request before
+ * @returns the answer of `work`, or the stored one with `replayed`
+ * @throws BrokerError `idempotency_key_reused` if the key was already used for another request
  */
 export async function once(
   { tx, call, now_ms }: WriteContext,

@@ -1,39 +1,39 @@
 import type { InputChange } from '../flags/change-facts.ts';
 import type { RequestObject } from '../policy/input.ts';
 
-/** The version of one thing that a request is based on; 0 when it did not exist. */
+/** The version of one thing that a request is based on; 0 if it did not exist. */
 export interface Base {
-  /** What it is and which one, such as `state:<flag>@<environment>` or `freeze:<id>`. */
+  /** Its type and name, such as `state:<flag>@<environment>` or `freeze:<id>`. */
   of: string;
   version: number;
 }
 
-/** What a request would do, as it was computed when its content was written. It is kept with the request, as JSON. */
+/** What a request would do, computed when its content was written. Stored with the request as JSON. */
 export interface Plan {
   /** {@link RequestKind.planVersion} of the code that made it. */
   version: number;
-  /** What happens to flags; empty for kinds that change none. */
+  /** The changes of flags; empty for kinds that change none. */
   changes: InputChange[];
-  /** What the request is about; null for a change of flags. */
+  /** The object of the request; null for a change of flags. */
   object: RequestObject | null;
-  /** The versions that it is based on. They are under the digest that people approve. */
+  /** The versions that it is based on. The approved digest covers them. */
   bases: Base[];
 }
 
-/** What every content has; each kind adds members of its own. */
+/** The members of every content; each kind adds its own. */
 export interface RequestContent {
   kind: string;
   reason: string;
   ticket: string | null;
-  /** `auto`: applied by the broker as soon as policy allows; `manual`: waits for a call to apply. */
+  /** `auto`: the broker applies it as soon as the policy allows; `manual`: it waits for a call to apply. */
   apply: 'auto' | 'manual';
-  /** When to apply at the earliest, epoch milliseconds. Null: as soon as policy allows. */
+  /** The earliest time to apply it, in epoch milliseconds. Null: as soon as the policy allows. */
   start_ms: number | null;
 }
 
-/** What a plan is made for. */
+/** The context of a plan. */
 export interface PlanContext {
   now_ms: number;
-  /** Every environment that the active policy knows. */
+  /** All environments of the active policy. */
   environments: readonly string[];
 }

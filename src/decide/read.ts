@@ -4,13 +4,13 @@ import type { Call, ControlDeps, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 import { write } from './write.ts';
 
-/** What a plain read is about. */
+/** The subject of a plain read. */
 type ReadIntent = Intent & { operation: PlainRead };
 
 /**
- * Decides a plain read inside the writing transaction. Only a denial is recorded.
+ * Decides a plain read in the writing transaction. Only denials are recorded.
  *
- * @returns null when the caller may read, else the refusal
+ * @returns null if the caller may read, otherwise the refusal
  */
 export async function refuseRead(writing: WriteContext, intent: ReadIntent): Promise<Refused | null> {
   const { policy, call, now_ms } = writing;
@@ -21,7 +21,7 @@ export async function refuseRead(writing: WriteContext, intent: ReadIntent): Pro
 }
 
 /**
- * Decides a plain read on committed state, without the writer. Only a denial is recorded.
+ * Decides a plain read on committed state, without the writer. Only denials are recorded.
  *
  * @throws BrokerError `policy_denied`, with its record appended
  */
@@ -36,8 +36,8 @@ export async function authorizeRead(deps: ControlDeps, call: Call, intent: ReadI
 }
 
 /**
- * What the caller may read, for answers that span several namespaces or environments: what they may not see is left
- * out, as if it were not there. Each place is decided once.
+ * What the caller may read, for answers that span several namespaces or environments. Everything else is omitted as if
+ * it did not exist. Each place is decided once.
  */
 export async function readablePlaces(
   deps: ControlDeps,

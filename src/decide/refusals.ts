@@ -4,21 +4,21 @@ import type { Decision } from '../policy/policies.ts';
 import type { Reason } from '../reason.ts';
 import { Refused } from './refused.ts';
 
-/** The request that a refusal is about: where it is, and what its approvals must name. */
+/** The request that a refusal is about: its path, and the digest that approvals must name. */
 export interface AboutRequest {
   path: string;
   digest: string;
 }
 
-/** How whoever calls is challenged to sign in. */
+/** How the caller is challenged to sign in. */
 export interface Challenge {
-  /** The scheme of the token that they showed: a bound token is replaced by a bound one. */
+  /** The scheme of the caller's token: a bound token is replaced by a bound token. */
   scheme: 'Bearer' | 'DPoP';
-  /** The `acr` values of the caller's issuer that stand for at least this level, strongest first. */
+  /** The `acr` values of the caller's issuer that satisfy at least this level, strongest first. */
   acrValues: (level: number) => readonly string[];
 }
 
-/** What a refusal needs to know besides the decision. */
+/** What a refusal needs besides the decision. */
 export interface RefusalContext {
   decision_id: string;
   /** The request that it is about, or null. */
@@ -26,29 +26,27 @@ export interface RefusalContext {
   challenge: Challenge;
 }
 
-/** Something that policy still wants of a request, as a gate. */
+/** An outstanding obligation of a request, as a gate. */
 export function obligationGate(obligation: Obligation, { path, digest }: AboutRequest): Gate {
   switch (obligation.kind) {
-    case 'approval': {
-      const whom = obligation.organization === undefined ? '' : ` for ${obligation.organization}`;
+    case 'approval':
       return {
         code: 'approval_required',
-        detail: `${obligation.count} more approval(s) by ${obligation.role}${whom}, by somebody who wrote no part of it.`,
+        detail: approvalDetail(obligation),
         cleared_by: obligation.role,
         call: { method: 'POST', path: `${path}/approve`, body: { digest } },
       };
-    }
     case 'ticket':
       return {
         code: 'ticket_required',
-        detail: `A ticket that matches ${obligation.pattern}.`,
+        detail: `A ticket that matches ${obligation.pattern} is required.`,
         cleared_by: 'proposer',
         call: { method: 'PATCH', path, body: { ticket: '…' } },
       };
     case 'window':
       return {
         code: 'window_closed',
-        detail: `A change window: ${obligation.windows.join(', ')}.`,
+        detail: `The change waits for an open change window: ${obligation.windows.join(', ')}.`,
         cleared_by: 'time',
         call: null,
       };
@@ -62,9 +60,17 @@ export function obligationGate(obligation: Obligation, { path, digest }: AboutRe
   }
 }
 
+function approvalDetail({ count, role, organization }: Extract<Obligation, { kind: 'approval' }>): string {
+  const needed =
+    count === 1 ? '1 more approval required from' : `${count} more approvals required, each from`;
+  const article = /^[aeiou]/.test(role) ? 'an' : 'a';
+  const organizationSuffix = organization === undefined ? '' : ` for ${organization}`;
+  return `${needed} ${article} ${role}${organizationSuffix} who is not an author.`;
+}
+
 function signInDetail({ level, max_age_s }: Extract<Obligation, { kind: 'sign_in' }>): string {
   const age = max_age_s === null ? '' : `, at most ${max_age_s} seconds old`;
-  return `A sign-in of level ${level} or more${age}.`;
+  return `A sign-in of level ${level} or higher${age} is required.`;
 }
 
 type Remedy = Pick<Gate, 'cleared_by' | 'call'>;
@@ -77,7 +83,7 @@ const openSession: Remedy = {
 const proposeAgain: Remedy = { cleared_by: 'proposer', call: { method: 'POST', path: '/v1/requests' } };
 const exchangeAgain: Remedy = { cleared_by: 'caller', call: { method: 'POST', path: '/oauth/token' } };
 
-/** Who can do something about a reason, for the codes of the broker and of the shipped policy. */
+/** Who can clear a reason, for the codes of the broker and of the shipped policy. */
 const CLEARED_BY: Readonly<Record<string, Remedy>> = {
   frozen: {
     cleared_by: 'flag-emergency-override',
@@ -106,7 +112,7 @@ export function reasonGate({ code, detail }: Reason): Gate {
   return { code, detail, ...(CLEARED_BY[code] ?? { cleared_by: 'policy-maintainer', call: null }) };
 }
 
-/** The refusal that a deny becomes, with everything the caller needs to see why. */
+/** The refusal for a deny, with its reasons and gates. */
 export function denied(decision: Decision, decisionId: string): Refused {
   return new Refused('policy_denied', sentences(decision.reasons), {
     reasons: decision.reasons,
@@ -117,8 +123,8 @@ export function denied(decision: Decision, decisionId: string): Refused {
 }
 
 /**
- * The refusal of an operation that cannot wait: what policy still wants has to be brought with the call. A missing
- * sign-in becomes a challenge that clients know how to answer.
+ * The refusal of an operation that cannot wait: every obligation must be met by the call itself. A missing sign-in
+ * becomes a standard challenge to the client.
  *
  * @see RFC 9470 section 3
  */
@@ -140,7 +146,7 @@ export function notYet(decision: Decision, { decision_id, about, challenge }: Re
     ),
   };
   if (signIn === undefined) {
-    return new Refused('policy_denied', 'Policy wants more before this is allowed; see the gates.', fields);
+    return new Refused('policy_denied', 'The policy requires more; see `gates`.', fields);
   }
   const { level, max_age_s } = signIn;
   const acr_values = challenge.acrValues(level);
@@ -151,7 +157,7 @@ export function notYet(decision: Decision, { decision_id, about, challenge }: Re
   });
 }
 
-/** What a quoted string of a header can hold; a space separates the values from each other. */
+/** The characters that a quoted string of a header can hold; spaces separate the values. */
 const ACR_IN_HEADER = /^[\x21\x23-\x5B\x5D-\x7E]+$/;
 
 function challengeHeader(
@@ -161,14 +167,16 @@ function challengeHeader(
   const acrValues = acr_values.filter((value) => ACR_IN_HEADER.test(value)).join(' ');
   return [
     `${scheme} error="insufficient_user_authentication"`,
-    'error_description="a stronger or fresher sign-in is needed"',
+    'error_description="a stronger or more recent sign-in is required"',
     ...(acrValues === '' ? [] : [`acr_values="${acrValues}"`]),
     ...(max_age_s === null ? [] : [`max_age="${max_age_s}"`]),
   ].join(', ');
 }
 
 function describe(obligation: Obligation): string {
-  return obligation.kind === 'sign_in' ? signInDetail(obligation) : `Policy wants: ${obligation.kind}.`;
+  return obligation.kind === 'sign_in'
+    ? signInDetail(obligation)
+    : `The policy requires: ${obligation.kind}.`;
 }
 
 /** The reasons as running text. */
@@ -176,7 +184,7 @@ function sentences(reasons: readonly Reason[]): string {
   return reasons.map(({ detail }) => (/[.!?]$/.test(detail) ? detail : `${detail}.`)).join(' ');
 }
 
-/** What the record of an allowed operation says when it could not be done: the fault, so that nobody takes it for done. */
+/** The note on the record of an operation that was allowed but failed. */
 export function notDone({ code, message }: BrokerError): Reason {
-  return { code, detail: `Allowed, and not done: ${message}`.slice(0, 2000) };
+  return { code, detail: `Allowed but not done: ${message}`.slice(0, 2000) };
 }

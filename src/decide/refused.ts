@@ -1,9 +1,9 @@
 import { BrokerError, type ProblemCode, type ProblemFields } from '../errors.ts';
 
 /**
- * A refusal that was decided. It is a value and not an error: the transaction that its record is in commits, and only
- * then {@link toError} leaves for the caller. A fault (a malformed change, an unknown id) is a thrown `BrokerError`
- * instead, and undoes everything. The compiler keeps the two apart.
+ * A refusal that was decided. It is a value, not an error: the transaction with its record commits first, and then
+ * {@link toError} is thrown to the caller. A fault (a malformed change, an unknown id) is a thrown `BrokerError`, which
+ * rolls everything back. The type system distinguishes the two.
  */
 export class Refused {
   readonly code: ProblemCode;
@@ -16,12 +16,12 @@ export class Refused {
     this.fields = fields;
   }
 
-  /** The refusal of something that was allowed, and cannot be done for this reason. The decision stays recorded. */
+  /** The refusal of an operation that was allowed but cannot be done. The decision stays recorded. */
   static because({ code, message, fields }: BrokerError, decisionId: string): Refused {
     return new Refused(code, message, { ...fields, decision_id: decisionId });
   }
 
-  /** As callers see it. */
+  /** The error for the caller. */
   toError(): BrokerError {
     return new BrokerError(this.code, this.detail, this.fields);
   }

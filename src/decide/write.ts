@@ -12,19 +12,19 @@ import type { Call, ControlDeps, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 import type { RevocationChecks } from './revocations.ts';
 
-/** Proofs whose one request has written already: what else that same request writes needs no other. */
+/** Proofs that the current request has already claimed. Further writes of the same request may reuse theirs. */
 const usedProofs = new WeakSet<Proof>();
 
 /**
- * Runs one use case inside the writing transaction.
+ * Runs one use case in the writing transaction.
  *
- * Whoever was revoked, or shows a proof that was used, after they were authenticated is refused here, in the state that
- * this write sees.
+ * Checks the caller again in the state that this write sees. A caller who was revoked since authentication is refused,
+ * and so is a reused proof.
  *
- * A {@link Refused} that `work` *returns* was decided: its record is committed, then it is thrown as an error. What it
- * *throws* (a malformed change, an unknown id) undoes everything.
+ * A {@link Refused} that `work` *returns* was decided: its record is committed, then it is thrown as an error. An error
+ * that `work` *throws* (a malformed change, an unknown id) rolls everything back.
  *
- * @throws BrokerError `clock_behind` when the clock is too far behind the last record
+ * @throws BrokerError `clock_behind` if the clock is too far behind the last record
  */
 export async function write<T>(
   deps: ControlDeps,
@@ -65,7 +65,7 @@ async function assertStillValid(
   afterCommit(() => usedProofs.add(proof));
 }
 
-/** Whoever the provider logged out is back, by a credential that came after it: what they wrote waits no longer. */
+/** The caller returned with a credential issued after a provider logout, so their requests no longer wait. */
 async function noteReturn(writing: WriteContext): Promise<void> {
   const { deps, tx, call, now_ms, revocations } = writing;
   const { principal, credential } = call;
@@ -73,7 +73,7 @@ async function noteReturn(writing: WriteContext): Promise<void> {
   const logouts = await revocations.endedBy(tx, { principal, credential });
   if (logouts.length === 0) return;
   const ids = logouts.map(({ id }) => id);
-  const note = { code: 'returned', detail: `Signed in again after the logout ${ids.join(', ')}.` };
+  const note = { code: 'returned', detail: `Signed in again after logout ${ids.join(', ')}.` };
   const authorized = await authorize(writing, { operation: 'session.return', note });
   if (authorized instanceof Refused) return;
   for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });

@@ -8,13 +8,13 @@ import { closeSession, findOpenSession, findSession, insertSession } from '../st
 import type { BreakglassSessionsTable } from '../store/schema.ts';
 import { countRecentSessions, toInputSession } from './state.ts';
 
-/** How long a session lasts when the policy sets no `breakglass_ttl_s`: fifteen minutes. */
+/** The lifetime of a session if the policy sets no `breakglass_ttl_s`: fifteen minutes. */
 const DEFAULT_TTL_S = 15 * 60;
 
-/** What `POST /v1/break-glass` takes. */
+/** The body of `POST /v1/break-glass`. */
 export const openSessionSchema = z.strictObject({ incident: textSchema(200), reason: textSchema(2000) });
 
-/** A break-glass session as it is shown. */
+/** A break-glass session in an answer. */
 export interface BreakglassView {
   id: string;
   person: string;
@@ -26,10 +26,10 @@ export interface BreakglassView {
 }
 
 /**
- * Opens a break-glass session for the caller: narrow power for minutes, after a fresh strong sign-in.
+ * Opens a break-glass session for the caller: limited emergency access for minutes, after a recent strong sign-in.
  *
  * @returns the session, or the refusal with its record appended
- * @throws BrokerError `state_conflict` when the person has an open session
+ * @throws BrokerError `state_conflict` if the person already has an open session
  */
 export async function open(
   writing: WriteContext,
@@ -39,9 +39,13 @@ export async function open(
   const person = call.principal.person ?? call.principal.id;
   const present = await findOpenSession(tx, person, now_ms);
   if (present !== undefined) {
-    throw new BrokerError('state_conflict', 'You have an open break-glass session; close it or use it.', {
-      extra: { session: present.id },
-    });
+    throw new BrokerError(
+      'state_conflict',
+      'You already have an open break-glass session; use it or close it.',
+      {
+        extra: { session: present.id },
+      },
+    );
   }
   const draft = { id: deps.newId(now_ms), opened_ms: now_ms, expires_ms: now_ms, ...order };
   const authorized = await authorize(writing, {
@@ -62,10 +66,10 @@ export async function open(
 }
 
 /**
- * Ends the caller's session early.
+ * Closes the caller's session early.
  *
  * @returns the closed session, or the refusal with its record appended
- * @throws BrokerError `not_found` when the session is not the caller's
+ * @throws BrokerError `not_found` if the session is not the caller's
  */
 export async function close(writing: WriteContext, sessionId: string): Promise<BreakglassView | Refused> {
   const session = await findOwnSession(writing, sessionId);
@@ -80,9 +84,9 @@ export async function close(writing: WriteContext, sessionId: string): Promise<B
 }
 
 /**
- * The caller's own session, over or not.
+ * The caller's own session, ended or not.
  *
- * @throws BrokerError `not_found` when the session is not the caller's
+ * @throws BrokerError `not_found` if the session is not the caller's
  */
 export async function findOwnSession(
   { tx, call }: WriteContext,
@@ -95,7 +99,7 @@ export async function findOwnSession(
   return session;
 }
 
-/** A session row as it is shown. */
+/** Converts a session row to its answer. */
 export function toBreakglassView(row: BreakglassSessionsTable): BreakglassView {
   const { principal: _, ...view } = row;
   return view;

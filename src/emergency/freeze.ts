@@ -11,7 +11,7 @@ import { toInputFreeze } from './state.ts';
 
 const common = { incident: textSchema(200), reason: textSchema(2000) };
 
-/** What `POST /v1/freezes` takes. A freeze of a namespace or a flag may be narrowed to one environment. */
+/** The body of `POST /v1/freezes`. A freeze of a namespace or a flag may be limited to one environment. */
 export const freezeSchema = z.discriminatedUnion('scope', [
   z.strictObject({ scope: z.literal('all'), ...common }),
   z.strictObject({ scope: z.literal('environment'), environment: environmentKeySchema, ...common }),
@@ -30,7 +30,7 @@ export const freezeSchema = z.discriminatedUnion('scope', [
 ]);
 export type FreezeOrder = z.infer<typeof freezeSchema>;
 
-/** A freeze as it is shown. */
+/** A freeze in an answer. */
 export interface FreezeView extends InputFreeze {
   engaged_by: { id: string; person: string | null };
   engaged_ms: number;
@@ -39,12 +39,12 @@ export interface FreezeView extends InputFreeze {
 }
 
 /**
- * Engages a freeze at once: from the commit of this write on, every write that it covers is refused, those in flight
- * included, because each reads the freezes inside its own transaction. One entitled person is enough; lifting takes a
- * change request.
+ * Engages a freeze at once. After the commit of this write, every write that it covers is refused, including those in
+ * flight, because each write reads the freezes in its own transaction. One authorized person is enough; lifting a freeze
+ * requires a change request.
  *
  * @returns the freeze, or the refusal with its record appended
- * @throws BrokerError `invalid_request` for an environment that the policy does not know
+ * @throws BrokerError `invalid_request` for an environment that is not in the policy
  */
 export async function engage(writing: WriteContext, order: FreezeOrder): Promise<FreezeView | Refused> {
   const { tx, call, now_ms, deps, policy } = writing;
@@ -55,8 +55,8 @@ export async function engage(writing: WriteContext, order: FreezeOrder): Promise
     flag: 'flag' in order ? order.flag : null,
   };
   if (scope.environment !== null && !policy.broker.environments.has(scope.environment)) {
-    throw new BrokerError('invalid_request', `There is no environment "${scope.environment}".`, {
-      errors: [{ pointer: '#/environment', detail: 'not an environment of the active policy' }],
+    throw new BrokerError('invalid_request', `Unknown environment "${scope.environment}".`, {
+      errors: [{ pointer: '#/environment', detail: 'must be an environment of the active policy' }],
     });
   }
   const id = deps.newId(now_ms);
@@ -83,7 +83,7 @@ export async function engage(writing: WriteContext, order: FreezeOrder): Promise
   return toFreezeView(row);
 }
 
-/** A freeze row as it is shown. */
+/** Converts a freeze row to its answer. */
 export function toFreezeView(row: FreezesTable): FreezeView {
   return {
     ...toInputFreeze(row),

@@ -14,7 +14,7 @@ import { engage, freezeSchema, toFreezeView } from './freeze.ts';
 
 const listSchema = z.strictObject({
   limit: pageShape.limit,
-  /** `active` leaves out what has been lifted. */
+  /** `active` omits lifted freezes. */
   state: z.enum(['active', 'all']).default('active'),
 });
 const sessionListSchema = listSchema.pick({ limit: true });

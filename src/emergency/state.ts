@@ -7,19 +7,19 @@ import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
 /*
- * Emergencies: freezes and break-glass sessions. A freeze is engaged here and lifted by a request; what a session changes is
- * a request too (`requests/break-glass.ts`). It writes freezes and sessions, in decided writes, and never a flag.
+ * Emergencies: freezes and break-glass sessions. A freeze is engaged here and lifted by a request. The changes of a
+ * session are requests too (`requests/break-glass.ts`). It writes freezes and sessions, and never a flag.
  */
 
 /** The emergency part of a policy input. */
 export type Emergency = PolicyInput['emergency'];
 
-/** The window of the break-glass budget. */
+/** The period of the break-glass budget. */
 const BUDGET_WINDOW_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Reads what emergency means for some changes right now, in the state that `db` sees: inside the writing transaction,
- * the state that this write meets (design invariant 7).
+ * Reads the emergency state that applies to some changes, as `db` sees it. In the writing transaction, that is the state
+ * that governs this write (design invariant 7).
  */
 export async function loadEmergency(
   db: Db,
@@ -43,12 +43,12 @@ export async function loadEmergency(
   };
 }
 
-/** How many sessions count against the person's weekly budget. */
+/** The number of sessions that count against the person's weekly budget. */
 export function countRecentSessions(db: Db, person: string, nowMs: number): Promise<number> {
   return countSessionsSince(db, person, nowMs - BUDGET_WINDOW_MS);
 }
 
-/** Whether a freeze holds for a change. A change to a definition reaches every environment, so any of them counts. */
+/** Whether a freeze covers a change. A definition applies to every environment, so a freeze of any of them covers it. */
 function isCovered(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
   switch (freeze.scope) {
     case 'all':
@@ -62,14 +62,14 @@ function isCovered(freeze: FreezeScope, change: InputChange, environment: string
   }
 }
 
-/** A freeze of a namespace or a flag may be narrowed to one environment. */
+/** A freeze of a namespace or a flag may be limited to one environment. */
 function isSameEnvironment(freeze: FreezeScope, change: InputChange, environment: string | null): boolean {
   return (
     freeze.environment === null || change.facts.scope === 'definition' || freeze.environment === environment
   );
 }
 
-/** A freeze as policy sees it. */
+/** A freeze in the policy's input. */
 export function toInputFreeze(row: FreezesTable): InputFreeze {
   return {
     id: row.id,
@@ -82,7 +82,7 @@ export function toInputFreeze(row: FreezesTable): InputFreeze {
   };
 }
 
-/** A break-glass session as policy sees it. */
+/** A break-glass session in the policy's input. */
 export function toInputSession(row: BreakglassSessionsTable): NonNullable<Emergency['breakglass']> {
   return {
     id: row.id,
@@ -93,7 +93,7 @@ export function toInputSession(row: BreakglassSessionsTable): NonNullable<Emerge
   };
 }
 
-/** What a freeze covers, in words. */
+/** Describes the scope of a freeze. */
 export function describeScope({ scope, environment, namespace, flag }: FreezeScope): string {
   const at = environment === null ? '' : ` in ${environment}`;
   const covered = flag ?? namespace;
@@ -106,7 +106,7 @@ export function freezeLifted(freeze: FreezesTable): Effect {
   return {
     carryOut: async ({ tx, now_ms, deps, afterCommit }, { request_id }) => {
       await liftFreeze(tx, id, { request_id, at_ms: now_ms });
-      // What the freeze held back is looked at again at once.
+      // Requests that the freeze held back are decided again at once.
       await wakeRequests(tx, now_ms);
       afterCommit(deps.events.freezesChanged);
       return { freeze: { change: 'lifted', id, scope, environment, namespace, flag } };

@@ -1,21 +1,21 @@
 import type { FreezesTable } from '../store/schema.ts';
 
-/** The freezes that hold, kept in memory to be shown on every answer. What a write meets is read in its transaction. */
+/** The active freezes, cached in memory to be shown on every answer. Writes read them in their own transaction. */
 export interface FreezeWatch {
-  /** As they are shown: scope and incident of each, oldest first. */
+  /** The scope and incident of each freeze, oldest first, in the form of the header. */
   active(): string[];
-  /** Reads them again. When the store does not answer, those read last go on being shown. */
+  /** Reads them again. If the store does not answer, the cached freezes are still shown. */
   refresh(): void;
 }
 
 /** What {@link watchFreezes} needs. */
 export interface FreezeWatchDeps {
-  /** The freezes that hold now, oldest first. */
+  /** The active freezes, oldest first. */
   list: () => Promise<readonly Pick<FreezesTable, 'scope' | 'incident'>[]>;
   log: { error(fields: object, message: string): void };
 }
 
-/** Starts with a first reading. @throws what `list` throws then */
+/** Starts with a first read. @throws the error of `list`, if that read fails */
 export async function watchFreezes({ list, log }: FreezeWatchDeps): Promise<FreezeWatch> {
   let active: string[] = [];
   let begun = 0;
@@ -25,7 +25,7 @@ export async function watchFreezes({ list, log }: FreezeWatchDeps): Promise<Free
     begun += 1;
     const mine = begun;
     const fresh = (await list()).map(shown);
-    // Of two readings at once, the one that began later has seen more.
+    // Reads may overlap; a read that started earlier must not overwrite a later one.
     if (mine < taken) return;
     taken = mine;
     active = fresh;
@@ -36,7 +36,7 @@ export async function watchFreezes({ list, log }: FreezeWatchDeps): Promise<Free
     active: () => active,
     refresh: () => {
       read().catch((error: unknown) =>
-        log.error({ err: error }, 'freezes not read, the last ones are shown'),
+        log.error({ err: error }, 'could not read the freezes; still showing the cached ones'),
       );
     },
   };

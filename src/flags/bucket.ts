@@ -2,8 +2,8 @@ import MurmurHash3 from 'imurmurhash';
 import type { Rollout } from './model.ts';
 
 /**
- * How an organization finds its place in a rollout: flagd's `fractional` in its second version, seeded with the flag
- * key and the organization, so that flagd and in-process providers deal out the same buckets.
+ * The place of an organization in a rollout: flagd's `fractional` in its second version, seeded with the flag key and the
+ * organization, so that flagd and in-process providers assign the same buckets.
  *
  * @see flagd specification, "Fractional Operation" (flagd 0.15.0 and later)
  */
@@ -15,8 +15,8 @@ const MAX_LENGTH = 255;
 const ASCII = /^[\0-\x7f]+$/;
 
 /**
- * The bucket of an organization, 0 to `BUCKETS` - 1, or null for what has none: a missing attribute, an empty or
- * overlong one, and any that is not ASCII, because hash libraries differ there and one tenant would land in two buckets.
+ * The bucket of an organization, 0 to `BUCKETS` - 1. Null for an attribute that is missing, empty, too long or not ASCII:
+ * hash libraries differ on other characters, and one tenant would get two buckets.
  */
 export function bucketOf(flagKey: string, organization: unknown): number | null {
   if (typeof organization !== 'string' || organization.length > MAX_LENGTH || !ASCII.test(organization))
@@ -30,7 +30,7 @@ export function weightOf(percent: number): number {
   return Math.round(percent * 1000);
 }
 
-/** The variant that a bucket gets; null past the end, which a rollout that sums to 100 does not have. */
+/** The variant of a bucket; null past the end, which cannot happen if the rollout sums to 100. */
 export function variantAt(rollout: Rollout, bucket: number): string | null {
   let end = 0;
   for (const share of rollout) {

@@ -5,18 +5,18 @@ import { identifier } from '../principal.ts';
 /** Any JSON value. */
 const json: z.ZodType = z.unknown();
 
-/** What Countersign itself computed about one change. Never the caller's word. */
+/** The facts that Countersign computed about one change. They never come from the caller. */
 const changeFactsSchema = z.strictObject({
-  /** Whether the change touches the flag's state in the environment, or its definition (which reaches all of them). */
+  /** Whether the change affects the flag's state in the environment, or its definition (shared by all environments). */
   scope: z.enum(['state', 'definition']),
-  /** `on`: nobody to somebody; `off`: somebody to nobody; `widen`/`narrow`; `neutral`: who sees what stays the same. */
+  /** `on`: nobody to someone; `off`: someone to nobody; `widen`/`narrow`; `neutral`: who sees what stays the same. */
   direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']),
-  /** True when someone who got the safe variant before may get another one now. */
+  /** True if someone who got the safe variant before may get another one now. */
   audience_grew: z.boolean(),
   /**
-   * Organizations whose served value may change, as far as the flag names them: in `added` those that may be served
-   * another value than before, in `removed` those that may only lose one, and none in both. Where a definition changes,
-   * in whatever environment names them; with a lowered tier, all that some state names. Sorted.
+   * Named organizations whose served value may change. `added`: those that may be served a different value; `removed`:
+   * those that may only lose one; none is in both. If a definition changes, the organizations named in any environment;
+   * if the tier is lowered, all organizations named in any state. Sorted.
    */
   organizations_added: z.array(z.string()),
   organizations_removed: z.array(z.string()),
@@ -25,15 +25,15 @@ const changeFactsSchema = z.strictObject({
   default_changed: z.boolean(),
   /** The earlier version that this change returns to, or null. */
   returns_to: z.int().nullable(),
-  /** The tier before the change when the change lowers it, or null. */
+  /** The tier before the change, if the change lowers it, or null. */
   tier_lowered_from: z.string().nullable(),
   /** True for a flag of kind `entitlement`, before or after. */
   entitlement: z.boolean(),
-  /** True when the state after the change names single users. */
+  /** True if the state after the change names single users. */
   exception_used: z.boolean(),
 });
 
-/** One change of a request, as policy sees it. */
+/** One change of a request, in the policy's input. */
 export const inputChangeSchema = z.strictObject({
   flag: z.strictObject({
     key: identifier,

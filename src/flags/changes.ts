@@ -10,18 +10,18 @@ const expires = z.union([z.iso.date(), z.iso.datetime({ offset: true })]).nullab
 const newDefinitionSchema = z.strictObject({
   ...metadataShape,
   namespace: namespaceSchema,
-  /** Needed unless there are two variants and one of them is `off` or `false`. */
+  /** Required unless there are two variants and one of them is `off` or `false`. */
   safe_variant: metadataShape.safe_variant.optional(),
-  /** What the flag serves once it is enabled. Needed unless there are two variants. */
+  /** The variant that the flag serves once it is enabled. Required unless there are two variants. */
   default_variant: variantNameSchema.optional(),
-  /** Give `expires_ms`, `expires` or neither, never both. */
+  /** Set `expires_ms` or `expires`, or neither, but not both. */
   expires_ms: expiresMs.optional(),
   expires: expires.optional(),
   review_every_days: metadataShape.review_every_days.optional(),
   contract: metadataShape.contract.optional(),
 });
 
-/** The namespace is not here: it says who may approve, so a flag does not move between namespaces. */
+/** The namespace is not included: it decides who may approve, so a flag cannot move between namespaces. */
 const definitionUpdateSchema = z
   .strictObject({
     ...metadataShape,
@@ -32,7 +32,7 @@ const definitionUpdateSchema = z
 
 const flag = flagKeySchema;
 
-/** One change to one flag, as a caller asks for it. Unknown members are refused. */
+/** One requested change to one flag. Unknown members are refused. */
 export const changeSchema = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('create'), flag, definition: newDefinitionSchema }),
   z.strictObject({ action: z.literal('update'), flag, set: definitionUpdateSchema }),
@@ -42,9 +42,9 @@ export const changeSchema = z.discriminatedUnion('action', [
   z.strictObject({
     action: z.literal('set_rollout'),
     flag,
-    /** Null takes the rollout away; everybody in the audience then gets the default variant. */
+    /** Null removes the rollout; everybody in the audience then gets the default variant. */
     rollout: rolloutSchema.nullable().optional(),
-    /** All rules, in order; they replace the present ones. */
+    /** All rules, in order; they replace the current ones. */
     rules: rulesSchema.optional(),
     default_variant: variantNameSchema.optional(),
   }),

@@ -5,12 +5,12 @@ import type { Audience, Condition, FlagDefinition, FlagState, Rollout, Rule } fr
 import { hasVariant } from './variants.ts';
 
 /**
- * A state is kept, hashed, sent and shown to policy as a whole, before and after a change: what could not be evaluated
- * could not be switched off either.
+ * A state is stored, hashed, sent and evaluated by the policy as a whole, before and after a change. A state that is too
+ * large to evaluate could not be switched off either.
  */
 const MAX_STATE_BYTES = 64 * 1024;
 
-/** Facts compare the shares of all rollouts with one another; this bounds the work inside the writing transaction. */
+/** Bounds the work of comparing the shares of all rollouts in the writing transaction. */
 const MAX_SHARES = 500;
 
 function listNames(names: Iterable<string>): string {
@@ -25,18 +25,18 @@ function checkVariant(definition: FlagDefinition, variant: string, pointer: stri
   );
 }
 
-/** @throws BrokerError `invalid_change` for shares that do not sum to 100, twice the same variant, or an unknown one */
+/** @throws BrokerError `invalid_change` for shares that do not sum to 100, a duplicate variant, or an unknown one */
 function checkRollout(definition: FlagDefinition, rollout: Rollout, pointer: string): void {
   const seen = new Set<string>();
   for (const [index, share] of rollout.entries()) {
     checkVariant(definition, share.variant, `${pointer}/${index}/variant`);
     if (seen.has(share.variant))
-      refuseChange(`${pointer}/${index}/variant`, `Name variant ${share.variant} once.`);
+      refuseChange(`${pointer}/${index}/variant`, `Duplicate variant ${share.variant}; name it once.`);
     seen.add(share.variant);
   }
   const total = rollout.reduce((sum, share) => sum + weightOf(share.percent), 0);
   if (total !== BUCKETS) {
-    refuseChange(pointer, `The percentages sum to ${total / 1000}; make them sum to 100.`);
+    refuseChange(pointer, `The percentages sum to ${total / 1000}; they must sum to 100.`);
   }
 }
 
@@ -57,10 +57,10 @@ function checkCondition(condition: Condition, pointer: string): void {
     );
   }
   if (TEXT_OPERATORS.has(operator) && values.some((value) => typeof value !== 'string')) {
-    refuseChange(`${pointer}/values`, `Operator ${operator} compares texts; give only texts.`);
+    refuseChange(`${pointer}/values`, `Operator ${operator} compares strings; use only strings.`);
   }
   if (NUMBER_OPERATORS.has(operator) && values.some((value) => typeof value !== 'number')) {
-    refuseChange(`${pointer}/values`, `Operator ${operator} compares numbers; give only numbers.`);
+    refuseChange(`${pointer}/values`, `Operator ${operator} compares numbers; use only numbers.`);
   }
 }
 
@@ -68,7 +68,8 @@ function checkRules(definition: FlagDefinition, rules: readonly Rule[]): void {
   const names = new Set<string>();
   for (const [index, rule] of rules.entries()) {
     const pointer = `#/rules/${index}`;
-    if (names.has(rule.name)) refuseChange(`${pointer}/name`, 'Two rules have this name; give each its own.');
+    if (names.has(rule.name))
+      refuseChange(`${pointer}/name`, 'Duplicate rule name; rule names must be unique.');
     names.add(rule.name);
     for (const [place, condition] of rule.when.entries())
       checkCondition(condition, `${pointer}/when/${place}`);
@@ -80,21 +81,21 @@ function checkRules(definition: FlagDefinition, rules: readonly Rule[]): void {
 function checkUnique(names: readonly string[], pointer: string): void {
   const seen = new Set<string>();
   for (const [index, name] of names.entries()) {
-    if (seen.has(name)) refuseChange(`${pointer}/${index}`, `${name} is there twice; name it once.`);
+    if (seen.has(name)) refuseChange(`${pointer}/${index}`, `Duplicate name ${name}; name it once.`);
     seen.add(name);
   }
 }
 
 /**
- * The audience as it is stored: its lists sorted, so that equal audiences are equal documents.
+ * The audience in its stored form: with sorted lists, so that equal audiences are equal documents.
  *
- * @throws BrokerError `invalid_change` for an audience of nobody, a name that is there twice, an exception that is over
+ * @throws BrokerError `invalid_change` for an empty audience, a duplicate name, or an expired exception
  */
 export function plannedAudience(audience: Audience, nowMs: number): Audience {
   if (audience.kind !== 'some') return audience;
   const { organizations, users } = audience;
   if (organizations.length === 0 && users.length === 0) {
-    refuseChange('#/audience', 'This audience is empty; use the audience none, or name organizations.');
+    refuseChange('#/audience', 'The audience is empty; use the audience `none`, or name organizations.');
   }
   checkUnique(organizations, '#/audience/organizations');
   checkUnique(
@@ -105,7 +106,7 @@ export function plannedAudience(audience: Audience, nowMs: number): Audience {
     if (user.exception.until_ms > nowMs) continue;
     refuseChange(
       `#/audience/users/${index}/exception/until_ms`,
-      `The exception of ${user.id} is over; give a time in the future or leave the user out.`,
+      `The exception of ${user.id} has expired; set a time in the future or remove the user.`,
     );
   }
   return {
@@ -116,8 +117,8 @@ export function plannedAudience(audience: Audience, nowMs: number): Audience {
 }
 
 /**
- * Makes sure that a state fits the definition: known variants, whole rollouts, rules that can match and that name no
- * single user, at most 500 shares in all rollouts, at most 64 KiB.
+ * Checks that a state fits the definition: known variants, complete rollouts, rules that can match and name no single
+ * user, at most 500 shares in all rollouts, at most 64 KiB.
  *
  * @throws BrokerError `invalid_change`
  */
@@ -138,7 +139,7 @@ function checkShares({ rollout, rules }: FlagState): void {
   const ofRules = rules.map(({ serve }) => ('rollout' in serve ? serve.rollout.length : 0));
   const count = ofRules.reduce((sum, shares) => sum + shares, rollout?.length ?? 0);
   if (count > MAX_SHARES)
-    refuseChange('#', `The rollouts have ${count} shares; use at most ${MAX_SHARES} in all.`);
+    refuseChange('#', `The rollouts have ${count} shares; use at most ${MAX_SHARES} in total.`);
 }
 
 /** The variants that a state may serve, besides the safe one. */

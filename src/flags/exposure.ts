@@ -3,13 +3,13 @@ import { bucketOf, variantAt, weightOf } from './bucket.ts';
 import type { FlagState, Rollout } from './model.ts';
 
 /**
- * Exact comparison of who is exposed by two states of one flag. Exposed is who may be served another variant than the
- * safe one, now or at any later time without a further change (an exception that runs longer exposes longer).
+ * Compares exactly who is exposed by two states of one flag. A context is exposed if it may be served a variant other
+ * than the safe one, now or later without a further change (an exception that runs longer exposes longer).
  *
- * All contexts are divided into classes that the two states cannot tell apart: by organization (each one that a state
- * names, all others by bucket, and none), and by what single-user exceptions hold. For each class the answers of both
- * states are compared. What a rule's conditions match is not computed: where both states have the same rules, a
- * context may match any of them or none.
+ * All contexts are divided into equivalence classes of the two states: by organization (each one that a state names, all
+ * others by bucket, and none), and by the single-user exceptions that apply. The answers of both states are compared for
+ * each class. Which conditions a context matches is not computed: if both states have the same rules, a context may match
+ * any of them or none.
  */
 
 /** Two states of one flag, to be compared. */
@@ -21,30 +21,30 @@ export interface StatePair {
   nowMs: number;
 }
 
-/** What the comparison found about one class of contexts, or about all. */
+/** The result of the comparison for one class of contexts, or for all. */
 interface Findings {
-  /** True when someone may be exposed. False is certain. */
+  /** True if someone may be exposed. False is certain. */
   exposedBefore: boolean;
   exposedAfter: boolean;
-  /** True when someone who got the safe variant may get another one. False is certain. */
+  /** True if someone who got the safe variant may get another one. False is certain. */
   grew: boolean;
-  /** True when someone who was exposed may get the safe variant. False is certain. */
+  /** True if someone who was exposed may get the safe variant. False is certain. */
   shrank: boolean;
-  /** True when someone who was and is exposed may get another variant than before. False is certain. */
+  /** True if someone who was and is exposed may get a different variant than before. False is certain. */
   swapped: boolean;
 }
 
-/** What the comparison of two states found. */
+/** The result of the comparison of two states. */
 export interface Exposure extends Findings {
-  /** Named organizations of which someone may be exposed to a variant that they were not exposed to before. Sorted. */
+  /** Named organizations with someone who may be newly exposed to a variant. Sorted. */
   organizationsGrown: string[];
-  /** Named organizations of which someone may be exposed no more. Sorted. */
+  /** Named organizations with someone who may no longer be exposed. Sorted. */
   organizationsShrunk: string[];
 }
 
-/** What a rule, or the end of the rules, serves: one variant or a rollout. */
+/** What a rule, or the default after all rules, serves: one variant or a rollout. */
 type ServedValue = { variant: string } | { rollout: Rollout };
-/** What the two states serve to the same context, once it is in their audience. */
+/** What the two states serve to the same context, if it is in their audience. */
 type ServedPair = readonly [before: ServedValue, after: ServedValue];
 type Membership = readonly [before: boolean, after: boolean];
 
@@ -64,14 +64,14 @@ function organizationsInRules(state: FlagState): Set<string> {
   return named;
 }
 
-/** When the exception of a user ends: 0 when there is none, infinity when everybody is in the audience. */
+/** When the exception of a user ends: 0 if there is none, infinity if everybody is in the audience. */
 export function exceptionEnd(state: FlagState, user: string, nowMs: number): number {
   if (state.audience.kind !== 'some') return state.audience.kind === 'all' ? Number.POSITIVE_INFINITY : 0;
   const untilMs = state.audience.users.find(({ id }) => id === user)?.exception.until_ms ?? 0;
   return untilMs > nowMs ? untilMs : 0;
 }
 
-/** True when both states have the same conditions and serve the same, whatever the rules are called. */
+/** True if both states have the same conditions and serve the same variants; rule names are ignored. */
 export function hasSameRules(before: FlagState, after: FlagState): boolean {
   const essence = (state: FlagState) =>
     canonicalJson(state.rules.map(({ when, serve }) => ({ when, serve })));
@@ -95,7 +95,7 @@ function answerAt(served: ServedValue, bucket: number | null, safeVariant: strin
   return (bucket === null ? null : variantAt(served.rollout, bucket)) ?? safeVariant;
 }
 
-/** The first bucket of every stretch in which all the rollouts serve one variant each. Sorted. */
+/** The first bucket of every range in which each rollout serves one variant. Sorted. */
 function stretchStarts(pairs: readonly ServedPair[]): number[] {
   const starts = new Set([0]);
   for (const served of pairs.flat()) {
@@ -103,14 +103,14 @@ function stretchStarts(pairs: readonly ServedPair[]): number[] {
     let start = 0;
     for (const share of served.rollout) {
       start += weightOf(share.percent);
-      // The end itself is no bucket and answers like a missing organization, which is compared anyway.
+      // The end itself is not a bucket. It behaves like a missing organization, which is compared anyway.
       starts.add(start);
     }
   }
   return [...starts].sort((one, other) => one - other);
 }
 
-/** The start of the stretch that a bucket is in. */
+/** The start of the range that contains a bucket. */
 function startOfStretch(starts: readonly number[], bucket: number): number {
   let low = 0;
   let high = starts.length;
@@ -153,7 +153,7 @@ function exceptionClasses({ before, after, nowMs }: StatePair): Membership[] {
   return classes;
 }
 
-/** The organizations in the audience, as a set that is made once: audiences are long. */
+/** The organizations in the audience, as a set that is built once: audiences can be long. */
 function audienceOf(state: FlagState): {
   everybody: boolean;
   somebody: boolean;
@@ -190,8 +190,8 @@ function addFindings(found: Findings, other: Findings): void {
 }
 
 /**
- * Compares the answers to one class of contexts: those in one bucket (null: none) that are, or are not, in the two
- * audiences. Each stretch of buckets is compared once, because two thousand organizations share a few stretches.
+ * Compares the answers for one class of contexts: those in one bucket (null: none) that are, or are not, in the two
+ * audiences. Each range of buckets is compared once, because thousands of organizations share a few ranges.
  */
 function createClassComparison(pairs: readonly ServedPair[], starts: readonly number[], safeVariant: string) {
   const known = new Map<number, Findings>();
@@ -219,8 +219,8 @@ function createClassComparison(pairs: readonly ServedPair[], starts: readonly nu
 }
 
 /**
- * Compares two states that have the same rules. Every answer is exact but for the rules: each counts as one that
- * somebody in the audience matches.
+ * Compares two states that have the same rules. Every answer is exact except for the rules: each rule is assumed to match
+ * someone in the audience.
  */
 export function compareExposure(pair: StatePair): Exposure {
   const { flagKey, safeVariant, before, after } = pair;
@@ -231,7 +231,7 @@ export function compareExposure(pair: StatePair): Exposure {
   const [audienceBefore, audienceAfter] = [audienceOf(before), audienceOf(after)];
   const found: Exposure = { ...nothing(), organizationsGrown: [], organizationsShrunk: [] };
 
-  /** `listed` tells in which of the audiences the organization is. */
+  /** `listed` says which audiences contain the organization. */
   const compareClasses = (bucket: number | null, listed: Membership): Findings[] =>
     classes.map((byException) => {
       const ofClass = compareClass(bucket, [
@@ -250,7 +250,7 @@ export function compareExposure(pair: StatePair): Exposure {
       audienceBefore.organizations.has(organization),
       audienceAfter.organizations.has(organization),
     ];
-    // The first class is that of the users without an exception: what they see is what the organization sees.
+    // The first class has the users without an exception: they see what the organization sees.
     const [ofOrganization] = compareClasses(bucketOf(flagKey, organization), listed);
     if (ofOrganization?.grew || ofOrganization?.swapped) found.organizationsGrown.push(organization);
     if (ofOrganization?.shrank) found.organizationsShrunk.push(organization);

@@ -11,8 +11,8 @@ import {
 import { type FlagDefinition, type FlagState, TIERS } from './model.ts';
 
 /**
- * The facts of one change: the broker's own arithmetic, which policy decides on. Where something cannot be known (rules
- * that differ, a new safe variant) the facts say the most dangerous thing that may be true: `widen`, grown.
+ * The facts of one change, computed by the broker as input for the policy. If a fact cannot be determined (different
+ * rules, a new safe variant), the most dangerous possibility is assumed: `widen`, grown.
  */
 
 /** What {@link stateFacts} compares. */
@@ -33,9 +33,8 @@ function directionOf(exposure: Exposure): Direction {
 }
 
 /**
- * With different rules each state is judged alone; between the two, everything that may be true is taken to be, and
- * every organization that one of them names counts as touched: in which rule it was, and is, says little about what it
- * is served.
+ * If the rules differ, each state is judged on its own. Every possible difference between the two is assumed, and every
+ * organization that one of them names counts as touched: its rule says little about the variant that it is served.
  */
 function exposureOf(pair: StatePair): Exposure {
   if (hasSameRules(pair.before, pair.after)) return compareExposure(pair);
@@ -66,7 +65,7 @@ function organizationsGained(from: FlagState, to: FlagState): string[] {
   return inAudience.filter((organization) => !wasMember(organization));
 }
 
-/** Each organization once, in one of the two lists: the lists are as long as the states, and policy reads all of it. */
+/** Puts each organization into one of the two lists, without duplicates, to keep the policy's input small. */
 function organizationsTouched(
   { before, after }: StatePair,
   exposure: Exposure,
@@ -96,10 +95,10 @@ function sorted(names: Iterable<string>): string[] {
 }
 
 /**
- * The facts of a change of a flag's state. `organizations_added` and `users_added` name whom the new state names and
- * the old one did not, and also whom the change newly exposes though both name them (enabling exposes the whole
- * audience); the same for `…_removed`. An organization that may be served one variant instead of another is added. A
- * user whose exception is prolonged is added.
+ * The facts of a change of a flag's state. `organizations_added` and `users_added` contain those that only the new state
+ * names, and those that both states name but the change newly exposes (enabling exposes the whole audience). The same
+ * holds for `…_removed`. An organization that may be served a different variant is added, and so is a user whose exception
+ * is extended.
  */
 export function stateFacts({ definition, before, after, nowMs, returnsTo }: StateChange): ChangeFacts {
   const pair = {
@@ -144,7 +143,7 @@ function unchanged(): ChangeFacts {
   };
 }
 
-/** The facts of a new flag: it starts disabled, so nobody sees anything yet. */
+/** The facts of a new flag: it starts disabled, so nobody sees it yet. */
 export function creationFacts(definition: FlagDefinition): ChangeFacts {
   return { ...unchanged(), entitlement: definition.kind === 'entitlement' };
 }
@@ -157,13 +156,13 @@ function changesServedValues(before: FlagDefinition, after: FlagDefinition): boo
 }
 
 /**
- * The facts of a change of what all environments share. Another safe variant, or another value of a variant, may give
- * anybody anything, in environments that this change does not name: that is `widen`, grown. Adding or removing variants
+ * The facts of a change of the definition. A different safe variant, or a different value of a variant, may change what
+ * anybody is served, in environments that this change does not name: that is `widen`, grown. Adding or removing variants
  * that no state serves is `neutral`.
  *
- * `states` are the flag's states in all environments. A change that reaches what is served, and one that lowers the
- * tier, adds every organization that one of them names: also in a disabled state, because that serves the safe variant,
- * and because the lower tier is what its enabling would be judged by.
+ * `states` are the flag's states in all environments. A change of what is served, and a lowered tier, adds every
+ * organization that one of them names. This includes disabled states: they serve the safe variant, and enabling them
+ * would be judged by the lower tier.
  */
 export function definitionFacts(
   before: FlagDefinition,
@@ -186,8 +185,8 @@ export function definitionFacts(
 }
 
 /**
- * The facts of retiring a flag: afterwards no environment serves it and applications use what their code says. It is
- * `off` when one of the given states exposes anybody, else `neutral`; those states' named audiences are removed.
+ * The facts of retiring a flag: afterwards no environment serves it, and applications use the default in their code. It
+ * is `off` if one of the given states exposes anybody, otherwise `neutral`; those states' named audiences are removed.
  */
 export function retirementFacts(
   definition: FlagDefinition,

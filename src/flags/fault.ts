@@ -1,8 +1,8 @@
 import { BrokerError } from '../errors.ts';
 
 /**
- * Refuses a change. `pointer` is relative to the change (`#/audience/organizations/0`); whoever holds a list of changes
- * puts the place of this one in front.
+ * Refuses a change. `pointer` is relative to the change (`#/audience/organizations/0`); a caller with a list of changes
+ * prefixes the position of this one.
  *
  * @throws BrokerError `invalid_change`, always
  */

@@ -12,19 +12,19 @@ import {
 import { variantsSchema } from './variants.ts';
 
 /*
- * Flags: their model, what a change does to one (`plan.ts`), and the facts about it (`facts.ts`), all as pure functions. Only
+ * Flags: their model, the effect of a change (`plan.ts`), and its facts (`facts.ts`), all as pure functions. Only
  * `routes.ts` reads the store; only `requests/write-flags.ts` writes flags.
  */
 
 /**
- * What a flag is: a definition, which all environments share, and a state in each environment. Version numbers are
- * kept beside these documents, never in them, so that returning to an earlier version gives an equal document.
+ * A flag has a definition, which all environments share, and a state in each environment. Version numbers are stored
+ * beside these documents, never in them, so that returning to an earlier version gives an equal document.
  */
 
 /** What a flag is for. */
 const kindSchema = z.enum(['release', 'entitlement', 'operational', 'experiment']);
 
-/** How dangerous a flag is, least first. */
+/** How dangerous a flag is, from least to most. */
 export const TIERS = ['informational', 'operational', 'sensitive', 'high-risk'] as const;
 
 /** How dangerous a flag is. */
@@ -37,16 +37,16 @@ export const metadataShape = {
   owner: textSchema(200),
   purpose: textSchema(2000),
   variants: variantsSchema,
-  /** The variant that is served when nothing matches or nothing is known. */
+  /** The variant that is served if nothing matches or the state is unknown. */
   safe_variant: variantNameSchema,
-  /** The condition under which the flag goes. */
+  /** The condition under which the flag is removed. */
   retirement: textSchema(1000),
   review_every_days: z.int().min(1).max(3650).nullable(),
-  /** The contract that an entitlement reflects; null only for other kinds. */
+  /** The contract behind an entitlement; null only for other kinds. */
   contract: textSchema(500).nullable(),
 };
 
-/** What all environments share of a flag. */
+/** The part of a flag that all environments share. */
 const flagDefinitionSchema = z.strictObject({
   key: flagKeySchema,
   namespace: namespaceSchema,
@@ -63,13 +63,13 @@ const percentSchema = z
   .max(100)
   .refine((percent) => Math.round(percent * 1000) / 1000 === percent, 'Use at most three decimals.');
 
-/** Shares of the organizations, in the order in which the buckets are dealt out; they sum to 100. */
+/** Shares of the organizations, in the order of bucket assignment; they sum to 100. */
 export const rolloutSchema = z
   .array(z.strictObject({ variant: variantNameSchema, percent: percentSchema }))
   .min(1)
   .max(50);
 
-/** How a condition compares; see `src/data/conditions.ts`. */
+/** The operator of a condition; see `src/data/conditions.ts`. */
 const operatorSchema = z.enum([
   'equals',
   'not_equals',
@@ -106,7 +106,7 @@ const serveSchema = z.union([
   z.strictObject({ rollout: rolloutSchema }),
 ]);
 
-/** A rule: when every condition holds, it serves. The first rule that matches wins. */
+/** A rule matches if all of its conditions do. The first matching rule wins. */
 const ruleSchema = z.strictObject({
   name: textSchema(100),
   when: z.array(conditionSchema).min(1).max(20),
@@ -116,14 +116,14 @@ const ruleSchema = z.strictObject({
 /** The ordered rules of a state. */
 export const rulesSchema = z.array(ruleSchema).max(100);
 
-/** Why a single user may see a flag, who said so, and until when (epoch milliseconds). */
+/** An exception for a single user: the reason, who granted it, and its end (epoch milliseconds). */
 const exceptionSchema = z.strictObject({
   reason: textSchema(1000),
   approved_by: textSchema(200).optional(),
   until_ms: epochMs,
 });
 
-/** Who sees the flag. In a stored state both lists are sorted by code unit; the evaluator searches them by halves. */
+/** Who sees the flag. Stored lists are sorted by code unit, for binary search during evaluation. */
 export const audienceSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('all') }),
   z.strictObject({ kind: z.literal('none') }),
@@ -140,7 +140,7 @@ export const flagStateSchema = z.strictObject({
   default_variant: variantNameSchema,
   audience: audienceSchema,
   rules: rulesSchema,
-  /** Null when everybody in the audience gets the default variant. */
+  /** Null if everybody in the audience gets the default variant. */
   rollout: rolloutSchema.nullable(),
 });
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Names that reach into an object's prototype. They are refused wherever a caller chooses a name, so that no document
- * can carry one to a place that merges objects.
+ * Names that access an object's prototype. They are refused wherever a caller chooses a name, to prevent prototype
+ * pollution in code that merges objects.
  */
 const PROTOTYPE_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
@@ -21,9 +21,9 @@ function nameSchema(pattern: RegExp, says: string) {
 /** The alphabet of all keys that people choose. */
 export const keyPattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;
 const keySays =
-  'Use 1 to 100 of a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit. Only ASCII, so that no two keys look alike.';
+  'Use 1 to 100 of a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit. Only ASCII is allowed, which rules out look-alike keys.';
 
-/** A flag key: lower-case ASCII, so that there are no look-alikes. */
+/** A flag key: lower-case ASCII, which rules out look-alikes. */
 export const flagKeySchema = nameSchema(keyPattern, keySays);
 
 /** A namespace: the same alphabet as a flag key. */
@@ -38,7 +38,7 @@ export const variantNameSchema = nameSchema(
   'Use 1 to 100 of A-Z, a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit.',
 );
 
-/** The name of a top-level attribute of the evaluation context. No dots: flagd would read those as a path. */
+/** The name of a top-level attribute of the evaluation context. No dots: flagd would interpret them as a path. */
 export const attributeSchema = nameSchema(
   /^[A-Za-z][A-Za-z0-9_-]{0,99}$/,
   'Use 1 to 100 of A-Z, a-z, 0-9, underscore and hyphen, starting with a letter.',
@@ -48,22 +48,22 @@ const idSays =
   'Use 1 to 255 of A-Z, a-z, 0-9, dot, underscore, colon, at sign and hyphen, starting with a letter or digit.';
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,254}$/;
 
-/** The id of an organization, as it is in the `organization` attribute of the context. ASCII, so that it hashes alike everywhere. */
+/** The id of an organization, as it is in the `organization` attribute of the context. ASCII, so that it has the same hash everywhere. */
 export const organizationSchema = nameSchema(idPattern, idSays);
 
 /** The id of a user, as it is in the `targetingKey` of the context. */
 export const userSchema = nameSchema(idPattern, idSays);
 
-// Control characters, and the bidirectional overrides with which a text shows an approver another text than it holds.
+// Control characters, and bidirectional overrides, which can make a text look different to an approver.
 const MISLEADING = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 
-/** A text for people, 1 to `max` UTF-16 units, that shows what it holds: no control or bidirectional characters but line feed and tab. */
+/** A text for people, 1 to `max` UTF-16 units, without control or bidirectional characters except line feed and tab. */
 export function textSchema(max: number) {
   return z
     .string()
     .min(1)
     .max(max)
-    .refine((text) => text.isWellFormed(), 'Remove the broken Unicode (a lone surrogate).')
+    .refine((text) => text.isWellFormed(), 'Invalid Unicode: remove the lone surrogate.')
     .refine(
       (text) => !MISLEADING.test(text.replaceAll(/[\n\t]/g, '')),
       'Remove control and bidirectional characters.',

@@ -5,16 +5,16 @@ import { refuseChange } from './fault.ts';
 import type { FlagDefinition, FlagState } from './model.ts';
 import { hasVariant, type Variants, variantType } from './variants.ts';
 
-/** Definitions are shown to approvers and copied into every record; this keeps both readable. */
+/** Definitions are shown to approvers and copied into every record; the limit keeps both readable. */
 const MAX_DEFINITION_BYTES = 32 * 1024;
 
-/** The other one of two variants; null when there are more, or none. */
+/** The other of two variants; null if there are more, or none. */
 export function onlyOtherVariant(variants: Variants, name: string): string | null {
   const others = Object.keys(variants).filter((other) => other !== name);
   return others.length === 1 ? (others[0] ?? null) : null;
 }
 
-/** Of two variants the one that is false or named `off`: that one is safe when nothing else is said. */
+/** The default safe variant: of two variants, the one that is false or named `off`. */
 function evidentSafeVariant(variants: Variants): string | null {
   const names = Object.keys(variants);
   if (names.length !== 2) return null;
@@ -26,7 +26,7 @@ function expiresOf(
   at: string,
 ) {
   if (given.expires_ms !== undefined && given.expires !== undefined) {
-    refuseChange(`${at}/expires`, 'Give expires_ms or expires, not both.');
+    refuseChange(`${at}/expires`, 'Set expires_ms or expires, not both.');
   }
   if (given.expires_ms !== undefined) return given.expires_ms;
   if (given.expires === undefined) return undefined;
@@ -35,18 +35,18 @@ function expiresOf(
 
 function checkExpiry(expiresMs: number | null, nowMs: number, at: string): void {
   if (expiresMs === null || expiresMs > nowMs) return;
-  refuseChange(`${at}/expires`, 'The expiry is in the past; give a time in the future.');
+  refuseChange(`${at}/expires`, 'The expiry is in the past; set a time in the future.');
 }
 
 function checkDefinition(definition: FlagDefinition, at: string): void {
   if (!hasVariant(definition.variants, definition.safe_variant)) {
     refuseChange(
       `${at}/safe_variant`,
-      `The flag has no variant ${definition.safe_variant}; name one that it has.`,
+      `The flag has no variant ${definition.safe_variant}; use an existing one.`,
     );
   }
   if (definition.kind === 'entitlement' && definition.contract === null) {
-    refuseChange(`${at}/contract`, 'An entitlement reflects a contract; say which.');
+    refuseChange(`${at}/contract`, 'An entitlement requires a contract.');
   }
   if (Buffer.byteLength(canonicalJson(definition)) > MAX_DEFINITION_BYTES) {
     refuseChange(
@@ -58,7 +58,10 @@ function checkDefinition(definition: FlagDefinition, at: string): void {
 
 function chooseSafeVariant(asked: NewDefinition): string {
   const chosen = asked.safe_variant ?? evidentSafeVariant(asked.variants);
-  return chosen ?? refuseChange('#/definition/safe_variant', 'Say which variant is the safe one.');
+  return (
+    chosen ??
+    refuseChange('#/definition/safe_variant', 'Set safe_variant: the variant that is safe to serve.')
+  );
 }
 
 function chooseDefaultVariant(asked: NewDefinition, safeVariant: string): string {
@@ -66,13 +69,13 @@ function chooseDefaultVariant(asked: NewDefinition, safeVariant: string): string
   if (chosen === null) {
     return refuseChange(
       '#/definition/default_variant',
-      'Say which variant is served once the flag is enabled.',
+      'Set the variant that is served once the flag is enabled.',
     );
   }
   if (hasVariant(asked.variants, chosen)) return chosen;
   return refuseChange(
     '#/definition/default_variant',
-    `The flag has no variant ${chosen}; name one that it has.`,
+    `The flag has no variant ${chosen}; use an existing one.`,
   );
 }
 
@@ -116,16 +119,13 @@ function checkVariantsKept(
   if (variantType(before.variants) !== variantType(after.variants)) {
     refuseChange(
       '#/set/variants',
-      'Applications rely on the type of the variants; create another flag to change it.',
+      'The type of the variants cannot change, because applications depend on it; create another flag.',
     );
   }
   for (const state of states) {
     for (const variant of variantsInUse(state)) {
       if (hasVariant(after.variants, variant)) continue;
-      refuseChange(
-        '#/set/variants',
-        `Variant ${variant} is in use; take it out of every state before removing it.`,
-      );
+      refuseChange('#/set/variants', `Variant ${variant} is in use; remove it from every state first.`);
     }
   }
 }

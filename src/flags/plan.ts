@@ -8,22 +8,22 @@ import type { FlagDefinition, FlagState } from './model.ts';
 import { onlyOtherVariant, plannedDefinition, updatedDefinition } from './plan-definition.ts';
 
 /**
- * From a change and the flag as it is to the flag as it will be, with the facts. Pure: several changes of one flag in
- * one request are planned one after the other, each on what the one before left.
+ * Computes the new flag and the facts from a change and the current flag. Pure. Several changes of one flag in one request
+ * are planned in sequence, each on the result of the one before.
  */
 
-/** What a change is planned on. */
+/** The input of a plan. */
 export interface PlanInput {
   change: Change;
-  /** The present definition, or null when there is no such flag. */
+  /** The current definition, or null if the flag does not exist. */
   definition: FlagDefinition | null;
-  /** The present state in the environment; null counts as {@link initialStateOf}. */
+  /** The current state in the environment; null counts as {@link initialStateOf}. */
   state: FlagState | null;
-  /** For `return_to_version` the state at that version, or null when there was none; else null. */
+  /** For `return_to_version`, the state at that version, or null if there was none; otherwise null. */
   earlier: FlagState | null;
   /**
    * The flag's states in all environments, for `update` and `retire`: a variant that one of them serves is not removed,
-   * retiring a flag that one of them exposes is `off`, and the facts name the organizations that they name.
+   * retiring a flag that one of them exposes is `off`, and the facts include the organizations that they name.
    */
   states_in_use?: readonly FlagState[];
   now_ms: number;
@@ -31,15 +31,15 @@ export interface PlanInput {
   environment: string;
 }
 
-/** The flag as it will be, and what policy is told about the change. */
+/** The new flag, and the facts of the change for the policy. */
 export interface PlannedChange {
   /** The definition after the change, changed or not. */
   flag: FlagDefinition;
   action: Change['action'];
   scope: ChangeFacts['scope'];
-  /** The new definition, or null when it stays. */
+  /** The new definition, or null if it is unchanged. */
   definition: FlagDefinition | null;
-  /** The new state in the environment, or null when it stays. */
+  /** The new state in the environment, or null if it is unchanged. */
   state: FlagState | null;
   /** The document that changes, before and after: states for scope `state`, definitions for scope `definition`. */
   before: FlagDefinition | FlagState | null;
@@ -48,9 +48,9 @@ export interface PlannedChange {
 }
 
 /**
- * The state of a new flag in every environment: disabled, and for everybody once it is enabled.
+ * The state of a new flag in every environment: disabled, with the audience `all`.
  *
- * @throws BrokerError `invalid_change` when the definition has no such variant
+ * @throws BrokerError `invalid_change` if the definition has no such variant
  */
 export function initialState(definition: FlagDefinition, defaultVariant: string): FlagState {
   const state: FlagState = {
@@ -65,8 +65,8 @@ export function initialState(definition: FlagDefinition, defaultVariant: string)
 }
 
 /**
- * The state in an environment that has none yet, because it came after the flag: disabled. Of two variants the other one
- * is the default; among more it is the safe one, so that enabling alone exposes nobody.
+ * The state in an environment that was added after the flag: disabled. With two variants, the default is the one that is
+ * not safe; with more, it is the safe one, so that enabling alone exposes nobody.
  */
 export function initialStateOf(definition: FlagDefinition): FlagState {
   const { variants, safe_variant: safeVariant } = definition;
@@ -77,7 +77,7 @@ type ExistingFlag = PlanInput & { definition: FlagDefinition };
 type FlagWithState = ExistingFlag & { state: FlagState };
 
 function refuseNoEffect(): never {
-  return refuseChange('#', 'The flag is like that already; leave this change out.');
+  return refuseChange('#', 'The change has no effect; remove it.');
 }
 
 function isSame(one: unknown, other: unknown): boolean {
@@ -88,7 +88,7 @@ function planCreation(change: ChangeOf<'create'>, input: PlanInput): PlannedChan
   if (input.definition !== null) {
     refuseChange(
       '#/flag',
-      'There is, or was, a flag with this key, and keys are not used again; choose another.',
+      'This key is or was used by another flag, and keys cannot be reused; choose another.',
     );
   }
   const { definition, defaultVariant } = plannedDefinition(change, input.now_ms);
@@ -168,7 +168,7 @@ function planState(change: ChangeOf<StateAction>, input: FlagWithState): Planned
   const { definition, state: before, now_ms: nowMs } = input;
   const after = nextState(change, input);
   if (isSame(before, after)) refuseNoEffect();
-  // Switching off is never refused, not even in a state that would not be accepted today.
+  // Switching off is never refused, even if the state would not pass today's checks.
   if (change.action !== 'disable') checkState(definition, after);
   const returnsTo = change.action === 'return_to_version' ? change.version : null;
   return {
@@ -185,9 +185,9 @@ function planState(change: ChangeOf<StateAction>, input: FlagWithState): Planned
 
 function existingFlag(input: PlanInput): ExistingFlag {
   const { definition } = input;
-  if (definition === null) return refuseChange('#/flag', 'There is no flag with this key; create it first.');
+  if (definition === null) return refuseChange('#/flag', 'No flag has this key; create it first.');
   if (definition.retired)
-    return refuseChange('#/flag', 'The flag is retired; create another with a new key.');
+    return refuseChange('#/flag', 'The flag is retired; create a new flag with a different key.');
   return { ...input, definition };
 }
 
@@ -197,9 +197,9 @@ function flagWithState(input: PlanInput): FlagWithState {
 }
 
 /**
- * Plans one change: the documents as they will be, and the facts that policy decides on.
+ * Plans one change: the new documents, and the facts for the policy.
  *
- * @throws BrokerError `invalid_change` when the change cannot be made to this flag or would change nothing;
+ * @throws BrokerError `invalid_change` if the change cannot be made to this flag or has no effect;
  *   `errors[].pointer` is relative to the change
  */
 export function planChange(input: PlanInput): PlannedChange {

@@ -16,7 +16,7 @@ const listSchema = z.strictObject({
 const versionsSchema = z.strictObject({ ...pageShape, environment: environmentKeySchema });
 
 /**
- * Reading flags as people and pipelines see them. Applications read through OFREP instead.
+ * Flags for people and pipelines. Applications read flags through OFREP instead.
  *
  *     GET /v1/flags?environment=          flags with their state in one environment
  *     GET /v1/flags/{key}                 one flag with its state in every environment
@@ -93,7 +93,7 @@ export function flagRoutes(edge: Edge): Router {
     });
   });
 
-  /** A flag that the caller may not read and one that never was get the same answer: keys tell what is planned. */
+  /** A flag that the caller may not read gets the same answer as an unknown one: keys can reveal plans. */
   async function authorizeFlag(
     call: Call,
     definition: { namespace: string } | undefined,
@@ -119,5 +119,5 @@ function flagKey(req: Request): string {
 }
 
 function noSuchFlag(): BrokerError {
-  return new BrokerError('not_found', 'There is no flag with this key.');
+  return new BrokerError('not_found', 'No flag has this key.');
 }

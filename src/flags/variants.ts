@@ -8,7 +8,7 @@ export type VariantValue = boolean | string | number | { [key: string]: Json };
 /** Variant names and their values. Read it with `Object.hasOwn`, never with a bare index. */
 export type Variants = Record<string, VariantValue>;
 
-/** How deep an object variant may nest. Real in-process evaluators fail as a whole on very deep documents. */
+/** The maximum nesting of an object variant. Real in-process evaluators fail completely on very deep documents. */
 const MAX_DEPTH = 8;
 const MAX_VARIANTS = 50;
 
@@ -30,7 +30,7 @@ function isPlainScalar(value: unknown): boolean {
 }
 
 function checkText(text: string, path: (string | number)[], report: Report): void {
-  if (!text.isWellFormed()) report(path, 'Remove the broken Unicode (a lone surrogate).');
+  if (!text.isWellFormed()) report(path, 'Invalid Unicode: remove the lone surrogate.');
 }
 
 function checkMembers(value: object, path: (string | number)[], depth: number, report: Report): void {
@@ -41,7 +41,7 @@ function checkMembers(value: object, path: (string | number)[], depth: number, r
   }
 }
 
-/** The one type that all values of a flag's variants have. */
+/** The common type of all values of a flag's variants. */
 export function variantType(variants: Variants): string {
   return typeof Object.values(variants)[0];
 }
@@ -67,14 +67,14 @@ function checkVariants(value: unknown, report: Report): void {
   if (entries.length < 1 || entries.length > MAX_VARIANTS) report([], `Use 1 to ${MAX_VARIANTS} variants.`);
   for (const [name, member] of entries) checkVariant(name, member, report);
   if (new Set(entries.map(([, member]) => typeof member)).size > 1) {
-    report([], 'Give all variants values of one type.');
+    report([], 'All variants must have values of the same type.');
   }
 }
 
 /**
- * Variants: 1 to 50, all of one type, objects at most eight levels deep, no name that reaches a prototype.
+ * Variants: 1 to 50, all of one type, objects at most eight levels deep, no name that accesses a prototype.
  *
- * The check is our own because zod's records drop a member named `__proto__` without a word, and here it must be refused.
+ * The check is custom because zod's records silently drop a member named `__proto__`, which must be refused here.
  */
 export const variantsSchema = z
   .unknown()
@@ -88,7 +88,7 @@ export const variantsSchema = z
     additionalProperties: { type: ['boolean', 'string', 'number', 'object'] },
   }) as z.ZodType<Variants>;
 
-/** True when the flag has a variant of this name of its own. */
+/** True if the flag has its own variant of this name. */
 export function hasVariant(variants: Variants, name: string): boolean {
   return Object.hasOwn(variants, name);
 }

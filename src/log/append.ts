@@ -15,13 +15,13 @@ import {
 } from './record.ts';
 
 /*
- * The decision log. `append` is its one way in; `record.ts` says what is hashed for ever, `details.ts` what is readable
- * beside it, `erase.ts` how that alone is ever erased.
+ * The decision log. `append` is the only function that writes it. `record.ts` defines the hashed leaf, `details.ts` the
+ * readable details beside it, and `erase.ts` the only way to erase those.
  */
 
 /**
- * Appends one record: the leaf, what is readable beside it, and an outbox row for each of its effects. The only
- * function that writes the decision log; it MUST run in the transaction of the write that it records.
+ * Appends one record: the leaf, its readable details, and an outbox row for each of its effects. The only function that
+ * writes the decision log; it MUST run in the transaction of the write that it records.
  *
  * @returns its place in the log
  */
@@ -58,7 +58,7 @@ export async function append(tx: Tx, entry: Entry): Promise<number> {
   return place;
 }
 
-/** A record that is too large keeps its lists beside it, and their digests. */
+/** A record that is too large contains digests of its lists; the lists are in its details. */
 function fitting(entry: Entry, names: Pseudonyms, beside: ReadableTexts): { leaf: string; details: string } {
   const leaf = buildLeaf(entry, names, beside);
   if (Buffer.byteLength(leaf) <= MAX_LEAF_BYTES) return { leaf, details: beside.details };
@@ -79,13 +79,13 @@ async function pseudonymsOf(tx: Tx, { principal, request }: Entry): Promise<Pseu
   };
 }
 
-/** What a query by environment finds it under. A definition reaches every environment, so it is found by any of them. */
+/** The environment for queries. A definition applies to every environment, so a query for any of them finds it. */
 function indexedEnvironment({ flags, environment }: Entry): string | null {
   const moved = new Set(flags.map((move) => move.environment));
   return moved.has(null) || moved.size > 1 ? EVERY_ENVIRONMENT : environment;
 }
 
-/** What is to be delivered outside: each environment whose flags moved (`*` for a definition), a freeze, a policy. */
+/** The effects to deliver outside: each environment whose flags moved (`*` for a definition), a freeze, a policy. */
 function effectsOf({ flags, freeze, activates }: Entry): string[] {
   const environments = flags.flatMap(({ environment, version_before, version_after }) =>
     version_after === version_before ? [] : [environment ?? EVERY_ENVIRONMENT],

@@ -1,7 +1,7 @@
 import type { Reason } from '../reason.ts';
 import type { Correlation, Entry, FlagMove } from './entry.ts';
 
-/** What is readable of a record: names, reasons, what ties it to the world outside. It lies beside the leaf. */
+/** The readable details of a record: names, reasons and correlation ids. They are stored beside the leaf. */
 export interface DecisionRecord {
   id: string;
   at_ms: number;
@@ -9,11 +9,11 @@ export interface DecisionRecord {
   principal: {
     id: string;
     kind: string;
-    /** For an agent its sponsor, the person it acts for. */
+    /** For an agent: its sponsor, the person it acts for. */
     person: string | null;
     issuer: string;
     trust_rule: string | null;
-    /** For an agent, who acts: newest first. */
+    /** For an agent: the acting principals, newest first. */
     act?: readonly string[];
   };
   environment: string | null;
@@ -28,11 +28,11 @@ export interface DecisionRecord {
   policy_hash: string;
   input_digest: string;
   correlation: Correlation;
-  /** What the leaf of a record that was too large has the digests of only. */
+  /** The lists of a record that was too large; its leaf has only their digests. */
   lists?: object;
 }
 
-/** The readable side of an entry. */
+/** The readable details of an entry. */
 export function toDetails({
   id,
   at_ms,

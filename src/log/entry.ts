@@ -8,27 +8,27 @@ export interface FlagMove {
   environment: string | null;
   version_before: number;
   version_after: number;
-  /** Digest of the new definition or state; null where nothing moved. */
+  /** Digest of the new definition or state; null if nothing moved. */
   digest: string | null;
 }
 
-/** What was decided, with everything that is needed to decide it again. */
+/** A decision, with everything that is needed to replay it. */
 export interface RecordedDecision {
   effect: string;
   reasons: readonly Reason[];
   obligations: readonly RecordedObligation[];
   limits: Readonly<Record<string, number>>;
-  /** The code of the guardrail that overruled the policy, where one did. */
+  /** The code of the guardrail that overruled the policy, if one did. */
   guardrail?: string;
-  /** The versions of what it was made of; null where it was made without. */
+  /** The versions of the schemas and guardrails used; null if the decision was made without them. */
   versions: { input: number | null; result: number; guardrails: number | null };
   policy_hash: string;
-  /** To the byte what was evaluated. */
+  /** The exact text that was evaluated. */
   input_json: string;
   input_digest: string;
 }
 
-/** What was still missing. */
+/** The outstanding obligations. */
 export interface RecordedObligation {
   kind: string;
   role?: string | undefined;
@@ -39,12 +39,12 @@ export interface RecordedObligation {
 export interface RecordedRequest {
   id: string;
   kind: string;
-  /** What the request is about, for other kinds than `flag.change`. */
+  /** The object of the request, for kinds other than `flag.change`. */
   object: { type: string; id: string } | null;
   digest: string;
   from: string | null;
   to: string;
-  /** What its proposer wrote. */
+  /** The proposer's reason. */
   reason: string;
   /** The persons who wrote part of it. */
   authors: readonly string[];
@@ -60,59 +60,56 @@ export interface RecordedFreeze {
   flag: string | null;
 }
 
-/** What flags moved in spite of. */
+/** The controls that the change bypassed. */
 export interface Passage {
   /** Ids of the freezes that covered them. */
   freezes: readonly string[];
-  /** Whether a user is served by exception from now on. */
+  /** Whether the change serves a user by exception. */
   exception: boolean;
 }
 
-/** One thing that happened, to be recorded. */
+/** One event to record. */
 export interface Entry {
-  /** The decision's id (UUID version 7); it is the record's id too. */
+  /** The decision's id (UUID version 7), which is also the record's id. */
   id: string;
-  /** The moment of the write. */
+  /** The time of the write. */
   at_ms: number;
   operation: Operation;
   principal: Principal;
   environment: string | null;
-  /**
-   * Whether the policy that decided knows that environment. The name of another may be any text that somebody sent, so it
-   * is not in the leaf.
-   */
+  /** Whether the policy knows that environment. Any other name may be free text, so it is not in the leaf. */
   knows_environment: boolean;
-  /** What the policy answered; for the first activation of one, what the broker says. */
+  /** The policy's answer; for the first activation of a policy, the broker's. */
   decision: RecordedDecision;
   request: RecordedRequest | null;
-  /** Ids of the decisions in which the votes that counted were allowed. */
+  /** Ids of the decisions that allowed the counted votes. */
   votes?: readonly string[];
-  /** Flags the operation was about, with their versions where they moved. */
+  /** The flags of the operation, with their versions if they moved. */
   flags: readonly FlagMove[];
   freeze?: RecordedFreeze | null;
   passed?: Passage;
-  /** The policy that is active from now on: its hash, and the digest of the bundle's archive. */
+  /** The newly activated policy: its hash, and the digest of the bundle's archive. */
   activates?: { hash: string; archive: string };
-  /** What is not readable any more from now on. */
+  /** The details and pseudonyms that this record erases. */
   erases?: { places: readonly number[]; pseudonyms: readonly string[] };
-  /** What the broker itself adds to the outcome, such as `request_conflicted`. */
+  /** The broker's own note on the outcome, such as `request_conflicted`. */
   note?: Reason;
   correlation: Correlation;
 }
 
-/** Ids that tie a record to what happened elsewhere. */
+/** Ids that link a record to events elsewhere. */
 export interface Correlation {
   http_request_id: string | null;
   ticket: string | null;
-  /** The CI run of a workload's token, where its claims name one. */
+  /** The CI run of a workload's token, if its claims name one. */
   ci_run: string | null;
-  /** What names the token or session that was shown, without being it; null for the broker's own principals. */
+  /** The id of the token or session used, which is not a secret; null for the broker's own principals. */
   token: string | null;
   /**
-   * The same for what the token was issued for: a workload's for its platform's token; an agent's for the delegation, the
-   * person's credential and the agent's own.
+   * The ids of the credentials that the token was issued for: for a workload, its platform's token; for an agent, the
+   * delegation, the person's credential and the agent's own.
    */
   origins?: readonly string[];
-  /** The session at the provider that it belongs to, as `<issuer>#<sid>`, where the provider named one. */
+  /** Its session at the provider, as `<issuer>#<sid>`, if the provider named one. */
   session?: string;
 }

@@ -7,21 +7,21 @@ import type { Tx } from '../store/statement.ts';
 import { append } from './append.ts';
 import type { Entry } from './entry.ts';
 
-/** What is to be readable no more: records by place, and the names of principals or persons. */
+/** What to erase: the details of records by place, and the names of principals or persons. */
 export interface Erasure {
   places: readonly number[];
   names: readonly Pick<PseudonymsTable, 'kind' | 'name'>[];
 }
 
 /**
- * Erases what is readable of records, and which pseudonyms stand for whom, in the write of the record that says so. The
- * only function that removes anything of the log: every leaf stays as it is, and so does every proof about it. What
- * remains in a leaf are pseudonyms whose names nobody knows and digests whose salt is gone.
+ * Erases the readable details of records and the mapping of pseudonyms to names, in the write of the record that says so.
+ * The only function that removes anything from the log. Every leaf is unchanged, and so is every proof about it. A leaf
+ * then contains only pseudonyms without a known name and digests without a salt.
  *
- * @param entry the record of the decision that allows it; what it erases is added
- * @returns what was there to be erased
- * @throws BrokerError `invalid_request` for records of a request that is still open: who edited it, and by what its votes
- *   were given, still decides
+ * @param entry the record of the decision that allows the erasure; what it erases is added
+ * @returns what was erased
+ * @throws BrokerError `invalid_request` for records of an open request: its editors and the credentials of its votes still
+ *   affect decisions
  */
 export async function erase(tx: Tx, { places, names }: Erasure, entry: Entry): Promise<Erasable> {
   const pseudonyms: string[] = [];

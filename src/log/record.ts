@@ -2,14 +2,14 @@ import { canonicalJson, saltedDigest } from '../json.ts';
 import type { Entry, FlagMove, Passage, RecordedFreeze } from './entry.ts';
 
 /**
- * Version 1 of the record, which is the leaf that is hashed for ever. A change of meaning is a new version.
+ * Version 1 of the record, which is the hashed leaf. A change of meaning requires a new version.
  *
- * It holds nothing that must one day be erasable: who did it stands there by pseudonyms, text and documents by digests
- * that are salted with the record's own salt ({@link saltedDigest}, with the member's name as the label). Pseudonyms,
- * salt and everything readable lie beside it.
+ * It contains nothing that may have to be erased: pseudonyms for principals and persons, and digests for text and
+ * documents, salted with the record's own salt ({@link saltedDigest}, with the member's name as the label). Pseudonyms,
+ * salt and everything readable are stored beside it.
  */
 export interface RecordV1 {
-  /** Versions of this document, of the policy's input and result, and of the guardrails; null where there was none. */
+  /** Versions of this document, of the policy's input and result, and of the guardrails; null if there was none. */
   schema: { record: 1; input: number | null; result: number; guardrails: number | null };
   id: string;
   at_ms: number;
@@ -19,7 +19,7 @@ export interface RecordV1 {
     kind: string;
     issuer: string;
     trust_rule: string | null;
-    /** For an agent, who acts: newest first. */
+    /** For an agent: the acting principals, newest first. */
     act: string[];
   };
   /** The human behind the principal. */
@@ -35,7 +35,7 @@ export interface RecordV1 {
     to: string;
   } | null;
   authors: ListOf<string>;
-  /** The votes that counted, by the records of their decisions. */
+  /** The counted votes, by the records of their decisions. */
   votes: ListOf<string>;
   flags: ListOf<FlagMove>;
   freeze: RecordedFreeze | null;
@@ -43,7 +43,7 @@ export interface RecordV1 {
   activates: { hash: string; archive: string } | null;
   erases: { places: ListOf<number>; pseudonyms: ListOf<string> } | null;
   guardrail: string | null;
-  /** The stage whose policy decided; null while there is one for all. */
+  /** The stage whose policy decided; null if one policy governs all stages. */
   stage: string | null;
   outcome: {
     effect: string;
@@ -52,16 +52,16 @@ export interface RecordV1 {
     note: string | null;
   };
   digests: {
-    /** The JSON text that is readable beside the leaf. */
+    /** The JSON text of the readable details. */
     details: string;
-    /** The canonical JSON of the reasons in full. */
+    /** The canonical JSON of the full reasons. */
     reasons: string;
-    /** What the broker added to the outcome, in words. */
+    /** The text of the broker's own note. */
     note: string | null;
     ticket: string | null;
-    /** What the request's proposer wrote. */
+    /** The reason that the request's proposer gave. */
     reason: string | null;
-    /** The JSON texts that were evaluated and answered. */
+    /** The JSON texts of input and result. */
     input: string;
     result: string;
   };
@@ -70,12 +70,12 @@ export interface RecordV1 {
 }
 
 /**
- * A list, or what stands for it in a record that would not fit otherwise: how long it is, and the salted digest of its
- * canonical JSON. The list itself is in the details then, under `lists`.
+ * A list, or its replacement in a record that would be too large: its length and the salted digest of its canonical JSON.
+ * The list itself is then in the details, under `lists`.
  */
 export type ListOf<T> = readonly T[] | { count: number; digest: string };
 
-/** Who stands in a leaf, and how. */
+/** The pseudonyms in a leaf. */
 export interface Pseudonyms {
   principal: string;
   act: string[];
@@ -92,7 +92,7 @@ export interface ReadableTexts {
 
 /** A leaf must fit an entry bundle of C2SP tlog-tiles. */
 export const MAX_LEAF_BYTES = 65_535;
-/** What platforms name runs by. Anything else might be free text, and is in the details only. */
+/** The form of run ids on platforms. Anything else might be free text, and is in the details only. */
 const CI_RUN = /^[\w.:/-]{1,100}$/;
 const NOTHING_PASSED: Passage = { freezes: [], exception: false };
 
@@ -108,7 +108,7 @@ export interface Lists {
   'outcome.obligations': readonly { kind: string; role?: string; count?: number }[];
 }
 
-/** The lists of an entry, as they stand in its record. */
+/** The lists of an entry, in the form of its record. */
 export function listsOf(entry: Entry, { authors }: Pseudonyms): Lists {
   const { reasons, obligations } = entry.decision;
   return {
@@ -119,7 +119,7 @@ export function listsOf(entry: Entry, { authors }: Pseudonyms): Lists {
     'erases.places': entry.erases?.places ?? [],
     'erases.pseudonyms': entry.erases?.pseudonyms ?? [],
     'outcome.codes': reasons.map(({ code }) => code),
-    // What else an obligation says may name whom it is about.
+    // Other members of an obligation may name a person or an organization.
     'outcome.obligations': obligations.map(({ kind, role, count }) => ({
       kind,
       ...(role === undefined ? {} : { role }),
@@ -128,13 +128,13 @@ export function listsOf(entry: Entry, { authors }: Pseudonyms): Lists {
   };
 }
 
-/** The leaf with its lists, however large it is. */
+/** The leaf with its lists, of any size. */
 export function buildLeaf(entry: Entry, names: Pseudonyms, beside: ReadableTexts): string {
   const lists = listsOf(entry, names);
   return canonicalJson(toRecord(entry, names, beside, (label) => lists[label]));
 }
 
-/** The leaf with digests in place of its lists: it fits whatever it is about, so that every decision is recorded. */
+/** The leaf with digests in place of its lists. It always fits, so every decision can be recorded. */
 export function buildShortLeaf(entry: Entry, names: Pseudonyms, beside: ReadableTexts): string {
   const lists = listsOf(entry, names);
   const shorten = (label: keyof Lists) => ({

@@ -2,20 +2,20 @@ import { z } from 'zod';
 import { CAPABILITIES } from '../operations.ts';
 import { type Principal, principalSchema } from '../principal.ts';
 
-/** The rule of a bundle that says who can do what. A bundle of one's own may do without it. */
+/** The entry point that says who can do what. It is optional in custom bundles. */
 export const ACCESS_ENTRYPOINT = 'countersign/access';
 
 /** The input document of `countersign/access`. */
 export const accessInputSchema = z.strictObject({ principals: z.array(principalSchema) });
 
-/** The role binding that something comes from: where it stands under `data.config.role_bindings`. */
+/** The origin of a grant: a role binding's place under `data.config.role_bindings`. */
 const bindingSchema = z.strictObject({
   by: z.enum(['group', 'claim', 'trust_rule', 'principal']),
   /** The issuer of the group or claim; null for trust rules and principals. */
   issuer: z.string().nullable(),
   /** The group, `claim=value`, the trust rule or the principal's id. */
   key: z.string(),
-  /** Its place, from 0, in the list under that key. */
+  /** Its index, from 0, in the list under that key. */
   index: z.int().min(0),
 });
 
@@ -23,18 +23,18 @@ const capabilitySchema = z.enum(CAPABILITIES);
 
 /** The document that `countersign/access` returns. */
 export const accessAnswerSchema = z.strictObject({
-  /** One for each principal, capability, environment, namespace and binding that gives it. */
+  /** One for each principal, capability, environment, namespace and binding that grants it. */
   grants: z.array(
     z.strictObject({
       principal: z.string(),
       capability: capabilitySchema,
       environment: z.string(),
-      /** One namespace, or `*` for all of them. */
+      /** One namespace, or `*` for all. */
       namespace: z.string(),
       binding: bindingSchema,
     }),
   ),
-  /** Every binding of the data with what it is good for; three empty lists when it is good for nothing. */
+  /** Every binding of the data with what it grants; three empty lists if it grants nothing. */
   bindings: z.array(
     bindingSchema.extend({
       capabilities: z.array(capabilitySchema),
@@ -46,14 +46,14 @@ export const accessAnswerSchema = z.strictObject({
 
 export type AccessAnswer = z.infer<typeof accessAnswerSchema>;
 
-/** So many look-ups of bindings at once: what they give fits into the engine's memory many times over. */
+/** The number of binding look-ups per evaluation, far below the limit of the engine's memory. */
 const LOOKUPS_AT_ONCE = 500;
 
 /**
- * Asks who can do what, a part of the principals at a time.
+ * Evaluates who can do what, in batches of principals.
  *
- * @param ask answers one input of `countersign/access`, as JSON text; null when the bundle has no such entry point
- * @throws Error when the answer has another shape
+ * @param ask answers one input of `countersign/access`, as JSON text; null if the bundle has no such entry point
+ * @throws Error if the answer is malformed
  */
 export function askAccess(
   principals: readonly Principal[],
@@ -66,7 +66,7 @@ export function askAccess(
     const parsed = accessAnswerSchema.safeParse(answer);
     if (!parsed.success) {
       throw new Error(
-        `the policy's answer at ${ACCESS_ENTRYPOINT} is not usable: ${z.prettifyError(parsed.error)}`,
+        `the policy's answer at ${ACCESS_ENTRYPOINT} is invalid: ${z.prettifyError(parsed.error)}`,
       );
     }
     for (const grant of parsed.data.grants) whole.grants.push(grant);
@@ -75,7 +75,7 @@ export function askAccess(
   return whole;
 }
 
-/** At least one part, so that the bindings are answered for nobody too. */
+/** Returns at least one batch, so that the bindings are listed even if there are no principals. */
 function partsOf(principals: readonly Principal[]): Principal[][] {
   let part: Principal[] = [];
   const parts = [part];

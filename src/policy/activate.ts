@@ -5,25 +5,25 @@ import type { AfterCommit } from '../store/writer.ts';
 import type { Policies } from './active.ts';
 import type { Policy } from './policies.ts';
 
-/** A write, as far as an activation needs it. */
+/** The part of a write that an activation needs. */
 export interface ActivatingWrite {
   tx: Tx;
   now_ms: number;
-  /** The policy that the write has met. */
+  /** The policy that decided the write. */
   policy: Policy;
   afterCommit: AfterCommit;
   deps: { policies: Pick<Policies<Db>, 'activeIn'> };
 }
 
 /**
- * Makes a stored bundle the active policy. Later writes of the same batch are decided by it; everything else follows once
- * it is durable. The caller has decided that this may be, and appends the record.
+ * Makes a stored bundle the active policy. It decides later writes of the same batch; everything else follows after the
+ * commit. The caller has decided the activation, and appends the record.
  *
- * A bundle that cannot be used here is never active: the write that activates it fails, and is undone.
+ * A bundle that cannot be used here never becomes active: the write that activates it fails and is rolled back.
  *
- * @returns the policy that is active from then on
- * @throws RunAgain when it is not compiled here yet
- * @throws BundleError, Error when it cannot be used
+ * @returns the new active policy
+ * @throws RunAgain if it is not compiled here yet
+ * @throws BundleError, Error if it cannot be used
  */
 export async function activate(
   { tx, now_ms, policy: former, afterCommit, deps }: ActivatingWrite,

@@ -3,72 +3,72 @@ import type { AfterCommit } from '../store/writer.ts';
 import { readBundle } from './bundle.ts';
 import { createPolicy, type Policy, type PolicyDeps } from './policies.ts';
 
-/** So many policies stay compiled: the active one, and those that are replayed most. Each may take 64 MiB and more. */
+/** The number of cached compiled policies: the active one, and the most recently replayed. Each may take 64 MiB or more. */
 const MAX_COMPILED = 8;
 
-/** Where activations and bundles are kept. */
+/** The storage of activations and bundles. */
 export interface PolicyStore<Db> {
-  /** The activation that counts in the state that `db` sees; each later one has a higher number. */
+  /** The current activation in the state that `db` sees; each later one has a higher number. */
   activation(db: Db): Promise<Activation | null>;
   bundle(db: Db, key: { policy_hash: string; archive_digest?: string }): Promise<StoredBundle | null>;
 }
 
-/** Which stored bundle is active, and the number of that activation. */
+/** The key of the active bundle, and the number of its activation. */
 export interface Activation {
   number: number;
   policy_hash: string;
   archive_digest: string;
 }
 
-/** A bundle as it is stored. */
+/** A bundle in its stored form. */
 export interface StoredBundle {
   policy_hash: string;
   archive_digest: string;
   archive: Buffer;
 }
 
-/** What policies are instantiated with, and what is done besides. */
+/** The dependencies of policies. */
 export interface PoliciesOptions extends PolicyDeps {
-  /** Throws for a policy that decides, but must not be the active one: its trust rules trust too much. */
+  /** Throws for a policy that must not become active because its trust rules are too permissive. */
   assertUsable?: (policy: Policy) => unknown;
-  /** Hears of another policy once its activation is durable, whichever broker activated it. */
+  /** Called with a new active policy after the commit of its activation, by any broker. */
   policyChanged?: (policy: Policy) => void;
 }
 
 /** The policies of this installation: the active one, and those of former decisions. */
 export interface Policies<Db> {
   /**
-   * The active policy in committed state. Compiles it where that is due.
+   * The active policy in committed state. Compiles it if necessary.
    *
-   * @throws Error when none was ever activated, or it cannot be used here
+   * @throws Error if none was ever activated, or it cannot be used here
    */
   active(db: Db): Promise<Policy>;
   /**
-   * The policy that a write meets: the last one that was activated, in the same batch too. Nothing is compiled while the
-   * transaction is open.
+   * The policy that decides a write: the last one that was activated, including in the same batch. Nothing is compiled
+   * while the transaction is open.
    *
-   * @throws RunAgain when it is not compiled here
+   * @throws RunAgain if it is not compiled here
    * @throws Error as {@link active}
    */
   activeIn(tx: Db, afterCommit: AfterCommit): Promise<Policy>;
   /**
-   * The policy that was active by the last commit that this broker knows of, for what cannot wait. It follows its own
-   * writes at once, and other brokers' activations by {@link refresh}. @throws Error before the first of them
+   * The active policy as of the last commit that this broker knows of, for synchronous use. It is updated by this broker's
+   * activations at once, and by other brokers' in {@link refresh}. @throws Error before the first activation
    */
   latest(): Policy;
-  /** Looks for an activation in committed state. @throws Error as {@link active}, and {@link latest} stays */
+  /** Checks for a new activation in committed state. @throws Error as {@link active}; {@link latest} then stays */
   refresh(db: Db): Promise<void>;
-  /** Any bundle that was ever stored, for replay, active or not; null when there is none. */
+  /** Any stored bundle, active or not, for replay; null if it does not exist. */
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
 
-/** Reads policies from the store, and keeps a bounded number of them compiled. */
+/** Reads policies from the store, and caches a bounded number of compiled ones. */
 export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOptions): Policies<Db> {
-  /** By hash, the one that was used least recently first. */
+  /** By hash, in order of last use, the least recent first. */
   const compiled = new Map<string, Policy>();
   const compiling = new Map<string, Promise<Policy>>();
   let latest: { number: number; policy: Policy } | null = null;
-  /** The hash that was last found active, before its commit perhaps. */
+  /** The hash that was last found active, possibly before its commit. */
   let met: string | null = null;
 
   function findCompiled(hash: string): Policy | undefined {
@@ -86,7 +86,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     }
   }
 
-  /** Whoever asks for the same meanwhile waits with the first. */
+  /** Concurrent calls for the same policy share one compilation. */
   function compile(bundle: StoredBundle): Promise<Policy> {
     const hash = bundle.policy_hash;
     const running = compiling.get(hash) ?? instantiate(bundle).finally(() => compiling.delete(hash));
@@ -98,7 +98,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     const bundle = await readBundle(archive);
     if (bundle.hash !== policy_hash || bundle.archive_digest !== archive_digest) {
       throw new Error(
-        `the stored bundle ${policy_hash} (${archive_digest}) now has the hash ${bundle.hash} (${bundle.archive_digest})`,
+        `the stored bundle ${policy_hash} (${archive_digest}) is corrupt: it has the hash ${bundle.hash} (${bundle.archive_digest})`,
       );
     }
     const policy = await createPolicy(bundle, options);
@@ -108,7 +108,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
 
   async function activationOf(db: Db): Promise<Activation> {
     const activation = await store.activation(db);
-    if (activation === null) throw new Error('no policy is active: start the broker with a bundle once');
+    if (activation === null) throw new Error('no policy is active: start the broker with a policy bundle');
     met = activation.policy_hash;
     return activation;
   }
@@ -126,7 +126,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     return policy;
   }
 
-  /** Committed activations only come here; one that is read late never takes the place of a later one. */
+  /** Accepts committed activations only; an older activation never replaces a newer one. */
   function follow(number: number, policy: Policy): void {
     if (latest !== null && number <= latest.number) return;
     const former = latest;
@@ -140,7 +140,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       const activation = await activationOf(tx);
       const policy = findCompiled(activation.policy_hash);
       if (policy === undefined) {
-        // Read here: the batch that stored it may be the one that is undone now.
+        // Read here, because the batch that stored the bundle may be the one that is now rolled back.
         const bundle = await bundleOf(tx, activation);
         throw new RunAgain(`policy ${activation.policy_hash} ${activation.archive_digest}`, () =>
           compile(bundle),
@@ -152,7 +152,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       return policy;
     },
     latest: () => {
-      if (latest === null) throw new Error('the active policy has not been read yet');
+      if (latest === null) throw new Error('the active policy has not been loaded yet');
       return latest.policy;
     },
     refresh: async (db) => {

@@ -5,16 +5,16 @@ import { z } from 'zod';
 import { digestOf, sha256Hex } from '../json.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
 
-/** The rule that every bundle answers with. */
+/** The entry point that every bundle must have. */
 export const ENTRYPOINT = 'countersign/decision';
 
 /** A standard OPA bundle, read and checked, ready to be instantiated. */
 export interface Bundle {
-  /** The policy hash: what the bundle is, whatever its compression (design section 5). */
+  /** The policy hash: the identity of the bundle, independent of compression (design section 5). */
   hash: string;
-  /** `sha256:` and hex over the archive: what an approval binds besides the hash, since signatures are in it. */
+  /** `sha256:` and hex over the archive, which includes signatures: approvals cover it besides the policy hash. */
   archive_digest: string;
-  /** The revision that its author gave it; a label only. */
+  /** The revision that its author set; a label only. */
   revision: string;
   /** The bundle as it was read. */
   archive: Buffer;
@@ -23,7 +23,7 @@ export interface Bundle {
   broker: BrokerData;
 }
 
-/** A bundle that cannot be used, with a message for the one who made it. */
+/** A bundle that cannot be used, with a message for its author. */
 export class BundleError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -31,7 +31,7 @@ export class BundleError extends Error {
   }
 }
 
-/** So that a small archive cannot fill the memory. */
+/** Limits the expansion of a small archive in memory. */
 const MAX_UNPACKED_BYTES = 16 * 1024 * 1024;
 
 const manifestSchema = z.looseObject({
@@ -40,15 +40,15 @@ const manifestSchema = z.looseObject({
 });
 
 /**
- * Reads a bundle as `opa build -b -t wasm` makes it.
+ * Reads a bundle in the format of `opa build -b -t wasm`.
  *
- * @throws BundleError when the archive is damaged, holds anything but plain files, has a file twice, is a delta
- *   bundle, lacks `policy.wasm`, `data.json` or `.manifest`, or does not offer the entry point
+ * @throws BundleError if the archive is damaged, contains anything but regular files, has a duplicate file, is a delta
+ *   bundle, lacks `policy.wasm`, `data.json` or `.manifest`, or lacks the entry point
  * @see OPA documentation, "Bundle File Format"
  */
 export async function readBundle(archive: Buffer): Promise<Bundle> {
   const files = await unpack(archive);
-  if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full one');
+  if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full bundle');
   const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(JSON.parse(text)));
   const module = manifest.wasm.find((entry) => entry.entrypoint === ENTRYPOINT)?.module;
   if (module === undefined) {
@@ -87,7 +87,7 @@ function parseFile<T>(files: ReadonlyMap<string, Buffer>, name: string, parse: (
   try {
     return parse(bytes.toString('utf8'));
   } catch (error) {
-    throw new BundleError(`${name} of the bundle is not usable: ${(error as Error).message}`, error);
+    throw new BundleError(`${name} of the bundle is invalid: ${(error as Error).message}`, error);
   }
 }
 
@@ -102,11 +102,12 @@ async function unpack(archive: Buffer): Promise<Map<string, Buffer>> {
         entry.resume();
         continue;
       }
-      if (entry.header.type !== 'file') throw new BundleError(`${name}: only plain files may be in a bundle`);
+      if (entry.header.type !== 'file')
+        throw new BundleError(`${name}: a bundle may contain only regular files`);
       if (name.startsWith('/') || name.split('/').includes('..')) {
         throw new BundleError(`${name}: not a path inside the bundle`);
       }
-      if (files.has(name)) throw new BundleError(`${name} is in the bundle twice`);
+      if (files.has(name)) throw new BundleError(`duplicate file ${name} in the bundle`);
       files.set(name, await buffer(entry));
     }
   } catch (error) {

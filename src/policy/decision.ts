@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import type { Reason } from '../reason.ts';
 
-/** Why policy answered as it did. `code` is stable; `detail` is for people. */
+/** The reason for a decision. `code` is stable; `detail` is for people. */
 const reasonSchema = z.strictObject({
   code: z.string().min(1).max(100),
   detail: z.string().max(2000),
 }) satisfies z.ZodType<Reason>;
 
-/** What is still missing while a decision is `hold`. Other kinds make the answer unusable, and so a deny. */
+/** What is still missing while a decision is `hold`. An unknown kind makes the answer malformed, and so a deny. */
 const obligationSchema = z.discriminatedUnion('kind', [
-  /** `count` more approvals by persons who hold `role` (and speak for `organization`, where it is set). */
+  /** `count` more approvals from persons who hold `role` (and represent `organization`, if it is set). */
   z.strictObject({
     kind: z.literal('approval'),
     role: z.string(),
@@ -20,7 +20,7 @@ const obligationSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('ticket'), pattern: z.string() }),
   /** A change window: one of those named. Only time clears it. */
   z.strictObject({ kind: z.literal('window'), windows: z.array(z.string()) }),
-  /** A sign-in of at least `level`, at most `max_age_s` old, by the one who approves (`approver`) or calls (`caller`). */
+  /** A sign-in of at least `level`, at most `max_age_s` old, by the approver (`approver`) or the caller (`caller`). */
   z.strictObject({
     kind: z.literal('sign_in'),
     who: z.enum(['caller', 'approver']),
@@ -37,10 +37,10 @@ export const policyResultSchema = z.strictObject({
   limits: z.record(z.string(), z.number()),
 });
 
-/** The version of the result. It changes when a member changes its meaning or goes. */
+/** The version of the result. It changes if a member is removed or changes its meaning. */
 export const RESULT_VERSION = 1;
 
-/** The result by version: what was answered then is read as it was then. */
+/** The schema of the result by version, to read answers of former versions. */
 export const RESULT_SCHEMAS: ReadonlyMap<number, typeof policyResultSchema> = new Map([
   [RESULT_VERSION, policyResultSchema],
 ]);

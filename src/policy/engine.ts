@@ -5,25 +5,25 @@ import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
 import { type PolicyResult, policyResultSchema } from './decision.ts';
 
 /**
- * The only file that knows the WebAssembly SDK. It closes its traps: thrown strings, undefined results (an empty,
- * truthy array), inputs that are silently dropped, memory without a bound, built-ins that the host does not have.
+ * The only file that uses the WebAssembly SDK. It handles the pitfalls of the SDK: thrown strings, undefined results (an
+ * empty, truthy array), silently dropped inputs, unbounded memory, built-ins that the host does not provide.
  */
 export interface Engine {
   /**
-   * Evaluates `countersign/decision`. Synchronous, one caller at a time by nature.
+   * Evaluates `countersign/decision`. Synchronous, so there is only one caller at a time.
    *
-   * Takes the input as JSON text, so that what is evaluated is to the byte what is kept for replay.
+   * Takes the input as JSON text, so that the evaluated bytes are exactly those that are stored for replay.
    *
-   * @param schema what an answer looks like; default: as now
+   * @param schema the schema of the answer; default: the current version
    *
    * Never throws: an undefined result, an unexpected shape or an engine fault is a `deny` with the reason
    * `policy_undefined`, `policy_malformed` or `policy_error` (deny by default, design invariant 3).
    */
   evaluate(inputJson: string, schema?: z.ZodType<PolicyResult>): PolicyResult;
   /**
-   * Evaluates `countersign/access`; null when the bundle has no such entry point.
+   * Evaluates `countersign/access`; null if the bundle has no such entry point.
    *
-   * @throws Error when the engine fails or has no answer
+   * @throws Error if the engine fails or has no answer
    */
   access(inputJson: string): unknown;
 }
@@ -32,12 +32,12 @@ const encoder = new TextEncoder();
 
 type Instance = Awaited<ReturnType<typeof loadPolicy>>;
 
-/** 64 MiB: hostile input hits this bound instead of the machine's memory. Ample for the largest input of one change. */
+/** 64 MiB: hostile input reaches this limit and not the machine's memory. Ample for the largest input of one change. */
 const MEMORY = { initial: 5, maximum: 1024 } as const;
 /** Built-ins a module may import from the host. None: policies are pure and see time only through their input. */
 const ALLOWED_BUILTINS: ReadonlySet<string> = new Set();
 
-/** Hears of an engine that could not be replaced after a fault. */
+/** Logs an engine that could not be replaced after a fault. */
 export interface EngineLog {
   error(fields: object, message: string): void;
 }
@@ -45,14 +45,14 @@ export interface EngineLog {
 /**
  * Instantiates a bundle's module with its data.
  *
- * @throws BundleError when the module does not load, imports a built-in the host does not provide, or lacks the entry
+ * @throws BundleError if the module does not load, imports a built-in the host does not provide, or lacks the entry
  *   point
  */
 export async function createEngine(bundle: Bundle, log?: EngineLog): Promise<Engine> {
   let policy = await instantiate(bundle);
   let isReplacementDue = false;
 
-  /** After a fault the instance's memory is in doubt: a fresh one takes over as soon as it is ready. */
+  /** After a fault the instance's memory may be corrupt: a new instance replaces it as soon as it is ready. */
   function replaceInstance(): void {
     isReplacementDue = false;
     instantiate(bundle).then(
@@ -63,15 +63,15 @@ export async function createEngine(bundle: Bundle, log?: EngineLog): Promise<Eng
         isReplacementDue = true;
         log?.error(
           { err: error, policy_hash: bundle.hash },
-          'the policy engine was not replaced after a fault',
+          'could not replace the policy engine after a fault',
         );
       },
     );
   }
 
-  /** @returns the answer, undefined when there is none. @throws Error when the engine fails */
+  /** @returns the answer, or undefined if there is none. @throws Error if the engine fails */
   function ask(entrypoint: string, inputJson: string): unknown {
-    // The last attempt failed, for want of memory perhaps: each evaluation tries again.
+    // The last attempt failed, perhaps for lack of memory: each evaluation tries again.
     if (isReplacementDue) replaceInstance();
     let results: unknown;
     try {
@@ -115,7 +115,7 @@ export async function createEngine(bundle: Bundle, log?: EngineLog): Promise<Eng
   };
 }
 
-/** The deny that stands for every fault of an evaluation. */
+/** The deny for every fault of an evaluation. */
 function denial(code: string, detail: string): PolicyResult {
   return { effect: 'deny', reasons: [{ code, detail: detail.slice(0, 2000) }], obligations: [], limits: {} };
 }
@@ -144,11 +144,11 @@ function assertBuiltins(policy: Instance): void {
   const missing = listBuiltins(policy).filter((name) => !ALLOWED_BUILTINS.has(name));
   if (missing.length === 0) return;
   throw new BundleError(
-    `the policy calls built-ins that the broker does not offer: ${missing.join(', ')}. Build it with the capabilities file.`,
+    `the policy calls built-ins that the broker does not provide: ${missing.join(', ')}. Build it with the capabilities file.`,
   );
 }
 
-/** Reads the module's own list of host functions; the SDK would complain only when a rule calls one. */
+/** Reads the module's own list of host functions; the SDK would only fail once a rule calls one. */
 function listBuiltins({ wasmInstance, mem }: Instance): string[] {
   const { builtins, opa_json_dump: dump } = (
     wasmInstance as { exports: Record<string, (value?: number) => number> }

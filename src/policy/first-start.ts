@@ -7,20 +7,20 @@ import { findActivation, insertActivation, storeBundle } from '../store/policies
 import type { Bundle } from './bundle.ts';
 import { RESULT_VERSION } from './decision.ts';
 
-/** What became of the bundle that the configuration names. */
+/** The outcome for the bundle that the configuration names. */
 export type BundleStart =
-  /** There was no active policy; this one is it now. */
+  /** There was no active policy; this bundle is now active. */
   | { kind: 'activated'; hash: string }
-  /** The stored active policy counts, and the file is the same. */
+  /** The stored policy stays active, and the file is the same. */
   | { kind: 'unchanged'; hash: string }
-  /** The stored active policy counts; the file differs and was not taken. */
+  /** The stored policy stays active; the file differs and was ignored. */
   | { kind: 'differs'; hash: string; file_hash: string }
-  /** The stored active policy counts; the file is missing or damaged. */
+  /** The stored policy stays active; the file is missing or damaged. */
   | { kind: 'unreadable'; hash: string; detail: string };
 
 /**
- * Stores a bundle and activates it if none ever was, with its record. Afterwards the stored one counts: a changed file
- * on disk is reported and never taken, or whoever can write that file could change the policy without a second person.
+ * Stores a bundle, and activates it with a record if no policy was ever active. Afterwards a changed file on disk is only
+ * reported: otherwise anyone who can write that file could change the policy without a second person.
  */
 export async function activateFirst(
   deps: { store: Store; newId: (nowMs: number) => string },

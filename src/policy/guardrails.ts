@@ -6,11 +6,11 @@ import type { PolicyInput } from './input.ts';
 import { resolvePerson } from './persons.ts';
 
 /**
- * What no policy may allow. A customer's Rego may be as lenient as it likes elsewhere; these invariants of the design
- * hold under every bundle, because the broker overrules an answer that breaks one.
+ * What no policy may allow. Custom Rego may be more permissive elsewhere, but these invariants of the design hold under
+ * every bundle, because the broker overrules an answer that violates one.
  *
- * Pure functions of input and bundle, so that a replay gives the same answer. Which of them holds for an operation is
- * what the list of operations says; only what an approval and a break-glass change have to fulfil is theirs alone.
+ * Pure functions of input and bundle, so that a replay gives the same answer. The list of operations says which guardrails
+ * apply to an operation; only the rules for approvals and break-glass changes are defined here.
  */
 export function applyGuardrails(
   input: PolicyInput,
@@ -26,20 +26,20 @@ export function applyGuardrails(
   return { ...result, effect: 'deny', reasons: [reason], obligations: [], guardrail: reason.code };
 }
 
-/** An answer with the code of the guardrail that overruled the policy's, where one did. */
+/** An answer with the code of the guardrail that overruled the policy, if one did. */
 export interface GuardedResult extends PolicyResult {
   guardrail?: string;
 }
 
-/** The version of the guardrails. It changes whenever one of them answers otherwise than before. */
+/** The version of the guardrails. It changes whenever the answer of one of them changes, including its text. */
 export const GUARDRAILS_VERSION = 1;
 
-/** The guardrails by version: what was overruled then is overruled in a replay, and nothing else. */
+/** The guardrails by version: a replay overrules exactly what was overruled then. */
 export const GUARDRAILS: ReadonlyMap<number, typeof applyGuardrails> = new Map([
   [GUARDRAILS_VERSION, applyGuardrails],
 ]);
 
-/** Other names of one human to the name they sign in with, from the bundle's data. */
+/** Other names of one human, mapped to the name they sign in with, from the bundle's data. */
 type Persons = ReadonlyMap<string, string>;
 
 function brokenInvariant(
@@ -58,7 +58,7 @@ function brokenInvariant(
   }
 }
 
-/** What only moves a request may pass policy under a freeze: the freeze is met again when flags are written. */
+/** An operation that only moves a request may pass under a freeze: the freeze is checked again when flags are written. */
 function writesFlags({ changes }: OperationRow, { effect }: PolicyResult): boolean {
   return changes === 'flags' && effect === 'allow';
 }
@@ -71,7 +71,7 @@ function notAPerson(): Reason {
   return { code: 'not_a_person', detail: 'Only persons do this. A workload or an agent never approves.' };
 }
 
-/** Invariant 5: approvers are persons, and never among those who wrote the request. */
+/** Invariant 5: approvers are persons, and never authors of the request. */
 function approvalFault({ principal, request }: PolicyInput, persons: Persons): Reason | null {
   if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
@@ -84,12 +84,12 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
   return null;
 }
 
-/** What a disabled or revoked principal left behind waits until they are back. */
+/** The requests of a disabled or revoked principal wait until they return. */
 function parked(): Reason {
   return { code: 'parked', detail: 'Somebody who wrote this is disabled or revoked, so it waits.' };
 }
 
-/** Invariant 7: under a freeze only safe directions may pass, and only where policy lets them. */
+/** Invariant 7: under a freeze only safe directions may pass, and only if the policy permits it. */
 function frozenFault({ under_freeze }: OperationRow, { request, emergency }: PolicyInput): Reason | null {
   if (under_freeze === 'passes' || !emergency.frozen || request?.kind !== 'flag.change') return null;
   if (under_freeze === 'safe_only' && request.changes.every(isSafeDirection)) return null;

@@ -9,8 +9,8 @@ import {
 } from './input.ts';
 
 /**
- * Version 1 of the input document: what the bundles read that say nothing of a version, and what decisions of former
- * times were made on. It has a member for each of the two objects that there were, in place of `request.object`.
+ * Version 1 of the input document: for bundles that declare no version, and for the replay of former decisions. It has a
+ * member for each of the two former objects, in place of `request.object`.
  */
 
 const requestSchema = inputRequestSchema.omit({ object: true }).extend({
@@ -27,7 +27,7 @@ export const inputV1Schema = inputBaseSchema.extend({
   request: requestSchema.nullable(),
 });
 
-/** The document as a bundle that reads version 1 gets it. A kind that version 1 does not know fails its schema. */
+/** Converts the document to version 1. A kind that version 1 does not have fails its schema. */
 export function toInputV1(input: PolicyInput): unknown {
   const { request } = input;
   if (request === null) return { ...input, schema_version: 1 };

@@ -5,26 +5,26 @@ import { OPERATION_NAMES } from '../operations.ts';
 import { identifier, principalSchema } from '../principal.ts';
 
 /**
- * The input document of `countersign/decision`: everything a decision may depend on, and nothing else.
+ * The input document of `countersign/decision`: everything that a decision may depend on, and nothing else.
  *
  * The schemas here are the source; `policies/schemas/input.json` is generated from them (`npm run schema`) and a test
- * keeps the two equal, so Rego is checked against the document that the broker really builds.
+ * keeps the two equal, so Rego is checked against the document that the broker actually builds.
  */
 
 /**
- * The version of the input document. It changes when a field changes its meaning or goes. A bundle declares the version
- * that it reads, and gets exactly that (`input-versions.ts`).
+ * The version of the input document. It changes if a field is removed or changes its meaning. A bundle declares the
+ * version that it reads, and gets exactly that (`input-versions.ts`).
  */
 export const INPUT_SCHEMA_VERSION = 2;
 
-/** A person's vote on one digest. Only votes on the request's present digest are in the input. */
+/** A person's vote on one digest. Only votes on the request's current digest are in the input. */
 const voteSchema = z.strictObject({
   principal: principalSchema,
   digest: identifier,
   at_ms: epochMs,
 });
 
-/** What a freeze covers. */
+/** The scopes of a freeze. */
 const freezeScopeSchema = z.strictObject({
   scope: z.enum(['all', 'environment', 'namespace', 'flag']),
   environment: z.string().nullable(),
@@ -32,14 +32,14 @@ const freezeScopeSchema = z.strictObject({
   flag: z.string().nullable(),
 });
 
-/** A freeze as policy sees it. */
+/** A freeze in the policy's input. */
 export const inputFreezeSchema = freezeScopeSchema.extend({
   id: identifier,
   incident: z.string(),
   reason: z.string(),
 });
 
-/** What can be revoked. */
+/** The kinds of revocations. */
 export const REVOCATION_KINDS = [
   'token',
   'session',
@@ -50,51 +50,51 @@ export const REVOCATION_KINDS = [
   'key',
 ] as const;
 
-/** A revocation as policy sees it: for `revocation.add` the one asked for. */
+/** A revocation in the policy's input; for `revocation.add`, the requested one. */
 export const inputRevocationSchema = z.strictObject({
   kind: z.enum(REVOCATION_KINDS),
-  /** What is revoked; what it means follows from `kind`. */
+  /** What is revoked, depending on `kind`. */
   value: identifier,
-  /** What was issued before this moment is revoked; null: everything, until the revocation is lifted. */
+  /** Revokes what was issued before this time; null: everything, until the revocation is lifted. */
   issued_before_ms: epochMs.nullable(),
   incident: z.string(),
   reason: z.string(),
 });
 
-/** What a request of another kind than `flag.change` is about: one member of a union that `type` tells apart. */
+/** The object of a request of a kind other than `flag.change`: a union with the discriminator `type`. */
 export interface RequestObject {
   type: string;
   [member: string]: unknown;
 }
 
-/** What of a kind of requests the input document depends on. */
+/** The properties of a kind of requests that the input document depends on. */
 export interface InputKind {
   name: string;
-  /** The schema of `request.object`; null where there is none. */
+  /** The schema of `request.object`; null if the kind has no object. */
   objectSchema: z.ZodObject | null;
 }
 
-/** The request that the operation is about, as far as it is the same for all kinds. */
+/** The members of the request that all kinds share. */
 export const inputRequestSchema = z.strictObject({
   id: identifier,
   kind: identifier,
   digest: identifier,
-  /** The principal who proposed it, as they were then. */
+  /** The principal who proposed it, as of then. */
   proposer: principalSchema,
-  /** Every person who wrote part of the present content: the proposer and each editor. None of them may approve. */
+  /** Every person who wrote part of the current content: the proposer and each editor. None of them may approve. */
   authors: z.array(z.string()),
   created_ms: epochMs,
   reason: z.string(),
   ticket: z.string().nullable(),
   changes: z.array(inputChangeSchema),
-  /** What the request is about, for other kinds than `flag.change`. */
+  /** The object of the request, for kinds other than `flag.change`. */
   object: z.custom<RequestObject>().nullable(),
-  /** True while an author or the proposer is disabled or revoked: nothing of theirs is applied. */
+  /** True while an author or the proposer is disabled or revoked: the request is not applied. */
   parked: z.boolean().optional(),
   facts: z.strictObject({
     /** The most dangerous direction among the changes: on, widen, neutral, narrow, off in that order. */
     direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']),
-    /** True when at least one change has scope `definition`. */
+    /** True if at least one change has scope `definition`. */
     definition: z.boolean(),
     /** All organizations that some change adds or removes: those whose served value may change. Sorted. */
     organizations: z.array(z.string()),
@@ -102,27 +102,27 @@ export const inputRequestSchema = z.strictObject({
   }),
 });
 
-/** The input document of the present version, as far as it is the same for all kinds of requests. */
+/** The members of the current input document that all kinds of requests share. */
 export const inputBaseSchema = z.strictObject({
   schema_version: z.literal(INPUT_SCHEMA_VERSION),
   operation: z.enum(OPERATION_NAMES),
   principal: principalSchema,
   /** Null for operations that concern no single environment. `kind` comes from policy data. */
   environment: z.strictObject({ key: identifier, kind: identifier }).nullable(),
-  /** The namespace a read is about, or null. Writes have theirs in `request.changes`. */
+  /** The namespace of a read, or null. Writes have theirs in `request.changes`. */
   namespace: z.string().nullable(),
   request: inputRequestSchema.nullable(),
   approvals: z.array(voteSchema),
   rejections: z.array(voteSchema),
-  /** What `revocation.add` asks for. */
+  /** The revocation that `revocation.add` requests. */
   revocation: inputRevocationSchema.optional(),
   emergency: z.strictObject({
-    /** True when an active freeze covers any flag of the request. */
+    /** True if an active freeze covers any flag of the request. */
     frozen: z.boolean(),
-    /** The active freezes that cover something in the request; for `freeze.engage` the freeze asked for is in `engage`. */
+    /** The active freezes that cover part of the request; for `freeze.engage`, the requested freeze is in `engage`. */
     freezes: z.array(inputFreezeSchema),
     engage: inputFreezeSchema.omit({ id: true }).nullable(),
-    /** The caller's open break-glass session, or for `breakglass.open` the one asked for. */
+    /** The caller's open break-glass session; for `breakglass.open`, the requested one. */
     breakglass: z
       .strictObject({
         id: identifier,
@@ -132,7 +132,7 @@ export const inputBaseSchema = z.strictObject({
         reason: z.string(),
       })
       .nullable(),
-    /** How many break-glass sessions this person opened in the last seven days. */
+    /** The number of break-glass sessions that this person opened in the last seven days. */
     breakglass_recent: z.int().min(0),
   }),
   clock: z.strictObject({
@@ -152,9 +152,9 @@ export const inputBaseSchema = z.strictObject({
 });
 
 /**
- * The whole input document, for the kinds of requests that there are.
+ * The whole input document, for the given kinds of requests.
  *
- * @param kinds all of them
+ * @param kinds all kinds
  */
 export function inputSchemaOf(kinds: readonly InputKind[]) {
   const objects = kinds.flatMap(({ objectSchema }) => objectSchema ?? []);
@@ -173,7 +173,7 @@ export type InputFreeze = z.infer<typeof inputFreezeSchema>;
 export type InputRevocation = z.infer<typeof inputRevocationSchema>;
 export type FreezeScope = z.infer<typeof freezeScopeSchema>;
 
-/** The emergency part of an input for operations that no emergency concerns: no freeze, no session. */
+/** The emergency part of an input for operations that emergencies do not affect: no freeze, no session. */
 export const NO_EMERGENCY: PolicyInput['emergency'] = {
   frozen: false,
   freezes: [],

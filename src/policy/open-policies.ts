@@ -9,22 +9,22 @@ import { activateFirst, type BundleStart } from './first-start.ts';
 import { createPolicy } from './policies.ts';
 import { storedPolicies } from './stored-policies.ts';
 
-/** The bundle that comes with the broker, taken when the configuration names none. */
+/** The shipped bundle, which is used if the configuration names none. */
 const SHIPPED_BUNDLE = fileURLToPath(new URL('../../policies/bundle.tar.gz', import.meta.url));
 
-/** What {@link openPolicies} needs. */
+/** The dependencies of {@link openPolicies}. */
 export interface OpenPoliciesDeps extends PoliciesOptions {
   store: Store;
   newId: (nowMs: number) => string;
-  /** The bundle that the configuration names, or undefined for the one that comes with the broker. */
+  /** The bundle that the configuration names, or undefined for the shipped one. */
   file: string | undefined;
 }
 
 /**
- * Opens the policies: without one nothing can be decided, and the broker does not start. The configured bundle counts on the
- * first start only; later starts do without the file.
+ * Opens the policies. Without a policy nothing can be decided, so the broker does not start. The configured bundle is used
+ * on the first start only; later starts do not need the file.
  *
- * @throws BundleError, Error with a message for the operator; nothing has been changed then
+ * @throws BundleError, Error with a message for the operator; nothing is changed then
  */
 export async function openPolicies(
   deps: OpenPoliciesDeps,
@@ -46,7 +46,7 @@ async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
       throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
     return { kind: 'unreadable', hash: active.policy_hash, detail: (error as Error).message };
   }
-  // Instantiated before it is stored: a bundle that cannot decide, or trusts too much, never becomes the active one.
+  // Instantiated before it is stored: a bundle that cannot decide, or is too permissive, never becomes active.
   if (active === null) deps.assertUsable?.(await createPolicy(bundle, deps));
   return activateFirst(deps, bundle);
 }

@@ -1,6 +1,6 @@
 import type { BrokerData } from './data.ts';
 
-/** The one name, in lower case, of the person that a name stands for under a policy. */
+/** The canonical name, in lower case, of the person behind a name under a policy. */
 export function resolvePerson({ broker }: { broker: Pick<BrokerData, 'persons'> }, person: string): string {
   const name = person.toLowerCase();
   return broker.persons.get(name) ?? name;

@@ -13,14 +13,14 @@ import type { InputVersions } from './input-versions.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
 /*
- * Policy: bundles, the engine that evaluates them, the input document in its versions, guardrails, and which bundle is active.
- * A decision is a pure function of bundle and input. The WebAssembly SDK is known to `engine.ts` alone.
+ * Policy: bundles, the engine that evaluates them, the versions of the input document, guardrails, and the active bundle.
+ * A decision is a pure function of bundle and input. Only `engine.ts` uses the WebAssembly SDK.
  */
 
-/** What is asked of a policy: the input document without what the policy module itself adds. */
+/** A question to a policy: the input document without the members that this module adds. */
 export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
 
-/** The versions of what a decision was made with, besides the bundle. */
+/** The versions of schemas and guardrails that a decision was made with. */
 export interface DecisionVersions {
   input: number;
   result: number;
@@ -31,7 +31,7 @@ export interface DecisionVersions {
 export interface Decision extends GuardedResult {
   versions: DecisionVersions;
   policy_hash: string;
-  /** The input as JSON text: to the byte what was evaluated, and what is kept for replay. */
+  /** The input as JSON text: exactly the bytes that were evaluated and are stored for replay. */
   input_json: string;
   /** `sha256:` and hex over `input_json`. */
   input_digest: string;
@@ -43,36 +43,36 @@ export interface Policy {
   revision: string;
   broker: BrokerData;
   /**
-   * Decides one question at one moment, about an operation under the name that the bundle knows it by. A pure function
-   * of bundle, question and `nowMs` (design invariant 2).
+   * Decides one question at one time. The bundle gets the operation under a name that it knows. A pure function of bundle,
+   * question and `nowMs` (design invariant 2).
    *
    * Never throws: a question that lacks a fact is denied with `missing_fact`.
    */
   decide(question: Question, nowMs: number): Decision;
   /**
-   * Evaluates a stored input again, with what it was decided with then.
+   * Evaluates a stored input again, with the versions of the original decision.
    *
    * @throws Error for a version that this broker does not know
    */
   replay(inputJson: string, versions: DecisionVersions): PolicyResult;
   /**
-   * Who can do what under this policy; null when the bundle does not say (it has no `countersign/access`).
+   * Who can do what under this policy; null if the bundle has no `countersign/access`.
    *
-   * Each principal gets the answer for what it shows: the groups, claims and trust rule in the document given.
+   * The answer for each principal depends on the groups, claims and trust rule in the given document.
    *
-   * @throws Error when the bundle's answer is not usable
+   * @throws Error if the bundle's answer is malformed
    */
   access(principals: readonly Principal[]): AccessAnswer | null;
 }
 
-/** What a bundle is instantiated with. */
+/** The dependencies of a policy. */
 export interface PolicyDeps {
-  /** The versions of the input document, for the kinds of requests that there are. */
+  /** The versions of the input document, for the known kinds of requests. */
   inputs: InputVersions;
   log?: EngineLog;
 }
 
-/** Instantiates a bundle. @throws BundleError when its module cannot be used */
+/** Instantiates a bundle. @throws BundleError if its module cannot be used */
 export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps): Promise<Policy> {
   const engine = await createEngine(bundle, log);
   const readZones = createZoneClock(bundle.broker.zones);
@@ -87,7 +87,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     const fault = findFault(versionOf(inputs, used.input, 'input').schema, document);
     if (fault !== null) return missingFact(fault);
     const overrule = versionOf(GUARDRAILS, used.guardrails, 'guardrails');
-    // Guardrails read what is the same in every version of the document.
+    // Guardrails read only members that are the same in every version of the document.
     const result = engine.evaluate(inputJson, versionOf(RESULT_SCHEMAS, used.result, 'result'));
     return overrule(document as PolicyInput, result, bundle.broker.persons);
   }
@@ -100,7 +100,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
       const document = reads.from({
         schema_version: INPUT_SCHEMA_VERSION,
         ...question,
-        // An older bundle is asked under the name that it knows: the input says what was really asked.
+        // An older bundle may get the operation under its former name; the input has the name that was used.
         operation: askedName(question.operation, bundle.broker.operations, OPERATIONS),
         clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },
       });
@@ -120,11 +120,11 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
 
 function versionOf<T>(known: ReadonlyMap<number, T>, version: number, what: string): T {
   const found = known.get(version);
-  if (found === undefined) throw new Error(`this broker does not know version ${version} of ${what}`);
+  if (found === undefined) throw new Error(`this broker does not support version ${version} of ${what}`);
   return found;
 }
 
-/** The broker's own mistake, or a document too large: either way nothing that policy should be asked. */
+/** A bug in the broker, or a document that is too large: either way the policy is not evaluated. */
 function findFault(schema: z.ZodType, document: unknown): string | null {
   const parsed = schema.safeParse(document);
   if (parsed.success) return null;

@@ -2,7 +2,7 @@ import { findActivation, findBundle } from '../store/policies.ts';
 import type { Db } from '../store/statement.ts';
 import { createPolicies, type Policies, type PoliciesOptions } from './active.ts';
 
-/** The policies of the store. */
+/** The stored policies. */
 export function storedPolicies(options: PoliciesOptions): Policies<Db> {
   return createPolicies<Db>({ activation: findActivation, bundle: findBundle }, options);
 }

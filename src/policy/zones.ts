@@ -4,16 +4,16 @@ type ZoneClock = PolicyInput['clock']['zones'][string];
 
 const WEEKDAYS: Readonly<Record<string, number>> = { Mon: 1, Tue: 2, Wed: 3, Thu: 4, Fri: 5, Sat: 6, Sun: 7 };
 
-/** The time-zone database that this process decides with; it is part of every input. */
+/** The version of this process's time-zone database, which is part of every input. */
 export const TZDB_VERSION = process.versions.tz ?? 'unknown';
 
 /**
- * Wall-clock readings for the zones that a policy names, so that Rego can decide windows without a clock of its own.
+ * Wall-clock times for the zones that a policy names, so that Rego can evaluate windows without a clock of its own.
  *
- * Formatters are slow to make, so they are kept; readings are kept for the minute they belong to (offsets change on
- * whole minutes).
+ * Formatters are slow to create, so they are cached; wall-clock times are cached for their minute (offsets change on whole
+ * minutes).
  *
- * @param zones IANA names as policy data spells them; they key the result
+ * @param zones IANA names as in the policy's data; they are the keys of the result
  */
 export function createZoneClock(zones: readonly string[]): (nowMs: number) => Record<string, ZoneClock> {
   const formatters = zones.map((zone) => [zone, createFormatter(zone)] as const);

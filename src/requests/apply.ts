@@ -10,8 +10,7 @@ import { type ChangeRequest, loadVotes, placesOf } from './request.ts';
 import { settle } from './settle.ts';
 
 /**
- * Applies a request because somebody asks for it. A request that is applied already is answered as it is, so a retry
- * is safe and never applies twice.
+ * Applies a request on demand. Idempotent: a request that is already applied is answered as it is.
  *
  * @returns the applied request, or a refusal with its record appended: denied, still held, or `request_conflicted`
  * @throws BrokerError `not_found`, `request_closed`
@@ -40,7 +39,7 @@ export async function apply(writing: WriteContext, requestId: string): Promise<C
   return saved.state === 'conflicted' ? conflicted(saved, decision_id, writing.deps.kinds) : saved;
 }
 
-/** Nothing is written twice, and nobody learns of a request by asking to apply it who may not read it. */
+/** Writes nothing. A caller who may not read the request learns nothing about it. */
 async function answerApplied(
   writing: WriteContext,
   request: ChangeRequest,
@@ -55,7 +54,7 @@ async function answerApplied(
 function conflicted(request: ChangeRequest, decisionId: string, kinds: RequestKinds): Refused {
   return new Refused(
     'request_conflicted',
-    `${kinds.of(request.kind).conflict} Nothing was applied. Propose it again on what is there now.`,
+    `${kinds.of(request.kind).conflict} Nothing was applied. Propose it again on the current state.`,
     { decision_id: decisionId, extra: { state: request.state }, gates: [baseMovedGate(request, kinds)] },
   );
 }

@@ -7,15 +7,15 @@ import { flagChangeContentSchema } from './kinds/flag-change.ts';
 import { propose } from './propose.ts';
 import type { Settlement } from './settle.ts';
 
-/** What `POST /v1/break-glass/{id}/apply` takes: changes, applied at once or refused. */
+/** The body of `POST /v1/break-glass/{id}/apply`: changes that are applied at once or refused. */
 export const breakglassChangeSchema = flagChangeContentSchema.pick({ environment: true, changes: true });
 export type BreakglassChange = z.infer<typeof breakglassChangeSchema>;
 
 /**
- * Applies changes in a break-glass session, at once or not at all. Only what makes things safer passes.
+ * Applies changes in a break-glass session, at once or not at all. Only safer changes pass.
  *
  * @returns the applied request, or the refusal with its record appended
- * @throws BrokerError `not_found` when the session is not the caller's, `state_conflict` when it is over
+ * @throws BrokerError `not_found` if the session is not the caller's, `state_conflict` if it has ended
  */
 export async function applyInSession(
   writing: WriteContext,
@@ -24,7 +24,7 @@ export async function applyInSession(
 ): Promise<Settlement | Refused> {
   const session = await findOwnSession(writing, sessionId);
   if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
-    throw new BrokerError('state_conflict', 'This break-glass session is over. Open another one.');
+    throw new BrokerError('state_conflict', 'This break-glass session has ended. Open a new one.');
   }
   return propose(
     writing,

@@ -5,8 +5,8 @@ import { textSchema } from '../flags/names.ts';
 import { momentSchema } from '../moment.ts';
 
 /**
- * The content of a change request: what its author wrote, and what its digest and so each approval is about. Each kind
- * adds members of its own (`kinds/`).
+ * The content of a change request: what its author wrote, and what its digest covers. Each kind adds members of its own
+ * (`kinds/`).
  */
 
 const reason = textSchema(2000);
@@ -14,7 +14,7 @@ const ticket = textSchema(200).nullable();
 const apply = z.enum(['auto', 'manual']);
 const start = momentSchema.nullable();
 
-/** The members that every content has besides its kind. */
+/** The members of every content besides its kind. */
 export const commonShape = {
   reason,
   ticket: ticket.default(null),
@@ -22,29 +22,26 @@ export const commonShape = {
   start_ms: start.default(null),
 };
 
-/** What `POST /v1/requests` takes: the content of any kind. */
+/** The body of `POST /v1/requests`: the content of any kind. */
 export function contentSchemaOf({ all }: RequestKinds): z.ZodType<RequestContent> {
   return z.union(all.map(({ contentSchema }) => contentSchema));
 }
 
 const commonEditShape = { reason, ticket, apply, start_ms: start };
 
-/**
- * What an edit may replace; what is left out stays. The kind, the environment and the object are what the request is:
- * they stay.
- */
+/** The members that an edit may replace; omitted members stay. The kind, the environment and the object never change. */
 export type RequestEdit =
   z.infer<z.ZodObject<typeof commonEditShape>> extends infer Common
     ? Partial<Common> & Readonly<Record<string, unknown>>
     : never;
 
-/** What `PATCH /v1/requests/{id}` takes: members that some kind lets be edited. */
+/** The body of `PATCH /v1/requests/{id}`: the editable members of all kinds. */
 export function editSchemaOf({ all }: RequestKinds): z.ZodType<RequestEdit> {
   const own = Object.assign({}, ...all.map(({ editable }) => editable)) as Record<string, z.ZodType>;
   return z.strictObject({ ...own, ...commonEditShape }).partial() as z.ZodType<RequestEdit>;
 }
 
-/** The content with an edit laid over it: what its kind does not let be edited stays. */
+/** The content with an edit applied; members that its kind does not let be edited stay. */
 export function editContent(kind: RequestKind, content: RequestContent, change: RequestEdit): RequestContent {
   const given = Object.entries(change).filter(
     ([name, value]) =>

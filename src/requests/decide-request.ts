@@ -18,7 +18,7 @@ import { loadEditors } from '../revocation/editors.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
-/** A decision about a request, with what the record says of what it rests on. */
+/** A decision about a request, with the evidence for its record. */
 export interface RequestDecision extends Decision {
   /** The votes that counted, by the records of their decisions. */
   votes: string[];
@@ -26,7 +26,7 @@ export interface RequestDecision extends Decision {
   freezes: string[];
 }
 
-/** Asks the active policy about a request, with a fresh clock and the emergency state that this write sees. */
+/** Evaluates the active policy for a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
   { tx, now_ms, policy, revocations }: WriteContext,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
@@ -79,7 +79,7 @@ export async function record(
     decision: RequestDecision;
     request: ChangeRequest;
     from: ChangeRequest['state'] | null;
-    /** What applying it did; where it was not applied, nothing. */
+    /** The effects of applying it; absent if it was not applied. */
     done?: EffectRecord;
     note?: Reason;
     id?: string;
@@ -103,7 +103,7 @@ export async function record(
   };
   afterCommit(() => {
     deps.events.decided(about.operation, about.decision.effect);
-    // A proposal that is held used the right to propose.
+    // A held proposal counts as a use of the permission to propose.
     if (about.decision.effect !== 'deny') {
       deps.events.used({
         principal,
@@ -118,9 +118,9 @@ export async function record(
 }
 
 /**
- * Records a decision that cannot wait for anything, and turns what is not an allow into its refusal.
+ * Records a decision that cannot wait, and turns anything but an allow into a refusal.
  *
- * @returns null when it is allowed
+ * @returns null if it is allowed
  */
 export async function recordAndRefuse(
   writing: WriteContext,
@@ -150,12 +150,12 @@ function objectOf({ plan: { object } }: ChangeRequest): RecordedRequest['object'
   return object === null ? null : { type: object.type, id: String(object.id ?? '') };
 }
 
-/** What the flags of an applied request moved in spite of. */
+/** The controls that the flags of an applied request bypassed. */
 function passedBy({ plan }: ChangeRequest, { freezes }: RequestDecision): Passage {
   return { freezes, exception: plan.changes.some(({ facts }) => facts.exception_used) };
 }
 
-/** The flags a request is about, at the versions it is based on. */
+/** The flags of a request, at the versions that it is based on. */
 function unmoved(request: ChangeRequest): FlagMove[] {
   return request.plan.bases.flatMap(({ of, version }) => {
     const state = /^state:(.+)@(.+)$/.exec(of);

@@ -15,14 +15,14 @@ import { type ChangeRequest, loadVotes, requestDigest } from './request.ts';
 import { settle } from './settle.ts';
 
 /**
- * Replaces parts of a request's content, or with an empty edit only its base versions (a rebase).
+ * Replaces parts of a request's content. An empty edit only updates its base versions (a rebase).
  *
- * The digest changes with the content, so every approval given before counts no more, at once: approvals are looked up
- * by digest, nothing has to be removed. The editor becomes an author and so cannot approve.
+ * The digest changes with the content, which voids every earlier approval: approvals are looked up by digest, so no row
+ * has to be removed. The editor becomes an author and cannot approve.
  *
- * @param operation `request.schedule` when only the start changes, so that policy can tell the two apart
+ * @param operation `request.schedule` if only the start changes, so that the policy can distinguish the two
  * @param ifMatch the ETag that the caller read
- * @returns the request as it stands, or the refusal with its record appended
+ * @returns the updated request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `precondition_required`, `precondition_failed`, `invalid_change`
  */
 export async function edit(
@@ -41,7 +41,7 @@ export async function edit(
 ): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms, policy, deps } = writing;
   const { principal } = call;
-  // 1. Load, and compute the new content on the flags as they are.
+  // 1. Load, and compute the new content on the current flags.
   const request = await findOpen(tx, request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
   assertIfMatch(request, ifMatch);
@@ -51,8 +51,8 @@ export async function edit(
   assertStartsBefore(content, request.expires_ms);
   const planned = await kind.plan(tx, content, { now_ms, environments: environmentsOf(policy) });
 
-  // 2. May this principal edit this request, and may they edit it into that one? The new content may touch other
-  // namespaces and tiers than the one whose author they are.
+  // 2. May this principal edit this request, and may they propose the result? The new content may touch other
+  // namespaces and tiers.
   const edited: ChangeRequest = {
     ...request,
     state: 'pending',
@@ -73,7 +73,7 @@ export async function edit(
     operation,
     principal,
     decision,
-    // The record is about what the decision was about; a refused edit moves nothing.
+    // The record describes what was decided; a refused edit changes nothing.
     request: granted ? edited : { ...decided, state: request.state },
     from: request.state,
   });
@@ -86,7 +86,7 @@ export async function edit(
     });
   }
 
-  // 3. Ask again with the new content.
+  // 3. Decide again with the new content.
   const settled = await settle(writing, {
     request: edited,
     votes,
@@ -97,7 +97,7 @@ export async function edit(
   return saveNext(tx, settled.request, now_ms);
 }
 
-/** Scheduling is for what cannot be applied yet, so only what the caller has to bring along holds it up. */
+/** A scheduled request cannot be applied yet, so only obligations on the caller block it. */
 function isGranted(operation: string, { effect, obligations }: Decision): boolean {
   if (effect === 'allow') return true;
   if (effect === 'deny' || operation !== 'request.schedule') return false;

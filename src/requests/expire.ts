@@ -5,7 +5,7 @@ import { decideRequest, record } from './decide-request.ts';
 import { saveNext } from './open-request.ts';
 import type { ChangeRequest } from './request.ts';
 
-/** Ends a request whose time to live is over. @returns the refusal of what was asked for too late */
+/** Ends a request whose time to live has passed. @returns the refusal of the late call */
 export async function expire(writing: WriteContext, request: ChangeRequest): Promise<Refused> {
   const operation = 'request.expire';
   const decision = await decideRequest(writing, {
@@ -14,7 +14,7 @@ export async function expire(writing: WriteContext, request: ChangeRequest): Pro
     request,
     votes: [],
   });
-  // Time to live is the broker's own promise: a policy can shorten it, and cannot keep a request alive.
+  // The broker enforces the time to live: a policy can shorten it, but cannot keep a request alive.
   const after: ChangeRequest = { ...request, state: 'expired', due_ms: null };
   await record(writing, {
     operation,

@@ -5,7 +5,7 @@ import { REQUEST_KINDS } from './kinds/kinds.ts';
 
 const SCHEMAS = { input: inputSchemaOf(REQUEST_KINDS), access: accessInputSchema } as const;
 
-/** The JSON Schema that Rego is checked against, of `countersign/decision` (`input`) or `countersign/access`. */
+/** The JSON Schema that Rego is checked against, for `countersign/decision` (`input`) or `countersign/access`. */
 export function inputJsonSchema(name: keyof typeof SCHEMAS = 'input'): string {
   return jsonSchemaText(SCHEMAS[name]);
 }

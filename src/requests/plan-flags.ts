@@ -7,24 +7,24 @@ import { initialStateOf, planChange } from '../flags/plan.ts';
 import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
 import type { Db } from '../store/statement.ts';
 
-/** One flag as it would be after the request, with the versions that it replaces. */
+/** The result of a request for one flag, with the versions that it replaces. */
 export interface FlagWrite {
   flag: string;
-  /** The definition as it is served after the write, changed or not. */
+  /** The definition after the write, changed or not. */
   served: FlagDefinition;
   definition: { value: FlagDefinition; base: number } | null;
   /** By environment. A new flag gets its first state in every environment. */
   states: ReadonlyMap<string, { value: FlagState; base: number }>;
 }
 
-/** What changes of flags would do: what policy judges, what approvals bind, what the door writes. */
+/** The plan of changes of flags: what the policy judges, what approvals cover, what the door writes. */
 export interface FlagsPlan {
   changes: InputChange[];
   bases: Base[];
   writes: FlagWrite[];
 }
 
-/** A flag while the changes of one request are folded over it. */
+/** A flag while the changes of one request are applied to it in turn. */
 interface FlagFold {
   definition: FlagDefinition | null;
   definitionBase: number;
@@ -32,23 +32,23 @@ interface FlagFold {
   state: FlagState | null;
   stateBase: number;
   stateChanged: boolean;
-  /** What a new flag starts with in every environment, switched off. */
+  /** The initial state of a new flag in every environment: switched off. */
   initial: FlagState | null;
-  /** Versions of the flag's states in all environments, once its definition changes: that reaches them all. */
+  /** Versions of the flag's states in all environments, if its definition changes: that affects all of them. */
   reached: { environment: string; version: number }[];
-  /** The most dangerous tier that the flag has before or anywhere within the request. */
+  /** The highest tier that the flag has before or at any point within the request. */
   tier: FlagDefinition['tier'] | null;
 }
 
-/** So that a policy can always evaluate what a request would do, and evidence stays in proportion. */
+/** Bounds the input of the policy engine and the size of the evidence. */
 const MAX_PLANNED_BYTES = 256 * 1024;
-/** So that an application is a short write, which others wait for: it stores each version, and its record lists them. */
+/** Keeps an application a short write, because other writes wait for it. */
 const MAX_MOVES = 200;
 
 /**
- * Folds the changes of a content over the flags as they are.
+ * Applies the changes of a content to the current flags, in memory.
  *
- * @throws BrokerError `invalid_change` with a fault for each change that cannot be made
+ * @throws BrokerError `invalid_change`, with a fault for each invalid change
  */
 export async function planFlags(
   db: Db,
@@ -56,7 +56,7 @@ export async function planFlags(
   { now_ms, environments }: PlanContext,
 ): Promise<FlagsPlan> {
   if (!environments.includes(content.environment)) {
-    throw new BrokerError('invalid_change', `There is no environment "${content.environment}".`, {
+    throw new BrokerError('invalid_change', `Unknown environment "${content.environment}".`, {
       errors: [{ pointer: '#/environment', detail: `known environments: ${environments.join(', ')}` }],
     });
   }
@@ -72,7 +72,10 @@ export async function planFlags(
     const planned = await planOne(db, change, folding, { environment: content.environment, now_ms, place });
     bytes += JSON.stringify(planned).length;
     if (bytes > MAX_PLANNED_BYTES)
-      refuseSize(place, `at most ${MAX_PLANNED_BYTES / 1024} KiB of changes, with what they replace`);
+      refuseSize(
+        place,
+        `at most ${MAX_PLANNED_BYTES / 1024} KiB of changes, including the replaced documents`,
+      );
     changes.push(planned);
   }
   const writes = [...flags].map(([flag, folding]) =>
@@ -83,7 +86,7 @@ export async function planFlags(
     0,
   );
   if (moves > MAX_MOVES)
-    refuseSize(changes.length - 1, `at most ${MAX_MOVES} new versions; this makes ${moves}`);
+    refuseSize(changes.length - 1, `at most ${MAX_MOVES} new versions; this request creates ${moves}`);
   return {
     changes: changes.map((change) => withHighestTier(change, flags)),
     bases: [...flags].flatMap(([flag, folding]) => basesOf(flag, folding, content.environment)),
@@ -97,7 +100,7 @@ function refuseSize(place: number, detail: string): never {
   });
 }
 
-/** Each change of a flag counts with the highest tier in play: no step of a request can be judged by a lower one. */
+/** Every change of a flag is judged by its highest tier, so that no step of a request is judged by a lower one. */
 function withHighestTier(change: InputChange, flags: ReadonlyMap<string, FlagFold>): InputChange {
   const tier = flags.get(change.flag.key)?.tier ?? change.flag.tier;
   return { ...change, flag: { ...change.flag, tier } };
@@ -176,7 +179,7 @@ async function loadEarlier(db: Db, change: Change, environment: string): Promise
   return row === undefined ? null : (JSON.parse(row.state) as FlagState);
 }
 
-/** Puts the place of the change before the pointers of its faults. */
+/** Prefixes the pointers of the faults with the position of the change. */
 function withPointer<T>(pointer: string, compute: () => T): T {
   try {
     return compute();
@@ -191,9 +194,9 @@ function withPointer<T>(pointer: string, compute: () => T): T {
 }
 
 /**
- * Definition and state count, whichever changes: an approval of "enable" was given knowing the flag's tier and variants.
- * Where the definition changes, its states in all environments count: an approval of "retire" was given knowing who
- * still sees the flag.
+ * The bases include the definition and the state, whichever changes: an approver of "enable" has seen the flag's tier
+ * and variants. If the definition changes, they include the states of all environments: an approver of "retire" has
+ * seen who still gets the flag.
  */
 function basesOf(flag: string, folding: FlagFold, environment: string): Base[] {
   const own = { environment, version: folding.stateBase };

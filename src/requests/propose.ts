@@ -9,11 +9,12 @@ import { type ChangeRequest, requestDigest, toRow } from './request.ts';
 import { type Settlement, STARTS_TOO_LATE, settle } from './settle.ts';
 
 /**
- * Proposes a change: applied at once where policy allows it, held where it wants more, refused where it denies.
+ * Proposes a change. The request is applied at once if the policy allows it, held if it requires more, and refused if
+ * it denies.
  *
  * @param operation `breakglass.apply` for the writes of a break-glass session, which cannot wait
- * @returns the request as it stands, or the refusal with its record appended
- * @throws BrokerError `invalid_change` when the content cannot be carried out on the present flags
+ * @returns the new request, or the refusal with its record appended
+ * @throws BrokerError `invalid_change` if the content cannot be carried out on the current flags
  */
 export async function propose<Content extends RequestContent>(
   writing: WriteContext,
@@ -21,12 +22,12 @@ export async function propose<Content extends RequestContent>(
   operation: 'request.propose' | 'breakglass.apply' = 'request.propose',
 ): Promise<Settlement | Refused> {
   const { deps, tx, call, now_ms, policy } = writing;
-  // 1. Load: what the content would do to the flags as they are.
+  // 1. Load: plan the content on the current flags.
   const kind = deps.kinds.of(content.kind);
   const planned = await kind.plan(tx, content, { now_ms, environments: environmentsOf(policy) });
   assertStart(content, now_ms);
 
-  // 2. The request, as it would be stored.
+  // 2. Build the request to store.
   const { plan } = planned;
   const draft: ChangeRequest = {
     id: deps.newId(now_ms),
@@ -41,14 +42,14 @@ export async function propose<Content extends RequestContent>(
     authors: call.principal.person === null ? [] : [call.principal.person],
     created_ms: now_ms,
     updated_ms: now_ms,
-    // Its life comes with the decision.
+    // The decision sets its time to live.
     expires_ms: Number.MAX_SAFE_INTEGER,
     due_ms: null,
     standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: now_ms },
     decision_id: '',
   };
 
-  // 3. Decide, apply where allowed, record.
+  // 3. Decide, apply if allowed, record.
   const settled = await settle(writing, {
     request: draft,
     votes: [],
@@ -90,7 +91,7 @@ export function assertStart(content: RequestContent, nowMs: number): void {
   if (content.start_ms === null || content.start_ms > nowMs) return;
   throw new BrokerError(
     'invalid_change',
-    'The start time has passed; leave it out to apply as soon as allowed.',
+    'The start time is in the past; omit it to apply the change as soon as it is allowed.',
     {
       errors: [{ pointer: '#/start_ms', detail: 'must be in the future' }],
     },

@@ -9,9 +9,9 @@ import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
 /*
- * Requests: the workflow of design section 7, a file for each thing that is done with a request (`propose`, `edit`, `vote`,
- * `withdraw`, `apply`, `expire`), all of which end in `settle.ts`. What a request can be about is in `kinds/`, a file each.
- * `write-flags.ts` is the one door for flag state. Domains are imported here, and never import this.
+ * Requests: the workflow of design section 7, one file for each use case (`propose`, `edit`, `vote`, `withdraw`, `apply`,
+ * `expire`), all of which end in `settle.ts`. The kinds of requests are in `kinds/`, one file each. `write-flags.ts` is
+ * the one door for flag state. This folder imports domains; domains never import it.
  */
 
 /**
@@ -31,7 +31,7 @@ export const REQUEST_STATES = [
 ] as const;
 export type RequestState = (typeof REQUEST_STATES)[number];
 
-/** The last answer to "may it be applied?". */
+/** The latest decision on applying it. */
 export interface Standing {
   effect: 'allow' | 'hold' | 'deny';
   reasons: readonly Reason[];
@@ -50,7 +50,7 @@ export interface ChangeRequest {
   content: RequestContent;
   plan: Plan;
   proposer: Principal;
-  /** Persons who wrote part of the present content. */
+  /** The persons who wrote part of the current content. */
   authors: string[];
   created_ms: number;
   updated_ms: number;
@@ -65,40 +65,40 @@ export interface StoredVote extends Vote {
   person: string;
   verdict: 'approve' | 'reject';
   comment: string | null;
-  /** When it stopped counting for good, because its person was disabled or revoked. */
+  /** When it became void because its person was disabled or revoked. */
   voided_ms: number | null;
-  /** The record in which it was allowed; null for some votes that an older version of the broker stored. */
+  /** The record in which it was allowed; null for some older votes. */
   decision_id: string | null;
 }
 
-/** Whether a vote is about the request's present content (design invariant 4), and its person was not revoked since. */
+/** Whether a vote covers the request's current content (design invariant 4) and is not void. */
 export function counts(vote: Pick<StoredVote, 'digest' | 'voided_ms'>, request: ChangeRequest): boolean {
   return vote.digest === request.digest && vote.voided_ms === null;
 }
 
-/** Whether a request can still change its state. No transition leaves the other states. */
+/** Whether a request can still change its state. The other states are final. */
 export function isOpen({ state }: Pick<ChangeRequest, 'state'>): boolean {
   return (OPEN_STATES as readonly string[]).includes(state);
 }
 
-/** What an approval is about: the content, and the versions it is based on. */
+/** The digest that an approval names: of the content and the versions that it is based on. */
 export function requestDigest(content: RequestContent, bases: readonly Base[]): string {
   return digestOf({ content, bases });
 }
 
-/** The namespaces a request touches, sorted; none where it changes no flags. */
+/** The namespaces that a request touches, sorted; empty if it changes no flags. */
 function namespacesOf({ plan }: ChangeRequest): string[] {
   return [...new Set(plan.changes.map((change) => change.flag.namespace))].sort();
 }
 
-/** The places that somebody must be able to read to read the request. */
+/** The places that a caller must be able to read in order to read the request. */
 export function placesOf(request: ChangeRequest): { namespace: string | null; environment: string | null }[] {
   const { environment } = request;
   const namespaces = namespacesOf(request);
   return (namespaces.length === 0 ? [null] : namespaces).map((namespace) => ({ namespace, environment }));
 }
 
-/** The request as the policy's input has it. */
+/** The request in the policy's input. */
 export function toInputRequest(request: ChangeRequest): InputRequest {
   const { changes, object } = request.plan;
   const directions = changes.map((change) => change.facts.direction);
@@ -130,8 +130,8 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
 const DANGER = ['on', 'widen', 'neutral', 'narrow', 'off'] as const;
 
 /**
- * Whether a plan of now is still the one that was approved: the same object and bases, whole, and the same facts. What a
- * change writes follows from content and versions, and may hold the moment at which it is written.
+ * Whether a current plan matches the approved one: the same object, bases and facts. The documents that a change writes
+ * are not compared: they follow from content and versions, and may contain the time of the write.
  */
 export function isSamePlan(made: Plan, present: Plan): boolean {
   if (made === present) return true;
@@ -140,7 +140,7 @@ export function isSamePlan(made: Plan, present: Plan): boolean {
   return judged(made) === judged(present);
 }
 
-/** Whether nothing that a plan is based on has moved, as far as a plan of now is based on the same things. */
+/** Whether no base of a plan has changed, for those bases that the current plan has too. */
 export function isUnmoved({ bases }: Plan, present: Plan): boolean {
   const versions = new Map(present.bases.map(({ of, version }) => [of, version]));
   return bases.every(({ of, version }) => (versions.get(of) ?? version) === version);
@@ -152,12 +152,12 @@ export async function loadRequest(db: Db, id: string): Promise<ChangeRequest | u
   return row === undefined ? undefined : fromRow(row);
 }
 
-/** Reads the newest vote of each person on a request, whatever digest it was about. */
+/** Reads the newest vote of each person on a request, for any digest. */
 export async function loadVotes(db: Db, requestId: string): Promise<StoredVote[]> {
   return (await listVotes(db, requestId)).map(fromVoteRow);
 }
 
-/** The request as its row. */
+/** Converts a request to its row. */
 export function toRow(request: ChangeRequest): RequestsTable {
   return {
     ...request,
@@ -170,7 +170,7 @@ export function toRow(request: ChangeRequest): RequestsTable {
   };
 }
 
-/** The request of a row. */
+/** Converts a row to its request. */
 export function fromRow(row: RequestsTable): ChangeRequest {
   const { proposer_id: _, ...rest } = row;
   return {

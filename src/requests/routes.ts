@@ -29,7 +29,7 @@ const digestSchema = z.string().regex(DIGEST_PATTERN, 'the digest you read, such
 const voteSchema = z.strictObject({ digest: digestSchema, comment: textSchema(2000).optional() });
 const emptySchema = z.strictObject({}).optional();
 const scheduleSchema = z.strictObject({
-  /** A moment, or `next_window`: as soon as the change windows of the policy allow. */
+  /** A time, or `next_window`: as soon as the policy's change windows allow. */
   at: z.union([z.literal('next_window'), momentSchema]),
 });
 const listSchemaOf = ({ all }: RequestKinds) =>
@@ -108,7 +108,7 @@ export function requestRoutes(edge: Edge): Router {
       limit,
       visible: (request) =>
         placesOf(request).every(({ namespace }) => isReadable(namespace, request.environment)),
-      // Votes are left out of lists: they are one look-up a request.
+      // Lists omit votes: they would cost one look-up per request.
       view: (request) => toView(request, { votes: [], now_ms: nowMs, kinds }),
       next: (request) => cursors.sign('requests', filter, request.id),
     });
@@ -165,7 +165,7 @@ export function requestRoutes(edge: Edge): Router {
     changeRequest(req, res, emptySchema, (writing) => apply(writing, requestId(req))),
   );
 
-  /** One use case that changes a request: who calls, what they send, and the request as it stands after it. */
+  /** Runs one use case that changes a request, and answers the request afterwards. */
   async function changeRequest<Body>(
     req: Request,
     res: Response,
@@ -176,7 +176,7 @@ export function requestRoutes(edge: Edge): Router {
     const body = parse(schema, req.body);
     const request = await write(control, call, (writing) => work(writing, body)).catch(
       async (error: unknown) => {
-        // A refusal that tells what the request is like is for those only who may read it.
+        // Only a caller who may read the request gets a refusal that describes it.
         if (error instanceof BrokerError && error.code !== 'policy_denied') {
           const existing = await loadRequest(control.store.read, requestId(req));
           if (existing !== undefined) await assertReadable(call, existing);
@@ -192,7 +192,7 @@ export function requestRoutes(edge: Edge): Router {
       await authorizeRead(control, call, { operation: 'request.read', ...place });
   }
 
-  /** What is wrong with a change tells what the flag is like, so it is for those only who may read the flag. */
+  /** The faults of a change describe the flag, so only callers who may read the flag get them. */
   async function assertFlagsReadable(call: Call, content: RequestContent): Promise<void> {
     for (const flag of kinds.of(content.kind).flagsOf(content)) {
       const definition = await findDefinition(control.store.read, flag);
@@ -213,6 +213,6 @@ export function requestRoutes(edge: Edge): Router {
 
 function requestId(req: Request): string {
   const parsed = idSchema.safeParse(req.params.id);
-  if (!parsed.success) throw new BrokerError('not_found', 'There is no request with this id.');
+  if (!parsed.success) throw new BrokerError('not_found', 'No request has this id.');
   return parsed.data;
 }

@@ -24,39 +24,39 @@ import {
   type StoredVote,
 } from './request.ts';
 
-/** How long after a denied or waiting answer the scheduler asks again. Windows open on whole minutes. */
+/** The delay until the scheduler decides again after a deny or a wait. Windows open on whole minutes. */
 const RECHECK_MS = 60_000;
 
-/** How long a request lives when the policy sets no `request_ttl_s`: three days. */
+/** The time to live of a request if the policy sets no `request_ttl_s`: three days. */
 const DEFAULT_TTL_S = 3 * 24 * 60 * 60;
 
-/** The note on a proposal that was decided, and not kept, because it would expire before its start. */
+/** The note on a proposal that was decided but not stored, because it would expire before its start. */
 export const STARTS_TOO_LATE = 'expires_before_start';
 
-/** Who asks for what about a request. */
+/** Who asks to apply a request, and how. */
 export interface ApplyAttempt {
   operation: Extract<Operation, 'request.propose' | 'request.apply' | 'breakglass.apply'>;
   principal: Principal;
-  /** True when somebody called apply: then `apply: manual` does not hold it back. */
+  /** True if a caller asked to apply: then `apply: manual` does not hold the request back. */
   explicit: boolean;
-  /** True when nobody asked but the clock: an answer that changes nothing is not recorded again. */
+  /** True for a scheduled check: an unchanged answer is not recorded again. */
   quiet?: boolean;
 }
 
-/** A request after it was asked whether it may be applied. */
+/** A request after the decision on applying it. */
 export interface Settlement {
   request: ChangeRequest;
   decision: Decision;
   decision_id: string;
-  /** True when a quiet look found everything as it was, and recorded nothing. */
+  /** True if a quiet check found no change and recorded nothing. */
   unchanged: boolean;
-  /** What the broker itself added to the outcome. */
+  /** The broker's own note on the outcome. */
   note?: Reason;
 }
 
 /**
- * Asks the active policy whether a request may be applied, and does what follows: applies it, lets it wait, or finds
- * that its base has moved. The heart of the workflow; every use case that could move a request ends here.
+ * Evaluates the active policy on whether a request may be applied, and carries out the answer: applies the request, lets
+ * it wait, or marks it conflicted. The core of the workflow: every use case that can move a request ends here.
  *
  * Does not store the request: the caller inserts or updates it. Appends the record.
  */
@@ -70,7 +70,7 @@ export async function settle(
   }: {
     request: ChangeRequest;
     votes: readonly StoredVote[];
-    /** The plan of now, where the caller has just made it. */
+    /** The current plan, if the caller has just computed it. */
     planned: PlanWithEffects | null;
     asking: ApplyAttempt;
   },
@@ -125,14 +125,14 @@ export async function settle(
   };
 }
 
-/** How long a new request lives is up to the decision about it. */
+/** The decision about a new request sets its time to live. */
 function withLife(request: ChangeRequest, { limits }: Decision): ChangeRequest {
   return { ...request, expires_ms: request.created_ms + (limits.request_ttl_s ?? DEFAULT_TTL_S) * 1000 };
 }
 
 function lateStart({ content, expires_ms }: ChangeRequest): Reason | undefined {
   if (content.start_ms === null || content.start_ms < expires_ms) return undefined;
-  return { code: STARTS_TOO_LATE, detail: 'Not kept: it would expire before it starts.' };
+  return { code: STARTS_TOO_LATE, detail: 'Not stored: the request would expire before it starts.' };
 }
 
 function isSameAnswer(one: Standing, other: Standing): boolean {
@@ -145,7 +145,7 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
   return canonicalJson(answer(one)) === canonicalJson(answer(other));
 }
 
-/** What the content would do now, or null when it can no longer be done at all. */
+/** The current plan of the content, or null if it can no longer be carried out. */
 async function planNow(
   { tx, now_ms, policy, deps }: WriteContext,
   { kind, content }: ChangeRequest,
@@ -159,9 +159,9 @@ async function planNow(
 }
 
 /**
- * The request with a plan of now, if an older version of the broker made the one it has: a request never conflicts for its
- * age. Where the new plan is based on more, the digest changes with it, and approvals are given again. One whose base has
- * moved keeps its plan, and conflicts.
+ * The request with a current plan, if an older version of the broker made its plan: an upgrade never causes a conflict.
+ * If the new plan has more bases, the digest changes and new approvals are required. A request whose base has changed
+ * keeps its plan and conflicts.
  */
 async function renewPlan(writing: WriteContext, request: ChangeRequest): Promise<ChangeRequest> {
   if (request.plan.version === writing.deps.kinds.of(request.kind).planVersion) return request;
@@ -183,13 +183,13 @@ async function carryOut(
   return { ...Object.assign({}, ...records), ...(flags.length === 0 ? {} : { flags }) };
 }
 
-/** Whether an allowed request is applied now, or waits for its start or for a call. */
+/** Whether an allowed request is applied now, rather than waiting for its start or for a call. */
 function isDue({ content }: ChangeRequest, asking: ApplyAttempt, nowMs: number): boolean {
   const started = content.start_ms === null || content.start_ms <= nowMs;
   return started && (asking.explicit || content.apply === 'auto');
 }
 
-/** The state of a request that is not applied: `ready` when nothing but the clock or a call to apply is missing. */
+/** The state of a request that is not applied: `ready` if it waits only for the clock or a call to apply. */
 function waitingState(request: ChangeRequest, decision: Decision): RequestState {
   switch (decision.effect) {
     case 'allow':
@@ -201,7 +201,7 @@ function waitingState(request: ChangeRequest, decision: Decision): RequestState 
   }
 }
 
-/** When the scheduler has to look at a request again; null once it is closed. */
+/** When the scheduler checks a request again; null once it is closed. */
 function nextLook(request: ChangeRequest, nowMs: number): number | null {
   if (!isOpen(request)) return null;
   const { standing, content, expires_ms } = request;

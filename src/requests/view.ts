@@ -4,23 +4,23 @@ import type { Gate } from '../errors.ts';
 import { requestGates } from './gates.ts';
 import { type ChangeRequest, counts, type StoredVote } from './request.ts';
 
-/** A change request as it is answered. All times are epoch milliseconds. */
+/** A change request in an answer. All times are epoch milliseconds. */
 export interface RequestView {
   id: string;
   kind: ChangeRequest['kind'];
   environment: string | null;
   state: ChangeRequest['state'];
   revision: number;
-  /** What an approval must name. */
+  /** The digest that an approval must name. */
   digest: string;
   reason: string;
   ticket: string | null;
   apply: 'auto' | 'manual';
   start_ms: number | null;
-  /** What applying it does, in a few words; null for a change of flags, whose changes say it. */
+  /** A short summary of what applying it does; null for a change of flags, whose changes describe it. */
   summary: string | null;
   changes: Plan['changes'];
-  /** What it is about, by `type`; null for a change of flags. */
+  /** The object of the request, by `type`; null for a change of flags. */
   object: Plan['object'];
   bases: Plan['bases'];
   proposer: { id: string; kind: string; person: string | null };
@@ -30,13 +30,13 @@ export interface RequestView {
   created_ms: number;
   updated_ms: number;
   expires_ms: number;
-  /** The last answer to whether it may be applied, and the policy that gave it. */
+  /** The latest decision on applying it, and the policy that made it. */
   standing: ChangeRequest['standing'];
   decision_id: string;
   gates: Gate[];
 }
 
-/** A vote as it is answered; `counts` is false when it was about other content, or is void. */
+/** A vote in an answer; `counts` is false if it covers other content or is void. */
 interface VoteView {
   person: string;
   principal: string;
@@ -44,11 +44,11 @@ interface VoteView {
   counts: boolean;
   comment: string | null;
   at_ms: number;
-  /** When it became void, because its person was disabled or revoked; null while it is not. */
+  /** When it became void because its person was disabled or revoked; otherwise null. */
   voided_ms: number | null;
 }
 
-/** The request as it is answered. */
+/** Converts a request to its answer. */
 export function toView(
   request: ChangeRequest,
   { votes, now_ms: nowMs, kinds }: { votes: readonly StoredVote[]; now_ms: number; kinds: RequestKinds },

@@ -10,18 +10,18 @@ import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
 import { settle } from './settle.ts';
 
-/** A vote on a request, and the content that it is about. */
+/** A vote on a request, and the digest that it names. */
 export interface VoteOrder {
   request_id: string;
-  /** The digest of what the person has read. */
+  /** The digest of the content that the person has read. */
   digest: string;
   comment: string | null;
 }
 
 /**
- * Approves exactly the content with that digest; applies the request when nothing else is missing.
+ * Approves exactly the content with that digest. Applies the request if nothing else is missing.
  *
- * @returns the request as it stands after the approval, or the refusal with its record appended
+ * @returns the request after the approval, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
 export async function approve(writing: WriteContext, order: VoteOrder): Promise<ChangeRequest | Refused> {
@@ -37,7 +37,7 @@ export async function approve(writing: WriteContext, order: VoteOrder): Promise<
 }
 
 /**
- * Rejects a request for good: one person who could have approved it is enough.
+ * Rejects a request permanently. One person who could have approved it is enough.
  *
  * @returns the rejected request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
@@ -47,15 +47,15 @@ export async function reject(writing: WriteContext, order: VoteOrder): Promise<C
   return given instanceof Refused ? given : saveNext(writing.tx, given, writing.now_ms);
 }
 
-/** A policy of one's own may allow a vote to a job; it has nobody to count it for. */
+/** A custom policy may allow a workload to vote. Its vote cannot be counted. */
 function noPerson({ id }: Principal): BrokerError {
   return new BrokerError(
     'policy_denied',
-    `A vote is a person's, and ${id} stands for none. Have a person vote.`,
+    `Only a person can vote, and ${id} does not act for one. Ask a person to vote.`,
   );
 }
 
-/** Decides whether this person may vote so, records the decision, and stores the vote. */
+/** Decides whether this person may cast the vote, records the decision, and stores the vote. */
 async function castVote(
   writing: WriteContext,
   order: VoteOrder,

@@ -5,7 +5,7 @@ import { findOpen, saveNext } from './open-request.ts';
 import type { ChangeRequest } from './request.ts';
 
 /**
- * Takes a request back.
+ * Withdraws a request.
  *
  * @returns the withdrawn request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`

@@ -5,13 +5,13 @@ import { raiseEnvironmentVersion, type VersionOrigin, writeDefinition, writeStat
 import type { FlagWrite } from './plan-flags.ts';
 
 /**
- * The one door for flag state (design invariant 1): the only caller of the store's flag writers. It runs inside the
- * transaction in which the active policy has just said `allow` about exactly these writes, and in which the caller
- * appends that decision's record.
+ * The one door for flag state (design invariant 1): the only caller of the store's flag writers. It runs in the
+ * transaction in which the active policy has just allowed exactly these writes, and in which the caller appends the
+ * record of that decision.
  *
- * @returns how each flag's versions moved, for the record
- * @throws Error when a version is not the one that the plan was made on; inside the writing transaction that cannot
- *   happen, and the write is undone
+ * @returns the versions of each flag before and after, for the record
+ * @throws Error if a version differs from the plan's base; this cannot happen in the writing transaction, and the write
+ *   is rolled back
  */
 async function writeFlags(
   writing: WriteContext,
@@ -32,7 +32,7 @@ export function flagsMoved(writes: readonly FlagWrite[]): Effect {
   };
 }
 
-/** Raises the environment's version, and hands what changed to the data plane once it is durable. */
+/** Raises the environment's version, and notifies the data plane of the changes after the commit. */
 async function announce(
   { tx, deps, afterCommit }: WriteContext,
   writes: readonly FlagWrite[],
@@ -42,7 +42,7 @@ async function announce(
   const flags: ChangedFlag[] = [];
   for (const { served, states } of writes) {
     const state = states.get(environment);
-    // A definition changed and its state here did not: the data plane has that state, so it reads the flag again.
+    // Only the definition changed: the data plane reads the flag again to get its state here.
     if (state === undefined) flags.push({ definition: served, state: null, version: null });
     else flags.push({ definition: served, state: state.value, version: state.base + 1 });
   }
@@ -76,10 +76,10 @@ async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: Version
 }
 
 function assertMoved(moved: boolean, flag: string): void {
-  if (!moved) throw new Error(`the version of ${flag} moved inside the writing transaction`);
+  if (!moved) throw new Error(`the version of ${flag} changed inside the writing transaction`);
 }
 
-/** A definition is the same in every environment, so all of them look different after it changed. */
+/** A definition is shared by all environments, so its change affects all of them. */
 function touchedEnvironments({ policy }: WriteContext, writes: readonly FlagWrite[]): string[] {
   if (writes.some((write) => write.definition !== null)) return environmentsOf(policy);
   return [...new Set(writes.flatMap((write) => [...write.states.keys()]))];

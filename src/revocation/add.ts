@@ -6,19 +6,19 @@ import { insertRevocation } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
-/** What is to be revoked, and by which road it came. */
+/** What to revoke, and the cause of the revocation. */
 export interface RevocationOrder extends InputRevocation {
-  /** `incident` by a person; `logout` and `provisioning` by an identity provider; `holder` by who held the token. */
+  /** `incident`: a person; `logout` and `provisioning`: an identity provider; `holder`: the holder of the token. */
   cause: 'incident' | 'logout' | 'provisioning' | 'holder';
-  /** From then on nothing that it revokes could be valid anyway; null: it holds until it is lifted. */
+  /** When everything that it revokes has expired; null: it is in force until it is lifted. */
   expires_ms: number | null;
-  /** How the identity provider says that the subject stands; null or left out where it says nothing. */
+  /** The subject's state at the identity provider; null or absent if the provider gave none. */
   person_state?: 'disabled' | 'deleted' | null;
 }
 
 /**
- * Adds a revocation. From the commit of this write on, every request that it hits is refused, on every broker. The
- * decision that allows it MUST be recorded in the same write.
+ * Adds a revocation. After the commit of this write, every broker refuses every call that it hits. The decision that
+ * allows it MUST be recorded in the same write.
  */
 export async function addRevocation(
   writing: WriteContext,
@@ -30,7 +30,7 @@ export async function addRevocation(
   return row;
 }
 
-/** The revocation as it would be stored. */
+/** The revocation in the form in which it would be stored. */
 export async function draftRevocation(
   db: Db,
   { call, now_ms, deps, policy }: Pick<WriteContext, 'call' | 'now_ms' | 'deps' | 'policy'>,

@@ -5,19 +5,19 @@ import { parse } from '../http/body.ts';
 import type { Logger } from '../logger.ts';
 import { type DrillDeps, runDrill } from './drill.ts';
 
-/** What {@link drillRoutes} needs besides the edge. */
+/** The dependencies of {@link drillRoutes} besides the edge. */
 export interface DrillRoutesDeps extends Pick<DrillDeps, 'issuer' | 'signingKeys'> {
-  /** Where this broker listens itself: no proxy is part of the drill. */
+  /** The address this broker listens on; the drill uses no proxy. */
   url: string;
   log: Logger;
 }
 
-/** How long one call of the drill may take. */
+/** The timeout of one call of the drill. */
 const TIMEOUT_MS = 5000;
 
 const emptySchema = z.strictObject({}).optional();
 
-/** `POST /v1/drills/revocation`: makes a token, uses it, revokes it and proves that it is refused. */
+/** `POST /v1/drills/revocation`: issues a token, uses it, revokes it and proves that it is refused. */
 export function drillRoutes(edge: Edge, deps: DrillRoutesDeps): Router {
   const { issuer, signingKeys, url, log } = deps;
   const router = Router();
@@ -28,7 +28,7 @@ export function drillRoutes(edge: Edge, deps: DrillRoutesDeps): Router {
       { control: edge.control, signingKeys, issuer, use: (token) => callWhoami(url, token) },
       call,
     );
-    if (report.outcome === 'failed') log.error({ drill: report.id }, 'a revocation drill has failed');
+    if (report.outcome === 'failed') log.error({ drill: report.id }, 'a revocation drill failed');
     res.status(201).json(report);
   });
   return router;

@@ -9,19 +9,19 @@ import type { IssuedClaims } from '../identity/workload.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { revoke } from './revoke.ts';
 
-/** Who the drill's token stands for. It has no role, and trust rules cannot name it. */
+/** The subject of the drill's token. It has no role, and trust rules cannot name it. */
 export const DRILL_PRINCIPAL = 'workload:countersign:drill';
 
-/** How long the drill's token would live if it were not revoked. */
+/** The lifetime of the drill's token, if it were not revoked. */
 const LIFE_S = 60;
 
-/** What {@link runDrill} needs. */
+/** The dependencies of {@link runDrill}. */
 export interface DrillDeps {
   control: ControlDeps;
   signingKeys: Pick<SigningKeys, 'sign'>;
   /** The broker's public URL: the `iss` of its tokens. */
   issuer: string;
-  /** Calls this broker with a token as anybody would. @returns the status of the answer, 0 for none */
+  /** Calls this broker with a token, as any client would. @returns the status of the answer, 0 for none */
   use: (token: string) => Promise<number>;
 }
 
@@ -31,48 +31,48 @@ export interface DrillStep {
   at_ms: number;
   ok: boolean;
   detail: string;
-  /** The record of the step; null for those that the log has no record of. */
+  /** The record of the step; null if the step has none. */
   decision_id: string | null;
 }
 
-/** How a drill went. */
+/** The report of a drill. */
 export interface DrillReport {
   id: string;
   outcome: 'passed' | 'failed';
-  /** What names the token that was revoked. */
+  /** The id of the revoked token. */
   token_id: string;
   revocation: string | null;
   steps: DrillStep[];
-  /** The record that says how it went, for auditors to cite. */
+  /** The record of the outcome, for auditors to cite. */
   decision_id: string;
 }
 
 /**
- * Proves on the running broker that revocation works: makes a token, uses it, revokes it, and uses it again. Each step
- * that could not be as it must be is in the report and in the record of the outcome.
+ * Proves on the running broker that revocation works: issues a token, uses it, revokes it, and uses it again. The report
+ * and the record of the outcome list every step, including those that failed.
  *
- * @throws BrokerError `policy_denied`; `not_recorded` when the outcome could not be recorded
+ * @throws BrokerError `policy_denied`; `not_recorded` if the outcome could not be recorded
  */
 export async function runDrill(deps: DrillDeps, call: Call): Promise<DrillReport> {
   const { control } = deps;
   const drill = { id: control.newId(control.clock()), token_id: `jti:${randomUUID()}` };
-  // 1. Decide, and say what is about to be made.
+  // 1. Decide, and record the token that will be issued.
   const begun = await recordStep(
     deps,
     call,
     'drill_begun',
-    `Drill ${drill.id} makes the token ${drill.token_id}.`,
+    `Drill ${drill.id} issues the token ${drill.token_id}.`,
   );
   const token = await mint(deps, drill.token_id);
   const steps: DrillStep[] = [
     { step: 'mint', at_ms: control.clock(), ok: true, detail: drill.token_id, decision_id: begun },
   ];
-  // 2. It works, it is revoked, it works no more.
+  // 2. Use the token, revoke it, and check that it is refused.
   steps.push(await useStep(deps, token, { step: 'use', expected: 200 }));
   const revoked = await revokeStep(deps, call, drill);
   steps.push(revoked.step);
   steps.push(await useStep(deps, token, { step: 'refuse', expected: 401 }));
-  // 3. Say how it went.
+  // 3. Record the outcome.
   const outcome = steps.every(({ ok }) => ok) ? 'passed' : 'failed';
   const told = steps.map(({ step, ok, detail }) => `${step} ${ok ? 'ok' : 'FAILED'} (${detail})`).join(', ');
   const decision_id = await recordStep(deps, call, `drill_${outcome}`, `Drill ${drill.id}: ${told}.`);
@@ -90,7 +90,7 @@ async function mint({ control, signingKeys, issuer }: DrillDeps, tokenId: string
     iat,
     exp: iat + LIFE_S,
     jti: tokenId.slice('jti:'.length),
-    // A token for the control plane names an operation; this one gives nothing to somebody without a role.
+    // A token for the control plane names an operation; this one grants nothing without a role.
     scope: 'request.read',
     policy_hash: policy.hash,
     trust_rule: 'countersign',
@@ -106,11 +106,11 @@ async function useStep(
   { step, expected }: { step: 'use' | 'refuse'; expected: number },
 ): Promise<DrillStep> {
   const status = await use(token);
-  const detail = status === expected ? `answered ${status}` : `answered ${status}, not ${expected}`;
+  const detail = status === expected ? `answered ${status}` : `answered ${status}, expected ${expected}`;
   return { step, at_ms: control.clock(), ok: status === expected, detail, decision_id: null };
 }
 
-/** The decision and the revocation in one write, as when it is not a drill. */
+/** The decision and the revocation in one write, as in a real revocation. */
 async function revokeStep(
   { control, issuer }: DrillDeps,
   call: Call,

@@ -3,12 +3,12 @@ import type { DecisionRecord } from '../log/details.ts';
 import { listEdits } from '../store/records.ts';
 import type { Db } from '../store/statement.ts';
 
-/** Who edited a request, as the log has them: the request itself names the humans behind them only. */
+/** The editors of a request, from the log: the request itself names only the humans behind them. */
 export async function loadEditors(
   db: Db,
   { id, revision }: { id: string; revision: number },
 ): Promise<Editor[]> {
-  // Nobody has edited what is as it was proposed.
+  // The first revision has no editors.
   if (revision <= 1) return [];
   const edits = await listEdits(db, id);
   return edits.map((details) => (JSON.parse(details) as DecisionRecord).principal);

@@ -13,40 +13,40 @@ import type { Db } from '../store/statement.ts';
 import { loadEditors } from './editors.ts';
 import { callerOfRow } from './session-caller.ts';
 
-/** What a revocation changes besides the list of what is revoked. */
+/** The effects of a revocation besides its entry in the list. */
 export interface Consequences {
   /** Browser sessions that it ends. */
   sessions: { id: string; principal: string; opened_ms: number }[];
-  /** Open requests that wait from then on. */
+  /** Open requests that it parks. */
   requests: { id: string; kind: string; state: string }[];
-  /** Approvals on open requests that become void. */
+  /** Approvals on open requests that it voids. */
   approvals: { request: string; person: string; at_ms: number }[];
 }
 
-/** What a revocation hits, in one state of the store. A dry run and the revocation itself compute the same. */
+/** Everything that a revocation hits, in one state of the store. A dry run and a real revocation compute the same. */
 export interface Hits extends Consequences {
-  /** Everybody who was ever seen and is refused by it; for a token, a session or a key nobody is known by name. */
+  /** Known principals that it refuses; empty for a token, a session or a key, which name no principal. */
   principals: string[];
-  /** Tokens that the broker issued, newest first, and that could still be used; among the newest thousands. */
+  /** Usable tokens that the broker issued, newest first. Only the most recent exchanges are searched. */
   tokens: { principal: string; issued_ms: number }[];
 }
 
-/** What computing {@link Consequences} needs. */
+/** The dependencies of computing {@link Consequences}. */
 export interface ConsequencesDeps {
   revocations: Pick<RevocationChecks<Db>, 'isHit' | 'wouldPark'>;
   now_ms: number;
 }
 
-/** What computing {@link Hits} needs. */
+/** The dependencies of computing {@link Hits}. */
 export interface HitsDeps extends ConsequencesDeps {
   /** The broker's public URL: the `iss` of the tokens that it issues. */
   issuer: string;
 }
 
-/** So many exchanges are looked at, so that a revocation does not hold up other writes. */
+/** Limits the number of exchanges searched, so that a revocation does not delay other writes. */
 const MAX_EXCHANGES = 5000;
 
-/** Computes what follows from a revocation. It reads what is open only, so that others do not wait long for the writer. */
+/** Computes the consequences of a revocation. Reads only open rows, so that it does not hold the writer for long. */
 export async function loadConsequences(
   db: Db,
   revocation: RevocationsTable,
@@ -59,7 +59,7 @@ export async function loadConsequences(
   };
 }
 
-/** Computes all that a revocation hits, for whoever revokes. */
+/** Computes everything that a revocation hits, for its author. */
 export async function loadHits(
   db: Db,
   revocation: RevocationsTable,
@@ -91,7 +91,7 @@ async function hitPrincipals(db: Db, revocation: RevocationsTable, deps: HitsDep
     .map(({ id }) => id);
 }
 
-/** The records of the exchanges say whom tokens were issued to, and never which: a revoked jti is not looked up. */
+/** Records of exchanges name the recipients of tokens, but not the tokens: a revoked jti cannot be looked up. */
 async function hitTokens(
   db: Db,
   revocation: RevocationsTable,
@@ -107,7 +107,7 @@ async function hitTokens(
     const { principal } = JSON.parse(input) as { principal: Principal };
     const { correlation } = JSON.parse(details) as DecisionRecord;
     const kid = keys.findLast((key) => key.created_ms <= at_ms)?.kid ?? null;
-    // The platform's token that was exchanged: the broker's own stands and falls with it.
+    // The platform's token that was exchanged: revoking it revokes the broker's token.
     const origin = {
       principal: principal.id,
       kind: 'workload',
@@ -153,13 +153,13 @@ async function voidedApprovals(
   return voided;
 }
 
-/** Whoever just signs out, or gives a token up, stands by what they have said. */
+/** Signing out or surrendering a token does not void the holder's own votes. */
 function voids({ kind, cause }: RevocationsTable): boolean {
   if (cause === 'holder') return false;
   return cause === 'incident' || kind === 'subject';
 }
 
-/** By what an approval was given. What named the token or session is in its record. */
+/** The credential of an approval. Its record has the id of the token or session. */
 async function callerOfVote(db: Db, vote: VotesTable, { kind }: RevocationsTable): Promise<Caller> {
   const principal = JSON.parse(vote.principal) as Principal;
   const issuedMs = principal.token.issued_ms ?? vote.at_ms;
@@ -170,7 +170,7 @@ async function callerOfVote(db: Db, vote: VotesTable, { kind }: RevocationsTable
   return bareCaller(principal, issuedMs, { token_id: token ?? '', session });
 }
 
-/** A caller of whom no more is known than who they are and when what they hold was issued. */
+/** A caller known only by principal and by the time their credential was issued. */
 function bareCaller(
   principal: Principal,
   issuedMs: number,

@@ -19,28 +19,28 @@ import { type OrderChecks, toOrder } from './order.ts';
 import { revoke } from './revoke.ts';
 import { type RevocationView, toRevocationView } from './view.ts';
 
-/** Something that whoever revokes should know. */
+/** A warning to the author of a revocation. */
 export interface Caution {
   code: 'hits_you' | 'unknown_subject' | 'revoked_already';
   detail: string;
 }
 
-/** Who vouches for whom at this installation. */
+/** The issuers of this installation. */
 export type Issuers = Pick<OrderChecks, 'issuer' | 'personIssuers'>;
 
-/** What a revocation does, or would do. */
+/** The effects of a revocation, or of its dry run. */
 export interface Impact {
   hits: Hits;
   cautions: Caution[];
 }
 
 /**
- * Revokes for a person, who answers for it: one entitled person is enough, and it holds at once. Lifting it is a change
- * request.
+ * Revokes on behalf of a person. One authorized person is enough, and the revocation takes effect at once. Lifting it
+ * requires a change request.
  *
- * @param options.fresh a prepared key, when it is a key that is revoked
+ * @param options.fresh a prepared key, if a key is revoked
  * @returns the revocation with what it hit, or the refusal with its record appended
- * @throws BrokerError `invalid_request` as {@link toOrder} says
+ * @throws BrokerError `invalid_request` as {@link toOrder}
  */
 export async function revokeAsPerson(
   writing: WriteContext,
@@ -69,7 +69,7 @@ export async function revokeAsPerson(
 }
 
 /**
- * Says what a revocation would do. The shipped policy asks for the same as for the revocation itself.
+ * Computes what a revocation would do. The shipped policy requires the same roles as for the revocation itself.
  *
  * @throws BrokerError as {@link revokeAsPerson}
  */
@@ -96,7 +96,7 @@ export async function previewRevocation(
   return { dry_run: true, ...revocation, hits, cautions };
 }
 
-/** Whoever may not revoke learns from a fault nothing of what there is: it is thrown after the decision. */
+/** A fault is thrown only after the decision, so that an unauthorized caller learns nothing from it. */
 async function orderOrFault(
   db: Db,
   asked: InputRevocation,
@@ -122,7 +122,7 @@ async function cautionsOf(
     revocations: Pick<RevocationChecks<Db>, 'isHit'>;
     call: Call;
     hits: Hits;
-    /** What was revoked before. */
+    /** The revocations already in force. */
     active: readonly RevocationsTable[];
     policy: Policy;
   },
@@ -133,13 +133,16 @@ async function cautionsOf(
   if (credential !== null && revocations.isHit(row, { principal, credential })) {
     const back =
       row.kind === 'subject' && row.issued_before_ms === null
-        ? 'you are out until two others lift it'
-        : 'sign in again to go on';
+        ? 'you have no access until two other persons lift it'
+        : 'sign in again to continue';
     cautions.push({ code: 'hits_you', detail: `This hits your own token or session: ${back}.` });
   }
   const same = active.find((other) => covers(other, row));
   if (same !== undefined) {
-    cautions.push({ code: 'revoked_already', detail: `The revocation ${same.id} has the same effect.` });
+    cautions.push({
+      code: 'revoked_already',
+      detail: `The revocation ${same.id} already has the same effect.`,
+    });
   }
   const isUnknown = cautions.length === 0 && Object.values(hits).every(({ length }) => length === 0);
   if (row.kind === 'subject' && isUnknown) {
@@ -160,6 +163,6 @@ async function describeUnknown(db: Db, value: string, policy: Policy): Promise<s
     ...(person === null ? [] : [resolvePerson(policy, person)]),
   ]);
   const nearest = closestMatch(value, known);
-  const hint = nearest === undefined ? '' : ` The nearest that was is "${nearest}".`;
-  return `Nobody of this name was seen here yet; whoever comes with it is refused.${hint}`;
+  const hint = nearest === undefined ? '' : ` The closest known name is "${nearest}".`;
+  return `No known principal has this name. If one appears, it will be refused.${hint}`;
 }

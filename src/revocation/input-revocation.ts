@@ -1,7 +1,7 @@
 import type { InputRevocation } from '../policy/input.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 
-/** A revocation as policy sees it. */
+/** A revocation in the policy's input. */
 export function toInputRevocation(row: RevocationsTable): InputRevocation & { id: string } {
   return {
     id: row.id,
@@ -13,7 +13,7 @@ export function toInputRevocation(row: RevocationsTable): InputRevocation & { id
   };
 }
 
-/** What a revocation revokes, in words. */
+/** Describes what a revocation revokes. */
 export function describeRevocation({
   kind,
   value,

@@ -3,10 +3,10 @@ import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
 
 /**
- * Lifts revocations that hold: from the commit of this write on, they refuse nobody, and what waited because of them is
- * looked at again. The decision that allows it MUST be recorded in the same write.
+ * Lifts active revocations. After the commit of this write they refuse nobody, and the requests that waited because of
+ * them are decided again. The decision that allows it MUST be recorded in the same write.
  *
- * @param liftedBy who, or by which change request; kept as JSON
+ * @param liftedBy the principal or the change request; stored as JSON
  */
 export async function liftRevocations(
   { tx, deps, now_ms, afterCommit }: WriteContext,

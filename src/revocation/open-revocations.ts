@@ -4,7 +4,7 @@ import type { Policies } from '../policy/active.ts';
 import type { Db } from '../store/statement.ts';
 import { storedRevocations } from './stored-revocations.ts';
 
-/** Opens what is revoked. `changed` has it read again after a commit; a store that fails then is asked again later. */
+/** Opens the list of revocations. `changed` reads it again after a commit; a failed read is retried later. */
 export async function openRevocations(deps: {
   policies: Policies<Db>;
   read: Db;
@@ -16,7 +16,9 @@ export async function openRevocations(deps: {
   return {
     revocations,
     changed: () => {
-      revocations.refresh(read).catch((error: unknown) => log.error({ err: error }, 'revocations not read'));
+      revocations
+        .refresh(read)
+        .catch((error: unknown) => log.error({ err: error }, 'could not read the revocations'));
     },
   };
 }

@@ -15,7 +15,7 @@ import type { Db } from '../store/statement.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import type { RevocationOrder } from './add.ts';
 
-/** What an order is checked against. */
+/** The context that an order is checked against. */
 export interface OrderChecks {
   policy: Policy;
   caller: Principal;
@@ -29,30 +29,33 @@ export interface OrderChecks {
 /** The classes of principals that can be revoked as a whole. */
 const CLASSES = ['person', 'workload', 'agent', 'all'];
 
-/** Tokens of other issuers are not accepted when they are older. */
+/** The maximum age of accepted tokens of other issuers. */
 const LONGEST_TOKEN_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
 
-/** Ids of principals begin so; every other subject is a person. */
+/** The prefix of principal ids; every other subject is a person. */
 const PRINCIPAL_ID = /^(?:person|workload|agent):/;
 
-/** Whether a subject is one principal, and not a person with all that they have. */
+/** Whether a subject is one principal, rather than a person with all their accounts. */
 export function isPrincipalId(subject: string): boolean {
   return PRINCIPAL_ID.test(subject);
 }
 
-/** A JWT: it is secret, so it is refused before anything is recorded of it. */
+/** The form of a JWT. A JWT is secret, so it is refused before anything is recorded. */
 export const LOOKS_LIKE_A_TOKEN = /[\w-]{10,}\.[\w-]{10,}\.[\w-]*$/;
 
 /**
- * Turns what was asked for into an order: the value in the one form that callers are held against.
+ * Converts the body to an order, with the value in the canonical form that callers are compared with.
  *
- * @throws BrokerError `invalid_request` for what nobody knows, with the nearest name; for a moment to come; for what
- *   would keep its own author from ever coming back to lift it
+ * @throws BrokerError `invalid_request` for an unknown value, with the closest known one; for a time in the future; for
+ *   a revocation that would lock out its own author permanently
  */
 export async function toOrder(db: Db, asked: InputRevocation, checks: OrderChecks): Promise<RevocationOrder> {
   const { now_ms } = checks;
   if (asked.issued_before_ms !== null && asked.issued_before_ms > now_ms) {
-    refuse('issued_before_ms', 'must not be in the future: who signs in after a revocation is let in again');
+    refuse(
+      'issued_before_ms',
+      'must not be in the future: anyone who signs in after a revocation has access again',
+    );
   }
   const order = { ...asked, cause: 'incident', expires_ms: null } as const;
   switch (asked.kind) {
@@ -70,7 +73,7 @@ export async function toOrder(db: Db, asked: InputRevocation, checks: OrderCheck
       return order;
     case 'class':
       if (!CLASSES.includes(asked.value)) refuseUnknown('class', asked.value, CLASSES);
-      // Nobody could ever come back if a class were revoked for ever.
+      // Without a time, nobody in the class could ever sign in again.
       return { ...order, issued_before_ms: asked.issued_before_ms ?? now_ms };
     case 'key':
       await assertKey(db, asked.value);
@@ -79,9 +82,9 @@ export async function toOrder(db: Db, asked: InputRevocation, checks: OrderCheck
 }
 
 /**
- * The one name of a subject: a principal's id as it is; a person in canonical form, under the name they sign in with.
+ * The canonical name of a subject: a principal's id unchanged; a person's sign-in name in canonical form.
  *
- * @throws BrokerError `invalid_request` for what is no person's name
+ * @throws BrokerError `invalid_request` for a value that is not the name of a person
  */
 export function subjectName(policy: Policy, value: string): string {
   if (isPrincipalId(value)) return value;
@@ -89,11 +92,11 @@ export function subjectName(policy: Policy, value: string): string {
     return resolvePerson(policy, canonicalPerson(value));
   } catch (error) {
     if (!(error instanceof TokenRefused)) throw error;
-    return refuse('value', 'is no name of a person: it has characters that only look like others');
+    return refuse('value', 'is not a valid name of a person: it contains look-alike characters');
   }
 }
 
-/** When a token that is still unknown here has expired at the latest. */
+/** The latest possible expiry of a token that is not known here. */
 function expiryOfToken(value: string, checks: OrderChecks): number {
   const [, issuer] = /^(.+)#(?:jti|sha256):.+$/.exec(value) ?? [];
   if (issuer === undefined) refuse('value', 'must be <issuer>#jti:<jti> or <issuer>#sha256:<hash>');
@@ -113,13 +116,13 @@ async function orderSession(db: Db, order: RevocationOrder, checks: OrderChecks)
   if (row === undefined) {
     refuse(
       'value',
-      'must be session:<id> of a session that is there, or <issuer>#<sid> of the provider’s own',
+      'must be session:<id> of an existing session, or <issuer>#<sid> of a session at the provider',
     );
   }
   return { ...order, value: `session:${id}`, expires_ms: row.expires_ms };
 }
 
-/** Rules that the policy has dropped count too: applications may hold tokens that were issued under them. */
+/** Rules that the policy no longer has are accepted too: applications may hold tokens that were issued under them. */
 async function assertRule(db: Db, rule: string, policy: Policy): Promise<void> {
   const present = Object.keys(trustRulesOf(policy));
   if (present.includes(rule)) return;
@@ -129,7 +132,7 @@ async function assertRule(db: Db, rule: string, policy: Policy): Promise<void> {
   if (!seen.includes(rule)) refuseUnknown('trust rule', rule, present);
 }
 
-/** What an issuer that is misspelt, by a slash say, gave out would go on working while it is listed as revoked. */
+/** Refuses a misspelt issuer: the revocation would be listed, but the issuer's tokens would still be accepted. */
 function assertKnownIssuer(value: string, { issuer, personIssuers, policy }: OrderChecks): void {
   const ofRules = Object.values(trustRulesOf(policy)).map((rule) => rule.issuer);
   const known = [...new Set([issuer, ...personIssuers, ...ofRules])];
@@ -141,8 +144,8 @@ function assertIssuer({ value, issued_before_ms }: InputRevocation, checks: Orde
   if (value === checks.caller.issuer && issued_before_ms === null) {
     refuse(
       'value',
-      'is the issuer that you sign in at, so you could never lift this. Give issued_before_ms, or have somebody of ' +
-        'another issuer revoke it; to trust it no more, take it out of the configuration',
+      'is your own issuer, so you could never lift this. Set issued_before_ms, or ask a person of another issuer ' +
+        'to revoke it. To stop trusting the issuer, remove it from the configuration',
     );
   }
 }
@@ -154,14 +157,14 @@ async function assertKey(db: Db, kid: string): Promise<void> {
 
 function refuseUnknown(what: string, value: string, known: readonly string[]): never {
   const nearest = closestMatch(value, known);
-  const hint = nearest === undefined ? 'There is none.' : `The nearest is "${nearest}".`;
-  refuse('value', `names no ${what} that there is. ${hint}`);
+  const hint = nearest === undefined ? 'There are none.' : `The closest is "${nearest}".`;
+  refuse('value', `is not a known ${what}. ${hint}`);
 }
 
 function refuse(member: string, detail: string): never {
   throw new BrokerError(
     'invalid_request',
-    `This cannot be revoked: ${member} ${detail}`.replace(/[^.]$/, '$&.'),
+    `The revocation is invalid: ${member} ${detail}`.replace(/[^.]$/, '$&.'),
     {
       errors: [{ pointer: `#/${member}`, detail }],
     },

@@ -15,19 +15,19 @@ import { listOfSubject, subjectUnder } from './of-subject.ts';
 import { revoke } from './revoke.ts';
 
 /**
- * People as their identity provider keeps them: it says who has access no more, and who has it again. A person is known
- * by their one name; all their accounts go with it.
+ * Provisioning of persons: the identity provider disables and enables them. A person has one canonical name, which
+ * covers all their accounts.
  */
 
-/** How a person stands with the identity provider. `deleted` is as `disabled`, and not shown any more. */
+/** A person's state at the identity provider. `deleted` is like `disabled`, but no longer shown. */
 export type PersonState = 'active' | 'disabled' | 'deleted';
 
-/** How a person stands. Whoever was never heard of is active: their provider may let them in. */
+/** A person's state. Unknown persons are active: the provider may let them sign in. */
 export async function stateOfPerson(db: Db, policy: Policy, person: string): Promise<PersonState> {
   return stateBy(await listDisabling(db, policy, person));
 }
 
-/** The revocations that keep a person away; not those of what they held before they came back. */
+/** The revocations that disable a person; those with `issued_before_ms` only cover credentials from before their return. */
 async function listDisabling(db: Db, policy: Policy, person: string): Promise<RevocationsTable[]> {
   return (await listOfSubject(db, policy, { value: person, cause: 'provisioning' })).filter(isDisabling);
 }
@@ -42,11 +42,10 @@ function stateBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[])
 }
 
 /**
- * Sets how a person stands, at once for everything they hold: disabled, they lose sessions and tokens, what they wrote
- * waits, and their approvals on open requests are void for good. To set what is already so changes nothing.
+ * Sets a person's state, effective at once for all their credentials. A disabled person loses sessions and tokens, their
+ * requests are parked, and their approvals on open requests are void permanently. Idempotent.
  *
- * @param named the person, as {@link ./order.ts subjectName} gives them; under the policy of this write they may have
- *   another name
+ * @param named the name from {@link ./order.ts subjectName}; under the policy of this write, the person may have another
  * @returns the state, or the refusal with its record appended
  */
 export async function setPersonState(
@@ -78,7 +77,7 @@ export async function setPersonState(
   return state;
 }
 
-/** Whoever is back signs in again: what they held before they were disabled stays worth nothing. */
+/** A returning person signs in again: credentials from before they were disabled stay revoked. */
 async function keepFormerTokensRevoked(writing: WriteContext, person: string): Promise<void> {
   await addRevocation(writing, {
     ...revocationOf(person, 'active'),
@@ -95,11 +94,11 @@ function revocationOf(person: string, state: PersonState): InputRevocation {
     value: person,
     issued_before_ms: null,
     incident: `provisioning: ${state === 'active' ? 'disabled' : state}`,
-    reason: 'The identity provider says so.',
+    reason: 'Requested by the identity provider.',
   };
 }
 
-/** Everybody who was seen here or whom a provider has disabled, with how they stand, by name. */
+/** All persons who were seen here or disabled by a provider, with their states, by name. */
 export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; state: PersonState }[]> {
   const revoked = (await listActiveOfSubjects(db, 'provisioning')).filter(isDisabling);
   const byPerson = Map.groupBy(revoked, ({ value }) => subjectUnder(policy, value));

@@ -11,26 +11,26 @@ import type { Principal } from '../principal.ts';
 import { isPrincipalId } from './order.ts';
 
 /*
- * Revocation, all of it: the list that callers are held against, adding and lifting, what follows (sessions end, approvals
- * are void, requests wait), revoking in an incident, provisioning (SCIM), and the drill.
+ * Everything about revocation: the list that callers are checked against, adding and lifting, the consequences (sessions
+ * end, approvals become void, requests are parked), revoking in an incident, provisioning (SCIM), and the drill.
  */
 
 type Resolve = PersonNames['resolve'];
 
-/** Where revocations are kept. */
+/** The storage of revocations. */
 export interface RevocationStore<Db> {
   epoch(db: Db): Promise<string | null>;
   list(db: Db): Promise<readonly Revocation[]>;
 }
 
-/** Keeps the list of what is revoked. @param deps.latestNames the names by the last commit that is known here */
+/** Caches the list of revocations. @param deps.latestNames the names under the policy of the last known commit */
 export function createRevocations<Db>(deps: {
   store: RevocationStore<Db>;
   latestNames: () => PersonNames;
 }): Revocations<Db> {
   const { store, latestNames } = deps;
   let known: KnownList = { epoch: undefined, names: null, list: new Map(), parks: false };
-  /** What was committed when it was read last: what a write adds that is then undone never gets here. */
+  /** The list as of the last committed read; a write that is rolled back never affects it. */
   let latest = known;
   let reading: Promise<void> | null = null;
   let checks: { version: string; of: RevocationChecks<Db> } | null = null;
@@ -79,7 +79,7 @@ export function createRevocations<Db>(deps: {
     latest: () => under(latestNames()),
     hitByLatest: (caller) => {
       if (reading === null) return hitByLatest(caller);
-      // When the store does not answer, the list read last goes on: flag reads outlive it.
+      // If the store does not answer, the cached list is used: flag reads do not depend on the store.
       const answer = () => hitByLatest(caller);
       return reading.then(answer, answer);
     },
@@ -97,17 +97,17 @@ export function createRevocations<Db>(deps: {
   };
 }
 
-/** What was read of the store, what the store called it then, and under whose names it is. */
+/** The list, its epoch in the store, and the names that it uses. */
 interface KnownList {
   /** Undefined before anything was read. */
   epoch: string | null | undefined;
   names: PersonNames | null;
   list: RevocationList;
-  /** Whether anything in it makes requests wait. */
+  /** Whether any entry parks requests. */
   parks: boolean;
 }
 
-/** Whoever was revoked under a name that a former policy gave them stays revoked. */
+/** A person who was revoked under a name from an earlier policy stays revoked. */
 function underNames<R extends Revocation>(revocation: R, resolve: Resolve): R {
   const { kind, value, person } = revocation;
   return {
@@ -117,10 +117,10 @@ function underNames<R extends Revocation>(revocation: R, resolve: Resolve): R {
   };
 }
 
-/** Revocations by kind and value, so that a look-up does not grow with their number. */
+/** Revocations by kind and value, for look-ups in constant time. */
 type RevocationList = ReadonlyMap<string, readonly Revocation[]>;
 
-/** How a revoked account is found by its person, since requests name their authors so. No kind has this name. */
+/** The key that finds a revoked account by its person, because requests name their authors by person. It is not a kind. */
 const ACCOUNT_OF = 'account-of';
 
 function indexed(revocations: readonly Revocation[]): RevocationList {
@@ -142,7 +142,7 @@ function findHit(list: RevocationList, caller: Caller, resolve: Resolve): Revoca
   return null;
 }
 
-/** What a caller shows and what that was issued for, each with the names that it can be revoked under. */
+/** The credential of a caller and those it was issued for, each with the names that it can be revoked under. */
 function shownBy(
   { principal, credential }: Caller,
   resolve: Resolve,
@@ -160,7 +160,7 @@ function shownBy(
   return [{ names: own, issued_ms: credential.issued_ms }, ...origins];
 }
 
-/** The names under which what was shown can be revoked, whoever shows it. */
+/** The names under which a credential can be revoked, whatever its principal. */
 function credentialNames(
   { issuer, token_id, session, kid }: Pick<CredentialOrigin, 'issuer' | 'token_id' | 'session' | 'kid'>,
   kind: Principal['kind'],
@@ -170,7 +170,7 @@ function credentialNames(
     nameOf('session', token_id),
     ...(session === null ? [] : [nameOf('session', session)]),
     ...(kid === null ? [] : [nameOf('key', kid)]),
-    // The issuer of the token itself, besides the one that vouched for the principal.
+    // The issuer of the token itself, in addition to the issuer of the principal.
     nameOf('issuer', issuer),
     nameOf('class', kind),
     nameOf('class', 'all'),
@@ -199,7 +199,7 @@ function namesOfPrincipal(principal: Principal, resolve: Resolve): string[] {
   return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, resolve);
 }
 
-/** The names under which a principal as such can be revoked. An agent is revoked with its sponsor. */
+/** The names under which a principal can be revoked. An agent is revoked with its sponsor. */
 function namesOf({ id, person, issuer, trust_rule, act }: Editor, resolve: Resolve): string[] {
   return [
     nameOf('subject', id),
@@ -218,7 +218,7 @@ function covers({ issued_before_ms }: Revocation, issuedMs: number): boolean {
   return issued_before_ms === null || issuedMs < issued_before_ms;
 }
 
-/** Whether what its subject wrote waits. */
+/** Whether it parks the requests of its subject. */
 function parks(revocation: Revocation): boolean {
   return holdsForEver(revocation) || isOpenLogout(revocation);
 }

@@ -8,24 +8,24 @@ import { type Consequences, loadConsequences } from './hits.ts';
 import { liftRevocations } from './lift.ts';
 import { listOfSubject } from './of-subject.ts';
 
-/** A revocation, and what followed from it when it was made. */
+/** A revocation, and its consequences. */
 export interface RevocationResult {
   row: RevocationsTable;
   consequences: Consequences;
 }
 
-/** What revoking needs besides the write. */
+/** The dependencies of a revocation besides the write. */
 export interface RevokeOptions {
-  /** For a key: the one that takes its place if it was the active one. */
+  /** For a key: its replacement, if it was the active key. */
   fresh?: SigningKeysTable | null;
 }
 
 /**
- * Revokes, with everything that follows from it in the same write: the sessions that it hits end, approvals on open
- * requests become void, what its subject wrote waits, a key retires. The decision that allows it MUST be recorded in the
- * same write.
+ * Adds a revocation and carries out its consequences in the same write: the sessions that it hits end, approvals on open
+ * requests become void, the requests of its subject are parked, a key retires. The decision that allows it MUST be
+ * recorded in the same write.
  *
- * @param order.value in the form that callers are held against: a person by their one name under the policy of this write
+ * @param order.value in canonical form: a person by their one name under the policy of this write
  */
 export async function revoke(
   writing: WriteContext,
@@ -43,7 +43,7 @@ export async function revoke(
     { superseded_by: row.id },
   );
   if (row.kind === 'key') {
-    if (fresh === null) throw new Error('a key was to be revoked without another one at hand');
+    if (fresh === null) throw new Error('cannot revoke a key without a prepared replacement');
     await revokeKey(writing, row.value, fresh);
   }
   const consequences = await loadConsequences(tx, row, { revocations, now_ms });
@@ -55,7 +55,7 @@ export async function revoke(
   return { row, consequences };
 }
 
-/** The newest logout of a subject covers all that the earlier ones did. */
+/** The newest logout of a subject covers the earlier ones. */
 function isLogout({ kind, cause, issued_before_ms }: RevocationOrder): boolean {
   return kind === 'subject' && cause === 'logout' && issued_before_ms !== null;
 }

@@ -16,19 +16,19 @@ import { type Issuers, previewRevocation, revokeAsPerson } from './incident.ts';
 import { LOOKS_LIKE_A_TOKEN } from './order.ts';
 import { toRevocationView } from './view.ts';
 
-/** What {@link revocationRoutes} needs besides the edge. */
+/** The dependencies of {@link revocationRoutes} besides the edge. */
 export interface RevocationRoutesDeps extends Issuers {
   signingKeys: Pick<SigningKeys, 'prepare'>;
 }
 
-/** What `POST /v1/revocations` takes. */
+/** The body of `POST /v1/revocations`. */
 const orderSchema = z.strictObject({
   kind: z.enum(REVOCATION_KINDS),
   value: textSchema(512).refine(
     (value) => !LOOKS_LIKE_A_TOKEN.test(value),
-    'This is a token. Send its id; `countersign revoke token -` reads a token and sends only that.',
+    'This is a token. Send its id instead; `countersign revoke token -` reads a token and sends only its id.',
   ),
-  /** What was issued before is revoked; null: everything, until it is lifted. A class: before now, if nothing is said. */
+  /** Revokes what was issued before this time; null: everything, until lifted. The default for a class is now. */
   issued_before: momentSchema.nullable().default(null),
   incident: textSchema(200),
   reason: textSchema(2000),
@@ -37,7 +37,7 @@ const orderSchema = z.strictObject({
 
 const listSchema = z.strictObject({
   ...pageShape,
-  /** `active` leaves out what has been lifted. */
+  /** `active` omits lifted revocations. */
   state: z.enum(['active', 'all']).default('active'),
   kind: z.enum(REVOCATION_KINDS).optional(),
 });
@@ -45,7 +45,7 @@ const listSchema = z.strictObject({
 /**
  * Revocations (design section 8). One is lifted by a change request of kind `revocation.lift`.
  *
- *     POST /v1/revocations       revoke; with `dry_run` say what it would hit
+ *     POST /v1/revocations       revoke; with `dry_run`, only report what it would hit
  *     GET  /v1/revocations       list         GET /v1/revocations/{id}  read
  */
 export function revocationRoutes(edge: Edge, deps: RevocationRoutesDeps): Router {
@@ -96,7 +96,7 @@ export function revocationRoutes(edge: Edge, deps: RevocationRoutesDeps): Router
     const call = await callOf(edge, req);
     await authorizeRead(control, call, { operation: 'revocation.read' });
     const row = await findRevocation(control.store.read, req.params.id);
-    if (row === undefined) throw new BrokerError('not_found', 'There is no revocation with this id.');
+    if (row === undefined) throw new BrokerError('not_found', 'No revocation has this id.');
     res.json(toRevocationView(row));
   });
 

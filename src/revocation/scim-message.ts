@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 
 /**
- * The SCIM messages that identity providers send to take somebody's access away and to give it back. Everything that
- * they say besides `active` is left alone: this broker keeps no profiles.
+ * The SCIM messages that identity providers send to disable and enable persons. All attributes but `active` are ignored:
+ * this broker stores no profiles.
  *
  * @see RFC 7643 section 4.1, RFC 7644 section 3
  */
@@ -22,7 +22,7 @@ export type ScimType =
   | 'mutability'
   | 'uniqueness';
 
-/** A fault in what an identity provider sent. */
+/** A fault in a message of an identity provider. */
 export class ScimFault extends Error {
   readonly status: number;
   readonly scimType: ScimType | undefined;
@@ -35,13 +35,13 @@ export class ScimFault extends Error {
   }
 }
 
-/** Which SCIM attribute names the person, and what stands before it in the broker's own name of them. */
+/** The SCIM attribute that names the person, and the prefix that the broker's own name of them adds. */
 export interface PersonNaming {
   attribute: 'userName' | 'externalId';
   prefix: string;
 }
 
-/** What a filter asks for: one user by name. */
+/** The user that a filter selects by name. */
 export interface UserFilter {
   attribute: 'username' | 'externalid' | 'id';
   value: string;
@@ -50,12 +50,16 @@ export interface UserFilter {
 const FILTER =
   /^\s*(?:urn:ietf:params:scim:schemas:core:2\.0:User:)?(userName|externalId|id)\s+eq\s+("(?:[^"\\]|\\.)*")\s*$/i;
 
-/** Reads a filter such as `userName eq "dana"`. Attribute names and operators know no case. @throws ScimFault */
+/** Parses a filter such as `userName eq "dana"`. Attribute names and operators are case-insensitive. @throws ScimFault */
 export function parseFilter(text: string): UserFilter {
   const [, attribute = '', literal = ''] = FILTER.exec(text) ?? [];
   const value = parseLiteral(literal);
   if (value === null) {
-    throw new ScimFault(400, 'Only userName, externalId or id eq "…" can be asked for.', 'invalidFilter');
+    throw new ScimFault(
+      400,
+      'The only supported filters are userName, externalId or id eq "…".',
+      'invalidFilter',
+    );
   }
   return { attribute: attribute.toLowerCase() as UserFilter['attribute'], value };
 }
@@ -85,22 +89,22 @@ const patchSchema = z.object({
     .max(100),
 });
 
-/** What a user is to be: undefined where nothing is said. */
+/** The requested state of a user; undefined members are not to be changed. */
 export interface WantedUser {
   active: boolean | undefined;
-  /** What the attribute that names the person was sent as. */
+  /** The value of the attribute that names the person. */
   name: string | undefined;
 }
 
 /**
- * Reads a PATCH: `active` by its path or as a member of the value, as a boolean or, as some send it, as a word.
+ * Parses a PATCH: `active` by its path or as a member of the value, as a boolean or (as some providers send it) a string.
  *
  * @throws ScimFault
  */
 export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = patchSchema.safeParse(body);
   if (!parsed.success) {
-    throw new ScimFault(400, 'Send a PatchOp with Operations of add, replace or remove.', 'invalidSyntax');
+    throw new ScimFault(400, 'Send a PatchOp whose Operations are add, replace or remove.', 'invalidSyntax');
   }
   let wanted: WantedUser = { active: undefined, name: undefined };
   for (const { op, path, value } of parsed.data.Operations) {
@@ -110,20 +114,24 @@ export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
     }
     const said = readAttributes(members as Record<string, unknown>, naming);
     if (op === 'remove' && isNamed(members, ['active', naming.attribute])) {
-      throw new ScimFault(400, 'This attribute cannot be removed; replace active with false.', 'mutability');
+      throw new ScimFault(
+        400,
+        'This attribute cannot be removed. To disable the user, replace active with false.',
+        'mutability',
+      );
     }
     wanted = { active: said.active ?? wanted.active, name: said.name ?? wanted.name };
   }
   return wanted;
 }
 
-/** Reads a whole user, of a POST or a PUT. @throws ScimFault */
+/** Parses a whole user, of a POST or a PUT. @throws ScimFault */
 export function parseUser(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = z.looseObject({ schemas: z.array(z.string()).optional() }).safeParse(body);
   if (!parsed.success) throw new ScimFault(400, 'Send a user as a JSON object.', 'invalidSyntax');
   const { schemas } = parsed.data;
   if (schemas !== undefined && !schemas.includes(USER_SCHEMA)) {
-    throw new ScimFault(400, `schemas must have ${USER_SCHEMA}.`, 'invalidSyntax');
+    throw new ScimFault(400, `schemas must include ${USER_SCHEMA}.`, 'invalidSyntax');
   }
   return readAttributes(parsed.data, naming);
 }
@@ -133,7 +141,7 @@ function readAttributes(members: Record<string, unknown>, naming: PersonNaming):
   for (const [member, value] of Object.entries(members)) {
     switch (attributeOf(member)) {
       case 'active':
-        // A removal has no value, and is refused for what it names.
+        // A removal has no value, and is refused because of its attribute.
         if (value !== undefined) wanted.active = readBoolean(value);
         break;
       case naming.attribute.toLowerCase():
@@ -153,7 +161,7 @@ function isNamed(members: object, attributes: readonly string[]): boolean {
   return Object.keys(members).some((member) => names.includes(attributeOf(member)));
 }
 
-/** Attribute names know no case, and may have their schema before them. RFC 7644 section 3.10 */
+/** Attribute names are case-insensitive and may be prefixed with their schema. RFC 7644 section 3.10 */
 function attributeOf(member: string): string {
   const name = member.toLowerCase();
   const schema = `${USER_SCHEMA.toLowerCase()}:`;
@@ -167,7 +175,7 @@ function readBoolean(value: unknown): boolean {
   throw new ScimFault(400, 'active must be true or false.', 'invalidValue');
 }
 
-/** The keyword that goes with one of the broker's own refusals, where there is one. */
+/** The SCIM keyword for a broker refusal, if there is one. */
 export function scimTypeOf(code: ProblemCode): ScimType | undefined {
   if (code === 'malformed_json') return 'invalidSyntax';
   return code === 'invalid_request' ? 'invalidValue' : undefined;

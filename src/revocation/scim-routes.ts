@@ -26,7 +26,7 @@ import {
 const SCIM = 'application/scim+json';
 const BASE = '/scim/v2';
 
-/** What {@link scimRoutes} needs besides the edge. */
+/** The dependencies of {@link scimRoutes} besides the edge. */
 export interface ScimRoutesDeps {
   naming: PersonNaming;
   /** The broker's public URL. */
@@ -50,13 +50,13 @@ const pageSchema = z.object({
 });
 
 /**
- * What identity providers need of SCIM 2.0 to take somebody's access away, and to give it back:
+ * The part of SCIM 2.0 that identity providers need to disable and enable persons:
  *
  *     GET /scim/v2/Users?filter=…   GET, PATCH, PUT, DELETE /scim/v2/Users/{id}   POST /scim/v2/Users
  *     GET /scim/v2/ServiceProviderConfig
  *
- * A user is a human, under the one name that the broker knows them by, and this name is the id. No profile is kept, so a
- * POST stores nothing: each name that a provider could give answers, whether somebody has come with it or not.
+ * A user is a human; its id is the human's canonical name. No profiles are stored, so a POST stores nothing: every valid
+ * name is a user, whether or not that person has ever signed in.
  *
  * @see RFC 7643, RFC 7644
  */
@@ -94,7 +94,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     const policy = await control.policies.active(read);
     const known = (await listPersons(read, policy)).find((other) => other.person === person);
     if (known !== undefined && known.state !== 'deleted') {
-      throw new ScimFault(409, 'This person is known already; change the user instead.', 'uniqueness');
+      throw new ScimFault(409, 'This person already exists; update the user instead.', 'uniqueness');
     }
     const state = await set(call, person, active ? 'active' : 'disabled');
     const user = toUser(person, state);
@@ -112,7 +112,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   router.put(`${BASE}/Users/:id`, (req, res) =>
     change(req, res, (body) => {
       const wanted = parseUser(body, naming);
-      // What a PUT leaves out has its default again. RFC 7644 section 3.5.1
+      // An attribute that a PUT omits is reset to its default. RFC 7644 section 3.5.1
       return { ...wanted, active: wanted.active ?? true };
     }),
   );
@@ -127,7 +127,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
   router.use(BASE, (req) => {
     throw new BrokerError(
       'not_found',
-      `There is no ${req.method} ${req.originalUrl} in what is supported of SCIM.`,
+      `${req.method} ${req.originalUrl} is not supported by this SCIM service.`,
     );
   });
   router.use(BASE, writeScimError(deps.log));
@@ -143,7 +143,7 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     const { active, name } = parseWanted(req.body, naming);
     const person = await personOfId(req);
     if (name !== undefined && (await personOf(`${naming.prefix}${name}`)) !== person) {
-      throw new ScimFault(400, 'The id is the name: another name is another user.', 'mutability');
+      throw new ScimFault(400, 'The name is the id of the user and cannot be changed.', 'mutability');
     }
     const state =
       active === undefined ? await stateOf(person) : await set(call, person, active ? 'active' : 'disabled');
@@ -162,18 +162,18 @@ export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
     return authorizeRead(control, call, { operation: 'principal.read' });
   }
 
-  /** @throws ScimFault for an account, a workload or an agent: a provider speaks of humans, and of no one's jobs */
+  /** @throws ScimFault for an account, a workload or an agent: a provider may only manage humans */
   async function personOf(name: string): Promise<string> {
-    if (isPrincipalId(name)) throw new ScimFault(400, 'This is no name of a person.', 'invalidValue');
+    if (isPrincipalId(name)) throw new ScimFault(400, 'This is not the name of a person.', 'invalidValue');
     return subjectName(await control.policies.active(read), name);
   }
 
-  /** The person that the path names; 404 for what can be nobody's name, and for whom the provider has deleted. */
+  /** The person that the path names; 404 for an invalid name, and for a person whom the provider has deleted. */
   async function personOfId(req: Request): Promise<string> {
     const id = String(req.params.id);
     const person = await personOf(id).catch(() => null);
     if (person !== id || (await stateOf(id)) === 'deleted') {
-      throw new ScimFault(404, 'There is no user with this id.');
+      throw new ScimFault(404, 'No user has this id.');
     }
     return person;
   }
@@ -219,8 +219,8 @@ function providerConfig(issuer: string): object {
     authenticationSchemes: [
       {
         type: 'oauthbearertoken',
-        name: 'OAuth 2.0 token of minutes',
-        description: `A token from ${issuer}/oauth/token with the scope principal.read principal.disable principal.enable.`,
+        name: 'Short-lived OAuth 2.0 token',
+        description: `A token from ${issuer}/oauth/token with the scopes principal.read, principal.disable and principal.enable.`,
         specUri: 'https://www.rfc-editor.org/rfc/rfc8693',
         primary: true,
       },

@@ -2,10 +2,10 @@ import { type Caller, nameAtIssuer } from '../identity/credential.ts';
 import type { Principal } from '../principal.ts';
 import type { SessionsTable } from '../store/schema.ts';
 
-/** What the id of a session begins with where ids of tokens stand. */
+/** The prefix of a session's id in place of a token's id. */
 export const TOKEN_ID_PREFIX = 'session:';
 
-/** Who calls with a session, and by what. */
+/** The caller of a session, and its credential. */
 export function callerOfRow(row: SessionsTable): Caller {
   return {
     principal: principalOfRow(row),
@@ -21,12 +21,12 @@ export function callerOfRow(row: SessionsTable): Caller {
   };
 }
 
-/** Whom a session stands for, as they signed in. */
+/** The principal of a session, as of the sign-in. */
 export function principalOfRow({ principal }: Pick<SessionsTable, 'principal'>): Principal {
   return JSON.parse(principal) as Principal;
 }
 
-/** What names a session as a credential. */
+/** The id of a session as a credential. */
 export function sessionTokenId(id: string): string {
   return `${TOKEN_ID_PREFIX}${id}`;
 }

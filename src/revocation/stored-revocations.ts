@@ -5,7 +5,7 @@ import { listActiveRevocations, revocationEpoch } from '../store/revocations.ts'
 import type { Db } from '../store/statement.ts';
 import { createRevocations } from './revocations.ts';
 
-/** The revocations of the store, under the names that policies give persons. */
+/** The stored revocations, under the names that policies give persons. */
 export function storedRevocations(policies: Policies<Db>): Revocations<Db> {
   return createRevocations({
     store: { epoch: revocationEpoch, list: listActiveRevocations },

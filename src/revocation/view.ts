@@ -2,23 +2,23 @@ import type { InputRevocation } from '../policy/input.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import { toInputRevocation } from './input-revocation.ts';
 
-/** A revocation as it is shown. All times are epoch milliseconds. */
+/** A revocation in an answer. All times are epoch milliseconds. */
 export interface RevocationView extends InputRevocation {
   id: string;
   /** `incident`, `logout`, `provisioning` or `holder`. */
   cause: string;
   created_by: { id: string; person: string | null };
   created_ms: number;
-  /** From then on nothing that it revokes could be valid anyway; null: it holds until it is lifted. */
+  /** When everything that it revokes has expired; null: it is in force until it is lifted. */
   expires_ms: number | null;
-  /** When who was logged out came back; null otherwise. */
+  /** When the logged-out person returned; null otherwise. */
   returned_ms: number | null;
   lifted_ms: number | null;
-  /** Who lifted it: a principal, a change request, or a later revocation. */
+  /** What lifted it: a principal, a change request, or a later revocation. */
   lifted_by: Record<string, unknown> | null;
 }
 
-/** A revocation row as it is shown. */
+/** Converts a revocation row to its answer. */
 export function toRevocationView(row: RevocationsTable): RevocationView {
   return {
     ...toInputRevocation(row),

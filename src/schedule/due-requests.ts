@@ -9,25 +9,25 @@ import { settle } from '../requests/settle.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
 import type { ScheduledJob } from './scheduler.ts';
 
-/** How many requests are looked at before it is asked again what is due. */
+/** The number of due requests that are processed per query. */
 const BATCH = 100;
-/** When what failed is tried again. */
+/** The delay after a failure. */
 const RETRY_MS = 60_000;
 
 /**
- * Applies what is ready and expires what is over. What is due is the `due_ms` of each request, so a restart loses nothing;
- * and each look begins by reading the request again inside the transaction, so nothing is applied twice, however many
- * schedulers run.
+ * Applies requests that are ready and expires those whose time has passed. The schedule is the `due_ms` of each request,
+ * so a restart loses nothing. Each check reads the request again in the transaction, so nothing is applied twice, even
+ * with several schedulers.
  */
 export function dueRequests({ control, log }: { control: ControlDeps; log: Logger }): ScheduledJob {
   const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
 
-  /** What fails is looked at again later, so that it cannot keep others from their turn. */
+  /** A request that fails is postponed, so that it cannot block others. */
   async function postpone(id: string): Promise<void> {
     const dueMs = control.clock() + RETRY_MS;
     await control.store.writer
       .write((tx) => postponeRequest(tx, id, dueMs))
-      .catch((error: unknown) => log.error({ err: error, request: id }, 'a request could not be postponed'));
+      .catch((error: unknown) => log.error({ err: error, request: id }, 'could not postpone a request'));
   }
 
   return {
@@ -46,12 +46,12 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
 }
 
 /**
- * Looks at a request because its time has come: expires it, applies it, or lets it wait on. What it finds unchanged it does not record again.
+ * Checks a due request: expires it, applies it, or lets it wait. An unchanged answer is not recorded again.
  */
 export async function look(writing: WriteContext, requestId: string): Promise<void> {
   const { tx, now_ms } = writing;
   const request = await loadRequest(tx, requestId);
-  // Somebody may have been faster; two schedulers may look at once. The transaction decides, so nothing is applied twice.
+  // The request may have changed, or another scheduler may have processed it. The transaction decides.
   if (request === undefined || !isOpen(request) || request.due_ms === null || request.due_ms > now_ms) return;
   if (request.expires_ms <= now_ms) {
     await expire(writing, request);

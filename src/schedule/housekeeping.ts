@@ -6,14 +6,14 @@ import { forgetBrowserSessions } from '../store/sessions.ts';
 import type { ScheduledJob } from './scheduler.ts';
 
 const EVERY_MS = 10 * 60 * 1000;
-/** Answers for retried POSTs are kept this long. */
+/** The retention of answers for retried POSTs. */
 const ANSWERS_KEPT_MS = DAY_MS;
-/** Revocations of what has expired are shown this much longer. */
+/** The retention of revocations whose credential has expired. */
 const REVOCATIONS_KEPT_MS = DAY_MS;
-/** Sessions that are over are kept this long, so that whoever looks into an incident finds them. */
+/** The retention of ended sessions, for incident investigations. */
 const SESSIONS_KEPT_MS = 30 * DAY_MS;
 
-/** Forgets what nobody needs any more. None of it is evidence. */
+/** Deletes rows that are no longer needed. None of them is evidence. */
 export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'clock'>): ScheduledJob {
   let doneMs = 0;
   return {

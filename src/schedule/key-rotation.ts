@@ -3,12 +3,12 @@ import type { Logger } from '../logger.ts';
 import type { ScheduledJob } from './scheduler.ts';
 
 const EVERY_MS = 10 * 60 * 1000;
-/** When a rotation that failed is tried again: each refusal is a record, so not every few minutes. */
+/** The delay after a failed rotation. It is long because each refusal is recorded. */
 const RETRY_MS = 60 * 60 * 1000;
 
 /** Rotates the signing key when it is due. */
 export function keyRotation(deps: {
-  /** @returns the new key's id, or null when none was due */
+  /** @returns the new key's id, or null if no rotation was due */
   rotateDueKey: () => Promise<string | null>;
   clock: Clock;
   log: Logger;
@@ -23,7 +23,7 @@ export function keyRotation(deps: {
       againMs = nowMs + EVERY_MS;
       try {
         const kid = await rotateDueKey();
-        if (kid !== null) log.info({ kid }, 'the signing key was rotated');
+        if (kid !== null) log.info({ kid }, 'rotated the signing key');
       } catch (error) {
         againMs = nowMs + RETRY_MS;
         log.warn({ err: error }, 'the signing key is overdue for rotation');

@@ -1,31 +1,31 @@
 import type { Logger } from '../logger.ts';
 
 /*
- * What time brings, a file for each job. The scheduler is a principal like any other and asks the writer like everybody.
- * What is due is in the store; what a job remembers is only when it looks again, so a restart loses nothing.
+ * Scheduled work, one file for each job. The scheduler is a principal like any other, and writes through the same writer.
+ * What is due is in the store. A job remembers only when it runs again, so a restart loses nothing.
  */
 
-/** How often the scheduler looks for work. */
+/** The interval between two runs of the scheduler. */
 const INTERVAL_MS = 1000;
 
-/** One thing to look after. */
+/** One scheduled job. */
 export interface ScheduledJob {
   /** For the log. */
   name: string;
-  /** Looks once. It MAY find that nothing is due. */
+  /** Runs once. There MAY be nothing to do. */
   run(): Promise<void>;
 }
 
-/** Looks after everything that no call brings. */
+/** Runs everything that no call triggers. */
 export interface Scheduler {
-  /** Looks once at everything that is due. Also called by the clock, once started. Never rejects. */
+  /** Runs every job once. Also called by the timer, once started. Never rejects. */
   tick(): Promise<void>;
   start(): void;
-  /** Ends after the look at hand. */
+  /** Stops after the current run. */
   stop(): Promise<void>;
 }
 
-/** Creates the scheduler. A job that fails is logged, and keeps none of the others from their turn. */
+/** Creates the scheduler. A failed job is logged and does not block the others. */
 export function createScheduler({ jobs, log }: { jobs: readonly ScheduledJob[]; log: Logger }): Scheduler {
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;

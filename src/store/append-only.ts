@@ -1,14 +1,14 @@
 import { type Kysely, sql } from 'kysely';
 
-/** What is unique in a table, one list of columns for each key. */
+/** The unique keys of a table, as lists of columns. */
 type UniqueKeys = readonly (readonly string[])[];
 
 /**
- * Triggers that make a table append-only, whoever holds the connection.
+ * Creates triggers that make a table append-only for every connection.
  *
- * @param keys what is unique in it: an `insert or replace` would otherwise remove a row without meeting the delete trigger
- * @param options.ignoresRepeats the same row may come again: that changes nothing, and is passed over
- * @param options.erasable SQL over `old` that says when a row may be deleted all the same
+ * @param keys its unique keys: otherwise an `insert or replace` would remove a row without firing the delete trigger
+ * @param options.ignoresRepeats a duplicate row is ignored instead of refused
+ * @param options.erasable SQL condition over `old` under which a row may be deleted
  */
 export async function refuseChanges(
   db: Kysely<unknown>,

@@ -10,47 +10,47 @@ import { type Db, runDirectly } from './statement.ts';
 import { createWriter, type Writer } from './writer.ts';
 
 /*
- * The store: SQLite behind Kysely, one file of statements for each domain, the migrations, and the writer, the one place
- * where transactions begin and commit. Nothing outside of this folder knows which engine runs.
+ * The store: SQLite behind Kysely, one file of statements for each domain, the migrations, and the writer, the only place
+ * where transactions begin and commit. No code outside this folder depends on the engine.
  */
 
 /**
- * The store: one connection that only the writer writes through, and one read-only connection that never waits for it.
+ * The store: one connection for the writer alone, and one read-only connection that never waits for it.
  *
- * Nothing outside this folder knows which engine runs.
+ * No code outside this folder depends on the engine.
  */
 export interface Store {
   /** The only way to write. */
   writer: Writer;
-  /** Reads committed state; it cannot write. */
+  /** Reads committed state. Read-only. */
   read: Db;
   /**
-   * Rewrites the file, so that nothing which was overwritten or deleted is left in it. At the start only: nothing else
-   * MUST be written or read meanwhile, and it takes time and room as the file is large.
+   * Rewrites the file, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
+   * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
    *
-   * @throws Error when there is no room
+   * @throws Error if there is not enough disk space
    */
   rewrite(): Promise<void>;
-  /** Finishes the writes at hand, then closes both connections. */
+  /** Finishes pending writes, then closes both connections. */
   close(): Promise<void>;
 }
 
 /** Below this version a bug in the WAL reset can corrupt the file. @see https://sqlite.org/changes.html 3.51.3 */
 const OLDEST_SQLITE = [3, 51, 3] as const;
 const BUSY_TIMEOUT_MS = 5000;
-/** SQLite’s name for no file at all; it is refused for not being durable. */
+/** SQLite’s name for an in-memory database; it is refused because it is not durable. */
 const MEMORY = ':memory:';
 
 /**
- * Opens the database file, creating it and its schema when it is new.
+ * Opens the database file. Creates it and its schema if it does not exist.
  *
  * @param options.file path of the SQLite file
- * @param options.clock what each write takes its moment from
- * @param options.onFailure called once when a commit failed in a way that leaves the outcome unknown, or another process
- *   has taken the store over; the process MUST stop then, and recovery at the next start decides
- * @param options.onListenerFailure called with what a listener after a commit threw
- * @throws Error when another process has the file open as its store; when SQLite is too old, or does not keep
- *   `synchronous=FULL` after a first write: without it an acknowledged write can be lost in a power cut
+ * @param options.clock the source of the time of each write
+ * @param options.onFailure called once if the outcome of a commit is unknown, or another process has taken the store
+ *   over; the process MUST stop then, and recovery at the next start decides
+ * @param options.onListenerFailure called with the error of a listener after a commit
+ * @throws Error if another process has the store open; if SQLite is too old, or does not keep `synchronous=FULL` after a
+ *   first write: without it, a power failure can lose an acknowledged write
  */
 export async function openStore(options: {
   file: string;
@@ -93,15 +93,15 @@ export async function openStore(options: {
   }
 }
 
-/** Signing keys are in it, so nobody else on the machine may read it; SQLite gives its side files the same mode. */
+/** The file contains signing keys, so only its owner may read it; SQLite gives its side files the same mode. */
 function createPrivately(file: string): void {
   if (file === MEMORY) return;
   for (const path of [file, `${file}.lock`]) closeSync(openSync(path, 'a', 0o600));
 }
 
 /**
- * Claims the file for this process: what it keeps in memory (snapshots, freezes) would be stale with a second writer.
- * The lock is a transaction on a file beside, so the system releases it however the process ends.
+ * Claims the file for this process: with a second writer, its caches (snapshots, freezes) would be stale. The lock is a
+ * transaction on a second file, so the system releases it however the process ends.
  */
 function lockFile(file: string): Sqlite.Database {
   const lock = new Sqlite(file === MEMORY ? MEMORY : `${file}.lock`, { timeout: 0 });
@@ -111,7 +111,7 @@ function lockFile(file: string): Sqlite.Database {
   } catch (error) {
     lock.close();
     throw new Error(
-      `${file} is in use by another broker; one process serves one SQLite file: stop it, or name another database`,
+      `${file} is in use by another broker. Only one process can use a SQLite file: stop it, or name another database`,
       {
         cause: error,
       },
@@ -124,15 +124,15 @@ function openConnection(file: string, options: { readonly: boolean }): Sqlite.Da
   const version = String(connection.prepare('select sqlite_version()').pluck().get());
   if (isOlder(version)) {
     connection.close();
-    throw new Error(`SQLite ${version} is too old: ${OLDEST_SQLITE.join('.')} or newer is needed`);
+    throw new Error(`SQLite ${version} is too old: ${OLDEST_SQLITE.join('.')} or later is required`);
   }
   connection.pragma('journal_mode = WAL');
   connection.pragma('synchronous = FULL');
   connection.pragma('foreign_keys = ON');
-  // Each write runs in a savepoint. What that would undo goes to a temporary file on disk otherwise, for nothing: it is
-  // never needed after a crash.
+  // Each write runs in a savepoint. Its rollback data is never needed after a crash, so it is kept in memory and not in a
+  // temporary file on disk.
   connection.pragma('temp_store = MEMORY');
-  // The private part of a key that has retired is not to be found in a free corner of its page.
+  // Overwrites deleted data, so that the private part of a retired key does not remain in free space of its page.
   connection.pragma('secure_delete = FAST');
   return connection;
 }
@@ -157,12 +157,12 @@ function assertDurable(writer: Sqlite.Database): void {
   const synchronous = writer.pragma('synchronous', { simple: true });
   if (mode !== 'wal' || synchronous !== 2) {
     throw new Error(
-      `SQLite runs with journal_mode=${mode} synchronous=${synchronous}; WAL and FULL (2) are needed`,
+      `SQLite runs with journal_mode=${mode} synchronous=${synchronous}; WAL and FULL (2) are required`,
     );
   }
 }
 
-/** A new file, and an empty write-ahead log: both have had the former pages. */
+/** Rewrites the file and truncates the write-ahead log: both contain the former pages. */
 function rewrite(writer: Sqlite.Database): void {
   try {
     writer.exec('vacuum');
@@ -170,8 +170,8 @@ function rewrite(writer: Sqlite.Database): void {
     if (checkpoint?.busy !== 0) throw new Error('the write-ahead log is in use');
   } catch (error) {
     throw new Error(
-      `the database file could not be rewritten, which it must be once after secrets in it were sealed anew: ${(error as Error).message}. ` +
-        'It needs free room of twice its size, and nobody else who reads it. Start again then.',
+      `could not rewrite the database file, which is required after its secrets were sealed again: ${(error as Error).message}. ` +
+        'It needs free disk space of twice its size, and no other reader. Then start the broker again.',
       { cause: error },
     );
   }
@@ -201,11 +201,10 @@ function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
   return db;
 }
 
-/** In one transaction, which the migrator does not open for SQLite: a crash leaves the former schema, or the new one. */
+/** Runs in one transaction, which the migrator does not open for SQLite: a crash leaves the old schema or the new one. */
 async function migrate(writer: Sqlite.Database, db: Kysely<Schema>): Promise<void> {
   writer.exec('begin immediate');
   const { error } = await new Migrator({ db, provider: migrations }).migrateToLatest();
   writer.exec(error === undefined ? 'commit' : 'rollback');
-  if (error !== undefined)
-    throw new Error('the database schema could not be brought up to date', { cause: error });
+  if (error !== undefined) throw new Error('could not migrate the database schema', { cause: error });
 }

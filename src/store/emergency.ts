@@ -14,7 +14,7 @@ const findOpenSessionStatement = statement<{ person: string; now_ms: number }, B
       .where('expires_ms', '>', p('now_ms')),
 );
 
-/** The freezes that hold now. Read inside the writing transaction, so that every write in flight meets them. */
+/** The active freezes. Read in the writing transaction, so that they apply to every write in flight. */
 export async function listActiveFreezes(db: Db): Promise<FreezesTable[]> {
   return (await listActiveFreezesStatement(db, {})).rows;
 }
@@ -24,17 +24,17 @@ export async function findFreeze(db: Db, id: string): Promise<FreezesTable | und
   return db.selectFrom('freezes').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Freezes newest first. */
+/** Freezes, newest first. */
 export async function listFreezes(db: Db, limit: number): Promise<FreezesTable[]> {
   return db.selectFrom('freezes').selectAll().orderBy('id', 'desc').limit(limit).execute();
 }
 
-/** Stores a freeze that holds from the commit of this transaction on. */
+/** Stores a freeze, which is active from the commit of this transaction. */
 export async function insertFreeze(tx: Tx, row: FreezesTable): Promise<void> {
   await tx.insertInto('freezes').values(row).execute();
 }
 
-/** Lifts a freeze. @returns false when it was lifted already */
+/** Lifts a freeze. @returns false if it was already lifted */
 export async function liftFreeze(
   tx: Tx,
   id: string,
@@ -64,12 +64,12 @@ export async function findSession(db: Db, id: string): Promise<BreakglassSession
   return db.selectFrom('breakglass_sessions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Sessions newest first. */
+/** Sessions, newest first. */
 export async function listSessions(db: Db, limit: number): Promise<BreakglassSessionsTable[]> {
   return db.selectFrom('breakglass_sessions').selectAll().orderBy('id', 'desc').limit(limit).execute();
 }
 
-/** How many sessions the person opened since a moment. */
+/** The number of sessions that the person opened since a time. */
 export async function countSessionsSince(db: Db, person: string, sinceMs: number): Promise<number> {
   const row = await db
     .selectFrom('breakglass_sessions')
@@ -85,7 +85,7 @@ export async function insertSession(tx: Tx, row: BreakglassSessionsTable): Promi
   await tx.insertInto('breakglass_sessions').values(row).execute();
 }
 
-/** Ends a session early. */
+/** Closes a session early. */
 export async function closeSession(tx: Tx, id: string, atMs: number): Promise<void> {
   await tx.updateTable('breakglass_sessions').set({ closed_ms: atMs }).where('id', '=', id).execute();
 }

@@ -1,14 +1,14 @@
 import { batchOf } from './batch.ts';
 import type { Tx } from './statement.ts';
 
-/** What may be erased beside the leaves: the details of records by place, and pseudonyms. */
+/** The data that may be erased: the details of records by place, and pseudonyms. */
 export interface Erasable {
   places: readonly number[];
   pseudonyms: readonly string[];
 }
 
 /**
- * Deletes what is readable. Each row of `erasures` opens the database for exactly one row, and stays.
+ * Deletes readable data. Each row of `erasures` permits the deletion of exactly one row, and is kept.
  *
  * @param erasedBy the place of the record of this erasure
  */
@@ -21,7 +21,7 @@ export async function eraseReadable(tx: Tx, what: Erasable, erasedBy: number): P
     await tx.insertInto('erasures').values({ place: null, pseudonym, erased_by: erasedBy }).execute();
     await tx.deleteFrom('pseudonyms').where('pseudonym', '=', pseudonym).execute();
   }
-  // At once for what follows in this batch, and again for what came before it in it.
+  // Now for later writes of this batch, and again after the commit for earlier ones.
   const { pseudonyms, afterCommit } = batchOf(tx);
   pseudonyms.clear();
   afterCommit(() => pseudonyms.clear());

@@ -81,12 +81,12 @@ const raiseEnvironmentStatement = statement<{ environment: string }, { version: 
     .returning('version'),
 );
 
-/** The present definition of a flag, or undefined when there never was one. */
+/** The current definition of a flag, or undefined if the flag never existed. */
 export async function findDefinition(db: Db, key: string): Promise<FlagsTable | undefined> {
   return (await findDefinitionStatement(db, { key })).rows[0];
 }
 
-/** The present state of a flag in an environment, or undefined when it never had one there. */
+/** The current state of a flag in an environment, or undefined if it never had one there. */
 export async function findState(
   db: Db,
   flag: string,
@@ -95,7 +95,7 @@ export async function findState(
   return (await findStateStatement(db, { flag, environment })).rows[0];
 }
 
-/** Which request and which decision a new version comes from. */
+/** The request and the decision behind a new version. */
 export interface VersionOrigin {
   request_id: string;
   decision_id: string;
@@ -103,9 +103,9 @@ export interface VersionOrigin {
 }
 
 /**
- * Writes the next version of a definition, if the present one is still `row.version - 1`.
+ * Writes the next version of a definition, if the current one is still `row.version - 1`.
  *
- * @returns false when it is not: somebody else was faster, and nothing was written
+ * @returns false if it is not: there was a concurrent write, and nothing was written
  */
 export async function writeDefinition(tx: Tx, row: FlagsTable, origin: VersionOrigin): Promise<boolean> {
   const base = row.version - 1;
@@ -133,23 +133,23 @@ export async function writeState(tx: Tx, row: FlagStatesTable, origin: VersionOr
   return true;
 }
 
-/** Marks that the environment looks different from now on. @returns its new version */
+/** Increments the version of an environment. @returns its new version */
 export async function raiseEnvironmentVersion(tx: Tx, environment: string): Promise<number> {
   const { rows } = await raiseEnvironmentStatement(tx, { environment });
   const version = rows[0]?.version;
-  if (version === undefined) throw new Error('the store returned no environment version');
+  if (version === undefined) throw new Error('the store did not return an environment version');
   return version;
 }
 
 /**
- * Marks that an environment is one that the policy has from now on. It may have had it before, and flags have changed
- * since without a version there: whoever knows the former version reads anew.
+ * Increments the version of an environment that the policy has added. The policy may have had it before, and flags may
+ * have changed since without a new version there; the increment invalidates caches of the former version.
  */
 export async function renewEnvironment(tx: Tx, environment: string): Promise<void> {
   await raiseEnvironmentVersion(tx, environment);
 }
 
-/** The version of an environment; 0 when nothing ever changed there. */
+/** The version of an environment; 0 if nothing ever changed there. */
 export async function environmentVersion(db: Db, environment: string): Promise<number> {
   const row = await db
     .selectFrom('environment_versions')
@@ -159,7 +159,7 @@ export async function environmentVersion(db: Db, environment: string): Promise<n
   return row?.version ?? 0;
 }
 
-/** A flag with its state in one environment; `state` is null where it never had one. */
+/** A flag with its state in one environment; `state` is null if it never had one. */
 export interface FlagRow {
   key: string;
   namespace: string;
@@ -170,7 +170,7 @@ export interface FlagRow {
   state: string | null;
 }
 
-/** What {@link listFlags} selects by. */
+/** The filter of {@link listFlags}. */
 export interface FlagFilter {
   namespace?: string;
   key?: string;
@@ -203,7 +203,7 @@ export async function listFlags(db: Db, environment: string, filter: FlagFilter 
   return query.execute();
 }
 
-/** All states a flag has now, by environment. */
+/** All current states of a flag, by environment. */
 export async function listStates(db: Db, flag: string): Promise<FlagStatesTable[]> {
   return db.selectFrom('flag_states').selectAll().where('flag', '=', flag).orderBy('environment').execute();
 }
@@ -222,7 +222,7 @@ export async function findStateVersion(
     .executeTakeFirst();
 }
 
-/** States newest first, those before `beforeVersion` only. */
+/** States, newest first, only those before `beforeVersion`. */
 export async function listStateVersions(
   db: Db,
   options: { flag: string; environment: string; beforeVersion: number | null; limit: number },

@@ -37,7 +37,7 @@ export async function setMeta(tx: Tx, key: string, value: string): Promise<void>
     .execute();
 }
 
-/** Sets one fact about this installation if it is not set. @returns what it is now */
+/** Sets one fact about this installation if it is not set. @returns the current value */
 export async function setMetaOnce(tx: Tx, key: string, value: string): Promise<string> {
   await tx
     .insertInto('meta')
@@ -47,7 +47,7 @@ export async function setMetaOnce(tx: Tx, key: string, value: string): Promise<s
   return (await findMeta(tx, key)) ?? value;
 }
 
-/** Forgets one fact about this installation. */
+/** Deletes one fact about this installation. */
 export async function removeMeta(tx: Tx, key: string): Promise<void> {
   await tx.deleteFrom('meta').where('key', '=', key).execute();
 }
@@ -55,9 +55,9 @@ export async function removeMeta(tx: Tx, key: string): Promise<void> {
 /**
  * Claims a platform token for its single use.
  *
- * One statement, so that of many simultaneous uses exactly one wins.
+ * A single statement, so that exactly one of several simultaneous uses succeeds.
  *
- * @returns false when it was used before
+ * @returns false if it was already used
  */
 export async function claimToken(
   tx: Tx,
@@ -66,7 +66,7 @@ export async function claimToken(
   return (await claimTokenStatement(tx, token)).affected === 1;
 }
 
-/** Whether a platform token was claimed before. To claim one, {@link claimToken} alone counts. */
+/** Whether a platform token was already claimed. Only {@link claimToken} can claim one. */
 export async function isTokenUsed(
   db: Db,
   { issuer, jti }: { issuer: string; jti: string },
@@ -74,12 +74,12 @@ export async function isTokenUsed(
   return (await findUsedTokenStatement(db, { issuer, jti })).rows.length > 0;
 }
 
-/** Forgets tokens that have expired; no replay of them can pass anyway. */
+/** Deletes expired tokens, which cannot be replayed anyway. */
 export async function forgetUsedTokens(tx: Tx, expiredBeforeMs: number): Promise<void> {
   await tx.deleteFrom('used_tokens').where('expires_ms', '<', expiredBeforeMs).execute();
 }
 
-/** The answer kept for an idempotency key, or undefined. */
+/** The stored answer for an idempotency key, or undefined. */
 export async function findAnswer(
   db: Db,
   principalId: string,
@@ -88,7 +88,7 @@ export async function findAnswer(
   return (await findAnswerStatement(db, { principal_id: principalId, key })).rows[0];
 }
 
-/** Keeps an answer for retries with the same key. */
+/** Stores an answer for retries with the same key. */
 export async function keepAnswer(
   tx: Tx,
   row: {
@@ -103,7 +103,7 @@ export async function keepAnswer(
   await tx.insertInto('idempotency_keys').values(row).execute();
 }
 
-/** Forgets kept answers older than a moment. */
+/** Deletes stored answers older than a time. */
 export async function forgetAnswers(tx: Tx, beforeMs: number): Promise<void> {
   await tx.deleteFrom('idempotency_keys').where('created_ms', '<', beforeMs).execute();
 }

@@ -1,7 +1,7 @@
 import type { LogHeadTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** How far the log has come, and who may continue it. */
+/** The size of the log, and the fence of its writer. */
 export type LogHead = Readonly<Omit<LogHeadTable, 'id'>>;
 
 const readStatement = statement<Record<never, never>, LogHeadTable>((db) =>
@@ -19,15 +19,15 @@ export async function readHead(db: Db): Promise<LogHead> {
   return head;
 }
 
-/** Writes how far the log has come: what seals each batch, before its commit. */
+/** Writes the size of the log. This seals each batch before its commit. */
 export async function writeHead(tx: Tx, { size, last_ms }: LogHead): Promise<void> {
   await writeStatement(tx, { size, last_ms });
 }
 
 /**
- * Takes the writer over: whoever wrote with an earlier fence finds at the next batch that it is theirs no more.
+ * Takes over the writer. A writer with an earlier fence fails at its next batch.
  *
- * @returns the fence to write with
+ * @returns the new fence
  */
 export async function raiseFence(db: Db): Promise<number> {
   const row = await db

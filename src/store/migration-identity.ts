@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** Sessions, revocations, known principals, and votes that stopped counting. */
+/** Sessions, revocations, known principals, and void votes. */
 export async function addIdentity(db: Kysely<unknown>): Promise<void> {
   await addSessions(db);
   await addRevocations(db);

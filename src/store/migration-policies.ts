@@ -14,10 +14,10 @@ interface BothSchemas {
 
 /**
  * Bundles by policy hash and archive digest, and the list of activations in place of the one active hash. Reads the
- * records as they were before leaves, so it runs before the step that moves them.
+ * records in their former tables, so it runs before the step that moves them.
  */
 export async function addActivations(db: Kysely<unknown>): Promise<void> {
-  // Its triggers go with it, and are made anew for the new key.
+  // Its triggers are dropped with it, and created again for the new key.
   await db.schema.alterTable('policy_bundles').renameTo('former_bundles').execute();
   await createBundles(db);
   await createActivations(db);
@@ -62,7 +62,7 @@ async function createActivations(db: Kysely<unknown>): Promise<void> {
     begin select raise(abort, 'policy_activations is append-only, and without gaps'); end`.execute(db);
 }
 
-/** One archive in memory at a time. */
+/** Holds only one archive in memory at a time. */
 async function moveBundles(db: Kysely<BothSchemas>): Promise<void> {
   for (const { hash } of await db.selectFrom('former_bundles').select('hash').execute()) {
     const { hash: policy_hash, ...bundle } = await db
@@ -78,7 +78,7 @@ async function moveBundles(db: Kysely<BothSchemas>): Promise<void> {
   }
 }
 
-/** The active policy becomes the first activation, with the record of it where there is one. */
+/** The active policy becomes the first activation, with its record if there is one. */
 async function moveActive(db: Kysely<BothSchemas>): Promise<void> {
   const active = await db
     .selectFrom('meta')

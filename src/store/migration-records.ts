@@ -31,11 +31,11 @@ interface FormerRecord {
   record: string;
 }
 
-/** So many records are in memory at a time. */
+/** The number of records in memory at a time. */
 const PAGE = 500;
 
 /**
- * The leaves of the log apart from what is readable beside them, the head that gives each its place, pseudonyms,
+ * Separates the leaves of the log from their readable details, and adds the head that assigns places, pseudonyms,
  * erasures and the outbox.
  */
 export async function addRecords(db: Kysely<unknown>): Promise<void> {
@@ -129,7 +129,7 @@ async function createOutbox(db: Kysely<unknown>): Promise<void> {
     .execute();
 }
 
-/** The former records keep bytes and place; what stands for each in the tree is a digest, since its bytes name persons. */
+/** Former records keep their bytes and place. Their leaf is only a digest, because their bytes name persons. */
 async function moveRecords(db: Kysely<BothSchemas>): Promise<void> {
   let moved = 0;
   for (;;) {
@@ -160,7 +160,7 @@ async function moveRecords(db: Kysely<BothSchemas>): Promise<void> {
     throw new Error(`the decision log has a record without its decision after place ${moved}`);
 }
 
-/** One row, for ever: what this installation is, and how far its log has come. */
+/** A single permanent row: the installation's id, and the size of its log. */
 async function createHead(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable('log_head')
@@ -178,7 +178,7 @@ async function createHead(db: Kysely<unknown>): Promise<void> {
       coalesce((select at_ms from record_details order by place desc limit 1), 0)`.execute(db);
 }
 
-/** A vote by the record of its decision: for those that are there, the last one that allowed it at its moment. */
+/** Links each vote to the record of its decision: for existing votes, the last one that allowed it at its time. */
 async function addVoteDecisions(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('votes').addColumn('decision_id', 'text').execute();
   await sql`update votes set decision_id = (
@@ -188,7 +188,7 @@ async function addVoteDecisions(db: Kysely<unknown>): Promise<void> {
     order by d.place desc limit 1)`.execute(db);
 }
 
-/** What the identity provider said of a person had been kept in the text of the incident only. */
+/** The person's state at the identity provider was previously stored only in the text of the incident. */
 async function addPersonState(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('revocations').addColumn('person_state', 'text').execute();
   await sql`update revocations

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 
 /**
- * Plans of requests say which version of the broker made them, and name what they are about as one object. A plan of
- * before has a freeze or a revocation instead.
+ * Adds to each plan the version of the code that made it, and its object. Former plans have a freeze or a revocation
+ * instead.
  */
 export async function renamePlans(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('requests').renameColumn('planned', 'plan').execute();

@@ -6,7 +6,7 @@ import { addActivations } from './migration-policies.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
 
-/** What the first schema had of them, with what is unique in each. */
+/** The tables of evidence in the first schema, with their unique keys. */
 const FIRST_APPEND_ONLY = {
   records: [['seq'], ['id']],
   record_flags: [['flag', 'seq']],
@@ -16,7 +16,7 @@ const FIRST_APPEND_ONLY = {
   policy_bundles: [['hash']],
 };
 
-/** The schema as it grew, newest last. A migration that has shipped is never edited. */
+/** The history of the schema, newest last. A released migration is never edited. */
 export const migrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => ({
     '0001_init': { up: createSchema },
@@ -35,9 +35,9 @@ async function createSchema(db: Kysely<unknown>): Promise<void> {
     await refuseChanges(db, table, keys, { ignoresRepeats: table === 'policy_bundles' });
 }
 
-/** Activations of policies, plans of request kinds, records that can be hashed for ever. */
+/** Activations of policies, plans of request kinds, records that can be hashed permanently. */
 async function addHouse(db: Kysely<unknown>): Promise<void> {
-  // Looks into the former records, so it comes before they move.
+  // Reads the former records, so it runs before they are moved.
   await addActivations(db);
   await renamePlans(db);
   await addRecords(db);
@@ -153,7 +153,7 @@ async function createRequests(db: Kysely<unknown>): Promise<void> {
     .addColumn('decision_id', 'text', (c) => c.notNull())
     .execute();
   await db.schema.createIndex('requests_state').on('requests').columns(['state', 'id']).execute();
-  // Only what the scheduler has to look at, so it stays as small as the work at hand however many requests are closed.
+  // Covers only requests that are due, so it stays small however many requests are closed.
   await sql`create index requests_due on requests (due_ms) where due_ms is not null`.execute(db);
   await db.schema.createIndex('requests_proposer').on('requests').columns(['proposer_id', 'id']).execute();
   await db.schema

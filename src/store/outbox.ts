@@ -5,7 +5,7 @@ const insertStatement = statement<OutboxTable>((db, p) =>
   db.insertInto('outbox').values({ place: p('place'), effect: p('effect') }),
 );
 
-/** Notes that an effect of the record at a place is to be delivered outside, once this write is durable. */
+/** Queues an effect of the record at a place for delivery outside, after the commit of this write. */
 export async function insertOutbox(tx: Tx, row: OutboxTable): Promise<void> {
   await insertStatement(tx, row);
 }

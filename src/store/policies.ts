@@ -1,10 +1,10 @@
 import type { PolicyActivationsTable, PolicyBundlesTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** What names one stored bundle: what it decides, and the very bytes that came. */
+/** The key of a stored bundle: its policy hash, and the digest of its exact bytes. */
 export type BundleKey = Pick<PolicyBundlesTable, 'policy_hash' | 'archive_digest'>;
 
-/** An activation before it has its number. */
+/** An activation without its number. */
 export type NewActivation = Omit<PolicyActivationsTable, 'number'>;
 
 const findActivationStatement = statement<object, PolicyActivationsTable>((db) =>
@@ -19,15 +19,15 @@ const findActivationStatement = statement<object, PolicyActivationsTable>((db) =
     ),
 );
 
-/** The activation that counts in the state that `db` sees, or null before the first start. */
+/** The current activation in the state that `db` sees, or null before the first start. */
 export async function findActivation(db: Db): Promise<PolicyActivationsTable | null> {
   return (await findActivationStatement(db, {})).rows[0] ?? null;
 }
 
 /**
- * A stored bundle, or null. Of several archives of one policy hash any decides the same.
+ * A stored bundle, or null. All archives with the same policy hash decide the same.
  *
- * @param key.archive_digest the very archive; the one that was stored first unless it is given
+ * @param key.archive_digest the exact archive; default: the one that was stored first
  */
 export async function findBundle(
   db: Db,
@@ -39,7 +39,7 @@ export async function findBundle(
   return found ?? null;
 }
 
-/** Stores a bundle. To store it again changes nothing; storing activates nothing. */
+/** Stores a bundle. Idempotent; storing does not activate. */
 export async function storeBundle(tx: Tx, bundle: PolicyBundlesTable): Promise<void> {
   await tx
     .insertInto('policy_bundles')
@@ -48,7 +48,7 @@ export async function storeBundle(tx: Tx, bundle: PolicyBundlesTable): Promise<v
     .execute();
 }
 
-/** Appends an activation. It counts from then on in this transaction. The database refuses a bundle that is not stored. */
+/** Appends an activation, effective from here on in this transaction. The database refuses a bundle that is not stored. */
 export async function insertActivation(tx: Tx, activation: NewActivation): Promise<void> {
   const { newest } = await tx
     .selectFrom('policy_activations')

@@ -1,7 +1,7 @@
 import type { GrantUsesTable, PrincipalsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** Stands for an operation that names no environment, or no namespace. */
+/** The value for an operation that names no environment, or no namespace. */
 export const ANY_PLACE = '*';
 
 const upsertPrincipalStatement = statement<PrincipalsTable>((db, p) =>
@@ -42,22 +42,22 @@ const upsertGrantUseStatement = statement<GrantUsesTable>((db, p) =>
     ),
 );
 
-/** Notes a principal as it was seen last; when it was seen first stays. */
+/** Stores a principal as last seen; the time of the first sighting is kept. */
 export async function upsertPrincipal(tx: Tx, row: PrincipalsTable): Promise<void> {
   await upsertPrincipalStatement(tx, row);
 }
 
-/** Notes when a capability was used last. */
+/** Stores when a capability was last used. */
 export async function upsertGrantUse(tx: Tx, row: GrantUsesTable): Promise<void> {
   await upsertGrantUseStatement(tx, row);
 }
 
-/** Everybody who was ever seen, by id. */
+/** All principals ever seen, by id. */
 export function listPrincipals(db: Db): Promise<PrincipalsTable[]> {
   return db.selectFrom('principals').selectAll().orderBy('id').execute();
 }
 
-/** When each principal used what. */
+/** When each principal last used each capability. */
 export function listGrantUses(db: Db): Promise<GrantUsesTable[]> {
   return db.selectFrom('grant_uses').selectAll().execute();
 }

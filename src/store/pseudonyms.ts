@@ -3,7 +3,7 @@ import { batchOf } from './batch.ts';
 import type { PseudonymsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** So that strangers cannot fill the memory; what is not in it is read from the table. */
+/** Bounds the cache; pseudonyms outside it are read from the table. */
 const MAX_REMEMBERED = 10_000;
 
 const findStatement = statement<Pick<PseudonymsTable, 'kind' | 'name'>, { pseudonym: string }>((db, p) =>
@@ -13,7 +13,7 @@ const insertStatement = statement<PseudonymsTable>((db, p) =>
   db.insertInto('pseudonyms').values({ kind: p('kind'), name: p('name'), pseudonym: p('pseudonym') }),
 );
 
-/** How leaves call a principal or a person, or undefined when none does (any more). */
+/** The pseudonym of a principal or a person in leaves, or undefined if there is none, or it was erased. */
 export async function findPseudonym(
   db: Db,
   kind: PseudonymsTable['kind'],
@@ -23,8 +23,8 @@ export async function findPseudonym(
 }
 
 /**
- * How leaves call a principal or a person: 16 random bytes, made in the write that first needs them. They say nothing
- * of the name, so that with the row of this table the name is gone.
+ * The pseudonym of a principal or a person in leaves: 16 random bytes, created by the first write that needs them. They
+ * do not depend on the name, so deleting the row of this table erases the name.
  */
 export async function pseudonymOf(tx: Tx, kind: PseudonymsTable['kind'], name: string): Promise<string> {
   const { pseudonyms, afterCommit } = batchOf(tx);
@@ -34,7 +34,7 @@ export async function pseudonymOf(tx: Tx, kind: PseudonymsTable['kind'], name: s
   const found = await findPseudonym(tx, kind, name);
   const pseudonym = found ?? randomBytes(16).toString('base64url');
   if (found === undefined) await insertStatement(tx, { kind, name, pseudonym });
-  // Only then: the write that makes it may yet be undone.
+  // Cached only after the commit: the write that creates it may still be rolled back.
   afterCommit(() => {
     if (pseudonyms.size >= MAX_REMEMBERED) pseudonyms.clear();
     pseudonyms.set(key, pseudonym);

@@ -32,9 +32,9 @@ const insertRecordFlagStatement = statement<RecordFlagsTable>((db, p) =>
 );
 
 /**
- * Appends a leaf with what is readable beside it, at the next place.
+ * Appends a leaf with its readable details, at the next place.
  *
- * @param record.flags those that the record is about, so that it is found by them
+ * @param record.flags the flags of the record, for queries
  * @returns its place in the log
  */
 export async function insertRecord(
@@ -52,7 +52,7 @@ export async function insertRecord(
   return place;
 }
 
-/** A record as it is read: what is readable of it, and its leaf. */
+/** A record: its readable details and its leaf. */
 export type StoredRecord = Pick<RecordDetailsTable, 'place' | 'details'> &
   Pick<LeavesTable, 'schema_version' | 'leaf'>;
 
@@ -63,20 +63,20 @@ const STORED_RECORD = [
   'leaves.leaf',
 ] as const;
 
-/** What {@link listRecords} selects by; every part is optional. */
+/** The filter of {@link listRecords}; every part is optional. */
 export interface RecordFilter {
   flag?: string;
   environment?: string;
   principal?: string;
   operation?: string;
   request?: string;
-  /** From this moment on, epoch milliseconds. */
+  /** From this time (inclusive), in epoch milliseconds. */
   from_ms?: number;
-  /** Before this moment. */
+  /** Before this time. */
   to_ms?: number;
 }
 
-/** Records newest first, those before a place only. What was erased is not among them. */
+/** Records, newest first, only those before a place. Erased records are not included. */
 export async function listRecords(
   db: Db,
   options: { filter: RecordFilter; beforePlace: number | null; limit: number },
@@ -109,7 +109,7 @@ export async function listRecords(
   return query.orderBy('record_details.place', 'desc').limit(options.limit).execute();
 }
 
-/** The human who was behind a principal when it was recorded last, or null. */
+/** The human behind a principal in its last record, or null. */
 export async function findPersonOf(db: Db, principalId: string): Promise<string | null> {
   const row = await db
     .selectFrom('record_details')
@@ -141,7 +141,7 @@ export async function listEdits(db: Db, requestId: string): Promise<string[]> {
   return rows.map(({ details }) => details);
 }
 
-/** The decisions that allowed an operation since a moment, with their inputs, newest first, at most `limit`. */
+/** The decisions that allowed an operation since a time, with their inputs, newest first, at most `limit`. */
 export function listAllowed(
   db: Db,
   options: { operation: string; from_ms: number; limit: number },
@@ -170,7 +170,7 @@ export async function findRecord(
     .executeTakeFirst();
 }
 
-/** Ids of the open requests that some records are about. */
+/** Ids of the open requests that the given records are about. */
 export async function listOpenRequestsOf(db: Db, places: readonly number[]): Promise<string[]> {
   const open = new Set<string>();
   for (const place of places) {
@@ -186,7 +186,7 @@ export async function listOpenRequestsOf(db: Db, places: readonly number[]): Pro
   return [...open];
 }
 
-/** Which of these places are readable: whose details are not erased. */
+/** Those of the given places whose details are not erased. */
 export async function listReadable(db: Db, places: readonly number[]): Promise<number[]> {
   const readable: number[] = [];
   for (const place of new Set(places)) {

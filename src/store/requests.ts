@@ -89,7 +89,7 @@ export async function insertRequest(tx: Tx, row: RequestsTable, flags: readonly 
   await insertRequestFlags(tx, row.id, flags);
 }
 
-/** Notes further flags that a request touches; those it already has are left alone. */
+/** Stores further flags that a request touches; existing ones are kept. */
 export async function insertRequestFlags(tx: Tx, requestId: string, flags: readonly string[]): Promise<void> {
   for (const flag of flags) await insertRequestFlagStatement(tx, { flag, request_id: requestId });
 }
@@ -97,7 +97,7 @@ export async function insertRequestFlags(tx: Tx, requestId: string, flags: reado
 /**
  * Writes a request's next revision.
  *
- * @throws Error when the stored revision is not `row.revision - 1`; inside the writing transaction that is a mistake of the caller
+ * @throws Error if the stored revision is not `row.revision - 1`; in the writing transaction that is a programming error
  */
 export async function updateRequest(tx: Tx, row: RequestsTable): Promise<void> {
   const { affected } = await updateRequestStatement(tx, { ...row, base: row.revision - 1 });
@@ -109,7 +109,7 @@ export async function findRequest(db: Db, id: string): Promise<RequestsTable | u
   return (await findRequestStatement(db, { id })).rows[0];
 }
 
-/** Stores a vote; a person's newest replaces the older one. */
+/** Stores a vote; a person's newest vote replaces the older one. */
 export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
   await upsertVoteStatement(tx, row);
 }
@@ -117,7 +117,7 @@ export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
 /** The newest vote of each person, in the order in which they were recorded. */
 export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
   const { rows } = await listVotesStatement(db, { request_id: requestId });
-  // Moments rise with places, so that places are looked up only for those of one moment.
+  // Times are monotonic in the log, so places are needed only to order votes of the same time.
   const isTied = new Set(rows.map(({ at_ms }) => at_ms)).size < rows.length;
   const places = isTied ? await placesOfVotes(db, requestId) : new Map<string, number>();
   const placeOf = ({ decision_id }: VotesTable) => places.get(decision_id ?? '') ?? 0;
@@ -127,7 +127,7 @@ export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]
   );
 }
 
-/** By the decisions that recorded them. */
+/** Votes in the order of the decisions that recorded them. */
 async function placesOfVotes(db: Db, requestId: string): Promise<Map<string, number>> {
   const rows = await db
     .selectFrom('votes')
@@ -151,7 +151,7 @@ export function listOpenVotes(db: Db): Promise<VotesTable[]> {
     .execute();
 }
 
-/** Makes a vote void: it never counts again. */
+/** Voids a vote permanently. */
 export async function voidVote(
   tx: Tx,
   vote: Pick<VotesTable, 'request_id' | 'person'> & { voided_ms: number },
@@ -164,7 +164,7 @@ export async function voidVote(
     .execute();
 }
 
-/** Who wrote the requests that are open: `proposer` and `authors` are JSON. */
+/** The authors of open requests: `proposer` and `authors` are JSON. */
 export function listOpenAuthorship(
   db: Db,
 ): Promise<Pick<RequestsTable, 'id' | 'kind' | 'state' | 'revision' | 'proposer' | 'authors'>[]> {
@@ -176,7 +176,7 @@ export function listOpenAuthorship(
     .execute();
 }
 
-/** What {@link listRequests} selects by; every part is optional. */
+/** The filter of {@link listRequests}; every part is optional. */
 export interface RequestFilter {
   state?: readonly string[];
   kind?: string;
@@ -185,7 +185,7 @@ export interface RequestFilter {
   proposer?: string;
 }
 
-/** Requests newest first, those before `beforeId` only. Ids are UUID version 7, so they sort by time. */
+/** Requests, newest first, only those before `beforeId`. Ids are UUID version 7, so they sort by time. */
 export async function listRequests(
   db: Db,
   options: { filter: RequestFilter; beforeId: string | null; limit: number },
@@ -205,7 +205,7 @@ export async function listRequests(
   return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
 }
 
-/** Open requests that the scheduler should look at by now: to be applied, or past their time to live. */
+/** Open requests that are due: to be applied, or past their time to live. */
 export async function listDueRequests(db: Db, nowMs: number, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('requests')
@@ -218,7 +218,7 @@ export async function listDueRequests(db: Db, nowMs: number, limit: number): Pro
   return rows.map((row) => row.id);
 }
 
-/** How many requests are open, by state. */
+/** The number of open requests, by state. */
 export async function countOpenRequests(db: Db): Promise<{ state: string; count: number }[]> {
   const rows = await db
     .selectFrom('requests')
@@ -229,12 +229,12 @@ export async function countOpenRequests(db: Db): Promise<{ state: string; count:
   return rows.map(({ state, count }) => ({ state, count: Number(count) }));
 }
 
-/** Makes the scheduler look at every open request now: something that held them back has changed. */
+/** Makes every open request due now, because something that held them back has changed. */
 export async function wakeRequests(tx: Tx, nowMs: number): Promise<void> {
   await tx.updateTable('requests').set({ due_ms: nowMs }).where('state', 'in', OPEN_STATES).execute();
 }
 
-/** Sets when the scheduler looks again, without a new revision: nothing that anybody sees has changed. */
+/** Sets when a request is due, without a new revision: nothing visible has changed. */
 export async function postponeRequest(tx: Tx, id: string, dueMs: number | null): Promise<void> {
   await tx.updateTable('requests').set({ due_ms: dueMs }).where('id', '=', id).execute();
 }

@@ -2,7 +2,7 @@ import { findMeta, setMeta } from './installation.ts';
 import type { RevocationsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** Changes with every revocation and every lift, so that a list in memory is known to be the present one. */
+/** Changes with every revocation and every lift, so that a cached list can be checked for staleness. */
 const EPOCH = 'revocation_epoch';
 
 const insertStatement = statement<RevocationsTable>((db, p) =>
@@ -25,12 +25,12 @@ const insertStatement = statement<RevocationsTable>((db, p) =>
   }),
 );
 
-/** What the state that `db` sees calls its list of revocations; null when there never was one. */
+/** The epoch of the list of revocations in the state that `db` sees; null if there never was a revocation. */
 export function revocationEpoch(db: Db): Promise<string | null> {
   return findMeta(db, EPOCH);
 }
 
-/** The revocations that hold, oldest first. */
+/** The active revocations, oldest first. */
 export function listActiveRevocations(db: Db): Promise<RevocationsTable[]> {
   return db
     .selectFrom('revocations')
@@ -41,7 +41,7 @@ export function listActiveRevocations(db: Db): Promise<RevocationsTable[]> {
     .execute();
 }
 
-/** Revocations newest first, lifted ones too, those before `beforeId` only. */
+/** Revocations, newest first, including lifted ones, only those before `beforeId`. */
 export function listRevocations(
   db: Db,
   options: { active: boolean; kind: string | undefined; beforeId: string | null; limit: number },
@@ -53,7 +53,7 @@ export function listRevocations(
   return query.orderBy('id', 'desc').limit(options.limit).execute();
 }
 
-/** The revocations of subjects that hold and came by one road. */
+/** The active revocations of subjects with one cause. */
 export function listActiveOfSubjects(db: Db, cause: string): Promise<RevocationsTable[]> {
   return db
     .selectFrom('revocations')
@@ -69,17 +69,17 @@ export function findRevocation(db: Db, id: string): Promise<RevocationsTable | u
   return db.selectFrom('revocations').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Adds a revocation. The id is the list's new name: it is never given twice, not even when this write is undone. */
+/** Adds a revocation. Its id is the list's new epoch: it is never reused, even if this write is rolled back. */
 export async function insertRevocation(tx: Tx, row: RevocationsTable): Promise<void> {
   await insertStatement(tx, row);
   await setMeta(tx, EPOCH, row.id);
 }
 
 /**
- * Lifts a revocation that holds.
+ * Lifts an active revocation.
  *
- * @param lift.epoch a new id, as the list's new name
- * @returns false when it does not hold any more
+ * @param lift.epoch a new id, as the list's new epoch
+ * @returns false if it is no longer active
  */
 export async function liftRevocation(
   tx: Tx,
@@ -98,9 +98,9 @@ export async function liftRevocation(
 }
 
 /**
- * Notes that who was logged out is back.
+ * Marks that a logged-out person has returned.
  *
- * @param back.epoch a new id, as the list's new name
+ * @param back.epoch a new id, as the list's new epoch
  */
 export async function markReturned(
   tx: Tx,
@@ -117,8 +117,8 @@ export async function markReturned(
 }
 
 /**
- * Forgets what revokes nothing any more: what it named has expired. A logout that somebody has not come back from still
- * holds their requests. The evidence is the record.
+ * Deletes revocations without effect: what they revoke has expired. A logout from which the person has not returned still
+ * parks their requests, and is kept. The evidence is the record.
  */
 export async function forgetRevocations(tx: Tx, expiredBeforeMs: number): Promise<void> {
   await tx

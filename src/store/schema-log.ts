@@ -1,11 +1,11 @@
 /*
- * The tables of the decision log. Leaves are hashed for ever and hold nothing that must one day be erased; everything
- * readable lies beside them.
+ * The tables of the decision log. Leaves are hashed permanently and contain nothing that may have to be erased;
+ * everything readable is stored beside them.
  */
 
 /**
- * The leaves of the decision log, from place 1 without a gap. `leaf` is the canonical JSON that is hashed for ever: for
- * version 1 the record itself; for version 0 a salted digest of a record from before there were leaves. Append-only.
+ * The leaves of the decision log, from place 1 without gaps. `leaf` is the canonical JSON that is hashed: for version 1,
+ * the record itself; for version 0, a salted digest of a record from before leaves existed. Append-only.
  */
 export interface LeavesTable {
   place: number;
@@ -14,8 +14,8 @@ export interface LeavesTable {
 }
 
 /**
- * What is readable beside each leaf, and what queries need. Never updated; removed by a recorded erasure only. `details`
- * is the JSON that outsiders see; `input` and `result`, JSON too, are the decision in full, for replay.
+ * The readable details of each leaf, and the columns for queries. Never updated; deleted by a recorded erasure only.
+ * `details` is the JSON in answers; `input` and `result`, also JSON, are the full decision, for replay.
  */
 export interface RecordDetailsTable {
   place: number;
@@ -28,27 +28,27 @@ export interface RecordDetailsTable {
   environment: string | null;
   request_id: string | null;
   policy_hash: string;
-  /** What the leaf's digests are salted with, base64url. */
+  /** The salt of the leaf's digests, base64url. */
   salt: string;
   details: string;
   input: string;
   result: string;
 }
 
-/** Which flags a record is about, for queries. Append-only. */
+/** The flags of a record, for queries. Append-only. */
 export interface RecordFlagsTable {
   flag: string;
   place: number;
 }
 
-/** How principals and persons are called in leaves. Never updated; removed by a recorded erasure only. */
+/** The pseudonyms of principals and persons in leaves. Never updated; deleted by a recorded erasure only. */
 export interface PseudonymsTable {
   kind: 'principal' | 'person';
   name: string;
   pseudonym: string;
 }
 
-/** What was erased beside the leaves: the details of a record, or a pseudonym. Append-only. */
+/** What was erased: the details of a record, or a pseudonym. Append-only. */
 export interface ErasuresTable {
   place: number | null;
   pseudonym: string | null;
@@ -56,31 +56,31 @@ export interface ErasuresTable {
   erased_by: number;
 }
 
-/** How far the log has come: one row. */
+/** The head of the log: one row. */
 export interface LogHeadTable {
   /** Always 1. */
   id: number;
-  /** Names this installation for ever. */
+  /** The permanent id of this installation. */
   installation: string;
   /** Raised by a confirmed restore only. */
   epoch: number;
   /** Raised at each takeover of the writer. */
   fence: number;
   size: number;
-  /** Root hash and frontier of the tree; null until there is one. */
+  /** Root hash and frontier of the tree; null until it exists. */
   root: string | null;
   frontier: string | null;
-  /** The moment of the last record. It never goes back. */
+  /** The time of the last record. It never decreases. */
   last_ms: number;
 }
 
-/** What is to be delivered outside: an effect of the record at a place. */
+/** An effect of the record at a place, to deliver outside. */
 export interface OutboxTable {
   place: number;
   effect: string;
 }
 
-/** The last place of the outbox that a consumer is done with. */
+/** The last place of the outbox that a consumer has processed. */
 export interface OutboxCursorsTable {
   consumer: string;
   place: number;

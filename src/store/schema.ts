@@ -51,34 +51,34 @@ export interface MetaTable {
   value: string;
 }
 
-/** Every bundle that ever came, active or not, by policy hash and archive digest. Never updated, never removed. */
+/** All stored bundles, active or not, by policy hash and archive digest. Never updated, never deleted. */
 export interface PolicyBundlesTable {
   policy_hash: string;
-  /** `sha256:` and hex over the archive: signatures and decision cases are in it, which are no part of the policy hash. */
+  /** `sha256:` and hex over the archive, which includes signatures and decision cases; the policy hash does not. */
   archive_digest: string;
   revision: string;
-  /** The bundle as it was read, gzip and all. */
+  /** The bundle as it was read, compressed. */
   archive: Buffer;
   stored_ms: number;
 }
 
-/** Which bundle was active from when on, numbered from 1 without a gap. The last one counts. Append-only. */
+/** When each bundle became active, numbered from 1 without gaps. The last one is active. Append-only. */
 export interface PolicyActivationsTable {
   number: number;
   policy_hash: string;
   archive_digest: string;
   activated_ms: number;
-  /** The record of the activation; null for some from before activations were listed. */
+  /** The record of the activation; null for some older activations. */
   decision_id: string | null;
   /** Null for the first start. */
   request_id: string | null;
-  /** The one stage that it is for; null: all of them. */
+  /** The one stage that it applies to; null: all stages. */
   stage: string | null;
 }
 
 /**
- * Keys that sign Countersign's own tokens. `private_jwk` is sealed under the master key (compact JWE), and empty from the
- * moment on that the key signs no more.
+ * Keys that sign Countersign's own tokens. `private_jwk` is sealed under the master key (compact JWE), and empty once the
+ * key no longer signs.
  */
 export interface SigningKeysTable {
   kid: string;
@@ -89,14 +89,14 @@ export interface SigningKeysTable {
   retires_ms: number | null;
 }
 
-/** What works once: platform tokens that were exchanged, DPoP proofs, logout tokens. */
+/** Single-use tokens that were used: exchanged platform tokens, DPoP proofs, logout tokens. */
 export interface UsedTokensTable {
   issuer: string;
   jti: string;
   expires_ms: number;
 }
 
-/** Present definition of each flag; `definition` is JSON. */
+/** The current definition of each flag; `definition` is JSON. */
 export interface FlagsTable {
   key: string;
   namespace: string;
@@ -105,7 +105,7 @@ export interface FlagsTable {
   definition: string;
 }
 
-/** Every definition a flag ever had. Append-only. */
+/** All versions of each flag's definition. Append-only. */
 export interface FlagVersionsTable {
   flag: string;
   version: number;
@@ -115,7 +115,7 @@ export interface FlagVersionsTable {
   at_ms: number;
 }
 
-/** Present state of each flag in each environment; `state` is JSON. */
+/** The current state of each flag in each environment; `state` is JSON. */
 export interface FlagStatesTable {
   flag: string;
   environment: string;
@@ -123,7 +123,7 @@ export interface FlagStatesTable {
   state: string;
 }
 
-/** Every state a flag ever had in an environment. Append-only. */
+/** All versions of each flag's state in an environment. Append-only. */
 export interface FlagStateVersionsTable {
   flag: string;
   environment: string;
@@ -134,7 +134,7 @@ export interface FlagStateVersionsTable {
   at_ms: number;
 }
 
-/** Rises with every change that an application in the environment could see. */
+/** Incremented with every change that is visible to applications in the environment. */
 export interface EnvironmentVersionsTable {
   environment: string;
   version: number;
@@ -146,7 +146,7 @@ export interface RequestsTable {
   kind: string;
   environment: string | null;
   state: string;
-  /** Rises with every change of the row: the ETag. */
+  /** Incremented with every change of the row: the ETag. */
   revision: number;
   digest: string;
   content: string;
@@ -157,14 +157,14 @@ export interface RequestsTable {
   created_ms: number;
   updated_ms: number;
   expires_ms: number;
-  /** When the scheduler looks at it next; null for requests that wait for people or are closed. */
+  /** When the scheduler checks it next; null for requests that wait for people or are closed. */
   due_ms: number | null;
   /** The last decision about applying it. */
   standing: string;
   decision_id: string;
 }
 
-/** Which flags a request touches, for lists. */
+/** The flags that a request touches, for lists. */
 export interface RequestFlagsTable {
   flag: string;
   request_id: string;
@@ -179,9 +179,9 @@ export interface VotesTable {
   principal: string;
   comment: string | null;
   at_ms: number;
-  /** When the vote stopped counting because its person was disabled or revoked; null while it counts. */
+  /** When the vote became void because its person was disabled or revoked; otherwise null. */
   voided_ms: number | null;
-  /** The record in which the vote was allowed; null for some votes that an older version of the broker stored. */
+  /** The record in which the vote was allowed; null for some older votes. */
   decision_id: string | null;
 }
 
@@ -212,7 +212,7 @@ export interface BreakglassSessionsTable {
   closed_ms: number | null;
 }
 
-/** Answers kept for retried POSTs. */
+/** Stored answers for retried POSTs. */
 export interface IdempotencyKeysTable {
   principal_id: string;
   key: string;
@@ -222,16 +222,16 @@ export interface IdempotencyKeysTable {
   created_ms: number;
 }
 
-/** Browser sign-ins on their way. What a stolen row could be used with is derived from the cookie, and not here. */
+/** Browser sign-ins in progress. The secrets needed to use a row are derived from the cookie and not stored. */
 export interface SignInsTable {
   /** SHA-256 of the cookie's secret, base64url. */
   id_hash: string;
   /** SHA-256 of `state`, base64url. */
   state_hash: string;
   issuer_key: string;
-  /** Where the browser goes afterwards: a path of this origin. */
+  /** The path of this origin to which the browser returns. */
   return_to: string;
-  /** The level that was asked for, and how old the sign-in may be, in seconds; null where nothing was. */
+  /** The requested level, and the maximum age of the sign-in in seconds; null if not requested. */
   level: number | null;
   max_age_s: number | null;
   expires_ms: number;
@@ -245,7 +245,7 @@ export interface SessionsTable {
   issuer: string;
   issuer_key: string;
   sub: string;
-  /** The provider's own session, where it names one. */
+  /** The provider's own session, if it names one. */
   sid: string | null;
   principal_id: string;
   person: string | null;
@@ -253,39 +253,39 @@ export interface SessionsTable {
   user_agent: string;
   opened_ms: number;
   seen_ms: number;
-  /** The absolute end, whatever happens. */
+  /** The absolute expiry. */
   expires_ms: number;
   ended_ms: number | null;
-  /** `signed_out`, `ended`, `rotated`, `logout` (by the provider), `revoked`; null while it goes on. */
+  /** `signed_out`, `ended`, `rotated`, `logout` (by the provider), `revoked`; null while the session is active. */
   end_reason: string | null;
 }
 
-/** What is revoked. A row changes when it is lifted and when its subject returns only; `*_by` are JSON. */
+/** Revocations. A row changes only when it is lifted and when its subject returns; `*_by` are JSON. */
 export interface RevocationsTable {
   id: string;
   kind: string;
   value: string;
-  /** Revokes what was issued before; null revokes everything, until it is lifted. */
+  /** Revokes what was issued before this time; null revokes everything, until it is lifted. */
   issued_before_ms: number | null;
-  /** `incident` by a person; `logout` and `provisioning` by an identity provider; `holder` by who held the token. */
+  /** `incident`: a person; `logout` and `provisioning`: an identity provider; `holder`: the holder of the token. */
   cause: string;
   incident: string;
   reason: string;
   created_by: string;
   created_ms: number;
-  /** From then on nothing that it revokes could be valid anyway; null: it holds until it is lifted. */
+  /** When everything that it revokes has expired; null: it is in force until it is lifted. */
   expires_ms: number | null;
   lifted_ms: number | null;
   lifted_by: string | null;
-  /** The human behind a revoked account, under their one name; null where none is known, and for all other kinds. */
+  /** The canonical name of the human behind a revoked account; null if unknown, and for all other kinds. */
   person: string | null;
-  /** When who was logged out came back with a newer credential: their requests wait no longer. */
+  /** When the logged-out person returned with a newer credential, which unparks their requests. */
   returned_ms: number | null;
-  /** `disabled` or `deleted`, where the identity provider said so of its subject; null for all others. */
+  /** `disabled` or `deleted`, if the identity provider set that state; null for all others. */
   person_state: string | null;
 }
 
-/** Who has ever used this installation, as last seen; `principal` is JSON. */
+/** All principals ever seen, as last seen; `principal` is JSON. */
 export interface PrincipalsTable {
   id: string;
   kind: string;
@@ -296,7 +296,7 @@ export interface PrincipalsTable {
   last_seen_ms: number;
 }
 
-/** When a principal last used a capability in a place. `*` stands for an operation that names no environment or namespace. */
+/** When a principal last used a capability in a place. `*`: the operation names no environment or namespace. */
 export interface GrantUsesTable {
   principal_id: string;
   capability: string;

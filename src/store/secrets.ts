@@ -2,20 +2,20 @@ import { findMeta } from './installation.ts';
 import { listSigningKeys } from './signing-keys.ts';
 import type { Db, Tx } from './statement.ts';
 
-/** What list cursors are signed with. */
+/** The key that signs list cursors. */
 export const CURSOR_SECRET = 'cursor_secret';
 
-/** A secret as it lies in the database: sealed, or as older versions wrote it. */
+/** A secret in its stored form: sealed, or as older versions wrote it. */
 export interface StoredSecret {
   kind: 'signing_key' | 'meta';
   /** The `kid`, or the key in `meta`. */
   id: string;
   text: string;
-  /** A key with a retirement signs nothing; there is nothing to keep of it. */
+  /** A retired key signs nothing, so its private part need not be kept. */
   isUseless: boolean;
 }
 
-/** Every secret of this installation. */
+/** All secrets of this installation. */
 export async function listSecrets(db: Db): Promise<StoredSecret[]> {
   const keys = await listSigningKeys(db);
   const cursorSecret = await findMeta(db, CURSOR_SECRET);
@@ -33,9 +33,9 @@ export async function listSecrets(db: Db): Promise<StoredSecret[]> {
 }
 
 /**
- * Writes a secret in another form.
+ * Replaces the stored form of a secret.
  *
- * @throws Error when it is not any more what was read
+ * @throws Error if it has changed since it was read
  */
 export async function replaceSecret(tx: Tx, { kind, id, text }: StoredSecret, fresh: string): Promise<void> {
   const { numUpdatedRows } =
@@ -52,5 +52,6 @@ export async function replaceSecret(tx: Tx, { kind, id, text }: StoredSecret, fr
           .where('key', '=', id)
           .where('value', '=', text)
           .executeTakeFirst();
-  if (numUpdatedRows !== 1n) throw new Error(`another broker changed ${id} meanwhile; start this one again`);
+  if (numUpdatedRows !== 1n)
+    throw new Error(`another broker has changed ${id} since; start this broker again`);
 }

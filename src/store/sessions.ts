@@ -8,13 +8,13 @@ const findBySecretStatement = statement<{ secret_hash: string }, SessionsTable>(
   db.selectFrom('sessions').selectAll().where('secret_hash', '=', p('secret_hash')),
 );
 
-/** Keeps a sign-in that begins, and forgets those that nobody can finish any more. */
+/** Stores a new sign-in, and deletes expired ones. */
 export async function insertSignIn(tx: Tx, row: SignInsTable, nowMs: number): Promise<void> {
   await tx.deleteFrom('sign_ins').where('expires_ms', '<=', nowMs).execute();
   await tx.insertInto('sign_ins').values(row).execute();
 }
 
-/** Takes a sign-in out of the store: it works once. Undefined when it was taken before, or never began. */
+/** Removes and returns a sign-in: it works once. Undefined if it was already taken or never started. */
 export async function takeSignIn(tx: Tx, idHash: string): Promise<SignInsTable | undefined> {
   const row = await tx.selectFrom('sign_ins').selectAll().where('id_hash', '=', idHash).executeTakeFirst();
   if (row !== undefined) await tx.deleteFrom('sign_ins').where('id_hash', '=', idHash).execute();
@@ -37,8 +37,8 @@ export function findBrowserSessionById(db: Db, id: string): Promise<SessionsTabl
 }
 
 /**
- * The sessions that a browser had until the same principal signed in anew there: they ended in the write, so at the
- * moment, in which this one was opened. Seldom more than one.
+ * The previous sessions in the same browser, which the same principal's new sign-in replaced: they ended in the write
+ * that opened this one, and so at the same time. Rarely more than one.
  */
 export function listFormerSessions(
   db: Db,
@@ -54,7 +54,7 @@ export function listFormerSessions(
     .execute();
 }
 
-/** The sessions of a principal that nobody has ended, newest first. Some may be over by time. */
+/** The sessions of a principal that were not ended, newest first. Some may have expired. */
 export function listBrowserSessions(db: Db, principalId: string): Promise<SessionsTable[]> {
   return db
     .selectFrom('sessions')
@@ -66,7 +66,7 @@ export function listBrowserSessions(db: Db, principalId: string): Promise<Sessio
     .execute();
 }
 
-/** The sessions of everybody that nobody has ended and that are not over at the latest. */
+/** All sessions that were not ended and have not reached their absolute expiry. */
 export function listAllBrowserSessions(db: Db, nowMs: number): Promise<SessionsTable[]> {
   return db
     .selectFrom('sessions')
@@ -88,7 +88,7 @@ export function listSessionsOfProvider(db: Db, issuer: string, sid: string): Pro
     .execute();
 }
 
-/** Notes that a session was used. */
+/** Stores that a session was used. */
 export async function touchBrowserSession(tx: Tx, id: string, nowMs: number): Promise<void> {
   await tx
     .updateTable('sessions')
@@ -99,7 +99,7 @@ export async function touchBrowserSession(tx: Tx, id: string, nowMs: number): Pr
     .execute();
 }
 
-/** Ends a session. @returns false when it had ended before */
+/** Ends a session. @returns false if it had already ended */
 export async function endBrowserSession(
   tx: Tx,
   id: string,
@@ -114,7 +114,7 @@ export async function endBrowserSession(
   return numUpdatedRows === 1n;
 }
 
-/** Forgets the sessions that were over, at the latest, before a moment. Their records stay. */
+/** Deletes sessions whose absolute expiry was before a time. Their records are kept. */
 export async function forgetBrowserSessions(tx: Tx, overBeforeMs: number): Promise<void> {
   await tx.deleteFrom('sessions').where('expires_ms', '<', overBeforeMs).execute();
 }

@@ -1,7 +1,7 @@
 import type { SigningKeysTable } from './schema.ts';
 import type { Db, Tx } from './statement.ts';
 
-/** What stands for the private part of a key that signs no more: it is gone, and the row stays as evidence. */
+/** Replaces the private part of a retired key. The row stays as evidence. */
 const NO_PRIVATE_PART = '';
 
 /** All signing keys, oldest first. */
@@ -9,12 +9,12 @@ export async function listSigningKeys(db: Db): Promise<SigningKeysTable[]> {
   return db.selectFrom('signing_keys').selectAll().orderBy('created_ms').orderBy('kid').execute();
 }
 
-/** Stores the key if none is active: of several brokers that start at once, one makes the first key. */
+/** Stores the key if none is active: if several brokers start at once, exactly one creates the first key. */
 export async function insertFirstSigningKey(tx: Tx, row: SigningKeysTable): Promise<void> {
   if (!(await hasActiveKey(tx))) await insertSigningKey(tx, row);
 }
 
-/** Puts a key in the place of the active ones, which verify until `retiresMs` and can sign no more. */
+/** Replaces the active keys, which verify until `retiresMs` but no longer sign. */
 export async function replaceSigningKeys(tx: Tx, fresh: SigningKeysTable, retiresMs: number): Promise<void> {
   await tx
     .updateTable('signing_keys')
@@ -25,9 +25,9 @@ export async function replaceSigningKeys(tx: Tx, fresh: SigningKeysTable, retire
 }
 
 /**
- * Ends a key at once: from `nowMs` on it neither signs nor verifies. If no active key is left, `fresh` becomes it.
+ * Ends a key at once: from `nowMs` on it neither signs nor verifies. If no active key remains, `fresh` becomes active.
  *
- * @returns `unknown` when there is no such key or it had ended before, else whether `fresh` was taken
+ * @returns `unknown` if the key does not exist or has already ended, otherwise whether `fresh` became active
  */
 export async function endSigningKey(
   tx: Tx,

@@ -1,20 +1,20 @@
 import { CompiledQuery, type Kysely } from 'kysely';
 import type { Schema } from './schema.ts';
 
-/** A connection to read or write with: the database, or the transaction of one write. */
+/** A connection for reads or writes: the database, or the transaction of one write. */
 export type Db = Kysely<Schema>;
 
 declare const insideWrite: unique symbol;
-/** The open transaction that a write runs in. Only the writer makes one, so a function that takes it cannot run outside. */
+/** The open transaction of a write. Only the writer creates one, so a function that takes it cannot run outside. */
 export type Tx = Db & { readonly [insideWrite]: true };
 
-/** Runs one prepared statement on the connection that a `Db` stands for. */
+/** Runs one prepared statement on the connection of a `Db`. */
 export type RunStatement = (
   sql: string,
   parameters: readonly unknown[],
 ) => { rows: unknown[]; affected: number };
 
-/** Where statements are run without Kysely's layers: a promise in each costs about as much as the statement itself. */
+/** Runs statements without Kysely's layers, whose promises cost about as much as the statement itself. */
 const direct = new WeakMap<Db, RunStatement>();
 
 /** Lets the statements of this file run directly on the connection of a `Db`. */
@@ -28,7 +28,7 @@ export function runLike(tx: Db, db: Db): void {
   if (run !== undefined) direct.set(tx, run);
 }
 
-/** Stands in a compiled query where the parameter of that name goes. */
+/** The placeholder of a named parameter in a compiled query. */
 interface Marker {
   readonly parameter: string;
 }
@@ -37,13 +37,13 @@ interface Marker {
 export type Parameter<P> = <K extends keyof P & string>(name: K) => P[K];
 
 /**
- * A query that is built and compiled once and then only bound: building a Kysely query costs more than running it
- * (about 25 µs against 5 µs), and the hot statements of a write run thousands of times a second.
+ * A query that is built and compiled once and then only bound. Building a Kysely query costs more than running it (about
+ * 25 µs compared with 5 µs), and the hot statements of a write run thousands of times per second.
  *
  * `build` runs once per engine with markers in place of values; every value that varies MUST come from `parameter`.
  *
- * A statement with parameters should have neither `order by` nor `limit` if it runs with each write: SQLite then plans it
- * anew at each binding (11 to 17 µs and more). Where few rows are found, sort them afterwards.
+ * A statement with parameters that runs in each write should have neither `order by` nor `limit`: SQLite would plan it
+ * again for each binding (11 to 17 µs or more). Sort small results afterwards instead.
  */
 export function statement<P extends object, R = unknown>(
   build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<R> },

@@ -6,42 +6,42 @@ import { RunAgain } from './run-again.ts';
 import { type Db, fixedStatement, runLike, type Tx } from './statement.ts';
 
 /**
- * The writer: the one place where transactions begin and commit.
+ * The writer: the only place where transactions begin and commit.
  *
- * Writes that arrive while one transaction commits share the next (group commit): each runs in its own savepoint, one
- * after the other, and sees what those before it did. An answer leaves only after the commit, so nothing is
- * acknowledged that a power cut could take back, and a durable commit costs the same for one write as for thirty.
+ * Writes that arrive while one transaction commits share the next one (group commit): each runs in its own savepoint, in
+ * sequence, and sees the effects of those before it. An answer leaves only after the commit, so a power failure cannot
+ * undo an acknowledged write, and a durable commit costs the same for one write as for thirty.
  *
- * Each batch begins with the head of the log: it says whether this writer may still write, gives each record its place
- * and each write its moment, and is sealed before the commit.
+ * Each batch begins with the head of the log: it says whether this writer may still write, assigns the place of each
+ * record and the time of each write, and is sealed before the commit.
  */
 export interface Writer {
   /**
-   * Runs `work` inside the writing transaction and resolves with its result once that is durable.
+   * Runs `work` in the writing transaction and resolves with its result after the commit.
    *
-   * When `work` throws, everything it wrote is undone and the error is passed on; its neighbours are not touched.
-   * `work` MUST await nothing but the store: the transaction is open. Until its batch commits it may run several times
-   * ({@link RunAgain}), so it changes nothing outside of the transaction but by `afterCommit`. What it gives to that runs
-   * once its write is durable, before its answer leaves, and not at all otherwise.
+   * If `work` throws, everything it wrote is rolled back and the error is rethrown; other writes of the batch are not
+   * affected. `work` MUST await nothing but the store, because the transaction is open. It may run several times before
+   * its batch commits ({@link RunAgain}), so it must not change anything outside the transaction except in `afterCommit`.
+   * Those listeners run after the commit, before the answer leaves, and not at all if the write fails.
    *
-   * @throws BrokerError `not_recorded` when the commit or a statement of `work` failed: nothing was written
+   * @throws BrokerError `not_recorded` if the commit or a statement of `work` failed: nothing was written
    * @throws BrokerError `shutting_down` after {@link Writer.close}
-   * @throws BrokerError `clock_behind` when `work` asks for its moment and the clock is too far behind the last record
+   * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
    */
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>): Promise<T>;
-  /** Finishes what was begun and takes nothing new. */
+  /** Finishes pending writes and accepts no new ones. */
   close(): Promise<void>;
 }
 
 /**
- * Takes what has to happen once a write is durable. The write stands, and is answered, whatever becomes of it: what a
- * listener throws is reported, and its neighbours are called all the same.
+ * Registers a listener that runs after the commit. The write is durable and answered even if the listener fails: its error
+ * is reported, and the other listeners still run.
  */
 export type AfterCommit = (listener: () => void) => void;
 
-/** So that one batch never holds back its first answer for long. */
+/** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
-/** How often a batch is run at most: a second time for one activation that is new here, and a few times for more of them. */
+/** The maximum runs of a batch: two for one activation that is new to this broker, more for several activations. */
 const MAX_RUNS = 4;
 
 interface Job {
@@ -56,7 +56,7 @@ type JobResult = { job: Job } & ({ value: unknown; listeners: (() => void)[] } |
 interface Run {
   tx: Tx;
   batch: Batch;
-  /** What a write is refused with that needs something which cannot be had; undefined while it may be had. */
+  /** The error for a write that needs something unavailable; undefined while it may become available. */
   refusalOf: (missing: RunAgain) => { error: unknown } | undefined;
 }
 
@@ -67,26 +67,26 @@ const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
-/** Another process has taken the writer over: nothing that this one holds in memory counts any more. */
+/** Another process has taken over the writer: all caches of this process are stale. */
 class TakeoverError extends Error {
   constructor() {
-    super('another broker has taken this store over, so this one writes no more');
+    super('another broker has taken over this store, so this broker no longer writes');
     this.name = 'TakeoverError';
   }
 }
 
-/** What a writer is made of. */
+/** The dependencies of a writer. */
 export interface WriterDeps {
   /** The writing connection. */
   db: Db;
   clock: Clock;
-  /** The fence that was raised when this process took the writer over. */
+  /** The fence of this process, raised when it took over the writer. */
   fence: number;
   /** Writes the head at the end of each batch that appended something, before its commit. */
   seal: (tx: Tx, head: LogHead) => Promise<void>;
-  /** Hears of a commit whose outcome is unknown, and of a takeover by another process. */
+  /** Called if the outcome of a commit is unknown, and after a takeover by another process. */
   onFailure: (error: unknown) => void;
-  /** Hears of what a listener after a commit threw, or its promise was rejected with. */
+  /** Called with the error or rejection of a listener after a commit. */
   onListenerFailure: (error: unknown) => void;
 }
 
@@ -96,7 +96,7 @@ export function createWriter(deps: WriterDeps): Writer {
   const pseudonyms = new Map<string, string>();
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = null;
-  /** Set when this process must write no more: nobody knows the outcome of a commit, or another one writes now. */
+  /** Set if this process must not write any more: the outcome of a commit is unknown, or another process has taken over. */
   let failed: BrokerError | null = null;
 
   async function runJob(job: Job, { tx, batch, refusalOf }: Run): Promise<JobResult> {
@@ -138,13 +138,13 @@ export function createWriter(deps: WriterDeps): Writer {
       await commit(connection);
       return results;
     } catch (error) {
-      // SQLite may have rolled back by itself; what counts is the first error.
+      // SQLite may already have rolled back; report the first error.
       await rollback(connection).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Runs a batch, and again after each preparation that one of its writes asks for: see {@link RunAgain}. */
+  /** Runs a batch, and runs it again after each preparation that one of its writes requests: see {@link RunAgain}. */
   async function runPrepared(batch: Job[]): Promise<JobResult[]> {
     const run = (refusalOf: Run['refusalOf']) =>
       deps.db.connection().execute((connection) => runTransaction(connection, batch, refusalOf));
@@ -180,11 +180,11 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
-  /** What it is about is durable: a fault in telling others of it neither takes that back nor stops the queue. */
+  /** The write is durable: a failing listener neither rolls it back nor stops the queue. */
   function callListener(listener: () => unknown): void {
     try {
       const answer = listener();
-      // A function that returns a promise passes for one that returns nothing.
+      // TypeScript accepts an async function as a listener that returns nothing.
       if (answer instanceof Promise) answer.catch(deps.onListenerFailure);
     } catch (error) {
       deps.onListenerFailure(error);
@@ -202,7 +202,7 @@ export function createWriter(deps: WriterDeps): Writer {
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
-      // One turn of the event loop: requests whose bytes have arrived meanwhile join this batch.
+      // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
       await new Promise((resolve) => setImmediate(resolve));
       const batch = queue.splice(0, MAX_BATCH);
       if (failed === null) await runBatch(batch);
@@ -223,7 +223,7 @@ export function createWriter(deps: WriterDeps): Writer {
         running ??= drain();
       }),
     close: async () => {
-      closed ??= new BrokerError('shutting_down', 'The broker is stopping; try again in a moment.', {
+      closed ??= new BrokerError('shutting_down', 'The broker is shutting down; try again shortly.', {
         headers: { 'Retry-After': '5' },
       });
       while (running !== null) await running;
@@ -234,25 +234,25 @@ export function createWriter(deps: WriterDeps): Writer {
 function notRecorded(cause: unknown): BrokerError {
   return new BrokerError(
     'not_recorded',
-    'The store could not make the decision durable. Nothing was written; try again later.',
+    'The store could not commit the decision. Nothing was written; try again later.',
     { headers: { 'Retry-After': '5' } },
     cause,
   );
 }
 
-/** The store itself refused what the work wanted to write, so its decision has no record. */
+/** The store refused a statement of the write, so its decision has no record. */
 function isStoreError(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && code.startsWith('SQLITE_');
 }
 
-/** The disk is full or failing: no write of this batch can be promised. */
+/** The disk is full or failing: no write of this batch can be guaranteed. */
 function isStorageFault(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|READONLY|CANTOPEN)/.test(code);
 }
 
-/** An I/O error at commit may have left the transaction on disk or not; only a restart can tell. */
+/** After an I/O error at commit, the transaction may or may not be on disk; only a restart can tell. */
 function isOutcomeUnknown(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && code.startsWith('SQLITE_IOERR');

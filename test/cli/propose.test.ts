@@ -68,7 +68,7 @@ describe('propose', () => {
     const run = await terminal.as('avery', ...inProduction, '--enable', flag);
     expect(run.code).toBe(4);
     expect(run.out).toBe('');
-    expect(run.err).toContain('Policy denies this operation (policy_denied)');
+    expect(run.err).toContain('The policy denies this operation (policy_denied)');
     expect(run.err).toMatch(/^missing$/m);
     const lines = run.err.split('\n').map((line) => line.replace(/^ *(\w+: )?| {2}cleared by.*$/g, ''));
     expect(new Set(lines).size).toBe(lines.length);

@@ -158,7 +158,7 @@ describe('countersign drill revocation', () => {
     await terminal.as('riley', 'revoke', 'subject', 'workload:countersign:drill', ...WHY);
     const run = await terminal.as('riley', 'drill', 'revocation');
     expect(run.code).toBe(1);
-    expect(run.out).toMatch(/failed\n[\s\S]*use +FAILED .* answered 401, not 200/);
+    expect(run.out).toMatch(/failed\n[\s\S]*use +FAILED .* answered 401, expected 200/);
   });
 
   it('is for those who may', async () => {

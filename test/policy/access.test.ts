@@ -248,7 +248,7 @@ describe('a bundle of one’s own', () => {
       return { config: { ...config, role_bindings } };
     });
     const own = await createPolicy(await readBundle(archive), { inputs: INPUTS });
-    expect(() => own.access([base.input.principal])).toThrow(/countersign\/access.*not usable/);
+    expect(() => own.access([base.input.principal])).toThrow(/countersign\/access.*is invalid/);
   });
 });
 

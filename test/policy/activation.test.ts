@@ -238,7 +238,7 @@ describe('an activation', () => {
     ]);
     expect(outcomes).toMatchObject([
       { value: first.hash },
-      { status: 'rejected', reason: { message: expect.stringContaining('now has the hash') } },
+      { status: 'rejected', reason: { message: expect.stringContaining('is corrupt') } },
       { value: first.hash },
     ]);
     expect(await everything()).toEqual(before);

@@ -99,10 +99,12 @@ describe('compiled policies', () => {
   it('are refused when the stored archive is another policy, or other bytes', async () => {
     const another = { ...place(1), archive: place(2).archive };
     await expect(open([another]).policies.byHash(FIRST, another.policy_hash)).rejects.toThrow(
-      /now has the hash/,
+      /is corrupt: it has the hash/,
     );
     const bytes = { ...place(1), archive_digest: place(2).archive_digest };
-    await expect(open([bytes]).policies.byHash(FIRST, bytes.policy_hash)).rejects.toThrow(/now has the hash/);
+    await expect(open([bytes]).policies.byHash(FIRST, bytes.policy_hash)).rejects.toThrow(
+      /is corrupt: it has the hash/,
+    );
   });
 });
 
@@ -131,6 +133,6 @@ describe('the latest policy', () => {
   });
 
   it('is none before the first look', () => {
-    expect(() => open().policies.latest()).toThrow(/not been read yet/);
+    expect(() => open().policies.latest()).toThrow(/not been loaded yet/);
   });
 });

@@ -74,7 +74,7 @@ describe('a revocation drill', () => {
       outcome: 'failed',
       steps: [
         { ok: true },
-        { step: 'use', ok: false, detail: 'answered 401, not 200' },
+        { step: 'use', ok: false, detail: 'answered 401, expected 200' },
         { ok: true },
         { ok: true },
       ],

@@ -260,15 +260,15 @@ describe('a revocation', () => {
   });
 
   it.each([
-    ['trust_rule', 'payments-deplox', /The nearest is "payments-deploy"/],
-    ['issuer', 'http://127.0.0.1:1', /names no issuer/],
-    ['class', 'workloads', /The nearest is "workload"/],
-    ['key', 'nothing', /no signing key/],
+    ['trust_rule', 'payments-deplox', /The closest is "payments-deploy"/],
+    ['issuer', 'http://127.0.0.1:1', /is not a known issuer/],
+    ['class', 'workloads', /The closest is "workload"/],
+    ['key', 'nothing', /is not a known signing key/],
     ['session', 'session:nothing', /session:<id>/],
     ['session', '#', /session:<id>/],
-    ['session', 'http://127.0.0.1:1/#sid', /names no issuer/],
+    ['session', 'http://127.0.0.1:1/#sid', /is not a known issuer/],
     ['token', 'no-issuer', /<issuer>#jti/],
-    ['token', 'http://127.0.0.1:1/#jti:1', /names no issuer/],
+    ['token', 'http://127.0.0.1:1/#jti:1', /is not a known issuer/],
     ['subject', 'dana\u200b', /characters/],
   ])('of a %s that nobody knows is refused with what was meant', async (kind, value, detail) => {
     const { status: answered, body } = await revoke(t, kind, value);
@@ -314,7 +314,9 @@ describe('a revocation', () => {
       detail: expect.stringMatching(/never lift/),
     });
     const own = await revoke(t, 'subject', 'emp-1005');
-    expect(own.body.cautions).toEqual([{ code: 'hits_you', detail: expect.stringMatching(/two others/) }]);
+    expect(own.body.cautions).toEqual([
+      { code: 'hits_you', detail: expect.stringMatching(/two other persons/) },
+    ]);
     expect((await t.call('riley', 'GET', '/v1/whoami')).status).toBe(401);
     expect((await t.call('sam', 'GET', `/v1/revocations/${own.body.id}`)).status).toBe(200);
   });

@@ -74,12 +74,7 @@ describe('the configuration of browser sign-in', () => {
       'requires id_token',
     ],
     ['a scope without openid', {}, { ...WEB, scope: 'profile openid2' }, 'must contain openid'],
-    [
-      'a secret that is not there',
-      {},
-      { ...WEB, client_secret_file: 'nowhere' },
-      'is no file that can be read',
-    ],
+    ['a secret that is not there', {}, { ...WEB, client_secret_file: 'nowhere' }, 'is not a readable file'],
     ['a secret in the file itself', {}, { ...WEB, client_secret: 'x' }, 'client_secret'],
     ['a session without end', { sessions: { absolute_hours: 0 } }, WEB, 'sessions.absolute_hours'],
     ['a session that is over at once', { sessions: { idle_minutes: 0 } }, WEB, 'sessions.idle_minutes'],

@@ -25,7 +25,7 @@ it('keeps nobody signed in', async () => {
   expect((await b.records()).at(-1)).toMatchObject({
     operation: 'session.end',
     outcome: 'deny',
-    note: expect.stringContaining('It ended all the same'),
+    note: expect.stringContaining('Ended regardless of the policy decision'),
   });
 });
 

@@ -63,14 +63,14 @@ describe('a store', () => {
     await store.close();
     migrateToTheFuture(file);
     await expect(openStore({ file, clock: systemClock })).rejects.toThrow(
-      /schema could not be brought up to date/,
+      /could not migrate the database schema/,
     );
   });
 
   it('has a schema that a first opening which fails half-way does not spoil', async () => {
     const vacate = occupyTable(file, 'votes');
     await expect(openStore({ file, clock: systemClock })).rejects.toThrow(
-      /schema could not be brought up to date/,
+      /could not migrate the database schema/,
     );
     expect(tableNames(file)).toEqual(['votes']);
     vacate();

@@ -97,7 +97,9 @@ describe('places', () => {
   });
 
   it('are not those of a transaction that the writer did not begin', async () => {
-    await expect(append(store.read as Tx, { ...(await anEntry()) })).rejects.toThrow(/not one of the writer/);
+    await expect(append(store.read as Tx, { ...(await anEntry()) })).rejects.toThrow(
+      /does not belong to the writer/,
+    );
     expect(readPlaces()).toEqual([]);
   });
 
@@ -142,7 +144,7 @@ describe('the fence', () => {
     for (const outcome of outcomes)
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'not_recorded' } });
     expect(failures).toHaveLength(1);
-    expect(String(failures[0])).toMatch(/another broker has taken this store over/);
+    expect(String(failures[0])).toMatch(/another broker has taken over this store/);
     // Not even when the number happens to be right again.
     moveFence(file, -1);
     await expect(appendTo(store)).rejects.toMatchObject({ code: 'not_recorded' });
@@ -202,7 +204,7 @@ describe('the moment of a write', () => {
     await appendTo(store);
     await expect(
       store.writer.write((tx) => append(tx, { ...entryOf(tx), at_ms: START_MS - 1 })),
-    ).rejects.toThrow(/earlier than the one before it/);
+    ).rejects.toThrow(/must not be before that of the previous record/);
     expect(await appendTo(store)).toBe(2);
   });
 

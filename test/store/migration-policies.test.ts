@@ -87,7 +87,7 @@ describe('a former database', () => {
     const opened = await openStore({ file, clock: systemClock });
     expect(await findActivation(opened.read)).toBeNull();
     await expect(storedPolicies({ inputs: INPUTS }).active(opened.read)).rejects.toThrow(
-      /start the broker with a bundle/,
+      /start the broker with a policy bundle/,
     );
     await opened.close();
   });

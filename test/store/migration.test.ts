@@ -145,7 +145,7 @@ describe('the records of a former version', () => {
 
   it('cannot be moved when one is missing: the broker does not start, and changes nothing', async () => {
     removeFormerRecord(file, 5);
-    await expect(open()).rejects.toThrow(/schema could not be brought up to date/);
+    await expect(open()).rejects.toThrow(/could not migrate the database schema/);
     expect(countFormerRecords(file)).toBe(former.length - 1);
   });
 });
@@ -237,7 +237,9 @@ describe('a migration that does not complete', () => {
   it('leaves the former schema with its rows, and the next start goes through', async () => {
     const before = schemaOf(file);
     const vacate = occupyTable(file, 'outbox_cursors');
-    await expect(openStore({ file, clock: systemClock })).rejects.toThrow(/could not be brought up to date/);
+    await expect(openStore({ file, clock: systemClock })).rejects.toThrow(
+      /could not migrate the database schema/,
+    );
     vacate();
     expect(schemaOf(file)).toEqual(before);
     expect(countFormerRecords(file)).toBe(former.length);

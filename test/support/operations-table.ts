@@ -24,7 +24,7 @@ export function operationsTable(operations: OperationList): string {
     return `| ${cells.join(' | ')} |`;
   });
   return [
-    '| operation | is to | open to | never to | role needed | audience | recorded | under a freeze |',
+    '| operation | purpose | open to | never to | role required | audience | recorded | under a freeze |',
     '|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');

@@ -1,9 +1,9 @@
 # METADATA
 # title: Approvals
 # description: >-
-#   Which approvals count, and what is still missing. An approval counts when a person who wrote nothing of the request
-#   gave it to this digest, signed in as the tier asks, and holds the role today, everywhere the request reaches. Each
-#   human fills one place, however many accounts or roles they have.
+#   Which approvals count, and what is still missing. An approval counts if it names this digest, and its person is not
+#   an author, has signed in as the tier requires, and holds the role today in every place that the request touches.
+#   Each human counts once, however many accounts or roles they have.
 # schemas:
 #   - input: schema.input
 package countersign.approvals
@@ -14,7 +14,7 @@ import data.countersign.roles
 import data.countersign.tiers
 
 # METADATA
-# description: Role to the number of approvals that are still missing, sorted by role
+# description: The number of missing approvals for each role, sorted by role
 missing := [{"kind": "approval", "role": role, "count": left} |
 	some role in sort(object.keys(tiers.approvals_wanted))
 	left := _short[role] - _spare(role)
@@ -22,14 +22,14 @@ missing := [{"kind": "approval", "role": role, "count": left} |
 ]
 
 # METADATA
-# description: Organizations whose account-approver has not agreed yet, sorted
+# description: Organizations whose account-approver has not approved yet, sorted
 missing_organizations := [organization |
 	some organization in sort(tiers.organizations_wanted)
 	not _is_spoken_for(organization)
 ]
 
 # METADATA
-# description: The approvals that count, as the human and the bindings they hold today
+# description: The approvals that count, as the human and their current bindings
 counting contains {"human": human, "bindings": bindings} if {
 	some vote in input.approvals
 	vote.digest == input.request.digest
@@ -52,15 +52,15 @@ _is_spoken_for(organization) if {
 	roles.speaks_for(vote.bindings, organization, places.required)
 }
 
-# Human to those of the wanted roles that they hold. Two accounts of one human add up to one entry.
+# The required roles that each human holds. Two accounts of one human are merged into one entry.
 _held[vote.human] contains role if {
 	some vote in counting
 	some role, _ in tiers.approvals_wanted
 	roles.holds_at_all(vote.bindings, tiers.accepted(role), places.required)
 }
 
-# Those who hold every wanted role stand in wherever someone is short. All others count for one role only, the first
-# by name: with more than two roles this may ask for one approval too many, never for one too few.
+# Humans who hold every required role count for whichever role lacks approvals. All others count for one role only, the
+# first by name: with more than two roles this may require one approval too many, never one too few.
 _free contains human if {
 	some human, held in _held
 	count(held) == count(tiers.approvals_wanted)
@@ -73,5 +73,5 @@ _bound[min(held)] contains human if {
 
 _short[role] := max([0, wanted - count(object.get(_bound, role, set()))]) if some role, wanted in tiers.approvals_wanted
 
-# What is left of the free ones for a role, after the roles before it took theirs.
+# The flexible approvals that remain for a role, after the roles before it have used theirs.
 _spare(role) := max([0, count(_free) - sum([short | some before, short in _short; before < role])])

@@ -1,6 +1,6 @@
 # METADATA
 # title: Approvals
-# description: Matching of humans and roles, where several could fill several places.
+# description: Assignment of humans to roles, where several humans qualify for several roles.
 package countersign.approvals_test
 
 import data.countersign.approvals
@@ -20,7 +20,7 @@ _vote(human, role_names) := {
 
 _bindings[role] := [object.union(_place, {"roles": [role]})] if some role in ["a", "b", "c"]
 
-# A tier of its own: `with` lays an object over the one that is there.
+# A separate tier, because `with` merges an object into the existing one.
 _missing(wanted, votes) := missing if {
 	change := object.union(fixtures.base.change, {"flag": {"tier": "tested"}})
 	document := object.union(fixtures.base.input, {"approvals": votes, "request": {"changes": [change]}})
@@ -31,7 +31,7 @@ _missing(wanted, votes) := missing if {
 }
 
 # METADATA
-# description: What is missing, by who approved
+# description: The missing approvals, for different sets of approvers
 test_matching[note] if {
 	some note, example in {
 		"nobody": {"wanted": {"a": 1, "b": 2}, "votes": [], "missing": {"a": 1, "b": 2}},

@@ -26,7 +26,7 @@ _rules contains rule if {
 _rules contains kind.rule if some kind in data.config.request_kinds
 
 # METADATA
-# description: Each kind of request says who may do what with it, where, and what it needs
+# description: Each kind of request defines its roles, its place and its requirements
 test_request_kinds_are_complete if {
 	operations := {operation | some operation, row in data.config.operations; row.roles["flag.change"]}
 	every kind in data.config.request_kinds {
@@ -61,7 +61,7 @@ test_zones_cover_windows if {
 }
 
 # METADATA
-# description: Windows have days, and times of a day
+# description: Windows have days and valid times
 test_windows_are_times if {
 	every window in data.config.windows {
 		every day in window.days {
@@ -86,7 +86,7 @@ test_tiers_are_complete if {
 }
 
 # METADATA
-# description: Rules have all members, and name roles and windows that exist
+# description: Rules are complete, and name existing roles and windows
 test_rules_are_well_formed if {
 	every rule in _rules {
 		object.keys(rule) == {"approvals", "ticket", "windows", "account_approvers", "sign_in"}
@@ -98,7 +98,7 @@ test_rules_are_well_formed if {
 }
 
 # METADATA
-# description: Lowering never needs an approval, a ticket or a window where raising does not
+# description: Lowering never requires an approval, a ticket or a window that raising does not require
 test_switching_off_is_not_harder if {
 	every kinds in data.config.tiers {
 		every movements in kinds {
@@ -113,7 +113,7 @@ test_switching_off_is_not_harder if {
 }
 
 # METADATA
-# description: Bindings name roles that some operation takes, and trust rules that exist
+# description: Bindings name roles that some operation uses, and existing trust rules
 test_bindings_are_known if {
 	every binding in _bindings {
 		{role | some role in binding.roles} - _roles == set()
@@ -126,7 +126,7 @@ test_bindings_are_known if {
 }
 
 # METADATA
-# description: A trust rule grants operations and environments that exist
+# description: A trust rule grants existing operations and environments
 test_trust_rules_are_known if {
 	every rule in data.config.trust_rules {
 		every operation in rule.grant.operations {
@@ -140,8 +140,8 @@ test_trust_rules_are_known if {
 
 # METADATA
 # description: >-
-#   No alias stands for another alias, so that one look-up reaches the human; a job that names people as they sign in
-#   has the same name on both sides
+#   No alias maps to another alias, so that one look-up finds the human. A platform that uses sign-in names has the same
+#   name on both sides
 test_persons_are_canonical if {
 	every name in data.config.persons {
 		object.get(data.config.persons, name, name) == name
@@ -149,7 +149,7 @@ test_persons_are_canonical if {
 }
 
 # METADATA
-# description: Persons are written in lower case, so that no alias is there twice
+# description: Persons are written in lower case, so that there are no duplicate aliases
 test_persons_are_lower_case if {
 	every alias, name in data.config.persons {
 		lower(alias) == alias
@@ -158,7 +158,7 @@ test_persons_are_lower_case if {
 }
 
 # METADATA
-# description: It is said for each tier and kind of environment what single users need, and by which roles
+# description: The approvals for single users are defined for each tier and kind of environment
 test_exceptions_are_complete if {
 	object.keys(data.config.exceptions) - _tiers == {"*"}
 	every kinds in data.config.exceptions {
@@ -169,7 +169,7 @@ test_exceptions_are_complete if {
 }
 
 # METADATA
-# description: A rule that may propose says who triggers the job, so that nobody approves what their own job proposed
+# description: A rule that may propose names who triggers the job, so that nobody approves their own job's request
 test_trust_rules_name_a_person if {
 	every rule in data.config.trust_rules {
 		_names_a_person(rule)
@@ -183,7 +183,7 @@ _names_a_person(rule) if is_object(rule.person)
 _names_a_person(rule) if rule.kind == "agent"
 
 # METADATA
-# description: Limits are numbers, and the one that every policy has to give is there
+# description: Limits are numbers, and the required one is present
 test_limits_are_numbers if {
 	every limit in data.config.limits {
 		is_number(limit)
@@ -192,7 +192,7 @@ test_limits_are_numbers if {
 }
 
 # METADATA
-# description: Each operation says where, with which tokens and by whom it is asked for, and what a freeze does to it
+# description: Each operation defines its place, its token audiences, its principals, and the effect of a freeze
 test_operations_are_complete if {
 	every operation in data.config.operations {
 		object.keys(operation) - {"shows"} == {"at", "audiences", "by", "under_freeze", "roles"}

@@ -8,7 +8,7 @@ package countersign.emergency
 import data.countersign.tiers
 
 # METADATA
-# description: A freeze covers the request, or the caller has a break-glass session open
+# description: A freeze covers the request, or the caller has an open break-glass session
 # scope: document
 is_incident if input.emergency.frozen == true
 
@@ -18,11 +18,11 @@ is_incident if {
 }
 
 # METADATA
-# description: What stands against the operation while it is frozen, or in the way of a break-glass session
+# description: Denies of operations under a freeze, and of break-glass operations
 # scope: document
 deny contains {
 	"code": "frozen",
-	"detail": "A freeze covers this; only switching off or narrowing passes. Propose to lift the freeze.",
+	"detail": "A freeze covers this change. Only switching off and narrowing are allowed. Propose to lift the freeze.",
 } if {
 	data.config.operations[input.operation]
 	not _always_passes
@@ -33,7 +33,7 @@ deny contains {
 
 deny contains {
 	"code": "incident_missing",
-	"detail": "Name the incident that this is for.",
+	"detail": "An incident reference is required.",
 } if {
 	_asks_for_power
 	not _names_incident
@@ -41,7 +41,7 @@ deny contains {
 
 deny contains {
 	"code": "reason_missing",
-	"detail": "Say why this is needed now.",
+	"detail": "A reason is required.",
 } if {
 	_asks_for_power
 	not _gives_reason
@@ -49,7 +49,7 @@ deny contains {
 
 deny contains {
 	"code": "breakglass_budget_spent",
-	"detail": "This person has opened as many break-glass sessions in seven days as the policy allows.",
+	"detail": "This person has reached the limit of break-glass sessions in seven days.",
 } if {
 	input.operation == "breakglass.open"
 	not _has_budget
@@ -65,7 +65,7 @@ deny contains {
 
 deny contains {
 	"code": "breakglass_expired",
-	"detail": "The break-glass session has ended; open another, or propose the change.",
+	"detail": "The break-glass session has ended. Open a new one, or propose the change.",
 } if {
 	input.operation == "breakglass.apply"
 	input.emergency.breakglass != null
@@ -75,7 +75,7 @@ deny contains {
 deny contains {
 	"code": "breakglass_unsafe",
 	"detail": concat(" ", [
-		"Break-glass may only switch off, narrow or return to an earlier state that shows nobody more:",
+		"Break-glass may only switch off, narrow, or return to an earlier state that exposes nobody more:",
 		change.flag.key,
 	]),
 } if {
@@ -86,7 +86,7 @@ deny contains {
 
 deny contains {
 	"code": "breakglass_unsafe",
-	"detail": "Break-glass changes flags and nothing else.",
+	"detail": "Break-glass may only change flags.",
 } if {
 	input.operation == "breakglass.apply"
 	input.request.kind != "flag.change"

@@ -1,12 +1,12 @@
 # METADATA
 # title: Facts
-# description: Denies what cannot be judged, so that a missing fact never turns into a missing requirement.
+# description: Denies an incomplete input, so that a missing fact never removes a requirement.
 # schemas:
 #   - input: schema.input
 package countersign.facts
 
 # METADATA
-# description: What the input has to hold and does not; nothing is decided on half an input
+# description: Denies of incomplete inputs
 # scope: document
 deny contains _missing_fact("schema_version") if not _has_version
 
@@ -55,7 +55,7 @@ deny contains _missing_fact("request.changes.facts") if {
 
 deny contains {
 	"code": "unknown_environment",
-	"detail": concat(" ", ["The policy has no environment", input.environment.key, "; see config/environments."]),
+	"detail": concat(" ", ["Unknown environment", input.environment.key, "(see config/environments)."]),
 } if {
 	not input.operation in {"request.withdraw", "request.expire"}
 	_has_environment
@@ -64,10 +64,10 @@ deny contains {
 
 _missing_fact(name) := {
 	"code": "missing_fact",
-	"detail": concat(" ", ["The input lacks a fact that every decision needs:", name]),
+	"detail": concat(" ", ["The input lacks a required fact:", name]),
 }
 
-# A negated call with an undefined argument is undefined and not true, so that each fact has a rule of its own.
+# A negated call with an undefined argument is undefined, not true, so each fact has its own rule.
 _has_version if input.schema_version == 2
 
 _has_now if is_number(input.clock.now_ms)

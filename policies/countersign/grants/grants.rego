@@ -1,8 +1,8 @@
 # METADATA
 # title: Grants
 # description: >-
-#   Who can do what, by the same bindings and trust rules that decide. What a token narrows (scope, audience) is not in
-#   here, nor what a request asks for. Linear in the principals and the bindings that they hold.
+#   Who can do what, by the same bindings and trust rules that decide. The limits of a token (scope, audience) and the
+#   requirements of a request are not included. Linear in the principals and their bindings.
 # schemas:
 #   - input: schema.access
 package countersign.grants
@@ -13,8 +13,8 @@ import data.countersign.tokens
 
 # METADATA
 # description: >-
-#   What each principal of the input can do, in each environment, and by which binding. Sorted a principal at a time,
-#   because the engine sorts long lists slowly.
+#   What each principal of the input can do, in each environment, and by which binding. Sorted separately for each
+#   principal, because the engine sorts long lists slowly.
 held := [grant |
 	some principal in input.principals
 	reach := _reach(principal)
@@ -36,7 +36,7 @@ held := [grant |
 ]
 
 # METADATA
-# description: Every binding of the data with what it is good for, whether anybody holds it or not
+# description: Every binding of the data with what it grants, with or without holders
 bindings := [object.union(_name(source, index), what) |
 	some source in _sources
 	reach := _reach(_holder(source))
@@ -50,7 +50,7 @@ bindings := [object.union(_name(source, index), what) |
 
 _name(source, index) := {"by": source.by, "issuer": source.issuer, "key": source.key, "index": index}
 
-# The roles that grant the operations which show a capability: any kind of request, or a change of flags.
+# The roles that grant the operations that indicate a capability: on any kind of request, or on a change of flags.
 _granting[operation] := roles.granting(operation, "flag.change") if {
 	some operation, about in data.config.operations
 	about.shows
@@ -71,7 +71,7 @@ _is_wide_enough(_, binding, reach) if {
 	}
 }
 
-# What a principal can do at most, whatever roles it has.
+# The upper limit of what a principal can do, with any roles.
 _reach(principal) := {"operations": _open_to[principal.kind], "environments": ["*"], "namespaces": ["*"]} if {
 	_comes_by_no_rule(principal)
 }
@@ -116,7 +116,7 @@ _environments(bound, reached) := {environment |
 	roles.covers(reached, environment)
 }
 
-# A name stays a name where the other side has all of them; where both have all, "*" says so alone.
+# The intersection with "*" is the other list; only if both sides have "*" is it "*".
 _namespaces(bound, reached) := {namespace |
 	some namespace in array.concat(bound, reached)
 	roles.covers(bound, namespace)
@@ -160,14 +160,14 @@ _of_keys(by, what) := [{"by": by, "issuer": null, "key": key, "bindings": lists[
 	some key in sort(object.keys(lists))
 ]
 
-# Somebody who could hold a source's bindings, as far as their reach goes.
+# A sample holder of a source's bindings, with the maximum reach.
 _holder(source) := {"kind": "person"} if source.by in {"group", "claim"}
 
 _holder(source) := _workload(source.key) if source.by == "trust_rule"
 
 _holder(source) := _named(source.key) if source.by == "principal"
 
-# The second part of a workload's id is its trust rule. A binding to the id of an agent gives it nothing.
+# The second part of a workload's id is its trust rule. A binding to the id of an agent grants nothing.
 _named(id) := {"kind": "person"} if startswith(id, "person:")
 
 else := _workload(null) if startswith(id, "workload:countersign:")

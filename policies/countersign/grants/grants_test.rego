@@ -1,6 +1,6 @@
 # METADATA
 # title: Grants
-# description: Who can do what, where bindings, trust rules and kinds of principals meet.
+# description: Who can do what, for combinations of bindings, trust rules and kinds of principals.
 package countersign.grants_test
 
 import data.fixtures
@@ -40,7 +40,7 @@ _bound_job(binding) := {"trust_rules": {"tested": [object.union(binding, _roles)
 _tested_job := object.union(_job, {"token": {"trust_rule": "tested"}})
 
 # METADATA
-# description: A workload has what both its bindings and its trust rule reach
+# description: A workload has what both its bindings and its trust rule cover
 test_workload_is_the_intersection[note] if {
 	some note, example in {
 		"both": {"binding": _all, "held": {
@@ -60,7 +60,7 @@ test_workload_is_the_intersection[note] if {
 }
 
 # METADATA
-# description: What a trust rule does not let through is not there, however wide the bindings are
+# description: What a trust rule does not grant is excluded, however wide the bindings are
 test_trust_rule_closes[note] if {
 	some note, rule in {
 		"the other kind": object.union(_rule, {"kind": "agent"}),
@@ -75,14 +75,14 @@ test_trust_rule_closes[note] if {
 }
 
 # METADATA
-# description: A job whose human nobody knows does not propose
+# description: A job whose human is unknown cannot propose
 test_unknown_person_does_not_propose if {
 	stranger := object.union(_tested_job, {"person": "github:90011"})
 	{grant[0] | some grant in _held(stranger, _bound_job(_all), _rule)} == {"read"}
 }
 
 # METADATA
-# description: An agent has what its sponsor's groups and its rule have, and nothing by its own id
+# description: An agent has what both its sponsor's groups and its rule grant, and nothing by its own id
 test_agent[note] if {
 	groups := {_agent.issuer: {"payments-developers": [object.union(_all, {"roles": ["flag-deployer", "flag-approver"]})]}}
 	agent := object.union(_agent, {"token": {"trust_rule": "tested"}})
@@ -109,7 +109,7 @@ test_agent[note] if {
 }
 
 # METADATA
-# description: Power over everything needs a binding to everything
+# description: Capabilities over everything require a binding to everything
 test_administration_is_everywhere[note] if {
 	morgan := fixtures.base.parts.by_morgan.principal
 	some note, example in {
@@ -122,7 +122,7 @@ test_administration_is_everywhere[note] if {
 }
 
 # METADATA
-# description: A grant says which binding gives it, by claim, group, trust rule or id
+# description: A grant names its binding, by claim, group, trust rule or id
 test_bindings_are_named if {
 	principal := object.union(fixtures.base.parts.by_dana.principal, {"claims": {"department": "shop"}})
 	reader := object.union(_all, {"roles": ["flag-reader"]})
@@ -152,7 +152,7 @@ test_bindings_are_named if {
 
 # METADATA
 # description: >-
-#   A binding to the id of a workload keeps to the rule in the id; one to the id of an agent is good for nothing
+#   A binding to the id of a workload is limited by the rule in the id; one to the id of an agent grants nothing
 test_bindings_by_id[id] if {
 	binding := object.union(_all, {"roles": ["flag-deployer", "flag-emergency-override"]})
 	some id, capabilities in {

@@ -1,8 +1,8 @@
 # METADATA
 # title: Lifetimes
 # description: >-
-#   How long tokens of workloads and agents live, and how fresh one has to be to write. Persons sign in again instead,
-#   as tiers ask; the broker's own principals show no token.
+#   The lifetimes of tokens of workloads and agents, and the maximum age of a token that writes. Persons sign in again
+#   instead, as tiers require; the broker's own principals use no token.
 # schemas:
 #   - input: schema.input
 package countersign.lifetimes
@@ -10,18 +10,18 @@ package countersign.lifetimes
 import data.countersign.tiers
 
 # METADATA
-# description: Seconds that the token lives that is being exchanged, by its scope and audience
+# description: The lifetime in seconds of the token to be issued, by its scope and audience
 ttl_s := seconds if {
 	seconds := _least(_of_scope | _of_audience)
 	is_number(seconds)
 }
 
 # METADATA
-# description: What stands against writing with a token that is not fresh enough
+# description: Denies of writes with a token that is too old
 # scope: document
 deny contains {
 	"code": "token_too_old",
-	"detail": "The token is older than the tier of these flags allows; exchange a new one and call again.",
+	"detail": "The token is older than the tier of these flags allows. Exchange a new token, then retry.",
 } if {
 	input.principal.kind != "person"
 	input.principal.token.issued_ms >= 0
@@ -31,7 +31,7 @@ deny contains {
 
 deny contains {
 	"code": "lifetime_missing",
-	"detail": "The policy does not say how long this token may live; see config/token_lifetimes.",
+	"detail": "The policy defines no lifetime for this token; see config/token_lifetimes.",
 } if {
 	input.operation == "token.exchange"
 	not ttl_s
@@ -49,5 +49,5 @@ _least(seconds) := min(seconds) if count(seconds) > 0
 
 _least(set()) := data.config.token_lifetimes["default"]
 
-# Not while it is as old as that: a token ends at the second that it is named with.
+# Strictly younger: a token expires at the exact second of its `exp`.
 _is_fresh if input.clock.now_ms - input.principal.token.issued_ms < _least(_of_tiers) * 1000

@@ -1,6 +1,6 @@
 # METADATA
 # title: Lifetimes
-# description: What the data can say about lifetimes, and what it must not leave out.
+# description: Variants of the data for lifetimes, and required members.
 package countersign.lifetimes_test
 
 import data.fixtures
@@ -13,7 +13,7 @@ _exchange(token) := object.union(fixtures.base.input, {
 })
 
 # METADATA
-# description: A token lives as long as what lives shortest of all that it is for
+# description: A token has the shortest lifetime of everything that it is for
 test_shortest_counts[note] if {
 	lifetimes := {
 		"default": 600,
@@ -38,7 +38,7 @@ test_shortest_counts[note] if {
 }
 
 # METADATA
-# description: What is not said of lifetimes gives no token and no write
+# description: Without a lifetime there is no token and no write
 test_missing_lifetimes[note] if {
 	write := object.union(fixtures.base.input, {
 		"request": {"changes": [object.union(fixtures.base.change, {"flag": {"tier": "informational"}})]},
@@ -60,7 +60,7 @@ test_missing_lifetimes[note] if {
 }
 
 # METADATA
-# description: Tiers of lifetimes exist, and a more dangerous tier never takes an older token
+# description: Tiers of lifetimes exist, and a more dangerous tier never accepts an older token
 test_tiers_get_shorter if {
 	lifetimes := data.config.token_lifetimes
 	ranks := {"informational": 0, "operational": 1, "sensitive": 2, "high-risk": 3}

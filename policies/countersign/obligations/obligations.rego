@@ -1,6 +1,6 @@
 # METADATA
 # title: Obligations
-# description: What is still missing before the operation may happen, in a fixed order.
+# description: The outstanding obligations of the operation, in a fixed order.
 # schemas:
 #   - input: schema.input
 package countersign.obligations
@@ -10,7 +10,7 @@ import data.countersign.tiers
 import data.countersign.windows
 
 # METADATA
-# description: The obligations that are open; empty when nothing is missing
+# description: The outstanding obligations; empty if nothing is missing
 # scope: document
 default outstanding := []
 
@@ -30,7 +30,7 @@ _account_approvals := [obligation |
 	obligation := {"kind": "approval", "role": "account-approver", "count": 1, "organization": organization}
 ]
 
-# Only while an approval is missing: those that are there were given with the sign-in that the tier asks for.
+# Only while an approval is missing: approvals that count were given with the sign-in that the tier requires.
 _approver_sign_in := [obligation |
 	count(approvals.missing) + count(approvals.missing_organizations) > 0
 	wanted := tiers.sign_in_wanted

@@ -1,14 +1,14 @@
 # METADATA
 # title: Places
 # description: >-
-#   Where an operation happens: pairs of namespace and environment. A null in a pair stands for all of them, and only a
-#   binding to "*" covers it.
+#   The places of an operation: pairs of namespace and environment. Null in a pair means all, which only a binding to
+#   "*" covers.
 # schemas:
 #   - input: schema.input
 package countersign.places
 
 # METADATA
-# description: The places where the caller needs a role, for operations that ask for one in each
+# description: The places where the caller needs a role, for operations that require one in each place
 # scope: document
 required contains place if {
 	input.request.kind == "flag.change"
@@ -32,7 +32,7 @@ required contains {"namespace": null, "environment": null} if {
 }
 
 # METADATA
-# description: The namespaces that a read shows; null when it names none
+# description: The namespaces that a read shows; null if it names none
 # scope: document
 seen_namespaces contains input.namespace if input.namespace != null
 
@@ -45,7 +45,7 @@ default environment := null
 
 environment := input.environment.key
 
-# A definition reaches every environment, whichever one the request names.
+# A definition applies to every environment, whichever one the request names.
 _environments("definition") := object.keys(data.config.environments)
 
 _environments("state") := [input.environment.key]

@@ -1,6 +1,6 @@
 # METADATA
 # title: Reasons
-# description: Why a decision that is no deny came out as it did, for people.
+# description: The reasons of an allow or a hold, for people.
 # schemas:
 #   - input: schema.input
 package countersign.reasons
@@ -11,11 +11,11 @@ import data.countersign.tokens
 import data.countersign.windows
 
 # METADATA
-# description: Why something is missing
+# description: The reasons of a hold
 # scope: document
 held contains {
 	"code": "held_by_tier",
-	"detail": concat(" ", ["To", selector[2], "a flag of tier", selector[0], "in", selector[1], "needs what is listed."]),
+	"detail": concat(" ", ["The", selector[2], "rule of tier", selector[0], "in", selector[1], "is not met yet."]),
 } if {
 	_is_write
 	some selector in tiers.selectors
@@ -25,7 +25,7 @@ held contains {
 
 held contains {
 	"code": "held_for_exception",
-	"detail": "Single users in the audience need approvals on top of those of the tier.",
+	"detail": "Single users in the audience require approvals in addition to those of the tier.",
 } if {
 	_is_write
 	some approvals in tiers.exception_approvals
@@ -36,7 +36,7 @@ held contains data.config.request_kinds[input.request.kind].held if _is_write
 
 held contains {
 	"code": "held_for_ticket",
-	"detail": "The ticket does not look like one.",
+	"detail": "The ticket does not match the required pattern.",
 } if {
 	_is_write
 	input.request.ticket != null
@@ -45,17 +45,17 @@ held contains {
 
 held contains {
 	"code": "held_for_sign_in",
-	"detail": "This needs a stronger or fresher sign-in by the caller.",
+	"detail": "The caller must sign in again, with a stronger or more recent sign-in.",
 } if {
 	input.operation in {"request.approve", "breakglass.open"}
 }
 
 # METADATA
-# description: Why nothing is missing
+# description: The reasons of an allow
 # scope: document
 allowed contains {
 	"code": "self_service",
-	"detail": "Nothing here needs a second person.",
+	"detail": "No second person is required.",
 } if {
 	_is_write
 	count(tiers.approvals_wanted) == 0
@@ -64,7 +64,7 @@ allowed contains {
 
 allowed contains {
 	"code": "requirements_met",
-	"detail": "Everything that the tier asks for is there.",
+	"detail": "All requirements of the tier are met.",
 } if {
 	_is_write
 	_wants_approval
@@ -72,7 +72,7 @@ allowed contains {
 
 allowed contains {
 	"code": "incident_safe_direction",
-	"detail": "During an incident, what makes things safer needs no window.",
+	"detail": "During an incident, a safer change does not wait for a window.",
 } if {
 	_is_write
 	emergency.is_incident
@@ -91,14 +91,14 @@ allowed contains {
 
 allowed contains {
 	"code": "own_request",
-	"detail": "Authors may take their request back.",
+	"detail": "Authors may withdraw their own request.",
 } if {
 	input.operation == "request.withdraw"
 }
 
 allowed contains {
 	"code": "own_credential",
-	"detail": "Everybody may give up their own token, and persons have their own sessions.",
+	"detail": "Everybody may revoke their own token, and persons may manage their own sessions.",
 } if {
 	tokens.own_granted
 }

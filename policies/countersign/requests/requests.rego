@@ -1,6 +1,6 @@
 # METADATA
 # title: Requests
-# description: Who may do what with a change request, and when it is too late.
+# description: Who may do what with a change request, and when it has expired.
 # schemas:
 #   - input: schema.input
 package countersign.requests
@@ -12,18 +12,18 @@ import data.countersign.tiers
 import data.countersign.tokens
 
 # METADATA
-# description: An author may take their own request back, whatever roles they still have
+# description: An author may withdraw their own request, with or without roles
 withdraw_granted if {
 	input.operation == "request.withdraw"
 	_is_own(input.principal)
 }
 
 # METADATA
-# description: What stands against the operation on the request
+# description: Denies of operations on a request
 # scope: document
 deny contains {
 	"code": "not_author",
-	"detail": "Only those who wrote the request may edit, schedule or withdraw it; propose your own.",
+	"detail": "Only an author may edit, schedule or withdraw the request. Propose your own.",
 } if {
 	input.operation in {"request.edit", "request.schedule", "request.withdraw"}
 	not _is_own(input.principal)
@@ -31,7 +31,7 @@ deny contains {
 
 deny contains {
 	"code": "self_approval",
-	"detail": "Nobody approves what they wrote, whichever account they use; ask another person.",
+	"detail": "Authors cannot approve their own request, from any account. Ask another person.",
 } if {
 	input.operation == "request.approve"
 	persons.is_author(input.principal)
@@ -39,7 +39,7 @@ deny contains {
 
 deny contains {
 	"code": "self_rejection",
-	"detail": "Authors do not reject their own request; withdraw it.",
+	"detail": "Authors cannot reject their own request. Withdraw it instead.",
 } if {
 	input.operation == "request.reject"
 	persons.is_author(input.principal)
@@ -47,7 +47,7 @@ deny contains {
 
 deny contains {
 	"code": "approval_not_wanted",
-	"detail": "No approval that the caller could give is asked for; only who may approve it may reject it.",
+	"detail": "The request requires no approval that the caller could give. Only possible approvers may reject it.",
 } if {
 	input.operation in {"request.approve", "request.reject"}
 	not tiers.is_wanted(roles.caller, places.required)
@@ -55,7 +55,7 @@ deny contains {
 
 deny contains {
 	"code": "request_expired",
-	"detail": "The request is older than the policy allows; propose it again.",
+	"detail": "The request has expired. Propose it again.",
 } if {
 	input.operation in {
 		"request.propose",
@@ -69,7 +69,7 @@ deny contains {
 
 deny contains {
 	"code": "rejected",
-	"detail": "Somebody rejected this content; edit the request, or propose another.",
+	"detail": "This content was rejected. Edit the request, or propose another one.",
 } if {
 	_is_write
 	count(input.rejections) > 0
@@ -77,7 +77,7 @@ deny contains {
 
 deny contains {
 	"code": "parked",
-	"detail": "Somebody who wrote this is disabled or revoked, so it waits until they are back.",
+	"detail": "An author of this request is disabled or revoked. It waits until they return.",
 } if {
 	input.request.parked == true
 	_is_write
@@ -85,7 +85,7 @@ deny contains {
 
 deny contains {
 	"code": "proposer_lost_role",
-	"detail": "The proposer may no longer propose this; somebody with the role has to propose it again.",
+	"detail": "The proposer may no longer propose this. A principal with the role must propose it again.",
 } if {
 	input.operation in {"request.schedule", "request.apply"}
 	not _proposer_may_propose
@@ -101,8 +101,8 @@ deny contains _unknown_person if {
 	not persons.is_known(input.request.proposer)
 }
 
-# An agent keeps to what it proposed itself, for this sponsor: other agents' work and what the sponsor wrote by hand are
-# not for it to rewrite.
+# An agent may only change what it proposed itself for this sponsor: neither other agents' requests nor the sponsor's
+# own requests.
 _is_own(principal) if {
 	principal.kind != "agent"
 	persons.is_author(principal)
@@ -117,8 +117,8 @@ _is_own(principal) if {
 _unknown_person := {
 	"code": "unknown_person",
 	"detail": concat(" ", [
-		"The policy does not know which human is behind this workload, so nobody else can be told from them;",
-		"add the alias to config/persons.",
+		"The policy does not know the human behind this workload, so it cannot exclude them as an approver.",
+		"Add their alias to config/persons.",
 	]),
 }
 
@@ -126,7 +126,7 @@ _is_write if input.operation in {"request.propose", "request.schedule", "request
 
 _is_young if input.clock.now_ms - input.request.created_ms < data.config.limits.request_ttl_s * 1000
 
-# By today's bindings and trust rules, for the groups and claims that the proposer had then.
+# By current bindings and trust rules, for the groups and claims that the proposer had then.
 _proposer_may_propose if {
 	granting := roles.granting("request.propose", input.request.kind)
 	roles.holds_at_all(roles.bindings(input.request.proposer), granting, places.required)

@@ -1,6 +1,6 @@
 # METADATA
 # title: Roles
-# description: Derives roles from the bindings, and says whether the caller holds one that grants the operation.
+# description: Derives roles from the bindings, and checks whether the caller holds one that grants the operation.
 # schemas:
 #   - input: schema.input
 package countersign.roles
@@ -8,13 +8,13 @@ package countersign.roles
 import data.countersign.places
 
 # METADATA
-# description: The bindings of a principal by today's policy. Looked up by key; nothing walks all bindings.
+# description: The current bindings of a principal. Looked up by key, without iterating over all bindings.
 bindings(principal) := [binding | some source in sources(principal); some binding in source.bindings]
 
 # METADATA
 # description: >-
-#   Where a principal's bindings come from by today's policy: `by` group, claim, trust_rule or principal, the issuer or
-#   null, the key, and the bindings under it
+#   The sources of a principal's current bindings: `by` group, claim, trust_rule or principal, the issuer or null, the
+#   key, and the bindings under it
 sources(principal) := array.concat(
 	array.concat(_by_group(principal), _by_claim(principal)),
 	array.concat(_by_trust_rule(principal), _by_id(principal.kind, principal.id)),
@@ -25,7 +25,7 @@ sources(principal) := array.concat(
 caller := bindings(input.principal)
 
 # METADATA
-# description: Whether some binding gives one of the roles at one place
+# description: Whether some binding grants one of the roles at one place
 holds(list, roles, place) if {
 	some binding in list
 	covers(binding.namespaces, place.namespace)
@@ -35,7 +35,7 @@ holds(list, roles, place) if {
 }
 
 # METADATA
-# description: Whether the bindings give one of the roles at each of the places. False for no places at all.
+# description: Whether the bindings grant one of the roles at each of the places. False if there are no places.
 holds_at_all(list, roles, places_needed) if {
 	count(places_needed) > 0
 	every place in places_needed {
@@ -44,7 +44,7 @@ holds_at_all(list, roles, places_needed) if {
 }
 
 # METADATA
-# description: Whether the bindings speak for an organization at each of the places
+# description: Whether the bindings represent an organization at each of the places
 speaks_for(list, organization, places_needed) if {
 	own := [binding |
 		some binding in list
@@ -54,7 +54,7 @@ speaks_for(list, organization, places_needed) if {
 }
 
 # METADATA
-# description: Whether a list of names has a name, or all names
+# description: Whether a list of names contains a name, or "*"
 # scope: document
 covers(list, _) if "*" in list
 
@@ -70,7 +70,7 @@ else := list if list := data.config.operations[operation].roles[kind]
 else := data.config.operations[operation].roles.any
 
 # METADATA
-# description: The caller holds a role that grants the operation wherever it is needed
+# description: The caller holds a role that grants the operation in every required place
 # scope: document
 granted if {
 	data.config.operations[input.operation].at in {"request", "freeze", "everywhere"}
@@ -91,18 +91,18 @@ granted if {
 }
 
 # METADATA
-# description: What stands against the caller's roles
+# description: Denies of callers without the required roles
 # scope: document
 deny contains {
 	"code": "unknown_operation",
-	"detail": "This policy does not know the operation; add it to config/operations.",
+	"detail": "The policy does not have this operation; add it to config/operations.",
 } if {
 	not data.config.operations[input.operation]
 }
 
 deny contains {
 	"code": "unknown_principal",
-	"detail": "No role binding names this principal, its groups, claims or trust rule; ask for one in the policy.",
+	"detail": "No role binding matches this principal, its groups, claims or trust rule. Request a binding.",
 } if {
 	not data.config.operations[input.operation].at in {"own", "none"}
 	count(caller) == 0
@@ -111,7 +111,7 @@ deny contains {
 deny contains {
 	"code": "role_missing",
 	"detail": concat(" ", [
-		"The operation needs one of these roles in every namespace and environment it touches:",
+		"The operation requires one of these roles in every namespace and environment that it touches:",
 		concat(", ", _granting),
 	]),
 } if {
@@ -174,7 +174,7 @@ _by_trust_rule(principal) := [{"by": "trust_rule", "issuer": null, "key": name, 
 	list := data.config.role_bindings.trust_rules[name]
 ]
 
-# An agent has what its sponsor's groups and claims give, and nothing of its own.
+# An agent has what its sponsor's groups and claims grant, and nothing by its own id.
 _by_id(kind, id) := [{"by": "principal", "issuer": null, "key": id, "bindings": list} |
 	kind != "agent"
 	list := data.config.role_bindings.principals[id]

@@ -1,9 +1,9 @@
 # METADATA
 # title: Tiers
 # description: >-
-#   What a request asks for, from the rule of each tier, environment kind and movement that it touches. The strictest
-#   counts: the most approvals by role, every ticket, every window, the freshest sign-in. Single users in an audience
-#   need approvals on top.
+#   The requirements of a request, from the rule of each tier, environment kind and movement that it touches. The
+#   strictest applies: the most approvals by role, every ticket, every window, the most recent sign-in. Single users in
+#   an audience require additional approvals.
 # schemas:
 #   - input: schema.input
 package countersign.tiers
@@ -27,9 +27,8 @@ rules contains data.config.request_kinds[input.request.kind].rule
 
 # METADATA
 # description: >-
-#   Whether a change can only take something away: somebody sees less, nobody sees more, and the flag stays as
-#   dangerous as it was. Never a definition: what is left of a retired flag is what applications have in their code,
-#   which nobody here knows.
+#   Whether a change can only reduce exposure: nobody sees more, and the tier is not lowered. Never true for a
+#   definition: after a flag is retired, applications use the default in their code, which is unknown here.
 is_safe(facts) if {
 	facts.scope == "state"
 	facts.direction in {"off", "narrow"}
@@ -44,7 +43,7 @@ movement(facts) := "lower" if is_safe(facts)
 else := "raise"
 
 # METADATA
-# description: How many approvals by each role; roles with none are left out
+# description: The number of required approvals for each role; roles without any are omitted
 approvals_wanted[role] := highest if {
 	some asked in _approvals_asked
 	some role, _ in asked
@@ -53,12 +52,12 @@ approvals_wanted[role] := highest if {
 }
 
 # METADATA
-# description: The approvals by role that single users in an audience need on top of those of the tier
+# description: The approvals by role that single users in an audience require in addition to those of the tier
 # scope: document
 exception_approvals contains _exceptions(excepted).approvals if some excepted in _excepted
 
 # METADATA
-# description: Organizations whose account-approver has to agree
+# description: Organizations whose account-approver must approve
 organizations_wanted contains organization if {
 	some change in input.request.changes
 	some organization in array.concat(change.facts.organizations_added, change.facts.organizations_removed)
@@ -67,14 +66,14 @@ organizations_wanted contains organization if {
 }
 
 # METADATA
-# description: A ticket has to be there
+# description: A ticket is required
 ticket_wanted if {
 	some rule in rules
 	rule.ticket
 }
 
 # METADATA
-# description: The sign-in that each approver needs. Undefined when no rule asks for one.
+# description: The required sign-in of each approver. Undefined if no rule requires one.
 sign_in_wanted := {"level": max(levels), "max_age_s": min(ages)} if {
 	levels := [rule.sign_in.level | some rule in rules]
 	ages := [rule.sign_in.max_age_s | some rule in rules]
@@ -83,8 +82,8 @@ sign_in_wanted := {"level": max(levels), "max_age_s": min(ages)} if {
 
 # METADATA
 # description: >-
-#   Whether a sign-in is strong and fresh enough at a moment. `auth` is a principal's sign-in, `at_ms` epoch
-#   milliseconds; a small run ahead of the identity provider's clock is forgiven.
+#   Whether a sign-in is strong and recent enough at a time. `auth` is a principal's sign-in, `at_ms` epoch
+#   milliseconds; a small clock skew of the identity provider is tolerated.
 is_signed_in(auth, at_ms, wanted) if {
 	auth.level >= wanted.level
 	auth.auth_time_ms != null
@@ -94,11 +93,11 @@ is_signed_in(auth, at_ms, wanted) if {
 }
 
 # METADATA
-# description: What stands against the request for want of a rule
+# description: Denies of requests without a complete rule
 # scope: document
 deny contains {
 	"code": "tier_rule_missing",
-	"detail": concat(" ", ["No complete rule says what", selector[2], "needs for", selector[0], "in", selector[1]]),
+	"detail": concat(" ", ["The policy has no complete", selector[2], "rule for tier", selector[0], "in", selector[1]]),
 } if {
 	data.config.operations[input.operation].at == "request"
 	some selector in selectors
@@ -107,7 +106,7 @@ deny contains {
 
 deny contains {
 	"code": "tier_rule_missing",
-	"detail": concat(" ", ["No complete rule says what this needs:", input.request.kind]),
+	"detail": concat(" ", ["The policy has no complete rule for requests of kind", input.request.kind]),
 } if {
 	input.request.kind != "flag.change"
 	data.config.operations[input.operation].at == "request"
@@ -116,7 +115,7 @@ deny contains {
 
 deny contains {
 	"code": "too_many_organizations",
-	"detail": "The request touches more organizations than one may; make several, or narrow the audience first.",
+	"detail": "The request touches too many organizations. Split it, or narrow the audience first.",
 } if {
 	input.operation in {"request.propose", "request.edit"}
 	count(organizations_wanted) > data.config.limits.organizations_per_request
@@ -124,7 +123,7 @@ deny contains {
 
 deny contains {
 	"code": "tier_rule_missing",
-	"detail": concat(" ", ["No rule says what single users need in tier", excepted[0], "in", excepted[1]]),
+	"detail": concat(" ", ["The policy has no rule for single users in tier", excepted[0], "in", excepted[1]]),
 } if {
 	data.config.operations[input.operation].at == "request"
 	some excepted in _excepted
@@ -138,7 +137,7 @@ _approvals_asked contains asked if {
 	asked := _sum(data.config.tiers[excepted[0]][excepted[1]].raise.approvals, _exceptions(excepted).approvals)
 }
 
-# Tier and environment kind of each change that may show more and leaves single users in the audience.
+# Tier and environment kind of each change that may expose more and leaves single users in the audience.
 _excepted contains [tier, _kind(change.facts.scope)] if {
 	input.request.kind == "flag.change"
 	some change in input.request.changes
@@ -162,7 +161,7 @@ _has_rule(selector) if _is_complete(data.config.tiers[selector[0]][selector[1]][
 
 _has_kind_rule if _is_complete(data.config.request_kinds[input.request.kind].rule)
 
-# A rule that forgets a member would ask for less than its author thinks.
+# A rule with a missing member would require less than its author intended.
 _is_complete(rule) if {
 	is_object(rule.approvals)
 	is_boolean(rule.ticket)
@@ -178,7 +177,7 @@ _is_sign_in(sign_in) if {
 	is_number(sign_in.max_age_s)
 }
 
-# A flag that is lowered goes past every tier below: stepping over one must not step over what it asks for.
+# Lowering a flag's tier also requires what every lower tier requires: skipping a tier must not skip its requirements.
 _governing_tiers(change) := {change.flag.tier} | _tiers_down_from(change.facts.tier_lowered_from)
 
 _tiers_down_from(null) := set()
@@ -189,20 +188,20 @@ _tiers_down_from(highest) := {highest} | {tier | some tier, rank in _ranks; rank
 
 _ranks := {"informational": 0, "operational": 1, "sensitive": 2, "high-risk": 3}
 
-# A definition reaches production, so that production's rules govern it.
+# A definition applies to production, so production's rules govern it.
 _kind("definition") := "production"
 
 _kind("state") := data.config.environments[input.environment.key].kind
 
 # METADATA
-# description: The roles whose approval counts as one by the role
+# description: The roles whose approval counts as one from the role
 # scope: document
 accepted(role) := [role] if input.request.kind == "flag.change"
 
 accepted(role) := array.concat([role], data.config.request_kinds[input.request.kind].stand_ins)
 
 # METADATA
-# description: The bindings give a role that some approval of this request is asked from
+# description: The bindings grant a role from which this request requires an approval
 # scope: document
 is_wanted(list, places) if {
 	some role, _ in approvals_wanted

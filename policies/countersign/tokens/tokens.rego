@@ -1,8 +1,8 @@
 # METADATA
 # title: Tokens
 # description: >-
-#   Limits of the token that the caller shows: its audience, its scope, and for workloads and agents the grant of the
-#   trust rule that it was issued under. A token never widens a role; these rules only deny.
+#   Limits of the caller's token: its audience, its scope, and for workloads and agents the grant of the trust rule
+#   under which it was issued. A token never widens a role; these rules only deny.
 # schemas:
 #   - input: schema.input
 package countersign.tokens
@@ -12,7 +12,7 @@ import data.countersign.places
 import data.countersign.roles
 
 # METADATA
-# description: Whether the policy's data lets this kind of principal ask for an operation at all
+# description: Whether the policy's data opens an operation to this kind of principal
 # scope: document
 is_open_to(principal, operation) if principal.kind in data.config.operations[operation].by
 
@@ -22,14 +22,14 @@ is_open_to(principal, operation) if {
 }
 
 # METADATA
-# description: Everybody may give up a token of theirs, and persons have sessions of their own
+# description: Everybody may revoke their own token, and persons may manage their own sessions
 own_granted if {
 	data.config.operations[input.operation].at == "own"
 	is_open_to(input.principal, input.operation)
 }
 
 # METADATA
-# description: Who comes by a trust rule may exchange the platform's token
+# description: A principal with a trust rule may exchange the platform's token
 exchange_granted if {
 	input.operation == "token.exchange"
 	_rule
@@ -37,8 +37,8 @@ exchange_granted if {
 
 # METADATA
 # description: >-
-#   The trust rule that a workload or an agent came by, as it is today. Undefined for everybody else, and where the rule
-#   is gone or is for the other kind.
+#   The current trust rule of a workload or an agent. Undefined for everybody else, and if the rule was removed or is
+#   for the other kind.
 # scope: document
 rule_of(principal) := rule if {
 	rule := data.config.trust_rules[principal.token.trust_rule]
@@ -60,11 +60,11 @@ is_own(principal) if {
 }
 
 # METADATA
-# description: What stands against the caller's token
+# description: Denies because of the caller's token
 # scope: document
 deny contains {
 	"code": "not_a_person",
-	"detail": "Only a person may do this; workloads and agents never approve and never open emergency powers.",
+	"detail": "Only a person may do this. Workloads and agents never approve and never use emergency operations.",
 } if {
 	input.principal.kind != "person"
 	_needs_person
@@ -73,7 +73,7 @@ deny contains {
 deny contains {
 	"code": "token_audience",
 	"detail": concat(" ", [
-		"This token is for another audience; the operation takes:",
+		"The token is for another audience. The operation accepts:",
 		concat(", ", data.config.operations[input.operation].audiences),
 	]),
 } if {
@@ -83,7 +83,7 @@ deny contains {
 
 deny contains {
 	"code": "token_scope",
-	"detail": "The token's scope does not have this operation; exchange a token with a scope that has it.",
+	"detail": "The token's scope does not include this operation. Exchange a token with a scope that does.",
 } if {
 	count(input.principal.token.scope) > 0
 	not input.operation in input.principal.token.scope
@@ -93,8 +93,8 @@ deny contains {
 deny contains {
 	"code": "unknown_trust_rule",
 	"detail": concat(" ", [
-		"The policy has no trust rule of this name for this kind of principal;",
-		"it may have been removed since the token was issued.",
+		"The policy has no trust rule with this name for this kind of principal.",
+		"It may have been removed since the token was issued.",
 	]),
 } if {
 	input.principal.kind != "person"
@@ -104,7 +104,7 @@ deny contains {
 
 deny contains {
 	"code": "agent_without_person",
-	"detail": "An agent acts for a person, and nobody is named; exchange a token with the person's own token.",
+	"detail": "An agent acts for a person, but the token names none. Exchange it together with the person's own token.",
 } if {
 	input.principal.kind == "agent"
 	input.operation != "token.revoke"
@@ -113,7 +113,7 @@ deny contains {
 
 deny contains {
 	"code": "trust_rule_operation",
-	"detail": "The trust rule does not grant this operation; add it to grant.operations in the policy.",
+	"detail": "The trust rule does not grant this operation. Add it to grant.operations in the policy.",
 } if {
 	_grant
 	not _is_exempt
@@ -122,7 +122,7 @@ deny contains {
 
 deny contains {
 	"code": "trust_rule_place",
-	"detail": "The trust rule does not reach every namespace and environment that this touches; see its grant.",
+	"detail": "TThe trust rule does not cover every namespace and environment that this touches; see its grant.",
 } if {
 	_grant
 	not _is_exempt
@@ -132,7 +132,7 @@ deny contains {
 
 deny contains {
 	"code": "trust_rule_place",
-	"detail": "The trust rule does not reach every namespace and environment that this touches; see its grant.",
+	"detail": "TThe trust rule does not cover every namespace and environment that this touches; see its grant.",
 } if {
 	data.config.operations[input.operation].at == "seen"
 	places.environment != null
@@ -161,7 +161,7 @@ grants_at_all(principal, operation, touched) if {
 	}
 }
 
-# An operation of which the data does not say whom it is open to is for persons.
+# An operation whose data does not say who may use it is only for persons.
 _needs_person if {
 	data.config.operations[input.operation]
 	not _is_for_machines
@@ -178,10 +178,10 @@ _is_for_machines if {
 	not "person" in kinds
 }
 
-# What a token was issued for says nothing about the exchange that issues it, nor about giving it up.
+# The purpose of a token limits neither the exchange that issues it, nor its revocation by the holder.
 _is_exempt if input.operation in {"token.exchange", "token.revoke"}
 
-# The broker's own principals are named in the bindings; every other workload, and every agent, comes by a trust rule.
+# The broker's own principals are named in the bindings; every other workload, and every agent, has a trust rule.
 _is_known if {
 	input.principal.kind == "workload"
 	input.principal.token.trust_rule == null
@@ -216,7 +216,7 @@ _grants(place) if {
 
 _grants_environment(environment) if roles.covers(_grant.environments, environment)
 
-# A read that names no environment is about the namespace, which the caller of this rule has checked.
+# A read without an environment is about the namespace, which the caller of this rule has checked.
 _grants_environment(null) if {
 	data.config.operations[input.operation].at == "seen"
 }

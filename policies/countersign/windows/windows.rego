@@ -1,8 +1,8 @@
 # METADATA
 # title: Windows
 # description: >-
-#   Change windows on the wall clocks of `input.clock.zones`. Half-open; days are those of the start; a wall-clock time
-#   that the spring change skips opens nothing, and one that the autumn change repeats is open twice.
+#   Change windows in the local times of `input.clock.zones`. Half-open; days are those of the start. A local time that
+#   the change to summer time skips opens no window, and one that the change back repeats is open twice.
 # schemas:
 #   - input: schema.input
 package countersign.windows
@@ -11,14 +11,14 @@ import data.countersign.emergency
 import data.countersign.tiers
 
 # METADATA
-# description: The choices of windows that the request waits for, sorted. Empty when it may be written now.
+# description: The choices of windows that the request waits for, sorted. Empty if it may be written now.
 outstanding := sort({choice |
 	some choice in wanted
 	not _has_open(choice)
 })
 
 # METADATA
-# description: The choices of windows that govern the request; an incident lets safe directions through
+# description: The choices of windows that govern the request; during an incident, safe directions need no window
 # scope: document
 wanted contains choice if {
 	some selector in tiers.selectors
@@ -34,7 +34,7 @@ wanted contains choice if {
 
 # METADATA
 # description: >-
-#   Whether a window is open on a wall clock. `window` is a row of config/windows, `wall` the reading of its zone.
+#   Whether a window is open at a local time. `window` is a row of config/windows, `wall` the local time of its zone.
 # scope: document
 is_open(window, wall) if {
 	_minute(window.start) < _minute(window.end)
@@ -56,10 +56,10 @@ is_open(window, wall) if {
 }
 
 # METADATA
-# description: A window that cannot be judged is not open, and says so
+# description: A window that cannot be evaluated results in a deny
 deny contains {
 	"code": "zone_missing",
-	"detail": concat(" ", ["The input has no clock for the zone of window", name, "; list the zone in config/zones."]),
+	"detail": concat(" ", ["The input has no clock for the zone of window", name, "(add it to config/zones)."]),
 } if {
 	input.operation in {"request.propose", "request.schedule", "request.apply"}
 	some choice in outstanding

@@ -9,7 +9,7 @@ import { flagsMoved } from '../write-flags.ts';
 const changes = z
   .array(changeSchema)
   .min(1, 'name at least one change')
-  .max(100, 'at most 100 changes a request');
+  .max(100, 'at most 100 changes per request');
 
 /** A proposal to change flags in one environment, applied as a whole or not at all. */
 export const flagChangeContentSchema = z.strictObject({
@@ -20,14 +20,14 @@ export const flagChangeContentSchema = z.strictObject({
 });
 export type FlagChangeContent = z.infer<typeof flagChangeContentSchema>;
 
-/** Changes of flags: the one kind whose rules are those of the tiers. */
+/** Changes of flags: the only kind that is governed by the tiers. */
 export const flagChange: RequestKind<FlagChangeContent> = {
   name: 'flag.change',
   contentSchema: flagChangeContentSchema,
   editable: { changes },
   objectSchema: null,
   planVersion: 1,
-  conflict: 'A flag has changed since the request was made.',
+  conflict: 'A flag has changed since the request was proposed.',
   plan: async (db, content, context) => {
     const { changes, bases, writes } = await planFlags(db, content, context);
     return { plan: { version: 1, changes, object: null, bases }, effects: [flagsMoved(writes)] };

@@ -17,11 +17,11 @@ export const freezeLift: RequestKind<z.infer<typeof contentSchema>> = {
   editable: {},
   objectSchema,
   planVersion: 1,
-  conflict: 'The freeze was lifted meanwhile.',
+  conflict: 'The freeze has already been lifted.',
   plan: async (db, content) => {
     const row = await findFreeze(db, content.freeze);
     if (row === undefined || row.lifted_ms !== null) {
-      throw new BrokerError('invalid_change', 'There is no active freeze with this id.', {
+      throw new BrokerError('invalid_change', 'No active freeze has this id.', {
         errors: [{ pointer: '#/freeze', detail: 'GET /v1/freezes lists the active freezes' }],
       });
     }

@@ -4,18 +4,18 @@ import { freezeLift } from './freeze-lift.ts';
 import { revocationLift } from './revocation-lift.ts';
 
 /**
- * The kinds of requests that the broker comes with, one file each. A kind is added here and in `request_kinds` of the
- * policy's data; the union of contents, the filter of lists, the policy's input schema and the command line follow.
+ * The built-in kinds of requests, one file each. A kind is added here and in `request_kinds` of the policy's data. The
+ * union of contents, the filter of lists, the policy's input schema and the command line are derived from this list.
  */
 export const REQUEST_KINDS: readonly RequestKind[] = [flagChange, freezeLift, revocationLift];
 
-/** The registry of the kinds that the broker comes with. */
+/** The registry of the built-in kinds. */
 export const requestKinds: RequestKinds = createRequestKinds(REQUEST_KINDS);
 
-/** Makes the registry of some kinds. @throws Error when two have one name */
+/** Creates a registry of kinds. @throws Error if two kinds have the same name */
 export function createRequestKinds(kinds: readonly RequestKind[]): RequestKinds {
   const byName = new Map(kinds.map((kind) => [kind.name, kind]));
-  if (byName.size !== kinds.length) throw new Error('two kinds of requests have one name');
+  if (byName.size !== kinds.length) throw new Error('two kinds of requests have the same name');
   return {
     all: kinds,
     of: (name) => {

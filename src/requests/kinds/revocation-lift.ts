@@ -23,11 +23,11 @@ export const revocationLift: RequestKind<z.infer<typeof contentSchema>> = {
   editable: {},
   objectSchema,
   planVersion: 1,
-  conflict: 'The revocation was lifted meanwhile.',
+  conflict: 'The revocation has already been lifted.',
   plan: async (db, content) => {
     const row = await findRevocation(db, content.revocation);
     if (row === undefined || row.lifted_ms !== null) {
-      throw new BrokerError('invalid_change', 'There is no active revocation with this id.', {
+      throw new BrokerError('invalid_change', 'No active revocation has this id.', {
         errors: [{ pointer: '#/revocation', detail: 'GET /v1/revocations lists the active revocations' }],
       });
     }
