@@ -30,7 +30,7 @@ package: setup ## Build the npm package (npm pack)
 
 ##@ Before you push
 .PHONY: verify clean setup
-verify: setup ## All checks: types, style, policies rebuilt and compared, tests, the demo, the package
+verify: setup ## All checks: types, style, policies rebuilt and compared, tests, the demo, the benchmark's short form
 	@.ci/verify
 clean: ## Remove what was built and installed
 	@rm -rf node_modules dist .cache .demo countersign-*.tgz

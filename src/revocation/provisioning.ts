@@ -98,7 +98,7 @@ function revocationOf(person: string, state: PersonState): InputRevocation {
   };
 }
 
-/** All persons who were seen here or disabled by a provider, with their states, by name. */
+/** All persons who are known here or disabled by a provider, with their states, by name. */
 export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; state: PersonState }[]> {
   const revoked = (await listActiveOfSubjects(db, 'provisioning')).filter(isDisabling);
   const byPerson = Map.groupBy(revoked, ({ value }) => subjectUnder(policy, value));
