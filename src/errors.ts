@@ -25,7 +25,7 @@ export const PROBLEMS = {
   // The answers of policy and state.
   policy_denied: { status: 403, title: 'The policy denies this operation' },
   sign_in_required: { status: 401, title: 'A fresh or stronger sign-in is required' },
-  request_conflicted: { status: 409, title: 'The flags have changed since this request was proposed' },
+  request_conflicted: { status: 409, title: 'The basis of this request has changed since it was proposed' },
   request_closed: { status: 409, title: 'The request has reached a final state' },
   digest_mismatch: { status: 409, title: 'The request has changed since you read it' },
   state_conflict: { status: 409, title: 'The operation is not possible in the current state' },

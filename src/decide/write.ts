@@ -31,7 +31,7 @@ export async function write<T>(
   call: Call,
   work: (writing: WriteContext) => Promise<T | Refused>,
 ): Promise<T> {
-  const outcome = await deps.store.writer.write(async (tx, afterCommit) => {
+  const result = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.activeIn(tx, afterCommit);
     const revocations = deps.revocations.under(personNames(policy));
     await assertStillValid(revocations, tx, call, afterCommit);
@@ -39,8 +39,8 @@ export async function write<T>(
     await noteReturn(writing);
     return work(writing);
   });
-  if (outcome instanceof Refused) throw outcome.toError();
-  return outcome;
+  if (result instanceof Refused) throw result.toError();
+  return result;
 }
 
 /** @throws BrokerError `token_invalid` */
