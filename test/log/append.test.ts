@@ -221,7 +221,7 @@ describe('a vote that a policy allows to somebody who stands for no person', () 
     const before = readLeaves(own).length;
     await expect(write(control, by(job), (writing) => reject(writing, vote))).rejects.toMatchObject({
       code: 'policy_denied',
-      message: expect.stringContaining('stands for none'),
+      message: expect.stringContaining('Only a person can vote'),
     });
     const records = readLeaves(own).map(({ leaf }) => JSON.parse(leaf));
     expect(records).toHaveLength(before + 1);
