@@ -1,5 +1,6 @@
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
+import type { Revocation } from '../identity/revocations.ts';
 import { personNames } from '../policy/persons.ts';
 import { momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
@@ -34,28 +35,28 @@ export async function write<T>(
   const result = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.activeIn(tx, afterCommit);
     const revocations = deps.revocations.under(personNames(policy));
-    await assertStillValid(revocations, tx, call, afterCommit);
+    const logouts = await assertStillValid(revocations, tx, call, afterCommit);
     const writing: WriteContext = { deps, tx, call, now_ms: momentOf(tx), policy, revocations, afterCommit };
-    await noteReturn(writing);
+    if (logouts.length > 0) await noteReturn(writing, logouts);
     return work(writing);
   });
   if (result instanceof Refused) throw result.toError();
   return result;
 }
 
-/** @throws BrokerError `token_invalid` */
+/** @returns the logouts that the caller has returned from @throws BrokerError `token_invalid` */
 async function assertStillValid(
   revocations: RevocationChecks<Db>,
   tx: Tx,
   call: Call,
   afterCommit: AfterCommit,
-): Promise<void> {
+): Promise<readonly Revocation[]> {
   const { principal, credential } = call;
-  if (credential === null) return;
-  const hit = await revocations.hit(tx, { principal, credential });
+  if (credential === null) return [];
+  const { hit, ended } = await revocations.look(tx, { principal, credential });
   if (hit !== null) throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(credential));
   const { proof } = credential;
-  if (proof === null || usedProofs.has(proof)) return;
+  if (proof === null || usedProofs.has(proof)) return ended;
   const isFirstUse = await claimToken(tx, {
     issuer: `dpop:${proof.jkt}`,
     jti: proof.jti,
@@ -63,15 +64,12 @@ async function assertStillValid(
   });
   if (!isFirstUse) throw tokenInvalid(new TokenRefused('proof_not_accepted', 'replayed'));
   afterCommit(() => usedProofs.add(proof));
+  return ended;
 }
 
 /** The caller returned with a credential issued after a provider logout, so their requests no longer wait. */
-async function noteReturn(writing: WriteContext): Promise<void> {
-  const { deps, tx, call, now_ms, revocations } = writing;
-  const { principal, credential } = call;
-  if (credential === null) return;
-  const logouts = await revocations.endedBy(tx, { principal, credential });
-  if (logouts.length === 0) return;
+async function noteReturn(writing: WriteContext, logouts: readonly Revocation[]): Promise<void> {
+  const { deps, tx, now_ms } = writing;
   const ids = logouts.map(({ id }) => id);
   const note = { code: 'returned', detail: `Signed in again after logout ${ids.join(', ')}.` };
   const authorized = await authorize(writing, { operation: 'session.return', note });

@@ -28,8 +28,8 @@ export interface CallerChecks<Db> {
    * list is reloaded whenever any broker has changed it, so a revocation is effective on the next request everywhere.
    */
   hit(db: Db, caller: Caller): Promise<Revocation | null>;
-  /** The logouts that this caller's newer credential ends. */
-  endedBy(db: Db, caller: Caller): Promise<readonly Revocation[]>;
+  /** As {@link hit}, with the logouts that this caller's newer credential ends, in one read. */
+  look(db: Db, caller: Caller): Promise<{ hit: Revocation | null; ended: readonly Revocation[] }>;
   /** Whether a single revocation applies to a caller. */
   isHit(revocation: Revocation, caller: Caller): boolean;
 }

@@ -65,10 +65,9 @@ export function createRevocations<Db>(deps: {
       parksAnybody: async (db) => (await present(db, names)).parks,
       isParked: async (db, authorship) => isParkedBy((await present(db, names)).list, authorship, resolve),
       wouldPark: (revocation, authorship) => isParkedBy(alone(revocation), authorship, resolve),
-      endedBy: async (db, { principal, credential }) => {
+      look: async (db, caller) => {
         const { list } = await present(db, names);
-        const found = list.get(nameOf('subject', principal.id)) ?? [];
-        return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
+        return { hit: findHit(list, caller, resolve), ended: endedBy(list, caller) };
       },
       isHit: (revocation, caller) => findHit(alone(revocation), caller, resolve) !== null,
     };
@@ -197,6 +196,12 @@ function isParkedBy(
 
 function namesOfPrincipal(principal: Principal, resolve: Resolve): string[] {
   return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, resolve);
+}
+
+function endedBy(list: RevocationList, { principal, credential }: Caller): Revocation[] {
+  if (list.size === 0) return [];
+  const found = list.get(nameOf('subject', principal.id)) ?? [];
+  return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
 }
 
 /** The names under which a principal can be revoked. An agent is revoked with its sponsor. */

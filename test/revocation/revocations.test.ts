@@ -241,7 +241,7 @@ describe('what waits', () => {
   ])('ends %s', async (_, principal, issued_ms, ends) => {
     const store = createStore();
     store.set('e1', logout, { ...logout, cause: 'incident' }, { value: DANA.id });
-    const ended = await store.revocations().latest().endedBy(null, callerOf(principal, { issued_ms }));
+    const { ended } = await store.revocations().latest().look(null, callerOf(principal, { issued_ms }));
     expect(ended.map(({ id }) => id)).toEqual(ends ? ['r0'] : []);
   });
 });

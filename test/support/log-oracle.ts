@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Holder, holderOfEntry, startRevocationOracle } from './revocation-oracle.ts';
+import { readLeaves } from './sqlite/log.ts';
 import { type RecordRow, readRecords, readStore, type StoreRows } from './sqlite/rows.ts';
 import type { WireChange, WireFreeze, WireInput, WireRecord, WireResult } from './wire.ts';
 
@@ -50,11 +51,22 @@ export async function findContradictions(file: string): Promise<string[]> {
       entry.place === index + 1 ? [] : [`place ${entry.place} at ${index + 1}`],
     ),
     ...log.flatMap(digestFaults),
+    ...readLeaves(file).flatMap(({ place, leaf }) =>
+      leaf === canonical(JSON.parse(leaf)) ? [] : [`the leaf at ${place} is not canonical`],
+    ),
     ...requestFaults(rows, log),
     ...versionFaults(rows, log),
     ...(await approvalFaults(rows, log)),
     ...freezeFaults(log),
   ];
+}
+
+/** Canonical JSON of what leaves hold: sorted members, no white space. RFC 8785 */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`;
 }
 
 function digestFaults({ place, input_digest, input_json }: LogEntry): string[] {
