@@ -3,6 +3,7 @@ import { createUsage } from './access/usage.ts';
 import { type AppDeps, createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { snapshotLoader } from './data/load-snapshot.ts';
 import { openSnapshots } from './data/open-snapshots.ts';
 import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
 import { watchFreezes } from './emergency/watch.ts';
@@ -142,7 +143,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const environments = () => environmentsOf(policies.latest());
 
   // 3. Caches of the store.
-  const snapshots = await openSnapshots({ read, log, environments: environments() });
+  const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
   const freezes = await watchFreezes({ list: () => listActiveFreezes(read), log });
   const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
   const metrics = createMetrics({

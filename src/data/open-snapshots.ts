@@ -1,7 +1,5 @@
 import type { Logger } from '../logger.ts';
-import type { Db } from '../store/statement.ts';
-import { snapshotLoader } from './load-snapshot.ts';
-import { createSnapshots, type Snapshots } from './snapshot.ts';
+import { createSnapshots, type LoadSnapshot, type Snapshots } from './snapshot.ts';
 
 /** The snapshots of the policy's environments. */
 export interface PolicySnapshots extends Snapshots {
@@ -11,35 +9,35 @@ export interface PolicySnapshots extends Snapshots {
   loadMissing(environments: readonly string[]): Promise<void>;
 }
 
-/** Opens the snapshots of the given environments. */
+/** Opens the snapshots of some environments. */
 export async function openSnapshots(deps: {
-  read: Db;
+  load: LoadSnapshot;
   log: Logger;
   environments: readonly string[];
 }): Promise<PolicySnapshots> {
-  const snapshots = createSnapshots({ load: snapshotLoader(deps.read), log: deps.log });
-  let named: ReadonlySet<string> = new Set();
-  const load = async (environments: readonly string[]) => {
-    for (const environment of environments) await snapshots.refresh(environment);
-  };
-  const reload = async (environments: readonly string[]) => {
-    // One that comes back is not served before it is loaded: what is kept of it is from before it went.
-    const kept = new Set(environments.filter((environment) => named.has(environment)));
-    const wanted = new Set(environments);
-    named = kept;
-    for (const environment of wanted) {
-      await load([environment]);
-      if (named === kept) kept.add(environment);
+  const snapshots = createSnapshots(deps);
+  /** The environments that are served. The snapshot of any other is from before it left the policy. */
+  let served = new Set<string>();
+  const load = async (environments: readonly string[], into: Set<string>) => {
+    for (const environment of environments) {
+      if (await snapshots.refresh(environment)) into.add(environment);
     }
   };
+  const reload = async (environments: readonly string[]) => {
+    served = new Set(environments.filter((environment) => served.has(environment)));
+    await load(environments, served);
+  };
   const current = (environment: string) =>
-    named.has(environment) ? snapshots.current(environment) : undefined;
+    served.has(environment) ? snapshots.current(environment) : undefined;
   await reload(deps.environments);
   return {
     ...snapshots,
     current,
     reload,
     loadMissing: (environments) =>
-      load(environments.filter((environment) => current(environment) === undefined)),
+      load(
+        environments.filter((environment) => current(environment) === undefined),
+        served,
+      ),
   };
 }
