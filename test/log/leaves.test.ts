@@ -4,6 +4,7 @@ import { CAST } from '../../fixtures/identity/people.ts';
 import type { PolicyInput } from '../../src/policy/input.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, approve, createFlag, propose } from '../support/flags.ts';
+import { canonical } from '../support/log-oracle.ts';
 import { readHead, readLeavesAndDetails, readOutbox, readPseudonyms } from '../support/sqlite/log.ts';
 import { readBundles, readFreezes, readVersions } from '../support/sqlite/rows.ts';
 import { playStory } from '../support/story.ts';
@@ -84,14 +85,6 @@ function sha256(...parts: (string | Buffer)[]): string {
 }
 
 const salted = ({ salt }: Row, label: string, text: string) => sha256(salt, '\0', label, '\0', text);
-
-/** Canonical JSON for documents of text, whole numbers, lists and objects with plain names. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
-  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`;
-}
 
 /** Every text in a document. */
 function textsIn(value: unknown): string[] {

@@ -62,7 +62,7 @@ export async function findContradictions(file: string): Promise<string[]> {
 }
 
 /** Canonical JSON of what leaves hold: sorted members, no white space. RFC 8785 */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const members = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));

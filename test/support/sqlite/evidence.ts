@@ -132,6 +132,8 @@ export function activateUnknown(file: string): Attempt[] {
 /** What somebody with the file, and time to remove its triggers, could do to it. */
 const TAMPERINGS = {
   'a record is gone': 'delete from leaves where place = (select max(place) - 1 from leaves)',
+  'a leaf has other bytes of the same meaning':
+    "update leaves set leaf = replace(leaf, ',', ', ') where place = 2",
   'a decision is gone': 'delete from record_details where place = 2',
   'an input is another': "update record_details set input = replace(input, 'dana', 'alex')",
   'a request is in another state': "update requests set state = 'withdrawn'",
