@@ -1,9 +1,9 @@
 import { Router } from 'express';
 import { callOf, type Edge } from '../decide/edge.ts';
-import { giveUpToken } from './give-up.ts';
 import { introspect } from './introspect.ts';
 import type { TokenStatusDeps } from './live-token.ts';
 import { oauthErrors, readForm, tokenOfForm } from './routes.ts';
+import { surrenderToken } from './surrender.ts';
 
 /** What {@link tokenStatusRoutes} needs. */
 export type TokenStatusRoutesDeps = Omit<TokenStatusDeps, 'control'>;
@@ -22,7 +22,7 @@ export function tokenStatusRoutes(edge: Edge, given: TokenStatusRoutesDeps): Rou
   });
   router.post('/oauth/revoke', readForm, async (req, res) => {
     res.set('Cache-Control', 'no-store');
-    await giveUpToken(deps, tokenOfForm(req), req.id);
+    await surrenderToken(deps, tokenOfForm(req), req.id);
     res.status(200).end();
   });
   router.use(['/oauth/introspect', '/oauth/revoke'], ...oauthErrors(given.log));

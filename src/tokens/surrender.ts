@@ -16,7 +16,7 @@ import { liveToken, type TokenStatusDeps } from './live-token.ts';
  * @throws BrokerError `issuer_unavailable`, `not_recorded`
  * @see RFC 7009
  */
-export async function giveUpToken(
+export async function surrenderToken(
   deps: TokenStatusDeps,
   token: string,
   httpRequestId: string,

@@ -39,19 +39,19 @@ async function statuses(): Promise<{ agent: number; exchange: number }> {
 
 const GONE = { agent: 401, exchange: 400 };
 
-async function giveUp(token: string): Promise<void> {
+async function surrender(token: string): Promise<void> {
   const body = new URLSearchParams({ token });
   expect((await fetch(`${t.url}/oauth/revoke`, { method: 'POST', body })).status).toBe(200);
 }
 
 describe('an agent', () => {
   it('is stopped when its sponsor signs out, and so gives up the token that was signed in with', async () => {
-    await giveUp(given.person);
+    await surrender(given.person);
     expect(await statuses()).toEqual(GONE);
   });
 
   it('may give up its own token, and gets another by what it was given', async () => {
-    await giveUp(given.agent);
+    await surrender(given.agent);
     expect(await statuses()).toEqual({ agent: 401, exchange: 200 });
   });
 
@@ -102,7 +102,7 @@ describe('an agent', () => {
 
   it('is stopped in the middle of a write', async () => {
     const [, answer] = await Promise.all([
-      giveUp(given.person),
+      surrender(given.person),
       ...Array.from({ length: 20 }, () =>
         propose(t, [{ action: 'enable', flag: 'ledger' }], { environment: 'staging' }, given.agent),
       ),

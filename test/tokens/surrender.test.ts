@@ -20,13 +20,13 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-const giveUp = (token: string, more = {}) => postForm(t, '/oauth/revoke', { token, ...more });
+const surrender = (token: string, more = {}) => postForm(t, '/oauth/revoke', { token, ...more });
 
 describe('a token that its holder gives up', () => {
   it('is refused on the next request, and after a restart', async () => {
     const token = await t.workloadToken();
     expect((await t.call(token, 'GET', '/v1/requests')).status).toBe(200);
-    const { status, body, headers } = await giveUp(token);
+    const { status, body, headers } = await surrender(token);
     expect({ status, body }).toEqual({ status: 200, body: null });
     expect(headers.get('cache-control')).toBe('no-store');
     expect((await t.call(token, 'GET', '/v1/requests')).status).toBe(401);
@@ -37,7 +37,7 @@ describe('a token that its holder gives up', () => {
   it('leaves a record by its own principal, and a revocation that ends with it', async () => {
     const token = await t.workloadToken();
     const { sub, jti, exp } = claimsOf(token);
-    await giveUp(token, { token_type_hint: 'access_token' });
+    await surrender(token, { token_type_hint: 'access_token' });
     expect(await lastRecord(t, 'token.revoke')).toMatchObject({
       principal: { id: sub },
       outcome: { effect: 'allow' },
@@ -55,7 +55,7 @@ describe('a token that its holder gives up', () => {
 
   it('may be a person’s ID token; their other ones go on', async () => {
     const token = await t.people.idToken('dana');
-    await giveUp(token);
+    await surrender(token);
     expect((await t.call(token, 'GET', '/v1/requests')).status).toBe(401);
     const next = await t.people.idToken('dana');
     expect((await t.call(next, 'GET', '/v1/requests')).status).toBe(200);
@@ -65,7 +65,7 @@ describe('a token that its holder gives up', () => {
     const token = await t.workloadToken('checkout', { audience: 'data:production' });
     const path = '/ofrep/v1/evaluate/flags';
     expect((await t.call(token, 'POST', path, {})).status).toBe(200);
-    await giveUp(token);
+    await surrender(token);
     expect((await t.call(token, 'POST', path, {})).status).toBe(401);
   });
 
@@ -74,7 +74,7 @@ describe('a token that its holder gives up', () => {
     const url = 'https://countersign.example/v1/requests';
     const proofs = [await key.proof({ method: 'POST', url: 'https://countersign.example/oauth/token' })];
     const { access_token: token } = (await exchangeBound(t.url, await t.ci.token(), { proofs })).body;
-    expect((await giveUp(token)).status).toBe(200);
+    expect((await surrender(token)).status).toBe(200);
     const dpop = await key.proof({ method: 'GET', url, token });
     const headers = { authorization: `DPoP ${token}`, dpop };
     expect((await t.call(null, 'GET', '/v1/requests', undefined, headers)).status).toBe(401);
@@ -84,14 +84,14 @@ describe('a token that its holder gives up', () => {
     const delegation = await delegationToken(t);
     const before = await exchangeAsAgent(t, delegation);
     expect((await t.call(before.body.access_token, 'GET', '/v1/requests')).status).toBe(200);
-    await giveUp(delegation);
+    await surrender(delegation);
     expect((await t.call(before.body.access_token, 'GET', '/v1/requests')).status).toBe(401);
     expect((await exchangeAsAgent(t, delegation)).status).toBe(400);
   });
 
   it('may be an agent’s: the delegation goes on', async () => {
     const token = await agentToken(t);
-    await giveUp(token);
+    await surrender(token);
     expect((await t.call(token, 'GET', '/v1/requests')).status).toBe(401);
     expect((await t.call(await agentToken(t), 'GET', '/v1/requests')).status).toBe(200);
   });
@@ -99,7 +99,7 @@ describe('a token that its holder gives up', () => {
   it('is recorded once, however often it is given up at the same moment', async () => {
     const token = await t.workloadToken();
     const before = (await countRows(t)).records ?? 0;
-    const answers = await Promise.all(Array.from({ length: 20 }, () => giveUp(token)));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => surrender(token)));
     expect(answers.every(({ status }) => status === 200)).toBe(true);
     expect((await countRows(t)).records).toBe(before + 1);
     const own = (await listActiveRevocations(t.broker.store.read)).filter(({ value }) =>
@@ -126,7 +126,7 @@ describe('a token that is already useless', () => {
       'x'.repeat(9000),
     ];
     for (const shown of worthless) {
-      const { status, body } = await giveUp(shown);
+      const { status, body } = await surrender(shown);
       expect({ status, body }).toEqual({ status: 200, body: null });
     }
     expect(await countRows(t)).toEqual(before);
@@ -134,7 +134,7 @@ describe('a token that is already useless', () => {
 
   it('does not use up a platform’s token', async () => {
     const platform = await t.ci.token();
-    await giveUp(platform);
+    await surrender(platform);
     expect((await exchange(t.url, platform)).status).toBe(200);
   });
 });

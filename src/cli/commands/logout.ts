@@ -24,7 +24,7 @@ export function registerLogout(program: Command, cli: Cli): void {
         const sessions_ended =
           options.everywhere === true ? await attempt(context, () => endAll(context)) : 0;
         // 2. Revoke the tokens: a copy would work until it expires.
-        const revoked = await attempt(context, () => giveUp(context, tokensOf(kept, context.io.clock())));
+        const revoked = await attempt(context, () => surrender(context, tokensOf(kept, context.io.clock())));
         // 3. Remove the local credentials, even if the previous steps failed.
         const removed = await credentials.remove(broker);
 
@@ -75,7 +75,7 @@ function tokensOf({ sign_in, exchanges }: StoredCredentials, nowMs: number): str
  * @throws CliError when the broker does not revoke one
  * @see RFC 7009
  */
-async function giveUp({ io, broker }: Context, tokens: readonly string[]): Promise<number> {
+async function surrender({ io, broker }: Context, tokens: readonly string[]): Promise<number> {
   for (const token of tokens) {
     const status = await io
       .fetch(`${broker}/oauth/revoke`, {
