@@ -63,6 +63,7 @@ async function castVote(
 ): Promise<ChangeRequest | Refused> {
   const { deps, tx, call, now_ms } = writing;
   const { principal } = call;
+  const { person } = principal;
   const decisionId = deps.newId(now_ms);
   const operation = `request.${verdict}` as const;
   const request = await findOpen(tx, order.request_id);
@@ -75,10 +76,11 @@ async function castVote(
     request,
     votes: await loadVotes(tx, request.id),
   });
-  const fault = decision.effect === 'allow' && principal.person === null ? noPerson(principal) : null;
-  const allowed = decision.effect === 'allow' && fault === null;
+  const allowed = decision.effect === 'allow';
   const after: ChangeRequest =
-    allowed && verdict === 'reject' ? { ...request, state: 'rejected', due_ms: null } : request;
+    allowed && person !== null && verdict === 'reject'
+      ? { ...request, state: 'rejected', due_ms: null }
+      : request;
   const refusal = await recordAndRefuse(writing, {
     id: decisionId,
     operation,
@@ -86,15 +88,14 @@ async function castVote(
     decision,
     request: after,
     from: request.state,
-    ...(fault === null ? {} : { note: notDone(fault) }),
+    ...(allowed && person === null ? { note: notDone(noPerson(principal)) } : {}),
   });
   if (refusal !== null) return refusal;
-  if (fault !== null || principal.person === null)
-    return Refused.because(fault ?? noPerson(principal), decisionId);
+  if (person === null) return Refused.because(noPerson(principal), decisionId);
 
   await upsertVote(tx, {
     request_id: request.id,
-    person: principal.person,
+    person,
     verdict,
     digest: request.digest,
     principal: JSON.stringify(principal),
