@@ -11,11 +11,13 @@ test: setup ## Run all tests
 	@vitest run
 
 ##@ Develop
-.PHONY: dev policies lint format typecheck bench package
+.PHONY: dev policies docs lint format typecheck bench package
 dev: setup ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
 	@node fixtures/demo/dev.ts
 policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
 	@policies/build.sh
+docs: setup ## Write docs/openapi.json and the calls in docs/api.md from the list of routes
+	@vitest run --reporter=dot test/docs/generated.test.ts --update
 lint: setup ## Check style, formatting and the wording of texts
 	@biome check --error-on-warnings .
 	@vitest run --reporter=dot test/text.test.ts

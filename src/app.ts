@@ -1,68 +1,43 @@
 import type { RequestListener } from 'node:http';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
-import { accessRoutes } from './access/routes.ts';
-import { auditRoutes } from './audit/routes.ts';
-import type { Clock } from './clock.ts';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
-import { emergencyRoutes } from './emergency/routes.ts';
+import { type ServeOptions, serveRoutes } from './decide/serve-routes.ts';
 import { BrokerError } from './errors.ts';
-import { flagRoutes } from './flags/routes.ts';
-import { type HealthDeps, healthRoutes } from './http/health.ts';
-import { jsonBody } from './http/json-body.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import { limitAttempts } from './http/rate-limit.ts';
 import { requestContext } from './http/request-context.ts';
-import { discoveryRoutes } from './issuers/discovery-routes.ts';
-import type { IssuerConfig } from './issuers/issuers.ts';
-import { keyRoutes } from './keys/routes.ts';
+import type { RouteShape } from './http/route.ts';
 import type { Logger } from './logger.ts';
-import { requestRoutes } from './requests/routes.ts';
-import { type DrillRoutesDeps, drillRoutes } from './revocation/drill-routes.ts';
-import { type RevocationRoutesDeps, revocationRoutes } from './revocation/routes.ts';
-import { type ScimRoutesDeps, scimRoutes } from './revocation/scim-routes.ts';
-import { type AuthRoutesDeps, authRoutes } from './sessions/auth-routes.ts';
-import { type LogoutRoutesDeps, logoutRoutes } from './sessions/logout-routes.ts';
-import { sessionRoutes } from './sessions/routes.ts';
-import { delegationRoutes } from './tokens/delegation-routes.ts';
-import { oauthErrors, type TokenRoutesDeps, tokenRoutes } from './tokens/routes.ts';
-import { type TokenStatusRoutesDeps, tokenStatusRoutes } from './tokens/status-routes.ts';
-import { type TrustRoutesDeps, trustRoutes } from './tokens/trust-routes.ts';
+import { scimErrors } from './revocation/scim-routes.ts';
+import { listRoutes, type RouteDeps, routesOf } from './routes.ts';
+import { pageErrors } from './sessions/auth-routes.ts';
+import { logoutErrors } from './sessions/logout-routes.ts';
+import { oauthErrors } from './tokens/oauth-routes.ts';
 
 /** The dependencies of the HTTP surface. */
 export interface AppDeps {
   edge: Edge;
-  identity: Omit<TokenRoutesDeps, 'turnedAway'>;
-  /** Browser sessions of persons. */
-  browser: Omit<AuthRoutesDeps, 'edge' | 'limitAttempts' | 'log'>;
-  providerLogout: Omit<LogoutRoutesDeps, 'turnedAway'>;
-  tokenStatus: TokenStatusRoutesDeps;
-  trust: TrustRoutesDeps;
-  revocation: Omit<RevocationRoutesDeps, 'signingKeys' | 'issuer'>;
-  drill: Pick<DrillRoutesDeps, 'url'>;
-  provisioning: Pick<ScimRoutesDeps, 'naming'>;
-  /** Writes pending usage data. */
-  flushUsage(): Promise<void>;
+  /** The dependencies of the routes of each domain. */
+  routes: RouteDeps;
+  /** The broker's public URL. */
+  issuer: string;
   /** Trusted proxies, whose `X-Forwarded-For` is used, as addresses and networks. */
   trustedProxies: readonly string[];
   /** Attempts per minute and address on endpoints without authentication; 0 means no limit. */
   attemptsPerMinute: number;
-  /** Information for clients without a token. */
-  discovery: { issuers: readonly IssuerConfig[]; version: string };
   ofrep: OfrepDeps;
-  health: HealthDeps;
   metrics: Metrics;
-  clock: Clock;
   log: Logger;
   /** The active freezes, as shown on every answer. */
   freezes(): readonly string[];
 }
 
 /**
- * The HTTP surface: request id and log, body limits, then the routes in the order of the planes; the
- * problem writer is last. The data plane handles its requests before Express.
+ * The HTTP surface: request id and log, body limits, then the routes of the list; the problem writer is last. The data
+ * plane handles its requests before Express.
  */
 export function createListener(deps: AppDeps): RequestListener {
   const control = createControlApp(deps);
@@ -73,10 +48,12 @@ export function createListener(deps: AppDeps): RequestListener {
 }
 
 function createControlApp(deps: AppDeps): Express {
+  const { edge, log, metrics, issuer } = deps;
   const app = express();
   app.disable('x-powered-by');
   // Entity tags are versions here; Express would add weak hashes of each body.
   app.disable('etag');
+  app.enable('case sensitive routing');
   app.set('query parser', 'simple');
   app.set('trust proxy', [...deps.trustedProxies]);
 
@@ -84,31 +61,25 @@ function createControlApp(deps: AppDeps): Express {
   app.use(helmet());
   app.use(keepNowhere);
   app.use(showFreezes(deps.freezes));
-  app.use(healthRoutes(deps.health, deps.metrics));
-  const limit = limitAttempts(deps.attemptsPerMinute);
-  app.use('/oauth', limit, ...oauthErrors(deps.log));
-  const { turnedAway } = deps.metrics;
-  app.use(logoutRoutes({ ...deps.providerLogout, turnedAway }));
-  app.use(authRoutes({ ...deps.browser, edge: deps.edge, limitAttempts: limit, log: deps.log }));
-  app.use(tokenRoutes({ ...deps.identity, turnedAway }));
-  app.use(tokenStatusRoutes(deps.edge, deps.tokenStatus));
-  app.use(discoveryRoutes(deps.discovery));
-  app.use(scimRoutes(deps.edge, { ...deps.provisioning, issuer: deps.identity.issuer, log: deps.log }));
-  app.use(jsonBody());
-  app.use(sessionRoutes(deps.edge, deps.browser.sessions));
-  app.use(requestRoutes(deps.edge));
-  app.use(emergencyRoutes(deps.edge));
-  const { issuer, signingKeys } = deps.identity;
-  app.use(revocationRoutes(deps.edge, { ...deps.revocation, issuer, signingKeys }));
-  app.use(drillRoutes(deps.edge, { ...deps.drill, issuer, signingKeys, log: deps.log }));
-  app.use(flagRoutes(deps.edge));
-  app.use(auditRoutes(deps.edge));
-  app.use(accessRoutes(deps.edge, deps.flushUsage));
-  app.use(delegationRoutes(deps.edge, deps.identity));
-  app.use(keyRoutes(deps.edge, deps.identity.signingKeys));
-  app.use(trustRoutes(deps.edge, deps.trust));
-  app.use(notFound);
-  app.use(problemWriter(deps.log, `${deps.identity.issuer}/.well-known/oauth-protected-resource`));
+  const options: ServeOptions = {
+    edge,
+    limitAddress: limitAttempts(deps.attemptsPerMinute),
+    errorWriters: {
+      problem: [],
+      ofrep: [],
+      oauth: oauthErrors(deps),
+      scim: scimErrors(log),
+      page: pageErrors(log),
+      logout: logoutErrors({ log, turnedAway: metrics.turnedAway }),
+    },
+  };
+  const routes = routesOf(edge.control.kinds);
+  for (const domain of Object.keys(routes) as (keyof typeof routes)[]) {
+    app.use(serveRoutes(routes[domain] as Parameters<typeof serveRoutes>[0], deps.routes[domain], options));
+  }
+  app.use('/scim/v2', unsupported, ...scimErrors(log));
+  app.use(notFound(listRoutes(edge.control.kinds)));
+  app.use(problemWriter(log, `${issuer}/.well-known/oauth-protected-resource`));
   return app;
 }
 
@@ -137,6 +108,32 @@ function showFreezes(freezes: AppDeps['freezes']) {
   };
 }
 
-function notFound(req: Request): never {
-  throw new BrokerError('not_found', `No route for ${req.method} ${req.path}. docs/api.md lists the paths.`);
+function unsupported(req: Request): never {
+  throw new BrokerError(
+    'not_found',
+    `${req.method} ${req.originalUrl} is not supported by this SCIM service.`,
+  );
+}
+
+/** @see RFC 9110 section 15.5.6 */
+function notFound(routes: readonly RouteShape[]) {
+  const paths = Map.groupBy(routes, ({ path }) => path);
+  return (req: Request): never => {
+    const [methods] = [...paths].flatMap(([path, group]) =>
+      pathPattern(path).test(req.path) ? [group.map(({ method }) => method)] : [],
+    );
+    if (methods === undefined) {
+      throw new BrokerError(
+        'not_found',
+        `No route for ${req.method} ${req.path}. docs/api.md lists the paths.`,
+      );
+    }
+    throw new BrokerError('method_not_allowed', `Use ${methods.join(' or ')} for this path.`, {
+      headers: { Allow: methods.join(', ') },
+    });
+  };
+}
+
+function pathPattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`);
 }

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { v7 as uuidv7 } from 'uuid';
 import { createUsage } from './access/usage.ts';
 import { type AppDeps, createListener } from './app.ts';
@@ -9,10 +10,12 @@ import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/co
 import { watchFreezes } from './emergency/watch.ts';
 import { createCursors } from './http/cursor.ts';
 import { createMetrics } from './http/metrics.ts';
+import { openApiDocument } from './http/openapi.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { listen, stopListening } from './http/server.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
+import type { RequestCredentials } from './identity/credential.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
 import { createKeySets, withKeys } from './issuers/key-sets.ts';
 import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-secrets.ts';
@@ -27,6 +30,7 @@ import type { Policy } from './policy/policies.ts';
 import { randomBytesOf } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
+import { listRoutes } from './routes.ts';
 import { activePolicy } from './schedule/active-policy.ts';
 import { dueRequests } from './schedule/due-requests.ts';
 import { housekeeping } from './schedule/housekeeping.ts';
@@ -34,6 +38,7 @@ import { keyRotation } from './schedule/key-rotation.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
 import { usageReport } from './schedule/usage.ts';
+import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -71,6 +76,8 @@ export interface BrokerOptions {
   onFailure?: (error: unknown) => void;
   /** The kinds of requests. Default: the built-in kinds. */
   kinds?: RequestKinds;
+  /** Called for each HTTP request before it is answered. Tests check every answer with it. */
+  observe?: RequestListener;
 }
 
 /**
@@ -99,6 +106,7 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
   // Listens before the surface is opened, because the broker signs its own address into tokens.
   const { server, url } = await listen(options.config.listen);
   try {
+    if (options.observe !== undefined) server.on('request', options.observe);
     server.on('request', createListener(openSurface(inside, url)));
   } catch (error) {
     // An open socket would keep the process alive, and with it the port and the database.
@@ -246,20 +254,40 @@ function openSurface(inside: Inside, url: string): AppDeps {
     seen: usage.seen,
     log,
   });
+  const personIssuers = config.issuers.map((configured) => configured.issuer);
+  const exchange = openExchange(control, { ...trust, signingKeys });
+  const hasSession = ({ cookie }: RequestCredentials) => hasCookie(cookie, SESSION_COOKIE);
+  const checks = {
+    store: () => findActivation(store.read),
+    policy: () => policies.active(store.read),
+    keys: () => signingKeys.jwks(),
+  };
   return {
-    edge: { control, cursors: inside.cursors, authenticate },
-    identity: { issuer, exchange: openExchange(control, { ...trust, signingKeys }), signingKeys },
-    browser: { ...people, publicUrl: issuer },
-    providerLogout: { control, issuers: people.providers.issuers, keySets, clock, log },
-    trust,
-    tokenStatus: { examine: authenticator.examine, issuer, signingKeys, log },
-    revocation: { personIssuers: config.issuers.map((configured) => configured.issuer) },
-    drill: { url },
-    provisioning: { naming: config.provisioning },
-    flushUsage: usage.flush,
+    edge: { control, cursors: inside.cursors, authenticate, hasSession },
+    routes: {
+      requests: { control },
+      flags: { control },
+      emergency: { control },
+      revocation: { control, issuer, personIssuers, signingKeys },
+      drill: { control, issuer, signingKeys, url, log },
+      audit: { control },
+      access: { control, flushUsage: usage.flush },
+      sessions: { control, sessions: people.sessions },
+      delegation: { control, signingKeys, issuer },
+      keys: { control, signingKeys },
+      trust: { ...trust, control },
+      tokens: { exchange, signingKeys },
+      tokenStatus: { control, examine: authenticator.examine, issuer, signingKeys, log },
+      metadata: { issuer },
+      discovery: { issuers: config.issuers, version: loadVersion() },
+      auth: { ...people, control, authenticate, publicUrl: issuer },
+      logout: { control, issuers: people.providers.issuers, keySets, clock, log },
+      scim: { control, naming: config.provisioning, issuer },
+      operating: { health: { checks }, metrics, openapi: () => openApiDocument(listRoutes(control.kinds)) },
+    },
+    issuer,
     trustedProxies: config.trusted_proxies,
     attemptsPerMinute: config.attempts_per_minute,
-    discovery: { issuers: config.issuers, version: loadVersion() },
     ofrep: {
       snapshots: inside.snapshots,
       clock,
@@ -267,15 +295,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       metrics: { answered: metrics.evaluated },
       authenticate: authenticator.authenticateData,
     },
-    health: {
-      checks: {
-        store: () => findActivation(store.read),
-        policy: () => policies.active(store.read),
-        keys: () => signingKeys.jwks(),
-      },
-    },
     metrics,
-    clock,
     log,
     freezes: inside.freezes.active,
   };

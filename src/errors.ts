@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /**
  * Every refusal that leaves this process: one closed list of codes, one table with their HTTP status and title.
  *
@@ -16,6 +18,7 @@ export const PROBLEMS = {
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   not_supported: { status: 501, title: 'The active policy does not support this' },
   not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'The path does not support this method' },
   // Who is calling.
   unauthenticated: { status: 401, title: 'A valid token is required' },
   token_invalid: { status: 401, title: 'The token was not accepted' },
@@ -43,24 +46,33 @@ export const PROBLEMS = {
 /** A stable problem code. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** A fault in one part of the input; `pointer` is a JSON Pointer in URI fragment form (`#/changes/0/flag`). */
-export interface FieldFault {
-  pointer: string;
-  detail: string;
-}
+/** A fault in one part of the input. */
+export const fieldFaultSchema = z
+  .object({
+    pointer: z.string().meta({ description: 'A JSON Pointer in URI fragment form: `#/changes/0/flag`.' }),
+    detail: z.string(),
+  })
+  .meta({ id: 'FieldFault' });
+export type FieldFault = z.infer<typeof fieldFaultSchema>;
 
 /**
  * One condition that blocks the caller: what it is, who can clear it, and which call clears it. Machine-readable;
  * `detail` is the sentence for people.
  */
-export interface Gate {
-  code: string;
-  detail: string;
-  /** Who can clear the gate: a role, `proposer`, `caller`, or `time`. */
-  cleared_by: string;
-  /** The call that clears it, or null when only time or an administrator can. */
-  call: { method: string; path: string; body?: unknown } | null;
-}
+export const gateSchema = z
+  .object({
+    code: z.string(),
+    detail: z.string(),
+    cleared_by: z
+      .string()
+      .meta({ description: 'Who can clear the gate: a role, `proposer`, `caller`, or `time`.' }),
+    call: z
+      .object({ method: z.string(), path: z.string(), body: z.unknown().optional() })
+      .nullable()
+      .meta({ description: 'The call that clears it; null when only time or an administrator can.' }),
+  })
+  .meta({ id: 'Gate' });
+export type Gate = z.infer<typeof gateSchema>;
 
 /** What a {@link BrokerError} carries to the caller besides its code. */
 export interface ProblemFields {

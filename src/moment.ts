@@ -6,16 +6,14 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 /** A time: milliseconds since the epoch. */
 export const epochMs = z.int().min(0);
 
-/** The same as text. */
-export const epochMsText = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number);
+/** A time from a caller: epoch milliseconds, or ISO 8601 with an offset. */
+export const momentSchema = z.union([
+  epochMs,
+  z.iso.datetime({ offset: true }).refine((text) => Date.parse(text) >= 0, 'Use a time after 1970.'),
+]);
+export type Moment = z.infer<typeof momentSchema>;
 
-const isoMoment = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
-
-/** A time in a body: epoch milliseconds, or ISO 8601 with an offset. Parsed to epoch milliseconds. */
-export const momentSchema = z.union([epochMs, isoMoment]);
-
-/** A time in a query, where every value is text. */
-export const queryMomentSchema = z.union([epochMsText, isoMoment]);
+/** A time in epoch milliseconds. */
+export function toEpochMs(moment: Moment): number {
+  return typeof moment === 'number' ? moment : Date.parse(moment);
+}

@@ -1,5 +1,8 @@
+import { z } from 'zod';
+
 /** Why something came out as it did. `code` is stable; `detail` is for people. */
-export interface Reason {
-  code: string;
-  detail: string;
-}
+export const reasonSchema = z.strictObject({
+  code: z.string().min(1).max(100),
+  detail: z.string().max(2000),
+});
+export type Reason = z.infer<typeof reasonSchema>;

@@ -34,7 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   schedule: ['decide', 'requests', 'store'],
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
-  audit: ['decide', 'log', 'store'],
+  audit: ['decide', 'log', 'policy', 'store'],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],
   cli: [
@@ -60,10 +60,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: GROUND, may: null },
   { part: /^src\/main\.ts$/, may: /^src\/cli\// },
-  { part: /^src\/broker\.ts$/, may: /^src\/(app|config)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
+  { part: /^src\/broker\.ts$/, may: /^src\/(app|config|routes)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
+  // The list of routes; `app.ts` serves it.
+  { part: /^src\/routes\.ts$/, may: /^src\/[a-z-]+\/(.*routes|route)\.ts$|^src\/decide\/control\.ts$/ },
   {
     part: /^src\/app\.ts$/,
-    may: /^src\/[a-z-]+\/(.*routes|edge|ofrep)\.ts$|^src\/(http|identity|issuers)\//,
+    may: /^src\/routes\.ts$|^src\/[a-z-]+\/(.*routes|edge|ofrep)\.ts$|^src\/http\//,
   },
   {
     part: /^src\/config\.ts$/,
@@ -77,8 +79,9 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
 
 /** Where each package may be known, so that replacing one stays a change of one place. */
 const VENDORS: Readonly<Record<string, RegExp>> = {
-  express: /^src\/(app\.ts|http\/.*|decide\/edge\.ts|.*routes\.ts)$/,
+  express: /^src\/(app\.ts|http\/.*|.*routes\.ts)$/,
   helmet: /^src\/app\.ts$/,
+  'zod-openapi': /^src\/http\/openapi\.ts$/,
   jose: /^src\/(identity|issuers|keys|tokens|sessions|cli)\//,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,

@@ -1,14 +1,15 @@
+import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
-import { DAY_MS } from '../moment.ts';
-import type { Capability } from '../operations.ts';
+import { DAY_MS, epochMs } from '../moment.ts';
+import { CAPABILITIES, type Capability } from '../operations.ts';
 import type { AccessAnswer } from '../policy/access.ts';
 import type { Policy } from '../policy/policies.ts';
-import { ownPrincipals, type Principal } from '../principal.ts';
+import { ownPrincipals, type Principal, principalSchema } from '../principal.ts';
 import { ANY_PLACE, listGrantUses, listPrincipals } from '../store/principals.ts';
 import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import { type AudienceBinding, type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
+import { type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
 
 /*
  * Access: who can do what, by which binding, and which grants are unused. It evaluates the active bundle's second entry
@@ -26,39 +27,62 @@ export interface AccessFilter {
   unused?: boolean | undefined;
 }
 
-type Grant = Omit<AccessAnswer['grants'][number], 'binding'> & { binding: BindingName };
-type RoleBinding = AccessAnswer['grants'][number]['binding'];
-type BindingName = Omit<RoleBinding, 'by'> & { by: RoleBinding['by'] | AudienceBinding['by'] };
-type Binding = Omit<AccessAnswer['bindings'][number], 'by'> & { by: BindingName['by'] };
+const bindingName = {
+  by: z.enum(['group', 'claim', 'trust_rule', 'principal', 'audience']),
+  issuer: z.string().nullable().meta({ description: 'The issuer of the group or claim; otherwise null.' }),
+  key: z.string().meta({
+    description: "The group, `claim=value`, the trust rule (also for `audience`) or the principal's id.",
+  }),
+  index: z.int().min(0).meta({ description: 'Its index, from 0, in the list under that key.' }),
+};
+const capabilitySchema = z.enum(CAPABILITIES);
+const usage = { last_used_ms: epochMs.nullable(), unused: z.boolean() };
 
 /** One capability of one principal in one place, by one binding. */
-export interface GrantView {
-  principal: { id: string; kind: Principal['kind']; person: string | null; blocked: boolean };
-  capability: string;
-  environment: string;
-  /** A namespace, or `*` for all. */
-  namespace: string;
-  binding: Grant['binding'];
-  last_used_ms: number | null;
-  unused: boolean;
-}
+const grantViewSchema = z
+  .object({
+    principal: principalSchema
+      .pick({ id: true, kind: true, person: true })
+      .strip()
+      .extend({
+        blocked: z.boolean().meta({ description: 'Whether the principal is disabled or revoked.' }),
+      }),
+    capability: capabilitySchema,
+    environment: z.string(),
+    namespace: z.string().meta({ description: 'A namespace, or `*` for all.' }),
+    binding: z.object(bindingName).meta({ description: "The place in the policy's data that grants it." }),
+    ...usage,
+  })
+  .meta({ id: 'Grant' });
+export type GrantView = z.infer<typeof grantViewSchema>;
 
 /** One binding of the policy's data, with or without holders. */
-export interface BindingView extends Binding {
-  /** How many of the known principals hold it. */
-  holders: number;
-  last_used_ms: number | null;
-  unused: boolean;
-}
+const bindingViewSchema = z
+  .object({
+    ...bindingName,
+    capabilities: z.array(capabilitySchema),
+    environments: z.array(z.string()),
+    namespaces: z.array(z.string()),
+    holders: z.int().min(0).meta({ description: 'How many of the known principals hold it.' }),
+    ...usage,
+  })
+  .meta({ id: 'Binding' });
+export type BindingView = z.infer<typeof bindingViewSchema>;
 
 /** Who may do what, by which binding, and when it was last used. */
-export interface AccessView {
-  policy_hash: string;
-  at_ms: number;
-  unused_days: number;
-  grants: GrantView[];
-  bindings: BindingView[];
-}
+export const accessViewSchema = z
+  .object({
+    policy_hash: z.string(),
+    at_ms: epochMs,
+    unused_days: z.int(),
+    grants: z.array(grantViewSchema),
+    bindings: z.array(bindingViewSchema),
+  })
+  .meta({ id: 'Access' });
+export type AccessView = z.infer<typeof accessViewSchema>;
+
+type Grant = Omit<AccessAnswer['grants'][number], 'binding'> & Pick<GrantView, 'binding'>;
+type Binding = Omit<BindingView, 'holders' | keyof typeof usage>;
 
 /** The number of principals evaluated in one turn of the event loop: a few milliseconds. */
 const PRINCIPALS_AT_ONCE = 100;

@@ -1,11 +1,16 @@
 import { z } from 'zod';
-import { epochMsText } from '../moment.ts';
 import { usageError } from './cli-error.ts';
 
 const isoSchema = z
   .union([z.iso.date(), z.iso.datetime({ offset: true }), z.iso.datetime({ offset: true, precision: -1 })])
   .transform((text) => Date.parse(text))
   .pipe(z.int().min(0));
+/** Epoch milliseconds as text. */
+const epochMsText = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number);
+
 const momentSchema = z.union([epochMsText, isoSchema]);
 
 /** The description of a moment in `--help`. */

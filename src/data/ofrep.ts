@@ -12,6 +12,7 @@ import {
   sendPreflight,
   sendRefusal,
 } from './ofrep-reply.ts';
+import { evaluateFlag, evaluateFlags } from './ofrep-routes.ts';
 import { hasBody, isPlainJson, readBody } from './request-body.ts';
 import type { SnapshotFlag, Snapshots } from './snapshot.ts';
 import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
@@ -24,10 +25,7 @@ import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
 
 /**
  * The OpenFeature Remote Evaluation Protocol on plain `node:http`, ahead of Express, because reads are far more
- * frequent than writes.
- *
- *   POST /ofrep/v1/evaluate/flags/{key}   one flag for one context
- *   POST /ofrep/v1/evaluate/flags         all flags for one context, with ETag and If-None-Match
+ * frequent than writes. `ofrep-routes.ts` describes its calls.
  *
  * The token determines the environment and the namespaces. Path and query cannot select others. A flag of another
  * namespace, a retired flag and an unknown flag get the same response. Requires neither policy engine nor log nor
@@ -39,7 +37,13 @@ import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
 /** The maximum size of a request body, in bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-const FLAGS_PATH = '/ofrep/v1/evaluate/flags';
+/** The method of both calls. */
+const METHOD: string = evaluateFlags.method;
+
+const FLAGS_PATH: string = evaluateFlags.path;
+
+/** The path of one flag, up to its key. */
+const KEY_PATH = evaluateFlag.path.slice(0, evaluateFlag.path.indexOf('{'));
 
 /** The environment of a token with the audience `data:<environment>`, and its namespaces: `*` for all. */
 export interface DataReader {
@@ -106,11 +110,10 @@ function soleValue(value: string | string[] | undefined): string | undefined {
 function keyOf(url: string): string | null | undefined {
   const query = url.indexOf('?');
   const path = query === -1 ? url : url.slice(0, query);
-  if (!path.startsWith(FLAGS_PATH)) return undefined;
-  const rest = path.slice(FLAGS_PATH.length);
-  if (rest === '' || rest === '/') return null;
-  if (rest[0] !== '/' || rest.includes('/', 1)) return undefined;
-  return decodeKey(rest.slice(1));
+  // Clients of flagd may append a slash.
+  if (path === FLAGS_PATH || path === KEY_PATH) return null;
+  if (!path.startsWith(KEY_PATH) || path.includes('/', KEY_PATH.length)) return undefined;
+  return decodeKey(path.slice(KEY_PATH.length));
 }
 
 function decodeKey(encoded: string): string {
@@ -226,8 +229,8 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     const key = keyOf(url);
     if (key === undefined) sendError(res, 404, general('Path not found.'));
     else if (req.method === 'OPTIONS') sendPreflight(res);
-    else if (req.method !== 'POST') {
-      sendError(res, 405, withKey(key, general('Use POST.')), ['Allow', 'POST, OPTIONS']);
+    else if (req.method !== METHOD) {
+      sendError(res, 405, withKey(key, general(`Use ${METHOD}.`)), ['Allow', `${METHOD}, OPTIONS`]);
     } else {
       if (metrics !== undefined) {
         res.once('finish', () => metrics.answered(key === null ? 'bulk' : 'single', res.statusCode));

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
 import type { Entry, FlagMove, RecordedFreeze } from '../log/entry.ts';
+import type { Moment } from '../moment.ts';
 import type { Operation } from '../operations.ts';
 import type { Policies } from '../policy/active.ts';
 import type { Policy } from '../policy/policies.ts';
@@ -128,6 +129,11 @@ export interface PlanWithEffects {
   effects: readonly Effect[];
 }
 
+/** A content as a caller sends it: its time may be a text. `requests/content.ts` converts it. */
+export type SentContent<Content extends RequestContent = RequestContent> = Omit<Content, 'start_ms'> & {
+  start_ms: Moment | null;
+};
+
 /**
  * A kind of change request: one file in `requests/kinds`, and one entry in `request_kinds` of the policy's data.
  * Everything else (the workflow, approvals, records, lists, the command line) is the same for all kinds.
@@ -136,7 +142,7 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
   /** Its name in content, policy and records: `<what>.<verb>`. */
   readonly name: string;
   /** The schema of the whole content, as `POST /v1/requests` accepts it. */
-  readonly contentSchema: z.ZodType<Content>;
+  readonly contentSchema: z.ZodType<SentContent<Content>>;
   /** The members that an edit may replace, besides those that all contents share. */
   readonly editable: Readonly<Record<string, z.ZodType>>;
   /** The schema of the policy's `request.object`, tagged by `type`; null if the kind has no object. */

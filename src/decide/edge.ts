@@ -1,80 +1,208 @@
-import type { Request, Response } from 'express';
-import { z } from 'zod';
-import { parse } from '../http/body.ts';
+import type { z } from 'zod';
+import type { ProblemCode } from '../errors.ts';
 import type { Cursors } from '../http/cursor.ts';
+import type { CallerKind, RouteShape } from '../http/route.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
-import type { Call, ControlDeps } from './control.ts';
-import { type IdempotencyKey, parseIdempotencyKey } from './idempotency.ts';
+import type { Call, ControlDeps, WriteContext } from './control.ts';
+import type { Refused } from './refused.ts';
 
 /** The dependencies of the routes of the control and audit planes. */
 export interface Edge {
   control: ControlDeps;
   /** @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable` */
   authenticate(presented: RequestCredentials): Promise<Caller>;
+  /** Whether a request has the cookie of a browser session, valid or not. */
+  hasSession(presented: RequestCredentials): boolean;
   cursors: Cursors;
 }
 
-/** The authenticated caller of this HTTP request. */
-export async function callOf(edge: Edge, req: Request): Promise<Call> {
-  return { ...(await edge.authenticate(presentedBy(req))), http_request_id: req.id };
+/** What a handler is given: the parsed request. No handler sees the request itself. */
+export interface Given<Params = object, Query = object, Body = unknown, Who = Call> {
+  params: Params;
+  query: Query;
+  body: Body;
+  /** The authenticated caller; null for a route without a caller. */
+  call: Who;
+  request: RequestFacts;
+  /** The `If-Match` header. */
+  ifMatch: string | undefined;
+  /** Of a list: the maximum number of items, and the position that the cursor names. */
+  page: { limit: number; place: string | number | null };
+  /**
+   * Runs a write of this caller. If the route is `idempotent`, a retry with the same `Idempotency-Key` gets the first
+   * answer, and the work is not done again.
+   *
+   * @throws BrokerError if the work returns a {@link Refused}; its record is committed
+   */
+  write<T>(work: (writing: WriteContext) => Promise<T | Refused>): Promise<T>;
 }
 
-/** The credentials in an HTTP request. */
-export function presentedBy(req: Request): RequestCredentials {
-  return {
-    authorization: req.headers.authorization,
-    dpop: req.headersDistinct.dpop ?? [],
-    cookie: req.headers.cookie,
-    method: req.method,
-    target: req.originalUrl,
-    origin: req.headers.origin,
-    fetch_site: req.get('Sec-Fetch-Site'),
-  };
+/** The facts of an HTTP request that pages and token endpoints need. */
+export interface RequestFacts {
+  id: string;
+  /** Path and query as they were sent. */
+  target: string;
+  presented: RequestCredentials;
+  user_agent: string;
 }
 
-/** The `Idempotency-Key` of a POST and the digest of its request, or null. @throws BrokerError `invalid_request` */
-export function idempotencyKeyOf(req: Request): IdempotencyKey | null {
-  const { method, path, body = null } = req;
-  return parseIdempotencyKey(req.get('Idempotency-Key'), { method, path, body });
+/** A cookie to set, or to remove if its value is null. */
+export interface Cookie {
+  name: string;
+  value: string | null;
+  attributes: { secure: boolean; httpOnly: boolean; sameSite: 'lax'; path: string; maxAge?: number };
 }
 
-/** The query parameters of every list. */
-export const pageShape = {
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(2000).optional(),
-};
+/** An answer; text is sent as it is, everything else as JSON. */
+export interface Reply<Body> {
+  body: Body;
+  /** Default: the route's `success`. */
+  status?: number;
+  headers?: Readonly<Record<string, string>>;
+  cookies?: readonly Cookie[];
+}
 
-/** Parses a query string; repeated and unknown parameters are refused. */
-export function parseQuery<T>(schema: z.ZodType<T>, req: Request): T {
-  return parse(schema, { ...req.query }, 'The query');
+/** One page of a list. */
+export interface Page<Item> {
+  items: readonly Item[];
+  /** The position of the next page, or null. */
+  next: string | number | null;
 }
 
 /**
- * Answers one page of a list, newest first, with a signed cursor to the next page.
+ * One page, newest first.
  *
  * @param page.rows one row more than `limit` if there is a next page
- * @see RFC 8288 for the Link header
  */
-export function sendPage<Row>(
-  req: Request,
-  res: Response,
+export function pageOf<Row, Item>(
+  limit: number,
   page: {
     rows: readonly Row[];
-    limit: number;
     /** Omits rows that the caller may not see. */
     visible?: (row: Row) => boolean;
-    view: (row: Row) => unknown;
-    next: (row: Row) => string;
+    view: (row: Row) => Item;
+    next: (row: Row) => string | number;
   },
-): void {
-  const items = page.rows.slice(0, page.limit);
-  const last = items.at(-1);
-  const nextCursor = page.rows.length > page.limit && last !== undefined ? page.next(last) : null;
-  if (nextCursor !== null) {
-    const url = new URL(req.originalUrl, 'http://localhost');
-    url.searchParams.set('cursor', nextCursor);
-    res.set('Link', `<${url.pathname}${url.search}>; rel="next"`);
-  }
-  const visible = page.visible === undefined ? items : items.filter(page.visible);
-  res.json({ items: visible.map(page.view), next_cursor: nextCursor });
+): Page<Item> {
+  const rows = page.rows.slice(0, limit);
+  const last = rows.at(-1);
+  const visible = page.visible === undefined ? rows : rows.filter(page.visible);
+  return {
+    items: visible.map(page.view),
+    next: page.rows.length > limit && last !== undefined ? page.next(last) : null,
+  };
+}
+
+type NoParams = z.ZodObject<Record<never, never>>;
+/** Over HTTP, every caller has a credential. */
+type WhoOf<Who extends CallerKind | null> = Who extends null ? null : Call & Caller;
+type Others = Readonly<Record<number, z.ZodType>>;
+
+/** A route with the types of its schemas. */
+interface TypedRoute<
+  Deps,
+  Name extends string,
+  Who extends CallerKind | null,
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodType,
+  A extends z.ZodType,
+  M extends Others,
+> extends Omit<
+    RouteShape,
+    'name' | 'caller' | 'params' | 'query' | 'body' | 'answer' | 'also' | 'etag' | 'location' | 'paged'
+  > {
+  readonly name: Name;
+  readonly caller: Who;
+  readonly params?: P;
+  readonly query?: Q;
+  readonly body?: B;
+  readonly answer: A;
+  readonly also?: M;
+  etag?(body: z.output<A>): string;
+  location?(body: z.output<A>): string;
+  /**
+   * Decides whether the caller may learn of a refusal. Called before any refusal but the policy's is answered.
+   *
+   * @throws BrokerError `policy_denied` if not
+   */
+  mayLearn?(
+    deps: Deps,
+    given: Given<z.output<P>, z.output<Q>, z.output<B>, WhoOf<Who>>,
+    code: ProblemCode,
+  ): Promise<void>;
+}
+
+/** A call that is not a list. */
+interface CallRoute<
+  Deps,
+  Name extends string,
+  Who extends CallerKind | null,
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodType,
+  A extends z.ZodType,
+  M extends Others,
+> extends TypedRoute<Deps, Name, Who, P, Q, B, A, M> {
+  handle(
+    deps: Deps,
+    given: Given<z.output<P>, z.output<Q>, z.output<B>, WhoOf<Who>>,
+  ): Promise<Reply<z.output<A> | z.output<M[keyof M]>>>;
+}
+
+/** A list; its answer schema is that of one item. */
+interface ListRoute<
+  Deps,
+  Name extends string,
+  Who extends CallerKind | null,
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  A extends z.ZodType,
+> extends TypedRoute<Deps, Name, Who, P, Q, z.ZodUndefined, A, Record<never, never>> {
+  readonly paged: true;
+  handle(
+    deps: Deps,
+    given: Given<z.output<P>, z.output<Q>, undefined, WhoOf<Who>>,
+  ): Promise<Page<z.output<A>>>;
+}
+
+/** An entry may state for itself what its domain has in common. */
+type Entry<R extends RouteShape> = Omit<R, keyof Common | 'paged'> & Partial<Common>;
+
+/** Any route with these dependencies. */
+export interface Route<Deps> extends RouteShape {
+  mayLearn?(deps: Deps, given: Given<never, never, never, never>, code: ProblemCode): Promise<void>;
+  handle(deps: Deps, given: Given<never, never, never, never>): Promise<Reply<unknown> | Page<unknown>>;
+}
+
+/** What the routes of a domain have in common. */
+type Common = Pick<RouteShape, 'tag' | 'format' | 'since'>;
+
+/**
+ * The builders of a domain's routes: `route` for a call, `list` for one page of a list. They infer the types of handlers
+ * from the schemas, and add what the routes have in common.
+ */
+export function routesFor<Deps>(common: Common) {
+  return {
+    route: <
+      const Name extends string,
+      const Who extends CallerKind | null,
+      A extends z.ZodType,
+      P extends z.ZodObject = NoParams,
+      Q extends z.ZodObject = NoParams,
+      B extends z.ZodType = z.ZodUndefined,
+      M extends Others = Record<never, never>,
+    >(
+      entry: Entry<CallRoute<Deps, Name, Who, P, Q, B, A, M>>,
+    ): CallRoute<Deps, Name, Who, P, Q, B, A, M> => ({ ...common, ...entry }),
+    list: <
+      const Name extends string,
+      const Who extends CallerKind | null,
+      A extends z.ZodType,
+      P extends z.ZodObject = NoParams,
+      Q extends z.ZodObject = NoParams,
+    >(
+      entry: Entry<ListRoute<Deps, Name, Who, P, Q, A>>,
+    ): ListRoute<Deps, Name, Who, P, Q, A> => ({ ...common, ...entry, paged: true }),
+  };
 }

@@ -15,7 +15,6 @@ export interface IdempotencyKey {
 export interface KeptAnswer {
   status: number;
   body: unknown;
-  etag?: string;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
+import { epochMs } from '../moment.ts';
 import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
 import type { BreakglassSessionsTable } from '../store/schema.ts';
 import { countRecentSessions, toInputSession } from './state.ts';
@@ -15,15 +16,18 @@ const DEFAULT_TTL_S = 15 * 60;
 export const openSessionSchema = z.strictObject({ incident: textSchema(200), reason: textSchema(2000) });
 
 /** A break-glass session in an answer. */
-export interface BreakglassView {
-  id: string;
-  person: string;
-  incident: string;
-  reason: string;
-  opened_ms: number;
-  expires_ms: number;
-  closed_ms: number | null;
-}
+export const breakglassViewSchema = z
+  .object({
+    id: z.string(),
+    person: z.string(),
+    incident: z.string(),
+    reason: z.string(),
+    opened_ms: epochMs,
+    expires_ms: epochMs,
+    closed_ms: epochMs.nullable(),
+  })
+  .meta({ id: 'BreakGlassSession' });
+export type BreakglassView = z.infer<typeof breakglassViewSchema>;
 
 /**
  * Opens a break-glass session for the caller: limited emergency access for minutes, after a recent strong sign-in.

@@ -4,7 +4,8 @@ import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
-import type { InputFreeze } from '../policy/input.ts';
+import { epochMs } from '../moment.ts';
+import { inputFreezeSchema } from '../policy/input.ts';
 import { insertFreeze } from '../store/emergency.ts';
 import type { FreezesTable } from '../store/schema.ts';
 import { toInputFreeze } from './state.ts';
@@ -12,31 +13,36 @@ import { toInputFreeze } from './state.ts';
 const common = { incident: textSchema(200), reason: textSchema(2000) };
 
 /** The body of `POST /v1/freezes`. A freeze of a namespace or a flag may be limited to one environment. */
-export const freezeSchema = z.discriminatedUnion('scope', [
-  z.strictObject({ scope: z.literal('all'), ...common }),
-  z.strictObject({ scope: z.literal('environment'), environment: environmentKeySchema, ...common }),
-  z.strictObject({
-    scope: z.literal('namespace'),
-    namespace: namespaceSchema,
-    environment: environmentKeySchema.optional(),
-    ...common,
-  }),
-  z.strictObject({
-    scope: z.literal('flag'),
-    flag: flagKeySchema,
-    environment: environmentKeySchema.optional(),
-    ...common,
-  }),
-]);
+export const freezeSchema = z
+  .discriminatedUnion('scope', [
+    z.strictObject({ scope: z.literal('all'), ...common }),
+    z.strictObject({ scope: z.literal('environment'), environment: environmentKeySchema, ...common }),
+    z.strictObject({
+      scope: z.literal('namespace'),
+      namespace: namespaceSchema,
+      environment: environmentKeySchema.optional(),
+      ...common,
+    }),
+    z.strictObject({
+      scope: z.literal('flag'),
+      flag: flagKeySchema,
+      environment: environmentKeySchema.optional(),
+      ...common,
+    }),
+  ])
+  .meta({ id: 'FreezeOrder' });
 export type FreezeOrder = z.infer<typeof freezeSchema>;
 
 /** A freeze in an answer. */
-export interface FreezeView extends InputFreeze {
-  engaged_by: { id: string; person: string | null };
-  engaged_ms: number;
-  lifted_ms: number | null;
-  lifted_by_request: string | null;
-}
+export const freezeViewSchema = inputFreezeSchema
+  .extend({
+    engaged_by: z.object({ id: z.string(), person: z.string().nullable() }),
+    engaged_ms: epochMs,
+    lifted_ms: epochMs.nullable(),
+    lifted_by_request: z.string().nullable(),
+  })
+  .meta({ id: 'Freeze' });
+export type FreezeView = z.infer<typeof freezeViewSchema>;
 
 /**
  * Engages a freeze at once. After the commit of this write, every write that it covers is refused, including those in

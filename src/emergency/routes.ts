@@ -1,98 +1,125 @@
-import { Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery } from '../decide/edge.ts';
-import { once } from '../decide/idempotency.ts';
+import type { ControlDeps } from '../decide/control.ts';
+import { routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
-import { write } from '../decide/write.ts';
-import { parse } from '../http/body.ts';
+import { GOVERNED_READ, GOVERNED_WRITE, pageShape } from '../http/route.ts';
 import { applyInSession, breakglassChangeSchema } from '../requests/break-glass.ts';
-import { toView } from '../requests/view.ts';
+import { requestViewSchema, toView } from '../requests/view.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
-import { close, open, openSessionSchema, toBreakglassView } from './break-glass.ts';
-import { engage, freezeSchema, toFreezeView } from './freeze.ts';
+import { breakglassViewSchema, close, open, openSessionSchema, toBreakglassView } from './break-glass.ts';
+import { engage, freezeSchema, freezeViewSchema, toFreezeView } from './freeze.ts';
 
-const listSchema = z.strictObject({
-  limit: pageShape.limit,
-  /** `active` omits lifted freezes. */
-  state: z.enum(['active', 'all']).default('active'),
-});
-const sessionListSchema = listSchema.pick({ limit: true });
+const sessionId = z.object({ id: z.string().max(100) });
 
-/**
- * Freezes and break-glass sessions (design section 8). A freeze is lifted by a change request of kind `freeze.lift`.
- *
- *     POST /v1/freezes                 engage      GET  /v1/freezes                      list
- *     POST /v1/break-glass             open        GET  /v1/break-glass                  list
- *     POST /v1/break-glass/{id}/apply  change      POST /v1/break-glass/{id}/close       close
- */
-export function emergencyRoutes(edge: Edge): Router {
-  const { control } = edge;
-  const router = Router();
+const { route } = routesFor<{ control: ControlDeps }>({ tag: 'Emergency', format: 'problem', since: '1.0' });
 
-  router.post('/v1/freezes', async (req, res) => {
-    const call = await callOf(edge, req);
-    const order = parse(freezeSchema, req.body);
-    const key = idempotencyKeyOf(req);
-    const answer = await write(control, call, (writing) =>
-      once(writing, key, async () => {
-        const body = await engage(writing, order);
-        return body instanceof Refused ? body : { status: 201, body };
-      }),
-    );
-    res.status(answer.status).json(answer.body);
-  });
-
-  router.get('/v1/freezes', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { limit, state } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, { operation: 'freeze.read' });
-    const { read } = control.store;
-    const rows = state === 'active' ? await listActiveFreezes(read) : await listFreezes(read, limit);
-    res.json({ items: rows.map(toFreezeView) });
-  });
-
-  router.post('/v1/break-glass', async (req, res) => {
-    const call = await callOf(edge, req);
-    const order = parse(openSessionSchema, req.body);
-    const key = idempotencyKeyOf(req);
-    const answer = await write(control, call, (writing) =>
-      once(writing, key, async () => {
-        const body = await open(writing, order);
-        return body instanceof Refused ? body : { status: 201, body };
-      }),
-    );
-    res.status(answer.status).json(answer.body);
-  });
-
-  router.get('/v1/break-glass', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { limit } = parseQuery(sessionListSchema, req);
-    await authorizeRead(control, call, { operation: 'breakglass.read' });
-    res.json({ items: (await listSessions(control.store.read, limit)).map(toBreakglassView) });
-  });
-
-  router.post('/v1/break-glass/:id/apply', async (req, res) => {
-    const call = await callOf(edge, req);
-    const change = parse(breakglassChangeSchema, req.body);
-    const key = idempotencyKeyOf(req);
-    const answer = await write(control, call, (writing) =>
-      once(writing, key, async () => {
-        const settled = await applyInSession(writing, req.params.id, change);
+/** Freezes and break-glass sessions (design section 8). A freeze is lifted by a change request of kind `freeze.lift`. */
+export const emergencyRoutes = [
+  route({
+    name: 'engageFreeze',
+    operation: 'freeze.engage',
+    method: 'POST',
+    path: '/v1/freezes',
+    summary: 'engage a freeze; it is lifted by a request of kind `freeze.lift`',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: freezeSchema,
+    success: 201,
+    answer: freezeViewSchema,
+    idempotent: true,
+    handle: async (_deps, { body, write }) => ({ body: await write((writing) => engage(writing, body)) }),
+  }),
+  route({
+    name: 'listFreezes',
+    operation: 'freeze.read',
+    method: 'GET',
+    path: '/v1/freezes',
+    summary: 'list freezes, newest first',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    query: z.strictObject({
+      limit: pageShape.limit,
+      state: z
+        .enum(['active', 'all'])
+        .default('active')
+        .meta({ description: '`active` omits lifted freezes.' }),
+    }),
+    success: 200,
+    answer: z.object({ items: z.array(freezeViewSchema) }),
+    handle: async ({ control }, { call, query: { limit, state } }) => {
+      await authorizeRead(control, call, { operation: 'freeze.read' });
+      const { read } = control.store;
+      const rows = state === 'active' ? await listActiveFreezes(read) : await listFreezes(read, limit);
+      return { body: { items: rows.map(toFreezeView) } };
+    },
+  }),
+  route({
+    name: 'openBreakGlass',
+    operation: 'breakglass.open',
+    method: 'POST',
+    path: '/v1/break-glass',
+    summary: 'open a break-glass session',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: openSessionSchema,
+    success: 201,
+    answer: breakglassViewSchema,
+    errors: ['state_conflict'],
+    idempotent: true,
+    handle: async (_deps, { body, write }) => ({ body: await write((writing) => open(writing, body)) }),
+  }),
+  route({
+    name: 'listBreakGlass',
+    operation: 'breakglass.read',
+    method: 'GET',
+    path: '/v1/break-glass',
+    summary: 'list break-glass sessions, newest first',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    query: z.strictObject({ limit: pageShape.limit }),
+    success: 200,
+    answer: z.object({ items: z.array(breakglassViewSchema) }),
+    handle: async ({ control }, { call, query: { limit } }) => {
+      await authorizeRead(control, call, { operation: 'breakglass.read' });
+      return { body: { items: (await listSessions(control.store.read, limit)).map(toBreakglassView) } };
+    },
+  }),
+  route({
+    name: 'applyInBreakGlass',
+    operation: 'breakglass.apply',
+    method: 'POST',
+    path: '/v1/break-glass/{id}/apply',
+    summary: 'apply changes that make things safer',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    params: sessionId,
+    body: breakglassChangeSchema,
+    success: 201,
+    answer: requestViewSchema,
+    errors: ['state_conflict', 'invalid_change'],
+    idempotent: true,
+    handle: async ({ control: { kinds } }, { params, body, write }) => ({
+      body: await write(async (writing) => {
+        const settled = await applyInSession(writing, params.id, body);
         if (settled instanceof Refused) return settled;
-        return {
-          status: 201,
-          body: toView(settled.request, { votes: [], now_ms: writing.now_ms, kinds: control.kinds }),
-        };
+        return toView(settled.request, { votes: [], now_ms: writing.now_ms, kinds });
       }),
-    );
-    res.status(answer.status).json(answer.body);
-  });
-
-  router.post('/v1/break-glass/:id/close', async (req, res) => {
-    const call = await callOf(edge, req);
-    res.json(await write(control, call, (writing) => close(writing, req.params.id)));
-  });
-
-  return router;
-}
+    }),
+  }),
+  route({
+    name: 'closeBreakGlass',
+    operation: 'breakglass.close',
+    method: 'POST',
+    path: '/v1/break-glass/{id}/close',
+    summary: 'close the session',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    params: sessionId,
+    success: 200,
+    answer: breakglassViewSchema,
+    handle: async (_deps, { params, write }) => ({
+      body: await write((writing) => close(writing, params.id)),
+    }),
+  }),
+];

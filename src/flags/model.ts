@@ -37,17 +37,18 @@ export const metadataShape = {
   owner: textSchema(200),
   purpose: textSchema(2000),
   variants: variantsSchema,
-  /** The variant that is served if nothing matches or the state is unknown. */
-  safe_variant: variantNameSchema,
-  /** The condition under which the flag is removed. */
-  retirement: textSchema(1000),
+  safe_variant: variantNameSchema.meta({
+    description: 'The variant that is served if nothing matches or the state is unknown.',
+  }),
+  retirement: textSchema(1000).meta({ description: 'The condition under which the flag is removed.' }),
   review_every_days: z.int().min(1).max(3650).nullable(),
-  /** The contract behind an entitlement; null only for other kinds. */
-  contract: textSchema(500).nullable(),
+  contract: textSchema(500)
+    .nullable()
+    .meta({ description: 'The contract behind an entitlement; null only for other kinds.' }),
 };
 
 /** The part of a flag that all environments share. */
-const flagDefinitionSchema = z.strictObject({
+export const flagDefinitionSchema = z.strictObject({
   key: flagKeySchema,
   namespace: namespaceSchema,
   ...metadataShape,
@@ -67,7 +68,8 @@ const percentSchema = z
 export const rolloutSchema = z
   .array(z.strictObject({ variant: variantNameSchema, percent: percentSchema }))
   .min(1)
-  .max(50);
+  .max(50)
+  .meta({ id: 'Rollout' });
 
 /** The operator of a condition; see `src/data/conditions.ts`. */
 const operatorSchema = z.enum([
@@ -107,11 +109,13 @@ const serveSchema = z.union([
 ]);
 
 /** A rule matches if all of its conditions do. The first matching rule wins. */
-const ruleSchema = z.strictObject({
-  name: textSchema(100),
-  when: z.array(conditionSchema).min(1).max(20),
-  serve: serveSchema,
-});
+const ruleSchema = z
+  .strictObject({
+    name: textSchema(100),
+    when: z.array(conditionSchema).min(1).max(20),
+    serve: serveSchema,
+  })
+  .meta({ id: 'Rule', description: 'It matches if all of its conditions do. The first matching rule wins.' });
 
 /** The ordered rules of a state. */
 export const rulesSchema = z.array(ruleSchema).max(100);
@@ -124,25 +128,30 @@ const exceptionSchema = z.strictObject({
 });
 
 /** Who sees the flag. Stored lists are sorted by code unit, for binary search during evaluation. */
-export const audienceSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('all') }),
-  z.strictObject({ kind: z.literal('none') }),
-  z.strictObject({
-    kind: z.literal('some'),
-    organizations: z.array(organizationSchema).max(2000),
-    users: z.array(z.strictObject({ id: userSchema, exception: exceptionSchema })).max(1000),
-  }),
-]);
+export const audienceSchema = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('all') }),
+    z.strictObject({ kind: z.literal('none') }),
+    z.strictObject({
+      kind: z.literal('some'),
+      organizations: z.array(organizationSchema).max(2000),
+      users: z.array(z.strictObject({ id: userSchema, exception: exceptionSchema })).max(1000),
+    }),
+  ])
+  .meta({ id: 'Audience', description: 'Who sees the flag.' });
 
 /** A flag's state in one environment. */
-export const flagStateSchema = z.strictObject({
-  enabled: z.boolean(),
-  default_variant: variantNameSchema,
-  audience: audienceSchema,
-  rules: rulesSchema,
-  /** Null if everybody in the audience gets the default variant. */
-  rollout: rolloutSchema.nullable(),
-});
+export const flagStateSchema = z
+  .strictObject({
+    enabled: z.boolean(),
+    default_variant: variantNameSchema,
+    audience: audienceSchema,
+    rules: rulesSchema,
+    rollout: rolloutSchema
+      .nullable()
+      .meta({ description: 'Null if everybody in the audience gets the default variant.' }),
+  })
+  .meta({ id: 'FlagState' });
 
 export type FlagDefinition = z.infer<typeof flagDefinitionSchema>;
 export type FlagState = z.infer<typeof flagStateSchema>;

@@ -1,123 +1,178 @@
-import { type Request, Router } from 'express';
 import { z } from 'zod';
-import type { Call } from '../decide/control.ts';
-import { callOf, type Edge, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
+import type { Call, ControlDeps } from '../decide/control.ts';
+import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
+import { GOVERNED_READ } from '../http/route.ts';
+import { epochMs } from '../moment.ts';
 import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
-import type { FlagDefinition, FlagState } from './model.ts';
+import type { FlagsTable } from '../store/schema.ts';
+import { type FlagDefinition, type FlagState, flagDefinitionSchema, flagStateSchema } from './model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
 
-const listSchema = z.strictObject({
-  ...pageShape,
-  environment: environmentKeySchema,
-  namespace: namespaceSchema.optional(),
-});
-const versionsSchema = z.strictObject({ ...pageShape, environment: environmentKeySchema });
+/** The dependencies of {@link flagRoutes}. */
+export interface FlagRoutesDeps {
+  control: ControlDeps;
+}
+
+const keyParams = z.object({ key: flagKeySchema });
+
+const version = z.int().min(1);
+const definitionVersion = version.meta({ description: 'The version of the definition.' });
+
+/** A flag with its state in one environment. */
+const flagInEnvironmentSchema = flagDefinitionSchema
+  .extend({
+    definition_version: definitionVersion,
+    state: flagStateSchema
+      .nullable()
+      .meta({ description: 'Null if it never had a state in the environment.' }),
+    version: z.int().min(0).meta({ description: 'The version of the state; 0 if there is none.' }),
+  })
+  .meta({ id: 'FlagInEnvironment' });
+
+/** A flag with its states. */
+const flagSchema = flagDefinitionSchema
+  .extend({
+    definition_version: definitionVersion,
+    states: z
+      .record(z.string(), flagStateSchema.extend({ version }))
+      .meta({ description: 'Its states, by environment.' }),
+  })
+  .meta({ id: 'Flag' });
+
+/** A state that a flag has or had. */
+const flagVersionSchema = z
+  .object({
+    version,
+    at_ms: epochMs,
+    request_id: z.string(),
+    decision_id: z.string(),
+    state: flagStateSchema,
+  })
+  .meta({ id: 'FlagVersion' });
+
+const { route, list } = routesFor<FlagRoutesDeps>({ tag: 'Flags', format: 'problem', since: '1.0' });
+
+/** Flags for people and pipelines. Applications read flags through OFREP instead. */
+export const flagRoutes = [
+  list({
+    name: 'listFlags',
+    operation: 'flag.read',
+    method: 'GET',
+    path: '/v1/flags',
+    summary: 'list flags with their state in one environment, by key',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    query: z.strictObject({ environment: environmentKeySchema, namespace: namespaceSchema.optional() }),
+    success: 200,
+    answer: flagInEnvironmentSchema,
+    handle: async ({ control }, { call, query: { environment, namespace }, page: { limit, place } }) => {
+      await authorizeRead(control, call, {
+        operation: 'flag.read',
+        environment,
+        namespace: namespace ?? null,
+      });
+      const isReadable = await readablePlaces(control, call, 'flag.read');
+      const rows = await listFlags(control.store.read, environment, {
+        ...(namespace === undefined ? {} : { namespace }),
+        after: place === null ? null : String(place),
+        limit: limit + 1,
+      });
+      return pageOf(limit, {
+        rows,
+        visible: (row) => isReadable(row.namespace, environment),
+        view: (row) => ({
+          ...(JSON.parse(row.definition) as FlagDefinition),
+          definition_version: row.version,
+          state: row.state === null ? null : (JSON.parse(row.state) as FlagState),
+          version: row.state_version ?? 0,
+        }),
+        next: (row) => row.key,
+      });
+    },
+  }),
+  route({
+    name: 'getFlag',
+    operation: 'flag.read',
+    method: 'GET',
+    path: '/v1/flags/{key}',
+    summary: 'one flag, with its state in every environment',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    params: keyParams,
+    success: 200,
+    answer: flagSchema,
+    handle: async ({ control }, { call, params }) => {
+      const definition = await findReadable({ control, call }, params.key, null);
+      const isReadable = await readablePlaces(control, call, 'flag.read');
+      const all = await listStates(control.store.read, definition.key);
+      const states = all.filter((row) => isReadable(definition.namespace, row.environment));
+      return {
+        body: {
+          ...(JSON.parse(definition.definition) as FlagDefinition),
+          definition_version: definition.version,
+          states: Object.fromEntries(
+            states.map((row) => [
+              row.environment,
+              { ...(JSON.parse(row.state) as FlagState), version: row.version },
+            ]),
+          ),
+        },
+      };
+    },
+  }),
+  list({
+    name: 'listFlagVersions',
+    operation: 'flag.read',
+    method: 'GET',
+    path: '/v1/flags/{key}/versions',
+    summary: 'the history of a flag in one environment, newest first',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    params: keyParams,
+    query: z.strictObject({ environment: environmentKeySchema }),
+    success: 200,
+    answer: flagVersionSchema,
+    handle: async ({ control }, { call, params, query: { environment }, page: { limit, place } }) => {
+      const { key } = await findReadable({ control, call }, params.key, environment);
+      const rows = await listStateVersions(control.store.read, {
+        flag: key,
+        environment,
+        beforeVersion: place === null ? null : Number(place),
+        limit: limit + 1,
+      });
+      return pageOf(limit, {
+        rows,
+        view: ({ version, state, request_id, decision_id, at_ms }) => ({
+          version,
+          at_ms,
+          request_id,
+          decision_id,
+          state: JSON.parse(state) as FlagState,
+        }),
+        next: (row) => row.version,
+      });
+    },
+  }),
+];
 
 /**
- * Flags for people and pipelines. Applications read flags through OFREP instead.
+ * The definition of a flag that the caller may read. Another one gets the same answer as an unknown one: keys can reveal
+ * plans.
  *
- *     GET /v1/flags?environment=          flags with their state in one environment
- *     GET /v1/flags/{key}                 one flag with its state in every environment
- *     GET /v1/flags/{key}/versions?environment=   its history there, newest first
+ * @throws BrokerError `not_found`, `policy_denied`
  */
-export function flagRoutes(edge: Edge): Router {
-  const { control, cursors } = edge;
-  const { read } = control.store;
-  const router = Router();
-
-  router.get('/v1/flags', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { limit, cursor, environment, namespace } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, { operation: 'flag.read', environment, namespace: namespace ?? null });
+async function findReadable(
+  { control, call }: FlagRoutesDeps & { call: Call },
+  key: string,
+  environment: string | null,
+): Promise<FlagsTable> {
+  const definition = await findDefinition(control.store.read, key);
+  if (definition !== undefined) {
     const isReadable = await readablePlaces(control, call, 'flag.read');
-    const filter = { environment, ...(namespace === undefined ? {} : { namespace }) };
-    const after = cursor === undefined ? null : String(cursors.open('flags', filter, cursor));
-    const rows = await listFlags(read, environment, { ...filter, after, limit: limit + 1 });
-    sendPage(req, res, {
-      rows,
-      limit,
-      visible: (row) => isReadable(row.namespace, environment),
-      view: (row) => ({
-        ...(JSON.parse(row.definition) as FlagDefinition),
-        definition_version: row.version,
-        state: row.state === null ? null : (JSON.parse(row.state) as FlagState),
-        version: row.state_version ?? 0,
-      }),
-      next: (row) => cursors.sign('flags', filter, row.key),
-    });
-  });
-
-  router.get('/v1/flags/:key', async (req, res) => {
-    const call = await callOf(edge, req);
-    const definition = await findDefinition(read, flagKey(req));
-    await authorizeFlag(call, definition, null);
-    if (definition === undefined) throw noSuchFlag();
-    const isReadable = await readablePlaces(control, call, 'flag.read');
-    const all = await listStates(read, definition.key);
-    const states = all.filter((row) => isReadable(definition.namespace, row.environment));
-    res.json({
-      ...(JSON.parse(definition.definition) as FlagDefinition),
-      definition_version: definition.version,
-      states: Object.fromEntries(
-        states.map((row) => [
-          row.environment,
-          { ...(JSON.parse(row.state) as FlagState), version: row.version },
-        ]),
-      ),
-    });
-  });
-
-  router.get('/v1/flags/:key/versions', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { limit, cursor, environment } = parseQuery(versionsSchema, req);
-    const flag = flagKey(req);
-    const definition = await findDefinition(read, flag);
-    await authorizeFlag(call, definition, environment);
-    if (definition === undefined) throw noSuchFlag();
-    const filter = { flag, environment };
-    const beforeVersion = cursor === undefined ? null : Number(cursors.open('versions', filter, cursor));
-    const rows = await listStateVersions(read, { ...filter, beforeVersion, limit: limit + 1 });
-    sendPage(req, res, {
-      rows,
-      limit,
-      view: ({ version, state, request_id, decision_id, at_ms }) => ({
-        version,
-        at_ms,
-        request_id,
-        decision_id,
-        state: JSON.parse(state) as FlagState,
-      }),
-      next: (row) => cursors.sign('versions', filter, row.version),
-    });
-  });
-
-  /** A flag that the caller may not read gets the same answer as an unknown one: keys can reveal plans. */
-  async function authorizeFlag(
-    call: Call,
-    definition: { namespace: string } | undefined,
-    environment: string | null,
-  ): Promise<void> {
-    if (definition === undefined) {
-      await authorizeRead(control, call, { operation: 'flag.read', environment });
-      return;
-    }
-    const isReadable = await readablePlaces(control, call, 'flag.read');
-    if (isReadable(definition.namespace, environment)) return;
-    await authorizeRead(control, call, { operation: 'flag.read', environment });
-    throw noSuchFlag();
+    if (isReadable(definition.namespace, environment)) return definition;
   }
-
-  return router;
-}
-
-function flagKey(req: Request): string {
-  const parsed = flagKeySchema.safeParse(req.params.key);
-  if (!parsed.success) throw noSuchFlag();
-  return parsed.data;
-}
-
-function noSuchFlag(): BrokerError {
-  return new BrokerError('not_found', 'No flag has this key.');
+  await authorizeRead(control, call, { operation: 'flag.read', environment });
+  throw new BrokerError('not_found', 'No flag has this key.');
 }

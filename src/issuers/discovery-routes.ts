@@ -1,32 +1,52 @@
-import express, { type Router } from 'express';
+import { z } from 'zod';
+import { routesFor } from '../decide/edge.ts';
+import { anyQuery, PUBLIC } from '../http/route.ts';
 import { acrValuesOf, type IssuerConfig, MFA_LEVEL } from './issuers.ts';
 
 /** The data that a client needs to sign a person in. */
-export interface LoginIssuer {
-  /** The issuer's key in principal ids. */
-  key: string;
-  issuer: string;
-  client_id: string;
-  scope: string;
-  /** The `acr` values that stand for two factors or more, strongest first; may be empty. */
-  mfa_acr_values: string[];
-}
+const loginIssuerSchema = z
+  .object({
+    key: z.string().meta({ description: "The issuer's key in principal ids." }),
+    issuer: z.string(),
+    client_id: z.string(),
+    scope: z.string(),
+    mfa_acr_values: z.array(z.string()).meta({
+      description: 'The `acr` values that stand for two factors or more, strongest first; may be empty.',
+    }),
+  })
+  .meta({ id: 'LoginIssuer' });
+export type LoginIssuer = z.infer<typeof loginIssuerSchema>;
 
-/** The response of `GET /.well-known/countersign`. */
-export interface DiscoveryDocument {
-  issuers: LoginIssuer[];
+/** The dependencies of {@link discoveryRoutes}. */
+export interface DiscoveryRoutesDeps {
+  issuers: readonly IssuerConfig[];
   version: string;
 }
 
-/** `GET /.well-known/countersign`: where people sign in, for clients without a token. */
-export function discoveryRoutes(deps: { issuers: readonly IssuerConfig[]; version: string }): Router {
-  const document: DiscoveryDocument = { issuers: deps.issuers.map(toLoginIssuer), version: deps.version };
-  const router = express.Router();
-  router.get('/.well-known/countersign', (_request, response) => {
-    response.set('Cache-Control', 'public, max-age=60').json(document);
-  });
-  return router;
-}
+const { route } = routesFor<DiscoveryRoutesDeps>({ tag: 'Tokens', format: 'problem', since: '1.0' });
+
+/** Where people sign in, for clients without a token. */
+export const discoveryRoutes = [
+  route({
+    name: 'getDiscovery',
+    operation: null,
+    method: 'GET',
+    path: '/.well-known/countersign',
+    summary: 'where people sign in',
+    caller: null,
+    outcomes: PUBLIC,
+    query: anyQuery,
+    success: 200,
+    answer: z.object({
+      issuers: z.array(loginIssuerSchema),
+      version: z.string().meta({ description: 'The version of the broker.' }),
+    }),
+    handle: async ({ issuers, version }) => ({
+      body: { issuers: issuers.map(toLoginIssuer), version },
+      headers: { 'Cache-Control': 'public, max-age=60' },
+    }),
+  }),
+];
 
 /** The public data of a configured issuer. */
 export function toLoginIssuer(config: IssuerConfig): LoginIssuer {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
@@ -26,6 +27,11 @@ export function storedSigningKeys({ writer, read }: Store): KeyStore {
  * Changes of the broker's signing keys. Generating a key takes time, so `SigningKeys.prepare` does it before the
  * transaction. A key that is then not stored was never in use.
  */
+
+/** The answer to a rotation. */
+export const rotationSchema = z
+  .object({ kid: z.string().meta({ description: 'The new key.' }) })
+  .meta({ id: 'KeyRotation' });
 
 /**
  * Decides a rotation and performs it: the decision, its record, the new key and the retirement of the previous keys are

@@ -1,69 +1,77 @@
-import { Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
-import { once } from '../decide/idempotency.ts';
+import type { ControlDeps } from '../decide/control.ts';
+import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
-import { Refused } from '../decide/refused.ts';
-import { write } from '../decide/write.ts';
+import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
+import { epochMs } from '../moment.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
-import { rotateKey } from './rotation.ts';
-import { type KeyState, type SigningKeys, stateOf } from './signing-keys.ts';
+import { rotateKey, rotationSchema } from './rotation.ts';
+import { KEY_STATES, type SigningKeys, stateOf } from './signing-keys.ts';
 
-const listSchema = z.strictObject(pageShape);
+/** The dependencies of {@link keyRoutes}. */
+export interface KeyRoutesDeps {
+  control: ControlDeps;
+  signingKeys: SigningKeys;
+}
 
 /** A signing key as returned by the API. */
-export interface SigningKeyView {
-  /** The RFC 7638 thumbprint. */
-  kid: string;
-  state: KeyState;
-  created_ms: number;
-  /** When the key stops verifying; null for the active key. */
-  retires_ms: number | null;
-}
+const signingKeySchema = z
+  .object({
+    kid: z.string().meta({ description: 'The RFC 7638 thumbprint.' }),
+    state: z.enum(KEY_STATES),
+    created_ms: epochMs,
+    retires_ms: epochMs
+      .nullable()
+      .meta({ description: 'When the key stops verifying; null for the active key.' }),
+  })
+  .meta({ id: 'SigningKey' });
+export type SigningKeyView = z.infer<typeof signingKeySchema>;
 
-/**
- * The signing keys of the broker's own tokens.
- *
- *     GET  /v1/keys          all keys, including retired ones, newest first
- *     POST /v1/keys/rotate   signs with a new key from now on; previous keys verify until their tokens have expired
- */
-export function keyRoutes(edge: Edge, signingKeys: SigningKeys): Router {
-  const { control, cursors } = edge;
-  const router = Router();
+const { route, list } = routesFor<KeyRoutesDeps>({ tag: 'Who is calling', format: 'problem', since: '1.0' });
 
-  router.get('/v1/keys', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { limit, cursor } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, { operation: 'key.read' });
-    const nowMs = control.clock();
-    // With one key a month, all keys fit on one page for years.
-    const rows = (await listSigningKeys(control.store.read)).toReversed();
-    const after = cursor === undefined ? null : cursors.open('keys', {}, cursor);
-    const start = after === null ? 0 : rows.findIndex(({ kid }) => kid === after) + 1;
-    sendPage(req, res, {
-      rows: rows.slice(start, start + limit + 1),
-      limit,
-      view: (row) => toView(row, nowMs),
-      next: (row) => cursors.sign('keys', {}, row.kid),
-    });
-  });
-
-  router.post('/v1/keys/rotate', async (req, res) => {
-    const call = await callOf(edge, req);
-    const key = idempotencyKeyOf(req);
-    const fresh = await signingKeys.prepare();
-    const answer = await write(control, call, (writing) =>
-      once(writing, key, async () => {
-        const body = await rotateKey(writing, fresh);
-        return body instanceof Refused ? body : { status: 201, body };
-      }),
-    );
-    res.status(answer.status).json(answer.body);
-  });
-
-  return router;
-}
+/** The signing keys of the broker's own tokens. */
+export const keyRoutes = [
+  list({
+    name: 'listKeys',
+    operation: 'key.read',
+    method: 'GET',
+    path: '/v1/keys',
+    summary: 'list the signing keys, including retired ones, newest first',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    success: 200,
+    answer: signingKeySchema,
+    handle: async ({ control }, { call, page: { limit, place } }) => {
+      await authorizeRead(control, call, { operation: 'key.read' });
+      const nowMs = control.clock();
+      // With one key a month, all keys fit on one page for years.
+      const rows = (await listSigningKeys(control.store.read)).toReversed();
+      const start = place === null ? 0 : rows.findIndex(({ kid }) => kid === place) + 1;
+      return pageOf(limit, {
+        rows: rows.slice(start, start + limit + 1),
+        view: (row) => toView(row, nowMs),
+        next: (row) => row.kid,
+      });
+    },
+  }),
+  route({
+    name: 'rotateKey',
+    operation: 'key.rotate',
+    method: 'POST',
+    path: '/v1/keys/rotate',
+    summary: 'sign with a new key; previous keys verify until their tokens have expired',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    success: 201,
+    answer: rotationSchema,
+    idempotent: true,
+    handle: async ({ signingKeys }, { write }) => {
+      const fresh = await signingKeys.prepare();
+      return { body: await write((writing) => rotateKey(writing, fresh)) };
+    },
+  }),
+];
 
 function toView({ kid, created_ms, retires_ms }: SigningKeysTable, nowMs: number): SigningKeyView {
   return { kid, state: stateOf({ retires_ms }, nowMs), created_ms, retires_ms };

@@ -170,8 +170,9 @@ export async function createSigningKeys({
   };
 }
 
-/** The state of a key: `active` signs and verifies, `verifying` only verifies, `retired` does neither. */
-export type KeyState = 'active' | 'verifying' | 'retired';
+/** The states of a key: `active` signs and verifies, `verifying` only verifies, `retired` does neither. */
+export const KEY_STATES = ['active', 'verifying', 'retired'] as const;
+export type KeyState = (typeof KEY_STATES)[number];
 
 /** @param nowMs epoch milliseconds */
 export function stateOf({ retires_ms }: Pick<StoredKey, 'retires_ms'>, nowMs: number): KeyState {

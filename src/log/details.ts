@@ -1,5 +1,6 @@
 import type { Reason } from '../reason.ts';
 import type { Correlation, Entry, FlagMove } from './entry.ts';
+import type { Lists } from './record.ts';
 
 /** The readable details of a record: names, reasons and correlation ids. They are stored beside the leaf. */
 export interface DecisionRecord {
@@ -14,7 +15,7 @@ export interface DecisionRecord {
     issuer: string;
     trust_rule: string | null;
     /** For an agent: the acting principals, newest first. */
-    act?: readonly string[];
+    act?: readonly string[] | undefined;
   };
   environment: string | null;
   outcome: {
@@ -29,7 +30,7 @@ export interface DecisionRecord {
   input_digest: string;
   correlation: Correlation;
   /** The lists of a record that was too large; its leaf has only their digests. */
-  lists?: object;
+  lists?: Lists | undefined;
 }
 
 /** The readable details of an entry. */

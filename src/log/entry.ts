@@ -109,7 +109,7 @@ export interface Correlation {
    * The ids of the credentials that the token was issued for: for a workload, its platform's token; for an agent, the
    * delegation, the person's credential and the agent's own.
    */
-  origins?: readonly string[];
+  origins?: readonly string[] | undefined;
   /** Its session at the provider, as `<issuer>#<sid>`, if the provider named one. */
-  session?: string;
+  session?: string | undefined;
 }

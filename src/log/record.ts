@@ -1,5 +1,5 @@
 import { canonicalJson, saltedDigest } from '../json.ts';
-import type { Entry, FlagMove, Passage, RecordedFreeze } from './entry.ts';
+import type { Entry, FlagMove, Passage, RecordedFreeze, RecordedObligation } from './entry.ts';
 
 /**
  * Version 1 of the record, which is the hashed leaf. A change of meaning requires a new version.
@@ -48,7 +48,7 @@ export interface RecordV1 {
   outcome: {
     effect: string;
     codes: ListOf<string>;
-    obligations: ListOf<{ kind: string; role?: string; count?: number }>;
+    obligations: ListOf<RecordedObligation>;
     note: string | null;
   };
   digests: {
@@ -105,7 +105,7 @@ export interface Lists {
   'erases.places': readonly number[];
   'erases.pseudonyms': readonly string[];
   'outcome.codes': readonly string[];
-  'outcome.obligations': readonly { kind: string; role?: string; count?: number }[];
+  'outcome.obligations': readonly RecordedObligation[];
 }
 
 /** The lists of an entry, in the form of its record. */

@@ -1,14 +1,8 @@
 import { z } from 'zod';
-import type { Reason } from '../reason.ts';
-
-/** The reason for a decision. `code` is stable; `detail` is for people. */
-const reasonSchema = z.strictObject({
-  code: z.string().min(1).max(100),
-  detail: z.string().max(2000),
-}) satisfies z.ZodType<Reason>;
+import { reasonSchema } from '../reason.ts';
 
 /** What is still missing while a decision is `hold`. An unknown kind makes the answer malformed, and so a deny. */
-const obligationSchema = z.discriminatedUnion('kind', [
+export const obligationSchema = z.discriminatedUnion('kind', [
   /** `count` more approvals from persons who hold `role` (and represent `organization`, if it is set). */
   z.strictObject({
     kind: z.literal('approval'),

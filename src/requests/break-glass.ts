@@ -8,7 +8,9 @@ import { propose } from './propose.ts';
 import type { Settlement } from './settle.ts';
 
 /** The body of `POST /v1/break-glass/{id}/apply`: changes that are applied at once or refused. */
-export const breakglassChangeSchema = flagChangeContentSchema.pick({ environment: true, changes: true });
+export const breakglassChangeSchema = flagChangeContentSchema
+  .pick({ environment: true, changes: true })
+  .meta({ id: 'BreakGlassChange' });
 export type BreakglassChange = z.infer<typeof breakglassChangeSchema>;
 
 /**

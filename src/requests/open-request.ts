@@ -68,8 +68,8 @@ export function assertIfMatch(request: ChangeRequest, ifMatch: string | undefine
 }
 
 /** The strong entity tag of a request: its revision. */
-export function etagOf(request: ChangeRequest): string {
-  return `"${request.revision}"`;
+export function etagOf({ revision }: Pick<ChangeRequest, 'revision'>): string {
+  return `"${revision}"`;
 }
 
 /** Stores the request's next revision. */

@@ -1,218 +1,300 @@
-import { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
-import type { Call, RequestKinds, WriteContext } from '../decide/control.ts';
-import { callOf, type Edge, idempotencyKeyOf, pageShape, parseQuery, sendPage } from '../decide/edge.ts';
-import { once } from '../decide/idempotency.ts';
-import type { RequestContent } from '../decide/plan.ts';
+import type { ControlDeps, RequestKinds, SentContent } from '../decide/control.ts';
+import { type Given, pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
-import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
+import type { ProblemCode } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
-import { parse } from '../http/body.ts';
+import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
 import { DIGEST_PATTERN } from '../json.ts';
-import { momentSchema } from '../moment.ts';
+import { momentSchema, toEpochMs } from '../moment.ts';
 import { findDefinition } from '../store/flags.ts';
 import { listRequests, OPEN_STATES, type RequestFilter } from '../store/requests.ts';
 import { apply } from './apply.ts';
-import { contentSchemaOf, editSchemaOf } from './content.ts';
+import { contentSchemaOf, editSchemaOf, toContent, toEdit } from './content.ts';
 import { edit } from './edit.ts';
 import { etagOf, findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
 import { type ChangeRequest, fromRow, loadRequest, loadVotes, placesOf, REQUEST_STATES } from './request.ts';
-import { toView } from './view.ts';
+import { type RequestView, requestViewSchema, toView } from './view.ts';
 import { approve, reject } from './vote.ts';
 import { withdraw } from './withdraw.ts';
 
-const idSchema = z.uuid();
-const digestSchema = z.string().regex(DIGEST_PATTERN, 'the digest you read, such as sha256:…');
-const voteSchema = z.strictObject({ digest: digestSchema, comment: textSchema(2000).optional() });
-const emptySchema = z.strictObject({}).optional();
-const scheduleSchema = z.strictObject({
-  /** A time, or `next_window`: as soon as the policy's change windows allow. */
-  at: z.union([z.literal('next_window'), momentSchema]),
-});
+/** The dependencies of {@link requestRoutes}. */
+export interface RequestRoutesDeps {
+  control: ControlDeps;
+}
+
+const idParams = z.object({ id: z.uuid() });
+const voteSchema = z
+  .strictObject({
+    digest: z
+      .string()
+      .regex(DIGEST_PATTERN, 'the digest you read, such as sha256:…')
+      .meta({ description: 'The digest of the content that was read.' }),
+    comment: textSchema(2000).optional(),
+  })
+  .meta({ id: 'VoteOrder' });
+const scheduleSchema = z
+  .strictObject({
+    at: z
+      .union([z.literal('next_window'), momentSchema])
+      .meta({ description: 'A time, or `next_window`: as soon as the change windows of the policy allow.' }),
+  })
+  .meta({ id: 'Schedule' });
 const listSchemaOf = ({ all }: RequestKinds) =>
   z.strictObject({
-    ...pageShape,
-    /** One state, several with commas, or `open`. */
     state: z
-      .string()
-      .transform((text) => (text === 'open' ? [...OPEN_STATES] : text.split(',')))
-      .pipe(z.array(z.enum(REQUEST_STATES)))
-      .optional(),
+      .array(z.enum(['open', ...REQUEST_STATES]))
+      .min(1)
+      .optional()
+      .meta({ description: 'One or more states; `open` stands for those that are not final.' }),
     kind: z.enum(all.map(({ name }) => name)).optional(),
     environment: environmentKeySchema.optional(),
     flag: flagKeySchema.optional(),
-    proposer: z.string().max(512).optional(),
+    proposer: z.string().max(512).optional().meta({ description: 'The id of the principal.' }),
   });
+
+const { route, list } = routesFor<RequestRoutesDeps>({ tag: 'Requests', format: 'problem', since: '1.0' });
+
+/** What the calls that change one request have in common. */
+const CHANGE = {
+  method: 'POST',
+  caller: 'any',
+  params: idParams,
+  success: 200,
+  answer: requestViewSchema,
+  etag: etagOf,
+  mayLearn: assertReader,
+} as const;
 
 /**
- * `/v1/requests`: the workflow of design section 7.
+ * The workflow of design section 7.
  *
- *     POST   /v1/requests                 propose          GET  /v1/requests        list
- *     GET    /v1/requests/{id}            read             PATCH …/{id}             edit (If-Match)
- *     POST   …/{id}/approve | reject | withdraw | apply    POST …/{id}/rebase | schedule (If-Match)
+ * @param kinds the kinds of requests that the broker supports; each adds its content
  */
-export function requestRoutes(edge: Edge): Router {
-  const { control, cursors } = edge;
-  const { kinds } = control;
-  const contentSchema = contentSchemaOf(kinds);
-  const editSchema = editSchemaOf(kinds);
-  const listSchema = listSchemaOf(kinds);
-  const router = Router();
-
-  router.post('/v1/requests', async (req, res) => {
-    const call = await callOf(edge, req);
-    const content = parse(contentSchema, req.body);
-    const key = idempotencyKeyOf(req);
-    const answer = await write(control, call, (writing) =>
-      once(writing, key, async () => {
-        const settled = await propose(writing, content);
-        if (settled instanceof Refused) return settled;
-        const { request } = settled;
-        return {
-          status: 201,
-          body: toView(request, { votes: [], now_ms: writing.now_ms, kinds }),
-          etag: etagOf(request),
-        };
+export function requestRoutes(kinds: RequestKinds) {
+  return [
+    route({
+      name: 'proposeRequest',
+      operation: 'request.propose',
+      method: 'POST',
+      path: '/v1/requests',
+      summary: 'propose a change; it is applied at once if nothing is missing',
+      caller: 'any',
+      // Safer changes pass a freeze if the policy permits it. Requests that change no flags always do.
+      outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
+      body: contentSchemaOf(kinds),
+      success: 201,
+      answer: requestViewSchema,
+      errors: ['invalid_change'],
+      idempotent: true,
+      etag: etagOf,
+      location: ({ id }) => `/v1/requests/${id}`,
+      mayLearn: assertFlagReader,
+      handle: async ({ control }, { body, write }) => ({
+        body: await write(async (writing) => {
+          const settled = await propose(writing, toContent(body));
+          if (settled instanceof Refused) return settled;
+          return toView(settled.request, { votes: [], now_ms: writing.now_ms, kinds: control.kinds });
+        }),
       }),
-    ).catch(async (error: unknown) => {
-      if (error instanceof BrokerError && error.code === 'invalid_change')
-        await assertFlagsReadable(call, content);
-      throw error;
-    });
-    if (answer.replayed) res.set('Idempotent-Replayed', 'true');
-    if (answer.etag !== undefined) res.set('ETag', answer.etag);
-    res.status(answer.status).location(`/v1/requests/${(answer.body as { id: string }).id}`);
-    res.json(answer.body);
-  });
-
-  router.get('/v1/requests', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { limit, cursor, ...filter } = parseQuery(listSchema, req);
-    await authorizeRead(control, call, {
+    }),
+    list({
+      name: 'listRequests',
       operation: 'request.read',
-      environment: filter.environment ?? null,
-    });
-    const isReadable = await readablePlaces(control, call, 'request.read');
-    const place = cursor === undefined ? null : String(cursors.open('requests', filter, cursor));
-    const rows = await listRequests(control.store.read, {
-      filter: filter as RequestFilter,
-      beforeId: place,
-      limit: limit + 1,
-    });
-    const nowMs = control.clock();
-    sendPage(req, res, {
-      rows: rows.map(fromRow),
-      limit,
-      visible: (request) =>
-        placesOf(request).every(({ namespace }) => isReadable(namespace, request.environment)),
-      // Lists omit votes: they would cost one look-up per request.
-      view: (request) => toView(request, { votes: [], now_ms: nowMs, kinds }),
-      next: (request) => cursors.sign('requests', filter, request.id),
-    });
-  });
-
-  router.get('/v1/requests/:id', async (req, res) => {
-    const call = await callOf(edge, req);
-    const request = await findExisting(control.store.read, requestId(req));
-    await assertReadable(call, request);
-    await send(res, request);
-  });
-
-  router.patch('/v1/requests/:id', (req, res) =>
-    changeRequest(req, res, editSchema, (writing, change) => {
-      return edit(writing, { request_id: requestId(req), change, ifMatch: req.get('If-Match') });
-    }),
-  );
-
-  router.post('/v1/requests/:id/rebase', (req, res) =>
-    changeRequest(req, res, emptySchema, (writing) => {
-      return edit(writing, { request_id: requestId(req), change: {}, ifMatch: req.get('If-Match') });
-    }),
-  );
-
-  router.post('/v1/requests/:id/schedule', (req, res) =>
-    changeRequest(req, res, scheduleSchema, (writing, { at }) => {
-      const start_ms = at === 'next_window' ? null : at;
-      return edit(writing, {
-        request_id: requestId(req),
-        change: { start_ms, apply: 'auto' },
-        ifMatch: req.get('If-Match'),
-        operation: 'request.schedule',
-      });
-    }),
-  );
-
-  router.post('/v1/requests/:id/approve', (req, res) =>
-    changeRequest(req, res, voteSchema, (writing, { digest, comment = null }) => {
-      return approve(writing, { request_id: requestId(req), digest, comment });
-    }),
-  );
-
-  router.post('/v1/requests/:id/reject', (req, res) =>
-    changeRequest(req, res, voteSchema, (writing, { digest, comment = null }) => {
-      return reject(writing, { request_id: requestId(req), digest, comment });
-    }),
-  );
-
-  router.post('/v1/requests/:id/withdraw', (req, res) =>
-    changeRequest(req, res, emptySchema, (writing) => withdraw(writing, requestId(req))),
-  );
-
-  router.post('/v1/requests/:id/apply', (req, res) =>
-    changeRequest(req, res, emptySchema, (writing) => apply(writing, requestId(req))),
-  );
-
-  /** Runs one use case that changes a request, and answers the request afterwards. */
-  async function changeRequest<Body>(
-    req: Request,
-    res: Response,
-    schema: z.ZodType<Body>,
-    work: (writing: WriteContext, body: Body) => Promise<ChangeRequest | Refused>,
-  ): Promise<void> {
-    const call = await callOf(edge, req);
-    const body = parse(schema, req.body);
-    const request = await write(control, call, (writing) => work(writing, body)).catch(
-      async (error: unknown) => {
-        // Only a caller who may read the request gets a refusal that describes it.
-        if (error instanceof BrokerError && error.code !== 'policy_denied') {
-          const existing = await loadRequest(control.store.read, requestId(req));
-          if (existing !== undefined) await assertReadable(call, existing);
-        }
-        throw error;
+      method: 'GET',
+      path: '/v1/requests',
+      summary: 'list requests, newest first',
+      caller: 'any',
+      outcomes: GOVERNED_READ,
+      query: listSchemaOf(kinds),
+      success: 200,
+      answer: requestViewSchema,
+      handle: async ({ control }, { call, query, page: { limit, place } }) => {
+        await authorizeRead(control, call, {
+          operation: 'request.read',
+          environment: query.environment ?? null,
+        });
+        const isReadable = await readablePlaces(control, call, 'request.read');
+        const rows = await listRequests(control.store.read, {
+          filter: toFilter(query),
+          beforeId: place === null ? null : String(place),
+          limit: limit + 1,
+        });
+        const nowMs = control.clock();
+        return pageOf(limit, {
+          rows: rows.map(fromRow),
+          visible: (request) =>
+            placesOf(request).every(({ namespace }) => isReadable(namespace, request.environment)),
+          // Lists omit votes: they would cost one look-up per request.
+          view: (request) => toView(request, { votes: [], now_ms: nowMs, kinds: control.kinds }),
+          next: (request) => request.id,
+        });
       },
-    );
-    await send(res, request);
-  }
-
-  async function assertReadable(call: Call, request: ChangeRequest): Promise<void> {
-    for (const place of placesOf(request))
-      await authorizeRead(control, call, { operation: 'request.read', ...place });
-  }
-
-  /** The faults of a change describe the flag, so only callers who may read the flag get them. */
-  async function assertFlagsReadable(call: Call, content: RequestContent): Promise<void> {
-    for (const flag of kinds.of(content.kind).flagsOf(content)) {
-      const definition = await findDefinition(control.store.read, flag);
-      await authorizeRead(control, call, {
-        operation: 'flag.read',
-        namespace: definition?.namespace ?? null,
-      });
-    }
-  }
-
-  async function send(res: Response, request: ChangeRequest): Promise<void> {
-    const votes = await loadVotes(control.store.read, request.id);
-    res.set('ETag', etagOf(request)).json(toView(request, { votes, now_ms: control.clock(), kinds }));
-  }
-
-  return router;
+    }),
+    route({
+      name: 'getRequest',
+      operation: 'request.read',
+      method: 'GET',
+      path: '/v1/requests/{id}',
+      summary: 'read a request with its votes',
+      caller: 'any',
+      outcomes: GOVERNED_READ,
+      params: idParams,
+      success: 200,
+      answer: requestViewSchema,
+      etag: etagOf,
+      handle: async ({ control }, { call, params }) => {
+        const request = await findExisting(control.store.read, params.id);
+        await assertReadable({ control, call }, request);
+        return viewOf(control, request);
+      },
+    }),
+    route({
+      ...CHANGE,
+      name: 'editRequest',
+      operation: 'request.edit',
+      method: 'PATCH',
+      path: '/v1/requests/{id}',
+      summary: 'edit a request; the digest changes, so approvals are void',
+      outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
+      body: editSchemaOf(kinds),
+      errors: ['request_closed', 'invalid_change'],
+      ifMatch: true,
+      handle: async ({ control }, { params, body, ifMatch, write }) => {
+        const order = { request_id: params.id, change: toEdit(body), ifMatch };
+        return viewOf(control, await write((writing) => edit(writing, order)));
+      },
+    }),
+    route({
+      ...CHANGE,
+      name: 'approveRequest',
+      operation: 'request.approve',
+      path: '/v1/requests/{id}/approve',
+      summary: 'approve exactly the `digest` that was read',
+      // The vote counts, but the freeze holds the request back.
+      outcomes: { ...GOVERNED_WRITE, frozen: 'held' },
+      body: voteSchema,
+      errors: ['request_closed', 'digest_mismatch'],
+      handle: async ({ control }, { params, body: { digest, comment = null }, write }) => {
+        const order = { request_id: params.id, digest, comment };
+        return viewOf(control, await write((writing) => approve(writing, order)));
+      },
+    }),
+    route({
+      ...CHANGE,
+      name: 'rejectRequest',
+      operation: 'request.reject',
+      path: '/v1/requests/{id}/reject',
+      summary: 'reject exactly the `digest` that was read; final',
+      outcomes: GOVERNED_WRITE,
+      body: voteSchema,
+      errors: ['request_closed', 'digest_mismatch'],
+      handle: async ({ control }, { params, body: { digest, comment = null }, write }) => {
+        const order = { request_id: params.id, digest, comment };
+        return viewOf(control, await write((writing) => reject(writing, order)));
+      },
+    }),
+    route({
+      ...CHANGE,
+      name: 'withdrawRequest',
+      operation: 'request.withdraw',
+      path: '/v1/requests/{id}/withdraw',
+      summary: 'take a request back',
+      // An author may withdraw even without a role; everybody else is refused.
+      outcomes: GOVERNED_WRITE,
+      errors: ['request_closed'],
+      handle: async ({ control }, { params, write }) =>
+        viewOf(control, await write((writing) => withdraw(writing, params.id))),
+    }),
+    route({
+      ...CHANGE,
+      name: 'applyRequest',
+      operation: 'request.apply',
+      path: '/v1/requests/{id}/apply',
+      summary: 'apply a request that is ready',
+      outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
+      errors: ['request_closed', 'request_conflicted'],
+      handle: async ({ control }, { params, write }) =>
+        viewOf(control, await write((writing) => apply(writing, params.id))),
+    }),
+    route({
+      ...CHANGE,
+      name: 'scheduleRequest',
+      operation: 'request.schedule',
+      path: '/v1/requests/{id}/schedule',
+      summary: 'set a start time, or the next window',
+      outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
+      body: scheduleSchema,
+      errors: ['request_closed', 'invalid_change'],
+      ifMatch: true,
+      handle: async ({ control }, { params, body: { at }, ifMatch, write }) => {
+        const start_ms = at === 'next_window' ? null : toEpochMs(at);
+        const order = {
+          request_id: params.id,
+          change: { start_ms, apply: 'auto' },
+          ifMatch,
+          operation: 'request.schedule',
+        } as const;
+        return viewOf(control, await write((writing) => edit(writing, order)));
+      },
+    }),
+    route({
+      ...CHANGE,
+      name: 'rebaseRequest',
+      operation: 'request.edit',
+      path: '/v1/requests/{id}/rebase',
+      summary: 'base the same content on the flags as they are now',
+      outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
+      errors: ['request_closed', 'invalid_change'],
+      ifMatch: true,
+      handle: async ({ control }, { params, ifMatch, write }) => {
+        const order = { request_id: params.id, change: {}, ifMatch };
+        return viewOf(control, await write((writing) => edit(writing, order)));
+      },
+    }),
+  ];
 }
 
-function requestId(req: Request): string {
-  const parsed = idSchema.safeParse(req.params.id);
-  if (!parsed.success) throw new BrokerError('not_found', 'No request has this id.');
-  return parsed.data;
+function toFilter({ state, ...rest }: z.infer<ReturnType<typeof listSchemaOf>>): RequestFilter {
+  const states = state?.flatMap((each) => (each === 'open' ? OPEN_STATES : [each]));
+  return { ...rest, ...(states === undefined ? {} : { state: states }) } as RequestFilter;
+}
+
+async function viewOf(control: ControlDeps, request: ChangeRequest): Promise<{ body: RequestView }> {
+  const votes = await loadVotes(control.store.read, request.id);
+  return { body: toView(request, { votes, now_ms: control.clock(), kinds: control.kinds }) };
+}
+
+async function assertReadable(
+  { control, call }: RequestRoutesDeps & Pick<Given, 'call'>,
+  request: ChangeRequest,
+): Promise<void> {
+  for (const place of placesOf(request))
+    await authorizeRead(control, call, { operation: 'request.read', ...place });
+}
+
+/** Only a caller who may read the request gets a refusal that describes it. */
+async function assertReader(
+  { control }: RequestRoutesDeps,
+  { call, params }: Pick<Given<z.infer<typeof idParams>>, 'call' | 'params'>,
+): Promise<void> {
+  const existing = await loadRequest(control.store.read, params.id);
+  if (existing !== undefined) await assertReadable({ control, call }, existing);
+}
+
+/** The faults of a change describe the flag, so only callers who may read the flag get them. */
+async function assertFlagReader(
+  { control }: RequestRoutesDeps,
+  { call, body }: Pick<Given<object, object, SentContent>, 'call' | 'body'>,
+  code: ProblemCode,
+): Promise<void> {
+  if (code !== 'invalid_change') return;
+  const content = toContent(body);
+  for (const flag of control.kinds.of(content.kind).flagsOf(content)) {
+    const definition = await findDefinition(control.store.read, flag);
+    const namespace = definition?.namespace ?? null;
+    await authorizeRead(control, call, { operation: 'flag.read', namespace });
+  }
 }

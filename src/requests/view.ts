@@ -1,52 +1,79 @@
+import { z } from 'zod';
 import type { RequestKinds } from '../decide/control.ts';
-import type { Plan } from '../decide/plan.ts';
-import type { Gate } from '../errors.ts';
+import { gateSchema } from '../errors.ts';
+import { inputChangeSchema } from '../flags/change-facts.ts';
+import { epochMs } from '../moment.ts';
+import { obligationSchema } from '../policy/decision.ts';
+import { principalSchema } from '../principal.ts';
+import { reasonSchema } from '../reason.ts';
 import { requestGates } from './gates.ts';
-import { type ChangeRequest, counts, type StoredVote } from './request.ts';
+import { type ChangeRequest, counts, REQUEST_STATES, type StoredVote } from './request.ts';
+
+const digest = z.string();
+
+/** A vote in an answer. */
+const voteViewSchema = z
+  .object({
+    person: z.string(),
+    principal: z.string(),
+    digest,
+    counts: z.boolean().meta({ description: 'False if it covers other content or is void.' }),
+    comment: z.string().nullable(),
+    at_ms: epochMs,
+    voided_ms: epochMs.nullable().meta({
+      description: 'When it became void because its person was disabled or revoked; otherwise null.',
+    }),
+  })
+  .meta({ id: 'Vote' });
 
 /** A change request in an answer. All times are epoch milliseconds. */
-export interface RequestView {
-  id: string;
-  kind: ChangeRequest['kind'];
-  environment: string | null;
-  state: ChangeRequest['state'];
-  revision: number;
-  /** The digest that an approval must name. */
-  digest: string;
-  reason: string;
-  ticket: string | null;
-  apply: 'auto' | 'manual';
-  start_ms: number | null;
-  /** A short summary of what applying it does; null for a change of flags, whose changes describe it. */
-  summary: string | null;
-  changes: Plan['changes'];
-  /** The object of the request, by `type`; null for a change of flags. */
-  object: Plan['object'];
-  bases: Plan['bases'];
-  proposer: { id: string; kind: string; person: string | null };
-  authors: string[];
-  approvals: VoteView[];
-  rejections: VoteView[];
-  created_ms: number;
-  updated_ms: number;
-  expires_ms: number;
-  /** The latest decision on applying it, and the policy that made it. */
-  standing: ChangeRequest['standing'];
-  decision_id: string;
-  gates: Gate[];
-}
-
-/** A vote in an answer; `counts` is false if it covers other content or is void. */
-interface VoteView {
-  person: string;
-  principal: string;
-  digest: string;
-  counts: boolean;
-  comment: string | null;
-  at_ms: number;
-  /** When it became void because its person was disabled or revoked; otherwise null. */
-  voided_ms: number | null;
-}
+export const requestViewSchema = z
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    environment: z.string().nullable(),
+    state: z.enum(REQUEST_STATES),
+    revision: z.int(),
+    digest: digest.meta({ description: 'The digest that an approval must name.' }),
+    reason: z.string(),
+    ticket: z.string().nullable(),
+    apply: z.enum(['auto', 'manual']),
+    start_ms: epochMs.nullable(),
+    summary: z.string().nullable().meta({
+      description: 'What applying it does; null for a change of flags, whose changes describe it.',
+    }),
+    changes: z.array(inputChangeSchema.meta({ id: 'PlannedChange' })),
+    object: z
+      .looseObject({ type: z.string() })
+      .nullable()
+      .meta({ description: 'The object of the request, by `type`; null for a change of flags.' }),
+    bases: z
+      .array(z.object({ of: z.string(), version: z.int() }))
+      .meta({ description: 'The versions that it is based on. The digest covers them.' }),
+    proposer: principalSchema.pick({ id: true, kind: true, person: true }).strip(),
+    authors: z
+      .array(z.string())
+      .meta({ description: 'The persons who wrote part of the current content. None of them may approve.' }),
+    approvals: z.array(voteViewSchema),
+    rejections: z.array(voteViewSchema),
+    created_ms: epochMs,
+    updated_ms: epochMs,
+    expires_ms: epochMs,
+    standing: z
+      .object({
+        effect: z.enum(['allow', 'hold', 'deny']),
+        reasons: z.array(reasonSchema).readonly(),
+        obligations: z.array(obligationSchema).readonly(),
+        policy_hash: z.string(),
+        at_ms: epochMs,
+      })
+      .meta({ description: 'The latest decision on applying it, and the policy that made it.' }),
+    decision_id: z.string(),
+    gates: z.array(gateSchema),
+  })
+  .meta({ id: 'ChangeRequest' });
+export type RequestView = z.infer<typeof requestViewSchema>;
+type VoteView = z.infer<typeof voteViewSchema>;
 
 /** Converts a request to its answer. */
 export function toView(

@@ -1,12 +1,12 @@
-import { Router } from 'express';
-import { z } from 'zod';
-import { callOf, type Edge } from '../decide/edge.ts';
-import { parse } from '../http/body.ts';
+import type { ControlDeps } from '../decide/control.ts';
+import { routesFor } from '../decide/edge.ts';
+import { GOVERNED_WRITE } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
-import { type DrillDeps, runDrill } from './drill.ts';
+import { type DrillDeps, drillReportSchema, runDrill } from './drill.ts';
 
-/** The dependencies of {@link drillRoutes} besides the edge. */
+/** The dependencies of {@link drillRoutes}. */
 export interface DrillRoutesDeps extends Pick<DrillDeps, 'issuer' | 'signingKeys'> {
+  control: ControlDeps;
   /** The address this broker listens on; the drill uses no proxy. */
   url: string;
   log: Logger;
@@ -15,24 +15,28 @@ export interface DrillRoutesDeps extends Pick<DrillDeps, 'issuer' | 'signingKeys
 /** The timeout of one call of the drill. */
 const TIMEOUT_MS = 5000;
 
-const emptySchema = z.strictObject({}).optional();
+const { route } = routesFor<DrillRoutesDeps>({ tag: 'Emergency', format: 'problem', since: '1.0' });
 
-/** `POST /v1/drills/revocation`: issues a token, uses it, revokes it and proves that it is refused. */
-export function drillRoutes(edge: Edge, deps: DrillRoutesDeps): Router {
-  const { issuer, signingKeys, url, log } = deps;
-  const router = Router();
-  router.post('/v1/drills/revocation', async (req, res) => {
-    const call = await callOf(edge, req);
-    parse(emptySchema, req.body);
-    const report = await runDrill(
-      { control: edge.control, signingKeys, issuer, use: (token) => callWhoami(url, token) },
-      call,
-    );
-    if (report.outcome === 'failed') log.error({ drill: report.id }, 'a revocation drill failed');
-    res.status(201).json(report);
-  });
-  return router;
-}
+/** The revocation drill: issues a token, uses it, revokes it and proves that it is refused. */
+export const drillRoutes = [
+  route({
+    name: 'drillRevocation',
+    operation: 'revocation.drill',
+    method: 'POST',
+    path: '/v1/drills/revocation',
+    summary: 'prove that a revoked token is refused',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    success: 201,
+    answer: drillReportSchema,
+    handle: async ({ control, issuer, signingKeys, url, log }, { call }) => {
+      const use = (token: string) => callWhoami(url, token);
+      const report = await runDrill({ control, signingKeys, issuer, use }, call);
+      if (report.outcome === 'failed') log.error({ drill: report.id }, 'a revocation drill failed');
+      return { body: report };
+    },
+  }),
+];
 
 async function callWhoami(url: string, token: string): Promise<number> {
   try {

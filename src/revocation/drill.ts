@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
@@ -7,6 +8,7 @@ import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
 import type { IssuedClaims } from '../identity/workload.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
+import { epochMs } from '../moment.ts';
 import { revoke } from './revoke.ts';
 
 /** The subject of the drill's token. It has no role, and trust rules cannot name it. */
@@ -26,26 +28,30 @@ export interface DrillDeps {
 }
 
 /** One step of the drill. */
-export interface DrillStep {
-  step: 'mint' | 'use' | 'revoke' | 'refuse';
-  at_ms: number;
-  ok: boolean;
-  detail: string;
-  /** The record of the step; null if the step has none. */
-  decision_id: string | null;
-}
+const drillStepSchema = z.object({
+  step: z.enum(['mint', 'use', 'revoke', 'refuse']),
+  at_ms: epochMs,
+  ok: z.boolean(),
+  detail: z.string(),
+  decision_id: z
+    .string()
+    .nullable()
+    .meta({ description: 'The record of the step; null if the step has none.' }),
+});
+export type DrillStep = z.infer<typeof drillStepSchema>;
 
 /** The report of a drill. */
-export interface DrillReport {
-  id: string;
-  outcome: 'passed' | 'failed';
-  /** The id of the revoked token. */
-  token_id: string;
-  revocation: string | null;
-  steps: DrillStep[];
-  /** The record of the outcome, for auditors to cite. */
-  decision_id: string;
-}
+export const drillReportSchema = z
+  .object({
+    id: z.string(),
+    outcome: z.enum(['passed', 'failed']),
+    token_id: z.string().meta({ description: 'The id of the revoked token.' }),
+    revocation: z.string().nullable().meta({ description: 'The revocation; null if it was not added.' }),
+    steps: z.array(drillStepSchema),
+    decision_id: z.string().meta({ description: 'The record of the outcome, for auditors to cite.' }),
+  })
+  .meta({ id: 'DrillReport' });
+export type DrillReport = z.infer<typeof drillReportSchema>;
 
 /**
  * Proves on the running broker that revocation works: issues a token, uses it, revokes it, and uses it again. The report

@@ -1,7 +1,9 @@
+import { z } from 'zod';
 import type { RevocationChecks } from '../decide/revocations.ts';
 import type { Caller } from '../identity/credential.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import type { DecisionRecord } from '../log/details.ts';
+import { epochMs } from '../moment.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findDetails, listAllowed } from '../store/records.ts';
@@ -14,22 +16,33 @@ import { loadEditors } from './editors.ts';
 import { callerOfRow } from './session-caller.ts';
 
 /** The effects of a revocation besides its entry in the list. */
-export interface Consequences {
-  /** Browser sessions that it ends. */
-  sessions: { id: string; principal: string; opened_ms: number }[];
-  /** Open requests that it parks. */
-  requests: { id: string; kind: string; state: string }[];
-  /** Approvals on open requests that it voids. */
-  approvals: { request: string; person: string; at_ms: number }[];
-}
+const consequencesSchema = z.object({
+  sessions: z
+    .array(z.object({ id: z.string(), principal: z.string(), opened_ms: epochMs }))
+    .meta({ description: 'Browser sessions that it ends.' }),
+  requests: z
+    .array(z.object({ id: z.string(), kind: z.string(), state: z.string() }))
+    .meta({ description: 'Open requests that it parks.' }),
+  approvals: z
+    .array(z.object({ request: z.string(), person: z.string(), at_ms: epochMs }))
+    .meta({ description: 'Approvals on open requests that it voids.' }),
+});
+export type Consequences = z.infer<typeof consequencesSchema>;
 
 /** Everything that a revocation hits, in one state of the store. A dry run and a real revocation compute the same. */
-export interface Hits extends Consequences {
-  /** Known principals that it refuses; empty for a token, a session or a key, which name no principal. */
-  principals: string[];
-  /** Usable tokens that the broker issued, newest first. Only the most recent exchanges are searched. */
-  tokens: { principal: string; issued_ms: number }[];
-}
+export const hitsSchema = consequencesSchema
+  .extend({
+    principals: z.array(z.string()).meta({
+      description:
+        'Known principals that it refuses; empty for a token, a session or a key, which name no principal.',
+    }),
+    tokens: z.array(z.object({ principal: z.string(), issued_ms: epochMs })).meta({
+      description:
+        'Usable tokens that the broker issued, newest first. Only the most recent exchanges are searched.',
+    }),
+  })
+  .meta({ id: 'RevocationHits' });
+export type Hits = z.infer<typeof hitsSchema>;
 
 /** The dependencies of computing {@link Consequences}. */
 export interface ConsequencesDeps {

@@ -1,4 +1,5 @@
 import { closestMatch } from 'leven';
+import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
@@ -14,25 +15,33 @@ import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { draftRevocation, type RevocationOrder } from './add.ts';
-import { type Hits, loadHits } from './hits.ts';
+import { type Hits, hitsSchema, loadHits } from './hits.ts';
 import { type OrderChecks, toOrder } from './order.ts';
 import { revoke } from './revoke.ts';
-import { type RevocationView, toRevocationView } from './view.ts';
+import { revocationShape, revocationViewSchema, toRevocationView } from './view.ts';
 
 /** A warning to the author of a revocation. */
-export interface Caution {
-  code: 'hits_you' | 'unknown_subject' | 'revoked_already';
-  detail: string;
-}
+const cautionSchema = z
+  .object({ code: z.enum(['hits_you', 'unknown_subject', 'revoked_already']), detail: z.string() })
+  .meta({ id: 'RevocationCaution' });
+export type Caution = z.infer<typeof cautionSchema>;
 
 /** The issuers of this installation. */
 export type Issuers = Pick<OrderChecks, 'issuer' | 'personIssuers'>;
 
 /** The effects of a revocation, or of its dry run. */
-export interface Impact {
-  hits: Hits;
-  cautions: Caution[];
-}
+const impactSchema = z.object({ hits: hitsSchema, cautions: z.array(cautionSchema) });
+export type Impact = z.infer<typeof impactSchema>;
+
+/** A revocation and its effects. */
+export const revokedSchema = revocationViewSchema
+  .extend(impactSchema.shape)
+  .meta({ id: 'RevocationWithEffects' });
+
+/** What a revocation would do. */
+export const previewSchema = impactSchema
+  .extend({ dry_run: z.literal(true), ...revocationShape })
+  .meta({ id: 'RevocationPreview' });
 
 /**
  * Revokes on behalf of a person. One authorized person is enough, and the revocation takes effect at once. Lifting it
@@ -46,7 +55,7 @@ export async function revokeAsPerson(
   writing: WriteContext,
   asked: InputRevocation,
   options: Issuers & { fresh: SigningKeysTable | null },
-): Promise<(RevocationView & Impact) | Refused> {
+): Promise<z.infer<typeof revokedSchema> | Refused> {
   const { tx, call, policy, revocations } = writing;
   const order = await orderOrFault(tx, asked, checksOf(writing, options));
   const isFault = order instanceof BrokerError;
@@ -78,7 +87,7 @@ export async function previewRevocation(
   call: Call,
   asked: InputRevocation,
   issuers: Issuers,
-): Promise<{ dry_run: true } & InputRevocation & Impact> {
+): Promise<z.infer<typeof previewSchema>> {
   const { read } = deps.store;
   const now_ms = deps.clock();
   const policy = await deps.policies.active(read);

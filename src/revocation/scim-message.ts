@@ -11,7 +11,7 @@ import type { ProblemCode } from '../errors.ts';
 export const USER_SCHEMA = 'urn:ietf:params:scim:schemas:core:2.0:User';
 export const LIST_SCHEMA = 'urn:ietf:params:scim:api:messages:2.0:ListResponse';
 export const ERROR_SCHEMA = 'urn:ietf:params:scim:api:messages:2.0:Error';
-const PATCH_SCHEMA = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
+export const PATCH_SCHEMA = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
 
 /** The error keywords of RFC 7644 section 3.12 that are used here. */
 export type ScimType =
@@ -72,15 +72,14 @@ function parseLiteral(literal: string): string | null {
   }
 }
 
+const OPS = ['add', 'replace', 'remove'];
+
 const patchSchema = z.object({
   schemas: z.array(z.string()).refine((schemas) => schemas.includes(PATCH_SCHEMA)),
   Operations: z
     .array(
       z.object({
-        op: z
-          .string()
-          .transform((op) => op.toLowerCase())
-          .pipe(z.enum(['add', 'replace', 'remove'])),
+        op: z.string().refine((op) => OPS.includes(op.toLowerCase())),
         path: z.string().optional(),
         value: z.unknown().optional(),
       }),
@@ -113,7 +112,7 @@ export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
       throw new ScimFault(400, 'Without a path, value must be an object of attributes.', 'invalidValue');
     }
     const said = readAttributes(members as Record<string, unknown>, naming);
-    if (op === 'remove' && isNamed(members, ['active', naming.attribute])) {
+    if (op.toLowerCase() === 'remove' && isNamed(members, ['active', naming.attribute])) {
       throw new ScimFault(
         400,
         'This attribute cannot be removed. To disable the user, replace active with false.',

@@ -1,218 +1,228 @@
-import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
+import type { ErrorRequestHandler, Response } from 'express';
 import { z } from 'zod';
 import type { Call } from '../decide/control.ts';
-import { callOf, type Edge, parseQuery } from '../decide/edge.ts';
+import { type Given, type Reply, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
-import { write } from '../decide/write.ts';
-import { BrokerError, PROBLEMS } from '../errors.ts';
-import { jsonBody } from '../http/json-body.ts';
+import { type BrokerError, PROBLEMS } from '../errors.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
+import { GOVERNED_READ, GOVERNED_WRITE, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
-import { isPrincipalId, subjectName } from './order.ts';
-import { listPersons, type PersonState, setPersonState, stateOfPerson } from './provisioning.ts';
+import { type PersonState, setPersonState } from './provisioning.ts';
 import {
   ERROR_SCHEMA,
   LIST_SCHEMA,
-  type PersonNaming,
-  parseFilter,
   parsePatch,
   parseUser,
   ScimFault,
   scimTypeOf,
-  USER_SCHEMA,
   type WantedUser,
 } from './scim-message.ts';
+import {
+  type ProviderConfig,
+  patchBodySchema,
+  providerConfigSchema,
+  type ScimUser,
+  userBodySchema,
+  userListSchema,
+  userQuerySchema,
+  userSchema,
+} from './scim-schemas.ts';
+import { findKnown, listKnown, personOf, personOfId, stateOf, toUser, type UserDeps } from './scim-users.ts';
 
-const SCIM = 'application/scim+json';
-const BASE = '/scim/v2';
+/** The dependencies of {@link scimRoutes}. */
+export type ScimRoutesDeps = UserDeps;
 
-/** The dependencies of {@link scimRoutes} besides the edge. */
-export interface ScimRoutesDeps {
-  naming: PersonNaming;
-  /** The broker's public URL. */
-  issuer: string;
-  log: Logger;
-}
+const userId = z.object({ id: z.string() });
 
-const pageSchema = z.object({
-  filter: z.string().max(1000).optional(),
-  startIndex: z.coerce
-    .number()
-    .int()
-    .transform((index) => Math.max(index, 1))
-    .default(1),
-  count: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .transform((count) => Math.min(count, 200))
-    .default(100),
+const { route } = routesFor<ScimRoutesDeps>({
+  tag: 'Provisioning (SCIM 2.0)',
+  format: 'scim',
+  since: '1.0',
 });
 
 /**
- * The part of SCIM 2.0 that identity providers need to disable and enable persons:
- *
- *     GET /scim/v2/Users?filter=…   GET, PATCH, PUT, DELETE /scim/v2/Users/{id}   POST /scim/v2/Users
- *     GET /scim/v2/ServiceProviderConfig
+ * The part of SCIM 2.0 that identity providers need to disable and enable persons.
  *
  * A user is a human; its id is the human's canonical name. No profiles are stored, so a POST stores nothing: every valid
  * name is a user, whether or not that person has ever signed in.
  *
  * @see RFC 7643, RFC 7644
  */
-export function scimRoutes(edge: Edge, deps: ScimRoutesDeps): Router {
-  const { control } = edge;
-  const { naming } = deps;
-  const router = express.Router();
-  const read = control.store.read;
-  router.use(BASE, jsonBody([SCIM, 'application/json']));
+export const scimRoutes = [
+  route({
+    name: 'getScimConfig',
+    operation: null,
+    method: 'GET',
+    path: '/scim/v2/ServiceProviderConfig',
+    summary: 'what is supported',
+    caller: null,
+    outcomes: PUBLIC,
+    success: 200,
+    answer: providerConfigSchema,
+    handle: async ({ issuer }) => ({ body: providerConfig(issuer) }),
+  }),
+  route({
+    name: 'listScimUsers',
+    operation: 'principal.read',
+    method: 'GET',
+    path: '/scim/v2/Users',
+    summary: 'find a user',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    query: userQuerySchema,
+    success: 200,
+    answer: userListSchema,
+    handle: async (deps, { call, query: { filter, ...asked } }) => {
+      await assertReader(deps, call);
+      const known = (await listKnown(deps)).filter(({ state }) => state !== 'deleted');
+      const found = filter === undefined ? known : await findKnown(deps, filter, known);
+      // Values out of range mean the nearest one. RFC 7644 section 3.4.2.4
+      const startIndex = Math.max(asked.startIndex, 1);
+      const count = Math.min(Math.max(asked.count, 0), MAX_COUNT);
+      const page = found.slice(startIndex - 1, startIndex - 1 + count);
+      const body = {
+        schemas: [LIST_SCHEMA],
+        totalResults: found.length,
+        startIndex,
+        itemsPerPage: page.length,
+        Resources: page.map((user) => toUser(deps, user)),
+      };
+      return { body };
+    },
+  }),
+  route({
+    name: 'createScimUser',
+    operation: ['principal.read', 'principal.disable', 'principal.enable'],
+    method: 'POST',
+    path: '/scim/v2/Users',
+    summary: 'link a user; stores nothing for an active one',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: userBodySchema,
+    success: 201,
+    answer: userSchema,
+    location: ({ meta }) => meta.location,
+    errors: ['state_conflict'],
+    handle: async (deps, { call, body, write }) => {
+      const { naming } = deps;
+      await assertReader(deps, call);
+      const { active = true, name } = parseUser(body, naming);
+      if (name === undefined) throw new ScimFault(400, `${naming.attribute} is missing.`, 'invalidValue');
+      const person = await personOf(deps, `${naming.prefix}${name}`);
+      const known = (await listKnown(deps)).find((other) => other.person === person);
+      if (known !== undefined && known.state !== 'deleted') {
+        throw new ScimFault(409, 'This person already exists; update the user instead.', 'uniqueness');
+      }
+      const state = await set(write, person, active ? 'active' : 'disabled');
+      return { body: toUser(deps, { person, state }) };
+    },
+  }),
+  route({
+    name: 'getScimUser',
+    operation: 'principal.read',
+    method: 'GET',
+    path: '/scim/v2/Users/{id}',
+    summary: 'read a user',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    params: userId,
+    success: 200,
+    answer: userSchema,
+    handle: async (deps, { call, params }) => {
+      await assertReader(deps, call);
+      const person = await personOfId(deps, params.id);
+      return { body: toUser(deps, { person, state: await stateOf(deps, person) }) };
+    },
+  }),
+  route({
+    name: 'changeScimUser',
+    operation: ['principal.read', 'principal.disable', 'principal.enable'],
+    method: 'PATCH',
+    path: '/scim/v2/Users/{id}',
+    summary: 'disable or enable a person',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    params: userId,
+    body: patchBodySchema,
+    success: 200,
+    answer: userSchema,
+    handle: (deps, given) => change(deps, given, (body) => parsePatch(body, deps.naming)),
+  }),
+  route({
+    name: 'replaceScimUser',
+    operation: ['principal.read', 'principal.disable', 'principal.enable'],
+    method: 'PUT',
+    path: '/scim/v2/Users/{id}',
+    summary: 'disable or enable a person, with the whole user',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    params: userId,
+    body: userBodySchema,
+    success: 200,
+    answer: userSchema,
+    handle: (deps, given) =>
+      change(deps, given, (body) => {
+        const wanted = parseUser(body, deps.naming);
+        // An attribute that a PUT omits is reset to its default. RFC 7644 section 3.5.1
+        return { ...wanted, active: wanted.active ?? true };
+      }),
+  }),
+  route({
+    name: 'deleteScimUser',
+    operation: ['principal.read', 'principal.disable'],
+    method: 'DELETE',
+    path: '/scim/v2/Users/{id}',
+    summary: 'disable a person',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    params: userId,
+    success: 204,
+    answer: noContent,
+    handle: async (deps, { call, params, write }) => {
+      await assertReader(deps, call);
+      await set(write, await personOfId(deps, params.id), 'deleted');
+      return { body: undefined };
+    },
+  }),
+];
 
-  router.get(`${BASE}/ServiceProviderConfig`, (_req, res) => send(res, 200, providerConfig(deps.issuer)));
+/** The maximum number of users in one answer. */
+const MAX_COUNT = 200;
 
-  router.get(`${BASE}/Users`, async (req, res) => {
-    await assertReader(await callOf(edge, req));
-    const { filter, startIndex, count } = parseQuery(pageSchema, req);
-    const policy = await control.policies.active(read);
-    const known = (await listPersons(read, policy)).filter(({ state }) => state !== 'deleted');
-    const found = filter === undefined ? known : await find(filter, known);
-    const page = found.slice(startIndex - 1, startIndex - 1 + count);
-    send(res, 200, {
-      schemas: [LIST_SCHEMA],
-      totalResults: found.length,
-      startIndex,
-      itemsPerPage: page.length,
-      Resources: page.map(({ person, state }) => toUser(person, state)),
-    });
-  });
-
-  router.post(`${BASE}/Users`, async (req, res) => {
-    const call = await callOf(edge, req);
-    await assertReader(call);
-    const { active = true, name } = parseUser(req.body, naming);
-    if (name === undefined) throw new ScimFault(400, `${naming.attribute} is missing.`, 'invalidValue');
-    const person = await personOf(`${naming.prefix}${name}`);
-    const policy = await control.policies.active(read);
-    const known = (await listPersons(read, policy)).find((other) => other.person === person);
-    if (known !== undefined && known.state !== 'deleted') {
-      throw new ScimFault(409, 'This person already exists; update the user instead.', 'uniqueness');
-    }
-    const state = await set(call, person, active ? 'active' : 'disabled');
-    const user = toUser(person, state);
-    res.location(user.meta.location);
-    send(res, 201, user);
-  });
-
-  router.get(`${BASE}/Users/:id`, async (req, res) => {
-    await assertReader(await callOf(edge, req));
-    const person = await personOfId(req);
-    send(res, 200, toUser(person, await stateOf(person)));
-  });
-
-  router.patch(`${BASE}/Users/:id`, (req, res) => change(req, res, parsePatch));
-  router.put(`${BASE}/Users/:id`, (req, res) =>
-    change(req, res, (body) => {
-      const wanted = parseUser(body, naming);
-      // An attribute that a PUT omits is reset to its default. RFC 7644 section 3.5.1
-      return { ...wanted, active: wanted.active ?? true };
-    }),
-  );
-
-  router.delete(`${BASE}/Users/:id`, async (req, res) => {
-    const call = await callOf(edge, req);
-    await assertReader(call);
-    await set(call, await personOfId(req), 'deleted');
-    res.status(204).end();
-  });
-
-  router.use(BASE, (req) => {
-    throw new BrokerError(
-      'not_found',
-      `${req.method} ${req.originalUrl} is not supported by this SCIM service.`,
-    );
-  });
-  router.use(BASE, writeScimError(deps.log));
-  return router;
-
-  async function change(
-    req: Request,
-    res: Response,
-    parseWanted: (body: unknown, naming: PersonNaming) => WantedUser,
-  ): Promise<void> {
-    const call = await callOf(edge, req);
-    await assertReader(call);
-    const { active, name } = parseWanted(req.body, naming);
-    const person = await personOfId(req);
-    if (name !== undefined && (await personOf(`${naming.prefix}${name}`)) !== person) {
-      throw new ScimFault(400, 'The name is the id of the user and cannot be changed.', 'mutability');
-    }
-    const state =
-      active === undefined ? await stateOf(person) : await set(call, person, active ? 'active' : 'disabled');
-    send(res, 200, toUser(person, state));
+async function change(
+  deps: ScimRoutesDeps,
+  { call, params, body, write }: Given<{ id: string }, object, unknown>,
+  parseWanted: (body: unknown) => WantedUser,
+): Promise<Reply<ScimUser>> {
+  await assertReader(deps, call);
+  const { active, name } = parseWanted(body);
+  const person = await personOfId(deps, params.id);
+  if (name !== undefined && (await personOf(deps, `${deps.naming.prefix}${name}`)) !== person) {
+    throw new ScimFault(400, 'The name is the id of the user and cannot be changed.', 'mutability');
   }
-
-  function set(call: Call, person: string, state: PersonState): Promise<PersonState> {
-    return write(control, call, (writing) => setPersonState(writing, person, state));
-  }
-
-  async function stateOf(person: string): Promise<PersonState> {
-    return stateOfPerson(read, await control.policies.active(read), person);
-  }
-
-  function assertReader(call: Call): Promise<void> {
-    return authorizeRead(control, call, { operation: 'principal.read' });
-  }
-
-  /** @throws ScimFault for an account, a workload or an agent: a provider may only manage humans */
-  async function personOf(name: string): Promise<string> {
-    if (isPrincipalId(name)) throw new ScimFault(400, 'This is not the name of a person.', 'invalidValue');
-    return subjectName(await control.policies.active(read), name);
-  }
-
-  /** The person that the path names; 404 for an invalid name, and for a person whom the provider has deleted. */
-  async function personOfId(req: Request): Promise<string> {
-    const id = String(req.params.id);
-    const person = await personOf(id).catch(() => null);
-    if (person !== id || (await stateOf(id)) === 'deleted') {
-      throw new ScimFault(404, 'No user has this id.');
-    }
-    return person;
-  }
-
-  async function find(
-    text: string,
-    known: readonly { person: string; state: PersonState }[],
-  ): Promise<{ person: string; state: PersonState }[]> {
-    const { attribute, value } = parseFilter(text);
-    const name = attribute === 'id' ? value : `${naming.prefix}${value}`;
-    const person = await personOf(name).catch(() => null);
-    return known.filter((user) => user.person === person);
-  }
-
-  function toUser(person: string, state: PersonState) {
-    const name = person.startsWith(naming.prefix) ? person.slice(naming.prefix.length) : person;
-    return {
-      schemas: [USER_SCHEMA],
-      id: person,
-      externalId: name,
-      userName: name,
-      active: state === 'active',
-      meta: { resourceType: 'User', location: `${deps.issuer}${BASE}/Users/${encodeURIComponent(person)}` },
-    };
-  }
+  const state =
+    active === undefined
+      ? await stateOf(deps, person)
+      : await set(write, person, active ? 'active' : 'disabled');
+  return { body: toUser(deps, { person, state }) };
 }
 
-function send(res: Response, status: number, body: object): void {
-  res.status(status).type(SCIM).send(JSON.stringify(body));
+function set(write: Given['write'], person: string, state: PersonState): Promise<PersonState> {
+  return write((writing) => setPersonState(writing, person, state));
+}
+
+function assertReader({ control }: ScimRoutesDeps, call: Call): Promise<void> {
+  return authorizeRead(control, call, { operation: 'principal.read' });
 }
 
 /** RFC 7643 section 5 */
-function providerConfig(issuer: string): object {
+function providerConfig(issuer: string): ProviderConfig {
   const supported = { supported: false };
   return {
     schemas: ['urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig'],
     patch: { supported: true },
     bulk: { ...supported, maxOperations: 0, maxPayloadSize: 0 },
-    filter: { supported: true, maxResults: 200 },
+    filter: { supported: true, maxResults: MAX_COUNT },
     changePassword: supported,
     sort: supported,
     etag: supported,
@@ -225,23 +235,26 @@ function providerConfig(issuer: string): object {
         primary: true,
       },
     ],
-    meta: { resourceType: 'ServiceProviderConfig', location: `${issuer}${BASE}/ServiceProviderConfig` },
+    meta: { resourceType: 'ServiceProviderConfig', location: `${issuer}/scim/v2/ServiceProviderConfig` },
   };
 }
 
-/** RFC 7644 section 3.12 */
-function writeScimError(log: Logger): ErrorRequestHandler {
-  return (error: unknown, req, res, next) => {
-    if (res.headersSent) {
-      next(error);
-      return;
-    }
-    if (!(error instanceof ScimFault)) logFailure(log, toBrokerError(error), req.id);
-    const fault = error instanceof ScimFault ? error : faultOf(toBrokerError(error), res);
-    const { status, message: detail, scimType } = fault;
-    const type = scimType === undefined ? {} : { scimType };
-    send(res, status, { schemas: [ERROR_SCHEMA], status: String(status), ...type, detail });
-  };
+/** Writes errors as SCIM messages. @see RFC 7644 section 3.12 */
+export function scimErrors(log: Logger): ErrorRequestHandler[] {
+  return [
+    (error: unknown, req, res, next) => {
+      if (res.headersSent) {
+        next(error);
+        return;
+      }
+      if (!(error instanceof ScimFault)) logFailure(log, toBrokerError(error), req.id);
+      const fault = error instanceof ScimFault ? error : faultOf(toBrokerError(error), res);
+      const { status, message: detail, scimType } = fault;
+      const type = scimType === undefined ? {} : { scimType };
+      const body = { schemas: [ERROR_SCHEMA], status: String(status), ...type, detail };
+      res.status(status).type('application/scim+json').send(JSON.stringify(body));
+    },
+  ];
 }
 
 function faultOf(problem: BrokerError, res: Response): ScimFault {

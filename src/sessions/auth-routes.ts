@@ -1,11 +1,11 @@
-import { type ErrorRequestHandler, type Request, type RequestHandler, type Response, Router } from 'express';
+import type { ErrorRequestHandler, Request } from 'express';
 import { z } from 'zod';
-import { type Edge, parseQuery, presentedBy } from '../decide/edge.ts';
+import type { ControlDeps } from '../decide/control.ts';
+import { type Edge, type Reply, type RequestFacts, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
-import { BrokerError } from '../errors.ts';
-import { parse } from '../http/body.ts';
+import type { BrokerError } from '../errors.ts';
 import { logFailure, toBrokerError, toDocument } from '../http/problem.ts';
-import type { Caller } from '../identity/credential.ts';
+import { anyQuery, GOVERNED_WRITE, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
 import {
   COOKIE_ATTRIBUTES,
@@ -14,10 +14,12 @@ import {
   SESSION_COOKIE,
   signInCookie,
   surplusSignIns,
+  withoutCookie,
 } from './cookies.ts';
 import { assertSameOrigin } from './cross-site.ts';
 import { endSession } from './end-session.ts';
 import { endSessionUrl } from './end-session-url.ts';
+import { pageHeaders, pageReply, redirectTo } from './page-reply.ts';
 import {
   accountPage,
   BACK_TO_ACCOUNT,
@@ -30,226 +32,277 @@ import {
   signedOutPage,
   type Way,
 } from './pages.ts';
-import type { Providers, WebIssuer } from './providers.ts';
+import { chooseIssuer, type Providers } from './providers.ts';
 import { ACCOUNT_PATH, parseReturnTo } from './return-to.ts';
 import { type Sessions, sessionIdOf } from './sessions.ts';
 import { againOf, CALLBACK_PATH, SIGN_IN_MS, type SignIn } from './sign-in.ts';
+import { signOut } from './sign-out.ts';
 
-/** What {@link authRoutes} needs. */
+/** The dependencies of {@link authRoutes}. */
 export interface AuthRoutesDeps {
-  edge: Edge;
+  /** For the pages that also work without a session. */
+  authenticate: Edge['authenticate'];
+  control: ControlDeps;
   sessions: Sessions;
   providers: Providers;
   signIn: SignIn;
   publicUrl: string;
-  /** Limits the attempts per client address. */
-  limitAttempts: RequestHandler;
-  log: Logger;
 }
 
-const signInSchema = z.strictObject({
-  issuer: z.string().max(63).optional(),
-  return_to: z.string().optional(),
-  level: z.coerce.number().int().min(0).max(9).optional(),
-  max_age: z.coerce.number().int().min(0).max(86_400).optional(),
+const FORM = 'application/x-www-form-urlencoded';
+
+/** A route that shows a page, or redirects to another. */
+const PAGE = {
+  perAddress: true,
+  success: 200,
+  answer: z.string(),
+  answerType: 'text/html',
+  also: { 303: noContent },
+} as const;
+
+/** A route that always redirects. */
+const REDIRECT = { perAddress: true, success: 303, answer: noContent } as const;
+
+/** Where the identity provider returns to. What counts is the cookie of the sign-in, not who is signed in already. */
+const CALLBACK = {
+  ...REDIRECT,
+  operation: 'session.open',
+  method: 'GET',
+  caller: null,
+  outcomes: {
+    ...PUBLIC,
+    no_token: 'refused',
+    garbage: 'refused',
+    denied: 'refused',
+    unwritable: 'refused',
+  },
+  // The sign-in reads the parameters from the address itself.
+  query: anyQuery,
+  errors: ['sign_in_failed', 'token_invalid', 'issuer_unavailable', 'policy_denied', 'sign_in_required'],
+} as const;
+
+const { route } = routesFor<AuthRoutesDeps>({
+  tag: 'Signing in with a browser',
+  format: 'page',
+  since: '1.0',
 });
 
 /**
  * The pages for signing in and out. They use no scripts and no bearer tokens. State-changing requests must come from a
  * page of this origin.
  */
-export function authRoutes(deps: AuthRoutesDeps): Router {
-  const { edge, sessions, signIn, publicUrl } = deps;
-  const router = Router();
-
-  router.get(STYLE_PATH, (_req, res) => {
-    res.set('Cache-Control', 'public, max-age=3600').type('css').send(STYLE);
-  });
-  router.use('/auth', deps.limitAttempts);
-
-  router.get('/auth/sign-in', async (req, res) => {
-    const query = parseQuery(signInSchema, req);
-    const return_to = parseReturnTo(query.return_to, publicUrl);
-    const issuer = chooseIssuer(deps.providers, query.issuer);
-    if (issuer === null) {
-      sendHtml(
-        res,
-        choicePage(deps.providers.issuers, (key) => linkWith(req, key)),
+export const authRoutes = [
+  route({
+    name: 'startSignIn',
+    operation: null,
+    method: 'GET',
+    path: '/auth/sign-in',
+    summary: 'start a sign-in',
+    caller: null,
+    // The sign-in is stored until the provider returns.
+    outcomes: { ...PUBLIC, unwritable: 'refused' },
+    query: z.strictObject({
+      issuer: z.string().max(63).optional().meta({
+        description: 'The key of an identity provider. Without it, the person chooses if there are several.',
+      }),
+      return_to: z
+        .string()
+        .optional()
+        .meta({ description: `A path of this broker; default \`${ACCOUNT_PATH}\`.` }),
+      level: z.int().min(0).max(9).optional().meta({ description: 'The required sign-in level.' }),
+      max_age: z
+        .int()
+        .min(0)
+        .max(86_400)
+        .optional()
+        .meta({ description: 'The maximum age of the sign-in, in seconds.' }),
+    }),
+    ...PAGE,
+    errors: ['not_found', 'issuer_unavailable'],
+    handle: async ({ providers, signIn, publicUrl }, { query, request: { presented, target } }) => {
+      const return_to = parseReturnTo(query.return_to, publicUrl);
+      const issuer = chooseIssuer(providers, query.issuer);
+      if (issuer === null) return pageReply(choicePage(providers.issuers, (key) => linkWith(target, key)));
+      const { secret, state, url } = await signIn.begin({
+        issuer,
+        return_to,
+        level: query.level ?? null,
+        max_age_s: query.max_age ?? null,
+      });
+      return redirectTo(url.href, [
+        ...surplusSignIns(presented.cookie).map(withoutCookie),
+        {
+          name: signInCookie(state),
+          value: secret,
+          attributes: { ...COOKIE_ATTRIBUTES, maxAge: SIGN_IN_MS },
+        },
+      ]);
+    },
+  }),
+  route({
+    ...CALLBACK,
+    name: 'completeSignIn',
+    path: CALLBACK_PATH,
+    summary: 'where the identity provider returns to',
+    handle: async (deps, { request }) => completeSignIn(deps, CALLBACK_PATH, request),
+  }),
+  route({
+    ...CALLBACK,
+    name: 'completeSignInAt',
+    path: `${CALLBACK_PATH}/{issuer}`,
+    summary: 'where one of several providers returns to',
+    params: z.object({ issuer: z.string() }),
+    handle: async (deps, { params: { issuer }, request }) =>
+      completeSignIn(deps, `${CALLBACK_PATH}/${encodeURIComponent(issuer)}`, request),
+  }),
+  route({
+    name: 'showAccount',
+    operation: 'session.read',
+    method: 'GET',
+    path: ACCOUNT_PATH,
+    summary: 'the page with your sessions',
+    // Without a session, it redirects to the sign-in and shows nothing.
+    caller: null,
+    outcomes: { ...PUBLIC, garbage: 'refused', denied: 'refused' },
+    ...PAGE,
+    errors: ['unauthenticated', 'token_invalid', 'policy_denied', 'sign_in_required'],
+    handle: async (deps, { request: { presented, id } }) => {
+      if (!hasCookie(presented.cookie, SESSION_COOKIE)) return redirectTo('/auth/sign-in');
+      const { principal, credential } = await deps.authenticate(presented);
+      await authorizeRead(
+        deps.control,
+        { principal, credential, http_request_id: id },
+        { operation: 'session.read' },
       );
-      return;
-    }
-    const level = query.level ?? null;
-    const { secret, state, url } = await signIn.begin({
-      issuer,
-      return_to,
-      level,
-      max_age_s: query.max_age ?? null,
-    });
-    for (const name of surplusSignIns(req.headers.cookie)) res.clearCookie(name, COOKIE_ATTRIBUTES);
-    res.cookie(signInCookie(state), secret, { ...COOKIE_ATTRIBUTES, maxAge: SIGN_IN_MS });
-    redirect(res, url.href);
-  });
-
-  router.get([CALLBACK_PATH, `${CALLBACK_PATH}/:issuer`], async (req, res) => {
-    const own = typeof req.params.issuer === 'string' ? `/${encodeURIComponent(req.params.issuer)}` : '';
-    const url = new URL(`${publicUrl}${CALLBACK_PATH}${own}`);
-    url.search = new URL(req.originalUrl, publicUrl).search;
-    const cookie = signInCookie(url.searchParams.get('state') ?? '');
-    const opened = await signIn.complete({
-      secret: readSecret(req.headers.cookie, cookie),
-      url,
-      formerSecret: readSecret(req.headers.cookie, SESSION_COOKIE),
-      userAgent: req.get('User-Agent') ?? '',
-      http_request_id: req.id,
-    });
-    res.clearCookie(cookie, COOKIE_ATTRIBUTES);
-    res.cookie(SESSION_COOKIE, opened.secret, COOKIE_ATTRIBUTES);
-    redirect(res, opened.return_to);
-  });
-
-  router.get(ACCOUNT_PATH, async (req, res) => {
-    if (!hasCookie(req.headers.cookie, SESSION_COOKIE)) {
-      redirect(res, '/auth/sign-in');
-      return;
-    }
-    const { principal, credential } = await callerBySession(edge, req);
-    await authorizeRead(
-      edge.control,
-      { principal, credential, http_request_id: req.id },
-      { operation: 'session.read' },
-    );
-    const current = sessionIdOf(credential);
-    const shown = (await sessions.listOpen(principal)).map((row) => ({
-      ...row,
-      is_current: row.id === current,
-    }));
-    const end = await endSessionUrl(deps, credential.issuer);
-    sendHtml(res, accountPage(principal, shown), { formTargets: end === null ? [] : [end.origin] });
-  });
-
-  router.post('/auth/sign-out', async (req, res) => {
-    assertSameOrigin(presentedBy(req), publicUrl);
-    const issuer = await signOut(deps, req);
-    res.clearCookie(SESSION_COOKIE, COOKIE_ATTRIBUTES);
-    const end = issuer === null ? null : await endSessionUrl(deps, issuer);
-    redirect(res, end === null ? '/auth/signed-out' : end.href);
-  });
-
-  router.get('/auth/signed-out', async (req, res) => {
-    const open = await sessions.findOpen(readSecret(req.headers.cookie, SESSION_COOKIE));
-    // A link from another site must not tell signed-in people that they are signed out.
-    if (open !== undefined) redirect(res, ACCOUNT_PATH);
-    else sendHtml(res, signedOutPage());
-  });
-
-  router.post('/auth/sessions/:id/end', async (req, res) => {
-    const id = parse(z.uuid(), req.params.id, 'The id');
-    const caller = await callerBySession(edge, req);
-    const isCurrent = sessionIdOf(caller.credential) === id;
-    await endSession(
-      edge.control,
-      { ...caller, http_request_id: req.id },
-      { id, reason: isCurrent ? 'signed_out' : 'ended' },
-    );
-    if (isCurrent) res.clearCookie(SESSION_COOKIE, COOKIE_ATTRIBUTES);
-    redirect(res, isCurrent ? '/auth/signed-out' : ACCOUNT_PATH);
-  });
-
-  router.use('/auth', refusalWriter(deps.log));
-  return router;
-}
-
-/** The named issuer, or the only one; null when there are several to choose from. */
-function chooseIssuer({ issuers }: Providers, key: string | undefined): WebIssuer | null {
-  if (issuers.length === 0) {
-    throw new BrokerError(
-      'not_found',
-      'Browser sign-in is not configured: no issuer has `web`. Use the command line: countersign login.',
-    );
-  }
-  if (key === undefined) return issuers.length === 1 ? (issuers[0] ?? null) : null;
-  const issuer = issuers.find((candidate) => candidate.key === key);
-  if (issuer !== undefined) return issuer;
-  const known = issuers.map((candidate) => candidate.key).join(', ');
-  throw new BrokerError('not_found', `Unknown identity provider. Choose one of ${known}.`);
-}
+      const current = sessionIdOf(credential);
+      const shown = (await deps.sessions.listOpen(principal)).map((row) => ({
+        ...row,
+        is_current: row.id === current,
+      }));
+      const end = await endSessionUrl(deps, credential.issuer);
+      return pageReply(accountPage(principal, shown), end === null ? [] : [end.origin]);
+    },
+  }),
+  route({
+    name: 'endSessionOnPage',
+    operation: 'session.end',
+    method: 'POST',
+    path: '/auth/sessions/{id}/end',
+    summary: 'end one of your sessions from the account page',
+    caller: 'session',
+    // Surrendering a credential needs no permission.
+    outcomes: { ...GOVERNED_WRITE, denied: 'allowed' },
+    params: z.object({ id: z.uuid() }),
+    // A form without fields.
+    bodyType: FORM,
+    ...REDIRECT,
+    handle: async ({ control }, { call, params: { id } }) => {
+      const isCurrent = call.credential !== null && sessionIdOf(call.credential) === id;
+      await endSession(control, call, { id, reason: isCurrent ? 'signed_out' : 'ended' });
+      return isCurrent
+        ? redirectTo('/auth/signed-out', [withoutCookie(SESSION_COOKIE)])
+        : redirectTo(ACCOUNT_PATH);
+    },
+  }),
+  route({
+    name: 'signOut',
+    operation: 'session.end',
+    method: 'POST',
+    path: '/auth/sign-out',
+    summary: 'sign out',
+    // It also works when the session has expired or is unknown.
+    caller: null,
+    outcomes: { ...PUBLIC, foreign_origin: 'refused', unwritable: 'refused' },
+    bodyType: FORM,
+    ...REDIRECT,
+    errors: ['cross_site'],
+    handle: async (deps, { request }) => {
+      assertSameOrigin(request.presented, deps.publicUrl);
+      const issuer = await signOut(deps, { presented: request.presented, http_request_id: request.id });
+      const end = issuer === null ? null : await endSessionUrl(deps, issuer);
+      return redirectTo(end === null ? '/auth/signed-out' : end.href, [withoutCookie(SESSION_COOKIE)]);
+    },
+  }),
+  route({
+    name: 'showSignedOut',
+    operation: null,
+    method: 'GET',
+    path: '/auth/signed-out',
+    summary: 'where the provider returns to after a logout',
+    caller: null,
+    outcomes: PUBLIC,
+    ...PAGE,
+    handle: async ({ sessions }, { request: { presented } }) => {
+      const open = await sessions.findOpen(readSecret(presented.cookie, SESSION_COOKIE));
+      // A link from another site must not tell signed-in people that they are signed out.
+      return open === undefined ? pageReply(signedOutPage()) : redirectTo(ACCOUNT_PATH);
+    },
+  }),
+  route({
+    name: 'getPageStyle',
+    operation: null,
+    method: 'GET',
+    path: STYLE_PATH,
+    summary: 'the style of these pages',
+    caller: null,
+    outcomes: PUBLIC,
+    success: 200,
+    answer: z.string(),
+    answerType: 'text/css',
+    handle: async () => ({ body: STYLE, headers: { 'Cache-Control': 'public, max-age=3600' } }),
+  }),
+];
 
 /** The address of the same sign-in at that issuer. */
-function linkWith(req: Request, key: string): string {
-  const query = new URLSearchParams(new URL(req.originalUrl, 'http://localhost').search);
+function linkWith(target: string, key: string): string {
+  const query = new URLSearchParams(new URL(target, 'http://localhost').search);
   query.set('issuer', key);
   return `/auth/sign-in?${query}`;
 }
 
-/** @throws BrokerError `unauthenticated` without a session: pages accept no tokens */
-async function callerBySession(edge: Edge, req: Request): Promise<Caller> {
-  if (!hasCookie(req.headers.cookie, SESSION_COOKIE)) {
-    throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
-  }
-  return edge.authenticate(presentedBy(req));
+/** Completes a sign-in whose provider returned to that path. */
+async function completeSignIn(
+  { signIn, publicUrl }: AuthRoutesDeps,
+  path: string,
+  { id, target, presented, user_agent }: RequestFacts,
+): Promise<Reply<undefined>> {
+  const url = new URL(`${publicUrl}${path}`);
+  url.search = new URL(target, publicUrl).search;
+  const cookie = signInCookie(url.searchParams.get('state') ?? '');
+  const opened = await signIn.complete({
+    secret: readSecret(presented.cookie, cookie),
+    url,
+    formerSecret: readSecret(presented.cookie, SESSION_COOKIE),
+    userAgent: user_agent,
+    http_request_id: id,
+  });
+  return redirectTo(opened.return_to, [
+    withoutCookie(cookie),
+    { name: SESSION_COOKIE, value: opened.secret, attributes: COOKIE_ATTRIBUTES },
+  ]);
 }
 
-/**
- * Ends the browser's session.
- *
- * @returns the issuer of the session, even if it has expired, because the browser may still be signed in at the
- *   provider; null for an unknown session
- */
-async function signOut({ edge, sessions }: AuthRoutesDeps, req: Request): Promise<string | null> {
-  const issuer = await sessions.issuerOf(readSecret(req.headers.cookie, SESSION_COOKIE));
-  try {
-    const caller = await callerBySession(edge, req);
-    const id = sessionIdOf(caller.credential);
-    if (id === null) return null;
-    await endSession(edge.control, { ...caller, http_request_id: req.id }, { id, reason: 'signed_out' });
-  } catch (error) {
-    // An expired or revoked session has already ended. The cookie is removed anyway.
-    const isOver =
-      error instanceof BrokerError && ['unauthenticated', 'token_invalid', 'not_found'].includes(error.code);
-    if (!isOver) throw error;
-  }
-  return issuer;
-}
-
-/**
- * Sends a page. Its content security policy allows only its own stylesheet.
- *
- * @param options.formTargets other origins that a form submission may redirect to, because browsers check redirect
- *   targets
- */
-function sendHtml(res: Response, text: string, options: { formTargets?: readonly string[] } = {}): void {
-  const targets = ["'self'", ...(options.formTargets ?? [])].join(' ');
-  res
-    .set({
-      'Content-Security-Policy': `default-src 'none'; style-src 'self'; form-action ${targets}; frame-ancestors 'none'; base-uri 'none'`,
-      // Same-origin forms need the referrer. Other origins get none.
-      'Referrer-Policy': 'same-origin',
-      'Cache-Control': 'no-store',
-    })
-    .type('html')
-    .send(text);
-}
-
-function redirect(res: Response, location: string): void {
-  res.set('Cache-Control', 'no-store').redirect(303, location);
-}
-
-/** Renders refusals as pages instead of problem documents. */
-function refusalWriter(log: Logger): ErrorRequestHandler {
-  return (error: unknown, req, res, next) => {
-    if (res.headersSent) {
-      next(error);
-      return;
-    }
-    const problem = toBrokerError(error);
-    const { status, title, detail, instance } = toDocument(problem, req.id);
-    logFailure(log, problem, req.id);
-    res.status(status).set(problem.fields.headers ?? {});
-    if (status === 401) res.set('WWW-Authenticate', 'Bearer');
-    const faults = problem.fields.errors ?? [];
-    const shown = { title: PAGE_TITLES[problem.code] ?? title, detail, faults, instance };
-    sendHtml(res, refusalPage(shown, waysOn(req, problem, status !== 401)));
-  };
+/** The error handler of pages: renders refusals as pages instead of problem documents. */
+export function pageErrors(log: Logger): ErrorRequestHandler[] {
+  return [
+    (error: unknown, req, res, next) => {
+      if (res.headersSent) {
+        next(error);
+        return;
+      }
+      const problem = toBrokerError(error);
+      const { status, title, detail, instance } = toDocument(problem, req.id);
+      logFailure(log, problem, req.id);
+      res.status(status).set(problem.fields.headers ?? {});
+      if (status === 401) res.set('WWW-Authenticate', 'Bearer');
+      const faults = problem.fields.errors ?? [];
+      const shown = { title: PAGE_TITLES[problem.code] ?? title, detail, faults, instance };
+      res
+        .set(pageHeaders([]))
+        .type('html')
+        .send(refusalPage(shown, waysOn(req, problem, status !== 401)));
+    },
+  ];
 }
 
 /** The links that a refusal page offers. */

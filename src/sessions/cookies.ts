@@ -34,6 +34,18 @@ export function surplusSignIns(header: string | undefined): string[] {
  */
 export const COOKIE_ATTRIBUTES = { secure: true, httpOnly: true, sameSite: 'lax', path: '/' } as const;
 
+/** A cookie to set, or to remove if its value is null. */
+export interface CookieChange {
+  name: string;
+  value: string | null;
+  attributes: typeof COOKIE_ATTRIBUTES & { maxAge?: number };
+}
+
+/** Removes a cookie. */
+export function withoutCookie(name: string): CookieChange {
+  return { name, value: null, attributes: COOKIE_ATTRIBUTES };
+}
+
 /**
  * The whitespace that may surround a cookie. No other whitespace is trimmed. Browsers protect the prefix only at the
  * start of a name, so a sibling host can set `\u00a0__Host-…`. Trimming must not turn that into the protected name.

@@ -69,6 +69,25 @@ export function createProviders(deps: ProvidersDeps): Providers {
   };
 }
 
+/**
+ * The named issuer, or the only one; null when there are several to choose from.
+ *
+ * @throws BrokerError `not_found`
+ */
+export function chooseIssuer({ issuers }: Providers, key: string | undefined): WebIssuer | null {
+  if (issuers.length === 0) {
+    throw new BrokerError(
+      'not_found',
+      'Browser sign-in is not configured: no issuer has `web`. Use the command line: countersign login.',
+    );
+  }
+  if (key === undefined) return issuers.length === 1 ? (issuers[0] ?? null) : null;
+  const issuer = issuers.find((candidate) => candidate.key === key);
+  if (issuer !== undefined) return issuer;
+  const known = issuers.map((candidate) => candidate.key).join(', ');
+  throw new BrokerError('not_found', `Unknown identity provider. Choose one of ${known}.`);
+}
+
 /** The refusal while a provider is unavailable. Existing sessions continue. */
 export function unavailable(issuer: string): BrokerError {
   return new BrokerError(

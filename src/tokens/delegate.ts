@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { notDone } from '../decide/refusals.ts';
@@ -7,7 +8,7 @@ import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { MAX_DELEGATION_LIFE_S } from '../identity/issued-token.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
-import type { Operation } from '../operations.ts';
+import { OPERATION_NAMES } from '../operations.ts';
 import type { Reason } from '../reason.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import type { TrustRules } from '../trust/rules.ts';
@@ -17,26 +18,34 @@ import { DELEGATION_TYPE, type DelegationClaims, fitsToken, originOf } from './d
 const DEFAULT_LIFE_S = 900;
 
 /** The terms of a delegation. */
-export interface DelegationOrder {
-  /** The trust rule of the agent. */
-  agent: string;
-  /** Default: everything that the trust rule grants now. */
-  operations?: Operation[] | undefined;
-  /**
-   * Seconds, {@link MAX_DELEGATION_LIFE_S} at most; default 15 minutes. It ends with the person's own credential at the
-   * latest.
-   */
-  expires_in_s?: number | undefined;
-}
+export const delegationOrderSchema = z
+  .strictObject({
+    agent: z.string().min(1).max(63).meta({ description: 'The trust rule of the agent.' }),
+    operations: z
+      .array(z.enum(OPERATION_NAMES))
+      .min(1)
+      .max(OPERATION_NAMES.length)
+      .optional()
+      .meta({ description: 'Default: everything that the trust rule grants now.' }),
+    expires_in_s: z.int().min(1).max(MAX_DELEGATION_LIFE_S).optional().meta({
+      description: "Default: 15 minutes. The delegation ends with the person's own credential at the latest.",
+    }),
+  })
+  .meta({ id: 'DelegationOrder' });
+export type DelegationOrder = z.infer<typeof delegationOrderSchema>;
 
 /** The token that the agent exchanges together with its own. It is returned once. */
-export interface DelegationAnswer {
-  delegation_token: string;
-  /** Seconds. */
-  expires_in: number;
-  scope: string;
-  may_act: DelegationClaims['may_act'];
-}
+export const delegationAnswerSchema = z
+  .object({
+    delegation_token: z.string().meta({ description: 'Shown once.' }),
+    expires_in: z.int().meta({ description: 'Seconds.' }),
+    scope: z.string().meta({ description: 'Operation names separated by single spaces.' }),
+    may_act: z
+      .object({ iss: z.string(), sub: z.string() })
+      .meta({ description: 'The agent: this broker, and the trust rule. RFC 8693 section 4.4' }),
+  })
+  .meta({ id: 'Delegation' });
+export type DelegationAnswer = z.infer<typeof delegationAnswerSchema>;
 
 /** What {@link delegate} needs. */
 export interface DelegateDeps {

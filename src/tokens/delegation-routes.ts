@@ -1,25 +1,23 @@
-import { Router } from 'express';
-import { z } from 'zod';
-import { callOf, type Edge } from '../decide/edge.ts';
-import { parse } from '../http/body.ts';
-import { MAX_DELEGATION_LIFE_S } from '../identity/issued-token.ts';
-import { OPERATION_NAMES } from '../operations.ts';
-import { type DelegateDeps, delegate } from './delegate.ts';
+import { routesFor } from '../decide/edge.ts';
+import { GOVERNED_WRITE } from '../http/route.ts';
+import { type DelegateDeps, delegate, delegationAnswerSchema, delegationOrderSchema } from './delegate.ts';
 
-const orderSchema = z.strictObject({
-  agent: z.string().min(1).max(63),
-  operations: z.array(z.enum(OPERATION_NAMES)).min(1).max(OPERATION_NAMES.length).optional(),
-  expires_in_s: z.int().min(1).max(MAX_DELEGATION_LIFE_S).optional(),
-});
+const { route } = routesFor<DelegateDeps>({ tag: 'Who is calling', format: 'problem', since: '1.0' });
 
-/** `POST /v1/delegations`: issues a token with which an agent may act for the calling person. */
-export function delegationRoutes(edge: Edge, deps: Omit<DelegateDeps, 'control'>): Router {
-  const router = Router();
-  router.post('/v1/delegations', async (req, res) => {
-    const call = await callOf(edge, req);
-    const order = parse(orderSchema, req.body);
-    const answer = await delegate({ ...deps, control: edge.control }, call, order);
-    res.status(201).json(answer);
-  });
-  return router;
-}
+/** Delegation: a token with which an agent may act for the calling person. */
+export const delegationRoutes = [
+  route({
+    name: 'delegate',
+    operation: 'agent.delegate',
+    method: 'POST',
+    path: '/v1/delegations',
+    summary: 'let an agent act for you, with a token that it exchanges together with its own',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: delegationOrderSchema,
+    success: 201,
+    answer: delegationAnswerSchema,
+    // Not idempotent: the answer is a secret, and must not be stored for a retry.
+    handle: async (deps, { call, body }) => ({ body: await delegate(deps, call, body) }),
+  }),
+];

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { readParameters } from './form-parameters.ts';
 
 /** The grant type of RFC 8693. */
@@ -9,11 +10,56 @@ export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
 /** The type of every exchanged token: a platform's or a person's. */
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 
-const SHOWN_TYPES = [JWT_TYPE, 'urn:ietf:params:oauth:token-type:id_token'];
-const ISSUED_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE];
+const SHOWN_TYPES = [JWT_TYPE, 'urn:ietf:params:oauth:token-type:id_token'] as const;
+const ISSUED_TYPES = [ACCESS_TOKEN_TYPE, JWT_TYPE] as const;
 
 /** RFC 6749 appendix A.4: scope tokens, separated by single spaces. */
 export const SCOPE = /^[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*$/;
+
+/** A parameter without a value counts as absent. RFC 6749 section 3.1 */
+const empty = z.literal('');
+
+const exchangeParameters = {
+  grant_type: z.literal(TOKEN_EXCHANGE_GRANT),
+  subject_token: z.string().min(1).meta({
+    description:
+      "A platform's token; for an agent, the delegation token or the token of the person it acts for.",
+  }),
+  subject_token_type: z.enum(SHOWN_TYPES),
+  requested_token_type: z.enum([...ISSUED_TYPES, '']).optional(),
+  audience: z
+    .string()
+    .optional()
+    .meta({ description: '`control` (the default), `audit` or `data:<environment>`.' }),
+  scope: z
+    .union([z.string().regex(SCOPE), empty])
+    .optional()
+    .meta({
+      description: 'Operation names separated by single spaces. Default: all that is granted.',
+    }),
+};
+
+/**
+ * The forms that {@link parseExchangeForm} accepts, for the description of the API. Some are refused later with
+ * `invalid_target` or `invalid_scope`, by what the trust rule grants.
+ */
+export const exchangeFormSchema = z
+  .union([
+    z.looseObject({
+      ...exchangeParameters,
+      actor_token: empty.optional(),
+      actor_token_type: empty.optional(),
+    }),
+    z.looseObject({
+      ...exchangeParameters,
+      actor_token: z
+        .string()
+        .min(1)
+        .meta({ description: 'The token of an agent that acts for the subject.' }),
+      actor_token_type: z.enum(SHOWN_TYPES),
+    }),
+  ])
+  .meta({ id: 'TokenExchange', description: 'A token exchange (RFC 8693 section 2.1).' });
 
 /** A requested token exchange. Absent parameters are undefined; the trust rule then decides. */
 export interface ExchangeForm {
@@ -47,7 +93,7 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   }
   const subjectToken = read('subject_token');
   if (subjectToken === undefined) return invalid('subject_token is missing');
-  if (!SHOWN_TYPES.includes(read('subject_token_type') ?? '')) {
+  if (!isOneOf(SHOWN_TYPES, read('subject_token_type'))) {
     return invalid('subject_token_type must be the jwt or the id_token type');
   }
   const actorToken = read('actor_token');
@@ -55,10 +101,10 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   if ((actorToken === undefined) !== (actorType === undefined)) {
     return invalid('actor_token and actor_token_type must be sent together');
   }
-  if (actorType !== undefined && !SHOWN_TYPES.includes(actorType)) {
+  if (actorType !== undefined && !isOneOf(SHOWN_TYPES, actorType)) {
     return invalid('actor_token_type must be the jwt or the id_token type');
   }
-  if (!ISSUED_TYPES.includes(read('requested_token_type') ?? ACCESS_TOKEN_TYPE)) {
+  if (!isOneOf(ISSUED_TYPES, read('requested_token_type') ?? ACCESS_TOKEN_TYPE)) {
     return invalid('requested_token_type must be the access_token or the jwt type');
   }
   if (read('resource') !== undefined) {
@@ -82,6 +128,10 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
 /** The distinct values of a scope. */
 export function uniqueWords(scope: string): string[] {
   return [...new Set(scope.split(' '))];
+}
+
+function isOneOf(types: readonly string[], type: string | undefined): boolean {
+  return type !== undefined && types.includes(type);
 }
 
 function invalid(description: string): FormFault {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import { BrokerError, PROBLEMS } from '../errors.ts';
 import { actClaimOf } from '../identity/act.ts';
 import type { Credential, Proof } from '../identity/credential.ts';
@@ -60,15 +61,19 @@ export interface ExchangeDeps extends SponsorDeps {
 }
 
 /** The response of the token endpoint. RFC 8693 section 2.2.1 */
-export interface TokenAnswer {
-  access_token: string;
-  issued_token_type: typeof ACCESS_TOKEN_TYPE;
-  /** `DPoP` if the request had a proof: the token is then valid only with proofs of that key. RFC 9449 section 5 */
-  token_type: 'Bearer' | 'DPoP';
-  /** Seconds. */
-  expires_in: number;
-  scope: string;
-}
+export const tokenAnswerSchema = z
+  .object({
+    access_token: z.string(),
+    issued_token_type: z.literal(ACCESS_TOKEN_TYPE),
+    token_type: z.enum(['Bearer', 'DPoP']).meta({
+      description:
+        '`DPoP` if the request had a proof: the token is then valid only with proofs of that key. RFC 9449 section 5',
+    }),
+    expires_in: z.int().meta({ description: 'Seconds.' }),
+    scope: z.string().meta({ description: 'Operation names separated by single spaces; may be empty.' }),
+  })
+  .meta({ id: 'TokenAnswer' });
+export type TokenAnswer = z.infer<typeof tokenAnswerSchema>;
 
 /** Exchanges a platform's token for a Countersign token. */
 export interface Exchange {

@@ -1,13 +1,13 @@
+import { z } from 'zod';
 import { TokenRefused } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { GrantRefused } from './grant.ts';
 
 /** Why an exchange of the token would be refused. */
-export interface ExchangeRefusal {
-  /** The reason code, as in the log. */
-  reason: string;
-  detail: string;
-}
+export const exchangeRefusalSchema = z
+  .object({ reason: z.string().meta({ description: 'The reason code, as in the log.' }), detail: z.string() })
+  .meta({ id: 'ExchangeRefusal' });
+export type ExchangeRefusal = z.infer<typeof exchangeRefusalSchema>;
 
 /** Explains a refusal to a caller who may know the reason. @throws any error that is not a refusal */
 export function explainRefusal(error: unknown): ExchangeRefusal {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Call } from '../decide/control.ts';
 import { authorizeRead } from '../decide/read.ts';
 import type { ExaminedToken } from '../identity/authenticate.ts';
@@ -6,11 +7,53 @@ import { parseTokenForm } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
 import { liveToken, type TokenStatusDeps } from './live-token.ts';
 
-/** The introspection response for a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */
-export type Introspection = { active: false } | ({ active: true } & Record<string, unknown>);
+const seconds = z.number();
 
 /** Claims that are returned unchanged if present. */
-const SHOWN_CLAIMS = ['scope', 'jti', 'nbf', 'acr', 'auth_time', 'act', 'may_act', 'cnf'];
+const shownClaims = {
+  scope: z.unknown().optional().meta({
+    description: 'The `scope` claim. In tokens of the broker: operation names separated by single spaces.',
+  }),
+  jti: z.string().optional(),
+  nbf: seconds.optional(),
+  acr: z.string().optional(),
+  auth_time: seconds.optional(),
+  act: z
+    .object({ sub: z.string(), act: z.unknown().optional() })
+    .optional()
+    .meta({ description: 'The acting agent; previous actors are nested in `act`. RFC 8693 section 4.1' }),
+  may_act: z
+    .object({ iss: z.string(), sub: z.string() })
+    .optional()
+    .meta({ description: 'Of a delegation token: the agent. RFC 8693 section 4.4' }),
+  cnf: z
+    .object({ jkt: z.string() })
+    .optional()
+    .meta({ description: 'The thumbprint of the key that the token is bound to. RFC 9449 section 6.1' }),
+};
+const SHOWN_CLAIMS = Object.keys(shownClaims);
+
+/** The introspection response for a token. @see RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9470 section 6.2 */
+export const introspectionSchema = z
+  .discriminatedUnion('active', [
+    z.object({ active: z.literal(false) }),
+    z.object({
+      active: z.literal(true),
+      token_type: z
+        .enum(['Bearer', 'DPoP', 'N_A'])
+        .meta({ description: '`N_A` for a delegation token, which is no access token.' }),
+      client_id: z.string(),
+      iss: z.string(),
+      sub: z.string(),
+      aud: z.union([z.string(), z.array(z.string())]),
+      exp: seconds,
+      iat: seconds,
+      ...shownClaims,
+      trust_rule: z.string().optional(),
+    }),
+  ])
+  .meta({ id: 'Introspection' });
+export type Introspection = z.infer<typeof introspectionSchema>;
 
 /**
  * Introspects a token. A caller may always introspect its own token. For any other token, policy decides first
@@ -66,6 +109,6 @@ function typeOf(claims: ExaminedToken['claims'], jkt: string | null): 'Bearer' |
  * The client that the token was issued to. An ID token names it in `azp`, or as its only audience. OpenID Connect Core
  * section 2
  */
-function clientOf({ client_id, azp, aud }: ExaminedToken['claims']): unknown {
-  return client_id ?? azp ?? (typeof aud === 'string' ? aud : aud[0]);
+function clientOf({ client_id, azp, aud }: ExaminedToken['claims']): string {
+  return String(client_id ?? azp ?? (typeof aud === 'string' ? aud : aud[0]));
 }

@@ -64,6 +64,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   not_recorded: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
+  internal_error: ['server_error', 'internal error'],
 };
 
 /** A problem in OAuth's format, with the same status and headers. @param reference the id of the HTTP request */

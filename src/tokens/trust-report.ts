@@ -1,18 +1,13 @@
+import { z } from 'zod';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
 import { checkTypes, type VerifiedClaims } from '../identity/verify-token.ts';
 import { missesOf } from '../trust/match.ts';
 import type { Miss } from '../trust/platforms/platform.ts';
 import { platformOf } from '../trust/platforms/platforms.ts';
-import {
-  type Claims,
-  type PlatformName,
-  rulesByName,
-  type TrustRule,
-  type TrustRules,
-} from '../trust/rules.ts';
+import { type Claims, PLATFORM_NAMES, rulesByName, type TrustRule, type TrustRules } from '../trust/rules.ts';
 import { type Applicant, applicantOf } from './applicant.ts';
-import { type ExchangeRefusal, explainRefusal } from './explain-refusal.ts';
+import { exchangeRefusalSchema, explainRefusal } from './explain-refusal.ts';
 import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './grant.ts';
 import { assertLifeLeft, chooseRule, issuerOf } from './subject.ts';
 
@@ -29,47 +24,68 @@ export type Verification =
   | { signature: 'not_checked' }
   | { signature: 'refused'; cause: TokenRefused };
 
+const ruleKind = z.enum(['workload', 'agent']);
+
 /** The comparison of one trust rule with the token. */
-export interface RuleReport {
-  rule: string;
-  kind: TrustRule['kind'];
-  platform: PlatformName;
-  matches: boolean;
-  /** Every claim that does not match. */
-  misses: Miss[];
-}
+const ruleReportSchema = z
+  .object({
+    rule: z.string(),
+    kind: ruleKind,
+    platform: z.enum(PLATFORM_NAMES),
+    matches: z.boolean(),
+    misses: z
+      .array(
+        z.object({
+          claim: z.string(),
+          wanted: z.array(z.string()).readonly().meta({ description: 'The accepted values and patterns.' }),
+          has: z.string().nullable().meta({ description: "The token's value, truncated; null if absent." }),
+        }) satisfies z.ZodType<Miss>,
+      )
+      .meta({ description: 'Every claim that does not match.' }),
+  })
+  .meta({ id: 'TrustRuleReport' });
+export type RuleReport = z.infer<typeof ruleReportSchema>;
 
 /** The result that an exchange of the token would have. */
-export interface WouldIssue {
-  rule: string;
-  kind: TrustRule['kind'];
-  principal: string;
-  /** The person behind the job; also null for an agent, whose person comes with the delegation. */
-  person: string | null;
-  audience: string;
-  operations: string[];
-  environments: string[];
-  namespaces: string[];
-  token_ttl_s: number;
-  require_dpop: boolean;
-}
+const wouldIssueSchema = z
+  .object({
+    rule: z.string(),
+    kind: ruleKind,
+    principal: z.string(),
+    person: z.string().nullable().meta({
+      description:
+        'The person behind the job; also null for an agent, whose person comes with the delegation.',
+    }),
+    audience: z.string(),
+    operations: z.array(z.string()),
+    environments: z.array(z.string()),
+    namespaces: z.array(z.string()),
+    token_ttl_s: z.int(),
+    require_dpop: z.boolean(),
+  })
+  .meta({ id: 'WouldIssue' });
+export type WouldIssue = z.infer<typeof wouldIssueSchema>;
 
 /** The outcome of a platform's token under a set of trust rules. */
-export interface TrustReport {
-  signature: Verification['signature'];
-  /** The token's own claims; null if it is not a token. */
-  token: {
-    issuer: string | null;
-    subject: string | null;
-    audience: unknown;
-    issued_ms: number | null;
-    expires_ms: number | null;
-  } | null;
-  /** All rules, by name. */
-  rules: RuleReport[];
-  would_issue: WouldIssue | null;
-  refusal: ExchangeRefusal | null;
-}
+export const trustReportSchema = z
+  .object({
+    signature: z.enum(['verified', 'not_checked', 'refused']),
+    token: z
+      .object({
+        issuer: z.string().nullable(),
+        subject: z.string().nullable(),
+        audience: z.unknown(),
+        issued_ms: z.int().nullable(),
+        expires_ms: z.int().nullable(),
+      })
+      .nullable()
+      .meta({ description: "The token's own claims; null if it is not a token." }),
+    rules: z.array(ruleReportSchema).meta({ description: 'All rules, by name.' }),
+    would_issue: wouldIssueSchema.nullable(),
+    refusal: exchangeRefusalSchema.nullable(),
+  })
+  .meta({ id: 'TrustReport' });
+export type TrustReport = z.infer<typeof trustReportSchema>;
 
 /** The remaining checks of the broker, when the rules alone would issue a token. */
 export interface TokenExplanation {

@@ -1,37 +1,47 @@
-import { Router } from 'express';
 import { z } from 'zod';
-import { callOf, type Edge } from '../decide/edge.ts';
-import { parse } from '../http/body.ts';
+import { routesFor } from '../decide/edge.ts';
+import { GOVERNED_WRITE } from '../http/route.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { SCOPE, uniqueWords } from './exchange-form.ts';
-import type { SubjectDeps } from './subject.ts';
-import { testTrust } from './trust-test.ts';
+import { trustReportSchema } from './trust-report.ts';
+import { type TrustTestDeps, testTrust } from './trust-test.ts';
 
-const orderSchema = z.strictObject({
-  /** Longer tokens get the same response as every oversized token. */
-  token: z
-    .string()
-    .min(1)
-    .max(4 * MAX_TOKEN_BYTES),
-  audience: z.string().min(1).max(200).default('control'),
-  scope: z
-    .string()
-    .regex(SCOPE, 'must be operation names separated by single spaces')
-    .transform(uniqueWords)
-    .optional(),
-});
+const trustTestSchema = z
+  .strictObject({
+    token: z
+      .string()
+      .min(1)
+      // Longer tokens get the same response as every oversized token.
+      .max(4 * MAX_TOKEN_BYTES)
+      .meta({ description: 'The token exactly as the platform issued it.' }),
+    audience: z.string().min(1).max(200).default('control'),
+    scope: z.string().regex(SCOPE, 'must be operation names separated by single spaces').optional().meta({
+      description: 'Operation names separated by single spaces. Default: all that the rule grants.',
+    }),
+  })
+  .meta({ id: 'TrustTest' });
 
-/** What {@link trustRoutes} needs to verify platform tokens. */
-export type TrustRoutesDeps = SubjectDeps;
+const { route } = routesFor<TrustTestDeps>({ tag: 'Who is calling', format: 'problem', since: '1.0' });
 
-/** `POST /v1/trust/test`: reports the result of a hypothetical exchange of a platform's token, and why. */
-export function trustRoutes(edge: Edge, deps: TrustRoutesDeps): Router {
-  const router = Router();
-  router.post('/v1/trust/test', async (req, res) => {
-    const call = await callOf(edge, req);
-    const { token, audience, scope } = parse(orderSchema, req.body);
-    const report = await testTrust({ ...deps, control: edge.control }, call, { token, audience, scope });
-    res.json(report);
-  });
-  return router;
-}
+/** The result of a hypothetical exchange of a platform's token, and why. */
+export const trustRoutes = [
+  route({
+    name: 'testTrust',
+    operation: 'trust.test',
+    method: 'POST',
+    path: '/v1/trust/test',
+    summary: "which trust rule a platform's token matches, and what it would get; issues nothing",
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: trustTestSchema,
+    success: 200,
+    answer: trustReportSchema,
+    handle: async (deps, { call, body: { token, audience, scope } }) => ({
+      body: await testTrust(deps, call, {
+        token,
+        audience,
+        scope: scope === undefined ? undefined : uniqueWords(scope),
+      }),
+    }),
+  }),
+];

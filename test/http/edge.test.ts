@@ -53,8 +53,9 @@ describe('a path', () => {
   it.each(['PUT', 'DELETE', 'PATCH', 'PROPFIND'])('does not take %s where no route does', async (method) => {
     const before = await countRows(t);
     for (const path of ['/v1/requests', '/v1/flags/checkout', '/v1/freezes', '/v1/decisions']) {
-      const { status } = await t.call('dana', method, path, {});
-      expect(status).toBe(404);
+      const { status, body, headers } = await t.call('dana', method, path, {});
+      expect([status, body.code]).toEqual([405, 'method_not_allowed']);
+      expect(headers.get('allow')).toMatch(/GET/);
     }
     expect(await countRows(t)).toEqual(before);
   });

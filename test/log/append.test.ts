@@ -9,6 +9,7 @@ import { append } from '../../src/log/append.ts';
 import type { Entry, FlagMove } from '../../src/log/entry.ts';
 import { erase } from '../../src/log/erase.ts';
 import type { Principal } from '../../src/principal.ts';
+import { toContent } from '../../src/requests/content.ts';
 import { flagChangeContentSchema } from '../../src/requests/kinds/flag-change.ts';
 import { propose } from '../../src/requests/propose.ts';
 import { loadVotes } from '../../src/requests/request.ts';
@@ -214,7 +215,7 @@ describe('a vote that a policy allows to somebody who stands for no person', () 
       changes: [creation('own')],
     });
     const { request } = await write(control, by(personOf('dana', ['anybody'])), (writing) =>
-      propose(writing, content),
+      propose(writing, toContent(content)),
     );
     const job: Principal = { ...personOf('ci', ['anybody']), kind: 'workload', person: null };
     const vote = { request_id: request.id, digest: request.digest, comment: null };
@@ -295,7 +296,7 @@ describe('an erasure', () => {
     const call = { principal: personOf('dana', ['anybody']), credential: null, http_request_id: null };
     const content = { environment: 'production', reason: 'x', changes: [creation('own')] };
     const { request } = await write(control, call, (writing) =>
-      propose(writing, flagChangeContentSchema.parse(content)),
+      propose(writing, toContent(flagChangeContentSchema.parse(content))),
     );
     const place = readLeaves(own).length;
     const eraseIt = () =>

@@ -9,6 +9,7 @@ import type { Credential } from '../../src/identity/credential.ts';
 import { activate } from '../../src/policy/activate.ts';
 import { type Bundle, readBundle } from '../../src/policy/bundle.ts';
 import { type Principal, schedulerPrincipal } from '../../src/principal.ts';
+import { toContent } from '../../src/requests/content.ts';
 import { flagChangeContentSchema } from '../../src/requests/kinds/flag-change.ts';
 import { propose } from '../../src/requests/propose.ts';
 import { type ChangeRequest, loadVotes } from '../../src/requests/request.ts';
@@ -66,7 +67,9 @@ beforeEach(async () => {
     ticket: TICKET,
     changes: [creation('a', { tier: 'high-risk' })],
   };
-  const proposed = await as(dana, (writing) => propose(writing, flagChangeContentSchema.parse(content)));
+  const proposed = await as(dana, (writing) =>
+    propose(writing, toContent(flagChangeContentSchema.parse(content))),
+  );
   request = proposed.request;
 });
 

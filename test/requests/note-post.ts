@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { RequestKind } from '../../src/decide/control.ts';
 import { BrokerError } from '../../src/errors.ts';
-import { commonShape } from '../../src/requests/content.ts';
+import { type ContentOf, commonShape } from '../../src/requests/content.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 
 /**
@@ -17,7 +17,7 @@ const contentSchema = z.strictObject({ kind: z.literal('note.post'), note: z.str
 export function notePost(
   planVersion = 1,
   moreBases: readonly string[] = [],
-): RequestKind<z.infer<typeof contentSchema>> {
+): RequestKind<ContentOf<typeof contentSchema>> {
   return {
     name: 'note.post',
     contentSchema,

@@ -134,6 +134,19 @@ describe('a proposal', () => {
     expect({ status, code: body.code }).toEqual({ status: 422, code: 'invalid_change' });
   });
 
+  it('has the same content and digest however its start is written', async () => {
+    const start_ms = t.clock() + 3_600_000;
+    const number = await propose(t, [enable('checkout')], { start_ms });
+    const text = await propose(t, [enable('checkout')], { start_ms: new Date(start_ms).toISOString() });
+    expect([number.body.start_ms, text.body.start_ms]).toEqual([start_ms, start_ms]);
+    expect(text.body.digest).toBe(number.body.digest);
+
+    const path = `/v1/requests/${text.body.id}`;
+    const later = { start_ms: new Date(start_ms + 1000).toISOString() };
+    const edited = await t.call('dana', 'PATCH', path, later, { 'If-Match': '*' });
+    expect(edited.body).toMatchObject({ start_ms: start_ms + 1000, revision: 2 });
+  });
+
   it('takes no facts, digest or author from its caller', async () => {
     for (const field of ['facts', 'digest', 'authors', 'proposer', 'state', 'bases']) {
       const { status, body } = await t.call('dana', 'POST', '/v1/requests', {

@@ -8,6 +8,7 @@ import type { Call, ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { schedulerPrincipal } from '../../src/principal.ts';
+import { toContent } from '../../src/requests/content.ts';
 import { flagChangeContentSchema } from '../../src/requests/kinds/flag-change.ts';
 import { propose } from '../../src/requests/propose.ts';
 import { approve } from '../../src/requests/vote.ts';
@@ -134,7 +135,7 @@ it('requests and approvals are what a simple model says, whoever is revoked and 
         const content = flagChangeContentSchema.parse(
           proposal([creation(`flag-${flags}`)], { ticket: TICKET }),
         );
-        const settled = await write(control, call, (writing) => propose(writing, content));
+        const settled = await write(control, call, (writing) => propose(writing, toContent(content)));
         model.requests.push({
           id: settled.request.id,
           author: step.who,

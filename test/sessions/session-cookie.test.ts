@@ -1,28 +1,26 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, createBrowser } from '../../fixtures/identity/browser.ts';
 import { signIn as signInOnCommandLine } from '../../fixtures/identity/sign-in.ts';
-import { type RegisteredRoute, registeredRoutes } from '../support/routes.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import { listRoutes } from '../../src/routes.ts';
 import { SESSION, type SignInBench, signInSecrets, startSignInBench } from './support.ts';
 
 /* What a request shows of who is calling: cookies, tokens, and where a browser says that it comes from. */
 
 let b: SignInBench;
-let routes: RegisteredRoute[];
 beforeAll(async () => {
-  routes = await registeredRoutes(async () => {
-    b = await startSignInBench();
-  });
+  b = await startSignInBench();
 });
 afterAll(() => b.close());
 
-/** Routes that no session is asked for: who has the token may, and providers have none. */
-const WITHOUT_SESSION = ['/oauth/token', '/oauth/revoke', '/auth/backchannel-logout'];
-
-/** Every route that is not for reading, with ids that nobody has. */
+/** Every route that a session can change something with, with ids that nobody has. */
 function mutatingRoutes(): [string, string][] {
-  return routes
-    .filter(({ method, path }) => method !== 'GET' && !WITHOUT_SESSION.includes(path))
-    .map(({ method, path }) => [method, path.replaceAll(/:\w+/g, '01a1fdb7-73bd-7335-b876-90dc71916a5a')]);
+  return listRoutes(requestKinds)
+    .filter(
+      ({ method, caller, name }) =>
+        method !== 'GET' && (caller === 'any' || caller === 'session' || name === 'signOut'),
+    )
+    .map(({ method, path }) => [method, path.replaceAll(/\{\w+\}/g, '01a1fdb7-73bd-7335-b876-90dc71916a5a')]);
 }
 
 async function signedIn(person: string): Promise<{ browser: Browser; id: string }> {

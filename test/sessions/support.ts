@@ -55,6 +55,11 @@ export interface BenchOptions {
   web?: Record<string, unknown>;
   config?: Record<string, unknown>;
   editData?: (data: never) => void;
+  /**
+   * Also accepts the ID tokens of `t.people`, for the same people: the provider's key is then `web`, and a sign-in has to
+   * name it.
+   */
+  withTokens?: boolean;
 }
 
 /** The session's cookie. */
@@ -80,6 +85,14 @@ export function issuerConfig(key: string, issuer: string, secretFile: string): R
   };
 }
 
+/** Gives the groups of another issuer the same roles. */
+function withIssuer(data: unknown, { as, issuer }: { as: string; issuer: string }): unknown {
+  const edited = structuredClone(data) as { config: { role_bindings: { groups: Record<string, unknown> } } };
+  const { groups } = edited.config.role_bindings;
+  groups[issuer] = groups[as];
+  return edited;
+}
+
 /** Starts both. The clock of the broker begins at the machine's time, because the provider has no other. */
 export async function startSignInBench(options: BenchOptions = {}): Promise<SignInBench> {
   let origin = '';
@@ -87,18 +100,26 @@ export async function startSignInBench(options: BenchOptions = {}): Promise<Sign
   const secretFile = join(secrets, 'web');
   await writeFile(secretFile, `${WEB_CLIENT_SECRET}\n`, { mode: 0o600 });
   const provider = await startIdentityProvider({ ...options.provider, webOrigin: () => origin });
-  const own = issuerConfig('demo', provider.issuer, secretFile);
+  const { withTokens = false } = options;
+  const own = issuerConfig(withTokens ? 'web' : 'demo', provider.issuer, secretFile);
   const t = await startTestBroker({
     nowMs: Date.now(),
     editData: (data, { people }) => {
-      const local = replaceText(data, { [people]: provider.issuer });
+      const local = withTokens
+        ? withIssuer(data, { as: people, issuer: provider.issuer })
+        : replaceText(data, { [people]: provider.issuer });
       options.editData?.(local as never);
       return local;
     },
-    config: {
-      issuers: [{ ...own, web: { ...(own.web as object), ...options.web } }, ...(options.others ?? [])],
+    config: (defaults) => ({
+      ...defaults,
+      issuers: [
+        { ...own, web: { ...(own.web as object), ...options.web } },
+        ...(withTokens ? (defaults.issuers as unknown[]) : []),
+        ...(options.others ?? []),
+      ],
       ...options.config,
-    },
+    }),
   });
   origin = t.url;
 

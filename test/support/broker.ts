@@ -7,6 +7,7 @@ import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { RequestKinds } from '../../src/decide/control.ts';
 import { createLog, type Logger } from '../../src/logger.ts';
+import { watchAnswers } from './answers.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
 /** Wednesday, 18 November 2026, 10:30 in Berlin: inside the shipped business hours. */
@@ -90,13 +91,16 @@ export async function startTestBroker(
     join(folder, 'countersign.yaml'),
     JSON.stringify({ ...defaults, ...(typeof config === 'function' ? config(defaults) : config) }),
   );
+  const answers = watchAnswers();
   const start = (kinds = options.kinds) =>
     startBroker({
       ...(kinds === undefined ? {} : { kinds }),
       config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
       clock,
       log: options.log ?? createLog('silent'),
+      observe: answers.observe,
     });
+
   const tokens = new Map<string, string>();
   const test: TestBroker = {
     broker: await start(),
@@ -139,6 +143,7 @@ export async function startTestBroker(
       await test.broker.close();
       await Promise.all([people.close(), ci.close()]);
       await rm(folder, { recursive: true, force: true });
+      answers.assertDeclared();
     },
   };
   test.url = test.broker.url;

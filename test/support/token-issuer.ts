@@ -7,7 +7,7 @@ import type { Clock } from '../../src/clock.ts';
 /** An issuer of ID tokens for the cast, with the test's own clock; the real provider has the machine's. */
 export interface TokenIssuer {
   issuer: string;
-  /** A signed ID token of a person of the cast; its `iss` is a claim like any other. */
+  /** A signed ID token of a person of the cast; `iss`, `sub` and `aud` are claims like any other. */
   idToken(
     person: string,
     options?: { mfa?: boolean; authAgeS?: number; claims?: Record<string, unknown> },
@@ -41,8 +41,8 @@ export async function startTokenIssuer(clock: Clock): Promise<TokenIssuer> {
         ...claims,
       })
         .setProtectedHeader({ alg: 'ES256', kid })
-        .setSubject(member.sub)
-        .setAudience('countersign-cli')
+        .setSubject(String(claims.sub ?? member.sub))
+        .setAudience(String(claims.aud ?? 'countersign-cli'))
         .setIssuedAt(now)
         .setExpirationTime(now + 3600)
         .setJti(randomUUID())

@@ -11,13 +11,17 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-async function post(path: string, charset: string, body: Buffer): Promise<{ status: number; body: string }> {
+async function post(
+  path: string,
+  charset: string,
+  body: Buffer,
+): Promise<{ status: number; body: string; headers: Headers }> {
   const headers = {
     'content-type': `application/x-www-form-urlencoded${charset}`,
     authorization: `Bearer ${await t.people.idToken('avery')}`,
   };
   const response = await fetch(`${t.url}${path}`, { method: 'POST', headers, body: new Uint8Array(body) });
-  return { status: response.status, body: await response.text() };
+  return { status: response.status, body: await response.text(), headers: response.headers };
 }
 
 /** A form that each endpoint takes. */
@@ -33,6 +37,11 @@ async function formFor(path: string): Promise<string> {
 describe.each(['/oauth/token', '/oauth/introspect', '/oauth/revoke'])('a form for %s', (path) => {
   it.each(['', ';charset="UTF-8"', '; charset=utf-8'])('is taken with the type …%s', async (charset) => {
     expect((await post(path, charset, Buffer.from(await formFor(path)))).status).toBe(200);
+  });
+
+  it('has an answer that nobody may store', async () => {
+    const { headers } = await post(path, '', Buffer.from(await formFor(path)));
+    expect(headers.get('cache-control')).toBe('no-store');
   });
 
   it.each<[string, BufferEncoding]>([

@@ -3,6 +3,7 @@ import type { BreakglassView } from '../../emergency/break-glass.ts';
 import type { FreezeView } from '../../emergency/freeze.ts';
 import { describeScope } from '../../emergency/state.ts';
 import type { RequestView } from '../../requests/view.ts';
+import type { AnswerOf } from '../../routes.ts';
 import { addChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
@@ -90,7 +91,7 @@ async function engage(context: Context, order: object): Promise<ExitCode> {
 }
 
 async function listFreezes(context: Context): Promise<ExitCode> {
-  const { body } = await context.client.call<{ items: FreezeView[] }>({ method: 'GET', path: '/v1/freezes' });
+  const { body } = await context.client.call<AnswerOf<'listFreezes'>>({ method: 'GET', path: '/v1/freezes' });
   context.print(body, () =>
     body.items.length === 0
       ? 'No freeze is in effect.'
@@ -145,7 +146,7 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
   cli.command(parent, 'list', 'list sessions').action((options: CommonOptions) =>
     cli.run(options, async (context) => {
       const call = { method: 'GET', path: '/v1/break-glass' } as const;
-      const { body } = await context.client.call<{ items: BreakglassView[] }>(call);
+      const { body } = await context.client.call<AnswerOf<'listBreakGlass'>>(call);
       context.print(body, () =>
         body.items.length === 0 ? 'No sessions.' : table(SESSION_HEAD, body.items.map(sessionRow)),
       );

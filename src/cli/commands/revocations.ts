@@ -8,6 +8,7 @@ import type { Hits } from '../../revocation/hits.ts';
 import type { Impact } from '../../revocation/incident.ts';
 import { describeRevocation } from '../../revocation/input-revocation.ts';
 import type { RevocationView } from '../../revocation/view.ts';
+import type { AnswerOf } from '../../routes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
@@ -144,7 +145,7 @@ async function preview(context: Context, body: object): Promise<ExitCode> {
 
 async function revoke(context: Context, body: object): Promise<ExitCode> {
   const call = { method: 'POST', path: '/v1/revocations', body, idempotencyKey: true } as const;
-  const { body: answer } = await context.client.call<RevocationView & Impact>(call);
+  const { body: answer } = await context.client.call<AnswerOf<'addRevocation'>>(call);
   context.print(answer, () =>
     [
       renderRevocation(answer),

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { AnswerOf } from '../../routes.ts';
 import type { SessionView } from '../../sessions/routes.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import type { Client } from '../client.ts';
@@ -30,7 +31,7 @@ export function registerSessions(program: Command, cli: Cli): void {
 
 /** Lists the caller's open sessions. @throws CliError with the broker's problem */
 export async function listSessions(client: Client): Promise<SessionView[]> {
-  const { body } = await client.call<{ items: SessionView[] }>({ method: 'GET', path: '/v1/sessions' });
+  const { body } = await client.call<AnswerOf<'listSessions'>>({ method: 'GET', path: '/v1/sessions' });
   return body.items;
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { WhoamiView } from '../../sessions/routes.ts';
+import type { AnswerOf } from '../../routes.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { moment, printable } from '../output/text.ts';
@@ -10,14 +10,14 @@ export function registerWhoami(program: Command, cli: Cli): void {
     .command(program, 'whoami', 'show your identity at the broker and when it expires')
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {
-        const { body } = await context.client.call<WhoamiView>({ method: 'GET', path: '/v1/whoami' });
+        const { body } = await context.client.call<AnswerOf<'whoami'>>({ method: 'GET', path: '/v1/whoami' });
         context.print(body, () => describe(body));
         return EXIT.done;
       }),
     );
 }
 
-function describe({ principal, credential }: WhoamiView): string {
+function describe({ principal, credential }: AnswerOf<'whoami'>): string {
   const { id, person, groups, auth, token } = principal;
   return [
     printable(id),

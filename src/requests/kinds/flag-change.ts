@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { RequestKind } from '../../decide/control.ts';
 import { changeSchema } from '../../flags/changes.ts';
 import { environmentKeySchema } from '../../flags/names.ts';
-import { commonShape } from '../content.ts';
+import { type ContentOf, commonShape } from '../content.ts';
 import { planFlags } from '../plan-flags.ts';
 import { flagsMoved } from '../write-flags.ts';
 
@@ -12,13 +12,15 @@ const changes = z
   .max(100, 'at most 100 changes per request');
 
 /** A proposal to change flags in one environment, applied as a whole or not at all. */
-export const flagChangeContentSchema = z.strictObject({
-  kind: z.literal('flag.change').default('flag.change'),
-  environment: environmentKeySchema,
-  changes,
-  ...commonShape,
-});
-export type FlagChangeContent = z.infer<typeof flagChangeContentSchema>;
+export const flagChangeContentSchema = z
+  .strictObject({
+    kind: z.literal('flag.change').default('flag.change'),
+    environment: environmentKeySchema,
+    changes,
+    ...commonShape,
+  })
+  .meta({ id: 'FlagChangeProposal' });
+export type FlagChangeContent = ContentOf<typeof flagChangeContentSchema>;
 
 /** Changes of flags: the only kind that is governed by the tiers. */
 export const flagChange: RequestKind<FlagChangeContent> = {

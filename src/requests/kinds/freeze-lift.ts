@@ -4,14 +4,16 @@ import { describeScope, freezeLifted, toInputFreeze } from '../../emergency/stat
 import { BrokerError } from '../../errors.ts';
 import { inputFreezeSchema } from '../../policy/input.ts';
 import { findFreeze } from '../../store/emergency.ts';
-import { commonShape } from '../content.ts';
+import { type ContentOf, commonShape } from '../content.ts';
 
-const contentSchema = z.strictObject({ kind: z.literal('freeze.lift'), freeze: z.uuid(), ...commonShape });
+const contentSchema = z
+  .strictObject({ kind: z.literal('freeze.lift'), freeze: z.uuid(), ...commonShape })
+  .meta({ id: 'FreezeLiftProposal' });
 
 const objectSchema = inputFreezeSchema.extend({ type: z.literal('freeze') });
 
 /** Lifts a freeze. */
-export const freezeLift: RequestKind<z.infer<typeof contentSchema>> = {
+export const freezeLift: RequestKind<ContentOf<typeof contentSchema>> = {
   name: 'freeze.lift',
   contentSchema,
   editable: {},

@@ -6,18 +6,16 @@ import { identifier } from '../../principal.ts';
 import { describeRevocation, toInputRevocation } from '../../revocation/input-revocation.ts';
 import { revocationLifted } from '../../revocation/lift.ts';
 import { findRevocation } from '../../store/revocations.ts';
-import { commonShape } from '../content.ts';
+import { type ContentOf, commonShape } from '../content.ts';
 
-const contentSchema = z.strictObject({
-  kind: z.literal('revocation.lift'),
-  revocation: z.uuid(),
-  ...commonShape,
-});
+const contentSchema = z
+  .strictObject({ kind: z.literal('revocation.lift'), revocation: z.uuid(), ...commonShape })
+  .meta({ id: 'RevocationLiftProposal' });
 
 const objectSchema = inputRevocationSchema.extend({ id: identifier, type: z.literal('revocation') });
 
 /** Lifts a revocation. */
-export const revocationLift: RequestKind<z.infer<typeof contentSchema>> = {
+export const revocationLift: RequestKind<ContentOf<typeof contentSchema>> = {
   name: 'revocation.lift',
   contentSchema,
   editable: {},

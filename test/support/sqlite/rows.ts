@@ -1,5 +1,5 @@
 import type Sqlite from 'better-sqlite3';
-import { reading, withFile } from './file.ts';
+import { reading, tableNames, withFile } from './file.ts';
 
 /*
  * What the tests read of the store, and do to it, by what it is about. Only this file knows what its tables and columns
@@ -204,6 +204,26 @@ export function countsOf<S extends Subject>(file: string, subjects: readonly S[]
 
 function countOf(db: Sqlite.Database, subject: Subject): number {
   return db.prepare(`select count(*) from ${TABLES[subject]}`).pluck().get() as number;
+}
+
+/** Makes the store refuse every write. @returns what makes it take them again */
+export function refuseWrites(file: string): () => void {
+  const faults = tableNames(file)
+    .filter((table) => !table.startsWith('sqlite_'))
+    .flatMap((table) =>
+      ['insert', 'update', 'delete'].map((kind) => ({ name: `fault_${table}_${kind}`, table, kind })),
+    );
+  withFile(file, (db) => {
+    for (const { name, table, kind } of faults) {
+      db.exec(
+        `create trigger "${name}" before ${kind} on "${table}" begin select raise(abort, 'disk on fire'); end`,
+      );
+    }
+  });
+  return () =>
+    withFile(file, (db) => {
+      for (const { name } of faults) db.exec(`drop trigger "${name}"`);
+    });
 }
 
 /**

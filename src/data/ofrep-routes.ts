@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { GOVERNED_WRITE, noContent, type RouteShape } from '../http/route.ts';
+
+/*
+ * The calls of the data plane, for the list of routes. `ofrep.ts` serves them.
+ */
+
+/** An evaluation request. Most attributes of a context are the application's own. @see OFREP 0.3.0 */
+const evaluationRequestSchema = z
+  .looseObject({
+    context: z
+      .looseObject({
+        targetingKey: z.string().optional().meta({ description: 'The id of the user or the object.' }),
+      })
+      .optional(),
+  })
+  .optional()
+  .meta({ id: 'EvaluationRequest', description: 'Without a body or a context, the context is empty.' });
+
+/** The evaluation of one flag. @see OFREP 0.3.0, `serverEvaluationSuccess` */
+const evaluationSchema = z
+  .object({
+    key: z.string(),
+    value: z.union([z.boolean(), z.string(), z.number(), z.record(z.string(), z.unknown())]),
+    variant: z.string(),
+    reason: z.enum(['STATIC', 'TARGETING_MATCH', 'SPLIT', 'DISABLED', 'DEFAULT']).meta({
+      description:
+        '`DEFAULT`: the safe variant, for contexts outside the audience or with missing attributes.',
+    }),
+    metadata: z.object({ version: z.int().meta({ description: 'The version of the state of the flag.' }) }),
+  })
+  .meta({ id: 'Evaluation' });
+
+const bulkEvaluationSchema = z
+  .object({
+    flags: z.array(evaluationSchema),
+    metadata: z.object({ environment: z.string(), version: z.int() }),
+  })
+  .meta({ id: 'BulkEvaluation' });
+
+const evaluation = {
+  operation: null,
+  method: 'POST',
+  tag: 'Evaluation',
+  format: 'ofrep',
+  // Only a token of audience `data:<environment>` counts, and neither policy nor store is asked.
+  caller: 'data',
+  outcomes: { ...GOVERNED_WRITE, denied: 'allowed', unwritable: 'allowed' },
+  since: '1.0',
+  body: evaluationRequestSchema,
+  success: 200,
+} as const;
+
+/** All flags for one context, with `ETag` and `If-None-Match`. */
+export const evaluateFlags = {
+  ...evaluation,
+  name: 'evaluateFlags',
+  path: '/ofrep/v1/evaluate/flags',
+  summary: 'evaluate all flags for one context, with a token of audience `data:<environment>` (OFREP)',
+  answer: bulkEvaluationSchema,
+  also: { 304: noContent },
+  answerHeaders: ['ETag'],
+} as const satisfies RouteShape;
+
+/** One flag for one context. */
+export const evaluateFlag = {
+  ...evaluation,
+  name: 'evaluateFlag',
+  path: '/ofrep/v1/evaluate/flags/{key}',
+  summary: 'evaluate one flag',
+  params: z.object({ key: z.string() }),
+  answer: evaluationSchema,
+} as const satisfies RouteShape;
+
+/** The calls of the data plane. */
+export const ofrepRoutes = [evaluateFlags, evaluateFlag] as const;

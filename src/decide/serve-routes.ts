@@ -1,0 +1,246 @@
+import express, {
+  type ErrorRequestHandler,
+  type Request,
+  type RequestHandler,
+  type Response,
+  Router,
+} from 'express';
+import { z } from 'zod';
+import { BrokerError, type ProblemCode } from '../errors.ts';
+import { parse } from '../http/body.ts';
+import { jsonBody } from '../http/json-body.ts';
+import { toBrokerError } from '../http/problem.ts';
+import { parseQuery } from '../http/query.ts';
+import { answerTypeOf, bodyTypeOf, isWrite, queryOf, type RouteShape } from '../http/route.ts';
+import type { RequestCredentials } from '../identity/credential.ts';
+import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import type { Call } from './control.ts';
+import type { Edge, Given, Page, Reply, Route } from './edge.ts';
+import { once, parseIdempotencyKey } from './idempotency.ts';
+import { Refused } from './refused.ts';
+import { write } from './write.ts';
+
+/** The options of {@link serveRoutes}. */
+export interface ServeOptions {
+  edge: Edge;
+  /** Limits attempts per client address. */
+  limitAddress: RequestHandler;
+  /** The writers of errors, by format. */
+  errorWriters: Readonly<Record<RouteShape['format'], readonly ErrorRequestHandler[]>>;
+}
+
+/**
+ * Serves a domain's routes: reads the request by the schemas of the route, runs its handler and writes the answer.
+ * Everything that a route states about itself (caller, limits, idempotency, entity tags, paging) is carried out here.
+ */
+export function serveRoutes<Deps>(
+  routes: readonly Route<Deps>[],
+  deps: Deps,
+  { edge, limitAddress, errorWriters }: ServeOptions,
+): Router {
+  // Proxies restrict access by path, so that each call has exactly one path.
+  const router = Router({ caseSensitive: true, strict: true });
+  for (const route of routes) {
+    // Built once: a schema is compiled when it is first used.
+    const query = queryOf(route);
+    const answer: RequestHandler = async (req, res) => {
+      if (route.deprecated !== undefined) noteDeprecation(res, route.deprecated);
+      const given = await readRequest({ route, query, edge }, req, res);
+      const reply = await route.handle(deps, given as never).catch(async (error: unknown) => {
+        await mayLearn(route, deps, given, error);
+        throw error;
+      });
+      if ('next' in reply) sendPage(route, given, { req, res, edge }, reply);
+      else sendReply(route, res, reply);
+    };
+    router[methodOf(route)](
+      route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      ...(route.perAddress === true ? [limitAddress] : []),
+      ...(isWrite(route) ? [bodyReader(route)] : []),
+      answer,
+      ...errorWriters[route.format],
+    );
+  }
+  return router;
+}
+
+function methodOf({ method }: RouteShape) {
+  return method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
+}
+
+/** Forms must be UTF-8. With another encoding, an intermediary could read another request than the broker. */
+const FORM_TYPE = /^application\/x-www-form-urlencoded *(?:; *charset=("?)utf-8\1 *)?$/i;
+
+const readForm = express.text({
+  type: ({ headers }) => FORM_TYPE.test(headers['content-type'] ?? ''),
+  // Room for two tokens and the other parameters.
+  limit: 3 * MAX_TOKEN_BYTES,
+  inflate: false,
+});
+
+function bodyReader(route: RouteShape): RequestHandler {
+  switch (bodyTypeOf(route)) {
+    case 'application/x-www-form-urlencoded':
+      return readForm;
+    case 'application/scim+json':
+      return jsonBody(['application/scim+json', 'application/json']);
+    case 'application/json':
+      return jsonBody();
+  }
+}
+
+/** A body that must be empty, or an empty object. */
+const emptyBody = z.strictObject({}).optional();
+
+type AnyGiven = Given<object, object, unknown, Call | null>;
+
+async function readRequest(
+  { route, query: querySchema, edge }: { route: RouteShape; query: z.ZodObject; edge: Edge },
+  req: Request,
+  res: Response,
+): Promise<AnyGiven> {
+  const presented = presentedBy(req);
+  const call = await callOf(route, edge, presented, req.id);
+  const { limit, cursor, ...query } = parseQuery(querySchema, req.query);
+  const params = parseParams(route, req);
+  const body = isWrite(route) ? parseBody(route, req.body) : undefined;
+  const place =
+    route.paged === true && typeof cursor === 'string'
+      ? edge.cursors.open(route.name, { ...params, ...query }, cursor)
+      : null;
+  const given = {
+    params,
+    query: route.paged === true ? query : { ...query, ...(limit === undefined ? {} : { limit }) },
+    body,
+    call,
+    request: { id: req.id, target: req.originalUrl, presented, user_agent: req.get('User-Agent') ?? '' },
+    ifMatch: route.ifMatch === true ? req.get('If-Match') : undefined,
+    page: { limit: Number(limit), place },
+  };
+  return { ...given, write: writerOf(route, call, { req, res, edge }) };
+}
+
+async function callOf(
+  { caller }: RouteShape,
+  edge: Edge,
+  presented: RequestCredentials,
+  requestId: string,
+): Promise<Call | null> {
+  if (caller === null) return null;
+  // Pages accept no tokens.
+  if (caller === 'session' && !edge.hasSession(presented)) {
+    throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
+  }
+  return { ...(await edge.authenticate(presented)), http_request_id: requestId };
+}
+
+/** A parameter that does not fit its schema names nothing that can exist. */
+function parseParams({ params }: RouteShape, req: Request): object {
+  if (params === undefined) return {};
+  const parsed = params.safeParse({ ...req.params });
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new BrokerError('not_found', `Not found: ${String(issue?.path[0])} is malformed. ${issue?.message}`);
+}
+
+function parseBody({ body, bodyType, format }: RouteShape, sent: unknown): unknown {
+  // Standards other than this API define which members are ignored; their routes parse the body themselves.
+  if (bodyType === 'application/x-www-form-urlencoded' || format === 'scim') return sent;
+  if (body === undefined) {
+    parse(emptyBody, sent);
+    return undefined;
+  }
+  return parse(body, sent);
+}
+
+function writerOf(
+  route: RouteShape,
+  call: Call | null,
+  { req, res, edge }: { req: Request; res: Response; edge: Edge },
+): AnyGiven['write'] {
+  const key =
+    route.idempotent === true
+      ? parseIdempotencyKey(req.get('Idempotency-Key'), {
+          method: req.method,
+          path: req.path,
+          body: (req.body as unknown) ?? null,
+        })
+      : null;
+  return async <T>(work: Parameters<AnyGiven['write']>[0]): Promise<T> => {
+    if (call === null) throw new Error(`the route ${route.name} has no caller and cannot write`);
+    const answer = await write(edge.control, call, (writing) =>
+      once(writing, key, async () => {
+        const body = await work(writing);
+        return body instanceof Refused ? body : { status: route.success, body };
+      }),
+    );
+    if (answer.replayed) res.set('Idempotent-Replayed', 'true');
+    return answer.body as T;
+  };
+}
+
+async function mayLearn<Deps>(
+  route: Route<Deps>,
+  deps: Deps,
+  given: AnyGiven,
+  error: unknown,
+): Promise<void> {
+  const { code } = toBrokerError(error);
+  const isDecided: ProblemCode[] = ['policy_denied', 'internal_error'];
+  if (!isDecided.includes(code)) await route.mayLearn?.(deps, given as never, code);
+}
+
+/** @see RFC 9745 */
+function noteDeprecation(res: Response, { on, instead }: NonNullable<RouteShape['deprecated']>): void {
+  res.set('Deprecation', `@${Date.parse(on) / 1000}`);
+  res.append('Link', `<${instead}>; rel="successor-version"`);
+}
+
+function sendReply(route: RouteShape, res: Response, reply: Reply<unknown>): void {
+  const { body, status = route.success, headers = {}, cookies = [] } = reply;
+  for (const { name, value, attributes } of cookies) {
+    if (value === null) res.clearCookie(name, attributes);
+    else res.cookie(name, value, attributes);
+  }
+  res.status(status).set(headers);
+  if (status === route.success) {
+    if (route.etag !== undefined) res.set('ETag', route.etag(body as never));
+    if (route.location !== undefined) res.location(route.location(body as never));
+  }
+  if (body === undefined) {
+    res.end();
+    return;
+  }
+  // A route may send a more exact type than it declares.
+  if (!res.hasHeader('Content-Type')) res.type(answerTypeOf(route));
+  res.send(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+/** @see RFC 8288 for the Link header */
+function sendPage(
+  route: RouteShape,
+  { params, query }: AnyGiven,
+  { req, res, edge }: { req: Request; res: Response; edge: Edge },
+  { items, next }: Page<unknown>,
+): void {
+  const cursor = next === null ? null : edge.cursors.sign(route.name, { ...params, ...query }, next);
+  if (cursor !== null) {
+    const url = new URL(req.originalUrl, 'http://localhost');
+    url.searchParams.set('cursor', cursor);
+    res.append('Link', `<${url.pathname}${url.search}>; rel="next"`);
+  }
+  res.json({ items, next_cursor: cursor });
+}
+
+/** The credentials in an HTTP request. */
+function presentedBy(req: Request): RequestCredentials {
+  return {
+    authorization: req.headers.authorization,
+    dpop: req.headersDistinct.dpop ?? [],
+    cookie: req.headers.cookie,
+    method: req.method,
+    target: req.originalUrl,
+    origin: req.headers.origin,
+    fetch_site: req.get('Sec-Fetch-Site'),
+  };
+}

@@ -1,0 +1,296 @@
+import { z } from 'zod';
+import {
+  createDocument,
+  type ZodOpenApiObject,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
+import { fieldFaultSchema, gateSchema, PROBLEMS, type ProblemCode } from '../errors.ts';
+import { reasonSchema } from '../reason.ts';
+import {
+  answerTypeOf,
+  bodyTypeOf,
+  type CallerKind,
+  type ErrorFormat,
+  isWrite,
+  problemsOf,
+  queryOf,
+  type RouteShape,
+  TAGS,
+} from './route.ts';
+
+/**
+ * The version of the API. A change that breaks clients raises the first number; the check of
+ * `docs/openapi.json` (tools/oasdiff) refuses it otherwise.
+ */
+export const API_VERSION = '1.0.0';
+
+/** The OpenAPI 3.1 document of the list of routes. Requests are strict, answers are open to new members. */
+export function openApiDocument(routes: readonly RouteShape[]): object {
+  const paths: NonNullable<ZodOpenApiObject['paths']> = {};
+  for (const route of routes) {
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(route) };
+  }
+  const document = createDocument(
+    {
+      openapi: '3.1.1',
+      info: {
+        title: 'Countersign',
+        version: API_VERSION,
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/', description: 'The broker that serves this document.' }],
+      tags: TAGS.map((name) => ({ name, description: TAG_DESCRIPTIONS[name] })),
+      paths,
+      components: {
+        schemas: ERROR_SCHEMAS,
+        headers: HEADERS,
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'An ID token of a configured provider, or a token from /oauth/token.',
+          },
+          dpop: {
+            type: 'http',
+            scheme: 'DPoP',
+            description: 'A key-bound token with a proof of its key (RFC 9449).',
+          },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: '__Host-countersign-session',
+            description: 'A browser session. Changes are accepted only from pages of this origin.',
+          },
+        },
+      },
+    },
+    {
+      override: ({ jsonSchema, io }) => {
+        if (io === 'output' && jsonSchema.additionalProperties === false)
+          delete jsonSchema.additionalProperties;
+        // `readOnly` has another meaning in OpenAPI than in TypeScript.
+        delete jsonSchema.readOnly;
+      },
+    },
+  );
+  return explodeLists(document);
+}
+
+const DESCRIPTION = [
+  'A policy-as-code broker: the only principal that may write feature flags.',
+  'Every answer has an `X-Request-Id`, as in the log and in records. While freezes are active, every answer of the control and audit plane names them in `Countersign-Freeze`.',
+  'Answers may get new members; clients must ignore those that they do not know. Requests with unknown members are refused.',
+].join('\n\n');
+
+const TAG_DESCRIPTIONS: Readonly<Record<(typeof TAGS)[number], string>> = {
+  Requests: 'Change requests: propose, vote, apply.',
+  Flags: 'Flags for people and pipelines.',
+  Evaluation: 'Flags for applications (OFREP 0.3.0).',
+  Emergency: 'Freezes, break-glass sessions and revocations.',
+  Audit: 'The decision log and access reviews.',
+  'Who is calling': 'The caller, its sessions, delegations and keys.',
+  Tokens: 'Token exchange, introspection, revocation and metadata.',
+  'Signing in with a browser': 'Pages for signing in and out.',
+  'Provisioning (SCIM 2.0)': 'Identity providers disable and enable persons here.',
+  Operating: 'Health, metrics and this document.',
+};
+
+const CODES = Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]];
+
+/** @see RFC 9457, RFC 6749 section 5.2, RFC 7644 section 3.12, OFREP 0.3.0 */
+const ERROR_SCHEMAS = {
+  Problem: z.looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.enum(CODES).meta({ description: 'Stable; docs/problems.md explains each.' }),
+    detail: z.string(),
+    instance: z.string(),
+    errors: z.array(fieldFaultSchema).optional(),
+    gates: z.array(gateSchema).optional().meta({ description: 'What would change the answer.' }),
+    reasons: z.array(reasonSchema).optional(),
+    decision_id: z.string().optional(),
+    policy_hash: z.string().optional(),
+  }),
+  OAuthError: z.object({
+    error: z.string(),
+    error_description: z.string(),
+    reference: z.string().optional(),
+  }),
+  ScimError: z.object({
+    schemas: z.array(z.string()),
+    status: z.string(),
+    scimType: z.string().optional(),
+    detail: z.string(),
+  }),
+  OfrepError: z.object({ key: z.string().optional(), errorCode: z.string(), errorDetails: z.string() }),
+};
+
+const text = { type: 'string' } as const;
+const HEADERS = {
+  ETag: { description: 'The version of the resource.', schema: text },
+  Location: { description: 'The path of what was created.', schema: text },
+  Link: { description: 'The next page (RFC 8288).', schema: text },
+  Replayed: {
+    description: '`true` if the answer is that of an earlier request with the same key.',
+    schema: text,
+  },
+  RetryAfter: { description: 'Seconds.', schema: text },
+  Challenge: { description: 'How to authenticate (RFC 6750, RFC 9449, RFC 9470).', schema: text },
+} as const;
+
+type HeaderName = keyof typeof HEADERS;
+
+function headers(named: Readonly<Record<string, HeaderName>>) {
+  return Object.fromEntries(
+    Object.entries(named).map(([name, header]) => [
+      name,
+      { $ref: `#/components/headers/${header}` as const },
+    ]),
+  );
+}
+
+function operationOf(route: RouteShape): ZodOpenApiOperationObject {
+  const { name, tag, summary, params, caller, operation, since, deprecated } = route;
+  const asked = operation === null ? [] : [operation].flat();
+  return {
+    operationId: name,
+    tags: [tag],
+    summary: `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
+    'x-policy-operations': asked,
+    'x-since': since,
+    ...(deprecated === undefined ? {} : { deprecated: true, description: `Use ${deprecated.instead}.` }),
+    security: SECURITY[caller ?? 'none'].map((scheme) => ({ [scheme]: [] })),
+    requestParams: {
+      ...(params === undefined ? {} : { path: params }),
+      query: queryOf(route),
+      header: headerParameters(route),
+    },
+    ...bodyOf(route),
+    responses: { ...successesOf(route), ...errorsOf(route) },
+  };
+}
+
+const SECURITY: Readonly<Record<CallerKind | 'none', readonly string[]>> = {
+  any: ['bearer', 'dpop', 'session'],
+  session: ['session'],
+  data: ['bearer', 'dpop'],
+  none: [],
+};
+
+function headerParameters({ idempotent, ifMatch }: RouteShape): z.ZodObject {
+  const key = z.string().optional().meta({ description: 'Makes a retry safe: it gets the first answer.' });
+  const match = z.string().meta({ description: 'The ETag that was read, or `*`.' });
+  return z.object({
+    ...(idempotent === true ? { 'Idempotency-Key': key } : {}),
+    ...(ifMatch === true ? { 'If-Match': match } : {}),
+  });
+}
+
+function bodyOf(route: RouteShape): Pick<ZodOpenApiOperationObject, 'requestBody'> {
+  const { body } = route;
+  if (body === undefined || !isWrite(route)) return {};
+  return {
+    requestBody: {
+      required: !body.safeParse(undefined).success,
+      content: { [bodyTypeOf(route)]: { schema: body } },
+    },
+  };
+}
+
+function successesOf(route: RouteShape): ZodOpenApiResponsesObject {
+  const { success, answer, also = {}, paged } = route;
+  const whole =
+    paged === true ? z.object({ items: z.array(answer), next_cursor: z.string().nullable() }) : answer;
+  const shown = {
+    ...(route.etag === undefined && route.answerHeaders === undefined ? {} : { ETag: 'ETag' }),
+    ...(route.location === undefined ? {} : { Location: 'Location' }),
+    ...(paged === true ? { Link: 'Link' } : {}),
+    ...(route.idempotent === true ? { 'Idempotent-Replayed': 'Replayed' } : {}),
+  } as const satisfies Readonly<Record<string, HeaderName>>;
+  return Object.fromEntries(
+    [[success, whole] as const, ...Object.entries(also)].map(([status, schema]) => [
+      String(status),
+      {
+        description: STATUS_TEXTS[Number(status)] ?? 'Done.',
+        headers: headers(shown),
+        ...(isEmpty(schema) ? {} : { content: { [answerTypeOf(route)]: { schema } } }),
+      },
+    ]),
+  );
+}
+
+function isEmpty(schema: z.ZodType): boolean {
+  return schema instanceof z.ZodUndefined;
+}
+
+const STATUS_TEXTS: Readonly<Record<number, string>> = {
+  200: 'Done.',
+  201: 'Created.',
+  204: 'Done; without a body.',
+  303: 'Continue at `Location`.',
+  304: 'Not modified.',
+};
+
+/** The statuses and codes of refusals, by the format of the route. */
+function errorsOf(route: RouteShape): ZodOpenApiResponsesObject {
+  const byStatus = Map.groupBy(problemsOf(route), (code) => statusOf(route.format, code));
+  return Object.fromEntries(
+    [...byStatus]
+      .toSorted(([one], [other]) => one - other)
+      .map(([status, codes]) => [
+        String(status),
+        {
+          description: `${codes.map((code) => PROBLEMS[code].title).join('; or: ')}.`,
+          headers: headers({
+            ...(status === 401 ? { 'WWW-Authenticate': 'Challenge' } : {}),
+            ...(status === 429 || status === 503 ? { 'Retry-After': 'RetryAfter' } : {}),
+          }),
+          content: errorContent(route.format, codes),
+        },
+      ]),
+  );
+}
+
+/** A provider understands only 400 as a refusal of its logout token. */
+function statusOf(format: ErrorFormat, code: ProblemCode): number {
+  const { status } = PROBLEMS[code];
+  return format === 'logout' && status < 500 ? 400 : status;
+}
+
+function errorContent(format: ErrorFormat, codes: readonly ProblemCode[]) {
+  const reference = (name: keyof typeof ERROR_SCHEMAS) => ({ $ref: `#/components/schemas/${name}` });
+  switch (format) {
+    case 'problem':
+      return {
+        'application/problem+json': {
+          schema: { allOf: [reference('Problem'), { properties: { code: { enum: [...codes] } } }] },
+        },
+      };
+    case 'oauth':
+    case 'logout':
+      return { 'application/json': { schema: reference('OAuthError') } };
+    case 'scim':
+      return { 'application/scim+json': { schema: reference('ScimError') } };
+    case 'ofrep':
+      return { 'application/json': { schema: reference('OfrepError') } };
+    case 'page':
+      return { 'text/html': { schema: text } };
+  }
+}
+
+/** Lists in queries are separated by commas. */
+function explodeLists(document: object): object {
+  const json = JSON.stringify(document, (_key, value: unknown) =>
+    isListParameter(value) ? { ...value, style: 'form', explode: false } : value,
+  );
+  return JSON.parse(json) as object;
+}
+
+function isListParameter(value: unknown): value is object {
+  const { in: place, schema } = (value ?? {}) as { in?: unknown; schema?: { type?: unknown } };
+  return place === 'query' && schema?.type === 'array';
+}

@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { routesFor } from '../decide/edge.ts';
+import type { Metrics } from './metrics.ts';
+import { anyQuery, PUBLIC } from './route.ts';
+
+/** The readiness checks. Each one rejects when its component does not work. */
+export interface HealthDeps {
+  checks: Readonly<Record<string, () => Promise<unknown>>>;
+}
+
+/** The dependencies of {@link operatingRoutes}. */
+export interface OperatingRoutesDeps {
+  health: HealthDeps;
+  metrics: Pick<Metrics, 'text' | 'contentType'>;
+  /** The OpenAPI document of the list of routes. */
+  openapi: () => object;
+}
+
+const readinessSchema = z
+  .object({
+    status: z.enum(['ready', 'not_ready']),
+    checks: z
+      .record(z.string(), z.enum(['ok', 'failing']))
+      .meta({ description: 'The state of each component.' }),
+  })
+  .meta({ id: 'Readiness' });
+
+const openApiSchema = z.looseObject({ openapi: z.string() });
+
+/** A call for operators, without a credential. */
+const operating = {
+  operation: null,
+  method: 'GET',
+  caller: null,
+  outcomes: PUBLIC,
+  query: anyQuery,
+  success: 200,
+} as const;
+
+const { route } = routesFor<OperatingRoutesDeps>({ tag: 'Operating', format: 'problem', since: '1.0' });
+
+/** Health, metrics and the description of the API. */
+export const operatingRoutes = [
+  route({
+    ...operating,
+    name: 'getHealth',
+    path: '/healthz',
+    summary: 'the process runs',
+    answer: z.object({ status: z.literal('ok') }),
+    handle: async () => ({ body: { status: 'ok' as const } }),
+  }),
+  route({
+    ...operating,
+    name: 'getReadiness',
+    path: '/readyz',
+    summary: 'store, policy and keys work; else 503 with the parts that do not',
+    answer: readinessSchema,
+    also: { 503: readinessSchema },
+    handle: async ({ health: { checks } }) => {
+      const parts = await Promise.all(
+        Object.entries(checks).map(async ([part, check]) => [part, await isWorking(check)] as const),
+      );
+      const ready = parts.every(([, working]) => working);
+      return {
+        status: ready ? 200 : 503,
+        body: {
+          status: ready ? ('ready' as const) : ('not_ready' as const),
+          checks: Object.fromEntries(
+            parts.map(([part, working]) => [part, working ? ('ok' as const) : ('failing' as const)]),
+          ),
+        },
+      };
+    },
+  }),
+  route({
+    ...operating,
+    name: 'getMetrics',
+    path: '/metrics',
+    summary: 'counters in the Prometheus format',
+    answer: z.string(),
+    answerType: 'text/plain',
+    handle: async ({ metrics }) => ({
+      body: await metrics.text(),
+      // Names the version of the format.
+      headers: { 'Content-Type': metrics.contentType },
+    }),
+  }),
+  route({
+    ...operating,
+    name: 'getOpenApi',
+    path: '/openapi.json',
+    summary: 'this API as an OpenAPI document',
+    answer: openApiSchema,
+    answerType: 'application/json',
+    handle: async ({ openapi }) => ({
+      body: openapi() as z.infer<typeof openApiSchema>,
+      headers: { 'Cache-Control': 'public, max-age=60' },
+    }),
+  }),
+];
+
+async function isWorking(check: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await check();
+    return true;
+  } catch {
+    return false;
+  }
+}

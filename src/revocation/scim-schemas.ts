@@ -1,0 +1,155 @@
+import { z } from 'zod';
+import { PATCH_SCHEMA, USER_SCHEMA } from './scim-message.ts';
+
+/*
+ * The bodies and answers of the SCIM routes, for their description. `scim-message.ts` reads the bodies. These schemas
+ * accept exactly what it accepts, apart from the name of the person, whose attribute the configuration selects.
+ */
+
+/** A pattern for a text in any case. The patterns of JSON Schema have no flags. */
+function inAnyCase(text: string): string {
+  return text
+    .replaceAll('.', '\\.')
+    .replaceAll(/[a-z]/gi, (letter) => `[${letter.toUpperCase()}${letter.toLowerCase()}]`);
+}
+
+/** Attribute names are case-insensitive and may be prefixed with their schema. RFC 7644 section 3.10 */
+const ACTIVE = `(?:${inAnyCase(`${USER_SCHEMA}:`)})?${inAnyCase('active')}`;
+
+const activeName = z.string().regex(new RegExp(`^${ACTIVE}$`));
+const otherName = z.string().regex(new RegExp(`^(?!${ACTIVE}$)`));
+
+/** Some providers send a string. */
+const activeSchema = z
+  .union([z.boolean(), z.string().regex(new RegExp(`^(?:${inAnyCase('true')}|${inAnyCase('false')})$`))])
+  .meta({ id: 'ScimActive', description: 'False disables the person, true enables them again.' });
+
+const nameSchema = z.unknown().meta({
+  description:
+    'The name of the person, not empty, if the configuration selects this attribute; otherwise ignored.',
+});
+
+/** The attributes of a user. All others are ignored. */
+const attributesSchema = z
+  .intersection(
+    z.looseObject({
+      userName: nameSchema.optional(),
+      externalId: nameSchema.optional(),
+      active: activeSchema.optional(),
+    }),
+    z.looseRecord(activeName, activeSchema),
+  )
+  .meta({ id: 'ScimAttributes' });
+
+const schemasOf = (schema: string) =>
+  z
+    .array(z.string())
+    .refine((schemas) => schemas.includes(schema))
+    .meta({ contains: { const: schema } });
+
+/** The body of a POST or a PUT. */
+export const userBodySchema = z
+  .intersection(z.looseObject({ schemas: schemasOf(USER_SCHEMA).optional() }), attributesSchema)
+  .meta({ id: 'ScimUserBody' });
+
+const opSchema = (...ops: readonly string[]) =>
+  z.string().regex(new RegExp(`^(?:${ops.map(inAnyCase).join('|')})$`));
+
+/** Names no path. */
+const noPath = z.never().optional();
+
+const operationSchema = z.union([
+  z
+    .looseObject({ op: opSchema('add', 'replace'), path: activeName, value: activeSchema.optional() })
+    .meta({ description: 'Sets `active`.' }),
+  z
+    .looseObject({
+      op: opSchema('add', 'replace', 'remove'),
+      path: otherName,
+      value: z.unknown().optional(),
+    })
+    .meta({
+      description: 'Changes another attribute, which is ignored. The name of the person cannot be changed.',
+    }),
+  z
+    .looseObject({ op: opSchema('add', 'replace'), path: noPath, value: attributesSchema })
+    .meta({ description: 'Changes several attributes.' }),
+  z
+    .looseObject({ op: opSchema('remove'), path: noPath, value: z.looseRecord(activeName, z.never()) })
+    .meta({ description: 'Removes several attributes, which is ignored. `active` cannot be removed.' }),
+]);
+
+/** The body of a PATCH. */
+export const patchBodySchema = z
+  .looseObject({
+    schemas: schemasOf(PATCH_SCHEMA),
+    Operations: z.array(operationSchema).min(1).max(100),
+  })
+  .meta({ id: 'ScimPatch' });
+
+/** The query of the list of users; other parameters are ignored. */
+export const userQuerySchema = z.looseObject({
+  filter: z
+    .string()
+    .max(1000)
+    .optional()
+    .meta({ description: '`userName`, `externalId` or `id`, with `eq` and a string.' }),
+  startIndex: z.int().default(1).meta({ description: 'The first user, from 1. Lower values mean 1.' }),
+  count: z
+    .int()
+    .default(100)
+    .meta({ description: 'The maximum number of users. Above 200 it means 200, below 0 it means 0.' }),
+});
+
+/** RFC 7643 section 3.1 */
+const metaSchema = z.object({ resourceType: z.string(), location: z.string() });
+
+/** A user in an answer. */
+export const userSchema = z
+  .object({
+    schemas: z.array(z.string()),
+    id: z.string().meta({ description: 'The canonical name of the person.' }),
+    externalId: z.string(),
+    userName: z.string(),
+    active: z.boolean(),
+    meta: metaSchema,
+  })
+  .meta({ id: 'ScimUser' });
+export type ScimUser = z.infer<typeof userSchema>;
+
+/** One page of users. RFC 7644 section 3.4.2 */
+export const userListSchema = z
+  .object({
+    schemas: z.array(z.string()),
+    totalResults: z.int(),
+    startIndex: z.int(),
+    itemsPerPage: z.int(),
+    Resources: z.array(userSchema),
+  })
+  .meta({ id: 'ScimUserList' });
+
+const supportSchema = z.object({ supported: z.boolean() });
+
+/** What is supported. RFC 7643 section 5 */
+export const providerConfigSchema = z
+  .object({
+    schemas: z.array(z.string()),
+    patch: supportSchema,
+    bulk: supportSchema.extend({ maxOperations: z.int(), maxPayloadSize: z.int() }),
+    filter: supportSchema.extend({ maxResults: z.int() }),
+    changePassword: supportSchema,
+    sort: supportSchema,
+    etag: supportSchema,
+    authenticationSchemes: z.array(
+      z.object({
+        type: z.string(),
+        name: z.string(),
+        description: z.string(),
+        specUri: z.string(),
+        primary: z.boolean(),
+      }),
+    ),
+    meta: metaSchema,
+  })
+  .meta({ id: 'ScimServiceProviderConfig' });
+export type ProviderConfig = z.infer<typeof providerConfigSchema>;

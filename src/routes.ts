@@ -1,0 +1,75 @@
+import type { z } from 'zod';
+import { accessRoutes } from './access/routes.ts';
+import { auditRoutes } from './audit/routes.ts';
+import { ofrepRoutes } from './data/ofrep-routes.ts';
+import type { RequestKinds } from './decide/control.ts';
+import { emergencyRoutes } from './emergency/routes.ts';
+import { flagRoutes } from './flags/routes.ts';
+import type { RouteShape } from './http/route.ts';
+import { operatingRoutes } from './http/routes.ts';
+import { discoveryRoutes } from './issuers/discovery-routes.ts';
+import { keyRoutes } from './keys/routes.ts';
+import { requestRoutes } from './requests/routes.ts';
+import { drillRoutes } from './revocation/drill-routes.ts';
+import { revocationRoutes } from './revocation/routes.ts';
+import { scimRoutes } from './revocation/scim-routes.ts';
+import { authRoutes } from './sessions/auth-routes.ts';
+import { logoutRoutes } from './sessions/logout-routes.ts';
+import { sessionRoutes } from './sessions/routes.ts';
+import { delegationRoutes } from './tokens/delegation-routes.ts';
+import { metadataRoutes } from './tokens/metadata-routes.ts';
+import { tokenRoutes } from './tokens/routes.ts';
+import { tokenStatusRoutes } from './tokens/status-routes.ts';
+import { trustRoutes } from './tokens/trust-routes.ts';
+
+/*
+ * The list of routes: every call of the HTTP surface, by domain. Nothing else is served.
+ */
+
+/** The routes of the control and audit planes, by domain. @param kinds the kinds of requests that the broker supports */
+export function routesOf(kinds: RequestKinds) {
+  return {
+    requests: requestRoutes(kinds),
+    flags: flagRoutes,
+    emergency: emergencyRoutes,
+    revocation: revocationRoutes,
+    drill: drillRoutes,
+    audit: auditRoutes,
+    access: accessRoutes,
+    sessions: sessionRoutes,
+    delegation: delegationRoutes,
+    keys: keyRoutes,
+    trust: trustRoutes,
+    tokens: tokenRoutes,
+    tokenStatus: tokenStatusRoutes,
+    metadata: metadataRoutes,
+    discovery: discoveryRoutes,
+    auth: authRoutes,
+    logout: logoutRoutes,
+    scim: scimRoutes,
+    operating: operatingRoutes,
+  };
+}
+
+type Routes = ReturnType<typeof routesOf>;
+
+/** The dependencies of each domain's routes. */
+export type RouteDeps = {
+  [Domain in keyof Routes]: Parameters<Routes[Domain][number]['handle']>[0];
+};
+
+type Entry = Routes[keyof Routes][number] | (typeof ofrepRoutes)[number];
+
+/** The name of a route: its `operationId`. */
+export type RouteName = Entry['name'];
+
+/** What a call answers, for clients; of a list, one item. */
+export type AnswerOf<Name extends RouteName> = z.output<Extract<Entry, { name: Name }>['answer']>;
+
+/** A route of the list. */
+export type ListedRoute = RouteShape & { readonly name: RouteName };
+
+/** The whole list, with the data plane. */
+export function listRoutes(kinds: RequestKinds): ListedRoute[] {
+  return [...Object.values(routesOf(kinds)).flat(), ...ofrepRoutes];
+}

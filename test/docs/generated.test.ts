@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { openApiDocument } from '../../src/http/openapi.ts';
+import { queryOf, type RouteShape, TAGS } from '../../src/http/route.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import { listRoutes } from '../../src/routes.ts';
+import { readPage } from './pages.ts';
+
+/* The documents that derive from the list of routes. `make docs` writes them. */
+
+const routes = listRoutes(requestKinds);
+
+/** What a call takes besides its path, as the table shows it. */
+function takes(route: RouteShape): string {
+  const names = Object.keys(queryOf(route).shape).filter((name) => !['limit', 'cursor'].includes(name));
+  const headers = [
+    ...(route.idempotent === true ? ['Idempotency-Key'] : []),
+    ...(route.ifMatch === true ? ['If-Match'] : []),
+  ];
+  return [...names, ...headers].map((name) => `\`${name}\``).join(', ');
+}
+
+function tableOf(tag: (typeof TAGS)[number]): string {
+  const rows = routes
+    .filter((route) => route.tag === tag)
+    .map((route) => `| \`${route.method} ${route.path}\` | ${route.summary} | ${takes(route)} |`);
+  return [`## ${tag}`, '', '| call | does | takes |', '|---|---|---|', ...rows].join('\n');
+}
+
+describe('generated documents', () => {
+  it('docs/openapi.json is the OpenAPI document of the list', async () => {
+    const json = `${JSON.stringify(openApiDocument(routes), null, 1)}\n`;
+    await expect(json).toMatchFileSnapshot('../../docs/openapi.json');
+  });
+
+  it('docs/api.md ends with the table of calls', async () => {
+    const [intro = ''] = readPage('docs/api.md').split(/^## /m);
+    await expect(`${intro}${TAGS.map(tableOf).join('\n\n')}\n`).toMatchFileSnapshot('../../docs/api.md');
+  });
+});

@@ -1,0 +1,106 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { parsePatch, parseUser, ScimFault } from '../../src/revocation/scim-message.ts';
+import { patchBodySchema, userBodySchema } from '../../src/revocation/scim-schemas.ts';
+
+/*
+ * The schemas of SCIM bodies describe what the parser accepts. Both are judged by the same messages: spellings of the
+ * few attributes that matter, among values that providers do not send.
+ */
+
+const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
+const PATCH_OP = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
+
+/** A text in any case. */
+const spelt = (text: string) =>
+  fc
+    .infiniteStream(fc.boolean())
+    .map((upper) =>
+      [...text].map((letter) => (upper.next().value === true ? letter.toUpperCase() : letter)).join(''),
+    );
+
+const attribute = fc.oneof(
+  spelt('active'),
+  spelt(`${USER}:active`),
+  fc.constantFrom('active ', `${USER}active`, `${USER}:`, 'active.value', 'act\u0130ve', 'displayName', ''),
+);
+const value = fc.oneof(
+  fc.boolean(),
+  spelt('true'),
+  spelt('false'),
+  fc.constantFrom<unknown>(null, 0, 1, '', 'no', 'true ', [], [true], {}, { active: true }),
+);
+const attributes = fc.dictionary(attribute, value, { maxKeys: 3 });
+const schemas = (schema: string) =>
+  fc.constantFrom<unknown>([schema], ['urn:x', schema], ['urn:x'], [schema, 1], [], schema, null, undefined);
+
+const operation = fc.record(
+  {
+    op: fc.oneof(spelt('add'), spelt('replace'), spelt('remove'), fc.constantFrom<unknown>('move', '', 1)),
+    path: fc.oneof(attribute, fc.constantFrom<unknown>(null, 1)),
+    value: fc.oneof(value, attributes),
+    extra: fc.constant(1),
+  },
+  { requiredKeys: [] },
+);
+const valid = fc.oneof(
+  fc.record({ op: spelt('replace'), path: spelt('active'), value: fc.boolean() }),
+  fc.record({ op: spelt('remove'), path: fc.constant('title') }),
+);
+const patch = fc
+  .record(
+    {
+      schemas: fc.oneof(fc.constant([PATCH_OP]), schemas(PATCH_OP)),
+      Operations: fc.oneof(
+        fc.array(fc.oneof(valid, operation), { maxLength: 3 }),
+        fc.constantFrom<unknown>({}, null, Array(101).fill({ op: 'add', path: 'x' })),
+      ),
+    },
+    { requiredKeys: [] },
+  )
+  .map(asSent);
+const user = fc
+  .tuple(fc.record({ schemas: schemas(USER) }, { requiredKeys: [] }), attributes)
+  .map(([head, body]) => asSent({ ...body, ...head }));
+
+/** A body after its way over the wire. */
+function asSent(body: unknown): unknown {
+  return JSON.parse(JSON.stringify(body));
+}
+
+const ajv = new Ajv2020({ strict: false });
+
+describe.each([
+  ['a PATCH', patchBodySchema, patch, parsePatch],
+  ['a whole user', userBodySchema, user, parseUser],
+] as const)('%s', (_, schema, bodies, parse) => {
+  const validate = ajv.compile(z.toJSONSchema(schema, { io: 'input' }));
+
+  function isAccepted(body: unknown): boolean {
+    try {
+      parse(body, { attribute: 'externalId', prefix: '' });
+      return true;
+    } catch (error) {
+      expect(error).toBeInstanceOf(ScimFault);
+      return false;
+    }
+  }
+
+  it('is accepted exactly if its schema accepts it, in the document too', () => {
+    const seen = { true: 0, false: 0 };
+    fc.assert(
+      fc.property(fc.oneof({ weight: 20, arbitrary: bodies }, { weight: 1, arbitrary: value }), (body) => {
+        const accepted = isAccepted(body);
+        seen[`${accepted}`] += 1;
+        expect({ schema: schema.safeParse(body).success, document: validate(body) }).toEqual({
+          schema: accepted,
+          document: accepted,
+        });
+      }),
+      { numRuns: 3000 },
+    );
+    expect(Math.min(seen.true, seen.false)).toBeGreaterThan(100);
+  });
+});

@@ -1,0 +1,22 @@
+import express, { type Express } from 'express';
+import type { Edge } from '../../src/decide/edge.ts';
+import { type ServeOptions, serveRoutes } from '../../src/decide/serve-routes.ts';
+import type { IdentityLog } from '../../src/identity/refusal.ts';
+import { metadataRoutes } from '../../src/tokens/metadata-routes.ts';
+import { oauthErrors } from '../../src/tokens/oauth-routes.ts';
+import { type TokenRoutesDeps, tokenRoutes } from '../../src/tokens/routes.ts';
+
+/** Serves the exchange, the keys and their metadata, and nothing else of a broker. */
+export function serveTokenEndpoint(issuer: string, deps: TokenRoutesDeps, log: IdentityLog): Express {
+  const oauth = oauthErrors({ log, metrics: { turnedAway: () => undefined } });
+  const options: ServeOptions = {
+    // No route here has a caller.
+    edge: {} as Edge,
+    limitAddress: (_req, _res, next) => next(),
+    errorWriters: { oauth, problem: [], scim: [], page: [], logout: [], ofrep: [] },
+  };
+  const app = express();
+  app.use(serveRoutes(tokenRoutes, deps, options));
+  app.use(serveRoutes(metadataRoutes, { issuer }, options));
+  return app;
+}
