@@ -1,0 +1,310 @@
+import { randomUUID } from 'node:crypto';
+import type { Attempt } from '../../src/http/route.ts';
+import type { RouteName } from '../../src/routes.ts';
+import { SESSION } from '../sessions/support.ts';
+import { createFlag, proposal, propose } from '../support/flags.ts';
+import { cookieOf, type SurfaceBench } from './bench.ts';
+
+/** What a call is made with, besides the credential. */
+export interface Prepared {
+  /** The parameters of the path. */
+  params?: Record<string, string>;
+  query?: Record<string, string>;
+  /** JSON, or a form. */
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** A call that succeeds when nothing is in its way. */
+export interface Example {
+  /** The person who may make it. */
+  who: string;
+  /** Whether that person makes it with a browser session. */
+  bySession?: true;
+  /** Prepares what the call needs. Called anew for each cell. */
+  prepare(bench: SurfaceBench): Promise<Prepared>;
+  /** What an attempt sends instead, where the credential is a part of the body. */
+  attempt?(bench: SurfaceBench, attempt: Attempt, prepared: Prepared): Promise<Prepared | null>;
+}
+
+const plain = (who: string, prepared: Prepared = {}): Example => ({ who, prepare: async () => prepared });
+
+let made = 0;
+function newKey(): string {
+  made += 1;
+  return `surface.${made}`;
+}
+
+/** A flag whose changes need nobody's approval. */
+async function newFlag({ t }: SurfaceBench): Promise<string> {
+  return createFlag(t, newKey(), { tier: 'informational' });
+}
+
+/** A request that one approval would apply. */
+async function pending({ t }: SurfaceBench): Promise<{ id: string; digest: string; flag: string }> {
+  const flag = await createFlag(t, newKey(), { tier: 'operational' });
+  const { body } = await propose(t, [{ action: 'enable', flag }]);
+  if (body.state !== 'pending') throw new Error(`not pending: ${JSON.stringify(body)}`);
+  return { id: body.id, digest: body.digest, flag };
+}
+
+/** A request that waits only for a call to apply. */
+async function ready(bench: SurfaceBench): Promise<string> {
+  const flag = await newFlag(bench);
+  const { body } = await propose(bench.t, [{ action: 'enable', flag }], { apply: 'manual' });
+  if (body.state !== 'ready') throw new Error(`not ready: ${JSON.stringify(body)}`);
+  return body.id;
+}
+
+/** Closes the session that a former cell left open. */
+async function closeBreakGlass({ t }: SurfaceBench): Promise<void> {
+  const { body } = await t.call('riley', 'GET', '/v1/break-glass');
+  for (const { id, closed_ms } of body.items) {
+    if (closed_ms === null) await t.call('riley', 'POST', `/v1/break-glass/${id}/close`);
+  }
+}
+
+async function openBreakGlass(bench: SurfaceBench): Promise<string> {
+  const { t } = bench;
+  await closeBreakGlass(bench);
+  const order = { incident: 'INC-7', reason: 'the matrix' };
+  const { body } = await t.call('riley+mfa', 'POST', '/v1/break-glass', order);
+  if (body.id === undefined) throw new Error(`no session: ${JSON.stringify(body)}`);
+  return body.id;
+}
+
+const revocation = (issuer: string) => ({
+  kind: 'token',
+  value: `${issuer}#jti:${randomUUID()}`,
+  incident: 'INC-7',
+  reason: 'the matrix',
+});
+
+async function someDecision({ t }: SurfaceBench): Promise<string> {
+  const { body } = await t.call('avery', 'GET', '/v1/decisions?limit=1');
+  return body.items[0].id;
+}
+
+const form = (fields: Record<string, string>): Prepared => ({ body: new URLSearchParams(fields) });
+const exchangeForm = (subject_token: string): Prepared =>
+  form({
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    subject_token,
+  });
+
+const change = (verb: (bench: SurfaceBench) => Promise<Prepared>, who = 'dana'): Example => ({
+  who,
+  prepare: verb,
+});
+const anyTag = { 'If-Match': '*' };
+const scimUser = (name: string) => ({
+  schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'],
+  userName: name,
+  externalId: name,
+});
+const scimPatch = {
+  schemas: ['urn:ietf:params:scim:api:messages:2.0:PatchOp'],
+  Operations: [{ op: 'replace', path: 'active', value: false }],
+};
+
+/** A session of dana besides the one that makes the call. */
+async function anotherSession(bench: SurfaceBench): Promise<Prepared> {
+  const { browser } = await bench.session('dana');
+  const { body } = await bench.b.call(browser, 'GET', '/v1/whoami');
+  return { params: { id: body.session } };
+}
+
+/** On pages the credential is a cookie. */
+function withoutCookie(attempt: Attempt, { headers = {}, ...prepared }: Prepared): Prepared | null {
+  if (attempt !== 'no_token' && attempt !== 'garbage') return null;
+  const garbage = (headers.cookie ?? '').replaceAll(/=[^;]*/g, `=${'A'.repeat(43)}`) || `${SESSION}=x`;
+  return { ...prepared, headers: { ...headers, cookie: attempt === 'no_token' ? '' : garbage } };
+}
+
+/** An example for each call of the list. A call without one does not compile. */
+export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
+  proposeRequest: change(async (bench) => {
+    const flag = await newFlag(bench);
+    return { body: proposal([{ action: 'enable', flag }]) };
+  }),
+  listRequests: plain('dana'),
+  getRequest: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
+  editRequest: change(async (bench) => {
+    const { id } = await pending(bench);
+    return { params: { id }, body: { reason: 'another' }, headers: anyTag };
+  }),
+  approveRequest: change(async (bench) => {
+    const { id, digest } = await pending(bench);
+    return { params: { id }, body: { digest } };
+  }, 'alex'),
+  rejectRequest: change(async (bench) => {
+    const { id, digest } = await pending(bench);
+    return { params: { id }, body: { digest } };
+  }, 'alex'),
+  withdrawRequest: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
+  applyRequest: change(async (bench) => ({ params: { id: await ready(bench) } })),
+  scheduleRequest: change(async (bench) => {
+    const { id } = await pending(bench);
+    return { params: { id }, body: { at: bench.t.clock() + 3_600_000 }, headers: anyTag };
+  }),
+  rebaseRequest: change(async (bench) => {
+    const { id } = await pending(bench);
+    return { params: { id }, headers: anyTag };
+  }),
+  listFlags: plain('dana', { query: { environment: 'production' } }),
+  getFlag: change(async (bench) => ({ params: { key: await newFlag(bench) } })),
+  listFlagVersions: change(async (bench) => ({
+    params: { key: await newFlag(bench) },
+    query: { environment: 'production' },
+  })),
+  evaluateFlags: plain('data', { body: { context: { targetingKey: 'user-1' } } }),
+  evaluateFlag: change(async (bench) => ({
+    params: { key: await newFlag(bench) },
+    body: { context: { targetingKey: 'user-1' } },
+  })),
+  engageFreeze: plain('riley', {
+    body: { scope: 'flag', flag: 'surface.none', incident: 'INC-7', reason: 'the matrix' },
+  }),
+  listFreezes: plain('dana'),
+  openBreakGlass: change(async (bench) => {
+    await closeBreakGlass(bench);
+    return { body: { incident: 'INC-7', reason: 'the matrix' } };
+  }, 'riley+mfa'),
+  listBreakGlass: plain('dana'),
+  applyInBreakGlass: change(async (bench) => {
+    const { t } = bench;
+    const flag = await newFlag(bench);
+    await propose(t, [{ action: 'enable', flag }]);
+    const id = await openBreakGlass(bench);
+    return {
+      params: { id },
+      body: { environment: 'production', changes: [{ action: 'disable', flag }] },
+    };
+  }, 'riley+mfa'),
+  closeBreakGlass: change(async (bench) => ({ params: { id: await openBreakGlass(bench) } }), 'riley'),
+  addRevocation: change(async ({ t }) => ({ body: revocation(t.people.issuer) }), 'riley'),
+  listRevocations: plain('riley'),
+  getRevocation: change(async ({ t }) => {
+    const { body } = await t.call('riley', 'POST', '/v1/revocations', revocation(t.people.issuer));
+    return { params: { id: body.id } };
+  }, 'riley'),
+  drillRevocation: plain('riley'),
+  listDecisions: plain('avery'),
+  getDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
+  getAccess: plain('avery'),
+  whoami: plain('dana'),
+  listSessions: plain('dana'),
+  endSession: { ...change(anotherSession), bySession: true },
+  delegate: plain('dana', { body: { agent: 'release-agent' } }),
+  listKeys: plain('morgan'),
+  rotateKey: plain('morgan'),
+  testTrust: change(async ({ t }) => ({ body: { token: await t.ci.token() } }), 'morgan'),
+  exchangeToken: {
+    who: 'dana',
+    prepare: async ({ t }) => exchangeForm(await t.ci.token()),
+    attempt: async ({ t }, attempt) => {
+      switch (attempt) {
+        case 'no_token':
+          return form({ grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange' });
+        case 'garbage':
+          return exchangeForm('not.a.token');
+        case 'no_role':
+          return exchangeForm(await t.ci.token({ repository: 'acme/other', repository_id: '1' }));
+        case 'wrong_audience':
+          return exchangeForm(await t.ci.token({ aud: 'somebody-else' }));
+        default:
+          return null;
+      }
+    },
+  },
+  introspectToken: change(async ({ t }) => form({ token: await t.workloadToken() }), 'avery'),
+  revokeToken: {
+    who: 'dana',
+    prepare: async ({ t }) => form({ token: await t.workloadToken() }),
+    attempt: async (bench, attempt) => {
+      switch (attempt) {
+        case 'no_token':
+          return form({});
+        case 'garbage':
+          return form({ token: 'not.a.token' });
+        case 'no_role':
+          return form({ token: await bench.strangerToken() });
+        case 'wrong_audience':
+          return form({ token: await bench.foreignToken('dana') });
+        case 'no_proof':
+          return form({ token: await bench.boundToken() });
+        default:
+          return null;
+      }
+    },
+  },
+  getAuthorizationServer: plain('dana'),
+  getProtectedResource: plain('dana'),
+  getJwks: plain('dana'),
+  getDiscovery: plain('dana'),
+  startSignIn: plain('dana', { query: { issuer: 'web' } }),
+  completeSignIn: {
+    who: 'dana',
+    prepare: async (bench) => {
+      const { t, b } = bench;
+      t.clock.set(Math.max(t.clock(), Date.now()));
+      const { browser, url } = await b.signInUntilAnswer('dana', { query: { issuer: 'web' } });
+      return { query: Object.fromEntries(url.searchParams), headers: { cookie: cookieOf(browser) } };
+    },
+    attempt: async (_bench, attempt, prepared) => withoutCookie(attempt, prepared),
+  },
+  completeSignInAt: {
+    who: 'dana',
+    prepare: async (bench) => {
+      const { query, cookie } = await bench.returnFromOther();
+      return { params: { issuer: 'hostile' }, query, headers: { cookie } };
+    },
+    attempt: async (_bench, attempt, prepared) => withoutCookie(attempt, prepared),
+  },
+  showAccount: {
+    who: 'dana',
+    prepare: async (bench) => ({ headers: { cookie: (await bench.session('dana')).cookie } }),
+    attempt: async (_bench, attempt, prepared) => withoutCookie(attempt, prepared),
+  },
+  endSessionOnPage: change(anotherSession),
+  signOut: {
+    who: 'dana',
+    prepare: async (bench) => ({
+      headers: { cookie: (await bench.session('dana')).cookie, origin: bench.t.url },
+    }),
+    attempt: async (_bench, attempt, prepared) => withoutCookie(attempt, prepared),
+  },
+  showSignedOut: plain('dana'),
+  getPageStyle: plain('dana'),
+  backchannelLogout: {
+    who: 'dana',
+    prepare: async (bench) => form({ logout_token: bench.logoutToken() }),
+    attempt: async (bench, attempt) => {
+      switch (attempt) {
+        case 'no_token':
+          return form({});
+        case 'garbage':
+          return form({ logout_token: 'not.a.token' });
+        case 'wrong_audience':
+          return form({ logout_token: bench.logoutToken({ aud: 'another-client' }) });
+        default:
+          return null;
+      }
+    },
+  },
+  getScimConfig: plain('morgan'),
+  listScimUsers: plain('morgan'),
+  createScimUser: change(async () => ({ body: scimUser(`emp-${randomUUID()}`) }), 'morgan'),
+  getScimUser: plain('morgan', { params: { id: 'emp-1004' } }),
+  changeScimUser: change(async () => ({ params: { id: `emp-${randomUUID()}` }, body: scimPatch }), 'morgan'),
+  replaceScimUser: change(async () => {
+    const id = `emp-${randomUUID()}`;
+    return { params: { id }, body: { ...scimUser(id), active: false } };
+  }, 'morgan'),
+  deleteScimUser: change(async () => ({ params: { id: `emp-${randomUUID()}` } }), 'morgan'),
+  getHealth: plain('dana'),
+  getReadiness: plain('dana'),
+  getMetrics: plain('dana'),
+  getOpenApi: plain('dana'),
+};

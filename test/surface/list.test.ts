@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { PROBLEMS } from '../../src/errors.ts';
+import { problemsOf } from '../../src/http/route.ts';
+import { OPERATIONS } from '../../src/operations.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import { listRoutes } from '../../src/routes.ts';
+
+/* What holds for every entry of the list, so that no new one can be an exception by accident. */
+
+const routes = listRoutes(requestKinds);
+const governed = routes.filter(({ caller }) => caller !== null);
+
+function namesOf(wrong: typeof routes): string[] {
+  return wrong.map(({ name }) => name);
+}
+
+describe('the list of routes', () => {
+  it('has each name and each call once', () => {
+    const names = routes.map(({ name }) => name);
+    const calls = routes.map(({ method, path }) => `${method} ${path.replaceAll(/\{\w+\}/g, '{}')}`);
+    expect(names.length).toBeGreaterThan(55);
+    expect(new Set(names).size).toBe(names.length);
+    expect(new Set(calls).size).toBe(calls.length);
+  });
+
+  it('names parameters of paths as its schemas do', () => {
+    for (const { name, path, params } of routes) {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+      expect(Object.keys(params?.shape ?? {}), name).toEqual(inPath);
+    }
+  });
+
+  it('lets nobody in without a credential, where one is required', () => {
+    const attempts = ['no_token', 'garbage', 'no_proof', 'wrong_audience'] as const;
+    const wrong = governed.filter(({ outcomes }) =>
+      attempts.some((attempt) => outcomes[attempt] !== 'refused'),
+    );
+    expect(namesOf(wrong)).toEqual([]);
+  });
+
+  it('takes no change from a page of another site', () => {
+    const wrong = governed.filter(
+      ({ method, outcomes }) => method !== 'GET' && outcomes.foreign_origin !== 'refused',
+    );
+    expect(namesOf(wrong)).toEqual([]);
+  });
+
+  it('changes nothing that could not be recorded', () => {
+    const wrong = routes.filter(({ operation, outcomes }) => {
+      const asked = operation === null ? [] : [operation].flat();
+      return (
+        asked.some((name) => OPERATIONS[name].recorded === 'always') && outcomes.unwritable !== 'refused'
+      );
+    });
+    expect(namesOf(wrong)).toEqual([]);
+  });
+
+  it('asks the policy for every change but those of one’s own credentials', () => {
+    const wrong = governed.filter(({ method, operation, outcomes }) => {
+      const own = operation !== null && [operation].flat().every((name) => OPERATIONS[name].at === 'own');
+      return method !== 'GET' && !own && (operation === null || outcomes.denied !== 'refused');
+    });
+    // Evaluation is decided when the token is issued.
+    expect(namesOf(wrong)).toEqual(['evaluateFlags', 'evaluateFlag']);
+  });
+
+  it('limits every call without a caller that does work, per address', () => {
+    const open = routes.filter(({ caller, perAddress }) => caller === null && perAddress !== true);
+    expect(
+      open.map(({ path }) => path).filter((path) => !/^\/(\.well-known|healthz|readyz|metrics)/.test(path)),
+    ).toEqual([
+      '/auth/style.css',
+      // A provider calls for all its users from one address.
+      '/auth/backchannel-logout',
+      '/scim/v2/ServiceProviderConfig',
+      '/openapi.json',
+    ]);
+  });
+
+  it('declares no problem twice, and only known ones', () => {
+    for (const route of routes) {
+      const codes = problemsOf(route);
+      expect(new Set(codes).size, route.name).toBe(codes.length);
+      for (const code of codes) expect(PROBLEMS).toHaveProperty(code);
+    }
+  });
+});

@@ -1,0 +1,113 @@
+import type { Attempt } from '../../src/http/route.ts';
+import type { ListedRoute } from '../../src/routes.ts';
+import type { SurfaceBench } from './bench.ts';
+import { EXAMPLES, type Prepared } from './examples.ts';
+
+/** An answer, whatever its format. */
+export interface Sent {
+  status: number;
+  /** The parsed body of a JSON answer; null for any other. */
+  body: Record<string, unknown> | null;
+  text: string;
+  headers: Headers;
+}
+
+/** Makes one call of the list with these headers as the credential. */
+export async function send(
+  { t }: SurfaceBench,
+  route: ListedRoute,
+  { params = {}, query = {}, body, headers = {} }: Prepared,
+  credential: Readonly<Record<string, string>>,
+): Promise<Sent> {
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(params[name] ?? ''),
+  );
+  const search = new URLSearchParams(query);
+  const isForm = body instanceof URLSearchParams;
+  const response = await fetch(`${t.url}${path}${search.size === 0 ? '' : `?${search}`}`, {
+    method: route.method,
+    redirect: 'manual',
+    headers: {
+      ...(body === undefined || isForm ? {} : { 'content-type': contentTypeOf(route) }),
+      ...headers,
+      ...credential,
+    },
+    ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, text, body: jsonOf(text), headers: response.headers };
+}
+
+function contentTypeOf({ format }: ListedRoute): string {
+  return format === 'scim' ? 'application/scim+json' : 'application/json';
+}
+
+function jsonOf(text: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+/** The credential of a caller who may make the call. */
+export async function validCredential(
+  bench: SurfaceBench,
+  route: ListedRoute,
+): Promise<Record<string, string>> {
+  const { t } = bench;
+  const { who, bySession = false } = EXAMPLES[route.name];
+  switch (bySession ? 'session' : route.caller) {
+    case null:
+      return {};
+    case 'data':
+      return bearer(await t.workloadToken('checkout', { audience: 'data:production' }));
+    case 'session':
+      return { cookie: (await bench.session(personOf(who))).cookie, origin: t.url };
+    case 'any':
+      return bearer(await tokenOf(bench, who));
+  }
+}
+
+function personOf(who: string): string {
+  return who.split('+')[0] ?? who;
+}
+
+function tokenOf({ t }: SurfaceBench, who: string): Promise<string> {
+  return t.people.idToken(personOf(who), { mfa: who.endsWith('+mfa') });
+}
+
+/** What an attempt shows in place of the valid credential; the valid one for attempts on the broker's state. */
+export async function attemptCredential(
+  bench: SurfaceBench,
+  route: ListedRoute,
+  attempt: Attempt,
+): Promise<Record<string, string>> {
+  const { who } = EXAMPLES[route.name];
+  const { caller, format } = route;
+  // There, the credential is a cookie that the example changes.
+  if (caller === null && format === 'page' && attempt !== 'foreign_origin') return {};
+  switch (attempt) {
+    case 'no_token':
+      return {};
+    case 'garbage':
+      return bearer('not.a.token');
+    case 'no_role':
+      return bearer(await (caller === 'data' ? tokenOf(bench, 'dana') : bench.strangerToken()));
+    case 'wrong_audience':
+      return bearer(
+        await (caller === 'data' ? bench.t.workloadToken('payments') : bench.foreignToken(personOf(who))),
+      );
+    case 'no_proof':
+      return bearer(await bench.boundToken());
+    case 'foreign_origin': {
+      const foreign = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+      if (caller === null) return foreign;
+      return { ...foreign, cookie: (await bench.session(caller === 'data' ? 'dana' : personOf(who))).cookie };
+    }
+    default:
+      return validCredential(bench, route);
+  }
+}
