@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { type Edge, routesFor } from '../../src/decide/edge.ts';
+import { serveRoutes } from '../../src/decide/serve-routes.ts';
+import { openApiDocument } from '../../src/http/openapi.ts';
+import { PUBLIC } from '../../src/http/route.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import { listRoutes } from '../../src/routes.ts';
+import { type SurfaceBench, startSurfaceBench } from './bench.ts';
+import { EXAMPLES } from './examples.ts';
+import { send, validCredential } from './send.ts';
+
+/* What every entry gets by being in the list. */
+
+let bench: SurfaceBench;
+beforeAll(async () => {
+  bench = await startSurfaceBench();
+});
+afterAll(() => bench.close());
+
+const routes = listRoutes(requestKinds);
+const concrete = (path: string) => path.replaceAll(/\{\w+\}/g, 'x');
+
+async function answer(method: string, path: string): Promise<Response> {
+  return fetch(`${bench.t.url}${path}`, { method, redirect: 'manual' });
+}
+
+describe.each(routes.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', (_, route) => {
+  it('has one path: no other case, no trailing slash, no empty part', async () => {
+    const path = concrete(route.path);
+    const variants = [
+      path.toUpperCase(),
+      path.replace(/[a-z](?=[^a-z]*$)/, (letter) => letter.toUpperCase()),
+      `${path}/`,
+      `/${path}`,
+      `${path}/x/y/z`,
+    ]
+      // Clients of flagd may append a slash to the path of all flags.
+      .filter((variant) => variant !== path && !isOther(variant) && variant !== '/ofrep/v1/evaluate/flags/');
+    for (const variant of variants) {
+      expect([variant, (await answer(route.method, variant)).status]).toEqual([variant, 404]);
+    }
+  });
+
+  it('names its methods when asked with another', async () => {
+    const methods = routes.filter(({ path }) => path === route.path).map(({ method }) => method);
+    const other =
+      (['PUT', 'PATCH', 'DELETE', 'POST'] as const).find((method) => !methods.includes(method)) ?? '';
+    const { status, headers } = await answer(other, concrete(route.path));
+    if (route.format === 'scim') expect(status).toBe(404);
+    else {
+      expect(status).toBe(405);
+      expect(headers.get('allow')?.split(', ')).toEqual(expect.arrayContaining(methods));
+    }
+  });
+});
+
+/** Whether a variant of one path fits another route: a parameter takes nearly everything. */
+function isOther(path: string): boolean {
+  return routes.some((route) =>
+    new RegExp(`^${route.path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
+  );
+}
+
+describe('a retry with the same Idempotency-Key', () => {
+  const idempotent = routes.filter(({ idempotent }) => idempotent === true);
+
+  it.each(idempotent.map((route) => [route.name, route] as const))(
+    'of %s gets the first answer',
+    async (name, route) => {
+      const prepared = await EXAMPLES[name].prepare(bench);
+      const keyed = { ...prepared, headers: { ...prepared.headers, 'Idempotency-Key': randomUUID() } };
+      const first = await send(bench, route, keyed, await validCredential(bench, route));
+      expect([first.status, first.headers.get('idempotent-replayed')]).toEqual([route.success, null]);
+      const before = bench.contents();
+      const again = await send(bench, route, keyed, await validCredential(bench, route));
+      expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([route.success, 'true']);
+      expect(again.text).toBe(first.text);
+      for (const header of ['etag', 'location']) {
+        expect(again.headers.get(header)).toBe(first.headers.get(header));
+      }
+      expect(bench.contents()).toEqual(before);
+    },
+  );
+
+  it('is for every POST that creates something and returns no secret', () => {
+    const creating = routes.filter(
+      ({ method, success, format }) => method === 'POST' && success === 201 && format === 'problem',
+    );
+    expect(creating.filter((route) => route.idempotent !== true).map(({ name }) => name)).toEqual([
+      'drillRevocation',
+      'delegate',
+    ]);
+  });
+});
+
+describe('a deprecated call', () => {
+  const { route } = routesFor<object>({ tag: 'Operating', format: 'problem', since: '1.0' });
+  const old = route({
+    name: 'old',
+    operation: null,
+    method: 'GET',
+    path: '/old',
+    summary: 'an old call',
+    caller: null,
+    outcomes: PUBLIC,
+    deprecated: { on: '2026-11-29', instead: '/new' },
+    success: 200,
+    answer: z.object({ fine: z.boolean() }),
+    handle: async () => ({ body: { fine: true } }),
+  });
+
+  it('says so in its answers and in the document', async () => {
+    const app = express();
+    const noWriters = { problem: [], oauth: [], scim: [], page: [], logout: [], ofrep: [] };
+    const edge = {} as Edge;
+    app.use(
+      serveRoutes([old], {}, { edge, limitAddress: (_req, _res, next) => next(), errorWriters: noWriters }),
+    );
+    const server = app.listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { headers, status } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/old`);
+    await new Promise((resolve) => server.close(resolve));
+    expect(status).toBe(200);
+    // RFC 9745 section 2.1: a date in seconds.
+    expect(headers.get('deprecation')).toBe(`@${Date.UTC(2026, 10, 29) / 1000}`);
+    expect(headers.get('link')).toBe('</new>; rel="successor-version"');
+    expect(openApiDocument([old])).toMatchObject({ paths: { '/old': { get: { deprecated: true } } } });
+  });
+});
