@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { PROBLEMS } from '../../src/errors.ts';
 import { problemsOf } from '../../src/http/route.ts';
 import { OPERATIONS } from '../../src/operations.ts';
@@ -12,6 +13,17 @@ const governed = routes.filter(({ caller }) => caller !== null);
 
 function namesOf(wrong: typeof routes): string[] {
   return wrong.map(({ name }) => name);
+}
+
+/** The parts of a schema that would need code to be described: transforms, pipes, coercion. */
+function* changesIn(schema: unknown, seen = new Set<unknown>()): Generator<string> {
+  if (typeof schema !== 'object' || schema === null || seen.has(schema)) return;
+  seen.add(schema);
+  const def = schema instanceof z.ZodType ? schema.def : schema;
+  const { type, coerce } = def as { type?: unknown; coerce?: unknown };
+  if (type === 'transform' || type === 'pipe') yield String(type);
+  if (coerce === true) yield 'coerce';
+  for (const part of Object.values(def)) yield* changesIn(part, seen);
 }
 
 describe('the list of routes', () => {
@@ -75,6 +87,17 @@ describe('the list of routes', () => {
       '/scim/v2/ServiceProviderConfig',
       '/openapi.json',
     ]);
+  });
+
+  it('has no schema that turns what is sent into something else', () => {
+    for (const route of routes) {
+      const { params, query, body, answer, also = {} } = route;
+      for (const schema of [params, query, body, answer, ...Object.values(also)]) {
+        if (schema !== undefined) expect([route.name, [...changesIn(schema)]]).toEqual([route.name, []]);
+      }
+    }
+    expect([...changesIn(z.object({ a: z.array(z.string().transform(Number)).optional() }))]).not.toEqual([]);
+    expect([...changesIn(z.union([z.string(), z.coerce.number()]))]).not.toEqual([]);
   });
 
   it('declares no problem twice, and only known ones', () => {
