@@ -77,8 +77,12 @@ function createControlApp(deps: AppDeps): Express {
   for (const domain of Object.keys(routes) as (keyof typeof routes)[]) {
     app.use(serveRoutes(routes[domain] as Parameters<typeof serveRoutes>[0], deps.routes[domain], options));
   }
-  app.use('/scim/v2', unsupported, ...scimErrors(log));
-  app.use(notFound(listRoutes(edge.control.kinds)));
+  const answerNoRoute = noRoute(listRoutes(edge.control.kinds));
+  for (const [prefix, format] of PREFIXES) {
+    const { limitAddress, errorWriters } = options;
+    app.use(prefix, ...(format === 'scim' ? [] : [limitAddress]), answerNoRoute, ...errorWriters[format]);
+  }
+  app.use(answerNoRoute);
   app.use(problemWriter(log, `${issuer}/.well-known/oauth-protected-resource`));
   return app;
 }
@@ -108,28 +112,28 @@ function showFreezes(freezes: AppDeps['freezes']) {
   };
 }
 
-function unsupported(req: Request): never {
-  throw new BrokerError(
-    'not_found',
-    `${req.method} ${req.originalUrl} is not supported by this SCIM service.`,
-  );
-}
+/** Where every refusal has another format than a problem document, also of paths that are not in the list. */
+const PREFIXES = [
+  ['/auth', 'page'],
+  ['/oauth', 'oauth'],
+  ['/scim/v2', 'scim'],
+] as const;
 
 /** @see RFC 9110 section 15.5.6 */
-function notFound(routes: readonly RouteShape[]) {
+function noRoute(routes: readonly RouteShape[]) {
   const paths = Map.groupBy(routes, ({ path }) => path);
   return (req: Request): never => {
+    // Below a prefix, Express takes it off the path.
+    const asked = req.baseUrl + req.path;
     const [methods] = [...paths].flatMap(([path, group]) =>
-      pathPattern(path).test(req.path) ? [group.map(({ method }) => method)] : [],
+      pathPattern(path).test(asked) ? [group.map(({ method }) => method)] : [],
     );
     if (methods === undefined) {
-      throw new BrokerError(
-        'not_found',
-        `No route for ${req.method} ${req.path}. docs/api.md lists the paths.`,
-      );
+      throw new BrokerError('not_found', `No route for ${req.method} ${asked}. docs/api.md lists the paths.`);
     }
+    const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
     throw new BrokerError('method_not_allowed', `Use ${methods.join(' or ')} for this path.`, {
-      headers: { Allow: methods.join(', ') },
+      headers: { Allow: allowed.join(', ') },
     });
   };
 }

@@ -10,7 +10,7 @@ import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/co
 import { watchFreezes } from './emergency/watch.ts';
 import { createCursors } from './http/cursor.ts';
 import { createMetrics } from './http/metrics.ts';
-import { openApiDocument } from './http/openapi.ts';
+import { openApiText } from './http/openapi.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { listen, stopListening } from './http/server.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
@@ -283,7 +283,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       auth: { ...people, control, authenticate, publicUrl: issuer },
       logout: { control, issuers: people.providers.issuers, keySets, clock, log },
       scim: { control, naming: config.provisioning, issuer },
-      operating: { health: { checks }, metrics, openapi: () => openApiDocument(listRoutes(control.kinds)) },
+      operating: { health: { checks }, metrics, openapi: openApiText(() => listRoutes(control.kinds)) },
     },
     issuer,
     trustedProxies: config.trusted_proxies,

@@ -59,7 +59,7 @@ export const evaluateFlags = {
   summary: 'evaluate all flags for one context, with a token of audience `data:<environment>` (OFREP)',
   answer: bulkEvaluationSchema,
   also: { 304: noContent },
-  answerHeaders: ['ETag'],
+  ifNoneMatch: true,
 } as const satisfies RouteShape;
 
 /** One flag for one context. */

@@ -70,7 +70,7 @@ export interface Page<Item> {
 }
 
 /**
- * One page, newest first.
+ * One page of a list.
  *
  * @param page.rows one row more than `limit` if there is a next page
  */
@@ -122,7 +122,8 @@ interface TypedRoute<
   etag?(body: z.output<A>): string;
   location?(body: z.output<A>): string;
   /**
-   * Decides whether the caller may learn of a refusal. Called before any refusal but the policy's is answered.
+   * Decides whether the caller may learn of a refusal. Called before a refusal by the handler is answered, unless it is the
+   * policy's or an internal error.
    *
    * @throws BrokerError `policy_denied` if not
    */

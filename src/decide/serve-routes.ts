@@ -101,23 +101,31 @@ async function readRequest(
 ): Promise<AnyGiven> {
   const presented = presentedBy(req);
   const call = await callOf(route, edge, presented, req.id);
-  const { limit, cursor, ...query } = parseQuery(querySchema, req.query);
+  const { page, query } = splitPage(route, parseQuery(querySchema, req.query));
   const params = parseParams(route, req);
   const body = isWrite(route) ? parseBody(route, req.body) : undefined;
-  const place =
-    route.paged === true && typeof cursor === 'string'
-      ? edge.cursors.open(route.name, { ...params, ...query }, cursor)
-      : null;
+  const { limit, cursor } = page;
+  const place = cursor === null ? null : edge.cursors.open(route.name, { ...params, ...query }, cursor);
   const given = {
     params,
-    query: route.paged === true ? query : { ...query, ...(limit === undefined ? {} : { limit }) },
+    query,
     body,
     call,
     request: { id: req.id, target: req.originalUrl, presented, user_agent: req.get('User-Agent') ?? '' },
     ifMatch: route.ifMatch === true ? req.get('If-Match') : undefined,
-    page: { limit: Number(limit), place },
+    page: { limit, place },
   };
   return { ...given, write: writerOf(route, call, { req, res, edge }) };
+}
+
+/** The parameters of a page, which only lists have, and the others. */
+function splitPage(
+  { paged }: RouteShape,
+  read: Record<string, unknown>,
+): { page: { limit: number; cursor: string | null }; query: Record<string, unknown> } {
+  if (paged !== true) return { page: { limit: 0, cursor: null }, query: read };
+  const { limit, cursor, ...query } = read;
+  return { page: { limit: Number(limit), cursor: typeof cursor === 'string' ? cursor : null }, query };
 }
 
 async function callOf(
@@ -140,7 +148,7 @@ function parseParams({ params }: RouteShape, req: Request): object {
   const parsed = params.safeParse({ ...req.params });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new BrokerError('not_found', `Not found: ${String(issue?.path[0])} is malformed. ${issue?.message}`);
+  throw new BrokerError('not_found', `Not found: ${String(issue?.path[0])} in the path is malformed.`);
 }
 
 function parseBody({ body, bodyType, format }: RouteShape, sent: unknown): unknown {

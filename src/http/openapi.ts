@@ -25,6 +25,18 @@ import {
  */
 export const API_VERSION = '1.0.0';
 
+/**
+ * The document as text, built when it is first asked for. Building it takes a tenth of a second of processor time, so it
+ * happens once.
+ */
+export function openApiText(routes: () => readonly RouteShape[]): () => string {
+  let text: string | undefined;
+  return () => {
+    text ??= JSON.stringify(openApiDocument(routes()));
+    return text;
+  };
+}
+
 /** The OpenAPI 3.1 document of the list of routes. Requests are strict, answers are open to new members. */
 export function openApiDocument(routes: readonly RouteShape[]): object {
   const paths: NonNullable<ZodOpenApiObject['paths']> = {};
@@ -57,6 +69,12 @@ export function openApiDocument(routes: readonly RouteShape[]): object {
             type: 'http',
             scheme: 'DPoP',
             description: 'A key-bound token with a proof of its key (RFC 9449).',
+          },
+          apiKey: {
+            type: 'apiKey',
+            in: 'header',
+            name: 'X-API-Key',
+            description: 'The same token, for OFREP providers that send it in this header.',
           },
           session: {
             type: 'apiKey',
@@ -132,7 +150,7 @@ const ERROR_SCHEMAS = {
 const text = { type: 'string' } as const;
 const HEADERS = {
   ETag: { description: 'The version of the resource.', schema: text },
-  Location: { description: 'The path of what was created.', schema: text },
+  Location: { description: 'The path of what was created, or where to continue.', schema: text },
   Link: { description: 'The next page (RFC 8288).', schema: text },
   Replayed: {
     description: '`true` if the answer is that of an earlier request with the same key.',
@@ -154,7 +172,7 @@ function headers(named: Readonly<Record<string, HeaderName>>) {
 }
 
 function operationOf(route: RouteShape): ZodOpenApiOperationObject {
-  const { name, tag, summary, params, caller, operation, since, deprecated } = route;
+  const { name, tag, summary, params, operation, since, deprecated } = route;
   const asked = operation === null ? [] : [operation].flat();
   return {
     operationId: name,
@@ -163,7 +181,7 @@ function operationOf(route: RouteShape): ZodOpenApiOperationObject {
     'x-policy-operations': asked,
     'x-since': since,
     ...(deprecated === undefined ? {} : { deprecated: true, description: `Use ${deprecated.instead}.` }),
-    security: SECURITY[caller ?? 'none'].map((scheme) => ({ [scheme]: [] })),
+    security: securityOf(route),
     requestParams: {
       ...(params === undefined ? {} : { path: params }),
       query: queryOf(route),
@@ -177,16 +195,24 @@ function operationOf(route: RouteShape): ZodOpenApiOperationObject {
 const SECURITY: Readonly<Record<CallerKind | 'none', readonly string[]>> = {
   any: ['bearer', 'dpop', 'session'],
   session: ['session'],
-  data: ['bearer', 'dpop'],
+  data: ['bearer', 'dpop', 'apiKey'],
   none: [],
 };
 
-function headerParameters({ idempotent, ifMatch }: RouteShape): z.ZodObject {
+function securityOf({ caller, mayHaveSession }: RouteShape): Record<string, string[]>[] {
+  const schemes = mayHaveSession === true ? SECURITY.session : SECURITY[caller ?? 'none'];
+  const required = schemes.map((scheme) => ({ [scheme]: [] }));
+  return mayHaveSession === true ? [...required, {}] : required;
+}
+
+function headerParameters({ idempotent, ifMatch, ifNoneMatch }: RouteShape): z.ZodObject {
   const key = z.string().optional().meta({ description: 'Makes a retry safe: it gets the first answer.' });
+  const etag = z.string().optional().meta({ description: 'The ETag of a former answer.' });
   const match = z.string().meta({ description: 'The ETag that was read, or `*`.' });
   return z.object({
     ...(idempotent === true ? { 'Idempotency-Key': key } : {}),
     ...(ifMatch === true ? { 'If-Match': match } : {}),
+    ...(ifNoneMatch === true ? { 'If-None-Match': etag } : {}),
   });
 }
 
@@ -205,9 +231,12 @@ function successesOf(route: RouteShape): ZodOpenApiResponsesObject {
   const { success, answer, also = {}, paged } = route;
   const whole =
     paged === true ? z.object({ items: z.array(answer), next_cursor: z.string().nullable() }) : answer;
-  const shown = {
-    ...(route.etag === undefined && route.answerHeaders === undefined ? {} : { ETag: 'ETag' }),
+  const created = {
+    ...(route.etag === undefined ? {} : { ETag: 'ETag' }),
     ...(route.location === undefined ? {} : { Location: 'Location' }),
+  } as const satisfies Readonly<Record<string, HeaderName>>;
+  const shown = {
+    ...(route.ifNoneMatch === undefined ? {} : { ETag: 'ETag' }),
     ...(paged === true ? { Link: 'Link' } : {}),
     ...(route.idempotent === true ? { 'Idempotent-Replayed': 'Replayed' } : {}),
   } as const satisfies Readonly<Record<string, HeaderName>>;
@@ -216,7 +245,11 @@ function successesOf(route: RouteShape): ZodOpenApiResponsesObject {
       String(status),
       {
         description: STATUS_TEXTS[Number(status)] ?? 'Done.',
-        headers: headers(shown),
+        headers: headers({
+          ...shown,
+          ...(Number(status) === success ? created : {}),
+          ...(Number(status) === 303 ? { Location: 'Location' } : {}),
+        }),
         ...(isEmpty(schema) ? {} : { content: { [answerTypeOf(route)]: { schema } } }),
       },
     ]),
@@ -247,6 +280,7 @@ function errorsOf(route: RouteShape): ZodOpenApiResponsesObject {
           description: `${codes.map((code) => PROBLEMS[code].title).join('; or: ')}.`,
           headers: headers({
             ...(status === 401 ? { 'WWW-Authenticate': 'Challenge' } : {}),
+            ...(status === 412 ? { ETag: 'ETag' } : {}),
             ...(status === 429 || status === 503 ? { 'Retry-After': 'RetryAfter' } : {}),
           }),
           content: errorContent(route.format, codes),

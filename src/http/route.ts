@@ -39,7 +39,7 @@ export type ErrorFormat = 'problem' | 'oauth' | 'scim' | 'page' | 'logout' | 'of
  */
 export type CallerKind = 'any' | 'session' | 'data';
 
-/** What somebody can try against any call. Each is a column of the bypass matrix (`test/bypass`). */
+/** What somebody can try against any call. Each is a column of the bypass matrix (`test/surface`). */
 export const ATTEMPTS = [
   /** Without a credential. */
   'no_token',
@@ -108,7 +108,10 @@ export const RECORDED_READ = { ...GOVERNED_READ, unwritable: 'refused' } as cons
 /** An answer without a body. */
 export const noContent = z.undefined();
 
-/** Query parameters that are ignored. */
+/** Public documents may be kept for a minute. */
+export const PUBLISHED = { 'Cache-Control': 'public, max-age=60' } as const;
+
+/** Query parameters that are ignored, whatever they are. */
 export const anyQuery = z.looseObject({});
 
 /** One call as data, without its handler. */
@@ -135,7 +138,7 @@ export interface RouteShape {
   readonly params?: z.ZodObject;
   /** Absent: parameters are refused. */
   readonly query?: z.ZodObject;
-  /** Absent: a body must be empty. */
+  /** Absent: a body must be empty, or an empty object. Forms without fields are not read. */
   readonly body?: z.ZodType;
   readonly bodyType?: BodyType;
   /** The status of success. */
@@ -158,8 +161,10 @@ export interface RouteShape {
   etag?(body: never): string;
   /** The path of what was created. */
   location?(body: never): string;
-  /** Headers that the handler sets itself, for the document. */
-  readonly answerHeaders?: readonly 'ETag'[];
+  /** Answers 304 to `If-None-Match`, and an entity tag. */
+  readonly ifNoneMatch?: true;
+  /** Without a caller, but shows or ends the browser session of a request that has one. */
+  readonly mayHaveSession?: true;
 }
 
 /** The accepted content type of a body. */
@@ -199,7 +204,7 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   if (format !== 'ofrep') codes.push('invalid_request');
   if (caller !== null) codes.push('unauthenticated', 'token_invalid', 'issuer_unavailable');
   if (caller !== null || perAddress === true) codes.push('rate_limited');
-  if (caller !== null && isWrite(route)) codes.push('cross_site');
+  if (caller !== null && caller !== 'data' && isWrite(route)) codes.push('cross_site');
   if (caller !== null && operation !== null) codes.push('policy_denied', 'sign_in_required');
   if (route.params !== undefined) codes.push('not_found');
   if (operation !== null || outcomes.unwritable === 'refused') {

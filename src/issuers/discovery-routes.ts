@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
-import { anyQuery, PUBLIC } from '../http/route.ts';
+import { anyQuery, PUBLIC, PUBLISHED } from '../http/route.ts';
 import { acrValuesOf, type IssuerConfig, MFA_LEVEL } from './issuers.ts';
 
 /** The data that a client needs to sign a person in. */
@@ -43,7 +43,7 @@ export const discoveryRoutes = [
     }),
     handle: async ({ issuers, version }) => ({
       body: { issuers: issuers.map(toLoginIssuer), version },
-      headers: { 'Cache-Control': 'public, max-age=60' },
+      headers: PUBLISHED,
     }),
   }),
 ];

@@ -157,6 +157,7 @@ export const authRoutes = [
   }),
   route({
     name: 'showAccount',
+    mayHaveSession: true,
     operation: 'session.read',
     method: 'GET',
     path: ACCOUNT_PATH,
@@ -206,6 +207,7 @@ export const authRoutes = [
   }),
   route({
     name: 'signOut',
+    mayHaveSession: true,
     operation: 'session.end',
     method: 'POST',
     path: '/auth/sign-out',

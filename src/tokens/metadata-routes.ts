@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
-import { anyQuery, PUBLIC } from '../http/route.ts';
+import { anyQuery, PUBLIC, PUBLISHED } from '../http/route.ts';
 import { PROOF_ALGORITHMS } from '../identity/credential.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { TOKEN_EXCHANGE_GRANT } from './exchange-form.ts';
@@ -44,8 +44,6 @@ const protectedResourceSchema = z
     dpop_bound_access_tokens_required: z.boolean(),
   })
   .meta({ id: 'ProtectedResourceMetadata' });
-
-const PUBLISHED = { 'Cache-Control': 'public, max-age=60' };
 
 const { route } = routesFor<MetadataRoutesDeps>({ tag: 'Tokens', format: 'problem', since: '1.0' });
 

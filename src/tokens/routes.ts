@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
-import { anyQuery, PUBLIC } from '../http/route.ts';
+import { anyQuery, PUBLIC, PUBLISHED } from '../http/route.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { type Exchange, tokenAnswerSchema } from './exchange.ts';
 import { exchangeFormSchema } from './exchange-form.ts';
@@ -72,7 +72,7 @@ export const tokenRoutes = [
     answer: keySetSchema,
     handle: async ({ signingKeys }) => ({
       body: (await signingKeys.jwks()) as z.infer<typeof keySetSchema>,
-      headers: { 'Cache-Control': 'public, max-age=60' },
+      headers: PUBLISHED,
     }),
   }),
 ];

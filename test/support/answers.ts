@@ -11,6 +11,7 @@ import addFormats from 'ajv-formats';
 type Json = Readonly<Record<string, unknown>>;
 
 interface Response {
+  headers?: Readonly<Record<string, unknown>>;
   content?: Readonly<Record<string, { schema: Json }>>;
 }
 
@@ -26,6 +27,8 @@ export interface SentAnswer {
   target: string;
   status: number;
   contentType: string | undefined;
+  /** Whether it has a header of that name. */
+  has(header: string): boolean;
   body: string;
 }
 
@@ -64,8 +67,11 @@ function pointerOf(...parts: readonly string[]): string {
   return parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
+/** Headers that an answer has whenever they are declared; the others depend on the request. */
+const ALWAYS_SENT = ['ETag', 'Location', 'WWW-Authenticate'];
+
 /** What is wrong with an answer; null if the document describes it. */
-export function faultOf({ method, target, status, contentType, body }: SentAnswer): string | null {
+export function faultOf({ method, target, status, contentType, has, body }: SentAnswer): string | null {
   const [path = ''] = target.split('?');
   const verb = method.toLowerCase();
   const template = templates.find(({ path: own, pattern }) => own === path || pattern.test(path))?.path;
@@ -78,6 +84,8 @@ export function faultOf({ method, target, status, contentType, body }: SentAnswe
   const response = operation.responses[status];
   if (response === undefined) return `has the status ${status}, which is not declared: ${body.slice(0, 300)}`;
   const { content } = response;
+  const missing = ALWAYS_SENT.filter((header) => response.headers?.[header] !== undefined && !has(header));
+  if (missing.length > 0) return `lacks ${missing.join(', ')}`;
   if (content === undefined) return body === '' ? null : 'has a body, which is not declared';
   const type = contentType?.split(';')[0] ?? '';
   const media = content[type];
@@ -105,16 +113,17 @@ export function watchAnswers(): AnswerWatch {
   return {
     observe: (req, res) => {
       const body = collect(res);
-      const written = contentTypeOf(res);
+      const written = writtenHeaders(res);
       res.once('finish', () => {
         judged += 1;
         const { method = '', url = '' } = req;
-        const type = written() ?? res.getHeader('content-type');
+        const type = written.get('Content-Type') ?? res.getHeader('content-type');
         const fault = faultOf({
           method,
           target: url,
           status: res.statusCode,
           contentType: typeof type === 'string' ? type : undefined,
+          has: (header) => res.hasHeader(header) || written.has(header),
           body: body(),
         });
         if (fault !== null) faults.push(`${method} ${url} ${fault}`);
@@ -131,17 +140,20 @@ export function watchAnswers(): AnswerWatch {
   };
 }
 
-/** The content type that is given to `writeHead`, as a flat list. */
-function contentTypeOf(res: ServerResponse): () => string | undefined {
+/** The headers that are given to `writeHead` as a flat list. */
+function writtenHeaders(res: ServerResponse): Map<string, string> {
   const { writeHead } = res;
-  let type: string | undefined;
+  const written = new Map<string, string>();
   res.writeHead = ((...parts: [number, ...unknown[]]) => {
     const headers = parts.at(-1);
-    const place = Array.isArray(headers) ? headers.indexOf('Content-Type') : -1;
-    if (Array.isArray(headers) && place !== -1) type = String(headers[place + 1]);
+    if (Array.isArray(headers)) {
+      for (let place = 0; place < headers.length; place += 2) {
+        written.set(String(headers[place]), String(headers[place + 1]));
+      }
+    }
     return writeHead.apply(res, parts as never);
   }) as typeof writeHead;
-  return () => type;
+  return written;
 }
 
 /** Keeps what is written to a response. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ATTEMPTS, type Attempt } from '../../src/http/route.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
-import { listRoutes } from '../../src/routes.ts';
+import { type ListedRoute, listRoutes } from '../../src/routes.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { readRecords } from '../support/sqlite/rows.ts';
 import { type SurfaceBench, startSurfaceBench } from './bench.ts';
@@ -40,6 +40,28 @@ function outcomeOf(name: string, { status, body }: Sent): string {
   return APPLYING.has(name) && body?.state !== 'applied' ? 'held' : 'allowed';
 }
 
+/** The statuses that a refusal may have: never a fault, and only the broker's own inability where that is tried. */
+function refusalsOf({ caller, format }: ListedRoute, attempt: Attempt): number[] {
+  if (attempt === 'unwritable') return [503];
+  // In these formats, a provider or client learns nothing but that it was refused.
+  const open = format === 'oauth' || format === 'logout' || format === 'page';
+  if (caller === null) return open ? [400, 401, 403] : [401, 403];
+  switch (attempt) {
+    case 'no_token':
+    case 'garbage':
+    case 'wrong_audience':
+    case 'no_proof':
+      return [401];
+    case 'foreign_origin':
+      return caller === 'data' ? [401] : [403];
+    case 'no_role':
+      // A session belongs to another person, or the page takes no token at all.
+      return [401, 403, 404];
+    default:
+      return [403];
+  }
+}
+
 /** Tables that a held request may change: what is written is the request and its votes. */
 const REQUEST_TABLES = ['requests', 'request_flags', 'votes', 'idempotency_keys'];
 
@@ -62,7 +84,7 @@ describe.each(routes.map((route) => [route.name, route] as const))('%s', (name, 
     const stated = route.outcomes[attempt];
     const prepared = await example.prepare(bench);
     const changed = (await example.attempt?.(bench, attempt, prepared)) ?? prepared;
-    const credential = await attemptCredential(bench, route, attempt);
+    const credential = await attemptCredential(bench, route, { attempt, prepared: changed });
     const undo = await arrange(attempt);
     try {
       const before = bench.contents();
@@ -70,11 +92,14 @@ describe.each(routes.map((route) => [route.name, route] as const))('%s', (name, 
       const sent = await send(bench, route, changed, credential);
       expect(outcomeOf(name, sent), `${sent.status} ${sent.text.slice(0, 500)}`).toBe(stated);
       const after = bench.contents();
-      if (stated === 'refused') expect(after).toEqual(before);
+      const isRead = route.method === 'GET' && route.operation !== 'session.open';
+      if (stated === 'refused' || isRead) expect(after).toEqual(before);
+      if (stated === 'refused') expect(refusalsOf(route, attempt)).toContain(sent.status);
+      const recorded = readRecords(bench.t.file).length - records;
+      if (stated === 'refused' && attempt === 'denied') expect(recorded).toBeGreaterThan(0);
       if (stated === 'held') expect(without(after, REQUEST_TABLES)).toEqual(without(before, REQUEST_TABLES));
       // Strangers cannot fill the log.
-      if (stated === 'refused' && ['no_token', 'garbage'].includes(attempt))
-        expect(readRecords(bench.t.file)).toHaveLength(records);
+      if (stated === 'refused' && ['no_token', 'garbage'].includes(attempt)) expect(recorded).toBe(0);
     } finally {
       await undo();
     }

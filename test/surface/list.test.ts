@@ -76,6 +76,14 @@ describe('the list of routes', () => {
     expect(namesOf(wrong)).toEqual(['evaluateFlags', 'evaluateFlag']);
   });
 
+  it('limits every OAuth call and every page per address, with or without a caller', () => {
+    const wrong = routes.filter(
+      ({ format, perAddress, path }) =>
+        (format === 'oauth' || (format === 'page' && path !== '/auth/style.css')) && perAddress !== true,
+    );
+    expect(namesOf(wrong)).toEqual([]);
+  });
+
   it('limits every call without a caller that does work, per address', () => {
     const open = routes.filter(({ caller, perAddress }) => caller === null && perAddress !== true);
     expect(
@@ -85,6 +93,7 @@ describe('the list of routes', () => {
       // A provider calls for all its users from one address.
       '/auth/backchannel-logout',
       '/scim/v2/ServiceProviderConfig',
+      // Built once.
       '/openapi.json',
     ]);
   });

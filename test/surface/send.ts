@@ -83,12 +83,13 @@ function tokenOf({ t }: SurfaceBench, who: string): Promise<string> {
 export async function attemptCredential(
   bench: SurfaceBench,
   route: ListedRoute,
-  attempt: Attempt,
+  { attempt, prepared }: { attempt: Attempt; prepared: Prepared },
 ): Promise<Record<string, string>> {
   const { who } = EXAMPLES[route.name];
   const { caller, format } = route;
-  // There, the credential is a cookie that the example changes.
-  if (caller === null && format === 'page' && attempt !== 'foreign_origin') return {};
+  // There, the credential is a cookie that the example changes. A token beside it would be ambiguous.
+  const isCookie = prepared.headers?.cookie !== undefined || attempt === 'no_token' || attempt === 'garbage';
+  if (caller === null && format === 'page' && isCookie && attempt !== 'foreign_origin') return {};
   switch (attempt) {
     case 'no_token':
       return {};

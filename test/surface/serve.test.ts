@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Edge, routesFor } from '../../src/decide/edge.ts';
 import { serveRoutes } from '../../src/decide/serve-routes.ts';
-import { openApiDocument } from '../../src/http/openapi.ts';
+import { openApiDocument, openApiText } from '../../src/http/openapi.ts';
 import { PUBLIC } from '../../src/http/route.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
@@ -50,11 +50,8 @@ describe.each(routes.map((route) => [`${route.method} ${route.path}`, route] as 
     const other =
       (['PUT', 'PATCH', 'DELETE', 'POST'] as const).find((method) => !methods.includes(method)) ?? '';
     const { status, headers } = await answer(other, concrete(route.path));
-    if (route.format === 'scim') expect(status).toBe(404);
-    else {
-      expect(status).toBe(405);
-      expect(headers.get('allow')?.split(', ')).toEqual(expect.arrayContaining(methods));
-    }
+    expect(status).toBe(405);
+    expect(headers.get('allow')?.split(', ')).toEqual(expect.arrayContaining(methods));
   });
 });
 
@@ -64,6 +61,63 @@ function isOther(path: string): boolean {
     new RegExp(`^${route.path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path),
   );
 }
+
+describe.each([
+  ['/auth/callback', 'text/html'],
+  ['/oauth/token', 'application/json'],
+  ['/scim/v2/Users', 'application/scim+json'],
+  ['/v1/requests', 'application/problem+json'],
+])('below %s', (path, type) => {
+  it.each(['/%zz', '/%E0%A4%A', '/none/at/all'])(
+    'a path that is none, %s, is refused in the format of the place',
+    async (rest) => {
+      const { status, headers } = await answer('GET', `${path}${rest}`);
+      expect([400, 404]).toContain(status);
+      expect(headers.get('content-type')?.split(';')[0]).toBe(type);
+    },
+  );
+
+  it('a method that there is none of is refused in the format of the place', async () => {
+    const { status, headers } = await answer('PROPFIND', path);
+    expect([status, headers.get('content-type')?.split(';')[0]]).toEqual([405, type]);
+  });
+});
+
+describe('the OpenAPI document', () => {
+  it('is built once', async () => {
+    const texts = openApiText(() => {
+      built += 1;
+      return routes;
+    });
+    let built = 0;
+    expect(texts()).toBe(texts());
+    expect(built).toBe(1);
+  });
+});
+
+describe('a page that needs a session', () => {
+  it('takes no token, whoever holds it', async () => {
+    const route = routes.find(({ name }) => name === 'endSessionOnPage');
+    if (route === undefined) throw new Error('no such route');
+    const prepared = await EXAMPLES.endSessionOnPage.prepare(bench);
+    const token = await bench.t.people.idToken('dana');
+    const own = { authorization: `Bearer ${token}`, origin: bench.t.url };
+    const { status, text } = await send(bench, route, prepared, own);
+    expect(status).toBe(401);
+    expect(text).toContain('You are not signed in.');
+  });
+});
+
+describe('a parameter that is sent twice', () => {
+  it.each(['/v1/requests?state=open&state=pending', '/v1/flags?environment=production&environment=staging'])(
+    'is refused: %s',
+    async (path) => {
+      const { status, body } = await bench.t.call('dana', 'GET', path);
+      expect([status, body.code]).toEqual([400, 'invalid_request']);
+      expect(body.errors).toMatchObject([{ detail: expect.stringContaining('once') }]);
+    },
+  );
+});
 
 describe('a retry with the same Idempotency-Key', () => {
   const idempotent = routes.filter(({ idempotent }) => idempotent === true);

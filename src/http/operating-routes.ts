@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
 import type { Metrics } from './metrics.ts';
-import { anyQuery, PUBLIC } from './route.ts';
+import { anyQuery, PUBLIC, PUBLISHED } from './route.ts';
 
 /** The readiness checks. Each one rejects when its component does not work. */
 export interface HealthDeps {
@@ -13,7 +13,7 @@ export interface OperatingRoutesDeps {
   health: HealthDeps;
   metrics: Pick<Metrics, 'text' | 'contentType'>;
   /** The OpenAPI document of the list of routes. */
-  openapi: () => object;
+  openapi: () => string;
 }
 
 const readinessSchema = z
@@ -93,8 +93,9 @@ export const operatingRoutes = [
     answer: openApiSchema,
     answerType: 'application/json',
     handle: async ({ openapi }) => ({
-      body: openapi() as z.infer<typeof openApiSchema>,
-      headers: { 'Cache-Control': 'public, max-age=60' },
+      // Sent as the text that it is.
+      body: openapi() as unknown as z.infer<typeof openApiSchema>,
+      headers: PUBLISHED,
     }),
   }),
 ];
