@@ -50,10 +50,11 @@ describe('a page', () => {
     expect(style.text).toContain('color-scheme: light dark');
   });
 
-  it('is not there for other paths: those are told as everywhere', async () => {
+  it('says that a path is none, as a page', async () => {
     const page = await createBrowser().send(`${b.t.url}/auth/nowhere`);
     expect(page.status).toBe(404);
-    expect(JSON.parse(page.text)).toMatchObject({ code: 'not_found' });
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(page.text).toContain('No route for GET /auth/nowhere.');
   });
 
   it('sends who is not signed in to sign in', async () => {

@@ -77,7 +77,7 @@ export function faultOf({ method, target, status, contentType, has, body }: Sent
   const template = templates.find(({ path: own, pattern }) => own === path || pattern.test(path))?.path;
   const operation = template === undefined ? undefined : document.paths[template]?.[verb];
   if (template === undefined || operation === undefined) {
-    return [400, 404, 405, 413, 415].includes(status) || verb === 'head' || verb === 'options'
+    return [400, 404, 405, 413, 415, 429].includes(status) || verb === 'head' || verb === 'options'
       ? null
       : `is not in the document, but has the status ${status}`;
   }
