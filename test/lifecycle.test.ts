@@ -62,7 +62,13 @@ it('a stop does not wait for ever for a client that has sent half a request', as
 it('many freezes with long incidents still fit the headers of every answer', async () => {
   t = await startTestBroker();
   for (let place = 0; place < 10; place += 1) {
-    const order = { scope: 'flag', flag: `f${place}`, incident: '事'.repeat(200), reason: 'x' };
+    const order = {
+      scope: 'flag',
+      flag: `f${place}`,
+      yet_unknown: true,
+      incident: '事'.repeat(200),
+      reason: 'x',
+    };
     expect((await t.call('riley+mfa', 'POST', '/v1/freezes', order)).status).toBe(201);
   }
   const { status, headers } = await t.call(null, 'GET', '/healthz');

@@ -1,16 +1,20 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { WriteContext } from '../decide/control.ts';
+import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
-import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
 import { epochMs } from '../moment.ts';
 import { inputFreezeSchema } from '../policy/input.ts';
 import { insertFreeze } from '../store/emergency.ts';
 import type { FreezesTable } from '../store/schema.ts';
 import { toInputFreeze } from './state.ts';
+import { assertEnvironment, faultOfScope } from './unknown-scope.ts';
 
 const common = { incident: textSchema(200), reason: textSchema(2000) };
+const yet_unknown = z.boolean().default(false).meta({
+  description: 'Freezes the name although nothing has it yet. Otherwise, unknown names are refused.',
+});
 
 /** The body of `POST /v1/freezes`. A freeze of a namespace or a flag may be limited to one environment. */
 export const freezeSchema = z
@@ -21,12 +25,14 @@ export const freezeSchema = z
       scope: z.literal('namespace'),
       namespace: namespaceSchema,
       environment: environmentKeySchema.optional(),
+      yet_unknown,
       ...common,
     }),
     z.strictObject({
       scope: z.literal('flag'),
       flag: flagKeySchema,
       environment: environmentKeySchema.optional(),
+      yet_unknown,
       ...common,
     }),
   ])
@@ -49,31 +55,32 @@ export type FreezeView = z.infer<typeof freezeViewSchema>;
  * flight, because each write reads the freezes in its own transaction. One authorized person is enough; lifting a freeze
  * requires a change request.
  *
- * @returns the freeze, or the refusal with its record appended
+ * @returns the freeze, or the refusal with its record appended: `invalid_request` for a name that does not exist, unless
+ *   the order says that it is yet unknown
  * @throws BrokerError `invalid_request` for an environment that is not in the policy
  */
 export async function engage(writing: WriteContext, order: FreezeOrder): Promise<FreezeView | Refused> {
-  const { tx, call, now_ms, deps, policy } = writing;
+  const { tx, call, now_ms, deps } = writing;
   const scope = {
     scope: order.scope,
     environment: 'environment' in order ? (order.environment ?? null) : null,
     namespace: 'namespace' in order ? order.namespace : null,
     flag: 'flag' in order ? order.flag : null,
   };
-  if (scope.environment !== null && !policy.broker.environments.has(scope.environment)) {
-    throw new BrokerError('invalid_request', `Unknown environment "${scope.environment}".`, {
-      errors: [{ pointer: '#/environment', detail: 'must be an environment of the active policy' }],
-    });
-  }
+  assertEnvironment(writing, scope.environment);
+  const isYetUnknown = 'yet_unknown' in order && order.yet_unknown;
+  const fault = await faultOfScope(writing, isYetUnknown ? { ...scope, namespace: null, flag: null } : scope);
   const id = deps.newId(now_ms);
   const authorized = await authorize(writing, {
     operation: 'freeze.engage',
     environment: scope.environment,
     namespace: scope.namespace,
     emergency: { engage: { ...scope, incident: order.incident, reason: order.reason } },
-    freeze: { change: 'engaged', id, ...scope },
+    ...(fault === null ? { freeze: { change: 'engaged', id, ...scope } } : { note: notDone(fault) }),
   });
   if (authorized instanceof Refused) return authorized;
+  // Disclosed only to callers who may freeze.
+  if (fault !== null) return Refused.because(fault, authorized.decision_id);
   const row: FreezesTable = {
     id,
     ...scope,

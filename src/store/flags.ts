@@ -86,6 +86,20 @@ export async function findDefinition(db: Db, key: string): Promise<FlagsTable | 
   return (await findDefinitionStatement(db, { key })).rows[0];
 }
 
+/** Names of flags, also of retired ones: of one namespace, or with a key of about that length. */
+export async function listFlagNames(
+  db: Db,
+  filter: { namespace?: string; length?: number; limit: number },
+): Promise<{ key: string; namespace: string }[]> {
+  let query = db.selectFrom('flags').select(['key', 'namespace']).orderBy('key').limit(filter.limit);
+  const { namespace, length } = filter;
+  if (namespace !== undefined) query = query.where('namespace', '=', namespace);
+  if (length !== undefined) {
+    query = query.where((e) => e.between(e.fn<number>('length', ['key']), length - 3, length + 3));
+  }
+  return query.execute();
+}
+
 /** The current state of a flag in an environment, or undefined if it never had one there. */
 export async function findState(
   db: Db,

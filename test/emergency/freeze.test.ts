@@ -5,6 +5,7 @@ import {
   approve,
   countRows,
   createFlag,
+  creation,
   propose,
   readFlag,
   readRequest,
@@ -79,7 +80,7 @@ describe('a freeze', () => {
     [{ scope: 'environment', environment: 'production' }, true, false],
     [{ scope: 'environment', environment: 'staging' }, false, true],
     [{ scope: 'namespace', namespace: 'payments' }, true, true],
-    [{ scope: 'namespace', namespace: 'growth' }, false, false],
+    [{ scope: 'namespace', namespace: 'growth', yet_unknown: true }, false, false],
     [{ scope: 'namespace', namespace: 'payments', environment: 'staging' }, false, true],
     [{ scope: 'flag', flag: 'plain' }, true, true],
     [{ scope: 'flag', flag: 'checkout' }, false, false],
@@ -160,6 +161,44 @@ describe('a freeze', () => {
       expect((await t.call('riley', 'POST', '/v1/freezes', order)).body.code).toBe('invalid_request');
     }
     expect(await countRows(t)).toEqual(before);
+  });
+
+  it.each([
+    [{ scope: 'flag', flag: 'chekout' }, 'flag', 'checkout'],
+    [{ scope: 'flag', flag: 'plain2', environment: 'staging' }, 'flag', 'plain'],
+    [{ scope: 'namespace', namespace: 'paymentz' }, 'namespace', 'payments'],
+    [{ scope: 'environment', environment: 'prodution' }, 'environment', 'production'],
+    [{ scope: 'flag', flag: 'plain', environment: 'prodution' }, 'environment', 'production'],
+  ])('of a misspelt name, %j, freezes nothing and names the nearest', async (order, member, nearest) => {
+    const { status, body } = await engage(order);
+    expect([status, body.code]).toEqual([400, 'invalid_request']);
+    expect(body.errors).toEqual([
+      { pointer: `#/${member}`, detail: expect.stringContaining(`did you mean ${nearest}?`) },
+    ]);
+    expect((await t.call('riley', 'GET', '/v1/freezes')).body.items).toEqual([]);
+    const { items } = (await t.call('avery', 'GET', '/v1/decisions?operation=freeze.engage')).body;
+    // Allowed but not done: the record engages nothing.
+    for (const { record } of items) expect(record.freeze).toBeNull();
+  });
+
+  it('of a name that is yet unknown holds once it exists, if it was asked for', async () => {
+    expect((await engage({ scope: 'flag', flag: 'soon', yet_unknown: true })).status).toBe(201);
+    const { status, body } = await propose(t, [creation('soon', { tier: 'informational' })]);
+    expect([status, body.code]).toEqual([403, 'policy_denied']);
+    expect(body.reasons).toMatchObject([{ code: 'frozen' }]);
+  });
+
+  it('of a misspelt name tells strangers nothing of the names that there are', async () => {
+    for (const order of [
+      { scope: 'flag', flag: 'chekout' },
+      { scope: 'flag', flag: 'checkout' },
+      { scope: 'namespace', namespace: 'paymentz' },
+      { scope: 'environment', environment: 'prodution' },
+    ]) {
+      const stranger = await t.people.idToken('casey', { claims: { groups: [] } });
+      const { status, body } = await engage(order, stranger);
+      expect([status, body.code, body.errors]).toEqual([403, 'policy_denied', undefined]);
+    }
   });
 
   it('shows an incident of any text in a header that stays one line', async () => {

@@ -33,7 +33,7 @@ it('open requests and freezes are shown as they are now', async () => {
   expect(await sample(pending)).toBe(before + 1);
   await t.call('dana', 'POST', `/v1/requests/${body.id}/withdraw`);
   expect(await sample(pending)).toBe(before);
-  const order = { scope: 'flag', flag: 'another.flag', incident: 'INC-1', reason: 'x' };
+  const order = { scope: 'flag', flag: 'another.flag', yet_unknown: true, incident: 'INC-1', reason: 'x' };
   expect((await t.call('riley+mfa', 'POST', '/v1/freezes', order)).status).toBe(201);
   await expect.poll(() => sample('countersign_active_freezes')).toBe(1);
 });

@@ -213,7 +213,7 @@ const freezeCommand = (flag: string) =>
   command(`freeze ${flag}`, async (model, real) => {
     const incident = `INC-${real.nowMs}-${model.freezes.size}`;
     const answer = await act(real, 'riley', (writing) =>
-      engage(writing, { scope: 'flag', flag, incident, reason: 'model' }),
+      engage(writing, { scope: 'flag', flag, yet_unknown: false, incident, reason: 'model' }),
     );
     if (typeof answer === 'string') throw new Error(`freezing was refused: ${answer}`);
     model.freezes.set(answer.id, flag);

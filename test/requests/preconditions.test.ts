@@ -105,7 +105,7 @@ describe('Idempotency-Key', () => {
       'riley',
       'POST',
       '/v1/freezes',
-      { scope: 'flag', flag: 'unused', incident: 'I-1', reason: 'x' },
+      { scope: 'flag', flag: 'unused', yet_unknown: true, incident: 'I-1', reason: 'x' },
       { 'Idempotency-Key': 'path' },
     );
     const answer = await t.call('riley', 'POST', '/v1/requests', proposal(enable), {

@@ -164,7 +164,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     body: { context: { targetingKey: 'user-1' } },
   })),
   engageFreeze: plain('riley', {
-    body: { scope: 'flag', flag: 'surface.none', incident: 'INC-7', reason: 'the matrix' },
+    body: { scope: 'flag', flag: 'surface.none', yet_unknown: true, incident: 'INC-7', reason: 'the matrix' },
   }),
   listFreezes: plain('dana'),
   openBreakGlass: change(async (bench) => {

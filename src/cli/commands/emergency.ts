@@ -20,6 +20,7 @@ interface FreezeOptions extends CommonOptions {
   incident?: string;
   reason?: string;
   list?: boolean;
+  yetUnknown?: boolean;
 }
 
 /** `freeze`, `lift` and `break-glass`. */
@@ -32,6 +33,7 @@ export function registerEmergency(program: Command, cli: Cli): void {
     .option('--flag <key>', 'freeze this flag')
     .option('--incident <id>', 'the incident reference')
     .option('--reason <text>', 'the reason')
+    .option('--yet-unknown', 'freeze the namespace or flag although it does not exist yet')
     .option('--list', 'list the freezes in effect')
     .action((options: FreezeOptions) =>
       cli.run(options, (context) =>
@@ -57,7 +59,8 @@ export function registerEmergency(program: Command, cli: Cli): void {
 }
 
 /** The freeze that the options describe, as the broker expects it. */
-function toFreezeOrder({ all, environment, namespace, flag, incident, reason }: FreezeOptions): object {
+function toFreezeOrder(options: FreezeOptions): object {
+  const { all, environment, namespace, flag, incident, reason, yetUnknown } = options;
   if (incident === undefined || reason === undefined) {
     throw usageError('A freeze requires --incident ID and --reason "…".');
   }
@@ -65,13 +68,14 @@ function toFreezeOrder({ all, environment, namespace, flag, incident, reason }: 
     throw usageError('Use either --flag or --namespace, not both.');
   const place = environment === undefined ? {} : { environment };
   const said = { incident, reason };
+  const named = yetUnknown === true ? { ...said, yet_unknown: true } : said;
   if (all === true) {
     if (flag ?? namespace ?? environment)
       throw usageError('--all covers every write. Omit the narrower scope.');
     return { scope: 'all', ...said };
   }
-  if (flag !== undefined) return { scope: 'flag', flag, ...place, ...said };
-  if (namespace !== undefined) return { scope: 'namespace', namespace, ...place, ...said };
+  if (flag !== undefined) return { scope: 'flag', flag, ...place, ...named };
+  if (namespace !== undefined) return { scope: 'namespace', namespace, ...place, ...named };
   if (environment !== undefined) return { scope: 'environment', environment, ...said };
   throw usageError('Specify what to freeze: --all, --environment KEY, --namespace KEY or --flag KEY.');
 }
