@@ -3,9 +3,7 @@ import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import type { InputRevocation } from '../policy/input.ts';
-import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
-import { listPrincipals } from '../store/principals.ts';
 import { listActiveOfSubjects } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -46,12 +44,14 @@ function stateBy(revocations: readonly Pick<RevocationsTable, 'person_state'>[])
  * requests are parked, and their approvals on open requests are void permanently. Idempotent.
  *
  * @param named the name from {@link ./order.ts subjectName}; under the policy of this write, the person may have another
+ * @param remark what the record notes besides the person
  * @returns the state, or the refusal with its record appended
  */
 export async function setPersonState(
   writing: WriteContext,
   named: string,
   state: PersonState,
+  remark = '',
 ): Promise<PersonState | Refused> {
   const { tx, call, policy } = writing;
   const person = subjectUnder(policy, named);
@@ -59,7 +59,7 @@ export async function setPersonState(
   const authorized = await authorize(writing, {
     operation: state === 'active' ? 'principal.enable' : 'principal.disable',
     revocation: revocationOf(person, state),
-    note: { code: state === 'active' ? 'enabled' : state, detail: `subject ${person}` },
+    note: { code: state === 'active' ? 'enabled' : state, detail: `subject ${person}${remark}` },
   });
   if (authorized instanceof Refused) return authorized;
   if (stateBy(present) === state) return state;
@@ -98,14 +98,9 @@ function revocationOf(person: string, state: PersonState): InputRevocation {
   };
 }
 
-/** All persons who are known here or disabled by a provider, with their states, by name. */
-export async function listPersons(db: Db, policy: Policy): Promise<{ person: string; state: PersonState }[]> {
-  const revoked = (await listActiveOfSubjects(db, 'provisioning')).filter(isDisabling);
-  const byPerson = Map.groupBy(revoked, ({ value }) => subjectUnder(policy, value));
-  const seen = (await listPrincipals(db)).flatMap(({ kind, person }) =>
-    kind === 'person' && person !== null ? [resolvePerson(policy, person)] : [],
-  );
-  return [...new Set([...seen, ...byPerson.keys()])]
-    .sort()
-    .map((person) => ({ person, state: stateBy(byPerson.get(person) ?? []) }));
+/** The states of all persons, by their present names. Unknown persons are active. */
+export async function loadStates(db: Db, policy: Policy): Promise<(person: string) => PersonState> {
+  const disabling = (await listActiveOfSubjects(db, 'provisioning')).filter(isDisabling);
+  const byPerson = Map.groupBy(disabling, ({ value }) => subjectUnder(policy, value));
+  return (person) => stateBy(byPerson.get(person) ?? []);
 }

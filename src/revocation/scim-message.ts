@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
+import { parsePath } from './scim-path.ts';
 
 /**
- * The SCIM messages that identity providers send to disable and enable persons. All attributes but `active` are ignored:
- * this broker stores no profiles.
+ * The SCIM messages that identity providers send to disable and enable persons. All attributes but `active` and the names
+ * are accepted and ignored: this broker stores no profiles.
  *
  * @see RFC 7643 section 4.1, RFC 7644 section 3
  */
@@ -43,25 +44,28 @@ export interface PersonNaming {
 
 /** The user that a filter selects by name. */
 export interface UserFilter {
-  attribute: 'username' | 'externalid' | 'id';
+  attribute: NameAttribute | 'id';
   value: string;
 }
 
 const FILTER =
   /^\s*(?:urn:ietf:params:scim:schemas:core:2\.0:User:)?(userName|externalId|id)\s+eq\s+("(?:[^"\\]|\\.)*")\s*$/i;
 
+const FILTERED = ['userName', 'externalId', 'id'] as const;
+
 /** Parses a filter such as `userName eq "dana"`. Attribute names and operators are case-insensitive. @throws ScimFault */
 export function parseFilter(text: string): UserFilter {
-  const [, attribute = '', literal = ''] = FILTER.exec(text) ?? [];
+  const [, name = '', literal = ''] = FILTER.exec(text) ?? [];
+  const attribute = FILTERED.find((known) => known.toLowerCase() === name.toLowerCase());
   const value = parseLiteral(literal);
-  if (value === null) {
+  if (value === null || attribute === undefined) {
     throw new ScimFault(
       400,
       'The only supported filters are userName, externalId or id eq "…".',
       'invalidFilter',
     );
   }
-  return { attribute: attribute.toLowerCase() as UserFilter['attribute'], value };
+  return { attribute, value };
 }
 
 function parseLiteral(literal: string): string | null {
@@ -76,55 +80,91 @@ const OPS = ['add', 'replace', 'remove'];
 
 const patchSchema = z.object({
   schemas: z.array(z.string()).refine((schemas) => schemas.includes(PATCH_SCHEMA)),
-  Operations: z
-    .array(
-      z.object({
-        op: z.string().refine((op) => OPS.includes(op.toLowerCase())),
-        path: z.string().optional(),
-        value: z.unknown().optional(),
-      }),
-    )
-    .min(1)
-    .max(100),
+  Operations: z.array(z.unknown()).min(1).max(100),
 });
+
+const operationSchema = z.object({
+  op: z
+    .string()
+    .toLowerCase()
+    .refine((op) => OPS.includes(op)),
+  path: z.string().optional(),
+  value: z.unknown().optional(),
+});
+
+/** The attributes of names. They are stored as the provider gave them. */
+export type NameAttribute = PersonNaming['attribute'];
 
 /** The requested state of a user; undefined members are not to be changed. */
 export interface WantedUser {
-  active: boolean | undefined;
-  /** The value of the attribute that names the person. */
-  name: string | undefined;
+  active?: boolean;
+  /** Null removes the name. */
+  names: Partial<Record<NameAttribute, string | null>>;
+  /**
+   * The first fault of the message, or null. A message with a fault changes nothing, except that it still disables the
+   * user: a deviation from RFC 7644 section 3.5.2, where one faulty operation voids all others.
+   */
+  fault: ScimFault | null;
 }
+
+/** The names in lower case of the attributes that are kept, with their spelling. Attribute names are case-insensitive. */
+const KEPT = new Map([
+  ['active', 'active'],
+  ['username', 'userName'],
+  ['externalid', 'externalId'],
+] as const);
+
+/** The maximum length of a name, which is that of a person. */
+export const MAX_NAME = 512;
 
 /**
  * Parses a PATCH: `active` by its path or as a member of the value, as a boolean or (as some providers send it) a string.
+ * Each operation is read by itself, so that a faulty one does not hide a deactivation.
  *
- * @throws ScimFault
+ * @throws ScimFault if it is no PATCH
  */
 export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = patchSchema.safeParse(body);
   if (!parsed.success) {
-    throw new ScimFault(400, 'Send a PatchOp whose Operations are add, replace or remove.', 'invalidSyntax');
+    throw new ScimFault(400, 'Send a PatchOp with 1 to 100 Operations.', 'invalidSyntax');
   }
-  let wanted: WantedUser = { active: undefined, name: undefined };
-  for (const { op, path, value } of parsed.data.Operations) {
-    const members = path === undefined ? value : { [path]: value };
-    if (typeof members !== 'object' || members === null || Array.isArray(members)) {
-      throw new ScimFault(400, 'Without a path, value must be an object of attributes.', 'invalidValue');
-    }
-    const said = readAttributes(members as Record<string, unknown>, naming);
-    if (op.toLowerCase() === 'remove' && isNamed(members, ['active', naming.attribute])) {
-      throw new ScimFault(
-        400,
-        'This attribute cannot be removed. To disable the user, replace active with false.',
-        'mutability',
-      );
-    }
-    wanted = { active: said.active ?? wanted.active, name: said.name ?? wanted.name };
+  const wanted: WantedUser = { names: {}, fault: null };
+  for (const sent of parsed.data.Operations) {
+    noteFault(wanted, () => {
+      const operation = operationSchema.safeParse(sent);
+      if (!operation.success) {
+        throw new ScimFault(
+          400,
+          'Each operation needs an op of add, replace or remove, and a path that is a string, if any.',
+          'invalidSyntax',
+        );
+      }
+      readOperation(wanted, operation.data, naming);
+    });
   }
   return wanted;
 }
 
-/** Parses a whole user, of a POST or a PUT. @throws ScimFault */
+function readOperation(
+  wanted: WantedUser,
+  { op, path, value }: z.infer<typeof operationSchema>,
+  naming: PersonNaming,
+): void {
+  const members = path === undefined ? value : { [path]: value };
+  if (typeof members !== 'object' || members === null || Array.isArray(members)) {
+    throw new ScimFault(400, 'Without a path, value must be an object of attributes.', 'invalidValue');
+  }
+  for (const [member, asked] of Object.entries(members)) {
+    noteFault(wanted, () => {
+      const attribute = attributeOf(member, 'invalidPath');
+      if (attribute === undefined) return;
+      if (op === 'remove') removeAttribute(wanted, attribute, naming);
+      else setAttribute(wanted, attribute, asked, naming);
+    });
+  }
+}
+
+/** Parses a whole user, of a POST or a PUT. @throws ScimFault if it is no user */
 export function parseUser(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = z.looseObject({ schemas: z.array(z.string()).optional() }).safeParse(body);
   if (!parsed.success) throw new ScimFault(400, 'Send a user as a JSON object.', 'invalidSyntax');
@@ -132,39 +172,86 @@ export function parseUser(body: unknown, naming: PersonNaming): WantedUser {
   if (schemas !== undefined && !schemas.includes(USER_SCHEMA)) {
     throw new ScimFault(400, `schemas must include ${USER_SCHEMA}.`, 'invalidSyntax');
   }
-  return readAttributes(parsed.data, naming);
-}
-
-function readAttributes(members: Record<string, unknown>, naming: PersonNaming): WantedUser {
-  const wanted: WantedUser = { active: undefined, name: undefined };
-  for (const [member, value] of Object.entries(members)) {
-    switch (attributeOf(member)) {
-      case 'active':
-        // A removal has no value, and is refused because of its attribute.
-        if (value !== undefined) wanted.active = readBoolean(value);
-        break;
-      case naming.attribute.toLowerCase():
-        if (value === undefined) break;
-        if (typeof value !== 'string' || value === '') {
-          throw new ScimFault(400, `${naming.attribute} must be a name.`, 'invalidValue');
-        }
-        wanted.name = value;
-        break;
-    }
+  const wanted: WantedUser = { names: {}, fault: null };
+  for (const [member, value] of Object.entries(parsed.data)) {
+    noteFault(wanted, () => {
+      const attribute = attributeOf(member, 'invalidSyntax');
+      if (attribute !== undefined) setAttribute(wanted, attribute, value, naming);
+    });
   }
   return wanted;
 }
 
-function isNamed(members: object, attributes: readonly string[]): boolean {
-  const names = attributes.map((name) => name.toLowerCase());
-  return Object.keys(members).some((member) => names.includes(attributeOf(member)));
+function noteFault(wanted: WantedUser, read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    if (!(error instanceof ScimFault)) throw error;
+    wanted.fault ??= error;
+  }
 }
 
-/** Attribute names are case-insensitive and may be prefixed with their schema. RFC 7644 section 3.10 */
-function attributeOf(member: string): string {
-  const name = member.toLowerCase();
-  const schema = `${USER_SCHEMA.toLowerCase()}:`;
-  return name.startsWith(schema) ? name.slice(schema.length) : name;
+/**
+ * The kept attribute that a path or a member names, or undefined for one that is accepted and not kept.
+ *
+ * @throws ScimFault for a name outside of the grammar: a misspelt `active` must not succeed without any effect
+ */
+function attributeOf(member: string, scimType: ScimType): 'active' | NameAttribute | undefined {
+  const path = parsePath(member);
+  const schema = USER_SCHEMA.toLowerCase();
+  if (path === null || path.attribute === schema) {
+    throw new ScimFault(
+      400,
+      'A path must name an attribute, such as active, name.familyName or emails[type eq "work"].value.',
+      scimType,
+    );
+  }
+  const { attribute, isPart } = path;
+  const name = attribute.startsWith(`${schema}:`) ? attribute.slice(schema.length + 1) : attribute;
+  const kept = KEPT.get(name as 'active');
+  if (kept !== undefined && isPart) {
+    throw new ScimFault(400, `${kept} has neither parts nor several values.`, scimType);
+  }
+  return kept;
+}
+
+function setAttribute(
+  wanted: WantedUser,
+  attribute: 'active' | NameAttribute,
+  value: unknown,
+  naming: PersonNaming,
+): void {
+  if (attribute === 'active') {
+    wanted.active = readBoolean(value);
+    return;
+  }
+  // Some providers send an attribute without a value as null or an empty string.
+  const isEmpty = value === undefined || value === null || value === '';
+  if (isEmpty && attribute !== naming.attribute) return;
+  if (isEmpty || typeof value !== 'string' || value.length > MAX_NAME) {
+    throw new ScimFault(
+      400,
+      `${attribute} must be a name of at most ${MAX_NAME} characters.`,
+      'invalidValue',
+    );
+  }
+  wanted.names[attribute] = value;
+}
+
+function removeAttribute(
+  wanted: WantedUser,
+  attribute: 'active' | NameAttribute,
+  naming: PersonNaming,
+): void {
+  if (attribute === 'externalId' && naming.attribute !== 'externalId') {
+    wanted.names.externalId = null;
+    return;
+  }
+  throw new ScimFault(
+    400,
+    `${attribute} cannot be removed. To disable the user, replace active with false.`,
+    'mutability',
+  );
 }
 
 function readBoolean(value: unknown): boolean {

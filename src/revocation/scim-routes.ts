@@ -1,20 +1,24 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import { z } from 'zod';
-import type { Call } from '../decide/control.ts';
+import type { Call, ControlDeps } from '../decide/control.ts';
 import { type Given, type Reply, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { type BrokerError, PROBLEMS } from '../errors.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
 import { GOVERNED_READ, GOVERNED_WRITE, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
-import { type PersonState, setPersonState } from './provisioning.ts';
+import type { Policy } from '../policy/policies.ts';
+import type { Db } from '../store/statement.ts';
 import {
   ERROR_SCHEMA,
   LIST_SCHEMA,
+  type PersonNaming,
+  parseFilter,
   parsePatch,
   parseUser,
   ScimFault,
   scimTypeOf,
+  USER_SCHEMA,
   type WantedUser,
 } from './scim-message.ts';
 import {
@@ -27,10 +31,24 @@ import {
   userQuerySchema,
   userSchema,
 } from './scim-schemas.ts';
-import { findKnown, listKnown, personOf, personOfId, stateOf, toUser, type UserDeps } from './scim-users.ts';
+import {
+  changeUser,
+  createUser,
+  deleteUser,
+  findUser,
+  isSelected,
+  listUsers,
+  namesOf,
+  type User,
+} from './scim-users.ts';
 
 /** The dependencies of {@link scimRoutes}. */
-export type ScimRoutesDeps = UserDeps;
+export interface ScimRoutesDeps {
+  control: ControlDeps;
+  naming: PersonNaming;
+  /** The broker's public URL. */
+  issuer: string;
+}
 
 const userId = z.object({ id: z.string() });
 
@@ -43,8 +61,8 @@ const { route } = routesFor<ScimRoutesDeps>({
 /**
  * The part of SCIM 2.0 that identity providers need to disable and enable persons.
  *
- * A user is a human; its id is the human's canonical name. No profiles are stored, so a POST stores nothing: every valid
- * name is a user, whether or not that person has ever signed in.
+ * A user is a human whom the provider has created, whether or not that human has ever signed in. Of its attributes only
+ * `active` and the names are stored.
  *
  * @see RFC 7643, RFC 7644
  */
@@ -74,8 +92,13 @@ export const scimRoutes = [
     answer: userListSchema,
     handle: async (deps, { call, query: { filter, ...asked } }) => {
       await assertReader(deps, call);
-      const known = (await listKnown(deps)).filter(({ state }) => state !== 'deleted');
-      const found = filter === undefined ? known : await findKnown(deps, filter, known);
+      const selected = filter === undefined ? null : parseFilter(filter);
+      const { read, policy } = await present(deps);
+      const users = await listUsers(read, policy);
+      const found =
+        selected === null
+          ? users
+          : users.filter((user) => isSelected(user, selected, { policy, naming: deps.naming }));
       // Values out of range mean the nearest one. RFC 7644 section 3.4.2.4
       const startIndex = Math.max(asked.startIndex, 1);
       const count = Math.min(Math.max(asked.count, 0), MAX_COUNT);
@@ -95,7 +118,7 @@ export const scimRoutes = [
     operation: ['principal.read', 'principal.disable', 'principal.enable'],
     method: 'POST',
     path: '/scim/v2/Users',
-    summary: 'link a user; stores nothing for an active one',
+    summary: 'create a user for a person',
     caller: 'any',
     outcomes: GOVERNED_WRITE,
     body: userBodySchema,
@@ -106,15 +129,8 @@ export const scimRoutes = [
     handle: async (deps, { call, body, write }) => {
       const { naming } = deps;
       await assertReader(deps, call);
-      const { active = true, name } = parseUser(body, naming);
-      if (name === undefined) throw new ScimFault(400, `${naming.attribute} is missing.`, 'invalidValue');
-      const person = await personOf(deps, `${naming.prefix}${name}`);
-      const known = (await listKnown(deps)).find((other) => other.person === person);
-      if (known !== undefined && known.state !== 'deleted') {
-        throw new ScimFault(409, 'This person already exists; update the user instead.', 'uniqueness');
-      }
-      const state = await set(write, person, active ? 'active' : 'disabled');
-      return { body: toUser(deps, { person, state }) };
+      const wanted = parseUser(body, naming);
+      return { body: toUser(deps, await write((writing) => createUser(writing, wanted, naming))) };
     },
   }),
   route({
@@ -130,8 +146,8 @@ export const scimRoutes = [
     answer: userSchema,
     handle: async (deps, { call, params }) => {
       await assertReader(deps, call);
-      const person = await personOfId(deps, params.id);
-      return { body: toUser(deps, { person, state: await stateOf(deps, person) }) };
+      const { read, policy } = await present(deps);
+      return { body: toUser(deps, await findUser(read, policy, params.id)) };
     },
   }),
   route({
@@ -146,6 +162,7 @@ export const scimRoutes = [
     body: patchBodySchema,
     success: 200,
     answer: userSchema,
+    errors: ['state_conflict'],
     handle: (deps, given) => change(deps, given, (body) => parsePatch(body, deps.naming)),
   }),
   route({
@@ -160,12 +177,9 @@ export const scimRoutes = [
     body: userBodySchema,
     success: 200,
     answer: userSchema,
-    handle: (deps, given) =>
-      change(deps, given, (body) => {
-        const wanted = parseUser(body, deps.naming);
-        // An attribute that a PUT omits is reset to its default. RFC 7644 section 3.5.1
-        return { ...wanted, active: wanted.active ?? true };
-      }),
+    errors: ['state_conflict'],
+    // What a PUT omits stays as it is, which RFC 7644 section 3.5.1 leaves to the server: an omission enables nobody.
+    handle: (deps, given) => change(deps, given, (body) => parseUser(body, deps.naming)),
   }),
   route({
     name: 'deleteScimUser',
@@ -180,7 +194,7 @@ export const scimRoutes = [
     answer: noContent,
     handle: async (deps, { call, params, write }) => {
       await assertReader(deps, call);
-      await set(write, await personOfId(deps, params.id), 'deleted');
+      await write((writing) => deleteUser(writing, params.id));
       return { body: undefined };
     },
   }),
@@ -195,20 +209,34 @@ async function change(
   parseWanted: (body: unknown) => WantedUser,
 ): Promise<Reply<ScimUser>> {
   await assertReader(deps, call);
-  const { active, name } = parseWanted(body);
-  const person = await personOfId(deps, params.id);
-  if (name !== undefined && (await personOf(deps, `${deps.naming.prefix}${name}`)) !== person) {
-    throw new ScimFault(400, 'The name is the id of the user and cannot be changed.', 'mutability');
+  const { naming } = deps;
+  const wanted = parseWanted(body);
+  const { user, fault } = await write((writing) => changeUser(writing, { id: params.id, wanted, naming }));
+  if (fault !== null) {
+    throw new ScimFault(
+      fault.status,
+      `${fault.message} The user was disabled anyway; nothing else of the message was carried out.`,
+      fault.scimType,
+    );
   }
-  const state =
-    active === undefined
-      ? await stateOf(deps, person)
-      : await set(write, person, active ? 'active' : 'disabled');
-  return { body: toUser(deps, { person, state }) };
+  return { body: toUser(deps, user) };
 }
 
-function set(write: Given['write'], person: string, state: PersonState): Promise<PersonState> {
-  return write((writing) => setPersonState(writing, person, state));
+/** The store, and the policy that says who is one person now. */
+async function present({ control }: ScimRoutesDeps): Promise<{ read: Db; policy: Policy }> {
+  const { read } = control.store;
+  return { read, policy: await control.policies.active(read) };
+}
+
+/** A user in an answer. */
+function toUser({ naming, issuer }: ScimRoutesDeps, user: User): ScimUser {
+  return {
+    schemas: [USER_SCHEMA],
+    id: user.id,
+    ...namesOf(user, naming),
+    active: user.state === 'active',
+    meta: { resourceType: 'User', location: `${issuer}/scim/v2/Users/${encodeURIComponent(user.id)}` },
+  };
 }
 
 function assertReader({ control }: ScimRoutesDeps, call: Call): Promise<void> {

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import { PATCH_SCHEMA, USER_SCHEMA } from './scim-message.ts';
+import { MAX_NAME, PATCH_SCHEMA, USER_SCHEMA } from './scim-message.ts';
 
 /*
  * The bodies and answers of the SCIM routes, for their description. `scim-message.ts` reads the bodies. These schemas
- * accept exactly what it accepts, apart from the name of the person, whose attribute the configuration selects.
+ * accept what it accepts. They accept more in two places: filters within paths, and the name of the person, whose attribute
+ * the configuration selects.
  */
 
 /** A pattern for a text in any case. The patterns of JSON Schema have no flags. */
@@ -13,33 +14,49 @@ function inAnyCase(text: string): string {
     .replaceAll(/[a-z]/gi, (letter) => `[${letter.toUpperCase()}${letter.toLowerCase()}]`);
 }
 
+const URI = '[A-Za-z][A-Za-z0-9+.-]*:[^\\s"\\[\\]()]*:';
+const NAME = '[A-Za-z][A-Za-z0-9_-]*';
+const SUB_NAME = `\\.${NAME}`;
+/** A path. What is between the brackets of a filter is not described. RFC 7644 section 3.5.2 */
+const PATH = `(?:${URI})?${NAME}(?:${SUB_NAME})?(?:\\[.+\\](?:${SUB_NAME})?)?`;
+
+const SCHEMA = inAnyCase(USER_SCHEMA);
 /** Attribute names are case-insensitive and may be prefixed with their schema. RFC 7644 section 3.10 */
-const ACTIVE = `(?:${inAnyCase(`${USER_SCHEMA}:`)})?${inAnyCase('active')}`;
+const core = (...names: readonly string[]) => `(?:${SCHEMA}:)?(?:${names.map(inAnyCase).join('|')})`;
+const ACTIVE = core('active');
+const NAMES = core('userName', 'externalId');
+/** What no path may be: the schema alone, or a part of an attribute that has no parts. */
+const NO_PART = `(?!${SCHEMA}$)(?!(?:${ACTIVE}|${NAMES})[.\\[])`;
 
 const activeName = z.string().regex(new RegExp(`^${ACTIVE}$`));
-const otherName = z.string().regex(new RegExp(`^(?!${ACTIVE}$)`));
+const personName = z.string().regex(new RegExp(`^${NAMES}$`));
+const otherName = z.string().regex(new RegExp(`^(?!(?:${ACTIVE}|${NAMES})$)${NO_PART}${PATH}$`));
+/** A user keeps `active` and `userName`; whether `externalId` can be removed depends on the configuration. */
+const removable = z.string().regex(new RegExp(`^(?!${core('active', 'userName')}$)${NO_PART}${PATH}$`));
 
 /** Some providers send a string. */
 const activeSchema = z
   .union([z.boolean(), z.string().regex(new RegExp(`^(?:${inAnyCase('true')}|${inAnyCase('false')})$`))])
   .meta({ id: 'ScimActive', description: 'False disables the person, true enables them again.' });
 
-const nameSchema = z.unknown().meta({
-  description:
-    'The name of the person, not empty, if the configuration selects this attribute; otherwise ignored.',
-});
+const nameSchema = z
+  .string()
+  .max(MAX_NAME)
+  .nullable()
+  .meta({ description: 'Not empty if the configuration says that this attribute names the person.' });
 
-/** The attributes of a user. All others are ignored. */
+const memberName = new RegExp(`^${NO_PART}${PATH}$`);
+
+/** The attributes of a user. All others are accepted and ignored. */
 const attributesSchema = z
-  .intersection(
-    z.looseObject({
-      userName: nameSchema.optional(),
-      externalId: nameSchema.optional(),
-      active: activeSchema.optional(),
-    }),
-    z.looseRecord(activeName, activeSchema),
-  )
-  .meta({ id: 'ScimAttributes' });
+  .intersection(z.looseRecord(activeName, activeSchema), z.looseRecord(personName, nameSchema))
+  // An intersection does not pass on the refusal of a name.
+  .refine((attributes) => Object.keys(attributes).every((name) => memberName.test(name)))
+  .meta({
+    id: 'ScimAttributes',
+    description: 'By their names: `active`, `userName`, `externalId`, and others, which are ignored.',
+    propertyNames: { pattern: memberName.source },
+  });
 
 const schemasOf = (schema: string) =>
   z
@@ -60,23 +77,31 @@ const noPath = z.never().optional();
 
 const operationSchema = z.union([
   z
-    .looseObject({ op: opSchema('add', 'replace'), path: activeName, value: activeSchema.optional() })
+    .looseObject({ op: opSchema('add', 'replace'), path: activeName, value: activeSchema })
     .meta({ description: 'Sets `active`.' }),
   z
+    .looseObject({ op: opSchema('add', 'replace'), path: personName, value: nameSchema.optional() })
+    .meta({ description: 'Renames the user. Who the user is does not change.' }),
+  z
     .looseObject({
-      op: opSchema('add', 'replace', 'remove'),
+      op: opSchema('add', 'replace'),
       path: otherName,
       value: z.unknown().optional(),
     })
-    .meta({
-      description: 'Changes another attribute, which is ignored. The name of the person cannot be changed.',
-    }),
+    .meta({ description: 'Changes another attribute, which is ignored.' }),
+  z
+    .looseObject({ op: opSchema('remove'), path: removable, value: z.unknown().optional() })
+    .meta({ description: 'Removes an attribute. All but `externalId` are ignored.' }),
   z
     .looseObject({ op: opSchema('add', 'replace'), path: noPath, value: attributesSchema })
     .meta({ description: 'Changes several attributes.' }),
   z
-    .looseObject({ op: opSchema('remove'), path: noPath, value: z.looseRecord(activeName, z.never()) })
-    .meta({ description: 'Removes several attributes, which is ignored. `active` cannot be removed.' }),
+    .looseObject({
+      op: opSchema('remove'),
+      path: noPath,
+      value: z.record(removable, z.unknown()),
+    })
+    .meta({ description: 'Removes several attributes.' }),
 ]);
 
 /** The body of a PATCH. */
@@ -85,7 +110,11 @@ export const patchBodySchema = z
     schemas: schemasOf(PATCH_SCHEMA),
     Operations: z.array(operationSchema).min(1).max(100),
   })
-  .meta({ id: 'ScimPatch' });
+  .meta({
+    id: 'ScimPatch',
+    description:
+      'One operation that is refused voids the others, except that a message that sets `active` to false still disables the user.',
+  });
 
 /** The query of the list of users; other parameters are ignored. */
 export const userQuerySchema = z.looseObject({
@@ -108,7 +137,7 @@ const metaSchema = z.object({ resourceType: z.string(), location: z.string() });
 export const userSchema = z
   .object({
     schemas: z.array(z.string()),
-    id: z.string().meta({ description: 'The canonical name of the person.' }),
+    id: z.string().meta({ description: 'The canonical name of the person when the user was created.' }),
     externalId: z.string(),
     userName: z.string(),
     active: z.boolean(),

@@ -3,6 +3,7 @@ import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addIdentity } from './migration-identity.ts';
 import { addActivations } from './migration-policies.ts';
+import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
 
@@ -22,6 +23,7 @@ export const migrations: MigrationProvider = {
     '0001_init': { up: createSchema },
     '0002_identity': { up: addIdentity },
     '0003_house': { up: addHouse },
+    '0004_provisioned_users': { up: addProvisionedUsers },
   }),
 };
 

@@ -41,6 +41,7 @@ export interface Schema {
   sign_ins: SignInsTable;
   sessions: SessionsTable;
   revocations: RevocationsTable;
+  provisioned_users: ProvisionedUsersTable;
   principals: PrincipalsTable;
   grant_uses: GrantUsesTable;
 }
@@ -283,6 +284,17 @@ export interface RevocationsTable {
   returned_ms: number | null;
   /** `disabled` or `deleted`, if the identity provider set that state; null for all others. */
   person_state: string | null;
+}
+
+/** The users of the identity provider (SCIM). Whether they are disabled is in `revocations`. */
+export interface ProvisionedUsersTable {
+  /** The canonical name of the person, under the policy that was active when the user was created. Never changes. */
+  id: string;
+  /** The names that the provider gave last. They identify nobody. */
+  user_name: string | null;
+  external_id: string | null;
+  /** When the provider created the user; null for an id that a former version answered without storing it. */
+  linked_ms: number | null;
 }
 
 /** All principals ever seen, as last seen; `principal` is JSON. */

@@ -7,11 +7,77 @@ import { patchBodySchema, userBodySchema } from '../../src/revocation/scim-schem
 
 /*
  * The schemas of SCIM bodies describe what the parser accepts. Both are judged by the same messages: spellings of the
- * few attributes that matter, among values that providers do not send.
+ * few attributes that matter, among values that providers do not send. Only filters within a path are not described.
  */
 
 const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
 const PATCH_OP = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
+
+const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';
+
+/** Paths that RFC 7644 section 3.5.2 (figure 7) does not allow, or that name a part of what has no parts. */
+const OUTSIDE = [
+  '',
+  ' ',
+  '.',
+  '.active',
+  'active.',
+  'active ',
+  ' active',
+  'active[]',
+  'active[value eq true]',
+  'active.value',
+  `${USER}`,
+  `${USER}:`,
+  `${USER}:active.value`,
+  'userName.x',
+  'externalId[value eq "x"]',
+  'act\u0130ve',
+  '/active',
+  '$.active',
+  'name..familyName',
+  '1name',
+  'name.1',
+  'emails]',
+  'emails[]',
+  'emails[',
+  'emails[type]',
+  'emails[type eq]',
+  'emails[type eq work]',
+  'emails[type is "work"]',
+  'emails[type eq "work"',
+  'emails[type eq "work]',
+  'emails[type eq "work"].',
+  'emails[type eq "work"]value',
+  'emails[type eq "work"].value.x',
+  'emails[type eq "work" and]',
+  'emails[not type eq "work"]',
+  'emails[(type eq "work"]',
+  'emails[type eq 01]',
+  `emails[${'('.repeat(5000)}type pr${')'.repeat(5000)}]`,
+];
+
+/** Paths that it allows, among them those that Entra and Okta send. */
+const WITHIN = [
+  'displayName',
+  'title',
+  'name.familyName',
+  'emails',
+  'emails[type eq "work"]',
+  'emails[type eq "work"].value',
+  'addresses[type eq "work"].streetAddress',
+  'phoneNumbers[type eq "mobile"].value',
+  'roles[primary eq "True"].value',
+  'roles[primary eq true]',
+  'x[a.b ge 1.5e3 and not (c pr or d ne null)].e',
+  'x[(a pr) and (b sw "\\"\\u00e9")]',
+  `${ENTERPRISE}:manager`,
+  `${ENTERPRISE}:manager.displayName`,
+  `${ENTERPRISE}:active`,
+  `${USER}:name.givenName`,
+  `${USER}active`,
+  'urn:ietf:params:scim:schemas:extension:custom_1:2.0:User:cost-center_2',
+];
 
 /** A text in any case. */
 const spelt = (text: string) =>
@@ -24,7 +90,15 @@ const spelt = (text: string) =>
 const attribute = fc.oneof(
   spelt('active'),
   spelt(`${USER}:active`),
-  fc.constantFrom('active ', `${USER}active`, `${USER}:`, 'active.value', 'act\u0130ve', 'displayName', ''),
+  spelt('userName'),
+  fc.constantFrom(
+    'displayName',
+    'name.familyName',
+    `${ENTERPRISE}:manager`,
+    `${ENTERPRISE}:active`,
+    ENTERPRISE,
+  ),
+  fc.constantFrom(...OUTSIDE.filter((path) => !/^emails\[.+\]/.test(path))),
 );
 const value = fc.oneof(
   fc.boolean(),
@@ -80,8 +154,7 @@ describe.each([
 
   function isAccepted(body: unknown): boolean {
     try {
-      parse(body, { attribute: 'externalId', prefix: '' });
-      return true;
+      return parse(body, { attribute: 'externalId', prefix: '' }).fault === null;
     } catch (error) {
       expect(error).toBeInstanceOf(ScimFault);
       return false;
@@ -102,5 +175,29 @@ describe.each([
       { numRuns: 3000 },
     );
     expect(Math.min(seen.true, seen.false)).toBeGreaterThan(100);
+  });
+});
+
+describe('a path of RFC 7644 section 3.5.2', () => {
+  const paths = (path: string, value: unknown) => [
+    { op: 'replace', path, value },
+    { op: 'add', value: { [path]: value } },
+    { op: 'remove', path },
+  ];
+  const faultOf = (operation: unknown) =>
+    parsePatch({ schemas: [PATCH_OP], Operations: [operation] }, { attribute: 'externalId', prefix: '' })
+      .fault?.scimType;
+
+  it.each(WITHIN)('is %s, which is accepted and not kept', (path) => {
+    for (const operation of paths(path, 'x')) expect(faultOf(operation)).toBeUndefined();
+    const body = { schemas: [PATCH_OP], Operations: paths(path, 'x') };
+    expect(patchBodySchema.safeParse(body).success).toBe(true);
+  });
+
+  it.each(OUTSIDE.map((path) => [path.slice(0, 40), path]))('is not %s: invalidPath (3.12)', (_, path) => {
+    for (const operation of paths(path, false)) expect(faultOf(operation)).toBe('invalidPath');
+    expect(parseUser({ [path]: false }, { attribute: 'externalId', prefix: '' }).fault?.scimType).toBe(
+      'invalidSyntax',
+    );
   });
 });

@@ -14,14 +14,17 @@ import { apply } from '../../src/requests/apply.ts';
 import { loadVotes } from '../../src/requests/request.ts';
 import { approve } from '../../src/requests/vote.ts';
 import { stateOfPerson } from '../../src/revocation/provisioning.ts';
+import { findUser, listUsers } from '../../src/revocation/scim-users.ts';
 import { openStore } from '../../src/store/database.ts';
 import { findOpenSession } from '../../src/store/emergency.ts';
 import { migrations } from '../../src/store/migrations.ts';
+import { listProvisionedUsers } from '../../src/store/provisioned-users.ts';
 import { findBrowserSession } from '../../src/store/sessions.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { occupyTable, schemaOf, tableNames } from '../support/sqlite/file.ts';
 import {
+  addFormerPrincipal,
   beginSpilled,
   countFormerRecords,
   type FormerRecord,
@@ -224,6 +227,26 @@ describe('what was under way in a former version', () => {
     expect(enabled.map(({ person_state }) => person_state)).toEqual([null]);
     renameIncidents(file, 'INC');
     expect(await stateOfPerson(store.read, policy, 'emp-1008')).toBe('deleted');
+  });
+
+  it('keeps the ids of users that it answered, and links none of them', async () => {
+    addFormerPrincipal(file, { id: 'person:demo:dana', kind: 'person', person: 'emp-1001' });
+    addFormerPrincipal(file, { id: 'workload:x:y', kind: 'workload', person: null });
+    const { store, policies } = await open();
+    const users = await listProvisionedUsers(store.read);
+    // 1007 was disabled, 1009 enabled again, and 1001 signed in; 1008 was deleted.
+    expect(users).toEqual(
+      ['emp-1001', 'emp-1007', 'emp-1009'].map((id) => ({
+        id,
+        user_name: null,
+        external_id: null,
+        linked_ms: null,
+      })),
+    );
+    const policy = await policies.active(store.read);
+    expect(await findUser(store.read, policy, 'emp-1007')).toMatchObject({ state: 'disabled' });
+    // As no filter finds them, the first POST creates them.
+    expect(await listUsers(store.read, policy)).toEqual([]);
   });
 
   it('keeps its sessions', async () => {

@@ -103,6 +103,14 @@ const scimUser = (name: string) => ({
   userName: name,
   externalId: name,
 });
+
+/** A user whom a provider has created. */
+async function newScimUser({ t }: SurfaceBench): Promise<{ id: string }> {
+  const { body } = await t.call('morgan', 'POST', '/scim/v2/Users', scimUser(`emp-${randomUUID()}`), {
+    'content-type': 'application/scim+json',
+  });
+  return { id: body.id };
+}
 const scimPatch = {
   schemas: ['urn:ietf:params:scim:api:messages:2.0:PatchOp'],
   Operations: [{ op: 'replace', path: 'active', value: false }],
@@ -296,13 +304,13 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   getScimConfig: plain('morgan'),
   listScimUsers: plain('morgan'),
   createScimUser: change(async () => ({ body: scimUser(`emp-${randomUUID()}`) }), 'morgan'),
-  getScimUser: plain('morgan', { params: { id: 'emp-1004' } }),
-  changeScimUser: change(async () => ({ params: { id: `emp-${randomUUID()}` }, body: scimPatch }), 'morgan'),
-  replaceScimUser: change(async () => {
-    const id = `emp-${randomUUID()}`;
+  getScimUser: change(async (bench) => ({ params: await newScimUser(bench) }), 'morgan'),
+  changeScimUser: change(async (bench) => ({ params: await newScimUser(bench), body: scimPatch }), 'morgan'),
+  replaceScimUser: change(async (bench) => {
+    const { id } = await newScimUser(bench);
     return { params: { id }, body: { ...scimUser(id), active: false } };
   }, 'morgan'),
-  deleteScimUser: change(async () => ({ params: { id: `emp-${randomUUID()}` } }), 'morgan'),
+  deleteScimUser: change(async (bench) => ({ params: await newScimUser(bench) }), 'morgan'),
   getHealth: plain('dana'),
   getReadiness: plain('dana'),
   getMetrics: plain('dana'),

@@ -107,6 +107,18 @@ export function removeFormerRecord(file: string, seq: number): void {
   });
 }
 
+/** Adds a principal that the former broker has seen. */
+export function addFormerPrincipal(
+  file: string,
+  principal: { id: string; kind: string; person: string | null },
+): void {
+  withFile(file, (db) => {
+    db.prepare(
+      "insert into principals values (@id, @kind, @person, 'https://issuer.example', '{}', 0, 0)",
+    ).run(principal);
+  });
+}
+
 /** Gives the only browser session another hash of its secret: that of the fixture is of none. */
 export function setFormerSessionHash(file: string, hash: string): void {
   withFile(file, (db) => {
