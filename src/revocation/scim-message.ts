@@ -173,7 +173,8 @@ export function parseUser(body: unknown, naming: PersonNaming): WantedUser {
     throw new ScimFault(400, `schemas must include ${USER_SCHEMA}.`, 'invalidSyntax');
   }
   const wanted: WantedUser = { names: {}, fault: null };
-  for (const [member, value] of Object.entries(parsed.data)) {
+  // As it was sent: a parsed object has no __proto__.
+  for (const [member, value] of Object.entries(body as object)) {
     noteFault(wanted, () => {
       const attribute = attributeOf(member, 'invalidSyntax');
       if (attribute !== undefined) setAttribute(wanted, attribute, value, naming);
