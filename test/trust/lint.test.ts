@@ -24,6 +24,15 @@ describe('a sound rule', () => {
       'takes any workflow file of its repository on main',
       ruleOf('github', { job_workflow_ref: 'acme/payments/.github/workflows/*.yml@refs/heads/main' }),
     ],
+    ...[
+      'deploy@v1.yml@refs/heads/main',
+      'deploy@v*.yml@refs/heads/main',
+      'd@1.yml@refs/tags/v*',
+      'd.yml@refs/heads/a@b',
+    ].map((file): [string, TrustRule] => [
+      `takes the workflow ${file}`,
+      ruleOf('github', { job_workflow_ref: `acme/payments/.github/workflows/${file}` }),
+    ]),
     ['names pull requests on purpose', ruleOf('github', { event_name: ['pull_request'] })],
     [
       'only reads, whoever started it',
@@ -217,6 +226,20 @@ describe('a faulty rule is reported with the way to fix it', () => {
       ruleOf('github', { job_workflow_ref: 'acme/x/.github/workflows/d.yml@refs/heads/*' }),
       /^claims\.job_workflow_ref must end in an exact branch/,
     ],
+    // Names of files and branches may contain `@`.
+    ...[
+      'deploy@v1.yml@refs/heads/*',
+      'deploy@refs/tags/v1.yml@refs/heads/*',
+      'd.yml@refs/heads/*@refs/tags/v1',
+      'd.yml@refs/heads/*@x',
+      'd.yml@refs/heads/*@refs/heads/main',
+      'deploy@v1.yml@*/heads/main',
+      'd.yml',
+    ].map((file): [string, TrustRule, RegExp] => [
+      `a workflow of any branch, written ${file}`,
+      ruleOf('github', { job_workflow_ref: `acme/x/.github/workflows/${file}` }),
+      /^claims\.job_workflow_ref must end in an exact branch/,
+    ]),
     // GitLab.
     ['no project', ruleOf('gitlab', { project_id: undefined }), /^claims\.project_id is missing/],
     [

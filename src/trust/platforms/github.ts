@@ -68,10 +68,21 @@ function workflowFaults(claim: string, wanted: readonly string[]): string[] {
       `claims.${claim} must not contain * in owner and repository: name the repository of the workflow`,
     );
   }
-  if (wanted.some((pattern) => isGlob(pattern.split('@')[1] ?? '*') && !pattern.includes('@refs/tags/'))) {
+  if (wanted.some(takesOtherBranches)) {
     faults.push(
       `claims.${claim} must end in an exact branch, such as @refs/heads/main: any other branch could change the workflow`,
     );
   }
   return faults;
+}
+
+/**
+ * Whether a pattern of `owner/repository/file@ref` takes more than one branch. Names of files and of branches may contain
+ * `@`, so the reference is after the last one. What is between can only be part of a file name if it has no slash.
+ */
+function takesOtherBranches(pattern: string): boolean {
+  const [, ...between] = pattern.split('@');
+  const ref = between.pop();
+  if (ref === undefined || between.some((part) => isGlob(part) && part.includes('/'))) return true;
+  return isGlob(ref) && !ref.startsWith('refs/tags/');
 }
