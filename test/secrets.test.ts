@@ -39,6 +39,17 @@ beforeAll(async () => {
 
 afterAll(() => t.close());
 
+/** Where a token can be pasted into a path, of a route or of none. */
+const PASTED = [
+  '/v1/requests/',
+  '/v1/flags/',
+  '/v1/revocations/',
+  '/scim/v2/Users/',
+  '/scim/v2/x/',
+  '/nowhere/',
+  '/',
+];
+
 async function tell(): Promise<void> {
   const person = await t.people.idToken('dana', { claims: { nonce: 'nonce-of-the-story' } });
   const strong = await t.people.idToken('alex', { mfa: true });
@@ -71,6 +82,11 @@ async function tell(): Promise<void> {
       { authorization: `Bearer ${token}` },
     );
     await t.call(null, 'GET', '/v1/flags/checkout', undefined, { authorization: `Basic ${token}` });
+    for (const path of PASTED) {
+      const { headers } = await t.call('dana', 'GET', `${path}${token}`);
+      expect(log).toContain(headers.get('x-request-id') ?? 'an answer without an id');
+    }
+    await t.call(token, 'POST', `/ofrep/v1/evaluate/flags/${token}`, { context: {} });
   }
 }
 

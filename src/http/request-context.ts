@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -13,7 +13,10 @@ declare module 'express-serve-static-core' {
 /** The format of a request id that callers may set. Anything else is replaced by a new one. */
 const ACCEPTED_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Assigns each request its id, and logs it after the response. Bodies and headers are not logged. */
+/**
+ * Assigns each request its id, and logs it after the response. Nothing that the caller wrote is logged: of the path only the
+ * route, because anything can be pasted into a path, also a token.
+ */
 export function requestContext({
   log,
   metrics,
@@ -26,13 +29,18 @@ export function requestContext({
     req.id = typeof sent === 'string' && ACCEPTED_ID.test(sent) ? sent : randomUUID();
     res.setHeader('X-Request-Id', req.id);
     const startedMs = performance.now();
-    // Routers modify the path while they handle the request.
-    const { method, path } = req;
     res.on('finish', () => {
       const ms = performance.now() - startedMs;
       metrics.answered(res.statusCode, ms / 1000);
-      log.info({ request_id: req.id, method, path, status: res.statusCode, ms }, 'answered');
+      const { id, method } = req;
+      log.info({ request_id: id, method, route: routeOf(req), status: res.statusCode, ms }, 'answered');
     });
     next();
   };
+}
+
+/** The path of the route as docs/api.md has it, such as `/v1/flags/{key}`; null if there is no such route. */
+function routeOf({ route }: Request): string | null {
+  const { path } = (route ?? {}) as { path?: unknown };
+  return typeof path === 'string' ? path.replaceAll(/:(\w+)/g, '{$1}') : null;
 }

@@ -62,6 +62,29 @@ describe('a fault', () => {
   });
 });
 
+describe('the log of an answer', () => {
+  it.each([
+    ['/flags/eyJhbGciOiJub25lIn0.e30.AAAA', '/flags/{key}'],
+    ['/flags/%', null],
+    ['/eyJhbGciOiJub25lIn0.e30.AAAA?x=y', null],
+  ])('of %s names the route, and nothing that the caller wrote', async (path, route) => {
+    const lines: string[] = [];
+    const app = express();
+    const metrics = createMetrics({ openRequests: async () => [], activeFreezes: () => 0 });
+    const log = createLog('trace', { write: (line: string) => lines.push(line) });
+    app.use(requestContext({ log, metrics }));
+    app.get('/flags/:key', (_req, res) => {
+      res.sendStatus(204);
+    });
+    app.use(problemWriter(log));
+    const { headers } = await request(app).get(path);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { request_id: headers['x-request-id'], method: 'GET', route },
+    ]);
+    expect(lines.join('')).not.toMatch(/eyJ|%|x=y/);
+  });
+});
+
 describe('a refused token', () => {
   it('is reported by its id only, under which the log has the reason', async () => {
     const refusal = new BrokerError(
