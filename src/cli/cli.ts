@@ -7,7 +7,7 @@ import { usageError } from './cli-error.ts';
 import { type Client, createClient } from './client.ts';
 import type { Io } from './io.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
-import { printable, shellWord } from './output/text.ts';
+import { jsonText, printable, shellWord, visible } from './output/text.ts';
 
 /** The broker's default URL. */
 const DEFAULT_BROKER = 'http://127.0.0.1:8480';
@@ -94,8 +94,8 @@ function createOutput(io: Io, options: { json?: boolean }): Output {
   return {
     io,
     json,
-    print: (document, human) => io.stdout(`${json ? JSON.stringify(document, null, 2) : human()}\n`),
-    note: (line) => io.stderr(`${line}\n`),
+    print: (document, human) => io.stdout(`${json ? jsonText(document) : visible(human())}\n`),
+    note: (line) => io.stderr(`${visible(line)}\n`),
   };
 }
 

@@ -23,6 +23,7 @@ import { registerWhoami } from './commands/whoami.ts';
 import type { Io } from './io.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './output/exit-codes.ts';
 import { renderProblem } from './output/render.ts';
+import { jsonText, visible } from './output/text.ts';
 
 /*
  * The command line. `commands/` has a file for each group of commands, `auth/` the sign-in of people and jobs,
@@ -68,7 +69,7 @@ function createProgram(cli: Cli): Command {
     .description('Propose, approve and apply feature flag changes under a policy, and run the broker.')
     .version(loadVersion())
     .exitOverride()
-    .configureOutput({ writeOut: cli.io.stdout, writeErr: cli.io.stderr })
+    .configureOutput({ writeOut: cli.io.stdout, writeErr: (text) => cli.io.stderr(visible(text)) })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
   registerServe(program, cli);
@@ -103,12 +104,12 @@ function report(error: unknown, argv: readonly string[], { io, commandLine }: Cl
   }
   const refusal = error instanceof CliError ? error : unexpected(error);
   if (json) printJson(io, refusal.problem);
-  else io.stderr(`${renderProblem(refusal.problem, commandLine)}\n`);
+  else io.stderr(`${visible(renderProblem(refusal.problem, commandLine))}\n`);
   return refusal.exitCode;
 }
 
 function printJson(io: Io, document: object): void {
-  io.stdout(`${JSON.stringify(document, null, 2)}\n`);
+  io.stdout(`${jsonText(document)}\n`);
 }
 
 function unexpected(error: unknown): CliError {

@@ -54,10 +54,20 @@ export const organizationSchema = nameSchema(idPattern, idSays);
 /** The id of a user, as it is in the `targetingKey` of the context. */
 export const userSchema = nameSchema(idPattern, idSays);
 
-// Control characters, and bidirectional overrides, which can make a text look different to an approver.
-const MISLEADING = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+/**
+ * Characters that can make a text look different to an approver: control characters, bidirectional controls, and the
+ * invisible characters of Unicode except those that scripts and emoji need.
+ */
+const MISLEADING =
+  /(?![\p{Join_Control}\p{Variation_Selector}])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]/u;
 
-/** A text for people, 1 to `max` UTF-16 units, without control or bidirectional characters except line feed and tab. */
+/** A character with a shape. U+2800 is a symbol without dots, and the Hangul fillers are letters. */
+const VISIBLE = /(?![\u2800\p{Default_Ignorable_Code_Point}])[\p{L}\p{N}\p{P}\p{S}]/u;
+
+/**
+ * A text for people, 1 to `max` UTF-16 units. Something in it is visible. Of the characters that are not, it may have blanks,
+ * line feeds, tabs, joiners and variation selectors.
+ */
 export function textSchema(max: number) {
   return z
     .string()
@@ -66,6 +76,7 @@ export function textSchema(max: number) {
     .refine((text) => text.isWellFormed(), 'Invalid Unicode: remove the lone surrogate.')
     .refine(
       (text) => !MISLEADING.test(text.replaceAll(/[\n\t]/g, '')),
-      'Remove control and bidirectional characters.',
-    );
+      'Remove control, bidirectional and invisible characters.',
+    )
+    .refine((text) => text === '' || VISIBLE.test(text), 'Write something visible.');
 }

@@ -113,11 +113,53 @@ describe('variants', () => {
 });
 
 describe('texts for people', () => {
+  const schema = textSchema(100);
+  const at = (codePoint: number) => String.fromCodePoint(codePoint);
+
   it('refuse what shows an approver another text than it holds', () => {
-    const schema = textSchema(100);
-    for (const text of ['', 'a\u202eb', 'a\u2066b', 'a\u0000b', 'a\rb', '\ud800', 'x'.repeat(101)]) {
+    for (const text of ['', 'a\u0000b', 'a\rb', '\ud800', 'x'.repeat(101)]) {
       expect(schema.safeParse(text).success).toBe(false);
     }
     expect(schema.safeParse('Zwei Zeilen:\n\tgrün 🎉').success).toBe(true);
+  });
+
+  // Unicode 16, PropList.txt, Bidi_Control.
+  it.each([0x61c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069])(
+    'refuse the bidirectional control U+%x',
+    (control) => {
+      expect(schema.safeParse(`a${at(control)}b`).success).toBe(false);
+    },
+  );
+
+  // Unicode 16, DerivedCoreProperties.txt, Default_Ignorable_Code_Point, without joiners and variation selectors.
+  it.each([
+    0xad, 0x34f, 0x115f, 0x1160, 0x17b4, 0x180e, 0x200b, 0x2060, 0x2064, 0x206a, 0x3164, 0xfeff, 0xffa0,
+    0x1d173, 0xe0001, 0xe0041,
+  ])('refuse the invisible U+%x', (invisible) => {
+    expect(schema.safeParse(`a${at(invisible)}b`).success).toBe(false);
+  });
+
+  it.each(['می\u200cخواهم', 'क्\u200dष', '👩\u200d🚀', '❤\ufe0f', '葛\u{e0100}', '\u1820\u180b'])(
+    'keep the joiners and variation selectors of %s',
+    (text) => {
+      expect(schema.safeParse(text).success).toBe(true);
+    },
+  );
+
+  it.each([
+    ' ',
+    '\t\n',
+    '\u00a0',
+    '\u2003\u3000',
+    '\u200d',
+    '\ufe0f',
+    ' \u200c ',
+    '\u2800',
+    '\u0301',
+    '\u2028',
+  ])('refuse a text in which nothing can be seen: %j', (text) => {
+    expect(schema.safeParse(text).error?.issues.map(({ message }) => message)).toEqual([
+      'Write something visible.',
+    ]);
   });
 });

@@ -5,7 +5,7 @@ import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { operationsHelp } from '../output/operations-help.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
-import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { jsonText, moment, pathSegment, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 
 interface DecisionsOptions extends CommonOptions, PageOptions {
@@ -38,7 +38,7 @@ export function registerDecisions(program: Command, cli: Cli): void {
         const path = `/v1/decisions/${pathSegment(id)}`;
         const { body } = await context.client.call<DecisionRecord>({ method: 'GET', path });
         // Evidence is shown in full, so people get JSON too.
-        context.print(body, () => printable(JSON.stringify(body, null, 2)).replaceAll('\n      | ', '\n'));
+        context.print(body, () => jsonText(body));
         return EXIT.done;
       }
       const { flag, environment, principal, operation, request, from, to } = options;

@@ -5,7 +5,7 @@ import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';
 import { byWhom } from './by-whom.ts';
-import { moment, printable, printableJson, shellWord } from './text.ts';
+import { jsonText, moment, printable, printableJson, shellWord } from './text.ts';
 
 /**
  * The complete output for people. Nothing is shortened here; `brief.ts` has the short form.
@@ -160,7 +160,7 @@ function commandFor(
       return commandLine('break-glass', 'open', '--incident', '…', '--reason', '…');
     case 'POST /v1/requests':
       return isDocument(call.body)
-        ? `echo ${shellWord(JSON.stringify(body))} | ${commandLine('propose', '--file', '-')}`
+        ? `echo ${shellWord(jsonText(body, 0))} | ${commandLine('propose', '--file', '-')}`
         : commandLine('propose', '…');
     default:
       return `${call.method} ${call.path}`;

@@ -1,16 +1,33 @@
 import { usageError } from '../cli-error.ts';
 
-// Control characters and bidirectional overrides: they could rewrite what the terminal shows.
-const MISLEADING = /(?![\n\t])[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu;
+/**
+ * What a terminal does not show as itself: control and bidirectional characters could rewrite what it shows, and invisible
+ * ones hide a difference or a message.
+ */
+const MISLEADING =
+  /(?![\n\t])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\ufff9-\ufffb]/gu;
+
+/** Makes everything in a text visible. All output of the command line passes through this, or through {@link jsonText}. */
+export function visible(text: string): string {
+  return text.replaceAll(MISLEADING, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+}
+
+/** A JSON document in which everything is visible; JSON has escapes of its own. */
+export function jsonText(document: unknown, indent = 2): string {
+  return (JSON.stringify(document, null, indent) ?? 'null').replaceAll(MISLEADING, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+}
 
 /**
- * Makes untrusted text safe for a terminal. Invisible characters become escapes. Lines after the first are indented, so
- * they cannot imitate the command's own output.
+ * Makes untrusted text safe within the output of a command. Lines after the first are indented, so they cannot imitate the
+ * command's own output.
  */
 export function printable(text: string): string {
-  return text
-    .replaceAll(MISLEADING, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
-    .replaceAll('\n', '\n      | ');
+  return visible(text).replaceAll('\n', '\n      | ');
 }
 
 /** A value as compact JSON that is safe for a terminal. */
