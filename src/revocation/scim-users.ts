@@ -217,7 +217,7 @@ async function findConflict(
     if (personCalled(policy, naming, named) !== former.person) {
       return new ScimFault(
         400,
-        `This user is ${former.person}, and the message enables somebody else. Send active alone, or create another user.`,
+        `This user is ${former.person}, and the message enables somebody else. Send active alone, or delete this user and create another.`,
         'mutability',
       );
     }
