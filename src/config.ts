@@ -1,6 +1,5 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { isOrigin, isProxy } from './config-addresses.ts';
 import {
@@ -12,6 +11,7 @@ import {
 } from './issuers/issuers.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
 import { describeFaults, type SchemaFault } from './schema-faults.ts';
+import { readYaml } from './yaml.ts';
 
 /**
  * The broker's configuration: one YAML file, and environment variables that override single values. This is the only code
@@ -124,7 +124,7 @@ const DEFAULT_FILE = 'countersign.yaml';
 export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv }): Config {
   const named = options.file ?? options.env.COUNTERSIGN_CONFIG;
   const file = named ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : null);
-  const document = file === null ? {} : readYaml(file);
+  const document = file === null ? {} : readFile(file);
   for (const [variable, path] of Object.entries(VARIABLES)) {
     const value = options.env[variable];
     if (value !== undefined && value !== '') override(document, path, value);
@@ -266,7 +266,7 @@ function nameKey(path: readonly PropertyKey[], env: NodeJS.ProcessEnv): string {
   return variable === undefined ? key : `${key} (${variable})`;
 }
 
-function readYaml(file: string): Record<string, unknown> {
+function readFile(file: string): Record<string, unknown> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -275,13 +275,13 @@ function readYaml(file: string): Record<string, unknown> {
       `the configuration ${file} cannot be read: ${(error as Error).message}. Set the file with --config or COUNTERSIGN_CONFIG.`,
     );
   }
-  const document = parseDocument(text, { uniqueKeys: true });
-  if (document.errors.length > 0) {
+  const document = readYaml(text);
+  if ('faults' in document) {
     throw new ConfigError(
-      `${file} is not valid YAML:\n${document.errors.map((error) => `  ${error.message}`).join('\n')}`,
+      `${file} is not usable YAML:\n${document.faults.map((fault) => `  ${fault}`).join('\n')}`,
     );
   }
-  const value: unknown = document.toJS() ?? {};
+  const value = document.value ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${file} must be a mapping`);
   return value as Record<string, unknown>;
 }

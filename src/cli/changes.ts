@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { parseDocument } from 'yaml';
+import { inexactNumber, isExactNumber } from '../json-numbers.ts';
+import { readYaml } from '../yaml.ts';
 import { usageError } from './cli-error.ts';
 import type { Io } from './io.ts';
 
@@ -92,14 +93,19 @@ function parseShares(text: string): { variant: string; percent: number }[] {
     if (variant === undefined) {
       throw usageError(`Invalid share "${share}". Write shares in percent, such as on=25,off=75.`);
     }
-    return { variant, percent: Number(percent) };
+    return { variant, percent: exactly(percent) };
   });
 }
 
 function parseReturn(text: string): ChangeDocument {
   const [, flag, version] = /^([^@]+)@v?(\d+)$/.exec(text) ?? [];
   if (flag === undefined) throw usageError(`"${text}" has no version. Write it as new-nav@3.`);
-  return { action: 'return_to_version', flag, version: Number(version) };
+  return { action: 'return_to_version', flag, version: exactly(version) };
+}
+
+function exactly(number = ''): number {
+  if (!isExactNumber(number)) throw usageError(inexactNumber(number));
+  return Number(number);
 }
 
 function lastChange(items: readonly Item[]): ChangeDocument | undefined {
@@ -145,11 +151,11 @@ async function loadDocument(io: Io, path: string): Promise<unknown[] | Record<st
   } catch (error) {
     throw usageError(`${path} cannot be read: ${(error as Error).message}`);
   }
-  // JSON is a subset of YAML, so one parser reads both.
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [fault] = document.errors;
-  if (fault !== undefined) throw usageError(`${path} is neither YAML nor JSON: ${fault.message}`);
-  const value: unknown = document.toJS();
+  const document = readYaml(text);
+  if ('faults' in document) {
+    throw usageError(`${path} is not usable YAML or JSON: ${document.faults.join('; ')}`);
+  }
+  const { value } = document;
   if (typeof value !== 'object' || value === null) {
     throw usageError(`${path} must contain a request or a list of changes.`);
   }

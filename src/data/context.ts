@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { isPrototypeName } from '../flags/names.ts';
+import { parseWithUnknownNumbers } from '../json-numbers.ts';
 import type { EvaluationContext } from './conditions.ts';
 import { hasNeedlessEscapeInName } from './escaped-names.ts';
 
@@ -26,12 +27,11 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * True when the value nests too deeply, has a member name that could reach a prototype, or has no canonical form:
- * malformed Unicode, or a number such as 1e400, which is valid JSON but not a finite double.
+ * True when the value nests too deeply, has a member name that could reach a prototype, or has malformed Unicode, which
+ * has no canonical form.
  */
 function isHostile(value: unknown, depth: number): boolean {
   if (typeof value === 'string') return !value.isWellFormed();
-  if (typeof value === 'number') return !Number.isFinite(value);
   if (typeof value !== 'object' || value === null) return false;
   if (depth > MAX_DEPTH) return true;
   if (Array.isArray(value)) return value.some((item) => isHostile(item, depth + 1));
@@ -45,7 +45,7 @@ function isHostile(value: unknown, depth: number): boolean {
 function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) return undefined;
   try {
-    return JSON.parse(body.toString('utf8'));
+    return parseWithUnknownNumbers(body.toString('utf8'));
   } catch {
     return undefined;
   }
@@ -56,7 +56,7 @@ function checkContext(context: unknown): ReadContext {
   if (!isPlainObject(context)) return invalidContext('Send the context as a JSON object.');
   if (isHostile(context, 1)) {
     return invalidContext(
-      `The context must nest at most ${MAX_DEPTH} levels, use valid Unicode and finite numbers, and have no members named __proto__, constructor or prototype.`,
+      `The context must nest at most ${MAX_DEPTH} levels, use valid Unicode, and have no members named __proto__, constructor or prototype.`,
     );
   }
   const { targetingKey } = context;
@@ -68,7 +68,8 @@ function checkContext(context: unknown): ReadContext {
 
 /**
  * Parses the evaluation context of an OFREP request body, or returns its fault. Never throws. A missing body or context
- * is valid and means an empty context.
+ * is valid and means an empty context. A number that a double cannot hold becomes null, which no rule matches: a rounded
+ * one could match a rule for its neighbour.
  *
  * @see OFREP 0.3.0, `evaluationRequest`
  */

@@ -1,6 +1,7 @@
 import express, { type RequestHandler } from 'express';
 import { BrokerError } from '../errors.ts';
 import { hasDuplicateMembers } from '../json-members.ts';
+import { findInexactNumber, inexactNumber } from '../json-numbers.ts';
 
 /** The maximum size of a JSON body on the control plane. */
 const MAX_BODY_BYTES = 256 * 1024;
@@ -10,9 +11,11 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 const JSON_TYPE = 'application/json';
 
 /**
- * Reads JSON bodies: UTF-8, no compression, and no duplicate members, which two readers could interpret differently.
+ * Reads JSON bodies: UTF-8, no compression, and nothing that two readers could interpret differently: no duplicate
+ * members, and no numbers that a double cannot hold.
  *
- * @throws BrokerError `unsupported_media_type`, `malformed_json`; the parser's own errors pass through `problem.ts`
+ * @throws BrokerError `unsupported_media_type`, `malformed_json`, `invalid_request`; the parser's own errors pass through
+ *   `problem.ts`
  */
 export function jsonBody(types: readonly string[] = [JSON_TYPE]): RequestHandler {
   const read = express.json({
@@ -47,4 +50,6 @@ function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
     throw new BrokerError('malformed_json', 'The body is not valid JSON in UTF-8.');
   }
   if (hasDuplicateMembers(text)) throw new BrokerError('malformed_json', 'Duplicate object member.');
+  const inexact = findInexactNumber(text);
+  if (inexact !== null) throw new BrokerError('invalid_request', inexactNumber(inexact));
 }

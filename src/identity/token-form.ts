@@ -1,4 +1,5 @@
 import { hasDuplicateMembers } from '../json-members.ts';
+import { parseWithUnknownNumbers } from '../json-numbers.ts';
 import { TokenRefused } from './refusal.ts';
 
 /** The maximum length of a token, in bytes. */
@@ -37,7 +38,7 @@ export function parseTokenForm(token: string): TokenForm {
   return parseCompactForm(token, MAX_TOKEN_BYTES, readHeader);
 }
 
-/** The members of a header or a payload, as received. */
+/** The members of a header or a payload, as received. A number that a double cannot hold is null. */
 export type Members = Readonly<Record<string, unknown>>;
 
 /** A compact JWS in its canonical encoding, whose signature is not verified yet. */
@@ -92,7 +93,7 @@ function parseObject(segment: string, part: string): Members {
   let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    value = JSON.parse(text);
+    value = parseWithUnknownNumbers(text);
   } catch (cause) {
     throw new TokenRefused('not_json', part, cause);
   }

@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { z } from 'zod';
 import { digestOf, sha256Hex } from '../json.ts';
+import { parseExactly } from '../json-numbers.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
 
 /** The entry point that every bundle must have. */
@@ -49,14 +50,14 @@ const manifestSchema = z.looseObject({
 export async function readBundle(archive: Buffer): Promise<Bundle> {
   const files = await unpack(archive);
   if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full bundle');
-  const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(JSON.parse(text)));
+  const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(parseExactly(text)));
   const module = manifest.wasm.find((entry) => entry.entrypoint === ENTRYPOINT)?.module;
   if (module === undefined) {
     throw new BundleError(`the bundle has no entry point ${ENTRYPOINT}: build it with -e ${ENTRYPOINT}`);
   }
   const wasm = files.get(module.replace(/^\//, ''));
   if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
-  const data = parseFile(files, 'data.json', (text) => JSON.parse(text) as unknown);
+  const data = parseFile(files, 'data.json', parseExactly);
   return {
     hash: policyHash(wasm, data),
     archive_digest: `sha256:${sha256Hex(archive)}`,

@@ -109,7 +109,6 @@ describe('hostile bodies', () => {
     ['a nested constructor', '{"context":{"a":[{"constructor":{"prototype":{"x":1}}}]}}', 'INVALID_CONTEXT'],
     ['a targetingKey that is no string', '{"context":{"targetingKey":{"toString":1}}}', 'INVALID_CONTEXT'],
     ['broken Unicode', '{"context":{"a":"\\ud800"}}', 'INVALID_CONTEXT'],
-    ['a number that no double holds', '{"context":{"a":1e400}}', 'INVALID_CONTEXT'],
     ['an escaped attribute', '{"context":{"organizatio\\u006e":"acme"}}', 'INVALID_CONTEXT'],
     ['an escaped context', '{"context\\u005F" :{}}', 'INVALID_CONTEXT'],
     ['30,000 lists', `{"context":{"a":${deep('[', ']', 30_000)}}}`, 'INVALID_CONTEXT'],

@@ -1,0 +1,24 @@
+import { parseDocument, visit } from 'yaml';
+import { inexactNumber, isExactNumber, shownNumber } from './json-numbers.ts';
+
+/** What a YAML file contains, or its faults. */
+export type ReadYaml = { value: unknown } | { faults: string[] };
+
+/**
+ * Reads YAML or JSON, which is a subset of it. Duplicate keys, and numbers that a double cannot hold, are faults: another
+ * reader could see another document.
+ *
+ * @see YAML 1.2.2 section 3.2.1.3, RFC 7493 section 2.2
+ */
+export function readYaml(text: string): ReadYaml {
+  const document = parseDocument(text, { uniqueKeys: true });
+  const faults = document.errors.map(({ message }) => message);
+  visit(document, {
+    Scalar: (_key, { value, source }) => {
+      if (typeof value !== 'number' && typeof value !== 'bigint') return;
+      const literal = source ?? String(value);
+      if (!isExactNumber(literal)) faults.push(inexactNumber(shownNumber(literal)));
+    },
+  });
+  return faults.length > 0 ? { faults } : { value: document.toJS() };
+}
