@@ -28,10 +28,15 @@ import { type VerifiedIssuedToken, verifiedIssued } from './workload.ts';
 /** The maximum number of cached tokens. */
 const CACHE_CAPACITY = 10_000;
 
+/** The methods that change nothing. RFC 9110 section 9.2.1 */
+const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+
 /** An issuer of person tokens, with the keys that verify them. */
 export interface TrustedIssuer extends PersonIssuer {
   algorithms: readonly string[];
   keys: JWTVerifyGetKey;
+  /** Checks that the issuer still has keys at all. @throws BrokerError `issuer_unavailable` */
+  assertNotWithdrawn(): Promise<void>;
 }
 
 /** Keys that can change. Tokens verified with the previous keys must be verified again. */
@@ -78,7 +83,7 @@ export interface Authenticator {
    * Authenticates a token for the control and audit plane. A token with another audience is authenticated too: policy
    * denies it, and the log records the denial. The caller must check revocations. A key-bound token requires a proof of
    * that key. The proof works once in this process. Writes also claim it in the store, where it works once for all
-   * brokers.
+   * brokers. For a write, the issuer must not have withdrawn its keys.
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, `issuer_unavailable`
    */
@@ -120,6 +125,7 @@ interface Profile {
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { clock, log } = deps;
   const examine = createExamine(profilesByIssuer(deps), clock);
+  const withdrawal = new Map(deps.personIssuers.map((each) => [each.issuer, each.assertNotWithdrawn]));
   const cache = createTokenCache<VerifiedToken>({ clock, capacity: CACHE_CAPACITY });
   // One cache per plane, so that flag reads do not evict tokens of the control plane.
   const withControlProof = createProofCheck({ publicUrl: deps.issuer, clock });
@@ -162,7 +168,9 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
       try {
         const sent = tokenOf(presented.authorization);
         ({ scheme } = sent);
-        return await withControlProof(await verifiedOf(sent.token), sent, presented);
+        const verified = await verifiedOf(sent.token);
+        if (!READING_METHODS.has(presented.method)) await withdrawal.get(verified.credential.issuer)?.();
+        return await withControlProof(verified, sent, presented);
       } catch (error) {
         throw answerTo(error, scheme);
       }

@@ -7,7 +7,7 @@ import { algorithmRefused, type TokenForm } from './token-form.ts';
 /** The clock leeway for `exp`, `nbf` and `iat`, in seconds. */
 export const LEEWAY_S = 30;
 
-/** The maximum age by `iat`, in seconds. No token works for longer, whatever its `exp`. */
+/** The maximum lifetime and age, in seconds. */
 export const MAX_TOKEN_AGE_S = 24 * 60 * 60;
 
 /** Claims whose signature, issuer and times have been verified. */
@@ -19,6 +19,17 @@ export interface VerifiedClaims {
   /** Seconds since the epoch. */
   readonly exp: number;
   readonly iat: number;
+}
+
+/**
+ * Refuses a token that claims to live for longer than any is believed, such as 30 days. It would outlive what its
+ * issuer knows of the person or the job.
+ *
+ * @throws TokenRefused `claim_not_accepted`
+ */
+export function assertLifetime({ iat, exp }: { iat?: unknown; exp?: unknown }): void {
+  if (Number(exp) - Number(iat) > MAX_TOKEN_AGE_S)
+    throw new TokenRefused('claim_not_accepted', 'exp too late');
 }
 
 /** The expectations for a token. Nothing here comes from the token. */
@@ -63,7 +74,9 @@ export async function verifyToken(
     });
     // The same bytes, but without rounded numbers, which could equal another claim. Times may be rounded.
     const { exp, iat } = payload;
-    return checkTypes({ ...form.unverified, exp, iat, iss: expected.issuer });
+    const claims = checkTypes({ ...form.unverified, exp, iat, iss: expected.issuer });
+    assertLifetime(claims);
+    return claims;
   } catch (error) {
     throw refusalOf(error);
   }

@@ -5,7 +5,7 @@ import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { canonicalJson } from '../json.ts';
 import { hasDuplicateMembers } from '../json-members.ts';
 import { MAX_DOCUMENT_BYTES } from './fetch-document.ts';
-import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
+import { type KeyUse, reasonsOf, UnusableKeySet, type UsableKeys, usableKeys } from './key-filter.ts';
 
 /** The minimum time between two checks of a file, in milliseconds. */
 export const FILE_CHECK_MS = 5_000;
@@ -21,9 +21,15 @@ export interface FileKeySetParts {
   notify: () => void;
 }
 
-/** The keys of a file. */
-export interface FileKeySet {
+/** The keys of one issuer, fetched or from a file. */
+export interface IssuerKeys {
   find: JWTVerifyGetKey;
+  /** Whether the newest key set was empty or unusable. Looks again, with a cooldown, while it was. */
+  isWithdrawn(): Promise<boolean>;
+}
+
+/** The keys of a file. */
+export interface FileKeySet extends IssuerKeys {
   /** Reads the file now. @throws Error with a message for the operator */
   read(): Promise<void>;
 }
@@ -31,18 +37,21 @@ export interface FileKeySet {
 /**
  * Keys from a file, for unreachable issuers. A change of the file is detected within {@link FILE_CHECK_MS}. An unusable
  * file is logged, and the last valid keys stay in use. They do not become stale, because the operator provides them.
+ * A complete file without usable keys withdraws all keys for writes.
  */
 export function createFileKeySet({ issuer, file, use, clock, log, notify }: FileKeySetParts): FileKeySet {
   let known: { find: JWTVerifyGetKey; text: string } | null = null;
   let seen = '';
   let checkedMs = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | null = null;
+  let isWithdrawn = false;
 
   async function read(): Promise<void> {
     checkedMs = clock();
     seen = await stampOf(file);
     const { keys, skipped } = await readKeyFile(file, use);
     const text = canonicalJson(keys);
+    isWithdrawn = false;
     if (known?.text === text) return;
     const isChange = known !== null;
     known = { find: createLocalJWKSet(keys), text };
@@ -56,17 +65,26 @@ export function createFileKeySet({ issuer, file, use, clock, log, notify }: File
     try {
       if (known === null || (await stampOf(file)) !== seen) await read();
     } catch (error) {
+      isWithdrawn ||= error instanceof UnusableKeySet;
       log.warn({ issuer, file, cause: (error as Error).message }, 'key file not usable');
     }
   }
 
+  const refresh = async (): Promise<void> => {
+    reading ??= readIfChanged().finally(() => {
+      reading = null;
+    });
+    await reading;
+  };
+
   return {
     read,
+    isWithdrawn: async () => {
+      await refresh();
+      return isWithdrawn;
+    },
     find: async (header, token) => {
-      reading ??= readIfChanged().finally(() => {
-        reading = null;
-      });
-      await reading;
+      await refresh();
       try {
         if (known === null) throw new Error('the key file has never been usable');
         return await known.find(header, token);
@@ -91,11 +109,15 @@ async function readKeyFile(file: string, use: KeyUse): Promise<UsableKeys> {
   const secret = usable.skipped.find(({ reason }) => reason === 'private_key' || reason === 'symmetric_key');
   if (secret !== undefined) {
     const name = secret.kid === null ? '' : ` (kid ${secret.kid})`;
-    throw new Error(`it contains a private key${name}: store only public keys here, and replace that key`);
+    throw new UnusableKeySet(
+      `it contains a private key${name}: store only public keys here, and replace that key`,
+    );
   }
   if (usable.keys.keys.length === 0) {
     const wanted = use === 'jwt-svid' ? 'with "use": "jwt-svid"' : 'for signatures';
-    throw new Error(`none of its keys is usable (${reasonsOf(usable)}): it requires a public key ${wanted}`);
+    throw new UnusableKeySet(
+      `none of its keys is usable (${reasonsOf(usable)}): it requires a public key ${wanted}`,
+    );
   }
   return usable;
 }

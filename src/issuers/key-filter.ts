@@ -4,12 +4,10 @@ import { z } from 'zod';
 import { hasPrivateMember } from '../identity/jwk.ts';
 import { canonicalJson } from '../json.ts';
 import { SIGNATURE_ALGORITHMS } from './issuers.ts';
+import { isWeakEd25519, isWeakRsa } from './weak-keys.ts';
 
 /** The minimum RSA modulus in bits (RFC 7518 section 3.3), and the maximum, because verification becomes slow. */
 const RSA_BITS = { min: 2048, max: 8192 };
-
-/** The minimum public exponent of RSA. NIST SP 800-56B section 6.2 */
-const RSA_MIN_EXPONENT = 65_537n;
 
 const CURVES: ReadonlySet<unknown> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 const ALGORITHMS: ReadonlySet<unknown> = new Set(SIGNATURE_ALGORITHMS);
@@ -21,6 +19,11 @@ export type KeyUse = 'sig' | 'jwt-svid';
 export interface UsableKeys {
   keys: JSONWebKeySet;
   skipped: { kid: string | null; reason: SkipReason }[];
+}
+
+/** A document that an issuer or an operator provides as its keys, but without a usable one: all keys are withdrawn. */
+export class UnusableKeySet extends Error {
+  override readonly name = 'UnusableKeySet';
 }
 
 /** The reason why a key is skipped. */
@@ -39,17 +42,25 @@ const jwksSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())).m
  * Selects the keys of a set that verify token signatures. Skips private and symmetric keys, weak ones, keys for other
  * purposes, and different keys with the same id.
  *
- * @throws Error when it is not a key set
- * @see RFC 7517, RFC 8725 section 3.2, SPIFFE Trust Domain and Bundle section 4.2
+ * @throws UnusableKeySet when it is not a key set
+ * @see RFC 7517 section 4.5, RFC 8725 section 3.2, SPIFFE Trust Domain and Bundle section 4.2
  */
 export function usableKeys(document: unknown, use: KeyUse): UsableKeys {
   const parsed = jwksSchema.safeParse(document);
-  if (!parsed.success) throw new Error('it is not a JSON Web Key Set: it must have a non-empty list "keys"');
+  if (!parsed.success) {
+    throw new UnusableKeySet('it is not a JSON Web Key Set: it must have a non-empty list "keys"');
+  }
   const taken: JWK[] = [];
   const skipped: UsableKeys['skipped'] = [];
-  const namesakes = materialsByName(parsed.data.keys);
-  for (const key of parsed.data.keys) {
-    const reason = reasonToSkip(key, use) ?? (isAmbiguous(key, namesakes) ? 'ambiguous' : null);
+  // A key that is also there with its private half is known to everybody.
+  const leaked = new Set(parsed.data.keys.filter(showsPrivateHalf).map(publicHalfOf));
+  const judged = parsed.data.keys.map((key) => ({
+    key,
+    fault: reasonToSkip(key, use) ?? (leaked.has(publicHalfOf(key)) ? ('private_key' as const) : null),
+  }));
+  const namesakes = materialsById(judged.filter(({ fault }) => !isForOthers(fault)).map(({ key }) => key));
+  for (const { key, fault } of judged) {
+    const reason = fault ?? (isAmbiguous(key, namesakes) ? 'ambiguous' : null);
     if (reason === null) taken.push(forJose(key));
     else skipped.push({ kid: typeof key.kid === 'string' ? key.kid.slice(0, 128) : null, reason });
   }
@@ -85,34 +96,50 @@ function faultOfMaterial(key: Key): SkipReason | null {
       format: 'jwk',
     });
     const { modulusLength = 0, publicExponent = 0n, namedCurve } = asymmetricKeyDetails ?? {};
-    if (asymmetricKeyType === 'ed25519') return null;
+    if (asymmetricKeyType === 'ed25519') return isWeakEd25519(bytesOf(key.x)) ? 'weak' : null;
     if (asymmetricKeyType === 'ec') return CURVES.has(namedCurve) ? null : 'other_algorithm';
     if (asymmetricKeyType !== 'rsa') return 'other_algorithm';
-    const isWeak =
-      modulusLength < RSA_BITS.min || modulusLength > RSA_BITS.max || publicExponent < RSA_MIN_EXPONENT;
-    return isWeak ? 'weak' : null;
+    if (modulusLength < RSA_BITS.min || modulusLength > RSA_BITS.max) return 'weak';
+    return isWeakRsa(BigInt(`0x${bytesOf(key.n).toString('hex')}`), publicExponent) ? 'weak' : null;
   } catch {
     return 'malformed';
   }
 }
 
-/** Two different keys of one type have the same id, so the issuer's choice is ambiguous. */
-function isAmbiguous(key: Key, namesakes: ReadonlyMap<string, ReadonlySet<string>>): boolean {
-  return key.kid !== undefined && (namesakes.get(nameOf(key))?.size ?? 0) > 1;
+function bytesOf(member: unknown): Buffer {
+  return Buffer.from(String(member), 'base64url');
+}
+
+/** A key for another purpose never verifies a token, so its id may be that of a key that does. */
+function isForOthers(fault: SkipReason | null): boolean {
+  return fault === 'other_use' || fault === 'other_algorithm' || fault === 'symmetric_key';
+}
+
+/**
+ * Whether different keys have the same id, so that the token would choose among them by its algorithm. The type does not
+ * tell them apart, and neither does a fault: the id of a weak key does not vouch for its twin.
+ */
+function isAmbiguous({ kid }: Key, namesakes: ReadonlyMap<unknown, ReadonlySet<string>>): boolean {
+  return kid !== undefined && (namesakes.get(kid)?.size ?? 0) > 1;
 }
 
 /** The different keys of each id, in one pass, so that a long list does not block other requests. */
-function materialsByName(keys: readonly Key[]): ReadonlyMap<string, ReadonlySet<string>> {
-  const names = Map.groupBy(keys, nameOf);
-  return new Map([...names].map(([name, namesakes]) => [name, new Set(namesakes.map(materialOf))]));
+function materialsById(keys: readonly Key[]): ReadonlyMap<unknown, ReadonlySet<string>> {
+  const byId = Map.groupBy(keys, ({ kid }) => kid);
+  return new Map([...byId].map(([kid, namesakes]) => [kid, new Set(namesakes.map(materialOf))]));
 }
 
-function nameOf({ kid, kty, use }: Key): string {
-  return canonicalJson([kid ?? null, kty ?? null, use ?? null]);
+function materialOf(key: Key): string {
+  return canonicalJson([publicHalfOf(key), key.alg ?? null]);
 }
 
-function materialOf({ kty, n, e, crv, x, y, alg }: Key): string {
-  return canonicalJson([kty, n, e, crv, x, y, alg].map((member) => member ?? null));
+/** A `k` beside a public key is no half of it. */
+function showsPrivateHalf({ k: _, ...key }: Key): boolean {
+  return hasPrivateMember(key);
+}
+
+function publicHalfOf({ kty, n, e, crv, x, y }: Key): string {
+  return canonicalJson([kty, n, e, crv, x, y].map((member) => member ?? null));
 }
 
 /** jose accepts only keys for `sig`. The purpose of the key is already checked. */

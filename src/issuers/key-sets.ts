@@ -6,8 +6,8 @@ import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { canonicalJson } from '../json.ts';
 import { type DocumentFetch, fetchDocument } from './fetch-document.ts';
 import { isFetchable } from './issuers.ts';
-import { createFileKeySet, type FileKeySet } from './key-file.ts';
-import { type KeyUse, reasonsOf, type UsableKeys, usableKeys } from './key-filter.ts';
+import { createFileKeySet, type FileKeySet, type IssuerKeys } from './key-file.ts';
+import { type KeyUse, reasonsOf, UnusableKeySet, type UsableKeys, usableKeys } from './key-filter.ts';
 import { isTrustDomain } from './spiffe.ts';
 
 /** How long fetched keys are fresh, in milliseconds. */
@@ -46,6 +46,13 @@ export interface KeySets {
    */
   keysOf(source: KeySource): JWTVerifyGetKey;
   /**
+   * For whatever changes something, after the token is verified: checks that the issuer has not withdrawn its keys as a
+   * whole. With an empty or unusable set it does; {@link keysOf} then still finds the last good ones, for reads.
+   *
+   * @throws BrokerError `issuer_unavailable`
+   */
+  assertNotWithdrawn(source: KeySource): Promise<void>;
+  /**
    * Reads the key files of all sources. The broker does not start with an invalid one.
    *
    * @throws Error naming each unusable file and its fault
@@ -59,11 +66,12 @@ const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
 /**
  * Remote key sets with bounded fetches: one fetch in flight per issuer, a cooldown after each, and the last valid keys
- * for an hour when the issuer fails. jose's own remote set is not used, because it has no cooldown for a failing
+ * for an hour when the issuer fails. A valid set replaces the last one at once; one without usable keys withdraws all
+ * keys for writes at once. jose's own remote set is not used, because it has no cooldown for a failing
  * endpoint and no injectable clock.
  */
 export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDeps): KeySets {
-  const fetched = new Map<string, JWTVerifyGetKey>();
+  const fetched = new Map<string, IssuerKeys>();
   const files = new Map<string, FileKeySet>();
   const listeners: (() => void)[] = [];
   const notify = (): void => {
@@ -73,14 +81,21 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
     findOrMake(files, canonicalJson([issuer, file]), () =>
       createFileKeySet({ issuer, file, use: useOf(issuer), clock, log, notify }),
     );
+  const keysOf = (source: KeySource): IssuerKeys =>
+    source.jwks_file === undefined
+      ? findOrMake(fetched, nameOf(source), () => {
+          const load = (): Promise<UsableKeys> => loadKeys(source, { fetch, timeoutMs });
+          return createKeySet({ issuer: source.issuer, load, clock, log, notify });
+        })
+      : fileKeySet(source, source.jwks_file);
   return {
-    keysOf: (source) =>
-      source.jwks_file === undefined
-        ? findOrMake(fetched, nameOf(source), () => {
-            const load = (): Promise<UsableKeys> => loadKeys(source, { fetch, timeoutMs });
-            return createKeySet({ issuer: source.issuer, load, clock, log, notify });
-          })
-        : fileKeySet(source, source.jwks_file).find,
+    keysOf: (source) => keysOf(source).find,
+    assertNotWithdrawn: async (source) => {
+      if (!(await keysOf(source).isWithdrawn())) return;
+      throw unavailable(
+        'The issuer of the token has withdrawn its keys. Nothing can be changed with its tokens.',
+      );
+    },
     readFiles: async (sources) => {
       const faults: string[] = [];
       for (const source of sources) {
@@ -118,7 +133,9 @@ async function loadKeys(source: KeySource, network: DocumentFetch): Promise<Usab
   const address = source.jwks_uri ?? (await discover(source, network));
   if (!isFetchable(address, source.allow_insecure_loopback)) throw new Error('jwks_uri is not an https URL');
   const usable = usableKeys(await fetchDocument(address, network), useOf(source.issuer));
-  if (usable.keys.keys.length === 0) throw new Error(`none of its keys is usable (${reasonsOf(usable)})`);
+  if (usable.keys.keys.length === 0) {
+    throw new UnusableKeySet(`none of its keys is usable (${reasonsOf(usable)})`);
+  }
   return usable;
 }
 
@@ -143,10 +160,11 @@ interface KeySetParts {
   notify: () => void;
 }
 
-function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVerifyGetKey {
+function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): IssuerKeys {
   let known: { find: JWTVerifyGetKey; text: string; fetchedMs: number } | null = null;
   let attemptedMs = Number.NEGATIVE_INFINITY;
   let inFlight: Promise<void> | null = null;
+  let isWithdrawn = false;
 
   const fetchOnce = async (): Promise<void> => {
     attemptedMs = clock();
@@ -156,9 +174,11 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
       const isNew = known?.text !== text;
       const isChange = isNew && known !== null;
       known = { find: createLocalJWKSet(keys), text, fetchedMs: clock() };
+      isWithdrawn = false;
       if (isNew && skipped.length > 0) log.info({ issuer, skipped }, 'issuer keys skipped');
       if (isChange) notify();
     } catch (cause) {
+      isWithdrawn ||= cause instanceof UnusableKeySet;
       log.warn(
         { issuer, cause: cause instanceof Error ? cause.message : 'unknown' },
         'issuer keys not fetched',
@@ -178,14 +198,10 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
   const ageMs = (): number =>
     known === null ? Number.POSITIVE_INFINITY : Math.abs(clock() - known.fetchedMs);
 
-  return async (header, token) => {
-    if (ageMs() > KEYS_FRESH_MS) await refresh(FAILURE_COOLDOWN_MS);
+  const find: JWTVerifyGetKey = async (header, token) => {
+    if (ageMs() > KEYS_FRESH_MS || isWithdrawn) await refresh(FAILURE_COOLDOWN_MS);
     if (known === null || ageMs() > KEYS_STALE_MS) {
-      throw new BrokerError(
-        'issuer_unavailable',
-        'The keys of the token issuer are unavailable. Try again in a few seconds.',
-        { headers: { 'Retry-After': String(FAILURE_COOLDOWN_MS / 1000) } },
-      );
+      throw unavailable('The keys of the token issuer are unavailable.');
     }
     const before = known.text;
     try {
@@ -200,12 +216,29 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): JWTVer
       throw new TokenRefused('key_not_found', undefined, error);
     }
   };
+  return {
+    find,
+    isWithdrawn: async () => {
+      if (isWithdrawn) await refresh(FAILURE_COOLDOWN_MS);
+      return isWithdrawn;
+    },
+  };
+}
+
+function unavailable(detail: string): BrokerError {
+  return new BrokerError('issuer_unavailable', `${detail} Try again in a few seconds.`, {
+    headers: { 'Retry-After': String(FAILURE_COOLDOWN_MS / 1000) },
+  });
 }
 
 /** Each issuer with the keys that verify its tokens. */
 export function withKeys<Issuer extends KeySource>(
   issuers: readonly Issuer[],
-  keySets: Pick<KeySets, 'keysOf'>,
-): (Issuer & { keys: JWTVerifyGetKey })[] {
-  return issuers.map((issuer) => ({ ...issuer, keys: keySets.keysOf(issuer) }));
+  keySets: Pick<KeySets, 'keysOf' | 'assertNotWithdrawn'>,
+): (Issuer & { keys: JWTVerifyGetKey; assertNotWithdrawn(): Promise<void> })[] {
+  return issuers.map((issuer) => ({
+    ...issuer,
+    keys: keySets.keysOf(issuer),
+    assertNotWithdrawn: () => keySets.assertNotWithdrawn(issuer),
+  }));
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { algorithmRefused, mediaTypeOf, parseTokenForm, typeRefused } from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
-import { LEEWAY_S, refusalOf } from '../identity/verify-token.ts';
+import { assertLifetime, LEEWAY_S, refusalOf } from '../identity/verify-token.ts';
 import type { KeySets } from '../issuers/key-sets.ts';
 import type { WebIssuer } from './providers.ts';
 
@@ -80,6 +80,7 @@ async function verifySignature(deps: LogoutTokenDeps, issuer: WebIssuer, token: 
       clockTolerance: LEEWAY_S,
       currentDate: new Date(deps.clock()),
     });
+    assertLifetime(payload);
     return payload;
   } catch (error) {
     throw refusalOf(error);

@@ -5,6 +5,7 @@ import { BrokerError } from '../errors.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import type { Caller } from '../identity/credential.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
+import { assertBoundHashes } from '../identity/token-hash.ts';
 import { acrValuesOf } from '../issuers/issuers.ts';
 import type { SignInsTable } from '../store/schema.ts';
 import { insertSignIn, takeSignIn } from '../store/sessions.ts';
@@ -233,13 +234,16 @@ async function grant(
   }
   const { state, nonce, verifier } = deriveSignIn(secret);
   try {
-    const { id_token } = await client.authorizationCodeGrant(config, url, {
+    const { id_token, access_token } = await client.authorizationCodeGrant(config, url, {
       pkceCodeVerifier: verifier,
       expectedState: state,
       expectedNonce: nonce,
       idTokenExpected: true,
     });
-    if (id_token !== undefined) return id_token;
+    if (id_token !== undefined) {
+      assertBoundHashes(id_token, { at_hash: access_token, c_hash: url.searchParams.get('code') });
+      return id_token;
+    }
     throw new Error('the provider returned no ID token');
   } catch (error) {
     const note = faultOf(error);
@@ -276,7 +280,8 @@ function authenticate({ authenticator }: SignInDeps, idToken: string): Promise<C
     authorization: `Bearer ${idToken}`,
     dpop: [],
     cookie: undefined,
-    method: 'GET',
+    // Opening a session changes something, whatever the method of the callback.
+    method: 'POST',
     target: CALLBACK_PATH,
     origin: undefined,
     fetch_site: undefined,

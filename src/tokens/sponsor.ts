@@ -69,6 +69,7 @@ async function byIdToken(deps: SponsorDeps, token: string, form: TokenForm): Pro
     keys: deps.keySets.keysOf(issuer),
     clock: deps.clock,
   });
+  await deps.keySets.assertNotWithdrawn(issuer);
   const principal = personPrincipal(issuer, type, claims);
   if (principal.person === null) throw new TokenRefused('person_not_accepted');
   const mayAct = mayActSchema.safeParse(claims.may_act);

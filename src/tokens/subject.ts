@@ -110,6 +110,7 @@ export async function verifyPlatformToken(
     keys: deps.keySets.keysOf(settings),
     clock: deps.clock,
   });
+  await deps.keySets.assertNotWithdrawn(settings);
   if (isOfPeople(deps.personIssuers, claims)) throw new TokenRefused('audience_not_accepted', 'of people');
   assertLifeLeft(claims.exp, deps.clock(), 'exp');
   return { claims, form };

@@ -42,6 +42,7 @@ export function missesOf(rule: TrustRule, claims: Claims): Miss[] {
     ...claimMisses(rule, claims),
     ...platformOf(rule).misses(rule, claims),
     ...personMisses(rule, claims),
+    ...tokenIdMisses(rule, claims),
   ];
 }
 
@@ -69,6 +70,12 @@ function personMisses({ person }: TrustRule, claims: Claims): Miss[] {
       has: shown(claimAt(claims, person.claim)),
     },
   ];
+}
+
+/** A `jti` of another shape is refused where the single use is claimed. */
+function tokenIdMisses(rule: TrustRule, claims: Claims): Miss[] {
+  if (platformOf(rule).hasTokenId !== true || Object.hasOwn(claims, 'jti')) return [];
+  return [{ claim: 'jti', wanted: ['the id that this platform gives each token'], has: null }];
 }
 
 function shown(value: unknown): string | null {

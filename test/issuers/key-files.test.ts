@@ -82,10 +82,23 @@ it('takes the cluster’s new keys once they are in the file, and the old ones n
   expect((await exchange(t.url, former, { audience: 'data:production' })).status).toBe(400);
 });
 
-it('keeps the last good keys while the file is spoilt, but does not start with it', async () => {
-  await writeFile(file, '{"keys": [{"kty": "RSA", "d": "c2VjcmV0"}]}');
+it('keeps the last good keys while the file is half written', async () => {
+  await writeFile(file, '{"keys": [');
   t.clock.advance(5_000);
   expect((await swap()).status).toBe(200);
+  await publish();
+});
+
+it('exchanges nothing while the file has no usable key, and does not start with it', async () => {
+  await writeFile(file, '{"keys": []}');
+  t.clock.advance(5_000);
+  expect(await swap()).toMatchObject({ status: 503 });
+  await publish();
+  t.clock.advance(5_000);
+  expect((await swap()).status).toBe(200);
+  await writeFile(file, '{"keys": [{"kty": "RSA", "d": "c2VjcmV0"}]}');
+  t.clock.advance(5_000);
+  expect(await swap()).toMatchObject({ status: 503 });
   const failure = await t.restart().catch((error: Error) => error.message);
   expect(failure).toMatch(
     /jwks\.json of https:\/\/kubernetes\.default\.svc\.cluster\.local: it contains a private key/,

@@ -1,4 +1,4 @@
-import { createECDH, generateKeyPairSync } from 'node:crypto';
+import { checkPrimeSync, createECDH, generateKeyPairSync, generatePrimeSync, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type KeyUse, type SkipReason, usableKeys } from '../../src/issuers/key-filter.ts';
 import { createEs256Key, createRsaKey } from '../identity/support.ts';
@@ -16,6 +16,47 @@ function take(keys: unknown[], use: KeyUse = 'sig') {
 
 /** RSA with a modulus of 2048 bits that everybody can forge for. */
 const exponentOf = (e: number): string => Buffer.from([e]).toString('base64url');
+/** A positive integer as a JWK has it. RFC 7518 section 2 */
+function base64urlOf(value: bigint): string {
+  const hex = value.toString(16);
+  return Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex').toString('base64url');
+}
+const modulus = BigInt(`0x${Buffer.from(String(rsa.n), 'base64url').toString('hex')}`);
+const randomPrime = (bits: number): bigint => generatePrimeSync(bits, { bigint: true });
+
+function neighbours(): bigint {
+  const first = randomPrime(1024);
+  let second = first + 2n;
+  while (!checkPrimeSync(second)) second += 2n;
+  return first * second;
+}
+
+function powerModulo(base: bigint, exponent: bigint, divisor: bigint): bigint {
+  let result = 1n;
+  let square = base % divisor;
+  for (let rest = exponent; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) result = (result * square) % divisor;
+    square = (square * square) % divisor;
+  }
+  return result;
+}
+
+/** A prime of 1024 bits as the library of CVE-2017-15361 makes it: k * M + (65537^a mod M), with M of the first 126 primes. */
+function rocaPrime(): bigint {
+  let product = 1n;
+  for (let number = 2, count = 0; count < 126; number += 1) {
+    if (!checkPrimeSync(BigInt(number))) continue;
+    product *= BigInt(number);
+    count += 1;
+  }
+  for (;;) {
+    const power = BigInt(`0x${randomBytes(32).toString('hex')}`);
+    const factor = 2n ** 1023n / product + BigInt(`0x${randomBytes(6).toString('hex')}`);
+    const candidate = factor * product + powerModulo(65_537n, power, product);
+    if (checkPrimeSync(candidate)) return candidate;
+  }
+}
+
 const bitcoin = createECDH('secp256k1');
 bitcoin.generateKeys();
 
@@ -58,6 +99,17 @@ describe('a key that an issuer publishes', () => {
     ['is RSA of 1024 bits', createRsaKey('weak', 1024).publicJwk, 'weak'],
     ['is RSA with the exponent 1', { ...rsa, e: exponentOf(1) }, 'weak'],
     ['is RSA with the exponent 3', { ...rsa, e: exponentOf(3) }, 'weak'],
+    ['is RSA with the exponent 2', { ...rsa, e: exponentOf(2) }, 'weak'],
+    ['is RSA with an even exponent', { ...rsa, e: base64urlOf(65_538n) }, 'weak'],
+    ['is RSA with an exponent of 33 bits', { ...rsa, e: base64urlOf(2n ** 32n + 1n) }, 'weak'],
+    ['is RSA with an exponent of 2,000 bits', { ...rsa, e: base64urlOf(2n ** 2000n + 1n) }, 'weak'],
+    ['is RSA with an even modulus', { ...rsa, n: base64urlOf(modulus - 1n) }, 'weak'],
+    ['is RSA with a power of two for a modulus', { ...rsa, n: base64urlOf(2n ** 2047n) }, 'weak'],
+    ['is RSA with the factor 3', { ...rsa, n: base64urlOf(3n * 2n ** 2046n + 3n) }, 'weak'],
+    ['is RSA with the factor 751', { ...rsa, n: base64urlOf(751n * randomPrime(2040)) }, 'weak'],
+    ['is RSA with one prime twice', { ...rsa, n: base64urlOf(randomPrime(1024) ** 2n) }, 'weak'],
+    ['is RSA with two neighbouring primes', { ...rsa, n: base64urlOf(neighbours()) }, 'weak'],
+    ['is RSA of the faulty library (ROCA)', { ...rsa, n: base64urlOf(rocaPrime() * rocaPrime()) }, 'weak'],
     ['has a point that is on no curve', { ...good, y: good.x }, 'malformed'],
     ['has no modulus', { ...rsa, n: undefined }, 'malformed'],
     ['has a kid that is a number', { ...good, kid: 7 }, 'malformed'],
@@ -96,6 +148,76 @@ describe('a key that an issuer publishes', () => {
 
   it('is used once when it is there twice', () => {
     expect(take([good, good, { ...good, use: undefined }])).toMatchObject({ taken: ['good'] });
+  });
+});
+
+describe('a key that protects nothing', () => {
+  it.each([
+    '0000000000000000000000000000000000000000000000000000000000000000',
+    '0100000000000000000000000000000000000000000000000000000000000000',
+    '0100000000000000000000000000000000000000000000000000000000000080',
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+    'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+    'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+    'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
+  ])('is the Ed25519 point of small order %s', (point) => {
+    const x = Buffer.from(point, 'hex').toString('base64url');
+    const { taken, skipped } = take([{ kty: 'OKP', crv: 'Ed25519', x, kid: 'small' }, good]);
+    expect(taken).toEqual(['good']);
+    expect(skipped).toEqual([{ kid: 'small', reason: 'weak' }]);
+  });
+
+  it('is not mistaken for a sound one, nor a sound one for it', () => {
+    for (let n = 0; n < 5; n += 1) {
+      const sound = createRsaKey(`sound-${n}`).publicJwk;
+      expect(take([sound]).taken).toEqual([`sound-${n}`]);
+    }
+    const point = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+    expect(take([{ ...point, kid: 'ed' }]).taken).toEqual(['ed']);
+  });
+
+  it('is one whose private half is in the same set', () => {
+    const { d: _, kid: __, ...half } = secret;
+    const { taken, skipped } = take([{ ...half, kid: 'public' }, secret, good]);
+    expect(taken).toEqual(['good']);
+    expect(skipped.map(({ reason }) => reason)).toEqual(['private_key', 'private_key']);
+  });
+});
+
+/* RFC 7517 section 4.5: different keys of a set should have distinct ids. */
+describe('an id that different keys have', () => {
+  const elliptic = { ...createEs256Key('same').publicJwk };
+  const weak = createRsaKey('same', 1024).publicJwk;
+
+  it.each<[string, object, object]>([
+    ['of different types', elliptic, { ...rsa, kid: 'same' }],
+    ['with and without a use', elliptic, { ...createEs256Key('same').publicJwk, use: undefined }],
+    [
+      'on different curves',
+      elliptic,
+      {
+        ...generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' }),
+        kid: 'same',
+      },
+    ],
+    [
+      'for different algorithms',
+      { ...rsa, kid: 'same', alg: 'RS256' },
+      { ...createRsaKey('same').publicJwk, alg: 'PS256' },
+    ],
+    ['of which one is weak', elliptic, weak],
+  ])('names none of them: %s', (_name, one, other) => {
+    for (const keys of [
+      [one, other],
+      [other, one],
+    ]) {
+      expect(take([...keys, good]).taken).toEqual(['good']);
+    }
+  });
+
+  it('names the one that verifies, where the other is for another purpose', () => {
+    expect(take([elliptic, { ...rsa, kid: 'same', use: 'enc' }]).taken).toEqual(['same']);
+    expect(take([elliptic, { ...rsa, kid: 'same', alg: 'RSA-OAEP' }]).taken).toEqual(['same']);
   });
 });
 

@@ -43,6 +43,17 @@ async function find(kid: string, from: KeySource = source()): Promise<string> {
   }
 }
 
+/** Whether something may be changed with tokens of the issuer. */
+async function mayWrite(from: KeySource = source()): Promise<boolean> {
+  return bench.keySets.assertNotWithdrawn(from).then(
+    () => true,
+    (error: { code?: string }) => {
+      expect(error.code).toBe('issuer_unavailable');
+      return false;
+    },
+  );
+}
+
 /** A body that never ends, as fast as it is read. */
 const endless: RequestListener = (_request, response) => {
   const more = (): void => {
@@ -77,6 +88,14 @@ const FAULTS: [string, RequestListener][] = [
     (_request, response) =>
       void response.end(JSON.stringify({ keys: [key.publicJwk], pad: 'x'.repeat(MAX_DOCUMENT_BYTES) })),
   ],
+];
+
+/** The faults in which the issuer itself states its keys, and none is usable. */
+const WITHDRAWING = [
+  'sends an empty set',
+  'sends a list',
+  'sends keys that are strings',
+  'sends only keys that may not be used',
 ];
 
 describe('the keys of an issuer', () => {
@@ -138,6 +157,66 @@ describe('the keys of an issuer', () => {
     bench.advance(1);
     expect(await find('k1')).toBe('issuer_unavailable');
     expect(bench.lines.at(-1)).toMatchObject({ level: 'warn', message: 'issuer keys not fetched' });
+  });
+
+  it('are withdrawn at once by a valid set without them', async () => {
+    server.answer(keySetAnswer(key, createEs256Key('k2')));
+    expect(await find('k1')).toBe('found');
+    server.answer(keySetAnswer(createEs256Key('k3')));
+    bench.advance(30_000);
+    // Whatever is the reason to look again.
+    expect(await find('k3')).toBe('found');
+    expect(await find('k1')).toBe('key_not_found');
+    expect(await find('k2')).toBe('key_not_found');
+    expect(await mayWrite()).toBe(true);
+  });
+
+  it.each(FAULTS.filter(([name]) => WITHDRAWING.includes(name)))(
+    'change nothing any more once the issuer %s, but are found for reads for an hour',
+    async (_name, answer) => {
+      expect(await find('k1')).toBe('found');
+      expect(await mayWrite()).toBe(true);
+      server.answer(answer);
+      bench.advance(30_000);
+      expect(await find('unknown')).toBe('key_not_found');
+      expect(await mayWrite()).toBe(false);
+      expect(await find('k1')).toBe('found');
+      // Nor when it cannot be reached afterwards.
+      server.answer((_request, response) => void response.destroy());
+      bench.advance(5_000);
+      expect(await mayWrite()).toBe(false);
+      expect(await find('k1')).toBe('found');
+      bench.advance(60 * 60_000);
+      expect(await find('k1')).toBe('issuer_unavailable');
+      server.answer(keySetAnswer(key));
+      bench.advance(5_000);
+      expect(await mayWrite()).toBe(true);
+      expect(await find('k1')).toBe('found');
+    },
+  );
+
+  it.each(FAULTS.filter(([name]) => !WITHDRAWING.includes(name)))(
+    'change things for an hour while the issuer %s, because it states nothing about its keys',
+    async (_name, answer) => {
+      expect(await find('k1')).toBe('found');
+      server.answer(answer);
+      bench.advance(11 * 60_000);
+      expect(await find('k1')).toBe('found');
+      expect(await mayWrite()).toBe(true);
+    },
+  );
+
+  it('of an issuer that withdrew them are asked for again at most once in each cooldown', async () => {
+    await find('k1');
+    server.answer((_request, response) => void response.end('{"keys":[]}'));
+    bench.advance(30_000);
+    await find('unknown');
+    const asked = server.requests();
+    await Promise.all(Array.from({ length: 100 }, () => mayWrite()));
+    expect(server.requests()).toBe(asked);
+    bench.advance(5_000);
+    await Promise.all(Array.from({ length: 100 }, () => mayWrite()));
+    expect(server.requests()).toBe(asked + 1);
   });
 
   it('are not fetched from where a redirect points', async () => {

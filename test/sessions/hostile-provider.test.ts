@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Browser, createBrowser } from '../../fixtures/identity/browser.ts';
 import { WEB_CLIENT_ID } from '../../fixtures/identity/provider.ts';
@@ -53,6 +54,11 @@ async function signInWith(
   return { browser, page, asked };
 }
 
+/** SHA-256 in base64url, whole or its left half. */
+const wholeHashOf = (text: string) => createHash('sha256').update(text).digest('base64url');
+const hashOf = (text: string) =>
+  createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url');
+
 function hasSession(browser: Browser): boolean {
   return browser.cookies.has(SESSION);
 }
@@ -73,6 +79,15 @@ describe('a provider that does as it is asked', () => {
     const digest = await crypto.subtle.digest('SHA-256', Buffer.from(form.code_verifier ?? ''));
     expect(Buffer.from(digest).toString('base64url')).toBe(asked.code_challenge);
     expect(hostile.authorizations.at(-1)).toBeUndefined();
+  });
+
+  it('signs people in with the hashes of access token and code', async () => {
+    // OpenID Connect Core 3.1.3.8 and 3.3.2.11: the left half of the hash.
+    const { browser, page } = await signInWith({
+      claims: { at_hash: hashOf('opaque'), c_hash: hashOf('a-code') },
+    });
+    expect(page.status).toBe(303);
+    expect(hasSession(browser)).toBe(true);
   });
 
   it('is asked for a level by acr_values where it does not take the claims parameter', async () => {
@@ -110,6 +125,10 @@ describe('an ID token', () => {
     ['that is an access token', () => ({ header: { typ: 'at+jwt' }, claims: { client_id: WEB_CLIENT_ID } })],
     ['without a subject', () => ({ claims: { sub: undefined } })],
     ['with groups of another shape', () => ({ claims: { groups: 'admins' } })],
+    ['of another access token', () => ({ claims: { at_hash: hashOf('another') } })],
+    ['with an at_hash that is none', () => ({ claims: { at_hash: 7 } })],
+    ['with the whole hash of the access token', () => ({ claims: { at_hash: wholeHashOf('opaque') } })],
+    ['of another code', () => ({ claims: { c_hash: hashOf('another') } })],
     ['that is missing', () => ({ body: { access_token: 'opaque', token_type: 'Bearer' } })],
     [
       'that is no token',

@@ -340,7 +340,8 @@ describe('a subject token', () => {
     const key = createEs256Key('k1');
     const server = await startServer(keySetAnswer(key));
     const rules = demoRules();
-    for (const rule of Object.values(rules)) rule.issuer = server.origin;
+    // No platform that promises an id.
+    for (const rule of Object.values(rules)) Object.assign(rule, { issuer: server.origin, platform: 'oidc' });
     const settings = { issuer: server.origin, jwks_uri: server.origin, allow_insecure_loopback: true };
     broker = await startTokenEndpoint(rules, { issuers: [settings] });
     const claims = { ...decodeJwt(await token()), iss: server.origin, jti: undefined };

@@ -88,6 +88,7 @@ export const PLATFORM_CASES: Readonly<Record<PlatformName, PlatformCase>> = {
       ],
       ['on a runner of somebody', { runner_environment: 'self-hosted' }, 'runner_environment'],
       ['of nobody in particular', { actor_id: undefined }, 'actor_id'],
+      ['without the id that GitHub gives each token', { jti: undefined }, 'jti'],
       ['for GitHub’s own audience', { aud: 'https://github.com/acme' }, 'aud'],
       ['for another reader too', { aud: ['countersign', 'https://evil.example'] }, 'aud'],
     ],
@@ -136,6 +137,7 @@ export const PLATFORM_CASES: Readonly<Record<PlatformName, PlatformCase>> = {
       ['without an environment', { environment: undefined }, 'environment'],
       ['of another branch', { ref: 'x' }, 'ref'],
       ['for the instance itself', { aud: 'https://gitlab.example' }, 'aud'],
+      ['without the id that GitLab gives each token', { jti: undefined }, 'jti'],
     ],
   },
   kubernetes: {

@@ -35,6 +35,7 @@ const CLAIMS = {
   job_workflow_ref: 'acme/payments/.github/workflows/deploy.yml@refs/heads/main',
   runner_environment: 'github-hosted',
   actor_id: '5001',
+  jti: 'job-1',
 };
 
 describe('the name of a trust rule', () => {

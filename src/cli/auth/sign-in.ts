@@ -1,4 +1,5 @@
 import * as client from 'openid-client';
+import { assertBoundHashes } from '../../identity/token-hash.ts';
 import { LEEWAY_S } from '../../identity/verify-token.ts';
 import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
 import { isFetchable } from '../../issuers/issuers.ts';
@@ -169,6 +170,7 @@ function parametersOf({ issuer, stepUp }: CliSignInOrder): Record<string, string
 function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers): SignInResult {
   const claims = tokens.claims();
   if (tokens.id_token === undefined || claims === undefined) throw new Error('it returned no ID token');
+  assertBoundHashes(tokens.id_token, { at_hash: tokens.access_token, c_hash: null });
   return {
     id_token: tokens.id_token,
     sub: claims.sub,

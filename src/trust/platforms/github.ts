@@ -25,6 +25,7 @@ const WORKFLOW_CLAIMS = ['job_workflow_ref', 'workflow_ref'];
  */
 export const github: Platform = {
   name: 'github',
+  hasTokenId: true,
   personClaim: 'actor_id',
   isIssuer: (issuer) => {
     const { hostname, pathname } = new URL(issuer);

@@ -17,6 +17,7 @@ const OTHER_PROJECT_CLAIMS = ['job_project_id', 'source_project_id'];
  */
 export const gitlab: Platform = {
   name: 'gitlab',
+  hasTokenId: true,
   personClaim: 'user_id',
   isIssuer: (issuer) => new URL(issuer).hostname === 'gitlab.com',
   ownClaims:

@@ -15,6 +15,8 @@ export interface Platform {
   /** The claim with the id of the person who started the job, if the platform always provides it. */
   personClaim?: string;
   name: PlatformName;
+  /** Whether every token has a `jti`. One without it was not issued by this platform as it is documented. */
+  hasTokenId?: true;
   /** True for the known issuers of this platform. */
   isIssuer(issuer: string): boolean;
   /** Claims unique to this platform. They identify the platform of a rule if the issuer does not. */

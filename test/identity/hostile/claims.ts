@@ -84,6 +84,11 @@ const TIMES: Row[] = [
     [claims('a time beyond all years', { exp: 1e300 })],
     everywhereBut('logout'),
   ),
+  everywhere('a token that lives longer than any may', refused('claim_not_accepted', 'exp too late'), [
+    claims('30 days', ({ nowS }) => ({ exp: nowS() + 30 * 86_400 })),
+    claims('a second more than a day', ({ nowS }) => ({ exp: nowS() + 86_401 })),
+    claims('issued long ago', ({ nowS }) => ({ iat: nowS() - 60, exp: nowS() + 86_400 })),
+  ]),
   everywhere('an end that is no time', refused('claim_not_accepted', 'exp invalid'), [
     claims('text', ({ nowS }) => ({ exp: String(nowS() + 300) })),
     claims('null', { exp: null }),
