@@ -37,7 +37,11 @@ export const PROBLEMS = {
   idempotency_key_reused: { status: 422, title: 'The idempotency key was already used for another request' },
   rate_limited: { status: 429, title: 'Too many requests' },
   // The broker itself.
-  not_recorded: { status: 503, title: 'The decision could not be recorded, so nothing was written' },
+  not_recorded: { status: 503, title: 'The decision could not be recorded, so its write was undone' },
+  outcome_unknown: {
+    status: 503,
+    title: 'Whether the write was recorded is unknown until the broker restarts',
+  },
   clock_behind: { status: 503, title: "The broker's clock is behind the decision log" },
   shutting_down: { status: 503, title: 'The broker is shutting down' },
   internal_error: { status: 500, title: 'Internal error' },

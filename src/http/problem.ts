@@ -115,5 +115,11 @@ export function toBrokerError(error: unknown): BrokerError {
   if (parser !== undefined) return new BrokerError(parser.code, parser.detail, {}, error);
   // The router throws a URIError with status 400 for a path that does not decode.
   if (status === 400) return new BrokerError('invalid_request', 'The path is malformed.', {}, error);
-  return new BrokerError('internal_error', 'The broker failed. Nothing was written.', {}, error);
+  // Where it failed is not known here, so neither is what it did before.
+  return new BrokerError(
+    'internal_error',
+    'The broker failed. Whether the call had an effect is unknown: read the current state before you repeat it.',
+    {},
+    error,
+  );
 }

@@ -52,11 +52,13 @@ export interface KeyStore {
  */
 export interface SigningKeys {
   /**
-   * Signs the claims with the newest active key.
-   *
-   * @param typ the token type; default `at+jwt`, an RFC 9068 access token
+   * Prepares signing with the newest active key. Call it before the write that decides what is signed: signing then needs
+   * nothing more from the store, so an issue that was committed cannot fail on a read. If the key is revoked in between,
+   * the token is refused everywhere.
    */
-  sign(claims: JWTPayload, typ?: string): Promise<string>;
+  signer(): Promise<Sign>;
+  /** Signs with the newest active key what no write decides. */
+  sign: Sign;
   /**
    * The public key with this id, unless it has retired.
    *
@@ -72,6 +74,13 @@ export interface SigningKeys {
   /** Registers a callback for changes of the set of keys. */
   onChange(listener: () => void): void;
 }
+
+/**
+ * Signs claims.
+ *
+ * @param typ the token type; default `at+jwt`, an RFC 9068 access token
+ */
+export type Sign = (claims: JWTPayload, typ?: string) => Promise<string>;
 
 /** The use under which the private part of a key is sealed. */
 export function sealedKeyUse(kid: string): string {
@@ -136,15 +145,18 @@ export async function createSigningKeys({
     await reload();
   }
 
+  const signer = async (): Promise<Sign> => {
+    // Always from the store: a key that another broker retired MUST NOT sign again.
+    const key = activeKey(await reload());
+    if (key === undefined) throw new Error('the key store has no active signing key');
+    const secret = await privateKey(key);
+    return (claims, typ = 'at+jwt') =>
+      new SignJWT(claims).setProtectedHeader({ alg: ISSUED_ALGORITHM, typ, kid: key.kid }).sign(secret);
+  };
+
   return {
-    async sign(claims, typ = 'at+jwt') {
-      // Always from the store: a key that another broker retired MUST NOT sign again.
-      const key = activeKey(await reload());
-      if (key === undefined) throw new Error('the key store has no active signing key');
-      return new SignJWT(claims)
-        .setProtectedHeader({ alg: ISSUED_ALGORITHM, typ, kid: key.kid })
-        .sign(await privateKey(key));
-    },
+    signer,
+    sign: async (claims, typ) => (await signer())(claims, typ),
     async verifyKey(kid) {
       const find = (): CryptoKey | undefined =>
         verifying().some((row) => row.kid === kid) ? publicKeys.get(kid ?? '') : undefined;

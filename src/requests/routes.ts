@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ControlDeps, RequestKinds, SentContent } from '../decide/control.ts';
+import type { ControlDeps, RequestKinds, SentContent, WriteContext } from '../decide/control.ts';
 import { type Given, pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
@@ -10,6 +10,7 @@ import { DIGEST_PATTERN } from '../json.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { findDefinition } from '../store/flags.ts';
 import { listRequests, OPEN_STATES, type RequestFilter } from '../store/requests.ts';
+import type { Db } from '../store/statement.ts';
 import { apply } from './apply.ts';
 import { contentSchemaOf, editSchemaOf, toContent, toEdit } from './content.ts';
 import { edit } from './edit.ts';
@@ -148,7 +149,7 @@ export function requestRoutes(kinds: RequestKinds) {
       handle: async ({ control }, { call, params }) => {
         const request = await findExisting(control.store.read, params.id);
         await assertReadable({ control, call }, request);
-        return viewOf(control, request);
+        return { body: await viewOf(control.store.read, request, { now_ms: control.clock(), control }) };
       },
     }),
     route({
@@ -164,7 +165,7 @@ export function requestRoutes(kinds: RequestKinds) {
       ifMatch: true,
       handle: async ({ control }, { params, body, ifMatch, write }) => {
         const order = { request_id: params.id, change: toEdit(body), ifMatch };
-        return viewOf(control, await write((writing) => edit(writing, order)));
+        return { body: await write(answeredAs(control, (writing) => edit(writing, order))) };
       },
     }),
     route({
@@ -179,7 +180,7 @@ export function requestRoutes(kinds: RequestKinds) {
       errors: ['request_closed', 'digest_mismatch'],
       handle: async ({ control }, { params, body: { digest, comment = null }, write }) => {
         const order = { request_id: params.id, digest, comment };
-        return viewOf(control, await write((writing) => approve(writing, order)));
+        return { body: await write(answeredAs(control, (writing) => approve(writing, order))) };
       },
     }),
     route({
@@ -193,7 +194,7 @@ export function requestRoutes(kinds: RequestKinds) {
       errors: ['request_closed', 'digest_mismatch'],
       handle: async ({ control }, { params, body: { digest, comment = null }, write }) => {
         const order = { request_id: params.id, digest, comment };
-        return viewOf(control, await write((writing) => reject(writing, order)));
+        return { body: await write(answeredAs(control, (writing) => reject(writing, order))) };
       },
     }),
     route({
@@ -205,8 +206,9 @@ export function requestRoutes(kinds: RequestKinds) {
       // An author may withdraw even without a role; everybody else is refused.
       outcomes: GOVERNED_WRITE,
       errors: ['request_closed'],
-      handle: async ({ control }, { params, write }) =>
-        viewOf(control, await write((writing) => withdraw(writing, params.id))),
+      handle: async ({ control }, { params, write }) => ({
+        body: await write(answeredAs(control, (writing) => withdraw(writing, params.id))),
+      }),
     }),
     route({
       ...CHANGE,
@@ -216,8 +218,9 @@ export function requestRoutes(kinds: RequestKinds) {
       summary: 'apply a request that is ready',
       outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
       errors: ['request_closed', 'request_conflicted'],
-      handle: async ({ control }, { params, write }) =>
-        viewOf(control, await write((writing) => apply(writing, params.id))),
+      handle: async ({ control }, { params, write }) => ({
+        body: await write(answeredAs(control, (writing) => apply(writing, params.id))),
+      }),
     }),
     route({
       ...CHANGE,
@@ -237,7 +240,7 @@ export function requestRoutes(kinds: RequestKinds) {
           ifMatch,
           operation: 'request.schedule',
         } as const;
-        return viewOf(control, await write((writing) => edit(writing, order)));
+        return { body: await write(answeredAs(control, (writing) => edit(writing, order))) };
       },
     }),
     route({
@@ -251,7 +254,7 @@ export function requestRoutes(kinds: RequestKinds) {
       ifMatch: true,
       handle: async ({ control }, { params, ifMatch, write }) => {
         const order = { request_id: params.id, change: {}, ifMatch };
-        return viewOf(control, await write((writing) => edit(writing, order)));
+        return { body: await write(answeredAs(control, (writing) => edit(writing, order))) };
       },
     }),
   ];
@@ -262,9 +265,24 @@ function toFilter({ state, ...rest }: z.infer<ReturnType<typeof listSchemaOf>>):
   return { ...rest, ...(states === undefined ? {} : { state: states }) } as RequestFilter;
 }
 
-async function viewOf(control: ControlDeps, request: ChangeRequest): Promise<{ body: RequestView }> {
-  const votes = await loadVotes(control.store.read, request.id);
-  return { body: toView(request, { votes, now_ms: control.clock(), kinds: control.kinds }) };
+async function viewOf(
+  db: Db,
+  request: ChangeRequest,
+  { now_ms, control: { kinds } }: { now_ms: number; control: ControlDeps },
+): Promise<RequestView> {
+  return toView(request, { votes: await loadVotes(db, request.id), now_ms, kinds });
+}
+
+/** Builds the answer in the write itself: what is committed can be answered, whatever fails afterwards. */
+function answeredAs(
+  control: ControlDeps,
+  work: (writing: WriteContext) => Promise<ChangeRequest | Refused>,
+): (writing: WriteContext) => Promise<RequestView | Refused> {
+  return async (writing) => {
+    const request = await work(writing);
+    if (request instanceof Refused) return request;
+    return viewOf(writing.tx, request, { now_ms: writing.now_ms, control });
+  };
 }
 
 async function assertReadable(

@@ -20,7 +20,7 @@ const LIFE_S = 60;
 /** The dependencies of {@link runDrill}. */
 export interface DrillDeps {
   control: ControlDeps;
-  signingKeys: Pick<SigningKeys, 'sign'>;
+  signingKeys: Pick<SigningKeys, 'signer'>;
   /** The broker's public URL: the `iss` of its tokens. */
   issuer: string;
   /** Calls this broker with a token, as any client would. @returns the status of the answer, 0 for none */
@@ -63,15 +63,22 @@ export async function runDrill(deps: DrillDeps, call: Call): Promise<DrillReport
   const { control } = deps;
   const drill = { id: control.newId(control.clock()), token_id: `jti:${randomUUID()}` };
   // 1. Decide, and record the token that will be issued.
+  const sign = await deps.signingKeys.signer();
   const begun = await recordStep(
     deps,
     call,
     'drill_begun',
     `Drill ${drill.id} issues the token ${drill.token_id}.`,
   );
-  const token = await mint(deps, drill.token_id);
+  const token = await sign(claimsOf(deps, { token_id: drill.token_id, policy_hash: begun.policy_hash }));
   const steps: DrillStep[] = [
-    { step: 'mint', at_ms: control.clock(), ok: true, detail: drill.token_id, decision_id: begun },
+    {
+      step: 'mint',
+      at_ms: control.clock(),
+      ok: true,
+      detail: drill.token_id,
+      decision_id: begun.decision_id,
+    },
   ];
   // 2. Use the token, revoke it, and check that it is refused.
   steps.push(await useStep(deps, token, { step: 'use', expected: 200 }));
@@ -81,29 +88,31 @@ export async function runDrill(deps: DrillDeps, call: Call): Promise<DrillReport
   // 3. Record the outcome.
   const outcome = steps.every(({ ok }) => ok) ? 'passed' : 'failed';
   const told = steps.map(({ step, ok, detail }) => `${step} ${ok ? 'ok' : 'FAILED'} (${detail})`).join(', ');
-  const decision_id = await recordStep(deps, call, `drill_${outcome}`, `Drill ${drill.id}: ${told}.`);
+  const { decision_id } = await recordStep(deps, call, `drill_${outcome}`, `Drill ${drill.id}: ${told}.`);
   return { ...drill, outcome, revocation: revoked.id, steps, decision_id };
 }
 
-async function mint({ control, signingKeys, issuer }: DrillDeps, tokenId: string): Promise<string> {
+function claimsOf(
+  { control, issuer }: DrillDeps,
+  { token_id, policy_hash }: { token_id: string; policy_hash: string },
+): IssuedClaims {
   const iat = Math.floor(control.clock() / 1000);
-  const policy = await control.policies.active(control.store.read);
-  return signingKeys.sign({
+  return {
     iss: issuer,
     aud: 'control',
     sub: DRILL_PRINCIPAL,
     client_id: 'countersign',
     iat,
     exp: iat + LIFE_S,
-    jti: tokenId.slice('jti:'.length),
+    jti: token_id.slice('jti:'.length),
     // A token for the control plane names an operation; this one grants nothing without a role.
     scope: 'request.read',
-    policy_hash: policy.hash,
+    policy_hash,
     trust_rule: 'countersign',
     subject_issuer: 'countersign',
     claims: {},
     person: null,
-  } satisfies IssuedClaims);
+  };
 }
 
 async function useStep(
@@ -151,12 +160,18 @@ async function revokeStep(
   }
 }
 
-async function recordStep(deps: DrillDeps, call: Call, code: string, detail: string): Promise<string> {
+async function recordStep(
+  deps: DrillDeps,
+  call: Call,
+  code: string,
+  detail: string,
+): Promise<{ decision_id: string; policy_hash: string }> {
   return write(deps.control, call, async (writing) => {
     const authorized = await authorize(writing, {
       operation: 'revocation.drill',
       note: { code, detail },
     });
-    return authorized instanceof Refused ? authorized : authorized.decision_id;
+    if (authorized instanceof Refused) return authorized;
+    return { decision_id: authorized.decision_id, policy_hash: writing.policy.hash };
   });
 }

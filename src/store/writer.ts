@@ -24,7 +24,8 @@ export interface Writer {
    * its batch commits ({@link RunAgain}), so it must not change anything outside the transaction except in `afterCommit`.
    * Those listeners run after the commit, before the answer leaves, and not at all if the write fails.
    *
-   * @throws BrokerError `not_recorded` if the commit or a statement of `work` failed: nothing was written
+   * @throws BrokerError `not_recorded` if a statement of `work` or the commit failed: this write was undone
+   * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
    * @throws BrokerError `shutting_down` after {@link Writer.close}
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
    */
@@ -72,6 +73,14 @@ class TakeoverError extends Error {
   constructor() {
     super('another broker has taken over this store, so this broker no longer writes');
     this.name = 'TakeoverError';
+  }
+}
+
+/** The disk failed at the commit: the transaction may or may not be on it. */
+class UnknownOutcome extends Error {
+  constructor(cause: unknown) {
+    super('the disk failed at a commit, so its outcome is unknown', { cause });
+    this.name = 'UnknownOutcome';
   }
 }
 
@@ -135,7 +144,9 @@ export function createWriter(deps: WriterDeps): Writer {
       const results: JobResult[] = [];
       for (const job of jobs) results.push(await runJob(job, { tx, batch, refusalOf }));
       if (batch.head.size !== head.size) await deps.seal(tx, batch.head);
-      await commit(connection);
+      await commit(connection).catch((error: unknown) => {
+        throw isDiskFault(error) ? new UnknownOutcome(error) : error;
+      });
       return results;
     } catch (error) {
       // SQLite may already have rolled back; report the first error.
@@ -193,10 +204,12 @@ export function createWriter(deps: WriterDeps): Writer {
 
   function refuse(batch: Job[], error: unknown): void {
     const refusal = notRecorded(error);
-    for (const job of batch) job.reject(refusal);
-    if (isOutcomeUnknown(error) || error instanceof TakeoverError) {
+    const isUnknown = error instanceof UnknownOutcome;
+    for (const job of batch) job.reject(isUnknown ? outcomeUnknown(error) : refusal);
+    if (isUnknown || isDiskFault(error) || error instanceof TakeoverError) {
+      // Later writes are not even begun.
       failed = refusal;
-      deps.onFailure(error);
+      deps.onFailure(isUnknown ? error.cause : error);
     }
   }
 
@@ -234,8 +247,17 @@ export function createWriter(deps: WriterDeps): Writer {
 function notRecorded(cause: unknown): BrokerError {
   return new BrokerError(
     'not_recorded',
-    'The store could not commit the decision. Nothing was written; try again later.',
+    'The store could not commit the decision, so this write was undone; try again later.',
     { headers: { 'Retry-After': '5' } },
+    cause,
+  );
+}
+
+function outcomeUnknown(cause: unknown): BrokerError {
+  return new BrokerError(
+    'outcome_unknown',
+    'The disk failed while the decision was being committed. Read the current state after the broker has restarted, then decide whether to repeat the call.',
+    { headers: { 'Retry-After': '30' } },
     cause,
   );
 }
@@ -252,8 +274,8 @@ function isStorageFault(error: unknown): boolean {
   return typeof code === 'string' && /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|READONLY|CANTOPEN)/.test(code);
 }
 
-/** After an I/O error at commit, the transaction may or may not be on disk; only a restart can tell. */
-function isOutcomeUnknown(error: unknown): boolean {
+/** The disk cannot be relied on. After such an error at the commit, only a restart can tell what is on it. */
+function isDiskFault(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && code.startsWith('SQLITE_IOERR');
 }

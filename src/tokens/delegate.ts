@@ -68,6 +68,7 @@ export async function delegate(
   call: Call,
   order: DelegationOrder,
 ): Promise<DelegationAnswer> {
+  const sign = await deps.signingKeys.signer();
   const claims = await write(deps.control, call, async (writing) => {
     const planned = plan(writing, deps.issuer, order);
     const authorized = await authorize(writing, {
@@ -80,7 +81,7 @@ export async function delegate(
     return planned;
   });
   return {
-    delegation_token: await deps.signingKeys.sign(claims, DELEGATION_TYPE),
+    delegation_token: await sign(claims, DELEGATION_TYPE),
     expires_in: claims.exp - claims.iat,
     scope: claims.scope,
     may_act: claims.may_act,

@@ -8,6 +8,7 @@ import { dataEnvironmentOf } from '../identity/issued-token.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { type IssuedClaims, issuedPrincipal } from '../identity/workload.ts';
+import type { Sign } from '../keys/signing-keys.ts';
 import type { Principal } from '../principal.ts';
 import type { TrustRules } from '../trust/rules.ts';
 import { agentApplicant } from './agent-applicant.ts';
@@ -110,6 +111,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       scope,
       sender_constrained: proof !== null,
     });
+    const sign = await deps.signingKeys.signer();
     // 3. Decide, record and claim the single use, of the proof too.
     const authorization = await deps.authorizeExchange({
       principal,
@@ -125,7 +127,7 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       );
     }
     // 4. Issue.
-    return issue(deps, applicant, { principal, authorization, proof });
+    return issue(deps, applicant, { principal, authorization, proof, sign });
   };
 
   return {
@@ -167,9 +169,9 @@ function applicantOf(
 async function issue(
   deps: ExchangeDeps,
   { rule, ruleName, exp, credential }: Applicant,
-  granted: { principal: Principal; authorization: ExchangeAuthorization; proof: Proof | null },
+  granted: { principal: Principal; authorization: ExchangeAuthorization; proof: Proof | null; sign: Sign },
 ): Promise<TokenAnswer> {
-  const { principal, authorization, proof } = granted;
+  const { principal, authorization, proof, sign } = granted;
   const iat = Math.floor(deps.clock() / 1000);
   const lifeS = grantedLifeS(rule, { policyTtlS: authorization.token_ttl_s, exp, iat });
   if (!(lifeS >= 1)) throw new TokenRefused('expired', 'no lifetime left');
@@ -191,7 +193,7 @@ async function issue(
     ...(proof === null ? {} : { cnf: { jkt: proof.jkt } }),
     ...issuedFor(principal, credential),
   } satisfies IssuedClaims;
-  const access_token = await deps.signingKeys.sign(issued);
+  const access_token = await sign(issued);
   // A longer token would be refused everywhere, so it is not issued.
   if (access_token.length > MAX_TOKEN_BYTES) throw new TokenRefused('claims_too_large', 'issued token');
   return {

@@ -62,6 +62,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   rate_limited: ['temporarily_unavailable', 'too many requests, try again after Retry-After'],
   issuer_unavailable: UNAVAILABLE,
   not_recorded: UNAVAILABLE,
+  outcome_unknown: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
   internal_error: ['server_error', 'internal error'],

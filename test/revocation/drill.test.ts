@@ -94,7 +94,12 @@ describe('a revocation drill', () => {
       runDrill(
         {
           control,
-          signingKeys: { sign: async ({ jti }) => `token ${jti}` },
+          signingKeys: {
+            signer:
+              async () =>
+              async ({ jti }) =>
+                `token ${jti}`,
+          },
           issuer: t.url,
           use,
         },
@@ -126,7 +131,7 @@ describe('a revocation drill', () => {
     const attempt = runDrill(
       {
         control: { ...control, store: { ...control.store, writer } },
-        signingKeys: { sign: async () => 'token' },
+        signingKeys: { signer: async () => async () => 'token' },
         issuer: t.url,
         use: async () => 200,
       },

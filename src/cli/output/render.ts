@@ -168,7 +168,12 @@ function commandFor(
 }
 
 /** Problems whose cause is only in the broker's log. */
-const UNEXPLAINED: ReadonlySet<string> = new Set(['token_invalid', 'internal_error', 'not_recorded']);
+const UNEXPLAINED: ReadonlySet<string> = new Set([
+  'token_invalid',
+  'internal_error',
+  'not_recorded',
+  'outcome_unknown',
+]);
 
 /** Renders a refusal with all its hints. */
 export function renderProblem(problem: Problem, commandLine: CommandLine): string {
