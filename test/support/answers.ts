@@ -37,6 +37,8 @@ function close(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(close);
   if (typeof value !== 'object' || value === null) return value;
   const closed = Object.fromEntries(Object.entries(value).map(([name, member]) => [name, close(member)]));
+  // Clients must expect more codes; the broker sends none that is not declared.
+  if (Array.isArray(closed['x-extensible-enum'])) return { enum: closed['x-extensible-enum'] };
   const isObjectSchema = closed.type === 'object' && closed.properties !== undefined;
   return isObjectSchema && closed.additionalProperties === undefined
     ? { ...closed, additionalProperties: false }
