@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../src/config.ts';
 import type { Condition, Rule } from '../src/flags/model.ts';
 import { parseTokenForm } from '../src/identity/token-form.ts';
-import { readBundle } from '../src/policy/bundle.ts';
+import { readBundle, readStoredBundle } from '../src/policy/bundle.ts';
 import { createTerminal } from './cli/support.ts';
 import { type OfrepServer, startOfrepServer } from './data/ofrep-server.ts';
 import { sampleDefinition, sampleState } from './flags/samples.ts';
@@ -40,6 +40,26 @@ afterAll(() => t.close());
 const withNumber = (document: unknown, number: string) =>
   JSON.stringify(document).replaceAll('"NUMBER"', number);
 
+/** What the command line says to a file of changes that is given to it. */
+function proposeFrom(text: string) {
+  const terminal = createTerminal(t, { readStdin: async () => text });
+  return terminal.as('dana', 'propose', '--environment', 'production', '--reason', 'x', '--file', '-');
+}
+
+/** A bundle in which a file has this number. */
+async function bundleWith(file: string, number: string): Promise<Buffer> {
+  const members = await unpackMembers(await readFixtureBundle('anybody'));
+  return packMembers(
+    members.map(({ header, bytes }) => ({
+      header,
+      bytes:
+        header.name.replace(/^\//, '') === file
+          ? Buffer.from(bytes.toString('utf8').replace('{', `{"limit":${number},`))
+          : bytes,
+    })),
+  );
+}
+
 const rules = (values: unknown[]) => [
   { name: 'accounts', when: [{ attribute: 'account', operator: 'in', values }], serve: { variant: 'on' } },
 ];
@@ -51,7 +71,7 @@ describe.each(INEXACT)('the number %s', (number) => {
       'a variant, deep inside',
       creation('limit', { variants: { low: { a: 1 }, high: { a: { b: ['NUMBER'] } } }, safe_variant: 'low' }),
     ],
-    ['the value of a rule', { action: 'set_rules', flag: 'checkout', rules: rules([1, 'NUMBER']) }],
+    ['the value of a rule', { action: 'set_rollout', flag: 'checkout', rules: rules([1, 'NUMBER']) }],
     ['a share', { action: 'set_rollout', flag: 'checkout', rollout: [{ variant: 'on', percent: 'NUMBER' }] }],
     ['a version', { action: 'return_to_version', flag: 'checkout', version: 'NUMBER' }],
   ])('is refused as %s, and nothing is kept', async (_place, change) => {
@@ -59,27 +79,18 @@ describe.each(INEXACT)('the number %s', (number) => {
     const answer = await t.call('dana', 'POST', '/v1/requests', withNumber(proposal([change]), number));
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
     expect(answer.body.detail).toContain(`The number ${number} cannot be kept exactly`);
+    expect(answer.body.detail).toContain(`The number ${number} cannot be kept exactly`);
     expect(await countRows(t)).toEqual(before);
   });
 
   it('is refused in a file of the command line, before it is sent', async () => {
     const before = await countRows(t);
     for (const text of [
-      withNumber(proposal([{ action: 'set_rules', flag: 'checkout', rules: rules(['NUMBER']) }]), number),
-      `changes:\n  - action: set_rules\n    flag: checkout\n    values: [ ${number} ]\n`,
+      withNumber(proposal([{ action: 'set_rollout', flag: 'checkout', rules: rules(['NUMBER']) }]), number),
+      `changes:\n  - action: set_rollout\n    flag: checkout\n    values: [ ${number} ]\n`,
       `${number}: a key\n`,
     ]) {
-      const terminal = createTerminal(t, { readStdin: async () => text });
-      const run = await terminal.as(
-        'dana',
-        'propose',
-        '--environment',
-        'production',
-        '--reason',
-        'x',
-        '--file',
-        '-',
-      );
+      const run = await proposeFrom(text);
       expect(run.err).toContain(`The number ${number} cannot be kept exactly`);
       expect(run.code).toBe(2);
     }
@@ -93,37 +104,25 @@ describe.each(INEXACT)('the number %s', (number) => {
   });
 
   it('is refused in the data and the manifest of a bundle', async () => {
-    const members = await unpackMembers(await readFixtureBundle('anybody'));
     for (const file of ['data.json', '.manifest']) {
-      const changed = members.map((member) =>
-        member.header.name.replace(/^\//, '') === file
-          ? {
-              ...member,
-              bytes: Buffer.from(member.bytes.toString('utf8').replace('{', `{"limit":${number},`)),
-            }
-          : member,
-      );
-      await expect(readBundle(await packMembers(changed))).rejects.toThrow(
+      await expect(readBundle(await bundleWith(file, number))).rejects.toThrow(
         `The number ${number} cannot be kept exactly`,
       );
     }
   });
 });
 
+it('of a bundle that is already stored does not stop it from deciding', async () => {
+  const archive = await bundleWith('data.json', '9007199254740993');
+  await expect(readBundle(archive)).rejects.toThrow('cannot be kept exactly');
+  // As it was read when it was stored, so its policy hash is the same.
+  expect((await readStoredBundle(archive)).data).toMatchObject({ limit: 2 ** 53 });
+});
+
 it.each(['0x20000000000001', '0o400000000000000001', '.inf', '-.inf', '.nan', '+9007199254740993'])(
   'the number %s of YAML is refused',
   async (number) => {
-    const terminal = createTerminal(t, { readStdin: async () => `changes: [ { action: ${number} } ]` });
-    const run = await terminal.as(
-      'dana',
-      'propose',
-      '--environment',
-      'production',
-      '--reason',
-      'x',
-      '--file',
-      '-',
-    );
+    const run = await proposeFrom(`changes: [ { action: ${number} } ]`);
     expect(run.err).toContain('cannot be kept exactly');
   },
 );

@@ -1,6 +1,6 @@
 import { RunAgain } from '../store/run-again.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import { readBundle } from './bundle.ts';
+import { readStoredBundle } from './bundle.ts';
 import { createPolicy, type Policy, type PolicyDeps } from './policies.ts';
 
 /** The number of cached compiled policies: the active one, and the most recently replayed. Each may take 64 MiB or more. */
@@ -95,7 +95,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
   }
 
   async function instantiate({ policy_hash, archive_digest, archive }: StoredBundle): Promise<Policy> {
-    const bundle = await readBundle(archive);
+    const bundle = await readStoredBundle(archive);
     if (bundle.hash !== policy_hash || bundle.archive_digest !== archive_digest) {
       throw new Error(
         `the stored bundle ${policy_hash} (${archive_digest}) is corrupt: it has the hash ${bundle.hash} (${bundle.archive_digest})`,

@@ -44,20 +44,35 @@ const manifestSchema = z.looseObject({
  * Reads a bundle in the format of `opa build -b -t wasm`.
  *
  * @throws BundleError if the archive is damaged, contains anything but regular files, has a duplicate file, is a delta
- *   bundle, lacks `policy.wasm`, `data.json` or `.manifest`, or lacks the entry point
+ *   bundle, lacks `policy.wasm`, `data.json` or `.manifest`, lacks the entry point, or has a number that a double cannot
+ *   hold
  * @see OPA documentation, "Bundle File Format"
  */
-export async function readBundle(archive: Buffer): Promise<Bundle> {
+export function readBundle(archive: Buffer): Promise<Bundle> {
+  return read(archive, parseExactly);
+}
+
+/**
+ * Reads a bundle that is in the store. It may have been stored before numbers that a double cannot hold were refused, and
+ * still has to decide and to replay, with the numbers as they were read then.
+ *
+ * @throws BundleError as {@link readBundle}, except for numbers
+ */
+export function readStoredBundle(archive: Buffer): Promise<Bundle> {
+  return read(archive, (text) => JSON.parse(text) as unknown);
+}
+
+async function read(archive: Buffer, parseJson: (text: string) => unknown): Promise<Bundle> {
   const files = await unpack(archive);
   if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full bundle');
-  const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(parseExactly(text)));
+  const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(parseJson(text)));
   const module = manifest.wasm.find((entry) => entry.entrypoint === ENTRYPOINT)?.module;
   if (module === undefined) {
     throw new BundleError(`the bundle has no entry point ${ENTRYPOINT}: build it with -e ${ENTRYPOINT}`);
   }
   const wasm = files.get(module.replace(/^\//, ''));
   if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
-  const data = parseFile(files, 'data.json', parseExactly);
+  const data = parseFile(files, 'data.json', parseJson);
   return {
     hash: policyHash(wasm, data),
     archive_digest: `sha256:${sha256Hex(archive)}`,
