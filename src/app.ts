@@ -119,15 +119,16 @@ const PREFIXES = [
   ['/scim/v2', 'scim'],
 ] as const;
 
-/** @see RFC 9110 section 15.5.6 */
+/** Refuses a path that is not in the list, or its method. @see RFC 9110 sections 15.5.5 and 15.5.6 */
 function noRoute(routes: readonly RouteShape[]) {
-  const paths = Map.groupBy(routes, ({ path }) => path);
+  const paths = [...Map.groupBy(routes, ({ path }) => path)].map(([path, group]) => ({
+    pattern: pathPattern(path),
+    methods: group.map(({ method }) => method),
+  }));
   return (req: Request): never => {
     // Below a prefix, Express takes it off the path.
     const asked = req.baseUrl + req.path;
-    const [methods] = [...paths].flatMap(([path, group]) =>
-      pathPattern(path).test(asked) ? [group.map(({ method }) => method)] : [],
-    );
+    const methods = paths.find(({ pattern }) => pattern.test(asked))?.methods;
     if (methods === undefined) {
       throw new BrokerError('not_found', `No route for ${req.method} ${asked}. docs/api.md lists the paths.`);
     }

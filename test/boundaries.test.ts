@@ -81,7 +81,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
 const VENDORS: Readonly<Record<string, RegExp>> = {
   express: /^src\/(app\.ts|http\/.*|.*routes\.ts)$/,
   helmet: /^src\/app\.ts$/,
-  'zod-openapi': /^src\/http\/openapi\.ts$/,
+  'zod-openapi': /^src\/http\/openapi(-answers)?\.ts$/,
   jose: /^src\/(identity|issuers|keys|tokens|sessions|cli)\//,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,

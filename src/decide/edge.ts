@@ -3,6 +3,7 @@ import type { ProblemCode } from '../errors.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { CallerKind, RouteShape } from '../http/route.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
+import type { CookieChange } from '../sessions/cookies.ts';
 import type { Call, ControlDeps, WriteContext } from './control.ts';
 import type { Refused } from './refused.ts';
 
@@ -46,20 +47,13 @@ export interface RequestFacts {
   user_agent: string;
 }
 
-/** A cookie to set, or to remove if its value is null. */
-export interface Cookie {
-  name: string;
-  value: string | null;
-  attributes: { secure: boolean; httpOnly: boolean; sameSite: 'lax'; path: string; maxAge?: number };
-}
-
 /** An answer; text is sent as it is, everything else as JSON. */
 export interface Reply<Body> {
   body: Body;
   /** Default: the route's `success`. */
   status?: number;
   headers?: Readonly<Record<string, string>>;
-  cookies?: readonly Cookie[];
+  cookies?: readonly CookieChange[];
 }
 
 /** One page of a list. */

@@ -11,7 +11,7 @@ import { parse } from '../http/body.ts';
 import { jsonBody } from '../http/json-body.ts';
 import { toBrokerError } from '../http/problem.ts';
 import { parseQuery } from '../http/query.ts';
-import { answerTypeOf, bodyTypeOf, isWrite, queryOf, type RouteShape } from '../http/route.ts';
+import { answerTypeOf, bodyTypeOf, FORM, isWrite, queryOf, type RouteShape } from '../http/route.ts';
 import type { RequestCredentials } from '../identity/credential.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import type { Call } from './control.ts';
@@ -80,7 +80,7 @@ const readForm = express.text({
 
 function bodyReader(route: RouteShape): RequestHandler {
   switch (bodyTypeOf(route)) {
-    case 'application/x-www-form-urlencoded':
+    case FORM:
       return readForm;
     case 'application/scim+json':
       return jsonBody(['application/scim+json', 'application/json']);
@@ -153,7 +153,7 @@ function parseParams({ params }: RouteShape, req: Request): object {
 
 function parseBody({ body, bodyType, format }: RouteShape, sent: unknown): unknown {
   // Standards other than this API define which members are ignored; their routes parse the body themselves.
-  if (bodyType === 'application/x-www-form-urlencoded' || format === 'scim') return sent;
+  if (bodyType === FORM || format === 'scim') return sent;
   if (body === undefined) {
     parse(emptyBody, sent);
     return undefined;

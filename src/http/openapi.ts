@@ -5,15 +5,12 @@ import {
   type ZodOpenApiOperationObject,
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi';
-import { fieldFaultSchema, gateSchema, PROBLEMS, type ProblemCode } from '../errors.ts';
-import { reasonSchema } from '../reason.ts';
+import { ERROR_SCHEMAS, errorsOf, HEADERS, type HeaderName, headers } from './openapi-answers.ts';
 import {
   answerTypeOf,
   bodyTypeOf,
   type CallerKind,
-  type ErrorFormat,
   isWrite,
-  problemsOf,
   queryOf,
   type RouteShape,
   TAGS,
@@ -116,59 +113,6 @@ const TAG_DESCRIPTIONS: Readonly<Record<(typeof TAGS)[number], string>> = {
   Operating: 'Health, metrics and this document.',
 };
 
-/** @see RFC 9457, RFC 6749 section 5.2, RFC 7644 section 3.12, OFREP 0.3.0 */
-const ERROR_SCHEMAS = {
-  Problem: z.looseObject({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    code: z.string().meta({ description: 'Stable; docs/problems.md explains each.' }),
-    detail: z.string(),
-    instance: z.string(),
-    errors: z.array(fieldFaultSchema).optional(),
-    gates: z.array(gateSchema).optional().meta({ description: 'What would change the answer.' }),
-    reasons: z.array(reasonSchema).optional(),
-    decision_id: z.string().optional(),
-    policy_hash: z.string().optional(),
-  }),
-  OAuthError: z.object({
-    error: z.string(),
-    error_description: z.string(),
-    reference: z.string().optional(),
-  }),
-  ScimError: z.object({
-    schemas: z.array(z.string()),
-    status: z.string(),
-    scimType: z.string().optional(),
-    detail: z.string(),
-  }),
-  OfrepError: z.object({ key: z.string().optional(), errorCode: z.string(), errorDetails: z.string() }),
-};
-
-const text = { type: 'string' } as const;
-const HEADERS = {
-  ETag: { description: 'The version of the resource.', schema: text },
-  Location: { description: 'The path of what was created, or where to continue.', schema: text },
-  Link: { description: 'The next page (RFC 8288).', schema: text },
-  Replayed: {
-    description: '`true` if the answer is that of an earlier request with the same key.',
-    schema: text,
-  },
-  RetryAfter: { description: 'Seconds.', schema: text },
-  Challenge: { description: 'How to authenticate (RFC 6750, RFC 9449, RFC 9470).', schema: text },
-} as const;
-
-type HeaderName = keyof typeof HEADERS;
-
-function headers(named: Readonly<Record<string, HeaderName>>) {
-  return Object.fromEntries(
-    Object.entries(named).map(([name, header]) => [
-      name,
-      { $ref: `#/components/headers/${header}` as const },
-    ]),
-  );
-}
-
 function operationOf(route: RouteShape): ZodOpenApiOperationObject {
   const { name, tag, summary, params, operation, since, deprecated } = route;
   const asked = operation === null ? [] : [operation].flat();
@@ -265,57 +209,6 @@ const STATUS_TEXTS: Readonly<Record<number, string>> = {
   303: 'Continue at `Location`.',
   304: 'Not modified.',
 };
-
-/** The statuses and codes of refusals, by the format of the route. */
-function errorsOf(route: RouteShape): ZodOpenApiResponsesObject {
-  const byStatus = Map.groupBy(problemsOf(route), (code) => statusOf(route.format, code));
-  return Object.fromEntries(
-    [...byStatus]
-      .toSorted(([one], [other]) => one - other)
-      .map(([status, codes]) => [
-        String(status),
-        {
-          description: `${codes.map((code) => PROBLEMS[code].title).join('; or: ')}.`,
-          headers: headers({
-            ...(status === 401 ? { 'WWW-Authenticate': 'Challenge' } : {}),
-            ...(status === 412 ? { ETag: 'ETag' } : {}),
-            ...(status === 429 || status === 503 ? { 'Retry-After': 'RetryAfter' } : {}),
-          }),
-          content: errorContent(route.format, codes),
-        },
-      ]),
-  );
-}
-
-/** A provider understands only 400 as a refusal of its logout token. */
-function statusOf(format: ErrorFormat, code: ProblemCode): number {
-  const { status } = PROBLEMS[code];
-  return format === 'logout' && status < 500 ? 400 : status;
-}
-
-function errorContent(format: ErrorFormat, codes: readonly ProblemCode[]) {
-  const reference = (name: keyof typeof ERROR_SCHEMAS) => ({ $ref: `#/components/schemas/${name}` });
-  switch (format) {
-    case 'problem':
-      return {
-        'application/problem+json': {
-          // Codes may be added, so clients must not rely on the list being complete.
-          schema: {
-            allOf: [reference('Problem'), { properties: { code: { 'x-extensible-enum': [...codes] } } }],
-          },
-        },
-      };
-    case 'oauth':
-    case 'logout':
-      return { 'application/json': { schema: reference('OAuthError') } };
-    case 'scim':
-      return { 'application/scim+json': { schema: reference('ScimError') } };
-    case 'ofrep':
-      return { 'application/json': { schema: reference('OfrepError') } };
-    case 'page':
-      return { 'text/html': { schema: text } };
-  }
-}
 
 /** Lists in queries are separated by commas. */
 function explodeLists(document: object): object {

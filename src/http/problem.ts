@@ -3,7 +3,8 @@ import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 /*
- * HTTP without domain knowledge: bodies, cursors, problems, rate limits, health and metrics. Only `operating-routes.ts` imports another folder.
+ * HTTP without domain knowledge: bodies, cursors, problems, rate limits, health and metrics. Only `operating-routes.ts`
+ * imports another folder.
  */
 
 /** The base URL of the problem descriptions. */

@@ -8,8 +8,8 @@ const INTEGER = /^-?(?:0|[1-9]\d{0,15})$/;
 
 /**
  * Parses a query string. Every value is text there, so each one is read as the first of these that its schema accepts: the
- * text, a whole number, `true` or `false`, a list separated by commas. Repeated and unknown
- * parameters are refused, unless the route ignores all.
+ * text, a whole number, `true` or `false`, a list separated by commas. Repeated and unknown parameters are refused, unless
+ * the route ignores all.
  *
  * @param query as parsed by the router: a string, or an array for a repeated parameter
  * @throws BrokerError `invalid_request`

@@ -133,7 +133,7 @@ export interface RouteShape {
   readonly since: string;
   /** Set when a call is to be removed. @see RFC 9745 */
   readonly deprecated?: { readonly on: string; readonly instead: string };
-  /** Limits attempts per client address, for calls without a caller. Calls with a caller are limited per principal. */
+  /** Limits attempts per client address. Calls with a caller are also limited per principal. */
   readonly perAddress?: true;
   readonly params?: z.ZodObject;
   /** Absent: parameters are refused. */
@@ -167,8 +167,11 @@ export interface RouteShape {
   readonly mayHaveSession?: true;
 }
 
+/** The content type of forms. */
+export const FORM = 'application/x-www-form-urlencoded';
+
 /** The accepted content type of a body. */
-export type BodyType = 'application/json' | 'application/x-www-form-urlencoded' | 'application/scim+json';
+export type BodyType = 'application/json' | typeof FORM | 'application/scim+json';
 
 /** The content type of a route's body. */
 export function bodyTypeOf({ bodyType, format }: RouteShape): BodyType {

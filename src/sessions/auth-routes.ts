@@ -5,7 +5,7 @@ import { type Edge, type Reply, type RequestFacts, routesFor } from '../decide/e
 import { authorizeRead } from '../decide/read.ts';
 import type { BrokerError } from '../errors.ts';
 import { logFailure, toBrokerError, toDocument } from '../http/problem.ts';
-import { anyQuery, GOVERNED_WRITE, noContent, PUBLIC } from '../http/route.ts';
+import { anyQuery, FORM, GOVERNED_WRITE, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
 import {
   COOKIE_ATTRIBUTES,
@@ -48,8 +48,6 @@ export interface AuthRoutesDeps {
   signIn: SignIn;
   publicUrl: string;
 }
-
-const FORM = 'application/x-www-form-urlencoded';
 
 /** A route that shows a page, or redirects to another. */
 const PAGE = {

@@ -3,11 +3,9 @@ import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
-import { noContent, PUBLIC } from '../http/route.ts';
+import { FORM, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
 import { endByProvider, type ProviderLogoutDeps } from './provider-logout.ts';
-
-const FORM = 'application/x-www-form-urlencoded';
 
 const { route } = routesFor<ProviderLogoutDeps>({
   tag: 'Signing in with a browser',

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler } from 'express';
 import type { Metrics } from '../http/metrics.ts';
 import { logProblem, toBrokerError } from '../http/problem.ts';
+import { FORM } from '../http/route.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { invalidForm } from './form-parameters.ts';
 import { OAuthError, toOAuthError } from './oauth-error.ts';
@@ -9,7 +10,7 @@ import { OAuthError, toOAuthError } from './oauth-error.ts';
 export const oauth = {
   method: 'POST',
   perAddress: true,
-  bodyType: 'application/x-www-form-urlencoded',
+  bodyType: FORM,
   success: 200,
 } as const;
 
