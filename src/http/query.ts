@@ -23,7 +23,7 @@ export function parseQuery(schema: z.ZodObject, query: object): Record<string, u
     throw new BrokerError('invalid_request', 'The query has a parameter more than once.', {
       errors: repeated.map((name) => ({
         pointer: `#/${name}`,
-        detail: 'send it once; separate several values by commas',
+        detail: 'send it once; a list is separated by commas',
       })),
     });
   }
