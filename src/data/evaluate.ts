@@ -7,10 +7,13 @@ import { attributeOf, type EvaluationContext, ruleMatches } from './conditions.t
  * The version of the evaluator. Changes whenever the same state and context could evaluate differently. It is part of
  * every ETag.
  */
-export const EVALUATOR_VERSION = 1;
+export const EVALUATOR_VERSION = 2;
 
 /**
- * Why a variant was served. `DEFAULT` is the safe variant for contexts outside the audience or with missing attributes.
+ * Why a variant was served. `STATIC`: everybody gets it, so clients may cache it for every context. `DEFAULT`: the flag
+ * has an audience, rules or a rollout, and none of them chose a variant for this context.
+ *
+ * @see OpenFeature specification, `resolution_details`, `reason`
  */
 export type EvaluationReason = 'STATIC' | 'TARGETING_MATCH' | 'SPLIT' | 'DISABLED' | 'DEFAULT';
 
@@ -95,11 +98,12 @@ export function evaluate({ definition, state, context, now_ms: nowMs }: Evaluati
       : serveRollout(definition, rule.serve.rollout, context);
   }
   if (state.rollout !== null) return serveRollout(definition, state.rollout, context);
-  return serve(
-    definition,
-    state.default_variant,
-    state.audience.kind === 'all' ? 'STATIC' : 'TARGETING_MATCH',
-  );
+  return serve(definition, state.default_variant, reasonOfDefault(state));
+}
+
+function reasonOfDefault(state: FlagState): EvaluationReason {
+  if (state.audience.kind === 'some') return 'TARGETING_MATCH';
+  return isContextFree(state) ? 'STATIC' : 'DEFAULT';
 }
 
 /** True when the result is the same for every context at any time, so it can be serialised once. */

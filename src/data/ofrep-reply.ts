@@ -38,6 +38,10 @@ export function sendNotModified(res: ServerResponse, tag: string): void {
   res.end();
 }
 
+/** The headers that browsers may send. The last three belong to tracing. @see W3C Trace Context, W3C Baggage */
+const ALLOWED_HEADERS =
+  'Authorization, Content-Type, DPoP, If-None-Match, X-API-Key, traceparent, tracestate, baggage';
+
 /** Answers a CORS preflight. Any origin is allowed, because every read requires a token. */
 export function sendPreflight(res: ServerResponse): void {
   res.writeHead(204, [
@@ -45,7 +49,7 @@ export function sendPreflight(res: ServerResponse): void {
     'Access-Control-Allow-Methods',
     'POST, OPTIONS',
     'Access-Control-Allow-Headers',
-    'Authorization, Content-Type, DPoP, If-None-Match, X-API-Key',
+    ALLOWED_HEADERS,
     'Access-Control-Max-Age',
     '86400',
   ]);

@@ -25,7 +25,7 @@ const evaluationSchema = z
     variant: z.string(),
     reason: z.enum(['STATIC', 'TARGETING_MATCH', 'SPLIT', 'DISABLED', 'DEFAULT']).meta({
       description:
-        '`DEFAULT`: the safe variant, for contexts outside the audience or with missing attributes.',
+        '`STATIC`: everybody gets it. `DEFAULT`: neither audience, rules nor rollout chose a variant for the context.',
     }),
     metadata: z.object({ version: z.int().meta({ description: 'The version of the state of the flag.' }) }),
   })

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EvaluationContext } from '../../src/data/conditions.ts';
+import { readContext } from '../../src/data/context.ts';
 import { evaluate, isContextFree } from '../../src/data/evaluate.ts';
 import type { Condition, FlagState } from '../../src/flags/model.ts';
 import { exceptionUntil, NOW_MS, sampleDefinition, sampleState } from '../flags/samples.ts';
@@ -30,6 +31,66 @@ describe('evaluation', () => {
 
   it('serves the default variant to everybody as STATIC', () => {
     expect(ask(sampleState())).toEqual({ value: 'new', variant: 'on', reason: 'STATIC' });
+  });
+
+  it('serves the default variant as DEFAULT when rules exist and none matches', () => {
+    const when: Condition[] = [{ attribute: 'plan', operator: 'equals', values: ['gold'] }];
+    const state = sampleState({ rules: [{ name: 'gold', when, serve: { variant: 'alt' } }] });
+    expect(ask(state, { plan: 'silver' })).toEqual({ value: 'new', variant: 'on', reason: 'DEFAULT' });
+    expect(ask(state)).toMatchObject({ variant: 'on', reason: 'DEFAULT' });
+  });
+
+  it('is STATIC only for flags that every context gets alike', () => {
+    const plan = fc.constantFrom('gold', 'silver', 'none');
+    const state = fc.record({
+      audience: fc.constantFrom<FlagState['audience']>(
+        { kind: 'all' },
+        { kind: 'none' },
+        { kind: 'some', organizations: ['acme'], users: [] },
+      ),
+      rules: fc.array(
+        fc.record({
+          name: fc.constant('rule'),
+          when: fc.array(
+            fc.record({
+              attribute: fc.constant('plan'),
+              operator: fc.constantFrom('equals' as const, 'not_equals' as const),
+              values: fc.tuple(plan),
+            }),
+            { minLength: 1, maxLength: 2 },
+          ),
+          serve: fc.record({ variant: fc.constantFrom('on', 'alt', 'off') }),
+        }),
+        { maxLength: 2 },
+      ),
+      rollout: fc.constantFrom<FlagState['rollout']>(null, [
+        { variant: 'on', percent: 50 },
+        { variant: 'off', percent: 50 },
+      ]),
+    });
+    const context = fc.record(
+      { plan, organization: fc.constantFrom('acme', 'other', 'third') },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(state, fc.array(context, { minLength: 2 }), (parts, contexts) => {
+        const answers = contexts.map((one) => ask(sampleState(parts), one));
+        if (!answers.some(({ reason }) => reason === 'STATIC')) return;
+        for (const answer of answers) expect(answer).toEqual(answers[0]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('ignores a malformed string in flags that do not use it, and lets no rule match it', () => {
+    const body = Buffer.from('{"context":{"plan":"gold","note":"\\ud800"}}');
+    const read = readContext(body);
+    expect(read).toEqual({ context: { plan: 'gold', note: null } });
+    const context = (read as { context: EvaluationContext }).context;
+    expect(isMatch({ attribute: 'plan', operator: 'equals', values: ['gold'] }, context)).toBe(true);
+    for (const operator of ['equals', 'not_equals', 'in', 'not_in', 'contains', 'starts_with'] as const) {
+      expect(isMatch({ attribute: 'note', operator, values: ['x', '\ud800'] }, context)).toBe(false);
+    }
   });
 
   it('serves the safe variant to an audience of none', () => {
