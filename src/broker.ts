@@ -12,7 +12,7 @@ import { createCursors } from './http/cursor.ts';
 import { createMetrics } from './http/metrics.ts';
 import { openApiText } from './http/openapi.ts';
 import { createRateLimit } from './http/rate-limit.ts';
-import { listen, stopListening } from './http/server.ts';
+import { listen } from './http/server.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
 import type { RequestCredentials } from './identity/credential.ts';
@@ -34,6 +34,7 @@ import { listRoutes } from './routes.ts';
 import { activePolicy } from './schedule/active-policy.ts';
 import { dueRequests } from './schedule/due-requests.ts';
 import { housekeeping } from './schedule/housekeeping.ts';
+import { issuerKeys } from './schedule/issuer-keys.ts';
 import { keyRotation } from './schedule/key-rotation.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
@@ -104,24 +105,24 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
   const inside = await openInside(store, options);
   // Listens before the surface is opened, because the broker signs its own address into tokens.
-  const { server, url } = await listen(options.config.listen);
+  const socket = await listen(options.config.listen);
   try {
-    if (options.observe !== undefined) server.on('request', options.observe);
-    server.on('request', createListener(openSurface(inside, url)));
+    if (options.observe !== undefined) socket.serve(options.observe);
+    socket.serve(createListener(openSurface(inside, socket.url)));
   } catch (error) {
     // An open socket would keep the process alive, and with it the port and the database.
-    server.close();
+    await socket.stop();
     throw error;
   }
   const { start, masterKeyReport, scheduler, usage } = inside;
   return {
-    url,
+    url: socket.url,
     policy: start,
     masterKey: masterKeyReport,
     scheduler,
     store,
     close: async () => {
-      await stopListening(server, scheduler.stop);
+      await socket.stop(scheduler.stop);
       await usage.flush();
       await store.close();
     },
@@ -191,6 +192,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
       }),
       revocationsOfOthers(() => revocations.refresh(read)),
       usageReport(usage.flush),
+      issuerKeys(keySets.refreshDue),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],

@@ -1,14 +1,30 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 
 /** How long a shutdown waits for requests in flight. */
 const STOP_DEADLINE_MS = 10_000;
 
 /** A listening server and its address. */
 export interface OpenSocket {
-  server: Server;
   /** Its address: `http://<host>:<port>`. */
   url: string;
+  /** Hands requests to this listener, too. */
+  serve(listener: RequestListener): void;
+  /**
+   * Stops accepting connections and waits for the requests in flight. Each open connection gets at most the answer of
+   * the request that it is sending, with `Connection: close`; no later request on it has an effect. A timeout prevents
+   * slow or incomplete requests from blocking the stop.
+   *
+   * @param meanwhile other shutdown work to await
+   * @see RFC 9112 section 9.6
+   */
+  stop(meanwhile?: () => Promise<void>): Promise<void>;
 }
 
 /** Opens the socket. @throws Error when the address is taken */
@@ -18,20 +34,62 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
     server.once('error', reject).listen(port, host, resolve);
   });
   const bound = server.address() as AddressInfo;
-  return { server, url: `http://${host.includes(':') ? `[${host}]` : host}:${bound.port}` };
+  const answers = createAnswersInFlight();
+  const listeners: RequestListener[] = [];
+  server.on('request', (req, res) => {
+    if (answers.admit(req, res)) for (const listener of listeners) listener(req, res);
+  });
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound.port}`,
+    serve: (listener) => {
+      listeners.push(listener);
+    },
+    stop: async (meanwhile) => {
+      answers.closeAll();
+      await closeServer(server, meanwhile);
+    },
+  };
 }
 
-/**
- * Stops accepting connections and waits for requests in flight. A timeout prevents slow or incomplete requests from
- * blocking the shutdown.
- *
- * @param meanwhile other shutdown work to await
- */
-export async function stopListening(server: Server, meanwhile: () => Promise<void>): Promise<void> {
+async function closeServer(server: Server, meanwhile: (() => Promise<void>) | undefined): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeIdleConnections();
   const deadline = setTimeout(() => server.closeAllConnections(), STOP_DEADLINE_MS);
-  await meanwhile();
+  await meanwhile?.();
   await closed;
   clearTimeout(deadline);
+}
+
+/** The answers in flight. During a stop each connection ends with one of them. */
+function createAnswersInFlight() {
+  const open = new Set<ServerResponse>();
+  const ending = new WeakSet<Socket>();
+  let isStopping = false;
+
+  function endWith(res: ServerResponse, socket: Socket): void {
+    // Node then sends `Connection: close`, and closes the connection after the answer.
+    res.shouldKeepAlive = false;
+    ending.add(socket);
+  }
+
+  return {
+    /** False for a request behind the last one of its connection: it gets no answer, so it may have no effect. */
+    admit(req: IncomingMessage, res: ServerResponse): boolean {
+      if (ending.has(req.socket)) return false;
+      open.add(res);
+      res.once('close', () => open.delete(res));
+      if (isStopping) endWith(res, req.socket);
+      return true;
+    },
+    /** From now on each connection ends with its newest answer. Pipelined requests before it still get theirs. */
+    closeAll(): void {
+      isStopping = true;
+      const newest = new Map<Socket, ServerResponse>();
+      for (const res of open) newest.set(res.req.socket, res);
+      for (const [socket, res] of newest) {
+        // With its head sent, the answer cannot say so anymore, and the next request is the last one.
+        if (!res.headersSent) endWith(res, socket);
+      }
+    },
+  };
 }

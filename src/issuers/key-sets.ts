@@ -58,6 +58,8 @@ export interface KeySets {
    * @throws Error naming each unusable file and its fault
    */
   readFiles(sources: readonly KeySource[]): Promise<void>;
+  /** Fetches the keys that are in use and no longer fresh. Called regularly, so that no token waits for it. Never rejects. */
+  refreshDue(): Promise<void>;
   /** Registers a callback for changes of an issuer's published keys. */
   onChange(listener: () => void): void;
 }
@@ -66,12 +68,13 @@ const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
 /**
  * Remote key sets with bounded fetches: one fetch in flight per issuer, a cooldown after each, and the last valid keys
- * for an hour when the issuer fails. A valid set replaces the last one at once; one without usable keys withdraws all
- * keys for writes at once. jose's own remote set is not used, because it has no cooldown for a failing
+ * for an hour when the issuer fails. Keys that are no longer fresh are fetched behind the answer: an issuer that hangs
+ * keeps no token waiting whose key is known. A valid set replaces the last one at once; one without usable keys withdraws
+ * all keys for writes at once. jose's own remote set is not used, because it has no cooldown for a failing
  * endpoint and no injectable clock.
  */
 export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDeps): KeySets {
-  const fetched = new Map<string, IssuerKeys>();
+  const fetched = new Map<string, FetchedKeys>();
   const files = new Map<string, FileKeySet>();
   const listeners: (() => void)[] = [];
   const notify = (): void => {
@@ -81,7 +84,7 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
     findOrMake(files, canonicalJson([issuer, file]), () =>
       createFileKeySet({ issuer, file, use: useOf(issuer), clock, log, notify }),
     );
-  const keysOf = (source: KeySource): IssuerKeys =>
+  const keysOf = (source: KeySource): FetchedKeys | FileKeySet =>
     source.jwks_file === undefined
       ? findOrMake(fetched, nameOf(source), () => {
           const load = (): Promise<UsableKeys> => loadKeys(source, { fetch, timeoutMs });
@@ -107,6 +110,9 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
           });
       }
       if (faults.length > 0) throw new Error(`key files are not usable:\n${faults.join('\n')}`);
+    },
+    refreshDue: async () => {
+      await Promise.all([...fetched.values()].map(({ refreshDue }) => refreshDue()));
     },
     onChange(listener) {
       listeners.push(listener);
@@ -152,6 +158,12 @@ async function discover(source: KeySource, network: DocumentFetch): Promise<stri
   return metadata.jwks_uri;
 }
 
+/** Keys that are fetched. */
+interface FetchedKeys extends IssuerKeys {
+  /** Fetches keys that were fetched before and are no longer fresh. Never rejects. */
+  refreshDue(): Promise<void>;
+}
+
 interface KeySetParts {
   issuer: string;
   load: () => Promise<UsableKeys>;
@@ -160,7 +172,7 @@ interface KeySetParts {
   notify: () => void;
 }
 
-function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): IssuerKeys {
+function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): FetchedKeys {
   let known: { find: JWTVerifyGetKey; text: string; fetchedMs: number } | null = null;
   let attemptedMs = Number.NEGATIVE_INFINITY;
   let inFlight: Promise<void> | null = null;
@@ -198,8 +210,13 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): Issuer
   const ageMs = (): number =>
     known === null ? Number.POSITIVE_INFINITY : Math.abs(clock() - known.fetchedMs);
 
+  const refreshDue = async (): Promise<void> => {
+    if (known !== null && (ageMs() > KEYS_FRESH_MS || isWithdrawn)) await refresh(FAILURE_COOLDOWN_MS);
+  };
+
   const find: JWTVerifyGetKey = async (header, token) => {
-    if (ageMs() > KEYS_FRESH_MS || isWithdrawn) await refresh(FAILURE_COOLDOWN_MS);
+    if (ageMs() > KEYS_STALE_MS) await refresh(FAILURE_COOLDOWN_MS);
+    else refreshDue().catch(() => undefined);
     if (known === null || ageMs() > KEYS_STALE_MS) {
       throw unavailable('The keys of the token issuer are unavailable.');
     }
@@ -218,6 +235,7 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): Issuer
   };
   return {
     find,
+    refreshDue,
     isWithdrawn: async () => {
       if (isWithdrawn) await refresh(FAILURE_COOLDOWN_MS);
       return isWithdrawn;

@@ -129,9 +129,34 @@ describe('the keys of an issuer', () => {
     });
     await find('k1');
     server.answer(keySetAnswer(createEs256Key('k2')));
+    await bench.keySets.refreshDue();
+    expect(await find('k1')).toBe('found');
     bench.advance(10 * 60_000 + 1);
+    await bench.keySets.refreshDue();
     expect(await find('k1')).toBe('key_not_found');
     expect(changes).toBe(1);
+  });
+
+  it('keep no token waiting for an issuer that hangs, when its key is known', async () => {
+    await find('k1');
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    server.answer(async (request, response) => {
+      asked.resolve();
+      await answer.promise;
+      keySetAnswer(createEs256Key('k2'))(request, response);
+    });
+    bench.advance(10 * 60_000 + 1);
+    // Each would wait for ever: the issuer answers after them.
+    for (let n = 0; n < 3; n += 1) expect(await find('k1')).toBe('found');
+    await asked.promise;
+    expect(await find('k1')).toBe('found');
+    expect(server.requests()).toBe(2);
+    const refreshed = bench.keySets.refreshDue();
+    answer.resolve();
+    await refreshed;
+    expect(await find('k1')).toBe('key_not_found');
+    expect(await find('k2')).toBe('found');
   });
 
   it.each(FAULTS)(
