@@ -23,6 +23,7 @@ import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
 import type { Logger } from './logger.ts';
 import { DAY_MS } from './moment.ts';
+import { OPERATIONS, operationsUnknownTo } from './operations.ts';
 import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
@@ -61,6 +62,8 @@ export interface Broker {
   url: string;
   /** The outcome for the bundle that the configuration names. */
   policy: BundleStart;
+  /** The operations that the active bundle does not know, and so denies. */
+  unknownOperations: readonly string[];
   masterKey: MasterKeyReport;
   scheduler: Scheduler;
   store: Store;
@@ -118,6 +121,7 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
   return {
     url: socket.url,
     policy: start,
+    unknownOperations: inside.unknownOperations(),
     masterKey: masterKeyReport,
     scheduler,
     store,
@@ -150,6 +154,8 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     policyChanged: followPolicy,
   });
   const environments = () => environmentsOf(policies.latest());
+  const unknownOperations = () => operationsUnknownTo(policies.latest().broker.operations, OPERATIONS);
+  warnOfUnknown(policies.latest());
 
   // 3. Caches of the store.
   const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
@@ -158,6 +164,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const metrics = createMetrics({
     openRequests: () => countOpenRequests(read),
     activeFreezes: () => freezes.active().length,
+    unknownOperations: () => unknownOperations().length,
   });
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
@@ -198,13 +205,21 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     ],
   });
   return {
-    ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport },
+    ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
     ...{ keySets, signingKeys, snapshots, freezes, metrics, usage },
   };
+
+  /** An older bundle denies what a newer broker can do, and only its author can mend that. */
+  function warnOfUnknown({ hash, broker }: Policy): void {
+    const operations = operationsUnknownTo(broker.operations, OPERATIONS);
+    if (operations.length === 0) return;
+    log.warn({ policy_hash: hash, operations }, 'the active policy does not know these operations');
+  }
 
   /** Updates the caches that depend on the policy after an activation. */
   function followPolicy(policy: Policy): void {
     log.info({ policy_hash: policy.hash }, 'a new policy is active');
+    warnOfUnknown(policy);
     revocationsChanged();
     snapshots
       .reload(environmentsOf(policy))

@@ -272,6 +272,15 @@ export function askedName<Name extends string>(
   return oldest;
 }
 
+/**
+ * The operations that a bundle has under none of their names, and so denies. Empty for a bundle that lists no operations
+ * at all: its Rego alone tells what it knows.
+ */
+export function operationsUnknownTo(known: ReadonlySet<string>, operations: OperationList): string[] {
+  if (known.size === 0) return [];
+  return Object.keys(operations).filter((name) => !known.has(askedName(name, known, operations)));
+}
+
 /** The operations that a kind of principal may use under the shipped policy, given a role. */
 export function operationsBy(actor: Actor, operations: OperationList): string[] {
   return Object.entries(operations).flatMap(([name, { by }]) => (by.includes(actor) ? [name] : []));

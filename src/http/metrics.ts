@@ -18,6 +18,7 @@ export interface Metrics {
 export interface Gauges {
   openRequests(): Promise<{ state: string; count: number }[]>;
   activeFreezes(): number;
+  unknownOperations(): number;
 }
 
 /** Creates the metrics of one broker. */
@@ -66,6 +67,14 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       this.set(gauges.activeFreezes());
+    },
+  });
+  new Gauge({
+    name: 'countersign_policy_unknown_operations',
+    help: 'Operations that the active policy bundle does not know, and so denies.',
+    registers,
+    collect() {
+      this.set(gauges.unknownOperations());
     },
   });
   return {

@@ -125,6 +125,7 @@ describe('a first start in an empty folder', () => {
     expect(second.err()).toMatch(/signing keys +loaded/);
     expect(second.err()).toMatch(/policy +active sha256:/);
     expect(second.err()).not.toContain('NOT activated');
+    expect(second.err()).not.toContain('does not know');
   });
 });
 
@@ -171,6 +172,28 @@ describe('a start with a bundle that differs from the active one', () => {
       expect(again.err()).toMatch(new RegExp(`policy +active ${active}`));
       await stop(again);
     }
+  });
+});
+
+describe('a start on an active bundle that is older than the list of operations', () => {
+  it('names the operations that it does not know under any name, and what to do, and goes on', async () => {
+    const older = (data: unknown) => {
+      const { config } = data as { config: { operations: Record<string, unknown> } };
+      // The last one is asked for under its former name.
+      for (const name of ['trust.test', 'request.reject', 'key.read']) delete config.operations[name];
+      return data;
+    };
+    await writeFile(join(folder, 'older.tar.gz'), await rebundle(await readFile(SHIPPED), older));
+    await stop(await started(serve({ COUNTERSIGN_POLICY_BUNDLE: 'older.tar.gz' })));
+    // The upgrade: the configured bundle has all operations, but the active one stays.
+    const upgraded = serve();
+    const url = await listening(upgraded);
+    expect(upgraded.err()).toContain(
+      'does not know these operations, and denies them: request.reject, trust.test.',
+    );
+    expect(upgraded.err()).toContain('config/operations');
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('countersign_policy_unknown_operations 2');
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
   });
 });
 

@@ -11,7 +11,11 @@ import { createLog } from '../../src/logger.ts';
 function appThatThrows(thrown: unknown, resourceMetadata?: string) {
   const lines: string[] = [];
   const log = createLog('info', { write: (line: string) => lines.push(line) });
-  const metrics = createMetrics({ openRequests: async () => [], activeFreezes: () => 0 });
+  const metrics = createMetrics({
+    openRequests: async () => [],
+    activeFreezes: () => 0,
+    unknownOperations: () => 0,
+  });
   const app = express();
   app.use(requestContext({ log, metrics }));
   app.get('/', () => {
@@ -70,7 +74,11 @@ describe('the log of an answer', () => {
   ])('of %s names the route, and nothing that the caller wrote', async (path, route) => {
     const lines: string[] = [];
     const app = express();
-    const metrics = createMetrics({ openRequests: async () => [], activeFreezes: () => 0 });
+    const metrics = createMetrics({
+      openRequests: async () => [],
+      activeFreezes: () => 0,
+      unknownOperations: () => 0,
+    });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(requestContext({ log, metrics }));
     app.get('/flags/:key', (_req, res) => {

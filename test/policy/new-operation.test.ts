@@ -7,6 +7,7 @@ import {
   OPERATIONS,
   type OperationList,
   operationsBy,
+  operationsUnknownTo,
   policyDataOf,
 } from '../../src/operations.ts';
 import { accessAnswerSchema } from '../../src/policy/access.ts';
@@ -187,6 +188,11 @@ describe('everything else that derives from the list', () => {
     });
     expect(askedName(NAME, new Set(['request.propose']), list)).toBe('request.propose');
     expect(operationsBy('person', list)).toContain(NAME);
+    const all = Object.keys(OPERATIONS);
+    expect(operationsUnknownTo(new Set(all), list)).toEqual([]);
+    const withoutFormer = new Set(all.filter((name) => name !== 'request.propose'));
+    expect(operationsUnknownTo(withoutFormer, list)).toEqual(['request.propose', NAME]);
+    expect(operationsUnknownTo(new Set(), list)).toEqual([]);
     expect(operationsBy('agent', list)).not.toContain(NAME);
     expect(operationsHelp([NAME], list)).toContain(`${NAME}  Put a flag away.`);
     expect(shownBy(list, 'override')).toContain(NAME);

@@ -100,7 +100,7 @@ function listenForStop(io: Io): { first: Promise<void>; disarm: () => void } {
 /** Describes the start, one line per step. */
 function describeStart(
   config: Config,
-  { policy, masterKey, url }: Broker,
+  { policy, unknownOperations, masterKey, url }: Broker,
   { isNew, isKeyNew }: { isNew: boolean; isKeyNew: boolean },
 ): string[] {
   const bundle = config.policy_bundle ?? 'the built-in bundle';
@@ -111,6 +111,7 @@ function describeStart(
     ...describeMasterKey(masterKey),
     `signing keys    ${isKeyNew ? 'generated the first key' : 'loaded'}`,
     ...describePolicy(policy, bundle),
+    ...describeUnknown(unknownOperations),
     `listening       ${url}`,
   ];
 }
@@ -152,6 +153,15 @@ function describePolicy(policy: Broker['policy'], bundle: string): string[] {
         '                Configure the bundle of the active policy to remove this warning.',
       ];
   }
+}
+
+function describeUnknown(operations: readonly string[]): string[] {
+  if (operations.length === 0) return [];
+  return [
+    `warning         the active policy does not know these operations, and denies them: ${operations.join(', ')}.`,
+    '                Add each to config/operations of its bundle, with the roles that grant it (see docs/policy.md, "An',
+    '                older bundle"), build the bundle, and activate it.',
+  ];
 }
 
 const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
