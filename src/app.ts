@@ -51,7 +51,7 @@ function createControlApp(deps: AppDeps): Express {
   const { edge, log, metrics, issuer } = deps;
   const app = express();
   app.disable('x-powered-by');
-  // Entity tags are versions here; Express would add weak hashes of each body.
+  // Routes state their own strong entity tags; Express would add weak hashes of each body.
   app.disable('etag');
   app.enable('case sensitive routing');
   app.set('query parser', 'simple');

@@ -32,8 +32,9 @@ export const PROBLEMS = {
   request_closed: { status: 409, title: 'The request has reached a final state' },
   digest_mismatch: { status: 409, title: 'The request has changed since you read it' },
   state_conflict: { status: 409, title: 'The operation is not possible in the current state' },
-  precondition_required: { status: 428, title: 'If-Match is required' },
+  precondition_required: { status: 428, title: 'What you read is required: digest or If-Match' },
   precondition_failed: { status: 412, title: 'The resource has changed since you read it' },
+  weak_validator: { status: 412, title: 'If-Match names a weak entity tag' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key was already used for another request' },
   rate_limited: { status: 429, title: 'Too many requests' },
   // The broker itself.

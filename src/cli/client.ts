@@ -20,7 +20,6 @@ export interface ClientCall {
   /** Undefined members are left out. */
   query?: Readonly<Record<string, string | undefined>>;
   body?: unknown;
-  ifMatch?: string;
   /** Sent as Idempotency-Key. The call is then repeated if it gets no response. `true` generates a new key. */
   idempotencyKey?: string | true;
 }
@@ -28,7 +27,6 @@ export interface ClientCall {
 /** The broker's response; the body is null if there is none (204). */
 export interface ClientAnswer<T> {
   body: T;
-  etag: string | null;
   /** True when the response was stored for an earlier call with the same Idempotency-Key. */
   replayed: boolean;
 }
@@ -76,7 +74,6 @@ export function createClient(deps: {
     if (!response.ok || body === undefined) throw toCliError(response, body);
     return {
       body: body as T,
-      etag: response.headers.get('ETag'),
       replayed: response.headers.get('Idempotent-Replayed') === 'true',
     };
   }
@@ -150,7 +147,6 @@ async function fetchAnswer(
         accept: 'application/json',
         ...authorization,
         ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(call.ifMatch === undefined ? {} : { 'if-match': call.ifMatch }),
         ...(key === null ? {} : { 'idempotency-key': key }),
       },
       ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),

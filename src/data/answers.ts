@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
-import { canonicalJson } from '../json.ts';
+import { createHash, hash } from 'node:crypto';
+import { strongTag } from '../strong-tag.ts';
 import type { EvaluationContext } from './conditions.ts';
 import { EVALUATOR_VERSION, type Evaluation, evaluate, isContextFree } from './evaluate.ts';
 import type { SnapshotFlag } from './snapshot.ts';
@@ -26,12 +26,15 @@ interface BulkParts {
   readonly end: string;
   /** The sorted end times of exceptions. Each of them changes responses without a new version. */
   readonly exceptionEnds: readonly number[];
+  /** Covers the definition, the state and the version of each flag. */
+  readonly digest: string;
 }
 
 // A response depends only on the flag, the variant and the reason, so each flag has only a few. They are released with
 // the flag.
 const answersByFlag = new WeakMap<SnapshotFlag, Map<string, OfrepAnswer>>();
 const partsByView = new WeakMap<View, BulkParts>();
+const digestsByFlag = new WeakMap<SnapshotFlag, string>();
 
 function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): OfrepAnswer {
   const { key } = flag.definition;
@@ -60,6 +63,22 @@ export function answerFor(flag: SnapshotFlag, context: EvaluationContext, nowMs:
   return answer;
 }
 
+/** Computed once per flag, because a commit changes only some of an environment's flags. */
+function digestOfFlag(flag: SnapshotFlag): string {
+  let digest = digestsByFlag.get(flag);
+  if (digest === undefined) {
+    digest = hash('sha256', JSON.stringify([flag.definition, flag.state, flag.version]), 'base64url');
+    digestsByFlag.set(flag, digest);
+  }
+  return digest;
+}
+
+function digestOfFlags(flags: readonly SnapshotFlag[]): string {
+  const digests = createHash('sha256');
+  for (const flag of flags) digests.update(digestOfFlag(flag));
+  return digests.digest('base64url');
+}
+
 function exceptionEndsOf(view: View): number[] {
   const ends = [...view.flags.values()].flatMap(({ state: { audience } }) =>
     audience.kind === 'some' ? audience.users.map(({ exception }) => exception.until_ms) : [],
@@ -67,18 +86,23 @@ function exceptionEndsOf(view: View): number[] {
   return [...new Set(ends)].sort((one, other) => one - other);
 }
 
+/** The version counts the commits of every namespace, so only readers of all of them see it. */
+function metadataOf({ environment, namespaces, version }: View): Record<string, unknown> {
+  return namespaces.includes('*') ? { environment, version } : { environment };
+}
+
 function partsOf(view: View): BulkParts {
   const known = partsByView.get(view);
   if (known !== undefined) return known;
   const flags = [...view.flags.values()];
   const fixed = flags.filter(({ state }) => isContextFree(state)).map((flag) => answerFor(flag, {}, 0).body);
-  const { environment, version } = view;
   const parts: BulkParts = {
     fixed: Buffer.from(`{"flags":[${fixed.join(',')}`),
     hasFixed: fixed.length > 0,
     contextual: flags.filter(({ state }) => !isContextFree(state)),
-    end: `],"metadata":${JSON.stringify({ environment, version })}}`,
+    end: `],"metadata":${JSON.stringify(metadataOf(view))}}`,
     exceptionEnds: exceptionEndsOf(view),
+    digest: digestOfFlags(flags),
   };
   partsByView.set(view, parts);
   return parts;
@@ -101,18 +125,15 @@ export function bulkAnswerFor(view: View, context: EvaluationContext, nowMs: num
 }
 
 /**
- * A strong ETag over all inputs of the bulk response: environment, namespaces, version, evaluator, context, and which
- * exceptions have expired. Equal inputs have equal tags on every replica, and computing one requires no evaluation.
- *
- * @see RFC 9110 8.8.3
+ * A strong ETag over all inputs of the bulk response: metadata, namespaces, the content of the flags, evaluator, context,
+ * and which exceptions have expired. Equal inputs have equal tags on every replica, and computing one requires no
+ * evaluation.
  */
 export function bulkTag(view: View, context: EvaluationContext, nowMs: number): string {
-  const { exceptionEnds } = partsOf(view);
-  const { environment, namespaces, version } = view;
+  const { exceptionEnds, digest } = partsOf(view);
   const running = exceptionEnds.findIndex((endMs) => endMs > nowMs);
   const over = running === -1 ? exceptionEnds.length : running;
-  const inputs = [EVALUATOR_VERSION, environment, namespaces, version, over, context];
-  return `"${hash('sha256', canonicalJson(inputs), 'base64url')}"`;
+  return strongTag([EVALUATOR_VERSION, metadataOf(view), view.namespaces, digest, over, context]);
 }
 
 /**

@@ -34,7 +34,13 @@ const evaluationSchema = z
 const bulkEvaluationSchema = z
   .object({
     flags: z.array(evaluationSchema),
-    metadata: z.object({ environment: z.string(), version: z.int() }),
+    metadata: z.object({
+      environment: z.string(),
+      version: z
+        .int()
+        .optional()
+        .meta({ description: 'The version of the environment, for readers of all its namespaces.' }),
+    }),
   })
   .meta({ id: 'BulkEvaluation' });
 

@@ -11,7 +11,7 @@ import { type ErrorFormat, problemsOf, type RouteShape } from './route.ts';
 const text = { type: 'string' } as const;
 /** The headers of answers. */
 export const HEADERS = {
-  ETag: { description: 'The version of the resource.', schema: text },
+  ETag: { description: 'A strong validator of the content.', schema: text },
   Location: { description: 'The path of what was created, or where to continue.', schema: text },
   Link: { description: 'The next page (RFC 8288).', schema: text },
   Replayed: {

@@ -150,7 +150,10 @@ function securityOf({ caller, mayHaveSession }: RouteShape): Record<string, stri
 function headerParameters({ idempotent, ifMatch, ifNoneMatch }: RouteShape): z.ZodObject {
   const key = z.string().optional().meta({ description: 'Makes a retry safe: it gets the first answer.' });
   const etag = z.string().optional().meta({ description: 'The ETag of a former answer.' });
-  const match = z.string().meta({ description: 'The ETag that was read, or `*`.' });
+  const match = z.string().optional().meta({
+    description:
+      'The ETag that was read, or `*`. Required without `digest` in the body; weak ETags never match.',
+  });
   return z.object({
     ...(idempotent === true ? { 'Idempotency-Key': key } : {}),
     ...(ifMatch === true ? { 'If-Match': match } : {}),

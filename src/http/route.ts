@@ -155,7 +155,7 @@ export interface RouteShape {
   readonly idempotent?: true;
   /** Answers one page of a list. */
   readonly paged?: true;
-  /** Requires `If-Match`. */
+  /** Requires what the caller read: `digest` in the body, or `If-Match`. */
   readonly ifMatch?: true;
   /** The entity tag of an answer. */
   etag?(body: never): string;
@@ -216,6 +216,8 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   if (isWrite(route)) codes.push('malformed_json', 'body_too_large', 'unsupported_media_type');
   if (idempotent === true) codes.push('idempotency_key_reused');
   if (paged === true) codes.push('invalid_cursor');
-  if (ifMatch === true) codes.push('precondition_required', 'precondition_failed');
+  if (ifMatch === true) {
+    codes.push('precondition_required', 'precondition_failed', 'weak_validator', 'digest_mismatch');
+  }
   return [...new Set(codes)];
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { RequestKind, RequestKinds, SentContent } from '../decide/control.ts';
 import type { RequestContent } from '../decide/plan.ts';
 import { textSchema } from '../flags/names.ts';
+import { DIGEST_PATTERN } from '../json.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 
 /**
@@ -41,26 +42,32 @@ export function toContent(sent: SentContent): RequestContent {
   return { ...sent, start_ms: sent.start_ms === null ? null : toEpochMs(sent.start_ms) };
 }
 
+/** The digest of the content that a change is meant for. */
+export const readDigestSchema = z
+  .string()
+  .regex(DIGEST_PATTERN, 'the digest you read, such as sha256:…')
+  .meta({ description: 'The digest of the content that was read.' });
+
 const commonEditShape = { reason, ticket, apply, start_ms: start };
 
 /** The members that an edit may replace; omitted members stay. The kind, the environment and the object never change. */
 export type RequestEdit = Partial<Pick<RequestContent, keyof typeof commonEditShape>> &
   Readonly<Record<string, unknown>>;
 
-/** An edit as a caller sends it: its time may be a text. */
-type SentEdit = Omit<RequestEdit, 'start_ms'> & { start_ms?: SentContent['start_ms'] };
+/** An edit as a caller sends it: its time may be a text, and it may name the content that was read. */
+type SentEdit = Omit<RequestEdit, 'start_ms'> & { start_ms?: SentContent['start_ms']; digest?: string };
 
 /** The body of `PATCH /v1/requests/{id}`: the editable members of all kinds. */
 export function editSchemaOf({ all }: RequestKinds): z.ZodType<SentEdit> {
   const own = Object.assign({}, ...all.map(({ editable }) => editable)) as Record<string, z.ZodType>;
   return z
-    .strictObject({ ...own, ...commonEditShape })
+    .strictObject({ ...own, ...commonEditShape, digest: readDigestSchema })
     .partial()
     .meta({ id: 'RequestEdit' }) as z.ZodType<SentEdit>;
 }
 
 /** The edit that was sent. */
-export function toEdit({ start_ms, ...rest }: SentEdit): RequestEdit {
+export function toEdit({ start_ms, digest: _, ...rest }: SentEdit): RequestEdit {
   if (start_ms === undefined) return rest;
   return { ...rest, start_ms: start_ms === null ? null : toEpochMs(start_ms) };
 }

@@ -9,7 +9,7 @@ import { editContent, type RequestEdit } from './content.ts';
 import { decideRequest, record } from './decide-request.ts';
 import { expire } from './expire.ts';
 import { aboutRequest } from './gates.ts';
-import { assertIfMatch, findOpen, saveNext } from './open-request.ts';
+import { assertPrecondition, findOpen, type Precondition, saveNext } from './open-request.ts';
 import { assertStart, assertStartsBefore } from './propose.ts';
 import { type ChangeRequest, loadVotes, requestDigest } from './request.ts';
 import { settle } from './settle.ts';
@@ -21,21 +21,22 @@ import { settle } from './settle.ts';
  * has to be removed. The editor becomes an author and cannot approve.
  *
  * @param operation `request.schedule` if only the start changes, so that the policy can distinguish the two
- * @param ifMatch the ETag that the caller read
+ * @param condition what the caller read
  * @returns the updated request, or the refusal with its record appended
- * @throws BrokerError `not_found`, `request_closed`, `precondition_required`, `precondition_failed`, `invalid_change`
+ * @throws BrokerError `not_found`, `request_closed`, `precondition_required`, `precondition_failed`,
+ *   `weak_validator`, `digest_mismatch`, `invalid_change`
  */
 export async function edit(
   writing: WriteContext,
   {
     request_id,
     change,
-    ifMatch,
+    condition,
     operation = 'request.edit',
   }: {
     request_id: string;
     change: RequestEdit;
-    ifMatch: string | undefined;
+    condition: Precondition;
     operation?: 'request.edit' | 'request.schedule';
   },
 ): Promise<ChangeRequest | Refused> {
@@ -44,7 +45,8 @@ export async function edit(
   // 1. Load, and compute the new content on the current flags.
   const request = await findOpen(tx, request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
-  assertIfMatch(request, ifMatch);
+  const votes = await loadVotes(tx, request.id);
+  assertPrecondition(request, condition, { votes, now_ms, kinds: deps.kinds });
   const kind = deps.kinds.of(request.kind);
   const content = editContent(kind, request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
@@ -61,7 +63,6 @@ export async function edit(
     digest: requestDigest(content, planned.plan.bases),
     authors: withAuthor(request.authors, principal.person),
   };
-  const votes = await loadVotes(tx, request.id);
   let decided = request;
   let decision = await decideRequest(writing, { operation, principal, request, votes });
   if (isGranted(operation, decision)) {

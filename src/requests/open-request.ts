@@ -1,7 +1,10 @@
+import type { RequestKinds } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { updateRequest } from '../store/requests.ts';
 import type { Db, Tx } from '../store/statement.ts';
-import { type ChangeRequest, isOpen, loadRequest, toRow } from './request.ts';
+import { strongTag } from '../strong-tag.ts';
+import { type ChangeRequest, isOpen, loadRequest, type StoredVote, toRow } from './request.ts';
+import { toView } from './view.ts';
 
 /** One request. @throws BrokerError `not_found` */
 export async function findExisting(db: Db, id: string): Promise<ChangeRequest> {
@@ -47,29 +50,51 @@ export function assertDigest(request: ChangeRequest, digest: string): void {
   );
 }
 
-/**
- * Checks `If-Match` against the request's revision.
- *
- * @throws BrokerError `precondition_required` without the header, `precondition_failed` if it names another revision
- * @see RFC 9110 section 13.1.1; RFC 6585 section 3
- */
-export function assertIfMatch(request: ChangeRequest, ifMatch: string | undefined): void {
-  if (ifMatch === undefined) {
-    throw new BrokerError(
-      'precondition_required',
-      'Send If-Match with the ETag of the request that you read.',
-    );
-  }
-  const tags = ifMatch.split(',').map((tag) => tag.trim());
-  if (tags.includes('*') || tags.includes(etagOf(request))) return;
-  throw new BrokerError('precondition_failed', 'The request has changed since you read it. Read it again.', {
-    headers: { ETag: etagOf(request) },
-  });
+/** The condition of a change: what its caller has read. At least one of the two is required. */
+export interface Precondition {
+  /** The digest of the content that was read, in the body. */
+  digest: string | undefined;
+  /** The `If-Match` header. */
+  ifMatch: string | undefined;
 }
 
-/** The strong entity tag of a request: its revision. */
-export function etagOf({ revision }: Pick<ChangeRequest, 'revision'>): string {
-  return `"${revision}"`;
+/**
+ * Checks that the caller has read the current content or the current answer.
+ *
+ * @throws BrokerError `precondition_required` without a condition, `digest_mismatch`, `weak_validator`, or
+ *   `precondition_failed` if the header names another answer
+ * @see RFC 9110 section 13.1.1; RFC 6585 section 3
+ */
+export function assertPrecondition(
+  request: ChangeRequest,
+  { digest, ifMatch }: Precondition,
+  current: { votes: readonly StoredVote[]; now_ms: number; kinds: RequestKinds },
+): void {
+  if (digest !== undefined) assertDigest(request, digest);
+  if (ifMatch !== undefined) assertIfMatch(ifMatch, strongTag(toView(request, current)));
+  if (digest === undefined && ifMatch === undefined) {
+    throw new BrokerError(
+      'precondition_required',
+      'Send the `digest` of the request that you read in the body, or its ETag in If-Match.',
+    );
+  }
+}
+
+function assertIfMatch(ifMatch: string, current: string): void {
+  const tags = ifMatch.split(',').map((tag) => tag.trim());
+  if (tags.includes('*') || tags.includes(current)) return;
+  const headers = { ETag: current };
+  if (tags.some((tag) => tag.startsWith('W/'))) {
+    throw new BrokerError(
+      'weak_validator',
+      'If-Match never matches a weak ETag (W/"…"). A proxy that compresses answers makes them weak. ' +
+        'Send the `digest` of the request that you read in the body instead, or read it with Accept-Encoding: identity.',
+      { headers },
+    );
+  }
+  throw new BrokerError('precondition_failed', 'The request has changed since you read it. Read it again.', {
+    headers,
+  });
 }
 
 /** Stores the request's next revision. */

@@ -6,15 +6,15 @@ import { Refused } from '../decide/refused.ts';
 import type { ProblemCode } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
 import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
-import { DIGEST_PATTERN } from '../json.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { findDefinition } from '../store/flags.ts';
 import { listRequests, OPEN_STATES, type RequestFilter } from '../store/requests.ts';
 import type { Db } from '../store/statement.ts';
+import { strongTag } from '../strong-tag.ts';
 import { apply } from './apply.ts';
-import { contentSchemaOf, editSchemaOf, toContent, toEdit } from './content.ts';
+import { contentSchemaOf, editSchemaOf, readDigestSchema, toContent, toEdit } from './content.ts';
 import { edit } from './edit.ts';
-import { etagOf, findExisting } from './open-request.ts';
+import { findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
 import { type ChangeRequest, fromRow, loadRequest, loadVotes, placesOf, REQUEST_STATES } from './request.ts';
 import { type RequestView, requestViewSchema, toView } from './view.ts';
@@ -29,10 +29,7 @@ export interface RequestRoutesDeps {
 const idParams = z.object({ id: z.uuid() });
 const voteSchema = z
   .strictObject({
-    digest: z
-      .string()
-      .regex(DIGEST_PATTERN, 'the digest you read, such as sha256:…')
-      .meta({ description: 'The digest of the content that was read.' }),
+    digest: readDigestSchema,
     comment: textSchema(2000).optional(),
   })
   .meta({ id: 'VoteOrder' });
@@ -41,8 +38,13 @@ const scheduleSchema = z
     at: z
       .union([z.literal('next_window'), momentSchema])
       .meta({ description: 'A time, or `next_window`: as soon as the change windows of the policy allow.' }),
+    digest: readDigestSchema.optional(),
   })
   .meta({ id: 'Schedule' });
+const rebaseSchema = z
+  .strictObject({ digest: readDigestSchema.optional() })
+  .optional()
+  .meta({ id: 'Rebase' });
 const listSchemaOf = ({ all }: RequestKinds) =>
   z.strictObject({
     state: z
@@ -65,7 +67,7 @@ const CHANGE = {
   params: idParams,
   success: 200,
   answer: requestViewSchema,
-  etag: etagOf,
+  etag: strongTag,
   mayLearn: assertReader,
 } as const;
 
@@ -90,7 +92,7 @@ export function requestRoutes(kinds: RequestKinds) {
       answer: requestViewSchema,
       errors: ['invalid_change'],
       idempotent: true,
-      etag: etagOf,
+      etag: strongTag,
       location: ({ id }) => `/v1/requests/${id}`,
       mayLearn: assertFlagReader,
       handle: async ({ control }, { body, write }) => ({
@@ -145,7 +147,7 @@ export function requestRoutes(kinds: RequestKinds) {
       params: idParams,
       success: 200,
       answer: requestViewSchema,
-      etag: etagOf,
+      etag: strongTag,
       handle: async ({ control }, { call, params }) => {
         const request = await findExisting(control.store.read, params.id);
         await assertReadable({ control, call }, request);
@@ -164,7 +166,11 @@ export function requestRoutes(kinds: RequestKinds) {
       errors: ['request_closed', 'invalid_change'],
       ifMatch: true,
       handle: async ({ control }, { params, body, ifMatch, write }) => {
-        const order = { request_id: params.id, change: toEdit(body), ifMatch };
+        const order = {
+          request_id: params.id,
+          change: toEdit(body),
+          condition: { digest: body.digest, ifMatch },
+        };
         return { body: await write(answeredAs(control, (writing) => edit(writing, order))) };
       },
     }),
@@ -232,12 +238,12 @@ export function requestRoutes(kinds: RequestKinds) {
       body: scheduleSchema,
       errors: ['request_closed', 'invalid_change'],
       ifMatch: true,
-      handle: async ({ control }, { params, body: { at }, ifMatch, write }) => {
+      handle: async ({ control }, { params, body: { at, digest }, ifMatch, write }) => {
         const start_ms = at === 'next_window' ? null : toEpochMs(at);
         const order = {
           request_id: params.id,
           change: { start_ms, apply: 'auto' },
-          ifMatch,
+          condition: { digest, ifMatch },
           operation: 'request.schedule',
         } as const;
         return { body: await write(answeredAs(control, (writing) => edit(writing, order))) };
@@ -250,10 +256,11 @@ export function requestRoutes(kinds: RequestKinds) {
       path: '/v1/requests/{id}/rebase',
       summary: 'base the same content on the flags as they are now',
       outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
+      body: rebaseSchema,
       errors: ['request_closed', 'invalid_change'],
       ifMatch: true,
-      handle: async ({ control }, { params, ifMatch, write }) => {
-        const order = { request_id: params.id, change: {}, ifMatch };
+      handle: async ({ control }, { params, body, ifMatch, write }) => {
+        const order = { request_id: params.id, change: {}, condition: { digest: body?.digest, ifMatch } };
         return { body: await write(answeredAs(control, (writing) => edit(writing, order))) };
       },
     }),

@@ -147,7 +147,7 @@ export interface RequestsTable {
   kind: string;
   environment: string | null;
   state: string;
-  /** Incremented with every change of the row: the ETag. */
+  /** Incremented with every change of the row. */
   revision: number;
   digest: string;
   content: string;

@@ -179,7 +179,7 @@ describe('reject, withdraw and edit', () => {
       },
     });
     const run = await slow.as('dana', 'edit', request.id, '--reason', 'slower', '--json');
-    expect([run.code, run.json.code]).toEqual([5, 'precondition_failed']);
+    expect([run.code, run.json.code]).toEqual([5, 'digest_mismatch']);
     expect((await readRequest(t, request.id)).reason).toBe('faster');
   });
 });

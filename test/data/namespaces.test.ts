@@ -33,9 +33,22 @@ it('a service reads the flags of the namespaces that its trust rule grants, and 
   const token = await t.workloadToken('checkout', { audience: 'data:production' });
   const ask = async (path: string) => t.call(token, 'POST', `/ofrep/v1/evaluate/flags${path}`, {});
   const all = await ask('');
+  expect(all.body.metadata).toEqual({ environment: 'production' });
   expect(all.body.flags.map(({ key }: { key: string }) => key)).toEqual(['of-payments']);
   expect(await ask('/of-payments')).toMatchObject({ status: 200, body: { variant: 'on' } });
   const [other, none] = [await ask('/of-platform'), await ask('/of-nothing')];
   expect([other.status, none.status]).toEqual([404, 404]);
   expect({ ...other.body, key: '' }).toEqual({ ...none.body, key: '' });
+});
+
+it('a service learns nothing of changes in other namespaces from the answer for all flags', async () => {
+  const token = await t.workloadToken('checkout', { audience: 'data:production' });
+  const ask = () => t.call(token, 'POST', '/ofrep/v1/evaluate/flags', {});
+  const before = await ask();
+  await applyChanges(t, [{ action: 'disable', flag: 'of-platform' }]);
+  const after = await ask();
+  expect(after.body).toEqual(before.body);
+  expect(after.headers.get('etag')).toBe(before.headers.get('etag'));
+  await applyChanges(t, [{ action: 'disable', flag: 'of-payments' }]);
+  expect((await ask()).headers.get('etag')).not.toBe(before.headers.get('etag'));
 });

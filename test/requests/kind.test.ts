@@ -72,13 +72,8 @@ describe('a kind of requests that is added', () => {
     const list = await t.call('sam', 'GET', '/v1/requests?kind=note.post');
     expect(list.body.items).toMatchObject([{ id: body.id, kind: 'note.post' }]);
     expect((await t.call('sam', 'GET', '/v1/requests?kind=note.tear')).status).toBe(400);
-    const edited = await t.call(
-      'sam',
-      'PATCH',
-      `/v1/requests/${body.id}`,
-      { note: 'hello' },
-      { 'if-match': '"1"' },
-    );
+    const order = { note: 'hello', digest: body.digest };
+    const edited = await t.call('sam', 'PATCH', `/v1/requests/${body.id}`, order);
     expect(edited.body).toMatchObject({ summary: 'post the note "hello"' });
     expect(edited.body.digest).not.toBe(body.digest);
   });

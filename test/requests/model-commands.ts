@@ -185,7 +185,7 @@ const editCommand = (place: number) =>
   about('edit', place, async (request, model, real) => {
     const change = { reason: `edit ${real.nowMs}` };
     const answer = await act(real, 'dana', (writing) =>
-      edit(writing, { request_id: request.id, change, ifMatch: '*' }),
+      edit(writing, { request_id: request.id, change, condition: { ifMatch: '*', digest: undefined } }),
     );
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     if (!hasEffect(model, request)) return expect(answer).toBe('invalid_change');

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { countRows, createFlag, proposal, propose, readFlag } from '../support/flags.ts';
 
 let t: TestBroker;
@@ -14,58 +14,96 @@ afterAll(() => t.close());
 
 const enable = [{ action: 'enable', flag: 'checkout' }];
 
-describe('If-Match', () => {
-  async function patch(id: string, ifMatch?: string) {
-    const headers = ifMatch === undefined ? {} : { 'If-Match': ifMatch };
-    return t.call(
-      'dana',
-      'PATCH',
-      `/v1/requests/${id}`,
-      { reason: `at ${ifMatch}` },
-      headers as Record<string, string>,
-    );
-  }
+/** Edits a request on the condition of a header, or of a digest in the body. */
+function patch(
+  id: string,
+  { ifMatch, digest }: { ifMatch?: string | null; digest?: string },
+): Promise<Reply> {
+  const headers: Record<string, string> = typeof ifMatch === 'string' ? { 'If-Match': ifMatch } : {};
+  const body = { reason: `at ${ifMatch ?? digest}`, ...(digest === undefined ? {} : { digest }) };
+  return t.call('dana', 'PATCH', `/v1/requests/${id}`, body, headers);
+}
 
+describe('what the caller has read', () => {
   it('is required where two writers can meet', async () => {
     const { body } = await propose(t, enable);
-    expect((await patch(body.id)).body).toMatchObject({ status: 428, code: 'precondition_required' });
+    expect((await patch(body.id, {})).body).toMatchObject({ status: 428, code: 'precondition_required' });
     for (const verb of ['rebase', 'schedule']) {
-      const answer = await t.call(
-        'dana',
-        'POST',
-        `/v1/requests/${body.id}/${verb}`,
-        verb === 'rebase' ? {} : { at: 'next_window' },
-      );
+      const order = verb === 'rebase' ? {} : { at: 'next_window' };
+      const answer = await t.call('dana', 'POST', `/v1/requests/${body.id}/${verb}`, order);
       expect(answer.status).toBe(428);
     }
   });
 
-  it.each(['"2"', '"01"', 'W/"1"', '1', '""', '"one"'])(
+  it('may be a digest in the body, which no proxy alters', async () => {
+    const { body } = await propose(t, enable);
+    const edited = await patch(body.id, { digest: body.digest });
+    expect(edited.status).toBe(200);
+    const path = `/v1/requests/${body.id}`;
+    const late = { digest: body.digest };
+    for (const answer of [
+      await patch(body.id, late),
+      await t.call('dana', 'POST', `${path}/rebase`, late),
+      await t.call('dana', 'POST', `${path}/schedule`, { at: 'next_window', ...late }),
+    ]) {
+      expect(answer.body).toMatchObject({ status: 409, code: 'digest_mismatch', digest: edited.body.digest });
+    }
+    const now = { digest: edited.body.digest };
+    expect((await t.call('dana', 'POST', `${path}/rebase`, now)).status).toBe(200);
+    expect((await t.call('dana', 'POST', `${path}/schedule`, { at: 'next_window', ...now })).status).toBe(
+      200,
+    );
+  });
+
+  it('must be right in both places if it is in both', async () => {
+    const { body } = await propose(t, enable);
+    const wrong = `sha256:${'0'.repeat(64)}`;
+    expect((await patch(body.id, { digest: wrong, ifMatch: '*' })).status).toBe(409);
+    expect((await patch(body.id, { digest: body.digest, ifMatch: '"1"' })).status).toBe(412);
+  });
+});
+
+describe('If-Match', () => {
+  it.each(['"2"', '"01"', '1', '""', '"one"'])(
     'that names %s is answered with the present ETag',
     async (tag) => {
-      const { body } = await propose(t, enable);
-      const { status, body: problem, headers } = await patch(body.id, tag);
-      expect({ status, code: problem.code, etag: headers.get('etag') }).toEqual({
+      const { body, headers } = await propose(t, enable);
+      const answer = await patch(body.id, { ifMatch: tag });
+      expect({ code: answer.body.code, status: answer.status, etag: answer.headers.get('etag') }).toEqual({
         status: 412,
         code: 'precondition_failed',
-        etag: '"1"',
+        etag: headers.get('etag'),
       });
     },
   );
 
+  it('never matches the weak tag of a compressing proxy, and says what to send (RFC 9110 13.1.1)', async () => {
+    const { body, headers } = await propose(t, enable);
+    const weak = await patch(body.id, { ifMatch: `W/${headers.get('etag')}` });
+    expect(weak.body).toMatchObject({ status: 412, code: 'weak_validator' });
+    expect(weak.body.detail).toMatch(/`digest`.*in the body/);
+    const both = await patch(body.id, { ifMatch: `W/"a", ${headers.get('etag')}` });
+    expect(both.status).toBe(200);
+  });
+
   it('lets exactly one of many simultaneous writers win', async () => {
-    const { body } = await propose(t, enable);
-    const answers = await Promise.all(Array.from({ length: 30 }, () => patch(body.id, '"1"')));
+    const { body, headers } = await propose(t, enable);
+    const ifMatch = headers.get('etag');
+    const answers = await Promise.all(Array.from({ length: 30 }, () => patch(body.id, { ifMatch })));
     expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
     expect(answers.filter((answer) => answer.status === 412)).toHaveLength(29);
   });
 
   it('is the ETag of every answer about the request', async () => {
     const { body, headers } = await propose(t, enable);
-    expect(headers.get('etag')).toBe('"1"');
-    const edited = await patch(body.id, '"1"');
-    expect(edited.headers.get('etag')).toBe('"2"');
-    expect((await t.call('dana', 'GET', `/v1/requests/${body.id}`)).headers.get('etag')).toBe('"2"');
+    const edited = await patch(body.id, { ifMatch: headers.get('etag') });
+    expect(edited.headers.get('etag')).toMatch(/^"[\w-]{43}"$/);
+    expect(edited.headers.get('etag')).not.toBe(headers.get('etag'));
+    const read = () => t.call('dana', 'GET', `/v1/requests/${body.id}`);
+    expect((await read()).headers.get('etag')).toBe(edited.headers.get('etag'));
+    const order = { digest: edited.body.digest };
+    const rejected = await t.call('alex', 'POST', `/v1/requests/${body.id}/reject`, order);
+    expect((await read()).headers.get('etag')).toBe(rejected.headers.get('etag'));
   });
 });
 

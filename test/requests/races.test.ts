@@ -141,7 +141,7 @@ describe('a request that is edited while others approve', () => {
       ];
       const [, edited] = await Promise.all([
         approve(t, 'alex', request),
-        t.call('dana', 'PATCH', `/v1/requests/${request.id}`, { changes }, { 'If-Match': '"1"' }),
+        t.call('dana', 'PATCH', `/v1/requests/${request.id}`, { changes, digest: request.digest }),
         approve(t, 'sam', request),
       ]);
       const present = await readRequest(t, request.id);

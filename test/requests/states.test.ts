@@ -69,13 +69,8 @@ describe('an edit', () => {
   it('can bring a missing ticket', async () => {
     await createFlag(t, 'ledger', { tier: 'sensitive' });
     const { body } = await propose(t, [{ action: 'enable', flag: 'ledger' }]);
-    const edited = await t.call(
-      'dana',
-      'PATCH',
-      `/v1/requests/${body.id}`,
-      { ticket: TICKET },
-      { 'If-Match': '"1"' },
-    );
+    const order = { ticket: TICKET, digest: body.digest };
+    const edited = await t.call('dana', 'PATCH', `/v1/requests/${body.id}`, order);
     expect(edited.body.gates.map((gate: { code: string }) => gate.code)).toEqual(['approval_required']);
   });
 
@@ -116,7 +111,7 @@ describe('a request whose flags have moved', () => {
 
   it('is rebased onto the present versions, and needs its approvals again', async () => {
     const request = await moved();
-    const { body } = await post('dana', request, 'rebase', undefined, { 'If-Match': '"1"' });
+    const { body } = await post('dana', request, 'rebase', { digest: request.digest });
     expect(body.digest).not.toBe(request.digest);
     expect((await approve(t, 'alex', request)).body.code).toBe('digest_mismatch');
     expect((await approve(t, 'alex', body)).body.state).toBe('applied');
@@ -193,7 +188,7 @@ describe('a scheduled request', () => {
   it('gets a new start by its author, which is an edit', async () => {
     const { body } = await propose(t, [enable]);
     const at = new Date(WORKING_HOURS_MS + HOUR_MS).toISOString();
-    const { status, body: later } = await post('dana', body, 'schedule', { at }, { 'If-Match': '"1"' });
+    const { status, body: later } = await post('dana', body, 'schedule', { at, digest: body.digest });
     expect(status).toBe(200);
     expect(later).toMatchObject({ start_ms: WORKING_HOURS_MS + HOUR_MS });
     expect(later.digest).not.toBe(body.digest);

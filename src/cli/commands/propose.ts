@@ -57,7 +57,7 @@ export function registerPropose(program: Command, cli: Cli): void {
       if (Object.keys(body).length === 0)
         throw usageError('Specify what to edit. See: countersign edit --help');
       const path = `/v1/requests/${pathSegment(id)}`;
-      return answerRequest(context, await callWithMatch(context, { method: 'PATCH', path, body }));
+      return answerRequest(context, await callWithDigest(context, { method: 'PATCH', path, body }));
     }),
   );
 }
@@ -141,12 +141,15 @@ export async function readRequest(context: Context, id: string): Promise<Request
   return (await context.client.call<RequestView>({ method: 'GET', path })).body;
 }
 
-/** Reads the request for its ETag, then changes it. A concurrent change is detected. */
-export async function callWithMatch(
+/**
+ * Reads the request, then changes the content that was read. A concurrent change is detected by the digest in the body:
+ * proxies may alter an ETag.
+ */
+export async function callWithDigest(
   { client }: Context,
-  call: { method: 'PATCH' | 'POST'; path: string; body?: unknown },
+  call: { method: 'PATCH' | 'POST'; path: string; body?: object },
 ): Promise<ClientAnswer<RequestView>> {
   const path = call.path.replace(/\/(?:rebase|schedule)$/, '');
-  const { etag } = await client.call<RequestView>({ method: 'GET', path });
-  return client.call<RequestView>({ ...call, ...(etag === null ? {} : { ifMatch: etag }) });
+  const { digest } = (await client.call<RequestView>({ method: 'GET', path })).body;
+  return client.call<RequestView>({ ...call, body: { ...call.body, digest } });
 }

@@ -10,7 +10,7 @@ import { renderRequest } from '../output/render.ts';
 import { answerDone, answerRequest } from '../output/result.ts';
 import { moment, pathSegment, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
-import { callWithMatch, readRequest } from './propose.ts';
+import { callWithDigest, readRequest } from './propose.ts';
 
 interface ListOptions extends CommonOptions, PageOptions {
   state?: string;
@@ -45,7 +45,7 @@ export function registerRequests(program: Command, cli: Cli): void {
       cli.run(options, async (context) =>
         answerRequest(
           context,
-          await callWithMatch(context, { method: 'POST', path: `${pathOf(id)}/rebase` }),
+          await callWithDigest(context, { method: 'POST', path: `${pathOf(id)}/rebase` }),
         ),
       ),
     );
@@ -57,7 +57,7 @@ export function registerRequests(program: Command, cli: Cli): void {
     .action((id: string, options: CommonOptions & { at: number | 'next_window' }) =>
       cli.run(options, async (context) => {
         const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at: options.at } } as const;
-        return answerDone(context, await callWithMatch(context, call));
+        return answerDone(context, await callWithDigest(context, call));
       }),
     );
 }

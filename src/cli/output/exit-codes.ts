@@ -57,6 +57,7 @@ const CONFLICTS: ReadonlySet<string> = new Set([
   'digest_mismatch',
   'state_conflict',
   'precondition_failed',
+  'weak_validator',
   'idempotency_key_reused',
 ]);
 
