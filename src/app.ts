@@ -1,10 +1,11 @@
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
 import { type ServeOptions, serveRoutes } from './decide/serve-routes.ts';
 import { BrokerError } from './errors.ts';
+import { createAdmission } from './http/admission.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import { limitAttempts } from './http/rate-limit.ts';
@@ -24,6 +25,8 @@ export interface AppDeps {
   routes: RouteDeps;
   /** The broker's public URL. */
   issuer: string;
+  /** Other hosts that are served. */
+  hosts: readonly string[];
   /** Trusted proxies, whose `X-Forwarded-For` is used, as addresses and networks. */
   trustedProxies: readonly string[];
   /** Attempts per minute and address on endpoints without authentication; 0 means no limit. */
@@ -36,18 +39,30 @@ export interface AppDeps {
 }
 
 /**
- * The HTTP surface: request id and log, body limits, then the routes of the list; the problem writer is last. The data
- * plane handles its requests before Express.
+ * The HTTP surface: what no route may see is refused first. Then request id and log, body limits, and the routes of the list;
+ * the problem writer is last. The data plane handles its requests before Express.
  */
 export function createListener(deps: AppDeps): RequestListener {
-  const control = createControlApp(deps);
+  const admit = createAdmission({ publicUrl: deps.issuer, hosts: deps.hosts });
+  const refusals: Refusals = new WeakMap();
+  const control = createControlApp(deps, refusals);
   const answerOfrep = createOfrepListener(deps.ofrep);
   return (req, res) => {
-    if (!answerOfrep(req, res)) control(req, res);
+    const refusal = admit(req);
+    if (refusal !== null) {
+      refusals.set(req, refusal);
+      deps.metrics.turnedAway(refusal.code);
+      // What follows on this connection may be the rest of this message.
+      if (refusal.code === 'ambiguous_request') res.setHeader('Connection', 'close');
+    }
+    if (!answerOfrep(req, res, refusal)) control(req, res);
   };
 }
 
-function createControlApp(deps: AppDeps): Express {
+/** Requests that are refused before they are routed. */
+type Refusals = WeakMap<IncomingMessage, BrokerError>;
+
+function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   const { edge, log, metrics, issuer } = deps;
   const app = express();
   app.disable('x-powered-by');
@@ -61,6 +76,8 @@ function createControlApp(deps: AppDeps): Express {
   app.use(helmet());
   app.use(keepNowhere);
   app.use(showFreezes(deps.freezes));
+  // Refused here, so that the answer has the format of its path.
+  app.use((req, _res, next) => next(refusals.get(req)));
   const options: ServeOptions = {
     edge,
     limitAddress: limitAttempts(deps.attemptsPerMinute),

@@ -303,6 +303,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       operating: { health: { checks }, metrics, openapi: openApiText(() => listRoutes(control.kinds)) },
     },
     issuer,
+    hosts: config.hosts,
     trustedProxies: config.trusted_proxies,
     attemptsPerMinute: config.attempts_per_minute,
     ofrep: {

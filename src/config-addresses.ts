@@ -17,3 +17,11 @@ const proxySchema = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
 export function isProxy(text: string): boolean {
   return proxySchema.safeParse(text).success && !text.endsWith('/0');
 }
+
+/** A host name or an address in brackets or dots, with or without a port. */
+const HOST = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+
+/** True for what a `Host` header can name. */
+export function isHost(text: string): boolean {
+  return HOST.test(text);
+}

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { isOrigin, isProxy } from './config-addresses.ts';
+import { isHost, isOrigin, isProxy } from './config-addresses.ts';
 import {
   type IssuerConfig,
   isFetchable,
@@ -31,6 +31,10 @@ export const configSchema = z.strictObject({
     .refine(isOrigin, 'must have no path, query or credentials: use a dedicated host name for the broker')
     .transform((url) => new URL(url).origin)
     .optional(),
+  /** Other hosts that the broker serves, with or without a port. The address that it listens on is always served. */
+  hosts: z
+    .array(z.string().refine(isHost, 'must be a host name or an address, such as countersign.internal:8480'))
+    .default([]),
   /** The SQLite file; created on the first start. */
   database: z.string().min(1).default('countersign.db'),
   /** The file with the key that seals the secrets in the database. Default: `<database>.master-key`, created once. */

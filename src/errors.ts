@@ -12,6 +12,8 @@ export const PROBLEMS = {
   // The request itself is malformed.
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
   invalid_request: { status: 400, title: 'The request is malformed' },
+  ambiguous_request: { status: 400, title: 'The HTTP message can be read in more than one way' },
+  misdirected_request: { status: 421, title: 'The broker does not serve this host' },
   invalid_change: { status: 422, title: 'The change cannot be made to this flag' },
   invalid_cursor: { status: 400, title: 'The cursor does not belong to this list' },
   body_too_large: { status: 413, title: 'The body is too large' },

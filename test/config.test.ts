@@ -60,6 +60,12 @@ describe('a value that cannot be used', () => {
         `trusted_proxies.3: must be an IP address, or a network such as 10.0.0.0/8; got "${proxy}"`,
       ],
     ),
+    ...['https://a.example', 'a.example/', 'a b', '*.example', 'a.example:port', ''].map(
+      (host): [object, string] => [
+        { hosts: ['a.example', 'A.example:8480', '[::1]:80', '10.0.0.1', host] },
+        `hosts.4: must be a host name or an address, such as countersign.internal:8480; got "${host}"`,
+      ],
+    ),
     [
       { workload_issuers: [{ issuer: 'spiffe://acme.example' }] },
       'workload_issuers.0.jwks_file: or jwks_uri is required for a trust domain, because SPIFFE has no discovery; it is missing',

@@ -51,7 +51,7 @@ it('a stop does not wait for ever for a client that has sent half a request', as
     socket.once('connect', resolve);
   });
   socket.write(
-    'POST /v1/requests HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+    'POST /v1/requests HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
   );
   await new Promise((resolve) => setTimeout(resolve, 100));
   await t.broker.close();

@@ -157,9 +157,11 @@ function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null, no
 
 /**
  * Creates the request listener of OFREP. It returns true when it handles the request. False leaves request and response
- * untouched for the next listener.
+ * untouched for the next listener. A request with a `refusal` gets only that.
  */
-export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
+export function createOfrepListener(
+  deps: OfrepDeps,
+): (req: IncomingMessage, res: ServerResponse, refusal?: BrokerError | null) => boolean {
   const { snapshots, authenticate, clock, log, metrics } = deps;
 
   function answer(call: OfrepCall, reader: DataReader, body: Buffer | null): void {
@@ -223,11 +225,12 @@ export function createOfrepListener(deps: OfrepDeps): (req: IncomingMessage, res
     });
   }
 
-  return (req, res) => {
+  return (req, res, refusal = null) => {
     const url = req.url ?? '';
     if (!url.startsWith('/ofrep/')) return false;
     const key = keyOf(url);
-    if (key === undefined) sendError(res, 404, general('Path not found.'));
+    if (refusal !== null) refuse({ req, res, key: key ?? null }, refusal);
+    else if (key === undefined) sendError(res, 404, general('Path not found.'));
     else if (req.method === 'OPTIONS') sendPreflight(res);
     else if (req.method !== METHOD) {
       sendError(res, 405, withKey(key, general(`Use ${METHOD}.`)), ['Allow', `${METHOD}, OPTIONS`]);

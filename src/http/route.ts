@@ -203,7 +203,7 @@ export function queryOf({ query, paged, format }: RouteShape): z.ZodObject {
 /** Every problem code that a call may answer with. */
 export function problemsOf(route: RouteShape): ProblemCode[] {
   const { caller, operation, errors = [], format, idempotent, ifMatch, paged, perAddress, outcomes } = route;
-  const codes: ProblemCode[] = ['internal_error', ...errors];
+  const codes: ProblemCode[] = ['internal_error', 'ambiguous_request', 'misdirected_request', ...errors];
   if (format !== 'ofrep') codes.push('invalid_request');
   if (caller !== null) codes.push('unauthenticated', 'token_invalid', 'issuer_unavailable');
   if (caller !== null || perAddress === true) codes.push('rate_limited');

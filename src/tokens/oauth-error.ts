@@ -60,6 +60,14 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   sign_in_required: ['insufficient_user_authentication', 'a stronger or more recent sign-in is required'],
   policy_denied: ['insufficient_scope', 'the policy denies this, see the decision log'],
   rate_limited: ['temporarily_unavailable', 'too many requests, try again after Retry-After'],
+  ambiguous_request: [
+    'invalid_request',
+    'send each header once, and no Transfer-Encoding but chunked in HTTP/1.1',
+  ],
+  misdirected_request: [
+    'invalid_request',
+    'this host is not served here, use the issuer of the broker metadata',
+  ],
   issuer_unavailable: UNAVAILABLE,
   not_recorded: UNAVAILABLE,
   outcome_unknown: UNAVAILABLE,

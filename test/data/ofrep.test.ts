@@ -174,7 +174,7 @@ describe('hostile bodies', () => {
   it('that end early leave the server as it was', async () => {
     await new Promise<void>((resolve) => {
       const socket = connect(Number(new URL(server.url).port), '127.0.0.1', () => {
-        socket.write(`POST ${NEW_FLOW} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"con`, () =>
+        socket.write(`POST ${NEW_FLOW} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"con`, () =>
           socket.destroy(),
         );
       });

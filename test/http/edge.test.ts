@@ -1,7 +1,7 @@
-import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { countRows, createFlag } from '../support/flags.ts';
+import { sendRaw } from '../support/raw.ts';
 
 let t: TestBroker;
 
@@ -12,18 +12,7 @@ beforeAll(async () => {
 
 afterAll(() => t.close());
 
-/** Writes bytes to the socket and reads until the broker closes it. */
-function raw(lines: string[]): Promise<string> {
-  const { port } = new URL(t.url);
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    const socket = connect(Number(port), '127.0.0.1', () => socket.end(lines.join('\r\n')));
-    socket.on('data', (chunk) => chunks.push(chunk));
-    socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
-    // A reset is an answer too.
-    socket.on('error', () => socket.destroy());
-  });
-}
+const raw = (lines: string[]): Promise<string> => sendRaw(t.url, lines);
 
 describe('a path', () => {
   it.each([
@@ -103,13 +92,13 @@ describe('bytes that are not HTTP', () => {
   it.each([
     [
       'two Content-Length',
-      ['POST /v1/requests HTTP/1.1', 'Host: x', 'Content-Length: 2', 'Content-Length: 3', '', '{}'],
+      ['POST /v1/requests HTTP/1.1', 'Host: 127.0.0.1', 'Content-Length: 2', 'Content-Length: 3', '', '{}'],
     ],
     [
       'Content-Length beside Transfer-Encoding',
       [
         'POST /v1/requests HTTP/1.1',
-        'Host: x',
+        'Host: 127.0.0.1',
         'Content-Length: 2',
         'Transfer-Encoding: chunked',
         '',
@@ -120,12 +109,15 @@ describe('bytes that are not HTTP', () => {
     ],
     [
       'a bad chunk',
-      ['POST /v1/requests HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked', '', 'zz', '{}', ''],
+      ['POST /v1/requests HTTP/1.1', 'Host: 127.0.0.1', 'Transfer-Encoding: chunked', '', 'zz', '{}', ''],
     ],
-    ['a header with a null', ['GET /healthz HTTP/1.1', 'Host: x', 'X-A: a\u0000b', '', '']],
+    ['a header with a null', ['GET /healthz HTTP/1.1', 'Host: 127.0.0.1', 'X-A: a\u0000b', '', '']],
     ['a space before the colon', ['GET /healthz HTTP/1.1', 'Host : x', '', '']],
-    ['a line folding', ['GET /healthz HTTP/1.1', 'Host: x', 'X-A: a', ' b', '', '']],
-    ['headers without end', ['GET /healthz HTTP/1.1', 'Host: x', `X-A: ${'a'.repeat(100_000)}`, '', '']],
+    ['a line folding', ['GET /healthz HTTP/1.1', 'Host: 127.0.0.1', 'X-A: a', ' b', '', '']],
+    [
+      'headers without end',
+      ['GET /healthz HTTP/1.1', 'Host: 127.0.0.1', `X-A: ${'a'.repeat(100_000)}`, '', ''],
+    ],
     ['no host', ['GET /healthz HTTP/1.1', '', '']],
   ])('with %s are answered with an error or nothing', async (_name, lines) => {
     const before = await countRows(t);
@@ -139,7 +131,7 @@ describe('bytes that are not HTTP', () => {
     const token = await t.people.idToken('dana');
     await raw([
       'POST /v1/requests HTTP/1.1',
-      'Host: x',
+      'Host: 127.0.0.1',
       `Authorization: Bearer ${token}`,
       'Content-Type: application/json',
       'Content-Length: 500',

@@ -79,7 +79,7 @@ export function faultOf({ method, target, status, contentType, has, body }: Sent
   const template = templates.find(({ path: own, pattern }) => own === path || pattern.test(path))?.path;
   const operation = template === undefined ? undefined : document.paths[template]?.[verb];
   if (template === undefined || operation === undefined) {
-    return [400, 404, 405, 413, 415, 429].includes(status) || verb === 'head' || verb === 'options'
+    return [400, 404, 405, 413, 415, 421, 429].includes(status) || verb === 'head' || verb === 'options'
       ? null
       : `is not in the document, but has the status ${status}`;
   }
@@ -118,17 +118,18 @@ export function watchAnswers(): AnswerWatch {
       const written = writtenHeaders(res);
       res.once('finish', () => {
         judged += 1;
-        const { method = '', url = '' } = req;
+        // Express shortens the URL below a prefix.
+        const { method = '', url = '', originalUrl = url } = req as typeof req & { originalUrl?: string };
         const type = written.get('Content-Type') ?? res.getHeader('content-type');
         const fault = faultOf({
           method,
-          target: url,
+          target: originalUrl,
           status: res.statusCode,
           contentType: typeof type === 'string' ? type : undefined,
           has: (header) => res.hasHeader(header) || written.has(header),
           body: body(),
         });
-        if (fault !== null) faults.push(`${method} ${url} ${fault}`);
+        if (fault !== null) faults.push(`${method} ${originalUrl} ${fault}`);
       });
     },
     count: () => judged,

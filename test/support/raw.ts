@@ -1,0 +1,37 @@
+import { connect } from 'node:net';
+
+/** Writes bytes to a new connection, ends it, and reads until the broker closes it. A reset is an answer, too. */
+export function sendRaw(url: string, lines: readonly string[]): Promise<string> {
+  return exchangeBytes(url, lines, { endsAtOnce: true });
+}
+
+/** The same, but ends the connection only after the broker has begun to answer. */
+export function askRaw(url: string, lines: readonly string[]): Promise<string> {
+  return exchangeBytes(url, lines, { endsAtOnce: false });
+}
+
+function exchangeBytes(
+  url: string,
+  lines: readonly string[],
+  { endsAtOnce }: { endsAtOnce: boolean },
+): Promise<string> {
+  const { port } = new URL(url);
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    const socket = connect(Number(port), '127.0.0.1', () => {
+      socket.write(lines.join('\r\n'));
+      if (endsAtOnce) socket.end();
+    });
+    socket.on('data', (chunk) => {
+      chunks.push(chunk);
+      socket.end();
+    });
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    socket.on('error', () => socket.destroy());
+  });
+}
+
+/** The answers of {@link sendRaw} and {@link askRaw}: statuses, in order. */
+export function statusesOf(answers: string): number[] {
+  return [...answers.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
+}
