@@ -56,7 +56,7 @@ async function open(): Promise<Client> {
   return {
     send: (...paths) => {
       client.write(
-        paths.map((path) => `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`).join(''),
+        paths.map((path) => `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n`).join(''),
       );
     },
     closed: new Promise((resolve) => client.once('close', () => resolve(received))),
