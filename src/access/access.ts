@@ -3,6 +3,7 @@ import type { ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { DAY_MS, epochMs } from '../moment.ts';
 import { CAPABILITIES, type Capability } from '../operations.ts';
+import { foldPerson } from '../person-name.ts';
 import type { AccessAnswer } from '../policy/access.ts';
 import type { Policy } from '../policy/policies.ts';
 import { ownPrincipals, type Principal, principalSchema } from '../principal.ts';
@@ -219,12 +220,16 @@ function latest(moments: readonly (number | null)[]): number | null {
 function isWanted(view: GrantView, filter: AccessFilter): boolean {
   const { principal, capability, environment, namespace, unused } = filter;
   return (
-    (principal === undefined || principal === view.principal.id || principal === view.principal.person) &&
+    (principal === undefined || isNamed(principal, view.principal)) &&
     (capability === undefined || capability === view.capability) &&
     (environment === undefined || environment === view.environment) &&
     (namespace === undefined || view.namespace === '*' || namespace === view.namespace) &&
     (unused !== true || view.unused)
   );
+}
+
+function isNamed(name: string, { id, person }: GrantView['principal']): boolean {
+  return name === id || (person !== null && foldPerson(name) === foldPerson(person));
 }
 
 function nameOf({ by, issuer, key, index }: Grant['binding']): string {

@@ -1,3 +1,4 @@
+import { canonicalPerson } from '../person-name.ts';
 import { type Principal, principalSchema } from '../principal.ts';
 import { TokenRefused } from './refusal.ts';
 import type { TokenType } from './token-form.ts';
@@ -114,32 +115,18 @@ function forbid(claims: VerifiedClaims, names: readonly string[]): void {
 
 function personOf(issuer: PersonIssuer, claims: VerifiedClaims): string {
   const claim = issuer.claims.person;
-  if (claim === undefined) return canonicalPerson(`${issuer.key}:${claims.sub}`);
+  if (claim === undefined) return verifiedPerson(`${issuer.key}:${claims.sub}`);
   const value = optional(claims, claim, isString);
   // A fallback to the account would make two persons of one human.
   if (value === undefined) throw new TokenRefused('person_not_accepted', claim);
-  return canonicalPerson(value);
+  return verifiedPerson(value);
 }
 
-/**
- * The canonical form of a person: the verified value in Unicode NFC and lower case. A lookalike value (with
- * compatibility characters, invisible characters or surrounding whitespace) is refused, so it cannot create a second
- * person.
- *
- * Directories treat `EMP-1001` and `emp-1001` as the same human, and tokens contain either. Merging two humans costs at
- * most an approval, and lets each withdraw the requests of the other. Splitting one human breaks the two-person rule.
- * So names ignore case, also those that only one issuer assigns.
- *
- * @throws TokenRefused `person_not_accepted`
- */
-export function canonicalPerson(value: string): string {
-  const exact = value.normalize('NFC');
-  const looksLikeAnother =
-    exact !== exact.normalize('NFKC') || exact !== exact.trim() || /\p{C}/u.test(exact);
-  if (looksLikeAnother) throw new TokenRefused('person_not_accepted');
-  const person = exact.toLowerCase().normalize('NFC');
-  if (person === '' || person.length > 512) throw new TokenRefused('person_not_accepted');
-  return person;
+/** The canonical form of a person whom a verified token names. @throws TokenRefused `person_not_accepted` */
+export function verifiedPerson(name: string): string {
+  const canonical = canonicalPerson(name);
+  if ('fault' in canonical) throw new TokenRefused('person_not_accepted', canonical.fault);
+  return canonical.person;
 }
 
 function levelOf(issuer: PersonIssuer, acr: string | null, amr: readonly string[]): number {

@@ -49,20 +49,23 @@ const manifestSchema = z.looseObject({
  * @see OPA documentation, "Bundle File Format"
  */
 export function readBundle(archive: Buffer): Promise<Bundle> {
-  return read(archive, parseExactly);
+  return read(archive, { parseJson: parseExactly, isStored: false });
 }
 
 /**
- * Reads a bundle that is in the store. It may have been stored before numbers that a double cannot hold were refused, and
- * still has to decide and to replay, with the numbers as they were read then.
+ * Reads a bundle that is in the store. It may have been stored before numbers that a double cannot hold were refused, or
+ * names of persons that are not canonical, and still has to decide and to replay, with the numbers as they were read then.
  *
- * @throws BundleError as {@link readBundle}, except for numbers
+ * @throws BundleError as {@link readBundle}, except for numbers and aliases
  */
 export function readStoredBundle(archive: Buffer): Promise<Bundle> {
-  return read(archive, (text) => JSON.parse(text) as unknown);
+  return read(archive, { parseJson: (text) => JSON.parse(text) as unknown, isStored: true });
 }
 
-async function read(archive: Buffer, parseJson: (text: string) => unknown): Promise<Bundle> {
+async function read(
+  archive: Buffer,
+  { parseJson, isStored }: { parseJson: (text: string) => unknown; isStored: boolean },
+): Promise<Bundle> {
   const files = await unpack(archive);
   if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full bundle');
   const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(parseJson(text)));
@@ -80,7 +83,7 @@ async function read(archive: Buffer, parseJson: (text: string) => unknown): Prom
     archive,
     wasm,
     data,
-    broker: parseFile(files, 'data.json', () => parseBrokerData(data)),
+    broker: parseFile(files, 'data.json', () => parseBrokerData(data, isStored)),
   };
 }
 

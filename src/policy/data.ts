@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import { keyPattern } from '../flags/names.ts';
-
-/** Names of persons are compared case-insensitively, so they are written in lower case. */
-const lowerCase = z.string().refine((name) => name === name.toLowerCase(), 'must be in lower case');
+import { resolveAliases, resolveStoredAliases } from './aliases.ts';
 
 /**
  * The part of a bundle's data that the broker itself reads, under `data.config`. Everything else there belongs to the
@@ -20,8 +18,8 @@ const brokerDataSchema = z.looseObject({
     trust_rules: z.record(z.string(), z.unknown()).default({}),
     /** Issuers that several tenants share, mapped to the claims that each trust rule for them must pin. */
     shared_issuers: z.record(z.string(), z.array(z.string().min(1)).min(1)).default({}),
-    /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with. */
-    persons: z.record(lowerCase, lowerCase).default({}),
+    /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with, or alias. */
+    persons: z.record(z.string(), z.string()).default({}),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
   }),
@@ -34,6 +32,7 @@ export interface BrokerData {
   zones: readonly string[];
   trust_rules: Readonly<Record<string, unknown>>;
   shared_issuers: ReadonlyMap<string, readonly string[]>;
+  /** Each alias with the name that the human signs in with; chains are resolved. */
   persons: ReadonlyMap<string, string>;
   /** The operations that the bundle declares; empty if it declares none. */
   operations: ReadonlySet<string>;
@@ -42,9 +41,10 @@ export interface BrokerData {
 /**
  * Parses the broker's part of a bundle's data.
  *
+ * @param isStored whether the bundle is already in the store: aliases that are refused in others are resolved then
  * @throws Error that lists each fault, for the author of the bundle
  */
-export function parseBrokerData(data: unknown): BrokerData {
+export function parseBrokerData(data: unknown, isStored = false): BrokerData {
   const parsed = brokerDataSchema.safeParse(data);
   if (!parsed.success) throw new Error(`the bundle's data is invalid:\n${z.prettifyError(parsed.error)}`);
   const { input_version, environments, zones, trust_rules, shared_issuers, persons, operations } =
@@ -56,7 +56,7 @@ export function parseBrokerData(data: unknown): BrokerData {
     zones,
     trust_rules,
     shared_issuers: new Map(Object.entries(shared_issuers)),
-    persons: new Map(Object.entries(persons)),
+    persons: isStored ? resolveStoredAliases(persons) : resolveAliases(persons),
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
   };
 }

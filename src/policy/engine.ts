@@ -132,12 +132,19 @@ async function instantiate(bundle: Bundle): Promise<Instance> {
     const policy = await loadPolicy(Uint8Array.from(bundle.wasm).buffer, MEMORY);
     assertBuiltins(policy);
     if (!Object.hasOwn(policy.entrypoints, ENTRYPOINT)) throw new BundleError(`no entry point ${ENTRYPOINT}`);
-    policy.setData(bundle.data as object);
+    policy.setData(dataOf(bundle));
     return policy;
   } catch (error) {
     if (error instanceof BundleError) throw error;
     throw new BundleError(`policy.wasm does not load: ${messageOf(error)}`, error);
   }
+}
+
+/** The bundle's data, with each alias of a person resolved, so that Rego needs one look-up. */
+function dataOf({ data, broker }: Bundle): object {
+  if (broker.persons.size === 0) return data as object;
+  const { config, ...others } = data as { config: object };
+  return { ...others, config: { ...config, persons: Object.fromEntries(broker.persons) } };
 }
 
 function assertBuiltins(policy: Instance): void {

@@ -3,7 +3,6 @@ import { OPERATIONS, type OperationList, type OperationRow } from '../operations
 import type { Reason } from '../reason.ts';
 import type { PolicyResult } from './decision.ts';
 import type { PolicyInput } from './input.ts';
-import { resolvePerson } from './persons.ts';
 
 /**
  * What no policy may allow. Custom Rego may be more permissive elsewhere, but these invariants of the design hold under
@@ -75,8 +74,7 @@ function notAPerson(): Reason {
 function approvalFault({ principal, request }: PolicyInput, persons: Persons): Reason | null {
   if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
-  const nameOf = (person: string | null) =>
-    person === null ? null : resolvePerson({ broker: { persons } }, person);
+  const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
   const authors = [request.proposer.person, ...request.authors].map(nameOf);
   if (principal.id === request.proposer.id || authors.includes(nameOf(principal.person))) {
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };

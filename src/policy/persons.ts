@@ -1,8 +1,11 @@
+import { foldPerson } from '../person-name.ts';
+import type { Principal } from '../principal.ts';
 import type { BrokerData } from './data.ts';
+import type { PolicyInput, Vote } from './input.ts';
 
-/** The canonical name, in lower case, of the person behind a name under a policy. */
+/** The name that the human behind a name signs in with, under a policy. */
 export function resolvePerson({ broker }: { broker: Pick<BrokerData, 'persons'> }, person: string): string {
-  const name = person.toLowerCase();
+  const name = foldPerson(person);
   return broker.persons.get(name) ?? name;
 }
 
@@ -12,4 +15,34 @@ export function personNames(policy: { hash: string; broker: Pick<BrokerData, 'pe
   resolve: (person: string) => string;
 } {
   return { version: policy.hash, resolve: (person) => resolvePerson(policy, person) };
+}
+
+/** The members of a question that name persons. */
+type NamesPersons = Pick<PolicyInput, 'principal' | 'request' | 'approvals' | 'rejections'>;
+
+/**
+ * A question with the canonical form of every person, because policies only compare names. The store may still have the form
+ * of an earlier version of the broker.
+ */
+export function withCanonicalPersons<Q extends NamesPersons>(question: Q): Q {
+  const { principal, request, approvals, rejections } = question;
+  return {
+    ...question,
+    principal: canonicalPrincipal(principal),
+    request: request && {
+      ...request,
+      proposer: canonicalPrincipal(request.proposer),
+      authors: request.authors.map(foldPerson),
+    },
+    approvals: approvals.map(canonicalVote),
+    rejections: rejections.map(canonicalVote),
+  };
+}
+
+function canonicalVote(vote: Vote): Vote {
+  return { ...vote, principal: canonicalPrincipal(vote.principal) };
+}
+
+function canonicalPrincipal(principal: Principal): Principal {
+  return principal.person === null ? principal : { ...principal, person: foldPerson(principal.person) };
 }

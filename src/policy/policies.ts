@@ -10,6 +10,7 @@ import { createEngine, type EngineLog } from './engine.ts';
 import { GUARDRAILS, GUARDRAILS_VERSION, type GuardedResult } from './guardrails.ts';
 import { INPUT_SCHEMA_VERSION, type PolicyInput } from './input.ts';
 import type { InputVersions } from './input-versions.ts';
+import { withCanonicalPersons } from './persons.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
 /*
@@ -99,7 +100,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     decide: (question, nowMs) => {
       const document = reads.from({
         schema_version: INPUT_SCHEMA_VERSION,
-        ...question,
+        ...withCanonicalPersons(question),
         // An older bundle may get the operation under its former name; the input has the name that was used.
         operation: askedName(question.operation, bundle.broker.operations, OPERATIONS),
         clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },

@@ -1,9 +1,9 @@
 import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
+import { isPrincipalId } from '../principal.ts';
 import { listActiveOfSubjects } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
-import { isPrincipalId } from './order.ts';
 
 /** What a subject is called under a policy, whatever it was called when it was revoked. */
 export function subjectUnder(policy: Policy, subject: string): string {

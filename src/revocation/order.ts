@@ -1,13 +1,12 @@
 import { closestMatch } from 'leven';
 import { BrokerError } from '../errors.ts';
-import { canonicalPerson } from '../identity/person.ts';
-import { TokenRefused } from '../identity/refusal.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import { RETIREMENT_OVERLAP_MS } from '../keys/signing-keys.ts';
+import { canonicalPerson, PERSON_FAULTS } from '../person-name.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
-import type { Principal } from '../principal.ts';
+import { isPrincipalId, type Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findBrowserSessionById } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
@@ -31,14 +30,6 @@ const CLASSES = ['person', 'workload', 'agent', 'all'];
 
 /** The maximum age of accepted tokens of other issuers. */
 const LONGEST_TOKEN_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
-
-/** The prefix of principal ids; every other subject is a person. */
-const PRINCIPAL_ID = /^(?:person|workload|agent):/;
-
-/** Whether a subject is one principal, rather than a person with all their accounts. */
-export function isPrincipalId(subject: string): boolean {
-  return PRINCIPAL_ID.test(subject);
-}
 
 /** The form of a JWT. A JWT is secret, so it is refused before anything is recorded. */
 export const LOOKS_LIKE_A_TOKEN = /[\w-]{10,}\.[\w-]{10,}\.[\w-]*$/;
@@ -88,12 +79,11 @@ export async function toOrder(db: Db, asked: InputRevocation, checks: OrderCheck
  */
 export function subjectName(policy: Policy, value: string): string {
   if (isPrincipalId(value)) return value;
-  try {
-    return resolvePerson(policy, canonicalPerson(value));
-  } catch (error) {
-    if (!(error instanceof TokenRefused)) throw error;
-    return refuse('value', 'is not a valid name of a person: it contains look-alike characters');
+  const canonical = canonicalPerson(value);
+  if ('fault' in canonical) {
+    return refuse('value', `is not the name of a person: it ${PERSON_FAULTS[canonical.fault]}`);
   }
+  return resolvePerson(policy, canonical.person);
 }
 
 /** The latest possible expiry of a token that is not known here. */

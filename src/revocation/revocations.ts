@@ -7,8 +7,7 @@ import type {
 } from '../decide/revocations.ts';
 import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
 import type { Revocation } from '../identity/revocations.ts';
-import type { Principal } from '../principal.ts';
-import { isPrincipalId } from './order.ts';
+import { isPrincipalId, type Principal } from '../principal.ts';
 
 /*
  * Everything about revocation: the list that callers are checked against, adding and lifting, the consequences (sessions

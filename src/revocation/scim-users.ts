@@ -1,6 +1,8 @@
 import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
+import { foldPerson } from '../person-name.ts';
 import type { Policy } from '../policy/policies.ts';
+import { isPrincipalId } from '../principal.ts';
 import {
   findProvisionedUser,
   listProvisionedUsers,
@@ -10,7 +12,7 @@ import {
 import type { ProvisionedUsersTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { subjectUnder } from './of-subject.ts';
-import { isPrincipalId, subjectName } from './order.ts';
+import { subjectName } from './order.ts';
 import { loadStates, type PersonState, setPersonState } from './provisioning.ts';
 import {
   type NameAttribute,
@@ -79,13 +81,9 @@ export function isSelected(
   if (attribute === 'id') return user.id === value;
   const names = namesOf(user, naming);
   // RFC 7643 section 4.1.1: userName is unique, and its case does not count.
-  const isSame = attribute === 'userName' && fold(names.userName) === fold(value);
+  const isSame = attribute === 'userName' && foldPerson(names.userName) === foldPerson(value);
   if (attribute === naming.attribute) return isSame || personCalled(policy, naming, value) === user.person;
   return isSame || (attribute === 'externalId' && names.externalId === value);
-}
-
-function fold(name: string): string {
-  return name.normalize('NFC').toLowerCase();
 }
 
 /**
@@ -222,9 +220,10 @@ async function findConflict(
       );
     }
   }
-  if (typeof userName !== 'string' || fold(userName) === fold(former.user_name ?? '')) return null;
+  if (typeof userName !== 'string' || foldPerson(userName) === foldPerson(former.user_name ?? ''))
+    return null;
   const others = (await listUsers(tx, policy)).filter(({ id }) => id !== former.id);
-  const isTaken = others.some((user) => fold(namesOf(user, naming).userName) === fold(userName));
+  const isTaken = others.some((user) => foldPerson(namesOf(user, naming).userName) === foldPerson(userName));
   return isTaken ? new ScimFault(409, 'Another user has this userName.', 'uniqueness') : null;
 }
 

@@ -1,3 +1,4 @@
+import { foldPerson } from '../person-name.ts';
 import { takePlace } from './batch.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
@@ -98,7 +99,10 @@ export async function listRecords(
   if (filter.principal !== undefined) {
     const principal = filter.principal;
     query = query.where((e) =>
-      e.or([e('record_details.principal_id', '=', principal), e('record_details.person', '=', principal)]),
+      e.or([
+        e('record_details.principal_id', '=', principal),
+        e('record_details.person', 'in', [principal, foldPerson(principal)]),
+      ]),
     );
   }
   if (filter.operation !== undefined) query = query.where('record_details.operation', '=', filter.operation);

@@ -1,5 +1,5 @@
 import type { Credential } from '../identity/credential.ts';
-import { canonicalPerson } from '../identity/person.ts';
+import { verifiedPerson } from '../identity/person.ts';
 import type { IssuedParts } from '../identity/workload.ts';
 import { scalarClaim, type TrustRule } from '../trust/rules.ts';
 import { carriedClaims } from './carried-claims.ts';
@@ -54,7 +54,7 @@ export function applicantOf(subject: Subject): Applicant {
     rule,
     parts: {
       id: workloadId(ruleName, claims.sub),
-      person: rule.person && triggeredBy ? canonicalPerson(`${rule.person.prefix}${triggeredBy}`) : null,
+      person: rule.person && triggeredBy ? verifiedPerson(`${rule.person.prefix}${triggeredBy}`) : null,
       issuer: claims.iss,
       claims: carriedClaims(rule, claims),
       trust_rule: ruleName,

@@ -6,9 +6,11 @@ import { readBundle } from '../../src/policy/bundle.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
 import { createEngine, type Engine } from '../../src/policy/engine.ts';
 import { inputSchemaOf } from '../../src/policy/input.ts';
+import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
 import { createZoneClock } from '../../src/policy/zones.ts';
 import { inputJsonSchema } from '../../src/requests/input-schemas.ts';
 import { REQUEST_KINDS } from '../../src/requests/kinds/kinds.ts';
+import { INPUTS } from '../support/inputs.ts';
 
 /**
  * The cases of fixtures/decisions through the module that is shipped. `opa test` runs the same cases through the
@@ -85,12 +87,14 @@ function inputOf(example: Case): Json {
 }
 
 let engine: Engine;
+let policy: Policy;
 /** What `config/limits` says. */
 let limits: JsonObject;
 
 beforeAll(async () => {
   const bundle = await readBundle(readFileSync(new URL('bundle.tar.gz', POLICIES)));
   engine = await createEngine(bundle);
+  policy = await createPolicy(bundle, { inputs: INPUTS });
   limits = (bundle.data as { config: { limits: JsonObject } }).config.limits;
 });
 
@@ -233,10 +237,10 @@ describe('the shipped policy', () => {
 
   it('never counts an approval by the human behind the job, however their names are written', () => {
     const humans = [
-      { alias: 'github:5001', votes: ['dana', 'dana_alt', 'dana_alt_upper_case'] },
+      { alias: 'github:5001', votes: ['dana', 'dana_alt'] },
       {
         alias: 'github:5002',
-        votes: ['alex', 'alex_strong', 'alex_second_account', 'alex_second_account_upper_case'],
+        votes: ['alex', 'alex_strong', 'alex_second_account'],
       },
       { alias: 'github:5003', votes: ['sam', 'sam_strong'] },
       { alias: 'github:7777', votes: approvers },
@@ -245,6 +249,7 @@ describe('the shipped policy', () => {
       (alias: string) => alias,
       (alias: string) => alias.toUpperCase(),
       (alias: string) => alias.replace('github', 'GitHub'),
+      (alias: string) => alias.replace('5', '\uff15'),
     );
     fc.assert(
       fc.property(
@@ -254,11 +259,19 @@ describe('the shipped policy', () => {
           .constantFrom(...humans)
           .chain(({ alias, votes }) => fc.tuple(fc.constant(alias), fc.subarray(votes))),
         written,
-        (tier, operation, [alias, votes], write) => {
+        written,
+        (tier, operation, [alias, votes], write, writeVote) => {
           const person = write(alias);
           const ofJob = { principal: { person }, request: { proposer: { person }, authors: [person] } };
           const input = union(union(proposal(tier, votes), named(base.parts, 'by_job')), { operation });
-          const result = decide(union(union(input, named(base.parts, 'from_job')), ofJob));
+          const document = inputSchema.parse(union(union(input, named(base.parts, 'from_job')), ofJob));
+          const { schema_version: _, clock, approvals, ...question } = document;
+          const written = approvals.map(({ principal, ...vote }) => ({
+            ...vote,
+            principal: { ...principal, person: principal.person && writeVote(principal.person) },
+          }));
+          // The broker gives the policy the canonical form; Rego only compares.
+          const result = policy.decide({ ...question, approvals: written } as Question, clock.now_ms);
           expect(result.effect).toBe(alias === 'github:7777' ? 'deny' : 'hold');
         },
       ),

@@ -1,17 +1,15 @@
 # METADATA
 # title: Persons
 # description: >-
-#   Compares humans, not accounts. All names of one human are equal, and names are case-insensitive: mistaking two
-#   humans for one costs at most an approval, but mistaking one for two breaks the two-person rule.
+#   Compares humans, not accounts: all names of one human are equal. The broker gives names in their one canonical form,
+#   and each alias with the human at the end of its chain, so that this only looks up and compares.
 # schemas:
 #   - input: schema.input
 package countersign.persons
 
 # METADATA
-# description: >-
-#   The canonical name of the human behind a name, in lower case. `persons` must be in lower case; the broker refuses
-#   other bundles
-canonical(name) := object.get(data.config.persons, lower(name), lower(name))
+# description: The name that the human behind a name signs in with
+canonical(name) := object.get(data.config.persons, name, name)
 
 # METADATA
 # description: >-
@@ -31,14 +29,14 @@ is_known(principal) if {
 	principal.person == null
 }
 
-is_known(principal) if data.config.persons[lower(principal.person)]
+is_known(principal) if data.config.persons[principal.person]
 
 # METADATA
 # description: The human behind a principal. Undefined for a workload or agent without one.
 # scope: document
 human(principal) := canonical(principal.person) if principal.person != null
 
-human(principal) := canonical(principal.id) if {
+human(principal) := principal.id if {
 	principal.kind == "person"
 	principal.person == null
 }
@@ -58,7 +56,5 @@ authors contains input.request.proposer.id
 # description: Whether a principal, under any of its names, is an author of the request
 # scope: document
 is_author(principal) if principal.id in authors
-
-is_author(principal) if canonical(principal.id) in authors
 
 is_author(principal) if human(principal) in authors
