@@ -5,9 +5,10 @@ import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { epochMs } from '../moment.ts';
-import { closeSession, findOpenSession, findSession, insertSession } from '../store/emergency.ts';
+import { resolvePerson } from '../policy/persons.ts';
+import { closeSession, findSession, insertSession } from '../store/emergency.ts';
 import type { BreakglassSessionsTable } from '../store/schema.ts';
-import { countRecentSessions, toInputSession } from './state.ts';
+import { countRecentSessions, findOpenSession, toInputSession } from './state.ts';
 
 /** The lifetime of a session if the policy sets no `breakglass_ttl_s`: fifteen minutes. */
 const DEFAULT_TTL_S = 15 * 60;
@@ -41,7 +42,7 @@ export async function open(
 ): Promise<BreakglassView | Refused> {
   const { tx, call, now_ms, deps } = writing;
   const person = call.principal.person ?? call.principal.id;
-  const present = await findOpenSession(tx, person, now_ms);
+  const present = await findOpenSession(tx, person, writing);
   if (present !== undefined) {
     throw new BrokerError(
       'state_conflict',
@@ -54,7 +55,7 @@ export async function open(
   const draft = { id: deps.newId(now_ms), opened_ms: now_ms, expires_ms: now_ms, ...order };
   const authorized = await authorize(writing, {
     operation: 'breakglass.open',
-    emergency: { breakglass: draft, breakglass_recent: await countRecentSessions(tx, person, now_ms) },
+    emergency: { breakglass: draft, breakglass_recent: await countRecentSessions(tx, person, writing) },
   });
   if (authorized instanceof Refused) return authorized;
   const ttlMs = (authorized.decision.limits.breakglass_ttl_s ?? DEFAULT_TTL_S) * 1000;
@@ -93,11 +94,12 @@ export async function close(writing: WriteContext, sessionId: string): Promise<B
  * @throws BrokerError `not_found` if the session is not the caller's
  */
 export async function findOwnSession(
-  { tx, call }: WriteContext,
+  { tx, call, policy }: WriteContext,
   id: string,
 ): Promise<BreakglassSessionsTable> {
   const session = await findSession(tx, id);
-  if (session === undefined || session.person !== (call.principal.person ?? call.principal.id)) {
+  const caller = resolvePerson(policy, call.principal.person ?? call.principal.id);
+  if (session === undefined || resolvePerson(policy, session.person) !== caller) {
     throw new BrokerError('not_found', 'You have no break-glass session with this id.');
   }
   return session;

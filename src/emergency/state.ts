@@ -1,7 +1,9 @@
 import type { Effect } from '../decide/control.ts';
 import type { InputChange } from '../flags/change-facts.ts';
 import type { FreezeScope, InputFreeze, PolicyInput } from '../policy/input.ts';
-import { countSessionsSince, findOpenSession, liftFreeze, listActiveFreezes } from '../store/emergency.ts';
+import { resolvePerson } from '../policy/persons.ts';
+import type { Policy } from '../policy/policies.ts';
+import { liftFreeze, listActiveFreezes, listOpenersSince, listOpenSessions } from '../store/emergency.ts';
 import { wakeRequests } from '../store/requests.ts';
 import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -27,13 +29,14 @@ export async function loadEmergency(
     changes: readonly InputChange[];
     environment: string | null;
     person: string | null;
+    policy: Policy;
     now_ms: number;
   },
 ): Promise<Emergency> {
   const freezes = (await listActiveFreezes(db)).map(toInputFreeze).filter((freeze) => {
     return about.changes.some((change) => isCovered(freeze, change, about.environment));
   });
-  const session = about.person === null ? undefined : await findOpenSession(db, about.person, about.now_ms);
+  const session = about.person === null ? undefined : await findOpenSession(db, about.person, about);
   return {
     frozen: freezes.length > 0,
     freezes,
@@ -43,9 +46,26 @@ export async function loadEmergency(
   };
 }
 
-/** The number of sessions that count against the person's weekly budget. */
-export function countRecentSessions(db: Db, person: string, nowMs: number): Promise<number> {
-  return countSessionsSince(db, person, nowMs - BUDGET_WINDOW_MS);
+/** The open, unexpired break-glass session of the human behind a name, or undefined. */
+export async function findOpenSession(
+  db: Db,
+  person: string,
+  { policy, now_ms }: { policy: Policy; now_ms: number },
+): Promise<BreakglassSessionsTable | undefined> {
+  const human = resolvePerson(policy, person);
+  const open = await listOpenSessions(db, now_ms);
+  return open.find((session) => resolvePerson(policy, session.person) === human);
+}
+
+/** The number of sessions that count against the weekly budget of the human behind a name, under whatever name. */
+export async function countRecentSessions(
+  db: Db,
+  person: string,
+  { policy, now_ms }: { policy: Policy; now_ms: number },
+): Promise<number> {
+  const human = resolvePerson(policy, person);
+  const openers = await listOpenersSince(db, now_ms - BUDGET_WINDOW_MS);
+  return openers.filter((opener) => resolvePerson(policy, opener) === human).length;
 }
 
 /** Whether a freeze covers a change. A definition applies to every environment, so a freeze of any of them covers it. */

@@ -40,6 +40,7 @@ export async function decideRequest(
     changes: input.changes,
     environment: request.environment,
     person: principal.person,
+    policy,
     now_ms,
   });
   const decision = policy.decide(

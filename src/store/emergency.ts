@@ -4,14 +4,12 @@ import { type Db, statement, type Tx } from './statement.ts';
 const listActiveFreezesStatement = statement<Record<never, never>, FreezesTable>((db) =>
   db.selectFrom('freezes').selectAll().where('lifted_ms', 'is', null).orderBy('engaged_ms'),
 );
-const findOpenSessionStatement = statement<{ person: string; now_ms: number }, BreakglassSessionsTable>(
-  (db, p) =>
-    db
-      .selectFrom('breakglass_sessions')
-      .selectAll()
-      .where('person', '=', p('person'))
-      .where('closed_ms', 'is', null)
-      .where('expires_ms', '>', p('now_ms')),
+const listOpenSessionsStatement = statement<{ now_ms: number }, BreakglassSessionsTable>((db, p) =>
+  db
+    .selectFrom('breakglass_sessions')
+    .selectAll()
+    .where('closed_ms', 'is', null)
+    .where('expires_ms', '>', p('now_ms')),
 );
 
 /** The active freezes. Read in the writing transaction, so that they apply to every write in flight. */
@@ -49,14 +47,10 @@ export async function liftFreeze(
   return result.numUpdatedRows === 1n;
 }
 
-/** The person's open, unexpired break-glass session, or undefined. */
-export async function findOpenSession(
-  db: Db,
-  person: string,
-  nowMs: number,
-): Promise<BreakglassSessionsTable | undefined> {
-  const { rows } = await findOpenSessionStatement(db, { person, now_ms: nowMs });
-  return rows.toSorted((one, other) => other.opened_ms - one.opened_ms)[0];
+/** All open, unexpired break-glass sessions, newest first. */
+export async function listOpenSessions(db: Db, nowMs: number): Promise<BreakglassSessionsTable[]> {
+  const { rows } = await listOpenSessionsStatement(db, { now_ms: nowMs });
+  return rows.toSorted((one, other) => other.opened_ms - one.opened_ms);
 }
 
 /** One session by id. */
@@ -69,15 +63,14 @@ export async function listSessions(db: Db, limit: number): Promise<BreakglassSes
   return db.selectFrom('breakglass_sessions').selectAll().orderBy('id', 'desc').limit(limit).execute();
 }
 
-/** The number of sessions that the person opened since a time. */
-export async function countSessionsSince(db: Db, person: string, sinceMs: number): Promise<number> {
-  const row = await db
+/** The persons who opened a session since a time, once for each session, under the names that they had then. */
+export async function listOpenersSince(db: Db, sinceMs: number): Promise<string[]> {
+  const rows = await db
     .selectFrom('breakglass_sessions')
-    .select((e) => e.fn.countAll<number>().as('count'))
-    .where('person', '=', person)
+    .select('person')
     .where('opened_ms', '>=', sinceMs)
-    .executeTakeFirstOrThrow();
-  return Number(row.count);
+    .execute();
+  return rows.map(({ person }) => person);
 }
 
 /** Stores a new session. */

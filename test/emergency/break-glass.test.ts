@@ -187,3 +187,38 @@ describe('a break-glass session', () => {
     expect((await open('riley+mfa', order)).body.code).toBe('invalid_request');
   });
 });
+
+describe('a human with several names', () => {
+  const chain = { 'emp-9005': 'badge-5', 'badge-5': 'emp-1005' };
+  /** The responder's other account, with a name that leads to the first over two aliases. */
+  const other = () =>
+    t.people.idToken('riley', { mfa: true, claims: { sub: 'riley-2', employee_id: 'EMP-9005' } });
+
+  beforeEach(async () => {
+    await t.close();
+    t = await startTestBroker({
+      editData: (data) => {
+        Object.assign((data as { config: { persons: object } }).config.persons, chain);
+        return data;
+      },
+    });
+  });
+
+  it('has one open session, which each account uses and closes', async () => {
+    const session = (await open()).body;
+    expect((await open(await other())).body).toMatchObject({ code: 'state_conflict', session: session.id });
+    const closed = await t.call(await other(), 'POST', `/v1/break-glass/${session.id}/close`);
+    expect(closed.body.closed_ms).toBe(t.clock());
+  });
+
+  it('has one budget', async () => {
+    for (const who of ['riley+mfa', await other()]) {
+      const { body } = await open(who);
+      await t.call(who, 'POST', `/v1/break-glass/${body.id}/close`);
+      t.clock.advance(1000);
+    }
+    for (const who of ['riley+mfa', await other()]) {
+      expect((await open(who)).body.reasons).toMatchObject([{ code: 'breakglass_budget_spent' }]);
+    }
+  });
+});

@@ -16,7 +16,7 @@ import { approve } from '../../src/requests/vote.ts';
 import { stateOfPerson } from '../../src/revocation/provisioning.ts';
 import { findUser, listUsers } from '../../src/revocation/scim-users.ts';
 import { openStore } from '../../src/store/database.ts';
-import { findOpenSession } from '../../src/store/emergency.ts';
+import { listOpenSessions } from '../../src/store/emergency.ts';
 import { migrations } from '../../src/store/migrations.ts';
 import { listProvisionedUsers } from '../../src/store/provisioned-users.ts';
 import { findBrowserSession } from '../../src/store/sessions.ts';
@@ -252,7 +252,9 @@ describe('what was under way in a former version', () => {
   it('keeps its sessions', async () => {
     const { store } = await open();
     expect(await findBrowserSession(store.read, 'hash')).toMatchObject({ id: 'session-1', ended_ms: null });
-    expect(await findOpenSession(store.read, 'emp-1005', NOW_MS)).toMatchObject({ incident: 'INC-1' });
+    expect(await listOpenSessions(store.read, NOW_MS)).toMatchObject([
+      { person: 'emp-1005', incident: 'INC-1' },
+    ]);
   });
 });
 
