@@ -3,12 +3,12 @@ import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
-import { type ServeOptions, serveRoutes } from './decide/serve-routes.ts';
+import { limitAddress, type ServeOptions, serveRoutes } from './decide/serve-routes.ts';
 import { BrokerError } from './errors.ts';
 import { createAdmission } from './http/admission.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
-import { limitAttempts } from './http/rate-limit.ts';
+import type { CountAttempt } from './http/rate-limit.ts';
 import { requestContext } from './http/request-context.ts';
 import type { RouteShape } from './http/route.ts';
 import type { Logger } from './logger.ts';
@@ -27,10 +27,7 @@ export interface AppDeps {
   issuer: string;
   /** Other hosts that are served. */
   hosts: readonly string[];
-  /** Trusted proxies, whose `X-Forwarded-For` is used, as addresses and networks. */
-  trustedProxies: readonly string[];
-  /** Attempts per minute and address on endpoints without authentication; 0 means no limit. */
-  attemptsPerMinute: number;
+  countAttempt: CountAttempt;
   ofrep: OfrepDeps;
   metrics: Metrics;
   log: Logger;
@@ -70,7 +67,6 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   app.disable('etag');
   app.enable('case sensitive routing');
   app.set('query parser', 'simple');
-  app.set('trust proxy', [...deps.trustedProxies]);
 
   app.use(requestContext(deps));
   app.use(helmet());
@@ -80,7 +76,7 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   app.use((req, _res, next) => next(refusals.get(req)));
   const options: ServeOptions = {
     edge,
-    limitAddress: limitAttempts(deps.attemptsPerMinute),
+    countAttempt: deps.countAttempt,
     errorWriters: {
       problem: [],
       ofrep: [],
@@ -96,8 +92,8 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   }
   const answerNoRoute = noRoute(listRoutes(edge.control.kinds));
   for (const [prefix, format] of PREFIXES) {
-    const { limitAddress, errorWriters } = options;
-    app.use(prefix, ...(format === 'scim' ? [] : [limitAddress]), answerNoRoute, ...errorWriters[format]);
+    const { countAttempt, errorWriters } = options;
+    app.use(prefix, limitAddress(countAttempt), answerNoRoute, ...errorWriters[format]);
   }
   app.use(answerNoRoute);
   app.use(problemWriter(log, `${issuer}/.well-known/oauth-protected-resource`));

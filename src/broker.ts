@@ -8,10 +8,11 @@ import { snapshotLoader } from './data/load-snapshot.ts';
 import { openSnapshots } from './data/open-snapshots.ts';
 import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
 import { watchFreezes } from './emergency/watch.ts';
+import { createClientAddress } from './http/client-address.ts';
 import { createCursors } from './http/cursor.ts';
 import { createMetrics } from './http/metrics.ts';
 import { openApiText } from './http/openapi.ts';
-import { createRateLimit } from './http/rate-limit.ts';
+import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
 import { listen } from './http/server.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
@@ -233,6 +234,8 @@ function openSurface(inside: Inside, url: string): AppDeps {
   const { revocations, policies } = control;
   // The `iss` of the broker's tokens.
   const issuer = config.public_url ?? url;
+  const addressOf = createClientAddress({ trusted: config.trusted_proxies, header: config.proxy_header });
+  const countAttempt = limitAttempts(config.attempts_per_minute, addressOf);
   const limitCalls = createRateLimit(config.calls_per_minute);
   const authenticator = createAuthenticator({
     issuer,
@@ -304,10 +307,10 @@ function openSurface(inside: Inside, url: string): AppDeps {
     },
     issuer,
     hosts: config.hosts,
-    trustedProxies: config.trusted_proxies,
-    attemptsPerMinute: config.attempts_per_minute,
+    countAttempt,
     ofrep: {
       snapshots: inside.snapshots,
+      countAttempt,
       clock,
       log,
       metrics: { answered: metrics.evaluated },

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { isHost, isOrigin, isProxy } from './config-addresses.ts';
+import { PROXY_HEADERS } from './http/client-address.ts';
 import {
   type IssuerConfig,
   isFetchable,
@@ -48,12 +49,14 @@ export const configSchema = z.strictObject({
   log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Calls per minute and principal to the control and audit planes; 0 means no limit. */
   calls_per_minute: z.coerce.number().int().min(0).default(600),
-  /** Attempts per minute and address on endpoints without authentication; 0 means no limit. */
+  /** Attempts without a valid identity per minute and address; 0 means no limit. */
   attempts_per_minute: z.coerce.number().int().min(0).default(300),
-  /** Trusted reverse proxies, whose `X-Forwarded-For` is used. */
+  /** Trusted reverse proxies, which say whose address a request comes from. */
   trusted_proxies: z
     .array(z.string().refine(isProxy, 'must be an IP address, or a network such as 10.0.0.0/8'))
     .default([]),
+  /** The header in which these proxies say it; the other one is not believed. */
+  proxy_header: z.enum(PROXY_HEADERS).default('X-Forwarded-For'),
   /** Identity providers of people. */
   issuers: z
     .array(issuerConfigSchema)

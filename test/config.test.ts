@@ -60,6 +60,10 @@ describe('a value that cannot be used', () => {
         `trusted_proxies.3: must be an IP address, or a network such as 10.0.0.0/8; got "${proxy}"`,
       ],
     ),
+    [
+      { proxy_header: 'X-Real-IP' },
+      'proxy_header: expected one of X-Forwarded-For, Forwarded; got "X-Real-IP"',
+    ],
     ...['https://a.example', 'a.example/', 'a b', '*.example', 'a.example:port', ''].map(
       (host): [object, string] => [
         { hosts: ['a.example', 'A.example:8480', '[::1]:80', '10.0.0.1', host] },

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
 import { answerFor, bulkAnswerFor, bulkTag, isNoneMatch } from './answers.ts';
 import { readContext } from './context.ts';
 import {
@@ -71,6 +72,8 @@ export interface OfrepDeps {
    * @throws BrokerError when the token reads no environment, or when there are two tokens
    */
   authenticate: (credentials: Credentials) => DataReader | Promise<DataReader>;
+  /** Counts a request without a valid identity. @throws BrokerError `rate_limited` */
+  countAttempt?: CountAttempt;
   clock: Clock;
   log: { error(fields: object, message: string): void };
   metrics?: { answered(kind: 'single' | 'bulk', status: number): void };
@@ -162,7 +165,7 @@ function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null, no
 export function createOfrepListener(
   deps: OfrepDeps,
 ): (req: IncomingMessage, res: ServerResponse, refusal?: BrokerError | null) => boolean {
-  const { snapshots, authenticate, clock, log, metrics } = deps;
+  const { snapshots, authenticate, countAttempt, clock, log, metrics } = deps;
 
   function answer(call: OfrepCall, reader: DataReader, body: Buffer | null): void {
     const snapshot = snapshots.current(reader.environment);
@@ -179,7 +182,17 @@ export function createOfrepListener(
     else answerSingle(call, { key, flag: findFlag(snapshot, reader.namespaces, key) }, body, clock());
   }
 
-  function refuse({ req, res, key }: OfrepCall, error: unknown): void {
+  function refuse(call: OfrepCall, error: unknown): void {
+    if (countAttempt === undefined || !isWithoutIdentity(error)) sendRefused(call, error);
+    else {
+      countAttempt(call.req).then(
+        () => sendRefused(call, error),
+        (limited: unknown) => sendRefused(call, limited),
+      );
+    }
+  }
+
+  function sendRefused({ req, res, key }: OfrepCall, error: unknown): void {
     if (error instanceof BrokerError) {
       sendRefusal(res, error, { key, nowMs: clock() });
       return;

@@ -11,6 +11,7 @@ import { parse } from '../http/body.ts';
 import { jsonBody } from '../http/json-body.ts';
 import { toBrokerError } from '../http/problem.ts';
 import { parseQuery } from '../http/query.ts';
+import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
 import { answerTypeOf, bodyTypeOf, FORM, isWrite, queryOf, type RouteShape } from '../http/route.ts';
 import type { RequestCredentials } from '../identity/credential.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
@@ -23,8 +24,7 @@ import { write } from './write.ts';
 /** The options of {@link serveRoutes}. */
 export interface ServeOptions {
   edge: Edge;
-  /** Limits attempts per client address. */
-  limitAddress: RequestHandler;
+  countAttempt: CountAttempt;
   /** The writers of errors, by format. */
   errorWriters: Readonly<Record<RouteShape['format'], readonly ErrorRequestHandler[]>>;
 }
@@ -36,7 +36,7 @@ export interface ServeOptions {
 export function serveRoutes<Deps>(
   routes: readonly Route<Deps>[],
   deps: Deps,
-  { edge, limitAddress, errorWriters }: ServeOptions,
+  { edge, countAttempt, errorWriters }: ServeOptions,
 ): Router {
   // Proxies restrict access by path, so that each call has exactly one path.
   const router = Router({ caseSensitive: true, strict: true });
@@ -45,7 +45,7 @@ export function serveRoutes<Deps>(
     const query = queryOf(route);
     const answer: RequestHandler = async (req, res) => {
       if (route.deprecated !== undefined) noteDeprecation(res, route.deprecated);
-      const given = await readRequest({ route, query, edge }, req, res);
+      const given = await readRequest({ route, query, edge, countAttempt }, req, res);
       const reply = await route.handle(deps, given as never).catch(async (error: unknown) => {
         await mayLearn(route, deps, given, error);
         throw error;
@@ -55,7 +55,7 @@ export function serveRoutes<Deps>(
     };
     router[methodOf(route)](
       route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
-      ...(route.perAddress === true ? [limitAddress] : []),
+      ...(route.perAddress === true ? [limitAddress(countAttempt)] : []),
       ...(isWrite(route) ? [bodyReader(route)] : []),
       answer,
       ...errorWriters[route.format],
@@ -95,12 +95,20 @@ const emptyBody = z.strictObject({}).optional();
 type AnyGiven = Given<object, object, unknown, Call | null>;
 
 async function readRequest(
-  { route, query: querySchema, edge }: { route: RouteShape; query: z.ZodObject; edge: Edge },
+  {
+    route,
+    query: querySchema,
+    edge,
+    countAttempt,
+  }: { route: RouteShape; query: z.ZodObject; edge: Edge; countAttempt: CountAttempt },
   req: Request,
   res: Response,
 ): Promise<AnyGiven> {
   const presented = presentedBy(req);
-  const call = await callOf(route, edge, presented, req.id);
+  const call = await callOf(route, edge, presented, req.id).catch(async (error: unknown) => {
+    if (route.perAddress !== true && isWithoutIdentity(error)) await countAttempt(req);
+    throw error;
+  });
   const { page, query } = splitPage(route, parseQuery(querySchema, req.query));
   const params = parseParams(route, req);
   const body = isWrite(route) ? parseBody(route, req.body) : undefined;
@@ -140,6 +148,14 @@ async function callOf(
     throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
   }
   return { ...(await edge.authenticate(presented)), http_request_id: requestId };
+}
+
+/** Counts each call of its paths as an attempt of the client's address. */
+export function limitAddress(countAttempt: CountAttempt): RequestHandler {
+  return async (req, _res, next) => {
+    await countAttempt(req);
+    next();
+  };
 }
 
 /** A parameter that does not fit its schema names nothing that can exist. */

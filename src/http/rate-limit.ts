@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import type { RequestHandler } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { BrokerError } from '../errors.ts';
 import { addressBlock } from './address-block.ts';
@@ -18,26 +18,38 @@ export function createRateLimit(callsPerMinute: number): (principalId: string) =
 const ADDRESS_COUNTERS = 65_536;
 
 /**
- * Limits the attempts per client address on routes without authentication. Express determines the address and accepts
- * it from trusted proxies only.
+ * Counts one attempt of the client of a request.
+ *
+ * @throws BrokerError `rate_limited` with `Retry-After` in seconds, above the limit
+ */
+export type CountAttempt = (req: IncomingMessage) => Promise<void>;
+
+/** True for the refusal of a caller whose identity is missing or not valid. */
+export function isWithoutIdentity(error: unknown): boolean {
+  return error instanceof BrokerError && (error.code === 'unauthenticated' || error.code === 'token_invalid');
+}
+
+/**
+ * Limits the attempts per client address: calls of routes without authentication, and calls without a valid identity
+ * anywhere.
  *
  * Addresses share a fixed number of counters, which bounds memory under a flood. The assignment is random in each
  * process, so that nobody can target another client's counter.
  *
  * @param attemptsPerMinute 0 disables the limit
- * @returns a middleware that throws BrokerError `rate_limited` with `Retry-After` in seconds
+ * @param addressOf says whose address a request comes from
  */
-export function limitAttempts(attemptsPerMinute: number): RequestHandler {
+export function limitAttempts(
+  attemptsPerMinute: number,
+  addressOf: (req: IncomingMessage) => string,
+): CountAttempt {
   const check = limitTo(attemptsPerMinute, 'attempts');
   const secret = randomBytes(32);
   const counterOf = (address: string): string => {
     const digest = createHmac('sha256', secret).update(addressBlock(address)).digest();
     return String(digest.readUInt32BE() % ADDRESS_COUNTERS);
   };
-  return async (req, _res, next) => {
-    await check(counterOf(req.ip ?? ''));
-    next();
-  };
+  return (req) => check(counterOf(addressOf(req)));
 }
 
 function limitTo(perMinute: number, what: 'calls' | 'attempts'): (key: string) => Promise<void> {

@@ -61,6 +61,61 @@ describe('an address that tries too often', () => {
     expect(await statuses(3, (index) => `203.0.113.9:${5000 + index}`)).toEqual([400, 400, 429]);
   });
 
+  it('is told apart from others in every form in which a proxy writes addresses (RFC 7239 6)', async () => {
+    t = await startTestBroker({
+      config: {
+        attempts_per_minute: 2,
+        trusted_proxies: ['127.0.0.0/8', '10.0.0.0/8', '2001:db8:ffff::/48'],
+      },
+    });
+    // Trusted proxies before the broker, with ports, mapped, in brackets: none of them is the client.
+    const through = ['10.0.0.1:5000', '::ffff:10.0.0.2', '[::ffff:10.0.0.3]:443', '[2001:db8:ffff::1]:80'];
+    for (const proxy of through) {
+      const client = `198.51.${through.indexOf(proxy)}.1`;
+      expect(await statuses(3, (index) => `${client}:${5000 + index}, ${proxy}`)).toEqual([400, 400, 429]);
+    }
+    expect(await statuses(1, () => '198.51.100.9:5000, 10.0.0.1:5000')).toEqual([400]);
+  });
+
+  it('is told by Forwarded where that is the header of the proxies, and by no other (RFC 7239)', async () => {
+    t = await startTestBroker({
+      config: { attempts_per_minute: 2, trusted_proxies: ['127.0.0.1'], proxy_header: 'Forwarded' },
+    });
+    const through = async (forwarded: string, index: number) =>
+      (await postForm(t, '/oauth/token', {}, null, { forwarded, 'x-forwarded-for': `203.0.113.${index}` }))
+        .status;
+    const answers = [1, 2, 3].map((index) => () => through(`for="198.51.100.1:${index}";proto=https`, index));
+    const given: number[] = [];
+    for (const answer of answers) given.push(await answer());
+    expect(given).toEqual([400, 400, 429]);
+    expect(await through('for=198.51.100.1, for=198.51.100.2', 4)).toBe(400);
+  });
+
+  it('is refused everywhere it shows no valid identity, and nobody with one suffers for it', async () => {
+    t = await startTestBroker({ config: { attempts_per_minute: 3 } });
+    const reader = await t.workloadToken('checkout', { audience: 'data:development' });
+    const tries: [string, string][] = [
+      ['GET', '/v1/freezes'],
+      ['POST', '/v1/requests'],
+      ['POST', '/ofrep/v1/evaluate/flags'],
+      ['GET', '/scim/v2/Users'],
+      ['GET', '/v1/sessions'],
+    ];
+    const answers: number[] = [];
+    for (const [method, path] of tries) {
+      for (const who of ['not.a.token', null]) answers.push((await t.call(who, method, path)).status);
+    }
+    // One attempt of three was the exchange of the reader's token.
+    expect(answers).toEqual([401, 401, ...Array(8).fill(429)]);
+    for (const [method, path] of tries) {
+      const refused = await t.call('not.a.token', method, path);
+      expect(refused.status, path).toBe(429);
+      expect(Number(refused.headers.get('retry-after')), path).toBeGreaterThan(0);
+    }
+    expect((await t.call('dana', 'GET', '/v1/freezes')).status).toBe(200);
+    expect((await t.call(reader, 'POST', '/ofrep/v1/evaluate/flags')).status).toBe(200);
+  });
+
   it('does not exist when no limit is set', async () => {
     t = await startTestBroker({ config: { attempts_per_minute: 0 } });
     expect(new Set(await statuses(50, () => undefined))).toEqual(new Set([400]));

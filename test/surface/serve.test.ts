@@ -171,9 +171,7 @@ describe('a deprecated call', () => {
     const app = express();
     const noWriters = { problem: [], oauth: [], scim: [], page: [], logout: [], ofrep: [] };
     const edge = {} as Edge;
-    app.use(
-      serveRoutes([old], {}, { edge, limitAddress: (_req, _res, next) => next(), errorWriters: noWriters }),
-    );
+    app.use(serveRoutes([old], {}, { edge, countAttempt: async () => undefined, errorWriters: noWriters }));
     const server = app.listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { headers, status } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/old`);

@@ -12,7 +12,7 @@ export function serveTokenEndpoint(issuer: string, deps: TokenRoutesDeps, log: I
   const options: ServeOptions = {
     // No route here has a caller.
     edge: {} as Edge,
-    limitAddress: (_req, _res, next) => next(),
+    countAttempt: async () => undefined,
     errorWriters: { oauth, problem: [], scim: [], page: [], logout: [], ofrep: [] },
   };
   const app = express();
