@@ -9,6 +9,7 @@ package countersign
 
 import data.countersign.emergency
 import data.countersign.facts
+import data.countersign.floors
 import data.countersign.lifetimes
 import data.countersign.obligations
 import data.countersign.reasons
@@ -62,6 +63,7 @@ _denied := union({
 	lifetimes.deny,
 	requests.deny,
 	tiers.deny,
+	floors.deny,
 	windows.deny,
 	emergency.deny,
 })

@@ -160,6 +160,38 @@ test_exceptions_are_complete if {
 }
 
 # METADATA
+# description: Floors are by kind of flag and kind of environment, and name existing tiers
+test_floors_are_known if {
+	environments := {environment.kind | some environment in data.config.environments} | {"*"}
+	every kinds in data.config.tier_floors {
+		object.keys(kinds) - {"release", "entitlement", "operational", "experiment", "*"} == set()
+		every floors in kinds {
+			object.keys(floors) - environments == set()
+			every tier in floors {
+				tier in _tiers
+			}
+		}
+	}
+}
+
+# METADATA
+# description: The approvals for new flags are defined for each tier, and more than one person makes those that matter
+test_new_flags_are_complete if {
+	object.keys(data.config.new_flags) == _tiers
+	every tier, rule in data.config.new_flags {
+		object.keys(rule.approvals) - _roles == set()
+		_takes_two(tier, rule.approvals)
+	}
+}
+
+_takes_two("informational", _)
+
+_takes_two(_, approvals) if {
+	some wanted in approvals
+	wanted > 0
+}
+
+# METADATA
 # description: A rule that may propose names who triggers the job, so that nobody approves their own job's request
 test_trust_rules_name_a_person if {
 	every rule in data.config.trust_rules {

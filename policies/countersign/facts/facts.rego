@@ -95,6 +95,25 @@ _is_judged(change) if {
 	is_array(change.facts.organizations_removed)
 	_is_tier_or_null(change.facts.tier_lowered_from)
 	is_string(change.flag.tier)
+	_is_classified(change)
+}
+
+# A definition has a tier and a kind, and so has the one before it.
+_is_classified(change) if change.facts.scope == "state"
+
+_is_classified(change) if {
+	change.facts.scope == "definition"
+	_has_classes(change.after)
+	_has_former_classes(change)
+}
+
+_has_former_classes(change) if change.action == "create"
+
+_has_former_classes(change) if _has_classes(change.before)
+
+_has_classes(definition) if {
+	is_string(definition.tier)
+	is_string(definition.kind)
 }
 
 _is_tier_or_null(null)

@@ -32,6 +32,15 @@ held contains {
 	count(approvals) > 0
 }
 
+held contains {
+	"code": "held_for_new_flag",
+	"detail": "A new flag of this tier requires approvals.",
+} if {
+	_is_write
+	some approvals in tiers.new_flag_approvals
+	count(approvals) > 0
+}
+
 held contains data.config.request_kinds[input.request.kind].held if _is_write
 
 held contains {

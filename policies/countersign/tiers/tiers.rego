@@ -8,6 +8,7 @@
 #   - input: schema.input
 package countersign.tiers
 
+import data.countersign.floors
 import data.countersign.roles
 
 # METADATA
@@ -114,6 +115,15 @@ deny contains {
 }
 
 deny contains {
+	"code": "tier_rule_missing",
+	"detail": concat(" ", ["The policy has no rule for new flags of tier", tier, "(see config/new_flags)."]),
+} if {
+	data.config.operations[input.operation].at == "request"
+	some tier in _new_tiers
+	not _has_new_flag(tier)
+}
+
+deny contains {
 	"code": "too_many_organizations",
 	"detail": "The request touches too many organizations. Split it, or narrow the audience first.",
 } if {
@@ -137,6 +147,9 @@ _approvals_asked contains asked if {
 	asked := _sum(data.config.tiers[excepted[0]][excepted[1]].raise.approvals, _exceptions(excepted).approvals)
 }
 
+# What a new flag asks for, besides its tier's rule for definitions.
+_approvals_asked contains asked if some asked in new_flag_approvals
+
 # Tier and environment kind of each change that may expose more and leaves single users in the audience.
 _excepted contains [tier, _kind(change.facts.scope)] if {
 	input.request.kind == "flag.change"
@@ -154,6 +167,22 @@ _sum(one, other) := {role: total |
 	some role in (object.keys(one) | object.keys(other))
 	total := object.get(one, role, 0) + object.get(other, role, 0)
 }
+
+# METADATA
+# description: The approvals by role that new flags require
+# scope: document
+new_flag_approvals contains _new_flag(tier).approvals if some tier in _new_tiers
+
+_new_tiers contains tier if {
+	input.request.kind == "flag.change"
+	some change in input.request.changes
+	change.action == "create"
+	some tier in _governing_tiers(change)
+}
+
+_new_flag(tier) := data.config.new_flags[tier]
+
+_has_new_flag(tier) if is_object(_new_flag(tier).approvals)
 
 _has_exceptions(excepted) if is_object(_exceptions(excepted).approvals)
 
@@ -177,16 +206,19 @@ _is_sign_in(sign_in) if {
 	is_number(sign_in.max_age_s)
 }
 
-# Lowering a flag's tier also requires what every lower tier requires: skipping a tier must not skip its requirements.
-_governing_tiers(change) := {change.flag.tier} | _tiers_down_from(change.facts.tier_lowered_from)
+# Lowering a flag's tier also requires what every lower tier requires: skipping a tier must not skip its requirements. A
+# flag below its floor is governed by the floor, too.
+_governing_tiers(change) := union({
+	{change.flag.tier},
+	_tiers_down_from(change.facts.tier_lowered_from),
+	floors.governing(change, _kind(change.facts.scope)),
+})
 
 _tiers_down_from(null) := set()
 
-_tiers_down_from(highest) := {highest} | {tier | some tier, rank in _ranks; rank < _ranks[highest]} if {
+_tiers_down_from(highest) := {highest} | {tier | some tier, rank in floors.ranks; rank < floors.ranks[highest]} if {
 	highest != null
 }
-
-_ranks := {"informational": 0, "operational": 1, "sensitive": 2, "high-risk": 3}
 
 # A definition applies to production, so production's rules govern it.
 _kind("definition") := "production"
