@@ -43,6 +43,9 @@ function canonicalVote(vote: Vote): Vote {
   return { ...vote, principal: canonicalPrincipal(vote.principal) };
 }
 
+/** What is no principal stays so: the schema of the input then denies it. */
 function canonicalPrincipal(principal: Principal): Principal {
-  return principal.person === null ? principal : { ...principal, person: foldPerson(principal.person) };
+  return typeof principal?.person === 'string'
+    ? { ...principal, person: foldPerson(principal.person) }
+    : principal;
 }
