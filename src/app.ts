@@ -11,6 +11,7 @@ import { problemWriter } from './http/problem.ts';
 import type { CountAttempt } from './http/rate-limit.ts';
 import { requestContext } from './http/request-context.ts';
 import type { RouteShape } from './http/route.ts';
+import type { Turns } from './http/turns.ts';
 import type { Logger } from './logger.ts';
 import { scimErrors } from './revocation/scim-routes.ts';
 import { listRoutes, type RouteDeps, routesOf } from './routes.ts';
@@ -21,6 +22,7 @@ import { oauthErrors } from './tokens/oauth-routes.ts';
 /** The dependencies of the HTTP surface. */
 export interface AppDeps {
   edge: Edge;
+  turns: Turns;
   /** The dependencies of the routes of each domain. */
   routes: RouteDeps;
   /** The broker's public URL. */
@@ -77,6 +79,7 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   const options: ServeOptions = {
     edge,
     countAttempt: deps.countAttempt,
+    turns: deps.turns,
     errorWriters: {
       problem: [],
       ofrep: [],

@@ -14,6 +14,7 @@ import { createMetrics } from './http/metrics.ts';
 import { openApiText } from './http/openapi.ts';
 import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
 import { listen } from './http/server.ts';
+import { createTurns } from './http/turns.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
 import type { RequestCredentials } from './identity/credential.ts';
@@ -162,10 +163,12 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
   const freezes = await watchFreezes({ list: () => listActiveFreezes(read), log });
   const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
+  const turns = createTurns();
   const metrics = createMetrics({
     openRequests: () => countOpenRequests(read),
     activeFreezes: () => freezes.active().length,
     unknownOperations: () => unknownOperations().length,
+    calls: turns.calls,
   });
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
@@ -207,7 +210,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   });
   return {
     ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
-    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage },
+    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns },
   };
 
   /** An older bundle denies what a newer broker can do, and only its author can mend that. */
@@ -236,7 +239,10 @@ function openSurface(inside: Inside, url: string): AppDeps {
   const issuer = config.public_url ?? url;
   const addressOf = createClientAddress({ trusted: config.trusted_proxies, header: config.proxy_header });
   const countAttempt = limitAttempts(config.attempts_per_minute, addressOf);
-  const limitCalls = createRateLimit(config.calls_per_minute);
+  const limitCalls = {
+    ordinary: createRateLimit(config.calls_per_minute),
+    emergency: createRateLimit(config.calls_per_minute),
+  };
   const authenticator = createAuthenticator({
     issuer,
     personIssuers: withKeys(config.issuers, keySets),
@@ -251,7 +257,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
     issuers: config.issuers,
     limits: config.sessions,
     authenticator,
-    limitCalls,
+    limitCalls: limitCalls.ordinary,
     publicUrl: issuer,
     clock,
     log,
@@ -284,6 +290,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
   };
   return {
     edge: { control, cursors: inside.cursors, authenticate, hasSession },
+    turns: inside.turns,
     routes: {
       requests: { control },
       flags: { control },

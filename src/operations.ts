@@ -46,9 +46,14 @@ export interface OperationRow {
   under_freeze: 'passes' | 'safe_only' | 'refused';
   /** Whether it may proceed while an author of the request is disabled or revoked. */
   when_parked: 'passes' | 'waits';
+  /** Its place among calls that wait: an `emergency` goes before every `ordinary` call, wherever calls wait. */
+  lane: Lane;
   /** Its former name, for bundles that do not have the current one. */
   formerly: string | null;
 }
+
+/** The lanes of calls that wait. */
+export type Lane = 'ordinary' | 'emergency';
 
 /** Operations by name. Code that derives from the list takes it as an argument, so that tests can add rows. */
 export type OperationList = Readonly<Record<string, OperationRow>>;
@@ -68,6 +73,7 @@ const NOTHING_SPECIAL = {
   recorded: 'always',
   under_freeze: 'passes',
   when_parked: 'passes',
+  lane: 'ordinary',
   formerly: null,
 } as const;
 
@@ -86,6 +92,7 @@ const AUTHORING = {
 
 const BY_PERSONS = { ...NOTHING_SPECIAL, by: PERSONS, never: AGENTS, changes: 'broker' } as const;
 const VOTE = { ...BY_PERSONS, capability: 'approve', at: 'request', changes: 'requests' } as const;
+const FIRST = { lane: 'emergency' } as const;
 const OVERRIDE = { ...BY_PERSONS, capability: 'override', at: 'somewhere' } as const;
 const OWN_SESSION = { ...BY_PERSONS, capability: null, at: 'own' } as const;
 const ADMINISTER = { ...BY_PERSONS, capability: 'administer', at: 'everywhere' } as const;
@@ -139,16 +146,23 @@ export const OPERATIONS = {
   },
   'flag.read': { ...PLAIN_READ, shows: true, says: 'Read flags, their states and their history.' },
   'decision.read': { ...AUDIT_READ, says: 'Read the decision log.' },
-  'freeze.engage': { ...OVERRIDE, at: 'freeze', shows: true, says: 'Freeze writes at once.' },
+  'freeze.engage': {
+    ...OVERRIDE,
+    ...FIRST,
+    at: 'freeze',
+    shows: true,
+    says: 'Freeze writes at once.',
+  },
   'freeze.read': { ...PLAIN_READ, says: 'Read freezes.' },
-  'breakglass.open': { ...OVERRIDE, shows: true, says: 'Open a break-glass session.' },
+  'breakglass.open': { ...OVERRIDE, ...FIRST, shows: true, says: 'Open a break-glass session.' },
   'breakglass.apply': {
     ...OVERRIDE,
+    ...FIRST,
     at: 'request',
     changes: 'flags',
     says: 'Make flags safer in an open break-glass session.',
   },
-  'breakglass.close': { ...OVERRIDE, says: "Close one's own break-glass session." },
+  'breakglass.close': { ...OVERRIDE, ...FIRST, says: "Close one's own break-glass session." },
   'breakglass.read': { ...PLAIN_READ, formerly: 'freeze.read', says: 'Read break-glass sessions.' },
   'token.exchange': {
     ...NOTHING_SPECIAL,
@@ -190,11 +204,13 @@ export const OPERATIONS = {
   'session.end': { ...OWN_SESSION, says: "End one's own browser session." },
   'revocation.add': {
     ...ADMINISTER,
+    ...FIRST,
     shows: true,
     says: 'Revoke a token, a session, a subject, a key or more.',
   },
   'revocation.preview': {
     ...ADMINISTER,
+    ...FIRST,
     recorded: 'denied',
     changes: 'nothing',
     formerly: 'revocation.add',
@@ -279,6 +295,13 @@ export function askedName<Name extends string>(
 export function operationsUnknownTo(known: ReadonlySet<string>, operations: OperationList): string[] {
   if (known.size === 0) return [];
   return Object.keys(operations).filter((name) => !known.has(askedName(name, known, operations)));
+}
+
+/** The lane of a call that asks for these operations: an emergency if all of them are. */
+export function laneOf(operations: Operation | readonly Operation[] | null): Lane {
+  const asked = operations === null ? [] : [operations].flat();
+  const isEmergency = asked.length > 0 && asked.every((name) => OPERATIONS[name].lane === 'emergency');
+  return isEmergency ? 'emergency' : 'ordinary';
 }
 
 /** The operations that a kind of principal may use under the shipped policy, given a role. */

@@ -3,6 +3,7 @@ import type { ProblemCode } from '../errors.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { CallerKind, RouteShape } from '../http/route.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
+import type { Lane } from '../operations.ts';
 import type { CookieChange } from '../sessions/cookies.ts';
 import type { Call, ControlDeps, WriteContext } from './control.ts';
 import type { Refused } from './refused.ts';
@@ -10,8 +11,11 @@ import type { Refused } from './refused.ts';
 /** The dependencies of the routes of the control and audit planes. */
 export interface Edge {
   control: ControlDeps;
-  /** @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable` */
-  authenticate(presented: RequestCredentials): Promise<Caller>;
+  /**
+   * @param lane the lane of the call; default `ordinary`
+   * @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable`, `rate_limited`
+   */
+  authenticate(presented: RequestCredentials, lane?: Lane): Promise<Caller>;
   /** Whether a request has the cookie of a browser session, valid or not. */
   hasSession(presented: RequestCredentials): boolean;
   cursors: Cursors;

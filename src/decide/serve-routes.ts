@@ -12,9 +12,19 @@ import { jsonBody } from '../http/json-body.ts';
 import { toBrokerError } from '../http/problem.ts';
 import { parseQuery } from '../http/query.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
-import { answerTypeOf, bodyTypeOf, FORM, isWrite, queryOf, type RouteShape } from '../http/route.ts';
+import {
+  answerTypeOf,
+  bodyTypeOf,
+  FORM,
+  isWrite,
+  queryOf,
+  type RouteShape,
+  takesTurns,
+} from '../http/route.ts';
+import type { Turns } from '../http/turns.ts';
 import type { RequestCredentials } from '../identity/credential.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
+import { laneOf } from '../operations.ts';
 import type { Call } from './control.ts';
 import type { Edge, Given, Page, Reply, Route } from './edge.ts';
 import { once, parseIdempotencyKey } from './idempotency.ts';
@@ -24,6 +34,7 @@ import { write } from './write.ts';
 /** The options of {@link serveRoutes}. */
 export interface ServeOptions {
   edge: Edge;
+  turns: Turns;
   countAttempt: CountAttempt;
   /** The writers of errors, by format. */
   errorWriters: Readonly<Record<RouteShape['format'], readonly ErrorRequestHandler[]>>;
@@ -36,14 +47,14 @@ export interface ServeOptions {
 export function serveRoutes<Deps>(
   routes: readonly Route<Deps>[],
   deps: Deps,
-  { edge, countAttempt, errorWriters }: ServeOptions,
+  { edge, turns, countAttempt, errorWriters }: ServeOptions,
 ): Router {
   // Proxies restrict access by path, so that each call has exactly one path.
   const router = Router({ caseSensitive: true, strict: true });
   for (const route of routes) {
     // Built once: a schema is compiled when it is first used.
     const query = queryOf(route);
-    const answer: RequestHandler = async (req, res) => {
+    const serve = async (req: Request, res: Response): Promise<void> => {
       if (route.deprecated !== undefined) noteDeprecation(res, route.deprecated);
       const given = await readRequest({ route, query, edge, countAttempt }, req, res);
       const reply = await route.handle(deps, given as never).catch(async (error: unknown) => {
@@ -53,6 +64,7 @@ export function serveRoutes<Deps>(
       if ('next' in reply) sendPage(route, given, { req, res, edge }, reply);
       else sendReply(route, res, reply);
     };
+    const answer = takesTurns(route) ? turns.inTurn(laneOf(route.operation), serve) : serve;
     router[methodOf(route)](
       route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
       ...(route.perAddress === true ? [limitAddress(countAttempt)] : []),
@@ -137,7 +149,7 @@ function splitPage(
 }
 
 async function callOf(
-  { caller }: RouteShape,
+  { caller, operation }: RouteShape,
   edge: Edge,
   presented: RequestCredentials,
   requestId: string,
@@ -147,7 +159,7 @@ async function callOf(
   if (caller === 'session' && !edge.hasSession(presented)) {
     throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
   }
-  return { ...(await edge.authenticate(presented)), http_request_id: requestId };
+  return { ...(await edge.authenticate(presented, laneOf(operation))), http_request_id: requestId };
 }
 
 /** Counts each call of its paths as an attempt of the client's address. */
@@ -192,11 +204,15 @@ function writerOf(
       : null;
   return async <T>(work: Parameters<AnyGiven['write']>[0]): Promise<T> => {
     if (call === null) throw new Error(`the route ${route.name} has no caller and cannot write`);
-    const answer = await write(edge.control, call, (writing) =>
-      once(writing, key, async () => {
-        const body = await work(writing);
-        return body instanceof Refused ? body : { status: route.success, body };
-      }),
+    const answer = await write(
+      edge.control,
+      call,
+      (writing) =>
+        once(writing, key, async () => {
+          const body = await work(writing);
+          return body instanceof Refused ? body : { status: route.success, body };
+        }),
+      laneOf(route.operation),
     );
     if (answer.replayed) res.set('Idempotent-Replayed', 'true');
     return answer.body as T;

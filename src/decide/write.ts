@@ -1,6 +1,7 @@
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import type { Revocation } from '../identity/revocations.ts';
+import type { Lane } from '../operations.ts';
 import { personNames } from '../policy/persons.ts';
 import { momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
@@ -25,12 +26,14 @@ const usedProofs = new WeakSet<Proof>();
  * A {@link Refused} that `work` *returns* was decided: its record is committed, then it is thrown as an error. An error
  * that `work` *throws* (a malformed change, an unknown id) rolls everything back.
  *
+ * @param lane an emergency goes before every ordinary write that waits
  * @throws BrokerError `clock_behind` if the clock is too far behind the last record
  */
 export async function write<T>(
   deps: ControlDeps,
   call: Call,
   work: (writing: WriteContext) => Promise<T | Refused>,
+  lane: Lane = 'ordinary',
 ): Promise<T> {
   const result = await deps.store.writer.write(async (tx, afterCommit) => {
     const policy = await deps.policies.activeIn(tx, afterCommit);
@@ -39,7 +42,7 @@ export async function write<T>(
     const writing: WriteContext = { deps, tx, call, now_ms: momentOf(tx), policy, revocations, afterCommit };
     if (logouts.length > 0) await noteReturn(writing, logouts);
     return work(writing);
-  });
+  }, lane);
   if (result instanceof Refused) throw result.toError();
   return result;
 }

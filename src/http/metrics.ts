@@ -19,6 +19,8 @@ export interface Gauges {
   openRequests(): Promise<{ state: string; count: number }[]>;
   activeFreezes(): number;
   unknownOperations(): number;
+  /** The calls in progress and waiting, by lane. */
+  calls(): { lane: string; state: string; count: number }[];
 }
 
 /** Creates the metrics of one broker. */
@@ -75,6 +77,15 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       this.set(gauges.unknownOperations());
+    },
+  });
+  new Gauge({
+    name: 'countersign_calls',
+    help: 'Calls of the control and audit plane that are in progress or waiting, by lane.',
+    labelNames: ['lane', 'state'],
+    registers,
+    collect() {
+      for (const { lane, state, count } of gauges.calls()) this.set({ lane, state }, count);
     },
   });
   return {

@@ -188,6 +188,14 @@ export function isWrite({ method }: Pick<RouteShape, 'method'>): boolean {
   return method !== 'GET';
 }
 
+/**
+ * Whether the calls of a route take turns: those of principals, and those that may write. Documents and health checks are
+ * always answered; pages may wait for an identity provider, and must not keep others waiting meanwhile.
+ */
+export function takesTurns({ caller, operation, format }: RouteShape): boolean {
+  return format !== 'page' && format !== 'ofrep' && (caller !== null || operation !== null);
+}
+
 /** The query parameters of every list. */
 export const pageShape = {
   limit: z.int().min(1).max(200).default(50).meta({ description: 'The maximum number of items.' }),
@@ -209,6 +217,7 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   if (caller !== null || perAddress === true) codes.push('rate_limited');
   if (caller !== null && caller !== 'data' && isWrite(route)) codes.push('cross_site');
   if (caller !== null && operation !== null) codes.push('policy_denied', 'sign_in_required');
+  if (takesTurns(route)) codes.push('overloaded');
   if (route.params !== undefined) codes.push('not_found');
   if (operation !== null || outcomes.unwritable === 'refused') {
     codes.push('not_recorded', 'outcome_unknown', 'clock_behind', 'shutting_down');

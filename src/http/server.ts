@@ -10,6 +10,12 @@ import type { AddressInfo, Socket } from 'node:net';
 /** How long a shutdown waits for requests in flight. */
 const STOP_DEADLINE_MS = 10_000;
 
+/**
+ * How many new connections the kernel completes before they are accepted; it caps the number itself (`somaxconn`). A
+ * connection that finds no room is tried again by its client after 1, 3 and 7 seconds.
+ */
+const BACKLOG = 4096;
+
 /** A listening server and its address. */
 export interface OpenSocket {
   /** Its address: `http://<host>:<port>`. */
@@ -31,7 +37,7 @@ export interface OpenSocket {
 export async function listen({ host, port }: { host: string; port: number }): Promise<OpenSocket> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve);
+    server.once('error', reject).listen(port, host, BACKLOG, resolve);
   });
   const bound = server.address() as AddressInfo;
   const answers = createAnswersInFlight();

@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts';
+import type { Lane } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import type { Authenticator } from './authenticate.ts';
 import type { Caller, RequestCredentials } from './credential.ts';
@@ -12,7 +13,8 @@ export interface CallerDeps<Db> {
   sessions: { callerOf(presented: RequestCredentials): Promise<Caller | null> };
   revocations: { latest(): Pick<CallerChecks<Db>, 'hit'> };
   read: Db;
-  limitCalls: (principalId: string) => Promise<void>;
+  /** Emergencies have their own limit: calls of other kinds never use it up. */
+  limitCalls: Record<Lane, (principalId: string) => Promise<void>>;
   turnedAway: (code: string) => void;
   /** Called for every authenticated caller. */
   seen: (principal: Principal) => void;
@@ -25,7 +27,9 @@ export interface CallerDeps<Db> {
  *
  * @returns a function that throws BrokerError `unauthenticated`, `token_invalid`, `cross_site`, `issuer_unavailable`, `rate_limited`
  */
-export function createCallers<Db>(deps: CallerDeps<Db>): (presented: RequestCredentials) => Promise<Caller> {
+export function createCallers<Db>(
+  deps: CallerDeps<Db>,
+): (presented: RequestCredentials, lane?: Lane) => Promise<Caller> {
   const { authenticator, sessions, revocations, read, log } = deps;
 
   async function identify(presented: RequestCredentials): Promise<Caller> {
@@ -36,10 +40,10 @@ export function createCallers<Db>(deps: CallerDeps<Db>): (presented: RequestCred
     throw tokenInvalid(new TokenRefused('revoked', hit.kind), schemeOf(caller.credential));
   }
 
-  return async (presented) => {
+  return async (presented, lane = 'ordinary') => {
     try {
       const caller = await identify(presented);
-      await deps.limitCalls(caller.principal.id);
+      await deps.limitCalls[lane](caller.principal.id);
       deps.seen(caller.principal);
       return caller;
     } catch (error) {

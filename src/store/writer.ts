@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import type { Lane } from '../operations.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { type LogHead, readHead } from './log-head.ts';
 import { RunAgain } from './run-again.ts';
@@ -11,6 +12,8 @@ import { type Db, fixedStatement, runLike, type Tx } from './statement.ts';
  * Writes that arrive while one transaction commits share the next one (group commit): each runs in its own savepoint, in
  * sequence, and sees the effects of those before it. An answer leaves only after the commit, so a power failure cannot
  * undo an acknowledged write, and a durable commit costs the same for one write as for thirty.
+ *
+ * An emergency goes before every ordinary write that waits, and meets none of them: they meet what it decided.
  *
  * Each batch begins with the head of the log: it says whether this writer may still write, assigns the place of each
  * record and the time of each write, and is sealed before the commit.
@@ -24,12 +27,14 @@ export interface Writer {
    * its batch commits ({@link RunAgain}), so it must not change anything outside the transaction except in `afterCommit`.
    * Those listeners run after the commit, before the answer leaves, and not at all if the write fails.
    *
+   * Within its lane, a write keeps its place in the order of the calls.
+   *
    * @throws BrokerError `not_recorded` if a statement of `work` or the commit failed: this write was undone
    * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
    * @throws BrokerError `shutting_down` after {@link Writer.close}
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
    */
-  write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>): Promise<T>;
+  write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: Lane): Promise<T>;
   /** Finishes pending writes and accepts no new ones. */
   close(): Promise<void>;
 }
@@ -101,7 +106,7 @@ export interface WriterDeps {
 
 /** Creates the writer over the writing connection. */
 export function createWriter(deps: WriterDeps): Writer {
-  const queue: Job[] = [];
+  const queues: Record<Lane, Job[]> = { emergency: [], ordinary: [] };
   const pseudonyms = new Map<string, string>();
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = null;
@@ -213,11 +218,20 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
+  /**
+   * The next batch: emergencies first. They share it with one ordinary write only, so that their answers are not delayed
+   * and ordinary writes still go on.
+   */
+  function nextBatch(): Job[] {
+    const first = queues.emergency.splice(0, MAX_BATCH - 1);
+    return [...first, ...queues.ordinary.splice(0, first.length === 0 ? MAX_BATCH : 1)];
+  }
+
   async function drain(): Promise<void> {
-    while (queue.length > 0) {
+    while (queues.emergency.length + queues.ordinary.length > 0) {
       // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
       await new Promise((resolve) => setImmediate(resolve));
-      const batch = queue.splice(0, MAX_BATCH);
+      const batch = nextBatch();
       if (failed === null) await runBatch(batch);
       else for (const job of batch) job.reject(failed);
     }
@@ -225,14 +239,14 @@ export function createWriter(deps: WriterDeps): Writer {
   }
 
   return {
-    write: (work) =>
+    write: (work, lane = 'ordinary') =>
       new Promise((resolve, reject) => {
         const refusal = failed ?? closed;
         if (refusal !== null) {
           reject(refusal);
           return;
         }
-        queue.push({ work, resolve, reject });
+        queues[lane].push({ work, resolve, reject });
         running ??= drain();
       }),
     close: async () => {

@@ -72,6 +72,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   not_recorded: UNAVAILABLE,
   outcome_unknown: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
+  overloaded: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
   internal_error: ['server_error', 'internal error'],
 };

@@ -15,6 +15,7 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     openRequests: async () => [],
     activeFreezes: () => 0,
     unknownOperations: () => 0,
+    calls: () => [],
   });
   const app = express();
   app.use(requestContext({ log, metrics }));
@@ -78,6 +79,7 @@ describe('the log of an answer', () => {
       openRequests: async () => [],
       activeFreezes: () => 0,
       unknownOperations: () => 0,
+      calls: () => [],
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(requestContext({ log, metrics }));

@@ -39,6 +39,7 @@ const list: OperationList = {
     changes: 'flags',
     under_freeze: 'safe_only',
     when_parked: 'waits',
+    lane: 'ordinary',
     formerly: 'request.propose',
   },
 };

@@ -5,6 +5,7 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { BrokerError } from '../../src/errors.ts';
+import type { Lane } from '../../src/operations.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type { Schema } from '../../src/store/schema.ts';
@@ -49,6 +50,37 @@ describe('a write', () => {
     );
     expect(seen).toEqual(seen.map((_, turn) => [turn, turn]));
     expect(await findMeta(store.read, 'counter')).toBe('200');
+  });
+
+  it('of an emergency goes before every ordinary write that waits, and ordinary writes still go on', async () => {
+    const order: string[] = [];
+    const note = (name: string, lane: Lane) =>
+      store.writer.write(async (tx) => {
+        await setMeta(tx, name, 'x');
+        order.push(name);
+      }, lane);
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const writes = [store.writer.write(() => released)];
+    // The batch of the held write is begun alone.
+    await new Promise((resolve) => setImmediate(resolve));
+    const ordinary = Array.from({ length: 120 }, (_, place) => `ordinary ${place}`);
+    const emergencies = Array.from({ length: 120 }, (_, place) => `emergency ${place}`);
+    for (const name of ordinary) writes.push(note(name, 'ordinary'));
+    for (const name of emergencies) writes.push(note(name, 'emergency'));
+    release();
+    await Promise.all(writes);
+    // In each lane in the order of the calls, one ordinary write behind each batch of emergencies.
+    expect(order).toEqual([
+      ...emergencies.slice(0, 49),
+      ...ordinary.slice(0, 1),
+      ...emergencies.slice(49, 98),
+      ...ordinary.slice(1, 2),
+      ...emergencies.slice(98),
+      ...ordinary.slice(2),
+    ]);
   });
 
   it('that fails is undone alone: its neighbours in the batch stay', async () => {

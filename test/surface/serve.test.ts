@@ -7,6 +7,7 @@ import { type Edge, routesFor } from '../../src/decide/edge.ts';
 import { serveRoutes } from '../../src/decide/serve-routes.ts';
 import { openApiDocument, openApiText } from '../../src/http/openapi.ts';
 import { PUBLIC } from '../../src/http/route.ts';
+import { createTurns } from '../../src/http/turns.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
 import { type SurfaceBench, startSurfaceBench } from './bench.ts';
@@ -171,7 +172,13 @@ describe('a deprecated call', () => {
     const app = express();
     const noWriters = { problem: [], oauth: [], scim: [], page: [], logout: [], ofrep: [] };
     const edge = {} as Edge;
-    app.use(serveRoutes([old], {}, { edge, countAttempt: async () => undefined, errorWriters: noWriters }));
+    app.use(
+      serveRoutes(
+        [old],
+        {},
+        { edge, turns: createTurns(), countAttempt: async () => undefined, errorWriters: noWriters },
+      ),
+    );
     const server = app.listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { headers, status } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/old`);

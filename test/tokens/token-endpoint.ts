@@ -1,6 +1,7 @@
 import express, { type Express } from 'express';
 import type { Edge } from '../../src/decide/edge.ts';
 import { type ServeOptions, serveRoutes } from '../../src/decide/serve-routes.ts';
+import { createTurns } from '../../src/http/turns.ts';
 import type { IdentityLog } from '../../src/identity/refusal.ts';
 import { metadataRoutes } from '../../src/tokens/metadata-routes.ts';
 import { oauthErrors } from '../../src/tokens/oauth-routes.ts';
@@ -12,6 +13,7 @@ export function serveTokenEndpoint(issuer: string, deps: TokenRoutesDeps, log: I
   const options: ServeOptions = {
     // No route here has a caller.
     edge: {} as Edge,
+    turns: createTurns(),
     countAttempt: async () => undefined,
     errorWriters: { oauth, problem: [], scim: [], page: [], logout: [], ofrep: [] },
   };
