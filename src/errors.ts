@@ -24,6 +24,7 @@ export const PROBLEMS = {
   // Who is calling.
   unauthenticated: { status: 401, title: 'A valid token is required' },
   token_invalid: { status: 401, title: 'The token was not accepted' },
+  claims_incomplete: { status: 403, title: 'The identity provider left claims out of the token' },
   issuer_unavailable: { status: 503, title: 'The keys of the token issuer cannot be fetched' },
   sign_in_failed: { status: 400, title: 'The sign-in did not succeed' },
   cross_site: { status: 403, title: 'The request was sent from another site' },

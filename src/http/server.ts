@@ -16,6 +16,9 @@ const STOP_DEADLINE_MS = 10_000;
  */
 const BACKLOG = 4096;
 
+/** The maximum size of the headers of a request, in bytes: the longest token twice, for a proof and cookies beside it. */
+const MAX_HEADER_BYTES = 32 * 1024;
+
 /** A listening server and its address. */
 export interface OpenSocket {
   /** Its address: `http://<host>:<port>`. */
@@ -35,7 +38,7 @@ export interface OpenSocket {
 
 /** Opens the socket. @throws Error when the address is taken */
 export async function listen({ host, port }: { host: string; port: number }): Promise<OpenSocket> {
-  const server = createServer();
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, BACKLOG, resolve);
   });

@@ -1,5 +1,6 @@
 import { canonicalPerson } from '../person-name.ts';
 import { type Principal, principalSchema } from '../principal.ts';
+import { claimAt, outermostOf } from './claim.ts';
 import { TokenRefused } from './refusal.ts';
 import type { TokenType } from './token-form.ts';
 import { isStringList, type VerifiedClaims } from './verify-token.ts';
@@ -34,6 +35,7 @@ export function personPrincipal(issuer: PersonIssuer, type: TokenType, claims: V
   checkAudience(issuer, claims);
   if (profile === 'id_token') checkIdToken(issuer, claims);
   else checkAccessToken(issuer, claims);
+  assertComplete(issuer, claims);
   const acr = optional(claims, 'acr', isString) ?? null;
   const amr = optional(claims, 'amr', isStringList) ?? [];
   const authTime = optional(claims, 'auth_time', isSeconds);
@@ -42,7 +44,7 @@ export function personPrincipal(issuer: PersonIssuer, type: TokenType, claims: V
     kind: 'person',
     person: personOf(issuer, claims),
     issuer: issuer.issuer,
-    groups: optional(claims, issuer.claims.groups, isStringList) ?? [],
+    groups: groupsOf(issuer, claims),
     claims: passedClaims(issuer, claims),
     auth: {
       level: levelOf(issuer, acr, amr),
@@ -129,6 +131,31 @@ export function verifiedPerson(name: string): string {
   return canonical.person;
 }
 
+/**
+ * Refuses a token from which the provider left out a claim that is read here, because it was too large (overage). What the
+ * person is, or may do, is then unknown, and never nothing. Entra does so with more than 200 groups.
+ *
+ * @throws TokenRefused `claim_left_out`
+ * @see OpenID Connect Core 5.6.2 (distributed claims)
+ */
+function assertComplete({ claims: names }: PersonIssuer, claims: VerifiedClaims): void {
+  const elsewhere = optional(claims, '_claim_names', isObject) ?? {};
+  const read = [names.groups, ...names.pass, ...(names.person === undefined ? [] : [names.person])];
+  const missing = read.map(outermostOf).find((name) => Object.hasOwn(elsewhere, name));
+  if (missing !== undefined) throw new TokenRefused('claim_left_out', missing);
+  // The short form, in tokens that have no room for an address.
+  const hasGroups = claims.hasgroups === true || claims.hasgroups === 'true';
+  if (hasGroups && outermostOf(names.groups) === 'groups') throw new TokenRefused('claim_left_out', 'groups');
+}
+
+/** The groups of a token: none if the claim is absent or null, one if it is a string. */
+function groupsOf({ claims: { groups: name } }: PersonIssuer, claims: VerifiedClaims): string[] {
+  const value = claimAt(claims, name) ?? [];
+  const groups = principalSchema.shape.groups.safeParse(typeof value === 'string' ? [value] : value);
+  if (!groups.success) throw new TokenRefused('claim_shape', name, groups.error);
+  return groups.data;
+}
+
 function levelOf(issuer: PersonIssuer, acr: string | null, amr: readonly string[]): number {
   const level = (map: Readonly<Record<string, number>>, name: string): number =>
     Object.hasOwn(map, name) ? (map[name] ?? 0) : 0;
@@ -139,8 +166,10 @@ function levelOf(issuer: PersonIssuer, acr: string | null, amr: readonly string[
 function passedClaims(issuer: PersonIssuer, claims: VerifiedClaims): Principal['claims'] {
   const passed: Principal['claims'] = {};
   for (const name of issuer.claims.pass) {
-    const value = optional(claims, name, isPassable);
-    if (value !== undefined) passed[name] = value;
+    const value = claimAt(claims, name) ?? undefined;
+    if (value === undefined) continue;
+    if (!isPassable(value)) throw new TokenRefused('claim_shape', name);
+    passed[name] = value;
   }
   return passed;
 }
@@ -154,6 +183,10 @@ function isString(value: unknown): value is string {
   return typeof value === 'string';
 }
 
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function isSeconds(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
@@ -164,8 +197,8 @@ function optional<T>(
   name: string,
   is: (value: unknown) => value is T,
 ): T | undefined {
-  if (!Object.hasOwn(claims, name)) return undefined;
-  const value = claims[name];
+  const value = claimAt(claims, name);
+  if (value === undefined) return undefined;
   if (!is(value)) throw new TokenRefused('claim_shape', name);
   return value;
 }

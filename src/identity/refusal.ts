@@ -23,6 +23,7 @@ export type RefusalReason =
   | 'expired'
   | 'claim_not_accepted'
   | 'claim_shape'
+  | 'claim_left_out'
   | 'audience_not_accepted'
   | 'authorized_party_not_accepted'
   | 'logout_token'
@@ -69,15 +70,28 @@ export function schemeOf({ proof }: Pick<Credential, 'proof'>): Scheme {
 
 /**
  * The single public response to every refused token, whatever the reason. Only the challenge distinguishes a refused
- * proof from a refused token, because a client must know which of the two to renew.
+ * proof from a refused token, because a client must know which of the two to renew. A token that is authentic but
+ * incomplete gets `claims_incomplete`.
  *
  * @param scheme the scheme of the request; a fault that only a proof can fix always gets a DPoP challenge
  * @see RFC 6750 section 3, RFC 9449 section 7.1
  */
 export function tokenInvalid(cause: TokenRefused, scheme: Scheme = 'Bearer'): BrokerError {
+  if (cause.reason === 'claim_left_out') return claimsIncomplete(cause);
   const detail = 'The token was not accepted. Sign in again, or exchange a new workload token.';
   const headers = { 'WWW-Authenticate': challengeFor(cause.reason, scheme) };
   return new BrokerError('token_invalid', detail, { headers }, cause);
+}
+
+/** The token is authentic, and only its provider can change what it lacks, so this reason is said. */
+function claimsIncomplete(cause: TokenRefused): BrokerError {
+  return new BrokerError(
+    'claims_incomplete',
+    `Your identity provider left the claim "${cause.note}" out of the token because it is too large, so your access is unknown. ` +
+      'Ask its administrator to send fewer: in Entra ID only the groups assigned to the application, or app roles.',
+    {},
+    cause,
+  );
 }
 
 function challengeFor(reason: RefusalReason, scheme: Scheme): string {

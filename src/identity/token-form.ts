@@ -2,8 +2,8 @@ import { hasDuplicateMembers } from '../json-members.ts';
 import { parseWithUnknownNumbers } from '../json-numbers.ts';
 import { TokenRefused } from './refusal.ts';
 
-/** The maximum length of a token, in bytes. */
-export const MAX_TOKEN_BYTES = 8192;
+/** The maximum length of a token, in bytes. A token with 200 groups of 36 characters, the most that Entra sends, fits. */
+export const MAX_TOKEN_BYTES = 16_384;
 
 const ACCEPTED_MEMBERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ']);
 

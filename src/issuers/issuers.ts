@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isClaimName } from '../identity/claim.ts';
 import { isSpiffe, isTrustDomain } from './spiffe.ts';
 
 /*
@@ -74,6 +75,11 @@ const stringOrList = z
   .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
   .transform((value): string[] => (typeof value === 'string' ? [value] : value));
 const level = z.int().min(0).max(9);
+/** A claim by its name, or by a JSON Pointer. */
+const claimName = z
+  .string()
+  .min(1)
+  .refine(isClaimName, 'is not a JSON Pointer (RFC 6901): write ~ as ~0, and / within a name as ~1');
 
 /** The configuration of an issuer of person tokens: an OpenID Connect provider. */
 export const issuerConfigSchema = z
@@ -96,17 +102,16 @@ export const issuerConfigSchema = z
          * The claim that identifies a human across accounts and issuers, such as `employee_id`. A token without it is
          * refused.
          */
-        person: z
-          .string()
-          .min(1)
+        person: claimName
           .refine(
             (claim) => !UNSTABLE_CLAIMS.has(claim),
             'must be a stable identifier; addresses and names do not identify a person',
           )
           .optional(),
-        groups: z.string().min(1).default('groups'),
+        /** One group, or a list of them. */
+        groups: claimName.default('groups'),
         /** Claims to copy from the token into `principal.claims` for policy. */
-        pass: z.array(z.string().min(1)).max(50).default([]),
+        pass: z.array(claimName).max(50).default([]),
       })
       .prefault({}),
     /** The sign-in settings of the command line. Default: the first audience as client id, and the scope `openid`. */

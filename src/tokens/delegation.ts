@@ -18,7 +18,7 @@ export const DELEGATION_TYPE = 'delegation+jwt';
 /**
  * The maximum size of a person's groups and claims in a token, in bytes of JSON, to keep it within the accepted size.
  */
-const MAX_PERSON_BYTES = 3072;
+const MAX_PERSON_BYTES = 10_240;
 
 /** The actor that a token authorizes. @see RFC 8693 section 4.4 */
 export const mayActSchema = z.object({

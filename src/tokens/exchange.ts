@@ -225,6 +225,12 @@ function answerTo(error: unknown, reference: string, log: IdentityLog): OAuthErr
     if (error.reason === 'proof_not_accepted') {
       return answer('invalid_dpop_proof', 'the DPoP proof was not accepted');
     }
+    if (error.reason === 'claim_left_out') {
+      return answer(
+        'invalid_request',
+        'the identity provider left claims out of the subject token because they are too large, see claims_incomplete in the documentation',
+      );
+    }
     return answer('invalid_request', 'the subject token was not accepted');
   }
   // Revoked between verification and the transaction.

@@ -40,6 +40,8 @@ const DETAILS: Readonly<Partial<Record<TokenRefused['reason'], string>>> = {
   expired: 'The token has expired. Get a new one.',
   claim_not_accepted: 'A required claim is missing, or a time is out of range.',
   claim_shape: 'A claim has an unexpected form.',
+  claim_left_out:
+    'The identity provider left a claim out of the token because it is too large. Let it send fewer groups.',
   audience_not_accepted:
     'The audience is reserved for people who sign in. Request another audience for the workload, and name it in the rule.',
   logout_token: 'The token is a logout token.',

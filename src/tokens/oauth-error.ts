@@ -59,6 +59,10 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   token_invalid: ['invalid_token', 'the access token was not accepted'],
   sign_in_required: ['insufficient_user_authentication', 'a stronger or more recent sign-in is required'],
   policy_denied: ['insufficient_scope', 'the policy denies this, see the decision log'],
+  claims_incomplete: [
+    'invalid_token',
+    'the identity provider left claims out of the token, see claims_incomplete in the documentation',
+  ],
   rate_limited: ['temporarily_unavailable', 'too many requests, try again after Retry-After'],
   ambiguous_request: [
     'invalid_request',

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { credentialOf } from '../identity/authenticate.ts';
+import type { Claims } from '../identity/claim.ts';
 import type { Credential } from '../identity/credential.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import {
@@ -20,7 +21,7 @@ import {
 import type { KeySets } from '../issuers/key-sets.ts';
 import { isSpiffe, isTrustDomain, trustDomainOf } from '../issuers/spiffe.ts';
 import { matchTrustRule } from '../trust/match.ts';
-import type { Claims, TrustRule, TrustRules } from '../trust/rules.ts';
+import type { TrustRule, TrustRules } from '../trust/rules.ts';
 
 /** How long the single use of a subject token is stored beyond its `exp`, in milliseconds. */
 const SINGLE_USE_MARGIN_MS = (LEEWAY_S + 5) * 1000;

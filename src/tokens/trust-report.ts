@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import type { Claims } from '../identity/claim.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
 import { checkTypes, type VerifiedClaims } from '../identity/verify-token.ts';
 import { missesOf } from '../trust/match.ts';
 import type { Miss } from '../trust/platforms/platform.ts';
 import { platformOf } from '../trust/platforms/platforms.ts';
-import { type Claims, PLATFORM_NAMES, rulesByName, type TrustRule, type TrustRules } from '../trust/rules.ts';
+import { PLATFORM_NAMES, rulesByName, type TrustRule, type TrustRules } from '../trust/rules.ts';
 import { type Applicant, applicantOf } from './applicant.ts';
 import { exchangeRefusalSchema, explainRefusal } from './explain-refusal.ts';
 import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './grant.ts';

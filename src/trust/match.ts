@@ -1,15 +1,8 @@
+import { type Claims, claimAt } from '../identity/claim.ts';
 import { matchesGlob } from './glob.ts';
 import type { Miss } from './platforms/platform.ts';
 import { platformOf } from './platforms/platforms.ts';
-import {
-  type Claims,
-  claimAt,
-  patternsOf,
-  rulesByName,
-  scalarClaim,
-  type TrustRule,
-  type TrustRules,
-} from './rules.ts';
+import { patternsOf, rulesByName, scalarClaim, type TrustRule, type TrustRules } from './rules.ts';
 
 /** The maximum displayed length of a claim, in characters. */
 const MAX_SHOWN = 200;

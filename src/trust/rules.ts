@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Claims, claimAt } from '../identity/claim.ts';
 import { audienceSchema, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { OPERATION_NAMES } from '../operations.ts';
 import { isGlob } from './glob.ts';
@@ -65,9 +66,6 @@ export function rulesByName(rules: TrustRules): [string, TrustRule][] {
   return Object.entries(rules).toSorted(([one], [other]) => (one < other ? -1 : 1));
 }
 
-/** Claims of a token. */
-export type Claims = Readonly<Record<string, unknown>>;
-
 /** The accepted values of a claim in a rule; empty if the rule does not mention it. */
 export function wantedOf(rule: Pick<TrustRule, 'claims'>, claim: string): readonly string[] {
   return Object.hasOwn(rule.claims, claim) ? patternsOf(rule.claims[claim] ?? []) : [];
@@ -82,22 +80,6 @@ export function isPinned(rule: Pick<TrustRule, 'claims'>, claim: string): boolea
 /** One pattern or several, as a list. */
 export function patternsOf(wanted: string | readonly string[]): readonly string[] {
   return typeof wanted === 'string' ? [wanted] : wanted;
-}
-
-/** The value of a token under a name or a JSON Pointer; undefined if absent. */
-export function claimAt(claims: Claims, name: string): unknown {
-  const path = name.startsWith('/')
-    ? name
-        .slice(1)
-        .split('/')
-        .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-    : [name];
-  let value: unknown = claims;
-  for (const part of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined;
-    value = (value as Record<string, unknown>)[part];
-  }
-  return value;
 }
 
 /**

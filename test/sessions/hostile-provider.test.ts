@@ -103,6 +103,21 @@ describe('a provider that does as it is asked', () => {
   });
 });
 
+describe('200 groups of 36 characters, the most that Entra sends', () => {
+  const groups = Array.from({ length: 200 }, (_, place) => `group-${place}`.padEnd(36, '-'));
+
+  it('fit into a session', async () => {
+    const { browser } = await signInWith({ claims: { groups } });
+    expect((await b.call(browser, 'GET', '/v1/whoami')).body.principal.groups).toEqual(groups);
+  });
+
+  it('that are left out open no session, and the page says what to change at the provider', async () => {
+    const { page } = await signInWith({ claims: { _claim_names: { groups: 'src1' } } });
+    expect(page.status).toBe(403);
+    expect(page.text).toContain('only the groups assigned to the application');
+  });
+});
+
 describe('an ID token', () => {
   const now = () => Math.floor(clock() / 1000);
 
@@ -124,7 +139,8 @@ describe('an ID token', () => {
     ['with an event', () => ({ claims: { events: {} } })],
     ['that is an access token', () => ({ header: { typ: 'at+jwt' }, claims: { client_id: WEB_CLIENT_ID } })],
     ['without a subject', () => ({ claims: { sub: undefined } })],
-    ['with groups of another shape', () => ({ claims: { groups: 'admins' } })],
+    ['with groups of another shape', () => ({ claims: { groups: { admins: true } } })],
+    ['without the groups that it has (overage)', () => ({ claims: { hasgroups: true } })],
     ['of another access token', () => ({ claims: { at_hash: hashOf('another') } })],
     ['with an at_hash that is none', () => ({ claims: { at_hash: 7 } })],
     ['with the whole hash of the access token', () => ({ claims: { at_hash: wholeHashOf('opaque') } })],
@@ -136,7 +152,7 @@ describe('an ID token', () => {
     ],
   ])('%s opens no session', async (_name, answer) => {
     const { browser, page } = await signInWith(answer());
-    expect([400, 401]).toContain(page.status);
+    expect([400, 401, 403]).toContain(page.status);
     expect(page.headers.get('content-type')).toContain('text/html');
     expect(hasSession(browser)).toBe(false);
     expect((await b.sessions()).length).toBe(opened);

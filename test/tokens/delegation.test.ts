@@ -139,8 +139,17 @@ describe('a delegation', () => {
     expect((await t.call(null, 'POST', '/v1/delegations', { agent: 'release-agent' })).status).toBe(401);
   });
 
+  it('carries 200 groups of 36 characters to the agent, the most that Entra sends', async () => {
+    const groups = Array.from({ length: 199 }, (_, place) => `group-${place}`.padEnd(36, '-'));
+    const many = await t.people.idToken('dana', { claims: { groups: ['payments-developers', ...groups] } });
+    const delegation = (await delegate(t, many)).body.delegation_token;
+    const agent = await exchangeAsAgent(t, delegation);
+    const { body } = await t.call(agent.body.access_token, 'GET', '/v1/whoami');
+    expect(body.principal).toMatchObject({ kind: 'agent', groups: ['payments-developers', ...groups] });
+  });
+
   it('by a person with too many groups is refused with what to do', async () => {
-    const groups = Array.from({ length: 150 }, (_, place) => `a-group-with-a-long-name-${place}`);
+    const groups = Array.from({ length: 150 }, (_, place) => `a-group-${place}`.padEnd(70, '-'));
     const many = await t.people.idToken('dana', { claims: { groups: ['payments-developers', ...groups] } });
     const { status, body } = await delegate(t, many);
     expect([status, body.code]).toEqual([400, 'invalid_request']);

@@ -1,4 +1,5 @@
-import { type Claims, scalarClaim, type TrustRule, wantedOf } from '../rules.ts';
+import type { Claims } from '../../identity/claim.ts';
+import { scalarClaim, type TrustRule, wantedOf } from '../rules.ts';
 import { globFaults, idFaults, type Miss, missUnless, NUMBER, type Platform } from './platform.ts';
 
 /**

@@ -1,5 +1,6 @@
+import type { Claims } from '../../identity/claim.ts';
 import { isGlob } from '../glob.ts';
-import { type Claims, type PlatformName, scalarClaim, type TrustRule, wantedOf } from '../rules.ts';
+import { type PlatformName, scalarClaim, type TrustRule, wantedOf } from '../rules.ts';
 
 /** A mismatch between a token and a rule. */
 export interface Miss {

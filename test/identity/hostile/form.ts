@@ -106,8 +106,8 @@ const FORMS: Row[] = [
     ['of the algorithm none', (kind) => `${segment({ alg: 'none' })}.${segment(kind.claims())}.`],
   ]),
   everywhere('more than fits', { reason: 'oversize' }, [
-    ['a claim of 8 KiB', (kind) => mint(kind, { pad: 'x'.repeat(8192) })],
-    ['one byte too many', () => 'x'.repeat(8193)],
+    ['a claim of 16 KiB', (kind) => mint(kind, { pad: 'x'.repeat(16_384) })],
+    ['one byte too many', () => 'x'.repeat(16_385)],
   ]),
   everywhere('another spelling of the signature', { reason: 'not_canonical_base64url', note: 'signature' }, [
     rewrite('padding', (h, p, s) => `${h}.${p}.${s}==`),
