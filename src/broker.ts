@@ -1,5 +1,4 @@
 import type { RequestListener } from 'node:http';
-import { v7 as uuidv7 } from 'uuid';
 import { createUsage } from './access/usage.ts';
 import { type AppDeps, createListener } from './app.ts';
 import type { Clock } from './clock.ts';
@@ -30,7 +29,7 @@ import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
-import { randomBytesOf } from './random.ts';
+import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
 import { listRoutes } from './routes.ts';
@@ -119,7 +118,7 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
     await socket.stop();
     throw error;
   }
-  const { start, masterKeyReport, scheduler, usage } = inside;
+  const { start, masterKeyReport, scheduler, usage, log } = inside;
   return {
     url: socket.url,
     policy: start,
@@ -129,7 +128,8 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
     store,
     close: async () => {
       await socket.stop(scheduler.stop);
-      await usage.flush();
+      // Not evidence: a store that takes no writes must still be closed.
+      await usage.flush().catch((error: unknown) => log.warn({ err: error }, 'the last uses were not noted'));
       await store.close();
     },
   };
@@ -195,6 +195,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
     log,
+    writeRefusal: store.writeRefusal,
     jobs: [
       dueRequests({ control, log }),
       activePolicy({
@@ -288,6 +289,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
     policy: () => policies.active(store.read),
     keys: () => signingKeys.jwks(),
   };
+  const writeRefusal = () => store.writeRefusal();
   return {
     edge: { control, cursors: inside.cursors, authenticate, hasSession },
     turns: inside.turns,
@@ -310,7 +312,11 @@ function openSurface(inside: Inside, url: string): AppDeps {
       auth: { ...people, control, authenticate, publicUrl: issuer },
       logout: { control, issuers: people.providers.issuers, keySets, clock, log },
       scim: { control, naming: config.provisioning, issuer },
-      operating: { health: { checks }, metrics, openapi: openApiText(() => listRoutes(control.kinds)) },
+      operating: {
+        health: { checks, writeRefusal },
+        metrics,
+        openapi: openApiText(() => listRoutes(control.kinds)),
+      },
     },
     issuer,
     hosts: config.hosts,
@@ -327,9 +333,4 @@ function openSurface(inside: Inside, url: string): AppDeps {
     log,
     freezes: inside.freezes.active,
   };
-}
-
-/** A UUID version 7 for that time. @see RFC 9562 section 5.7 */
-function newId(nowMs: number): string {
-  return uuidv7({ msecs: nowMs, rng: () => randomBytesOf(16) });
 }

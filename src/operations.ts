@@ -240,6 +240,20 @@ export const OPERATIONS = {
   'policy.activate': { ...ADMINISTER, shows: true, says: 'Activate a policy bundle.' },
 } as const satisfies OperationList;
 
+/**
+ * What an operator does at the machine (`src/operator`), and what it is for. Recorded like an operation, but no principal
+ * can ask for it, and no policy decides it.
+ */
+export const OPERATOR_ACTS = {
+  'clock.accept': { says: 'Accept a clock that is behind the last record.' },
+  'restore.accept': {
+    says: 'Accept a restored copy of the database, which freezes everything and voids all credentials.',
+  },
+} as const;
+
+/** The name of an operator's act. */
+export type OperatorActName = keyof typeof OPERATOR_ACTS;
+
 /** The name of an operation. */
 export type Operation = keyof typeof OPERATIONS;
 
@@ -250,6 +264,12 @@ export type PlainRead = {
 
 /** All operation names, as a non-empty tuple for schemas. */
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as [Operation, ...Operation[]];
+
+/** What records can be about: the operations, then the operator's acts. */
+export const RECORDED_NAMES: readonly [Operation, ...(Operation | OperatorActName)[]] = [
+  ...OPERATION_NAMES,
+  ...(Object.keys(OPERATOR_ACTS) as OperatorActName[]),
+];
 
 /** The members of an operation in policy data, besides the roles that grant it. */
 export interface OperationData {

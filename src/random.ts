@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
 
 /** The number of bytes fetched from the system at once. Single calls would dominate the cost of an id or a salt. */
 const POOL_BYTES = 4096;
@@ -15,4 +16,9 @@ export function randomBytesOf(count: number): Buffer {
   }
   taken += count;
   return pool.subarray(taken - count, taken);
+}
+
+/** A UUID version 7 for that time. @see RFC 9562 section 5.7 */
+export function newId(nowMs: number): string {
+  return uuidv7({ msecs: nowMs, rng: () => randomBytesOf(16) });
 }

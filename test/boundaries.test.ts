@@ -34,6 +34,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   schedule: ['decide', 'requests', 'store'],
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
+  // What an operator decides at the machine.
+  operator: ['log', 'policy', 'store'],
   audit: ['decide', 'log', 'policy', 'store'],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],
@@ -46,6 +48,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'issuers',
     'keys',
     'log',
+    'operator',
     'policy',
     'requests',
     'revocation',

@@ -6,7 +6,7 @@ import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { RECORDED_READ } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
-import { OPERATION_NAMES } from '../operations.ts';
+import { RECORDED_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
 import { fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
 
@@ -34,7 +34,7 @@ export const auditRoutes = [
       flag: flagKeySchema.optional(),
       environment: environmentKeySchema.optional(),
       principal: z.string().max(512).optional().meta({ description: "A principal's id, or a person." }),
-      operation: z.enum(OPERATION_NAMES).optional(),
+      operation: z.enum(RECORDED_NAMES).optional(),
       request: z.uuid().optional(),
       from: momentSchema.optional().meta({ description: 'Not before.' }),
       to: momentSchema.optional().meta({ description: 'Before.' }),

@@ -11,6 +11,7 @@ import { registerFlags } from './commands/flags.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLogin } from './commands/login.ts';
 import { registerLogout } from './commands/logout.ts';
+import { registerOperator } from './commands/operator.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerPropose } from './commands/propose.ts';
 import { registerRequests } from './commands/requests.ts';
@@ -27,8 +28,8 @@ import { jsonText, visible } from './output/text.ts';
 
 /*
  * The command line. `commands/` has a file for each group of commands, `auth/` the sign-in of people and jobs,
- * `output/` the output. It calls a broker over HTTP only; `serve` alone starts one. From the other folders it imports
- * only the types of responses and their descriptions.
+ * `output/` the output. It calls a broker over HTTP only; `serve` alone starts one, and the acts of an operator alone write
+ * to a database. From the other folders it imports only the types of responses and their descriptions.
  */
 
 const TOKEN_HELP = `
@@ -73,6 +74,7 @@ function createProgram(cli: Cli): Command {
     .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
   registerServe(program, cli);
+  registerOperator(program, cli);
   registerLogin(program, cli);
   registerLogout(program, cli);
   registerWhoami(program, cli);

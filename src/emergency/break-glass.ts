@@ -105,6 +105,18 @@ export async function findOwnSession(
   return session;
 }
 
+/** Whether a session gives its power at that time. One that was opened in the future would outlive its end. */
+export function isOpen(
+  {
+    opened_ms,
+    expires_ms,
+    closed_ms,
+  }: Pick<BreakglassSessionsTable, 'opened_ms' | 'expires_ms' | 'closed_ms'>,
+  nowMs: number,
+): boolean {
+  return closed_ms === null && opened_ms <= nowMs && nowMs < expires_ms;
+}
+
 /** Converts a session row to its answer. */
 export function toBreakglassView(row: BreakglassSessionsTable): BreakglassView {
   const { principal: _, ...view } = row;

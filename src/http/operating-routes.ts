@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
+import type { BrokerError } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 import { anyQuery, PUBLIC, PUBLISHED } from './route.ts';
 
 /** The readiness checks. Each one rejects when its component does not work. */
 export interface HealthDeps {
   checks: Readonly<Record<string, () => Promise<unknown>>>;
+  /** Why a write would be refused now, or null. */
+  writeRefusal: () => Promise<BrokerError | null>;
 }
 
 /** The dependencies of {@link operatingRoutes}. */
@@ -22,6 +25,10 @@ const readinessSchema = z
     checks: z
       .record(z.string(), z.enum(['ok', 'failing']))
       .meta({ description: 'The state of each component.' }),
+    refusal: z
+      .object({ code: z.string(), detail: z.string() })
+      .optional()
+      .meta({ description: 'Why writes are refused: a problem code, and what the operator can do.' }),
   })
   .meta({ id: 'Readiness' });
 
@@ -53,13 +60,17 @@ export const operatingRoutes = [
     ...operating,
     name: 'getReadiness',
     path: '/readyz',
-    summary: 'store, policy and keys work; else 503 with the parts that do not',
+    summary:
+      'store, policy and keys work, and with `for=writes` writes are accepted; else 503 with the parts that do not',
+    query: z.strictObject({ for: z.enum(['reads', 'writes']).default('reads') }),
     answer: readinessSchema,
     also: { 503: readinessSchema },
-    handle: async ({ health: { checks } }) => {
+    handle: async ({ health }, { query }) => {
+      const refusal = query.for === 'reads' ? null : await health.writeRefusal().catch(() => null);
       const parts = await Promise.all(
-        Object.entries(checks).map(async ([part, check]) => [part, await isWorking(check)] as const),
+        Object.entries(health.checks).map(async ([part, check]) => [part, await isWorking(check)] as const),
       );
+      if (query.for === 'writes') parts.push(['writes', refusal === null]);
       const ready = parts.every(([, working]) => working);
       return {
         status: ready ? 200 : 503,
@@ -68,6 +79,7 @@ export const operatingRoutes = [
           checks: Object.fromEntries(
             parts.map(([part, working]) => [part, working ? ('ok' as const) : ('failing' as const)]),
           ),
+          ...(refusal === null ? {} : { refusal: { code: refusal.code, detail: refusal.message } }),
         },
       };
     },

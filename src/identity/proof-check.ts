@@ -23,7 +23,7 @@ export type ProofCheck = (
 /** Creates a check with its own replay memory. @param deps.publicUrl the URL in proofs, see {@link verifyProof} */
 export function createProofCheck(deps: { publicUrl: string; clock: Clock }): ProofCheck {
   const { publicUrl, clock } = deps;
-  const memory = createProofMemory({ clock, capacity: PROOF_CAPACITY });
+  const memory = createProofMemory({ capacity: PROOF_CAPACITY });
   return async (verified, { token, scheme }, shown) => {
     const { jkt, credential } = verified;
     if (jkt === null) {

@@ -143,6 +143,8 @@ function wrongKey(sealer: string, { masterKey, from }: SealContext): Error {
 /** The secret for signing list cursors, generated once. */
 export async function cursorSecret(store: Store, masterKey: MasterKey): Promise<Buffer> {
   const sealed = await masterKey.seal(randomBytes(32).toString('base64url'), CURSOR_SECRET);
-  const kept = await store.writer.write((tx) => setMetaOnce(tx, CURSOR_SECRET, sealed));
+  const kept =
+    (await findMeta(store.read, CURSOR_SECRET)) ??
+    (await store.writer.write((tx) => setMetaOnce(tx, CURSOR_SECRET, sealed)));
   return Buffer.from(await masterKey.unseal(kept, CURSOR_SECRET), 'base64url');
 }

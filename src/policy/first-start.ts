@@ -1,11 +1,9 @@
-import { canonicalJson, sha256Hex } from '../json.ts';
 import { append } from '../log/append.ts';
-import { operatorPrincipal } from '../principal.ts';
 import { momentOf } from '../store/batch.ts';
 import type { Store } from '../store/database.ts';
 import { findActivation, insertActivation, storeBundle } from '../store/policies.ts';
 import type { Bundle } from './bundle.ts';
-import { RESULT_VERSION } from './decision.ts';
+import { operatorEntry } from './operator-entry.ts';
 
 /** The outcome for the bundle that the configuration names. */
 export type BundleStart =
@@ -27,13 +25,12 @@ export async function activateFirst(
   bundle: Bundle,
 ): Promise<BundleStart> {
   const { hash, archive_digest, revision, archive } = bundle;
+  // Read first: a store that takes no writes can still serve its policy.
+  const present = await findActivation(deps.store.read);
+  if (present !== null) return startOn(present, hash);
   return deps.store.writer.write(async (tx): Promise<BundleStart> => {
     const active = await findActivation(tx);
-    if (active !== null) {
-      return active.policy_hash === hash
-        ? { kind: 'unchanged', hash }
-        : { kind: 'differs', hash: active.policy_hash, file_hash: hash };
-    }
+    if (active !== null) return startOn(active, hash);
     const nowMs = momentOf(tx);
     const decision_id = deps.newId(nowMs);
     await storeBundle(tx, { policy_hash: hash, archive_digest, revision, archive, stored_ms: nowMs });
@@ -45,33 +42,24 @@ export async function activateFirst(
       request_id: null,
       stage: null,
     });
-    const input_json = canonicalJson({
-      operation: 'policy.activate',
-      principal: operatorPrincipal,
-      policy_hash: hash,
-    });
-    await append(tx, {
-      id: decision_id,
-      at_ms: nowMs,
-      operation: 'policy.activate',
-      principal: operatorPrincipal,
-      environment: null,
-      knows_environment: true,
-      decision: {
-        effect: 'allow',
-        reasons: [{ code: 'first_start', detail: 'The first start activates the configured bundle.' }],
-        obligations: [],
-        limits: {},
-        versions: { input: null, result: RESULT_VERSION, guardrails: null },
+    await append(
+      tx,
+      operatorEntry({
+        id: decision_id,
+        at_ms: nowMs,
+        operation: 'policy.activate',
         policy_hash: hash,
-        input_json,
-        input_digest: `sha256:${sha256Hex(input_json)}`,
-      },
-      request: null,
-      flags: [],
-      activates: { hash, archive: archive_digest },
-      correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
-    });
+        because: { code: 'first_start', detail: 'The first start activates the configured bundle.' },
+        activates: { hash, archive: archive_digest },
+      }),
+    );
     return { kind: 'activated', hash };
   });
+}
+
+/** The outcome if a policy is active already. */
+function startOn({ policy_hash }: { policy_hash: string }, hash: string): BundleStart {
+  return policy_hash === hash
+    ? { kind: 'unchanged', hash }
+    : { kind: 'differs', hash: policy_hash, file_hash: hash };
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { WriteContext } from '../decide/control.ts';
 import type { Refused } from '../decide/refused.ts';
-import { findOwnSession } from '../emergency/break-glass.ts';
+import { findOwnSession, isOpen } from '../emergency/break-glass.ts';
 import { BrokerError } from '../errors.ts';
 import { flagChangeContentSchema } from './kinds/flag-change.ts';
 import { propose } from './propose.ts';
@@ -25,7 +25,7 @@ export async function applyInSession(
   change: BreakglassChange,
 ): Promise<Settlement | Refused> {
   const session = await findOwnSession(writing, sessionId);
-  if (session.closed_ms !== null || session.expires_ms <= writing.now_ms) {
+  if (!isOpen(session, writing.now_ms)) {
     throw new BrokerError('state_conflict', 'This break-glass session has ended. Open a new one.');
   }
   return propose(

@@ -7,6 +7,7 @@ export function activePolicy(deps: {
 }): ScheduledJob {
   return {
     name: 'active policy',
+    writes: false,
     run: async () => {
       await deps.refresh();
       await deps.loadMissing();

@@ -32,6 +32,7 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
 
   return {
     name: 'due requests',
+    writes: true,
     run: async () => {
       for (const id of await listDueRequests(control.store.read, control.clock(), BATCH)) {
         try {

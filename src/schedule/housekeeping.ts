@@ -1,6 +1,7 @@
 import type { ControlDeps } from '../decide/control.ts';
 import { DAY_MS } from '../moment.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
+import { overBefore } from '../store/passed-time.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
 import type { ScheduledJob } from './scheduler.ts';
@@ -13,20 +14,24 @@ const REVOCATIONS_KEPT_MS = DAY_MS;
 /** The retention of ended sessions, for incident investigations. */
 const SESSIONS_KEPT_MS = 30 * DAY_MS;
 
-/** Deletes rows that are no longer needed. None of them is evidence. */
+/** Deletes rows that are no longer needed, by the only rule of what is over: {@link overBefore}. None of them is evidence. */
 export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'clock'>): ScheduledJob {
   let doneMs = 0;
   return {
     name: 'housekeeping',
+    writes: true,
     run: async () => {
       const nowMs = clock();
-      if (nowMs - doneMs < EVERY_MS) return;
+      // A clock that was set back is a reason to look at it at once.
+      if (nowMs >= doneMs && nowMs - doneMs < EVERY_MS) return;
       doneMs = nowMs;
       await store.writer.write(async (tx) => {
-        await forgetUsedTokens(tx, nowMs);
-        await forgetAnswers(tx, nowMs - ANSWERS_KEPT_MS);
-        await forgetBrowserSessions(tx, nowMs - SESSIONS_KEPT_MS);
-        await forgetRevocations(tx, nowMs - REVOCATIONS_KEPT_MS);
+        const overMs = await overBefore(tx);
+        if (overMs === null) return;
+        await forgetUsedTokens(tx, overMs);
+        await forgetAnswers(tx, overMs - ANSWERS_KEPT_MS);
+        await forgetBrowserSessions(tx, overMs - SESSIONS_KEPT_MS);
+        await forgetRevocations(tx, overMs - REVOCATIONS_KEPT_MS);
       });
     },
   };

@@ -17,6 +17,7 @@ export function keyRotation(deps: {
   let againMs = 0;
   return {
     name: 'key rotation',
+    writes: true,
     run: async () => {
       const nowMs = clock();
       if (nowMs < againMs) return;

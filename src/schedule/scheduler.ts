@@ -1,3 +1,4 @@
+import type { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 /*
@@ -12,6 +13,8 @@ const INTERVAL_MS = 1000;
 export interface ScheduledJob {
   /** For the log. */
   name: string;
+  /** Whether it writes. Such a job waits while the store takes no writes. */
+  writes: boolean;
   /** Runs once. There MAY be nothing to do. */
   run(): Promise<void>;
 }
@@ -25,13 +28,40 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
-/** Creates the scheduler. A failed job is logged and does not block the others. */
-export function createScheduler({ jobs, log }: { jobs: readonly ScheduledJob[]; log: Logger }): Scheduler {
+/** What {@link createScheduler} needs. */
+export interface SchedulerDeps {
+  jobs: readonly ScheduledJob[];
+  /** Why a write would be refused now, or null. */
+  writeRefusal: () => Promise<BrokerError | null>;
+  log: Logger;
+}
+
+/**
+ * Creates the scheduler. A failed job is logged and does not block the others. Each look also notices whether the store
+ * takes writes, and logs when that changes.
+ */
+export function createScheduler({ jobs, writeRefusal, log }: SchedulerDeps): Scheduler {
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
+  /** The code of the refusal that was logged last. */
+  let refusedBy: string | null = null;
+
+  function noteRefusal(refusal: BrokerError | null): void {
+    const code = refusal?.code ?? null;
+    if (code === refusedBy) return;
+    refusedBy = code;
+    if (refusal === null) log.warn('writes are accepted again');
+    else log.error({ code, detail: refusal.message }, 'writes are refused; reads go on');
+  }
 
   async function tick(): Promise<void> {
-    for (const { name, run } of jobs) {
+    const refusal = await writeRefusal().catch((error: unknown) => {
+      log.error({ err: error }, 'could not tell whether the store takes writes');
+      return null;
+    });
+    noteRefusal(refusal);
+    for (const { name, writes, run } of jobs) {
+      if (writes && refusal !== null) continue;
       try {
         await run();
       } catch (error) {

@@ -6,6 +6,7 @@ import type { IssuerConfig } from '../issuers/issuers.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { callerOfRow, TOKEN_ID_PREFIX } from '../revocation/session-caller.ts';
+import { hasBegun } from '../store/batch.ts';
 import type { Store } from '../store/database.ts';
 import type { SessionsTable } from '../store/schema.ts';
 import { findBrowserSession, listBrowserSessions, touchBrowserSession } from '../store/sessions.ts';
@@ -60,8 +61,13 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const grainMs = Math.min(SEEN_GRAIN_MS, idleMs / 10);
   const absoluteMs = deps.limits.absolute_hours * 3_600_000;
 
+  /** A session that was opened or seen in the future would outlive its limits after the clock was set back. */
   const isOpen = (row: SessionsTable, nowMs: number): boolean =>
-    row.ended_ms === null && nowMs < row.expires_ms && nowMs < row.seen_ms + idleMs;
+    row.ended_ms === null &&
+    hasBegun(row.opened_ms, nowMs) &&
+    hasBegun(row.seen_ms, nowMs) &&
+    nowMs < row.expires_ms &&
+    nowMs < row.seen_ms + idleMs;
 
   /** A session counts only while its issuer is configured for browser sign-in. */
   const isOfIssuer = (row: SessionsTable): boolean =>

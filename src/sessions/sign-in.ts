@@ -7,6 +7,7 @@ import type { Caller } from '../identity/credential.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
 import { assertBoundHashes } from '../identity/token-hash.ts';
 import { acrValuesOf } from '../issuers/issuers.ts';
+import { hasBegun } from '../store/batch.ts';
 import type { SignInsTable } from '../store/schema.ts';
 import { insertSignIn, takeSignIn } from '../store/sessions.ts';
 import { openSession } from './open-session.ts';
@@ -119,7 +120,9 @@ export function createSignIn(deps: SignInDeps): SignIn {
 
 /** @returns the secret of the new session */
 async function finish(deps: SignInDeps, answer: ProviderAnswer, { secret, signIn }: Taken): Promise<string> {
-  if (deps.clock() >= signIn.expires_ms)
+  const nowMs = deps.clock();
+  // One that began in the future would last longer after the clock was set back.
+  if (nowMs >= signIn.expires_ms || !hasBegun(signIn.expires_ms - SIGN_IN_MS, nowMs))
     throw refused('The sign-in took more than 10 minutes and has expired.');
   const issuer = deps.providers.issuers.find(({ key }) => key === signIn.issuer_key);
   if (issuer === undefined) throw notUnderWay('its identity provider is no longer configured');

@@ -5,6 +5,11 @@ import type { Tx } from './statement.ts';
 /** The tolerated clock difference between brokers. Within it, a write takes the time of the last record. */
 const MAX_BEHIND_MS = 5000;
 
+/** Whether something has begun at a time. That time may be of a write, and so a little ahead of this broker's clock. */
+export function hasBegun(beginMs: number, nowMs: number): boolean {
+  return beginMs <= nowMs + MAX_BEHIND_MS;
+}
+
 /** The state shared by the writes of one batch. Created by the writer only. */
 export interface Batch {
   /** The head as the current write sees it, including the records of earlier writes in the batch. */
@@ -38,14 +43,39 @@ export function batchOf(tx: Tx): Batch {
 export function momentOf(tx: Tx): number {
   const { clock, head } = batchOf(tx);
   const nowMs = clock();
-  const behindMs = head.last_ms - nowMs;
-  if (behindMs <= 0) return nowMs;
-  if (behindMs <= MAX_BEHIND_MS) return head.last_ms;
-  throw new BrokerError(
+  const fault = clockFault(head, nowMs);
+  if (fault !== null) throw fault;
+  return Math.max(nowMs, head.last_ms);
+}
+
+/** Why no record may be written at this time, or null. */
+export function clockFault({ last_ms }: Pick<LogHead, 'last_ms'>, nowMs: number): BrokerError | null {
+  if (hasBegun(last_ms, nowMs)) return null;
+  const behindS = Math.ceil((last_ms - nowMs) / 1000);
+  return new BrokerError(
     'clock_behind',
-    `The clock of this broker is ${Math.ceil(behindMs / 1000)} seconds behind the last record. Nothing was written; the operator must correct the clock.`,
-    { headers: { 'Retry-After': String(Math.min(Math.ceil(behindMs / 1000), 60)) } },
+    `The clock of this broker is ${behindS} seconds behind the last record. Nothing was written; the operator must correct the clock, or accept it with "countersign accept-clock" if it is right.`,
+    { headers: { 'Retry-After': String(Math.min(behindS, 60)) } },
   );
+}
+
+/**
+ * Accepts the clock although it is behind the last record. The record of this act takes the time of the clock, and so do
+ * all later ones: only the order of places says what came first.
+ *
+ * @returns the time of this write
+ */
+export function acceptClock(tx: Tx): number {
+  const batch = batchOf(tx);
+  const nowMs = batch.clock();
+  batch.head = { ...batch.head, last_ms: nowMs };
+  return nowMs;
+}
+
+/** Begins a new epoch of the log, for a confirmed restore. It is written with the record of that act. */
+export function beginEpoch(tx: Tx): void {
+  const batch = batchOf(tx);
+  batch.head = { ...batch.head, epoch: batch.head.epoch + 1 };
 }
 
 /**

@@ -3,10 +3,14 @@ import Sqlite from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Clock } from '../clock.ts';
-import { raiseFence, writeHead } from './log-head.ts';
+import { BrokerError } from '../errors.ts';
+import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
+import { beginEpoch, clockFault } from './batch.ts';
+import { findMeta, setMeta } from './installation.ts';
+import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
-import { type Db, runDirectly } from './statement.ts';
+import { type Db, runDirectly, type Tx } from './statement.ts';
 import { createWriter, type Writer } from './writer.ts';
 
 /*
@@ -24,6 +28,10 @@ export interface Store {
   writer: Writer;
   /** Reads committed state. Read-only. */
   read: Db;
+  /** What this database lacks of the acknowledged log; null if it is complete. */
+  loss: Loss | null;
+  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, or a store that failed. */
+  writeRefusal(): Promise<BrokerError | null>;
   /**
    * Rewrites the file, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
    * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
@@ -34,6 +42,19 @@ export interface Store {
   /** Finishes pending writes, then closes both connections. */
   close(): Promise<void>;
 }
+
+/** The finding that a database is an older copy, or has another history. */
+export interface Loss {
+  /** A sentence for the operator. */
+  detail: string;
+  /** The mark beside the database, or null if there is none that can be read. */
+  mark: Mark | null;
+}
+
+/** The meta key that says that a mark is kept beside the database. */
+const MARK_KEPT = 'mark_kept';
+/** The meta key of the mark that the last confirmed restore replaced. */
+const MARK_REPLACED = 'mark_replaced';
 
 /** Below this version a bug in the WAL reset can corrupt the file. @see https://sqlite.org/changes.html 3.51.3 */
 const OLDEST_SQLITE = [3, 51, 3] as const;
@@ -49,6 +70,7 @@ const MEMORY = ':memory:';
  * @param options.onFailure called once if the outcome of a commit is unknown, or another process has taken the store
  *   over; the process MUST stop then, and recovery at the next start decides
  * @param options.onListenerFailure called with the error of a listener after a commit
+ * @param options.acceptsLoss writes although the database lacks what was acknowledged; for a confirmed restore only
  * @throws Error if another process has the store open; if SQLite is too old, or does not keep `synchronous=FULL` after a
  *   first write: without it, a power failure can lose an acknowledged write
  */
@@ -57,6 +79,7 @@ export async function openStore(options: {
   clock: Clock;
   onFailure?: (error: unknown) => void;
   onListenerFailure?: (error: unknown) => void;
+  acceptsLoss?: boolean;
 }): Promise<Store> {
   createPrivately(options.file);
   const lock = lockFile(options.file);
@@ -67,22 +90,39 @@ export async function openStore(options: {
     assertDurable(connection);
     const reader = openConnection(options.file, { readonly: true });
     const read = kyselyOver(reader);
+    const loss = await lossOf(write, options.file);
+    const isStopped = loss !== null && options.acceptsLoss !== true;
+    const acknowledged = isStopped ? null : openAcknowledged(acknowledgedPath(options.file));
+    if (loss === null) {
+      // Before the database says that there is one. A crash may also have lost the last mark.
+      acknowledged?.put(await markOf(write, await readHead(write)));
+      acknowledged?.sync();
+      await setMeta(write as Tx, MARK_KEPT, '1');
+    }
     const writer = createWriter({
       db: write,
       clock: options.clock,
       fence: await raiseFence(write),
-      seal: writeHead,
+      seal: async (tx, head) => {
+        await writeHead(tx, head);
+        const mark = await markOf(tx, head);
+        return () => acknowledged?.put(mark);
+      },
+      stopped: isStopped ? restoredCopy(loss) : null,
       onFailure: options.onFailure ?? (() => undefined),
       onListenerFailure: options.onListenerFailure ?? (() => undefined),
     });
     return {
       writer,
       read,
+      loss,
+      writeRefusal: async () => writer.refusal() ?? clockFault(await readHead(read), options.clock()),
       rewrite: async () => rewrite(connection),
       close: async () => {
         await writer.close();
         await read.destroy();
         await write.destroy();
+        acknowledged?.close();
         lock.close();
       },
     };
@@ -91,6 +131,37 @@ export async function openStore(options: {
     lock.close();
     throw error;
   }
+}
+
+/** Compares a database with the mark beside it. An installation of a former version has none yet. */
+async function lossOf(db: Db, file: string): Promise<Loss | null> {
+  const path = acknowledgedPath(file);
+  const mark = readMark(path);
+  if (mark === 'missing' && (await findMeta(db, MARK_KEPT)) === null) return null;
+  if (mark === 'missing' || mark === 'damaged') {
+    const detail = `${path} is ${mark}, so whether the database is an older copy is unknown.`;
+    return { detail, mark: null };
+  }
+  const detail = await findLoss(db, mark, await findMeta(db, MARK_REPLACED));
+  return detail === null ? null : { detail, mark };
+}
+
+function restoredCopy({ detail }: Loss): BrokerError {
+  return new BrokerError(
+    'restored_copy',
+    `${detail} Nothing was written; the operator must put the newest copy back, or confirm the restore with "countersign accept-restore".`,
+    { headers: { 'Retry-After': '60' } },
+  );
+}
+
+/**
+ * Confirms that this database takes the place of the one that was acknowledged: begins a new epoch of the log. The record
+ * of the decision MUST be appended in the same write.
+ */
+export async function replaceAcknowledged(tx: Tx, { mark }: Loss): Promise<void> {
+  beginEpoch(tx);
+  await setMeta(tx, MARK_KEPT, '1');
+  if (mark !== null) await setMeta(tx, MARK_REPLACED, JSON.stringify(mark));
 }
 
 /** The file contains signing keys, so only its owner may read it; SQLite gives its side files the same mode. */

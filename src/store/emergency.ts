@@ -9,6 +9,7 @@ const listOpenSessionsStatement = statement<{ now_ms: number }, BreakglassSessio
     .selectFrom('breakglass_sessions')
     .selectAll()
     .where('closed_ms', 'is', null)
+    .where('opened_ms', '<=', p('now_ms'))
     .where('expires_ms', '>', p('now_ms')),
 );
 
@@ -47,7 +48,7 @@ export async function liftFreeze(
   return result.numUpdatedRows === 1n;
 }
 
-/** All open, unexpired break-glass sessions, newest first. */
+/** All open, unexpired break-glass sessions, newest first. One that was opened in the future is none. */
 export async function listOpenSessions(db: Db, nowMs: number): Promise<BreakglassSessionsTable[]> {
   const { rows } = await listOpenSessionsStatement(db, { now_ms: nowMs });
   return rows.toSorted((one, other) => other.opened_ms - one.opened_ms);
@@ -76,6 +77,21 @@ export async function listOpenersSince(db: Db, sinceMs: number): Promise<string[
 /** Stores a new session. */
 export async function insertSession(tx: Tx, row: BreakglassSessionsTable): Promise<void> {
   await tx.insertInto('breakglass_sessions').values(row).execute();
+}
+
+/**
+ * Closes the sessions that are not over and were opened after a time.
+ *
+ * @param afterMs default: the time of the closing
+ */
+export async function closeSessionsAfter(tx: Tx, atMs: number, afterMs = atMs): Promise<void> {
+  await tx
+    .updateTable('breakglass_sessions')
+    .set({ closed_ms: atMs })
+    .where('closed_ms', 'is', null)
+    .where('expires_ms', '>', atMs)
+    .where('opened_ms', '>', afterMs)
+    .execute();
 }
 
 /** Closes a session early. */

@@ -7,8 +7,8 @@ export type LogHead = Readonly<Omit<LogHeadTable, 'id'>>;
 const readStatement = statement<Record<never, never>, LogHeadTable>((db) =>
   db.selectFrom('log_head').selectAll(),
 );
-const writeStatement = statement<Pick<LogHead, 'size' | 'last_ms'>>((db, p) =>
-  db.updateTable('log_head').set({ size: p('size'), last_ms: p('last_ms') }),
+const writeStatement = statement<Pick<LogHead, 'epoch' | 'size' | 'last_ms'>>((db, p) =>
+  db.updateTable('log_head').set({ epoch: p('epoch'), size: p('size'), last_ms: p('last_ms') }),
 );
 
 /** The head in the state that `db` sees. */
@@ -19,9 +19,9 @@ export async function readHead(db: Db): Promise<LogHead> {
   return head;
 }
 
-/** Writes the size of the log. This seals each batch before its commit. */
-export async function writeHead(tx: Tx, { size, last_ms }: LogHead): Promise<void> {
-  await writeStatement(tx, { size, last_ms });
+/** Writes the epoch and the size of the log. This seals each batch before its commit. */
+export async function writeHead(tx: Tx, { epoch, size, last_ms }: LogHead): Promise<void> {
+  await writeStatement(tx, { epoch, size, last_ms });
 }
 
 /**

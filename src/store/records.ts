@@ -10,6 +10,9 @@ export const EVERY_ENVIRONMENT = '*';
 const insertLeafStatement = statement<LeavesTable>((db, p) =>
   db.insertInto('leaves').values({ place: p('place'), schema_version: p('schema_version'), leaf: p('leaf') }),
 );
+const findLeafStatement = statement<{ place: number }, Pick<LeavesTable, 'leaf'>>((db, p) =>
+  db.selectFrom('leaves').select('leaf').where('place', '=', p('place')),
+);
 const insertDetailsStatement = statement<RecordDetailsTable>((db, p) =>
   db.insertInto('record_details').values({
     place: p('place'),
@@ -51,6 +54,11 @@ export async function insertRecord(
   await insertDetailsStatement(tx, { place, ...record.details });
   for (const flag of record.flags) await insertRecordFlagStatement(tx, { flag, place });
   return place;
+}
+
+/** The leaf at a place, or undefined. */
+export async function findLeaf(db: Db, place: number): Promise<string | undefined> {
+  return (await findLeafStatement(db, { place })).rows[0]?.leaf;
 }
 
 /** A record: its readable details and its leaf. */

@@ -117,13 +117,13 @@ export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
 /** The newest vote of each person, in the order in which they were recorded. */
 export async function listVotes(db: Db, requestId: string): Promise<VotesTable[]> {
   const { rows } = await listVotesStatement(db, { request_id: requestId });
-  // Times are monotonic in the log, so places are needed only to order votes of the same time.
-  const isTied = new Set(rows.map(({ at_ms }) => at_ms)).size < rows.length;
-  const places = isTied ? await placesOfVotes(db, requestId) : new Map<string, number>();
+  if (rows.length < 2) return rows;
+  const places = await placesOfVotes(db, requestId);
+  // Only votes that a former version stored without their decision have no place; they are the oldest.
   const placeOf = ({ decision_id }: VotesTable) => places.get(decision_id ?? '') ?? 0;
   return rows.toSorted(
     (one, other) =>
-      one.at_ms - other.at_ms || placeOf(one) - placeOf(other) || (one.person < other.person ? -1 : 1),
+      placeOf(one) - placeOf(other) || one.at_ms - other.at_ms || (one.person < other.person ? -1 : 1),
   );
 }
 
@@ -161,6 +161,16 @@ export async function voidVote(
     .set({ voided_ms: vote.voided_ms })
     .where('request_id', '=', vote.request_id)
     .where('person', '=', vote.person)
+    .execute();
+}
+
+/** Voids all votes on open requests permanently. */
+export async function voidOpenVotes(tx: Tx, voidedMs: number): Promise<void> {
+  await tx
+    .updateTable('votes')
+    .set({ voided_ms: voidedMs })
+    .where('voided_ms', 'is', null)
+    .where('request_id', 'in', (e) => e.selectFrom('requests').select('id').where('state', 'in', OPEN_STATES))
     .execute();
 }
 

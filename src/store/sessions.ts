@@ -114,6 +114,21 @@ export async function endBrowserSession(
   return numUpdatedRows === 1n;
 }
 
+/**
+ * Ends the sessions that are not over and were opened or seen after a time.
+ *
+ * @param afterMs default: the time of the ending
+ */
+export async function endBrowserSessionsAfter(tx: Tx, atMs: number, afterMs = atMs): Promise<void> {
+  await tx
+    .updateTable('sessions')
+    .set({ ended_ms: atMs, end_reason: 'revoked' satisfies SessionEnd })
+    .where('ended_ms', 'is', null)
+    .where('expires_ms', '>', atMs)
+    .where((e) => e.or([e('opened_ms', '>', afterMs), e('seen_ms', '>', afterMs)]))
+    .execute();
+}
+
 /** Deletes sessions whose absolute expiry was before a time. Their records are kept. */
 export async function forgetBrowserSessions(tx: Tx, overBeforeMs: number): Promise<void> {
   await tx.deleteFrom('sessions').where('expires_ms', '<', overBeforeMs).execute();

@@ -46,6 +46,15 @@ export async function endSigningKey(
   return 'replaced';
 }
 
+/** Ends all keys at once: the next start makes a new one. */
+export async function endAllSigningKeys(tx: Tx, nowMs: number): Promise<void> {
+  await tx
+    .updateTable('signing_keys')
+    .set({ retires_ms: nowMs, private_jwk: NO_PRIVATE_PART })
+    .where((where) => where.or([where('retires_ms', 'is', null), where('retires_ms', '>', nowMs)]))
+    .execute();
+}
+
 async function hasActiveKey(tx: Tx): Promise<boolean> {
   const active = await tx
     .selectFrom('signing_keys')

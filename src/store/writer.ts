@@ -31,10 +31,13 @@ export interface Writer {
    *
    * @throws BrokerError `not_recorded` if a statement of `work` or the commit failed: this write was undone
    * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
+   * @throws BrokerError `restored_copy` if the database lacks what was acknowledged before
    * @throws BrokerError `shutting_down` after {@link Writer.close}
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
    */
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: Lane): Promise<T>;
+  /** Why every write is refused now, or null. A clock that is behind does not count: it may be right at the next write. */
+  refusal(): BrokerError | null;
   /** Finishes pending writes and accepts no new ones. */
   close(): Promise<void>;
 }
@@ -44,6 +47,12 @@ export interface Writer {
  * is reported, and the other listeners still run.
  */
 export type AfterCommit = (listener: () => void) => void;
+
+/**
+ * Notes outside the database how far the log has come. Called after the commit, before any answer of the batch leaves.
+ * If it throws, it is called again before the next batch.
+ */
+export type Acknowledge = () => void;
 
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
@@ -97,7 +106,9 @@ export interface WriterDeps {
   /** The fence of this process, raised when it took over the writer. */
   fence: number;
   /** Writes the head at the end of each batch that appended something, before its commit. */
-  seal: (tx: Tx, head: LogHead) => Promise<void>;
+  seal: (tx: Tx, head: LogHead) => Promise<Acknowledge>;
+  /** Why this writer must not write at all. */
+  stopped?: BrokerError | null;
   /** Called if the outcome of a commit is unknown, and after a takeover by another process. */
   onFailure: (error: unknown) => void;
   /** Called with the error or rejection of a listener after a commit. */
@@ -109,9 +120,11 @@ export function createWriter(deps: WriterDeps): Writer {
   const queues: Record<Lane, Job[]> = { emergency: [], ordinary: [] };
   const pseudonyms = new Map<string, string>();
   let running: Promise<void> | null = null;
-  let closed: BrokerError | null = null;
+  let closed: BrokerError | null = deps.stopped ?? null;
   /** Set if this process must not write any more: the outcome of a commit is unknown, or another process has taken over. */
   let failed: BrokerError | null = null;
+  /** What the last commits have still to be acknowledged with. */
+  let owed: Acknowledge | null = null;
 
   async function runJob(job: Job, { tx, batch, refusalOf }: Run): Promise<JobResult> {
     const { head } = batch;
@@ -148,10 +161,11 @@ export function createWriter(deps: WriterDeps): Writer {
       openBatch(tx, batch);
       const results: JobResult[] = [];
       for (const job of jobs) results.push(await runJob(job, { tx, batch, refusalOf }));
-      if (batch.head.size !== head.size) await deps.seal(tx, batch.head);
+      const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       await commit(connection).catch((error: unknown) => {
         throw isDiskFault(error) ? new UnknownOutcome(error) : error;
       });
+      owed = acknowledge ?? owed;
       return results;
     } catch (error) {
       // SQLite may already have rolled back; report the first error.
@@ -181,11 +195,15 @@ export function createWriter(deps: WriterDeps): Writer {
   async function runBatch(batch: Job[]): Promise<void> {
     let results: JobResult[];
     try {
+      // Without it, a restored older copy of the database would not be noticed.
+      acknowledge();
       results = await runPrepared(batch);
     } catch (error) {
       refuse(batch, error);
       return;
     }
+    // These writes are durable, whatever becomes of their acknowledgement.
+    callListener(acknowledge);
     for (const result of results) {
       if ('error' in result) {
         result.job.reject(result.error);
@@ -194,6 +212,11 @@ export function createWriter(deps: WriterDeps): Writer {
       for (const listener of result.listeners) callListener(listener);
       result.job.resolve(result.value as never);
     }
+  }
+
+  function acknowledge(): void {
+    owed?.();
+    owed = null;
   }
 
   /** The write is durable: a failing listener neither rolls it back nor stops the queue. */
@@ -249,6 +272,7 @@ export function createWriter(deps: WriterDeps): Writer {
         queues[lane].push({ work, resolve, reject });
         running ??= drain();
       }),
+    refusal: () => failed ?? closed,
     close: async () => {
       closed ??= new BrokerError('shutting_down', 'The broker is shutting down; try again shortly.', {
         headers: { 'Retry-After': '5' },

@@ -107,6 +107,7 @@ describe('a first start in an empty folder', () => {
     // The write-ahead log was folded in: nothing was left half done.
     expect(await readdir(folder)).toEqual([
       'countersign.db',
+      'countersign.db.acknowledged',
       'countersign.db.lock',
       'countersign.db.master-key',
     ]);
@@ -274,7 +275,11 @@ describe('a database whose master key is not there', () => {
     expect(await mistaken.exit).toBe(1);
     expect(mistaken.err()).toContain('COUNTERSIGN_MASTER_KEY contains another one');
     expect(mistaken.err()).not.toContain(wrong);
-    expect(await readdir(folder)).toEqual(['countersign.db', 'countersign.db.lock']);
+    expect(await readdir(folder)).toEqual([
+      'countersign.db',
+      'countersign.db.acknowledged',
+      'countersign.db.lock',
+    ]);
     const right = await started(serve({ COUNTERSIGN_MASTER_KEY: kept }));
     expect(right.err()).toMatch(/master key +loaded from COUNTERSIGN_MASTER_KEY/);
     await stop(right);

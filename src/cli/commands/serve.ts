@@ -46,7 +46,18 @@ async function serve(io: Io, file: string | undefined): Promise<ExitCode> {
   broker.scheduler.start();
   const keys = await listSigningKeys(broker.store.read);
   const isKeyNew = keys.some((key) => key.created_ms >= startedMs);
-  for (const line of [...describeStart(config, broker, { isNew, isKeyNew }), ...warnings(config)]) {
+  const refusal = await broker.store.writeRefusal();
+  const lines = [
+    ...describeStart(config, broker, { isNew, isKeyNew }),
+    ...(refusal === null
+      ? []
+      : [
+          `warning         writes are refused (${refusal.code}); flags are still served.`,
+          `                ${refusal.message}`,
+        ]),
+    ...warnings(config),
+  ];
+  for (const line of lines) {
     io.stderr(`${line}\n`);
   }
   await signals.first;

@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { type Config, ConfigError, loadConfig } from '../../config.ts';
+import { BrokerError, PROBLEMS } from '../../errors.ts';
+import { textSchema } from '../../flags/names.ts';
+import { acceptBehindClock } from '../../operator/accept-clock.ts';
+import { acceptRestore } from '../../operator/accept-restore.ts';
+import { type ActDeps, ActRefused } from '../../operator/act.ts';
+import { newId } from '../../random.ts';
+import { openStore } from '../../store/database.ts';
+import type { Cli, Output } from '../cli.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import type { Io } from '../io.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { moment } from '../output/text.ts';
+
+interface ActOptions {
+  config?: string;
+  json?: boolean;
+  reason: string;
+}
+
+const reasonSchema = textSchema(2000);
+
+/** `accept-clock` and `accept-restore`: an operator's acts on the database of a stopped broker. */
+export function registerOperator(program: Command, cli: Cli): void {
+  actCommand(
+    program,
+    cli,
+    'accept-clock',
+    'on the stopped broker’s machine: go on with a clock that is behind the last record',
+  ).action((options: ActOptions) =>
+    cli.runLocal(options, (output) =>
+      runAct(output, options, { acceptsLoss: false }, async (deps) => {
+        const accepted = await acceptBehindClock(deps, options);
+        output.print(
+          accepted,
+          () =>
+            `The clock is accepted, in record ${accepted.decision_id}: the last record was of ${moment(accepted.last_ms)}, this one is of ${moment(accepted.at_ms)}.`,
+        );
+      }),
+    ),
+  );
+  actCommand(
+    program,
+    cli,
+    'accept-restore',
+    'on the stopped broker’s machine: go on with a restored copy of the database; freezes everything and voids all credentials',
+  ).action((options: ActOptions) =>
+    cli.runLocal(options, (output) =>
+      runAct(output, options, { acceptsLoss: true }, async (deps) => {
+        const accepted = await acceptRestore(deps, options);
+        output.print(
+          accepted,
+          () =>
+            `The restored copy is accepted, in record ${accepted.decision_id}. Everything is frozen, and everybody must sign in again.\n` +
+            `Repeat what was revoked since the copy was made. Then one person proposes and another approves:\n` +
+            `  countersign lift ${accepted.freeze} --reason …`,
+        );
+      }),
+    ),
+  );
+}
+
+function actCommand(program: Command, cli: Cli, name: string, summary: string): Command {
+  return cli
+    .localCommand(program, name, summary)
+    .requiredOption('--reason <text>', 'why; it is recorded')
+    .option('--config <file>', 'the configuration file of the broker, as for serve');
+}
+
+/** Runs an act on the database that the configuration names. */
+async function runAct(
+  { io }: Output,
+  options: ActOptions,
+  { acceptsLoss }: { acceptsLoss: boolean },
+  act: (deps: ActDeps) => Promise<void>,
+): Promise<ExitCode> {
+  const reason = reasonSchema.safeParse(options.reason);
+  if (!reason.success) throw usageError(`--reason: ${reason.error.issues[0]?.message}`);
+  const { database } = readConfig(io, options.config);
+  if (!existsSync(database)) throw usageError(`The database ${database} does not exist.`);
+  const { clock } = io;
+  try {
+    const store = await openStore({ file: database, clock, acceptsLoss });
+    try {
+      await act({ store, clock, newId });
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    throw notDone(error as Error);
+  }
+  return EXIT.done;
+}
+
+function readConfig(io: Io, file: string | undefined): Config {
+  try {
+    return loadConfig({ file, env: io.env });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw usageError(error.message);
+  }
+}
+
+function notDone(error: Error): CliError {
+  const code = error instanceof BrokerError ? error.code : null;
+  return new CliError(
+    error instanceof ActRefused ? EXIT.conflict : EXIT.error,
+    {
+      code: code ?? (error instanceof ActRefused ? 'nothing_to_accept' : 'act_failed'),
+      title: code === null ? 'Nothing was changed' : PROBLEMS[code].title,
+      detail: error.message,
+    },
+    { cause: error },
+  );
+}
