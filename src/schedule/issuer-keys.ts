@@ -4,6 +4,7 @@ import type { ScheduledJob } from './scheduler.ts';
 export function issuerKeys(refreshDue: () => Promise<void>): ScheduledJob {
   return {
     name: 'issuer keys',
+    writes: false,
     run: async () => {
       refreshDue().catch(() => undefined);
     },

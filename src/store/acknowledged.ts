@@ -51,7 +51,7 @@ export interface AcknowledgedFile {
   put(mark: Mark): void;
   /** Makes the mark durable now. */
   sync(): void;
-  /** Synchronizes and closes the file. */
+  /** Synchronizes and closes the file, once. */
   close(): void;
 }
 
@@ -86,6 +86,7 @@ export function openAcknowledged(path: string): AcknowledgedFile {
   syncFolder(dirname(path));
   let due: NodeJS.Timeout | null = null;
   let failure: Error | null = null;
+  let isClosed = false;
 
   function syncLater(): void {
     due ??= setTimeout(() => {
@@ -105,6 +106,8 @@ export function openAcknowledged(path: string): AcknowledgedFile {
     },
     sync: () => fdatasyncSync(file),
     close: () => {
+      if (isClosed) return;
+      isClosed = true;
       if (due !== null) clearTimeout(due);
       fdatasyncSync(file);
       closeSync(file);

@@ -122,6 +122,9 @@ export async function openStore(options: {
         await writer.close();
         await read.destroy();
         await write.destroy();
+        // Kysely closes only a connection that it has used. An open one would keep the write-ahead log.
+        reader.close();
+        connection.close();
         acknowledged?.close();
         lock.close();
       },

@@ -77,6 +77,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   outcome_unknown: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
   overloaded: UNAVAILABLE,
+  restored_copy: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
   internal_error: ['server_error', 'internal error'],
 };

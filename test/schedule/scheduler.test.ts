@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose, readFlag, readRequest } from '../support/flags.ts';
 import { readLog } from '../support/log-oracle.ts';
+import { passTime } from '../support/pass-time.ts';
 import { refuseInserts } from '../support/sqlite/rows.ts';
 
 let t: TestBroker;
@@ -66,8 +67,7 @@ describe('the scheduler', () => {
     const body = { environment: 'production', reason: 'x', changes: [{ action: 'enable', flag }] };
     const send = () => t.call('dana', 'POST', '/v1/requests', body, { 'Idempotency-Key': 'k' });
     const first = await send();
-    t.clock.advance(24 * 3_600_000 + 1);
-    await t.broker.scheduler.tick();
+    await passTime(t, 26 * 3_600_000);
     const second = await send();
     expect(second.body.id).not.toBe(first.body.id);
     expect((await readRequest(t, first.body.id)).state).toBe('pending');
