@@ -47,8 +47,8 @@ export const PROBLEMS = {
     title: 'Whether the write was recorded is unknown until the broker restarts',
   },
   clock_behind: { status: 503, title: "The broker's clock is behind the decision log" },
-  overloaded: { status: 503, title: 'Too many calls are waiting' },
   restored_copy: { status: 503, title: 'The database is an older copy or has another history' },
+  overloaded: { status: 503, title: 'Too many calls are waiting' },
   shutting_down: { status: 503, title: 'The broker is shutting down' },
   internal_error: { status: 500, title: 'Internal error' },
 } as const satisfies Record<string, { status: number; title: string }>;
