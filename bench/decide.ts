@@ -75,6 +75,7 @@ function requestOf({
     updated_ms: created_ms,
     expires_ms: created_ms,
     due_ms: null,
+    held_by: [],
     standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: created_ms },
     decision_id: '',
   };

@@ -5,9 +5,9 @@ import type { Lane } from '../operations.ts';
 import { personNames } from '../policy/persons.ts';
 import { momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
-import { wakeRequests } from '../store/requests.ts';
 import { markReturned } from '../store/revocations.ts';
 import type { Db, Tx } from '../store/statement.ts';
+import { HELD_BY_PARKING, wake } from '../store/wakes.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import { authorize } from './authorize.ts';
 import type { Call, ControlDeps, WriteContext } from './control.ts';
@@ -78,6 +78,6 @@ async function noteReturn(writing: WriteContext, logouts: readonly Revocation[])
   const authorized = await authorize(writing, { operation: 'session.return', note });
   if (authorized instanceof Refused) return;
   for (const id of ids) await markReturned(tx, id, { epoch: deps.newId(now_ms), returned_ms: now_ms });
-  await wakeRequests(tx, now_ms);
+  await wake(tx, deps.newId(now_ms), HELD_BY_PARKING);
   writing.afterCommit(deps.events.revocationsChanged);
 }

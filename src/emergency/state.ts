@@ -4,9 +4,9 @@ import type { FreezeScope, InputFreeze, PolicyInput } from '../policy/input.ts';
 import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
 import { liftFreeze, listActiveFreezes, listOpenersSince, listOpenSessions } from '../store/emergency.ts';
-import { wakeRequests } from '../store/requests.ts';
 import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { heldByFreeze, wake } from '../store/wakes.ts';
 
 /*
  * Emergencies: freezes and break-glass sessions. A freeze is engaged here and lifted by a request. The changes of a
@@ -126,8 +126,7 @@ export function freezeLifted(freeze: FreezesTable): Effect {
   return {
     carryOut: async ({ tx, now_ms, deps, afterCommit }, { request_id }) => {
       await liftFreeze(tx, id, { request_id, at_ms: now_ms });
-      // Requests that the freeze held back are decided again at once.
-      await wakeRequests(tx, now_ms);
+      await wake(tx, deps.newId(now_ms), heldByFreeze(id));
       afterCommit(deps.events.freezesChanged);
       return { freeze: { change: 'lifted', id, scope, environment, namespace, flag } };
     },

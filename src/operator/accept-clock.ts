@@ -1,6 +1,6 @@
 import { acceptClock, batchOf, clockFault } from '../store/batch.ts';
 import { closeSessionsAfter } from '../store/emergency.ts';
-import { wakeRequests } from '../store/requests.ts';
+import { makeAllDue } from '../store/requests.ts';
 import { endBrowserSessionsAfter } from '../store/sessions.ts';
 import { type ActDeps, ActRefused, recordAct } from './act.ts';
 
@@ -33,7 +33,7 @@ export function acceptBehindClock(
     await closeSessionsAfter(tx, at_ms);
     await endBrowserSessionsAfter(tx, at_ms);
     // What was postponed while the clock was ahead would wait for that time.
-    await wakeRequests(tx, at_ms);
+    await makeAllDue(tx, at_ms);
     await recordAct(tx, {
       id: decision_id,
       at_ms,

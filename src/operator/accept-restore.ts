@@ -2,7 +2,7 @@ import { operatorPrincipal } from '../principal.ts';
 import { acceptClock, batchOf, clockFault, momentOf } from '../store/batch.ts';
 import { replaceAcknowledged } from '../store/database.ts';
 import { closeSessionsAfter, insertFreeze } from '../store/emergency.ts';
-import { voidOpenVotes, wakeRequests } from '../store/requests.ts';
+import { makeAllDue, voidOpenVotes } from '../store/requests.ts';
 import { insertRevocation } from '../store/revocations.ts';
 import { endBrowserSessionsAfter } from '../store/sessions.ts';
 import { endAllSigningKeys } from '../store/signing-keys.ts';
@@ -49,7 +49,7 @@ export function acceptRestore(
     const decision_id = newId(at_ms);
     await freezeEverything(tx, { id: freeze, at_ms, reason: order.reason });
     await voidCredentials(tx, { id: newId(at_ms), at_ms, reason: order.reason });
-    await wakeRequests(tx, at_ms);
+    await makeAllDue(tx, at_ms);
     await recordAct(tx, {
       id: decision_id,
       at_ms,

@@ -15,6 +15,7 @@ import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { loadEditors } from '../revocation/editors.ts';
+import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
 import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
@@ -24,6 +25,8 @@ export interface RequestDecision extends Decision {
   votes: string[];
   /** The freezes that covered the request. */
   freezes: string[];
+  /** What held it back: freezes and parking. Empty if it was allowed. @see ChangeRequest */
+  held_by: string[];
 }
 
 /** Evaluates the active policy for a request, with a fresh clock and the emergency state that this write sees. */
@@ -56,10 +59,13 @@ export async function decideRequest(
     },
     now_ms,
   );
+  const freezes = emergency.freezes.map((freeze) => freeze.id);
   return {
     ...decision,
     votes: current.flatMap((vote) => (vote.decision_id === null ? [] : [vote.decision_id])),
-    freezes: emergency.freezes.map((freeze) => freeze.id),
+    freezes,
+    held_by:
+      decision.effect === 'allow' ? [] : [...freezes.map(heldByFreeze), ...(parked ? [HELD_BY_PARKING] : [])],
   };
 }
 

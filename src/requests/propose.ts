@@ -45,6 +45,7 @@ export async function propose<Content extends RequestContent>(
     // The decision sets its time to live.
     expires_ms: Number.MAX_SAFE_INTEGER,
     due_ms: null,
+    held_by: [],
     standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: now_ms },
     decision_id: '',
   };

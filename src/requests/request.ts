@@ -56,6 +56,8 @@ export interface ChangeRequest {
   updated_ms: number;
   expires_ms: number;
   due_ms: number | null;
+  /** What held it back at its last decision, if that was not an allow: `freeze:<id>`, `parked`. */
+  held_by: readonly string[];
   standing: Standing;
   decision_id: string;
 }
@@ -167,6 +169,7 @@ export function toRow(request: ChangeRequest): RequestsTable {
     proposer_id: request.proposer.id,
     authors: JSON.stringify(request.authors),
     standing: JSON.stringify(request.standing),
+    held_by: heldByColumn(request),
   };
 }
 
@@ -181,7 +184,13 @@ export function fromRow(row: RequestsTable): ChangeRequest {
     proposer: JSON.parse(row.proposer) as Principal,
     authors: JSON.parse(row.authors) as string[],
     standing: JSON.parse(row.standing) as Standing,
+    held_by: row.held_by === null ? [] : (JSON.parse(row.held_by) as string[]),
   };
+}
+
+/** What holds a request back, as it is stored: null if nothing does. */
+export function heldByColumn(request: Pick<ChangeRequest, 'state' | 'held_by'>): string | null {
+  return isOpen(request) && request.held_by.length > 0 ? JSON.stringify(request.held_by) : null;
 }
 
 function fromVoteRow(row: VotesTable): StoredVote {

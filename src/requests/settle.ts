@@ -97,7 +97,8 @@ export async function settle(
       state = 'conflicted';
     }
   }
-  const settled = { ...request, state, standing, decision_id: decisionId };
+  const { held_by } = decision;
+  const settled = { ...request, state, standing, held_by, decision_id: decisionId };
   const after = { ...settled, due_ms: nextLook(settled, writing.now_ms) };
   const unchanged =
     asking.quiet === true &&

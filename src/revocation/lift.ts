@@ -1,6 +1,6 @@
 import type { Effect, WriteContext } from '../decide/control.ts';
-import { wakeRequests } from '../store/requests.ts';
 import { liftRevocation } from '../store/revocations.ts';
+import { HELD_BY_PARKING, wake } from '../store/wakes.ts';
 
 /**
  * Lifts active revocations. After the commit of this write they refuse nobody, and the requests that waited because of
@@ -18,7 +18,7 @@ export async function liftRevocations(
     await liftRevocation(tx, id, lift);
   }
   if (ids.length === 0) return;
-  await wakeRequests(tx, now_ms);
+  await wake(tx, deps.newId(now_ms), HELD_BY_PARKING);
   afterCommit(deps.events.revocationsChanged);
 }
 

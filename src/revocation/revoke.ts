@@ -1,6 +1,6 @@
 import type { WriteContext } from '../decide/control.ts';
 import { revokeKey } from '../keys/rotation.ts';
-import { voidVote, wakeRequests } from '../store/requests.ts';
+import { makeDue, voidVote } from '../store/requests.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import { endBrowserSession } from '../store/sessions.ts';
 import { addRevocation, type RevocationOrder } from './add.ts';
@@ -51,7 +51,7 @@ export async function revoke(
   for (const { id } of sessions) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });
   for (const { request, person } of approvals)
     await voidVote(tx, { request_id: request, person, voided_ms: now_ms });
-  if (requests.length > 0 || approvals.length > 0) await wakeRequests(tx, now_ms);
+  await makeDue(tx, [...requests.map(({ id }) => id), ...approvals.map(({ request }) => request)], now_ms);
   return { row, consequences };
 }
 

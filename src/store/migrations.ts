@@ -6,6 +6,7 @@ import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
+import { addWakes } from './migration-wakes.ts';
 
 /** The tables of evidence in the first schema, with their unique keys. */
 const FIRST_APPEND_ONLY = {
@@ -24,6 +25,7 @@ export const migrations: MigrationProvider = {
     '0002_identity': { up: addIdentity },
     '0003_house': { up: addHouse },
     '0004_provisioned_users': { up: addProvisionedUsers },
+    '0012_wakes': { up: addWakes },
   }),
 };
 

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { RequestFlagsTable, RequestsTable, VotesTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
@@ -21,6 +22,7 @@ const insertRequestStatement = statement<RequestsTable>((db, p) =>
     updated_ms: p('updated_ms'),
     expires_ms: p('expires_ms'),
     due_ms: p('due_ms'),
+    held_by: p('held_by'),
     standing: p('standing'),
     decision_id: p('decision_id'),
   }),
@@ -38,6 +40,7 @@ const updateRequestStatement = statement<RequestsTable & { base: number }>((db, 
       updated_ms: p('updated_ms'),
       expires_ms: p('expires_ms'),
       due_ms: p('due_ms'),
+      held_by: p('held_by'),
       standing: p('standing'),
       decision_id: p('decision_id'),
     })
@@ -52,6 +55,13 @@ const insertRequestFlagStatement = statement<RequestFlagsTable>((db, p) =>
 );
 const findRequestStatement = statement<{ id: string }, RequestsTable>((db, p) =>
   db.selectFrom('requests').selectAll().where('id', '=', p('id')),
+);
+const makeDueStatement = statement<{ id: string; due_ms: number }>((db, p) =>
+  db
+    .updateTable('requests')
+    .set({ due_ms: p('due_ms') })
+    .where('id', '=', p('id'))
+    .where('state', 'in', OPEN_STATES),
 );
 const upsertVoteStatement = statement<VotesTable>((db, p) =>
   db
@@ -215,13 +225,23 @@ export async function listRequests(
   return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
 }
 
-/** Open requests that are due: to be applied, or past their time to live. */
-export async function listDueRequests(db: Db, nowMs: number, limit: number): Promise<string[]> {
+/**
+ * Open requests that are due: to be applied, or past their time to live.
+ *
+ * @param which `ready`: those that wait only for the clock and were not denied; `other`: all others
+ */
+export async function listDueRequests(
+  db: Db,
+  nowMs: number,
+  { which, limit }: { which: 'ready' | 'other'; limit: number },
+): Promise<string[]> {
+  const isReady = sql<boolean>`(state = 'ready' and json_extract(standing, '$.effect') <> 'deny')`;
   const rows = await db
     .selectFrom('requests')
     .select('id')
     .where('due_ms', 'is not', null)
     .where('due_ms', '<=', nowMs)
+    .where(which === 'ready' ? isReady : sql<boolean>`not ${isReady}`)
     .orderBy('due_ms')
     .limit(limit)
     .execute();
@@ -239,12 +259,22 @@ export async function countOpenRequests(db: Db): Promise<{ state: string; count:
   return rows.map(({ state, count }) => ({ state, count: Number(count) }));
 }
 
-/** Makes every open request due now, because something that held them back has changed. */
-export async function wakeRequests(tx: Tx, nowMs: number): Promise<void> {
+/** Makes these requests due now, if they are open, because what they depend on has changed. */
+export async function makeDue(tx: Tx, ids: Iterable<string>, nowMs: number): Promise<void> {
+  for (const id of new Set(ids)) await makeDueStatement(tx, { id, due_ms: nowMs });
+}
+
+/** Makes every open request due now: for what an operator decides about the whole database. */
+export async function makeAllDue(tx: Tx, nowMs: number): Promise<void> {
   await tx.updateTable('requests').set({ due_ms: nowMs }).where('state', 'in', OPEN_STATES).execute();
 }
 
-/** Sets when a request is due, without a new revision: nothing visible has changed. */
-export async function postponeRequest(tx: Tx, id: string, dueMs: number | null): Promise<void> {
-  await tx.updateTable('requests').set({ due_ms: dueMs }).where('id', '=', id).execute();
+/** Sets when a request is due and what holds it back, without a new revision: nothing visible has changed. */
+export async function postponeRequest(
+  tx: Tx,
+  id: string,
+  { due_ms, held_by }: Pick<RequestsTable, 'due_ms'> & Partial<Pick<RequestsTable, 'held_by'>>,
+): Promise<void> {
+  const values = held_by === undefined ? { due_ms } : { due_ms, held_by };
+  await tx.updateTable('requests').set(values).where('id', '=', id).execute();
 }

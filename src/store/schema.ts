@@ -26,6 +26,7 @@ export interface Schema {
   environment_versions: EnvironmentVersionsTable;
   requests: RequestsTable;
   request_flags: RequestFlagsTable;
+  wakes: WakesTable;
   votes: VotesTable;
   freezes: FreezesTable;
   breakglass_sessions: BreakglassSessionsTable;
@@ -160,9 +161,20 @@ export interface RequestsTable {
   expires_ms: number;
   /** When the scheduler checks it next; null for requests that wait for people or are closed. */
   due_ms: number | null;
+  /** JSON: the causes that held it back at its last decision, as `wakes` names them; null if there are none. */
+  held_by: string | null;
   /** The last decision about applying it. */
   standing: string;
   decision_id: string;
+}
+
+/** Causes that are over: the requests that they held back are still to be decided again. */
+export interface WakesTable {
+  /** UUID version 7. */
+  id: string;
+  cause: string;
+  /** The last request that was decided again; empty at first. */
+  after_id: string;
 }
 
 /** The flags that a request touches, for lists. */

@@ -7,6 +7,7 @@ import { authorize } from '../../src/decide/authorize.ts';
 import type { Call, ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
 import { BrokerError } from '../../src/errors.ts';
+import type { Logger } from '../../src/logger.ts';
 import { schedulerPrincipal } from '../../src/principal.ts';
 import { toContent } from '../../src/requests/content.ts';
 import { flagChangeContentSchema } from '../../src/requests/kinds/flag-change.ts';
@@ -15,8 +16,8 @@ import { approve } from '../../src/requests/vote.ts';
 import { withdraw } from '../../src/requests/withdraw.ts';
 import { liftRevocations } from '../../src/revocation/lift.ts';
 import { revoke } from '../../src/revocation/revoke.ts';
-import { look } from '../../src/schedule/due-requests.ts';
-import { findRequest, listDueRequests } from '../../src/store/requests.ts';
+import { dueRequests } from '../../src/schedule/due-requests.ts';
+import { findRequest } from '../../src/store/requests.ts';
 import { listActiveRevocations } from '../../src/store/revocations.ts';
 import { creation, proposal, TICKET } from '../support/flags.ts';
 import { openControl, personOf } from '../support/local-control.ts';
@@ -98,7 +99,7 @@ it('requests and approvals are what a simple model says, whoever is revoked and 
         advance();
         await take(step, model);
         advance();
-        await tick(control, nowMs);
+        await tick(control);
         settle(model);
         for (const request of model.requests) {
           const row = await findRequest(control.store.read, request.id);
@@ -211,10 +212,13 @@ function settle({ requests, revoked, loggedOut }: Model): void {
   }
 }
 
-async function tick(control: ControlDeps, nowMs: number): Promise<void> {
-  for (const id of await listDueRequests(control.store.read, nowMs, 1000)) {
-    await write(control, own(), async (writing) => look(writing, id));
-  }
+async function tick(control: ControlDeps): Promise<void> {
+  const log = {
+    error: ({ err }: { err: unknown }) => {
+      throw err;
+    },
+  };
+  await dueRequests({ control, log: log as unknown as Logger }).run();
 }
 
 function own(): Call {

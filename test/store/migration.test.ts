@@ -16,10 +16,12 @@ import { approve } from '../../src/requests/vote.ts';
 import { stateOfPerson } from '../../src/revocation/provisioning.ts';
 import { findUser, listUsers } from '../../src/revocation/scim-users.ts';
 import { openStore } from '../../src/store/database.ts';
-import { listOpenSessions } from '../../src/store/emergency.ts';
+import { listActiveFreezes, listOpenSessions } from '../../src/store/emergency.ts';
 import { migrations } from '../../src/store/migrations.ts';
 import { listProvisionedUsers } from '../../src/store/provisioned-users.ts';
+import { findRequest } from '../../src/store/requests.ts';
 import { findBrowserSession } from '../../src/store/sessions.ts';
+import { heldByFreeze } from '../../src/store/wakes.ts';
 import { openControl, personOf } from '../support/local-control.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { occupyTable, schemaOf, tableNames } from '../support/sqlite/file.ts';
@@ -187,6 +189,12 @@ describe('what was under way in a former version', () => {
     expect(new Set(approvals.map(({ at_ms }) => at_ms)).size).toBe(1);
     const votes = await loadVotes(read, waiting.id);
     expect(votes.map(({ decision_id }) => decision_id)).toEqual(approvals.map(({ id }) => id));
+    // What was not allowed may have been held back by any freeze, so the lift of each must find it.
+    const [freeze] = await listActiveFreezes(read);
+    const heldBy = async (id: string) => JSON.parse((await findRequest(read, id))?.held_by ?? '[]');
+    const { id: held } = requestIn({ state: 'pending', kind: 'freeze.lift' });
+    expect(await heldBy(held)).toContain(heldByFreeze(freeze?.id ?? ''));
+    expect(await heldBy(waiting.id)).toEqual([]);
 
     await expect(act(control, cast.dana, (writing) => apply(writing, waiting.id))).rejects.toMatchObject({
       code: 'policy_denied',
