@@ -34,6 +34,7 @@ import { requestKinds } from './requests/kinds/kinds.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
 import { listRoutes } from './routes.ts';
 import { activePolicy } from './schedule/active-policy.ts';
+import { countedDenials } from './schedule/denials.ts';
 import { dueRequests } from './schedule/due-requests.ts';
 import { housekeeping } from './schedule/housekeeping.ts';
 import { issuerKeys } from './schedule/issuer-keys.ts';
@@ -188,6 +189,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
       revocationsChanged,
       keysChanged: signingKeys.refresh,
       decided: metrics.decided,
+      stranger: usage.forget,
       used: usage.used,
     },
   };
@@ -198,6 +200,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     writeRefusal: store.writeRefusal,
     jobs: [
       dueRequests({ control, log }),
+      countedDenials(control),
       activePolicy({
         refresh: () => policies.refresh(read),
         loadMissing: () => snapshots.loadMissing(environments()),

@@ -254,6 +254,14 @@ export const OPERATOR_ACTS = {
 /** The name of an operator's act. */
 export type OperatorActName = keyof typeof OPERATOR_ACTS;
 
+/** What the broker records by itself, and what it is. Nobody can ask for it, and no policy decides it. */
+export const BROKER_EVENTS = {
+  'denials.counted': { says: 'Repeated denials of callers without a grant, counted for one minute.' },
+} as const;
+
+/** The name of an event of the broker. */
+export type BrokerEventName = keyof typeof BROKER_EVENTS;
+
 /** The name of an operation. */
 export type Operation = keyof typeof OPERATIONS;
 
@@ -265,10 +273,11 @@ export type PlainRead = {
 /** All operation names, as a non-empty tuple for schemas. */
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as [Operation, ...Operation[]];
 
-/** What records can be about: the operations, then the operator's acts. */
-export const RECORDED_NAMES: readonly [Operation, ...(Operation | OperatorActName)[]] = [
+/** What records can be about: the operations, then the operator's acts and the broker's events. */
+export const RECORDED_NAMES: readonly [Operation, ...(Operation | OperatorActName | BrokerEventName)[]] = [
   ...OPERATION_NAMES,
   ...(Object.keys(OPERATOR_ACTS) as OperatorActName[]),
+  ...(Object.keys(BROKER_EVENTS) as BrokerEventName[]),
 ];
 
 /** The members of an operation in policy data, besides the roles that grant it. */

@@ -16,6 +16,8 @@ const MAX_WAITING = 10_000;
  */
 export interface Usage {
   seen(principal: Principal): void;
+  /** Forgets a stranger who was denied, unless already written: strangers must not fill the store. */
+  forget(principal: Principal): void;
   used(use: Use): void;
   /** Writes the collected data. */
   flush(): Promise<void>;
@@ -51,6 +53,9 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
 
   return {
     seen,
+    forget: ({ id }) => {
+      principals.delete(id);
+    },
     used: ({ principal, operation, environment, namespaces }) => {
       const { capability } = OPERATIONS[operation];
       if (capability === null) return;

@@ -1,5 +1,4 @@
 import { ciRunOf } from '../identity/credential.ts';
-import { append } from '../log/append.ts';
 import type { Correlation, RecordedFreeze } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
@@ -9,6 +8,7 @@ import type { Reason } from '../reason.ts';
 import { type Call, inputEnvironment, knowsEnvironment, type Use, type WriteContext } from './control.ts';
 import { type Challenge, denied, notYet } from './refusals.ts';
 import type { Refused } from './refused.ts';
+import { appendDecision, decideFor } from './strangers.ts';
 
 /** Links a record to the call, the CI run and the ticket behind it. */
 export function correlationOf(call: Call, principal: Principal, ticket: string | null): Correlation {
@@ -44,6 +44,8 @@ export interface Intent {
   freeze?: RecordedFreeze;
   /** The broker's own note on the outcome, for the record. */
   note?: Reason;
+  /** It happens whatever the decision is, so it is recorded in full. */
+  happened?: true;
 }
 
 /** A recorded decision. */
@@ -53,17 +55,18 @@ export interface Authorization {
 }
 
 /**
- * Decides an operation without a request. Every decision is recorded.
+ * Decides an operation without a request. Every decision is recorded; those about strangers may be counted.
  *
  * @returns the decision if it is `allow`, otherwise the refusal
  */
 export async function authorize(writing: WriteContext, intent: Intent): Promise<Authorization | Refused> {
   const { deps, call, now_ms, policy } = writing;
-  const decision = policy.decide(questionOf(policy, call.principal, intent), now_ms);
-  const decision_id = deps.newId(now_ms);
+  const question = questionOf(policy, call.principal, intent);
+  const decision =
+    intent.happened === true ? policy.decide(question, now_ms) : decideFor(policy, question, now_ms);
   writing.afterCommit(() => deps.events.decided(intent.operation, decision.effect));
-  await append(writing.tx, {
-    id: decision_id,
+  const entry = {
+    id: deps.newId(now_ms),
     at_ms: now_ms,
     operation: intent.operation,
     principal: call.principal,
@@ -75,7 +78,8 @@ export async function authorize(writing: WriteContext, intent: Intent): Promise<
     ...(intent.freeze === undefined || decision.effect !== 'allow' ? {} : { freeze: intent.freeze }),
     ...(intent.note === undefined ? {} : { note: intent.note }),
     correlation: correlationOf(call, call.principal, null),
-  });
+  };
+  const decision_id = await appendDecision(writing, entry, decision);
   if (decision.effect === 'deny') return denied(decision, decision_id);
   if (decision.effect === 'hold') {
     return notYet(decision, { decision_id, about: null, challenge: challengeOf(writing) });
@@ -92,7 +96,8 @@ export async function authorizeEnd(writing: WriteContext, intent: Intent): Promi
   const { policy, call, now_ms } = writing;
   const { effect } = policy.decide(questionOf(policy, call.principal, intent), now_ms);
   const detail = `Ended regardless of the policy decision; surrendering a credential needs no permission.${intent.note === undefined ? '' : ` ${intent.note.detail}`}`;
-  await authorize(writing, effect === 'allow' ? intent : { ...intent, note: { code: 'ended', detail } });
+  const ended = { ...intent, note: { code: 'ended', detail }, happened: true } as const;
+  await authorize(writing, effect === 'allow' ? intent : ended);
 }
 
 /** The use that is reported if the operation is allowed. */

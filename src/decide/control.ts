@@ -48,6 +48,8 @@ export interface ControlEvents {
   freezesChanged(): void;
   /** A decision was made. */
   decided(operation: Operation, effect: string): void;
+  /** A caller to whom nothing is granted was denied. */
+  stranger(principal: Principal): void;
   /** A principal used a permission: an operation was allowed, including plain reads. */
   used(use: Use): void;
 }

@@ -3,6 +3,7 @@ import type { Obligation } from '../policy/decision.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Reason } from '../reason.ts';
 import { Refused } from './refused.ts';
+import { type JudgedDecision, toldReasons } from './strangers.ts';
 
 /** The request that a refusal is about: its path, and the digest that approvals must name. */
 export interface AboutRequest {
@@ -113,10 +114,11 @@ export function reasonGate({ code, detail }: Reason): Gate {
 }
 
 /** The refusal for a deny, with its reasons and gates. */
-export function denied(decision: Decision, decisionId: string): Refused {
-  return new Refused('policy_denied', sentences(decision.reasons), {
-    reasons: decision.reasons,
-    gates: decision.reasons.map(reasonGate),
+export function denied(decision: JudgedDecision, decisionId: string): Refused {
+  const reasons = toldReasons(decision);
+  return new Refused('policy_denied', sentences(reasons), {
+    reasons,
+    gates: reasons.map(reasonGate),
     decision_id: decisionId,
     policy_hash: decision.policy_hash,
   });

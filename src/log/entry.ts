@@ -1,4 +1,4 @@
-import type { Operation, OperatorActName } from '../operations.ts';
+import type { BrokerEventName, Operation, OperatorActName } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 
@@ -74,7 +74,7 @@ export interface Entry {
   id: string;
   /** The time of the write. */
   at_ms: number;
-  operation: Operation | OperatorActName;
+  operation: Operation | OperatorActName | BrokerEventName;
   principal: Principal;
   environment: string | null;
   /** Whether the policy knows that environment. Any other name may be free text, so it is not in the leaf. */

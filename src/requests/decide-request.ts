@@ -7,11 +7,10 @@ import {
 } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
+import { appendDecision, decideFor, type JudgedDecision } from '../decide/strangers.ts';
 import { loadEmergency } from '../emergency/state.ts';
-import { append } from '../log/append.ts';
 import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
-import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { loadEditors } from '../revocation/editors.ts';
@@ -20,7 +19,7 @@ import { aboutRequest } from './gates.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
 /** A decision about a request, with the evidence for its record. */
-export interface RequestDecision extends Decision {
+export interface RequestDecision extends JudgedDecision {
   /** The votes that counted, by the records of their decisions. */
   votes: string[];
   /** The freezes that covered the request. */
@@ -46,7 +45,8 @@ export async function decideRequest(
     policy,
     now_ms,
   });
-  const decision = policy.decide(
+  const decision = decideFor(
+    policy,
     {
       operation,
       principal,
@@ -77,9 +77,9 @@ async function isParked(
   return revocations.isParked(tx, { ...request, editors: await loadEditors(tx, request) });
 }
 
-/** Appends the record of a decision about a request. @returns the decision's id */
+/** Records a decision about a request. @returns the id of the decision whose record stands for it */
 export async function record(
-  { deps, tx, call, now_ms, policy, afterCommit }: WriteContext,
+  writing: WriteContext,
   about: {
     operation: Operation;
     principal: Principal;
@@ -92,6 +92,7 @@ export async function record(
     id?: string;
   },
 ): Promise<string> {
+  const { deps, call, now_ms, policy, afterCommit } = writing;
   const { request, principal, decision } = about;
   const entry: Entry = {
     id: about.id ?? deps.newId(now_ms),
@@ -120,8 +121,7 @@ export async function record(
       });
     }
   });
-  await append(tx, entry);
-  return entry.id;
+  return appendDecision(writing, entry, about.decision);
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import type { VersionOrigin } from '../store/flags.ts';
-import { decideRequest, record } from './decide-request.ts';
+import { decideRequest, type RequestDecision, record } from './decide-request.ts';
 import {
   type ChangeRequest,
   isOpen,
@@ -46,7 +46,7 @@ export interface ApplyAttempt {
 /** A request after the decision on applying it. */
 export interface Settlement {
   request: ChangeRequest;
-  decision: Decision;
+  decision: RequestDecision;
   decision_id: string;
   /** True if a quiet check found no change and recorded nothing. */
   unchanged: boolean;
@@ -105,8 +105,9 @@ export async function settle(
     state === request.state &&
     request.digest === asked.digest &&
     isSameAnswer(standing, request.standing);
+  let recordedId = decisionId;
   if (!unchanged) {
-    await record(writing, {
+    recordedId = await record(writing, {
       id: decisionId,
       operation,
       principal,
@@ -120,7 +121,7 @@ export async function settle(
   return {
     request: after,
     decision,
-    decision_id: decisionId,
+    decision_id: recordedId,
     unchanged,
     ...(note === undefined ? {} : { note }),
   };

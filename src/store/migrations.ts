@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
+import { addDenials } from './migration-denials.ts';
 import { addIdentity } from './migration-identity.ts';
 import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
@@ -25,6 +26,7 @@ export const migrations: MigrationProvider = {
     '0002_identity': { up: addIdentity },
     '0003_house': { up: addHouse },
     '0004_provisioned_users': { up: addProvisionedUsers },
+    '0005_denials': { up: addDenials },
     '0012_wakes': { up: addWakes },
   }),
 };

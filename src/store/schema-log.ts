@@ -56,6 +56,20 @@ export interface ErasuresTable {
   erased_by: number;
 }
 
+/**
+ * How often callers without a grant were denied in a minute, beyond what has records of its own. The counts become a record
+ * after the minute, and the rows are deleted.
+ */
+export interface DenialsTable {
+  minute_ms: number;
+  /** The id of the principal; `*` for all that have no count of their own. */
+  caller: string;
+  operation: string;
+  /** The recorded decision under which they count. */
+  decision_id: string;
+  count: number;
+}
+
 /** The head of the log: one row. */
 export interface LogHeadTable {
   /** Always 1. */

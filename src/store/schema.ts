@@ -1,4 +1,5 @@
 import type {
+  DenialsTable,
   ErasuresTable,
   LeavesTable,
   LogHeadTable,
@@ -36,6 +37,7 @@ export interface Schema {
   pseudonyms: PseudonymsTable;
   erasures: ErasuresTable;
   log_head: LogHeadTable;
+  denials: DenialsTable;
   outbox: OutboxTable;
   outbox_cursors: OutboxCursorsTable;
   idempotency_keys: IdempotencyKeysTable;

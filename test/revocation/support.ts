@@ -84,6 +84,7 @@ export async function otherControl(t: TestBroker): Promise<ControlDeps> {
       revocationsChanged: nothing,
       keysChanged: nothing,
       decided: nothing,
+      stranger: nothing,
       used: nothing,
     },
   };

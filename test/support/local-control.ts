@@ -40,6 +40,7 @@ export async function openControl(options: {
       revocationsChanged: () => undefined,
       keysChanged: () => undefined,
       decided: () => undefined,
+      stranger: () => undefined,
       used: () => undefined,
     },
   };

@@ -138,8 +138,8 @@ async function approvalFaults(rows: StoreRows, log: readonly LogEntry[]): Promis
   const votes = new Map<string, Map<string, Vote>>();
   const oracle = await startRevocationOracle(rows, log);
   for (const entry of log) {
-    // The first policy was decided by none, so that record has no input.
-    if (entry.operation === 'policy.activate') continue;
+    // No policy decided the first activation or the counts of denials, so these records have no input of it.
+    if (entry.operation === 'policy.activate' || entry.operation === 'denials.counted') continue;
     faults.push(...oracle.faultsOf(entry));
     const isVoid = oracle.take(entry);
     for (const said of votes.values())

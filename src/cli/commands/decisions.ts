@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { DecisionRecord } from '../../log/details.ts';
-import { OPERATIONS, OPERATOR_ACTS, RECORDED_NAMES } from '../../operations.ts';
+import { BROKER_EVENTS, OPERATIONS, OPERATOR_ACTS, RECORDED_NAMES } from '../../operations.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { operationsHelp } from '../output/operations-help.ts';
@@ -31,7 +31,10 @@ export function registerDecisions(program: Command, cli: Cli): void {
     .option('--request <id>', 'only about this request')
     .option('--from <moment>', `not before: ${MOMENT_HELP}`, (text: string) => parseMoment('--from', text))
     .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text))
-    .addHelpText('after', operationsHelp(RECORDED_NAMES, { ...OPERATIONS, ...OPERATOR_ACTS }));
+    .addHelpText(
+      'after',
+      operationsHelp(RECORDED_NAMES, { ...OPERATIONS, ...OPERATOR_ACTS, ...BROKER_EVENTS }),
+    );
   addPageOptions(decisions).action((id: string | undefined, options: DecisionsOptions) =>
     cli.run(options, async (context) => {
       if (id !== undefined) {

@@ -25,6 +25,14 @@ export function reading<T>(file: string, work: (db: Sqlite.Database) => T): T {
   return withFile(file, (db) => db.transaction(() => work(db)).deferred(), { readonly: true });
 }
 
+/** The bytes of the database, also of what is not yet in its main file. */
+export function sizeOf(file: string): number {
+  return reading(file, (db) => {
+    const pages = db.pragma('page_count', { simple: true }) as number;
+    return pages * (db.pragma('page_size', { simple: true }) as number);
+  });
+}
+
 /** Every row of every table, but for those left out by name. */
 export function everyRow(file: string, without: readonly string[] = []): Record<string, unknown[]> {
   return reading(file, (db) =>
