@@ -50,7 +50,7 @@ import { findActivation } from './store/policies.ts';
 import { countOpenRequests } from './store/requests.ts';
 import { openExchange } from './tokens/open-exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
-import { trustRulesOf } from './trust/policy-rules.ts';
+import { assertSoundRules, trustRulesOf } from './trust/policy-rules.ts';
 import { loadVersion } from './version.ts';
 
 /*
@@ -154,6 +154,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     inputs: inputVersions(kinds.all),
     log,
     assertUsable: trustRulesOf,
+    assertSound: assertSoundRules,
     policyChanged: followPolicy,
   });
   const environments = () => environmentsOf(policies.latest());

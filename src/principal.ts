@@ -35,6 +35,11 @@ export const principalSchema = z.strictObject({
     /** When the token was issued or the session opened; absent for the broker's own principals. */
     issued_ms: epochMs.optional(),
   }),
+  /**
+   * The humans who started the job, besides `person`, in canonical form: for an agent, who started its job; for any job
+   * that was started again, who did that. They are authors of what it proposes.
+   */
+  started_by: z.array(identifier).min(1).max(2).optional(),
   /** For an agent: the acting workloads' ids, newest first. Only the first is the current actor. @see RFC 8693 section 4.1 */
   act: z.array(identifier).min(1).max(5).optional(),
 });

@@ -48,6 +48,7 @@ const issuedClaimsSchema = z.object({
   subject_issuer: z.string(),
   claims: principalSchema.shape.claims,
   person: principalSchema.shape.person,
+  started_by: principalSchema.shape.started_by,
   /** The namespaces whose flags the token reads, `*` for all. Present exactly with an audience `data:<environment>`. */
   namespaces: z.array(z.string()).optional(),
   /** The thumbprint of the key that the token is bound to; absent for a bearer token. RFC 9449 section 6.1 */
@@ -80,6 +81,7 @@ export function verifiedIssued(claims: VerifiedClaims): VerifiedIssuedToken {
   const principal = issuedPrincipal({
     id: sub,
     person,
+    started_by: parsed.data.started_by ?? [],
     issuer: subject_issuer,
     claims: passed,
     audience: aud,
@@ -118,6 +120,8 @@ export interface Delegation {
 export interface IssuedParts {
   id: string;
   person: string | null;
+  /** {@link Principal.started_by}; may be empty. */
+  started_by: readonly string[];
   issuer: string;
   claims: Principal['claims'];
   audience: string;
@@ -137,6 +141,7 @@ export function issuedPrincipal({
   person,
   issuer,
   claims,
+  started_by,
   delegation,
   ...token
 }: IssuedParts): Principal {
@@ -149,6 +154,7 @@ export function issuedPrincipal({
     claims,
     auth: { level: 0, acr: null, amr: [], auth_time_ms: null },
     token,
+    ...(started_by.length > 0 && { started_by: [...started_by] }),
     ...(delegation && { act: delegation.act }),
   };
 }

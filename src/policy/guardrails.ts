@@ -75,7 +75,8 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
   if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
   const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
-  const authors = [request.proposer.person, ...request.authors].map(nameOf);
+  const { person, started_by = [] } = request.proposer;
+  const authors = [person, ...started_by, ...request.authors].map(nameOf);
   if (principal.id === request.proposer.id || authors.includes(nameOf(principal.person))) {
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
   }

@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { identifier } from '../principal.ts';
+import { identifier, type Principal, principalSchema } from '../principal.ts';
 import {
   inputBaseSchema,
   inputFreezeSchema,
   inputRequestSchema,
   inputRevocationSchema,
   type PolicyInput,
+  type Vote,
+  voteSchema,
 } from './input.ts';
 
 /**
@@ -13,7 +15,11 @@ import {
  * member for each of the two former objects, in place of `request.object`.
  */
 
+const principalV1Schema = principalSchema.omit({ started_by: true });
+const voteV1Schema = voteSchema.extend({ principal: principalV1Schema });
+
 const requestSchema = inputRequestSchema.omit({ object: true }).extend({
+  proposer: principalV1Schema,
   kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
   /** The freeze to lift, for `freeze.lift`. */
   freeze: inputFreezeSchema.nullable(),
@@ -24,24 +30,45 @@ const requestSchema = inputRequestSchema.omit({ object: true }).extend({
 /** The whole input document of version 1. */
 export const inputV1Schema = inputBaseSchema.extend({
   schema_version: z.literal(1),
+  principal: principalV1Schema,
   request: requestSchema.nullable(),
+  approvals: z.array(voteV1Schema),
+  rejections: z.array(voteV1Schema),
 });
 
 /** Converts the document to version 1. A kind that version 1 does not have fails its schema. */
 export function toInputV1(input: PolicyInput): unknown {
-  const { request } = input;
-  if (request === null) return { ...input, schema_version: 1 };
+  const { principal, request, approvals, rejections } = input;
+  const document = {
+    ...input,
+    schema_version: 1,
+    principal: toPrincipalV1(principal),
+    approvals: approvals.map(toVoteV1),
+    rejections: rejections.map(toVoteV1),
+  };
+  if (request === null) return document;
   const { object, facts, parked, ...known } = request;
   const { type = null, ...members } = object ?? {};
   return {
-    ...input,
-    schema_version: 1,
+    ...document,
     request: {
       ...known,
+      proposer: toPrincipalV1(known.proposer),
       freeze: type === 'freeze' ? members : null,
       ...(type === 'revocation' ? { revocation: members } : {}),
       facts,
       ...(parked === undefined ? {} : { parked }),
     },
   };
+}
+
+/** Humans who are no person of their own here are among the authors of the request. */
+function toPrincipalV1(principal: Principal): unknown {
+  if (principal?.started_by === undefined) return principal;
+  const { started_by: _, ...known } = principal;
+  return known;
+}
+
+function toVoteV1(vote: Vote): unknown {
+  return { ...vote, principal: toPrincipalV1(vote.principal) };
 }

@@ -18,7 +18,7 @@ import { identifier, principalSchema } from '../principal.ts';
 export const INPUT_SCHEMA_VERSION = 2;
 
 /** A person's vote on one digest. Only votes on the request's current digest are in the input. */
-const voteSchema = z.strictObject({
+export const voteSchema = z.strictObject({
   principal: principalSchema,
   digest: identifier,
   at_ms: epochMs,

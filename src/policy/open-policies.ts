@@ -6,7 +6,7 @@ import type { Db } from '../store/statement.ts';
 import type { Policies, PoliciesOptions } from './active.ts';
 import { type Bundle, BundleError, readBundle } from './bundle.ts';
 import { activateFirst, type BundleStart } from './first-start.ts';
-import { createPolicy } from './policies.ts';
+import { createPolicy, type Policy } from './policies.ts';
 import { storedPolicies } from './stored-policies.ts';
 
 /** The shipped bundle, which is used if the configuration names none. */
@@ -18,6 +18,8 @@ export interface OpenPoliciesDeps extends PoliciesOptions {
   newId: (nowMs: number) => string;
   /** The bundle that the configuration names, or undefined for the shipped one. */
   file: string | undefined;
+  /** Throws for a policy that must not be activated; those that are active may have faults that were not known then. */
+  assertSound?: (policy: Policy) => void;
 }
 
 /**
@@ -47,6 +49,6 @@ async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
     return { kind: 'unreadable', hash: active.policy_hash, detail: (error as Error).message };
   }
   // Instantiated before it is stored: a bundle that cannot decide, or is too permissive, never becomes active.
-  if (active === null) deps.assertUsable?.(await createPolicy(bundle, deps));
+  if (active === null) deps.assertSound?.(await createPolicy(bundle, deps));
   return activateFirst(deps, bundle);
 }

@@ -45,7 +45,11 @@ function canonicalVote(vote: Vote): Vote {
 
 /** What is no principal stays so: the schema of the input then denies it. */
 function canonicalPrincipal(principal: Principal): Principal {
-  return typeof principal?.person === 'string'
-    ? { ...principal, person: foldPerson(principal.person) }
-    : principal;
+  if (typeof principal !== 'object' || principal === null) return principal;
+  const { person, started_by } = principal;
+  return {
+    ...principal,
+    ...(typeof person === 'string' ? { person: foldPerson(person) } : {}),
+    ...(started_by === undefined ? {} : { started_by: started_by.map(foldPerson) }),
+  };
 }

@@ -11,7 +11,7 @@ import { expire } from './expire.ts';
 import { aboutRequest } from './gates.ts';
 import { assertPrecondition, findOpen, type Precondition, saveNext } from './open-request.ts';
 import { assertStart, assertStartsBefore } from './propose.ts';
-import { type ChangeRequest, loadVotes, requestDigest } from './request.ts';
+import { type ChangeRequest, humansBehind, loadVotes, requestDigest } from './request.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -61,7 +61,7 @@ export async function edit(
     content,
     plan: planned.plan,
     digest: requestDigest(content, planned.plan.bases),
-    authors: withAuthor(request.authors, principal.person),
+    authors: [...new Set([...request.authors, ...humansBehind(principal)])],
   };
   let decided = request;
   let decision = await decideRequest(writing, { operation, principal, request, votes });
@@ -103,8 +103,4 @@ function isGranted(operation: string, { effect, obligations }: Decision): boolea
   if (effect === 'allow') return true;
   if (effect === 'deny' || operation !== 'request.schedule') return false;
   return !obligations.some((obligation) => obligation.kind === 'sign_in' && obligation.who === 'caller');
-}
-
-function withAuthor(authors: readonly string[], person: string | null): string[] {
-  return person === null || authors.includes(person) ? [...authors] : [...authors, person];
 }

@@ -5,7 +5,7 @@ import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
-import { type ChangeRequest, requestDigest, toRow } from './request.ts';
+import { type ChangeRequest, humansBehind, requestDigest, toRow } from './request.ts';
 import { type Settlement, STARTS_TOO_LATE, settle } from './settle.ts';
 
 /**
@@ -39,7 +39,7 @@ export async function propose<Content extends RequestContent>(
     content,
     plan,
     proposer: call.principal,
-    authors: call.principal.person === null ? [] : [call.principal.person],
+    authors: humansBehind(call.principal),
     created_ms: now_ms,
     updated_ms: now_ms,
     // The decision sets its time to live.

@@ -73,6 +73,11 @@ export interface StoredVote extends Vote {
   decision_id: string | null;
 }
 
+/** The humans behind a principal: all of them are authors of what it writes. */
+export function humansBehind({ person, started_by = [] }: Principal): string[] {
+  return [...new Set(person === null ? started_by : [person, ...started_by])];
+}
+
 /** Whether a vote covers the request's current content (design invariant 4) and is not void. */
 export function counts(vote: Pick<StoredVote, 'digest' | 'voided_ms'>, request: ChangeRequest): boolean {
   return vote.digest === request.digest && vote.voided_ms === null;

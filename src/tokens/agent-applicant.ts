@@ -3,7 +3,7 @@ import { dataEnvironmentOf } from '../identity/issued-token.ts';
 import { TokenRefused } from '../identity/refusal.ts';
 import { isSpiffe } from '../issuers/spiffe.ts';
 import type { TrustRule, TrustRules } from '../trust/rules.ts';
-import { type Applicant, workloadId } from './applicant.ts';
+import { type Applicant, startersOf, workloadId } from './applicant.ts';
 import { carriedClaims } from './carried-claims.ts';
 import { fitsToken, originOf } from './delegation.ts';
 import { GrantRefused } from './grant.ts';
@@ -73,6 +73,7 @@ function applicantOf(sponsor: Sponsor, actor: Subject): Applicant {
     parts: {
       id: `agent:${ruleName}:${claims.sub}`,
       person: sponsor.person,
+      started_by: startersOf(actor),
       issuer: sponsor.issuer,
       claims: sponsor.claims,
       trust_rule: ruleName,

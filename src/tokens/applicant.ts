@@ -45,16 +45,29 @@ export function workloadId(ruleName: string, sub: string): string {
   return `workload:${ruleName}:${sub}`;
 }
 
+/**
+ * The humans who started a job, as its rule identifies them, without duplicates: who started it first, then who started
+ * it again. Empty if the rule identifies nobody.
+ */
+export function startersOf({ rule, claims }: Pick<Subject, 'rule' | 'claims'>): string[] {
+  const names = [rule.person, rule.rerun_by].flatMap((human) => {
+    const value = human && scalarClaim(claims, human.claim);
+    return human && value ? [verifiedPerson(`${human.prefix}${value}`)] : [];
+  });
+  return [...new Set(names)];
+}
+
 /** The workload under its trust rule. @throws TokenRefused `claims_too_large`, `claim_shape` */
 export function applicantOf(subject: Subject): Applicant {
   const { claims, rule, ruleName } = subject;
-  const triggeredBy = rule.person && scalarClaim(claims, rule.person.claim);
+  const [person = null, ...started_by] = startersOf(subject);
   return {
     ruleName,
     rule,
     parts: {
       id: workloadId(ruleName, claims.sub),
-      person: rule.person && triggeredBy ? verifiedPerson(`${rule.person.prefix}${triggeredBy}`) : null,
+      person,
+      started_by,
       issuer: claims.iss,
       claims: carriedClaims(rule, claims),
       trust_rule: ruleName,

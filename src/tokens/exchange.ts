@@ -189,6 +189,7 @@ async function issue(
     subject_issuer: principal.issuer,
     claims: principal.claims,
     person: principal.person,
+    ...(principal.started_by && { started_by: principal.started_by }),
     ...(dataEnvironmentOf(principal.token.audience) === null ? {} : { namespaces: grantedNamespaces(rule) }),
     ...(proof === null ? {} : { cnf: { jkt: proof.jkt } }),
     ...issuedFor(principal, credential),

@@ -57,6 +57,9 @@ const wouldIssueSchema = z
       description:
         'The person behind the job; also null for an agent, whose person comes with the delegation.',
     }),
+    started_by: z.array(z.string()).readonly().meta({
+      description: 'The other persons who started the job. They are authors of what it proposes.',
+    }),
     audience: z.string(),
     operations: z.array(z.string()),
     environments: z.array(z.string()),
@@ -161,7 +164,10 @@ function grantOf({ rule, ruleName, parts, exp }: Applicant, asked: TrustQuestion
     rule: ruleName,
     kind,
     principal: parts.id.replace(/^workload:/, `${kind}:`),
-    person: kind === 'agent' ? null : parts.person,
+    // Compared as a workload here: who started the job is no person that an agent acts for.
+    ...(kind === 'agent'
+      ? { person: null, started_by: [parts.person ?? [], parts.started_by].flat() }
+      : { person: parts.person, started_by: parts.started_by }),
     audience,
     operations,
     environments: grant.environments,

@@ -3,14 +3,19 @@ import { isFetchable } from '../issuers/issuers.ts';
 import { isTrustDomain } from '../issuers/spiffe.ts';
 import { isGlob } from './glob.ts';
 import { oidc, SHARED_ISSUERS, type SharedIssuers } from './platforms/oidc.ts';
-import type { Platform } from './platforms/platform.ts';
+import { FIRST_ATTEMPT, type Platform } from './platforms/platform.ts';
 import { platformOf, platformOfIssuer } from './platforms/platforms.ts';
-import { isPinned, patternsOf, type TrustRule, type TrustRules } from './rules.ts';
+import { isPinned, patternsOf, type TrustRule, type TrustRules, wantedOf, writesRequests } from './rules.ts';
 
 /** A fault of a rule and its fix. */
 export interface TrustRuleFault {
   rule: string;
   detail: string;
+  /**
+   * True if matching refuses the tokens that the fault is about. A bundle that was activated before the lint found such
+   * faults can still be used.
+   */
+  is_enforced?: true;
 }
 
 /** The policy data that rules must be consistent with. */
@@ -27,9 +32,6 @@ const NO_CONTEXT: LintContext = { environments: null, sharedIssuers: new Map() }
 /** Claims that name an identity. With `*` they would match many. */
 const IDENTITY_CLAIM =
   /^(?:sub|repository|repository_owner|enterprise|(?:job_|source_)?(?:project|namespace)_path|organization_slug|pipeline_slug)$|(?:[_/.-](?:id|uid|uuid)|[a-z](?:Id|Uid|Uuid))$/;
-
-/** Operations with which a job writes what another person approves. */
-const WRITING: ReadonlySet<string> = new Set(['request.propose', 'request.edit']);
 
 /** Claims that name a human by a value that can be chosen or reassigned, such as a login or an address. */
 const PASSING_NAME = /(?:^|[_/.-])(?:actor|login|e?mail|(?:nick|user)?name|upn|phone_number)$/i;
@@ -61,9 +63,10 @@ const FOREIGN_AUDIENCES: readonly RegExp[] = [
  * fault MUST NOT be activated.
  */
 export function lintTrustRules(rules: TrustRules, context: LintContext = NO_CONTEXT): TrustRuleFault[] {
-  return Object.entries(rules).flatMap(([rule, content]) =>
-    ruleFaults(content, context).map((detail) => ({ rule, detail })),
-  );
+  return Object.entries(rules).flatMap(([rule, content]) => [
+    ...ruleFaults(content, context).map((detail) => ({ rule, detail })),
+    ...unnamedHumanFaults(content).map((detail) => ({ rule, detail, is_enforced: true as const })),
+  ]);
 }
 
 function ruleFaults(rule: TrustRule, context: LintContext): string[] {
@@ -75,7 +78,6 @@ function ruleFaults(rule: TrustRule, context: LintContext): string[] {
     ...claimFaults(rule, platformOf(rule)),
     ...identityFaults(rule, context.sharedIssuers),
     ...grantFaults(rule, context.environments),
-    ...agentFaults(rule),
     ...personFaults(rule),
   ];
 }
@@ -133,29 +135,43 @@ function identityFaults(rule: TrustRule, sharedIssuers: SharedIssuers): string[]
   return [...missing, ...platform.faults(rule)];
 }
 
-function agentFaults({ kind, person }: TrustRule): string[] {
-  if (kind !== 'agent' || person === undefined) return [];
-  return ['person is for workloads only: remove it, the person of an agent is its sponsor'];
-}
-
 /** The new owner of a released name would count as the previous one, and could approve what that person proposed. */
-function personFaults(rule: TrustRule): string[] {
-  const { person } = rule;
-  if (person === undefined) return missingPersonFaults(rule);
-  if (!PASSING_NAME.test(person.claim)) return [];
+function personFaults({ person, rerun_by }: TrustRule): string[] {
+  const named = Object.entries({ person, rerun_by }).flatMap(([member, human]) =>
+    human !== undefined && PASSING_NAME.test(human.claim)
+      ? [
+          `${member}.claim must be an id such as actor_id or user_id: ${human.claim} is a name that can be reassigned`,
+        ]
+      : [],
+  );
+  if (rerun_by === undefined || person !== undefined) return named;
   return [
-    `person.claim must be an id such as actor_id or user_id: ${person.claim} is a name that can be reassigned`,
+    ...named,
+    'rerun_by needs person: set person to the claim with the person who started the job first',
   ];
 }
 
-/** Without the person who started a job, its author cannot be distinguished from its approver. */
-function missingPersonFaults(rule: TrustRule): string[] {
-  const { personClaim } = platformOf(rule);
-  const writes = rule.grant.operations.some((operation) => WRITING.has(operation));
-  if (personClaim === undefined || rule.kind === 'agent' || !writes) return [];
-  return [
-    `person is missing: set person: {claim: ${personClaim}, prefix: "…:"}, otherwise the person who starts the job could approve what it proposes`,
-  ];
+/** Without the humans who start a job, its authors cannot be distinguished from its approvers. */
+function unnamedHumanFaults(rule: TrustRule): string[] {
+  if (faultOfIssuer(rule) !== null || !writesRequests(rule)) return [];
+  const { personClaim, attemptClaim } = platformOf(rule);
+  const faults: string[] = [];
+  if (personClaim !== undefined && rule.person === undefined) {
+    faults.push(
+      `person is missing: set person: {claim: ${personClaim}, prefix: "…:"}, otherwise the person who starts the job could approve what it proposes`,
+    );
+  }
+  if (attemptClaim !== undefined && rule.rerun_by === undefined && !isFirstAttempt(rule, attemptClaim)) {
+    faults.push(
+      `claims.${attemptClaim} must be "${FIRST_ATTEMPT}": a job that is started again keeps its first person, so whoever starts it again could approve what it proposes; only if the tokens name that person too, set rerun_by instead`,
+    );
+  }
+  return faults;
+}
+
+function isFirstAttempt(rule: TrustRule, attemptClaim: string): boolean {
+  const wanted = wantedOf(rule, attemptClaim);
+  return wanted.length > 0 && wanted.every((value) => value === FIRST_ATTEMPT);
 }
 
 function grantFaults({ grant }: TrustRule, environments: LintContext['environments']): string[] {

@@ -1,8 +1,15 @@
 import { type Claims, claimAt } from '../identity/claim.ts';
 import { matchesGlob } from './glob.ts';
-import type { Miss } from './platforms/platform.ts';
+import { FIRST_ATTEMPT, type Miss, missUnless } from './platforms/platform.ts';
 import { platformOf } from './platforms/platforms.ts';
-import { patternsOf, rulesByName, scalarClaim, type TrustRule, type TrustRules } from './rules.ts';
+import {
+  patternsOf,
+  rulesByName,
+  scalarClaim,
+  type TrustRule,
+  type TrustRules,
+  writesRequests,
+} from './rules.ts';
 
 /** The maximum displayed length of a claim, in characters. */
 const MAX_SHOWN = 200;
@@ -34,7 +41,7 @@ export function missesOf(rule: TrustRule, claims: Claims): Miss[] {
     ...audienceMisses(rule, claims),
     ...claimMisses(rule, claims),
     ...platformOf(rule).misses(rule, claims),
-    ...personMisses(rule, claims),
+    ...humanMisses(rule, claims),
     ...tokenIdMisses(rule, claims),
   ];
 }
@@ -54,15 +61,35 @@ function claimMisses(rule: TrustRule, claims: Claims): Miss[] {
   });
 }
 
-function personMisses({ person }: TrustRule, claims: Claims): Miss[] {
-  if (person === undefined || scalarClaim(claims, person.claim)) return [];
+function humanMisses(rule: TrustRule, claims: Claims): Miss[] {
+  const { person, rerun_by } = rule;
   return [
-    {
-      claim: person.claim,
-      wanted: ['the person who triggered the job'],
-      has: shown(claimAt(claims, person.claim)),
-    },
+    ...unnamedHumans(rule, claims),
+    ...(person === undefined ? [] : absentClaim(claims, person.claim, 'the person who started the job')),
+    ...(rerun_by === undefined ? [] : absentClaim(claims, rerun_by.claim, 'the person who started it again')),
   ];
+}
+
+/** A rule of a bundle that was activated before the lint asked for these humans gives nobody a second name. */
+function unnamedHumans(rule: TrustRule, claims: Claims): Miss[] {
+  const { personClaim, attemptClaim } = platformOf(rule);
+  if (!writesRequests(rule)) return [];
+  const misses: Miss[] = [];
+  if (personClaim !== undefined && rule.person === undefined) {
+    misses.push({
+      claim: personClaim,
+      wanted: ['named by the rule, as person'],
+      has: shown(claimAt(claims, personClaim)),
+    });
+  }
+  if (attemptClaim !== undefined && rule.rerun_by === undefined) {
+    misses.push(...missUnless(claims, attemptClaim, [FIRST_ATTEMPT]));
+  }
+  return misses;
+}
+
+function absentClaim(claims: Claims, claim: string, wanted: string): Miss[] {
+  return scalarClaim(claims, claim) ? [] : [{ claim, wanted: [wanted], has: shown(claimAt(claims, claim)) }];
 }
 
 /** A `jti` of another shape is refused where the single use is claimed. */

@@ -10,10 +10,17 @@ const parsed = new WeakMap<BrokerData, TrustRules>();
 export function checkTrustRules(
   broker: BrokerData,
 ): { rules: TrustRules } | { faults: readonly TrustRuleFault[] } {
+  const { rules, faults } = examine(broker);
+  return faults.length === 0 ? { rules } : { faults };
+}
+
+/** The trust rules and all their faults; no rules if they cannot be read. */
+function examine(broker: BrokerData): { rules: TrustRules; faults: readonly TrustRuleFault[] } {
   const rules = trustRulesSchema.safeParse(broker.trust_rules);
   if (!rules.success) {
     const faults = describeFaults(trustRulesSchema, broker.trust_rules, rules.error);
     return {
+      rules: {},
       faults: faults.map(({ path: [rule, ...place], detail }) => ({
         rule: String(rule),
         detail: place.length === 0 ? detail : `${place.join('.')}: ${detail}`,
@@ -27,7 +34,7 @@ export function checkTrustRules(
       sharedIssuers: broker.shared_issuers,
     }),
   ];
-  return faults.length === 0 ? { rules: rules.data } : { faults };
+  return { rules: rules.data, faults };
 }
 
 /** zod's records silently drop a member with this name, and with it a condition of the rule. */
@@ -42,18 +49,30 @@ function droppedClaims(rules: BrokerData['trust_rules']): TrustRuleFault[] {
 }
 
 /**
- * The trust rules of a policy, checked.
+ * The trust rules of a policy that is active, or was.
  *
  * @throws Error naming each fault: a policy that trusts more than its author can intend is not used
  */
 export function trustRulesOf({ broker }: Pick<Policy, 'broker'>): TrustRules {
   const known = parsed.get(broker);
   if (known !== undefined) return known;
-  const checked = checkTrustRules(broker);
-  if ('faults' in checked) {
-    const lines = checked.faults.map(({ rule, detail }) => `  ${rule}: ${detail}`);
-    throw new Error(`data.config.trust_rules is not valid:\n${lines.join('\n')}`);
-  }
-  parsed.set(broker, checked.rules);
-  return checked.rules;
+  const { rules, faults } = examine(broker);
+  assertNone(faults.filter(({ is_enforced }) => is_enforced !== true));
+  parsed.set(broker, rules);
+  return rules;
+}
+
+/**
+ * Checks the trust rules of a policy that is to become active.
+ *
+ * @throws Error naming each fault, including those that matching enforces
+ */
+export function assertSoundRules({ broker }: Pick<Policy, 'broker'>): void {
+  assertNone(examine(broker).faults);
+}
+
+function assertNone(faults: readonly TrustRuleFault[]): void {
+  if (faults.length === 0) return;
+  const lines = faults.map(({ rule, detail }) => `  ${rule}: ${detail}`);
+  throw new Error(`data.config.trust_rules is not valid:\n${lines.join('\n')}`);
 }

@@ -10,6 +10,7 @@ import { isGlob } from './glob.ts';
  */
 
 const name = z.string().min(1).max(200);
+const humanClaim = z.strictObject({ claim: name, prefix: z.string().max(100) });
 
 /** The platforms with specific checks; `oidc` is any other issuer. */
 export const PLATFORM_NAMES = ['github', 'gitlab', 'kubernetes', 'spiffe', 'buildkite', 'oidc'] as const;
@@ -30,8 +31,13 @@ export const trustRuleSchema = z.strictObject({
    * literally, including dots. A name that begins with `/` is a JSON Pointer (RFC 6901) into nested claims.
    */
   claims: z.record(name, z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(100)])),
-  /** The claim that identifies the human who triggered the job. A token without it is refused. */
-  person: z.strictObject({ claim: name, prefix: z.string().max(100) }).optional(),
+  /** The claim that identifies the human who started the job. A token without it is refused. */
+  person: humanClaim.optional(),
+  /**
+   * The claim that identifies the human who started the job again, if the platform keeps `person` for each attempt and
+   * names both. A token without it is refused.
+   */
+  rerun_by: humanClaim.optional(),
   /** The kind of the issued token: for the `workload` itself, or for an `agent` that acts for a person. */
   kind: z.enum(['workload', 'agent']).default('workload'),
   grant: z.strictObject({
@@ -64,6 +70,14 @@ export type TrustRules = Readonly<Record<string, TrustRule>>;
 /** Rules with their names, sorted by name. */
 export function rulesByName(rules: TrustRules): [string, TrustRule][] {
   return Object.entries(rules).toSorted(([one], [other]) => (one < other ? -1 : 1));
+}
+
+/** Operations with which a job writes what another person approves. */
+const WRITING: ReadonlySet<string> = new Set(['request.propose', 'request.edit']);
+
+/** Whether jobs under the rule write what another person approves, so that the humans behind them must be known. */
+export function writesRequests({ grant }: Pick<TrustRule, 'grant'>): boolean {
+  return grant.operations.some((operation) => WRITING.has(operation));
 }
 
 /** The accepted values of a claim in a rule; empty if the rule does not mention it. */

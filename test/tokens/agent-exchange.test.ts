@@ -1,7 +1,5 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lintTrustRules } from '../../src/trust/lint.ts';
-import { trustRulesSchema } from '../../src/trust/rules.ts';
 import { exchange, type TestBroker } from '../support/broker.ts';
 import {
   agentToken,
@@ -174,27 +172,6 @@ describe("a person's ID token as the subject", () => {
       expect((await t.call(await idToken(claims), 'GET', '/v1/requests')).status).toBe(401);
     }
   });
-});
-
-it('a trust rule of an agent names no person: whom it acts for, their own token says', () => {
-  const rule = {
-    issuer: 'https://token.actions.githubusercontent.com',
-    audience: 'countersign',
-    claims: { repository_id: '456791', repository_owner_id: '123456', ref: 'refs/heads/main' },
-    person: { claim: 'actor_id', prefix: 'github:' },
-    grant: {
-      audiences: ['control'],
-      operations: ['request.propose'],
-      environments: ['staging'],
-      namespaces: ['payments'],
-      token_ttl_s: 300,
-    },
-  };
-  const faults = (kind: string) => lintTrustRules(trustRulesSchema.parse({ rule: { ...rule, kind } }));
-  expect(faults('workload')).toEqual([]);
-  expect(faults('agent')).toEqual([
-    { rule: 'rule', detail: expect.stringMatching(/^person is for workloads/) },
-  ]);
 });
 
 describe('what is issued to an agent', () => {

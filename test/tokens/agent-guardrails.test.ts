@@ -53,6 +53,26 @@ describe('an agent, under a policy that allows it everything', () => {
     expect((await approve(t, await t.people.idToken('casey', groups), body)).body.state).toBe('applied');
   });
 
+  it('proposes what neither its sponsor nor whoever started or restarted its job approves', async () => {
+    const sponsor = await t.people.idToken('riley', {
+      claims: { may_act: { iss: t.url, sub: 'rerun-agent' } },
+    });
+    const actor_token = await t.ci.token({
+      repository_id: '456794',
+      run_attempt: '2',
+      actor_id: '5001',
+      triggering_actor_id: '5002',
+    });
+    const { body: issued } = await exchangeAsAgent(t, sponsor, { actor_token });
+    const { body } = await propose(t, [creation('restarted')], {}, issued.access_token);
+    expect(body.authors).toEqual([expect.any(String), 'github:5001', 'github:5002']);
+    for (const who of ['riley', 'dana', 'alex']) {
+      const author = await t.people.idToken(who, { claims: { groups: ['anybody'] } });
+      const { body: refusal } = await approve(t, author, body);
+      expect(refusal.reasons, who).toEqual([expect.objectContaining({ code: 'self_approval' })]);
+    }
+  });
+
   it.each([
     ['approves', 'approve'],
     ['rejects', 'reject'],

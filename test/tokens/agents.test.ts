@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { activateElsewhere, withConfig } from '../support/activation.ts';
 import type { Reply, TestBroker } from '../support/broker.ts';
 import { approve, createFlag, creation, propose } from '../support/flags.ts';
-import { agentToken, claimsOf, exchangeAsAgent, lastRecord, startAgentBroker } from './agents.ts';
+import { agentToken, claimsOf, exchangeAsAgent, jobToken, lastRecord, startAgentBroker } from './agents.ts';
 
 let t: TestBroker;
 let agent: string;
@@ -35,7 +35,8 @@ describe('an agent', () => {
     expect(status).toBe(201);
     const { sub, jti } = claimsOf(agent);
     expect(body.proposer).toMatchObject({ id: sub, kind: 'agent', person: 'emp-1001' });
-    expect(body.authors).toEqual(['emp-1001']);
+    // Dana started its job, too; names are compared under the policy's aliases.
+    expect(body.authors).toEqual(['emp-1001', 'github:5001']);
     expect(await lastRecord(t, 'request.propose')).toMatchObject({
       principal: {
         id: sub,
@@ -49,6 +50,58 @@ describe('an agent', () => {
         origins: [expect.any(String), expect.any(String), expect.any(String)],
       },
     });
+  });
+
+  it('has whoever started its job as an author, who cannot approve: they chose what it proposes', async () => {
+    const sponsor = await t.people.idToken('dana', {
+      claims: { may_act: { iss: t.url, sub: 'release-agent' } },
+    });
+    const actor_token = await jobToken(t, 'release-agent', { actor_id: '5002' });
+    const { body: issued } = await exchangeAsAgent(t, sponsor, { actor_token });
+    const { body } = await proposeAsAgent([{ action: 'enable', flag: 'ledger' }], {}, issued.access_token);
+    expect(body.authors).toEqual(['emp-1001', 'github:5002']);
+    expect(reasonsOf(await approve(t, 'alex', body))).toContain('self_approval');
+    expect(
+      (await t.call('alex', 'POST', `/v1/requests/${body.id}/reject`, { digest: body.digest })).status,
+    ).toBe(403);
+  });
+
+  it('has them as an author of what it edits, too', async () => {
+    const { body } = await proposeAsAgent([{ action: 'enable', flag: 'payouts' }], { apply: 'manual' });
+    const actor_token = await jobToken(t, 'release-agent', { actor_id: '5002' });
+    const sponsor = await t.people.idToken('dana', {
+      claims: { may_act: { iss: t.url, sub: 'release-agent' } },
+    });
+    const { body: issued } = await exchangeAsAgent(t, sponsor, { actor_token });
+    const path = `/v1/requests/${body.id}`;
+    const etag = (await t.call(agent, 'GET', path)).headers.get('etag') ?? '';
+    const edited = await t.call(
+      issued.access_token,
+      'PATCH',
+      path,
+      { reason: 'by another start' },
+      { 'if-match': etag },
+    );
+    expect(edited.body.authors).toContain('github:5002');
+    expect((await t.call(agent, 'POST', `${path}/withdraw`)).status).toBe(200);
+  });
+
+  it('is denied where it is not known who started its job', async () => {
+    const actor_token = await jobToken(t, 'release-agent', { actor_id: '9999' });
+    const sponsor = await t.people.idToken('dana', {
+      claims: { may_act: { iss: t.url, sub: 'release-agent' } },
+    });
+    const { body: issued } = await exchangeAsAgent(t, sponsor, { actor_token });
+    const answer = await proposeAsAgent([{ action: 'enable', flag: 'ledger' }], {}, issued.access_token);
+    expect(reasonsOf(answer)).toContain('unknown_person');
+  });
+
+  it('gets no token in a job that was started again: its first person is not whoever did that', async () => {
+    const sponsor = await t.people.idToken('dana', {
+      claims: { may_act: { iss: t.url, sub: 'release-agent' } },
+    });
+    const actor_token = await jobToken(t, 'release-agent', { run_attempt: '2' });
+    expect((await exchangeAsAgent(t, sponsor, { actor_token })).status).toBe(400);
   });
 
   it('is denied outside of its rule: another environment, another namespace, another operation', async () => {

@@ -17,11 +17,14 @@ const REPOSITORIES: Readonly<Record<string, string>> = {
   'release-agent': '456791',
   'other-agent': '456792',
   'plain-job': '456793',
+  // Its platform says who started a job again.
+  'rerun-agent': '456794',
 };
 
 interface Data {
   config: {
     trust_rules: Record<string, Record<string, unknown>>;
+    persons?: Record<string, string>;
     role_bindings?: { trust_rules: Record<string, unknown> };
   };
 }
@@ -30,11 +33,12 @@ interface Data {
 export function addAgents(data: unknown, ciIssuer: string, grant: Record<string, unknown> = {}): unknown {
   const { config } = data as Data;
   config.trust_rules ??= {};
+  config.persons ??= { 'github:5001': 'emp-1001', 'github:5002': 'emp-1002' };
   for (const [name, repositoryId] of Object.entries(REPOSITORIES)) {
     config.trust_rules[name] = {
-      ...(name === 'plain-job'
-        ? { kind: 'workload', person: { claim: 'actor_id', prefix: 'github:' } }
-        : { kind: 'agent' }),
+      kind: name === 'plain-job' ? 'workload' : 'agent',
+      person: { claim: 'actor_id', prefix: 'github:' },
+      ...(name === 'rerun-agent' ? { rerun_by: { claim: 'triggering_actor_id', prefix: 'github:' } } : {}),
       issuer: ciIssuer,
       audience: 'countersign',
       claims: {
@@ -42,6 +46,7 @@ export function addAgents(data: unknown, ciIssuer: string, grant: Record<string,
         repository_owner_id: '123456',
         ref: 'refs/heads/main',
         event_name: ['push', 'workflow_dispatch'],
+        run_attempt: name === 'rerun-agent' ? ['1', '2'] : '1',
       },
       grant: {
         audiences: ['control'],

@@ -49,6 +49,7 @@ function demoRules(): TrustRules {
         repository_owner_id: '123456',
         ref: 'refs/heads/main',
         event_name: ['push', 'workflow_dispatch'],
+        run_attempt: '1',
       },
       person: { claim: 'actor_id', prefix: 'github:' },
       grant: {

@@ -46,6 +46,7 @@ export const PLATFORM_CASES: Readonly<Record<PlatformName, PlatformCase>> = {
         ref: 'refs/heads/main',
         job_workflow_ref: WORKFLOW,
         runner_environment: 'github-hosted',
+        run_attempt: '1',
       },
       person: { claim: 'actor_id', prefix: 'github:' },
     },

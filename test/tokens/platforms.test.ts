@@ -133,6 +133,7 @@ describe.each(PLATFORM_NAMES)('a token of %s', (name) => {
       kind: 'workload',
       principal: `workload:${rule}:${sub}`,
       person,
+      started_by: [],
       audience: 'control',
       operations: GRANT.operations,
       environments: GRANT.environments,

@@ -111,6 +111,7 @@ describe('a test of a token', () => {
     expect(bound.would_issue).toMatchObject({ rule: 'bound', require_dpop: true });
     const agent = (await test(await t.ci.token({ repository_id: '456791' }))).body;
     expect(agent.would_issue).toMatchObject({ rule: 'release-agent', kind: 'agent', person: null });
+    expect(agent.would_issue.started_by).toEqual(['github:5001']);
     expect(agent.would_issue.principal).toMatch(/^agent:release-agent:/);
   });
 

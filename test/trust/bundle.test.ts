@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseBrokerData } from '../../src/policy/data.ts';
-import { checkTrustRules, trustRulesOf } from '../../src/trust/policy-rules.ts';
+import { assertSoundRules, checkTrustRules, trustRulesOf } from '../../src/trust/policy-rules.ts';
 import { GRANT, PERSONS, SOUND } from './sound-rules.ts';
 
 describe('the trust rules of a bundle', () => {
@@ -93,6 +93,15 @@ describe('the trust rules of a bundle', () => {
     const faults = faultsIn({ one: bad, two: bad });
     expect(faults.filter(({ rule }) => rule === 'one').length).toBeGreaterThan(3);
     expect(faults.filter(({ rule }) => rule === 'two')).toHaveLength(faults.length / 2);
+  });
+
+  it('of a bundle that is active stay usable with faults that matching enforces; no such bundle is activated', () => {
+    const { person: _, ...unnamed } = sound;
+    const broker = brokerOf({ deploy: { ...unnamed, claims: { ...sound.claims, run_attempt: '*' } } });
+    expect(Object.keys(trustRulesOf({ broker }))).toEqual(['deploy']);
+    expect(() => assertSoundRules({ broker })).toThrow(/person is missing/);
+    expect(() => assertSoundRules({ broker })).toThrow(/run_attempt must be "1"/);
+    expect(() => assertSoundRules({ broker: brokerOf({ deploy: sound }) })).not.toThrow();
   });
 
   it('pin the tenant of each issuer that the policy says is shared, and may pin it by any claim', () => {

@@ -38,6 +38,19 @@ describe('a sound rule', () => {
       'only reads, whoever started it',
       ruleOf('github', {}, { person: undefined, grant: { ...GRANT, operations: ['flag.read'] } }),
     ],
+    [
+      'takes any attempt, and names who started it again',
+      ruleOf(
+        'github',
+        { run_attempt: undefined },
+        { rerun_by: { claim: 'triggering_actor_id', prefix: 'github:' } },
+      ),
+    ],
+    [
+      'only reads, in any attempt',
+      ruleOf('github', { run_attempt: undefined }, { grant: { ...GRANT, operations: ['flag.read'] } }),
+    ],
+    ['is for an agent, and names who starts its job', ruleOf('github', {}, { kind: 'agent' })],
     ['takes an enterprise', ruleOf('github', {}, { issuer: `${SOUND.github.issuer}/acme` })],
     [
       'takes a protected environment',
@@ -151,6 +164,36 @@ describe('a faulty rule is reported with the way to fix it', () => {
     ],
     ['the audience of AWS', ruleOf('github', {}, { audience: 'sts.amazonaws.com' }), /^audience/],
     ['nobody behind a job that writes', ruleOf('github', {}, { person: undefined }), /^person.*actor_id/],
+    [
+      'nobody behind the job of an agent that writes',
+      ruleOf('github', {}, { kind: 'agent', person: undefined }),
+      /^person.*actor_id/,
+    ],
+    [
+      'nobody behind the pipeline of an agent that writes',
+      ruleOf('gitlab', {}, { kind: 'agent', person: undefined }),
+      /^person.*user_id/,
+    ],
+    [
+      'any attempt of a job that writes',
+      ruleOf('github', { run_attempt: undefined }),
+      /^claims\.run_attempt must be "1"/,
+    ],
+    ...['2', '*', ['1', '2']].map((run_attempt): [string, TrustRule, RegExp] => [
+      `the attempts ${run_attempt} of a job that writes`,
+      ruleOf('github', { run_attempt }, { kind: 'agent' }),
+      /^claims\.run_attempt must be "1"/,
+    ]),
+    [
+      'a login for whoever starts a job again',
+      ruleOf('github', {}, { rerun_by: { claim: 'triggering_actor', prefix: 'github:' } }),
+      /^rerun_by\.claim must be an id/,
+    ],
+    [
+      'whoever starts a job again, but not who started it',
+      ruleOf('oidc', {}, { rerun_by: { claim: 'restarted_by_id', prefix: 'ci:' } }),
+      /^rerun_by needs person/,
+    ],
     ['nobody behind a pipeline that writes', ruleOf('gitlab', {}, { person: undefined }), /^person.*user_id/],
     ['the issuer as audience', ruleOf('gitlab', {}, { audience: SOUND.gitlab.issuer }), /^audience/],
     // Any platform.
@@ -372,6 +415,6 @@ describe('a faulty rule is reported with the way to fix it', () => {
     expect(faults.filter((detail) => fault.test(detail))).toHaveLength(1);
     // What is wrong, and what to do about it.
     for (const detail of faults)
-      expect(detail).toMatch(/^(?:claims|issuer|audience|platform|person|grant).{40,}$/);
+      expect(detail).toMatch(/^(?:claims|issuer|audience|platform|person|rerun_by|grant).{40,}$/);
   });
 });

@@ -14,6 +14,7 @@ const RULE: TrustRule = trustRuleSchema.parse({
     event_name: ['push', 'workflow_dispatch'],
     job_workflow_ref: 'acme/payments/.github/workflows/*.yml@refs/heads/main',
     runner_environment: 'github-hosted',
+    run_attempt: '1',
   },
   person: { claim: 'actor_id', prefix: 'github:' },
   grant: {
@@ -35,6 +36,7 @@ const CLAIMS = {
   job_workflow_ref: 'acme/payments/.github/workflows/deploy.yml@refs/heads/main',
   runner_environment: 'github-hosted',
   actor_id: '5001',
+  run_attempt: '1',
   jti: 'job-1',
 };
 
@@ -198,5 +200,32 @@ describe('a glob', () => {
 
   it('ends for a pattern that would stop a regular expression', () => {
     expect(matchesGlob(`${'a*'.repeat(100)}b`, 'a'.repeat(8000))).toBe(false);
+  });
+});
+
+describe('a rule of a bundle that was activated before the humans behind a job were asked for', () => {
+  const { person, ...unnamed } = RULE;
+  const { run_attempt, ...anyAttempt } = RULE.claims;
+  const reading = { ...RULE.grant, operations: ['flag.read' as const] };
+  const missed = (rule: TrustRule, claims: object = {}) =>
+    matchTrustRule({ rule }, { ...CLAIMS, ...claims }).missed.map(({ claim }) => claim);
+
+  it('trusts no job that writes without naming who started it, of workloads and of agents', () => {
+    for (const kind of ['workload', 'agent'] as const) {
+      expect(missed({ ...unnamed, kind })).toEqual(['actor_id']);
+      expect(missed({ ...unnamed, kind, grant: reading })).toEqual([]);
+    }
+    expect(person).toBeDefined();
+  });
+
+  it('trusts no job that was started again by somebody whom the token does not name', () => {
+    const rule = { ...RULE, claims: anyAttempt };
+    expect(missed(rule)).toEqual([]);
+    expect(missed(rule, { run_attempt: '2' })).toEqual([`run_attempt`]);
+    expect(missed({ ...rule, grant: reading }, { run_attempt: '2' })).toEqual([]);
+    const rerun_by = { claim: 'triggering_actor_id', prefix: 'github:' };
+    expect(missed({ ...rule, rerun_by }, { run_attempt: '2', triggering_actor_id: '5002' })).toEqual([]);
+    expect(missed({ ...rule, rerun_by }, { run_attempt: '2' })).toEqual(['triggering_actor_id']);
+    expect(run_attempt).toBe('1');
   });
 });

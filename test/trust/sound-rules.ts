@@ -16,7 +16,12 @@ export const UID = '/kubernetes.io/serviceaccount/uid';
 export const SOUND = {
   github: {
     issuer: 'https://token.actions.githubusercontent.com',
-    claims: { repository_id: '456789', repository_owner_id: '123456', ref: 'refs/heads/main' },
+    claims: {
+      repository_id: '456789',
+      repository_owner_id: '123456',
+      ref: 'refs/heads/main',
+      run_attempt: '1',
+    },
   },
   gitlab: {
     issuer: 'https://gitlab.com',

@@ -13,23 +13,30 @@ canonical(name) := object.get(data.config.persons, name, name)
 
 # METADATA
 # description: >-
-#   Whether it is known which human, if any, is behind a principal. Platforms use their own names for people, so a
-#   workload's person is known only by an alias. A workload without a person is a service. An agent acts for a person,
-#   under that person's name.
+#   Whether it is known which humans, if any, are behind a principal. Platforms use their own names for people, so the
+#   humans who started a job are known only by an alias. A workload without a person is a service. An agent acts for a
+#   person, under that person's name.
 # scope: document
-is_known(principal) if principal.kind == "person"
-
 is_known(principal) if {
+	_is_person_known(principal)
+	every name in object.get(principal, "started_by", []) {
+		data.config.persons[name]
+	}
+}
+
+_is_person_known(principal) if principal.kind == "person"
+
+_is_person_known(principal) if {
 	principal.kind == "agent"
 	principal.person != null
 }
 
-is_known(principal) if {
+_is_person_known(principal) if {
 	principal.kind == "workload"
 	principal.person == null
 }
 
-is_known(principal) if data.config.persons[principal.person]
+_is_person_known(principal) if data.config.persons[principal.person]
 
 # METADATA
 # description: The human behind a principal. Undefined for a workload or agent without one.
@@ -43,12 +50,14 @@ human(principal) := principal.id if {
 
 # METADATA
 # description: >-
-#   All authors of the request's current content, including the human who triggered the job that proposed it, and the
+#   All authors of the request's current content, including the humans who started the job that proposed it, and the
 #   proposer's own id
 # scope: document
 authors contains canonical(name) if some name in input.request.authors
 
 authors contains human(input.request.proposer)
+
+authors contains canonical(name) if some name in input.request.proposer.started_by
 
 authors contains input.request.proposer.id
 

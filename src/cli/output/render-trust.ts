@@ -57,6 +57,7 @@ function renderGrant(grant: WouldIssue): string[] {
     `where      environments ${list(grant.environments)}; namespaces ${list(grant.namespaces)}`,
     `lives      ${grant.token_ttl_s} s${grant.require_dpop ? ', bound to a key (DPoP)' : ''}`,
     ...(grant.person === null ? [] : [`person     ${printable(grant.person)}`]),
+    ...(grant.started_by.length === 0 ? [] : [`started by ${list(grant.started_by)}`]),
     ...(grant.kind === 'agent' ? ['requires   a delegation of the person that the agent acts for'] : []),
   ];
 }

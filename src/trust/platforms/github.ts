@@ -27,6 +27,7 @@ export const github: Platform = {
   name: 'github',
   hasTokenId: true,
   personClaim: 'actor_id',
+  attemptClaim: 'run_attempt',
   isIssuer: (issuer) => {
     const { hostname, pathname } = new URL(issuer);
     return (

@@ -2,6 +2,9 @@ import type { Claims } from '../../identity/claim.ts';
 import { isGlob } from '../glob.ts';
 import { type PlatformName, scalarClaim, type TrustRule, wantedOf } from '../rules.ts';
 
+/** The value of {@link Platform.attemptClaim} of a job that was not started again. */
+export const FIRST_ATTEMPT = '1';
+
 /** A mismatch between a token and a rule. */
 export interface Miss {
   claim: string;
@@ -15,6 +18,8 @@ export interface Miss {
 export interface Platform {
   /** The claim with the id of the person who started the job, if the platform always provides it. */
   personClaim?: string;
+  /** The claim that counts the attempts of a job from 1, if a job that is started again keeps its first person. */
+  attemptClaim?: string;
   name: PlatformName;
   /** Whether every token has a `jti`. One without it was not issued by this platform as it is documented. */
   hasTokenId?: true;
