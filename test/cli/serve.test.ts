@@ -1,17 +1,15 @@
-import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { systemClock } from '../../src/clock.ts';
+import { listening, MAIN, type Serving, serveIn, stop } from '../support/serving.ts';
 import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
 
 let folder: string;
@@ -31,61 +29,15 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A broker in a process of its own. */
-interface Serving {
-  child: ChildProcessByStdio<null, Readable, Readable>;
-  /** What it has printed for people so far. */
-  err(): string;
-  /** Resolves once that text is there, or the process has ended. */
-  until(text: string): Promise<void>;
-  exit: Promise<number | null>;
-}
-
 function serve(env: Record<string, string> = {}, words: string[] = [], before = ''): Serving {
-  const command = `${before} exec "$0" "$@"`;
-  const child = spawn('sh', ['-c', command, process.execPath, MAIN, 'serve', ...words], {
-    cwd: folder,
-    env: { PATH: process.env.PATH, COUNTERSIGN_PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let printed = '';
-  child.stdout.resume();
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    printed += text;
-  });
-  const exit = once(child, 'close').then(([code]) => code as number | null);
-  const serving: Serving = {
-    child,
-    err: () => printed,
-    exit,
-    until: async (text) => {
-      while (!printed.includes(text)) {
-        const ended = await Promise.race([
-          once(child.stderr, 'data').then(() => false),
-          exit.then(() => true),
-        ]);
-        if (ended) throw new Error(`it ended without "${text}":\n${printed}`);
-      }
-    },
-  };
+  const serving = serveIn(folder, { env, words, before });
   running.push(serving);
   return serving;
-}
-
-async function listening(serving: Serving): Promise<string> {
-  await serving.until('listening');
-  await serving.until('\n');
-  return /listening\s+(\S+)/.exec(serving.err())?.[1] ?? '';
 }
 
 async function started(serving: Serving): Promise<Serving> {
   await listening(serving);
   return serving;
-}
-
-async function stop(serving: Serving): Promise<number | null> {
-  serving.child.kill('SIGTERM');
-  return serving.exit;
 }
 
 async function writeConfig(config: Record<string, unknown>): Promise<void> {

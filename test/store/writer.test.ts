@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { BrokerError } from '../../src/errors.ts';
 import type { Lane } from '../../src/operations.ts';
+import { takePlace } from '../../src/store/batch.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type { Schema } from '../../src/store/schema.ts';
@@ -261,6 +262,31 @@ describe('a commit whose outcome is unknown', () => {
     await expect(writer.write(async () => 'later')).rejects.toMatchObject({ code: 'not_recorded' });
     expect(failures).toHaveLength(1);
     expect(executed.filter((sql) => sql === 'begin immediate')).toHaveLength(1);
+  });
+
+  it('is not that of a commit that could only not be noted beside the database: the next write notes it first', async () => {
+    const { db, executed } = failingAt(0, '');
+    let isFailing = true;
+    let notes = 0;
+    const failures: unknown[] = [];
+    const writer = createWriter({
+      ...others,
+      db,
+      seal: async () => () => {
+        if (isFailing) throw new Error('the disk beside is full');
+        notes += 1;
+      },
+      onFailure: () => expect.unreachable(),
+      onListenerFailure: (error) => failures.push(error),
+    });
+    const record = () => writer.write(async (tx) => takePlace(tx, 1));
+    expect(await record()).toBe(1);
+    expect(failures).toHaveLength(1);
+    await expect(record()).rejects.toMatchObject({ code: 'not_recorded' });
+    expect(executed.filter((sql) => sql === 'commit')).toHaveLength(1);
+    isFailing = false;
+    expect(await record()).toBe(1);
+    expect(notes).toBe(2);
   });
 
   it('is not assumed when the disk is only full: the next write is tried', async () => {

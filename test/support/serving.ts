@@ -1,0 +1,67 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+
+/** The command line. */
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** A broker in a process of its own. */
+export interface Serving {
+  child: ChildProcessByStdio<null, Readable, Readable>;
+  /** What it has printed for people so far. */
+  err(): string;
+  /** Resolves once that text is there, or the process has ended. */
+  until(text: string): Promise<void>;
+  exit: Promise<number | null>;
+}
+
+/** Serves in a folder. @param options.before what the shell does first */
+export function serveIn(
+  folder: string,
+  {
+    env = {},
+    words = [],
+    before = '',
+  }: { env?: Record<string, string>; words?: string[]; before?: string } = {},
+): Serving {
+  const command = `${before} exec "$0" "$@"`;
+  const child = spawn('sh', ['-c', command, process.execPath, MAIN, 'serve', ...words], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, COUNTERSIGN_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  child.stdout.resume();
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  const exit = once(child, 'close').then(([code]) => code as number | null);
+  return {
+    child,
+    err: () => printed,
+    exit,
+    until: async (text) => {
+      while (!printed.includes(text)) {
+        const ended = await Promise.race([
+          once(child.stderr, 'data').then(() => false),
+          exit.then(() => true),
+        ]);
+        if (ended) throw new Error(`it ended without "${text}":\n${printed}`);
+      }
+    },
+  };
+}
+
+/** The address that it listens on, once it does. */
+export async function listening(serving: Serving): Promise<string> {
+  await serving.until('listening');
+  await serving.until('\n');
+  return /listening\s+(\S+)/.exec(serving.err())?.[1] ?? '';
+}
+
+/** Stops it, and lets it finish. @returns its exit status */
+export async function stop(serving: Serving): Promise<number | null> {
+  serving.child.kill('SIGTERM');
+  return serving.exit;
+}
