@@ -19,6 +19,7 @@ import { createCallers } from './identity/callers.ts';
 import type { RequestCredentials } from './identity/credential.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
 import { createKeySets, withKeys } from './issuers/key-sets.ts';
+import { declaredStable } from './issuers/subjects.ts';
 import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-secrets.ts';
 import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
@@ -144,6 +145,9 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   // 1. Keys of issuers, and secrets: with invalid files or the wrong master key the broker does not start.
   const keySets = createKeySets({ fetch, clock, log });
   await keySets.readFiles(config.workload_issuers);
+  for (const declared of declaredStable(config.issuers)) {
+    log.warn(declared, 'the configuration declares that this claim identifies a person for good');
+  }
   const { masterKey, report: masterKeyReport } = await openSecrets(store, config.master_key);
 
   // 2. Policy.

@@ -10,6 +10,7 @@ import {
   type WorkloadIssuer,
   workloadIssuerSchema,
 } from './issuers/issuers.ts';
+import { personFaults } from './issuers/subjects.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
 import { describeFaults, type SchemaFault } from './schema-faults.ts';
 import { readYaml } from './yaml.ts';
@@ -150,6 +151,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     ...fileFaults(files),
     ...keyFaults,
     ...(parsed.success ? webFaults(parsed.data, folder) : []),
+    ...(parsed.success ? personFaults(parsed.data.issuers) : []),
     ...(parsed.success ? keySetFaults(parsed.data, folder) : []),
   ].map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
   if (!parsed.success || faults.length > 0) {

@@ -72,7 +72,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   {
     part: /^src\/config\.ts$/,
-    may: /^src\/config-addresses\.ts$|^src\/(http\/client-address|issuers\/issuers|keys\/master-key-config)\.ts$/,
+    may: /^src\/config-addresses\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config)\.ts$/,
   },
   { part: /^src\/config-addresses\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },

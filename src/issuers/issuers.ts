@@ -30,6 +30,21 @@ const UNSTABLE_CLAIMS: ReadonlySet<string> = new Set([
   'phone_number',
 ]);
 
+/** Claims that identify one person for good at the common providers. Every other one has to be declared as stable. */
+export const STABLE_CLAIMS: ReadonlySet<string> = new Set([
+  'sub',
+  // Microsoft Entra ID: the object in the directory.
+  'oid',
+  'onprem_sid',
+  // Assigned by the employer, in the spellings of SCIM, LDAP and claims.
+  'employee_id',
+  'employeeid',
+  'employeeId',
+  'employee_number',
+  'employeenumber',
+  'employeeNumber',
+]);
+
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
@@ -108,12 +123,19 @@ export const issuerConfigSchema = z
             'must be a stable identifier; addresses and names do not identify a person',
           )
           .optional(),
+        /** Declares that nobody can change `person`, and that it is never given to somebody else. */
+        person_is_stable: z.boolean().default(false),
         /** One group, or a list of them. */
         groups: claimName.default('groups'),
         /** Claims to copy from the token into `principal.claims` for policy. */
         pass: z.array(claimName).max(50).default([]),
       })
+      .superRefine(checkPersonClaim)
       .prefault({}),
+    /** Declares that nobody has an account here and at another issuer too. */
+    disjoint: z.boolean().default(false),
+    /** Declares that each person has one subject for all clients. Default: as discovery says. @see OpenID Connect Core 8 */
+    subject_type: z.enum(['public']).optional(),
     /** The sign-in settings of the command line. Default: the first audience as client id, and the scope `openid`. */
     login: z
       .strictObject({ client_id: z.string().min(1), scope: z.string().min(1).default('openid') })
@@ -140,6 +162,20 @@ export const issuerConfigSchema = z
   })
   .superRefine(checkKeySource)
   .superRefine(checkWebClient);
+
+/** @see OpenID Connect Core 5.7: only `sub` with its issuer is promised to be stable */
+function checkPersonClaim(
+  { person, person_is_stable }: { person?: string | undefined; person_is_stable: boolean },
+  context: z.RefinementCtx,
+): void {
+  if (person === undefined || person_is_stable || UNSTABLE_CLAIMS.has(person) || STABLE_CLAIMS.has(person))
+    return;
+  context.addIssue({
+    code: 'custom',
+    path: ['person'],
+    message: `may change or be given to somebody else (OpenID Connect Core 5.7): use one of ${[...STABLE_CLAIMS].join(', ')}, or set person_is_stable: true if it is as stable`,
+  });
+}
 
 /** The ID token of a browser sign-in is verified by the same rules as every other token, so they must accept it. */
 function checkWebClient(

@@ -9,6 +9,7 @@ import { isFetchable } from './issuers.ts';
 import { createFileKeySet, type FileKeySet, type IssuerKeys } from './key-file.ts';
 import { type KeyUse, reasonsOf, UnusableKeySet, type UsableKeys, usableKeys } from './key-filter.ts';
 import { isTrustDomain } from './spiffe.ts';
+import { assertPublicSubjects, type Identification, requiresPublicSubjects } from './subjects.ts';
 
 /** How long fetched keys are fresh, in milliseconds. */
 const KEYS_FRESH_MS = 10 * 60_000;
@@ -19,8 +20,8 @@ export const UNKNOWN_KEY_COOLDOWN_MS = 30_000;
 /** The minimum time between two fetches while the issuer does not respond, in milliseconds. */
 const FAILURE_COOLDOWN_MS = 5_000;
 
-/** An issuer and the source of its keys. */
-export interface KeySource {
+/** An issuer and the source of its keys. For an issuer of people, also what decides who is a person there. */
+export interface KeySource extends Partial<Identification> {
   /** An issuer's URL, or a SPIFFE trust domain. */
   issuer: string;
   jwks_uri?: string | undefined;
@@ -64,7 +65,11 @@ export interface KeySets {
   onChange(listener: () => void): void;
 }
 
-const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
+const discoverySchema = z.object({
+  issuer: z.string(),
+  jwks_uri: z.string(),
+  subject_types_supported: z.array(z.string()).optional(),
+});
 
 /**
  * Remote key sets with bounded fetches: one fetch in flight per issuer, a cooldown after each, and the last valid keys
@@ -121,7 +126,12 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
 }
 
 function nameOf(source: KeySource): string {
-  return canonicalJson([source.issuer, source.jwks_uri ?? null, source.allow_insecure_loopback]);
+  return canonicalJson([
+    source.issuer,
+    source.jwks_uri ?? null,
+    source.allow_insecure_loopback,
+    requiresPublicSubjects(source),
+  ]);
 }
 
 function findOrMake<T>(known: Map<string, T>, name: string, make: () => T): T {
@@ -145,7 +155,11 @@ async function loadKeys(source: KeySource, network: DocumentFetch): Promise<Usab
   return usable;
 }
 
-/** OpenID Connect Discovery 1.0 section 4, restricted to keys on the issuer's own host. */
+/**
+ * OpenID Connect Discovery 1.0 section 4, restricted to keys on the issuer's own host.
+ *
+ * @throws SubjectsDiffer for an issuer of people with several clients that does not promise them the same subjects
+ */
 async function discover(source: KeySource, network: DocumentFetch): Promise<string> {
   const address = `${source.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   if (!isFetchable(address, source.allow_insecure_loopback))
@@ -155,6 +169,7 @@ async function discover(source: KeySource, network: DocumentFetch): Promise<stri
   if (!URL.canParse(metadata.jwks_uri) || new URL(metadata.jwks_uri).host !== new URL(source.issuer).host) {
     throw new Error('the discovered jwks_uri is on another host: configure jwks_uri for this issuer');
   }
+  assertPublicSubjects(source, metadata.subject_types_supported);
   return metadata.jwks_uri;
 }
 

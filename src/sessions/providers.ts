@@ -5,6 +5,7 @@ import { BrokerError } from '../errors.ts';
 import type { IdentityLog } from '../identity/refusal.ts';
 import { readCapped } from '../issuers/fetch-document.ts';
 import { type IssuerConfig, isFetchable } from '../issuers/issuers.ts';
+import { assertPublicSubjects, SubjectsDiffer } from '../issuers/subjects.ts';
 
 /** How long a provider's metadata is cached, in milliseconds. */
 const FRESH_MS = 10 * 60_000;
@@ -51,7 +52,8 @@ export function createProviders(deps: ProvidersDeps): Providers {
     const entry: KnownProvider = {
       config: discover(issuer, deps.fetch).catch((error: unknown) => {
         entry.untilMs = clock() + FAILURE_COOLDOWN_MS;
-        log.warn({ issuer: issuer.issuer, cause: faultOf(error) }, 'identity provider not reached');
+        const cause = error instanceof SubjectsDiffer ? error.message : faultOf(error);
+        log.warn({ issuer: issuer.issuer, cause }, 'identity provider not reached');
         throw unavailable(issuer.issuer);
       }),
       untilMs: clock() + FRESH_MS,
@@ -117,7 +119,9 @@ async function discover(issuer: WebIssuer, fetch: typeof globalThis.fetch): Prom
     [client.customFetch]: guarded(issuer, fetch),
   });
   // The library ignores a trailing slash, but tokens are checked against the exact issuer.
-  if (config.serverMetadata().issuer !== issuer.issuer) throw new Error('the metadata names another issuer');
+  const metadata = config.serverMetadata();
+  if (metadata.issuer !== issuer.issuer) throw new Error('the metadata names another issuer');
+  assertPublicSubjects(issuer, metadata.subject_types_supported);
   return config;
 }
 

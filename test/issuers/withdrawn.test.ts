@@ -12,7 +12,7 @@ let t: TestBroker;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer({ key: 'demo' });
+  issuer = await startIssuer({ key: 'demo', disjoint: true });
   t = await startTestBroker({
     config: (defaults) => ({
       issuers: [

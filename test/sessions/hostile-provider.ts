@@ -115,6 +115,7 @@ export async function startHostileProvider(
       algorithms: ['ES256'],
       levels: { acr: { 'urn:countersign:password': 1, 'urn:countersign:mfa': 2 } },
       web: { client_id: WEB_CLIENT_ID, ...web },
+      disjoint: true,
     },
     answer: (answer) => {
       next = answer;

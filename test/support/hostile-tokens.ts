@@ -99,7 +99,7 @@ export async function startHostileBench(): Promise<HostileBench> {
       claims: { person: 'employee_id' },
       web: { client_id: WEB_CLIENT },
     }),
-    startIssuer({ key: 'others', algorithms: ['ES256'] }),
+    startIssuer({ key: 'others', algorithms: ['ES256'], disjoint: true }),
     startServer(keySetAnswer(keys.platform)),
     startServer(keySetAnswer(keys.svid)),
     startServer(keySetAnswer(createEs256Key('issuer-key'))),

@@ -78,7 +78,7 @@ beforeAll(async () => {
           grant: {
             ...GRANT,
             audiences: ['data:staging'],
-            namespaces: Array.from({ length: 120 }, (_, index) => `team-${index}-${'x'.repeat(50)}`),
+            namespaces: Array.from({ length: 240 }, (_, index) => `team-${index}-${'x'.repeat(50)}`),
           },
         },
       });
@@ -87,7 +87,13 @@ beforeAll(async () => {
     config: (defaults) => ({
       issuers: [
         ...(defaults.issuers as unknown[]),
-        { key: 'corp', issuer: corp.issuer, allow_insecure_loopback: true, audience: 'corp-cli' },
+        {
+          key: 'corp',
+          issuer: corp.issuer,
+          allow_insecure_loopback: true,
+          audience: 'corp-cli',
+          disjoint: true,
+        },
       ],
       workload_issuers: [
         ...(defaults.workload_issuers as unknown[]),
