@@ -144,7 +144,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const { read } = store;
   // 1. Keys of issuers, and secrets: with invalid files or the wrong master key the broker does not start.
   const keySets = createKeySets({ fetch, clock, log });
-  await keySets.readFiles(config.workload_issuers);
+  await keySets.readFiles([...config.issuers, ...config.workload_issuers]);
   for (const declared of declaredStable(config.issuers)) {
     log.warn(declared, 'the configuration declares that this claim identifies a person for good');
   }

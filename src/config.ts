@@ -159,7 +159,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
       `the configuration ${file ?? '(environment only)'} is invalid:\n${faults.join('\n')}`,
     );
   }
-  const issuers = parsed.data.issuers.map((issuer) => locateSecret(issuer, folder));
+  const issuers = parsed.data.issuers.map((issuer) => locateKeySet(locateSecret(issuer, folder), folder));
   const workload_issuers = parsed.data.workload_issuers.map((issuer) => locateKeySet(issuer, folder));
   return Object.freeze({
     ...parsed.data,
@@ -205,22 +205,24 @@ function fileFaults({ database, policy_bundle }: Files): SchemaFault[] {
   return faults;
 }
 
-function locateKeySet(issuer: WorkloadIssuer, folder: string): WorkloadIssuer {
+function locateKeySet<Issuer extends IssuerConfig | WorkloadIssuer>(issuer: Issuer, folder: string): Issuer {
   const { jwks_file } = issuer;
   return jwks_file === undefined ? issuer : { ...issuer, jwks_file: resolve(folder, jwks_file) };
 }
 
 /** The contents of the files are checked when the broker starts. */
-function keySetFaults({ workload_issuers }: Pick<Config, 'workload_issuers'>, folder: string): SchemaFault[] {
-  return workload_issuers.flatMap(({ jwks_file }, index) =>
-    jwks_file === undefined || isReadableFile(resolve(folder, jwks_file))
-      ? []
-      : [
-          {
-            path: ['workload_issuers', index, 'jwks_file'],
-            detail: `${resolve(folder, jwks_file)} is not a readable file; put the issuer's key set there`,
-          },
-        ],
+function keySetFaults(config: Pick<Config, 'issuers' | 'workload_issuers'>, folder: string): SchemaFault[] {
+  return (['issuers', 'workload_issuers'] as const).flatMap((list) =>
+    config[list].flatMap(({ jwks_file }, index) =>
+      jwks_file === undefined || isReadableFile(resolve(folder, jwks_file))
+        ? []
+        : [
+            {
+              path: [list, index, 'jwks_file'],
+              detail: `${resolve(folder, jwks_file)} is not a readable file; put the issuer's key set there`,
+            },
+          ],
+    ),
   );
 }
 

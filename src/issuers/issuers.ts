@@ -68,6 +68,18 @@ const keySourceFields = {
   allow_insecure_loopback: z.boolean().default(false),
 };
 
+/** A file with the key set, for unreachable issuers. It is reloaded when it changes. */
+const jwksFile = z.string().min(1).max(4096).optional();
+
+function checkOneKeySource(
+  { jwks_uri, jwks_file }: { jwks_uri?: string | undefined; jwks_file?: string | undefined },
+  context: z.RefinementCtx,
+): void {
+  if (jwks_uri === undefined || jwks_file === undefined) return;
+  const message = 'cannot be combined with jwks_uri: remove one of them';
+  context.addIssue({ code: 'custom', path: ['jwks_file'], message });
+}
+
 function checkKeySource(
   value: { issuer?: string | undefined; jwks_uri?: string | undefined; allow_insecure_loopback: boolean },
   context: z.RefinementCtx,
@@ -102,6 +114,7 @@ export const issuerConfigSchema = z
     /** Identifies the issuer in principal ids. It has no `:`, so that `key:sub` is unambiguous. */
     key: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/),
     ...keySourceFields,
+    jwks_file: jwksFile,
     /** The client ids (ID tokens) and API audiences (access tokens) of Countersign. */
     audience: stringOrList,
     algorithms: algorithms.default(['ES256', 'RS256', 'PS256', 'EdDSA']),
@@ -161,6 +174,7 @@ export const issuerConfigSchema = z
       .prefault({}),
   })
   .superRefine(checkKeySource)
+  .superRefine(checkOneKeySource)
   .superRefine(checkWebClient);
 
 /** @see OpenID Connect Core 5.7: only `sub` with its issuer is promised to be stable */
@@ -208,8 +222,7 @@ const SPIFFE_ALGORITHMS: readonly string[] = SIGNATURE_ALGORITHMS.filter(
 
 const workloadFields = z.strictObject({
   ...keySourceFields,
-  /** A file with the key set, for unreachable issuers. It is reloaded when it changes. */
-  jwks_file: z.string().min(1).max(4096).optional(),
+  jwks_file: jwksFile,
   /** Default: RS256 and ES256; for a SPIFFE trust domain all that SPIFFE allows. */
   algorithms: algorithms.optional(),
 });
@@ -223,9 +236,7 @@ export const workloadIssuerSchema = workloadFields.superRefine(checkWorkloadKeyS
 function checkWorkloadKeySource(value: z.output<typeof workloadFields>, context: z.RefinementCtx): void {
   const fault = (path: string, message: string): void =>
     context.addIssue({ code: 'custom', path: [path], message });
-  if (value.jwks_uri !== undefined && value.jwks_file !== undefined) {
-    fault('jwks_file', 'cannot be combined with jwks_uri: remove one of them');
-  }
+  checkOneKeySource(value, context);
   if (!isSpiffe(value.issuer)) {
     checkKeySource(value, context);
     return;
