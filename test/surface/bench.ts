@@ -47,6 +47,7 @@ const NOT_COMPARED = [
   ...USAGE_TABLES,
   'leaves',
   'record_details',
+  'denials',
   'record_flags',
   'pseudonyms',
   'log_head',
