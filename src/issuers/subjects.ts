@@ -25,10 +25,11 @@ export function personFaults(issuers: readonly IssuerConfig[]): SchemaFault[] {
           'issuer, or set disjoint: true if nobody here has an account at another issuer',
       });
     }
-    if (issuer.jwks_uri !== undefined && requiresPublicSubjects(issuer)) {
+    const source = (['jwks_uri', 'jwks_file'] as const).find((key) => issuer[key] !== undefined);
+    if (source !== undefined && requiresPublicSubjects(issuer)) {
       faults.push({
         path: ['issuers', place, 'subject_type'],
-        detail: `is missing: ${SEVERAL_CLIENTS}, and with jwks_uri no discovery says which. ${REMEDY}`,
+        detail: `is missing: ${SEVERAL_CLIENTS}, and with ${source} no discovery says which. ${REMEDY}`,
       });
     }
     return faults;

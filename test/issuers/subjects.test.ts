@@ -195,10 +195,11 @@ describe('an issuer whose subjects may differ by client (OpenID Connect Core 8)'
   });
 
   it.each(SEVERAL)('%s is refused in the configuration if nothing is discovered', async (_what, settings) => {
-    const configured = issuer('a', { jwks_uri: 'https://a.example/jwks', ...settings });
-    expect(await faultOf(configured)).toMatch(
-      /issuers\.0\.subject_type: is missing: .*OpenID Connect Core 8/,
-    );
+    for (const keys of [{ jwks_uri: 'https://a.example/jwks' }, { jwks_file: 'keys.json' }]) {
+      expect(await faultOf(issuer('a', { ...keys, ...settings }))).toMatch(
+        /issuers\.0\.subject_type: is missing: .*OpenID Connect Core 8/,
+      );
+    }
   });
 
   it.each(ONE)('%s is taken although nothing is discovered', async (_what, settings) => {
