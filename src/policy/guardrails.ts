@@ -17,6 +17,17 @@ export function applyGuardrails(
   persons: Persons,
   operations: OperationList = OPERATIONS,
 ): GuardedResult {
+  const guarded = applyVersion1(input, result, persons, operations);
+  return guarded.effect === 'allow' && isLiftByOne(input, persons) ? heldForSecond(guarded) : guarded;
+}
+
+/** The guardrails before lifting a freeze took two persons under every policy. */
+function applyVersion1(
+  input: PolicyInput,
+  result: PolicyResult,
+  persons: Persons,
+  operations: OperationList = OPERATIONS,
+): GuardedResult {
   if (result.effect === 'deny') return result;
   const operation = operations[input.operation];
   const reason =
@@ -31,10 +42,11 @@ export interface GuardedResult extends PolicyResult {
 }
 
 /** The version of the guardrails. It changes whenever the answer of one of them changes, including its text. */
-export const GUARDRAILS_VERSION = 1;
+export const GUARDRAILS_VERSION = 2;
 
 /** The guardrails by version: a replay overrules exactly what was overruled then. */
 export const GUARDRAILS: ReadonlyMap<number, typeof applyGuardrails> = new Map([
+  [1, applyVersion1],
   [GUARDRAILS_VERSION, applyGuardrails],
 ]);
 
@@ -81,6 +93,28 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
   }
   return null;
+}
+
+/** Whether this would lift a freeze without an approval by somebody who is no author of the request. */
+function isLiftByOne({ operation, request, approvals }: PolicyInput, persons: Persons): boolean {
+  if (request?.kind !== 'freeze.lift') return false;
+  if (operation !== 'request.propose' && operation !== 'request.apply') return false;
+  const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
+  const authors = [null, request.proposer.person, ...request.authors].map(nameOf);
+  return approvals.every(({ principal }) => authors.includes(nameOf(principal.person)));
+}
+
+/** Design section 8: lifting a freeze takes two persons. The request waits for the second. */
+function heldForSecond(result: GuardedResult): GuardedResult {
+  const reason = { code: 'two_persons', detail: 'Lifting a freeze takes the approval of a second person.' };
+  const obligation = { kind: 'approval', role: 'flag-emergency-override', count: 1 } as const;
+  return {
+    ...result,
+    effect: 'hold',
+    reasons: [reason],
+    obligations: [obligation],
+    guardrail: reason.code,
+  };
 }
 
 /** The requests of a disabled or revoked principal wait until they return. */

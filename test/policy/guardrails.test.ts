@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChangeFacts } from '../../src/flags/change-facts.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
-import { applyGuardrails } from '../../src/policy/guardrails.ts';
+import { applyGuardrails, GUARDRAILS } from '../../src/policy/guardrails.ts';
 import type { PolicyInput } from '../../src/policy/input.ts';
 import type { Principal } from '../../src/principal.ts';
 
@@ -227,6 +227,43 @@ describe('a break-glass change that policy allows', () => {
   it('needs a session, and something to change', () => {
     expect(reasonOf(input('breakglass.apply', [{}]))).toBe('breakglass_missing');
     expect(reasonOf(input('breakglass.apply', [], broken))).toBe('breakglass_unsafe');
+  });
+});
+
+describe('lifting a freeze that policy allows', () => {
+  const lift = (operation: 'request.propose' | 'request.apply', approvers: (string | null)[]) => {
+    const given = input(operation, []);
+    const approvals = approvers.map((person) => ({
+      principal: principal({ person }),
+      digest: 'd',
+      at_ms: 0,
+    }));
+    return {
+      ...given,
+      approvals,
+      request: given.request && { ...given.request, kind: 'freeze.lift' },
+    } as PolicyInput;
+  };
+
+  it.each([
+    ['alone', []],
+    ['with an author', ['dana', 'eve']],
+    ['with another account of an author', ['github:77']],
+    ['with nobody that is known', [null]],
+  ])('waits for a second person: %s', (_how, approvers) => {
+    for (const operation of ['request.propose', 'request.apply'] as const) {
+      expect(applyGuardrails(lift(operation, approvers), yes, PERSONS)).toMatchObject({
+        effect: 'hold',
+        guardrail: 'two_persons',
+        obligations: [{ kind: 'approval', count: 1 }],
+      });
+    }
+    // Decisions of version 1 are decided again as they were.
+    expect(GUARDRAILS.get(1)?.(lift('request.apply', approvers), yes, PERSONS)).toBe(yes);
+  });
+
+  it('goes on with the approval of a second person', () => {
+    expect(applyGuardrails(lift('request.apply', ['eve', 'alex']), yes, PERSONS)).toBe(yes);
   });
 });
 
