@@ -33,8 +33,6 @@ export interface AppDeps {
   ofrep: OfrepDeps;
   metrics: Metrics;
   log: Logger;
-  /** The active freezes, as shown on every answer. */
-  freezes(): readonly string[];
 }
 
 /**
@@ -73,7 +71,6 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   app.use(requestContext(deps));
   app.use(helmet());
   app.use(keepNowhere);
-  app.use(showFreezes(deps.freezes));
   // Refused here, so that the answer has the format of its path.
   app.use((req, _res, next) => next(refusals.get(req)));
   const options: ServeOptions = {
@@ -111,21 +108,6 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
 function keepNowhere(_req: Request, res: Response, next: () => void): void {
   res.setHeader('Cache-Control', 'no-store');
   next();
-}
-
-/** The number of freezes named in the header; `GET /v1/freezes` lists all. */
-const SHOWN_FREEZES = 3;
-
-/** Shows active freezes on every answer, to explain failing writes. Limited to the first few, to keep the header small. */
-function showFreezes(freezes: AppDeps['freezes']) {
-  return (_req: Request, res: Response, next: () => void): void => {
-    const active = freezes();
-    if (active.length > 0) {
-      const more = active.length > SHOWN_FREEZES ? [`and ${active.length - SHOWN_FREEZES} more`] : [];
-      res.setHeader('Countersign-Freeze', [...active.slice(0, SHOWN_FREEZES), ...more].join(', '));
-    }
-    next();
-  };
 }
 
 /** Where every refusal has another format than a problem document, also of paths that are not in the list. */

@@ -6,7 +6,9 @@ import type { Config } from './config.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { openSnapshots } from './data/open-snapshots.ts';
 import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
-import { watchFreezes } from './emergency/watch.ts';
+import { readablePlaces } from './decide/read.ts';
+import { placeFreezes } from './emergency/state.ts';
+import { freezeHeader, watchFreezes } from './emergency/watch.ts';
 import { createClientAddress } from './http/client-address.ts';
 import { createCursors } from './http/cursor.ts';
 import { createMetrics } from './http/metrics.ts';
@@ -167,7 +169,10 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
 
   // 3. Caches of the store.
   const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
-  const freezes = await watchFreezes({ list: () => listActiveFreezes(read), log });
+  const freezes = await watchFreezes({
+    list: async () => placeFreezes(read, await listActiveFreezes(read)),
+    log,
+  });
   const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
   const turns = createTurns();
   const metrics = createMetrics({
@@ -299,7 +304,14 @@ function openSurface(inside: Inside, url: string): AppDeps {
   };
   const writeRefusal = () => store.writeRefusal();
   return {
-    edge: { control, cursors: inside.cursors, authenticate, hasSession },
+    edge: {
+      ...{ control, cursors: inside.cursors, authenticate, hasSession },
+      freezesSeenBy: async (call) => {
+        const active = inside.freezes.active();
+        if (active.length === 0) return null;
+        return freezeHeader(active, await readablePlaces(control, call, 'freeze.read', { counts: false }));
+      },
+    },
     turns: inside.turns,
     routes: {
       requests: { control },
@@ -339,6 +351,5 @@ function openSurface(inside: Inside, url: string): AppDeps {
     },
     metrics,
     log,
-    freezes: inside.freezes.active,
   };
 }

@@ -1,10 +1,11 @@
 import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
+import type { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
 import type { Entry, FlagMove, RecordedFreeze } from '../log/entry.ts';
 import type { Moment } from '../moment.ts';
-import type { Operation } from '../operations.ts';
+import type { Operation, PlainRead } from '../operations.ts';
 import type { Policies } from '../policy/active.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
@@ -91,6 +92,28 @@ export interface WriteContext {
   afterCommit: AfterCommit;
 }
 
+/** Where something is. A null member: it is about no environment or namespace in particular. */
+export interface Place {
+  environment: string | null;
+  /** A namespace, or {@link EVERY_NAMESPACE}. */
+  namespace: string | null;
+}
+
+/** In a {@link Place}: something that only readers of all namespaces may see. No namespace has this name. */
+export const EVERY_NAMESPACE = '*';
+
+/** Something that a call names, and who may know whether it exists. */
+export interface Named {
+  /** The read that shows it. */
+  operation: PlainRead;
+  /** The environment that the call itself states. */
+  environment?: string | null;
+  /** The places in all of which the caller must be able to read; null if it does not exist. */
+  places: readonly Place[] | null;
+  /** The answer if it does not exist. */
+  missing: () => BrokerError;
+}
+
 /** The environments of the active policy. */
 export function environmentsOf(policy: Policy): string[] {
   return [...policy.broker.environments.keys()];
@@ -166,6 +189,10 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
   environmentOf(content: Content, plan: Plan): string | null;
   /** The flags that it touches, without duplicates. */
   flagsOf(content: Content): string[];
+  /** The namespaces whose readers may see a request with that plan; none: readers of any. */
+  namespacesOf(plan: Plan): string[];
+  /** What a content names. Refusals tell nothing of it to callers who may not see it. */
+  namedBy(db: Db, content: Content): Promise<Named[]>;
   /** A short summary of what applying it does, such as `lift the freeze …`; null if the changes describe it. */
   sentence(plan: Plan): string | null;
 }

@@ -1,11 +1,10 @@
 import type { z } from 'zod';
-import type { ProblemCode } from '../errors.ts';
 import type { Cursors } from '../http/cursor.ts';
 import type { CallerKind, RouteShape } from '../http/route.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
 import type { Lane } from '../operations.ts';
 import type { CookieChange } from '../sessions/cookies.ts';
-import type { Call, ControlDeps, WriteContext } from './control.ts';
+import type { Call, ControlDeps, Named, WriteContext } from './control.ts';
 import type { Refused } from './refused.ts';
 
 /** The dependencies of the routes of the control and audit planes. */
@@ -19,6 +18,8 @@ export interface Edge {
   /** Whether a request has the cookie of a browser session, valid or not. */
   hasSession(presented: RequestCredentials): boolean;
   cursors: Cursors;
+  /** The header about the active freezes that the caller may see, or null. */
+  freezesSeenBy(call: Call): Promise<string | null>;
 }
 
 /** What a handler is given: the parsed request. No handler sees the request itself. */
@@ -68,25 +69,19 @@ export interface Page<Item> {
 }
 
 /**
- * One page of a list.
+ * One page of a list. Queries leave out what the caller may not see, so that neither the size of a page nor its cursor
+ * tells of it.
  *
  * @param page.rows one row more than `limit` if there is a next page
  */
 export function pageOf<Row, Item>(
   limit: number,
-  page: {
-    rows: readonly Row[];
-    /** Omits rows that the caller may not see. */
-    visible?: (row: Row) => boolean;
-    view: (row: Row) => Item;
-    next: (row: Row) => string | number;
-  },
+  page: { rows: readonly Row[]; view: (row: Row) => Item; next: (row: Row) => string | number },
 ): Page<Item> {
   const rows = page.rows.slice(0, limit);
   const last = rows.at(-1);
-  const visible = page.visible === undefined ? rows : rows.filter(page.visible);
   return {
-    items: visible.map(page.view),
+    items: rows.map(page.view),
     next: page.rows.length > limit && last !== undefined ? page.next(last) : null,
   };
 }
@@ -120,16 +115,13 @@ interface TypedRoute<
   etag?(body: z.output<A>): string;
   location?(body: z.output<A>): string;
   /**
-   * Decides whether the caller may learn of a refusal. Called before a refusal by the handler is answered, unless it is the
-   * policy's or an internal error.
-   *
-   * @throws BrokerError `policy_denied` if not
+   * Loads what a call names. A refusal by the handler tells a caller who may not see it no more than a refusal about
+   * something that does not exist.
    */
-  mayLearn?(
+  namedBy?(
     deps: Deps,
     given: Given<z.output<P>, z.output<Q>, z.output<B>, WhoOf<Who>>,
-    code: ProblemCode,
-  ): Promise<void>;
+  ): Promise<readonly Named[]>;
 }
 
 /** A call that is not a list. */
@@ -170,7 +162,7 @@ type Entry<R extends RouteShape> = Omit<R, keyof Common | 'paged'> & Partial<Com
 
 /** Any route with these dependencies. */
 export interface Route<Deps> extends RouteShape {
-  mayLearn?(deps: Deps, given: Given<never, never, never, never>, code: ProblemCode): Promise<void>;
+  namedBy?(deps: Deps, given: Given<never, never, never, never>): Promise<readonly Named[]>;
   handle(deps: Deps, given: Given<never, never, never, never>): Promise<Reply<unknown> | Page<unknown>>;
 }
 

@@ -36,4 +36,6 @@ export interface PlanContext {
   now_ms: number;
   /** All environments of the active policy. */
   environments: readonly string[];
+  /** Plans the creation of flags as if no flag had their keys. Such a plan is only judged, never carried out. */
+  keysAreFree?: true;
 }

@@ -1,6 +1,6 @@
 import type { PlainRead } from '../operations.ts';
 import { authorize, type Intent, questionOf, useOf } from './authorize.ts';
-import type { Call, ControlDeps, WriteContext } from './control.ts';
+import type { Call, ControlDeps, Place, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
 import { write } from './write.ts';
 
@@ -38,24 +38,26 @@ export async function authorizeRead(deps: ControlDeps, call: Call, intent: ReadI
 /**
  * What the caller may read, for answers that span several namespaces or environments. Everything else is omitted as if
  * it did not exist. Each place is decided once.
+ *
+ * @param options.counts false for what the caller did not ask for: it is no use of a permission
  */
 export async function readablePlaces(
   deps: ControlDeps,
   call: Call,
   operation: PlainRead,
-): Promise<(namespace: string | null, environment: string | null) => boolean> {
+  { counts = true } = {},
+): Promise<(place: Place) => boolean> {
   const policy = await deps.policies.active(deps.store.read);
   const known = new Map<string, boolean>();
-  return (namespace, environment) => {
-    const place = `${namespace}@${environment}`;
-    const found = known.get(place);
+  return ({ environment, namespace }) => {
+    const name = `${namespace}@${environment}`;
+    const found = known.get(name);
     if (found !== undefined) return found;
-    const question = questionOf(policy, call.principal, { operation, environment, namespace });
+    const intent = { operation, environment, namespace };
+    const question = questionOf(policy, call.principal, intent);
     const readable = policy.decide(question, deps.clock()).effect === 'allow';
-    known.set(place, readable);
-    if (readable) {
-      deps.events.used({ principal: call.principal, operation, environment, namespaces: [namespace] });
-    }
+    known.set(name, readable);
+    if (readable && counts) deps.events.used(useOf(call.principal, intent));
     return readable;
   };
 }

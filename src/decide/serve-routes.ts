@@ -6,7 +6,7 @@ import express, {
   Router,
 } from 'express';
 import { z } from 'zod';
-import { BrokerError, type ProblemCode } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import { parse } from '../http/body.ts';
 import { jsonBody } from '../http/json-body.ts';
 import { toBrokerError } from '../http/problem.ts';
@@ -29,6 +29,7 @@ import type { Call } from './control.ts';
 import type { Edge, Given, Page, Reply, Route } from './edge.ts';
 import { once, parseIdempotencyKey } from './idempotency.ts';
 import { Refused } from './refused.ts';
+import { refusalAsSeen } from './seen.ts';
 import { write } from './write.ts';
 
 /** The options of {@link serveRoutes}. */
@@ -57,10 +58,9 @@ export function serveRoutes<Deps>(
     const serve = async (req: Request, res: Response): Promise<void> => {
       if (route.deprecated !== undefined) noteDeprecation(res, route.deprecated);
       const given = await readRequest({ route, query, edge, countAttempt }, req, res);
-      const reply = await route.handle(deps, given as never).catch(async (error: unknown) => {
-        await mayLearn(route, deps, given, error);
-        throw error;
-      });
+      const reply = await route
+        .handle(deps, given as never)
+        .catch((error: unknown) => throwAsSeen(route, { edge, deps, given }, error));
       if ('next' in reply) sendPage(route, given, { req, res, edge }, reply);
       else sendReply(route, res, reply);
     };
@@ -121,6 +121,8 @@ async function readRequest(
     if (route.perAddress !== true && isWithoutIdentity(error)) await countAttempt(req);
     throw error;
   });
+  const freezes = call === null ? null : await edge.freezesSeenBy(call);
+  if (freezes !== null) res.set('Countersign-Freeze', freezes);
   const { page, query } = splitPage(route, parseQuery(querySchema, req.query));
   const params = parseParams(route, req);
   const body = isWrite(route) ? parseBody(route, req.body) : undefined;
@@ -219,15 +221,17 @@ function writerOf(
   };
 }
 
-async function mayLearn<Deps>(
+/** @throws the error of a handler, or the answer in its place */
+async function throwAsSeen<Deps>(
   route: Route<Deps>,
-  deps: Deps,
-  given: AnyGiven,
+  { edge, deps, given }: { edge: Edge; deps: Deps; given: AnyGiven },
   error: unknown,
-): Promise<void> {
-  const { code } = toBrokerError(error);
-  const isDecided: ProblemCode[] = ['policy_denied', 'internal_error'];
-  if (!isDecided.includes(code)) await route.mayLearn?.(deps, given as never, code);
+): Promise<never> {
+  const { call } = given;
+  const { namedBy } = route;
+  if (namedBy === undefined || call === null) throw error;
+  const refusal = toBrokerError(error);
+  throw await refusalAsSeen(edge.control, call, refusal, () => namedBy(deps, given as never));
 }
 
 /** @see RFC 9745 */
@@ -263,7 +267,7 @@ function sendPage(
   { req, res, edge }: { req: Request; res: Response; edge: Edge },
   { items, next }: Page<unknown>,
 ): void {
-  const cursor = next === null ? null : edge.cursors.sign(route.name, { ...params, ...query }, next);
+  const cursor = next === null ? null : edge.cursors.seal(route.name, { ...params, ...query }, next);
   if (cursor !== null) {
     const url = new URL(req.originalUrl, 'http://localhost');
     url.searchParams.set('cursor', cursor);

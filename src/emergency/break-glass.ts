@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
-import type { WriteContext } from '../decide/control.ts';
+import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
@@ -86,6 +86,16 @@ export async function close(writing: WriteContext, sessionId: string): Promise<B
   if (session.closed_ms !== null) return toBreakglassView(session);
   await closeSession(writing.tx, session.id, writing.now_ms);
   return toBreakglassView({ ...session, closed_ms: writing.now_ms });
+}
+
+/** Whether a session is the caller's own, under whatever name it was opened. */
+export async function ownSessions(
+  { policies, store }: ControlDeps,
+  { principal }: Call,
+): Promise<(session: BreakglassSessionsTable) => boolean> {
+  const policy = await policies.active(store.read);
+  const caller = resolvePerson(policy, principal.person ?? principal.id);
+  return ({ person }) => resolvePerson(policy, person) === caller;
 }
 
 /**

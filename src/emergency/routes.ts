@@ -1,14 +1,23 @@
 import { z } from 'zod';
-import type { ControlDeps } from '../decide/control.ts';
+import { type ControlDeps, EVERY_NAMESPACE } from '../decide/control.ts';
 import { routesFor } from '../decide/edge.ts';
-import { authorizeRead } from '../decide/read.ts';
+import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
 import { GOVERNED_READ, GOVERNED_WRITE, pageShape } from '../http/route.ts';
 import { applyInSession, breakglassChangeSchema } from '../requests/break-glass.ts';
+import { namedByChanges } from '../requests/named-flags.ts';
 import { requestViewSchema, toView } from '../requests/view.ts';
 import { listActiveFreezes, listFreezes, listSessions } from '../store/emergency.ts';
-import { breakglassViewSchema, close, open, openSessionSchema, toBreakglassView } from './break-glass.ts';
+import {
+  breakglassViewSchema,
+  close,
+  open,
+  openSessionSchema,
+  ownSessions,
+  toBreakglassView,
+} from './break-glass.ts';
 import { engage, freezeSchema, freezeViewSchema, toFreezeView } from './freeze.ts';
+import { placeFreezes } from './state.ts';
 
 const sessionId = z.object({ id: z.string().max(100) });
 
@@ -50,8 +59,12 @@ export const emergencyRoutes = [
     handle: async ({ control }, { call, query: { limit, state } }) => {
       await authorizeRead(control, call, { operation: 'freeze.read' });
       const { read } = control.store;
-      const rows = state === 'active' ? await listActiveFreezes(read) : await listFreezes(read, limit);
-      return { body: { items: rows.map(toFreezeView) } };
+      const isReadable = await readablePlaces(control, call, 'freeze.read');
+      const rows = state === 'active' ? await listActiveFreezes(read) : await listFreezes(read);
+      const placed = await placeFreezes(read, rows);
+      const seen = placed.filter(({ place }) => isReadable(place)).map(({ freeze }) => freeze);
+      const items = (state === 'active' ? seen : seen.slice(0, limit)).map(toFreezeView);
+      return { body: { items } };
     },
   }),
   route({
@@ -74,7 +87,7 @@ export const emergencyRoutes = [
     operation: 'breakglass.read',
     method: 'GET',
     path: '/v1/break-glass',
-    summary: 'list break-glass sessions, newest first',
+    summary: 'list break-glass sessions, newest first; your own, or all if you may read every namespace',
     caller: 'any',
     outcomes: GOVERNED_READ,
     query: z.strictObject({ limit: pageShape.limit }),
@@ -82,7 +95,12 @@ export const emergencyRoutes = [
     answer: z.object({ items: z.array(breakglassViewSchema) }),
     handle: async ({ control }, { call, query: { limit } }) => {
       await authorizeRead(control, call, { operation: 'breakglass.read' });
-      return { body: { items: (await listSessions(control.store.read, limit)).map(toBreakglassView) } };
+      const isReadable = await readablePlaces(control, call, 'breakglass.read');
+      const ofAll = isReadable({ environment: null, namespace: EVERY_NAMESPACE });
+      const isOwn = await ownSessions(control, call);
+      const rows = await listSessions(control.store.read);
+      const seen = ofAll ? rows : rows.filter(isOwn);
+      return { body: { items: seen.slice(0, limit).map(toBreakglassView) } };
     },
   }),
   route({
@@ -99,6 +117,7 @@ export const emergencyRoutes = [
     answer: requestViewSchema,
     errors: ['state_conflict', 'invalid_change'],
     idempotent: true,
+    namedBy: ({ control }, { body }) => namedByChanges(control.store.read, body),
     handle: async ({ control: { kinds } }, { params, body, write }) => ({
       body: await write(async (writing) => {
         const settled = await applyInSession(writing, params.id, body);

@@ -1,9 +1,10 @@
-import type { Effect } from '../decide/control.ts';
+import { type Effect, EVERY_NAMESPACE, type Place } from '../decide/control.ts';
 import type { InputChange } from '../flags/change-facts.ts';
 import type { FreezeScope, InputFreeze, PolicyInput } from '../policy/input.ts';
 import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
 import { liftFreeze, listActiveFreezes, listOpenersSince, listOpenSessions } from '../store/emergency.ts';
+import { findDefinition } from '../store/flags.ts';
 import type { BreakglassSessionsTable, FreezesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { heldByFreeze, wake } from '../store/wakes.ts';
@@ -111,6 +112,36 @@ export function toInputSession(row: BreakglassSessionsTable): NonNullable<Emerge
     incident: row.incident,
     reason: row.reason,
   };
+}
+
+/** The place whose readers may see a freeze. A flag that does not exist yet belongs to no namespace. */
+export async function placeOfFreeze(
+  db: Db,
+  freeze: Pick<FreezesTable, 'environment' | 'namespace' | 'flag'>,
+): Promise<Place> {
+  const { environment, namespace, flag } = freeze;
+  if (flag === null) return { environment, namespace };
+  const found = await findDefinition(db, flag);
+  return { environment, namespace: found?.namespace ?? EVERY_NAMESPACE };
+}
+
+/** Freezes, each with the place whose readers may see it. */
+export async function placeFreezes<Freeze extends Parameters<typeof placeOfFreeze>[1]>(
+  db: Db,
+  freezes: readonly Freeze[],
+): Promise<{ freeze: Freeze; place: Place }[]> {
+  const placed = [];
+  for (const freeze of freezes) placed.push({ freeze, place: await placeOfFreeze(db, freeze) });
+  return placed;
+}
+
+/**
+ * The namespaces whose readers may see a request to lift a freeze; none: readers of any. Only roles in every namespace may
+ * lift the freeze of a flag.
+ */
+export function namespacesOfFreeze({ namespace, flag }: FreezeScope): string[] {
+  if (flag !== null) return [EVERY_NAMESPACE];
+  return namespace === null ? [] : [namespace];
 }
 
 /** Describes the scope of a freeze. */

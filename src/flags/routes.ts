@@ -2,10 +2,11 @@ import { z } from 'zod';
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
+import { assertSeen } from '../decide/seen.ts';
 import { BrokerError } from '../errors.ts';
 import { GOVERNED_READ } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
-import { findDefinition, listFlags, listStates, listStateVersions } from '../store/flags.ts';
+import { findDefinition, listFlags, listNamespaces, listStates, listStateVersions } from '../store/flags.ts';
 import type { FlagsTable } from '../store/schema.ts';
 import { type FlagDefinition, type FlagState, flagDefinitionSchema, flagStateSchema } from './model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
@@ -73,15 +74,16 @@ export const flagRoutes = [
         environment,
         namespace: namespace ?? null,
       });
+      const { read } = control.store;
       const isReadable = await readablePlaces(control, call, 'flag.read');
-      const rows = await listFlags(control.store.read, environment, {
-        ...(namespace === undefined ? {} : { namespace }),
+      const all = namespace === undefined ? await listNamespaces(read) : [namespace];
+      const rows = await listFlags(read, environment, {
+        namespaces: all.filter((each) => isReadable({ environment, namespace: each })),
         after: place === null ? null : String(place),
         limit: limit + 1,
       });
       return pageOf(limit, {
         rows,
-        visible: (row) => isReadable(row.namespace, environment),
         view: (row) => ({
           ...(JSON.parse(row.definition) as FlagDefinition),
           definition_version: row.version,
@@ -107,7 +109,9 @@ export const flagRoutes = [
       const definition = await findReadable({ control, call }, params.key, null);
       const isReadable = await readablePlaces(control, call, 'flag.read');
       const all = await listStates(control.store.read, definition.key);
-      const states = all.filter((row) => isReadable(definition.namespace, row.environment));
+      const states = all.filter((row) =>
+        isReadable({ environment: row.environment, namespace: definition.namespace }),
+      );
       return {
         body: {
           ...(JSON.parse(definition.definition) as FlagDefinition),
@@ -158,8 +162,7 @@ export const flagRoutes = [
 ];
 
 /**
- * The definition of a flag that the caller may read. Another one gets the same answer as an unknown one: keys can reveal
- * plans.
+ * The definition of a flag that the caller may read.
  *
  * @throws BrokerError `not_found`, `policy_denied`
  */
@@ -168,11 +171,10 @@ async function findReadable(
   key: string,
   environment: string | null,
 ): Promise<FlagsTable> {
-  const definition = await findDefinition(control.store.read, key);
-  if (definition !== undefined) {
-    const isReadable = await readablePlaces(control, call, 'flag.read');
-    if (isReadable(definition.namespace, environment)) return definition;
-  }
-  await authorizeRead(control, call, { operation: 'flag.read', environment });
-  throw new BrokerError('not_found', 'No flag has this key.');
+  const found = await findDefinition(control.store.read, key);
+  const missing = () => new BrokerError('not_found', 'No flag has this key.');
+  const places = found === undefined ? null : [{ namespace: found.namespace, environment }];
+  await assertSeen(control, call, { operation: 'flag.read', environment, places, missing });
+  if (found === undefined) throw missing();
+  return found;
 }

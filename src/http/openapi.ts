@@ -96,7 +96,7 @@ export function openApiDocument(routes: readonly RouteShape[]): object {
 
 const DESCRIPTION = [
   'A policy-as-code broker: the only principal that may write feature flags.',
-  'Every answer has an `X-Request-Id`, as in the log and in records. While freezes are active, every answer of the control and audit plane names them in `Countersign-Freeze`.',
+  'Every answer has an `X-Request-Id`, as in the log and in records. While freezes are active, answers to callers who may read them name them in `Countersign-Freeze`.',
   'Answers may get new members; clients must ignore those that they do not know. Requests with unknown members are refused.',
 ].join('\n\n');
 

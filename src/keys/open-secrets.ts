@@ -140,7 +140,7 @@ function wrongKey(sealer: string, { masterKey, from }: SealContext): Error {
   );
 }
 
-/** The secret for signing list cursors, generated once. */
+/** The secret that list cursors are encrypted with, generated once. */
 export async function cursorSecret(store: Store, masterKey: MasterKey): Promise<Buffer> {
   const sealed = await masterKey.seal(randomBytes(32).toString('base64url'), CURSOR_SECRET);
   const kept =

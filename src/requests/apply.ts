@@ -44,7 +44,7 @@ async function answerApplied(
   writing: WriteContext,
   request: ChangeRequest,
 ): Promise<ChangeRequest | Refused> {
-  for (const place of placesOf(request)) {
+  for (const place of placesOf(request, writing.deps.kinds)) {
     const refusal = await refuseRead(writing, { operation: 'request.read', ...place });
     if (refusal !== null) return refusal;
   }

@@ -117,7 +117,7 @@ export async function record(
         principal,
         operation: about.operation,
         environment: request.environment,
-        namespaces: placesOf(request).map((place) => place.namespace),
+        namespaces: placesOf(request, deps.kinds).map((place) => place.namespace),
       });
     }
   });

@@ -4,7 +4,7 @@ import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import type { Decision } from '../policy/policies.ts';
 import { schedulerPrincipal } from '../principal.ts';
-import { insertRequestFlags } from '../store/requests.ts';
+import { editTouches } from '../store/requests.ts';
 import { editContent, type RequestEdit } from './content.ts';
 import { decideRequest, record } from './decide-request.ts';
 import { expire } from './expire.ts';
@@ -94,7 +94,8 @@ export async function edit(
     planned,
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
   });
-  await insertRequestFlags(tx, request.id, kind.flagsOf(content));
+  const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(planned.plan) };
+  await editTouches(tx, request.id, touches);
   return saveNext(tx, settled.request, now_ms);
 }
 

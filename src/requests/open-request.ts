@@ -9,8 +9,13 @@ import { toView } from './view.ts';
 /** One request. @throws BrokerError `not_found` */
 export async function findExisting(db: Db, id: string): Promise<ChangeRequest> {
   const request = await loadRequest(db, id);
-  if (request === undefined) throw new BrokerError('not_found', 'No request has this id.');
+  if (request === undefined) throw noRequest();
   return request;
+}
+
+/** The answer about a request that does not exist, or that the caller may not read. */
+export function noRequest(): BrokerError {
+  return new BrokerError('not_found', 'No request has this id.');
 }
 
 /**

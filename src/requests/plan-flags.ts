@@ -53,7 +53,7 @@ const MAX_MOVES = 200;
 export async function planFlags(
   db: Db,
   content: { environment: string; changes: readonly Change[] },
-  { now_ms, environments }: PlanContext,
+  { now_ms, environments, keysAreFree }: PlanContext,
 ): Promise<FlagsPlan> {
   if (!environments.includes(content.environment)) {
     throw new BrokerError('invalid_change', `Unknown environment "${content.environment}".`, {
@@ -66,7 +66,8 @@ export async function planFlags(
   for (const [place, change] of content.changes.entries()) {
     let folding = flags.get(change.flag);
     if (folding === undefined) {
-      folding = await loadFolding(db, change.flag, content.environment);
+      const isFree = keysAreFree === true && change.action === 'create';
+      folding = await loadFolding(db, isFree ? null : change.flag, content.environment);
       flags.set(change.flag, folding);
     }
     const planned = await planOne(db, change, folding, { environment: content.environment, now_ms, place });
@@ -113,9 +114,10 @@ function higherTier(
   return one !== null && TIERS.indexOf(one) > TIERS.indexOf(other) ? one : other;
 }
 
-async function loadFolding(db: Db, flag: string, environment: string): Promise<FlagFold> {
-  const definitionRow = await findDefinition(db, flag);
-  const stateRow = definitionRow === undefined ? undefined : await findState(db, flag, environment);
+async function loadFolding(db: Db, flag: string | null, environment: string): Promise<FlagFold> {
+  const definitionRow = flag === null ? undefined : await findDefinition(db, flag);
+  const stateRow =
+    definitionRow === undefined ? undefined : await findState(db, definitionRow.key, environment);
   const definition =
     definitionRow === undefined ? null : (JSON.parse(definitionRow.definition) as FlagDefinition);
   const state = stateRow === undefined ? null : (JSON.parse(stateRow.state) as FlagState);

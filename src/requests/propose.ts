@@ -1,10 +1,11 @@
 import { challengeOf } from '../decide/authorize.ts';
 import { environmentsOf, type WriteContext } from '../decide/control.ts';
-import type { RequestContent } from '../decide/plan.ts';
+import type { Plan, RequestContent } from '../decide/plan.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
+import { decideRequest, record } from './decide-request.ts';
 import { type ChangeRequest, humansBehind, requestDigest, toRow } from './request.ts';
 import { type Settlement, STARTS_TOO_LATE, settle } from './settle.ts';
 
@@ -24,31 +25,17 @@ export async function propose<Content extends RequestContent>(
   const { deps, tx, call, now_ms, policy } = writing;
   // 1. Load: plan the content on the current flags.
   const kind = deps.kinds.of(content.kind);
-  const planned = await kind.plan(tx, content, { now_ms, environments: environmentsOf(policy) });
+  const context = { now_ms, environments: environmentsOf(policy) };
+  const planned = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
+    const free = await kind.plan(tx, content, { ...context, keysAreFree: true });
+    return refuseBeforeFault(writing, { request: draftOf(writing, content, free.plan), operation, fault });
+  });
+  if (planned instanceof Refused) return planned;
   assertStart(content, now_ms);
 
   // 2. Build the request to store.
   const { plan } = planned;
-  const draft: ChangeRequest = {
-    id: deps.newId(now_ms),
-    kind: kind.name,
-    environment: kind.environmentOf(content, plan),
-    state: 'pending',
-    revision: 0,
-    digest: requestDigest(content, plan.bases),
-    content,
-    plan,
-    proposer: call.principal,
-    authors: humansBehind(call.principal),
-    created_ms: now_ms,
-    updated_ms: now_ms,
-    // The decision sets its time to live.
-    expires_ms: Number.MAX_SAFE_INTEGER,
-    due_ms: null,
-    held_by: [],
-    standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: now_ms },
-    decision_id: '',
-  };
+  const draft = draftOf(writing, content, plan);
 
   // 3. Decide, apply if allowed, record.
   const settled = await settle(writing, {
@@ -72,8 +59,59 @@ export async function propose<Content extends RequestContent>(
 
   // 4. Store.
   const request = { ...settled.request, revision: 1 };
-  await insertRequest(tx, toRow(request), kind.flagsOf(content));
+  const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(plan) };
+  await insertRequest(tx, toRow(request), touches);
   return { ...settled, request };
+}
+
+/**
+ * A key that is taken by a flag which the caller may not see is only told to callers who may create the flag: the policy
+ * is asked first, as if the key were free.
+ *
+ * @returns the refusal with its record appended
+ * @throws the fault, if the policy would not deny
+ */
+async function refuseBeforeFault(
+  writing: WriteContext,
+  {
+    request,
+    operation,
+    fault,
+  }: { request: ChangeRequest; operation: 'request.propose' | 'breakglass.apply'; fault: unknown },
+): Promise<Refused> {
+  const { principal } = writing.call;
+  const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
+  if (decision.effect !== 'deny') throw fault;
+  return denied(decision, await record(writing, { operation, principal, decision, request, from: null }));
+}
+
+/** The request as it is judged; it is not stored yet. */
+function draftOf(
+  { deps, call, now_ms, policy }: WriteContext,
+  content: RequestContent,
+  plan: Plan,
+): ChangeRequest {
+  const kind = deps.kinds.of(content.kind);
+  return {
+    id: deps.newId(now_ms),
+    kind: kind.name,
+    environment: kind.environmentOf(content, plan),
+    state: 'pending',
+    revision: 0,
+    digest: requestDigest(content, plan.bases),
+    content,
+    plan,
+    proposer: call.principal,
+    authors: humansBehind(call.principal),
+    created_ms: now_ms,
+    updated_ms: now_ms,
+    // The decision sets its time to live.
+    expires_ms: Number.MAX_SAFE_INTEGER,
+    due_ms: null,
+    held_by: [],
+    standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: now_ms },
+    decision_id: '',
+  };
 }
 
 /** A request that starts after it expires could never be applied. */

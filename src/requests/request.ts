@@ -1,3 +1,4 @@
+import type { Place, RequestKinds } from '../decide/control.ts';
 import type { Base, Plan, RequestContent } from '../decide/plan.ts';
 import { canonicalJson, digestOf } from '../json.ts';
 import type { Obligation } from '../policy/decision.ts';
@@ -93,15 +94,9 @@ export function requestDigest(content: RequestContent, bases: readonly Base[]): 
   return digestOf({ content, bases });
 }
 
-/** The namespaces that a request touches, sorted; empty if it changes no flags. */
-function namespacesOf({ plan }: ChangeRequest): string[] {
-  return [...new Set(plan.changes.map((change) => change.flag.namespace))].sort();
-}
-
 /** The places that a caller must be able to read in order to read the request. */
-export function placesOf(request: ChangeRequest): { namespace: string | null; environment: string | null }[] {
-  const { environment } = request;
-  const namespaces = namespacesOf(request);
+export function placesOf({ kind, environment, plan }: ChangeRequest, kinds: RequestKinds): Place[] {
+  const namespaces = kinds.of(kind).namespacesOf(plan);
   return (namespaces.length === 0 ? [null] : namespaces).map((namespace) => ({ namespace, environment }));
 }
 
@@ -128,7 +123,7 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
       direction: DANGER.find((direction) => directions.includes(direction)) ?? 'neutral',
       definition: changes.some((change) => change.facts.scope === 'definition'),
       organizations: [...new Set(organizations)].sort(),
-      namespaces: namespacesOf(request),
+      namespaces: [...new Set(changes.map(({ flag }) => flag.namespace))].sort(),
     },
   };
 }

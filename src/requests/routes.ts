@@ -1,20 +1,33 @@
 import { z } from 'zod';
-import type { ControlDeps, RequestKinds, SentContent, WriteContext } from '../decide/control.ts';
+import type { ControlDeps, Named, RequestKinds, WriteContext } from '../decide/control.ts';
 import { type Given, pageOf, routesFor } from '../decide/edge.ts';
+import type { RequestContent } from '../decide/plan.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
-import type { ProblemCode } from '../errors.ts';
+import { assertSeen } from '../decide/seen.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
 import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
-import { findDefinition } from '../store/flags.ts';
-import { listRequests, OPEN_STATES, type RequestFilter } from '../store/requests.ts';
+import {
+  listRequestPlaces,
+  listRequests,
+  OPEN_STATES,
+  type RequestFilter,
+  type VisibleRequests,
+} from '../store/requests.ts';
 import type { Db } from '../store/statement.ts';
 import { strongTag } from '../strong-tag.ts';
 import { apply } from './apply.ts';
-import { contentSchemaOf, editSchemaOf, readDigestSchema, toContent, toEdit } from './content.ts';
+import {
+  contentSchemaOf,
+  editContent,
+  editSchemaOf,
+  readDigestSchema,
+  toContent,
+  toEdit,
+} from './content.ts';
 import { edit } from './edit.ts';
-import { findExisting } from './open-request.ts';
+import { findExisting, noRequest } from './open-request.ts';
 import { propose } from './propose.ts';
 import { type ChangeRequest, fromRow, loadRequest, loadVotes, placesOf, REQUEST_STATES } from './request.ts';
 import { type RequestView, requestViewSchema, toView } from './view.ts';
@@ -68,7 +81,10 @@ const CHANGE = {
   success: 200,
   answer: requestViewSchema,
   etag: strongTag,
-  mayLearn: assertReader,
+  namedBy: async (
+    { control }: RequestRoutesDeps,
+    { params }: Pick<Given<z.infer<typeof idParams>>, 'params'>,
+  ) => [await namedRequest(control, params.id)],
 } as const;
 
 /**
@@ -90,11 +106,11 @@ export function requestRoutes(kinds: RequestKinds) {
       body: contentSchemaOf(kinds),
       success: 201,
       answer: requestViewSchema,
-      errors: ['invalid_change'],
+      errors: ['invalid_change', 'not_found'],
       idempotent: true,
       etag: strongTag,
       location: ({ id }) => `/v1/requests/${id}`,
-      mayLearn: assertFlagReader,
+      namedBy: ({ control }, { body }) => namedByContent(control, toContent(body)),
       handle: async ({ control }, { body, write }) => ({
         body: await write(async (writing) => {
           const settled = await propose(writing, toContent(body));
@@ -119,17 +135,15 @@ export function requestRoutes(kinds: RequestKinds) {
           operation: 'request.read',
           environment: query.environment ?? null,
         });
-        const isReadable = await readablePlaces(control, call, 'request.read');
         const rows = await listRequests(control.store.read, {
           filter: toFilter(query),
+          visible: await visibleTo({ control, call }, query.environment),
           beforeId: place === null ? null : String(place),
           limit: limit + 1,
         });
         const nowMs = control.clock();
         return pageOf(limit, {
           rows: rows.map(fromRow),
-          visible: (request) =>
-            placesOf(request).every(({ namespace }) => isReadable(namespace, request.environment)),
           // Lists omit votes: they would cost one look-up per request.
           view: (request) => toView(request, { votes: [], now_ms: nowMs, kinds: control.kinds }),
           next: (request) => request.id,
@@ -149,8 +163,8 @@ export function requestRoutes(kinds: RequestKinds) {
       answer: requestViewSchema,
       etag: strongTag,
       handle: async ({ control }, { call, params }) => {
+        await assertSeen(control, call, await namedRequest(control, params.id));
         const request = await findExisting(control.store.read, params.id);
-        await assertReadable({ control, call }, request);
         return { body: await viewOf(control.store.read, request, { now_ms: control.clock(), control }) };
       },
     }),
@@ -165,6 +179,13 @@ export function requestRoutes(kinds: RequestKinds) {
       body: editSchemaOf(kinds),
       errors: ['request_closed', 'invalid_change'],
       ifMatch: true,
+      namedBy: async ({ control }, { params, body }) => {
+        const request = await loadRequest(control.store.read, params.id);
+        const named = await namedRequest(control, params.id);
+        if (request === undefined) return [named];
+        const edited = editContent(control.kinds.of(request.kind), request.content, toEdit(body));
+        return [named, ...(await namedByContent(control, edited))];
+      },
       handle: async ({ control }, { params, body, ifMatch, write }) => {
         const order = {
           request_id: params.id,
@@ -292,34 +313,31 @@ function answeredAs(
   };
 }
 
-async function assertReadable(
+/** A request, and the places whose readers may see it. */
+async function namedRequest({ kinds, store }: ControlDeps, id: string): Promise<Named> {
+  const request = await loadRequest(store.read, id);
+  return {
+    operation: 'request.read',
+    places: request === undefined ? null : placesOf(request, kinds),
+    missing: noRequest,
+  };
+}
+
+/** What a content names. */
+function namedByContent({ kinds, store }: ControlDeps, content: RequestContent): Promise<Named[]> {
+  return kinds.of(content.kind).namedBy(store.read, content);
+}
+
+/** The requests that the caller may read. */
+async function visibleTo(
   { control, call }: RequestRoutesDeps & Pick<Given, 'call'>,
-  request: ChangeRequest,
-): Promise<void> {
-  for (const place of placesOf(request))
-    await authorizeRead(control, call, { operation: 'request.read', ...place });
-}
-
-/** Only a caller who may read the request gets a refusal that describes it. */
-async function assertReader(
-  { control }: RequestRoutesDeps,
-  { call, params }: Pick<Given<z.infer<typeof idParams>>, 'call' | 'params'>,
-): Promise<void> {
-  const existing = await loadRequest(control.store.read, params.id);
-  if (existing !== undefined) await assertReadable({ control, call }, existing);
-}
-
-/** The faults of a change describe the flag, so only callers who may read the flag get them. */
-async function assertFlagReader(
-  { control }: RequestRoutesDeps,
-  { call, body }: Pick<Given<object, object, SentContent>, 'call' | 'body'>,
-  code: ProblemCode,
-): Promise<void> {
-  if (code !== 'invalid_change') return;
-  const content = toContent(body);
-  for (const flag of control.kinds.of(content.kind).flagsOf(content)) {
-    const definition = await findDefinition(control.store.read, flag);
-    const namespace = definition?.namespace ?? null;
-    await authorizeRead(control, call, { operation: 'flag.read', namespace });
-  }
+  environment: string | undefined,
+): Promise<VisibleRequests[]> {
+  const isReadable = await readablePlaces(control, call, 'request.read');
+  const { environments, namespaces } = await listRequestPlaces(control.store.read);
+  return (environment === undefined ? environments : [environment]).map((each) => ({
+    environment: each,
+    namespaces: namespaces.filter((namespace) => isReadable({ environment: each, namespace })),
+    others: isReadable({ environment: each, namespace: null }),
+  }));
 }

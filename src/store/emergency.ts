@@ -23,9 +23,9 @@ export async function findFreeze(db: Db, id: string): Promise<FreezesTable | und
   return db.selectFrom('freezes').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Freezes, newest first. */
-export async function listFreezes(db: Db, limit: number): Promise<FreezesTable[]> {
-  return db.selectFrom('freezes').selectAll().orderBy('id', 'desc').limit(limit).execute();
+/** All freezes, newest first. */
+export async function listFreezes(db: Db): Promise<FreezesTable[]> {
+  return db.selectFrom('freezes').selectAll().orderBy('id', 'desc').execute();
 }
 
 /** Stores a freeze, which is active from the commit of this transaction. */
@@ -59,9 +59,9 @@ export async function findSession(db: Db, id: string): Promise<BreakglassSession
   return db.selectFrom('breakglass_sessions').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** Sessions, newest first. */
-export async function listSessions(db: Db, limit: number): Promise<BreakglassSessionsTable[]> {
-  return db.selectFrom('breakglass_sessions').selectAll().orderBy('id', 'desc').limit(limit).execute();
+/** All sessions, newest first. */
+export async function listSessions(db: Db): Promise<BreakglassSessionsTable[]> {
+  return db.selectFrom('breakglass_sessions').selectAll().orderBy('id', 'desc').execute();
 }
 
 /** The persons who opened a session since a time, once for each session, under the names that they had then. */

@@ -86,6 +86,12 @@ export async function findDefinition(db: Db, key: string): Promise<FlagsTable | 
   return (await findDefinitionStatement(db, { key })).rows[0];
 }
 
+/** The namespaces that have flags. */
+export async function listNamespaces(db: Db): Promise<string[]> {
+  const rows = await db.selectFrom('flags').select('namespace').distinct().orderBy('namespace').execute();
+  return rows.map(({ namespace }) => namespace);
+}
+
 /** Names of flags, also of retired ones: of one namespace, or with a key of about that length. */
 export async function listFlagNames(
   db: Db,
@@ -186,7 +192,7 @@ export interface FlagRow {
 
 /** The filter of {@link listFlags}. */
 export interface FlagFilter {
-  namespace?: string;
+  namespaces?: readonly string[];
   key?: string;
   /** Only flags after this key, for paging. */
   after?: string | null;
@@ -210,7 +216,7 @@ export async function listFlags(db: Db, environment: string, filter: FlagFilter 
       'flag_states.state',
     ])
     .orderBy('flags.key');
-  if (filter.namespace !== undefined) query = query.where('flags.namespace', '=', filter.namespace);
+  if (filter.namespaces !== undefined) query = query.where('flags.namespace', 'in', filter.namespaces);
   if (filter.key !== undefined) query = query.where('flags.key', '=', filter.key);
   if (typeof filter.after === 'string') query = query.where('flags.key', '>', filter.after);
   if (filter.limit !== undefined) query = query.limit(filter.limit);

@@ -3,6 +3,7 @@ import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addDenials } from './migration-denials.ts';
 import { addIdentity } from './migration-identity.ts';
+import { addRequestNamespaces } from './migration-places.ts';
 import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecords } from './migration-records.ts';
@@ -27,6 +28,7 @@ export const migrations: MigrationProvider = {
     '0003_house': { up: addHouse },
     '0004_provisioned_users': { up: addProvisionedUsers },
     '0005_denials': { up: addDenials },
+    '0006_request_namespaces': { up: addRequestNamespaces },
     '0012_wakes': { up: addWakes },
   }),
 };

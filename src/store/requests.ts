@@ -1,5 +1,11 @@
-import { sql } from 'kysely';
-import type { RequestFlagsTable, RequestsTable, VotesTable } from './schema.ts';
+import { type ExpressionBuilder, sql } from 'kysely';
+import type {
+  RequestFlagsTable,
+  RequestNamespacesTable,
+  RequestsTable,
+  Schema,
+  VotesTable,
+} from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
 /** The states of requests that can still change. */
@@ -53,6 +59,12 @@ const insertRequestFlagStatement = statement<RequestFlagsTable>((db, p) =>
     .values({ flag: p('flag'), request_id: p('request_id') })
     .onConflict((conflict) => conflict.doNothing()),
 );
+const insertRequestNamespaceStatement = statement<RequestNamespacesTable>((db, p) =>
+  db
+    .insertInto('request_namespaces')
+    .values({ request_id: p('request_id'), namespace: p('namespace') })
+    .onConflict((conflict) => conflict.doNothing()),
+);
 const findRequestStatement = statement<{ id: string }, RequestsTable>((db, p) =>
   db.selectFrom('requests').selectAll().where('id', '=', p('id')),
 );
@@ -93,15 +105,29 @@ const listVotesStatement = statement<{ request_id: string }, VotesTable>((db, p)
   db.selectFrom('votes').selectAll().where('request_id', '=', p('request_id')),
 );
 
-/** Stores a new request and the flags it touches. */
-export async function insertRequest(tx: Tx, row: RequestsTable, flags: readonly string[]): Promise<void> {
-  await insertRequestStatement(tx, row);
-  await insertRequestFlags(tx, row.id, flags);
+/** What lists find a request by, besides its own columns. */
+export interface RequestTouches {
+  /** The flags that it touches. */
+  flags: readonly string[];
+  /** The namespaces whose readers may see it. */
+  namespaces: readonly string[];
 }
 
-/** Stores further flags that a request touches; existing ones are kept. */
-export async function insertRequestFlags(tx: Tx, requestId: string, flags: readonly string[]): Promise<void> {
-  for (const flag of flags) await insertRequestFlagStatement(tx, { flag, request_id: requestId });
+/** Stores a new request and what it touches. */
+export async function insertRequest(tx: Tx, row: RequestsTable, touches: RequestTouches): Promise<void> {
+  await insertRequestStatement(tx, row);
+  await addTouches(tx, row.id, touches);
+}
+
+/** Stores what a request touches after an edit. Flags are only added; the namespaces are those of the new content. */
+export async function editTouches(tx: Tx, requestId: string, touches: RequestTouches): Promise<void> {
+  await tx.deleteFrom('request_namespaces').where('request_id', '=', requestId).execute();
+  await addTouches(tx, requestId, touches);
+}
+
+async function addTouches(tx: Tx, request_id: string, { flags, namespaces }: RequestTouches): Promise<void> {
+  for (const flag of flags) await insertRequestFlagStatement(tx, { flag, request_id });
+  for (const namespace of namespaces) await insertRequestNamespaceStatement(tx, { request_id, namespace });
 }
 
 /**
@@ -205,13 +231,42 @@ export interface RequestFilter {
   proposer?: string;
 }
 
-/** Requests, newest first, only those before `beforeId`. Ids are UUID version 7, so they sort by time. */
+/** The requests of one environment that a caller may see. */
+export interface VisibleRequests {
+  environment: string | null;
+  /** The namespaces that the caller may read there. */
+  namespaces: readonly string[];
+  /** Whether the caller may read requests there that belong to no namespace. */
+  others: boolean;
+}
+
+/** The environments and namespaces that requests belong to. */
+export async function listRequestPlaces(
+  db: Db,
+): Promise<{ environments: (string | null)[]; namespaces: string[] }> {
+  const environments = await db.selectFrom('requests').select('environment').distinct().execute();
+  const namespaces = await db.selectFrom('request_namespaces').select('namespace').distinct().execute();
+  return {
+    environments: environments.map(({ environment }) => environment),
+    namespaces: namespaces.map(({ namespace }) => namespace),
+  };
+}
+
+/** Requests that the caller may see, newest first, only those before `beforeId`. Ids are UUID version 7, so they sort by time. */
 export async function listRequests(
   db: Db,
-  options: { filter: RequestFilter; beforeId: string | null; limit: number },
+  options: {
+    filter: RequestFilter;
+    visible: readonly VisibleRequests[];
+    beforeId: string | null;
+    limit: number;
+  },
 ): Promise<RequestsTable[]> {
-  const { filter } = options;
-  let query = db.selectFrom('requests').selectAll('requests');
+  const { filter, visible } = options;
+  let query = db
+    .selectFrom('requests')
+    .selectAll('requests')
+    .where((e) => e.or(visible.map((part) => e.and(isVisible(e, part)))));
   if (filter.flag !== undefined) {
     query = query
       .innerJoin('request_flags', 'request_flags.request_id', 'requests.id')
@@ -223,6 +278,20 @@ export async function listRequests(
   if (filter.proposer !== undefined) query = query.where('requests.proposer_id', '=', filter.proposer);
   if (options.beforeId !== null) query = query.where('requests.id', '<', options.beforeId);
   return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
+}
+
+type Conditions = ExpressionBuilder<Schema, 'requests'>;
+
+function isVisible(e: Conditions, { environment, namespaces, others }: VisibleRequests) {
+  const own = e
+    .selectFrom('request_namespaces')
+    .select('namespace')
+    .whereRef('request_namespaces.request_id', '=', 'requests.id');
+  return [
+    e('requests.environment', 'is', environment),
+    e.not(e.exists(own.where('namespace', 'not in', namespaces))),
+    ...(others ? [] : [e.exists(own)]),
+  ];
 }
 
 /**

@@ -27,6 +27,7 @@ export interface Schema {
   environment_versions: EnvironmentVersionsTable;
   requests: RequestsTable;
   request_flags: RequestFlagsTable;
+  request_namespaces: RequestNamespacesTable;
   wakes: WakesTable;
   votes: VotesTable;
   freezes: FreezesTable;
@@ -183,6 +184,12 @@ export interface WakesTable {
 export interface RequestFlagsTable {
   flag: string;
   request_id: string;
+}
+
+/** The namespaces whose readers may see a request; `*`: readers of all. None: readers of any. */
+export interface RequestNamespacesTable {
+  request_id: string;
+  namespace: string;
 }
 
 /** The newest vote of each person on each request; `principal` is JSON. */

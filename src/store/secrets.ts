@@ -2,7 +2,7 @@ import { findMeta } from './installation.ts';
 import { listSigningKeys } from './signing-keys.ts';
 import type { Db, Tx } from './statement.ts';
 
-/** The key that signs list cursors. */
+/** The secret that list cursors are encrypted with. */
 export const CURSOR_SECRET = 'cursor_secret';
 
 /** A secret in its stored form: sealed, or as older versions wrote it. */

@@ -142,7 +142,7 @@ describe('a freeze', () => {
     await engage({ scope: 'all' });
     await t.restart();
     expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).status).toBe(403);
-    expect((await t.call('dana', 'GET', '/healthz')).headers.get('countersign-freeze')).toBe(
+    expect((await t.call('dana', 'GET', '/v1/whoami')).headers.get('countersign-freeze')).toBe(
       'all;incident=INC-7',
     );
   });
@@ -207,7 +207,7 @@ describe('a freeze', () => {
       incident: 'I-1\nSet-Cookie: ü=1',
       reason: 'x',
     });
-    const { headers } = await t.call('dana', 'GET', '/healthz');
+    const { headers } = await t.call('dana', 'GET', '/v1/whoami');
     expect(headers.get('countersign-freeze')).toBe('all;incident=I-1%0ASet-Cookie%3A%20%C3%BC%3D1');
     expect(headers.get('set-cookie')).toBeNull();
   });
@@ -248,6 +248,6 @@ describe('lifting a freeze', () => {
   });
 
   it('takes a freeze that exists', async () => {
-    expect((await lift('00000000-0000-4000-8000-000000000000')).body.code).toBe('invalid_change');
+    expect((await lift('00000000-0000-4000-8000-000000000000')).body.code).toBe('not_found');
   });
 });

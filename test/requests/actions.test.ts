@@ -123,7 +123,7 @@ describe('a request with several changes', () => {
       { action: 'enable', flag },
       { action: 'enable', flag: 'not-there' },
     ]);
-    expect(body).toMatchObject({ code: 'invalid_change', errors: [{ pointer: '#/changes/1/flag' }] });
+    expect(body).toMatchObject({ code: 'not_found', errors: [{ pointer: '#/changes/1/flag' }] });
     expect(await countRows(t)).toEqual(before);
     expect((await production(flag)).enabled).toBe(false);
   });

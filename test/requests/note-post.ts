@@ -50,6 +50,8 @@ export function notePost(
     },
     environmentOf: () => null,
     flagsOf: () => [],
+    namespacesOf: () => [],
+    namedBy: async () => [],
     sentence: ({ object }) => `post the note "${object?.text}"`,
   };
 }

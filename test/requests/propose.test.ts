@@ -108,7 +108,6 @@ describe('a proposal', () => {
   });
 
   it.each([
-    ['an unknown flag', [enable('nobody-knows')], '#/changes/0/flag'],
     ['no effect', [enable('checkout'), { action: 'disable', flag: 'plain' }], '#/changes/1'],
     ['a key that was used', [creation('checkout')], '#/changes/0/flag'],
     [
@@ -122,6 +121,12 @@ describe('a proposal', () => {
     expect({ status, code: body.code }).toEqual({ status: 422, code: 'invalid_change' });
     expect(body.errors[0].pointer).toBe(pointer);
     expect(await countRows(t)).toEqual(before);
+  });
+
+  it('names only flags that exist', async () => {
+    const { status, body } = await propose(t, [enable('nobody-knows')]);
+    expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
+    expect(body.errors[0]).toMatchObject({ pointer: '#/changes/0/flag' });
   });
 
   it('names only environments that the policy knows', async () => {

@@ -3,6 +3,7 @@ import type { RequestKind } from '../../decide/control.ts';
 import { changeSchema } from '../../flags/changes.ts';
 import { environmentKeySchema } from '../../flags/names.ts';
 import { type ContentOf, commonShape } from '../content.ts';
+import { namedByChanges } from '../named-flags.ts';
 import { planFlags } from '../plan-flags.ts';
 import { flagsMoved } from '../write-flags.ts';
 
@@ -36,5 +37,7 @@ export const flagChange: RequestKind<FlagChangeContent> = {
   },
   environmentOf: ({ environment }) => environment,
   flagsOf: ({ changes }) => [...new Set(changes.map(({ flag }) => flag))],
+  namespacesOf: ({ changes }) => [...new Set(changes.map(({ flag }) => flag.namespace))].sort(),
+  namedBy: namedByChanges,
   sentence: () => null,
 };

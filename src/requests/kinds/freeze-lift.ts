@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import type { RequestKind } from '../../decide/control.ts';
-import { describeScope, freezeLifted, toInputFreeze } from '../../emergency/state.ts';
+import {
+  describeScope,
+  freezeLifted,
+  namespacesOfFreeze,
+  placeOfFreeze,
+  toInputFreeze,
+} from '../../emergency/state.ts';
 import { BrokerError } from '../../errors.ts';
 import { inputFreezeSchema } from '../../policy/input.ts';
 import { findFreeze } from '../../store/emergency.ts';
@@ -39,6 +45,17 @@ export const freezeLift: RequestKind<ContentOf<typeof contentSchema>> = {
   },
   environmentOf: (_content, { object }) => objectSchema.parse(object).environment,
   flagsOf: () => [],
+  namespacesOf: ({ object }) => namespacesOfFreeze(objectSchema.parse(object)),
+  namedBy: async (db, { freeze }) => {
+    const row = await findFreeze(db, freeze);
+    return [
+      {
+        operation: 'freeze.read',
+        places: row === undefined ? null : [await placeOfFreeze(db, row)],
+        missing: () => new BrokerError('not_found', 'No freeze that you may read has this id.'),
+      },
+    ];
+  },
   sentence: ({ object }) => {
     const freeze = objectSchema.parse(object);
     return `lift freeze ${freeze.id} ${describeScope(freeze)}`;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RequestKind } from '../../decide/control.ts';
+import { EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
 import { BrokerError } from '../../errors.ts';
 import { inputRevocationSchema } from '../../policy/input.ts';
 import { identifier } from '../../principal.ts';
@@ -41,6 +41,15 @@ export const revocationLift: RequestKind<ContentOf<typeof contentSchema>> = {
   },
   environmentOf: () => null,
   flagsOf: () => [],
+  // It names persons, tokens and an incident.
+  namespacesOf: () => [EVERY_NAMESPACE],
+  namedBy: async (db, { revocation }) => [
+    {
+      operation: 'revocation.read',
+      places: (await findRevocation(db, revocation)) === undefined ? null : [],
+      missing: () => new BrokerError('not_found', 'No revocation that you may read has this id.'),
+    },
+  ],
   sentence: ({ object }) => {
     const revocation = objectSchema.parse(object);
     return `lift revocation ${revocation.id} of ${describeRevocation(revocation)}`;
