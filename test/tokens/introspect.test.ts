@@ -144,7 +144,13 @@ describe('who may ask', () => {
       config: (defaults) => ({
         issuers: [
           ...(defaults.issuers as unknown[]),
-          { key: 'gone', issuer: 'http://127.0.0.1:9', allow_insecure_loopback: true, audience: 'x' },
+          {
+            key: 'gone',
+            issuer: 'http://127.0.0.1:9',
+            allow_insecure_loopback: true,
+            audience: 'x',
+            disjoint: true,
+          },
         ],
       }),
     });
