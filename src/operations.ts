@@ -42,7 +42,7 @@ export interface OperationRow {
   recorded: 'always' | 'denied';
   /** What an allow may change at once: `broker` for freezes, sessions, tokens, revocations, keys and the policy. */
   changes: 'nothing' | 'requests' | 'flags' | 'broker';
-  /** Whether it may proceed while a freeze covers its flags; `safe_only` permits switching off and narrowing. */
+  /** Whether it may proceed while a freeze covers its flags; `safe_only` permits only what is safe. */
   under_freeze: 'passes' | 'safe_only' | 'refused';
   /** Whether it may proceed while an author of the request is disabled or revoked. */
   when_parked: 'passes' | 'waits';

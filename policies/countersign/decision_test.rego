@@ -51,6 +51,8 @@ test_missing_fact[path] if {
 		"request/changes/0/facts", "request/changes/0/facts/direction", "request/changes/0/facts/scope",
 		"request/changes/0/facts/audience_grew", "request/changes/0/facts/exception_used",
 		"request/changes/0/facts/organizations_added", "request/changes/0/facts/organizations_removed",
+		"request/changes/0/facts/safe", "request/changes/0/facts/swaps",
+		"request/changes/0/facts/organizations_named", "request/changes/0/facts/reaches_everybody",
 		"request/changes/0/facts/tier_lowered_from", "request/changes/0/flag", "request/changes/0/flag/tier",
 		"request/changes/0/flag/namespace",
 	}
@@ -215,7 +217,7 @@ test_unknown_role if {
 # METADATA
 # description: If freezes allow no exceptions, safe directions are refused too
 test_freeze_without_exceptions if {
-	off := object.union(fixtures.base.change, {"facts": {"direction": "off", "audience_grew": false}})
+	off := object.union(fixtures.base.change, {"facts": {"direction": "off", "audience_grew": false, "safe": true}})
 	document := object.union(_propose, {"request": {"changes": [off]}, "emergency": {"frozen": true}})
 	decision := countersign.decision with input as document with data.config.freeze.safe_directions_pass as false
 	[reason.code | some reason in decision.reasons] == ["frozen"]
@@ -358,4 +360,65 @@ test_incomplete_operation[member] if {
 	operation := object.remove(data.config.operations["request.propose"], [member])
 	codes := _codes(example.document) with data.config.operations as {"request.propose": operation}
 	example.code in codes
+}
+
+# METADATA
+# description: >-
+#   A change that reaches everybody asks the account-approvers of the protected organizations, in the tiers that ask
+#   account-approvers
+test_protected_organizations[note] if {
+	some note, example in {
+		"sensitive": {"tier": "sensitive", "facts": {}, "asked": ["globex"]},
+		"high-risk": {"tier": "high-risk", "facts": {}, "asked": ["globex"]},
+		"operational": {"tier": "operational", "facts": {}, "asked": []},
+		"reaches nobody else": {"tier": "sensitive", "facts": {"reaches_everybody": false}, "asked": []},
+		"lower": {
+			"tier": "sensitive",
+			"facts": {"direction": "narrow", "audience_grew": false, "safe": true},
+			"asked": ["globex"],
+		},
+		"lowers the tier": {
+			"tier": "operational",
+			"facts": {"scope": "definition", "direction": "neutral", "tier_lowered_from": "sensitive"},
+			"asked": ["globex"],
+		},
+	}
+	change := object.union_n([
+		fixtures.base.change,
+		{
+			"flag": {"tier": example.tier},
+			"before": {"tier": "sensitive", "kind": "release"},
+			"after": {"tier": example.tier, "kind": "release"},
+			"facts": {"reaches_everybody": true},
+		},
+		{"facts": example.facts},
+	])
+	decision := countersign.decision with input as object.union(_propose, {"request": {"changes": [change]}})
+		with data.config.protected_organizations as {"globex": "by contract"}
+	example.asked == [obligation.organization | some obligation in decision.obligations; obligation.organization]
+}
+
+# METADATA
+# description: A variant that is not more exposed by the order of exposure is as safe as the safe one
+test_exposure_order[note] if {
+	order := ["off", "low", "high"]
+	some note, example in {
+		"down": {"swaps": [["high", "low"]], "order": order, "effect": "allow"},
+		"down to the last": {"swaps": [["high", "off"], ["low", "off"]], "order": order, "effect": "allow"},
+		"up": {"swaps": [["low", "high"]], "order": order, "effect": "deny"},
+		"both": {"swaps": [["high", "low"], ["low", "high"]], "order": order, "effect": "deny"},
+		"to a variant without a place": {"swaps": [["high", "max"]], "order": order, "effect": "deny"},
+		"from a variant without a place": {"swaps": [["max", "low"]], "order": order, "effect": "deny"},
+		"no swaps": {"swaps": [], "order": order, "effect": "deny"},
+		"no order": {"swaps": [["high", "low"]], "order": [], "effect": "deny"},
+	}
+	facts := {
+		"direction": "widen", "audience_grew": false, "safe": false,
+		"swaps": [{"from": swap[0], "to": swap[1]} | some swap in example.swaps],
+	}
+	change := object.union(fixtures.base.change, {"flag": {"tier": "operational"}, "facts": facts})
+	document := object.union(_propose, {"request": {"changes": [change]}, "emergency": {"frozen": true}})
+	decision := countersign.decision with input as document
+		with data.config.exposure_order as {"new-checkout": example.order}
+	decision.effect == example.effect
 }

@@ -1,6 +1,6 @@
-import { canonicalJson } from '../json.ts';
 import { bucketOf, variantAt, weightOf } from './bucket.ts';
-import type { FlagState, Rollout } from './model.ts';
+import type { FlagState } from './model.ts';
+import { type ServedPair, type ServedValue, servesOrganization, servesUnnamed } from './rule-pairs.ts';
 
 /**
  * Compares exactly who is exposed by two states of one flag. A context is exposed if it may be served a variant other
@@ -8,8 +8,7 @@ import type { FlagState, Rollout } from './model.ts';
  *
  * All contexts are divided into equivalence classes of the two states: by organization (each one that a state names, all
  * others by bucket, and none), and by the single-user exceptions that apply. The answers of both states are compared for
- * each class. Which conditions a context matches is not computed: if both states have the same rules, a context may match
- * any of them or none.
+ * each class and each pair of values that the rules may serve to it (`rule-pairs.ts`).
  */
 
 /** Two states of one flag, to be compared. */
@@ -34,18 +33,29 @@ interface Findings {
   swapped: boolean;
 }
 
+/** One variant in place of another. */
+export interface Swap {
+  from: string;
+  to: string;
+}
+
 /** The result of the comparison of two states. */
 export interface Exposure extends Findings {
   /** Named organizations with someone who may be newly exposed to a variant. Sorted. */
   organizationsGrown: string[];
   /** Named organizations with someone who may no longer be exposed. Sorted. */
   organizationsShrunk: string[];
+  /** Named organizations with someone who may be exposed. Users with an exception do not count. */
+  organizationsExposedBefore: ReadonlySet<string>;
+  organizationsExposedAfter: ReadonlySet<string>;
+  /** All swaps that may happen to someone, both variants other than the safe one. Sorted. */
+  swaps: Swap[];
+  /** True if an organization that neither state names may be newly exposed, or may get a different variant. */
+  unnamedReached: boolean;
+  /** True if an organization that neither state names may be exposed after the change. */
+  unnamedExposedAfter: boolean;
 }
 
-/** What a rule, or the default after all rules, serves: one variant or a rollout. */
-type ServedValue = { variant: string } | { rollout: Rollout };
-/** What the two states serve to the same context, if it is in their audience. */
-type ServedPair = readonly [before: ServedValue, after: ServedValue];
 type Membership = readonly [before: boolean, after: boolean];
 
 /** The organizations that a state names, in its audience or in a rule. */
@@ -71,25 +81,6 @@ export function exceptionEnd(state: FlagState, user: string, nowMs: number): num
   return untilMs > nowMs ? untilMs : 0;
 }
 
-/** True if both states have the same conditions and serve the same variants; rule names are ignored. */
-export function hasSameRules(before: FlagState, after: FlagState): boolean {
-  const essence = (state: FlagState) =>
-    canonicalJson(state.rules.map(({ when, serve }) => ({ when, serve })));
-  return essence(before) === essence(after);
-}
-
-function endOfRules(state: FlagState): ServedValue {
-  return state.rollout === null ? { variant: state.default_variant } : { rollout: state.rollout };
-}
-
-function servedPairs(before: FlagState, after: FlagState): ServedPair[] {
-  const ofRules = new Map(before.rules.map(({ serve }) => [canonicalJson(serve), serve]));
-  return [
-    ...[...ofRules.values()].map((serve) => [serve, serve] as const),
-    [endOfRules(before), endOfRules(after)],
-  ];
-}
-
 function answerAt(served: ServedValue, bucket: number | null, safeVariant: string): string {
   if ('variant' in served) return served.variant;
   return (bucket === null ? null : variantAt(served.rollout, bucket)) ?? safeVariant;
@@ -98,7 +89,7 @@ function answerAt(served: ServedValue, bucket: number | null, safeVariant: strin
 /** The first bucket of every range in which each rollout serves one variant. Sorted. */
 function stretchStarts(pairs: readonly ServedPair[]): number[] {
   const starts = new Set([0]);
-  for (const served of pairs.flat()) {
+  for (const served of new Set(pairs.flatMap(({ before, after }) => [before, after]))) {
     if ('variant' in served) continue;
     let start = 0;
     for (const share of served.rollout) {
@@ -171,16 +162,6 @@ function nothing(): Findings {
   return { exposedBefore: false, exposedAfter: false, grew: false, shrank: false, swapped: false };
 }
 
-function addAnswers(found: Findings, was: string, is: string, safeVariant: string): void {
-  const wasExposed = was !== safeVariant;
-  const isExposed = is !== safeVariant;
-  found.exposedBefore ||= wasExposed;
-  found.exposedAfter ||= isExposed;
-  found.grew ||= !wasExposed && isExposed;
-  found.shrank ||= wasExposed && !isExposed;
-  found.swapped ||= wasExposed && isExposed && was !== is;
-}
-
 function addFindings(found: Findings, other: Findings): void {
   found.exposedBefore ||= other.exposedBefore;
   found.exposedAfter ||= other.exposedAfter;
@@ -189,19 +170,55 @@ function addFindings(found: Findings, other: Findings): void {
   found.swapped ||= other.swapped;
 }
 
+/** Collects each swap once. */
+function createSwaps() {
+  const byName = new Map<string, Swap>();
+  return {
+    add(from: string, to: string): void {
+      const name = `${from} ${to}`;
+      if (!byName.has(name)) byName.set(name, { from, to });
+    },
+    sorted: (): Swap[] =>
+      [...byName].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, swap]) => swap),
+  };
+}
+
+type Swaps = ReturnType<typeof createSwaps>;
+
 /**
  * Compares the answers for one class of contexts: those in one bucket (null: none) that are, or are not, in the two
  * audiences. Each range of buckets is compared once, because thousands of organizations share a few ranges.
  */
-function createClassComparison(pairs: readonly ServedPair[], starts: readonly number[], safeVariant: string) {
+function createClassComparison(
+  {
+    pairs,
+    starts,
+    safeVariant,
+  }: { pairs: readonly ServedPair[]; starts: readonly number[]; safeVariant: string },
+  swaps: Swaps,
+) {
   const known = new Map<number, Findings>();
+  const served = new Set(pairs.flatMap(({ before, after }) => [before, after]));
 
   function compare(start: number | null, isIn: Membership): Findings {
     const found = nothing();
-    for (const [servedBefore, servedAfter] of pairs) {
-      const was = isIn[0] ? answerAt(servedBefore, start, safeVariant) : safeVariant;
-      const is = isIn[1] ? answerAt(servedAfter, start, safeVariant) : safeVariant;
-      addAnswers(found, was, is, safeVariant);
+    const answers = new Map([...served].map((value) => [value, answerAt(value, start, safeVariant)]));
+    const answer = (value: ServedValue, isServed: boolean) =>
+      (isServed ? answers.get(value) : undefined) ?? safeVariant;
+    for (const { before, after } of pairs) {
+      const was = answer(before, isIn[0]);
+      const is = answer(after, isIn[1]);
+      const wasExposed = was !== safeVariant;
+      const isExposed = is !== safeVariant;
+      const isSwapped = wasExposed && isExposed && was !== is;
+      addFindings(found, {
+        exposedBefore: wasExposed,
+        exposedAfter: isExposed,
+        grew: !wasExposed && isExposed,
+        shrank: wasExposed && !isExposed,
+        swapped: isSwapped,
+      });
+      if (isSwapped) swaps.add(was, is);
     }
     return found;
   }
@@ -219,41 +236,66 @@ function createClassComparison(pairs: readonly ServedPair[], starts: readonly nu
 }
 
 /**
- * Compares two states that have the same rules. Every answer is exact except for the rules: each rule is assumed to match
- * someone in the audience.
+ * Compares two states, by the pairs of values that one context may be served (`servedPairs`). Every answer is exact except
+ * for the rules: each pair is assumed to occur for someone in the audience.
  */
-export function compareExposure(pair: StatePair): Exposure {
+export function compareExposure(pair: StatePair, pairs: readonly ServedPair[]): Exposure {
   const { flagKey, safeVariant, before, after } = pair;
-  const pairs = servedPairs(before, after);
   const starts = stretchStarts(pairs);
-  const compareClass = createClassComparison(pairs, starts, safeVariant);
+  const swaps = createSwaps();
+  const comparisonOf = (some: readonly ServedPair[]) =>
+    createClassComparison({ pairs: some, starts, safeVariant }, swaps);
+  const ofUnnamed = comparisonOf(pairs.filter(servesUnnamed));
+  const namedInRules = new Set([...organizationsInRules(before), ...organizationsInRules(after)]);
   const classes = exceptionClasses(pair);
   const [audienceBefore, audienceAfter] = [audienceOf(before), audienceOf(after)];
-  const found: Exposure = { ...nothing(), organizationsGrown: [], organizationsShrunk: [] };
+  const found = nothing();
 
-  /** `listed` says which audiences contain the organization. */
-  const compareClasses = (bucket: number | null, listed: Membership): Findings[] =>
-    classes.map((byException) => {
-      const ofClass = compareClass(bucket, [
+  /** `listed` says which audiences contain the organization. The first class is that of users without an exception. */
+  function compareClasses(
+    compare: typeof ofUnnamed,
+    bucket: number | null,
+    listed: Membership,
+  ): Findings | undefined {
+    const [first] = classes.map((byException) => {
+      const ofClass = compare(bucket, [
         audienceBefore.everybody || (audienceBefore.somebody && (listed[0] || byException[0])),
         audienceAfter.everybody || (audienceAfter.somebody && (listed[1] || byException[1])),
       ]);
       addFindings(found, ofClass);
       return ofClass;
     });
+    return first;
+  }
 
-  for (const bucket of [null, ...starts]) compareClasses(bucket, [false, false]);
+  const unnamed = nothing();
+  for (const bucket of [null, ...starts]) {
+    addFindings(unnamed, compareClasses(ofUnnamed, bucket, [false, false]) ?? nothing());
+  }
+  const named = new Map<string, Findings>();
   for (const organization of [
     ...new Set([...namedOrganizations(before), ...namedOrganizations(after)]),
   ].sort()) {
-    const listed: Membership = [
+    // Organizations that only an audience names meet the same conditions as those that are not named.
+    const compare = namedInRules.has(organization)
+      ? comparisonOf(pairs.filter((each) => servesOrganization(each, organization)))
+      : ofUnnamed;
+    const ofOrganization = compareClasses(compare, bucketOf(flagKey, organization), [
       audienceBefore.organizations.has(organization),
       audienceAfter.organizations.has(organization),
-    ];
-    // The first class has the users without an exception: they see what the organization sees.
-    const [ofOrganization] = compareClasses(bucketOf(flagKey, organization), listed);
-    if (ofOrganization?.grew || ofOrganization?.swapped) found.organizationsGrown.push(organization);
-    if (ofOrganization?.shrank) found.organizationsShrunk.push(organization);
+    ]);
+    if (ofOrganization !== undefined) named.set(organization, ofOrganization);
   }
-  return found;
+  const organizationsWhere = (holds: (ofOrganization: Findings) => boolean): string[] =>
+    [...named].flatMap(([organization, ofOrganization]) => (holds(ofOrganization) ? [organization] : []));
+  return {
+    ...found,
+    organizationsGrown: organizationsWhere(({ grew, swapped }) => grew || swapped),
+    organizationsShrunk: organizationsWhere(({ shrank }) => shrank),
+    organizationsExposedBefore: new Set(organizationsWhere(({ exposedBefore }) => exposedBefore)),
+    organizationsExposedAfter: new Set(organizationsWhere(({ exposedAfter }) => exposedAfter)),
+    swaps: swaps.sorted(),
+    unnamedReached: unnamed.grew || unnamed.swapped,
+    unnamedExposedAfter: unnamed.exposedAfter,
+  };
 }

@@ -1,18 +1,20 @@
 import { canonicalJson } from '../json.ts';
 import type { ChangeFacts, Direction } from './change-facts.ts';
+import { consultationFacts } from './consultation.ts';
 import {
   compareExposure,
   type Exposure,
   exceptionEnd,
-  hasSameRules,
   namedOrganizations,
   type StatePair,
 } from './exposure.ts';
 import { type FlagDefinition, type FlagState, TIERS } from './model.ts';
+import { servedPairs } from './rule-pairs.ts';
+import { safetyFacts } from './safety.ts';
 
 /**
- * The facts of one change, computed by the broker as input for the policy. If a fact cannot be determined (different
- * rules, a new safe variant), the most dangerous possibility is assumed: `widen`, grown.
+ * The facts of one change, computed by the broker as input for the policy. If a fact cannot be determined (too many rules
+ * to compare, a new safe variant), the most dangerous possibility is assumed: `widen`, grown, not safe.
  */
 
 /** What {@link stateFacts} compares. */
@@ -33,23 +35,34 @@ function directionOf(exposure: Exposure): Direction {
 }
 
 /**
- * If the rules differ, each state is judged on its own. Every possible difference between the two is assumed, and every
- * organization that one of them names counts as touched: its rule says little about the variant that it is served.
+ * If there are too many rules to compare, each state is judged on its own. Every possible difference between the two is
+ * assumed, and every organization that one of them names counts as touched.
  */
 function exposureOf(pair: StatePair): Exposure {
-  if (hasSameRules(pair.before, pair.after)) return compareExposure(pair);
-  const { exposedBefore } = compareExposure({ ...pair, after: pair.before });
-  const { exposedAfter } = compareExposure({ ...pair, before: pair.after });
+  const pairs = servedPairs(pair.before, pair.after);
+  if (pairs !== null) return compareExposure(pair, pairs);
+  const before = exposureAlone(pair, pair.before);
+  const after = exposureAlone(pair, pair.after);
   const [namedBefore, namedAfter] = [namedOrganizations(pair.before), namedOrganizations(pair.after)];
   return {
-    exposedBefore,
-    exposedAfter,
-    grew: exposedAfter,
-    shrank: exposedBefore,
-    swapped: exposedBefore && exposedAfter,
+    exposedBefore: before.exposedBefore,
+    exposedAfter: after.exposedAfter,
+    grew: after.exposedAfter,
+    shrank: before.exposedBefore,
+    swapped: before.exposedBefore && after.exposedAfter,
     organizationsGrown: [...namedAfter],
     organizationsShrunk: [...namedBefore].filter((organization) => !namedAfter.has(organization)),
+    organizationsExposedBefore: new Set(),
+    organizationsExposedAfter: after.organizationsExposedAfter,
+    swaps: [],
+    unnamedReached: after.unnamedExposedAfter,
+    unnamedExposedAfter: after.unnamedExposedAfter,
   };
+}
+
+/** The exposure of one state. */
+function exposureAlone(pair: StatePair, state: FlagState): Exposure {
+  return compareExposure({ ...pair, before: state, after: state }, servedPairs(state, state) ?? []);
 }
 
 function membership(state: FlagState): (organization: string) => boolean {
@@ -113,6 +126,8 @@ export function stateFacts({ definition, before, after, nowMs, returnsTo }: Stat
     scope: 'state',
     direction: directionOf(exposure),
     audience_grew: exposure.grew,
+    ...safetyFacts(exposure),
+    ...consultationFacts(pair, exposure),
     ...organizationsTouched(pair, exposure),
     users_added: sorted(usersGained(before, after, nowMs)),
     users_removed: sorted(usersGained(after, before, nowMs)),
@@ -131,6 +146,11 @@ function unchanged(): ChangeFacts {
     scope: 'definition',
     direction: 'neutral',
     audience_grew: false,
+    // Applications may have anything in their code for a flag that is changed or gone.
+    safe: false,
+    swaps: [],
+    organizations_named: [],
+    reaches_everybody: false,
     organizations_added: [],
     organizations_removed: [],
     users_added: [],
@@ -178,6 +198,7 @@ export function definitionFacts(
     audience_grew: reaches,
     organizations_added:
       reaches || lowersTier ? sorted(states.flatMap((state) => [...namedOrganizations(state)])) : [],
+    reaches_everybody: reaches || lowersTier,
     default_changed: safeVariantChanged,
     tier_lowered_from: lowersTier ? before.tier : null,
     entitlement: before.kind === 'entitlement' || after.kind === 'entitlement',
@@ -193,20 +214,19 @@ export function retirementFacts(
   states: readonly FlagState[],
   nowMs: number,
 ): ChangeFacts {
-  const serving = states.filter(
-    (state) =>
-      compareExposure({
-        flagKey: definition.key,
-        safeVariant: definition.safe_variant,
-        before: state,
-        after: state,
-        nowMs,
-      }).exposedBefore,
-  );
+  const exposures = states.map((state) => ({
+    state,
+    exposure: exposureAlone(
+      { flagKey: definition.key, safeVariant: definition.safe_variant, before: state, after: state, nowMs },
+      state,
+    ),
+  }));
+  const serving = exposures.filter(({ exposure }) => exposure.exposedAfter).map(({ state }) => state);
   const users = serving.flatMap(({ audience }) => (audience.kind === 'some' ? audience.users : []));
   return {
     ...unchanged(),
     direction: serving.length > 0 ? 'off' : 'neutral',
+    reaches_everybody: exposures.some(({ exposure }) => exposure.unnamedExposedAfter),
     organizations_removed: sorted(serving.flatMap((state) => [...namedOrganizations(state)])),
     users_removed: sorted(users.filter(({ exception }) => exception.until_ms > nowMs).map(({ id }) => id)),
     entitlement: definition.kind === 'entitlement',

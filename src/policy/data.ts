@@ -20,10 +20,18 @@ const brokerDataSchema = z.looseObject({
     shared_issuers: z.record(z.string(), z.array(z.string().min(1)).min(1)).default({}),
     /** Other names of one human, such as the account that starts CI jobs: alias to the name they sign in with, or alias. */
     persons: z.record(z.string(), z.string()).default({}),
+    /** The variants of a flag by its key, from the least to the most exposed. */
+    exposure_order: z
+      .record(z.string(), z.array(z.string()).refine(isWithoutDuplicates, 'name each variant once'))
+      .default({}),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
   }),
 });
+
+function isWithoutDuplicates(names: readonly string[]): boolean {
+  return new Set(names).size === names.length;
+}
 
 /** The broker's part of a bundle's data. */
 export interface BrokerData {
@@ -34,6 +42,7 @@ export interface BrokerData {
   shared_issuers: ReadonlyMap<string, readonly string[]>;
   /** Each alias with the name that the human signs in with; chains are resolved. */
   persons: ReadonlyMap<string, string>;
+  exposure_order: ReadonlyMap<string, readonly string[]>;
   /** The operations that the bundle declares; empty if it declares none. */
   operations: ReadonlySet<string>;
 }
@@ -47,8 +56,16 @@ export interface BrokerData {
 export function parseBrokerData(data: unknown, isStored = false): BrokerData {
   const parsed = brokerDataSchema.safeParse(data);
   if (!parsed.success) throw new Error(`the bundle's data is invalid:\n${z.prettifyError(parsed.error)}`);
-  const { input_version, environments, zones, trust_rules, shared_issuers, persons, operations } =
-    parsed.data.config;
+  const {
+    input_version,
+    environments,
+    zones,
+    trust_rules,
+    shared_issuers,
+    persons,
+    operations,
+    exposure_order,
+  } = parsed.data.config;
   for (const zone of zones) assertZone(zone);
   return {
     input_version,
@@ -57,6 +74,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     trust_rules,
     shared_issuers: new Map(Object.entries(shared_issuers)),
     persons: isStored ? resolveStoredAliases(persons) : resolveAliases(persons),
+    exposure_order: new Map(Object.entries(exposure_order)),
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
   };
 }

@@ -1,8 +1,9 @@
-import type { InputChange } from '../flags/change-facts.ts';
 import { OPERATIONS, type OperationList, type OperationRow } from '../operations.ts';
 import type { Reason } from '../reason.ts';
+import type { BrokerData } from './data.ts';
 import type { PolicyResult } from './decision.ts';
 import type { PolicyInput } from './input.ts';
+import { SAFETY, SAFETY_V1, type SafetyRules } from './safety-rules.ts';
 
 /**
  * What no policy may allow. Custom Rego may be more permissive elsewhere, but these invariants of the design hold under
@@ -11,29 +12,38 @@ import type { PolicyInput } from './input.ts';
  * Pure functions of input and bundle, so that a replay gives the same answer. The list of operations says which guardrails
  * apply to an operation; only the rules for approvals and break-glass changes are defined here.
  */
-export function applyGuardrails(
+export const applyGuardrails: Guardrails = withTwoToLift(guardrailsWith(SAFETY));
+
+/** The guardrails of one version. */
+export type Guardrails = (
   input: PolicyInput,
   result: PolicyResult,
-  persons: Persons,
-  operations: OperationList = OPERATIONS,
-): GuardedResult {
-  const guarded = applyVersion1(input, result, persons, operations);
-  return guarded.effect === 'allow' && isLiftByOne(input, persons) ? heldForSecond(guarded) : guarded;
+  data: GuardrailData,
+  operations?: OperationList,
+) => GuardedResult;
+
+/** The data of the bundle that guardrails read. */
+export type GuardrailData = Pick<BrokerData, 'persons' | 'exposure_order'>;
+
+function guardrailsWith(safety: SafetyRules): Guardrails {
+  return (input, result, data, operations = OPERATIONS) => {
+    if (result.effect === 'deny') return result;
+    const operation = operations[input.operation];
+    const reason =
+      operation === undefined
+        ? unknownOperation()
+        : brokenInvariant(operation, { input, result, data, safety });
+    if (reason === null) return result;
+    return { ...result, effect: 'deny', reasons: [reason], obligations: [], guardrail: reason.code };
+  };
 }
 
-/** The guardrails before lifting a freeze took two persons under every policy. */
-function applyVersion1(
-  input: PolicyInput,
-  result: PolicyResult,
-  persons: Persons,
-  operations: OperationList = OPERATIONS,
-): GuardedResult {
-  if (result.effect === 'deny') return result;
-  const operation = operations[input.operation];
-  const reason =
-    operation === undefined ? unknownOperation() : brokenInvariant(operation, { input, result, persons });
-  if (reason === null) return result;
-  return { ...result, effect: 'deny', reasons: [reason], obligations: [], guardrail: reason.code };
+/** From version 2 on, lifting a freeze takes two persons under every policy. */
+function withTwoToLift(guardrails: Guardrails): Guardrails {
+  return (input, result, data, operations) => {
+    const guarded = guardrails(input, result, data, operations);
+    return guarded.effect === 'allow' && isLiftByOne(input, data) ? heldForSecond(guarded) : guarded;
+  };
 }
 
 /** An answer with the code of the guardrail that overruled the policy, if one did. */
@@ -42,30 +52,34 @@ export interface GuardedResult extends PolicyResult {
 }
 
 /** The version of the guardrails. It changes whenever the answer of one of them changes, including its text. */
-export const GUARDRAILS_VERSION = 2;
+export const GUARDRAILS_VERSION = 3;
 
 /** The guardrails by version: a replay overrules exactly what was overruled then. */
-export const GUARDRAILS: ReadonlyMap<number, typeof applyGuardrails> = new Map([
-  [1, applyVersion1],
+export const GUARDRAILS: ReadonlyMap<number, Guardrails> = new Map([
+  [1, guardrailsWith(SAFETY_V1)],
+  [2, withTwoToLift(guardrailsWith(SAFETY_V1))],
   [GUARDRAILS_VERSION, applyGuardrails],
 ]);
 
-/** Other names of one human, mapped to the name they sign in with, from the bundle's data. */
-type Persons = ReadonlyMap<string, string>;
+/** What the guardrails of one decision depend on. */
+interface Judged {
+  input: PolicyInput;
+  result: PolicyResult;
+  data: GuardrailData;
+  safety: SafetyRules;
+}
 
-function brokenInvariant(
-  operation: OperationRow,
-  { input, result, persons }: { input: PolicyInput; result: PolicyResult; persons: Persons },
-): Reason | null {
+function brokenInvariant(operation: OperationRow, judged: Judged): Reason | null {
+  const { input, result, data } = judged;
   if (operation.never.includes(input.principal.kind)) return notAPerson();
   if (operation.when_parked === 'waits' && input.request?.parked === true) return parked();
   switch (input.operation) {
     case 'request.approve':
-      return approvalFault(input, persons);
+      return approvalFault(input, data);
     case 'breakglass.apply':
-      return breakglassFault(input);
+      return breakglassFault(judged);
     default:
-      return writesFlags(operation, result) ? frozenFault(operation, input) : null;
+      return writesFlags(operation, result) ? frozenFault(operation, judged) : null;
   }
 }
 
@@ -83,7 +97,7 @@ function notAPerson(): Reason {
 }
 
 /** Invariant 5: approvers are persons, and never authors of the request. */
-function approvalFault({ principal, request }: PolicyInput, persons: Persons): Reason | null {
+function approvalFault({ principal, request }: PolicyInput, { persons }: GuardrailData): Reason | null {
   if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
   const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
@@ -96,7 +110,7 @@ function approvalFault({ principal, request }: PolicyInput, persons: Persons): R
 }
 
 /** Whether this would lift a freeze without an approval by somebody who is no author of the request. */
-function isLiftByOne({ operation, request, approvals }: PolicyInput, persons: Persons): boolean {
+function isLiftByOne({ operation, request, approvals }: PolicyInput, { persons }: GuardrailData): boolean {
   if (request?.kind !== 'freeze.lift') return false;
   if (operation !== 'request.propose' && operation !== 'request.apply') return false;
   const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
@@ -122,33 +136,21 @@ function parked(): Reason {
   return { code: 'parked', detail: 'Somebody who wrote this is disabled or revoked, so it waits.' };
 }
 
-/** Invariant 7: under a freeze only safe directions may pass, and only if the policy permits it. */
-function frozenFault({ under_freeze }: OperationRow, { request, emergency }: PolicyInput): Reason | null {
+/** Invariant 7: under a freeze only safer changes may pass, and only if the policy permits it. */
+function frozenFault({ under_freeze }: OperationRow, { input, data, safety }: Judged): Reason | null {
+  const { request, emergency } = input;
   if (under_freeze === 'passes' || !emergency.frozen || request?.kind !== 'flag.change') return null;
-  if (under_freeze === 'safe_only' && request.changes.every(isSafeDirection)) return null;
+  if (under_freeze === 'safe_only' && request.changes.every((change) => safety.passesFreeze(change, data)))
+    return null;
   const incidents = emergency.freezes.map((freeze) => freeze.incident).join(', ');
   return { code: 'frozen', detail: `Writes are frozen (${incidents}).` };
 }
 
 /** Invariant 8: break-glass can only make things safer. */
-function breakglassFault({ request, emergency }: PolicyInput): Reason | null {
+function breakglassFault({ input: { request, emergency }, data, safety }: Judged): Reason | null {
   if (emergency.breakglass === null)
     return { code: 'breakglass_missing', detail: 'There is no open break-glass session.' };
   const changes = request?.changes ?? [];
-  if (changes.length > 0 && changes.every((change) => isSafeDirection(change) || isSafeReturn(change)))
-    return null;
-  return {
-    code: 'breakglass_unsafe',
-    detail: 'Break-glass may switch off, narrow, or return to an earlier version; it cannot switch on.',
-  };
-}
-
-function isSafeDirection({ facts }: InputChange): boolean {
-  return facts.scope === 'state' && (facts.direction === 'off' || facts.direction === 'narrow');
-}
-
-function isSafeReturn({ facts }: InputChange): boolean {
-  return (
-    facts.scope === 'state' && facts.returns_to !== null && !facts.audience_grew && facts.direction !== 'on'
-  );
+  if (changes.length > 0 && changes.every((change) => safety.passesBreakglass(change, data))) return null;
+  return { code: 'breakglass_unsafe', detail: safety.breakglassUnsafe };
 }

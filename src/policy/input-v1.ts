@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type ChangeFacts, changeFactsSchema, inputChangeSchema } from '../flags/change-facts.ts';
 import { identifier, type Principal, principalSchema } from '../principal.ts';
 import {
   inputBaseSchema,
@@ -17,10 +18,15 @@ import {
 
 const principalV1Schema = principalSchema.omit({ started_by: true });
 const voteV1Schema = voteSchema.extend({ principal: principalV1Schema });
+/** Facts that version 1 does not have. */
+const LATER_FACTS = { safe: true, swaps: true, organizations_named: true, reaches_everybody: true } as const;
+
+const changeSchema = inputChangeSchema.extend({ facts: changeFactsSchema.omit(LATER_FACTS) });
 
 const requestSchema = inputRequestSchema.omit({ object: true }).extend({
   proposer: principalV1Schema,
   kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
+  changes: z.array(changeSchema),
   /** The freeze to lift, for `freeze.lift`. */
   freeze: inputFreezeSchema.nullable(),
   /** The revocation to lift, for `revocation.lift`. */
@@ -54,6 +60,7 @@ export function toInputV1(input: PolicyInput): unknown {
     request: {
       ...known,
       proposer: toPrincipalV1(known.proposer),
+      changes: known.changes.map((change) => ({ ...change, facts: factsOfV1(change.facts) })),
       freeze: type === 'freeze' ? members : null,
       ...(type === 'revocation' ? { revocation: members } : {}),
       facts,
@@ -71,4 +78,8 @@ function toPrincipalV1(principal: Principal): unknown {
 
 function toVoteV1(vote: Vote): unknown {
   return { ...vote, principal: toPrincipalV1(vote.principal) };
+}
+
+function factsOfV1(facts: ChangeFacts): object {
+  return Object.fromEntries(Object.entries(facts).filter(([name]) => !Object.hasOwn(LATER_FACTS, name)));
 }

@@ -90,7 +90,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     const overrule = versionOf(GUARDRAILS, used.guardrails, 'guardrails');
     // Guardrails read only members that are the same in every version of the document.
     const result = engine.evaluate(inputJson, versionOf(RESULT_SCHEMAS, used.result, 'result'));
-    return overrule(document as PolicyInput, result, bundle.broker.persons);
+    return overrule(document as PolicyInput, result, bundle.broker);
   }
 
   return {

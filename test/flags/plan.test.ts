@@ -334,31 +334,6 @@ describe('setting rules and rollouts', () => {
     const rollout = ['off', 'on', 'alt'].map((variant, index) => ({ variant, percent: percents[index] }));
     expect(plan({ action: 'set_rollout', flag, rollout }).state?.rollout).toEqual(rollout);
   });
-
-  it('takes a change of rules that reaches the same people for widen, because rules are not computed', () => {
-    expect(plan({ action: 'set_rollout', flag, rules: [rule(gold)] }).facts).toMatchObject({
-      direction: 'widen',
-      audience_grew: true,
-    });
-  });
-
-  it('lists an organization that only a rule names as added', () => {
-    const rules = [rule({ attribute: 'organization', operator: 'in', values: ['acme'] })];
-    expect(plan({ action: 'set_rollout', flag, rules }).facts.organizations_added).toEqual(['acme']);
-  });
-
-  it('touches every organization of both states when rules differ, also one that both name', () => {
-    const forAcme = (variant: string) =>
-      rule({ attribute: 'organization', operator: 'equals', values: ['acme'] }, { variant });
-    const before = flagStateSchema.parse(
-      sampleState({ audience: some('globex', 'initech'), rules: [forAcme('off')] as never }),
-    );
-    const change = { action: 'set_rollout', flag, rules: [forAcme('on')] };
-    expect(plan(change, { state: before }).facts.organizations_added).toEqual(['acme', 'globex', 'initech']);
-    const without = plan({ ...change, rules: [] }, { state: before }).facts;
-    expect(without.organizations_added).toEqual(['globex', 'initech']);
-    expect(without.organizations_removed).toEqual(['acme']);
-  });
 });
 
 describe('returning to a version', () => {

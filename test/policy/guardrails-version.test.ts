@@ -64,8 +64,10 @@ function input(operation: string, kind: 'person' | 'workload' | 'agent', more: o
   return { operation, principal, request, emergency } as unknown as PolicyInput;
 }
 
+const NO_DATA = { persons: new Map(), exposure_order: new Map() };
+
 function refusal(given: PolicyInput): string | undefined {
-  return GUARDRAILS.get(1)?.(given, allow, new Map()).reasons[0]?.code;
+  return GUARDRAILS.get(1)?.(given, allow, NO_DATA).reasons[0]?.code;
 }
 
 const rows = VERSION_1.trim()
@@ -96,3 +98,14 @@ it.each(rows.map(([operation = '', ...says]) => [operation, says] as const))(
 function otherwise(operation: string): string | undefined {
   return operation === 'breakglass.apply' ? 'breakglass_missing' : undefined;
 }
+
+it('versions 1 and 2 take a return that swaps variants as they did, and version 3 does not', () => {
+  const facts = { scope: 'state', direction: 'widen', audience_grew: false, returns_to: 2, safe: false };
+  const given = input('breakglass.apply', 'person', { changes: [{ flag: { key: 'f' }, facts }] });
+  const inSession = { ...given, emergency: { ...given.emergency, breakglass: {} } } as PolicyInput;
+  for (const version of [1, 2])
+    expect(GUARDRAILS.get(version)?.(inSession, allow, NO_DATA).effect).toBe('allow');
+  expect(GUARDRAILS.get(3)?.(inSession, allow, NO_DATA).reasons).toMatchObject([
+    { code: 'breakglass_unsafe' },
+  ]);
+});

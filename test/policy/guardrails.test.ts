@@ -34,6 +34,10 @@ const facts: ChangeFacts = {
   scope: 'state',
   direction: 'off',
   audience_grew: false,
+  safe: true,
+  swaps: [],
+  organizations_named: [],
+  reaches_everybody: false,
   organizations_added: [],
   organizations_removed: [],
   users_added: [],
@@ -94,11 +98,14 @@ const frozen = { emergency: { ...input('request.apply', []).emergency, frozen: t
 const session = { id: 's', opened_ms: 0, expires_ms: 1, incident: 'i', reason: 'r' };
 const broken = { emergency: { ...input('breakglass.apply', []).emergency, breakglass: session } };
 
-/** The bundle says that this account is eve. */
-const PERSONS = new Map([['github:77', 'eve']]);
+/** The bundle says that this account is eve, and which variants of flag f are more exposed than others. */
+const DATA = {
+  persons: new Map([['github:77', 'eve']]),
+  exposure_order: new Map([['f', ['low', 'high']]]),
+};
 
 function reasonOf(given: PolicyInput, result: PolicyResult = yes): string {
-  const answer = applyGuardrails(given, result, PERSONS);
+  const answer = applyGuardrails(given, result, DATA);
   return answer.effect === 'deny' ? (answer.reasons[0]?.code ?? '') : answer.effect;
 }
 
@@ -186,11 +193,13 @@ describe('a write under a freeze that policy allows', () => {
         'allow',
       );
       for (const change of [
-        { direction: 'on' },
-        { direction: 'widen' },
+        { direction: 'on', safe: false },
+        { direction: 'widen', safe: false },
+        { direction: 'narrow', safe: false },
         { direction: 'neutral' },
+        { direction: 'widen', safe: false, swaps: [{ from: 'low', to: 'high' }] },
         { scope: 'definition' },
-      ] as const) {
+      ] as Partial<ChangeFacts>[]) {
         expect(reasonOf(input(operation, [{ direction: 'off' }, change], frozen))).toBe('frozen');
         expect(reasonOf(input(operation, [change]))).toBe('allow');
       }
@@ -205,10 +214,31 @@ describe('a write under a freeze that policy allows', () => {
 });
 
 describe('a break-glass change that policy allows', () => {
+  const swap = (from: string, to: string) => ({ from, to });
+  const widen = { direction: 'widen', safe: false } as const;
   it.each([
     ['off', { direction: 'off' }, 'allow'],
     ['narrow', { direction: 'narrow' }, 'allow'],
-    ['a return that shows nobody more', { direction: 'neutral', returns_to: 3 }, 'allow'],
+    ['narrow that is not shown to be safe', { direction: 'narrow', safe: false }, 'breakglass_unsafe'],
+    ['a return that changes nothing for anybody', { direction: 'neutral', returns_to: 3 }, 'allow'],
+    ['a return that swaps variants', { ...widen, returns_to: 3 }, 'breakglass_unsafe'],
+    ['a swap for a less exposed variant', { ...widen, swaps: [swap('high', 'low')] }, 'allow'],
+    ['a swap for a more exposed variant', { ...widen, swaps: [swap('low', 'high')] }, 'breakglass_unsafe'],
+    [
+      'two swaps, one of them for a more exposed variant',
+      { ...widen, swaps: [swap('high', 'low'), swap('low', 'high')] },
+      'breakglass_unsafe',
+    ],
+    [
+      'a swap for a variant without a place in the order',
+      { ...widen, swaps: [swap('high', 'x')] },
+      'breakglass_unsafe',
+    ],
+    [
+      'a swap of a variant without a place in the order',
+      { ...widen, swaps: [swap('x', 'low')] },
+      'breakglass_unsafe',
+    ],
     [
       'a return that shows somebody more',
       { direction: 'neutral', returns_to: 3, audience_grew: true },
@@ -216,12 +246,23 @@ describe('a break-glass change that policy allows', () => {
     ],
     ['a return that switches on', { direction: 'on', returns_to: 3 }, 'breakglass_unsafe'],
     ['on', { direction: 'on' }, 'breakglass_unsafe'],
-    ['widen', { direction: 'widen' }, 'breakglass_unsafe'],
+    ['widen', widen, 'breakglass_unsafe'],
     ['neutral', { direction: 'neutral' }, 'breakglass_unsafe'],
     ['a definition', { scope: 'definition' }, 'breakglass_unsafe'],
   ] as [string, Partial<ChangeFacts>, string][])('%s', (_name, change, answer) => {
     expect(reasonOf(input('breakglass.apply', [change], broken))).toBe(answer);
     expect(reasonOf(input('breakglass.apply', [change, {}], broken))).toBe(answer);
+  });
+
+  it('of version 1 of the input is judged by its direction', () => {
+    const judged = (direction: ChangeFacts['direction']) => {
+      const { safe: _, swaps: __, ...former } = { ...facts, direction, returns_to: 3 };
+      const given = input('breakglass.apply', [{}], broken);
+      const changes = given.request?.changes.map((change) => ({ ...change, facts: former })) ?? [];
+      return reasonOf({ ...given, request: given.request === null ? null : { ...given.request, changes } });
+    };
+    expect(judged('off')).toBe('allow');
+    expect(judged('widen')).toBe('breakglass_unsafe');
   });
 
   it('needs a session, and something to change', () => {
@@ -252,31 +293,31 @@ describe('lifting a freeze that policy allows', () => {
     ['with nobody that is known', [null]],
   ])('waits for a second person: %s', (_how, approvers) => {
     for (const operation of ['request.propose', 'request.apply'] as const) {
-      expect(applyGuardrails(lift(operation, approvers), yes, PERSONS)).toMatchObject({
+      expect(applyGuardrails(lift(operation, approvers), yes, DATA)).toMatchObject({
         effect: 'hold',
         guardrail: 'two_persons',
         obligations: [{ kind: 'approval', count: 1 }],
       });
     }
     // Decisions of version 1 are decided again as they were.
-    expect(GUARDRAILS.get(1)?.(lift('request.apply', approvers), yes, PERSONS)).toBe(yes);
+    expect(GUARDRAILS.get(1)?.(lift('request.apply', approvers), yes, DATA)).toBe(yes);
   });
 
   it('goes on with the approval of a second person', () => {
-    expect(applyGuardrails(lift('request.apply', ['eve', 'alex']), yes, PERSONS)).toBe(yes);
+    expect(applyGuardrails(lift('request.apply', ['eve', 'alex']), yes, DATA)).toBe(yes);
   });
 });
 
 describe('any other answer', () => {
   it('is left as it is', () => {
     const deny: PolicyResult = { ...yes, effect: 'deny' };
-    expect(applyGuardrails(input('request.approve', []), deny, PERSONS)).toBe(deny);
-    expect(applyGuardrails(input('flag.read', []), yes, PERSONS)).toBe(yes);
+    expect(applyGuardrails(input('request.approve', []), deny, DATA)).toBe(deny);
+    expect(applyGuardrails(input('flag.read', []), yes, DATA)).toBe(yes);
   });
 
   it('that is overruled keeps nothing to wait for', () => {
     const held: PolicyResult = { ...yes, effect: 'hold', obligations: [{ kind: 'ticket', pattern: '' }] };
     const own = input('request.approve', [{}], { principal: principal({ person: 'dana' }) });
-    expect(applyGuardrails(own, held, PERSONS)).toMatchObject({ effect: 'deny', obligations: [] });
+    expect(applyGuardrails(own, held, DATA)).toMatchObject({ effect: 'deny', obligations: [] });
   });
 });

@@ -86,7 +86,7 @@ function input(
   const change = {
     ...base.change,
     flag: { ...base.change.flag, tier: 'informational' as const },
-    facts: { ...base.change.facts, direction, audience_grew: direction === 'on' },
+    facts: { ...base.change.facts, direction, audience_grew: direction === 'on', safe: direction === 'off' },
   };
   return {
     ...base.input,
@@ -142,7 +142,12 @@ describe('the shipped Rego, with an entry of data', () => {
 describe('the guardrails, with a row', () => {
   const allow: PolicyResult = { effect: 'allow', reasons: [], obligations: [], limits: {} };
   const guarded = (given: PolicyInput, operations = list, result = allow) => {
-    const { effect, reasons } = applyGuardrails(given, result, new Map(), operations);
+    const { effect, reasons } = applyGuardrails(
+      given,
+      result,
+      { persons: new Map(), exposure_order: new Map() },
+      operations,
+    );
     return reasons[0]?.code ?? effect;
   };
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type Holder, holderOfEntry, startRevocationOracle } from './revocation-oracle.ts';
+import { findUnsafe } from './safety-oracle.ts';
 import { readLeaves } from './sqlite/log.ts';
 import { type RecordRow, readRecords, readStore, type StoreRows } from './sqlite/rows.ts';
-import type { WireChange, WireFreeze, WireInput, WireRecord, WireResult } from './wire.ts';
+import type { WireChange, WireFreeze, WireInput, WireRecord, WireResult, WireState } from './wire.ts';
 
 /*
  * A judge of the log that uses none of the code that it judges: it reads the file by itself, and knows the design's
@@ -57,7 +58,7 @@ export async function findContradictions(file: string): Promise<string[]> {
     ...requestFaults(rows, log),
     ...versionFaults(rows, log),
     ...(await approvalFaults(rows, log)),
-    ...freezeFaults(log),
+    ...safetyFaults(rows, log),
   ];
 }
 
@@ -178,11 +179,15 @@ interface Vote {
   by: Holder;
 }
 
-/** While a freeze covers a change, only what makes things safer is applied. Freezes are told apart by their incident. */
-function freezeFaults(log: readonly LogEntry[]): string[] {
+/**
+ * While a freeze covers a change, and in a break-glass session, only what makes things safer is applied. Freezes are told
+ * apart by their incident.
+ */
+function safetyFaults(rows: StoreRows, log: readonly LogEntry[]): string[] {
   const faults: string[] = [];
   const active = new Map<string, WireFreeze>();
-  for (const { place, operation, request, input, result } of log) {
+  const safeVariants = new Map<string, string>();
+  for (const { place, id, operation, request, input, result, flags } of log) {
     if (operation === 'freeze.engage' && result.effect === 'allow' && input.emergency.engage !== null) {
       active.set(input.emergency.engage.incident, input.emergency.engage);
     }
@@ -192,13 +197,29 @@ function freezeFaults(log: readonly LogEntry[]): string[] {
     if (lifted !== null) active.delete(lifted.incident);
     for (const change of input.request.changes) {
       const environment = input.environment?.key ?? null;
-      const covering = [...active.values()].filter((freeze) => covers(freeze, change, environment));
-      const safe = change.facts.scope === 'state' && ['off', 'narrow'].includes(change.facts.direction);
-      if (covering.length > 0 && !safe)
-        faults.push(`${place}: ${change.action} of ${change.flag.key} under a freeze`);
+      const isCovered = [...active.values()].some((freeze) => covers(freeze, change, environment));
+      if (!isCovered && operation !== 'breakglass.apply') continue;
+      if (!isSafer(change, safeVariants.get(change.flag.key), input.clock.now_ms))
+        faults.push(`${place}: ${change.action} of ${change.flag.key} under a freeze or with break-glass`);
+    }
+    for (const { flag, environment, version_after } of flags) {
+      if (environment !== null) continue;
+      const written = rows.versions.find(
+        (row) => row.flag === flag && row.environment === null && row.version === version_after,
+      );
+      if (written?.decision_id === id) safeVariants.set(flag, JSON.parse(written.document).safe_variant);
     }
   }
   return faults;
+}
+
+function isSafer(
+  { facts, before, after }: WireChange,
+  safeVariant: string | undefined,
+  nowMs: number,
+): boolean {
+  if (facts.scope !== 'state' || safeVariant === undefined) return false;
+  return findUnsafe(before as WireState, after as WireState, safeVariant, nowMs).length === 0;
 }
 
 /** Each place that a freeze names has to be the change's; a change of a definition is in every environment. */

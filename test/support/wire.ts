@@ -14,10 +14,34 @@ export interface WirePrincipal {
   token: { trust_rule: string | null; issued_ms?: number };
 }
 
-/** One change of a request, with its facts. */
+/** The shares of a rollout, in percent. */
+export type WireShares = readonly { variant: string; percent: number }[];
+
+/** One rule of a state. */
+export interface WireRule {
+  when: readonly { attribute: string; operator: string; values: readonly unknown[] }[];
+  serve: { variant?: string; rollout?: WireShares };
+}
+
+/** A flag's state in one environment. */
+export interface WireState {
+  enabled: boolean;
+  default_variant: string;
+  audience: {
+    kind: string;
+    organizations?: readonly string[];
+    users?: readonly { id: string; exception: { until_ms: number } }[];
+  };
+  rules: readonly WireRule[];
+  rollout: WireShares | null;
+}
+
+/** One change of a request, with its facts. `before` and `after` are states where the scope is `state`. */
 export interface WireChange {
   action: string;
   flag: { key: string; namespace: string };
+  before: unknown;
+  after: unknown;
   facts: { scope: string; direction: string; audience_grew: boolean };
 }
 

@@ -225,3 +225,19 @@ test_operations_are_complete if {
 		{kind | some kind in operation.by} - {"person", "workload", "agent", "broker"} == set()
 	}
 }
+
+# METADATA
+# description: An order of exposure has each variant once
+test_exposure_orders_are_orders if {
+	every order in data.config.exposure_order {
+		count(order) == count({variant | some variant in order})
+	}
+}
+
+# METADATA
+# description: Each protected organization has a reason
+test_protected_organizations_have_a_reason if {
+	every reason in data.config.protected_organizations {
+		trim_space(reason) != ""
+	}
+}

@@ -22,7 +22,7 @@ is_incident if {
 # scope: document
 deny contains {
 	"code": "frozen",
-	"detail": "A freeze covers this change. Only switching off and narrowing are allowed. Propose to lift the freeze.",
+	"detail": "A freeze covers this change. Only safer changes are allowed. Propose to lift the freeze.",
 } if {
 	data.config.operations[input.operation]
 	not _always_passes
@@ -75,13 +75,14 @@ deny contains {
 deny contains {
 	"code": "breakglass_unsafe",
 	"detail": concat(" ", [
-		"Break-glass may only switch off, narrow, or return to an earlier state that exposes nobody more:",
+		"Break-glass may switch off, narrow, or return to an earlier state, if everybody then gets what they had or the",
+		"safe variant. Propose this change instead:",
 		change.flag.key,
 	]),
 } if {
 	input.operation == "breakglass.apply"
 	some change in input.request.changes
-	not _is_safe_in_emergency(change.facts)
+	not _is_safe_in_emergency(change)
 }
 
 deny contains {
@@ -98,20 +99,17 @@ _passes_freeze if {
 	data.config.operations[input.operation].under_freeze == "safe_only"
 	data.config.freeze.safe_directions_pass == true
 	every change in input.request.changes {
-		tiers.is_safe(change.facts)
+		tiers.movement(change) == "lower"
 	}
 }
 
 _is_session_open if input.clock.now_ms < input.emergency.breakglass.expires_ms
 
-_is_safe_in_emergency(facts) if tiers.is_safe(facts)
+_is_safe_in_emergency(change) if tiers.movement(change) == "lower"
 
-_is_safe_in_emergency(facts) if {
-	facts.scope == "state"
-	facts.tier_lowered_from == null
-	facts.returns_to != null
-	facts.audience_grew == false
-	facts.direction != "on"
+_is_safe_in_emergency(change) if {
+	tiers.is_safe(change)
+	change.facts.returns_to != null
 }
 
 _asks_for_power if input.operation in {"breakglass.open", "freeze.engage", "revocation.add", "revocation.preview"}

@@ -53,6 +53,13 @@ deny contains _missing_fact("request.changes.facts") if {
 	not _is_judged(change)
 }
 
+# A request that was proposed before these facts were known can still be voted on; it gets them before it is applied.
+deny contains _missing_fact("request.changes.facts") if {
+	input.operation in {"request.propose", "request.apply", "breakglass.apply"}
+	some change in input.request.changes
+	not _is_weighed(change)
+}
+
 deny contains {
 	"code": "unknown_environment",
 	"detail": concat(" ", ["Unknown environment", input.environment.key, "(see config/environments)."]),
@@ -114,6 +121,14 @@ _has_former_classes(change) if _has_classes(change.before)
 _has_classes(definition) if {
 	is_string(definition.tier)
 	is_string(definition.kind)
+}
+
+# regal ignore:narrow-argument
+_is_weighed(change) if {
+	is_boolean(change.facts.safe)
+	is_array(change.facts.swaps)
+	is_array(change.facts.organizations_named)
+	is_boolean(change.facts.reaches_everybody)
 }
 
 _is_tier_or_null(null)

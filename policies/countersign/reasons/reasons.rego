@@ -5,6 +5,7 @@
 #   - input: schema.input
 package countersign.reasons
 
+import data.countersign.approvals
 import data.countersign.emergency
 import data.countersign.tiers
 import data.countersign.tokens
@@ -39,6 +40,15 @@ held contains {
 	_is_write
 	some approvals in tiers.new_flag_approvals
 	count(approvals) > 0
+}
+
+held contains {
+	"code": "held_for_consultation",
+	"detail": "The change names organizations, or reaches protected ones, whose account-approver has to approve.",
+} if {
+	_is_write
+	some organization in approvals.missing_organizations
+	organization in tiers.organizations_consulted
 }
 
 held contains data.config.request_kinds[input.request.kind].held if _is_write

@@ -13,7 +13,7 @@ import data.countersign.roles
 
 # METADATA
 # description: The environment kind and movement of each change, with each tier that governs it
-selectors contains [tier, _kind(change.facts.scope), movement(change.facts)] if {
+selectors contains [tier, _kind(change.facts.scope), movement(change)] if {
 	input.request.kind == "flag.change"
 	some change in input.request.changes
 	some tier in _governing_tiers(change)
@@ -28,18 +28,22 @@ rules contains data.config.request_kinds[input.request.kind].rule
 
 # METADATA
 # description: >-
-#   Whether a change can only reduce exposure: nobody sees more, and the tier is not lowered. Never true for a
-#   definition: after a flag is retired, applications use the default in their code, which is unknown here.
-is_safe(facts) if {
-	facts.scope == "state"
-	facts.direction in {"off", "narrow"}
-	facts.audience_grew == false
-	facts.tier_lowered_from == null
+#   Whether a change is shown to make nothing less safe: every context is served the value of before, the safe
+#   variant, or a variant that is not more exposed by config/exposure_order. Never true for a definition: after a flag
+#   is retired, applications use the default in their code, which is unknown here.
+is_safe(change) if {
+	change.facts.scope == "state"
+	change.facts.audience_grew == false
+	change.facts.tier_lowered_from == null
+	_is_shown_safe(change)
 }
 
 # METADATA
 # description: The half of a tier's rules that governs a change
-movement(facts) := "lower" if is_safe(facts)
+movement(change) := "lower" if {
+	is_safe(change)
+	change.facts.direction in {"off", "narrow", "widen"}
+}
 
 else := "raise"
 
@@ -59,11 +63,32 @@ exception_approvals contains _exceptions(excepted).approvals if some excepted in
 
 # METADATA
 # description: Organizations whose account-approver must approve
+# scope: document
 organizations_wanted contains organization if {
 	some change in input.request.changes
 	some organization in array.concat(change.facts.organizations_added, change.facts.organizations_removed)
 	some tier in _governing_tiers(change)
-	data.config.tiers[tier][_kind(change.facts.scope)][movement(change.facts)].account_approvers
+	data.config.tiers[tier][_kind(change.facts.scope)][movement(change)].account_approvers
+}
+
+organizations_wanted contains organization if some organization in organizations_consulted
+
+# METADATA
+# description: >-
+#   Organizations whose account-approver must approve whatever the movement: those that a change names for the first
+#   time, and the protected ones if it reaches everybody
+# scope: document
+organizations_consulted contains organization if {
+	some change in input.request.changes
+	some organization in change.facts.organizations_named
+	_consults(change)
+}
+
+organizations_consulted contains organization if {
+	some change in input.request.changes
+	change.facts.reaches_everybody
+	some organization, _ in data.config.protected_organizations
+	_consults(change)
 }
 
 # METADATA
@@ -140,6 +165,24 @@ deny contains {
 	not _has_exceptions(excepted)
 }
 
+_is_shown_safe(change) if change.facts.safe == true
+
+_is_shown_safe(change) if {
+	count(change.facts.swaps) > 0
+	order := data.config.exposure_order[change.flag.key]
+	every swap in change.facts.swaps {
+		_place(order, swap.to) <= _place(order, swap.from)
+	}
+}
+
+_place(order, variant) := min([place | some place, name in order; name == variant])
+
+# A safe change may name an organization too, so it is the `raise` rule that says whether account-approvers are asked.
+_consults(change) if {
+	some tier in _governing_tiers(change)
+	data.config.tiers[tier][_kind(change.facts.scope)].raise.account_approvers
+}
+
 _approvals_asked contains rule.approvals if some rule in rules
 
 _approvals_asked contains asked if {
@@ -155,7 +198,7 @@ _excepted contains [tier, _kind(change.facts.scope)] if {
 	input.request.kind == "flag.change"
 	some change in input.request.changes
 	change.facts.exception_used
-	movement(change.facts) == "raise"
+	movement(change) == "raise"
 	some tier in _governing_tiers(change)
 }
 

@@ -57,6 +57,11 @@ const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
   neutral: 'reaches the same as now',
 };
 
+/** Those whose served value stays, though the change chooses them by name for the first time. */
+function organizationsOnlyNamed({ organizations_added, organizations_named = [] }: ChangeFacts): string[] {
+  return organizations_named.filter((organization) => !organizations_added.includes(organization));
+}
+
 /** The facts of one change in a sentence. At most `most` organizations or users are listed; the rest are counted. */
 export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINITY): string {
   const named = (label: string, ids: readonly string[]): string[] => {
@@ -67,6 +72,8 @@ export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINIT
     `${facts.direction}: ${DIRECTIONS[facts.direction]}`,
     ...named('organizations added', facts.organizations_added),
     ...named('organizations removed', facts.organizations_removed),
+    ...named('organizations named', organizationsOnlyNamed(facts)),
+    ...named('served instead', facts.swaps?.map(({ from, to }) => `${to} for ${from}`) ?? []),
     ...named('users added', facts.users_added),
     ...named('users removed', facts.users_removed),
     ...(facts.default_changed ? ['the default changes'] : []),

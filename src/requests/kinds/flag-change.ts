@@ -29,11 +29,11 @@ export const flagChange: RequestKind<FlagChangeContent> = {
   contentSchema: flagChangeContentSchema,
   editable: { changes },
   objectSchema: null,
-  planVersion: 1,
+  planVersion: 2,
   conflict: 'A flag has changed since the request was proposed.',
   plan: async (db, content, context) => {
     const { changes, bases, writes } = await planFlags(db, content, context);
-    return { plan: { version: 1, changes, object: null, bases }, effects: [flagsMoved(writes)] };
+    return { plan: { version: 2, changes, object: null, bases }, effects: [flagsMoved(writes)] };
   },
   environmentOf: ({ environment }) => environment,
   flagsOf: ({ changes }) => [...new Set(changes.map(({ flag }) => flag))],
