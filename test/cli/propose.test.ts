@@ -56,7 +56,7 @@ describe('propose', () => {
     const denied = await terminal.as('avery', ...inProduction, '--enable', flag, '--json');
     expect([denied.code, denied.json.code, denied.json.status]).toEqual([4, 'policy_denied', 403]);
     const faulty = await terminal.as('dana', ...inProduction, '--enable', 'no-such-flag', '--json');
-    expect([faulty.code, faulty.json.code]).toEqual([1, 'invalid_change']);
+    expect([faulty.code, faulty.json.code]).toEqual([1, 'not_found']);
     const usage = await terminal.as('dana', ...inProduction, '--json');
     expect([usage.code, usage.json.code]).toEqual([2, 'usage']);
     const unknownOption = await terminal.as('dana', ...inProduction, '--json', '--enabel', flag);

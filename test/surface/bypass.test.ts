@@ -63,7 +63,7 @@ function refusalsOf({ caller, format }: ListedRoute, attempt: Attempt): number[]
 }
 
 /** Tables that a held request may change: what is written is the request and its votes. */
-const REQUEST_TABLES = ['requests', 'request_flags', 'votes', 'idempotency_keys'];
+const REQUEST_TABLES = ['requests', 'request_flags', 'request_namespaces', 'votes', 'idempotency_keys'];
 
 function without(contents: Record<string, unknown[]>, tables: readonly string[]): Record<string, unknown[]> {
   return Object.fromEntries(Object.entries(contents).filter(([name]) => !tables.includes(name)));
