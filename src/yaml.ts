@@ -8,10 +8,11 @@ export type ReadYaml = { value: unknown } | { faults: string[] };
  * Reads YAML or JSON, which is a subset of it. Duplicate keys, and numbers that a double cannot hold, are faults: another
  * reader could see another document.
  *
+ * @param version the version of YAML to read it as
  * @see YAML 1.2.2 section 3.2.1.3, RFC 7493 section 2.2
  */
-export function readYaml(text: string): ReadYaml {
-  const document = parseDocument(text, { uniqueKeys: true });
+export function readYaml(text: string, version: '1.1' | '1.2' = '1.2'): ReadYaml {
+  const document = parseDocument(text, { uniqueKeys: true, version });
   const faults = document.errors.map(({ message }) => message);
   visit(document, {
     Scalar: (_key, { value, source }) => {

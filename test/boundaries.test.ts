@@ -94,7 +94,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   pino: /^src\/logger\.ts$/,
   'prom-client': /^src\/http\/metrics\.ts$/,
   'rate-limiter-flexible': /^src\/http\/rate-limit\.ts$/,
-  'tar-stream': /^src\/policy\/bundle\.ts$/,
+  'tar-stream': /^src\/policy\/archive\.ts$/,
   imurmurhash: /^src\/flags\/bucket\.ts$/,
   canonicalize: /^src\/json\.ts$/,
   commander: /^src\/cli\//,

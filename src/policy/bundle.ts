@@ -1,10 +1,12 @@
-import { buffer } from 'node:stream/consumers';
-import { gunzipSync } from 'node:zlib';
-import { extract } from 'tar-stream';
 import { z } from 'zod';
 import { digestOf, sha256Hex } from '../json.ts';
-import { parseExactly } from '../json-numbers.ts';
+import { type BundleFiles, unpackArchive, unpackStoredArchive } from './archive.ts';
+import { mergeData } from './bundle-data.ts';
+import { BundleError } from './bundle-error.ts';
+import { parseBundleJson } from './bundle-json.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
+
+export { BundleError } from './bundle-error.ts';
 
 /** The entry point that every bundle must have. */
 export const ENTRYPOINT = 'countersign/decision';
@@ -24,58 +26,57 @@ export interface Bundle {
   broker: BrokerData;
 }
 
-/** A bundle that cannot be used, with a message for its author. */
-export class BundleError extends Error {
-  constructor(message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.name = 'BundleError';
-  }
-}
-
-/** Limits the expansion of a small archive in memory. */
-const MAX_UNPACKED_BYTES = 16 * 1024 * 1024;
-
 const manifestSchema = z.looseObject({
   revision: z.string().default(''),
+  /** The parts of `data` that the bundle owns. */
+  roots: z.array(z.string()).default(['']),
   wasm: z.array(z.looseObject({ entrypoint: z.string(), module: z.string() })).min(1),
 });
 
 /**
  * Reads a bundle in the format of `opa build -b -t wasm`.
  *
- * @throws BundleError if the archive is damaged, contains anything but regular files, has a duplicate file, is a delta
- *   bundle, lacks `policy.wasm`, `data.json` or `.manifest`, lacks the entry point, or has a number that a double cannot
- *   hold
+ * @throws BundleError if the archive has surprises ({@link unpackArchive}), is a delta bundle, lacks `policy.wasm`, data or
+ *   `.manifest`, lacks the entry point, has a file that two readers would read in different ways, or data outside of its
+ *   roots
  * @see OPA documentation, "Bundle File Format"
  */
-export function readBundle(archive: Buffer): Promise<Bundle> {
-  return read(archive, { parseJson: parseExactly, isStored: false });
+export async function readBundle(archive: Buffer): Promise<Bundle> {
+  const files = await unpackArchive(archive);
+  assertOrdinary(files);
+  return bundleOf(archive, files, { parseJson: parseBundleJson, isStored: false });
 }
 
 /**
- * Reads a bundle that is in the store. It may have been stored before numbers that a double cannot hold were refused, or
- * names of persons that are not canonical, and still has to decide and to replay, with the numbers as they were read then.
+ * Reads a bundle that is in the store. It may have been stored before all that {@link readBundle} refuses was refused, and
+ * still has to decide and to replay, with everything as it was read then.
  *
- * @throws BundleError as {@link readBundle}, except for numbers and aliases
+ * @throws BundleError if nothing can be read
  */
-export function readStoredBundle(archive: Buffer): Promise<Bundle> {
-  return read(archive, { parseJson: (text) => JSON.parse(text) as unknown, isStored: true });
+export async function readStoredBundle(archive: Buffer): Promise<Bundle> {
+  return bundleOf(archive, await unpackStoredArchive(archive), {
+    parseJson: (bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown,
+    isStored: true,
+  });
 }
 
-async function read(
-  archive: Buffer,
-  { parseJson, isStored }: { parseJson: (text: string) => unknown; isStored: boolean },
-): Promise<Bundle> {
-  const files = await unpack(archive);
+interface Reading {
+  parseJson: (bytes: Uint8Array) => unknown;
+  isStored: boolean;
+}
+
+function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: Reading): Bundle {
   if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full bundle');
-  const manifest = parseFile(files, '.manifest', (text) => manifestSchema.parse(parseJson(text)));
+  const manifest = inFile('.manifest', () => manifestSchema.parse(parseJson(fileOf(files, '.manifest'))));
   const module = manifest.wasm.find((entry) => entry.entrypoint === ENTRYPOINT)?.module;
   if (module === undefined) {
     throw new BundleError(`the bundle has no entry point ${ENTRYPOINT}: build it with -e ${ENTRYPOINT}`);
   }
   const wasm = files.get(module.replace(/^\//, ''));
   if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
-  const data = parseFile(files, 'data.json', parseJson);
+  const data = isStored
+    ? inFile('data.json', () => parseJson(fileOf(files, 'data.json')))
+    : mergeData(files, manifest.roots);
   return {
     hash: policyHash(wasm, data),
     archive_digest: `sha256:${sha256Hex(archive)}`,
@@ -83,8 +84,22 @@ async function read(
     archive,
     wasm,
     data,
-    broker: parseFile(files, 'data.json', () => parseBrokerData(data, isStored)),
+    broker: inFile('data.json', () => parseBrokerData(data, isStored)),
   };
+}
+
+/** OPA takes files with these names for what they are called after, wherever they are. */
+function assertOrdinary(files: BundleFiles): void {
+  for (const path of files.keys()) {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    if (name === 'patch.json') throw new BundleError('delta bundles are not supported: build a full bundle');
+    const isElsewhere = path !== '.manifest' && path !== '.signatures.json';
+    if (isElsewhere && /\.manifest(\.pb)?$|signatures\.json$/.test(name)) {
+      throw new BundleError(
+        `${path}: OPA takes it for the manifest or the signatures of the bundle: only .manifest and .signatures.json at its top may have such a name`,
+      );
+    }
+  }
 }
 
 /**
@@ -100,38 +115,17 @@ function policyHash(wasm: Uint8Array, data: unknown): string {
   });
 }
 
-function parseFile<T>(files: ReadonlyMap<string, Buffer>, name: string, parse: (text: string) => T): T {
-  const bytes = files.get(name);
-  if (bytes === undefined) throw new BundleError(`the bundle has no ${name}`);
-  try {
-    return parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw new BundleError(`${name} of the bundle is invalid: ${(error as Error).message}`, error);
-  }
+function fileOf(files: BundleFiles, path: string): Buffer {
+  const bytes = files.get(path);
+  if (bytes === undefined) throw new BundleError(`the bundle has no ${path}`);
+  return bytes;
 }
 
-async function unpack(archive: Buffer): Promise<Map<string, Buffer>> {
-  const files = new Map<string, Buffer>();
-  const reader = extract();
+function inFile<T>(path: string, parse: () => T): T {
   try {
-    reader.end(gunzipSync(archive, { maxOutputLength: MAX_UNPACKED_BYTES }));
-    for await (const entry of reader) {
-      const name = entry.header.name.replace(/^\.?\//, '');
-      if (entry.header.type === 'directory') {
-        entry.resume();
-        continue;
-      }
-      if (entry.header.type !== 'file')
-        throw new BundleError(`${name}: a bundle may contain only regular files`);
-      if (name.startsWith('/') || name.split('/').includes('..')) {
-        throw new BundleError(`${name}: not a path inside the bundle`);
-      }
-      if (files.has(name)) throw new BundleError(`duplicate file ${name} in the bundle`);
-      files.set(name, await buffer(entry));
-    }
+    return parse();
   } catch (error) {
     if (error instanceof BundleError) throw error;
-    throw new BundleError(`the bundle is not a readable tar.gz: ${(error as Error).message}`, error);
+    throw new BundleError(`${path} of the bundle is invalid: ${(error as Error).message}`, error);
   }
-  return files;
 }

@@ -32,6 +32,16 @@ async function withData(edit: (data: { config: Record<string, unknown> }) => unk
   return packMembers([...without('data.json'), file('/data.json', JSON.stringify(edit(JSON.parse(data))))]);
 }
 
+async function withManifest(changed: object): Promise<Buffer> {
+  const manifest = JSON.parse(manifestText()) as object;
+  return packMembers([
+    ...without('.manifest'),
+    file('/.manifest', JSON.stringify({ ...manifest, ...changed })),
+  ]);
+}
+
+const manifestText = () => members.find(isNamed('.manifest'))?.bytes.toString('utf8') ?? '';
+
 /** What the broker says when it is to start with this bundle on an empty database. */
 async function startWith(archive: Buffer): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-bundle-'));
@@ -124,6 +134,100 @@ describe('a bundle that the broker refuses at its start', () => {
     'with a hard link': [
       /only regular files/,
       () => packMembers([...members, file('link', '', { type: 'link', linkname: 'data.json' })]),
+    ],
+    'larger than it may be': [
+      /has 104857600 bytes; at most/,
+      () => Buffer.concat([good, Buffer.alloc(100 * 1024 * 1024 - good.length)]),
+    ],
+    'with bytes after its end': [
+      /something after the end of the gzip file/,
+      () => Buffer.concat([good, Buffer.from('more')]),
+    ],
+    'with a second gzip member': [
+      /something after the end of the gzip file/,
+      () => Buffer.concat([good, gzipSync('more')]),
+    ],
+    'with an empty gzip member before it': [
+      /something after the end of the gzip file/,
+      () => Buffer.concat([gzipSync(''), good]),
+    ],
+    'with a wrong checksum': [
+      /incorrect checksum/,
+      () => Buffer.concat([good.subarray(0, -8), Buffer.alloc(4), good.subarray(-4)]),
+    ],
+    'with files after the end of the tar archive': [
+      /something after the end of the tar archive/,
+      async () =>
+        gzipSync(
+          Buffer.concat([
+            gunzipSync(good),
+            gunzipSync(await packMembers([file('/more.rego', 'package more')])),
+          ]),
+        ),
+    ],
+    'with bytes after the end of the tar archive': [
+      /not a readable tar\.gz/,
+      () => gzipSync(Buffer.concat([gunzipSync(good), Buffer.from('more')])),
+    ],
+    'with a sparse file': [
+      /only regular files/,
+      () => packMembers([...members, file('/holes', 'x', { pax: { 'GNU.sparse.major': '1' } })]),
+    ],
+    'with an empty part in a path': [
+      /not a path inside/,
+      () => packMembers([...members, file('/config//data.json', '{}')]),
+    ],
+    'with data in two files for the same place': [
+      /data\.json of the bundle has a value for "approvers" that another data file has too/,
+      () => packMembers([...members, file('/config/data.json', '{"approvers":"nobody"}')]),
+    ],
+    'with a data file that is no object': [
+      /must be an object/,
+      () => packMembers([...without('data.json'), file('/data.json', '[]')]),
+    ],
+    'with data that is not UTF-8': [
+      /not valid UTF-8/,
+      () =>
+        packMembers([
+          ...without('data.json'),
+          { header: { name: '/data.json', mode: 0o600 }, bytes: Buffer.from('{"config":"\xff"}', 'latin1') },
+        ]),
+    ],
+    'with half a character in its data': [
+      /lone surrogate/,
+      () => packMembers([...members, file('/more/data.json', '{"name":"\\ud800"}')]),
+    ],
+    'with a duplicate member in its data': [
+      /duplicate member/,
+      () => packMembers([...members, file('/more/data.json', '{"a":1,"\\u0061":2}')]),
+    ],
+    'with a duplicate member in its manifest': [
+      /\.manifest.*duplicate member/,
+      () => packMembers([...without('.manifest'), file('/.manifest', '{"revision":"a","revision":"b"}')]),
+    ],
+    'with data that is too deep': [
+      /more than 100 levels/,
+      () => packMembers([...members, file('/more/data.json', `{"a":${'['.repeat(200)}${']'.repeat(200)}}`)]),
+    ],
+    'with YAML that OPA reads in another way': [
+      /YAML 1\.1.*different ways/,
+      () => packMembers([...members, file('/more/data.yaml', 'start: 010')]),
+    ],
+    'with a patch in a folder': [
+      /delta/,
+      () => packMembers([...members, file('/config/patch.json', '{"data":[]}')]),
+    ],
+    'with a second manifest': [
+      /config\/\.manifest.*takes it for the manifest/,
+      () => packMembers([...members, file('/config/.manifest', '{}')]),
+    ],
+    'with data outside of its roots': [
+      /roots do not include the data at \/config/,
+      () => withManifest({ roots: ['countersign'] }),
+    ],
+    'with roots that overlap': [
+      /overlapping roots: "config"/,
+      () => withManifest({ roots: ['countersign', 'config', 'config/tiers'] }),
     ],
     'cut off': [/not a readable tar\.gz/, () => good.subarray(0, good.length - 100)],
     'that is no archive': [/not a readable tar\.gz/, () => Buffer.from('hello')],
