@@ -199,7 +199,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
       revocationsChanged,
       keysChanged: signingKeys.refresh,
       decided: metrics.decided,
-      stranger: usage.forget,
+      stranger: usage.stranger,
       used: usage.used,
     },
   };

@@ -17,6 +17,11 @@ export const principalSchema = z.strictObject({
   /** The `iss` that authenticated the principal. */
   issuer: identifier,
   groups: z.array(z.string().max(512)).max(1000),
+  /**
+   * When groups and claims were last seen at an authentication. Present for the proposer and the voters of a request that is
+   * to be applied, unless they are workloads: groups and claims are then those, and not the ones of their own act.
+   */
+  groups_seen_ms: epochMs.optional(),
   /** The verified claims that the configuration (people) or the trust rule (workloads) passes on. */
   claims: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])),
   auth: z.strictObject({

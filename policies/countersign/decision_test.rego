@@ -422,3 +422,13 @@ test_exposure_order[note] if {
 		with data.config.exposure_order as {"new-checkout": example.order}
 	decision.effect == example.effect
 }
+
+# METADATA
+# description: A proposer whose groups were not looked up for the apply has no standing
+test_proposer_without_last_known_groups if {
+	apply := object.union(_propose, {"operation": "request.apply"})
+	not "proposer_lost_role" in {reason.code | some reason in _decided(apply).reasons}
+	"proposer_lost_role" in _codes(_without(apply, "request/proposer/groups_seen_ms"))
+}
+
+_decided(document) := decision if decision := countersign.decision with input as document

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Use } from '../decide/control.ts';
 import { type Capability, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../principal.ts';
-import { ANY_PLACE, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
+import { ANY_PLACE, updatePrincipal, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
 import type { Writer } from '../store/writer.ts';
 
 /** The age in milliseconds after which a stored time of a principal or use is updated. */
@@ -16,8 +16,11 @@ const MAX_WAITING = 10_000;
  */
 export interface Usage {
   seen(principal: Principal): void;
-  /** Forgets a stranger who was denied, unless already written: strangers must not fill the store. */
-  forget(principal: Principal): void;
+  /**
+   * Notes that a stranger was denied: strangers must not fill the store, so only one who is already in it, and has lost
+   * every role, is written.
+   */
+  stranger(principal: Principal): void;
   used(use: Use): void;
   /** Writes the collected data. */
   flush(): Promise<void>;
@@ -33,7 +36,7 @@ interface CapabilityUse {
 /** Collects usage in memory until it is flushed. */
 export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; clock: Clock }): Usage {
   const written = new Map<string, { text: string; at_ms: number }>();
-  let principals = new Map<string, { principal: Principal; at_ms: number }>();
+  let principals = new Map<string, { principal: Principal; at_ms: number; isStranger: boolean }>();
   let uses = new Map<string, CapabilityUse & { last_ms: number }>();
 
   /** Whether the store already has this, to the minute. */
@@ -48,13 +51,15 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
   }
 
   function seen(principal: Principal): void {
-    if (principals.size < MAX_WAITING) principals.set(principal.id, { principal, at_ms: clock() });
+    if (principals.size < MAX_WAITING)
+      principals.set(principal.id, { principal, at_ms: clock(), isStranger: false });
   }
 
   return {
     seen,
-    forget: ({ id }) => {
-      principals.delete(id);
+    stranger: ({ id }) => {
+      const found = principals.get(id);
+      if (found !== undefined) found.isStranger = true;
     },
     used: ({ principal, operation, environment, namespaces }) => {
       const { capability } = OPERATIONS[operation];
@@ -73,15 +78,15 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
     flush: async () => {
       const nowMs = clock();
       const newPrincipals = [...principals.values()]
-        .map(({ principal, at_ms }) => ({ principal, text: stableText(principal), at_ms }))
+        .map((seen) => ({ ...seen, text: stableText(seen.principal) }))
         .filter(({ principal, text }) => !isWritten(principal.id, text, nowMs));
       const newUses = [...uses].filter(([key]) => !isWritten(key, '', nowMs));
       principals = new Map();
       uses = new Map();
       if (newPrincipals.length === 0 && newUses.length === 0) return;
       await writer.write(async (tx) => {
-        for (const { principal, at_ms } of newPrincipals) {
-          await upsertPrincipal(tx, {
+        for (const { principal, at_ms, isStranger } of newPrincipals) {
+          await (isStranger ? updatePrincipal : upsertPrincipal)(tx, {
             id: principal.id,
             kind: principal.kind,
             person: principal.person,

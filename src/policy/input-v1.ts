@@ -16,14 +16,14 @@ import {
  * member for each of the two former objects, in place of `request.object`.
  */
 
-const principalV1Schema = principalSchema.omit({ started_by: true });
+const principalV1Schema = principalSchema.omit({ started_by: true, groups_seen_ms: true });
 const voteV1Schema = voteSchema.extend({ principal: principalV1Schema });
 /** Facts that version 1 does not have. */
 const LATER_FACTS = { safe: true, swaps: true, organizations_named: true, reaches_everybody: true } as const;
 
 const changeSchema = inputChangeSchema.extend({ facts: changeFactsSchema.omit(LATER_FACTS) });
 
-const requestSchema = inputRequestSchema.omit({ object: true }).extend({
+const requestSchema = inputRequestSchema.omit({ object: true, start_ms: true }).extend({
   proposer: principalV1Schema,
   kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
   changes: z.array(changeSchema),
@@ -53,7 +53,7 @@ export function toInputV1(input: PolicyInput): unknown {
     rejections: rejections.map(toVoteV1),
   };
   if (request === null) return document;
-  const { object, facts, parked, ...known } = request;
+  const { object, facts, parked, start_ms: _, ...known } = request;
   const { type = null, ...members } = object ?? {};
   return {
     ...document,
@@ -69,10 +69,11 @@ export function toInputV1(input: PolicyInput): unknown {
   };
 }
 
-/** Humans who are no person of their own here are among the authors of the request. */
+/** Whoever started a job is among the authors of the request. */
 function toPrincipalV1(principal: Principal): unknown {
-  if (principal?.started_by === undefined) return principal;
-  const { started_by: _, ...known } = principal;
+  // What is no principal stays so: the schema denies it.
+  if (typeof principal !== 'object' || principal === null) return principal;
+  const { started_by: _, groups_seen_ms: __, ...known } = principal;
   return known;
 }
 

@@ -89,6 +89,8 @@ export const inputRequestSchema = z.strictObject({
   changes: z.array(inputChangeSchema),
   /** The object of the request, for kinds other than `flag.change`. */
   object: z.custom<RequestObject>().nullable(),
+  /** When it is to be applied at the earliest; absent if at once. */
+  start_ms: epochMs.optional(),
   /** True while an author or the proposer is disabled or revoked: the request is not applied. */
   parked: z.boolean().optional(),
   facts: z.strictObject({

@@ -16,6 +16,7 @@ import type { Reason } from '../reason.ts';
 import { loadEditors } from '../revocation/editors.ts';
 import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
 import { aboutRequest } from './gates.ts';
+import { lastKnown } from './last-known.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
 /** A decision about a request, with the evidence for its record. */
@@ -37,7 +38,19 @@ export async function decideRequest(
   const parked = await isParked({ revocations, tx }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const current = about.votes.filter((vote) => counts(vote, request));
-  const toVote = ({ principal, digest, at_ms }: StoredVote) => ({ principal, digest, at_ms });
+  // A yes from earlier is never carried over, nor is what its giver was then.
+  const asOfNow = (who: Principal, actedMs: number) =>
+    operation === 'request.apply' ? lastKnown(tx, who, actedMs) : who;
+  const toVotes = (verdict: StoredVote['verdict']) =>
+    Promise.all(
+      current
+        .filter((vote) => vote.verdict === verdict)
+        .map(async ({ principal: voter, digest, at_ms }) => ({
+          principal: await asOfNow(voter, at_ms),
+          digest,
+          at_ms,
+        })),
+    );
   const emergency = await loadEmergency(tx, {
     changes: input.changes,
     environment: request.environment,
@@ -52,9 +65,9 @@ export async function decideRequest(
       principal,
       environment: inputEnvironment(policy, request.environment),
       namespace: null,
-      request: input,
-      approvals: current.filter((vote) => vote.verdict === 'approve').map(toVote),
-      rejections: current.filter((vote) => vote.verdict === 'reject').map(toVote),
+      request: { ...input, proposer: await asOfNow(request.proposer, request.created_ms) },
+      approvals: await toVotes('approve'),
+      rejections: await toVotes('reject'),
       emergency,
     },
     now_ms,

@@ -117,6 +117,7 @@ export function toInputRequest(request: ChangeRequest): InputRequest {
     created_ms: request.created_ms,
     reason: request.content.reason,
     ticket: request.content.ticket,
+    ...(request.content.start_ms === null ? {} : { start_ms: request.content.start_ms }),
     changes,
     object,
     facts: {

@@ -25,6 +25,17 @@ const upsertPrincipalStatement = statement<PrincipalsTable>((db, p) =>
       })),
     ),
 );
+const updatePrincipalStatement = statement<PrincipalsTable>((db, p) =>
+  db
+    .updateTable('principals')
+    .set({
+      person: p('person'),
+      issuer: p('issuer'),
+      principal: p('principal'),
+      last_seen_ms: p('last_seen_ms'),
+    })
+    .where('id', '=', p('id')),
+);
 const upsertGrantUseStatement = statement<GrantUsesTable>((db, p) =>
   db
     .insertInto('grant_uses')
@@ -47,9 +58,40 @@ export async function upsertPrincipal(tx: Tx, row: PrincipalsTable): Promise<voi
   await upsertPrincipalStatement(tx, row);
 }
 
+/** Stores a principal as last seen, if it is known. */
+export async function updatePrincipal(tx: Tx, row: PrincipalsTable): Promise<void> {
+  await updatePrincipalStatement(tx, row);
+}
+
 /** Stores when a capability was last used. */
 export async function upsertGrantUse(tx: Tx, row: GrantUsesTable): Promise<void> {
   await upsertGrantUseStatement(tx, row);
+}
+
+const findStatement = statement<{ id: string }, PrincipalsTable>((db, p) =>
+  db.selectFrom('principals').selectAll().where('id', '=', p('id')),
+);
+
+/** One principal as last seen, or undefined. */
+export async function findPrincipal(db: Db, id: string): Promise<PrincipalsTable | undefined> {
+  return (await findStatement(db, { id })).rows[0];
+}
+
+/** The account of a person at an issuer that was last seen, or undefined. */
+export async function findNewestOfPerson(
+  db: Db,
+  of: { person: string | null; issuer: string },
+): Promise<PrincipalsTable | undefined> {
+  if (of.person === null) return undefined;
+  return db
+    .selectFrom('principals')
+    .selectAll()
+    .where('kind', '=', 'person')
+    .where('person', '=', of.person)
+    .where('issuer', '=', of.issuer)
+    .orderBy('last_seen_ms', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }
 
 /** All principals ever seen, by id. */

@@ -2,7 +2,8 @@
 # title: Approvals
 # description: >-
 #   Which approvals count, and what is still missing. An approval counts if it names this digest, and its person is not
-#   an author, has signed in as the tier requires, and holds the role today in every place that the request touches.
+#   an author, has signed in as the tier requires, and holds the role today, by the groups last known, in every place
+#   that the request touches.
 #   Each human counts once, however many accounts or roles they have.
 # schemas:
 #   - input: schema.input
@@ -31,14 +32,29 @@ missing_organizations := [organization |
 # METADATA
 # description: The approvals that count, as the human and their current bindings
 counting contains {"human": human, "bindings": bindings} if {
+	some vote in _valid
+	roles.is_as_last_known(vote.principal)
+	human := persons.human(vote.principal)
+	bindings := roles.bindings(vote.principal)
+}
+
+# METADATA
+# description: Whether the giver of an approval has lost every role by which it could count
+lost_role if {
+	input.operation == "request.apply"
+	some vote in _valid
+	roles.is_as_last_known(vote.principal)
+	not tiers.is_wanted(roles.bindings(vote.principal), places.required)
+}
+
+# Whatever roles its giver has.
+_valid contains vote if {
 	some vote in input.approvals
 	vote.digest == input.request.digest
 	vote.principal.kind == "person"
 	not persons.is_author(vote.principal)
 	_is_signed_in(vote)
-	human := persons.human(vote.principal)
-	not human in _rejecting
-	bindings := roles.bindings(vote.principal)
+	not persons.human(vote.principal) in _rejecting
 }
 
 _is_signed_in(_) if not tiers.sign_in_wanted

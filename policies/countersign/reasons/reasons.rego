@@ -29,8 +29,8 @@ held contains {
 	"detail": "Single users in the audience require approvals in addition to those of the tier.",
 } if {
 	_is_write
-	some approvals in tiers.exception_approvals
-	count(approvals) > 0
+	some asked in tiers.exception_approvals
+	count(asked) > 0
 }
 
 held contains {
@@ -67,6 +67,14 @@ held contains {
 	"detail": "The caller must sign in again, with a stronger or more recent sign-in.",
 } if {
 	input.operation in {"request.approve", "breakglass.open"}
+}
+
+held contains {
+	"code": "approver_lost_role",
+	"detail": "An approval no longer counts: its giver lost the role, by the groups last known. Ask another.",
+} if {
+	_is_write
+	approvals.lost_role
 }
 
 # METADATA

@@ -51,6 +51,7 @@ deny contains {
 } if {
 	input.operation in {"request.approve", "request.reject"}
 	not tiers.is_wanted(roles.caller, places.required)
+	not _may_stop
 }
 
 deny contains {
@@ -126,8 +127,16 @@ _is_write if input.operation in {"request.propose", "request.schedule", "request
 
 _is_young if input.clock.now_ms - input.request.created_ms < data.config.limits.request_ttl_s * 1000
 
-# By current bindings and trust rules, for the groups and claims that the proposer had then.
+# What waits for its start may need nobody's approval any more, or none at all, but can still be stopped.
+_may_stop if {
+	input.operation == "request.reject"
+	input.request.start_ms > input.clock.now_ms
+	tiers.could_approve(roles.caller, places.required)
+}
+
+# By current bindings and trust rules, for the groups and claims of the proposer that are last known.
 _proposer_may_propose if {
+	roles.is_as_last_known(input.request.proposer)
 	granting := roles.granting("request.propose", input.request.kind)
 	roles.holds_at_all(roles.bindings(input.request.proposer), granting, places.required)
 	tokens.grants_at_all(input.request.proposer, "request.propose", places.required)

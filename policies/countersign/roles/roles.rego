@@ -21,6 +21,17 @@ sources(principal) := array.concat(
 )
 
 # METADATA
+# description: >-
+#   Whether a principal's groups and claims are those last known, so that a lost role does not count. They must be
+#   where a request is applied; workloads have their roles by their trust rule.
+# scope: document
+is_as_last_known(_) if input.operation != "request.apply"
+
+is_as_last_known(principal) if principal.kind == "workload"
+
+is_as_last_known(principal) if is_number(principal.groups_seen_ms)
+
+# METADATA
 # description: The caller's bindings
 caller := bindings(input.principal)
 

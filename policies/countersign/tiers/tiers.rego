@@ -287,3 +287,26 @@ is_wanted(list, places) if {
 	some organization in organizations_wanted
 	roles.speaks_for(list, organization, places)
 }
+
+# METADATA
+# description: >-
+#   The bindings grant a role from which some rule of the request's tiers requires an approval, or some rule of any
+#   tier if these require none
+# scope: document
+could_approve(list, places) if {
+	some role in _approver_roles
+	roles.holds_at_all(list, [role], places)
+}
+
+_approver_roles := _roles_of(_touched_tiers) if count(_roles_of(_touched_tiers)) > 0
+
+else := _roles_of(object.keys(data.config.tiers))
+
+_touched_tiers contains selector[0] if some selector in selectors
+
+_roles_of(tiers) := {role |
+	some tier in tiers
+	some movements in data.config.tiers[tier]
+	some rule in movements
+	some role, _ in rule.approvals
+}

@@ -1,0 +1,21 @@
+import type { Principal } from '../principal.ts';
+import { findNewestOfPerson, findPrincipal } from '../store/principals.ts';
+import type { Db } from '../store/statement.ts';
+
+/**
+ * A principal with the groups and claims that were last seen at an authentication, so that a role which was lost since
+ * then no longer counts. They are those of the principal's own act if nothing was seen after it. For an agent they are its
+ * sponsor's. A workload has its roles by its trust rule, which is always the current one.
+ *
+ * @param actedMs when the principal acted, in epoch milliseconds
+ */
+export async function lastKnown(db: Db, principal: Principal, actedMs: number): Promise<Principal> {
+  if (principal.kind === 'workload') return principal;
+  const row =
+    principal.kind === 'person'
+      ? await findPrincipal(db, principal.id)
+      : await findNewestOfPerson(db, { person: principal.person, issuer: principal.issuer });
+  if (row === undefined || row.last_seen_ms < actedMs) return { ...principal, groups_seen_ms: actedMs };
+  const { groups, claims } = JSON.parse(row.principal) as Principal;
+  return { ...principal, groups, claims, groups_seen_ms: row.last_seen_ms };
+}
