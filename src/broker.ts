@@ -227,7 +227,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns },
   };
 
-  /** An older bundle denies what a newer broker can do, and only its author can mend that. */
+  /** An older bundle denies what a newer broker can do, and only its author can correct that. */
   function warnOfUnknown({ hash, broker }: Policy): void {
     const operations = operationsUnknownTo(broker.operations, OPERATIONS);
     if (operations.length === 0) return;
@@ -320,6 +320,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       revocation: { control, issuer, personIssuers, signingKeys },
       drill: { control, issuer, signingKeys, url, log },
       audit: { control },
+      activation: { control },
       access: { control, flushUsage: usage.flush },
       sessions: { control, sessions: people.sessions },
       delegation: { control, signingKeys, issuer },

@@ -237,6 +237,12 @@ export const OPERATIONS = {
   'key.read': { ...PLAIN_AUDIT_READ, formerly: 'policy.read', says: 'Read the signing keys.' },
   'key.rotate': { ...ADMINISTER, by: ['person', 'broker'], says: 'Rotate the signing key.' },
   'policy.read': { ...PLAIN_AUDIT_READ, says: 'Read policies.' },
+  'policy.upload': {
+    ...ADMINISTER,
+    by: ['person', 'workload'],
+    formerly: 'policy.activate',
+    says: 'Store a policy bundle, without activating it.',
+  },
   'policy.activate': { ...ADMINISTER, shows: true, says: 'Activate a policy bundle.' },
 } as const satisfies OperationList;
 

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { accessRoutes } from './access/routes.ts';
+import { activationRoutes } from './activation/routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
@@ -36,6 +37,7 @@ export function routesOf(kinds: RequestKinds) {
     drill: drillRoutes,
     audit: auditRoutes,
     access: accessRoutes,
+    activation: activationRoutes,
     sessions: sessionRoutes,
     delegation: delegationRoutes,
     keys: keyRoutes,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ARCHIVE } from '../http/route.ts';
 import type { Token, TokenSource } from './auth/access-token.ts';
 import { demandOf } from './auth/step-up.ts';
 import { CliError, type Problem } from './cli-error.ts';
@@ -20,6 +21,8 @@ export interface ClientCall {
   /** Undefined members are left out. */
   query?: Readonly<Record<string, string | undefined>>;
   body?: unknown;
+  /** A policy bundle, in place of a body. */
+  archive?: Buffer;
   /** Sent as Idempotency-Key. The call is then repeated if it gets no response. `true` generates a new key. */
   idempotencyKey?: string | true;
 }
@@ -41,6 +44,8 @@ export interface Page<T> {
 export interface Client {
   /** @throws CliError with the broker's problem */
   call<T>(call: ClientCall): Promise<ClientAnswer<T>>;
+  /** Reads an archive. @throws CliError with the broker's problem */
+  download(path: string): Promise<Buffer>;
   /** Reads a list: one page, or with `all` all pages combined. */
   list<T>(call: { path: string; query: NonNullable<ClientCall['query']>; all: boolean }): Promise<Page<T>>;
 }
@@ -62,6 +67,9 @@ export function createClient(deps: {
 
   async function send<T>(call: ClientCall, key: string | null, token: Token): Promise<ClientAnswer<T>> {
     const response = await fetchAnswer(io, broker, call, key, token);
+    if (response.ok && response.headers.get('Content-Type') === ARCHIVE) {
+      return { body: Buffer.from(await response.arrayBuffer()) as T, replayed: false };
+    }
     const freezes = response.headers.get('Countersign-Freeze');
     if (freezes !== null && !freezesShown) {
       freezesShown = true;
@@ -116,6 +124,7 @@ export function createClient(deps: {
 
   return {
     call: callBroker,
+    download: async (path) => (await callBroker<Buffer>({ method: 'GET', path })).body,
     list: async <T>({ path, query, all }: Parameters<Client['list']>[0]) => {
       const { body } = await callBroker<Page<T>>({ method: 'GET', path, query });
       while (all && body.next_cursor !== null) {
@@ -144,12 +153,13 @@ async function fetchAnswer(
     fetch(`${broker}${call.path}${query.size === 0 ? '' : `?${query}`}`, {
       method: call.method,
       headers: {
-        accept: 'application/json',
+        accept: `application/json, ${ARCHIVE}`,
         ...authorization,
-        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...contentTypeOf(call),
         ...(key === null ? {} : { 'idempotency-key': key }),
       },
       ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      ...(call.archive === undefined ? {} : { body: new Uint8Array(call.archive) }),
       // The token is for this broker only, so redirects are not followed.
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
@@ -165,6 +175,11 @@ async function fetchAnswer(
   } catch (error) {
     throw unreachable(broker, error);
   }
+}
+
+function contentTypeOf({ body, archive }: ClientCall): Record<string, string> {
+  if (archive !== undefined) return { 'content-type': ARCHIVE };
+  return body === undefined ? {} : { 'content-type': 'application/json' };
 }
 
 function parseJson(text: string): unknown {

@@ -135,14 +135,3 @@ export function bulkTag(view: View, context: EvaluationContext, nowMs: number): 
   const over = running === -1 ? exceptionEnds.length : running;
   return strongTag([EVALUATOR_VERSION, metadataOf(view), view.namespaces, digest, over, context]);
 }
-
-/**
- * True when an `If-None-Match` header contains the tag. Uses weak comparison, as the header requires.
- *
- * @see RFC 9110 13.1.2
- */
-export function isNoneMatch(header: string | undefined, tag: string): boolean {
-  if (header === undefined) return false;
-  if (header === tag || header === '*') return true;
-  return header.split(',').some((candidate) => candidate.trim().replace(/^W\//, '') === tag);
-}

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
-import { answerFor, bulkAnswerFor, bulkTag, isNoneMatch } from './answers.ts';
+import { answerFor, bulkAnswerFor, bulkTag } from './answers.ts';
 import { readContext } from './context.ts';
 import {
   type OfrepError,

@@ -7,6 +7,7 @@ import type { Entry, FlagMove, RecordedFreeze } from '../log/entry.ts';
 import type { Moment } from '../moment.ts';
 import type { Operation, PlainRead } from '../operations.ts';
 import type { Policies } from '../policy/active.ts';
+import type { FreezeScope } from '../policy/input.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Store } from '../store/database.ts';
@@ -185,6 +186,8 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
    * @throws BrokerError `invalid_change` if the content cannot be carried out
    */
   plan(db: Db, content: Content, context: PlanContext): Promise<PlanWithEffects>;
+  /** Whether a freeze holds back requests of this kind. Changes of flags are covered by their places instead. */
+  frozenBy?(freeze: FreezeScope): boolean;
   /** The environment of the request, or null. */
   environmentOf(content: Content, plan: Plan): string | null;
   /** The flags that it touches, without duplicates. */

@@ -32,6 +32,8 @@ export interface Given<Params = object, Query = object, Body = unknown, Who = Ca
   request: RequestFacts;
   /** The `If-Match` header. */
   ifMatch: string | undefined;
+  /** The `If-None-Match` header. */
+  ifNoneMatch: string | undefined;
   /** Of a list: the maximum number of items, and the position that the cursor names. */
   page: { limit: number; place: string | number | null };
   /**

@@ -13,6 +13,7 @@ import { toBrokerError } from '../http/problem.ts';
 import { parseQuery } from '../http/query.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
 import {
+  ARCHIVE,
   answerTypeOf,
   bodyTypeOf,
   FORM,
@@ -90,10 +91,17 @@ const readForm = express.text({
   inflate: false,
 });
 
+/** The maximum size of an archive. */
+const MAX_ARCHIVE_BYTES = 16 * 1024 * 1024;
+
+const readArchive = express.raw({ type: ARCHIVE, limit: MAX_ARCHIVE_BYTES, inflate: false });
+
 function bodyReader(route: RouteShape): RequestHandler {
   switch (bodyTypeOf(route)) {
     case FORM:
       return readForm;
+    case ARCHIVE:
+      return readArchive;
     case 'application/scim+json':
       return jsonBody(['application/scim+json', 'application/json']);
     case 'application/json':
@@ -135,6 +143,7 @@ async function readRequest(
     call,
     request: { id: req.id, target: req.originalUrl, presented, user_agent: req.get('User-Agent') ?? '' },
     ifMatch: route.ifMatch === true ? req.get('If-Match') : undefined,
+    ifNoneMatch: route.ifNoneMatch === true ? req.get('If-None-Match') : undefined,
     page: { limit, place },
   };
   return { ...given, write: writerOf(route, call, { req, res, edge }) };
@@ -184,11 +193,17 @@ function parseParams({ params }: RouteShape, req: Request): object {
 function parseBody({ body, bodyType, format }: RouteShape, sent: unknown): unknown {
   // Standards other than this API define which members are ignored; their routes parse the body themselves.
   if (bodyType === FORM || format === 'scim') return sent;
+  if (bodyType === ARCHIVE) return assertArchive(sent);
   if (body === undefined) {
     parse(emptyBody, sent);
     return undefined;
   }
   return parse(body, sent);
+}
+
+function assertArchive(sent: unknown): Buffer {
+  if (Buffer.isBuffer(sent) && sent.length > 0) return sent;
+  throw new BrokerError('unsupported_media_type', `Send the archive as ${ARCHIVE}.`);
 }
 
 function writerOf(
@@ -257,7 +272,7 @@ function sendReply(route: RouteShape, res: Response, reply: Reply<unknown>): voi
   }
   // A route may send a more exact type than it declares.
   if (!res.hasHeader('Content-Type')) res.type(answerTypeOf(route));
-  res.send(typeof body === 'string' ? body : JSON.stringify(body));
+  res.send(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
 }
 
 /** @see RFC 8288 for the Link header */

@@ -28,6 +28,8 @@ export async function loadEmergency(
   db: Db,
   about: {
     changes: readonly InputChange[];
+    /** Whether a freeze covers the request as a whole, whatever it changes. */
+    isCoveredBy?: ((freeze: FreezeScope) => boolean) | undefined;
     environment: string | null;
     person: string | null;
     policy: Policy;
@@ -35,6 +37,7 @@ export async function loadEmergency(
   },
 ): Promise<Emergency> {
   const freezes = (await listActiveFreezes(db)).map(toInputFreeze).filter((freeze) => {
+    if (about.isCoveredBy?.(freeze) === true) return true;
     return about.changes.some((change) => isCovered(freeze, change, about.environment));
   });
   const session = about.person === null ? undefined : await findOpenSession(db, about.person, about);

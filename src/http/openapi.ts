@@ -105,6 +105,7 @@ const TAG_DESCRIPTIONS: Readonly<Record<(typeof TAGS)[number], string>> = {
   Flags: 'Flags for people and pipelines.',
   Evaluation: 'Flags for applications (OFREP 0.3.0).',
   Emergency: 'Freezes, break-glass sessions and revocations.',
+  Policy: 'The active policy, and those that could become active.',
   Audit: 'The decision log and access reviews.',
   'Who is calling': 'The caller, its sessions, delegations and keys.',
   Tokens: 'Token exchange, introspection, revocation and metadata.',

@@ -13,6 +13,7 @@ export const TAGS = [
   'Flags',
   'Evaluation',
   'Emergency',
+  'Policy',
   'Audit',
   'Who is calling',
   'Tokens',
@@ -170,8 +171,16 @@ export interface RouteShape {
 /** The content type of forms. */
 export const FORM = 'application/x-www-form-urlencoded';
 
+/** The content type of policy bundles: a tar archive, compressed. @see RFC 6713 */
+export const ARCHIVE = 'application/gzip';
+
+/** The body of a route that takes an archive. */
+export const archiveSchema = z
+  .custom<Buffer>((value) => Buffer.isBuffer(value))
+  .meta({ override: { type: 'string', format: 'binary' }, id: 'Archive' });
+
 /** The accepted content type of a body. */
-export type BodyType = 'application/json' | typeof FORM | 'application/scim+json';
+export type BodyType = 'application/json' | typeof FORM | typeof ARCHIVE | 'application/scim+json';
 
 /** The content type of a route's body. */
 export function bodyTypeOf({ bodyType, format }: RouteShape): BodyType {

@@ -1,5 +1,5 @@
-import { renewEnvironment } from '../store/flags.ts';
-import { insertActivation, type NewActivation } from '../store/policies.ts';
+import { renewEnvironment, type VersionOrigin } from '../store/flags.ts';
+import { type BundleKey, insertActivation, type NewActivation } from '../store/policies.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Policies } from './active.ts';
@@ -35,4 +35,19 @@ export async function activate(
     if (!former.broker.environments.has(environment)) await renewEnvironment(tx, environment);
   }
   return policy;
+}
+
+/** The effect of a request that activates a policy. */
+export function policyActivated(key: BundleKey): {
+  carryOut(
+    writing: ActivatingWrite,
+    origin: Pick<VersionOrigin, 'request_id' | 'decision_id'>,
+  ): Promise<{ activates: { hash: string; archive: string } }>;
+} {
+  return {
+    carryOut: async (writing, { request_id, decision_id }) => {
+      await activate(writing, { ...key, request_id, decision_id, stage: null });
+      return { activates: { hash: key.policy_hash, archive: key.archive_digest } };
+    },
+  };
 }

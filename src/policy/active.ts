@@ -58,6 +58,12 @@ export interface Policies<Db> {
   latest(): Policy;
   /** Checks for a new activation in committed state. @throws Error as {@link active}; {@link latest} then stays */
   refresh(db: Db): Promise<void>;
+  /**
+   * Compiles a bundle that is to be stored, and checks that it may become active.
+   *
+   * @throws BundleError, Error if it may not, with a message for its author
+   */
+  prepare(bundle: StoredBundle): Promise<Policy>;
   /** Any stored bundle, active or not, for replay; null if it does not exist. */
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
@@ -158,6 +164,11 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     refresh: async (db) => {
       const activation = await activationOf(db);
       if (activation.number !== latest?.number) follow(activation.number, await load(db, activation));
+    },
+    prepare: async (bundle) => {
+      const policy = findCompiled(bundle.policy_hash) ?? (await compile(bundle));
+      options.assertUsable?.(policy);
+      return policy;
     },
     byHash: async (db, hash) => {
       const found = findCompiled(hash);

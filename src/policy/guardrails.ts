@@ -12,7 +12,7 @@ import { SAFETY, SAFETY_V1, type SafetyRules } from './safety-rules.ts';
  * Pure functions of input and bundle, so that a replay gives the same answer. The list of operations says which guardrails
  * apply to an operation; only the rules for approvals and break-glass changes are defined here.
  */
-export const applyGuardrails: Guardrails = withTwoToLift(guardrailsWith(SAFETY));
+export const applyGuardrails: Guardrails = withTwoPersons(guardrailsWith(SAFETY));
 
 /** The guardrails of one version. */
 export type Guardrails = (
@@ -38,11 +38,12 @@ function guardrailsWith(safety: SafetyRules): Guardrails {
   };
 }
 
-/** From version 2 on, lifting a freeze takes two persons under every policy. */
-function withTwoToLift(guardrails: Guardrails): Guardrails {
+/** From version 2 on, some kinds of requests take two persons under every policy. */
+function withTwoPersons(guardrails: Guardrails): Guardrails {
   return (input, result, data, operations) => {
     const guarded = guardrails(input, result, data, operations);
-    return guarded.effect === 'allow' && isLiftByOne(input, data) ? heldForSecond(guarded) : guarded;
+    const second = guarded.effect === 'allow' ? missingSecond(input, data) : null;
+    return second === null ? guarded : heldForSecond(guarded, second);
   };
 }
 
@@ -52,12 +53,11 @@ export interface GuardedResult extends PolicyResult {
 }
 
 /** The version of the guardrails. It changes whenever the answer of one of them changes, including its text. */
-export const GUARDRAILS_VERSION = 3;
+export const GUARDRAILS_VERSION = 2;
 
 /** The guardrails by version: a replay overrules exactly what was overruled then. */
 export const GUARDRAILS: ReadonlyMap<number, Guardrails> = new Map([
   [1, guardrailsWith(SAFETY_V1)],
-  [2, withTwoToLift(guardrailsWith(SAFETY_V1))],
   [GUARDRAILS_VERSION, applyGuardrails],
 ]);
 
@@ -100,28 +100,55 @@ function notAPerson(): Reason {
 function approvalFault({ principal, request }: PolicyInput, { persons }: GuardrailData): Reason | null {
   if (principal.kind !== 'person' || principal.person === null) return notAPerson();
   if (request === null) return { code: 'missing_fact', detail: 'There is no request to approve.' };
-  const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
-  const { person, started_by = [] } = request.proposer;
-  const authors = [person, ...started_by, ...request.authors].map(nameOf);
-  if (principal.id === request.proposer.id || authors.includes(nameOf(principal.person))) {
+  if (isAuthor(principal, request, persons)) {
     return { code: 'self_approval', detail: 'Whoever wrote any part of a request cannot approve it.' };
   }
   return null;
 }
 
-/** Whether this would lift a freeze without an approval by somebody who is no author of the request. */
-function isLiftByOne({ operation, request, approvals }: PolicyInput, { persons }: GuardrailData): boolean {
-  if (request?.kind !== 'freeze.lift') return false;
-  if (operation !== 'request.propose' && operation !== 'request.apply') return false;
-  const nameOf = (person: string | null) => (person === null ? null : (persons.get(person) ?? person));
-  const authors = [null, request.proposer.person, ...request.authors].map(nameOf);
-  return approvals.every(({ principal }) => authors.includes(nameOf(principal.person)));
+/** Whether a principal wrote any part of a request, under any of their names. */
+function isAuthor(
+  { id, person }: Pick<PolicyInput['principal'], 'id' | 'person'>,
+  { proposer, authors }: NonNullable<PolicyInput['request']>,
+  persons: GuardrailData['persons'],
+): boolean {
+  const nameOf = (name: string | null) => (name === null ? null : (persons.get(name) ?? name));
+  const { started_by = [] } = proposer;
+  const names = [proposer.person, ...started_by, ...authors].map(nameOf);
+  return id === proposer.id || names.includes(nameOf(person));
 }
 
-/** Design section 8: lifting a freeze takes two persons. The request waits for the second. */
-function heldForSecond(result: GuardedResult): GuardedResult {
-  const reason = { code: 'two_persons', detail: 'Lifting a freeze takes the approval of a second person.' };
-  const obligation = { kind: 'approval', role: 'flag-emergency-override', count: 1 } as const;
+/** What takes two persons (design sections 5 and 8), and the role of the second one that the obligation names. */
+const SECOND_PERSON: Readonly<Record<string, { role: string; detail: string }>> = {
+  'freeze.lift': {
+    role: 'flag-emergency-override',
+    detail: 'Lifting a freeze takes the approval of a second person.',
+  },
+  'policy.activate': {
+    role: 'policy-maintainer',
+    detail: 'Activating a policy takes the approval of a second person.',
+  },
+};
+
+/** The second person whom a request still lacks: somebody who is no author approved its present content. */
+function missingSecond(
+  { operation, request, approvals }: PolicyInput,
+  { persons }: GuardrailData,
+): { role: string; detail: string } | null {
+  if (request === null || (operation !== 'request.propose' && operation !== 'request.apply')) return null;
+  const second = SECOND_PERSON[request.kind];
+  const isSecond = ({ principal }: PolicyInput['approvals'][number]) =>
+    principal.kind === 'person' && principal.person !== null && !isAuthor(principal, request, persons);
+  return second === undefined || approvals.some(isSecond) ? null : second;
+}
+
+/** The request waits for the second person. */
+function heldForSecond(
+  result: GuardedResult,
+  { role, detail }: { role: string; detail: string },
+): GuardedResult {
+  const reason = { code: 'two_persons', detail };
+  const obligation = { kind: 'approval', role, count: 1 } as const;
   return {
     ...result,
     effect: 'hold',
@@ -136,11 +163,20 @@ function parked(): Reason {
   return { code: 'parked', detail: 'Somebody who wrote this is disabled or revoked, so it waits.' };
 }
 
+/** Other kinds pass, because lifts must. */
+function meetsFreezes(request: PolicyInput['request']): request is NonNullable<PolicyInput['request']> {
+  return request?.kind === 'flag.change' || request?.kind === 'policy.activate';
+}
+
 /** Invariant 7: under a freeze only safer changes may pass, and only if the policy permits it. */
 function frozenFault({ under_freeze }: OperationRow, { input, data, safety }: Judged): Reason | null {
   const { request, emergency } = input;
-  if (under_freeze === 'passes' || !emergency.frozen || request?.kind !== 'flag.change') return null;
-  if (under_freeze === 'safe_only' && request.changes.every((change) => safety.passesFreeze(change, data)))
+  if (under_freeze === 'passes' || !emergency.frozen || !meetsFreezes(request)) return null;
+  if (
+    under_freeze === 'safe_only' &&
+    request.kind === 'flag.change' &&
+    request.changes.every((change) => safety.passesFreeze(change, data))
+  )
     return null;
   const incidents = emergency.freezes.map((freeze) => freeze.incident).join(', ');
   return { code: 'frozen', detail: `Writes are frozen (${incidents}).` };

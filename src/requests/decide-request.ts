@@ -31,7 +31,7 @@ export interface RequestDecision extends JudgedDecision {
 
 /** Evaluates the active policy for a request, with a fresh clock and the emergency state that this write sees. */
 export async function decideRequest(
-  { tx, now_ms, policy, revocations }: WriteContext,
+  { deps, tx, now_ms, policy, revocations }: WriteContext,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
 ): Promise<RequestDecision> {
   const { operation, principal, request } = about;
@@ -53,6 +53,7 @@ export async function decideRequest(
     );
   const emergency = await loadEmergency(tx, {
     changes: input.changes,
+    isCoveredBy: deps.kinds.of(request.kind).frozenBy,
     environment: request.environment,
     person: principal.person,
     policy,

@@ -39,6 +39,55 @@ export async function findBundle(
   return found ?? null;
 }
 
+/** A stored bundle without its archive. */
+export interface BundleSummary extends Omit<PolicyBundlesTable, 'archive'> {
+  /** The size of its archive. */
+  bytes: number;
+}
+
+/**
+ * The stored bundles, newest first.
+ *
+ * @param query.before the last one of the former page, or null
+ */
+export async function listBundles(
+  db: Db,
+  { before, limit }: { before: Pick<BundleSummary, 'stored_ms' | 'archive_digest'> | null; limit: number },
+): Promise<BundleSummary[]> {
+  let query = db
+    .selectFrom('policy_bundles')
+    .select(['policy_hash', 'archive_digest', 'revision', 'stored_ms'])
+    .select((e) => e.fn<number>('length', ['archive']).as('bytes'));
+  if (before !== null) {
+    const { stored_ms, archive_digest } = before;
+    query = query.where((e) =>
+      e.or([
+        e('stored_ms', '<', stored_ms),
+        e.and([e('stored_ms', '=', stored_ms), e('archive_digest', '<', archive_digest)]),
+      ]),
+    );
+  }
+  return query.orderBy('stored_ms', 'desc').orderBy('archive_digest', 'desc').limit(limit).execute();
+}
+
+/** The activations, newest first, with the label of each bundle. */
+export async function listActivations(
+  db: Db,
+  { beforeNumber, limit }: { beforeNumber: number | null; limit: number },
+): Promise<(PolicyActivationsTable & { revision: string })[]> {
+  let query = db
+    .selectFrom('policy_activations')
+    .innerJoin('policy_bundles', (join) =>
+      join
+        .onRef('policy_bundles.policy_hash', '=', 'policy_activations.policy_hash')
+        .onRef('policy_bundles.archive_digest', '=', 'policy_activations.archive_digest'),
+    )
+    .selectAll('policy_activations')
+    .select('policy_bundles.revision');
+  if (beforeNumber !== null) query = query.where('number', '<', beforeNumber);
+  return query.orderBy('number', 'desc').limit(limit).execute();
+}
+
 /** Stores a bundle. Idempotent; storing does not activate. */
 export async function storeBundle(tx: Tx, bundle: PolicyBundlesTable): Promise<void> {
   await tx

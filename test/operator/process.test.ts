@@ -42,7 +42,7 @@ async function kill(): Promise<void> {
   await serving.exit;
 }
 
-/** Denied for want of a role, which is a record. */
+/** Denied because of a missing role, which is a record. */
 async function deny(url: string): Promise<{ status: number; code: string }> {
   const headers = { authorization: `Bearer ${await people.idToken('dana')}` };
   const answer = await fetch(`${url}/v1/decisions`, { headers });

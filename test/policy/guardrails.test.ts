@@ -271,8 +271,8 @@ describe('a break-glass change that policy allows', () => {
   });
 });
 
-describe('lifting a freeze that policy allows', () => {
-  const lift = (operation: 'request.propose' | 'request.apply', approvers: (string | null)[]) => {
+describe.each(['freeze.lift', 'policy.activate'])('a %s that policy allows', (kind) => {
+  const asked = (operation: 'request.propose' | 'request.apply', approvers: (string | null)[]) => {
     const given = input(operation, []);
     const approvals = approvers.map((person) => ({
       principal: principal({ person }),
@@ -282,7 +282,7 @@ describe('lifting a freeze that policy allows', () => {
     return {
       ...given,
       approvals,
-      request: given.request && { ...given.request, kind: 'freeze.lift' },
+      request: given.request && { ...given.request, kind },
     } as PolicyInput;
   };
 
@@ -293,18 +293,18 @@ describe('lifting a freeze that policy allows', () => {
     ['with nobody that is known', [null]],
   ])('waits for a second person: %s', (_how, approvers) => {
     for (const operation of ['request.propose', 'request.apply'] as const) {
-      expect(applyGuardrails(lift(operation, approvers), yes, DATA)).toMatchObject({
+      expect(applyGuardrails(asked(operation, approvers), yes, DATA)).toMatchObject({
         effect: 'hold',
         guardrail: 'two_persons',
         obligations: [{ kind: 'approval', count: 1 }],
       });
     }
     // Decisions of version 1 are decided again as they were.
-    expect(GUARDRAILS.get(1)?.(lift('request.apply', approvers), yes, DATA)).toBe(yes);
+    expect(GUARDRAILS.get(1)?.(asked('request.apply', approvers), yes, DATA)).toBe(yes);
   });
 
   it('goes on with the approval of a second person', () => {
-    expect(applyGuardrails(lift('request.apply', ['eve', 'alex']), yes, DATA)).toBe(yes);
+    expect(applyGuardrails(asked('request.apply', ['eve', 'alex']), yes, DATA)).toBe(yes);
   });
 });
 

@@ -15,7 +15,7 @@ const codesOf = (body: { reasons?: { code: string }[] }) => body.reasons?.map(({
 
 describe('the first tier of a flag', () => {
   it.each(['informational', 'operational'])(
-    'is not the word of its author: an %s entitlement',
+    'is not left to its author: an %s entitlement',
     async (tier) => {
       const flag = `seats-${tier}`;
       const changes = [creation(flag, { ...ENTITLEMENT, tier }), { action: 'enable', flag }];

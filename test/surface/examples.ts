@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { Attempt } from '../../src/http/route.ts';
 import type { RouteName } from '../../src/routes.ts';
 import { SESSION } from '../sessions/support.ts';
+import { withConfig } from '../support/activation.ts';
 import { createFlag, proposal, propose } from '../support/flags.ts';
 import { cookieOf, type SurfaceBench } from './bench.ts';
 
@@ -130,8 +132,28 @@ function withoutCookie(attempt: Attempt, { headers = {}, ...prepared }: Prepared
   return { ...prepared, headers: { ...headers, cookie: attempt === 'no_token' ? '' : garbage } };
 }
 
+/** A bundle that is not stored yet. */
+async function newBundle({ t }: SurfaceBench): Promise<Buffer> {
+  made += 1;
+  return withConfig(await readFile(`${t.folder}/bundle.tar.gz`), ({ limits = {} }) => {
+    limits.request_ttl_s = 604_800 + made;
+  });
+}
+
+async function activeHash({ t }: SurfaceBench): Promise<string> {
+  return (await t.call('morgan', 'GET', '/v1/policy/activations?limit=1')).body.items[0].policy_hash;
+}
+
 /** An example for each call of the list. A call without one does not compile. */
 export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
+  listActivations: plain('morgan'),
+  listBundles: plain('morgan'),
+  getActiveBundle: plain('morgan'),
+  getBundle: {
+    who: 'morgan',
+    prepare: async (bench) => ({ params: { hash: await activeHash(bench) } }),
+  },
+  uploadBundle: { who: 'morgan', prepare: async (bench) => ({ body: await newBundle(bench) }) },
   proposeRequest: change(async (bench) => {
     const flag = await newFlag(bench);
     return { body: proposal([{ action: 'enable', flag }]) };

@@ -1,4 +1,5 @@
 import type { Attempt } from '../../src/http/route.ts';
+import { bodyTypeOf } from '../../src/http/route.ts';
 import type { ListedRoute } from '../../src/routes.ts';
 import type { SurfaceBench } from './bench.ts';
 import { EXAMPLES, type Prepared } from './examples.ts';
@@ -28,18 +29,14 @@ export async function send(
     method: route.method,
     redirect: 'manual',
     headers: {
-      ...(body === undefined || isForm ? {} : { 'content-type': contentTypeOf(route) }),
+      ...(body === undefined || isForm ? {} : { 'content-type': bodyTypeOf(route) }),
       ...headers,
       ...credential,
     },
-    ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: isForm || Buffer.isBuffer(body) ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
   return { status: response.status, text, body: jsonOf(text), headers: response.headers };
-}
-
-function contentTypeOf({ format }: ListedRoute): string {
-  return format === 'scim' ? 'application/scim+json' : 'application/json';
 }
 
 function jsonOf(text: string): Record<string, unknown> | null {

@@ -32,6 +32,7 @@ test_request_kinds_are_complete if {
 	every kind in data.config.request_kinds {
 		object.keys(kind.roles) == operations - {"breakglass.apply"}
 		kind.place in {"object", "everywhere"}
+		kind.under_freeze in {"refused", "passes"}
 		is_boolean(kind.persons_only)
 		is_array(kind.stand_ins)
 		is_string(kind.held.code)

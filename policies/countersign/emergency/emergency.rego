@@ -26,7 +26,7 @@ deny contains {
 } if {
 	data.config.operations[input.operation]
 	not _always_passes
-	input.request.kind == "flag.change"
+	_meets_freezes
 	not _is_free
 	not _passes_freeze
 }
@@ -95,7 +95,12 @@ deny contains {
 
 _always_passes if data.config.operations[input.operation].under_freeze == "passes"
 
+_meets_freezes if input.request.kind == "flag.change"
+
+_meets_freezes if data.config.request_kinds[input.request.kind].under_freeze == "refused"
+
 _passes_freeze if {
+	input.request.kind == "flag.change"
 	data.config.operations[input.operation].under_freeze == "safe_only"
 	data.config.freeze.safe_directions_pass == true
 	every change in input.request.changes {

@@ -1,13 +1,23 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import type { AnswerOf } from '../../routes.ts';
 import { readBundleFile } from '../bundle-file.ts';
-import type { Cli } from '../cli.ts';
-import { EXIT } from '../output/exit-codes.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
+import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
-/** `policy hash`: works without a broker. */
+type Bundle = AnswerOf<'uploadBundle'>;
+
+/** `policy`: the active policy, and how another one becomes active. */
 export function registerPolicy(program: Command, cli: Cli): void {
-  const policy = program.command('policy').description('inspect policy bundles');
+  const policy = program
+    .command('policy')
+    .description('the active policy, and how another one becomes active');
   cli
-    .localCommand(policy, 'hash <file>', 'print the policy hash of a bundle')
+    .localCommand(policy, 'hash <file>', 'print the policy hash of a bundle; needs no broker')
     .action((file: string, options: { json?: boolean }) =>
       cli.runLocal(options, async ({ print }) => {
         const { hash } = await readBundleFile(file);
@@ -15,4 +25,143 @@ export function registerPolicy(program: Command, cli: Cli): void {
         return EXIT.done;
       }),
     );
+  registerLists(policy, cli);
+  registerProposals(policy, cli);
+}
+
+function registerLists(policy: Command, cli: Cli): void {
+  const show = cli.command(policy, 'show', 'list the activations, newest first; the first is active');
+  addPageOptions(show).action((options: CommonOptions & PageOptions) =>
+    cli.run(options, async (context) => {
+      const page = await context.client.list<AnswerOf<'listActivations'>>({
+        path: '/v1/policy/activations',
+        query: pageQuery(options),
+        all: options.all === true,
+      });
+      return printPage(context, page, (items) =>
+        table(
+          ['NUMBER', 'ACTIVATED', 'POLICY', 'REVISION', 'REQUEST'],
+          items.map(({ number, activated_ms, policy_hash, revision, request_id }) => [
+            String(number),
+            moment(activated_ms),
+            policy_hash,
+            printable(revision),
+            request_id ?? 'first start',
+          ]),
+        ),
+      );
+    }),
+  );
+  const bundles = cli.command(policy, 'bundles', 'list the stored bundles, newest first');
+  addPageOptions(bundles).action((options: CommonOptions & PageOptions) =>
+    cli.run(options, async (context) => {
+      const page = await context.client.list<Bundle>({
+        path: '/v1/policy/bundles',
+        query: pageQuery(options),
+        all: options.all === true,
+      });
+      return printPage(context, page, (items) =>
+        table(
+          ['STORED', 'POLICY', 'BYTES', 'REVISION'],
+          items.map(({ stored_ms, policy_hash, bytes, revision }) => [
+            moment(stored_ms),
+            policy_hash,
+            String(bytes),
+            printable(revision),
+          ]),
+        ),
+      );
+    }),
+  );
+  cli
+    .command(policy, 'download [hash]', 'save a stored bundle; without a policy hash the active one')
+    .requiredOption('--output <file>', 'where to save it')
+    .action((hash: string | undefined, options: CommonOptions & { output: string }) =>
+      cli.run(options, (context) => download(context, hash, options.output)),
+    );
+}
+
+interface ProposalOptions extends CommonOptions, WaitOptions {
+  reason: string;
+  ticket?: string;
+}
+
+function registerProposals(policy: Command, cli: Cli): void {
+  cli
+    .command(policy, 'upload <file>', 'check a bundle and store it, without activating it')
+    .action((file: string, options: CommonOptions) =>
+      cli.run(options, async (context) => {
+        const stored = await upload(context, file);
+        context.print(stored, () =>
+          [
+            `stored ${stored.policy_hash}`,
+            'activate it with',
+            `    ${context.commandLine('policy', 'activate', stored.policy_hash, '--reason', '…')}`,
+          ].join('\n'),
+        );
+        return EXIT.done;
+      }),
+    );
+  const propose = cli.command(
+    policy,
+    'propose <file>',
+    'check a bundle, store it, and propose to activate it; others approve',
+  );
+  addProposalOptions(propose).action((file: string, options: ProposalOptions) =>
+    cli.run(options, async (context) => {
+      const { policy_hash, archive_digest } = await upload(context, file);
+      return proposeActivation(context, { policy_hash, archive_digest }, options);
+    }),
+  );
+  const activate = cli.command(
+    policy,
+    'activate <hash>',
+    'propose to activate a stored bundle; others approve',
+  );
+  addProposalOptions(activate).action((hash: string, options: ProposalOptions) =>
+    cli.run(options, (context) => proposeActivation(context, { policy_hash: hash }, options)),
+  );
+}
+
+function addProposalOptions(command: Command): Command {
+  return addWaitOptions(
+    command
+      .requiredOption('--reason <text>', 'the reason for the request')
+      .option('--ticket <id>', 'the ticket reference'),
+  );
+}
+
+function proposeActivation(
+  context: Context,
+  bundle: { policy_hash: string; archive_digest?: string },
+  options: ProposalOptions,
+): Promise<ExitCode> {
+  const { reason, ticket } = options;
+  const body = { kind: 'policy.activate', ...bundle, reason, ...(ticket === undefined ? {} : { ticket }) };
+  return proposeContent(context, { body, ...options });
+}
+
+/** The bundle is checked here first, so that most faults need no broker. */
+async function upload({ client }: Context, file: string): Promise<Bundle> {
+  await readBundleFile(file);
+  const archive = await readFile(file);
+  return (await client.call<Bundle>({ method: 'POST', path: '/v1/policy/bundles', archive })).body;
+}
+
+async function download(context: Context, hash: string | undefined, file: string): Promise<ExitCode> {
+  if (file === '') throw usageError('Name the file with --output FILE.');
+  const path = hash === undefined ? '/v1/policy/bundle' : `/v1/policy/bundles/${pathSegment(hash)}`;
+  const archive = await context.client.download(path);
+  try {
+    // Never replaces a file: it could be the source that the bundle is compared with.
+    await writeFile(file, archive, { flag: 'wx' });
+  } catch (error) {
+    throw new CliError(
+      EXIT.error,
+      { code: 'not_saved', title: 'The bundle was not saved', detail: (error as Error).message },
+      { cause: error },
+    );
+  }
+  context.print({ file, bytes: archive.length }, () => `saved ${printable(file)} (${archive.length} bytes)`);
+  return EXIT.done;
 }

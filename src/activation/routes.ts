@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import type { ControlDeps } from '../decide/control.ts';
+import { pageOf, routesFor } from '../decide/edge.ts';
+import { authorizeRead } from '../decide/read.ts';
+import { BrokerError } from '../errors.ts';
+import { isNoneMatch } from '../http/none-match.ts';
+import { ARCHIVE, archiveSchema, GOVERNED_READ, GOVERNED_WRITE, noContent } from '../http/route.ts';
+import { DIGEST_PATTERN } from '../json.ts';
+import { epochMs } from '../moment.ts';
+import { findActivation, findBundle, listActivations, listBundles } from '../store/policies.ts';
+import type { PolicyActivationsTable } from '../store/schema.ts';
+import { bundleViewSchema, uploadOf } from './upload.ts';
+
+/** The dependencies of {@link activationRoutes}. */
+export interface ActivationRoutesDeps {
+  control: ControlDeps;
+}
+
+const hashParams = z.object({ hash: z.string().regex(DIGEST_PATTERN) });
+
+const activationSchema = z
+  .object({
+    number: z.int().meta({ description: 'Counts activations; the highest is active.' }),
+    policy_hash: z.string(),
+    archive_digest: z.string(),
+    revision: z.string(),
+    activated_ms: epochMs,
+    decision_id: z.string().nullable(),
+    request_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'The request that activated it; null for the first start.' }),
+  })
+  .meta({ id: 'PolicyActivation' });
+
+const { route, list } = routesFor<ActivationRoutesDeps>({ tag: 'Policy', format: 'problem', since: '1.0' });
+
+/** A download of a bundle. OPA polls with `If-None-Match`. @see OPA documentation, "Bundle Service API" */
+const DOWNLOAD = {
+  operation: 'policy.read',
+  method: 'GET',
+  caller: 'any',
+  outcomes: GOVERNED_READ,
+  success: 200,
+  answer: archiveSchema,
+  answerType: ARCHIVE,
+  also: { 304: noContent },
+  ifNoneMatch: true,
+} as const;
+
+/** Policies: which one is active, the stored bundles, and the upload of another one. */
+export const activationRoutes = [
+  list({
+    name: 'listActivations',
+    operation: 'policy.read',
+    method: 'GET',
+    path: '/v1/policy/activations',
+    summary: 'list the activations of policies, newest first; the first is active',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    success: 200,
+    answer: activationSchema,
+    handle: async ({ control }, { call, page: { limit, place } }) => {
+      await authorizeRead(control, call, { operation: 'policy.read' });
+      const rows = await listActivations(control.store.read, {
+        beforeNumber: place === null ? null : Number(place),
+        limit: limit + 1,
+      });
+      return pageOf(limit, { rows, view: toActivationView, next: ({ number }) => number });
+    },
+  }),
+  list({
+    name: 'listBundles',
+    operation: 'policy.read',
+    method: 'GET',
+    path: '/v1/policy/bundles',
+    summary: 'list the stored bundles, newest first',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    success: 200,
+    answer: bundleViewSchema,
+    handle: async ({ control }, { call, page: { limit, place } }) => {
+      await authorizeRead(control, call, { operation: 'policy.read' });
+      const rows = await listBundles(control.store.read, {
+        before: place === null ? null : placeOf(String(place)),
+        limit: limit + 1,
+      });
+      return pageOf(limit, {
+        rows,
+        view: (row) => row,
+        next: ({ stored_ms, archive_digest }) => `${stored_ms} ${archive_digest}`,
+      });
+    },
+  }),
+  route({
+    ...DOWNLOAD,
+    name: 'getActiveBundle',
+    path: '/v1/policy/bundle',
+    summary: 'download the active bundle, as OPA does',
+    handle: async ({ control }, { call, ifNoneMatch }) => {
+      await authorizeRead(control, call, { operation: 'policy.read' });
+      const active = await findActivation(control.store.read);
+      return download(control, active, ifNoneMatch);
+    },
+  }),
+  route({
+    ...DOWNLOAD,
+    name: 'getBundle',
+    path: '/v1/policy/bundles/{hash}',
+    summary: 'download a stored bundle by its policy hash',
+    params: hashParams,
+    handle: async ({ control }, { call, params, ifNoneMatch }) => {
+      await authorizeRead(control, call, { operation: 'policy.read' });
+      return download(control, { policy_hash: params.hash }, ifNoneMatch);
+    },
+  }),
+  route({
+    name: 'uploadBundle',
+    operation: 'policy.upload',
+    method: 'POST',
+    path: '/v1/policy/bundles',
+    summary: 'store a bundle; it is activated by a request of kind `policy.activate`',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: archiveSchema,
+    bodyType: ARCHIVE,
+    errors: ['invalid_bundle'],
+    success: 201,
+    answer: bundleViewSchema,
+    handle: async (_deps, { body, write }) => ({ body: await write(uploadOf(body)) }),
+  }),
+];
+
+function placeOf(text: string): { stored_ms: number; archive_digest: string } {
+  const [stored_ms = '', archive_digest = ''] = text.split(' ');
+  return { stored_ms: Number(stored_ms), archive_digest };
+}
+
+async function download(
+  { store }: ControlDeps,
+  key: { policy_hash: string; archive_digest?: string } | null,
+  ifNoneMatch: string | undefined,
+) {
+  const bundle = key === null ? null : await findBundle(store.read, key);
+  if (bundle === null) throw new BrokerError('not_found', 'No stored bundle has this policy hash.');
+  const headers = { ETag: `"${bundle.archive_digest}"` };
+  if (isNoneMatch(ifNoneMatch, headers.ETag)) return { status: 304, body: undefined, headers };
+  return { body: bundle.archive, headers };
+}
+
+function toActivationView(
+  row: PolicyActivationsTable & { revision: string },
+): z.infer<typeof activationSchema> {
+  const { number, policy_hash, archive_digest, revision, activated_ms, decision_id, request_id } = row;
+  return { number, policy_hash, archive_digest, revision, activated_ms, decision_id, request_id };
+}

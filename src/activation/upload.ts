@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { authorize } from '../decide/authorize.ts';
+import type { WriteContext } from '../decide/control.ts';
+import { Refused } from '../decide/refused.ts';
+import { BrokerError } from '../errors.ts';
+import { epochMs } from '../moment.ts';
+import { type Bundle, BundleError, readBundle } from '../policy/bundle.ts';
+import { findBundle, storeBundle } from '../store/policies.ts';
+import { RunAgain } from '../store/run-again.ts';
+import type { PolicyBundlesTable } from '../store/schema.ts';
+
+/*
+ * Changing the active policy: bundles are uploaded here, and activated by requests of kind `policy.activate`
+ * (`requests/kinds/policy-activate.ts`). `policy/` reads and evaluates bundles. Nothing here activates.
+ */
+
+/** A stored bundle, without its archive. */
+export const bundleViewSchema = z
+  .object({
+    policy_hash: z.string().meta({ description: 'The identity of the policy: of its module and its data.' }),
+    archive_digest: z
+      .string()
+      .meta({ description: 'The digest of exactly these bytes, which include signatures and cases.' }),
+    revision: z.string().meta({ description: 'The label that its author set.' }),
+    bytes: z.int(),
+    stored_ms: epochMs,
+  })
+  .meta({ id: 'PolicyBundle' });
+export type BundleView = z.infer<typeof bundleViewSchema>;
+
+/** Converts a stored bundle to its answer. */
+export function toBundleView(row: PolicyBundlesTable): BundleView {
+  const { policy_hash, archive_digest, revision, stored_ms, archive } = row;
+  return { policy_hash, archive_digest, revision, bytes: archive.length, stored_ms };
+}
+
+/**
+ * Creates the write that stores a bundle. It is compiled and checked outside the transaction, and only for a caller who
+ * may upload. Idempotent: the same bytes are stored once.
+ *
+ * @throws BrokerError `invalid_bundle` if it could never be activated; nothing is stored then
+ */
+export function uploadOf(archive: Buffer): (writing: WriteContext) => Promise<BundleView | Refused> {
+  let checked: Bundle | null = null;
+  return async (writing) => {
+    const { tx, now_ms, deps } = writing;
+    const bundle = checked;
+    const note =
+      bundle === null
+        ? undefined
+        : { code: 'bundle_stored', detail: `${bundle.hash} (${bundle.archive_digest})` };
+    const authorized = await authorize(writing, { operation: 'policy.upload', ...(note && { note }) });
+    if (authorized instanceof Refused) return authorized;
+    if (bundle === null) {
+      throw new RunAgain('a check of an uploaded bundle', async () => {
+        checked = await check(archive, deps.policies);
+      });
+    }
+    const { hash: policy_hash, archive_digest, revision } = bundle;
+    await storeBundle(tx, { policy_hash, archive_digest, revision, archive, stored_ms: now_ms });
+    const stored = await findBundle(tx, { policy_hash, archive_digest });
+    if (stored === null) throw new Error('the bundle that was just stored is not there');
+    return toBundleView(stored);
+  };
+}
+
+async function check(archive: Buffer, policies: WriteContext['deps']['policies']): Promise<Bundle> {
+  try {
+    const bundle = await readBundle(archive);
+    const { hash: policy_hash, archive_digest } = bundle;
+    await policies.prepare({ policy_hash, archive_digest, archive });
+    return bundle;
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : 'it cannot be read';
+    const fault = error instanceof BundleError ? detail : `the bundle cannot become active: ${detail}`;
+    throw new BrokerError('invalid_bundle', fault, {}, error);
+  }
+}
