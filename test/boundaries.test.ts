@@ -42,6 +42,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   data: ['flags', 'http', 'store'],
   cli: [
     'access',
+    'audit',
     'emergency',
     'flags',
     'http',

@@ -4,10 +4,11 @@ import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
-import { RECORDED_READ } from '../http/route.ts';
+import { GOVERNED_WRITE, RECORDED_READ } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { RECORDED_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
+import { replayOne, replayPage, replayPageSchema, replayViewSchema } from './replay.ts';
 import { fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
 
 /*
@@ -19,6 +20,18 @@ const { route, list } = routesFor<{ control: ControlDeps }>({
   format: 'problem',
   since: '1.0',
 });
+
+const replaySpanSchema = z
+  .strictObject({
+    from_place: z.int().min(1).optional().meta({ description: 'From this place in the log.' }),
+    from: momentSchema.optional().meta({ description: 'Not before.' }),
+    to_place: z.int().min(0).optional().meta({ description: 'Up to this place.' }),
+    to: momentSchema.optional().meta({ description: 'Before.' }),
+    limit: z.int().min(1).max(1000).default(200).meta({
+      description: 'The maximum number of decisions; a page of slow decisions has fewer.',
+    }),
+  })
+  .meta({ id: 'ReplaySpan' });
 
 /** The decision log. */
 export const auditRoutes = [
@@ -79,6 +92,38 @@ export const auditRoutes = [
           result: JSON.parse(result) as unknown,
         },
       };
+    },
+  }),
+  route({
+    name: 'replayDecision',
+    operation: 'decision.read',
+    method: 'POST',
+    path: '/v1/decisions/{id}/replay',
+    summary: 'make a decision again from its stored input and bundle, and compare byte for byte',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    params: z.object({ id: z.string().max(100) }),
+    success: 200,
+    answer: replayViewSchema,
+    handle: async ({ control }, { params: { id }, write }) => {
+      await write((writing) => authorize(writing, { operation: 'decision.read' }));
+      return { body: await replayOne(control, id) };
+    },
+  }),
+  route({
+    name: 'replayDecisions',
+    operation: 'decision.read',
+    method: 'POST',
+    path: '/v1/replays',
+    summary: 'replay a span of the log, a page at a time, oldest first',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    body: replaySpanSchema,
+    success: 200,
+    answer: replayPageSchema,
+    handle: async ({ control }, { body: { limit, ...span }, write }) => {
+      await write((writing) => authorize(writing, { operation: 'decision.read' }));
+      return { body: await replayPage(control, span, limit) };
     },
   }),
 ];

@@ -8,14 +8,19 @@ export async function readBundleFile(file: string): Promise<Bundle> {
   try {
     return await readBundle(await readFile(file));
   } catch (error) {
-    throw new CliError(
-      EXIT.error,
-      {
-        code: 'bundle_unusable',
-        title: 'The bundle is not usable',
-        detail: `${file}: ${(error as Error).message}`,
-      },
-      { cause: error },
-    );
+    throw bundleUnusable(file, error);
   }
+}
+
+/** The error for a bundle that cannot be used. */
+export function bundleUnusable(file: string, error: unknown): CliError {
+  return new CliError(
+    EXIT.error,
+    {
+      code: 'bundle_unusable',
+      title: 'The bundle is not usable',
+      detail: `${file}: ${(error as Error).message}`,
+    },
+    { cause: error },
+  );
 }

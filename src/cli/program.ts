@@ -14,6 +14,7 @@ import { registerLogout } from './commands/logout.ts';
 import { registerOperator } from './commands/operator.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerPropose } from './commands/propose.ts';
+import { registerReplay } from './commands/replay.ts';
 import { registerRequests } from './commands/requests.ts';
 import { registerRevocations } from './commands/revocations.ts';
 import { registerServe } from './commands/serve.ts';
@@ -87,6 +88,7 @@ function createProgram(cli: Cli): Command {
   registerDrill(program, cli);
   registerFlags(program, cli);
   registerDecisions(program, cli);
+  registerReplay(program, cli);
   registerAccess(program, cli);
   registerAgents(program, cli);
   registerKeys(program, cli);

@@ -1,3 +1,4 @@
+import { sha256Hex } from '../json.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import { readStoredBundle } from './bundle.ts';
@@ -25,6 +26,19 @@ export interface StoredBundle {
   policy_hash: string;
   archive_digest: string;
   archive: Buffer;
+}
+
+/** A stored bundle that is not what it was stored as: its archive digest, or else its policy hash, is another. */
+export class CorruptBundle extends Error {
+  readonly stored: string;
+  readonly found: string;
+
+  constructor(stored: string, found: string) {
+    super(`the stored bundle ${stored} is corrupt: it has the hash ${found}`);
+    this.name = 'CorruptBundle';
+    this.stored = stored;
+    this.found = found;
+  }
 }
 
 /** The dependencies of policies. */
@@ -101,12 +115,10 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
   }
 
   async function instantiate({ policy_hash, archive_digest, archive }: StoredBundle): Promise<Policy> {
+    const found = `sha256:${sha256Hex(archive)}`;
+    if (found !== archive_digest) throw new CorruptBundle(archive_digest, found);
     const bundle = await readStoredBundle(archive);
-    if (bundle.hash !== policy_hash || bundle.archive_digest !== archive_digest) {
-      throw new Error(
-        `the stored bundle ${policy_hash} (${archive_digest}) is corrupt: it has the hash ${bundle.hash} (${bundle.archive_digest})`,
-      );
-    }
+    if (bundle.hash !== policy_hash) throw new CorruptBundle(policy_hash, bundle.hash);
     const policy = await createPolicy(bundle, options);
     keep(policy);
     return policy;

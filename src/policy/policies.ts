@@ -55,7 +55,9 @@ export interface Policy {
    *
    * @throws Error for a version that this broker does not know
    */
-  replay(inputJson: string, versions: DecisionVersions): PolicyResult;
+  replay(inputJson: string, versions: DecisionVersions): GuardedResult;
+  /** Whether this broker can replay decisions of these versions. */
+  knows(versions: DecisionVersions): boolean;
   /**
    * Who can do what under this policy; null if the bundle has no `countersign/access`.
    *
@@ -84,7 +86,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     guardrails: GUARDRAILS_VERSION,
   };
 
-  function evaluate(document: unknown, inputJson: string, used: DecisionVersions): PolicyResult {
+  function evaluate(document: unknown, inputJson: string, used: DecisionVersions): GuardedResult {
     const fault = findFault(versionOf(inputs, used.input, 'input').schema, document);
     if (fault !== null) return missingFact(fault);
     const overrule = versionOf(GUARDRAILS, used.guardrails, 'guardrails');
@@ -115,6 +117,8 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
       };
     },
     replay: (inputJson, used) => evaluate(JSON.parse(inputJson), inputJson, used),
+    knows: ({ input, result, guardrails }) =>
+      inputs.has(input) && RESULT_SCHEMAS.has(result) && GUARDRAILS.has(guardrails),
     access: (principals) => askAccess(principals, engine.access),
   };
 }

@@ -222,6 +222,8 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   drillRevocation: plain('riley'),
   listDecisions: plain('avery'),
   getDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
+  replayDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
+  replayDecisions: plain('avery', { body: { limit: 3 } }),
   getAccess: plain('avery'),
   whoami: plain('dana'),
   listSessions: plain('dana'),

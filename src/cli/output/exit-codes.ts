@@ -11,6 +11,8 @@ export const EXIT = {
   /** Denied by policy, refused without a sign-in, or closed by rejection, withdrawal or expiry. */
   denied: 4,
   conflict: 5,
+  /** A replayed decision did not come out as it was recorded. */
+  different: 6,
   /** The store failed in a way that requires a restart (`EX_SOFTWARE` of sysexits.h). */
   restart: 70,
 } as const;
@@ -27,6 +29,7 @@ Exit status:
   3  pending or ready: the request waits for people or for a time
   4  denied by policy, not signed in, or the request was rejected, withdrawn or expired
   5  conflict: the flags or the request have changed, or the current state does not allow it
+  6  replay only: a decision did not come out as it was recorded
   70 serve only: the store failed; a supervisor should restart the broker
   130 serve only: ended by a second signal before work in flight completed
 

@@ -136,6 +136,7 @@ const TAMPERINGS = {
     "update leaves set leaf = replace(leaf, ',', ', ') where place = 2",
   'a decision is gone': 'delete from record_details where place = 2',
   'an input is another': "update record_details set input = replace(input, 'dana', 'alex')",
+  'a result is another': "update record_details set result = replace(result, 'hold', 'deny')",
   'a request is in another state': "update requests set state = 'withdrawn'",
   'a request is gone': 'delete from requests',
   'a version is of nobody': `insert into flag_state_versions
@@ -155,5 +156,13 @@ export function tamper(file: string, how: keyof typeof TAMPERINGS): void {
     for (const name of triggers as string[]) db.exec(`drop trigger "${name}"`);
     const { changes } = db.prepare(TAMPERINGS[how]).run();
     if (changes === 0) throw new Error(`there is nothing in ${file} by which ${how} could be shown`);
+  });
+}
+
+/** Changes the stored archive of a bundle of a broker that is closed, past all that the database refuses. */
+export function spoilBundle(file: string, policyHash: string): void {
+  withFile(file, (db) => {
+    db.exec('drop trigger if exists policy_bundles_refuse_update');
+    db.prepare("update policy_bundles set archive = archive || x'00' where policy_hash = ?").run(policyHash);
   });
 }
