@@ -81,6 +81,8 @@ function describeExpected({ type, ...expected }: Expected): string {
       return describeRange(expected);
     case 'boolean':
       return 'true or false';
+    case 'null':
+      return 'null';
     case 'array':
       return expected.minItems === undefined ? 'a list' : 'a non-empty list';
     default:

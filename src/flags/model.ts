@@ -22,7 +22,9 @@ import { variantsSchema } from './variants.ts';
  */
 
 /** What a flag is for. */
-const kindSchema = z.enum(['release', 'entitlement', 'operational', 'experiment']);
+export const FLAG_KINDS = ['release', 'entitlement', 'operational', 'experiment'] as const;
+
+const kindSchema = z.enum(FLAG_KINDS);
 
 /** How dangerous a flag is, from least to most. */
 export const TIERS = ['informational', 'operational', 'sensitive', 'high-risk'] as const;

@@ -15,13 +15,18 @@ type Aliases = Readonly<Record<string, string>>;
  * @throws Error that lists each name that is not in canonical form, with the form, and each chain without an end
  */
 export function resolveAliases(aliases: Aliases): ReadonlyMap<string, string> {
+  const faults = aliasFaults(aliases);
+  if (faults.length > 0) throw new Error(`data.config.persons is not valid:\n  ${faults.join('\n  ')}`);
+  return resolved(new Map(Object.entries(aliases)));
+}
+
+/** What is wrong with aliases: names that are not in canonical form, and chains without an end. */
+export function aliasFaults(aliases: Aliases): string[] {
   const chains = new Map(Object.entries(aliases));
-  const faults = [
+  return [
     ...[...new Set([...chains.keys(), ...chains.values()])].flatMap(nameFaults),
     ...cycleFaults(chains),
   ];
-  if (faults.length > 0) throw new Error(`data.config.persons is not valid:\n  ${faults.join('\n  ')}`);
-  return resolved(chains);
 }
 
 /**

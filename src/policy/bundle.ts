@@ -5,6 +5,7 @@ import { mergeData } from './bundle-data.ts';
 import { BundleError } from './bundle-error.ts';
 import { parseBundleJson } from './bundle-json.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
+import { assertData } from './data-faults.ts';
 
 export { BundleError } from './bundle-error.ts';
 
@@ -37,8 +38,8 @@ const manifestSchema = z.looseObject({
  * Reads a bundle in the format of `opa build -b -t wasm`.
  *
  * @throws BundleError if the archive has surprises ({@link unpackArchive}), is a delta bundle, lacks `policy.wasm`, data or
- *   `.manifest`, lacks the entry point, has a file that two readers would read in different ways, or data outside of its
- *   roots
+ *   `.manifest`, lacks the entry point, has a file that two readers would read in different ways, data outside of its
+ *   roots, or data with faults
  * @see OPA documentation, "Bundle File Format"
  */
 export async function readBundle(archive: Buffer): Promise<Bundle> {
@@ -84,7 +85,10 @@ function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: 
     archive,
     wasm,
     data,
-    broker: inFile('data.json', () => parseBrokerData(data, isStored)),
+    broker: inFile('data.json', () => {
+      if (!isStored) assertData(data);
+      return parseBrokerData(data, isStored);
+    }),
   };
 }
 

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import type { Capability } from '../../src/operations.ts';
 import type { AccessAnswer } from '../../src/policy/access.ts';
-import { readBundle } from '../../src/policy/bundle.ts';
+import { readBundle, readStoredBundle } from '../../src/policy/bundle.ts';
 import type { PolicyInput } from '../../src/policy/input.ts';
 import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
 import type { Principal } from '../../src/principal.ts';
@@ -183,7 +183,7 @@ describe('who can do what', () => {
       const groups = { [issuer]: Object.fromEntries(names.map((name) => [name, bound])) };
       return { config: { ...config, role_bindings: { ...config.role_bindings, groups } } };
     });
-    const wide = await createPolicy(await readBundle(archive), { inputs: INPUTS });
+    const wide = await createPolicy(await readStoredBundle(archive), { inputs: INPUTS });
     const holders = Array.from({ length: 20 }, (_, place): Principal => {
       return { ...base.input.principal, id: `person:demo:${place}`, groups: names };
     });
@@ -247,7 +247,7 @@ describe('a bundle of one’s own', () => {
       const role_bindings = { principals: { [base.input.principal.id]: [bound] } };
       return { config: { ...config, role_bindings } };
     });
-    const own = await createPolicy(await readBundle(archive), { inputs: INPUTS });
+    const own = await createPolicy(await readStoredBundle(archive), { inputs: INPUTS });
     expect(() => own.access([base.input.principal])).toThrow(/countersign\/access.*is invalid/);
   });
 });

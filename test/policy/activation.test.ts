@@ -149,7 +149,9 @@ describe('an activation', () => {
 
   it('several times in one batch decides what lies between', async () => {
     const third = await readBundle(
-      await withConfig(shipped, (config) => Object.assign(config.environments ?? {}, { x: { kind: 'x' } })),
+      await withConfig(shipped, (config) =>
+        Object.assign(config.environments ?? {}, { x: { kind: 'staging' } }),
+      ),
     );
     const answers = await Promise.all([
       activation(second),

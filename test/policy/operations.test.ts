@@ -142,8 +142,8 @@ describe('docs', () => {
 
   it('name no operation that does not exist', () => {
     const areas = new Set(OPERATION_NAMES.map((name) => name.split('.')[0]));
-    // Kinds of requests, and a file.
-    const others = /\.(change|lift|rego)$/;
+    // Kinds of requests, and files.
+    const others = /\.(change|lift|rego|wasm)$/;
     for (const page of [
       'docs/policy.md',
       'docs/trust-rules.md',

@@ -1,5 +1,5 @@
 import { rebundle } from '../../fixtures/rebundle.ts';
-import { readBundle } from '../../src/policy/bundle.ts';
+import { readStoredBundle } from '../../src/policy/bundle.ts';
 import type { Store } from '../../src/store/database.ts';
 import { insertActivation, storeBundle } from '../../src/store/policies.ts';
 
@@ -15,12 +15,13 @@ export function withConfig(archive: Buffer, edit: (config: Config) => void): Pro
 }
 
 /**
- * Stores a bundle and makes it the active one behind the broker's back, as another broker on the same store does.
+ * Stores a bundle and makes it the active one behind the broker's back, as another broker on the same store does, which
+ * may be older and refuse fewer faults.
  *
  * @returns its policy hash
  */
 export async function activateElsewhere(store: Store, archive: Buffer, nowMs: number): Promise<string> {
-  const { hash: policy_hash, archive_digest, revision } = await readBundle(archive);
+  const { hash: policy_hash, archive_digest, revision } = await readStoredBundle(archive);
   await store.writer.write(async (tx) => {
     await storeBundle(tx, { policy_hash, archive_digest, revision, archive, stored_ms: nowMs });
     await insertActivation(tx, {
