@@ -105,7 +105,11 @@ const CLEARED_BY: Readonly<Record<string, Remedy>> = {
   token_scope: exchangeAgain,
   token_too_old: exchangeAgain,
   agent_without_person: exchangeAgain,
-  parked: { cleared_by: 'the identity provider, or flag-emergency-override', call: null },
+  parked: {
+    cleared_by:
+      'the identity provider, flag-emergency-override, or its author, who signs in anew and rebases the request',
+    call: null,
+  },
 };
 
 /** A reason as a gate. */

@@ -7,14 +7,23 @@ export interface Authorship {
   proposer: Principal;
   /** Persons. */
   authors: readonly string[];
-  /** The principals who edited it. They include jobs of its author, which are not persons. */
-  editors: readonly Editor[];
+  /** Each proposal, edit and schedule of it, oldest first. */
+  parts: readonly AuthoredPart[];
 }
 
 /** The parts of a principal that revocations match. */
-export interface Editor extends Pick<Principal, 'id' | 'person' | 'issuer'> {
+export interface RevocablePrincipal extends Pick<Principal, 'id' | 'person' | 'issuer'> {
   trust_rule: string | null;
   act?: readonly string[] | undefined;
+}
+
+/** A part of a request, by who wrote it with which credential. The authors include jobs, which are not persons. */
+export interface AuthoredPart extends RevocablePrincipal, Pick<Principal, 'kind'> {
+  at_ms: number;
+  /** When the credential was issued. */
+  issued_ms: number;
+  /** The ids of the token or session, of what it was issued for, and of its session at the provider. */
+  credentials: readonly string[];
 }
 
 /** The names of persons under one policy. */
@@ -48,7 +57,8 @@ export interface RevocationChecks<Db> extends CallerChecks<Db> {
   parksAnybody(db: Db): Promise<boolean>;
   /**
    * Whether requests of these authors are parked: one of them is blocked, or was logged out by the provider and has not
-   * signed in again.
+   * signed in again, or wrote a part with a credential that was revoked in an incident and has not confirmed it with
+   * another one.
    */
   isParked(db: Db, authorship: Authorship): Promise<boolean>;
   /** As {@link isParked}, for a single revocation. */

@@ -12,6 +12,7 @@ export interface Revocation {
   value: string;
   /** Revokes everything issued before this moment; null revokes everything until it is lifted. */
   issued_before_ms: number | null;
+  created_ms: number;
   expires_ms: number | null;
   /** The cause: `incident`, `logout`, `provisioning` or `holder`. */
   cause: string;

@@ -13,7 +13,7 @@ import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts'
 import type { Operation } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
-import { loadEditors } from '../revocation/editors.ts';
+import { loadParts } from '../revocation/authored-parts.ts';
 import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
 import { aboutRequest } from './gates.ts';
 import { lastKnown } from './last-known.ts';
@@ -88,7 +88,7 @@ async function isParked(
   request: ChangeRequest,
 ): Promise<boolean> {
   if (!(await revocations.parksAnybody(tx))) return false;
-  return revocations.isParked(tx, { ...request, editors: await loadEditors(tx, request) });
+  return revocations.isParked(tx, { ...request, parts: await loadParts(tx, request.id) });
 }
 
 /** Records a decision about a request. @returns the id of the decision whose record stands for it */

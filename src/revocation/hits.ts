@@ -12,7 +12,7 @@ import type { RevocationsTable, VotesTable } from '../store/schema.ts';
 import { listAllBrowserSessions } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
-import { loadEditors } from './editors.ts';
+import { loadParts } from './authored-parts.ts';
 import { callerOfRow } from './session-caller.ts';
 
 /** The effects of a revocation besides its entry in the list. */
@@ -141,11 +141,11 @@ async function parkedRequests(
   deps: ConsequencesDeps,
 ): Promise<Hits['requests']> {
   const parked: Hits['requests'] = [];
-  for (const { id, kind, state, revision, proposer, authors } of await listOpenAuthorship(db)) {
+  for (const { id, kind, state, proposer, authors } of await listOpenAuthorship(db)) {
     const authorship = {
       proposer: JSON.parse(proposer) as Principal,
       authors: JSON.parse(authors) as string[],
-      editors: await loadEditors(db, { id, revision }),
+      parts: await loadParts(db, id),
     };
     if (deps.revocations.wouldPark(revocation, authorship)) parked.push({ id, kind, state });
   }

@@ -1,13 +1,14 @@
 import type {
   Authorship,
-  Editor,
   PersonNames,
+  RevocablePrincipal,
   RevocationChecks,
   Revocations,
 } from '../decide/revocations.ts';
 import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
 import type { Revocation } from '../identity/revocations.ts';
 import { isPrincipalId, type Principal } from '../principal.ts';
+import { isUnconfirmed } from './authored-parts.ts';
 
 /*
  * Everything about revocation: the list that callers are checked against, adding and lifting, the consequences (sessions
@@ -28,7 +29,7 @@ export function createRevocations<Db>(deps: {
   latestNames: () => PersonNames;
 }): Revocations<Db> {
   const { store, latestNames } = deps;
-  let known: KnownList = { epoch: undefined, names: null, list: new Map(), parks: false };
+  let known: KnownList = { epoch: undefined, names: null, list: new Map(), all: [] };
   /** The list as of the last committed read; a write that is rolled back never affects it. */
   let latest = known;
   let reading: Promise<void> | null = null;
@@ -39,7 +40,7 @@ export function createRevocations<Db>(deps: {
     const epoch = await store.epoch(db);
     if (epoch === known.epoch && names.version === known.names?.version) return known;
     const revocations = (await store.list(db)).map((revocation) => underNames(revocation, names.resolve));
-    known = { epoch, names, list: indexed(revocations), parks: revocations.some(parks) };
+    known = { epoch, names, list: indexed(revocations), all: revocations };
     return known;
   }
 
@@ -54,21 +55,25 @@ export function createRevocations<Db>(deps: {
 
   function createChecks(names: PersonNames): RevocationChecks<Db> {
     const { resolve } = names;
-    const alone = (revocation: Revocation) => indexed([underNames(revocation, resolve)]);
+    const alone = (revocation: Revocation) => {
+      const all = [underNames(revocation, resolve)];
+      return { list: indexed(all), all };
+    };
     return {
       hit: async (db, caller) => findHit((await present(db, names)).list, caller, resolve),
       isBlocked: async (db, principal) => {
         const { list } = await present(db, names);
         return namesOfPrincipal(principal, resolve).some((name) => (list.get(name) ?? []).some(holdsForEver));
       },
-      parksAnybody: async (db) => (await present(db, names)).parks,
-      isParked: async (db, authorship) => isParkedBy((await present(db, names)).list, authorship, resolve),
+      parksAnybody: async (db) =>
+        (await present(db, names)).all.some((each) => parks(each) || isIncident(each)),
+      isParked: async (db, authorship) => isParkedBy(await present(db, names), authorship, resolve),
       wouldPark: (revocation, authorship) => isParkedBy(alone(revocation), authorship, resolve),
       look: async (db, caller) => {
         const { list } = await present(db, names);
         return { hit: findHit(list, caller, resolve), ended: endedBy(list, caller) };
       },
-      isHit: (revocation, caller) => findHit(alone(revocation), caller, resolve) !== null,
+      isHit: (revocation, caller) => findHit(alone(revocation).list, caller, resolve) !== null,
     };
   }
 
@@ -101,8 +106,7 @@ interface KnownList {
   epoch: string | null | undefined;
   names: PersonNames | null;
   list: RevocationList;
-  /** Whether any entry parks requests. */
-  parks: boolean;
+  all: readonly Revocation[];
 }
 
 /** A person who was revoked under a name from an earlier policy stays revoked. */
@@ -180,17 +184,21 @@ function personNames({ person }: Pick<Principal, 'person'>, resolve: Resolve): s
 }
 
 function isParkedBy(
-  list: RevocationList,
-  { proposer, authors, editors }: Authorship,
+  { list, all }: Pick<KnownList, 'list' | 'all'>,
+  { proposer, authors, parts }: Authorship,
   resolve: Resolve,
 ): boolean {
   const persons = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(resolve);
   const names = [
     ...namesOfPrincipal(proposer, resolve),
-    ...editors.flatMap((editor) => namesOf(editor, resolve)),
+    ...parts.flatMap((part) => namesOf(part, resolve)),
     ...persons.flatMap((name) => [nameOf('subject', name), nameOf(ACCOUNT_OF, name)]),
   ];
-  return names.some((name) => (list.get(name) ?? []).some(parks));
+  if (names.some((name) => (list.get(name) ?? []).some(parks))) return true;
+  return isUnconfirmed(parts, all, {
+    isNamed: ({ kind, value }, part) => namesOf(part, resolve).includes(nameOf(kind, value)),
+    isHuman: (one, other) => one !== null && other !== null && resolve(one) === resolve(other),
+  });
 }
 
 function namesOfPrincipal(principal: Principal, resolve: Resolve): string[] {
@@ -204,7 +212,7 @@ function endedBy(list: RevocationList, { principal, credential }: Caller): Revoc
 }
 
 /** The names under which a principal can be revoked. An agent is revoked with its sponsor. */
-function namesOf({ id, person, issuer, trust_rule, act }: Editor, resolve: Resolve): string[] {
+function namesOf({ id, person, issuer, trust_rule, act }: RevocablePrincipal, resolve: Resolve): string[] {
   return [
     nameOf('subject', id),
     ...personNames({ person }, resolve),
@@ -220,6 +228,10 @@ function nameOf(kind: string, value: string): string {
 
 function covers({ issued_before_ms }: Revocation, issuedMs: number): boolean {
   return issued_before_ms === null || issuedMs < issued_before_ms;
+}
+
+function isIncident({ cause }: Revocation): boolean {
+  return cause === 'incident';
 }
 
 /** Whether it parks the requests of its subject. */

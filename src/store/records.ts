@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { foldPerson } from '../person-name.ts';
 import { takePlace } from './batch.ts';
 import { OPEN_STATES } from './requests.ts';
@@ -140,17 +141,25 @@ export async function findDetails(db: Db, id: string): Promise<string | undefine
   return row?.details;
 }
 
-/** The details of the edits of a request that were not denied, oldest first. */
-export async function listEdits(db: Db, requestId: string): Promise<string[]> {
-  const rows = await db
+/**
+ * The details of the proposal, edits and schedules of a request that were not denied, oldest first, with the time at which
+ * the credential of each was issued.
+ */
+export function listAuthored(
+  db: Db,
+  requestId: string,
+): Promise<{ details: string; issued_ms: number | null }[]> {
+  return db
     .selectFrom('record_details')
-    .select('details')
+    .select([
+      'details',
+      sql<number | null>`json_extract(input, '$.principal.token.issued_ms')`.as('issued_ms'),
+    ])
     .where('request_id', '=', requestId)
-    .where('operation', 'in', ['request.edit', 'request.schedule'])
+    .where('operation', 'in', ['request.propose', 'request.edit', 'request.schedule'])
     .where('outcome', '!=', 'deny')
     .orderBy('place')
     .execute();
-  return rows.map(({ details }) => details);
 }
 
 /** The decisions that allowed an operation since a time, with their inputs, newest first, at most `limit`. */

@@ -213,10 +213,10 @@ export async function voidOpenVotes(tx: Tx, voidedMs: number): Promise<void> {
 /** The authors of open requests: `proposer` and `authors` are JSON. */
 export function listOpenAuthorship(
   db: Db,
-): Promise<Pick<RequestsTable, 'id' | 'kind' | 'state' | 'revision' | 'proposer' | 'authors'>[]> {
+): Promise<Pick<RequestsTable, 'id' | 'kind' | 'state' | 'proposer' | 'authors'>[]> {
   return db
     .selectFrom('requests')
-    .select(['id', 'kind', 'state', 'revision', 'proposer', 'authors'])
+    .select(['id', 'kind', 'state', 'proposer', 'authors'])
     .where('state', 'in', OPEN_STATES)
     .orderBy('id')
     .execute();

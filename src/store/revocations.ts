@@ -1,4 +1,5 @@
 import { findMeta, setMeta } from './installation.ts';
+import { OPEN_STATES } from './requests.ts';
 import type { RevocationsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
@@ -118,7 +119,8 @@ export async function markReturned(
 
 /**
  * Deletes revocations without effect: what they revoke has expired. A logout from which the person has not returned still
- * parks their requests, and is kept. The evidence is the record.
+ * parks their requests, and is kept. So is what was revoked in an incident while a request is open that was written before.
+ * The evidence is the record.
  */
 export async function forgetRevocations(tx: Tx, expiredBeforeMs: number): Promise<void> {
   await tx
@@ -126,6 +128,20 @@ export async function forgetRevocations(tx: Tx, expiredBeforeMs: number): Promis
     .where('expires_ms', '<', expiredBeforeMs)
     .where((e) =>
       e.or([e('kind', '!=', 'subject'), e('cause', '!=', 'logout'), e('returned_ms', 'is not', null)]),
+    )
+    .where((e) =>
+      e.or([
+        e('cause', '!=', 'incident'),
+        e.not(
+          e.exists(
+            e
+              .selectFrom('requests')
+              .select('requests.id')
+              .where('requests.state', 'in', OPEN_STATES)
+              .whereRef('requests.created_ms', '<=', 'revocations.created_ms'),
+          ),
+        ),
+      ]),
     )
     .execute();
 }

@@ -14,16 +14,13 @@ const ENTITLEMENT = { kind: 'entitlement', contract: 'C-17' };
 const codesOf = (body: { reasons?: { code: string }[] }) => body.reasons?.map(({ code }) => code);
 
 describe('the first tier of a flag', () => {
-  it.each(['informational', 'operational'])(
-    'is not left to its author: an %s entitlement',
-    async (tier) => {
-      const flag = `seats-${tier}`;
-      const changes = [creation(flag, { ...ENTITLEMENT, tier }), { action: 'enable', flag }];
-      const { status, body } = await propose(t, changes, { ticket: TICKET });
-      expect([status, body.code, codesOf(body)]).toEqual([403, 'policy_denied', ['tier_below_floor']]);
-      expect((await t.call('dana', 'GET', `/v1/flags/${flag}`)).status).toBe(404);
-    },
-  );
+  it.each(['informational', 'operational'])('is not left to its author: an %s entitlement', async (tier) => {
+    const flag = `seats-${tier}`;
+    const changes = [creation(flag, { ...ENTITLEMENT, tier }), { action: 'enable', flag }];
+    const { status, body } = await propose(t, changes, { ticket: TICKET });
+    expect([status, body.code, codesOf(body)]).toEqual([403, 'policy_denied', ['tier_below_floor']]);
+    expect((await t.call('dana', 'GET', `/v1/flags/${flag}`)).status).toBe(404);
+  });
 
   it('takes a second person above informational', async () => {
     const { body } = await propose(t, [creation('seats-new')]);

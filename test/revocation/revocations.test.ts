@@ -187,7 +187,7 @@ describe('who is blocked', () => {
 });
 
 describe('what waits', () => {
-  const written = { proposer: DANA, authors: ['emp-1001'], editors: [] };
+  const written = { proposer: DANA, authors: ['emp-1001'], parts: [] };
   const logout = { value: DANA.id, cause: 'logout', issued_before_ms: START_MS };
 
   it.each<[string, Partial<Revocation>, boolean]>([
@@ -210,7 +210,7 @@ describe('what waits', () => {
   it('waits for the human behind a job, by the name that the job has of them', async () => {
     const store = createStore();
     store.set('e1', { value: 'person:corp:dana', person: 'emp-1001' });
-    const byJob = { proposer: JOB, authors: ['github:5001'], editors: [] };
+    const byJob = { proposer: JOB, authors: ['github:5001'], parts: [] };
     expect(await store.revocations().latest().isParked(null, byJob)).toBe(true);
   });
 
@@ -221,14 +221,15 @@ describe('what waits', () => {
   ])('waits for a job that edited what its human wrote, by %s', async (_, revocation) => {
     const store = createStore();
     store.set('e1', revocation);
-    const { id, person, issuer, token } = JOB;
-    const editors = [{ id, person, issuer, trust_rule: token.trust_rule }];
+    const { id, kind, person, issuer, token } = JOB;
+    const seen = { at_ms: START_MS, issued_ms: START_MS, credentials: [] };
+    const parts = [{ id, kind, person, issuer, trust_rule: token.trust_rule, ...seen }];
     expect(await store.revocations().latest().isParked(null, written)).toBe(false);
     expect(
       await store
         .revocations()
         .latest()
-        .isParked(null, { ...written, editors }),
+        .isParked(null, { ...written, parts }),
     ).toBe(true);
   });
 
@@ -261,6 +262,7 @@ describe('the list that flag reads go by', () => {
             kind: 'subject',
             value: 'emp-1001',
             issued_before_ms: null,
+            created_ms: START_MS,
             expires_ms: null,
             cause: 'incident',
             person: null,

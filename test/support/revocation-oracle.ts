@@ -15,6 +15,7 @@ interface Held extends WireRevocation {
   /** The human behind a revoked account, where one is known. */
   person: string | null;
   cause: 'incident' | 'provisioning' | 'logout' | 'holder';
+  at_ms?: number;
 }
 
 /** Who said or wrote something, and by what. */
@@ -27,6 +28,9 @@ export interface Holder extends Pick<WirePrincipal, 'id' | 'kind' | 'person' | '
   origins: readonly string[];
 }
 
+/** A part of a request. */
+type Part = Holder & { at_ms: number };
+
 /** Walks the log once. */
 export interface RevocationOracle {
   /** The one name of a person. */
@@ -37,7 +41,7 @@ export interface RevocationOracle {
   take(entry: LogEntry): (by: Holder) => boolean;
 }
 
-const EDITS = new Set(['request.edit', 'request.schedule']);
+const WRITINGS = new Set(['request.propose', 'request.edit', 'request.schedule']);
 
 /** What an agent does not do, whoever it acts for. */
 const NOT_FOR_AGENTS =
@@ -51,7 +55,7 @@ export async function startRevocationOracle(
   const personOf = await readPersonNames(bundle);
   const logouts = findLogouts(revocations, log);
   const accounts = findAccounts(revocations);
-  const editors = new Map<string, Holder[]>();
+  const parts = new Map<string, Part[]>();
   let held: Held[] = [];
 
   const isSame = (one: Held, other: WireRevocation) =>
@@ -84,16 +88,40 @@ export async function startRevocationOracle(
     isNamed(one, who) && (one.issued_before_ms === null || who.issued_ms < one.issued_before_ms);
   const holdsBack = ({ issued_before_ms, cause }: Held) => issued_before_ms === null || cause === 'logout';
 
+  const isLost = (who: Part) =>
+    held.some((one) => {
+      if (one.cause !== 'incident') return false;
+      if (one.kind === 'key') return who.kind !== 'person' && who.at_ms < (one.at_ms ?? 0);
+      // An agent shows the credentials of a person and of a workload.
+      const kinds = who.kind === 'agent' ? (['person', 'workload', 'agent'] as const) : [who.kind];
+      return kinds.some((kind) => hits(one, { ...who, kind }));
+    });
+  const isOf = (who: Part, human: Part) =>
+    who.id === human.id ||
+    (human.kind === 'person' &&
+      who.person !== null &&
+      human.person !== null &&
+      personOf(who.person) === personOf(human.person));
+  /** Whether a part was written with what was then revoked, and nothing with anything else came after it. */
+  const isUnconfirmed = (written: readonly Part[]) =>
+    written.some(
+      (who, index) =>
+        isLost(who) && !written.slice(index + 1).some((later) => isOf(who, later) && !isLost(later)),
+    );
+
   /** Whether somebody who wrote part of a request is out, and not back. */
   const isParked = ({ request, input }: LogEntry): boolean => {
     if (input.request === null) return false;
     const { proposer, authors } = input.request;
-    const writers = [holderOf(proposer), ...(editors.get(request?.id ?? '') ?? [])];
+    const written = parts.get(request?.id ?? '') ?? [];
+    const writers = [holderOf(proposer), ...written];
     const persons = [...authors, ...(proposer.person === null ? [] : [proposer.person])].map(personOf);
+    if (isUnconfirmed(written)) return true;
     return held.filter(holdsBack).some((one) => {
       const named =
         one.kind === 'subject' && (persons.includes(one.value) || persons.includes(one.person ?? ''));
-      return named || writers.some((who) => isNamed(one, who));
+      const isPrincipal = ['subject', 'issuer', 'trust_rule'].includes(one.kind);
+      return named || (isPrincipal && writers.some((who) => isNamed(one, who)));
     });
   };
 
@@ -122,14 +150,14 @@ export async function startRevocationOracle(
       const who = holderOfEntry(entry);
       const fresh: Held[] = [];
       const { revocation } = input;
-      if (EDITS.has(operation) && result.effect !== 'deny' && request !== null)
-        editors.set(request.id, [...(editors.get(request.id) ?? []), who]);
+      if (WRITINGS.has(operation) && result.effect !== 'deny' && request !== null)
+        parts.set(request.id, [...(parts.get(request.id) ?? []), { ...who, at_ms: entry.at_ms }]);
       if (result.effect === 'allow' && revocation !== undefined) {
         const person = accounts.get(`${revocation.kind} ${revocation.value}`) ?? null;
         // Any other note says why what was allowed was not done.
         const isDone = entry.outcome.note?.code === 'revocation';
         if (operation === 'revocation.add' && isDone)
-          fresh.push({ ...revocation, person, cause: 'incident' });
+          fresh.push({ ...revocation, person, cause: 'incident', at_ms: entry.at_ms });
         if (operation === 'principal.disable' || operation === 'principal.enable')
           held = held.filter(({ cause, value }) => cause !== 'provisioning' || value !== revocation.value);
         if (operation === 'principal.disable') fresh.push({ ...revocation, person, cause: 'provisioning' });
