@@ -103,7 +103,8 @@ function bodyReader(route: RouteShape): RequestHandler {
     case ARCHIVE:
       return readArchive;
     case 'application/scim+json':
-      return jsonBody(['application/scim+json', 'application/json']);
+      // No number of a user is kept, and an attribute that nobody needs must not keep somebody in.
+      return jsonBody(['application/scim+json', 'application/json'], { keepsNumbers: false });
     case 'application/json':
       return jsonBody();
   }

@@ -14,16 +14,21 @@ const JSON_TYPE = 'application/json';
  * Reads JSON bodies: UTF-8, no compression, and nothing that two readers could interpret differently: no duplicate
  * members, and no numbers that a double cannot hold.
  *
+ * @param types the accepted media types
+ * @param options.keepsNumbers false where no number of a body is ever kept or compared: any is accepted
  * @throws BrokerError `unsupported_media_type`, `malformed_json`, `invalid_request`; the parser's own errors pass through
  *   `problem.ts`
  */
-export function jsonBody(types: readonly string[] = [JSON_TYPE]): RequestHandler {
+export function jsonBody(
+  types: readonly string[] = [JSON_TYPE],
+  { keepsNumbers = true } = {},
+): RequestHandler {
   const read = express.json({
     type: [...types],
     limit: MAX_BODY_BYTES,
     inflate: false,
     strict: true,
-    verify: assertWellFormed,
+    verify: (_req, _res, body) => assertWellFormed(body, keepsNumbers),
   });
   return (req, res, next) => {
     const hasBody =
@@ -39,7 +44,7 @@ export function jsonBody(types: readonly string[] = [JSON_TYPE]): RequestHandler
   };
 }
 
-function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
+function assertWellFormed(body: Buffer, keepsNumbers: boolean): void {
   // A call without a body, from a client that sends the content type anyway.
   if (body.length === 0) return;
   let text: string;
@@ -50,6 +55,6 @@ function assertWellFormed(_req: unknown, _res: unknown, body: Buffer): void {
     throw new BrokerError('malformed_json', 'The body is not valid JSON in UTF-8.');
   }
   if (hasDuplicateMembers(text)) throw new BrokerError('malformed_json', 'Duplicate object member.');
-  const inexact = findInexactNumber(text);
+  const inexact = keepsNumbers ? findInexactNumber(text) : null;
   if (inexact !== null) throw new BrokerError('invalid_request', inexactNumber(inexact));
 }

@@ -78,10 +78,10 @@ function parseLiteral(literal: string): string | null {
 
 const OPS = ['add', 'replace', 'remove'];
 
-const patchSchema = z.object({
-  schemas: z.array(z.string()).refine((schemas) => schemas.includes(PATCH_SCHEMA)),
-  Operations: z.array(z.unknown()).min(1).max(100),
-});
+const patchSchema = z.object({ schemas: z.unknown().optional(), Operations: z.array(z.unknown()).min(1) });
+
+/** The maximum number of operations of a PATCH. */
+const MAX_OPERATIONS = 100;
 
 const operationSchema = z.object({
   op: z
@@ -125,11 +125,14 @@ export const MAX_NAME = 512;
  */
 export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
   const parsed = patchSchema.safeParse(body);
-  if (!parsed.success) {
-    throw new ScimFault(400, 'Send a PatchOp with 1 to 100 Operations.', 'invalidSyntax');
-  }
+  if (!parsed.success) throw notAPatch();
   const wanted: WantedUser = { names: {}, fault: null };
-  for (const sent of parsed.data.Operations) {
+  const { schemas, Operations } = parsed.data;
+  noteFault(wanted, () => assertSchema(schemas, PATCH_SCHEMA));
+  noteFault(wanted, () => {
+    if (Operations.length > MAX_OPERATIONS) throw notAPatch();
+  });
+  for (const sent of Operations) {
     noteFault(wanted, () => {
       const operation = operationSchema.safeParse(sent);
       if (!operation.success) {
@@ -143,6 +146,16 @@ export function parsePatch(body: unknown, naming: PersonNaming): WantedUser {
     });
   }
   return wanted;
+}
+
+function notAPatch(): ScimFault {
+  return new ScimFault(400, `Send a PatchOp with 1 to ${MAX_OPERATIONS} Operations.`, 'invalidSyntax');
+}
+
+function assertSchema(schemas: unknown, schema: string): void {
+  const parsed = z.array(z.string()).safeParse(schemas);
+  if (parsed.data?.includes(schema)) return;
+  throw new ScimFault(400, `schemas must include ${schema}.`, 'invalidSyntax');
 }
 
 function readOperation(
@@ -166,13 +179,13 @@ function readOperation(
 
 /** Parses a whole user, of a POST or a PUT. @throws ScimFault if it is no user */
 export function parseUser(body: unknown, naming: PersonNaming): WantedUser {
-  const parsed = z.looseObject({ schemas: z.array(z.string()).optional() }).safeParse(body);
+  const parsed = z.looseObject({ schemas: z.unknown().optional() }).safeParse(body);
   if (!parsed.success) throw new ScimFault(400, 'Send a user as a JSON object.', 'invalidSyntax');
   const { schemas } = parsed.data;
-  if (schemas !== undefined && !schemas.includes(USER_SCHEMA)) {
-    throw new ScimFault(400, `schemas must include ${USER_SCHEMA}.`, 'invalidSyntax');
-  }
   const wanted: WantedUser = { names: {}, fault: null };
+  noteFault(wanted, () => {
+    if (schemas !== undefined) assertSchema(schemas, USER_SCHEMA);
+  });
   // As it was sent: a parsed object has no __proto__.
   for (const [member, value] of Object.entries(body as object)) {
     noteFault(wanted, () => {
@@ -223,7 +236,7 @@ function setAttribute(
   naming: PersonNaming,
 ): void {
   if (attribute === 'active') {
-    wanted.active = readBoolean(value);
+    wanted.active = readBoolean(soleValue(value));
     return;
   }
   // Some providers send an attribute without a value as null or an empty string.
@@ -253,6 +266,13 @@ function removeAttribute(
     `${attribute} cannot be removed. To disable the user, replace active with false.`,
     'mutability',
   );
+}
+
+/** Some providers send one value as a list of one complex value: `[{"$ref": null, "value": "False"}]`. */
+function soleValue(sent: unknown): unknown {
+  if (!Array.isArray(sent) || sent.length !== 1) return sent;
+  const [only] = sent as unknown[];
+  return typeof only === 'object' && only !== null && 'value' in only ? only.value : sent;
 }
 
 function readBoolean(value: unknown): boolean {

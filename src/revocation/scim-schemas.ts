@@ -34,9 +34,14 @@ const otherName = z.string().regex(new RegExp(`^(?!(?:${ACTIVE}|${NAMES})$)${NO_
 /** A user keeps `active` and `userName`; whether `externalId` can be removed depends on the configuration. */
 const removable = z.string().regex(new RegExp(`^(?!${core('active', 'userName')}$)${NO_PART}${PATH}$`));
 
-/** Some providers send a string. */
+const booleanSchema = z.union([
+  z.boolean(),
+  z.string().regex(new RegExp(`^(?:${inAnyCase('true')}|${inAnyCase('false')})$`)),
+]);
+
+/** Some providers send a string, or a list of one complex value. */
 const activeSchema = z
-  .union([z.boolean(), z.string().regex(new RegExp(`^(?:${inAnyCase('true')}|${inAnyCase('false')})$`))])
+  .union([booleanSchema, z.array(z.looseObject({ value: booleanSchema })).length(1)])
   .meta({ id: 'ScimActive', description: 'False disables the person, true enables them again.' });
 
 const nameSchema = z

@@ -107,6 +107,7 @@ const value = fc.oneof(
   spelt('true'),
   spelt('false'),
   fc.constantFrom<unknown>(null, 0, 1, '', 'no', 'true ', [], [true], {}, { active: true }),
+  fc.constantFrom<unknown>([{ value: 'False' }], [{ value: 'no' }], [{ value: true }, { value: true }]),
 );
 const attributes = fc.dictionary(attribute, value, { maxKeys: 3 });
 const schemas = (schema: string) =>

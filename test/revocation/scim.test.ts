@@ -180,6 +180,21 @@ describe('a deactivation in a message with a fault (a deviation from RFC 7644 se
       400,
       'invalidSyntax',
     ],
+    [
+      'more operations than are read',
+      'PATCH',
+      patch(off, ...Array.from({ length: 100 }, () => ({ op: 'add', path: 'nickName', value: 'd' }))),
+      400,
+      'invalidSyntax',
+    ],
+    [
+      'another schema',
+      'PATCH',
+      { ...patch(off), schemas: ['urn:ietf:params:scim:api:messages:2.0:Other'] },
+      400,
+      'invalidSyntax',
+    ],
+    ['a whole user of another schema', 'PUT', { schemas: ['urn:x:y'], active: false }, 400, 'invalidSyntax'],
   ])('beside %s is carried out and recorded, alone', async (_, method, body, status, scimType) => {
     await create('emp-1001', 'emp-1002');
     const before = (await scim('GET', '/Users/emp-1001')).body;
@@ -206,6 +221,21 @@ describe('a deactivation in a message with a fault (a deviation from RFC 7644 se
       expect((await scim('PATCH', `/Users/${id}`, body)).body).toMatchObject({ scimType: 'invalidPath' });
       expect((await scim('GET', `/Users/${id}`)).body).toEqual(before);
     }
+  });
+
+  it.each<[string, unknown]>([
+    [
+      'a number beyond 2^53 in an attribute that is not kept',
+      JSON.stringify(patch(off, { op: 'add', path: 'x', value: 7 })).replace(':7}', ':90071992547409931}'),
+    ],
+    [
+      'the value as a list of one complex value',
+      patch({ op: 'Replace', path: 'active', value: [{ $ref: null, value: 'False' }] }),
+    ],
+  ])('is carried out with %s', async (_, body) => {
+    await create('emp-1001');
+    expect((await scim('PATCH', '/Users/emp-1001', body)).body).toMatchObject({ active: false });
+    expect(await isIn('dana')).toBe(false);
   });
 
   it('is refused with the rest for whoever may not disable', async () => {
