@@ -32,9 +32,18 @@ export interface JudgedDecision extends Decision {
 /** The policy's reason for callers whom no binding knows, whatever they ask. */
 const UNKNOWN = 'unknown_principal';
 
-/** The reasons that a caller is told: for a stranger, only that they are one, if the policy says so. */
+/** The policy's reason for callers without a role in the place that they ask about. */
+const NO_ROLE = 'role_missing';
+
+/**
+ * The reasons that a caller is told: for a stranger, only that they are one, if the policy says so; without a role in the
+ * place, nothing of its freezes.
+ */
 export function toldReasons({ reasons, without_content }: JudgedDecision): readonly Reason[] {
-  if (without_content !== true) return reasons;
+  if (without_content !== true) {
+    const hasNoRole = reasons.some(({ code }) => code === NO_ROLE);
+    return hasNoRole ? reasons.filter(({ code }) => code !== 'frozen') : reasons;
+  }
   const told = reasons.filter(({ code }) => code === UNKNOWN);
   return told.length === 0 ? reasons : told;
 }
@@ -48,6 +57,11 @@ export function decideFor(policy: Policy, question: Question, nowMs: number): Ju
   if (decision.effect !== 'deny' || !isStranger(policy, question, nowMs)) return decision;
   const bare = policy.decide(withoutContent(question), nowMs);
   return bare.effect === 'deny' ? { ...bare, without_content: true } : decision;
+}
+
+/** Whether a caller is denied an operation as a stranger, whatever it is about. */
+export function isStrangerTo(policy: Policy, question: Question, nowMs: number): boolean {
+  return decideFor(policy, withoutContent(question), nowMs).without_content === true;
 }
 
 function withoutContent({ revocation: _, ...question }: Question): Question {

@@ -178,8 +178,7 @@ function frozenFault({ under_freeze }: OperationRow, { input, data, safety }: Ju
     request.changes.every((change) => safety.passesFreeze(change, data))
   )
     return null;
-  const incidents = emergency.freezes.map((freeze) => freeze.incident).join(', ');
-  return { code: 'frozen', detail: `Writes are frozen (${incidents}).` };
+  return { code: 'frozen', detail: safety.frozen(emergency.freezes.map(({ incident }) => incident)) };
 }
 
 /** Invariant 8: break-glass can only make things safer. */

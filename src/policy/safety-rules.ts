@@ -14,6 +14,8 @@ export interface SafetyRules {
   passesBreakglass(change: InputChange, data: ExposureOrders): boolean;
   /** Why a change may not, and what to do. */
   breakglassUnsafe: string;
+  /** Why a freeze holds a change back. @param incidents of the freezes */
+  frozen(incidents: readonly string[]): string;
 }
 
 type ExposureOrders = Pick<BrokerData, 'exposure_order'>;
@@ -26,6 +28,8 @@ export const SAFETY: SafetyRules = {
   breakglassUnsafe:
     'Break-glass may switch off, narrow, or return to an earlier version, if every context is then served the value of ' +
     'before or the safe variant. Propose any other change.',
+  // An incident is told to those alone who may read freezes.
+  frozen: () => 'Writes are frozen. GET /v1/freezes lists the freezes that you may read.',
 };
 
 /** The rules of versions 1 and 2. They took a swap of one variant for another as safe. */
@@ -39,6 +43,7 @@ export const SAFETY_V1: SafetyRules = {
       facts.direction !== 'on'),
   breakglassUnsafe:
     'Break-glass may switch off, narrow, or return to an earlier version; it cannot switch on.',
+  frozen: (incidents) => `Writes are frozen (${incidents.join(', ')}).`,
 };
 
 function isDownward({ scope, direction }: ChangeFacts): boolean {

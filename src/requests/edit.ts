@@ -51,7 +51,12 @@ export async function edit(
   const content = editContent(kind, request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
   assertStartsBefore(content, request.expires_ms);
-  const planned = await kind.plan(tx, content, { now_ms, environments: environmentsOf(policy) });
+  const context = { now_ms, environments: environmentsOf(policy) };
+  // A key that is taken is only told to those who may create the flag: they are judged as if it were free.
+  const made = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
+    const { plan } = await kind.plan(tx, content, { ...context, keysAreFree: true });
+    return { plan, fault };
+  });
 
   // 2. May this principal edit this request, and may they propose the result? The new content may touch other
   // namespaces and tiers.
@@ -59,8 +64,8 @@ export async function edit(
     ...request,
     state: 'pending',
     content,
-    plan: planned.plan,
-    digest: requestDigest(content, planned.plan.bases),
+    plan: made.plan,
+    digest: requestDigest(content, made.plan.bases),
     authors: [...new Set([...request.authors, ...humansBehind(principal)])],
   };
   let decided = request;
@@ -87,14 +92,16 @@ export async function edit(
     });
   }
 
+  if ('fault' in made) throw made.fault;
+
   // 3. Decide again with the new content.
   const settled = await settle(writing, {
     request: edited,
     votes,
-    planned,
+    planned: made,
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
   });
-  const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(planned.plan) };
+  const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(made.plan) };
   await editTouches(tx, request.id, touches);
   return saveNext(tx, settled.request, now_ms);
 }

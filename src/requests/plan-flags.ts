@@ -57,7 +57,7 @@ export async function planFlags(
 ): Promise<FlagsPlan> {
   if (!environments.includes(content.environment)) {
     throw new BrokerError('invalid_change', `Unknown environment "${content.environment}".`, {
-      errors: [{ pointer: '#/environment', detail: `known environments: ${environments.join(', ')}` }],
+      errors: [{ pointer: '#/environment', detail: 'no environment has this name' }],
     });
   }
   const flags = new Map<string, FlagFold>();

@@ -1,8 +1,9 @@
-import { challengeOf } from '../decide/authorize.ts';
+import { authorize, challengeOf, questionOf } from '../decide/authorize.ts';
 import { environmentsOf, type WriteContext } from '../decide/control.ts';
 import type { Plan, RequestContent } from '../decide/plan.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
+import { isStrangerTo } from '../decide/strangers.ts';
 import { BrokerError } from '../errors.ts';
 import { insertRequest } from '../store/requests.ts';
 import { decideRequest, record } from './decide-request.ts';
@@ -26,12 +27,19 @@ export async function propose<Content extends RequestContent>(
   // 1. Load: plan the content on the current flags.
   const kind = deps.kinds.of(content.kind);
   const context = { now_ms, environments: environmentsOf(policy) };
-  const planned = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
-    const free = await kind.plan(tx, content, { ...context, keysAreFree: true });
-    return refuseBeforeFault(writing, { request: draftOf(writing, content, free.plan), operation, fault });
-  });
+  const planned = await kind
+    .plan(tx, content, context)
+    .then((made) => {
+      assertStart(content, now_ms);
+      return made;
+    })
+    .catch(async (fault: unknown) => {
+      const stranger = await refuseStranger(writing, operation);
+      if (stranger !== null) return stranger;
+      const free = await kind.plan(tx, content, { ...context, keysAreFree: true });
+      return refuseBeforeFault(writing, { request: draftOf(writing, content, free.plan), operation, fault });
+    });
   if (planned instanceof Refused) return planned;
-  assertStart(content, now_ms);
 
   // 2. Build the request to store.
   const { plan } = planned;
@@ -62,6 +70,17 @@ export async function propose<Content extends RequestContent>(
   const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(plan) };
   await insertRequest(tx, toRow(request), touches);
   return { ...settled, request };
+}
+
+/** Whoever has no grant at all is refused before anything is said about what they sent. */
+async function refuseStranger(
+  writing: WriteContext,
+  operation: 'request.propose' | 'breakglass.apply',
+): Promise<Refused | null> {
+  const { policy, call, now_ms } = writing;
+  if (!isStrangerTo(policy, questionOf(policy, call.principal, { operation }), now_ms)) return null;
+  const authorized = await authorize(writing, { operation });
+  return authorized instanceof Refused ? authorized : null;
 }
 
 /**

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
-import { applyChanges, createFlag, creation, propose } from '../support/flags.ts';
+import { applyChanges, createFlag, creation, proposal, propose } from '../support/flags.ts';
 import { readRecords } from '../support/sqlite/rows.ts';
 
 /*
@@ -225,6 +225,42 @@ describe.each(['outsider', 'responder', 'developer', 'stranger'])('for the calle
     if (!name.startsWith('list ')) expect([403, 404]).toContain(found.hidden.status);
     if (caller === 'stranger' || /freeze a flag|revocation|decision/.test(name)) return;
     if (!name.startsWith('list ') && caller !== 'developer') expect(found.hidden.status).toBe(404);
+  });
+
+  it('a key that is taken is told to nobody who may not create the flag, nor by an edit of their own request', async () => {
+    const edited = async (flag: string) => {
+      const body = { digest: own.digest, changes: [creation(flag, { namespace: 'other' })] };
+      const { status, body: told } = await t.call(
+        callers.outsider ?? '',
+        'PATCH',
+        `/v1/requests/${own.id}`,
+        body,
+      );
+      return [status, told.code, told.detail, told.reasons];
+    };
+    expect(await edited(hidden.flag)).toEqual(await edited(missing.flag));
+    expect((await edited(hidden.flag))[0]).toBe(403);
+  });
+
+  it('a freeze is told to nobody without a role in the place, by no refusal', async () => {
+    for (const who of ['outsider', 'stranger']) {
+      const created = async (namespace: string) => {
+        const order = proposal([creation('new.flag', { namespace })]);
+        const { status, body } = await t.call(callers[who] ?? '', 'POST', '/v1/requests', order);
+        return [status, body.detail, body.reasons, body.gates];
+      };
+      expect(await created('payments')).toEqual(await created('nowhere'));
+    }
+  });
+
+  it('the environments are told to no stranger', async () => {
+    const proposed = async (environment: string) => {
+      const order = { ...proposal([creation('new.flag')]), environment };
+      const { status, body } = await t.call(callers.stranger ?? '', 'POST', '/v1/requests', order);
+      return [status, body.detail, body.reasons];
+    };
+    expect(await proposed('nowhere')).toEqual(await proposed('production'));
+    expect((await proposed('nowhere'))[0]).toBe(403);
   });
 
   it('no list and no header tells of what is hidden', async () => {
