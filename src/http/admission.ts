@@ -79,6 +79,7 @@ export function createAdmission({
     const fault = framingFault(req) ?? repeatedField(req);
     if (fault !== null) return ambiguous(fault);
     const target = req.url ?? '';
+    if (target.includes('#')) return ambiguous('Send the request target without a fragment.');
     if (!target.startsWith('/') && target !== '*') {
       const absolute = ABSOLUTE_FORM.exec(target);
       if (absolute === null)

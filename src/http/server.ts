@@ -69,10 +69,14 @@ async function closeServer(server: Server, meanwhile: (() => Promise<void>) | un
   clearTimeout(deadline);
 }
 
-/** The answers in flight. During a stop each connection ends with one of them. */
+/**
+ * The answers in flight, and which of them is the last one of its connection: one that says `Connection: close`, and during
+ * a stop the newest.
+ */
 function createAnswersInFlight() {
   const open = new Set<ServerResponse>();
   const ending = new WeakSet<Socket>();
+  const newestOf = new WeakMap<Socket, ServerResponse>();
   let isStopping = false;
 
   function endWith(res: ServerResponse, socket: Socket): void {
@@ -82,12 +86,18 @@ function createAnswersInFlight() {
   }
 
   return {
-    /** False for a request behind the last one of its connection: it gets no answer, so it may have no effect. */
+    /**
+     * False for a request behind the last one of its connection: it gets no answer, so it may have no effect. What follows
+     * an ambiguous request may be a part of it, or the request of somebody else. RFC 9112 sections 9.6 and 11.2
+     */
     admit(req: IncomingMessage, res: ServerResponse): boolean {
-      if (ending.has(req.socket)) return false;
+      const { socket } = req;
+      const former = newestOf.get(socket);
+      if (ending.has(socket) || (former !== undefined && endsConnection(former))) return false;
+      newestOf.set(socket, res);
       open.add(res);
       res.once('close', () => open.delete(res));
-      if (isStopping) endWith(res, req.socket);
+      if (isStopping) endWith(res, socket);
       return true;
     },
     /** From now on each connection ends with its newest answer. Pipelined requests before it still get theirs. */
@@ -101,4 +111,9 @@ function createAnswersInFlight() {
       }
     },
   };
+}
+
+/** Whether no request behind this answer counts: its request or the answer itself says so. */
+function endsConnection(res: ServerResponse): boolean {
+  return !res.shouldKeepAlive || /\bclose\b/i.test(String(res.getHeader('Connection') ?? ''));
 }

@@ -9,6 +9,7 @@ let t: TestBroker;
 let here: string;
 let dana: string;
 let reader: string;
+let responder: string;
 
 beforeAll(async () => {
   t = await startTestBroker({
@@ -16,6 +17,7 @@ beforeAll(async () => {
   });
   here = new URL(t.url).host;
   dana = await t.people.idToken('dana');
+  responder = await t.people.idToken('riley', { mfa: true });
   reader = await t.workloadToken('checkout', { audience: 'data:development' });
   await createFlag(t, 'checkout');
 });
@@ -54,12 +56,16 @@ function bodyOf(answer: string): { code?: string } {
   return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')));
 }
 
-/** A second request, which must not be read after an ambiguous one. */
-const NEXT = ['GET /healthz HTTP/1.1', 'Host: 127.0.0.1', '', ''];
+/** A second request, which must have no effect after an ambiguous one: it may be a part of that one. */
+function next(): string {
+  const order = JSON.stringify({ scope: 'all', incident: 'INC-next', reason: 'A test of HTTP.' });
+  const head = ['Content-Type: application/json', `Content-Length: ${order.length}`];
+  return read(head, 'POST /v1/freezes HTTP/1.1').join('\r\n').replace(dana, responder) + order;
+}
 
 async function expectRefusedAndClosed(lines: readonly string[]): Promise<string> {
   const before = await countRows(t);
-  const answer = await askRaw(t.url, [...lines.slice(0, -1), `${lines.at(-1)}${NEXT.join('\r\n')}`]);
+  const answer = await askRaw(t.url, [...lines.slice(0, -1), `${lines.at(-1)}${next()}`]);
   expect(statusesOf(answer), answer).toEqual([400]);
   expect(answer).toMatch(/^connection: close\r$/im);
   expect(await countRows(t)).toEqual(before);
@@ -222,6 +228,12 @@ describe('a target in absolute form (RFC 9112 3.2.2)', () => {
       const answer = await askRaw(t.url, read([], `GET ${target} HTTP/1.1`));
       expect(statusesOf(answer), target).toEqual([400]);
     }
+  });
+});
+
+describe('a target with a fragment (RFC 9112 3.2)', () => {
+  it('is no other name of a path: 400, and the connection is closed', async () => {
+    await expectRefusedAndClosed(read([], 'GET /v1/flags/checkout#x HTTP/1.1'));
   });
 });
 
