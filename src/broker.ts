@@ -32,6 +32,7 @@ import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
+import { probeBundle } from './policy/probe.ts';
 import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
@@ -153,12 +154,14 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   const { masterKey, report: masterKeyReport } = await openSecrets(store, config.master_key);
 
   // 2. Policy.
+  const inputs = inputVersions(kinds.all);
   const { policies, start } = await openPolicies({
     store,
     newId,
     file: config.policy_bundle,
-    inputs: inputVersions(kinds.all),
+    inputs,
     log,
+    probe: (bundle) => probeBundle(bundle, inputs),
     assertUsable: trustRulesOf,
     assertSound: assertSoundRules,
     policyChanged: followPolicy,

@@ -1,7 +1,7 @@
 import { sha256Hex } from '../json.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import { readStoredBundle } from './bundle.ts';
+import { type Bundle, readStoredBundle } from './bundle.ts';
 import { createPolicy, type Policy, type PolicyDeps } from './policies.ts';
 
 /** The number of cached compiled policies: the active one, and the most recently replayed. Each may take 64 MiB or more. */
@@ -43,6 +43,8 @@ export class CorruptBundle extends Error {
 
 /** The dependencies of policies. */
 export interface PoliciesOptions extends PolicyDeps {
+  /** Tries a bundle that is to be stored, where it can stop nothing. @throws BundleError */
+  probe?: (bundle: Bundle) => Promise<void>;
   /** Throws for a policy that must not become active because its trust rules are too permissive. */
   assertUsable?: (policy: Policy) => unknown;
   /** Called with a new active policy after the commit of its activation, by any broker. */
@@ -73,7 +75,7 @@ export interface Policies<Db> {
   /** Checks for a new activation in committed state. @throws Error as {@link active}; {@link latest} then stays */
   refresh(db: Db): Promise<void>;
   /**
-   * Compiles a bundle that is to be stored, and checks that it may become active.
+   * Tries and compiles a bundle that is to be stored, and checks that it may become active.
    *
    * @throws BundleError, Error if it may not, with a message for its author
    */
@@ -178,7 +180,9 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       if (activation.number !== latest?.number) follow(activation.number, await load(db, activation));
     },
     prepare: async (bundle) => {
-      const policy = findCompiled(bundle.policy_hash) ?? (await compile(bundle));
+      const known = findCompiled(bundle.policy_hash);
+      if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));
+      const policy = known ?? (await compile(bundle));
       options.assertUsable?.(policy);
       return policy;
     },

@@ -2,8 +2,10 @@ import type { BundleFiles } from './archive.ts';
 import { BundleError } from './bundle-error.ts';
 import { parseBundleJson, parseBundleYaml } from './bundle-json.ts';
 
+type Parse = (bytes: Uint8Array) => unknown;
+
 /** The names of data files, each with its parser. */
-const DATA_FILES: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
+const DATA_FILES: Readonly<Record<string, Parse>> = {
   'data.json': parseBundleJson,
   'data.yaml': parseBundleYaml,
   'data.yml': parseBundleYaml,
@@ -13,7 +15,7 @@ const DATA_FILES: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
 type Tree = Record<string, unknown>;
 
 /** The parser of a data file; undefined for any other file. */
-export function dataParser(path: string): ((bytes: Uint8Array) => unknown) | undefined {
+export function dataParser(path: string): Parse | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1);
   return Object.hasOwn(DATA_FILES, name) ? DATA_FILES[name] : undefined;
 }
@@ -21,12 +23,11 @@ export function dataParser(path: string): ((bytes: Uint8Array) => unknown) | und
 /**
  * The data of a bundle: each data file at the path of its folder, all merged.
  *
- * @param roots the parts of the data that the bundle owns, as its manifest lists them
- * @throws BundleError if there is none, a file is invalid, two of them have a value at the same place, or some data is
- *   outside of the roots
+ * @param parseJson reads the JSON files; default: as those of a new bundle
+ * @throws BundleError if there is none, a file is invalid, or two of them have a value at the same place
  * @see OPA documentation, "Bundle File Format"
  */
-export function mergeData(files: BundleFiles, roots: readonly string[]): Tree {
+export function mergeData(files: BundleFiles, parseJson: Parse = parseBundleJson): Tree {
   const paths = [...files.keys()].filter((path) => dataParser(path) !== undefined).toSorted();
   if (paths.length === 0) throw new BundleError('the bundle has no data.json');
   const data: Tree = {};
@@ -34,18 +35,18 @@ export function mergeData(files: BundleFiles, roots: readonly string[]): Tree {
     const folders = path.split('/').slice(0, -1);
     const value = folders.reduceRight<unknown>(
       (inner, folder) => Object.fromEntries([[folder, inner]]),
-      parseFile(path, files.get(path) ?? Buffer.alloc(0)),
+      parseFile(path, files.get(path) ?? Buffer.alloc(0), parseJson),
     );
     if (!isTree(value)) throw new BundleError(`${path} of the bundle is invalid: it must be an object`);
     merge(data, value, path);
   }
-  assertInRoots(data, roots);
   return data;
 }
 
-function parseFile(path: string, bytes: Buffer): unknown {
+function parseFile(path: string, bytes: Buffer, parseJson: Parse): unknown {
+  const parse = dataParser(path);
   try {
-    return dataParser(path)?.(bytes);
+    return (parse === parseBundleJson ? parseJson : parse)?.(bytes);
   } catch (error) {
     throw new BundleError(`${path} of the bundle is invalid: ${(error as Error).message}`, error);
   }
@@ -65,7 +66,13 @@ function merge(into: Tree, from: Tree, path: string): void {
   }
 }
 
-function assertInRoots(data: Tree, roots: readonly string[]): void {
+/**
+ * Checks that the bundle owns all of its data.
+ *
+ * @param roots the parts of the data that it owns, as its manifest lists them
+ * @throws BundleError for data outside of them, and for roots that overlap
+ */
+export function assertInRoots(data: Tree, roots: readonly string[]): void {
   const owned = roots.map((root) => root.split('/').filter((part) => part !== ''));
   const overlap = owned.find((root, at) =>
     owned.some((other, place) => place !== at && root.every((part, index) => other[index] === part)),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { digestOf, sha256Hex } from '../json.ts';
 import { type BundleFiles, unpackArchive, unpackStoredArchive } from './archive.ts';
-import { mergeData } from './bundle-data.ts';
+import { assertInRoots, mergeData } from './bundle-data.ts';
 import { BundleError } from './bundle-error.ts';
 import { parseBundleJson } from './bundle-json.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
@@ -75,9 +75,8 @@ function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: 
   }
   const wasm = files.get(module.replace(/^\//, ''));
   if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
-  const data = isStored
-    ? inFile('data.json', () => parseJson(fileOf(files, 'data.json')))
-    : mergeData(files, manifest.roots);
+  const data = mergeData(files, parseJson);
+  if (!isStored) assertInRoots(data, manifest.roots);
   return {
     hash: policyHash(wasm, data),
     archive_digest: `sha256:${sha256Hex(archive)}`,

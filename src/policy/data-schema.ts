@@ -88,7 +88,7 @@ const requestKind = z.strictObject({
   roles: z.record(name, z.array(name).min(1)),
   persons_only: z.boolean(),
   place: z.enum(['object', 'everywhere']),
-  under_freeze: z.enum(['passes', 'safe_only', 'refused']).optional(),
+  under_freeze: z.enum(['passes', 'refused']),
   held: z.strictObject({ code: name, detail: name }),
 });
 

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ACCESS_ENTRYPOINT } from './access.ts';
 import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
 import { type PolicyResult, policyResultSchema } from './decision.ts';
+import { memoryOf } from './module.ts';
 
 /**
  * The only file that uses the WebAssembly SDK. It handles the pitfalls of the SDK: thrown strings, undefined results (an
@@ -32,10 +33,14 @@ const encoder = new TextEncoder();
 
 type Instance = Awaited<ReturnType<typeof loadPolicy>>;
 
-/** 64 MiB: hostile input reaches this limit and not the machine's memory. Ample for the largest input of one change. */
-const MEMORY = { initial: 5, maximum: 1024 } as const;
 /** Built-ins a module may import from the host. None: policies are pure and see time only through their input. */
 const ALLOWED_BUILTINS: ReadonlySet<string> = new Set();
+
+/** The version of OPA's interface that the SDK speaks; from minor version 2 an evaluation is one call. */
+const ABI = { major: 1, minor: 2 } as const;
+
+/** What an engine needs of a bundle. */
+export type EngineBundle = Pick<Bundle, 'hash' | 'wasm' | 'data' | 'broker'>;
 
 /** Logs an engine that could not be replaced after a fault. */
 export interface EngineLog {
@@ -48,7 +53,7 @@ export interface EngineLog {
  * @throws BundleError if the module does not load, imports a built-in the host does not provide, or lacks the entry
  *   point
  */
-export async function createEngine(bundle: Bundle, log?: EngineLog): Promise<Engine> {
+export async function createEngine(bundle: EngineBundle, log?: EngineLog): Promise<Engine> {
   let policy = await instantiate(bundle);
   let isReplacementDue = false;
 
@@ -127,9 +132,10 @@ function messageOf(error: unknown): string {
   return typeof message === 'string' ? message : 'unknown fault';
 }
 
-async function instantiate(bundle: Bundle): Promise<Instance> {
+async function instantiate(bundle: EngineBundle): Promise<Instance> {
   try {
-    const policy = await loadPolicy(Uint8Array.from(bundle.wasm).buffer, MEMORY);
+    const policy = await loadPolicy(Uint8Array.from(bundle.wasm).buffer, memoryOf(bundle.wasm));
+    assertAbi(policy);
     assertBuiltins(policy);
     if (!Object.hasOwn(policy.entrypoints, ENTRYPOINT)) throw new BundleError(`no entry point ${ENTRYPOINT}`);
     policy.setData(dataOf(bundle));
@@ -141,10 +147,20 @@ async function instantiate(bundle: Bundle): Promise<Instance> {
 }
 
 /** The bundle's data, with each alias of a person resolved, so that Rego needs one look-up. */
-function dataOf({ data, broker }: Bundle): object {
+function dataOf({ data, broker }: EngineBundle): object {
   if (broker.persons.size === 0) return data as object;
   const { config, ...others } = data as { config: object };
   return { ...others, config: { ...config, persons: Object.fromEntries(broker.persons) } };
+}
+
+function assertAbi({ wasmInstance }: Instance): void {
+  const { opa_wasm_abi_version: major, opa_wasm_abi_minor_version: minor } = (
+    wasmInstance as { exports: Record<string, { value?: unknown } | undefined> }
+  ).exports;
+  if (major?.value === ABI.major && Number(minor?.value) >= ABI.minor) return;
+  throw new BundleError(
+    `policy.wasm has version ${major?.value}.${minor?.value} of OPA's interface; build it with a newer opa for ${ABI.major}.${ABI.minor} or later`,
+  );
 }
 
 function assertBuiltins(policy: Instance): void {

@@ -7,6 +7,7 @@ import type { Policies, PoliciesOptions } from './active.ts';
 import { type Bundle, BundleError, readBundle } from './bundle.ts';
 import { activateFirst, type BundleStart } from './first-start.ts';
 import { createPolicy, type Policy } from './policies.ts';
+import { assertDecides } from './probe.ts';
 import { storedPolicies } from './stored-policies.ts';
 
 /** The shipped bundle, which is used if the configuration names none. */
@@ -49,6 +50,10 @@ async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
     return { kind: 'unreadable', hash: active.policy_hash, detail: (error as Error).message };
   }
   // Instantiated before it is stored: a bundle that cannot decide, or is too permissive, never becomes active.
-  if (active === null) deps.assertSound?.(await createPolicy(bundle, deps));
+  if (active === null) {
+    const policy = await createPolicy(bundle, deps);
+    deps.assertSound?.(policy);
+    assertDecides(policy);
+  }
   return activateFirst(deps, bundle);
 }

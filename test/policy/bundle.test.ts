@@ -90,6 +90,7 @@ describe('a bundle that the broker refuses at its start', () => {
       /no entry point countersign\/decision.*-e/,
       () => readFixtureBundle('elsewhere'),
     ],
+    'whose decision is a text': [/shape of a decision/, () => readFixtureBundle('text')],
     'with a clock of its own': [/built-ins.*time\.now_ns.*capabilities/, () => readFixtureBundle('clock')],
     'that is a delta': [/delta/, () => packMembers([...members, file('/patch.json', '{"data":[]}')])],
     'without a module': [/no .*policy\.wasm/, () => packMembers(without('policy.wasm'))],

@@ -4,7 +4,9 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { extract, type Header, pack } from 'tar-stream';
 
 /** A bundle of fixtures/bundles, built from the Rego beside it. */
-export function readFixtureBundle(name: 'anybody' | 'echo' | 'clock' | 'elsewhere'): Promise<Buffer> {
+export function readFixtureBundle(
+  name: 'anybody' | 'echo' | 'clock' | 'elsewhere' | 'text' | 'bomb',
+): Promise<Buffer> {
   return readFile(new URL(`../../fixtures/bundles/${name}.tar.gz`, import.meta.url));
 }
 
