@@ -2,7 +2,15 @@ import type { Clock } from '../clock.ts';
 import type { Use } from '../decide/control.ts';
 import { type Capability, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../principal.ts';
-import { ANY_PLACE, updatePrincipal, upsertGrantUse, upsertPrincipal } from '../store/principals.ts';
+import { hasBegun } from '../store/batch.ts';
+import {
+  ANY_PLACE,
+  findPrincipal,
+  updatePrincipal,
+  upsertGrantUse,
+  upsertPrincipal,
+} from '../store/principals.ts';
+import type { Tx } from '../store/statement.ts';
 import type { Writer } from '../store/writer.ts';
 
 /** The age in milliseconds after which a stored time of a principal or use is updated. */
@@ -51,8 +59,11 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
   }
 
   function seen(principal: Principal): void {
-    if (principals.size < MAX_WAITING)
-      principals.set(principal.id, { principal, at_ms: clock(), isStranger: false });
+    if (principals.size >= MAX_WAITING) return;
+    const nowMs = clock();
+    const waiting = principals.get(principal.id)?.principal;
+    const newest = waiting !== undefined && isNewer(waiting, principal, nowMs) ? waiting : principal;
+    principals.set(principal.id, { principal: newest, at_ms: nowMs, isStranger: false });
   }
 
   return {
@@ -86,12 +97,13 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
       if (newPrincipals.length === 0 && newUses.length === 0) return;
       await writer.write(async (tx) => {
         for (const { principal, at_ms, isStranger } of newPrincipals) {
+          const newest = await newestOf(tx, principal, nowMs);
           await (isStranger ? updatePrincipal : upsertPrincipal)(tx, {
             id: principal.id,
             kind: principal.kind,
-            person: principal.person,
-            issuer: principal.issuer,
-            principal: JSON.stringify(principal),
+            person: newest.person,
+            issuer: newest.issuer,
+            principal: JSON.stringify(newest),
             first_seen_ms: at_ms,
             last_seen_ms: at_ms,
           });
@@ -102,6 +114,21 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
       for (const [key, use] of newUses) noteWritten(key, '', use.last_ms);
     },
   };
+}
+
+/** What the newest credential says of a principal: one that was issued before, and is still valid, says what was. */
+async function newestOf(tx: Tx, principal: Principal, nowMs: number): Promise<Principal> {
+  const row = await findPrincipal(tx, principal.id);
+  if (row === undefined) return principal;
+  const stored = JSON.parse(row.principal) as Principal;
+  return isNewer(stored, principal, nowMs) ? stored : principal;
+}
+
+/** Whether the first was issued after the other. What was issued in the future was issued by a wrong clock. */
+function isNewer(one: Principal, other: Principal, nowMs: number): boolean {
+  const { issued_ms: issuedMs } = one.token;
+  const { issued_ms: otherMs } = other.token;
+  return issuedMs !== undefined && otherMs !== undefined && otherMs < issuedMs && hasBegun(issuedMs, nowMs);
 }
 
 /** The identity of a principal, without what differs from token to token. */

@@ -3,8 +3,8 @@ import { findNewestOfPerson, findPrincipal } from '../store/principals.ts';
 import type { Db } from '../store/statement.ts';
 
 /**
- * A principal with the groups and claims that were last seen at an authentication, so that a role which was lost since
- * then no longer counts. They are those of the principal's own act if nothing was seen after it. For an agent they are its
+ * A principal with the groups and claims of the newest credential that was seen, so that a role which was lost since then
+ * no longer counts. They are those of the principal's own act if nothing newer was seen. For an agent they are its
  * sponsor's. A workload has its roles by its trust rule, which is always the current one.
  *
  * @param actedMs when the principal acted, in epoch milliseconds
@@ -15,7 +15,11 @@ export async function lastKnown(db: Db, principal: Principal, actedMs: number): 
     principal.kind === 'person'
       ? await findPrincipal(db, principal.id)
       : await findNewestOfPerson(db, { person: principal.person, issuer: principal.issuer });
-  if (row === undefined || row.last_seen_ms < actedMs) return { ...principal, groups_seen_ms: actedMs };
-  const { groups, claims } = JSON.parse(row.principal) as Principal;
+  if (row === undefined) return { ...principal, groups_seen_ms: actedMs };
+  const { groups, claims, token } = JSON.parse(row.principal) as Principal;
+  // Somebody may act with a credential that is still valid after a newer one was seen.
+  const isNewer =
+    principal.kind === 'person' && (token.issued_ms ?? 0) > (principal.token.issued_ms ?? row.last_seen_ms);
+  if (row.last_seen_ms < actedMs && !isNewer) return { ...principal, groups_seen_ms: actedMs };
   return { ...principal, groups, claims, groups_seen_ms: row.last_seen_ms };
 }

@@ -69,6 +69,25 @@ describe('a request that waits for its start', () => {
     await seenWith('alex', ['payments-approvers']);
   });
 
+  it('does not take the role back from a token that was issued before the role was lost', async () => {
+    const before = await t.people.idToken('alex', { claims: { groups: ['payments-approvers'] } });
+    const request = await scheduled();
+    expect((await approve(t, before, request)).body.state).toBe('ready');
+    t.clock.advance(1000);
+    await seenWith('alex', ['payments-developers']);
+    await t.call(before, 'GET', '/v1/requests');
+    await t.broker.scheduler.tick();
+    await startCame();
+    expect((await readRequest(t, request.id)).state).toBe('pending');
+    // What is in memory makes no difference, nor that the older token is used again to approve.
+    await t.restart();
+    await approve(t, before, request);
+    await startCame();
+    await startCame();
+    expect((await readRequest(t, request.id)).state).toBe('pending');
+    await seenWith('alex', ['payments-approvers']);
+  });
+
   it('is not applied when the author lost the role to propose, and says so', async () => {
     const request = await scheduled('informational');
     expect(request.state).toBe('ready');
