@@ -7,8 +7,11 @@ import type { Tx } from './statement.ts';
  * be used again, and a revoked one would be accepted. A wall clock that is ahead for a moment must therefore not delete.
  */
 
-/** How long the wall clock must have run without a jump before anything is deleted. */
-export const STEADY_MS = 6 * 60 * 60 * 1000;
+/**
+ * How long the wall clock must have run without a jump before anything is deleted. Longer than an accepted token lives: if
+ * the clock was wrong all that time, what is deleted protects against no token that is still valid by the right one.
+ */
+export const STEADY_MS = 25 * 60 * 60 * 1000;
 /** A longer step between two looks is a jump. Downtime cannot be told apart from one. */
 export const MAX_STEP_MS = 60 * 60 * 1000;
 /** A clock that is corrected by so little has not jumped. */

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../../src/identity/verify-token.ts';
+import { STEADY_MS } from '../../src/store/passed-time.ts';
 import { claimsOf, revoke, status } from '../revocation/support.ts';
 import { startSignInBench } from '../sessions/support.ts';
 import { exchange, startTestBroker, type TestBroker } from '../support/broker.ts';
@@ -74,10 +76,27 @@ describe.each([
 
 it('what is over is deleted after the clock has run without a jump for some hours, and not before', async () => {
   await exchange(t.url, await t.ci.token());
-  await passTime(t, 5 * 3_600_000);
+  await passTime(t, 24 * 3_600_000);
   expect(countsOf(t.file, ['usedTokens'])).toEqual({ usedTokens: 1 });
   await passTime(t, 2 * 3_600_000);
   expect(countsOf(t.file, ['usedTokens'])).toEqual({ usedTokens: 0 });
+});
+
+it('a revoked token stays revoked when the clock was months ahead for as long as the token lives', async () => {
+  const token = await t.people.idToken('dana', {
+    claims: { exp: Math.floor(t.clock() / 1000) + DAY_MS / 1000 },
+  });
+  expect(await status(t, token)).toBe(200);
+  await revoke(t, 'token', `${t.people.issuer}#jti:${claimsOf(token).jti}`);
+  const backMs = t.clock();
+  t.clock.advance(90 * DAY_MS);
+  await passTime(t, DAY_MS - 3_600_000);
+  t.clock.set(backMs + DAY_MS - 3_600_000);
+  expect(await actOffline(t, 'accept-clock')).toMatchObject({ code: 0 });
+  await t.restart();
+  expect(await status(t, token)).toBe(401);
+  expect(await status(t, await t.people.idToken('dana'))).toBe(200);
+  expect(STEADY_MS).toBeGreaterThan((MAX_TOKEN_AGE_S + LEEWAY_S) * 1000);
 });
 
 describe('a break-glass session', () => {

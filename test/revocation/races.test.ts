@@ -195,7 +195,11 @@ describe('a dry run', () => {
     expect(real.body.hits).toEqual(preview.body.hits);
     expect(real.body.cautions).toEqual(preview.body.cautions);
     const { hits } = real.body;
-    const parked = { subject: [byJob.body.id, byDana.body.id], class: [byJob.body.id, byDana.body.id], trust_rule: [byJob.body.id] }[kind];
+    const parked = {
+      subject: [byJob.body.id, byDana.body.id],
+      class: [byJob.body.id, byDana.body.id],
+      trust_rule: [byJob.body.id],
+    }[kind];
     expect(hits.requests.map(({ id }: { id: string }) => id).sort()).toEqual(parked?.sort());
     expect(hits.tokens).toHaveLength(1);
     expect(hits.approvals).toHaveLength(kind === 'class' ? 1 : 0);

@@ -44,7 +44,7 @@ export async function startTokenIssuer(clock: Clock): Promise<TokenIssuer> {
         .setSubject(String(claims.sub ?? member.sub))
         .setAudience(String(claims.aud ?? 'countersign-cli'))
         .setIssuedAt(now)
-        .setExpirationTime(now + 3600)
+        .setExpirationTime(Number(claims.exp ?? now + 3600))
         .setJti(randomUUID())
         .sign(privateKey);
     },
