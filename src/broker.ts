@@ -324,6 +324,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       drill: { control, issuer, signingKeys, url, log },
       audit: { control },
       activation: { control },
+      explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },
       sessions: { control, sessions: people.sessions },
       delegation: { control, signingKeys, issuer },

@@ -5,6 +5,7 @@ import { auditRoutes } from './audit/routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
+import { explainRoutes } from './explain/routes.ts';
 import { flagRoutes } from './flags/routes.ts';
 import { operatingRoutes } from './http/operating-routes.ts';
 import type { RouteShape } from './http/route.ts';
@@ -38,6 +39,7 @@ export function routesOf(kinds: RequestKinds) {
     audit: auditRoutes,
     access: accessRoutes,
     activation: activationRoutes,
+    explain: explainRoutes(kinds),
     sessions: sessionRoutes,
     delegation: delegationRoutes,
     keys: keyRoutes,

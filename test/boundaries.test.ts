@@ -35,6 +35,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   schedule: ['decide', 'requests', 'store'],
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
+  explain: ['decide', 'log', 'policy', 'requests', 'store'],
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
   audit: ['decide', 'log', 'policy', 'store'],
@@ -44,6 +45,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'access',
     'audit',
     'emergency',
+    'explain',
     'flags',
     'http',
     'identity',

@@ -7,6 +7,7 @@ import { registerAgents } from './commands/agents.ts';
 import { registerDecisions } from './commands/decisions.ts';
 import { registerDrill } from './commands/drill.ts';
 import { registerEmergency } from './commands/emergency.ts';
+import { registerExplain } from './commands/explain.ts';
 import { registerFlags } from './commands/flags.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLogin } from './commands/login.ts';
@@ -89,6 +90,7 @@ function createProgram(cli: Cli): Command {
   registerFlags(program, cli);
   registerDecisions(program, cli);
   registerReplay(program, cli);
+  registerExplain(program, cli);
   registerAccess(program, cli);
   registerAgents(program, cli);
   registerKeys(program, cli);

@@ -19,6 +19,9 @@ const bindingSchema = z.strictObject({
   index: z.int().min(0),
 });
 
+/** The place of a role binding in the policy's data. */
+export type BindingName = z.infer<typeof bindingSchema>;
+
 const capabilitySchema = z.enum(CAPABILITIES);
 
 /** The document that `countersign/access` returns. */

@@ -43,6 +43,10 @@ export interface Policy {
   hash: string;
   revision: string;
   broker: BrokerData;
+  /** The bundle's data, for explanations. */
+  data: unknown;
+  /** The `clock` of an input of that time. */
+  clockAt(ms: number): PolicyInput['clock'];
   /**
    * Decides one question at one time. The bundle gets the operation under a name that it knows. A pure function of bundle,
    * question and `nowMs` (design invariant 2).
@@ -86,6 +90,8 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     guardrails: GUARDRAILS_VERSION,
   };
 
+  const clockAt = (ms: number) => ({ now_ms: ms, tzdb: TZDB_VERSION, zones: readZones(ms) });
+
   function evaluate(document: unknown, inputJson: string, used: DecisionVersions): GuardedResult {
     const fault = findFault(versionOf(inputs, used.input, 'input').schema, document);
     if (fault !== null) return missingFact(fault);
@@ -99,13 +105,15 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     hash: bundle.hash,
     revision: bundle.revision,
     broker: bundle.broker,
+    data: bundle.data,
+    clockAt,
     decide: (question, nowMs) => {
       const document = reads.from({
         schema_version: INPUT_SCHEMA_VERSION,
         ...withCanonicalPersons(question),
         // An older bundle may get the operation under its former name; the input has the name that was used.
         operation: askedName(question.operation, bundle.broker.operations, OPERATIONS),
-        clock: { now_ms: nowMs, tzdb: TZDB_VERSION, zones: readZones(nowMs) },
+        clock: clockAt(nowMs),
       });
       const inputJson = JSON.stringify(document);
       return {

@@ -64,3 +64,14 @@ function parseOffset(text: string): number {
   const minutes = Number(match[2]) * 60 + Number(match[3]);
   return match[1] === '-' ? -minutes : minutes;
 }
+
+/** A time as the clocks of a zone show it: ISO 8601 with the offset. @param zone a zone that {@link createZoneClock} accepts */
+export function localTime(zone: string, ms: number): string {
+  const reading = createZoneClock([zone])(ms)[zone];
+  if (reading === undefined) throw new Error(`no clock of ${zone}`);
+  const { date, minute_of_day, offset_min } = reading;
+  const clockText = (minutes: number) =>
+    `${String(Math.floor(minutes / 60)).padStart(2, '0')}:${String(minutes % 60).padStart(2, '0')}`;
+  const sign = offset_min < 0 ? '-' : '+';
+  return `${date}T${clockText(minute_of_day)}:00${sign}${clockText(Math.abs(offset_min))}`;
+}

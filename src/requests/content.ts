@@ -32,9 +32,16 @@ export const commonShape = {
 export type ContentOf<Schema extends z.ZodType<SentContent>> = Omit<z.infer<Schema>, 'start_ms'> &
   Pick<RequestContent, 'start_ms'>;
 
+/** One schema for each list of kinds, because several calls take a content. */
+const contentSchemas = new WeakMap<RequestKinds, z.ZodType<SentContent>>();
+
 /** The body of `POST /v1/requests`: the content of any kind. */
-export function contentSchemaOf({ all }: RequestKinds): z.ZodType<SentContent> {
-  return z.union(all.map(({ contentSchema }) => contentSchema)).meta({ id: 'Proposal' });
+export function contentSchemaOf(kinds: RequestKinds): z.ZodType<SentContent> {
+  const known = contentSchemas.get(kinds);
+  if (known !== undefined) return known;
+  const schema = z.union(kinds.all.map(({ contentSchema }) => contentSchema)).meta({ id: 'Proposal' });
+  contentSchemas.set(kinds, schema);
+  return schema;
 }
 
 /** The content that was sent. Its digest must not depend on how the time was written. */

@@ -1,5 +1,6 @@
 import { challengeOf, correlationOf } from '../decide/authorize.ts';
 import {
+  type ControlDeps,
   type EffectRecord,
   inputEnvironment,
   knowsEnvironment,
@@ -11,9 +12,11 @@ import { appendDecision, decideFor, type JudgedDecision } from '../decide/strang
 import { loadEmergency } from '../emergency/state.ts';
 import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
+import type { Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { loadParts } from '../revocation/authored-parts.ts';
+import type { Db } from '../store/statement.ts';
 import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
 import { aboutRequest } from './gates.ts';
 import { lastKnown } from './last-known.ts';
@@ -29,21 +32,37 @@ export interface RequestDecision extends JudgedDecision {
   held_by: string[];
 }
 
-/** Evaluates the active policy for a request, with a fresh clock and the emergency state that this write sees. */
-export async function decideRequest(
-  { deps, tx, now_ms, policy, revocations }: WriteContext,
+/** What a question about a request depends on: the transaction of a write, or committed state. */
+export type QuestionContext = Pick<WriteContext, 'policy' | 'now_ms' | 'revocations'> & {
+  deps: Pick<ControlDeps, 'kinds'>;
+  db: Db;
+};
+
+/** A question about a request, with the facts that a record keeps besides. */
+export interface RequestQuestion {
+  question: Question;
+  /** The votes that count. */
+  votes: StoredVote[];
+  /** The freezes that cover the request. */
+  freezes: string[];
+  parked: boolean;
+}
+
+/** Builds the question about a request from all that the given state says. */
+export async function questionAbout(
+  { deps, db, now_ms, policy, revocations }: QuestionContext,
   about: { operation: Operation; principal: Principal; request: ChangeRequest; votes: readonly StoredVote[] },
-): Promise<RequestDecision> {
+): Promise<RequestQuestion> {
   const { operation, principal, request } = about;
-  const parked = await isParked({ revocations, tx }, request);
+  const parked = await isParked({ revocations, db }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
-  const current = about.votes.filter((vote) => counts(vote, request));
+  const votes = about.votes.filter((vote) => counts(vote, request));
   // A yes from earlier is never carried over, nor is what its giver was then.
   const asOfNow = (who: Principal, actedMs: number) =>
-    operation === 'request.apply' ? lastKnown(tx, who, actedMs) : who;
+    operation === 'request.apply' ? lastKnown(db, who, actedMs) : who;
   const toVotes = (verdict: StoredVote['verdict']) =>
     Promise.all(
-      current
+      votes
         .filter((vote) => vote.verdict === verdict)
         .map(async ({ principal: voter, digest, at_ms }) => ({
           principal: await asOfNow(voter, at_ms),
@@ -51,7 +70,7 @@ export async function decideRequest(
           at_ms,
         })),
     );
-  const emergency = await loadEmergency(tx, {
+  const emergency = await loadEmergency(db, {
     changes: input.changes,
     isCoveredBy: deps.kinds.of(request.kind).frozenBy,
     environment: request.environment,
@@ -59,24 +78,30 @@ export async function decideRequest(
     policy,
     now_ms,
   });
-  const decision = decideFor(
-    policy,
-    {
-      operation,
-      principal,
-      environment: inputEnvironment(policy, request.environment),
-      namespace: null,
-      request: { ...input, proposer: await asOfNow(request.proposer, request.created_ms) },
-      approvals: await toVotes('approve'),
-      rejections: await toVotes('reject'),
-      emergency,
-    },
-    now_ms,
-  );
-  const freezes = emergency.freezes.map((freeze) => freeze.id);
+  const question = {
+    operation,
+    principal,
+    environment: inputEnvironment(policy, request.environment),
+    namespace: null,
+    request: { ...input, proposer: await asOfNow(request.proposer, request.created_ms) },
+    approvals: await toVotes('approve'),
+    rejections: await toVotes('reject'),
+    emergency,
+  };
+  return { question, votes, freezes: emergency.freezes.map((freeze) => freeze.id), parked };
+}
+
+/** Evaluates the active policy for a request, with a fresh clock and the emergency state that this write sees. */
+export async function decideRequest(
+  { deps, tx, now_ms, policy, revocations }: WriteContext,
+  about: Parameters<typeof questionAbout>[1],
+): Promise<RequestDecision> {
+  const context = { deps, db: tx, now_ms, policy, revocations };
+  const { question, votes, freezes, parked } = await questionAbout(context, about);
+  const decision = decideFor(policy, question, now_ms);
   return {
     ...decision,
-    votes: current.flatMap((vote) => (vote.decision_id === null ? [] : [vote.decision_id])),
+    votes: votes.flatMap((vote) => (vote.decision_id === null ? [] : [vote.decision_id])),
     freezes,
     held_by:
       decision.effect === 'allow' ? [] : [...freezes.map(heldByFreeze), ...(parked ? [HELD_BY_PARKING] : [])],
@@ -84,11 +109,11 @@ export async function decideRequest(
 }
 
 async function isParked(
-  { revocations, tx }: Pick<WriteContext, 'revocations' | 'tx'>,
+  { revocations, db }: Pick<QuestionContext, 'revocations' | 'db'>,
   request: ChangeRequest,
 ): Promise<boolean> {
-  if (!(await revocations.parksAnybody(tx))) return false;
-  return revocations.isParked(tx, { ...request, parts: await loadParts(tx, request.id) });
+  if (!(await revocations.parksAnybody(db))) return false;
+  return revocations.isParked(db, { ...request, parts: await loadParts(db, request.id) });
 }
 
 /** Records a decision about a request. @returns the id of the decision whose record stands for it */

@@ -1,5 +1,5 @@
 import { authorize, challengeOf, questionOf } from '../decide/authorize.ts';
-import { environmentsOf, type WriteContext } from '../decide/control.ts';
+import { type Call, type ControlDeps, environmentsOf, type WriteContext } from '../decide/control.ts';
 import type { Plan, RequestContent } from '../decide/plan.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
@@ -105,8 +105,16 @@ async function refuseBeforeFault(
 }
 
 /** The request as it is judged; it is not stored yet. */
-function draftOf(
-  { deps, call, now_ms, policy }: WriteContext,
+export function draftOf(
+  {
+    deps,
+    call,
+    now_ms,
+    policy,
+  }: Pick<WriteContext, 'now_ms' | 'policy'> & {
+    deps: Pick<ControlDeps, 'kinds' | 'newId'>;
+    call: Pick<Call, 'principal'>;
+  },
   content: RequestContent,
   plan: Plan,
 ): ChangeRequest {

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { ControlDeps, Named, RequestKinds, WriteContext } from '../decide/control.ts';
+import type { ControlDeps, RequestKinds, WriteContext } from '../decide/control.ts';
 import { type Given, pageOf, routesFor } from '../decide/edge.ts';
-import type { RequestContent } from '../decide/plan.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
 import { assertSeen } from '../decide/seen.ts';
@@ -27,9 +26,10 @@ import {
   toEdit,
 } from './content.ts';
 import { edit } from './edit.ts';
-import { findExisting, noRequest } from './open-request.ts';
+import { namedByContent, namedRequest } from './named.ts';
+import { findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
-import { type ChangeRequest, fromRow, loadRequest, loadVotes, placesOf, REQUEST_STATES } from './request.ts';
+import { type ChangeRequest, fromRow, loadRequest, loadVotes, REQUEST_STATES } from './request.ts';
 import { type RequestView, requestViewSchema, toView } from './view.ts';
 import { approve, reject } from './vote.ts';
 import { withdraw } from './withdraw.ts';
@@ -311,21 +311,6 @@ function answeredAs(
     if (request instanceof Refused) return request;
     return viewOf(writing.tx, request, { now_ms: writing.now_ms, control });
   };
-}
-
-/** A request, and the places whose readers may see it. */
-async function namedRequest({ kinds, store }: ControlDeps, id: string): Promise<Named> {
-  const request = await loadRequest(store.read, id);
-  return {
-    operation: 'request.read',
-    places: request === undefined ? null : placesOf(request, kinds),
-    missing: noRequest,
-  };
-}
-
-/** What a content names. */
-function namedByContent({ kinds, store }: ControlDeps, content: RequestContent): Promise<Named[]> {
-  return kinds.of(content.kind).namedBy(store.read, content);
 }
 
 /** The requests that the caller may read. */

@@ -224,6 +224,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   getDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
   replayDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
   replayDecisions: plain('avery', { body: { limit: 3 } }),
+  explainPolicy: change(async (bench) => ({ body: { request: (await pending(bench)).id } })),
   getAccess: plain('avery'),
   whoami: plain('dana'),
   listSessions: plain('dana'),

@@ -132,6 +132,19 @@ const ATTEMPTS: Record<string, Attempt> = {
   },
   'list the requests of a flag': { method: 'GET', path: ({ flag }) => `/v1/requests?flag=${flag}` },
   'GET a decision': { method: 'GET', path: ({ request }) => `/v1/decisions/${request}` },
+  'replay a decision': { method: 'POST', path: ({ request }) => `/v1/decisions/${request}/replay` },
+  'explain a request': {
+    method: 'POST',
+    path: () => '/v1/policy/explain',
+    body: ({ request }) => ({ request }),
+  },
+  'ask what would become of a change': {
+    method: 'POST',
+    path: () => '/v1/policy/explain',
+    body: ({ flag }) => ({
+      what_if: { content: { environment: 'production', changes: changed('disable', flag), reason: 'x' } },
+    }),
+  },
   'GET a revocation': { method: 'GET', path: ({ revocation }) => `/v1/revocations/${revocation}` },
   'end a browser session': { method: 'DELETE', path: ({ session }) => `/v1/sessions/${session}` },
   'close a break-glass session': {

@@ -1,0 +1,107 @@
+import type { ExplanationView } from '../../explain/view.ts';
+import { localTime } from '../../policy/zones.ts';
+import type { Context } from '../cli.ts';
+import { renderGates } from './render.ts';
+import { moment, printable } from './text.ts';
+
+/** An explanation for people: the answer, why, and what would change it. */
+export function renderExplanation(explanation: ExplanationView, context: Context): string {
+  const { about, operation, principal, environment, effect, reasons, guardrail, policy_hash, at_ms } =
+    explanation;
+  const where = environment === null ? '' : ` in ${printable(environment)}`;
+  return [
+    `about    ${about.type === 'what_if' ? 'what if' : `${about.type} ${printable(about.id ?? '')}`}`,
+    `asked    ${printable(operation)} by ${nameOf(principal)}${where}, ${moment(at_ms)}`,
+    `answer   ${effect}${guardrail === null ? '' : `, by the guardrail ${printable(guardrail)}`}`,
+    ...reasons.map(({ code, detail }) => `         ${printable(code)}: ${printable(detail)}`),
+    ...renderGrants(explanation),
+    ...renderMissing(explanation, context),
+    ...renderOutcome(explanation, context),
+    `policy   ${printable(policy_hash)}`,
+  ].join('\n');
+}
+
+function renderGrants({ granted_by }: ExplanationView): string[] {
+  if (granted_by === null) return [];
+  if (granted_by.length === 0) return ['granted  by no role binding'];
+  return granted_by.map(({ principal, by, key, issuer, index }) => {
+    const at = issuer === null ? '' : ` at ${issuer}`;
+    return `granted  by ${printable(`${by} ${key}${at}${index === 0 ? '' : ` (${index + 1})`}`)}, to ${printable(principal)}`;
+  });
+}
+
+function renderMissing({ obligations, gates, about }: ExplanationView, context: Context): string[] {
+  const at = { requestId: about.type === 'request' ? about.id : null, commandLine: context.commandLine };
+  const own = new Set(obligations.map(({ gate }) => JSON.stringify(gate)));
+  const others = renderGates(
+    gates.filter((gate) => !own.has(JSON.stringify(gate))),
+    at,
+  ).slice(1);
+  if (obligations.length === 0 && others.length === 0) return [];
+  return [
+    'missing',
+    ...obligations.flatMap((missing) => [
+      ...renderGates([missing.gate], at).slice(1),
+      ...renderDetails(missing, context).map((line) => `      ${line}`),
+    ]),
+    ...others,
+  ];
+}
+
+function renderDetails(
+  { who, opens, effect_if_met, obligation }: ExplanationView['obligations'][number],
+  context: Context,
+): string[] {
+  return [
+    ...(who === null ? [] : [`who    ${who.length === 0 ? 'nobody known' : who.map(nameOf).join(', ')}`]),
+    ...(opens === null
+      ? obligation.kind === 'window'
+        ? ['opens  not within two weeks']
+        : []
+      : [
+          `opens  ${printable(opens.window)}: ${printable(opens.local)} in ${printable(opens.zone)}${hereOf(opens, context)}`,
+        ]),
+    ...(effect_if_met === null ? [] : [`alone  ${effect_if_met}`]),
+  ];
+}
+
+/** The same moment on the clocks of the reader, unless these are those of the window. */
+function hereOf(
+  { zone, opens_ms, local }: { zone: string; opens_ms: number; local: string },
+  { io }: Context,
+): string {
+  const own = zoneOfReader(io.env.TZ);
+  const here = localTime(own, opens_ms);
+  return own === zone || here === local ? '' : ` (${here} in ${printable(own)})`;
+}
+
+/** The reader's IANA zone. */
+function zoneOfReader(named: string | undefined): string {
+  try {
+    return new Intl.DateTimeFormat('en', named ? { timeZone: named } : {}).resolvedOptions().timeZone;
+  } catch {
+    return 'UTC';
+  }
+}
+
+function renderOutcome({ if_all_met, who_could, at_ms }: ExplanationView, { io }: Context): string[] {
+  return [
+    ...(if_all_met === null
+      ? []
+      : [
+          `if met   ${if_all_met.effect}${if_all_met.at_ms === at_ms ? '' : `, at ${localTime(zoneOfReader(io.env.TZ), if_all_met.at_ms)}`}`,
+          ...(if_all_met.effect === 'allow'
+            ? []
+            : if_all_met.reasons.map(
+                ({ code, detail }) => `         ${printable(code)}: ${printable(detail)}`,
+              )),
+        ]),
+    ...(who_could === null
+      ? []
+      : [`who may  ${who_could.length === 0 ? 'nobody known' : who_could.map(nameOf).join(', ')}`]),
+  ];
+}
+
+function nameOf({ id, person }: ExplanationView['principal']): string {
+  return printable(person === null ? id : `${id} (${person})`);
+}

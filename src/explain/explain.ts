@@ -1,0 +1,260 @@
+import { type Intent, questionOf } from '../decide/authorize.ts';
+import { type Call, type ControlDeps, environmentsOf } from '../decide/control.ts';
+import type { RequestContent } from '../decide/plan.ts';
+import { authorizeRead } from '../decide/read.ts';
+import { assertSeen } from '../decide/seen.ts';
+import { BrokerError } from '../errors.ts';
+import type { RecordV1 } from '../log/record.ts';
+import type { Operation } from '../operations.ts';
+import { explainHold, findOthers, grantingBindings } from '../policy/explain.ts';
+import type { PolicyInput } from '../policy/input.ts';
+import { personNames } from '../policy/persons.ts';
+import type { Policy, Question } from '../policy/policies.ts';
+import { NOT_REPLAYABLE, type NotReplayable } from '../policy/replay.ts';
+import { type AskedQuestion, ask } from '../policy/variations.ts';
+import { type Principal, schedulerPrincipal } from '../principal.ts';
+import { questionAbout } from '../requests/decide-request.ts';
+import { requestGates } from '../requests/gates.ts';
+import { namedByContent, namedRequest } from '../requests/named.ts';
+import { findExisting } from '../requests/open-request.ts';
+import { draftOf } from '../requests/propose.ts';
+import { type ChangeRequest, isOpen, loadVotes, placesOf } from '../requests/request.ts';
+import { listPrincipals } from '../store/principals.ts';
+import { findReplayRow } from '../store/replays.ts';
+import { type Explanation, type ExplanationView, toView } from './view.ts';
+import { type As, resolveAs } from './who.ts';
+
+/** Who asks for an explanation. */
+export interface Reader {
+  call: Call;
+  /** Decides a recorded read. @throws BrokerError if it is not allowed */
+  authorize(intent: Intent): Promise<void>;
+}
+
+/** A hypothetical question. */
+export type WhatIf =
+  | { as?: As | undefined; content: RequestContent }
+  | { as?: As | undefined; operation: Operation; environment: string | null; namespace: string | null };
+
+/** A question with its answer, before it is explained. */
+type Subject = Pick<
+  Explanation,
+  'about' | 'environment' | 'request' | 'gates' | 'operation' | 'principal'
+> & {
+  asked: AskedQuestion;
+  /** Whose bindings grant it, and what they are asked about. */
+  granted: { principal: Principal; document: PolicyInput };
+};
+
+/**
+ * Explains a recorded decision, under the policy that made it and as of its time.
+ *
+ * @throws BrokerError `policy_denied`, `not_found`, or `state_conflict` if it cannot be made again
+ */
+export async function explainDecision(
+  deps: ControlDeps,
+  reader: Reader,
+  id: string,
+): Promise<ExplanationView> {
+  await reader.authorize({ operation: 'decision.read' });
+  const { read } = deps.store;
+  const row = await findReplayRow(read, id);
+  if (row === undefined) throw new BrokerError('not_found', 'No decision has this id.');
+  if (row.input === null) throw notExplainable('erased');
+  if (row.schema_version === 0) throw notExplainable('record_version_0');
+  const leaf = JSON.parse(row.leaf) as RecordV1;
+  const { input, result, guardrails } = leaf.schema;
+  if (input === null || guardrails === null) throw notExplainable('no_policy');
+  const policy = await deps.policies.byHash(read, leaf.policy_hash);
+  if (policy === null) throw notExplainable('bundle_missing');
+  const versions = { input, result, guardrails };
+  if (!policy.knows(versions)) throw notExplainable('version_unknown');
+  const document = JSON.parse(row.input) as PolicyInput;
+  return explain(deps, reader, {
+    about: { type: 'decision', id },
+    operation: leaf.operation,
+    principal: document.principal,
+    environment: document.environment?.key ?? null,
+    request: null,
+    gates: [],
+    asked: { policy, versions, document },
+    granted: { principal: document.principal, document },
+  });
+}
+
+function notExplainable(code: NotReplayable): BrokerError {
+  return new BrokerError('state_conflict', `${NOT_REPLAYABLE[code]} It cannot be explained.`, {
+    extra: { why: code },
+  });
+}
+
+/**
+ * Explains what keeps an open request from being applied now.
+ *
+ * @throws BrokerError `policy_denied`, `not_found`, or `request_closed`
+ */
+export async function explainRequest(
+  deps: ControlDeps,
+  reader: Reader,
+  id: string,
+): Promise<ExplanationView> {
+  await assertSeen(deps, reader.call, await namedRequest(deps, id));
+  const request = await findExisting(deps.store.read, id);
+  if (!isOpen(request)) {
+    throw new BrokerError(
+      'request_closed',
+      `The request is ${request.state}. Explain its last decision instead: ${request.decision_id}.`,
+      { extra: { state: request.state, decision_id: request.decision_id } },
+    );
+  }
+  const policy = await deps.policies.active(deps.store.read);
+  const at = { policy, now_ms: deps.clock() };
+  const votes = await loadVotes(deps.store.read, id);
+  const about = { operation: 'request.apply', principal: schedulerPrincipal, request, votes } as const;
+  const asked = await askedAbout(deps, at, about);
+  const { proposer } = asked.document.request ?? request;
+  // What the policy itself holds back is explained; these are what the request waits for besides.
+  const besides = { ...request, standing: { ...request.standing, effect: 'hold', obligations: [] } } as const;
+  return explain(deps, reader, {
+    about: { type: 'request', id },
+    operation: 'request.apply',
+    principal: schedulerPrincipal,
+    environment: request.environment,
+    request: { path: `/v1/requests/${id}`, digest: request.digest },
+    gates: requestGates(besides, { now_ms: at.now_ms, kinds: deps.kinds }),
+    asked,
+    granted: {
+      principal: proposer,
+      document: { ...asked.document, operation: 'request.propose', principal: proposer },
+    },
+  });
+}
+
+/**
+ * Explains what the active policy would say, without asking for it: nothing is written but the record of what the caller
+ * was told about others.
+ *
+ * @throws BrokerError `policy_denied` or `not_found` if the caller may not read there; `invalid_change` if the content
+ *   cannot be carried out
+ */
+export async function explainWhatIf(
+  deps: ControlDeps,
+  reader: Reader,
+  whatIf: WhatIf,
+): Promise<ExplanationView> {
+  const { call } = reader;
+  const { as } = whatIf;
+  if (as !== undefined) await reader.authorize({ operation: 'access.read' });
+  const policy = await deps.policies.active(deps.store.read);
+  const now_ms = deps.clock();
+  const subject = {
+    about: { type: 'what_if', id: null },
+    request: null,
+    gates: [] as Explanation['gates'],
+  } as const;
+  if ('operation' in whatIf) {
+    const { operation, environment, namespace } = whatIf;
+    await authorizeRead(deps, call, { operation: 'flag.read', environment, namespace });
+    const principal = await resolveAs(deps, call.principal, as);
+    const asked = askedOf(
+      policy,
+      questionOf(policy, principal, { operation, environment, namespace }),
+      now_ms,
+    );
+    const granted = { principal, document: asked.document };
+    return explain(deps, reader, { ...subject, operation, principal, environment, asked, granted });
+  }
+  const { content } = whatIf;
+  // Strangers are told nothing of what they sent, not even that it is invalid.
+  await authorizeRead(deps, call, { operation: 'request.read' });
+  for (const named of await namedByContent(deps, content)) await assertSeen(deps, call, named);
+  const principal = await resolveAs(deps, call.principal, as);
+  const request = await draft(deps, { policy, now_ms, principal }, content);
+  await assertSeen(deps, call, {
+    operation: 'request.read',
+    places: placesOf(request, deps.kinds),
+    missing: () => new BrokerError('not_found', 'Nothing that you may read is in this place.'),
+  });
+  const operation = 'request.propose';
+  const asked = await askedAbout(deps, { policy, now_ms }, { operation, principal, request, votes: [] });
+  return explain(deps, reader, {
+    ...subject,
+    operation,
+    principal,
+    environment: request.environment,
+    asked,
+    granted: { principal, document: asked.document },
+  });
+}
+
+/** The request that a content would become. Whether a key is taken by a flag of others is not told. */
+async function draft(
+  deps: ControlDeps,
+  { policy, now_ms, principal }: { policy: Policy; now_ms: number; principal: Principal },
+  content: RequestContent,
+): Promise<ChangeRequest> {
+  const context = { now_ms, environments: environmentsOf(policy), keysAreFree: true } as const;
+  const { plan } = await deps.kinds.of(content.kind).plan(deps.store.read, content, context);
+  return draftOf({ deps, call: { principal }, now_ms, policy }, content, plan);
+}
+
+async function askedAbout(
+  deps: ControlDeps,
+  { policy, now_ms }: { policy: Policy; now_ms: number },
+  about: Parameters<typeof questionAbout>[1],
+): Promise<AskedQuestion> {
+  const revocations = deps.revocations.under(personNames(policy));
+  const context = { deps, db: deps.store.read, now_ms, policy, revocations };
+  return askedOf(policy, (await questionAbout(context, about)).question, now_ms);
+}
+
+function askedOf(policy: Policy, question: Question, nowMs: number): AskedQuestion {
+  const { input_json, versions } = policy.decide(question, nowMs);
+  return { policy, versions, document: JSON.parse(input_json) as PolicyInput };
+}
+
+async function explain(
+  deps: ControlDeps,
+  { call, authorize }: Reader,
+  { asked, granted, ...subject }: Subject,
+): Promise<ExplanationView> {
+  const { document, policy } = asked;
+  const mayKnow = await maySeeAccess(deps, call);
+  if (mayKnow) await authorize({ operation: 'access.read' });
+  const known = mayKnow ? await knownPrincipals(deps) : null;
+  const answer = await ask(asked, document);
+  const isOwn = granted.principal.id === call.principal.id;
+  const bindings = mayKnow || isOwn ? await grantingBindings({ ...asked, document: granted.document }) : null;
+  const { obligations, all_met } =
+    answer.effect === 'hold'
+      ? await explainHold(asked, answer.obligations, known)
+      : { obligations: [], all_met: null };
+  return toView({
+    ...subject,
+    at_ms: document.clock.now_ms,
+    policy_hash: policy.hash,
+    answer,
+    granted_by:
+      bindings === null ? null : bindings.map((binding) => ({ principal: granted.principal.id, ...binding })),
+    obligations,
+    all_met,
+    who_could: answer.effect === 'deny' && known !== null ? await findOthers(asked, known) : null,
+  });
+}
+
+/** Whether the caller may know who may do what. Asking that is no attempt to read it, so a denial is not recorded. */
+async function maySeeAccess(deps: ControlDeps, { principal }: Call): Promise<boolean> {
+  const policy = await deps.policies.active(deps.store.read);
+  const question = questionOf(policy, principal, { operation: 'access.read' });
+  return policy.decide(question, deps.clock()).effect === 'allow';
+}
+
+/** Every principal ever seen who is not revoked. */
+async function knownPrincipals({ store, revocations }: ControlDeps): Promise<Principal[]> {
+  const known: Principal[] = [];
+  for (const row of await listPrincipals(store.read)) {
+    const principal = JSON.parse(row.principal) as Principal;
+    if (!(await revocations.latest().isBlocked(store.read, principal))) known.push(principal);
+  }
+  return known;
+}

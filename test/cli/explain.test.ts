@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { createFlag, propose } from '../support/flags.ts';
+import { createTerminal, type Terminal } from './support.ts';
+
+let t: TestBroker;
+let terminal: Terminal;
+let request: { id: string; decision_id: string };
+
+beforeAll(async () => {
+  t = await startTestBroker();
+  terminal = createTerminal(t, { env: { TZ: 'Asia/Tokyo' } });
+  await createFlag(t, 'told', { tier: 'sensitive' });
+  for (const who of ['alex', 'sam', 'dana']) await t.call(who, 'GET', '/v1/whoami');
+  t.clock.set(Date.UTC(2026, 10, 20, 17, 0));
+  request = (await propose(t, [{ action: 'enable', flag: 'told' }])).body;
+});
+afterAll(() => t.close());
+
+describe('explain', () => {
+  it('says what a request waits for, who could help, and when, on the clocks of window and reader', async () => {
+    const { code, out } = await terminal.as('avery', 'explain', request.id);
+    expect(out).toMatch(/answer +hold\n +held_by_tier: /);
+    expect(out).toMatch(/granted +by group payments-developers at \S+, to person:demo:dana/);
+    expect(out).toMatch(
+      /approval_required: .*\n.*countersign approve .*\n +who +person:demo:alex \(emp-1002\), /,
+    );
+    expect(out).toContain(
+      'opens  business-hours-berlin: 2026-11-23T09:00:00+01:00 in Europe/Berlin (2026-11-23T17:00:00+09:00 in Asia/Tokyo)',
+    );
+    expect(out).toMatch(/if met +allow, at 2026-11-23T17:00:00\+09:00/);
+    expect(code).toBe(0);
+  });
+
+  it('explains a decision by its id too, and prints the document with --json', async () => {
+    const { json } = await terminal.as('avery', 'explain', request.decision_id, '--json');
+    expect(json).toMatchObject({ about: { type: 'decision', id: request.decision_id }, effect: 'hold' });
+  });
+
+  it('passes on why somebody may not know', async () => {
+    expect((await terminal.as('dana', 'explain', request.decision_id)).code).toBe(4);
+    expect((await terminal.as('avery', 'explain', 'x')).code).toBe(1);
+  });
+});
+
+describe('what-if', () => {
+  it('asks about one’s own change without proposing it', async () => {
+    const before = (await t.call('dana', 'GET', '/v1/requests?limit=200')).body.items.length;
+    for (const change of [
+      ['--flag', 'told', '--action', 'enable'],
+      ['--enable', 'told'],
+    ]) {
+      const { code, out } = await terminal.as('dana', 'what-if', ...change, '--environment', 'production');
+      expect(out).toMatch(/about +what if\n/);
+      expect(out).toMatch(/ticket_required: /);
+      expect(code).toBe(0);
+    }
+    expect((await t.call('dana', 'GET', '/v1/requests?limit=200')).body.items).toHaveLength(before);
+  });
+
+  it('asks as somebody else, as groups, and about operations', async () => {
+    const where = ['--environment', 'production'];
+    const as = (who: string, ...words: string[]) =>
+      terminal.as('avery', 'what-if', '--as', who, ...words, ...where);
+    expect((await as('emp-1002', '--enable', 'told')).out).toMatch(/answer +deny\n +role_missing/);
+    const group = await as('group:payments-developers', '--issuer', t.people.issuer, '--enable', 'told');
+    expect(group.out).toMatch(/answer +hold/);
+    const { out } = await as('emp-1002', '--operation', 'decision.read');
+    expect(out).toMatch(/asked +decision\.read by person:demo:alex/);
+    expect(out).toMatch(/who may +person:demo:avery/);
+    expect(
+      (await terminal.as('dana', 'what-if', '--as', 'emp-1002', '--enable', 'told', ...where)).code,
+    ).toBe(4);
+  });
+
+  it.each([
+    [['--flag', 'told'], /belong together/],
+    [['--environment', 'production'], /Specify what to ask about/],
+    [['--enable', 'told'], /Specify the environment/],
+    [['--enable', 'told', '--operation', 'flag.read'], /not both/],
+    [['--as', 'group:a,emp-1', '--operation', 'flag.read'], /groups only/],
+    [['--flag', 'told', '--action', 'explode'], /Allowed choices/],
+  ])('refuses %j', async (words, message) => {
+    const { code, err } = await terminal.as('avery', 'what-if', ...words);
+    expect(err).toMatch(message);
+    expect(code).toBe(2);
+  });
+});
