@@ -10,6 +10,9 @@ import type { AddressInfo, Socket } from 'node:net';
 /** How long a shutdown waits for requests in flight. */
 const STOP_DEADLINE_MS = 10_000;
 
+/** How long it waits for requests whose bodies have not arrived: nothing has begun for them. */
+const BODY_DEADLINE_MS = 3000;
+
 /**
  * How many new connections the kernel completes before they are accepted; it caps the number itself (`somaxconn`). A
  * connection that finds no room is tried again by its client after 1, 3 and 7 seconds.
@@ -27,8 +30,9 @@ export interface OpenSocket {
   serve(listener: RequestListener): void;
   /**
    * Stops accepting connections and waits for the requests in flight. Each open connection gets at most the answer of
-   * the request that it is sending, with `Connection: close`; no later request on it has an effect. A timeout prevents
-   * slow or incomplete requests from blocking the stop.
+   * the request that it is sending, with `Connection: close`; no later request on it has an effect. Connections without
+   * a request are closed, also those that have never sent one. Timeouts prevent slow or incomplete requests from
+   * blocking the stop.
    *
    * @param meanwhile other shutdown work to await
    * @see RFC 9112 section 9.6
@@ -45,6 +49,7 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
   const bound = server.address() as AddressInfo;
   const answers = createAnswersInFlight();
   const listeners: RequestListener[] = [];
+  server.on('connection', answers.connected);
   server.on('request', (req, res) => {
     if (answers.admit(req, res)) for (const listener of listeners) listener(req, res);
   });
@@ -55,7 +60,9 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
     },
     stop: async (meanwhile) => {
       answers.closeAll();
+      const incomplete = setTimeout(answers.dropIncomplete, BODY_DEADLINE_MS);
       await closeServer(server, meanwhile);
+      clearTimeout(incomplete);
     },
   };
 }
@@ -75,6 +82,7 @@ async function closeServer(server: Server, meanwhile: (() => Promise<void>) | un
  */
 function createAnswersInFlight() {
   const open = new Set<ServerResponse>();
+  const sockets = new Set<Socket>();
   const ending = new WeakSet<Socket>();
   const newestOf = new WeakMap<Socket, ServerResponse>();
   let isStopping = false;
@@ -86,6 +94,10 @@ function createAnswersInFlight() {
   }
 
   return {
+    connected(socket: Socket): void {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    },
     /**
      * False for a request behind the last one of its connection: it gets no answer, so it may have no effect. What follows
      * an ambiguous request may be a part of it, or the request of somebody else. RFC 9112 sections 9.6 and 11.2
@@ -100,7 +112,14 @@ function createAnswersInFlight() {
       if (isStopping) endWith(res, socket);
       return true;
     },
-    /** From now on each connection ends with its newest answer. Pipelined requests before it still get theirs. */
+    /** Closes the connections whose requests have not arrived whole. */
+    dropIncomplete(): void {
+      for (const { req } of open) if (!req.complete) req.socket.destroy();
+    },
+    /**
+     * From now on each connection ends with its newest answer. Pipelined requests before it still get theirs. Node takes
+     * a connection that has sent nothing, or a part of a head, for a busy one; here it is closed at once.
+     */
     closeAll(): void {
       isStopping = true;
       const newest = new Map<Socket, ServerResponse>();
@@ -109,6 +128,7 @@ function createAnswersInFlight() {
         // With its head sent, the answer cannot say so anymore, and the next request is the last one.
         if (!res.headersSent) endWith(res, socket);
       }
+      for (const socket of sockets) if (!newest.has(socket)) socket.destroy();
     },
   };
 }

@@ -39,6 +39,7 @@ afterEach(async () => {
 });
 
 interface Client {
+  write(text: string): void;
   send(...paths: string[]): void;
   /** Everything that the server sent, once it has closed the connection. */
   closed: Promise<string>;
@@ -54,6 +55,9 @@ async function open(): Promise<Client> {
   });
   client.on('error', () => undefined);
   return {
+    write: (text) => {
+      client.write(text);
+    },
     send: (...paths) => {
       client.write(
         paths.map((path) => `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n`).join(''),
@@ -123,6 +127,21 @@ describe('a stop', () => {
     answer('/held');
     await slow.closed;
     await stopped;
+  });
+
+  it.each([
+    ['has sent nothing', ''],
+    ['has sent a part of a head', 'POST /late HTT'],
+    ['has sent a part of a body', 'POST /held HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{'],
+  ])('does not wait for a client that %s', async (_, text) => {
+    const client = await open();
+    client.write(text);
+    if (text.includes('/held')) await until(1);
+    else await new Promise((resolve) => setTimeout(resolve, 50));
+    const began = performance.now();
+    await socket.stop();
+    await client.closed;
+    expect(performance.now() - began).toBeLessThan(8000);
   });
 
   it('accepts no connection', async () => {
