@@ -45,8 +45,13 @@ export class CorruptBundle extends Error {
 export interface PoliciesOptions extends PolicyDeps {
   /** Tries a bundle that is to be stored, where it can stop nothing. @throws BundleError */
   probe?: (bundle: Bundle) => Promise<void>;
-  /** Throws for a policy that must not become active because its trust rules are too permissive. */
+  /** Throws for an active policy that must not be used because its trust rules are too permissive. */
   assertUsable?: (policy: Policy) => unknown;
+  /**
+   * Throws for a policy that must not become active. It is stricter than {@link assertUsable}: those that are active may have
+   * faults that were not known then.
+   */
+  assertSound?: (policy: Policy) => void;
   /** Called with a new active policy after the commit of its activation, by any broker. */
   policyChanged?: (policy: Policy) => void;
 }
@@ -183,7 +188,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       const known = findCompiled(bundle.policy_hash);
       if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));
       const policy = known ?? (await compile(bundle));
-      options.assertUsable?.(policy);
+      options.assertSound?.(policy);
       return policy;
     },
     byHash: async (db, hash) => {

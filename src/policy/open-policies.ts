@@ -6,7 +6,7 @@ import type { Db } from '../store/statement.ts';
 import type { Policies, PoliciesOptions } from './active.ts';
 import { type Bundle, BundleError, readBundle } from './bundle.ts';
 import { activateFirst, type BundleStart } from './first-start.ts';
-import { createPolicy, type Policy } from './policies.ts';
+import { createPolicy } from './policies.ts';
 import { assertDecides } from './probe.ts';
 import { storedPolicies } from './stored-policies.ts';
 
@@ -19,8 +19,6 @@ export interface OpenPoliciesDeps extends PoliciesOptions {
   newId: (nowMs: number) => string;
   /** The bundle that the configuration names, or undefined for the shipped one. */
   file: string | undefined;
-  /** Throws for a policy that must not be activated; those that are active may have faults that were not known then. */
-  assertSound?: (policy: Policy) => void;
 }
 
 /**

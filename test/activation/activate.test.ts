@@ -209,6 +209,22 @@ describe('an upload', () => {
         }),
     ],
     [
+      'a trust rule for proposals in jobs that anybody starts again',
+      (archive: Buffer) =>
+        withConfig(archive, (config) => {
+          const rule = config.trust_rules?.['payments-deploy'] as { claims: Record<string, unknown> };
+          delete rule.claims.run_attempt;
+        }),
+    ],
+    [
+      'a trust rule for proposals of agents that does not name who starts their job',
+      (archive: Buffer) =>
+        withConfig(archive, (config) => {
+          const rule = config.trust_rules?.['release-agent'] as { person?: object };
+          delete rule.person;
+        }),
+    ],
+    [
       'an unknown zone',
       (archive: Buffer) =>
         withConfig(archive, (config) => {
