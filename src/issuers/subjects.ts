@@ -25,6 +25,15 @@ export function personFaults(issuers: readonly IssuerConfig[]): SchemaFault[] {
           'issuer, or set disjoint: true if nobody here has an account at another issuer',
       });
     }
+    // OpenID Connect Core 2: `sub` is unique within the issuer only.
+    if (shared.length > 1 && shared.includes(issuer) && issuer.claims.person === 'sub') {
+      faults.push({
+        path: ['issuers', place, 'claims', 'person'],
+        detail:
+          'is sub, which each issuer assigns by itself: the same person could be two, and two could be one. Name the claim that is the ' +
+          'same at each issuer, or set disjoint: true if nobody here has an account at another issuer',
+      });
+    }
     const source = (['jwks_uri', 'jwks_file'] as const).find((key) => issuer[key] !== undefined);
     if (source !== undefined && requiresPublicSubjects(issuer)) {
       faults.push({

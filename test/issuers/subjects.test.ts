@@ -55,6 +55,13 @@ describe('several issuers', () => {
     );
   });
 
+  it('of which one names the person by what it assigns itself (OpenID Connect Core 2) are refused', async () => {
+    const bySubject = issuer('b', { claims: { person: 'sub' } });
+    expect(await faultOf(issuer('a', person), bySubject)).toMatch(/issuers\.1\.claims\.person: is sub/);
+    expect(await faultOf(issuer('a', person), { ...bySubject, disjoint: true })).toBeNull();
+    expect(await faultOf(bySubject)).toBeNull();
+  });
+
   it.each<[string, object[]]>([
     [
       'that name the person, each by a claim of its own',
