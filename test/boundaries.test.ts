@@ -29,9 +29,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   emergency: ['decide', 'flags', 'policy', 'store'],
   revocation: ['decide', 'identity', 'keys', 'log', 'policy', 'store', 'trust'],
   access: ['decide', 'identity', 'policy', 'store', 'trust'],
-  activation: ['decide', 'policy', 'store'],
+  activation: ['decide', 'flags', 'policy', 'store'],
   // What people, pipelines and time ask for.
-  requests: ['decide', 'emergency', 'flags', 'log', 'policy', 'revocation', 'store'],
+  requests: ['activation', 'decide', 'emergency', 'flags', 'log', 'policy', 'revocation', 'store'],
   schedule: ['decide', 'requests', 'store'],
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
@@ -100,6 +100,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'rate-limiter-flexible': /^src\/http\/rate-limit\.ts$/,
   'tar-stream': /^src\/policy\/archive\.ts$/,
   imurmurhash: /^src\/flags\/bucket\.ts$/,
+  rfc6902: /^src\/activation\/patch\.ts$/,
   canonicalize: /^src\/json\.ts$/,
   commander: /^src\/cli\//,
 };

@@ -7,6 +7,7 @@ import { isNoneMatch } from '../http/none-match.ts';
 import { ARCHIVE, archiveSchema, GOVERNED_READ, GOVERNED_WRITE, noContent } from '../http/route.ts';
 import { DIGEST_PATTERN } from '../json.ts';
 import { epochMs } from '../moment.ts';
+import { readStoredBundle } from '../policy/bundle.ts';
 import { findActivation, findBundle, listActivations, listBundles } from '../store/policies.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
 import { bundleViewSchema, uploadOf } from './upload.ts';
@@ -32,6 +33,13 @@ const activationSchema = z
       .meta({ description: 'The request that activated it; null for the first start.' }),
   })
   .meta({ id: 'PolicyActivation' });
+
+const policyDataSchema = z
+  .object({
+    policy_hash: z.string(),
+    data: z.looseObject({ config: z.record(z.string(), z.json()) }),
+  })
+  .meta({ id: 'PolicyData' });
 
 const { route, list } = routesFor<ActivationRoutesDeps>({ tag: 'Policy', format: 'problem', since: '1.0' });
 
@@ -90,6 +98,25 @@ export const activationRoutes = [
         view: (row) => row,
         next: ({ stored_ms, archive_digest }) => `${stored_ms} ${archive_digest}`,
       });
+    },
+  }),
+  route({
+    name: 'getPolicyData',
+    operation: 'policy.read',
+    method: 'GET',
+    path: '/v1/policy/data',
+    summary: 'read the data of the active policy, which patches of `policy.activate` change',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    success: 200,
+    answer: policyDataSchema,
+    handle: async ({ control }, { call }) => {
+      await authorizeRead(control, call, { operation: 'policy.read' });
+      const active = await findActivation(control.store.read);
+      const bundle = active === null ? null : await findBundle(control.store.read, active);
+      if (bundle === null) throw new Error('the active bundle is not stored');
+      const { data } = await readStoredBundle(bundle.archive);
+      return { body: { policy_hash: bundle.policy_hash, data: data as { config: Record<string, never> } } };
     },
   }),
   route({

@@ -120,6 +120,15 @@ export function environmentsOf(policy: Policy): string[] {
   return [...policy.broker.environments.keys()];
 }
 
+/** The context of plans under a policy. */
+export function planContextOf({
+  now_ms,
+  policy,
+  deps,
+}: Pick<WriteContext, 'now_ms' | 'policy'> & { deps: Pick<ControlDeps, 'policies'> }): PlanContext {
+  return { now_ms, policy, policies: deps.policies, environments: environmentsOf(policy) };
+}
+
 /** Whether the policy has this environment. None at all counts as known. */
 export function knowsEnvironment(policy: Policy, key: string | null): boolean {
   return key === null || policy.broker.environments.has(key);

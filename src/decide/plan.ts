@@ -1,5 +1,8 @@
 import type { InputChange } from '../flags/change-facts.ts';
+import type { Policies } from '../policy/active.ts';
 import type { RequestObject } from '../policy/input.ts';
+import type { Policy } from '../policy/policies.ts';
+import type { Db } from '../store/statement.ts';
 
 /** The version of one thing that a request is based on; 0 if it did not exist. */
 export interface Base {
@@ -34,6 +37,10 @@ export interface RequestContent {
 /** The context of a plan. */
 export interface PlanContext {
   now_ms: number;
+  /** The policy that decides the request. */
+  policy: Policy;
+  /** Compiles candidates. */
+  policies: Pick<Policies<Db>, 'ready'>;
   /** All environments of the active policy. */
   environments: readonly string[];
   /** Plans the creation of flags as if no flag had their keys. Such a plan is only judged, never carried out. */

@@ -1,5 +1,5 @@
 import { type Intent, questionOf } from '../decide/authorize.ts';
-import { type Call, type ControlDeps, environmentsOf } from '../decide/control.ts';
+import { type Call, type ControlDeps, planContextOf } from '../decide/control.ts';
 import type { RequestContent } from '../decide/plan.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
@@ -193,7 +193,7 @@ async function draft(
   { policy, now_ms, principal }: { policy: Policy; now_ms: number; principal: Principal },
   content: RequestContent,
 ): Promise<ChangeRequest> {
-  const context = { now_ms, environments: environmentsOf(policy), keysAreFree: true } as const;
+  const context = { ...planContextOf({ now_ms, policy, deps }), keysAreFree: true } as const;
   const { plan } = await deps.kinds.of(content.kind).plan(deps.store.read, content, context);
   return draftOf({ deps, call: { principal }, now_ms, policy }, content, plan);
 }

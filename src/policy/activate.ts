@@ -1,5 +1,6 @@
 import { renewEnvironment, type VersionOrigin } from '../store/flags.ts';
-import { type BundleKey, insertActivation, type NewActivation } from '../store/policies.ts';
+import { insertActivation, type NewActivation, storeBundle } from '../store/policies.ts';
+import type { PolicyBundlesTable } from '../store/schema.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Policies } from './active.ts';
@@ -37,17 +38,18 @@ export async function activate(
   return policy;
 }
 
-/** The effect of a request that activates a policy. */
-export function policyActivated(key: BundleKey): {
-  carryOut(
-    writing: ActivatingWrite,
-    origin: Pick<VersionOrigin, 'request_id' | 'decision_id'>,
-  ): Promise<{ activates: { hash: string; archive: string } }>;
-} {
-  return {
-    carryOut: async (writing, { request_id, decision_id }) => {
-      await activate(writing, { ...key, request_id, decision_id, stage: null });
-      return { activates: { hash: key.policy_hash, archive: key.archive_digest } };
-    },
-  };
+/**
+ * Stores a bundle and makes it the active policy, for a request that was just decided.
+ *
+ * @returns what the record says of it
+ */
+export async function activateBundle(
+  writing: ActivatingWrite,
+  bundle: Omit<PolicyBundlesTable, 'stored_ms'>,
+  { request_id, decision_id }: Pick<VersionOrigin, 'request_id' | 'decision_id'>,
+): Promise<{ hash: string; archive: string }> {
+  const { policy_hash, archive_digest } = bundle;
+  await storeBundle(writing.tx, { ...bundle, stored_ms: writing.now_ms });
+  await activate(writing, { policy_hash, archive_digest, request_id, decision_id, stage: null });
+  return { hash: policy_hash, archive: archive_digest };
 }

@@ -85,6 +85,13 @@ export interface Policies<Db> {
    * @throws BundleError, Error if it may not, with a message for its author
    */
   prepare(bundle: StoredBundle): Promise<Policy>;
+  /**
+   * The compiled policy of a bundle, for use in a write: nothing is compiled while the transaction is open.
+   *
+   * @throws RunAgain if it is not compiled here
+   * @throws Error if it may not become active
+   */
+  ready(bundle: StoredBundle): Policy;
   /** Any stored bundle, active or not, for replay; null if it does not exist. */
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
@@ -189,6 +196,15 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));
       const policy = known ?? (await compile(bundle));
       options.assertSound?.(policy);
+      return policy;
+    },
+    ready: (bundle) => {
+      const policy = findCompiled(bundle.policy_hash);
+      if (policy === undefined) {
+        const { policy_hash, archive_digest } = bundle;
+        throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => compile(bundle));
+      }
+      options.assertUsable?.(policy);
       return policy;
     },
     byHash: async (db, hash) => {

@@ -1,5 +1,5 @@
 import { challengeOf } from '../decide/authorize.ts';
-import { environmentsOf, type WriteContext } from '../decide/control.ts';
+import { planContextOf, type WriteContext } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import type { Refused } from '../decide/refused.ts';
 import type { Decision } from '../policy/policies.ts';
@@ -40,7 +40,7 @@ export async function edit(
     operation?: 'request.edit' | 'request.schedule';
   },
 ): Promise<ChangeRequest | Refused> {
-  const { tx, call, now_ms, policy, deps } = writing;
+  const { tx, call, now_ms, deps } = writing;
   const { principal } = call;
   // 1. Load, and compute the new content on the current flags.
   const request = await findOpen(tx, request_id);
@@ -51,7 +51,7 @@ export async function edit(
   const content = editContent(kind, request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
   assertStartsBefore(content, request.expires_ms);
-  const context = { now_ms, environments: environmentsOf(policy) };
+  const context = planContextOf(writing);
   // A key that is taken is only told to those who may create the flag: they are judged as if it were free.
   const made = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
     const { plan } = await kind.plan(tx, content, { ...context, keysAreFree: true });

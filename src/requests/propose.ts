@@ -1,5 +1,5 @@
 import { authorize, challengeOf, questionOf } from '../decide/authorize.ts';
-import { type Call, type ControlDeps, environmentsOf, type WriteContext } from '../decide/control.ts';
+import { type Call, type ControlDeps, planContextOf, type WriteContext } from '../decide/control.ts';
 import type { Plan, RequestContent } from '../decide/plan.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
@@ -23,10 +23,10 @@ export async function propose<Content extends RequestContent>(
   content: Content,
   operation: 'request.propose' | 'breakglass.apply' = 'request.propose',
 ): Promise<Settlement | Refused> {
-  const { deps, tx, call, now_ms, policy } = writing;
+  const { deps, tx, call, now_ms } = writing;
   // 1. Load: plan the content on the current flags.
   const kind = deps.kinds.of(content.kind);
-  const context = { now_ms, environments: environmentsOf(policy) };
+  const context = planContextOf(writing);
   const planned = await kind
     .plan(tx, content, context)
     .then((made) => {

@@ -1,8 +1,8 @@
 import {
   type Effect,
   type EffectRecord,
-  environmentsOf,
   type PlanWithEffects,
+  planContextOf,
   type WriteContext,
 } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
@@ -149,11 +149,11 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
 
 /** The current plan of the content, or null if it can no longer be carried out. */
 async function planNow(
-  { tx, now_ms, policy, deps }: WriteContext,
+  writing: WriteContext,
   { kind, content }: ChangeRequest,
 ): Promise<PlanWithEffects | null> {
   try {
-    return await deps.kinds.of(kind).plan(tx, content, { now_ms, environments: environmentsOf(policy) });
+    return await writing.deps.kinds.of(kind).plan(writing.tx, content, planContextOf(writing));
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'invalid_change') return null;
     throw error;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Config, withConfig } from '../support/activation.ts';
+import { type Config, signIn, withConfig } from '../support/activation.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose, readRequest } from '../support/flags.ts';
 
@@ -11,6 +11,7 @@ let shipped: Buffer;
 beforeEach(async () => {
   t = await startTestBroker();
   shipped = await readFile(join(t.folder, 'bundle.tar.gz'));
+  await signIn(t);
 });
 
 afterEach(() => t.close());
@@ -104,10 +105,16 @@ describe('activating a policy', () => {
   it('back to an older policy that asks for no approval is held by the active one', async () => {
     const lax = await uploaded((config) => {
       const kind = config.request_kinds?.['policy.activate'] as { rule: { approvals: object } };
-      kind.rule.approvals = {};
+      kind.rule.approvals = { 'policy-maintainer': 1 };
     });
-    const { body } = await activation(lax);
-    expect(body).toMatchObject({ state: 'pending' });
+    const silent = await activation(lax);
+    expect(silent.body).toMatchObject({
+      code: 'invalid_change',
+      errors: [{ pointer: '#/weakens_activation', detail: expect.stringContaining('1 in place of 2') }],
+    });
+    const { body } = await activation(lax, { weakens_activation: true });
+    expect(body).toMatchObject({ state: 'pending', object: { weakens_activation: true } });
+    expect(body.summary).toContain('fewer approvals');
     expect(await activeHash()).not.toBe(lax);
   });
 

@@ -2,6 +2,7 @@ import { rebundle } from '../../fixtures/rebundle.ts';
 import { readStoredBundle } from '../../src/policy/bundle.ts';
 import type { Store } from '../../src/store/database.ts';
 import { insertActivation, storeBundle } from '../../src/store/policies.ts';
+import type { TestBroker } from './broker.ts';
 
 /** The data of the shipped bundle, as far as tests look into it. */
 export type Config = Record<string, Record<string, unknown>>;
@@ -34,4 +35,10 @@ export async function activateElsewhere(store: Store, archive: Buffer, nowMs: nu
     });
   });
   return policy_hash;
+}
+
+/** Signs in who activates policies, so that the broker knows them. */
+export async function signIn(t: TestBroker, people = ['morgan', 'jordan', 'sam']): Promise<void> {
+  for (const who of people) await t.call(who, 'GET', '/v1/whoami');
+  await t.broker.scheduler.tick();
 }

@@ -148,6 +148,7 @@ async function activeHash({ t }: SurfaceBench): Promise<string> {
 export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   listActivations: plain('morgan'),
   listBundles: plain('morgan'),
+  getPolicyData: plain('morgan'),
   getActiveBundle: plain('morgan'),
   getBundle: {
     who: 'morgan',

@@ -7,6 +7,7 @@ import { CliError, usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { registerPolicyData } from './policy-data.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 type Bundle = AnswerOf<'uploadBundle'>;
@@ -27,6 +28,7 @@ export function registerPolicy(program: Command, cli: Cli): void {
     );
   registerLists(policy, cli);
   registerProposals(policy, cli);
+  registerPolicyData(policy, cli);
 }
 
 function registerLists(policy: Command, cli: Cli): void {

@@ -1,0 +1,166 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { signIn } from '../support/activation.ts';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { approve, createFlag, propose } from '../support/flags.ts';
+import { countsOf } from '../support/sqlite/rows.ts';
+
+/*
+ * Rows of the active policy's data, changed by request: the broker builds the bundle.
+ */
+
+let t: TestBroker;
+
+beforeEach(async () => {
+  t = await startTestBroker();
+  await signIn(t);
+});
+
+afterEach(() => t.close());
+
+const rowed = (patch: unknown[], fields: object = {}, who = 'morgan') =>
+  t.call(who, 'POST', '/v1/requests', { kind: 'policy.activate', patch, reason: 'a test', ...fields });
+
+/** Approves as the shipped policy asks. @returns the last answer */
+async function approved(request: { id: string; digest: string }) {
+  await approve(t, 'jordan', request as never);
+  return (await approve(t, 'sam', request as never)).body;
+}
+
+async function data() {
+  return (await t.call('morgan', 'GET', '/v1/policy/data')).body.data.config;
+}
+
+const group = (name: string) =>
+  `/config/role_bindings/groups/${t.people.issuer.replaceAll('/', '~1')}/${name}`;
+const developer = { roles: ['flag-deployer', 'flag-reader'], namespaces: ['payments'], environments: ['*'] };
+const limit = (seconds: number) => ({ op: 'replace', path: '/config/limits/request_ttl_s', value: seconds });
+
+describe('a row of data', () => {
+  it('is added by request, approved, and effective on the next call', async () => {
+    const flag = await createFlag(t, 'checkout', { tier: 'informational' });
+    const enable = () => propose(t, [{ action: 'enable', flag }], {}, 'casey');
+    expect((await enable()).status).toBe(403);
+    const { status, body } = await rowed([
+      { op: 'add', path: `${group('customer-success')}/-`, value: developer },
+    ]);
+    expect([status, body.state]).toEqual([201, 'pending']);
+    expect(body.summary).toBe(`change the policy: add ${group('customer-success')}/-`);
+    expect(await approved(body)).toMatchObject({ state: 'applied' });
+    expect((await enable()).body).toMatchObject({ state: 'applied' });
+    // The module is the same; only the data is another.
+    await t.restart();
+    expect((await data()).role_bindings.groups[t.people.issuer]['customer-success']).toHaveLength(2);
+  });
+
+  it('does not conflict with other rows that were proposed at the same time', async () => {
+    const [binding, ttl, list] = [
+      (await rowed([{ op: 'add', path: group('newcomers'), value: [developer] }])).body,
+      (await rowed([limit(1000)])).body,
+      (await rowed([{ op: 'add', path: `${group('auditors')}/-`, value: developer }])).body,
+    ];
+    for (const request of [binding, ttl, list])
+      expect(await approved(request)).toMatchObject({ state: 'applied' });
+    const now = await data();
+    expect(now.limits.request_ttl_s).toBe(1000);
+    expect(now.role_bindings.groups[t.people.issuer]).toMatchObject({ newcomers: [developer] });
+    expect(now.role_bindings.groups[t.people.issuer].auditors).toHaveLength(2);
+  });
+
+  it('conflicts with another change of the same row, whichever comes first', async () => {
+    const [one, two] = [(await rowed([limit(1000)])).body, (await rowed([limit(2000)])).body];
+    expect(await approved(one)).toMatchObject({ state: 'applied' });
+    expect(await approved(two)).toMatchObject({ state: 'conflicted' });
+    expect((await data()).limits.request_ttl_s).toBe(1000);
+  });
+
+  it('conflicts with a test that no longer holds', async () => {
+    const before = (await data()).limits.breakglass_ttl_s;
+    const tested = [
+      { op: 'test', path: '/config/limits/breakglass_ttl_s', value: before },
+      { op: 'replace', path: '/config/limits/breakglass_per_week', value: 1 },
+    ];
+    const { body } = await rowed(tested);
+    const other = await rowed([{ op: 'replace', path: '/config/limits/breakglass_ttl_s', value: 60 }]);
+    expect(await approved(other.body)).toMatchObject({ state: 'applied' });
+    expect(await approved(body)).toMatchObject({ state: 'conflicted' });
+  });
+});
+
+describe('a row is refused with its fault', () => {
+  it.each([
+    ['the root', [{ op: 'remove', path: '' }]],
+    ['all configuration', [{ op: 'remove', path: '/config' }]],
+    ['a whole folder', [{ op: 'replace', path: '/config/role_bindings', value: {} }]],
+    ['a prototype', [{ op: 'add', path: '/config/limits/__proto__/x', value: 1 }]],
+    ['nothing but tests', [{ op: 'test', path: '/config/limits/request_ttl_s', value: 604800 }]],
+    ['no operation', []],
+    ['another operation', [{ op: 'move', from: '/config/limits/a', path: '/config/limits/b' }]],
+  ])('when it names %s', async (_what, patch) => {
+    const { status, body } = await rowed(patch);
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(['invalid_request', 'invalid_change']).toContain(body.code);
+    expect(Object.hasOwn(Object.prototype, 'x')).toBe(false);
+    expect(await countsOf(t.file, ['bundles'])).toEqual({ bundles: 1 });
+  });
+
+  it('when it is not there', async () => {
+    const { body } = await rowed([limit(10), { op: 'remove', path: '/config/limits/nothing' }]);
+    expect(body).toMatchObject({ code: 'invalid_change', errors: [{ pointer: '#/patch/1' }] });
+  });
+
+  it('when the data would be invalid', async () => {
+    const { body } = await rowed([{ op: 'add', path: '/config/zones/-', value: 'Europe/Atlantis' }]);
+    expect(body).toMatchObject({ code: 'invalid_change', errors: [{ pointer: '#/patch' }] });
+    expect(body.errors[0].detail).toContain('Europe/Atlantis');
+  });
+
+  it('when a whole policy is named too', async () => {
+    const { body } = await rowed([limit(10)], { policy_hash: `sha256:${'0'.repeat(64)}` });
+    expect(body).toMatchObject({ code: 'invalid_request' });
+  });
+
+  it('when the caller may not propose it, before anything is built', async () => {
+    for (const who of ['avery', 'sam', 'riley']) {
+      expect((await rowed([limit(10)], {}, who)).body).toMatchObject({ code: 'policy_denied' });
+    }
+  });
+});
+
+describe('a policy that locks out', () => {
+  it.each([
+    ['whoever could propose the next one', () => [{ op: 'remove', path: group('platform') }]],
+    ['whoever could approve it', () => [{ op: 'remove', path: group('security') }]],
+    [
+      'everybody, by approvals that it neither asks for nor accepts',
+      () => [{ op: 'replace', path: '/config/request_kinds/policy.activate/rule/approvals', value: {} }],
+    ],
+    [
+      'everybody, by a quorum that nobody reaches',
+      () => [
+        {
+          op: 'replace',
+          path: '/config/request_kinds/policy.activate/rule/approvals/security-approver',
+          value: 9,
+        },
+      ],
+    ],
+  ])('%s is refused', async (_whom, patch) => {
+    const { status, body } = await rowed(patch());
+    expect([status, body.code]).toEqual([422, 'invalid_change']);
+    expect(body.detail).toContain('nobody could activate another one');
+  });
+
+  it('for fewer approvals needs to be said, and everybody sees it', async () => {
+    const fewer = [
+      { op: 'remove', path: '/config/request_kinds/policy.activate/rule/approvals/security-approver' },
+    ];
+    const silent = await rowed(fewer);
+    expect(silent.body).toMatchObject({
+      code: 'invalid_change',
+      errors: [{ pointer: '#/weakens_activation' }],
+    });
+    const said = await rowed(fewer, { weakens_activation: true });
+    expect(said.body).toMatchObject({ state: 'pending', object: { weakens_activation: true } });
+    expect(said.body.summary).toContain('needs fewer approvals');
+  });
+});
