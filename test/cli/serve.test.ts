@@ -276,7 +276,10 @@ describe('a signal to stop', () => {
     const socket = connect(Number(url.port), url.hostname);
     socket.on('error', () => undefined);
     await once(socket, 'connect');
-    socket.write(`POST /oauth/token HTTP/1.1\r\nHost: ${url.host}\r\nContent-Length: 100\r\n\r\nnever ends`);
+    socket.write(
+      `POST /oauth/token HTTP/1.1\r\nHost: ${url.host}\r\nContent-Type: application/x-www-form-urlencoded\r\n` +
+        'Content-Length: 100\r\n\r\nnever ends',
+    );
     await fetch(`${url.origin}/healthz`);
     serving.child.kill('SIGINT');
     await serving.until('stopping');
