@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { BrokerError } from '../errors.ts';
+import { BrokerError, type ProblemCode } from '../errors.ts';
 import { addressBlock } from './address-block.ts';
 
 /**
@@ -24,9 +24,12 @@ const ADDRESS_COUNTERS = 65_536;
  */
 export type CountAttempt = (req: IncomingMessage) => Promise<void>;
 
-/** True for the refusal of a caller whose identity is missing or not valid. */
+/** The refusals of callers whose identity is missing, not valid, or not verified because the issuer is down. */
+const WITHOUT_IDENTITY: readonly ProblemCode[] = ['unauthenticated', 'token_invalid', 'issuer_unavailable'];
+
+/** True for the refusal of a caller who has shown no valid identity. */
 export function isWithoutIdentity(error: unknown): boolean {
-  return error instanceof BrokerError && (error.code === 'unauthenticated' || error.code === 'token_invalid');
+  return error instanceof BrokerError && WITHOUT_IDENTITY.includes(error.code);
 }
 
 /**

@@ -116,6 +116,22 @@ describe('an address that tries too often', () => {
     expect((await t.call(reader, 'POST', '/ofrep/v1/evaluate/flags')).status).toBe(200);
   });
 
+  it('is refused for tokens that nobody can verify while their issuer is down', async () => {
+    t = await startTestBroker({
+      config: (defaults) => {
+        const [issuer] = defaults.issuers as [Record<string, unknown>];
+        // Nothing listens there.
+        return { attempts_per_minute: 3, issuers: [{ ...issuer, jwks_uri: 'http://127.0.0.1:1/keys' }] };
+      },
+    });
+    const token = await t.people.idToken('dana');
+    const answers: number[] = [];
+    for (let count = 0; count < 5; count += 1) {
+      answers.push((await t.call(token, 'GET', '/v1/freezes')).status);
+    }
+    expect(answers).toEqual([503, 503, 503, 429, 429]);
+  });
+
   it('does not exist when no limit is set', async () => {
     t = await startTestBroker({ config: { attempts_per_minute: 0 } });
     expect(new Set(await statuses(50, () => undefined))).toEqual(new Set([400]));
