@@ -28,6 +28,7 @@ import { createSigningKeys } from './keys/signing-keys.ts';
 import type { Logger } from './logger.ts';
 import { DAY_MS } from './moment.ts';
 import { OPERATIONS, operationsUnknownTo } from './operations.ts';
+import { loadBundleKeys } from './policy/bundle-keys.ts';
 import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
@@ -161,6 +162,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     file: config.policy_bundle,
     inputs,
     log,
+    keys: await loadBundleKeys(config.bundle_keys),
     probe: (bundle) => probeBundle(bundle, inputs),
     assertUsable: trustRulesOf,
     assertSound: assertSoundRules,

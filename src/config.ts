@@ -12,6 +12,7 @@ import {
 } from './issuers/issuers.ts';
 import { personFaults } from './issuers/subjects.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
+import { type BundleKeyConfig, bundleKeySchema } from './policy/bundle-keys.ts';
 import { describeFaults, type SchemaFault } from './schema-faults.ts';
 import { readYaml } from './yaml.ts';
 
@@ -47,6 +48,11 @@ export const configSchema = z.strictObject({
   signing_key_days: z.coerce.number().int().min(0).default(30),
   /** The bundle that a first start activates. Later starts only compare it with the active one. */
   policy_bundle: z.string().min(1).optional(),
+  /** The keys that sign bundles. With them, every bundle that is sent or activated at the first start must be signed. */
+  bundle_keys: z
+    .array(bundleKeySchema)
+    .refine(isEachOnce('kid'), 'must have unique kids: a signature names its key by it')
+    .default([]),
   log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Calls per minute and principal to the control and audit planes; 0 means no limit. */
   calls_per_minute: z.coerce.number().int().min(0).default(600),
@@ -153,6 +159,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     ...(parsed.success ? webFaults(parsed.data, folder) : []),
     ...(parsed.success ? personFaults(parsed.data.issuers) : []),
     ...(parsed.success ? keySetFaults(parsed.data, folder) : []),
+    ...(parsed.success ? bundleKeyFaults(parsed.data.bundle_keys, folder) : []),
   ].map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(
@@ -165,6 +172,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     ...parsed.data,
     issuers,
     workload_issuers,
+    bundle_keys: parsed.data.bundle_keys.map((key) => locateBundleKey(key, folder)),
     ...files,
     master_key,
     file: file === null ? null : resolve(file),
@@ -223,6 +231,24 @@ function keySetFaults(config: Pick<Config, 'issuers' | 'workload_issuers'>, fold
             },
           ],
     ),
+  );
+}
+
+function locateBundleKey(key: BundleKeyConfig, folder: string): BundleKeyConfig {
+  return key.key_file === undefined ? key : { ...key, key_file: resolve(folder, key.key_file) };
+}
+
+/** The keys themselves are checked when the broker starts. */
+function bundleKeyFaults(keys: readonly BundleKeyConfig[], folder: string): SchemaFault[] {
+  return keys.flatMap(({ key_file }, index) =>
+    key_file === undefined || isReadableFile(resolve(folder, key_file))
+      ? []
+      : [
+          {
+            path: ['bundle_keys', index, 'key_file'],
+            detail: `${resolve(folder, key_file)} is not a readable file; put the public key there`,
+          },
+        ],
   );
 }
 

@@ -76,7 +76,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   {
     part: /^src\/config\.ts$/,
-    may: /^src\/config-addresses\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config)\.ts$/,
+    may: /^src\/config-addresses\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys)\.ts$/,
   },
   { part: /^src\/config-addresses\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },
@@ -89,7 +89,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   express: /^src\/(app\.ts|http\/.*|.*routes\.ts)$/,
   helmet: /^src\/app\.ts$/,
   'zod-openapi': /^src\/http\/openapi(-answers)?\.ts$/,
-  jose: /^src\/(identity|issuers|keys|tokens|sessions|cli)\//,
+  jose: /^src\/((identity|issuers|keys|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
   'better-sqlite3': /^src\/store\/database\.ts$/,

@@ -4,7 +4,7 @@ import type { WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { epochMs } from '../moment.ts';
-import { type Bundle, BundleError, readBundle } from '../policy/bundle.ts';
+import { type Bundle, BundleError } from '../policy/bundle.ts';
 import { findBundle, storeBundle } from '../store/policies.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { PolicyBundlesTable } from '../store/schema.ts';
@@ -66,7 +66,7 @@ export function uploadOf(archive: Buffer): (writing: WriteContext) => Promise<Bu
 
 async function check(archive: Buffer, policies: WriteContext['deps']['policies']): Promise<Bundle> {
   try {
-    const bundle = await readBundle(archive);
+    const bundle = await policies.readNew(archive);
     const { hash: policy_hash, archive_digest } = bundle;
     await policies.prepare({ policy_hash, archive_digest, archive });
     return bundle;

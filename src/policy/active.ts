@@ -1,7 +1,8 @@
 import { sha256Hex } from '../json.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import { type Bundle, readStoredBundle } from './bundle.ts';
+import { type Bundle, readBundle, readStoredBundle } from './bundle.ts';
+import type { BundleKeys } from './bundle-keys.ts';
 import { createPolicy, type Policy, type PolicyDeps } from './policies.ts';
 
 /** The number of cached compiled policies: the active one, and the most recently replayed. Each may take 64 MiB or more. */
@@ -43,6 +44,8 @@ export class CorruptBundle extends Error {
 
 /** The dependencies of policies. */
 export interface PoliciesOptions extends PolicyDeps {
+  /** The keys that sign bundles; without them signatures are not required. */
+  keys?: BundleKeys | null;
   /** Tries a bundle that is to be stored, where it can stop nothing. @throws BundleError */
   probe?: (bundle: Bundle) => Promise<void>;
   /** Throws for an active policy that must not be used because its trust rules are too permissive. */
@@ -79,6 +82,8 @@ export interface Policies<Db> {
   latest(): Policy;
   /** Checks for a new activation in committed state. @throws Error as {@link active}; {@link latest} then stays */
   refresh(db: Db): Promise<void>;
+  /** Reads a bundle that somebody sent, and verifies its signature where keys are configured. @throws BundleError */
+  readNew(archive: Buffer): Promise<Bundle>;
   /**
    * Tries and compiles a bundle that is to be stored, and checks that it may become active.
    *
@@ -191,6 +196,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       const activation = await activationOf(db);
       if (activation.number !== latest?.number) follow(activation.number, await load(db, activation));
     },
+    readNew: (archive) => readBundle(archive, { keys: options.keys ?? null }),
     prepare: async (bundle) => {
       const known = findCompiled(bundle.policy_hash);
       if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));

@@ -4,6 +4,8 @@ import { type BundleFiles, unpackArchive, unpackStoredArchive } from './archive.
 import { assertInRoots, mergeData } from './bundle-data.ts';
 import { BundleError } from './bundle-error.ts';
 import { parseBundleJson } from './bundle-json.ts';
+import type { BundleKeys } from './bundle-keys.ts';
+import { verifySignature } from './bundle-signature.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
 import { assertData } from './data-faults.ts';
 
@@ -40,12 +42,31 @@ const manifestSchema = z.looseObject({
  * @throws BundleError if the archive has surprises ({@link unpackArchive}), is a delta bundle, lacks `policy.wasm`, data or
  *   `.manifest`, lacks the entry point, has a file that two readers would read in different ways, data outside of its
  *   roots, or data with faults
+ * @param options.keys the keys one of which must have signed it; without them a signature is neither required nor verified
  * @see OPA documentation, "Bundle File Format"
  */
-export async function readBundle(archive: Buffer): Promise<Bundle> {
+export async function readBundle(
+  archive: Buffer,
+  { keys = null }: { keys?: BundleKeys | null } = {},
+): Promise<Bundle> {
   const files = await unpackArchive(archive);
   assertOrdinary(files);
+  if (keys !== null) await verifySignature(files, keys);
   return bundleOf(archive, files, { parseJson: parseBundleJson, isStored: false });
+}
+
+/**
+ * Reads a bundle that the broker built from another one: the same module with other data. It needs no signature, because
+ * the module was verified when `from` was taken, and the request that activates the data names who changed it.
+ *
+ * @param from the bundle with the module, which is stored
+ * @throws BundleError as {@link readBundle}, and if the module is another one
+ */
+export async function readBuiltBundle(archive: Buffer, from: Pick<Bundle, 'wasm'>): Promise<Bundle> {
+  const bundle = await readBundle(archive);
+  if (!bundle.wasm.equals(from.wasm))
+    throw new BundleError('the bundle has another module than the one it is built from');
+  return bundle;
 }
 
 /**

@@ -41,7 +41,7 @@ async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
   const active = await findActivation(deps.store.read);
   let bundle: Bundle;
   try {
-    bundle = await readBundle(await readFile(file));
+    bundle = await readBundle(await readFile(file), { keys: deps.keys ?? null });
   } catch (error) {
     if (active === null)
       throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);
