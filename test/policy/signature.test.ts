@@ -183,10 +183,7 @@ describe('a bundle is refused where keys are configured', () => {
         files: listed().map((file) => (file.name === '.manifest' ? { ...file, algorithm: 'MD5' } : file)),
       }),
     ],
-    'that lists a file twice': [
-      /lists data\.json twice/,
-      () => ({ files: [...listed(), ...listed()] }),
-    ],
+    'that lists a file twice': [/lists data\.json twice/, () => ({ files: [...listed(), ...listed()] })],
     'over the bytes of a structured file': [
       /data\.json was changed/,
       () => ({
