@@ -55,11 +55,11 @@ export const organizationSchema = nameSchema(idPattern, idSays);
 export const userSchema = nameSchema(idPattern, idSays);
 
 /**
- * Characters that can make a text look different to an approver: control characters, bidirectional controls, and the
- * invisible characters of Unicode except those that scripts and emoji need.
+ * Characters that can make a text look different to an approver: control characters, bidirectional controls, separators of
+ * lines and paragraphs, annotations, and the invisible characters of Unicode except those that scripts and emoji need.
  */
 const MISLEADING =
-  /(?![\p{Join_Control}\p{Variation_Selector}])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]/u;
+  /(?![\p{Join_Control}\p{Variation_Selector}])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\ufff9-\ufffb]/u;
 
 /** A character with a shape. U+2800 is a symbol without dots, and the Hangul fillers are letters. */
 const VISIBLE = /(?![\u2800\p{Default_Ignorable_Code_Point}])[\p{L}\p{N}\p{P}\p{S}]/u;
