@@ -57,7 +57,7 @@ export async function questionAbout(
   const parked = await isParked({ revocations, db }, request);
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const votes = about.votes.filter((vote) => counts(vote, request));
-  // A yes from earlier is never carried over, nor is what its giver was then.
+  // An earlier approval counts only if its giver still has the role.
   const asOfNow = (who: Principal, actedMs: number) =>
     operation === 'request.apply' ? lastKnown(db, who, actedMs) : who;
   const toVotes = (verdict: StoredVote['verdict']) =>
