@@ -46,7 +46,7 @@ export const configSchema = z.strictObject({
   previous_master_key_file: z.string().min(1).optional(),
   /** The days after which the broker signs with a new key; 0 for never. */
   signing_key_days: z.coerce.number().int().min(0).default(30),
-  /** The bundle that a first start activates. Later starts only compare it with the active one. */
+  /** The bundle that a first start activates, as a file or a folder. Later starts only compare it with the active one. */
   policy_bundle: z.string().min(1).optional(),
   /** The keys that sign bundles. With them, every bundle that is sent or activated at the first start must be signed. */
   bundle_keys: z
@@ -206,8 +206,13 @@ function fileFaults({ database, policy_bundle }: Files): SchemaFault[] {
   if (database !== undefined && isFolder(database)) {
     faults.push({ path: ['database'], detail: `${database} is a directory; it must be a file` });
   }
-  if (policy_bundle !== undefined && !isStarted && !isReadableFile(policy_bundle)) {
-    const detail = `${policy_bundle} is not a readable file; the first start requires the bundle`;
+  if (
+    policy_bundle !== undefined &&
+    !isStarted &&
+    !isReadableFile(policy_bundle) &&
+    !isFolder(policy_bundle)
+  ) {
+    const detail = `${policy_bundle} is neither a readable file nor a folder; the first start requires the bundle`;
     faults.push({ path: ['policy_bundle'], detail });
   }
   return faults;

@@ -208,10 +208,11 @@ describe('the files that a configuration names', () => {
     });
   });
 
-  it('are files: a folder is no bundle and no database, and a file is no folder', async () => {
+  it('may be a folder for the bundle, but not for the database', async () => {
     await mkdir(join(folder, 'sub'));
-    expect(await faultsOf({ policy_bundle: 'sub' })).toEqual([
-      `policy_bundle: ${join(folder, 'sub')} is not a readable file; the first start requires the bundle`,
+    expect(await load({ policy_bundle: 'sub' })).toMatchObject({ policy_bundle: join(folder, 'sub') });
+    expect(await faultsOf({ policy_bundle: 'countersign.yaml/x.tar.gz' })).toEqual([
+      `policy_bundle: ${join(folder, 'countersign.yaml/x.tar.gz')} is neither a readable file nor a folder; the first start requires the bundle`,
     ]);
     expect(await faultsOf({ database: 'sub' })).toEqual([
       `database: ${join(folder, 'sub')} is a directory; it must be a file`,

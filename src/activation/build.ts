@@ -2,7 +2,7 @@ import type { Base } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import { digestOf, sha256Hex } from '../json.ts';
 import { packArchive, unpackStoredArchive } from '../policy/archive.ts';
-import { type Bundle, BundleError, readBundle, readStoredBundle } from '../policy/bundle.ts';
+import { type Bundle, BundleError, readBuiltBundle, readStoredBundle } from '../policy/bundle.ts';
 import { RunAgain } from '../store/run-again.ts';
 import { basesOf, type DataPatch, PatchFault, patchData } from './patch.ts';
 
@@ -52,7 +52,7 @@ async function build(archive: Buffer, patch: DataPatch): Promise<BuiltBundle | B
   try {
     const { data, wasm } = await readStoredBundle(archive);
     const patched = patchData(data, patch);
-    const bundle = await readBundle(await packWith(archive, patched));
+    const bundle = await readBuiltBundle(await packWith(archive, patched), { wasm });
     return { bundle, module: `sha256:${sha256Hex(wasm)}`, bases: basesOf(data, patch) };
   } catch (error) {
     return faultOf(error);

@@ -1,12 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { type Bundle, readBundle } from '../policy/bundle.ts';
+import { readArchive } from '../policy/bundle-folder.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './output/exit-codes.ts';
 
-/** Reads a policy bundle from a file. @throws CliError `bundle_unusable` */
+/** Reads a policy bundle from a file or a folder. @throws CliError `bundle_unusable` */
 export async function readBundleFile(file: string): Promise<Bundle> {
   try {
-    return await readBundle(await readFile(file));
+    return await readBundle(await readArchive(file));
   } catch (error) {
     throw bundleUnusable(file, error);
   }

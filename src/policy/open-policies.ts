@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Store } from '../store/database.ts';
 import { findActivation } from '../store/policies.ts';
 import type { Db } from '../store/statement.ts';
 import type { Policies, PoliciesOptions } from './active.ts';
 import { type Bundle, BundleError, readBundle } from './bundle.ts';
+import { readArchive } from './bundle-folder.ts';
 import { activateFirst, type BundleStart } from './first-start.ts';
 import { createPolicy } from './policies.ts';
 import { assertDecides } from './probe.ts';
@@ -17,7 +17,7 @@ const SHIPPED_BUNDLE = fileURLToPath(new URL('../../policies/bundle.tar.gz', imp
 export interface OpenPoliciesDeps extends PoliciesOptions {
   store: Store;
   newId: (nowMs: number) => string;
-  /** The bundle that the configuration names, or undefined for the shipped one. */
+  /** The file or folder of the bundle that the configuration names, or undefined for the shipped one. */
   file: string | undefined;
 }
 
@@ -41,7 +41,7 @@ async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
   const active = await findActivation(deps.store.read);
   let bundle: Bundle;
   try {
-    bundle = await readBundle(await readFile(file), { keys: deps.keys ?? null });
+    bundle = await readBundle(await readArchive(file), { keys: deps.keys ?? null });
   } catch (error) {
     if (active === null)
       throw new BundleError(`the policy bundle ${file} cannot be used: ${(error as Error).message}`, error);

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { AnswerOf } from '../../routes.ts';
 import { readBundleFile } from '../bundle-file.ts';
@@ -18,7 +18,11 @@ export function registerPolicy(program: Command, cli: Cli): void {
     .command('policy')
     .description('the active policy, and how another one becomes active');
   cli
-    .localCommand(policy, 'hash <file>', 'print the policy hash of a bundle; needs no broker')
+    .localCommand(
+      policy,
+      'hash <file>',
+      'print the policy hash of a bundle, a file or a folder; needs no broker',
+    )
     .action((file: string, options: { json?: boolean }) =>
       cli.runLocal(options, async ({ print }) => {
         const { hash } = await readBundleFile(file);
@@ -145,8 +149,7 @@ function proposeActivation(
 
 /** The bundle is checked here first, so that most faults need no broker. */
 async function upload({ client }: Context, file: string): Promise<Bundle> {
-  await readBundleFile(file);
-  const archive = await readFile(file);
+  const { archive } = await readBundleFile(file);
   return (await client.call<Bundle>({ method: 'POST', path: '/v1/policy/bundles', archive })).body;
 }
 
