@@ -147,6 +147,8 @@ describe('a retry with the same Idempotency-Key', () => {
     );
     expect(creating.filter((route) => route.idempotent !== true).map(({ name }) => name)).toEqual([
       'drillRevocation',
+      // The same bytes are stored once.
+      'uploadBundle',
       'delegate',
     ]);
   });

@@ -146,7 +146,9 @@ describe('an agent', () => {
     ['approves', 'approve', (digest: string) => ({ digest })],
     ['rejects', 'reject', (digest: string) => ({ digest, comment: 'no' })],
   ])('never %s, not even what somebody else wrote', async (_name, word, body) => {
-    const { body: request } = await propose(t, [creation(`by-dana-${word}`)]);
+    const { body: request } = await propose(t, [creation(`by-dana-${word}`)], {
+      environment: 'staging',
+    });
     const sam = await t.people.idToken('sam', {
       claims: { may_act: { iss: t.url, sub: 'release-agent' } },
     });

@@ -122,7 +122,7 @@ deny contains {
 
 deny contains {
 	"code": "trust_rule_place",
-	"detail": "TThe trust rule does not cover every namespace and environment that this touches; see its grant.",
+	"detail": "The trust rule does not cover every namespace and environment that this touches; see its grant.",
 } if {
 	_grant
 	not _is_exempt
@@ -132,7 +132,7 @@ deny contains {
 
 deny contains {
 	"code": "trust_rule_place",
-	"detail": "TThe trust rule does not cover every namespace and environment that this touches; see its grant.",
+	"detail": "The trust rule does not cover every namespace and environment that this touches; see its grant.",
 } if {
 	data.config.operations[input.operation].at == "seen"
 	places.environment != null
