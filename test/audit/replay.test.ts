@@ -137,7 +137,7 @@ describe('what cannot be replayed says why:', () => {
   let t: TestBroker;
 
   beforeAll(async () => {
-    t = await startTestBroker();
+    t = await startTestBroker({ forged: true });
     await createFlag(t, 'erasable');
   });
   afterAll(() => t.close());
@@ -192,7 +192,7 @@ describe('a difference', () => {
   let hash: string;
 
   beforeAll(async () => {
-    t = await startTestBroker();
+    t = await startTestBroker({ forged: true });
     await createFlag(t, 'changed');
     await applyChanges(t, [{ action: 'enable', flag: 'changed' }]);
     await propose(t, [{ action: 'update', flag: 'changed', set: { owner: 'team-b' } }]);

@@ -14,7 +14,7 @@ let exported: string;
 const bundle = () => join(t.folder, 'bundle.tar.gz');
 
 beforeAll(async () => {
-  t = await startTestBroker();
+  t = await startTestBroker({ forged: true });
   terminal = createTerminal(t);
   await createFlag(t, 'replayed');
   decision = (await propose(t, [{ action: 'enable', flag: 'replayed' }])).body.decision_id;

@@ -3,10 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.ts';
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
+import { replayPage } from '../../src/audit/replay.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { RequestKinds } from '../../src/decide/control.ts';
 import { createLog, type Logger } from '../../src/logger.ts';
+import { inputVersions } from '../../src/policy/input-versions.ts';
+import { storedPolicies } from '../../src/policy/stored-policies.ts';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import type { Store } from '../../src/store/database.ts';
 import { watchAnswers } from './answers.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
@@ -64,6 +69,8 @@ export async function startTestBroker(
     config?: Record<string, unknown> | ((defaults: Record<string, unknown>) => Record<string, unknown>);
     /** The kinds of requests that it knows; those that the broker comes with unless they are given. */
     kinds?: RequestKinds;
+    /** Whether the test forges records, or spoils the store: then its decisions are not replayed at the end. */
+    forged?: true;
     /** Where the broker logs; nowhere unless it is given. */
     log?: Logger;
   } = {},
@@ -140,6 +147,7 @@ export async function startTestBroker(
       test.url = test.broker.url;
     },
     close: async () => {
+      if (options.forged !== true) await assertReplayable(test.broker.store, options.kinds);
       await test.broker.close();
       await Promise.all([people.close(), ci.close()]);
       await rm(folder, { recursive: true, force: true });
@@ -158,6 +166,18 @@ export async function startTestBroker(
     const token = await people.idToken(person, { mfa: factor === 'mfa' });
     tokens.set(key, token);
     return token;
+  }
+}
+
+/** Every decision that a test recorded comes out the same when it is replayed. */
+async function assertReplayable(store: Store, kinds: RequestKinds = requestKinds): Promise<void> {
+  const policies = storedPolicies({ inputs: inputVersions(kinds.all) });
+  let from_place = 1;
+  for (;;) {
+    const page = await replayPage({ store, policies }, { from_place }, 1000);
+    if (page.first_difference !== null) throw new Error(JSON.stringify(page.first_difference));
+    if (page.next_place === null) return;
+    from_place = page.next_place;
   }
 }
 
