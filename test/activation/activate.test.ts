@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Config, signIn, withConfig } from '../support/activation.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { readFixtureBundle } from '../support/bundles.ts';
 import { approve, createFlag, propose, readRequest } from '../support/flags.ts';
 
 let t: TestBroker;
@@ -229,6 +230,17 @@ describe('an upload', () => {
         withConfig(archive, (config) => {
           const rule = config.trust_rules?.['release-agent'] as { person?: object };
           delete rule.person;
+        }),
+    ],
+    ['a decision that is a text', () => readFixtureBundle('text')],
+    ['a policy that needs more memory than it gets', () => readFixtureBundle('bomb')],
+    ['a policy with a clock of its own', () => readFixtureBundle('clock')],
+    [
+      'approvals by no one',
+      (archive: Buffer) =>
+        withConfig(archive, (config) => {
+          const kinds = config.request_kinds as Record<string, { rule: { approvals: object } }>;
+          Object.assign(kinds['policy.activate']?.rule ?? {}, { approvals: { 'policy-maintainer': 0 } });
         }),
     ],
     [

@@ -174,7 +174,7 @@ describe('a configuration that cannot be used', () => {
     await writeConfig({ policy_bundle: 'missing.tar.gz', listen: { prot: 1 } });
     const serving = serve({ COUNTERSIGN_DATABASE: 'nowhere/countersign.db' });
     expect(await serving.exit).toBe(2);
-    expect(serving.err()).toMatch(/policy_bundle: \S+missing\.tar\.gz is not a readable file/);
+    expect(serving.err()).toMatch(/policy_bundle: \S+missing\.tar\.gz is neither a readable file/);
     expect(serving.err()).toMatch(
       /database \(COUNTERSIGN_DATABASE\): the directory \S+nowhere does not exist;/,
     );
