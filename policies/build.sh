@@ -62,7 +62,7 @@ cases=()
 for file in ../fixtures/decisions/*.json; do
   cases+=("fixtures.$(basename "$file" .json):$file")
 done
-run_tests() { "$bin/opa" test --timeout 60s "$@" countersign config:config "${cases[@]}"; }
+run_tests() { "$bin/opa" test --timeout 180s "$@" countersign config:config "${cases[@]}"; }
 run_tests
 run_tests --coverage --threshold 95 >"$work/coverage.json" || {
   echo "policies: less than 95 % of the rules are covered:" >&2

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { epochMs } from './moment.ts';
 
 /**
  * Every refusal that leaves this process: one closed list of codes, one table with their HTTP status and title.
@@ -81,6 +82,10 @@ export const gateSchema = z
       .object({ method: z.string(), path: z.string(), body: z.unknown().optional() })
       .nullable()
       .meta({ description: 'The call that clears it; null when only time or an administrator can.' }),
+    opens_ms: epochMs.nullable().optional().meta({
+      description:
+        'Of a gate that only time clears: when windows and blackouts first let the request through after the last decision on it. Null if that is not within 400 days, or the policy does not tell.',
+    }),
   })
   .meta({ id: 'Gate' });
 export type Gate = z.infer<typeof gateSchema>;

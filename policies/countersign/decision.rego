@@ -7,6 +7,7 @@
 #   - input: schema.input
 package countersign
 
+import data.countersign.blackouts
 import data.countersign.emergency
 import data.countersign.facts
 import data.countersign.floors
@@ -65,6 +66,7 @@ _denied := union({
 	tiers.deny,
 	floors.deny,
 	windows.deny,
+	blackouts.deny,
 	emergency.deny,
 })
 

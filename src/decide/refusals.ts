@@ -1,6 +1,8 @@
 import type { BrokerError, Gate } from '../errors.ts';
 import type { Obligation } from '../policy/decision.ts';
+import type { Opening, TimeObligation } from '../policy/next-opening.ts';
 import type { Decision } from '../policy/policies.ts';
+import { localTime } from '../policy/zones.ts';
 import type { Reason } from '../reason.ts';
 import { Refused } from './refused.ts';
 import { type JudgedDecision, toldReasons } from './strangers.ts';
@@ -9,6 +11,9 @@ import { type JudgedDecision, toldReasons } from './strangers.ts';
 export interface AboutRequest {
   path: string;
   digest: string;
+  now_ms: number;
+  /** When time first lets the request through after the last decision on it; null if unknown. */
+  opening: (obligation: TimeObligation) => Opening | null;
 }
 
 /** How the caller is challenged to sign in. */
@@ -28,7 +33,8 @@ export interface RefusalContext {
 }
 
 /** An outstanding obligation of a request, as a gate. */
-export function obligationGate(obligation: Obligation, { path, digest }: AboutRequest): Gate {
+export function obligationGate(obligation: Obligation, about: AboutRequest): Gate {
+  const { path, digest } = about;
   switch (obligation.kind) {
     case 'approval':
       return {
@@ -45,12 +51,15 @@ export function obligationGate(obligation: Obligation, { path, digest }: AboutRe
         call: { method: 'PATCH', path, body: { ticket: '…' } },
       };
     case 'window':
-      return {
+      return timeGate(obligation, about, {
         code: 'window_closed',
         detail: `The change waits for an open change window: ${obligation.windows.join(', ')}.`,
-        cleared_by: 'time',
-        call: null,
-      };
+      });
+    case 'blackout':
+      return timeGate(obligation, about, {
+        code: 'blackout',
+        detail: `The change waits for the end of a blackout: ${obligation.blackouts.join(', ')}.`,
+      });
     case 'sign_in':
       return {
         code: 'sign_in_required',
@@ -59,6 +68,26 @@ export function obligationGate(obligation: Obligation, { path, digest }: AboutRe
         call: null,
       };
   }
+}
+
+function timeGate(
+  obligation: TimeObligation,
+  { opening, now_ms: nowMs }: AboutRequest,
+  { code, detail }: Pick<Gate, 'code' | 'detail'>,
+): Gate {
+  const next = opening(obligation);
+  const told = next === null ? '' : ` ${openingSentence(next, nowMs)}`;
+  return {
+    code,
+    detail: `${detail}${told}`,
+    cleared_by: 'time',
+    call: null,
+    opens_ms: next?.at_ms ?? null,
+  };
+}
+
+function openingSentence({ at_ms, zone }: Opening, nowMs: number): string {
+  return at_ms > nowMs ? `It opens at ${localTime(zone, at_ms)} (${zone}).` : 'It is open now.';
 }
 
 function approvalDetail({ count, role, organization }: Extract<Obligation, { kind: 'approval' }>): string {

@@ -122,7 +122,7 @@ export const emergencyRoutes = [
       body: await write(async (writing) => {
         const settled = await applyInSession(writing, params.id, body);
         if (settled instanceof Refused) return settled;
-        return toView(settled.request, { votes: [], now_ms: writing.now_ms, kinds });
+        return toView(settled.request, { ...writing, votes: [], kinds });
       }),
     }),
   }),

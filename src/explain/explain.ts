@@ -121,7 +121,7 @@ export async function explainRequest(
     principal: schedulerPrincipal,
     environment: request.environment,
     request: { path: `/v1/requests/${id}`, digest: request.digest },
-    gates: requestGates(besides, { now_ms: at.now_ms, kinds: deps.kinds }),
+    gates: requestGates(besides, { ...at, kinds: deps.kinds }),
     asked,
     granted: {
       principal: proposer,

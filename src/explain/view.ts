@@ -18,8 +18,11 @@ const namedSchema = principalSchema.pick({ id: true, kind: true, person: true })
 
 const openingSchema = z
   .object({
-    window: z.string(),
-    zone: z.string().meta({ description: 'The IANA zone of the window.' }),
+    window: z
+      .string()
+      .nullable()
+      .meta({ description: 'The window that opens; null if only blackouts are in the way.' }),
+    zone: z.string().meta({ description: 'The IANA zone of the window, or of the blackout.' }),
     opens_ms: epochMs,
     local: z
       .string()
@@ -41,7 +44,9 @@ const explainedObligationSchema = z
       .meta({ description: 'Known persons who could give the approval; null unless you may read access.' }),
     opens: openingSchema
       .nullable()
-      .meta({ description: 'When the window opens next; null if it does not in two weeks, or is none.' }),
+      .meta({
+        description: 'When time lets it through; null if that is unknown, or time does not clear it.',
+      }),
   })
   .meta({ id: 'ExplainedObligation' });
 
@@ -123,7 +128,11 @@ export interface Explanation {
 export function toView({ answer, all_met, request, principal, ...rest }: Explanation): ExplanationView {
   const { effect, reasons, guardrail = null } = answer;
   const obligations = rest.obligations.map(({ obligation, effect_if_met, who, opens }) => {
-    const gate = obligationGate(obligation, request ?? { path: '/v1/requests/{id}', digest: '…' });
+    const gate = obligationGate(obligation, {
+      ...(request ?? { path: '/v1/requests/{id}', digest: '…' }),
+      now_ms: rest.at_ms,
+      opening: () => (opens === null ? null : { ...opens, at_ms: opens.opens_ms }),
+    });
     return {
       obligation,
       gate: request === null ? { ...gate, call: null } : gate,

@@ -1,6 +1,7 @@
 import { TIERS } from '../flags/model.ts';
 import { OPERATIONS } from '../operations.ts';
 import type { SchemaFault } from '../schema-faults.ts';
+import { calendarFaults } from './calendar-references.ts';
 import type { Binding, DataFolders, Rule } from './data-schema.ts';
 
 /*
@@ -25,6 +26,7 @@ const DEFINITIONS = 'production';
 export function referenceFaults(folders: DataFolders): SchemaFault[] {
   return [
     ...windowFaults(folders),
+    ...calendarFaults(folders),
     ...tierFaults(folders),
     ...exceptionFaults(folders),
     ...floorFaults(folders),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { FLAG_KINDS, TIERS } from '../flags/model.ts';
 import { keyPattern } from '../flags/names.ts';
 import { CAPABILITIES } from '../operations.ts';
+import { type Blackout, blackoutSchema, holidaysSchema, minuteOf, windowSchema } from './calendar.ts';
 
 /*
  * The shape of a bundle's data under `data.config`, by folder (docs/policy.md, "Data"). A bundle may leave out any folder
@@ -46,28 +47,26 @@ const binding = z.strictObject({
 /** What each value of `by` is bound to: a group, the value of a claim, a rule, or an id. */
 const bindings = z.record(name, z.array(binding));
 
-const minute = z.int().min(0).max(59);
-
-const time = (lastHour: number) =>
-  z
-    .strictObject({ hour: z.int().min(0).max(lastHour), minute })
-    .refine((at) => at.hour < 24 || at.minute === 0, 'nothing is later than hour 24, minute 0');
-
-const window = z
-  .strictObject({
-    zone: name,
-    /** The days on which it starts; 1 is Monday. */
-    days: z
-      .array(z.int().min(1).max(7))
+const window = windowSchema
+  .extend({
+    days: windowSchema.shape.days
       .min(1)
       .refine((days) => new Set(days).size === days.length, 'name each day once'),
-    start: time(23),
-    end: time(24),
   })
   .refine(
     ({ start, end }) => start.hour !== end.hour || start.minute !== end.minute,
     'start and end are the same: for a whole day, write hour 0 to hour 24',
   );
+
+const blackout = blackoutSchema.refine(
+  ({ start, end }) => edgeText(start) < edgeText(end),
+  'the end is not after the start',
+);
+
+/** The edge of a blackout as a text that sorts by time. */
+function edgeText({ date, ...at }: Blackout['start']): string {
+  return `${date} ${String(minuteOf(at)).padStart(4, '0')}`;
+}
 
 /** The values belong to the Rego; these members have a meaning for everybody who reads them. */
 const operation = z.looseObject({
@@ -149,6 +148,8 @@ export const DATA_FOLDERS = {
   }),
   exceptions: z.record(keyOf([...TIERS, '*']), z.record(name, additional)),
   windows: z.record(name, window),
+  holidays: z.record(name, holidaysSchema),
+  blackouts: z.record(name, blackout),
   protected_organizations: z.record(
     name,
     z.string().refine((reason) => reason.trim() !== '', 'write the reason'),

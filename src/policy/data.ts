@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { keyPattern } from '../flags/names.ts';
 import { resolveAliases, resolveStoredAliases } from './aliases.ts';
+import { type CalendarData, readCalendar } from './calendar.ts';
+import { isZone } from './zones.ts';
 
 /**
  * The part of a bundle's data that the broker itself reads, under `data.config`. Everything else there belongs to the
@@ -45,6 +47,8 @@ export interface BrokerData {
   exposure_order: ReadonlyMap<string, readonly string[]>;
   /** The operations that the bundle declares; empty if it declares none. */
   operations: ReadonlySet<string>;
+  /** Windows, holidays and blackouts, as far as they have the documented form. */
+  calendar: CalendarData;
 }
 
 /**
@@ -79,6 +83,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     persons: isStored ? resolveStoredAliases(persons) : resolveAliases(persons),
     exposure_order: new Map(Object.entries(exposure_order)),
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
+    calendar: readCalendar(data),
   };
 }
 
@@ -92,10 +97,5 @@ export function zoneFault(zone: string): string | null {
   if (!/^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(zone)) {
     return `"${zone}" is not an IANA zone name such as "Europe/Berlin" or "UTC"`;
   }
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return null;
-  } catch {
-    return `this machine's time-zone database does not know "${zone}"`;
-  }
+  return isZone(zone) ? null : `this machine's time-zone database does not know "${zone}"`;
 }

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { reasonSchema } from '../reason.ts';
 
+/** Everything that time has to clear, of which an obligation is a part: an open window of each choice, no blackout. */
+const calendarSchema = z.strictObject({
+  windows: z.array(z.array(z.string())),
+  blackouts: z.array(z.string()),
+});
+
 /** What is still missing while a decision is `hold`. An unknown kind makes the answer malformed, and so a deny. */
 export const obligationSchema = z.discriminatedUnion('kind', [
   /** `count` more approvals from persons who hold `role` (and represent `organization`, if it is set). */
@@ -13,7 +19,17 @@ export const obligationSchema = z.discriminatedUnion('kind', [
   /** A ticket that matches `pattern`. */
   z.strictObject({ kind: z.literal('ticket'), pattern: z.string() }),
   /** A change window: one of those named. Only time clears it. */
-  z.strictObject({ kind: z.literal('window'), windows: z.array(z.string()) }),
+  z.strictObject({
+    kind: z.literal('window'),
+    windows: z.array(z.string()),
+    calendar: calendarSchema.optional(),
+  }),
+  /** The end of each of these blackouts. Only time clears it. */
+  z.strictObject({
+    kind: z.literal('blackout'),
+    blackouts: z.array(z.string()),
+    calendar: calendarSchema.optional(),
+  }),
   /** A sign-in of at least `level`, at most `max_age_s` old, by the approver (`approver`) or the caller (`caller`). */
   z.strictObject({
     kind: z.literal('sign_in'),

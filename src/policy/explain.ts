@@ -4,8 +4,9 @@ import type { BindingName } from './access.ts';
 import type { Obligation } from './decision.ts';
 import type { GuardedResult } from './guardrails.ts';
 import type { PolicyInput } from './input.ts';
-import { possibleOpenings, type WindowOpening } from './next-opening.ts';
+import { calendarOf, isTimeObligation, nextOpening, type TimeObligation } from './next-opening.ts';
 import { resolvePerson } from './persons.ts';
+import { possibleOpenings, type WindowOpening } from './possible-openings.ts';
 import {
   type AskedQuestion,
   approvalsIn,
@@ -53,7 +54,7 @@ export interface ExplainedObligation {
   effect_if_met: GuardedResult['effect'] | null;
   /** Who could give a missing approval; null if it is no approval, or it may not be told. */
   who: Principal[] | null;
-  /** When the next of its windows opens; null if it is no window, or none opens in the next two weeks. */
+  /** When time lets it through; null if it is neither window nor blackout, or that cannot be found. */
   opens: WindowOpening | null;
 }
 
@@ -136,7 +137,7 @@ export async function explainHold(
   let met: PolicyInput | null = asked.document;
   for (const obligation of obligations) {
     const who = obligation.kind === 'approval' ? (approvers?.get(keyOf(obligation)) ?? null) : null;
-    const opening = obligation.kind === 'window' ? await nextOpening(asked, obligation) : null;
+    const opening = isTimeObligation(obligation) ? await openingOf(asked, obligation) : null;
     const one = await meet(asked, asked.document, obligation, { who, opening });
     explained.push({
       obligation,
@@ -144,7 +145,7 @@ export async function explainHold(
       who,
       opens: opening,
     });
-    if (met !== null && obligation.kind !== 'window')
+    if (met !== null && !isTimeObligation(obligation))
       met = await meet(asked, met, obligation, { who, opening });
   }
   return { obligations: explained, all_met: met === null ? null : await whenAllMet(asked, met, explained) };
@@ -163,6 +164,7 @@ async function meet(
     case 'ticket':
       return addTicket(asked, document);
     case 'window':
+    case 'blackout':
       return opening === null ? null : atTime({ ...asked, document }, opening.opens_ms);
     case 'sign_in':
       // That of approvers is part of their approvals.
@@ -204,37 +206,50 @@ async function whenAllMet(
   document: PolicyInput,
   explained: readonly ExplainedObligation[],
 ): Promise<AllMet> {
-  const windows = explained.flatMap(({ obligation }) => (obligation.kind === 'window' ? [obligation] : []));
-  const names = windows.flatMap((window) => window.windows);
+  const waits = explained.flatMap(({ obligation }) => (isTimeObligation(obligation) ? [obligation] : []));
   const question = { ...asked, document };
-  const opening = names.length === 0 ? null : await nextOpening(question, { kind: 'window', windows: names });
+  const opening = await openingOf(question, ...waits);
   const final = opening === null ? document : atTime(question, opening.opens_ms);
   const { effect, reasons, obligations } = await ask(asked, final);
   return { effect, reasons, obligations, at_ms: final.clock.now_ms };
 }
 
 /**
- * The first time at which one of the windows opens, as the policy itself sees it; null if none does in the next two weeks.
+ * The first time at which the policy itself lets these obligations go; null if none is found.
  *
- * With several choices of windows, they have to be open together: a time at which none is missing comes first.
+ * The opening that the broker computes from the data comes first. A policy that knows more than the data tells is asked
+ * about the starts of its windows in the next two weeks.
  */
-export async function nextOpening(
+export async function openingOf(
   asked: AskedQuestion,
-  { windows }: Extract<Obligation, { kind: 'window' }>,
+  ...waits: readonly TimeObligation[]
 ): Promise<WindowOpening | null> {
+  if (waits.length === 0) return null;
   const { policy, document } = asked;
-  const possible = possibleOpenings(policy.data, windows, document.clock.now_ms).slice(0, MAX_OPENINGS);
-  const wanted = canonicalJson(windows);
+  const nowMs = document.clock.now_ms;
+  const calendars = waits.map(calendarOf);
+  const calendar = {
+    windows: calendars.flatMap(({ windows }) => windows),
+    blackouts: calendars.flatMap(({ blackouts }) => blackouts),
+  };
+  const names = waits.flatMap((wait) => (wait.kind === 'window' ? wait.windows : []));
+  const next = nextOpening(calendar, { data: policy.broker.calendar, nowMs });
+  const computed = next === null ? [] : [{ window: next.window, zone: next.zone, opens_ms: next.at_ms }];
+  const possible = [...computed, ...possibleOpenings(policy.data, names, nowMs).slice(0, MAX_OPENINGS)];
   for (const opening of possible) {
     const { effect, obligations } = await ask(asked, proposedAt(asked, opening.opens_ms));
-    const waits = obligations.some(
-      (left) =>
-        left.kind === 'window' &&
-        (canonicalJson(left.windows) === wanted || left.windows.every((name) => windows.includes(name))),
-    );
-    if (effect !== 'deny' && !waits) return opening;
+    const isLeft = obligations.some((left) => waits.some((wait) => isSameWait(left, wait)));
+    if (effect !== 'deny' && !isLeft) return opening;
   }
   return null;
+}
+
+/** Whether an obligation still waits for what another one did. */
+function isSameWait(left: Obligation, wait: TimeObligation): boolean {
+  if (left.kind === 'window' && wait.kind === 'window') {
+    return left.windows.every((name) => wait.windows.includes(name));
+  }
+  return left.kind === 'blackout' && wait.kind === 'blackout';
 }
 
 /** Who could give each missing approval: may approve this request, and their approval would count. */

@@ -34,7 +34,11 @@ export async function apply(writing: WriteContext, requestId: string): Promise<C
   if (decision.effect === 'deny') return denied(decision, decision_id);
   const saved = await saveNext(tx, after, now_ms);
   if (decision.effect === 'hold') {
-    return notYet(decision, { decision_id, about: aboutRequest(saved), challenge: challengeOf(writing) });
+    return notYet(decision, {
+      decision_id,
+      about: aboutRequest(saved, writing),
+      challenge: challengeOf(writing),
+    });
   }
   return saved.state === 'conflicted' ? conflicted(saved, decision_id, writing.deps.kinds) : saved;
 }

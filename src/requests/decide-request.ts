@@ -181,7 +181,7 @@ export async function recordAndRefuse(
     case 'hold':
       return notYet(about.decision, {
         decision_id: decisionId,
-        about: aboutRequest(about.request),
+        about: aboutRequest(about.request, writing),
         challenge: challengeOf(writing),
       });
   }

@@ -46,7 +46,7 @@ export async function edit(
   const request = await findOpen(tx, request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
   const votes = await loadVotes(tx, request.id);
-  assertPrecondition(request, condition, { votes, now_ms, kinds: deps.kinds });
+  assertPrecondition(request, condition, { votes, now_ms, policy: writing.policy, kinds: deps.kinds });
   const kind = deps.kinds.of(request.kind);
   const content = editContent(kind, request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
@@ -87,7 +87,7 @@ export async function edit(
   if (!granted) {
     return notYet(decision, {
       decision_id: decisionId,
-      about: aboutRequest(request),
+      about: aboutRequest(request, writing),
       challenge: challengeOf(writing),
     });
   }

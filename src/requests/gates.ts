@@ -1,24 +1,36 @@
 import type { RequestKinds } from '../decide/control.ts';
 import { type AboutRequest, obligationGate, reasonGate } from '../decide/refusals.ts';
 import type { Gate } from '../errors.ts';
-import { type ChangeRequest, isOpen } from './request.ts';
+import { calendarOf, nextOpening, type Opening, type TimeObligation } from '../policy/next-opening.ts';
+import type { Policy } from '../policy/policies.ts';
+import { type ChangeRequest, isOpen, type Standing } from './request.ts';
 
 /**
  * Every answer says what would change it (design invariant 14). Obligations and reasons become gates; each names who can
  * clear it and the call to use.
  */
 
+/** What the gates of a request depend on besides the request. */
+export interface GateContext extends OpeningContext {
+  kinds: RequestKinds;
+}
+
+/** What the next opening depends on. */
+interface OpeningContext {
+  now_ms: number;
+  /** The active policy. */
+  policy: Policy;
+}
+
 /** The gates that block an open request from being applied. */
-export function requestGates(
-  request: ChangeRequest,
-  { now_ms: nowMs, kinds }: { now_ms: number; kinds: RequestKinds },
-): Gate[] {
+export function requestGates(request: ChangeRequest, at: GateContext): Gate[] {
+  const { now_ms: nowMs, kinds } = at;
   const { standing, content } = request;
   if (!isOpen(request)) return request.state === 'conflicted' ? [baseMovedGate(request, kinds)] : [];
   const gates =
     standing.effect === 'deny'
       ? standing.reasons.map(reasonGate)
-      : standing.obligations.map((obligation) => obligationGate(obligation, aboutRequest(request)));
+      : standing.obligations.map((obligation) => obligationGate(obligation, aboutRequest(request, at)));
   if (content.start_ms !== null && content.start_ms > nowMs) {
     const detail = `The request starts at ${new Date(content.start_ms).toISOString()}.`;
     gates.push({ code: 'start_time', detail, cleared_by: 'time', call: null });
@@ -45,6 +57,29 @@ export function baseMovedGate({ kind, content }: ChangeRequest, kinds: RequestKi
 }
 
 /** The reference to a request in its gates. */
-export function aboutRequest({ id, digest }: ChangeRequest): AboutRequest {
-  return { path: `/v1/requests/${id}`, digest };
+export function aboutRequest(request: ChangeRequest, at: OpeningContext): AboutRequest {
+  const { id, digest, standing } = request;
+  return {
+    path: `/v1/requests/${id}`,
+    digest,
+    now_ms: at.now_ms,
+    opening: (obligation) => openingOf(obligation, standing, at),
+  };
+}
+
+/**
+ * When time lets a request through: the next opening, or the one since its last decision if it is open now. Thus the
+ * answer changes only when the opening does, and its ETag with it.
+ */
+function openingOf(
+  obligation: TimeObligation,
+  { at_ms, policy_hash }: Standing,
+  { now_ms, policy }: OpeningContext,
+): Opening | null {
+  // Another policy may have other windows under these names. The request meets it at its next look.
+  if (policy.hash !== policy_hash) return null;
+  const from = (nowMs: number) =>
+    nextOpening(calendarOf(obligation), { data: policy.broker.calendar, nowMs });
+  const next = from(now_ms);
+  return next?.at_ms === now_ms ? from(Math.min(at_ms, now_ms)) : next;
 }

@@ -1,8 +1,8 @@
-import type { RequestKinds } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import { updateRequest } from '../store/requests.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import { strongTag } from '../strong-tag.ts';
+import type { GateContext } from './gates.ts';
 import { type ChangeRequest, isOpen, loadRequest, type StoredVote, toRow } from './request.ts';
 import { toView } from './view.ts';
 
@@ -73,7 +73,7 @@ export interface Precondition {
 export function assertPrecondition(
   request: ChangeRequest,
   { digest, ifMatch }: Precondition,
-  current: { votes: readonly StoredVote[]; now_ms: number; kinds: RequestKinds },
+  current: GateContext & { votes: readonly StoredVote[] },
 ): void {
   if (digest !== undefined) assertDigest(request, digest);
   if (ifMatch !== undefined) assertIfMatch(ifMatch, strongTag(toView(request, current)));

@@ -26,6 +26,7 @@ import {
   toEdit,
 } from './content.ts';
 import { edit } from './edit.ts';
+import type { GateContext } from './gates.ts';
 import { namedByContent, namedRequest } from './named.ts';
 import { findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
@@ -115,7 +116,7 @@ export function requestRoutes(kinds: RequestKinds) {
         body: await write(async (writing) => {
           const settled = await propose(writing, toContent(body));
           if (settled instanceof Refused) return settled;
-          return toView(settled.request, { votes: [], now_ms: writing.now_ms, kinds: control.kinds });
+          return toView(settled.request, { ...writing, votes: [], kinds: control.kinds });
         }),
       }),
     }),
@@ -141,11 +142,11 @@ export function requestRoutes(kinds: RequestKinds) {
           beforeId: place === null ? null : String(place),
           limit: limit + 1,
         });
-        const nowMs = control.clock();
+        const context = { now_ms: control.clock(), policy: control.policies.latest(), kinds: control.kinds };
         return pageOf(limit, {
           rows: rows.map(fromRow),
           // Lists omit votes: they would cost one look-up per request.
-          view: (request) => toView(request, { votes: [], now_ms: nowMs, kinds: control.kinds }),
+          view: (request) => toView(request, { ...context, votes: [] }),
           next: (request) => request.id,
         });
       },
@@ -165,7 +166,14 @@ export function requestRoutes(kinds: RequestKinds) {
       handle: async ({ control }, { call, params }) => {
         await assertSeen(control, call, await namedRequest(control, params.id));
         const request = await findExisting(control.store.read, params.id);
-        return { body: await viewOf(control.store.read, request, { now_ms: control.clock(), control }) };
+        const policy = control.policies.latest();
+        return {
+          body: await viewOf(control.store.read, request, {
+            now_ms: control.clock(),
+            policy,
+            kinds: control.kinds,
+          }),
+        };
       },
     }),
     route({
@@ -293,12 +301,8 @@ function toFilter({ state, ...rest }: z.infer<ReturnType<typeof listSchemaOf>>):
   return { ...rest, ...(states === undefined ? {} : { state: states }) } as RequestFilter;
 }
 
-async function viewOf(
-  db: Db,
-  request: ChangeRequest,
-  { now_ms, control: { kinds } }: { now_ms: number; control: ControlDeps },
-): Promise<RequestView> {
-  return toView(request, { votes: await loadVotes(db, request.id), now_ms, kinds });
+async function viewOf(db: Db, request: ChangeRequest, context: GateContext): Promise<RequestView> {
+  return toView(request, { ...context, votes: await loadVotes(db, request.id) });
 }
 
 /** Builds the answer in the write itself: what is committed can be answered, whatever fails afterwards. */
@@ -309,7 +313,7 @@ function answeredAs(
   return async (writing) => {
     const request = await work(writing);
     if (request instanceof Refused) return request;
-    return viewOf(writing.tx, request, { now_ms: writing.now_ms, control });
+    return viewOf(writing.tx, request, { ...writing, kinds: control.kinds });
   };
 }
 

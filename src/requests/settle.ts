@@ -8,6 +8,7 @@ import {
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
+import { isTimeObligation } from '../policy/next-opening.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
@@ -197,7 +198,7 @@ function waitingState(request: ChangeRequest, decision: Decision): RequestState 
     case 'allow':
       return 'ready';
     case 'hold':
-      return decision.obligations.every((obligation) => obligation.kind === 'window') ? 'ready' : 'pending';
+      return decision.obligations.every(isTimeObligation) ? 'ready' : 'pending';
     case 'deny':
       return request.state;
   }

@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import type { RequestKinds } from '../decide/control.ts';
 import { gateSchema } from '../errors.ts';
 import { inputChangeSchema } from '../flags/change-facts.ts';
 import { epochMs } from '../moment.ts';
 import { obligationSchema } from '../policy/decision.ts';
 import { principalSchema } from '../principal.ts';
 import { reasonSchema } from '../reason.ts';
-import { requestGates } from './gates.ts';
+import { type GateContext, requestGates } from './gates.ts';
 import { type ChangeRequest, counts, REQUEST_STATES, type StoredVote } from './request.ts';
 
 const digest = z.string();
@@ -78,7 +77,7 @@ type VoteView = z.infer<typeof voteViewSchema>;
 /** Converts a request to its answer. */
 export function toView(
   request: ChangeRequest,
-  { votes, now_ms: nowMs, kinds }: { votes: readonly StoredVote[]; now_ms: number; kinds: RequestKinds },
+  { votes, ...context }: GateContext & { votes: readonly StoredVote[] },
 ): RequestView {
   const { content, plan, proposer } = request;
   const view = (verdict: StoredVote['verdict']) =>
@@ -94,7 +93,7 @@ export function toView(
     ticket: content.ticket,
     apply: content.apply,
     start_ms: content.start_ms,
-    summary: kinds.of(request.kind).sentence(plan),
+    summary: context.kinds.of(request.kind).sentence(plan),
     changes: plan.changes,
     object: plan.object,
     bases: plan.bases,
@@ -107,7 +106,7 @@ export function toView(
     expires_ms: request.expires_ms,
     standing: request.standing,
     decision_id: request.decision_id,
-    gates: requestGates(request, { now_ms: nowMs, kinds }),
+    gates: requestGates(request, context),
   };
 }
 

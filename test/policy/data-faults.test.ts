@@ -24,8 +24,10 @@ function faultsAfter(edit: (config: Loose) => void): Record<string, string> {
 }
 
 const WINDOW = '/config/windows/business-hours-berlin';
+const BLACKOUT = '/config/blackouts/year-end-2025';
 const RULE = '/config/tiers/high-risk/production/raise';
 const window = (config: Loose) => config.windows['business-hours-berlin'];
+const blackout = (config: Loose) => config.blackouts['year-end-2025'];
 const ruleOf = (config: Loose) => config.tiers['high-risk'].production.raise;
 const groupsOf = (config: Loose): Loose => Object.values(config.role_bindings.groups)[0];
 
@@ -55,6 +57,65 @@ const CASES: Record<string, [edit: (config: Loose) => void, pointer: string, say
     (config) => Object.assign(window(config), { zone: 'Europe/Berln' }),
     `${WINDOW}/zone`,
     /"Europe\/Berln" is not in `zones`/,
+  ],
+  'a calendar that does not exist': [
+    (config) => Object.assign(window(config), { holidays: ['germnay'] }),
+    `${WINDOW}/holidays/0`,
+    /no calendar "germnay"/,
+  ],
+  'a holiday that is no date': [
+    (config) => Object.assign(config.holidays.germany, { '2026-02-29': 'Leap day' }),
+    '/config/holidays/germany/2026-02-29',
+    /./,
+  ],
+  'a blackout that ends before it starts': [
+    (config) => Object.assign(blackout(config).end, { date: '2025-12-19' }),
+    BLACKOUT,
+    /end is not after the start/,
+  ],
+  'a blackout without a reason': [
+    (config) => delete blackout(config).reason,
+    `${BLACKOUT}/reason`,
+    /it is missing/,
+  ],
+  'a blackout with a misspelled scope': [
+    (config) => Object.assign(blackout(config), { namespace: ['payments'] }),
+    `${BLACKOUT}/namespace`,
+    /did you mean namespaces/,
+  ],
+  'a blackout in a zone that is not listed': [
+    (config) => Object.assign(blackout(config), { zone: 'Europe/Paris' }),
+    `${BLACKOUT}/zone`,
+    /every write is denied/,
+  ],
+  'a blackout of a kind of environment that is none': [
+    (config) => Object.assign(blackout(config), { environments: ['prodcution'] }),
+    `${BLACKOUT}/environments/0`,
+    /no environment is of kind "prodcution"/,
+  ],
+  'a blackout of a kind of requests that is none': [
+    (config) => Object.assign(blackout(config), { request_kinds: ['policy.change'] }),
+    `${BLACKOUT}/request_kinds/0`,
+    /no kind of requests "policy.change"/,
+  ],
+  'a blackout that excepts a tier that is none': [
+    (config) => Object.assign(blackout(config), { except_tiers: ['low'] }),
+    `${BLACKOUT}/except_tiers/0`,
+    /informational/,
+  ],
+  'a blackout from a time that summer time skips': [
+    (config) =>
+      Object.assign(blackout(config), {
+        start: { date: '2026-03-29', hour: 2, minute: 30 },
+        end: { date: '2026-03-30', hour: 0, minute: 0 },
+      }),
+    `${BLACKOUT}/start`,
+    /clocks of Europe\/Berlin change then, so this time does not exist/,
+  ],
+  'a blackout until a time that the change back repeats': [
+    (config) => Object.assign(blackout(config), { end: { date: '2026-10-25', hour: 2, minute: 59 } }),
+    `${BLACKOUT}/end`,
+    /comes twice/,
   ],
   'a misspelled window': [
     (config) => Object.assign(ruleOf(config), { windows: ['bussiness-hours'] }),

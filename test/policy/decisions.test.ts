@@ -131,7 +131,7 @@ describe('the fixtures', () => {
     }
   });
 
-  it('and the three that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
+  it('and the five that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
     const text = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
     const section = /^## Reason codes$(.*?)^## /ms.exec(text)?.[1] ?? '';
     const documented = [...section.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1]);
@@ -150,6 +150,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     return { ...(data as JsonObject), config: { ...config, token_lifetimes: {} } };
   });
   const lifeless = await createEngine(await readBundle(archive));
+  const unclear = await createEngine(await readBundle(await withUnclearCalendar()));
   const isHeldByWindow = ({ obligations }: Case['expected']) =>
     obligations.some(({ kind }) => kind === 'window');
   const closed = inputOf(caseOf(isHeldByWindow)) as JsonObject;
@@ -157,13 +158,24 @@ async function reasonsOutsideCases(): Promise<string[]> {
     decide({ ...closed, operation: 'request.bless' }),
     decide({ ...closed, clock: { ...(closed.clock as JsonObject), zones: {} } }),
     lifeless.evaluate(JSON.stringify(exchanged)),
+    unclear.evaluate(JSON.stringify(closed)),
   ].map(({ reasons }) => reasons.map(({ code }) => code));
   expect(codes).toEqual([
     expect.arrayContaining(['unknown_operation']),
     expect.arrayContaining(['zone_missing']),
     expect.arrayContaining(['lifetime_missing']),
+    expect.arrayContaining(['holidays_missing', 'blackout_incomplete']),
   ]);
   return codes.flat();
+}
+
+/** The shipped bundle without its holidays, and with a blackout that does not say when it ends. */
+function withUnclearCalendar(): Promise<Buffer> {
+  return rebundle(readFileSync(new URL('bundle.tar.gz', POLICIES)), (data) => {
+    const { config } = data as { config: JsonObject };
+    const blackouts = { endless: { zone: 'Europe/Berlin' } };
+    return { ...(data as JsonObject), config: { ...config, holidays: {}, blackouts } };
+  });
 }
 
 function caseOf(isWanted: (expected: Case['expected']) => boolean, operation?: string): Case {

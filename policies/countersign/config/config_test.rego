@@ -76,6 +76,52 @@ test_windows_are_times if {
 }
 
 # METADATA
+# description: Windows name existing calendars
+test_windows_name_calendars if {
+	every window in data.config.windows {
+		every calendar in object.get(window, "holidays", []) {
+			is_object(data.config.holidays[calendar])
+		}
+	}
+}
+
+# METADATA
+# description: Holidays are dates with a name
+test_holidays_are_dates if {
+	every calendar in data.config.holidays {
+		every date, name in calendar {
+			_is_date(date)
+			trim_space(name) != ""
+		}
+	}
+}
+
+# METADATA
+# description: Blackouts start before they end, in a zone that the broker reads, with a reason and a scope that exists
+test_blackouts_are_periods if {
+	every blackout in data.config.blackouts {
+		blackout.zone in data.config.zones
+		_place(blackout.start) < _place(blackout.end)
+		trim_space(blackout.reason) != ""
+		object.keys(blackout) - {
+			"zone", "start", "end", "reason",
+			"environments", "namespaces", "except_tiers", "lower_passes", "request_kinds",
+		} == set()
+		{kind | some kind in blackout.environments} - {row.kind | some row in data.config.environments} == set()
+		{tier | some tier in blackout.except_tiers} - _tiers == set()
+		{kind | some kind in blackout.request_kinds} - ({"flag.change"} | object.keys(data.config.request_kinds)) == set()
+	}
+}
+
+_place(time) := [time.date, (time.hour * 60) + time.minute] if {
+	_is_date(time.date)
+	time.hour in numbers.range(0, 24)
+	time.minute in numbers.range(0, 59)
+}
+
+_is_date(date) if regex.match(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`, date)
+
+# METADATA
 # description: Each tier has a rule for each kind of environment and each movement
 test_tiers_are_complete if {
 	object.keys(data.config.tiers) == _tiers

@@ -6,6 +6,7 @@
 package countersign.obligations
 
 import data.countersign.approvals
+import data.countersign.blackouts
 import data.countersign.tiers
 import data.countersign.windows
 
@@ -16,7 +17,7 @@ default outstanding := []
 
 outstanding := array.concat(
 	array.concat(approvals.missing, _account_approvals),
-	array.concat(_approver_sign_in, array.concat(_ticket, _windows)),
+	array.concat(_approver_sign_in, array.concat(_ticket, array.concat(_windows, _blackouts))),
 ) if {
 	input.operation in {"request.propose", "request.schedule", "request.apply"}
 }
@@ -39,7 +40,30 @@ _approver_sign_in := [obligation |
 
 _ticket := [{"kind": "ticket", "pattern": data.config.tickets.pattern} | not _is_ticket_good]
 
-_windows := [{"kind": "window", "windows": choice} | some choice in windows.outstanding]
+_windows := [obligation |
+	some choice in windows.outstanding
+	obligation := object.union({"kind": "window", "windows": choice}, _calendar)
+]
+
+_blackouts := [obligation |
+	count(blackouts.active) > 0
+	obligation := object.union({"kind": "blackout", "blackouts": sort(blackouts.active)}, _calendar)
+]
+
+# Everything that time has to clear, from which the broker computes when it does; omitted if the obligation says it all.
+_calendar := {} if _is_plain
+
+else := {"calendar": {"windows": sort(windows.wanted), "blackouts": sort(blackouts.governing)}}
+
+_is_plain if {
+	count(windows.wanted) == 1
+	count(blackouts.governing) == 0
+}
+
+_is_plain if {
+	count(windows.wanted) == 0
+	blackouts.governing == blackouts.active
+}
 
 _is_ticket_good if {
 	input.request.ticket == null

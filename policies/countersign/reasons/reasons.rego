@@ -6,7 +6,9 @@
 package countersign.reasons
 
 import data.countersign.approvals
+import data.countersign.blackouts
 import data.countersign.emergency
+import data.countersign.obligations
 import data.countersign.tiers
 import data.countersign.tokens
 import data.countersign.windows
@@ -18,7 +20,7 @@ held contains {
 	"code": "held_by_tier",
 	"detail": concat(" ", ["The", selector[2], "rule of tier", selector[0], "in", selector[1], "is not met yet."]),
 } if {
-	_is_write
+	_is_unmet
 	some selector in tiers.selectors
 	rule := data.config.tiers[selector[0]][selector[1]][selector[2]]
 	_asks(rule)
@@ -28,7 +30,7 @@ held contains {
 	"code": "held_for_exception",
 	"detail": "Single users in the audience require approvals in addition to those of the tier.",
 } if {
-	_is_write
+	_is_unmet
 	some asked in tiers.exception_approvals
 	count(asked) > 0
 }
@@ -37,7 +39,7 @@ held contains {
 	"code": "held_for_new_flag",
 	"detail": "A new flag of this tier requires approvals.",
 } if {
-	_is_write
+	_is_unmet
 	some approvals in tiers.new_flag_approvals
 	count(approvals) > 0
 }
@@ -51,7 +53,18 @@ held contains {
 	organization in tiers.organizations_consulted
 }
 
-held contains data.config.request_kinds[input.request.kind].held if _is_write
+held contains data.config.request_kinds[input.request.kind].held if _is_unmet
+
+held contains {
+	"code": "held_by_blackout",
+	"detail": concat(" ", [
+		"Blackout", name, "lasts until", blackout.end.date, _clock(blackout.end), "in", concat("", [blackout.zone, ":"]),
+		blackout.reason,
+	]),
+} if {
+	some name in blackouts.active
+	blackout := data.config.blackouts[name]
+}
 
 held contains {
 	"code": "held_for_ticket",
@@ -99,14 +112,10 @@ allowed contains {
 
 allowed contains {
 	"code": "incident_safe_direction",
-	"detail": "During an incident, a safer change does not wait for a window.",
+	"detail": "During an incident, a safer change does not wait for a window, or for the end of a blackout.",
 } if {
 	_is_write
-	emergency.is_incident
-	input.request.kind == "flag.change"
-	count(windows.wanted) == 0
-	some rule in tiers.rules
-	count(rule.windows) > 0
+	_is_passed_by
 }
 
 allowed contains {
@@ -140,6 +149,27 @@ allowed contains {
 }
 
 _is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}
+
+# Something other than the end of a blackout is missing.
+_is_unmet if {
+	_is_write
+	some obligation in obligations.outstanding
+	obligation.kind != "blackout"
+}
+
+_is_passed_by if {
+	emergency.is_incident
+	input.request.kind == "flag.change"
+	count(windows.wanted) == 0
+	some rule in tiers.rules
+	count(rule.windows) > 0
+}
+
+_is_passed_by if count(blackouts.waived) > 0
+
+_clock(time) := concat(":", [_two_digits(time.hour), _two_digits(time.minute)])
+
+_two_digits(number) := substring(format_int(100 + number, 10), 1, 2)
 
 _wants_approval if count(tiers.approvals_wanted) > 0
 

@@ -16,7 +16,7 @@ import data.countersign.roles
 selectors contains [tier, _kind(change.facts.scope), movement(change)] if {
 	input.request.kind == "flag.change"
 	some change in input.request.changes
-	some tier in _governing_tiers(change)
+	some tier in governing(change)
 }
 
 # METADATA
@@ -48,6 +48,16 @@ movement(change) := "lower" if {
 else := "raise"
 
 # METADATA
+# description: >-
+#   The tiers that govern a change. Lowering a flag's tier also requires what every lower tier requires: skipping a tier
+#   must not skip its requirements. A flag below its floor is governed by the floor, too.
+governing(change) := union({
+	{change.flag.tier},
+	_tiers_down_from(change.facts.tier_lowered_from),
+	floors.governing(change, _kind(change.facts.scope)),
+})
+
+# METADATA
 # description: The number of required approvals for each role; roles without any are omitted
 approvals_wanted[role] := highest if {
 	some asked in _approvals_asked
@@ -67,7 +77,7 @@ exception_approvals contains _exceptions(excepted).approvals if some excepted in
 organizations_wanted contains organization if {
 	some change in input.request.changes
 	some organization in array.concat(change.facts.organizations_added, change.facts.organizations_removed)
-	some tier in _governing_tiers(change)
+	some tier in governing(change)
 	data.config.tiers[tier][_kind(change.facts.scope)][movement(change)].account_approvers
 }
 
@@ -179,7 +189,7 @@ _place(order, variant) := min([place | some place, name in order; name == varian
 
 # A safe change may name an organization too, so it is the `raise` rule that says whether account-approvers are asked.
 _consults(change) if {
-	some tier in _governing_tiers(change)
+	some tier in governing(change)
 	data.config.tiers[tier][_kind(change.facts.scope)].raise.account_approvers
 }
 
@@ -199,7 +209,7 @@ _excepted contains [tier, _kind(change.facts.scope)] if {
 	some change in input.request.changes
 	change.facts.exception_used
 	movement(change) == "raise"
-	some tier in _governing_tiers(change)
+	some tier in governing(change)
 }
 
 _exceptions([tier, kind]) := rule if rule := data.config.exceptions[tier][kind]
@@ -220,7 +230,7 @@ _new_tiers contains tier if {
 	input.request.kind == "flag.change"
 	some change in input.request.changes
 	change.action == "create"
-	some tier in _governing_tiers(change)
+	some tier in governing(change)
 }
 
 _new_flag(tier) := data.config.new_flags[tier]
@@ -248,14 +258,6 @@ _is_sign_in(sign_in) if {
 	is_number(sign_in.level)
 	is_number(sign_in.max_age_s)
 }
-
-# Lowering a flag's tier also requires what every lower tier requires: skipping a tier must not skip its requirements. A
-# flag below its floor is governed by the floor, too.
-_governing_tiers(change) := union({
-	{change.flag.tier},
-	_tiers_down_from(change.facts.tier_lowered_from),
-	floors.governing(change, _kind(change.facts.scope)),
-})
 
 _tiers_down_from(null) := set()
 

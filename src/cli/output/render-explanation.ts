@@ -55,11 +55,11 @@ function renderDetails(
   return [
     ...(who === null ? [] : [`who    ${who.length === 0 ? 'nobody known' : who.map(nameOf).join(', ')}`]),
     ...(opens === null
-      ? obligation.kind === 'window'
-        ? ['opens  not within two weeks']
+      ? obligation.kind === 'window' || obligation.kind === 'blackout'
+        ? ['opens  unknown']
         : []
       : [
-          `opens  ${printable(opens.window)}: ${printable(opens.local)} in ${printable(opens.zone)}${hereOf(opens, context)}`,
+          `opens  ${printable(opens.window ?? 'blackout over')}: ${printable(opens.local)} in ${printable(opens.zone)}${hereOf(opens, context)}`,
         ]),
     ...(effect_if_met === null ? [] : [`alone  ${effect_if_met}`]),
   ];

@@ -1,5 +1,6 @@
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
+import { localTime } from '../../policy/zones.ts';
 import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
@@ -138,9 +139,16 @@ export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
       return [
         `  ${gate.code}: ${printable(gate.detail)}  cleared by: ${printable(gate.cleared_by)}`,
         ...(command === null ? [] : [`    ${command}`]),
+        ...(typeof gate.opens_ms === 'number' ? [`    opens  ${hereAndUtc(gate.opens_ms)}`] : []),
       ];
     }),
   ];
+}
+
+/** An instant in UTC, and in the reader's own zone. */
+function hereAndUtc(atMs: number): string {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  return `${moment(atMs)}, here ${localTime(timeZone, atMs)} (${timeZone})`;
 }
 
 /** The command that clears a gate, or null when no command does. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { possibleOpenings } from '../../src/policy/next-opening.ts';
+import { possibleOpenings } from '../../src/policy/possible-openings.ts';
 import { localTime } from '../../src/policy/zones.ts';
 
 const at = (iso: string) => Date.parse(iso);
