@@ -73,9 +73,19 @@ describe('a proposal', () => {
     }
     const read = await t.call('dana', 'GET', `/v1/requests/${body.id}`);
     t.clock.set(Date.UTC(2026, 11, 2, 9, 30));
+    // Friday night in Berlin; the night in New York is the first of the two windows to open.
     expect(read.body).toMatchObject({
       state: 'ready',
-      gates: [{ code: 'window_closed', cleared_by: 'time' }],
+      gates: [
+        {
+          code: 'window_closed',
+          detail: expect.stringMatching(
+            /: business-hours-berlin, maintenance-night-new-york\. It opens at 2026-11-28 22:00 \(America\/New_York, UTC-05:00\)\.$/,
+          ),
+          cleared_by: 'time',
+          opens_ms: Date.UTC(2026, 10, 29, 3),
+        },
+      ],
     });
   });
 
