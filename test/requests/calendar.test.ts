@@ -64,7 +64,7 @@ describe('a blackout', () => {
         {
           code: 'blackout',
           detail: expect.stringMatching(
-            /: move\. It opens at 2026-11-20 00:00 \(Europe\/Berlin, UTC\+01:00\)\.$/,
+            /: move\. It opens at 2026-11-20T00:00:00\+01:00 \(Europe\/Berlin\)\.$/,
           ),
           cleared_by: 'time',
           call: null,
