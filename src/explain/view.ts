@@ -42,11 +42,9 @@ const explainedObligationSchema = z
       .array(namedSchema)
       .nullable()
       .meta({ description: 'Known persons who could give the approval; null unless you may read access.' }),
-    opens: openingSchema
-      .nullable()
-      .meta({
-        description: 'When time lets it through; null if that is unknown, or time does not clear it.',
-      }),
+    opens: openingSchema.nullable().meta({
+      description: 'When time lets it through; null if that is unknown, or time does not clear it.',
+    }),
   })
   .meta({ id: 'ExplainedObligation' });
 
