@@ -53,8 +53,8 @@ export function explainRoutes(kinds: RequestKinds) {
       path: '/v1/policy/explain',
       summary: 'why the policy answers so, and what would change it: of a decision, a request, or a what-if',
       caller: 'any',
-      // Only what names others is recorded.
-      outcomes: { ...GOVERNED_WRITE, unwritable: 'allowed' },
+      // Reading a decision, and what names others, is recorded.
+      outcomes: GOVERNED_WRITE,
       body: explainSchemaOf(kinds),
       success: 200,
       answer: explanationSchema,

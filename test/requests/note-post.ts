@@ -68,6 +68,7 @@ export const notePostEntry = {
     sign_in: null,
   },
   stand_ins: [],
+  under_freeze: 'passes',
   roles: {
     'request.propose': ['flag-deployer', 'security-approver'],
     'request.edit': ['flag-deployer', 'security-approver'],

@@ -225,7 +225,10 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   getDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
   replayDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
   replayDecisions: plain('avery', { body: { limit: 3 } }),
-  explainPolicy: change(async (bench) => ({ body: { request: (await pending(bench)).id } })),
+  explainPolicy: {
+    who: 'avery',
+    prepare: async (bench) => ({ body: { decision: await someDecision(bench) } }),
+  },
   getAccess: plain('avery'),
   whoami: plain('dana'),
   listSessions: plain('dana'),
