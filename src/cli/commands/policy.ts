@@ -12,6 +12,12 @@ import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 type Bundle = AnswerOf<'uploadBundle'>;
 
+const EXAMPLES = `
+Examples:
+  countersign policy propose bundle.tar.gz --reason "quarterly review"
+  countersign policy add-binding --group leads --role flag-approver --namespace payments --environment '*' --reason "…"
+  countersign policy set /config/limits/request_ttl_s 86400 --reason "requests expire after a day"`;
+
 /** `policy`: the active policy, and how another one becomes active. */
 export function registerPolicy(program: Command, cli: Cli): void {
   const policy = program
@@ -33,6 +39,7 @@ export function registerPolicy(program: Command, cli: Cli): void {
   registerLists(policy, cli);
   registerProposals(policy, cli);
   registerPolicyData(policy, cli);
+  policy.addHelpText('after', EXAMPLES);
 }
 
 function registerLists(policy: Command, cli: Cli): void {
