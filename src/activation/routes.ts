@@ -30,7 +30,10 @@ const activationSchema = z
     request_id: z
       .string()
       .nullable()
-      .meta({ description: 'The request that activated it; null for the first start.' }),
+      .meta({
+        description:
+          'The request that activated it; null for the first start and for a recovery by an operator.',
+      }),
   })
   .meta({ id: 'PolicyActivation' });
 

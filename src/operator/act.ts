@@ -7,7 +7,8 @@ import type { Tx } from '../store/statement.ts';
 
 /*
  * What only an operator can decide, at the machine and on the database of a stopped broker, because no identity and no
- * clock can be trusted then. Each act is one write with its record. It can stop and void things; it allows nobody anything.
+ * clock can be trusted then. Each act is one write with its record. It can stop and void things; only `recover-policy.ts` can
+ * allow anything, since it replaces the policy.
  */
 
 /** The dependencies of an act. */

@@ -34,7 +34,7 @@ it('proposes a bundle, shows the activations, and saves what is active', async (
   const after = await terminal.as('avery', 'policy', 'show');
   expect(after.out).toMatch(/NUMBER +ACTIVATED +POLICY +REVISION +REQUEST/);
   expect(after.out).toMatch(new RegExp(`^2 +\\S+ +${proposed.json.object.id} .*${id}$`, 'm'));
-  expect(after.out).toMatch(/^1 +.*first start$/m);
+  expect(after.out).toMatch(/^1 +.*an operator$/m);
   expect((await terminal.as('avery', 'policy', 'bundles', '--json')).json.items).toHaveLength(2);
 
   const saved = join(t.folder, 'saved.tar.gz');

@@ -6,8 +6,18 @@ import { textSchema } from '../../flags/names.ts';
 import { acceptBehindClock } from '../../operator/accept-clock.ts';
 import { acceptRestore } from '../../operator/accept-restore.ts';
 import { type ActDeps, ActRefused } from '../../operator/act.ts';
+import { recoverPolicy } from '../../operator/recover-policy.ts';
+import { type Bundle, readBundle } from '../../policy/bundle.ts';
+import { readArchive } from '../../policy/bundle-folder.ts';
+import { loadBundleKeys } from '../../policy/bundle-keys.ts';
+import { inputVersions } from '../../policy/input-versions.ts';
+import { createPolicy } from '../../policy/policies.ts';
+import { probeBundle } from '../../policy/probe.ts';
 import { newId } from '../../random.ts';
+import { requestKinds } from '../../requests/kinds/kinds.ts';
 import { openStore } from '../../store/database.ts';
+import { assertSoundRules } from '../../trust/policy-rules.ts';
+import { bundleUnusable } from '../bundle-file.ts';
 import type { Cli, Output } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
@@ -62,6 +72,42 @@ export function registerOperator(program: Command, cli: Cli): void {
   );
 }
 
+/** `policy recover`: the way out of a policy that lets nobody activate another one. */
+export function registerRecover(policy: Command, cli: Cli): void {
+  actCommand(
+    policy,
+    cli,
+    'recover <bundle>',
+    'on the stopped broker’s machine: activate a bundle without a decision, if nobody can do it by request',
+  ).action((file: string, options: ActOptions) =>
+    cli.runLocal(options, (output) =>
+      runAct(output, options, { acceptsLoss: false }, async (deps, config) => {
+        const bundle = await readUsable(file, config);
+        const recovered = await recoverPolicy(deps, { bundle, reason: options.reason });
+        output.print(
+          recovered,
+          () =>
+            `${recovered.policy_hash} is active from the next start, in record ${recovered.decision_id}. It replaces ${recovered.replaced}.`,
+        );
+      }),
+    ),
+  );
+}
+
+/** Reads a bundle and tries it, as an upload does. @throws CliError `bundle_unusable` */
+async function readUsable(file: string, config: Config): Promise<Bundle> {
+  try {
+    const keys = await loadBundleKeys(config.bundle_keys);
+    const bundle = await readBundle(await readArchive(file), { keys });
+    const inputs = inputVersions(requestKinds.all);
+    await probeBundle(bundle, inputs);
+    assertSoundRules(await createPolicy(bundle, { inputs }));
+    return bundle;
+  } catch (error) {
+    throw bundleUnusable(file, error);
+  }
+}
+
 function actCommand(program: Command, cli: Cli, name: string, summary: string): Command {
   return cli
     .localCommand(program, name, summary)
@@ -74,22 +120,23 @@ async function runAct(
   { io }: Output,
   options: ActOptions,
   { acceptsLoss }: { acceptsLoss: boolean },
-  act: (deps: ActDeps) => Promise<void>,
+  act: (deps: ActDeps, config: Config) => Promise<void>,
 ): Promise<ExitCode> {
   const reason = reasonSchema.safeParse(options.reason);
   if (!reason.success) throw usageError(`--reason: ${reason.error.issues[0]?.message}`);
-  const { database } = readConfig(io, options.config);
+  const config = readConfig(io, options.config);
+  const { database } = config;
   if (!existsSync(database)) throw usageError(`The database ${database} does not exist.`);
   const { clock } = io;
   try {
     const store = await openStore({ file: database, clock, acceptsLoss });
     try {
-      await act({ store, clock, newId });
+      await act({ store, clock, newId }, config);
     } finally {
       await store.close();
     }
   } catch (error) {
-    throw notDone(error as Error);
+    throw error instanceof CliError ? error : notDone(error as Error);
   }
   return EXIT.done;
 }

@@ -7,6 +7,7 @@ import { CliError, usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { registerRecover } from './operator.ts';
 import { registerPolicyData } from './policy-data.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
@@ -39,6 +40,7 @@ export function registerPolicy(program: Command, cli: Cli): void {
   registerLists(policy, cli);
   registerProposals(policy, cli);
   registerPolicyData(policy, cli);
+  registerRecover(policy, cli);
   policy.addHelpText('after', EXAMPLES);
 }
 
@@ -59,7 +61,7 @@ function registerLists(policy: Command, cli: Cli): void {
             moment(activated_ms),
             policy_hash,
             printable(revision),
-            request_id ?? 'first start',
+            request_id ?? 'an operator',
           ]),
         ),
       );
