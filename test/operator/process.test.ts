@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { systemClock } from '../../src/clock.ts';
 import { listening, MAIN, type Serving, serveIn, stop } from '../support/serving.ts';
 import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
@@ -22,7 +23,14 @@ beforeEach(async () => {
     allow_insecure_loopback: true,
     audience: 'countersign-cli',
   };
-  const config = { calls_per_minute: 0, attempts_per_minute: 0, issuers: [issuer] };
+  // Denials of strangers coalesce, so dana has a role here.
+  const shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const bound = await rebundle(shipped, (data) =>
+    replaceText(data, { 'http://127.0.0.1:9401': people.issuer }),
+  );
+  const policy_bundle = join(folder, 'bundle.tar.gz');
+  await writeFile(policy_bundle, bound);
+  const config = { calls_per_minute: 0, attempts_per_minute: 0, policy_bundle, issuers: [issuer] };
   await writeFile(join(folder, 'countersign.yaml'), JSON.stringify(config));
 });
 afterEach(async () => {
