@@ -13,7 +13,10 @@ const lines: string[] = [];
 const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJkYW5hIn0.AAAAAAAAAAAAAAAA';
 
 beforeAll(async () => {
-  t = await startTestBroker({ log: createLog('trace', { write: (line: string) => lines.push(line) }) });
+  t = await startTestBroker({
+    forged: true,
+    log: createLog('trace', { write: (line: string) => lines.push(line) }),
+  });
   reader = await t.workloadToken('checkout', { audience: 'data:development' });
   dana = await t.people.idToken('dana');
 });
