@@ -27,13 +27,10 @@ const activationSchema = z
     revision: z.string(),
     activated_ms: epochMs,
     decision_id: z.string().nullable(),
-    request_id: z
-      .string()
-      .nullable()
-      .meta({
-        description:
-          'The request that activated it; null for the first start and for a recovery by an operator.',
-      }),
+    request_id: z.string().nullable().meta({
+      description:
+        'The request that activated it; null for the first start and for a recovery by an operator.',
+    }),
   })
   .meta({ id: 'PolicyActivation' });
 
