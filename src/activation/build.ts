@@ -4,7 +4,7 @@ import { digestOf, sha256Hex } from '../json.ts';
 import { packArchive, unpackStoredArchive } from '../policy/archive.ts';
 import { type Bundle, BundleError, readBuiltBundle, readStoredBundle } from '../policy/bundle.ts';
 import { RunAgain } from '../store/run-again.ts';
-import { basesOf, type DataPatch, PatchFault, patchData } from './patch.ts';
+import { type DataPatch, PatchFault, patchData } from './patch.ts';
 
 /** A bundle that the broker built: the module of another one, with changed data. */
 export interface BuiltBundle {
@@ -52,8 +52,8 @@ async function build(archive: Buffer, patch: DataPatch): Promise<BuiltBundle | B
   try {
     const { data, wasm } = await readStoredBundle(archive);
     const patched = patchData(data, patch);
-    const bundle = await readBuiltBundle(await packWith(archive, patched), { wasm });
-    return { bundle, module: `sha256:${sha256Hex(wasm)}`, bases: basesOf(data, patch) };
+    const bundle = await readBuiltBundle(await packWith(archive, patched.data), { wasm });
+    return { bundle, module: `sha256:${sha256Hex(wasm)}`, bases: patched.bases };
   } catch (error) {
     return faultOf(error);
   }

@@ -45,16 +45,32 @@ export class PatchFault extends Error {
   }
 }
 
-/** The data after a patch; the given data stays as it is. @throws PatchFault */
-export function patchData(data: unknown, patch: DataPatch): unknown {
+/** The data after a patch, and what the patch is based on. */
+export interface PatchedData {
+  data: unknown;
+  bases: Base[];
+}
+
+/**
+ * Carries out a patch; the given data stays as it is. Its bases are what each path holds when its operation is reached, so
+ * that an operation which moves the items of a list is based on every item that the patch touches. Patches of different
+ * rows have no base in common, so they do not conflict. A row that is appended to a list is based on nothing but the
+ * list's existence.
+ *
+ * @throws PatchFault
+ */
+export function patchData(data: unknown, patch: DataPatch): PatchedData {
   const patched: unknown = structuredClone(data);
-  for (const [place, operation] of patch.entries()) {
+  const bases = new Map<string, Base>();
+  for (const [at, operation] of patch.entries()) {
+    const place = placeOf(patched, operation);
+    if (place === null) throw new PatchFault(at, explain(operation, 'MissingError'));
+    const base = baseOf(operation.path, place);
+    bases.set(base.of, base);
     const [error] = applyPatch(patched, [structuredClone(operation)]);
-    if (error !== null && error !== undefined) {
-      throw new PatchFault(place, explain(operation, error.name));
-    }
+    if (error !== null && error !== undefined) throw new PatchFault(at, explain(operation, error.name));
   }
-  return patched;
+  return { data: patched, bases: [...bases.values()].toSorted((a, b) => (a.of < b.of ? -1 : 1)) };
 }
 
 function explain({ op, path }: DataPatch[number], error: string): string {
@@ -63,28 +79,53 @@ function explain({ op, path }: DataPatch[number], error: string): string {
     : `${op} is not possible at ${path}: it, or what it is in, does not exist`;
 }
 
-/**
- * What a patch is based on: what its paths hold before it. Patches of different rows have no base in common, so they do
- * not conflict. A row that is appended to a list is based on nothing but the list's existence.
- */
-export function basesOf(data: unknown, patch: DataPatch): Base[] {
-  const paths = [...new Set(patch.map(({ path }) => path))].sort();
-  return paths.map((path) => {
-    if (path.endsWith('/-')) return { of: `data:${path}`, version: 1 };
-    const value = valueAt(data, path);
-    return value === undefined
-      ? { of: `data:${path}`, version: 0 }
-      : { of: `data:${path}#${digestOf(value)}`, version: 1 };
-  });
+function baseOf(path: string, { inside, name }: Place): Base {
+  if (Array.isArray(inside) && name === END_OF_LIST) return { of: `data:${path}`, version: 1 };
+  return Object.hasOwn(inside, name)
+    ? { of: `data:${path}#${digestOf(inside[name])}`, version: 1 }
+    : { of: `data:${path}`, version: 0 };
 }
 
-/** @see RFC 6901 section 4 */
-function valueAt(data: unknown, path: string): unknown {
-  let value = data;
-  for (const token of path.split('/').slice(1)) {
-    const name = token.replaceAll('~1', '/').replaceAll('~0', '~');
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Record<string, unknown>)[name];
+type Container = Record<string, unknown>;
+
+/** A place in the data: a member of an object, or an item of a list, which may not exist yet. */
+interface Place {
+  inside: Container;
+  name: string;
+}
+
+const END_OF_LIST = '-';
+
+/**
+ * The place of an operation; null if it, or what it is in, does not exist. The library alone would also follow what lists and objects
+ * inherit, which every part of the process shares, and read `00` as an index.
+ *
+ * @see RFC 6901 section 4
+ */
+function placeOf(data: unknown, { op, path }: DataPatch[number]): Place | null {
+  const names = path
+    .split('/')
+    .slice(1)
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const last = names.pop() ?? '';
+  let inside = data;
+  for (const name of names) {
+    if (!isContainer(inside) || !isIn(inside, name)) return null;
+    inside = inside[name];
   }
-  return value;
+  if (!isContainer(inside)) return null;
+  const isNew = op === 'add' && (!Array.isArray(inside) || last === END_OF_LIST || isIndex(last));
+  return isNew || isIn(inside, last) ? { inside, name: last } : null;
+}
+
+function isContainer(value: unknown): value is Container {
+  return typeof value === 'object' && value !== null;
+}
+
+function isIn(inside: Container, name: string): boolean {
+  return Object.hasOwn(inside, name) && (!Array.isArray(inside) || isIndex(name));
+}
+
+function isIndex(name: string): boolean {
+  return /^(0|[1-9][0-9]*)$/.test(name);
 }

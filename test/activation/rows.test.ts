@@ -91,7 +91,44 @@ describe('a row of data', () => {
   });
 });
 
+describe('a patch of a list', () => {
+  const list = () => group('auditors');
+  const inNamespace = (namespace: string) => ({ ...developer, namespaces: [namespace] });
+
+  it('is based on each item that it removes, also if it names one index twice', async () => {
+    const added = ['a', 'b'].map((name) => ({ op: 'add', path: `${list()}/-`, value: inNamespace(name) }));
+    expect(await approved((await rowed(added)).body)).toMatchObject({ state: 'applied' });
+    const twice = await rowed([
+      { op: 'remove', path: `${list()}/1` },
+      { op: 'remove', path: `${list()}/1` },
+    ]);
+    const other = await rowed([{ op: 'replace', path: `${list()}/2`, value: inNamespace('c') }]);
+    expect(await approved(other.body)).toMatchObject({ state: 'applied' });
+    expect(await approved(twice.body)).toMatchObject({ state: 'conflicted' });
+  });
+
+  it('appends only where there is a list: elsewhere a hyphen is a name, whose value it is based on', async () => {
+    const named = (human: string) => [{ op: 'add', path: '/config/persons/-', value: human }];
+    const [one, two] = [(await rowed(named('emp-1001'))).body, (await rowed(named('emp-1002'))).body];
+    expect(await approved(one)).toMatchObject({ state: 'applied' });
+    expect(await approved(two)).toMatchObject({ state: 'conflicted' });
+  });
+});
+
 describe('a row is refused with its fault', () => {
+  it.each([
+    ['an index with zeros', 'replace', '/config/zones/00'],
+    ['the length of a list', 'remove', '/config/zones/length'],
+    ['what lists inherit', 'remove', '/config/zones/map'],
+    ['a member of what lists inherit', 'add', '/config/zones/map/x'],
+    ['a member of what objects inherit', 'add', '/config/limits/toString/x'],
+    ['what objects inherit', 'replace', '/config/limits/toString'],
+  ])('when it names %s', async (_what, op, path) => {
+    const { body } = await rowed([{ op, path, ...(op === 'remove' ? {} : { value: 'Europe/Paris' }) }]);
+    expect(body).toMatchObject({ code: 'invalid_change', errors: [{ pointer: '#/patch/0' }] });
+    expect([[].map, {}.toString].some((inherited) => Object.hasOwn(inherited, 'x'))).toBe(false);
+  });
+
   it.each([
     ['the root', [{ op: 'remove', path: '' }]],
     ['all configuration', [{ op: 'remove', path: '/config' }]],
