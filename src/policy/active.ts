@@ -1,12 +1,14 @@
 import { sha256Hex } from '../json.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import { type Bundle, readBundle, readStoredBundle } from './bundle.ts';
+import { type Bundle, BundleError, readBundle, readStoredBundle } from './bundle.ts';
 import type { BundleKeys } from './bundle-keys.ts';
 import { createPolicy, type Policy, type PolicyDeps } from './policies.ts';
 
 /** The number of cached compiled policies: the active one, and the most recently replayed. Each may take 64 MiB or more. */
 const MAX_COMPILED = 8;
+/** The number of kept faults of bundles. */
+const MAX_UNFIT = 64;
 
 /** The storage of activations and bundles. */
 export interface PolicyStore<Db> {
@@ -87,14 +89,15 @@ export interface Policies<Db> {
   /**
    * Tries and compiles a bundle that is to be stored, and checks that it may become active.
    *
-   * @throws BundleError, Error if it may not, with a message for its author
+   * @throws BundleError if it may not, with a message for its author
    */
   prepare(bundle: StoredBundle): Promise<Policy>;
   /**
-   * The compiled policy of a bundle, for use in a write: nothing is compiled while the transaction is open.
+   * The compiled policy of a bundle that may become active, for use in a write: nothing is tried or compiled while the
+   * transaction is open.
    *
    * @throws RunAgain if it is not compiled here
-   * @throws Error if it may not become active
+   * @throws BundleError if it may not become active
    */
   ready(bundle: StoredBundle): Policy;
   /** Any stored bundle, active or not, for replay; null if it does not exist. */
@@ -106,6 +109,8 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
   /** By hash, in order of last use, the least recent first. */
   const compiled = new Map<string, Policy>();
   const compiling = new Map<string, Promise<Policy>>();
+  /** What is wrong with bundles that were to become active, by hash, the oldest first. */
+  const unfit = new Map<string, BundleError>();
   let latest: { number: number; policy: Policy } | null = null;
   /** The hash that was last found active, possibly before its commit. */
   let met: string | null = null;
@@ -171,6 +176,34 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     if (former !== null && former.policy.hash !== policy.hash) options.policyChanged?.(policy);
   }
 
+  function assertSound(policy: Policy): void {
+    try {
+      options.assertSound?.(policy);
+    } catch (error) {
+      throw new BundleError((error as Error).message, error);
+    }
+  }
+
+  async function prepare(bundle: StoredBundle): Promise<Policy> {
+    const known = findCompiled(bundle.policy_hash);
+    if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));
+    const policy = known ?? (await compile(bundle));
+    assertSound(policy);
+    return policy;
+  }
+
+  /** Prepares a bundle for {@link Policies.ready}, which throws what is wrong with it. */
+  async function tryOut(bundle: StoredBundle): Promise<void> {
+    try {
+      await prepare(bundle);
+    } catch (error) {
+      if (!(error instanceof BundleError)) throw error;
+      unfit.set(bundle.policy_hash, error);
+      const [oldest] = unfit.keys();
+      if (oldest !== undefined && unfit.size > MAX_UNFIT) unfit.delete(oldest);
+    }
+  }
+
   return {
     active: async (db) => load(db, await activationOf(db)),
     activeIn: async (tx, afterCommit) => {
@@ -197,20 +230,20 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       if (activation.number !== latest?.number) follow(activation.number, await load(db, activation));
     },
     readNew: (archive) => readBundle(archive, { keys: options.keys ?? null }),
-    prepare: async (bundle) => {
-      const known = findCompiled(bundle.policy_hash);
-      if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));
-      const policy = known ?? (await compile(bundle));
-      options.assertSound?.(policy);
-      return policy;
-    },
+    prepare,
     ready: (bundle) => {
-      const policy = findCompiled(bundle.policy_hash);
-      if (policy === undefined) {
-        const { policy_hash, archive_digest } = bundle;
-        throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => compile(bundle));
+      const { policy_hash, archive_digest } = bundle;
+      const fault = unfit.get(policy_hash);
+      if (fault !== undefined) {
+        // It may have been tried on a busy machine: the next call tries it again.
+        unfit.delete(policy_hash);
+        throw fault;
       }
-      options.assertUsable?.(policy);
+      const policy = findCompiled(policy_hash);
+      if (policy === undefined) {
+        throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => tryOut(bundle));
+      }
+      assertSound(policy);
       return policy;
     },
     byHash: async (db, hash) => {

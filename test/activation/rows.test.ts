@@ -156,6 +156,21 @@ describe('a row is refused with its fault', () => {
     expect(body.errors[0].detail).toContain('Europe/Atlantis');
   });
 
+  it.each([
+    ['leave a trust rule open', 'replace', 'trust_rules/payments-deploy/claims', {}],
+    [
+      'let anybody start a trusted job again',
+      'remove',
+      'trust_rules/payments-deploy/claims/run_attempt',
+      null,
+    ],
+    ['take away the environment of trust rules', 'remove', 'environments/staging', null],
+  ])('when it would %s', async (_what, op, path, value) => {
+    const { status, body } = await rowed([{ op, path: `/config/${path}`, ...(value && { value }) }]);
+    expect([status, body.code, body.errors?.[0].pointer]).toEqual([422, 'invalid_change', '#/patch']);
+    expect(body.errors[0].detail).toContain('trust_rules');
+  });
+
   it('when a whole policy is named too', async () => {
     const { body } = await rowed([limit(10)], { policy_hash: `sha256:${'0'.repeat(64)}` });
     expect(body).toMatchObject({ code: 'invalid_request' });

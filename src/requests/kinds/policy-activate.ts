@@ -8,6 +8,8 @@ import { BrokerError } from '../../errors.ts';
 import { DIGEST_PATTERN, digestOf } from '../../json.ts';
 import { activateBundle } from '../../policy/activate.ts';
 import type { StoredBundle } from '../../policy/active.ts';
+import { BundleError } from '../../policy/bundle.ts';
+import type { Policy } from '../../policy/policies.ts';
 import { identifier, type Principal } from '../../principal.ts';
 import { findActivation, findBundle } from '../../store/policies.ts';
 import { listPrincipals } from '../../store/principals.ts';
@@ -181,7 +183,7 @@ async function judge(
   { bundle, object, content, context }: Omit<Candidate, 'bases'> & { content: Content; context: PlanContext },
 ): Promise<boolean> {
   const { policies, policy, now_ms } = context;
-  const candidate = policies.ready(bundle);
+  const candidate = readyOf(policies, bundle, content);
   const persons = (await listPrincipals(db))
     .filter(({ kind }) => kind === 'person')
     .map(({ principal }) => JSON.parse(principal) as Principal);
@@ -203,6 +205,19 @@ async function judge(
     });
   }
   return weakens;
+}
+
+/** The compiled candidate. @throws BrokerError `invalid_change` if it may not become active */
+function readyOf(policies: PlanContext['policies'], bundle: StoredBundle, { patch }: Content): Policy {
+  try {
+    return policies.ready(bundle);
+  } catch (error) {
+    if (!(error instanceof BundleError)) throw error;
+    throw fault('This policy cannot become active.', {
+      pointer: patch === undefined ? '#/policy_hash' : '#/patch',
+      detail: error.message,
+    });
+  }
 }
 
 function activation(bundle: Candidate['bundle']): Effect {
