@@ -1,7 +1,8 @@
 /**
  * Thrown in a write that needs something prepared outside the transaction, such as a policy that this broker has not
- * compiled yet. The writer rolls back the whole batch, awaits `prepare`, and runs the batch again; no answer leaves in
- * between. State that `prepare` needs from the transaction MUST be read before this is thrown.
+ * compiled yet. The writer rolls back that write, commits those before it, awaits `prepare`, and runs the write again;
+ * those after it wait, except emergencies. State that `prepare` needs from the transaction MUST be read before this is
+ * thrown.
  */
 export class RunAgain extends Error {
   /** What is missing; two that need the same have the same. */

@@ -24,7 +24,7 @@ export interface Writer {
    *
    * If `work` throws, everything it wrote is rolled back and the error is rethrown; other writes of the batch are not
    * affected. `work` MUST await nothing but the store, because the transaction is open. It may run several times before
-   * its batch commits ({@link RunAgain}), so it must not change anything outside the transaction except in `afterCommit`.
+   * it is written ({@link RunAgain}), so it must not change anything outside the transaction except in `afterCommit`.
    * Those listeners run after the commit, before the answer leaves, and not at all if the write fails.
    *
    * Within its lane, a write keeps its place in the order of the calls.
@@ -56,23 +56,33 @@ export type Acknowledge = () => void;
 
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
-/** The maximum runs of a batch: two for one activation that is new to this broker, more for several activations. */
-const MAX_RUNS = 4;
+/** How often one write may need a preparation: a bundle is built, compiled, and becomes active. */
+const MAX_PREPARATIONS = 3;
 
 interface Job {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
+  lane: Lane;
+  /** How often something was prepared for it. */
+  preparations: number;
+  /** The errors of preparations that failed, by what was missing. */
+  faults: Map<string, unknown>;
+}
+
+/** A write that has to wait for a preparation. */
+interface Unprepared {
+  job: Job;
+  missing: RunAgain;
 }
 
 type JobResult = { job: Job } & ({ value: unknown; listeners: (() => void)[] } | { error: unknown });
 
-/** One run of a batch. */
-interface Run {
-  tx: Tx;
-  batch: Batch;
-  /** The error for a write that needs something unavailable; undefined while it may become available. */
-  refusalOf: (missing: RunAgain) => { error: unknown } | undefined;
+/** What became of a batch. */
+interface Ran {
+  results: JobResult[];
+  /** The write that ended it early; it and those after it have not been run. */
+  unprepared: Unprepared | null;
 }
 
 const begin = fixedStatement('begin immediate');
@@ -125,8 +135,10 @@ export function createWriter(deps: WriterDeps): Writer {
   let failed: BrokerError | null = null;
   /** What the last commits have still to be acknowledged with. */
   let owed: Acknowledge | null = null;
+  /** Called when a preparation ends, and when an emergency arrives. */
+  let wake: () => void = () => undefined;
 
-  async function runJob(job: Job, { tx, batch, refusalOf }: Run): Promise<JobResult> {
+  async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult | Unprepared> {
     const { head } = batch;
     await savepoint(tx);
     try {
@@ -136,21 +148,18 @@ export function createWriter(deps: WriterDeps): Writer {
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {
-      const refusal = error instanceof RunAgain ? refusalOf(error) : { error };
-      if (refusal === undefined || isStorageFault(error)) throw error;
+      if (isStorageFault(error)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
       // Its places are free again.
       batch.head = head;
+      const refusal = error instanceof RunAgain ? refusalOf(job, error) : { error };
+      if (refusal === null) return { job, missing: error as RunAgain };
       return { job, error: isStoreError(refusal.error) ? notRecorded(refusal.error) : refusal.error };
     }
   }
 
-  async function runTransaction(
-    connection: Db,
-    jobs: Job[],
-    refusalOf: Run['refusalOf'],
-  ): Promise<JobResult[]> {
+  async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<Ran> {
     const tx = connection as Tx;
     runLike(tx, deps.db);
     await begin(connection);
@@ -160,13 +169,21 @@ export function createWriter(deps: WriterDeps): Writer {
       const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
       const results: JobResult[] = [];
-      for (const job of jobs) results.push(await runJob(job, { tx, batch, refusalOf }));
+      let unprepared: Unprepared | null = null;
+      for (const job of jobs) {
+        const result = await runJob(job, tx, batch);
+        if ('missing' in result) {
+          unprepared = result;
+          break;
+        }
+        results.push(result);
+      }
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       await commit(connection).catch((error: unknown) => {
         throw isDiskFault(error) ? new UnknownOutcome(error) : error;
       });
       owed = acknowledge ?? owed;
-      return results;
+      return { results, unprepared };
     } catch (error) {
       // SQLite may already have rolled back; report the first error.
       await rollback(connection).catch(() => undefined);
@@ -174,37 +191,23 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
-  /** Runs a batch, and runs it again after each preparation that one of its writes requests: see {@link RunAgain}. */
-  async function runPrepared(batch: Job[]): Promise<JobResult[]> {
-    const run = (refusalOf: Run['refusalOf']) =>
-      deps.db.connection().execute((connection) => runTransaction(connection, batch, refusalOf));
-    // Whoever needs what cannot be had fails alone; its neighbours do not.
-    const faults = new Map<string, { error: unknown }>();
-    for (let runs = 1; runs < MAX_RUNS; runs += 1) {
-      try {
-        return await run(({ what }) => faults.get(what));
-      } catch (error) {
-        if (!(error instanceof RunAgain)) throw error;
-        await error.prepare().catch((fault: unknown) => faults.set(error.what, { error: fault }));
-      }
-    }
-    const unprepared = { error: notRecorded(new Error(`a batch was not prepared after ${MAX_RUNS} runs`)) };
-    return run(({ what }) => faults.get(what) ?? unprepared);
-  }
-
   async function runBatch(batch: Job[]): Promise<void> {
-    let results: JobResult[];
+    if (failed !== null) {
+      for (const job of batch) job.reject(failed);
+      return;
+    }
+    let ran: Ran;
     try {
       // Without it, a restored older copy of the database would not be noticed.
       acknowledge();
-      results = await runPrepared(batch);
+      ran = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
     } catch (error) {
       refuse(batch, error);
       return;
     }
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
-    for (const result of results) {
+    for (const result of ran.results) {
       if ('error' in result) {
         result.job.reject(result.error);
         continue;
@@ -212,6 +215,38 @@ export function createWriter(deps: WriterDeps): Writer {
       for (const listener of result.listeners) callListener(listener);
       result.job.resolve(result.value as never);
     }
+    if (ran.unprepared !== null) {
+      takeBack(batch.slice(ran.results.length));
+      await prepare(ran.unprepared);
+    }
+  }
+
+  /** Puts writes back in front of those of their lane. */
+  function takeBack(jobs: readonly Job[]): void {
+    for (const job of jobs.toReversed()) queues[job.lane].unshift(job);
+  }
+
+  /** Prepares what a write needs, outside of any transaction. Emergencies do not wait for it, unless they need it. */
+  async function prepare({ job, missing }: Unprepared): Promise<void> {
+    job.preparations += 1;
+    let isRunning = true;
+    const end = missing
+      .prepare()
+      .catch((fault: unknown) => job.faults.set(missing.what, fault))
+      .finally(() => {
+        isRunning = false;
+        wake();
+      });
+    while (isRunning && job.lane !== 'emergency') {
+      const emergencies = queues.emergency.splice(0, MAX_BATCH);
+      if (emergencies.length > 0) await runBatch(emergencies);
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+    await end;
   }
 
   function acknowledge(): void {
@@ -254,9 +289,7 @@ export function createWriter(deps: WriterDeps): Writer {
     while (queues.emergency.length + queues.ordinary.length > 0) {
       // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
       await new Promise((resolve) => setImmediate(resolve));
-      const batch = nextBatch();
-      if (failed === null) await runBatch(batch);
-      else for (const job of batch) job.reject(failed);
+      await runBatch(nextBatch());
     }
     running = null;
   }
@@ -269,7 +302,8 @@ export function createWriter(deps: WriterDeps): Writer {
           reject(refusal);
           return;
         }
-        queues[lane].push({ work, resolve, reject });
+        queues[lane].push({ work, resolve, reject, lane, preparations: 0, faults: new Map() });
+        if (lane === 'emergency') wake();
         running ??= drain();
       }),
     refusal: () => failed ?? closed,
@@ -280,6 +314,13 @@ export function createWriter(deps: WriterDeps): Writer {
       while (running !== null) await running;
     },
   };
+}
+
+/** The error for a write that needs what cannot be had; null while it may be had. */
+function refusalOf({ faults, preparations }: Job, { what }: RunAgain): { error: unknown } | null {
+  if (faults.has(what)) return { error: faults.get(what) };
+  if (preparations < MAX_PREPARATIONS) return null;
+  return { error: notRecorded(new Error(`a write was not prepared after ${preparations} preparations`)) };
 }
 
 function notRecorded(cause: unknown): BrokerError {

@@ -71,6 +71,11 @@ describe('a row of data', () => {
     expect(now.role_bindings.groups[t.people.issuer].auditors).toHaveLength(2);
   });
 
+  it('may be proposed together with others at one moment', async () => {
+    const all = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => rowed([limit(1000 + n)])));
+    expect(all.map(({ status }) => status)).toEqual(all.map(() => 201));
+  });
+
   it('conflicts with another change of the same row, whichever comes first', async () => {
     const [one, two] = [(await rowed([limit(1000)])).body, (await rowed([limit(2000)])).body];
     expect(await approved(one)).toMatchObject({ state: 'applied' });
