@@ -7,7 +7,7 @@ import type { Principal } from '../principal.ts';
 export interface NextActivation {
   proposer: string;
   approvers: string[];
-  /** The number of approvals that it asks for. */
+  /** The number of approvals that it takes, and not only asks for. */
   approvals: number;
 }
 
@@ -41,39 +41,73 @@ export function findNextActivation(
         policy.decide(questionOf('request.approve', signedIn(person, nowMs), request), nowMs).effect ===
           'allow',
     );
-    if (!isPossible(policy, { proposer, approvers, request, nowMs })) continue;
+    const about = { proposer, approvers, request };
+    const atMs = findPossible(policy, about, nowMs);
+    if (atMs === null) continue;
+    const wanted = asked.obligations.reduce(
+      (sum, obligation) => sum + (obligation.kind === 'approval' ? obligation.count : 0),
+      0,
+    );
     return {
       proposer: nameOf(proposer),
       approvers: approvers.map(nameOf),
-      approvals: asked.obligations.reduce(
-        (sum, obligation) => sum + (obligation.kind === 'approval' ? obligation.count : 0),
-        0,
-      ),
+      approvals: Math.min(wanted, fewest(policy, about, atMs)),
     };
   }
   return null;
 }
 
-/** Whether the request could be applied with all these approvals, now or when a window opens. */
-function isPossible(
-  policy: Policy,
-  about: { proposer: Principal; approvers: readonly Principal[]; request: InputRequest; nowMs: number },
-): boolean {
-  const { proposer, approvers, request, nowMs } = about;
+/** A request, and who approves it. */
+interface Approved {
+  proposer: Principal;
+  approvers: readonly Principal[];
+  request: InputRequest;
+}
+
+/** When the request could be applied with all these approvals: now, or when a window opens; null: not at all. */
+function findPossible(policy: Policy, about: Approved, nowMs: number): number | null {
   for (let hour = 0; hour < HORIZON_HOURS; hour += 1) {
     const atMs = nowMs + hour * HOUR_MS;
-    const approvals = approvers.map(
-      (person): Vote => ({ principal: signedIn(person, atMs), digest: request.digest, at_ms: atMs }),
-    );
-    const then = { ...request, proposer: signedIn(proposer, atMs), created_ms: atMs };
-    const question = { ...questionOf('request.apply', signedIn(proposer, atMs), then), approvals };
-    const { effect, obligations } = policy.decide(question, atMs);
-    // A ticket can always be given.
-    const left = obligations.filter(({ kind }) => kind !== 'ticket');
-    if (effect !== 'deny' && left.length === 0) return true;
-    if (!left.some(({ kind }) => kind === 'window')) return false;
+    const left = obstaclesOf(policy, about, atMs);
+    if (left === 'none') return atMs;
+    if (left === 'lasting') return null;
   }
-  return false;
+  return null;
+}
+
+/**
+ * How few of these approvals are enough: a policy may ask for more than it takes. One alone is tried for each person, and
+ * otherwise everybody is left out who is not needed.
+ */
+function fewest(policy: Policy, about: Approved, atMs: number): number {
+  const suffices = (approvers: readonly Principal[]) =>
+    obstaclesOf(policy, { ...about, approvers }, atMs) === 'none';
+  if (suffices([])) return 0;
+  if (about.approvers.some((person) => suffices([person]))) return 1;
+  let needed = about.approvers;
+  for (const person of about.approvers) {
+    const others = needed.filter((other) => other !== person);
+    if (suffices(others)) needed = others;
+  }
+  return needed.length;
+}
+
+/** What keeps the request from being applied at a time: nothing, a window, or something that time does not change. */
+function obstaclesOf(
+  policy: Policy,
+  { proposer, approvers, request }: Approved,
+  atMs: number,
+): 'none' | 'window' | 'lasting' {
+  const approvals = approvers.map(
+    (person): Vote => ({ principal: signedIn(person, atMs), digest: request.digest, at_ms: atMs }),
+  );
+  const then = { ...request, proposer: signedIn(proposer, atMs), created_ms: atMs };
+  const question = { ...questionOf('request.apply', signedIn(proposer, atMs), then), approvals };
+  const { effect, obligations } = policy.decide(question, atMs);
+  // A ticket can always be given.
+  const left = obligations.filter(({ kind }) => kind !== 'ticket');
+  if (effect !== 'deny' && left.length === 0) return 'none';
+  return left.some(({ kind }) => kind === 'window') ? 'window' : 'lasting';
 }
 
 function representatives(persons: readonly Principal[]): Principal[] {

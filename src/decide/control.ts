@@ -124,9 +124,12 @@ export function environmentsOf(policy: Policy): string[] {
 export function planContextOf({
   now_ms,
   policy,
-  deps,
-}: Pick<WriteContext, 'now_ms' | 'policy'> & { deps: Pick<ControlDeps, 'policies'> }): PlanContext {
-  return { now_ms, policy, policies: deps.policies, environments: environmentsOf(policy) };
+  deps: { policies },
+  revocations,
+}: Pick<WriteContext, 'now_ms' | 'policy' | 'revocations'> & {
+  deps: Pick<ControlDeps, 'policies'>;
+}): PlanContext {
+  return { now_ms, policy, policies, revocations, environments: environmentsOf(policy) };
 }
 
 /** Whether the policy has this environment. None at all counts as known. */

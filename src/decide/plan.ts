@@ -3,6 +3,7 @@ import type { Policies } from '../policy/active.ts';
 import type { RequestObject } from '../policy/input.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Db } from '../store/statement.ts';
+import type { RevocationChecks } from './revocations.ts';
 
 /** The version of one thing that a request is based on; 0 if it did not exist. */
 export interface Base {
@@ -41,6 +42,8 @@ export interface PlanContext {
   policy: Policy;
   /** Compiles candidates. */
   policies: Pick<Policies<Db>, 'ready'>;
+  /** Who is revoked. */
+  revocations: Pick<RevocationChecks<Db>, 'isBlocked'>;
   /** All environments of the active policy. */
   environments: readonly string[];
   /** Plans the creation of flags as if no flag had their keys. Such a plan is only judged, never carried out. */

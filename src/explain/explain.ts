@@ -193,7 +193,8 @@ async function draft(
   { policy, now_ms, principal }: { policy: Policy; now_ms: number; principal: Principal },
   content: RequestContent,
 ): Promise<ChangeRequest> {
-  const context = { ...planContextOf({ now_ms, policy, deps }), keysAreFree: true } as const;
+  const revocations = deps.revocations.under(personNames(policy));
+  const context = { ...planContextOf({ now_ms, policy, deps, revocations }), keysAreFree: true } as const;
   const { plan } = await deps.kinds.of(content.kind).plan(deps.store.read, content, context);
   return draftOf({ deps, call: { principal }, now_ms, policy }, content, plan);
 }

@@ -212,6 +212,29 @@ describe('a policy that locks out', () => {
     expect(body.detail).toContain('nobody could activate another one');
   });
 
+  it('all but the revoked is refused: they can neither propose nor approve', async () => {
+    const order = { kind: 'subject', value: 'person:demo:sam', incident: 'INC-1', reason: 'a test' };
+    expect((await t.call('riley', 'POST', '/v1/revocations', order)).status).toBe(201);
+    expect((await rowed([limit(1000)])).body).toMatchObject({
+      code: 'invalid_change',
+      detail: expect.stringContaining('nobody could activate another one'),
+    });
+  });
+
+  it('not, but lets in somebody where the active one lets nobody, needs to be said too', async () => {
+    const fresh = await startTestBroker();
+    try {
+      await signIn(fresh, ['morgan', 'jordan']);
+      const path = '/config/request_kinds/policy.activate/rule/approvals/security-approver';
+      const patch = [{ op: 'remove', path }];
+      const content = { kind: 'policy.activate', patch, reason: 'a test' };
+      const { body } = await fresh.call('morgan', 'POST', '/v1/requests', content);
+      expect(body).toMatchObject({ code: 'invalid_change', errors: [{ pointer: '#/weakens_activation' }] });
+    } finally {
+      await fresh.close();
+    }
+  });
+
   it('for fewer approvals needs to be said, and everybody sees it', async () => {
     const fewer = [
       { op: 'remove', path: '/config/request_kinds/policy.activate/rule/approvals/security-approver' },

@@ -182,29 +182,40 @@ async function judge(
   db: Db,
   { bundle, object, content, context }: Omit<Candidate, 'bases'> & { content: Content; context: PlanContext },
 ): Promise<boolean> {
-  const { policies, policy, now_ms } = context;
+  const { policies, policy, now_ms, revocations } = context;
   const candidate = readyOf(policies, bundle, content);
-  const persons = (await listPrincipals(db))
-    .filter(({ kind }) => kind === 'person')
-    .map(({ principal }) => JSON.parse(principal) as Principal);
+  const persons = await activePersons(db, revocations);
   const about = { object: { ...object, weakens_activation: false }, now_ms };
   const next = findNextActivation(candidate, persons, about);
   if (next === null) {
     throw fault('With this policy, nobody could activate another one.', {
       pointer: content.patch === undefined ? '#/policy_hash' : '#/patch',
       detail:
-        'Among the persons who have signed in here, nobody may propose the next activation and have it approved within 14 days. Let them sign in once, or correct the bindings and rules.',
+        'Among the persons who have signed in here and are not revoked, nobody may propose the next activation and have it approved within 14 days. Let them sign in once, or correct the bindings and rules.',
     });
   }
   const now = findNextActivation(policy, persons, about);
-  const weakens = now !== null && next.approvals < now.approvals;
+  // Where the active policy lets nobody, a policy that lets somebody asks for less.
+  const weakens = now === null || next.approvals < now.approvals;
   if (weakens && !content.weakens_activation) {
+    const instead = now === null ? 'approvals that nobody known could give' : now.approvals;
     throw fault('With this policy, the next activation needs fewer approvals.', {
       pointer: '#/weakens_activation',
-      detail: `${next.approvals} in place of ${now.approvals}: set it to true to propose this, for everybody to see`,
+      detail: `${next.approvals} in place of ${instead}: set it to true to propose this, for everybody to see`,
     });
   }
   return weakens;
+}
+
+/** Persons as last seen, without those who can do nothing until a revocation is lifted. */
+async function activePersons(db: Db, { isBlocked }: PlanContext['revocations']): Promise<Principal[]> {
+  const persons: Principal[] = [];
+  for (const { kind, principal } of await listPrincipals(db)) {
+    if (kind !== 'person') continue;
+    const person = JSON.parse(principal) as Principal;
+    if (!(await isBlocked(db, person))) persons.push(person);
+  }
+  return persons;
 }
 
 /** The compiled candidate. @throws BrokerError `invalid_change` if it may not become active */
