@@ -154,7 +154,9 @@ export const activationRoutes = [
     errors: ['invalid_bundle'],
     success: 201,
     answer: bundleViewSchema,
-    handle: async (_deps, { body, write }) => ({ body: await write(uploadOf(body)) }),
+    handle: async ({ control }, { call, body, write }) => ({
+      body: await write(await uploadOf(control, call, body)),
+    }),
   }),
 ];
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { authorize } from '../decide/authorize.ts';
-import type { WriteContext } from '../decide/control.ts';
+import { authorize, questionOf } from '../decide/authorize.ts';
+import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { epochMs } from '../moment.ts';
@@ -34,16 +34,26 @@ export function toBundleView(row: PolicyBundlesTable): BundleView {
   return { policy_hash, archive_digest, revision, bytes: archive.length, stored_ms };
 }
 
+/** The check of the upload before: one at a time, because each may take seconds, and hundreds of MiB. */
+let checking: Promise<unknown> = Promise.resolve();
+
 /**
- * Creates the write that stores a bundle. It is compiled and checked outside the transaction, and only for a caller who
- * may upload. Idempotent: the same bytes are stored once.
+ * Creates the write that stores a bundle. It is compiled and checked before, so that no other write waits for it, and only
+ * for a caller who may upload. Idempotent: the same bytes are stored once.
  *
  * @throws BrokerError `invalid_bundle` if it could never be activated; nothing is stored then
  */
-export function uploadOf(archive: Buffer): (writing: WriteContext) => Promise<BundleView | Refused> {
-  let checked: Bundle | null = null;
+export async function uploadOf(
+  deps: ControlDeps,
+  { principal }: Call,
+  archive: Buffer,
+): Promise<(writing: WriteContext) => Promise<BundleView | Refused>> {
+  const policy = await deps.policies.active(deps.store.read);
+  const question = questionOf(policy, principal, { operation: 'policy.upload' });
+  const isAllowed = policy.decide(question, deps.clock()).effect === 'allow';
+  let checked = isAllowed ? await checkInTurn(archive, deps.policies) : null;
   return async (writing) => {
-    const { tx, now_ms, deps } = writing;
+    const { tx, now_ms } = writing;
     const bundle = checked;
     const note =
       bundle === null
@@ -52,8 +62,9 @@ export function uploadOf(archive: Buffer): (writing: WriteContext) => Promise<Bu
     const authorized = await authorize(writing, { operation: 'policy.upload', ...(note && { note }) });
     if (authorized instanceof Refused) return authorized;
     if (bundle === null) {
+      // A policy that has just become active allows it.
       throw new RunAgain('a check of an uploaded bundle', async () => {
-        checked = await check(archive, deps.policies);
+        checked = await checkInTurn(archive, deps.policies);
       });
     }
     const { hash: policy_hash, archive_digest, revision } = bundle;
@@ -64,7 +75,13 @@ export function uploadOf(archive: Buffer): (writing: WriteContext) => Promise<Bu
   };
 }
 
-async function check(archive: Buffer, policies: WriteContext['deps']['policies']): Promise<Bundle> {
+function checkInTurn(archive: Buffer, policies: ControlDeps['policies']): Promise<Bundle> {
+  const checked = checking.then(() => check(archive, policies));
+  checking = checked.catch(() => undefined);
+  return checked;
+}
+
+async function check(archive: Buffer, policies: ControlDeps['policies']): Promise<Bundle> {
   try {
     const bundle = await policies.readNew(archive);
     const { hash: policy_hash, archive_digest } = bundle;

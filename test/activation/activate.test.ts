@@ -198,6 +198,16 @@ describe('an upload', () => {
     expect(Buffer.from(await active.arrayBuffer()).equals(shipped)).toBe(true);
   });
 
+  it('holds back no other write while it is checked', async () => {
+    const archive = await withConfig(shipped, limited(1000));
+    const answered: string[] = [];
+    await Promise.all([
+      upload(archive).then(({ status }) => answered.push(`upload ${status}`)),
+      createFlag(t, 'checkout').then(() => answered.push('flag')),
+    ]);
+    expect(answered).toEqual(['flag', 'upload 201']);
+  });
+
   it('is for policy-maintainers, and neither stored nor checked for others', async () => {
     const before = (await t.call('morgan', 'GET', '/v1/policy/bundles')).body;
     for (const who of ['dana', 'sam', 'avery']) {
