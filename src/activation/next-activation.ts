@@ -1,7 +1,9 @@
-import { canonicalJson } from '../json.ts';
+import { setImmediate } from 'node:timers/promises';
+import { canonicalJson, digestOf } from '../json.ts';
 import { type InputRequest, NO_EMERGENCY, type RequestObject, type Vote } from '../policy/input.ts';
 import type { Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
+import { RunAgain } from '../store/run-again.ts';
 
 /** Who could make the next activation under a policy. */
 export interface NextActivation {
@@ -18,6 +20,48 @@ const HORIZON_HOURS = 14 * 24;
 /** Persons with equal groups and claims are alike to a policy. This many are looked at: a proposer and three approvers. */
 const MAX_ALIKE = 4;
 
+/** What a search depends on, besides the policy. */
+interface Search {
+  object: RequestObject;
+  now_ms: number;
+}
+
+/** The number of kept results. */
+const MAX_FOUND = 64;
+
+/** Results by what they depend on. */
+const found = new Map<string, NextActivation | null>();
+
+/**
+ * Who could make the next activation under each policy, as of the beginning of this hour, for use in a write.
+ *
+ * @throws RunAgain if that was not searched yet: many persons take seconds, which no transaction is open for
+ */
+export function nextActivations(
+  policies: readonly Policy[],
+  persons: readonly Principal[],
+  { object, now_ms }: Search,
+): (NextActivation | null)[] {
+  const search = { object, now_ms: Math.floor(now_ms / HOUR_MS) * HOUR_MS };
+  const few = representatives(persons).map((person) => signedIn(person, search.now_ms));
+  const of = digestOf([few, search]);
+  const keys = policies.map(({ hash }) => `${hash} ${of}`);
+  if (keys.some((key) => !found.has(key))) {
+    throw new RunAgain(`the next activation of ${keys.join(' ')}`, async () => {
+      for (const [at, policy] of policies.entries()) {
+        keep(keys[at] ?? '', await findNextActivation(policy, few, search));
+      }
+    });
+  }
+  return keys.map((key) => found.get(key) ?? null);
+}
+
+function keep(key: string, result: NextActivation | null): void {
+  found.set(key, result);
+  const [oldest] = found.keys();
+  if (oldest !== undefined && found.size > MAX_FOUND) found.delete(oldest);
+}
+
 /**
  * Searches known persons for one who could propose the next activation, and others who could approve it, within 14 days. A
  * policy without them locks everybody out: it could never be replaced by a request.
@@ -25,22 +69,25 @@ const MAX_ALIKE = 4;
  * @param persons as last seen; each is assumed to sign in afresh, and as strongly as possible
  * @returns null if there is no such proposer, or the approvers are missing
  */
-export function findNextActivation(
+export async function findNextActivation(
   policy: Policy,
   persons: readonly Principal[],
-  { object, now_ms: nowMs }: { object: RequestObject; now_ms: number },
-): NextActivation | null {
+  { object, now_ms: nowMs }: Search,
+): Promise<NextActivation | null> {
   const few = representatives(persons);
   for (const proposer of few) {
+    await setImmediate();
     const request = requestOf(proposer, object, nowMs);
     const asked = policy.decide(questionOf('request.propose', proposer, request), nowMs);
     if (asked.effect === 'deny') continue;
-    const approvers = few.filter(
-      (person) =>
-        person.person !== proposer.person &&
-        policy.decide(questionOf('request.approve', signedIn(person, nowMs), request), nowMs).effect ===
-          'allow',
-    );
+    const approvers: Principal[] = [];
+    for (const person of few) {
+      // Everybody else is answered meanwhile.
+      await setImmediate();
+      const question = questionOf('request.approve', signedIn(person, nowMs), request);
+      const isOther = person.person !== proposer.person;
+      if (isOther && policy.decide(question, nowMs).effect === 'allow') approvers.push(person);
+    }
     const about = { proposer, approvers, request };
     const atMs = findPossible(policy, about, nowMs);
     if (atMs === null) continue;
@@ -121,7 +168,12 @@ function representatives(persons: readonly Principal[]): Principal[] {
 }
 
 function signedIn(person: Principal, atMs: number): Principal {
-  return { ...person, groups_seen_ms: atMs, auth: { ...person.auth, level: 9, auth_time_ms: atMs } };
+  return {
+    ...person,
+    groups_seen_ms: atMs,
+    auth: { ...person.auth, level: 9, auth_time_ms: atMs },
+    token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null, issued_ms: atMs },
+  };
 }
 
 function nameOf({ person, id }: Principal): string {

@@ -56,8 +56,8 @@ export type Acknowledge = () => void;
 
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
-/** How often one write may need a preparation: a bundle is built, compiled, and becomes active. */
-const MAX_PREPARATIONS = 3;
+/** How often one write may need a preparation: the active policy is compiled; a bundle is built, compiled, and judged. */
+const MAX_PREPARATIONS = 4;
 
 interface Job {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;

@@ -42,18 +42,18 @@ function person(id: string): Principal {
 const PERSONS = ['a', 'b', 'c', 'd'].map(person);
 const ABOUT = { object: { type: 'policy', id: 'next' }, now_ms: WORKING_HOURS_MS } as never;
 
-const approvalsOf = (suffices: (approvers: string[]) => boolean) =>
-  findNextActivation(policyWith(suffices), PERSONS, ABOUT)?.approvals;
+const approvalsOf = async (suffices: (approvers: string[]) => boolean) =>
+  (await findNextActivation(policyWith(suffices), PERSONS, ABOUT))?.approvals;
 
 describe('the number of approvals of the next activation', () => {
-  it('is what it takes, if a policy asks for more', () => {
-    expect(approvalsOf((approvers) => approvers.length >= 2)).toBe(2);
-    expect(approvalsOf((approvers) => approvers.length >= 1)).toBe(1);
-    expect(approvalsOf((approvers) => approvers.includes('d'))).toBe(1);
-    expect(approvalsOf(() => true)).toBe(0);
+  it('is what it takes, if a policy asks for more', async () => {
+    expect(await approvalsOf((approvers) => approvers.length >= 2)).toBe(2);
+    expect(await approvalsOf((approvers) => approvers.length >= 1)).toBe(1);
+    expect(await approvalsOf((approvers) => approvers.includes('d'))).toBe(1);
+    expect(await approvalsOf(() => true)).toBe(0);
   });
 
-  it('is unknown, if all approvals together are not enough', () => {
-    expect(approvalsOf(() => false)).toBeUndefined();
+  it('is unknown, if all approvals together are not enough', async () => {
+    expect(await approvalsOf(() => false)).toBeUndefined();
   });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { listPrincipals, upsertPrincipal } from '../../src/store/principals.ts';
 import { signIn } from '../support/activation.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose } from '../support/flags.ts';
@@ -74,6 +75,25 @@ describe('a row of data', () => {
   it('may be proposed together with others at one moment', async () => {
     const all = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => rowed([limit(1000 + n)])));
     expect(all.map(({ status }) => status)).toEqual(all.map(() => 201));
+  });
+
+  it('holds back no emergency while many persons are searched for those of the next activation', async () => {
+    const { store } = t.broker;
+    const known = (await listPrincipals(store.read)).find(({ id }) => id === 'person:demo:sam');
+    if (known === undefined) throw new Error('sam has not signed in');
+    await store.writer.write(async (tx) => {
+      for (let n = 0; n < 100; n += 1) {
+        const [id, person] = [`person:demo:x${n}`, `emp-x${n}`];
+        const principal = { ...JSON.parse(known.principal), id, person, groups: [`group-${n}`] };
+        await upsertPrincipal(tx, { ...known, id, person, principal: JSON.stringify(principal) });
+      }
+    });
+    const answered: string[] = [];
+    const proposed = rowed([limit(1000)]).then(({ body }) => answered.push(body.state));
+    const order = { scope: 'environment', environment: 'staging', incident: 'INC-1', reason: 'a test' };
+    const frozen = t.call('riley', 'POST', '/v1/freezes', order).then(() => answered.push('frozen'));
+    await Promise.all([proposed, frozen]);
+    expect(answered[0]).toBe('frozen');
   });
 
   it('conflicts with another change of the same row, whichever comes first', async () => {

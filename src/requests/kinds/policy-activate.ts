@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { builtFrom } from '../../activation/build.ts';
-import { findNextActivation } from '../../activation/next-activation.ts';
+import { nextActivations } from '../../activation/next-activation.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
 import { type Effect, EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
 import type { Base, PlanContext } from '../../decide/plan.ts';
@@ -186,7 +186,7 @@ async function judge(
   const candidate = readyOf(policies, bundle, content);
   const persons = await activePersons(db, revocations);
   const about = { object: { ...object, weakens_activation: false }, now_ms };
-  const next = findNextActivation(candidate, persons, about);
+  const [next = null, now = null] = nextActivations([candidate, policy], persons, about);
   if (next === null) {
     throw fault('With this policy, nobody could activate another one.', {
       pointer: content.patch === undefined ? '#/policy_hash' : '#/patch',
@@ -194,7 +194,6 @@ async function judge(
         'Among the persons who have signed in here and are not revoked, nobody may propose the next activation and have it approved within 14 days. Let them sign in once, or correct the bindings and rules.',
     });
   }
-  const now = findNextActivation(policy, persons, about);
   // Where the active policy lets nobody, a policy that lets somebody asks for less.
   const weakens = now === null || next.approvals < now.approvals;
   if (weakens && !content.weakens_activation) {
