@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { EVERY_NAMESPACE } from '../decide/control.ts';
 import { canonicalJson, digestOf } from '../json.ts';
 import { type InputRequest, NO_EMERGENCY, type RequestObject, type Vote } from '../policy/input.ts';
 import type { Policy, Question } from '../policy/policies.ts';
@@ -14,6 +15,8 @@ export interface NextActivation {
 }
 
 const HOUR_MS = 60 * 60 * 1000;
+/** The least time that people need to approve: a request that expires earlier is never applied. */
+const TO_APPROVE_MS = 10 * 60 * 1000;
 /** How far ahead a window is looked for. */
 const HORIZON_HOURS = 14 * 24;
 
@@ -84,9 +87,9 @@ export async function findNextActivation(
     for (const person of few) {
       // Everybody else is answered meanwhile.
       await setImmediate();
-      const question = questionOf('request.approve', signedIn(person, nowMs), request);
-      const isOther = person.person !== proposer.person;
-      if (isOther && policy.decide(question, nowMs).effect === 'allow') approvers.push(person);
+      if (person.person !== proposer.person && mayApprove(policy, person, request, nowMs)) {
+        approvers.push(person);
+      }
     }
     const about = { proposer, approvers, request };
     const atMs = findPossible(policy, about, nowMs);
@@ -102,6 +105,16 @@ export async function findNextActivation(
     };
   }
   return null;
+}
+
+/** Whether a person may approve a request, some time after its proposal, and see it. */
+function mayApprove(policy: Policy, person: Principal, request: InputRequest, nowMs: number): boolean {
+  const approver = signedIn(person, nowMs);
+  const older = { ...request, created_ms: nowMs - TO_APPROVE_MS };
+  const seen = { ...questionOf('request.read', approver, null), namespace: EVERY_NAMESPACE };
+  return [questionOf('request.approve', approver, older), seen].every(
+    (question) => policy.decide(question, nowMs).effect === 'allow',
+  );
 }
 
 /** A request, and who approves it. */
@@ -148,7 +161,7 @@ function obstaclesOf(
   const approvals = approvers.map(
     (person): Vote => ({ principal: signedIn(person, atMs), digest: request.digest, at_ms: atMs }),
   );
-  const then = { ...request, proposer: signedIn(proposer, atMs), created_ms: atMs };
+  const then = { ...request, proposer: signedIn(proposer, atMs), created_ms: atMs - TO_APPROVE_MS };
   const question = { ...questionOf('request.apply', signedIn(proposer, atMs), then), approvals };
   const { effect, obligations } = policy.decide(question, atMs);
   // A ticket can always be given.
@@ -197,9 +210,9 @@ function requestOf(proposer: Principal, object: RequestObject, nowMs: number): I
 }
 
 function questionOf(
-  operation: 'request.propose' | 'request.approve' | 'request.apply',
+  operation: 'request.propose' | 'request.approve' | 'request.apply' | 'request.read',
   principal: Principal,
-  request: InputRequest,
+  request: InputRequest | null,
 ): Question {
   return {
     operation,

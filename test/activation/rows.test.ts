@@ -213,6 +213,11 @@ describe('a policy that locks out', () => {
     ['whoever could propose the next one', () => rebound('platform', 'policy-maintainer')],
     ['whoever could approve it', () => rebound('security', 'security-approver')],
     [
+      'whoever could approve it, because nobody may see it',
+      () => [{ op: 'remove', path: '/config/operations/request.read' }],
+    ],
+    ['everybody, by requests that expire before anybody could approve them', () => [limit(1)]],
+    [
       'everybody, by approvals that it neither asks for nor accepts',
       () => [{ op: 'replace', path: '/config/request_kinds/policy.activate/rule/approvals', value: {} }],
     ],
