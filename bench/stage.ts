@@ -46,7 +46,9 @@ export async function setStage(): Promise<Stage> {
     personTokens: (person, count) => Promise.all(Array.from({ length: count }, () => people.idToken(person))),
     copyDatabase: async (from, to) => {
       await copyFile(file(from), file(to));
-      await copyFile(file(`${from}.master-key`), file(`${to}.master-key`));
+      for (const beside of ['master-key', 'acknowledged']) {
+        await copyFile(file(`${from}.${beside}`), file(`${to}.${beside}`));
+      }
     },
     close: async () => {
       await Promise.all([people.close(), ci.close()]);
@@ -68,6 +70,8 @@ function configFor(options: {
     log_level: 'warn',
     calls_per_minute: 0,
     attempts_per_minute: 0,
+    // As the generator of load writes it.
+    hosts: ['bench'],
     issuers: [
       {
         key: 'demo',
