@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { EVERY_NAMESPACE } from '../decide/control.ts';
 import { canonicalJson, digestOf } from '../json.ts';
 import { type InputRequest, NO_EMERGENCY, type RequestObject, type Vote } from '../policy/input.ts';
+import { isTimeObligation } from '../policy/next-opening.ts';
 import type { Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import { RunAgain } from '../store/run-again.ts';
@@ -17,7 +18,7 @@ export interface NextActivation {
 const HOUR_MS = 60 * 60 * 1000;
 /** The least time that people need to approve: a request that expires earlier is never applied. */
 const TO_APPROVE_MS = 10 * 60 * 1000;
-/** How far ahead a window is looked for. */
+/** How far ahead a window, or the end of a blackout, is looked for. */
 const HORIZON_HOURS = 14 * 24;
 
 /** Persons with equal groups and claims are alike to a policy. This many are looked at: a proposer and three approvers. */
@@ -124,7 +125,7 @@ interface Approved {
   request: InputRequest;
 }
 
-/** When the request could be applied with all these approvals: now, or when a window opens; null: not at all. */
+/** When the request could be applied with all these approvals: now, or once time lets it; null: not at all. */
 function findPossible(policy: Policy, about: Approved, nowMs: number): number | null {
   for (let hour = 0; hour < HORIZON_HOURS; hour += 1) {
     const atMs = nowMs + hour * HOUR_MS;
@@ -152,12 +153,12 @@ function fewest(policy: Policy, about: Approved, atMs: number): number {
   return needed.length;
 }
 
-/** What keeps the request from being applied at a time: nothing, a window, or something that time does not change. */
+/** What keeps the request from being applied at a time: nothing, what time clears, or something else. */
 function obstaclesOf(
   policy: Policy,
   { proposer, approvers, request }: Approved,
   atMs: number,
-): 'none' | 'window' | 'lasting' {
+): 'none' | 'time' | 'lasting' {
   const approvals = approvers.map(
     (person): Vote => ({ principal: signedIn(person, atMs), digest: request.digest, at_ms: atMs }),
   );
@@ -167,7 +168,7 @@ function obstaclesOf(
   // A ticket can always be given.
   const left = obligations.filter(({ kind }) => kind !== 'ticket');
   if (effect !== 'deny' && left.length === 0) return 'none';
-  return left.some(({ kind }) => kind === 'window') ? 'window' : 'lasting';
+  return left.some(isTimeObligation) ? 'time' : 'lasting';
 }
 
 function representatives(persons: readonly Principal[]): Principal[] {

@@ -274,3 +274,37 @@ describe('a policy that locks out', () => {
     expect(said.body.summary).toContain('needs fewer approvals');
   });
 });
+
+describe('a calendar that closes activations', () => {
+  it.each([
+    [
+      'a blackout',
+      {
+        op: 'add',
+        path: '/config/blackouts/audit',
+        value: {
+          zone: 'Europe/Berlin',
+          start: { date: '2026-11-18', hour: 0, minute: 0 },
+          end: { date: '2026-11-19', hour: 24, minute: 0 },
+          reason: 'An audit.',
+          request_kinds: ['policy.activate'],
+        },
+      },
+    ],
+    [
+      'a window at another time',
+      {
+        op: 'replace',
+        path: '/config/request_kinds/policy.activate/rule/windows',
+        value: ['maintenance-night-new-york'],
+      },
+    ],
+  ])('is no lock-out: %s ends within 14 days', async (_what, closing) => {
+    const { body } = await rowed([closing]);
+    expect(body).toMatchObject({ state: 'pending' });
+    expect(await approved(body)).toMatchObject({ state: 'applied' });
+    const next = await rowed([limit(5000)]);
+    expect(next.body).toMatchObject({ state: 'pending' });
+    expect(await approved(next.body)).toMatchObject({ state: 'ready' });
+  });
+});
