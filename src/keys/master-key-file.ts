@@ -2,7 +2,6 @@ import { type KeyObject, randomUUID } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
-  fsyncSync,
   linkSync,
   openSync,
   readFileSync,
@@ -11,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncFolder } from '../store/sync-folder.ts';
 import { newMasterKeyText, parseMasterKey } from './master-key.ts';
 
 /** The format of a master key, for error messages. */
@@ -60,13 +60,4 @@ export function makeMasterKeyFile(path: string): KeyObject {
   }
   syncFolder(dirname(path));
   return readMasterKeyFile(path);
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
 }

@@ -1,19 +1,11 @@
 import { hash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fdatasync,
-  fdatasyncSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { type LogHead, readHead } from './log-head.ts';
 import { findLeaf } from './records.ts';
 import type { Db } from './statement.ts';
+import { syncFolder } from './sync-folder.ts';
 
 /*
  * What was last acknowledged, in a file beside the database: a restored older copy of the database does not have it. A
@@ -113,15 +105,6 @@ export function openAcknowledged(path: string): AcknowledgedFile {
       closeSync(file);
     },
   };
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
 }
 
 /** The mark of a log with that head. */
