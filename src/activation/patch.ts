@@ -97,8 +97,8 @@ interface Place {
 const END_OF_LIST = '-';
 
 /**
- * The place of an operation; null if it, or what it is in, does not exist. The library alone would also follow what lists and objects
- * inherit, which every part of the process shares, and read `00` as an index.
+ * The place of an operation; null if it, or what it is in, does not exist. The library alone would also follow what lists
+ * and objects inherit, which every part of the process shares, and read `00` as an index.
  *
  * @see RFC 6901 section 4
  */

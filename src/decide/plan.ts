@@ -46,6 +46,9 @@ export interface PlanContext {
   revocations: Pick<RevocationChecks<Db>, 'isBlocked'>;
   /** All environments of the active policy. */
   environments: readonly string[];
-  /** Plans the creation of flags as if no flag had their keys. Such a plan is only judged, never carried out. */
-  keysAreFree?: true;
+  /**
+   * Makes a plan that the policy judges and nobody carries out: as if no flag had the keys of new flags, and without
+   * anything costly.
+   */
+  onlyJudged?: true;
 }

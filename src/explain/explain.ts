@@ -194,7 +194,7 @@ async function draft(
   content: RequestContent,
 ): Promise<ChangeRequest> {
   const revocations = deps.revocations.under(personNames(policy));
-  const context = { ...planContextOf({ now_ms, policy, deps, revocations }), keysAreFree: true } as const;
+  const context = { ...planContextOf({ now_ms, policy, deps, revocations }), onlyJudged: true } as const;
   const { plan } = await deps.kinds.of(content.kind).plan(deps.store.read, content, context);
   return draftOf({ deps, call: { principal }, now_ms, policy }, content, plan);
 }

@@ -54,7 +54,7 @@ export async function edit(
   const context = planContextOf(writing);
   // A key that is taken is only told to those who may create the flag: they are judged as if it were free.
   const made = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
-    const { plan } = await kind.plan(tx, content, { ...context, keysAreFree: true });
+    const { plan } = await kind.plan(tx, content, { ...context, onlyJudged: true });
     return { plan, fault };
   });
 

@@ -53,7 +53,7 @@ const MAX_MOVES = 200;
 export async function planFlags(
   db: Db,
   content: { environment: string; changes: readonly Change[] },
-  { now_ms, environments, keysAreFree }: PlanContext,
+  { now_ms, environments, onlyJudged }: PlanContext,
 ): Promise<FlagsPlan> {
   if (!environments.includes(content.environment)) {
     throw new BrokerError('invalid_change', `Unknown environment "${content.environment}".`, {
@@ -66,7 +66,7 @@ export async function planFlags(
   for (const [place, change] of content.changes.entries()) {
     let folding = flags.get(change.flag);
     if (folding === undefined) {
-      const isFree = keysAreFree === true && change.action === 'create';
+      const isFree = onlyJudged === true && change.action === 'create';
       folding = await loadFolding(db, isFree ? null : change.flag, content.environment);
       flags.set(change.flag, folding);
     }

@@ -36,7 +36,7 @@ export async function propose<Content extends RequestContent>(
     .catch(async (fault: unknown) => {
       const stranger = await refuseStranger(writing, operation);
       if (stranger !== null) return stranger;
-      const free = await kind.plan(tx, content, { ...context, keysAreFree: true });
+      const free = await kind.plan(tx, content, { ...context, onlyJudged: true });
       return refuseBeforeFault(writing, { request: draftOf(writing, content, free.plan), operation, fault });
     });
   if (planned instanceof Refused) return planned;

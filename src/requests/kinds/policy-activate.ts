@@ -79,7 +79,7 @@ export const policyActivate: RequestKind<Content> = {
   plan: async (db, content, context) => {
     const active = await findActivation(db);
     if (active === null) throw new Error('no policy is active');
-    if (context.keysAreFree === true) return unjudged(content, active);
+    if (context.onlyJudged === true) return unjudged(content, active);
     const { bundle, object, bases } = await candidateOf(db, content, active);
     const weakens_activation = await judge(db, { bundle, object, content, context });
     return {
