@@ -15,7 +15,15 @@ const FOLDERS: readonly [folder: string, ...endings: string[]][] = [
   ['fixtures', '.ts', '.json'],
   ['bench', '.ts', '.md'],
 ];
-const FILES = ['README.md', 'Makefile', '.ci/run', '.ci/verify'];
+const FILES = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'Makefile',
+  '.ci/run',
+  '.ci/verify',
+];
 
 /** The list of phrases, and this test of it. */
 const ABOUT_IDIOMS = ['test/support/idioms.ts', 'test/text.test.ts'];

@@ -5,7 +5,13 @@ import { readPage } from './pages.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const docs = readdirSync(new URL('docs', ROOT)).filter((name) => name.endsWith('.md'));
-const pages = ['README.md', ...docs.map((name) => `docs/${name}`)];
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...docs.map((name) => `docs/${name}`),
+];
 
 /** The anchors that GitHub makes of a page's headings. */
 function anchorsOf(page: string): string[] {
