@@ -22,6 +22,8 @@ _is_expected(result, expected) if {
 	result.limits == object.union(data.config.limits, object.get(expected, "limits", {}))
 }
 
+_input(example) := example.whole_input
+
 # Merged left to right: the base, the changes, the named parts, the votes, the case's own members. Arrays are replaced.
 _input(example) := object.union_n(array.concat(
 	array.concat(

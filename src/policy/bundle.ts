@@ -6,6 +6,7 @@ import { BundleError } from './bundle-error.ts';
 import { parseBundleJson } from './bundle-json.ts';
 import type { BundleKeys } from './bundle-keys.ts';
 import { verifySignature } from './bundle-signature.ts';
+import { readCases } from './cases.ts';
 import { type BrokerData, parseBrokerData } from './data.ts';
 import { assertData } from './data-faults.ts';
 
@@ -41,7 +42,7 @@ const manifestSchema = z.looseObject({
  *
  * @throws BundleError if the archive has surprises ({@link unpackArchive}), is a delta bundle, lacks `policy.wasm`, data or
  *   `.manifest`, lacks the entry point, has a file that two readers would read in different ways, data outside of its
- *   roots, or data with faults
+ *   roots, data with faults, or decision cases that cannot be read
  * @param options.keys the keys one of which must have signed it; without them a signature is neither required nor verified
  * @see OPA documentation, "Bundle File Format"
  */
@@ -97,7 +98,10 @@ function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: 
   const wasm = files.get(module.replace(/^\//, ''));
   if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
   const data = mergeData(files, parseJson);
-  if (!isStored) assertInRoots(data, manifest.roots);
+  if (!isStored) {
+    assertInRoots(data, manifest.roots);
+    readCases(files);
+  }
   return {
     hash: policyHash(wasm, data),
     archive_digest: `sha256:${sha256Hex(archive)}`,

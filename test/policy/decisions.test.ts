@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { readBundle, readStoredBundle } from '../../src/policy/bundle.ts';
+import { caseInput, type DecisionCase, readCases } from '../../src/policy/cases.ts';
 import type { PolicyResult } from '../../src/policy/decision.ts';
 import { createEngine, type Engine } from '../../src/policy/engine.ts';
 import { inputSchemaOf } from '../../src/policy/input.ts';
@@ -17,73 +18,26 @@ import { INPUTS } from '../support/inputs.ts';
  * interpreter (`policies/countersign/decision_cases_test.rego`), so that the two engines are held to one answer.
  */
 
-type Json = null | boolean | number | string | Json[] | JsonObject;
-type JsonObject = { [key: string]: Json };
-
-interface Case {
-  name: string;
-  /** Names of parts of the base, laid over it from left to right. */
-  use: string[];
-  /** Laid over the base's change, each of them. */
-  changes?: JsonObject[];
-  /** Names of votes of the base. */
-  approvals?: string[];
-  rejections?: string[];
-  /** Laid over everything before. */
-  input?: JsonObject;
-  /** `limits` are those that this decision gives beside, or instead of, the ones of config/limits. */
-  expected: { effect: string; reasons: string[]; obligations: JsonObject[]; limits?: JsonObject };
-}
-
-interface Base {
-  input: JsonObject;
-  change: JsonObject;
-  votes: Record<string, JsonObject>;
-  parts: Record<string, JsonObject>;
-}
+type JsonObject = Record<string, unknown>;
 
 const FIXTURES = new URL('../../fixtures/decisions/', import.meta.url);
 const POLICIES = new URL('../../policies/', import.meta.url);
 
-function readJson<T>(name: string): T {
-  return JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')) as T;
-}
-
 const inputSchema = inputSchemaOf(REQUEST_KINDS);
 
-const base = readJson<Base>('base.json');
-const files = readdirSync(FIXTURES)
-  .filter((name) => name.endsWith('.json') && name !== 'base.json')
-  .sort();
-const cases = files.flatMap((file) => readJson<Case[]>(file).map((example) => ({ file, example })));
+/** As a bundle has them. */
+const read = readCases(
+  new Map(readdirSync(FIXTURES).map((name) => [`cases/${name}`, readFileSync(new URL(name, FIXTURES))])),
+);
+const files = [...read.files.keys()];
+const cases = files.flatMap((file) =>
+  (read.files.get(file) ?? []).map((example) => ({ file, example: example as Case })),
+);
+/** The cases here say everything that they expect. */
+type Case = DecisionCase & { expected: Required<DecisionCase['expected']> };
 
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** `object.union` of Rego: objects are merged, everything else is replaced. */
-function union(left: Json | undefined, right: Json): Json {
-  if (!isObject(left) || !isObject(right)) return right;
-  const merged: JsonObject = { ...left };
-  for (const [key, value] of Object.entries(right)) merged[key] = union(left[key], value);
-  return merged;
-}
-
-function named(table: Record<string, JsonObject>, name: string): JsonObject {
-  const found = table[name];
-  if (found === undefined) throw new Error(`base.json has no "${name}"`);
-  return found;
-}
-
-function inputOf(example: Case): Json {
-  const votes = (names: string[] = []) => names.map((name) => named(base.votes, name));
-  const layers: Json[] = [
-    { request: { changes: (example.changes ?? []).map((change) => union(base.change, change)) } },
-    ...example.use.map((name) => named(base.parts, name)),
-    { approvals: votes(example.approvals), rejections: votes(example.rejections) },
-    example.input ?? {},
-  ];
-  return layers.reduce<Json>(union, base.input);
+function inputOf(example: DecisionCase): JsonObject {
+  return caseInput(read, example) as JsonObject;
 }
 
 let engine: Engine;
@@ -153,8 +107,8 @@ async function reasonsOutsideCases(): Promise<string[]> {
   // As one that was stored before data was checked: a new bundle like this is refused.
   const unclear = await createEngine(await readStoredBundle(await withUnclearCalendar()));
   const isHeldByWindow = ({ obligations }: Case['expected']) =>
-    obligations.some(({ kind }) => kind === 'window');
-  const closed = inputOf(caseOf(isHeldByWindow)) as JsonObject;
+    obligations?.some(({ kind }) => kind === 'window') === true;
+  const closed = inputOf(caseOf(isHeldByWindow));
   const codes = [
     decide({ ...closed, operation: 'request.bless' }),
     decide({ ...closed, clock: { ...(closed.clock as JsonObject), zones: {} } }),
@@ -182,8 +136,7 @@ function withUnclearCalendar(): Promise<Buffer> {
 function caseOf(isWanted: (expected: Case['expected']) => boolean, operation?: string): Case {
   const found = cases.find(
     ({ example }) =>
-      isWanted(example.expected) &&
-      (operation === undefined || (inputOf(example) as JsonObject).operation === operation),
+      isWanted(example.expected) && (operation === undefined || inputOf(example).operation === operation),
   );
   if (found === undefined) throw new Error('there is no such case');
   return found.example;
@@ -209,15 +162,14 @@ describe('the shipped policy', () => {
   ];
   const tiers = ['informational', 'operational', 'sensitive', 'high-risk'];
 
-  function proposal(tier: string, votes: readonly string[]): Json {
-    const expected = { effect: '', reasons: [], obligations: [] };
-    return inputOf({
-      name: '',
-      use: ['ticket'],
-      changes: [{ flag: { tier } }],
-      approvals: [...votes],
-      expected,
-    });
+  function proposal(
+    tier: string,
+    votes: readonly string[],
+    { use = [], input = {} }: Pick<DecisionCase, 'use' | 'input'> = {},
+  ): JsonObject {
+    const changes = [{ flag: { tier } }];
+    const expected = { effect: 'deny' } as const;
+    return inputOf({ name: '', use: ['ticket', ...use], changes, approvals: [...votes], input, expected });
   }
 
   it('never takes away an obligation because an approval more has been given than is needed', () => {
@@ -276,8 +228,11 @@ describe('the shipped policy', () => {
         (tier, operation, [alias, votes], write, writeVote) => {
           const person = write(alias);
           const ofJob = { principal: { person }, request: { proposer: { person }, authors: [person] } };
-          const input = union(union(proposal(tier, votes), named(base.parts, 'by_job')), { operation });
-          const document = inputSchema.parse(union(union(input, named(base.parts, 'from_job')), ofJob));
+          const input = proposal(tier, votes, {
+            use: ['by_job', 'from_job'],
+            input: { operation, ...ofJob },
+          });
+          const document = inputSchema.parse(input);
           const { schema_version: _, clock, approvals, ...question } = document;
           const written = approvals.map(({ principal, ...vote }) => ({
             ...vote,
@@ -302,7 +257,7 @@ describe('the shipped policy', () => {
               use: ['ticket'],
               changes: [{ flag: { tier }, facts: { exception_used } }],
               approvals: votes,
-              expected: { effect: '', reasons: [], obligations: [] },
+              expected: { effect: 'deny' },
             }),
           );
         expect(rank[asked(true).effect]).toBeLessThanOrEqual(rank[asked(false).effect]);
