@@ -1,7 +1,7 @@
 import type { Base } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import { digestOf, sha256Hex } from '../json.ts';
-import { packArchive, unpackStoredArchive } from '../policy/archive.ts';
+import { packWithData } from '../policy/build-bundle.ts';
 import { type Bundle, BundleError, readBuiltBundle, readStoredBundle } from '../policy/bundle.ts';
 import { RunAgain } from '../store/run-again.ts';
 import { type DataPatch, PatchFault, patchData } from './patch.ts';
@@ -52,21 +52,11 @@ async function build(archive: Buffer, patch: DataPatch): Promise<BuiltBundle | B
   try {
     const { data, wasm } = await readStoredBundle(archive);
     const patched = patchData(data, patch);
-    const bundle = await readBuiltBundle(await packWith(archive, patched.data), { wasm });
+    const bundle = await readBuiltBundle(await packWithData(archive, patched.data), { wasm });
     return { bundle, module: `sha256:${sha256Hex(wasm)}`, bases: patched.bases };
   } catch (error) {
     return faultOf(error);
   }
-}
-
-/** Its data takes the place of every file of data. A signature would be of other files, so it is left out. */
-async function packWith(archive: Buffer, data: unknown): Promise<Buffer> {
-  const files = new Map(
-    [...(await unpackStoredArchive(archive))].filter(
-      ([path]) => !/(^|\/)data\.(json|ya?ml)$/.test(path) && path !== '.signatures.json',
-    ),
-  );
-  return packArchive(files.set('data.json', Buffer.from(JSON.stringify(data))));
 }
 
 function faultOf(error: unknown): BrokerError {

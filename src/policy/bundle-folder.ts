@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, posix, sep } from 'node:path';
-import { MAX_ARCHIVE_BYTES, MAX_UNPACKED_BYTES, packArchive } from './archive.ts';
+import { type BundleFiles, MAX_ARCHIVE_BYTES, MAX_UNPACKED_BYTES, packArchive } from './archive.ts';
 import { BundleError } from './bundle-error.ts';
 
 /** Hidden files that belong to a bundle; others, such as `.git`, do not. */
@@ -24,6 +24,16 @@ export async function readArchive(path: string): Promise<Buffer> {
 }
 
 async function packFolder(folder: string): Promise<Buffer> {
+  return packArchive(await readFolder(folder));
+}
+
+/**
+ * The files of a folder by their path inside it, without hidden ones that belong to no bundle.
+ *
+ * @throws BundleError if it has anything but regular files and folders, or is larger than a bundle may be
+ * @throws Error of the file system
+ */
+export async function readFolder(folder: string): Promise<BundleFiles> {
   const files = new Map<string, Buffer>();
   let bytes = 0;
   for (const path of await listFiles(folder)) {
@@ -36,7 +46,7 @@ async function packFolder(folder: string): Promise<Buffer> {
     }
     files.set(path.replaceAll(sep, posix.sep), content);
   }
-  return packArchive(files);
+  return files;
 }
 
 /** The paths of all files below a folder, relative to it. */
