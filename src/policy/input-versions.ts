@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { INPUT_SCHEMA_VERSION, type InputKind, inputSchemaOf, type PolicyInput } from './input.ts';
 import { inputV1Schema, toInputV1 } from './input-v1.ts';
 
@@ -20,3 +20,9 @@ export function inputVersions(kinds: readonly InputKind[]): InputVersions {
     [INPUT_SCHEMA_VERSION, { schema: inputSchemaOf(kinds), from: (input) => input }],
   ]);
 }
+
+/** The same without their schemas, for inputs that were validated before. */
+export const uncheckedInputs: InputVersions = new Map<number, InputVersion>([
+  [1, { schema: z.unknown(), from: toInputV1 }],
+  [INPUT_SCHEMA_VERSION, { schema: z.unknown(), from: (input) => input }],
+]);

@@ -54,6 +54,8 @@ export interface Policy {
    * Never throws: a question that lacks a fact is denied with `missing_fact`.
    */
   decide(question: Question, nowMs: number): Decision;
+  /** The bundle's own answer to an input, which no guardrail overrules: for decision cases. Never throws. */
+  answer(inputJson: string): PolicyResult;
   /**
    * Evaluates a stored input again, with the versions of the original decision.
    *
@@ -124,6 +126,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
         input_digest: `sha256:${sha256Hex(inputJson)}`,
       };
     },
+    answer: (inputJson) => engine.evaluate(inputJson),
     replay: (inputJson, used) => evaluate(JSON.parse(inputJson), inputJson, used),
     knows: ({ input, result, guardrails }) =>
       inputs.has(input) && RESULT_SCHEMAS.has(result) && GUARDRAILS.has(guardrails),

@@ -55,6 +55,8 @@ export interface Check<Result> {
    * is to be applied, with what was found just before.
    */
   worse(approved: Result, present: Result): string | null;
+  /** Whether it found no difference between the policies. */
+  isNothing(result: Result): boolean;
   /**
    * Whatever the result depends on besides the two policies, in the state of a write. What was found for another state is
    * found again before the write. Without it, what was found within the last minute is used.
