@@ -72,10 +72,14 @@ function withoutContent({ revocation: _, ...question }: Question): Question {
 function isStranger(policy: Policy, question: Question, nowMs: number): boolean {
   // What needs no grant is denied to strangers for the same reasons as to anybody.
   if (OPERATIONS[question.operation].capability === null) return false;
-  const { effect, reasons } = policy.decide(
-    { ...withoutContent(question), operation: 'flag.read', environment: null, namespace: null },
-    nowMs,
-  );
+  const asked = {
+    ...withoutContent(question),
+    operation: 'flag.read',
+    environment: null,
+    namespace: null,
+  } as const;
+  // Whoever decides the question says who is known: the bindings of each stage are its own.
+  const { effect, reasons } = policy.deciding(question).decide(asked, nowMs);
   return effect === 'deny' && reasons.some(({ code }) => code === UNKNOWN);
 }
 

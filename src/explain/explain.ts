@@ -210,8 +210,9 @@ async function askedAbout(
 }
 
 function askedOf(policy: Policy, question: Question, nowMs: number): AskedQuestion {
-  const { input_json, versions } = policy.decide(question, nowMs);
-  return { policy, versions, document: JSON.parse(input_json) as PolicyInput };
+  const decided = policy.deciding(question);
+  const { input_json, versions } = decided.decide(question, nowMs);
+  return { policy: decided, versions, document: JSON.parse(input_json) as PolicyInput };
 }
 
 async function explain(

@@ -47,6 +47,7 @@ export async function append(tx: Tx, entry: Entry): Promise<number> {
       environment: indexedEnvironment(entry),
       request_id: entry.request?.id ?? null,
       policy_hash: decision.policy_hash,
+      stage: decision.stage ?? null,
       salt: beside.salt,
       details,
       input: decision.input_json,

@@ -23,6 +23,8 @@ export interface RecordedDecision {
   /** The versions of the schemas and guardrails used; null if the decision was made without them. */
   versions: { input: number | null; result: number; guardrails: number | null };
   policy_hash: string;
+  /** The stage whose policy decided; absent if one policy decides everything. */
+  stage?: string;
   /** The exact text that was evaluated. */
   input_json: string;
   input_digest: string;

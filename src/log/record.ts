@@ -219,7 +219,7 @@ function toRecord(
       record: 1,
       result: decision.versions.result,
     },
-    stage: null,
+    stage: decision.stage ?? null,
     votes: list('votes'),
   };
 }

@@ -1,47 +1,32 @@
-import { sha256Hex } from '../json.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import { type Bundle, BundleError, readBundle, readStoredBundle } from './bundle.ts';
 import type { BundleKeys } from './bundle-keys.ts';
-import { createPolicy, type Policy, type PolicyDeps } from './policies.ts';
+import { createCompiled, type StoredBundle } from './compiled.ts';
+import type { Policy, PolicyDeps } from './policies.ts';
+import { stagedPolicy } from './staged-policy.ts';
 
-/** The number of cached compiled policies: the active one, and the most recently replayed. Each may take 64 MiB or more. */
-const MAX_COMPILED = 8;
+export { CorruptBundle, type StoredBundle } from './compiled.ts';
+
 /** The number of kept faults of bundles. */
 const MAX_UNFIT = 64;
 
 /** The storage of activations and bundles. */
 export interface PolicyStore<Db> {
-  /** The current activation in the state that `db` sees; each later one has a higher number. */
-  activation(db: Db): Promise<Activation | null>;
+  /** The number of the newest activation in the state that `db` sees, of any stage; 0 before the first. */
+  newest(db: Db): Promise<number>;
+  /** The current activation of each stage; those of stages that no longer exist count for nothing. */
+  activations(db: Db): Promise<Activation[]>;
   bundle(db: Db, key: { policy_hash: string; archive_digest?: string }): Promise<StoredBundle | null>;
 }
 
-/** The key of the active bundle, and the number of its activation. */
+/** The key of an active bundle, and the number of its activation; each later one has a higher number. */
 export interface Activation {
   number: number;
   policy_hash: string;
   archive_digest: string;
-}
-
-/** A bundle in its stored form. */
-export interface StoredBundle {
-  policy_hash: string;
-  archive_digest: string;
-  archive: Buffer;
-}
-
-/** A stored bundle that is not what it was stored as: its archive digest, or else its policy hash, is another. */
-export class CorruptBundle extends Error {
-  readonly stored: string;
-  readonly found: string;
-
-  constructor(stored: string, found: string) {
-    super(`the stored bundle ${stored} is corrupt: it has the hash ${found}`);
-    this.name = 'CorruptBundle';
-    this.stored = stored;
-    this.found = found;
-  }
+  /** The earlier stage that it is of; null: the last one. */
+  stage: string | null;
 }
 
 /** The dependencies of policies. */
@@ -57,11 +42,14 @@ export interface PoliciesOptions extends PolicyDeps {
    * faults that were not known then.
    */
   assertSound?: (policy: Policy) => void;
-  /** Called with a new active policy after the commit of its activation, by any broker. */
+  /** Called with the new active policies after the commit of an activation, by any broker. */
   policyChanged?: (policy: Policy) => void;
 }
 
-/** The policies of this installation: the active one, and those of former decisions. */
+/**
+ * The policies of this installation: the active ones, and those of former decisions. Where there are stages, the active
+ * policy stands for those of all stages.
+ */
 export interface Policies<Db> {
   /**
    * The active policy in committed state. Compiles it if necessary.
@@ -70,8 +58,8 @@ export interface Policies<Db> {
    */
   active(db: Db): Promise<Policy>;
   /**
-   * The policy that decides a write: the last one that was activated, including in the same batch. Nothing is compiled
-   * while the transaction is open.
+   * The policy that decides a write: the last one of each stage that was activated, including in the same batch. Nothing is
+   * compiled while the transaction is open.
    *
    * @throws RunAgain if it is not compiled here
    * @throws Error as {@link active}
@@ -104,56 +92,31 @@ export interface Policies<Db> {
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
 
+/** What is active, and the number of the newest activation. */
+interface Found {
+  number: number;
+  policy: Policy;
+  /** The hashes of the policies of all stages. */
+  hashes: ReadonlySet<string>;
+}
+
+function hashesOf(policy: Policy): ReadonlySet<string> {
+  return new Set([policy, ...policy.earlier.values()].map(({ hash }) => hash));
+}
+
+/** The policies of all stages, as one text. */
+function versionOf({ hash, earlier }: Policy): string {
+  return JSON.stringify([hash, [...earlier].map(([stage, policy]) => [stage, policy.hash])]);
+}
+
 /** Reads policies from the store, and caches a bounded number of compiled ones. */
 export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOptions): Policies<Db> {
-  /** By hash, in order of last use, the least recent first. */
-  const compiled = new Map<string, Policy>();
-  const compiling = new Map<string, Promise<Policy>>();
+  const compiled = createCompiled(options, (hash) => met.has(hash) || latest?.hashes.has(hash) === true);
   /** What is wrong with bundles that were to become active, by hash, the oldest first. */
   const unfit = new Map<string, BundleError>();
-  let latest: { number: number; policy: Policy } | null = null;
-  /** The hash that was last found active, possibly before its commit. */
-  let met: string | null = null;
-
-  function findCompiled(hash: string): Policy | undefined {
-    const policy = compiled.get(hash);
-    if (policy !== undefined) keep(policy);
-    return policy;
-  }
-
-  function keep(policy: Policy): void {
-    compiled.delete(policy.hash);
-    compiled.set(policy.hash, policy);
-    for (const hash of compiled.keys()) {
-      if (compiled.size <= MAX_COMPILED) return;
-      if (![policy.hash, met, latest?.policy.hash].includes(hash)) compiled.delete(hash);
-    }
-  }
-
-  /** Concurrent calls for the same policy share one compilation. */
-  function compile(bundle: StoredBundle): Promise<Policy> {
-    const hash = bundle.policy_hash;
-    const running = compiling.get(hash) ?? instantiate(bundle).finally(() => compiling.delete(hash));
-    compiling.set(hash, running);
-    return running;
-  }
-
-  async function instantiate({ policy_hash, archive_digest, archive }: StoredBundle): Promise<Policy> {
-    const found = `sha256:${sha256Hex(archive)}`;
-    if (found !== archive_digest) throw new CorruptBundle(archive_digest, found);
-    const bundle = await readStoredBundle(archive);
-    if (bundle.hash !== policy_hash) throw new CorruptBundle(policy_hash, bundle.hash);
-    const policy = await createPolicy(bundle, options);
-    keep(policy);
-    return policy;
-  }
-
-  async function activationOf(db: Db): Promise<Activation> {
-    const activation = await store.activation(db);
-    if (activation === null) throw new Error('no policy is active: start the broker with a policy bundle');
-    met = activation.policy_hash;
-    return activation;
-  }
+  let latest: Found | null = null;
+  /** The hashes that were last found active, possibly before their commit. */
+  let met: ReadonlySet<string> = new Set();
 
   async function bundleOf(db: Db, { policy_hash, archive_digest }: Activation): Promise<StoredBundle> {
     const bundle = await store.bundle(db, { policy_hash, archive_digest });
@@ -162,18 +125,51 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     return bundle;
   }
 
-  async function load(db: Db, activation: Activation): Promise<Policy> {
-    const policy = findCompiled(activation.policy_hash) ?? (await compile(await bundleOf(db, activation)));
-    options.assertUsable?.(policy);
-    return policy;
+  /** What is active, as `db` sees it. Nothing that is committed under a number changes. */
+  async function find(db: Db, policyOf: (activation: Activation) => Promise<Policy>): Promise<Found> {
+    if (latest !== null && (await store.newest(db)) === latest.number) {
+      assertUsable(latest.policy);
+      return latest;
+    }
+    const activations = await store.activations(db);
+    met = new Set(activations.map(({ policy_hash }) => policy_hash));
+    const current = new Map(activations.map((each) => [each.stage, each]));
+    const owner = current.get(null);
+    if (owner === undefined) throw new Error('no policy is active: start the broker with a policy bundle');
+    const last = await policyOf(owner);
+    const earlier = new Map<string, Policy>();
+    // Which stages there are is data of the last one.
+    for (const { name } of last.broker.stages.slice(0, -1)) {
+      const activation = current.get(name);
+      if (activation !== undefined) earlier.set(name, await policyOf(activation));
+    }
+    const policy = stagedPolicy(last, earlier);
+    assertUsable(policy);
+    met = hashesOf(policy);
+    return { number: Math.max(...activations.map(({ number }) => number)), policy, hashes: met };
+  }
+
+  function assertUsable(policy: Policy): void {
+    for (const each of [policy, ...policy.earlier.values()]) options.assertUsable?.(each);
+  }
+
+  /** Committed state: what is not compiled is compiled. */
+  function load(db: Db): Promise<Found> {
+    return find(
+      db,
+      async (activation) =>
+        compiled.find(activation.policy_hash) ?? (await compiled.compile(await bundleOf(db, activation))),
+    );
   }
 
   /** Accepts committed activations only; an older activation never replaces a newer one. */
-  function follow(number: number, policy: Policy): void {
-    if (latest !== null && number <= latest.number) return;
+  function follow(found: Found): void {
+    if (latest !== null && found.number <= latest.number) return;
     const former = latest;
-    latest = { number, policy };
-    if (former !== null && former.policy.hash !== policy.hash) options.policyChanged?.(policy);
+    latest = found;
+    if (former !== null && versionOf(former.policy) !== versionOf(found.policy)) {
+      options.policyChanged?.(found.policy);
+    }
   }
 
   function assertSound(policy: Policy): void {
@@ -185,9 +181,9 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
   }
 
   async function prepare(bundle: StoredBundle): Promise<Policy> {
-    const known = findCompiled(bundle.policy_hash);
+    const known = compiled.find(bundle.policy_hash);
     if (known === undefined) await options.probe?.(await readStoredBundle(bundle.archive));
-    const policy = known ?? (await compile(bundle));
+    const policy = known ?? (await compiled.compile(bundle));
     assertSound(policy);
     return policy;
   }
@@ -205,30 +201,24 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
   }
 
   return {
-    active: async (db) => load(db, await activationOf(db)),
+    active: async (db) => (await load(db)).policy,
     activeIn: async (tx, afterCommit) => {
-      const activation = await activationOf(tx);
-      const policy = findCompiled(activation.policy_hash);
-      if (policy === undefined) {
+      const found = await find(tx, async (activation) => {
+        const { policy_hash, archive_digest } = activation;
+        const policy = compiled.find(policy_hash);
+        if (policy !== undefined) return policy;
         // Read here, because the batch that stored the bundle may be the one that is now rolled back.
         const bundle = await bundleOf(tx, activation);
-        throw new RunAgain(`policy ${activation.policy_hash} ${activation.archive_digest}`, () =>
-          compile(bundle),
-        );
-      }
-      options.assertUsable?.(policy);
-      const { number } = activation;
-      if (number > (latest?.number ?? 0)) afterCommit(() => follow(number, policy));
-      return policy;
+        throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => compiled.compile(bundle));
+      });
+      if (found.number > (latest?.number ?? 0)) afterCommit(() => follow(found));
+      return found.policy;
     },
     latest: () => {
       if (latest === null) throw new Error('the active policy has not been loaded yet');
       return latest.policy;
     },
-    refresh: async (db) => {
-      const activation = await activationOf(db);
-      if (activation.number !== latest?.number) follow(activation.number, await load(db, activation));
-    },
+    refresh: async (db) => follow(await load(db)),
     readNew: (archive) => readBundle(archive, { keys: options.keys ?? null }),
     prepare,
     ready: (bundle) => {
@@ -239,7 +229,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
         unfit.delete(policy_hash);
         throw fault;
       }
-      const policy = findCompiled(policy_hash);
+      const policy = compiled.find(policy_hash);
       if (policy === undefined) {
         throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => tryOut(bundle));
       }
@@ -247,10 +237,10 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       return policy;
     },
     byHash: async (db, hash) => {
-      const found = findCompiled(hash);
+      const found = compiled.find(hash);
       if (found !== undefined) return found;
       const bundle = await store.bundle(db, { policy_hash: hash });
-      return bundle === null ? null : compile(bundle);
+      return bundle === null ? null : compiled.compile(bundle);
     },
   };
 }

@@ -3,6 +3,7 @@ import { OPERATIONS } from '../operations.ts';
 import type { SchemaFault } from '../schema-faults.ts';
 import { calendarFaults } from './calendar-references.ts';
 import type { Binding, DataFolders, Rule } from './data-schema.ts';
+import { stageFaults } from './stage-references.ts';
 
 /*
  * What the folders of a bundle's data say about each other. A name that leads nowhere demands something that nobody can
@@ -25,6 +26,7 @@ const DEFINITIONS = 'production';
 /** All faults between folders, with their places under `data.config`. */
 export function referenceFaults(folders: DataFolders): SchemaFault[] {
   return [
+    ...stageFaults(folders),
     ...windowFaults(folders),
     ...calendarFaults(folders),
     ...tierFaults(folders),

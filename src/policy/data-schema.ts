@@ -3,6 +3,7 @@ import { FLAG_KINDS, TIERS } from '../flags/model.ts';
 import { keyPattern } from '../flags/names.ts';
 import { CAPABILITIES } from '../operations.ts';
 import { type Blackout, blackoutSchema, holidaysSchema, minuteOf, windowSchema } from './calendar.ts';
+import { stagesSchema } from './stages.ts';
 
 /*
  * The shape of a bundle's data under `data.config`, by folder (docs/policy.md, "Data"). A bundle may leave out any folder
@@ -108,6 +109,7 @@ export const DATA_FOLDERS = {
     z.string().regex(keyPattern, 'use lower-case letters, digits, dot, underscore and hyphen, at most 100'),
     z.looseObject({ kind: name }),
   ),
+  stages: stagesSchema,
   input_version: z.literal([1, 2]),
   zones: z.array(name),
   trust_rules: z.record(name, z.unknown()),

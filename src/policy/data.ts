@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { keyPattern } from '../flags/names.ts';
 import { resolveAliases, resolveStoredAliases } from './aliases.ts';
 import { type CalendarData, readCalendar } from './calendar.ts';
+import { readStages, type Stage } from './stages.ts';
 import { isZone } from './zones.ts';
 
 /**
@@ -47,6 +48,8 @@ export interface BrokerData {
   exposure_order: ReadonlyMap<string, readonly string[]>;
   /** The operations that the bundle declares; empty if it declares none. */
   operations: ReadonlySet<string>;
+  /** The steps of promotion, in order; empty if one policy decides every environment. */
+  stages: readonly Stage[];
   /** Windows, holidays and blackouts, as far as they have the documented form. */
   calendar: CalendarData;
 }
@@ -83,6 +86,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     persons: isStored ? resolveStoredAliases(persons) : resolveAliases(persons),
     exposure_order: new Map(Object.entries(exposure_order)),
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
+    stages: readStages(parsed.data),
     calendar: readCalendar(data),
   };
 }

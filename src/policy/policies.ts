@@ -21,6 +21,9 @@ import { createZoneClock, TZDB_VERSION } from './zones.ts';
 /** A question to a policy: the input document without the members that this module adds. */
 export type Question = Omit<PolicyInput, 'schema_version' | 'clock'>;
 
+/** The members of a question that say which stage decides it. */
+export type Decided = Pick<Question, 'operation' | 'environment' | 'request'>;
+
 /** The versions of schemas and guardrails that a decision was made with. */
 export interface DecisionVersions {
   input: number;
@@ -36,15 +39,23 @@ export interface Decision extends GuardedResult {
   input_json: string;
   /** `sha256:` and hex over `input_json`. */
   input_digest: string;
+  /** The stage whose policy decided; absent if one policy decides everything. */
+  stage?: string;
 }
 
 /** One bundle, instantiated. */
 export interface Policy {
   hash: string;
   revision: string;
+  /** `sha256:` and hex over the module. */
+  module: string;
   broker: BrokerData;
   /** The bundle's data, for explanations. */
   data: unknown;
+  /** The policies of earlier stages, by the name of the stage. Empty for a policy by itself. */
+  earlier: ReadonlyMap<string, Policy>;
+  /** The policy that decides a question: that of its stage, or itself. */
+  deciding(question: Decided): Policy;
   /** The `clock` of an input of that time. */
   clockAt(ms: number): PolicyInput['clock'];
   /**
@@ -103,9 +114,12 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
     return overrule(document as PolicyInput, result, bundle.broker);
   }
 
-  return {
+  const policy: Policy = {
     hash: bundle.hash,
     revision: bundle.revision,
+    module: `sha256:${sha256Hex(bundle.wasm)}`,
+    earlier: new Map(),
+    deciding: () => policy,
     broker: bundle.broker,
     data: bundle.data,
     clockAt,
@@ -132,6 +146,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
       inputs.has(input) && RESULT_SCHEMAS.has(result) && GUARDRAILS.has(guardrails),
     access: (principals) => askAccess(principals, engine.access),
   };
+  return policy;
 }
 
 function versionOf<T>(known: ReadonlyMap<number, T>, version: number, what: string): T {

@@ -3,6 +3,7 @@ import { type AboutRequest, obligationGate, reasonGate } from '../decide/refusal
 import type { Gate } from '../errors.ts';
 import { calendarOf, nextOpening, type Opening, type TimeObligation } from '../policy/next-opening.ts';
 import type { Policy } from '../policy/policies.ts';
+import { activeWithHash } from '../policy/staged-policy.ts';
 import { type ChangeRequest, isOpen, type Standing } from './request.ts';
 
 /**
@@ -77,9 +78,10 @@ function openingOf(
   { now_ms, policy }: OpeningContext,
 ): Opening | null {
   // Another policy may have other windows under these names. The request meets it at its next look.
-  if (policy.hash !== policy_hash) return null;
+  const decided = activeWithHash(policy, policy_hash);
+  if (decided === null) return null;
   const from = (nowMs: number) =>
-    nextOpening(calendarOf(obligation), { data: policy.broker.calendar, nowMs });
+    nextOpening(calendarOf(obligation), { data: decided.broker.calendar, nowMs });
   const next = from(now_ms);
   return next?.at_ms === now_ms ? from(Math.min(at_ms, now_ms)) : next;
 }

@@ -9,7 +9,7 @@ interface BothSchemas {
   records: { seq: number; id: string; at_ms: number; operation: string; policy_hash: string };
   former_bundles: { hash: string; revision: string; archive: Buffer; stored_ms: number };
   policy_bundles: PolicyBundlesTable;
-  policy_activations: PolicyActivationsTable;
+  policy_activations: Omit<PolicyActivationsTable, 'module'>;
 }
 
 /**

@@ -8,6 +8,7 @@ import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
+import { addStages } from './migration-stages.ts';
 import { addWakes } from './migration-wakes.ts';
 
 /** The tables of evidence in the first schema, with their unique keys. */
@@ -30,6 +31,7 @@ export const migrations: MigrationProvider = {
     '0005_denials': { up: addDenials },
     '0006_request_namespaces': { up: addRequestNamespaces },
     '0012_wakes': { up: addWakes },
+    '0013_stages': { up: addStages },
   }),
 };
 

@@ -5,7 +5,8 @@ import { type Db, statement, type Tx } from './statement.ts';
 export type BundleKey = Pick<PolicyBundlesTable, 'policy_hash' | 'archive_digest'>;
 
 /** An activation without its number. */
-export type NewActivation = Omit<PolicyActivationsTable, 'number'>;
+export type NewActivation = Omit<PolicyActivationsTable, 'number' | 'module'> &
+  Partial<Pick<PolicyActivationsTable, 'module'>>;
 
 const findActivationStatement = statement<object, PolicyActivationsTable>((db) =>
   db
@@ -19,9 +20,32 @@ const findActivationStatement = statement<object, PolicyActivationsTable>((db) =
     ),
 );
 
-/** The current activation in the state that `db` sees, or null before the first start. */
+/** The current activation of the last stage in the state that `db` sees, or null before the first start. */
 export async function findActivation(db: Db): Promise<PolicyActivationsTable | null> {
   return (await findActivationStatement(db, {})).rows[0] ?? null;
+}
+
+const findNewestNumberStatement = statement<object, { number: number | null }>((db) =>
+  db.selectFrom('policy_activations').select((e) => e.fn.max('number').as('number')),
+);
+
+/** The number of the newest activation, of any stage; 0 before the first start. */
+export async function findNewestNumber(db: Db): Promise<number> {
+  return (await findNewestNumberStatement(db, {})).rows[0]?.number ?? 0;
+}
+
+/** The current activation of each stage that ever had one. */
+export function listCurrentActivations(db: Db): Promise<PolicyActivationsTable[]> {
+  return db
+    .selectFrom('policy_activations')
+    .selectAll()
+    .where('number', 'in', (e) =>
+      e
+        .selectFrom('policy_activations')
+        .select((each) => each.fn.max('number').as('newest'))
+        .groupBy('stage'),
+    )
+    .execute();
 }
 
 /**
@@ -105,6 +129,6 @@ export async function insertActivation(tx: Tx, activation: NewActivation): Promi
     .executeTakeFirstOrThrow();
   await tx
     .insertInto('policy_activations')
-    .values({ ...activation, number: newest + 1 })
+    .values({ module: null, ...activation, number: newest + 1 })
     .execute();
 }

@@ -26,6 +26,7 @@ const insertDetailsStatement = statement<RecordDetailsTable>((db, p) =>
     environment: p('environment'),
     request_id: p('request_id'),
     policy_hash: p('policy_hash'),
+    stage: p('stage'),
     salt: p('salt'),
     details: p('details'),
     input: p('input'),

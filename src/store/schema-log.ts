@@ -28,6 +28,8 @@ export interface RecordDetailsTable {
   environment: string | null;
   request_id: string | null;
   policy_hash: string;
+  /** The stage whose policy decided; null if one policy decides everything. */
+  stage: string | null;
   /** The salt of the leaf's digests, base64url. */
   salt: string;
   details: string;

@@ -77,8 +77,10 @@ export interface PolicyActivationsTable {
   decision_id: string | null;
   /** Null for the first start. */
   request_id: string | null;
-  /** The one stage that it applies to; null: all stages. */
+  /** The earlier stage that it applies to; null: the last one, which is the only one by default. */
   stage: string | null;
+  /** `sha256:` and hex over the bundle's module; null for older activations. */
+  module: string | null;
 }
 
 /**

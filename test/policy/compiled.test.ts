@@ -34,10 +34,10 @@ function open(archives: readonly StoredBundle[] = bundles) {
   const reads: string[] = [];
   const policies = createPolicies<State>(
     {
-      activation: async ({ active }): Promise<Activation | null> => ({
-        number: active + 1,
-        ...place(active),
-      }),
+      newest: async ({ active }) => active + 1,
+      activations: async ({ active }): Promise<Activation[]> => [
+        { number: active + 1, stage: null, ...place(active) },
+      ],
       bundle: async ({ wait }, { policy_hash }) => {
         reads.push(policy_hash);
         await wait;

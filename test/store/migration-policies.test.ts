@@ -60,6 +60,7 @@ describe('a former database', () => {
       decision_id: 'the-activation',
       request_id: null,
       stage: null,
+      module: null,
     });
     expect(await findMeta(opened.read, 'active_policy')).toBeNull();
     const policies = storedPolicies({ inputs: INPUTS });

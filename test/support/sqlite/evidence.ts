@@ -117,15 +117,15 @@ export function forgePolicies(file: string): Attempt[] {
     "update policy_bundles set archive = x'00'",
     'delete from policy_activations',
     "update policy_activations set policy_hash = 'x'",
-    `insert into policy_activations select 3, ${COPY}, 1, null, null, null from policy_bundles`,
-    `insert or replace into policy_activations select 1, ${COPY}, 9, null, null, null from policy_bundles`,
+    `insert into policy_activations select 3, ${COPY}, 1, null, null, null, null from policy_bundles`,
+    `insert or replace into policy_activations select 1, ${COPY}, 9, null, null, null, null from policy_bundles`,
   ]);
 }
 
 /** Tries to activate a bundle that is not stored, where there is one activation. */
 export function activateUnknown(file: string): Attempt[] {
   return attemptsAt(file, [
-    "insert into policy_activations values (2, 'sha256:00', 'sha256:00', 1, null, null, null)",
+    "insert into policy_activations values (2, 'sha256:00', 'sha256:00', 1, null, null, null, null)",
   ]);
 }
 
