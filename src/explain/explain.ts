@@ -1,5 +1,5 @@
 import { type Intent, questionOf } from '../decide/authorize.ts';
-import { type Call, type ControlDeps, planContextOf } from '../decide/control.ts';
+import type { Call, ControlDeps } from '../decide/control.ts';
 import type { RequestContent } from '../decide/plan.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
@@ -15,12 +15,12 @@ import { type AskedQuestion, ask } from '../policy/variations.ts';
 import { type Principal, schedulerPrincipal } from '../principal.ts';
 import { questionAbout } from '../requests/decide-request.ts';
 import { requestGates } from '../requests/gates.ts';
-import { namedByContent, namedRequest } from '../requests/named.ts';
+import { namedRequest } from '../requests/named.ts';
 import { findExisting } from '../requests/open-request.ts';
-import { draftOf } from '../requests/propose.ts';
-import { type ChangeRequest, isOpen, loadVotes, placesOf } from '../requests/request.ts';
+import { isOpen, loadVotes } from '../requests/request.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findReplayRow } from '../store/replays.ts';
+import { type Draft, proposedDraft, seenDraft } from './draft.ts';
 import { type Explanation, type ExplanationView, toView } from './view.ts';
 import { type As, resolveAs } from './who.ts';
 
@@ -41,6 +41,7 @@ type Subject = Pick<
   Explanation,
   'about' | 'environment' | 'request' | 'gates' | 'operation' | 'principal'
 > & {
+  plan?: Explanation['plan'];
   asked: AskedQuestion;
   /** Whose bindings grant it, and what they are asked about. */
   granted: { principal: Principal; document: PolicyInput };
@@ -165,38 +166,55 @@ export async function explainWhatIf(
     return explain(deps, reader, { ...subject, operation, principal, environment, asked, granted });
   }
   const { content } = whatIf;
-  // Strangers are told nothing of what they sent, not even that it is invalid.
-  await authorizeRead(deps, call, { operation: 'request.read' });
-  for (const named of await namedByContent(deps, content)) await assertSeen(deps, call, named);
-  const principal = await resolveAs(deps, call.principal, as);
-  const request = await draft(deps, { policy, now_ms, principal }, content);
-  await assertSeen(deps, call, {
-    operation: 'request.read',
-    places: placesOf(request, deps.kinds),
-    missing: () => new BrokerError('not_found', 'Nothing that you may read is in this place.'),
-  });
-  const operation = 'request.propose';
-  const asked = await askedAbout(deps, { policy, now_ms }, { operation, principal, request, votes: [] });
+  const context = { policy, now_ms, principal: call.principal };
+  const seen = await seenDraft(deps, call, content, async () => ({
+    ...context,
+    principal: await resolveAs(deps, call.principal, as),
+  }));
+  return explain(deps, reader, { ...subject, ...(await proposal(deps, seen)) });
+}
+
+/**
+ * Explains what the caller's own proposal would do and what the active policy would say to it. Nothing is proposed, and
+ * nothing is written but the record of what the caller was told about others.
+ *
+ * @throws BrokerError as {@link explainWhatIf}, and where the proposal would be refused as invalid
+ */
+export async function explainPlan(
+  deps: ControlDeps,
+  reader: Reader,
+  content: RequestContent,
+): Promise<ExplanationView> {
+  const policy = await deps.policies.active(deps.store.read);
+  const context = { policy, now_ms: deps.clock(), principal: reader.call.principal };
+  const seen = await seenDraft(deps, reader.call, content, async () => context);
+  const judged = await proposal(deps, seen);
+  const subject = { about: { type: 'what_if', id: null }, request: null } as const;
+  const { effect, limits } = await ask(judged.asked, judged.asked.document);
+  // Whoever would be denied is told nothing about faults of the content, as when they propose it.
+  if (effect === 'deny') return explain(deps, reader, { ...subject, ...judged, gates: [] });
+  const request = await proposedDraft(deps, context, content, limits);
+  const { digest, plan } = request;
+  const { changes, object, bases } = plan;
+  const standing = { ...request.standing, effect, obligations: [] };
+  const gates = requestGates({ ...request, standing }, { ...context, kinds: deps.kinds });
   return explain(deps, reader, {
     ...subject,
-    operation,
-    principal,
-    environment: request.environment,
-    asked,
-    granted: { principal, document: asked.document },
+    ...(await proposal(deps, { request, context })),
+    gates: gates.map((gate) => ({ ...gate, call: null })),
+    plan: { digest, changes, object, bases, summary: deps.kinds.of(request.kind).sentence(plan) },
   });
 }
 
-/** The request that a content would become. Whether a key is taken by a flag of others is not told. */
-async function draft(
+async function proposal(
   deps: ControlDeps,
-  { policy, now_ms, principal }: { policy: Policy; now_ms: number; principal: Principal },
-  content: RequestContent,
-): Promise<ChangeRequest> {
-  const revocations = deps.revocations.under(personNames(policy));
-  const context = { ...planContextOf({ now_ms, policy, deps, revocations }), onlyJudged: true } as const;
-  const { plan } = await deps.kinds.of(content.kind).plan(deps.store.read, content, context);
-  return draftOf({ deps, call: { principal }, now_ms, policy }, content, plan);
+  { request, context }: Draft,
+): Promise<Pick<Subject, 'operation' | 'principal' | 'environment' | 'asked' | 'granted'>> {
+  const { principal } = context;
+  const operation = 'request.propose';
+  const asked = await askedAbout(deps, context, { operation, principal, request, votes: [] });
+  const granted = { principal, document: asked.document };
+  return { operation, principal, environment: request.environment, asked, granted };
 }
 
 async function askedAbout(
@@ -218,7 +236,7 @@ function askedOf(policy: Policy, question: Question, nowMs: number): AskedQuesti
 async function explain(
   deps: ControlDeps,
   { call, authorize }: Reader,
-  { asked, granted, ...subject }: Subject,
+  { asked, granted, plan = null, ...subject }: Subject,
 ): Promise<ExplanationView> {
   const { document, policy } = asked;
   const mayKnow = await maySeeAccess(deps, call);
@@ -233,6 +251,7 @@ async function explain(
       : { obligations: [], all_met: null };
   return toView({
     ...subject,
+    plan,
     at_ms: document.clock.now_ms,
     policy_hash: policy.hash,
     answer,

@@ -6,7 +6,7 @@ import { environmentKeySchema, namespaceSchema } from '../flags/names.ts';
 import { GOVERNED_WRITE } from '../http/route.ts';
 import { OPERATION_NAMES, OPERATIONS, type Operation } from '../operations.ts';
 import { contentSchemaOf, toContent } from '../requests/content.ts';
-import { explainDecision, explainRequest, explainWhatIf, type Reader } from './explain.ts';
+import { explainDecision, explainPlan, explainRequest, explainWhatIf, type Reader } from './explain.ts';
 import { explanationSchema } from './view.ts';
 import { asSchema } from './who.ts';
 
@@ -31,6 +31,9 @@ const explainSchemaOf = (kinds: RequestKinds) =>
           }),
         ]),
       }),
+      z.strictObject({
+        plan: contentSchemaOf(kinds).meta({ description: 'The body of a proposal. Nothing is proposed.' }),
+      }),
     ])
     .meta({ id: 'Explain' });
 
@@ -51,7 +54,8 @@ export function explainRoutes(kinds: RequestKinds) {
       operation: ['request.read', 'decision.read', 'flag.read', 'access.read'],
       method: 'POST',
       path: '/v1/policy/explain',
-      summary: 'why the policy answers so, and what would change it: of a decision, a request, or a what-if',
+      summary:
+        'why the policy answers so, and what would change it: of a decision, a request, a what-if, or a plan',
       caller: 'any',
       // Reading a decision, and what names others, is recorded.
       outcomes: GOVERNED_WRITE,
@@ -69,6 +73,7 @@ export function explainRoutes(kinds: RequestKinds) {
         };
         if ('decision' in body) return { body: await explainDecision(control, reader, body.decision) };
         if ('request' in body) return { body: await explainRequest(control, reader, body.request) };
+        if ('plan' in body) return { body: await explainPlan(control, reader, toContent(body.plan)) };
         const { what_if } = body;
         const asked = 'content' in what_if ? { ...what_if, content: toContent(what_if.content) } : what_if;
         return { body: await explainWhatIf(control, reader, asked) };

@@ -8,6 +8,7 @@ import type { GuardedResult } from '../policy/guardrails.ts';
 import { localTime } from '../policy/zones.ts';
 import { type Principal, principalSchema } from '../principal.ts';
 import { reasonSchema } from '../reason.ts';
+import { plannedChangeSchema } from '../requests/view.ts';
 
 /*
  * Explanations: why a policy answers as it does, and what would change the answer.
@@ -58,6 +59,20 @@ const grantedBySchema = z
   })
   .meta({ id: 'GrantingBinding' });
 
+const planSchema = z
+  .object({
+    digest: z
+      .string()
+      .meta({ description: 'The digest that an approval would name, if it were proposed now.' }),
+    summary: z.string().nullable().meta({
+      description: 'What applying it does; null for a change of flags, whose changes describe it.',
+    }),
+    changes: z.array(plannedChangeSchema),
+    object: z.looseObject({ type: z.string() }).nullable(),
+    bases: z.array(z.object({ of: z.string(), version: z.int() })),
+  })
+  .meta({ id: 'RequestPlan' });
+
 /** An explanation in an answer. */
 export const explanationSchema = z
   .object({
@@ -99,6 +114,9 @@ export const explanationSchema = z
     who_could: z.array(namedSchema).nullable().meta({
       description: 'Of a deny: known persons who would not be denied; null unless you may read access.',
     }),
+    plan: planSchema.nullable().meta({
+      description: 'Of a plan that is not denied: what the request would do. Otherwise null.',
+    }),
   })
   .meta({ id: 'Explanation' });
 export type ExplanationView = z.infer<typeof explanationSchema>;
@@ -118,6 +136,7 @@ export interface Explanation {
   obligations: readonly ExplainedObligation[];
   all_met: AllMet | null;
   who_could: readonly Principal[] | null;
+  plan: ExplanationView['plan'];
   /** The path and digest of the request, for the calls that clear gates; null if there is none yet. */
   request: { path: string; digest: string } | null;
 }
@@ -160,6 +179,7 @@ export function toView({ answer, all_met, request, principal, ...rest }: Explana
         ? null
         : { ...all_met, reasons: [...all_met.reasons], obligations: [...all_met.obligations] },
     who_could: rest.who_could === null ? null : rest.who_could.map(named),
+    plan: rest.plan,
   };
 }
 

@@ -130,7 +130,12 @@ export async function settle(
 
 /** The decision about a new request sets its time to live. */
 function withLife(request: ChangeRequest, { limits }: Decision): ChangeRequest {
-  return { ...request, expires_ms: request.created_ms + (limits.request_ttl_s ?? DEFAULT_TTL_S) * 1000 };
+  return { ...request, expires_ms: expiryOf(limits, request.created_ms) };
+}
+
+/** When a request that is proposed at `nowMs` expires, by the limits of the decision about it. */
+export function expiryOf({ request_ttl_s }: Decision['limits'], nowMs: number): number {
+  return nowMs + (request_ttl_s ?? DEFAULT_TTL_S) * 1000;
 }
 
 function lateStart({ content, expires_ms }: ChangeRequest): Reason | undefined {

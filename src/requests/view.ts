@@ -25,6 +25,9 @@ const voteViewSchema = z
   })
   .meta({ id: 'Vote' });
 
+/** A change of a flag that a request makes, in an answer. */
+export const plannedChangeSchema = inputChangeSchema.meta({ id: 'PlannedChange' });
+
 /** A change request in an answer. All times are epoch milliseconds. */
 export const requestViewSchema = z
   .object({
@@ -41,7 +44,7 @@ export const requestViewSchema = z
     summary: z.string().nullable().meta({
       description: 'What applying it does; null for a change of flags, whose changes describe it.',
     }),
-    changes: z.array(inputChangeSchema.meta({ id: 'PlannedChange' })),
+    changes: z.array(plannedChangeSchema),
     object: z
       .looseObject({ type: z.string() })
       .nullable()

@@ -86,3 +86,45 @@ describe('what-if', () => {
     expect(code).toBe(2);
   });
 });
+
+describe('propose --plan', () => {
+  const planned = (...words: string[]) =>
+    terminal.as('dana', 'propose', '--plan', '--reason', 'x', '--environment', ...words);
+
+  it('says what the proposal would do and what is missing, with the status that it would have', async () => {
+    const before = (await t.call('dana', 'GET', '/v1/requests?limit=200')).body.items.length;
+    const { code, out } = await planned('production', '--enable', 'told');
+    expect(out).toMatch(
+      /^plan +nothing was proposed\ndigest +sha256:[0-9a-f]{64}\nchanges\n +1\. enable told in production/,
+    );
+    expect(out).toMatch(/answer +hold\n/);
+    expect(out).toMatch(/approval_required: /);
+    expect(out).not.toContain('countersign approve');
+    expect(code).toBe(3);
+    expect((await planned('development', '--enable', 'told')).code).toBe(0);
+    const denied = await terminal.as(
+      'alex',
+      'propose',
+      '--plan',
+      '--reason',
+      'x',
+      ...['--environment', 'production'],
+      '--enable',
+      'told',
+    );
+    expect([denied.code, denied.out]).toEqual([4, expect.stringMatching(/answer +deny\n +role_missing/)]);
+    expect((await t.call('dana', 'GET', '/v1/requests?limit=200')).body.items).toHaveLength(before);
+  });
+
+  it('prints one document with --json, and passes on faults', async () => {
+    const { json } = await planned('production', '--enable', 'told', '--json');
+    expect(json).toMatchObject({ effect: 'hold', plan: { changes: [{ action: 'enable' }] } });
+    expect(await planned('production', '--return-to', 'told@99')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('invalid_change'),
+    });
+    for (const more of [['--wait'], ['--idempotency-key', 'k-1']]) {
+      expect(await planned('production', '--enable', 'told', ...more)).toMatchObject({ code: 2 });
+    }
+  });
+});

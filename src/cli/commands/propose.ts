@@ -1,10 +1,12 @@
 import { type Command, Option } from 'commander';
+import type { ExplanationView } from '../../explain/view.ts';
 import type { RequestView } from '../../requests/view.ts';
 import { addChangeOptions, type ChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import type { ClientAnswer } from '../client.ts';
-import type { ExitCode } from '../output/exit-codes.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { renderExplanation } from '../output/render-explanation.ts';
 import { answerRequest } from '../output/result.ts';
 import { pathSegment } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
@@ -27,6 +29,7 @@ export interface WaitOptions {
 
 interface ProposeOptions extends ContentOptions, WaitOptions {
   environment?: string;
+  plan?: boolean;
   idempotencyKey?: string;
 }
 
@@ -38,12 +41,17 @@ export function registerPropose(program: Command, cli: Cli): void {
   const changes = addChangeOptions(addContentOptions(propose));
   addWaitOptions(propose)
     .option(
+      '--plan',
+      'say what it would do, what the policy would say and who would approve; propose nothing',
+    )
+    .option(
       '--idempotency-key <key>',
       'repeat the command with the same key to propose only once (default: a new key)',
     )
     .action((options: ProposeOptions) =>
       cli.run(options, async (context) => {
         const body = await loadContent(context, changes, options);
+        if (options.plan === true) return planContent(context, body, options);
         return proposeContent(context, { body, ...options });
       }),
     );
@@ -109,6 +117,22 @@ async function loadContent(
     throw usageError('Specify the environment with --environment KEY.');
   if (body.reason === undefined) throw usageError('Give a reason with --reason "…".');
   return changes.length === 0 ? body : { ...body, changes };
+}
+
+/** Prints what a proposal would do. The exit status is that of the proposal. */
+async function planContent(
+  context: Context,
+  body: Record<string, unknown>,
+  { wait, idempotencyKey }: ProposeOptions,
+): Promise<ExitCode> {
+  if (wait === true || idempotencyKey !== undefined) {
+    throw usageError('--plan proposes nothing, so --wait and --idempotency-key do not go with it.');
+  }
+  const call = { method: 'POST', path: '/v1/policy/explain', body: { plan: body } } as const;
+  const { body: explanation } = await context.client.call<ExplanationView>(call);
+  context.print(explanation, () => renderExplanation(explanation, context));
+  if (explanation.effect === 'deny') return EXIT.denied;
+  return explanation.gates.length === 0 ? EXIT.done : EXIT.waiting;
 }
 
 /** Proposes a request, waits if asked to, and prints the outcome. */

@@ -1,7 +1,7 @@
 import type { ExplanationView } from '../../explain/view.ts';
 import { localTime } from '../../policy/zones.ts';
 import type { Context } from '../cli.ts';
-import { renderGates } from './render.ts';
+import { renderGates, renderWhat } from './render.ts';
 import { moment, printable } from './text.ts';
 
 /** An explanation for people: the answer, why, and what would change it. */
@@ -10,6 +10,7 @@ export function renderExplanation(explanation: ExplanationView, context: Context
     explanation;
   const where = environment === null ? '' : ` in ${printable(environment)}`;
   return [
+    ...renderPlan(explanation),
     `about    ${about.type === 'what_if' ? 'what if' : `${about.type} ${printable(about.id ?? '')}`}`,
     `asked    ${printable(operation)} by ${nameOf(principal)}${where}, ${moment(at_ms)}`,
     `answer   ${effect}${guardrail === null ? '' : `, by the guardrail ${printable(guardrail)}`}`,
@@ -19,6 +20,16 @@ export function renderExplanation(explanation: ExplanationView, context: Context
     ...renderOutcome(explanation, context),
     `policy   ${printable(policy_hash)}`,
   ].join('\n');
+}
+
+/** What a plan would do, before the answer to it. */
+function renderPlan({ plan, environment }: ExplanationView): string[] {
+  if (plan === null) return [];
+  return [
+    'plan     nothing was proposed',
+    `digest   ${plan.digest}`,
+    ...renderWhat({ ...plan, environment }),
+  ];
 }
 
 function renderGrants({ granted_by }: ExplanationView): string[] {

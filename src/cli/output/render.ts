@@ -32,7 +32,12 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
   ].join('\n');
 }
 
-function renderWhat({ changes, summary, environment }: RequestView): string[] {
+/** What a request does: a sentence, or its changes. */
+export function renderWhat({
+  changes,
+  summary,
+  environment,
+}: Pick<RequestView, 'changes' | 'summary' | 'environment'>): string[] {
   if (summary !== null) return [`does     ${printable(summary)}`];
   return ['changes', ...changes.flatMap((change, place) => renderChange(change, place, environment))];
 }
