@@ -5,6 +5,7 @@ import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { epochMs } from '../moment.ts';
 import { type Bundle, BundleError } from '../policy/bundle.ts';
+import { newId } from '../random.ts';
 import { findBundle, storeBundle } from '../store/policies.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { PolicyBundlesTable } from '../store/schema.ts';
@@ -63,7 +64,7 @@ export async function uploadOf(
     if (authorized instanceof Refused) return authorized;
     if (bundle === null) {
       // A policy that has just become active allows it.
-      throw new RunAgain('a check of an uploaded bundle', async () => {
+      throw new RunAgain(`a check of upload ${newId(now_ms)}`, async () => {
         checked = await checkInTurn(archive, deps.policies);
       });
     }

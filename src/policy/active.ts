@@ -118,6 +118,16 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
   /** The hashes that were last found active, possibly before their commit. */
   let met: ReadonlySet<string> = new Set();
 
+  /** What each write misses if a policy that is active is not compiled here. */
+  async function uncompiled(tx: Db, activation: Activation): Promise<RunAgain> {
+    const what = `policy ${activation.policy_hash} ${activation.archive_digest}`;
+    const running = compiled.running(activation.policy_hash);
+    if (running !== undefined) return new RunAgain(what, () => running, { isForAll: true });
+    // Read here, because the batch that stored the bundle may be the one that is now rolled back.
+    const bundle = await bundleOf(tx, activation);
+    return new RunAgain(what, () => compiled.compile(bundle), { isForAll: true });
+  }
+
   async function bundleOf(db: Db, { policy_hash, archive_digest }: Activation): Promise<StoredBundle> {
     const bundle = await store.bundle(db, { policy_hash, archive_digest });
     if (bundle === null)
@@ -204,12 +214,9 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
     active: async (db) => (await load(db)).policy,
     activeIn: async (tx, afterCommit) => {
       const found = await find(tx, async (activation) => {
-        const { policy_hash, archive_digest } = activation;
-        const policy = compiled.find(policy_hash);
-        if (policy !== undefined) return policy;
-        // Read here, because the batch that stored the bundle may be the one that is now rolled back.
-        const bundle = await bundleOf(tx, activation);
-        throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => compiled.compile(bundle));
+        const policy = compiled.find(activation.policy_hash);
+        if (policy === undefined) throw await uncompiled(tx, activation);
+        return policy;
       });
       if (found.number > (latest?.number ?? 0)) afterCommit(() => follow(found));
       return found.policy;
@@ -231,7 +238,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       }
       const policy = compiled.find(policy_hash);
       if (policy === undefined) {
-        throw new RunAgain(`policy ${policy_hash} ${archive_digest}`, () => tryOut(bundle));
+        throw new RunAgain(`a trial of policy ${policy_hash} ${archive_digest}`, () => tryOut(bundle));
       }
       assertSound(policy);
       return policy;

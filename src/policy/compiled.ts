@@ -30,6 +30,8 @@ export interface CompiledPolicies {
   find(hash: string): Policy | undefined;
   /** Concurrent calls for the same policy share one compilation. @throws CorruptBundle, BundleError */
   compile(bundle: StoredBundle): Promise<Policy>;
+  /** The compilation that is in progress. */
+  running(hash: string): Promise<Policy> | undefined;
 }
 
 /**
@@ -73,5 +75,6 @@ export function createCompiled(deps: PolicyDeps, isActive: (hash: string) => boo
       compiling.set(hash, running);
       return running;
     },
+    running: (hash) => compiling.get(hash),
   };
 }

@@ -3,8 +3,18 @@ import { BrokerError } from '../errors.ts';
 import type { Lane } from '../operations.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { type LogHead, readHead } from './log-head.ts';
+import { createPreparations, type Preparable } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
 import { type Db, fixedStatement, runLike, type Tx } from './statement.ts';
+import {
+  isDiskFault,
+  isStorageFault,
+  isStoreError,
+  notRecorded,
+  outcomeUnknown,
+  TakeoverError,
+  UnknownOutcome,
+} from './write-faults.ts';
 
 /**
  * The writer: the only place where transactions begin and commit.
@@ -27,18 +37,20 @@ export interface Writer {
    * it is written ({@link RunAgain}), so it must not change anything outside the transaction except in `afterCommit`.
    * Those listeners run after the commit, before the answer leaves, and not at all if the write fails.
    *
-   * Within its lane, a write keeps its place in the order of the calls.
+   * Within its lane, a write keeps its place in the order of the calls, unless it has to be prepared: then it leaves the
+   * queue, and goes before those that wait once it is prepared.
    *
    * @throws BrokerError `not_recorded` if a statement of `work` or the commit failed: this write was undone
    * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
    * @throws BrokerError `restored_copy` if the database lacks what was acknowledged before
-   * @throws BrokerError `shutting_down` after {@link Writer.close}
+   * @throws BrokerError `shutting_down` after {@link Writer.close}, and if it has to be prepared then
+   * @throws BrokerError `overloaded` if it has to be prepared and too many others wait for that
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
    */
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: Lane): Promise<T>;
   /** Why every write is refused now, or null. A clock that is behind does not count: it may be right at the next write. */
   refusal(): BrokerError | null;
-  /** Finishes pending writes and accepts no new ones. */
+  /** Finishes pending writes and accepts no new ones. Those that still have to be prepared are refused. */
   close(): Promise<void>;
 }
 
@@ -56,34 +68,19 @@ export type Acknowledge = () => void;
 
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
-/** How often one write may need a preparation: the active policy is compiled; a bundle is built, compiled, and judged. */
-const MAX_PREPARATIONS = 4;
 
-interface Job {
+interface Job extends Preparable {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
-  lane: Lane;
-  /** How often something was prepared for it. */
-  preparations: number;
-  /** The errors of preparations that failed, by what was missing. */
-  faults: Map<string, unknown>;
 }
 
-/** A write that has to wait for a preparation. */
-interface Unprepared {
-  job: Job;
-  missing: RunAgain;
-}
-
-type JobResult = { job: Job } & ({ value: unknown; listeners: (() => void)[] } | { error: unknown });
-
-/** What became of a batch. */
-interface Ran {
-  results: JobResult[];
-  /** The write that ended it early; it and those after it have not been run. */
-  unprepared: Unprepared | null;
-}
+/** What became of a write: its result, its error, or that it has to be prepared first. */
+type JobResult = { job: Job } & (
+  | { value: unknown; listeners: (() => void)[] }
+  | { error: unknown }
+  | { missing: RunAgain }
+);
 
 const begin = fixedStatement('begin immediate');
 const commit = fixedStatement('commit');
@@ -91,22 +88,6 @@ const rollback = fixedStatement('rollback');
 const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
-
-/** Another process has taken over the writer: all caches of this process are stale. */
-class TakeoverError extends Error {
-  constructor() {
-    super('another broker has taken over this store, so this broker no longer writes');
-    this.name = 'TakeoverError';
-  }
-}
-
-/** The disk failed at the commit: the transaction may or may not be on it. */
-class UnknownOutcome extends Error {
-  constructor(cause: unknown) {
-    super('the disk failed at a commit, so its outcome is unknown', { cause });
-    this.name = 'UnknownOutcome';
-  }
-}
 
 /** The dependencies of a writer. */
 export interface WriterDeps {
@@ -135,10 +116,13 @@ export function createWriter(deps: WriterDeps): Writer {
   let failed: BrokerError | null = null;
   /** What the last commits have still to be acknowledged with. */
   let owed: Acknowledge | null = null;
-  /** Called when a preparation ends, and when an emergency arrives. */
-  let wake: () => void = () => undefined;
+  const preparations = createPreparations<Job>((jobs) => {
+    // They came earlier than those of their lane that wait now.
+    for (const job of jobs.toReversed()) queues[job.lane].unshift(job);
+    if (jobs.length > 0) running ??= drain();
+  });
 
-  async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult | Unprepared> {
+  async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult> {
     const { head } = batch;
     await savepoint(tx);
     try {
@@ -153,13 +137,12 @@ export function createWriter(deps: WriterDeps): Writer {
       await releaseSavepoint(tx);
       // Its places are free again.
       batch.head = head;
-      const refusal = error instanceof RunAgain ? refusalOf(job, error) : { error };
-      if (refusal === null) return { job, missing: error as RunAgain };
-      return { job, error: isStoreError(refusal.error) ? notRecorded(refusal.error) : refusal.error };
+      if (error instanceof RunAgain) return { job, missing: error };
+      return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
   }
 
-  async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<Ran> {
+  async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<JobResult[]> {
     const tx = connection as Tx;
     runLike(tx, deps.db);
     await begin(connection);
@@ -169,21 +152,13 @@ export function createWriter(deps: WriterDeps): Writer {
       const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
       const results: JobResult[] = [];
-      let unprepared: Unprepared | null = null;
-      for (const job of jobs) {
-        const result = await runJob(job, tx, batch);
-        if ('missing' in result) {
-          unprepared = result;
-          break;
-        }
-        results.push(result);
-      }
+      for (const job of jobs) results.push(await runJob(job, tx, batch));
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       await commit(connection).catch((error: unknown) => {
         throw isDiskFault(error) ? new UnknownOutcome(error) : error;
       });
       owed = acknowledge ?? owed;
-      return { results, unprepared };
+      return results;
     } catch (error) {
       // SQLite may already have rolled back; report the first error.
       await rollback(connection).catch(() => undefined);
@@ -196,57 +171,40 @@ export function createWriter(deps: WriterDeps): Writer {
       for (const job of batch) job.reject(failed);
       return;
     }
-    let ran: Ran;
+    let results: JobResult[];
     try {
       // Without it, a restored older copy of the database would not be noticed.
       acknowledge();
-      ran = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
+      results = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
     } catch (error) {
       refuse(batch, error);
       return;
     }
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
-    for (const result of ran.results) {
-      if ('error' in result) {
-        result.job.reject(result.error);
-        continue;
-      }
-      for (const listener of result.listeners) callListener(listener);
-      result.job.resolve(result.value as never);
+    for (const result of results) {
+      if ('value' in result) {
+        for (const listener of result.listeners) callListener(listener);
+        result.job.resolve(result.value as never);
+      } else if ('error' in result) result.job.reject(result.error);
     }
-    if (ran.unprepared !== null) {
-      takeBack(batch.slice(ran.results.length));
-      await prepare(ran.unprepared);
+    for (const result of results) {
+      if ('missing' in result) prepare(result.job, result.missing);
     }
   }
 
-  /** Puts writes back in front of those of their lane. */
-  function takeBack(jobs: readonly Job[]): void {
-    for (const job of jobs.toReversed()) queues[job.lane].unshift(job);
+  /** Lets a write wait for what it needs, outside of any transaction. */
+  function prepare(job: Job, missing: RunAgain): void {
+    if (closed !== null) {
+      job.reject(closed);
+      return;
+    }
+    const refusal = preparations.add(job, missing);
+    if (refusal !== null) job.reject(refusal.error);
   }
 
-  /** Prepares what a write needs, outside of any transaction. Emergencies do not wait for it, unless they need it. */
-  async function prepare({ job, missing }: Unprepared): Promise<void> {
-    job.preparations += 1;
-    let isRunning = true;
-    const end = missing
-      .prepare()
-      .catch((fault: unknown) => job.faults.set(missing.what, fault))
-      .finally(() => {
-        isRunning = false;
-        wake();
-      });
-    while (isRunning && job.lane !== 'emergency') {
-      const emergencies = queues.emergency.splice(0, MAX_BATCH);
-      if (emergencies.length > 0) await runBatch(emergencies);
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
-    await end;
+  function refuseWaiting(refusal: BrokerError): void {
+    for (const job of preparations.takeAll()) job.reject(refusal);
   }
 
   function acknowledge(): void {
@@ -272,6 +230,7 @@ export function createWriter(deps: WriterDeps): Writer {
     if (isUnknown || isDiskFault(error) || error instanceof TakeoverError) {
       // Later writes are not even begun.
       failed = refusal;
+      refuseWaiting(failed);
       deps.onFailure(isUnknown ? error.cause : error);
     }
   }
@@ -302,8 +261,8 @@ export function createWriter(deps: WriterDeps): Writer {
           reject(refusal);
           return;
         }
-        queues[lane].push({ work, resolve, reject, lane, preparations: 0, faults: new Map() });
-        if (lane === 'emergency') wake();
+        const unprepared = { preparations: 0, faults: new Map(), hasPlace: false };
+        queues[lane].push({ work, resolve, reject, lane, ...unprepared });
         running ??= drain();
       }),
     refusal: () => failed ?? closed,
@@ -311,50 +270,8 @@ export function createWriter(deps: WriterDeps): Writer {
       closed ??= new BrokerError('shutting_down', 'The broker is shutting down; try again shortly.', {
         headers: { 'Retry-After': '5' },
       });
+      refuseWaiting(closed);
       while (running !== null) await running;
     },
   };
-}
-
-/** The error for a write that needs what cannot be had; null while it may be had. */
-function refusalOf({ faults, preparations }: Job, { what }: RunAgain): { error: unknown } | null {
-  if (faults.has(what)) return { error: faults.get(what) };
-  if (preparations < MAX_PREPARATIONS) return null;
-  return { error: notRecorded(new Error(`a write was not prepared after ${preparations} preparations`)) };
-}
-
-function notRecorded(cause: unknown): BrokerError {
-  return new BrokerError(
-    'not_recorded',
-    'The store could not commit the decision, so this write was undone; try again later.',
-    { headers: { 'Retry-After': '5' } },
-    cause,
-  );
-}
-
-function outcomeUnknown(cause: unknown): BrokerError {
-  return new BrokerError(
-    'outcome_unknown',
-    'The disk failed while the decision was being committed. Read the current state after the broker has restarted, then decide whether to repeat the call.',
-    { headers: { 'Retry-After': '30' } },
-    cause,
-  );
-}
-
-/** The store refused a statement of the write, so its decision has no record. */
-function isStoreError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && code.startsWith('SQLITE_');
-}
-
-/** The disk is full or failing: no write of this batch can be guaranteed. */
-function isStorageFault(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|READONLY|CANTOPEN)/.test(code);
-}
-
-/** The disk cannot be relied on. After such an error at the commit, only a restart can tell what is on it. */
-function isDiskFault(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && code.startsWith('SQLITE_IOERR');
 }

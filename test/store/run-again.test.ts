@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { Lane } from '../../src/operations.ts';
@@ -8,6 +11,9 @@ import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import { RunAgain } from '../../src/store/run-again.ts';
 import { holdWriteLock } from '../support/sqlite/file.ts';
+import { moveFence } from '../support/sqlite/log.ts';
+
+const CRASH_CHILD = fileURLToPath(new URL('../support/waiting-child.ts', import.meta.url));
 
 let folder: string;
 let store: Store;
@@ -63,11 +69,11 @@ function gate(): { passed: Promise<void>; open: () => void } {
 }
 
 describe('a write that needs preparation', () => {
-  it('is undone, prepared outside of any transaction, and run again: those before it are answered, those after it wait', async () => {
+  it('is undone, prepared outside of any transaction, and run again: all others are answered meanwhile', async () => {
     let isReady = false;
     const prepare = async (): Promise<void> => {
       steps.push('prepare');
-      expect(await findMeta(store.read, 'count')).toBe('1');
+      expect(await findMeta(store.read, 'count')).toBe('2');
       expect(await findMeta(store.read, 'half')).toBeNull();
       // Nobody holds the lock of the writer meanwhile.
       holdWriteLock(join(folder, 'test.db'), { timeoutMs: 0 })();
@@ -76,39 +82,180 @@ describe('a write that needs preparation', () => {
     const answers = await Promise.all([count('first'), needing(() => isReady, prepare), count('last')]);
     expect(answers).toEqual(['1', 'ready', '2']);
     expect(await findMeta(store.read, 'count')).toBe('2');
+    expect(await findMeta(store.read, 'half')).toBe('done');
     expect(steps.filter((step) => !step.startsWith('answer'))).toEqual([
       'run first',
       'run needing',
+      'run last',
       'commit first',
+      'commit last',
       'prepare',
       'run needing',
-      'run last',
       'commit needing',
-      'commit last',
     ]);
     expect(steps.filter((step) => step.startsWith('answer'))).toHaveLength(3);
     expect(steps.indexOf('answer needing')).toBeGreaterThan(steps.indexOf('commit needing'));
   });
 
-  it('does not delay an emergency, before it or during the preparation, and keeps its own place', async () => {
+  it('that takes long delays nobody else, of either lane, and keeps the order of all others', async () => {
     const ready = gate();
     let isReady = false;
     const waiting = needing(
       () => isReady,
       async () => {
-        steps.push('prepare');
         await ready.passed;
         isReady = true;
       },
     );
-    const after = count('after');
-    await count('early', 'emergency');
-    while (!steps.includes('prepare')) await new Promise((resolve) => setImmediate(resolve));
-    await count('late', 'emergency');
-    expect(steps).not.toContain('run after');
+    const names = Array.from({ length: 120 }, (_, index) => `write ${index}`);
+    const counted = await Promise.all(names.map((name) => count(name)));
+    expect(counted).toEqual(names.map((_, index) => String(index + 1)));
+    expect(await count('urgent', 'emergency')).toBe('121');
+    expect(await count('again')).toBe('122');
+    expect(steps).not.toContain('answer needing');
     ready.open();
-    expect(await Promise.all([waiting, after])).toEqual(['ready', '3']);
-    expect(steps.indexOf('commit needing')).toBeLessThan(steps.indexOf('commit after'));
+    expect(await waiting).toBe('ready');
+    expect(steps.filter((step) => step === 'run needing')).toHaveLength(2);
+  });
+
+  it('goes before those of its lane that wait, once it is prepared', async () => {
+    const [ready, held] = [gate(), gate()];
+    let isReady = false;
+    const prepared = gate();
+    const waiting = needing(
+      () => isReady,
+      async () => {
+        await ready.passed;
+        isReady = true;
+        prepared.open();
+      },
+    );
+    await count('before');
+    // Holds the transaction, so that others queue up behind it.
+    const holding = store.writer.write(() => held.passed);
+    await new Promise((resolve) => setImmediate(resolve));
+    const after = [count('after'), count('urgent', 'emergency')];
+    ready.open();
+    await prepared.passed;
+    await new Promise((resolve) => setImmediate(resolve));
+    held.open();
+    await Promise.all([holding, waiting, ...after]);
+    expect(steps.filter((step) => step.startsWith('run')).slice(-3)).toEqual([
+      'run urgent',
+      'run needing',
+      'run after',
+    ]);
+  });
+
+  it('shares one preparation with those that need the same, and each is written once, in their order', async () => {
+    const ready = gate();
+    let isReady = false;
+    let prepared = 0;
+    const order: number[] = [];
+    const writes = Array.from({ length: 10 }, (_, index) =>
+      store.writer.write(async (tx) => {
+        if (!isReady) {
+          throw new RunAgain('the same', async () => {
+            prepared += 1;
+            await ready.passed;
+            isReady = true;
+          });
+        }
+        order.push(index);
+        const before = Number((await findMeta(tx, 'written')) ?? 0);
+        await setMeta(tx, 'written', String(before + 1));
+      }),
+    );
+    await count('other');
+    ready.open();
+    await Promise.all(writes);
+    expect(prepared).toBe(1);
+    expect(order).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(await findMeta(store.read, 'written')).toBe('10');
+  });
+
+  it('waits for its turn if two others are prepared, unless no write can do without it', async () => {
+    const ready = gate();
+    const begun: string[] = [];
+    const write = (what: string, isForAll: boolean) => {
+      let isReady = false;
+      return store.writer.write(async () => {
+        if (isReady) return what;
+        throw new RunAgain(
+          what,
+          async () => {
+            begun.push(what);
+            if (!isForAll) await ready.passed;
+            isReady = true;
+          },
+          { isForAll },
+        );
+      });
+    };
+    const writes = ['one', 'two', 'three'].map((what) => write(what, false));
+    await count('other');
+    expect(await write('everybody', true)).toBe('everybody');
+    expect(begun).toEqual(['one', 'two', 'everybody']);
+    ready.open();
+    expect(await Promise.all(writes)).toEqual(['one', 'two', 'three']);
+    expect(begun).toEqual(['one', 'two', 'everybody', 'three']);
+  });
+
+  it('is refused, and only it, if too many wait; what was begun is finished', async () => {
+    const ready = gate();
+    const done = new Set<string>();
+    const write = (what: string, isForAll = false, lane: Lane = 'ordinary') =>
+      store.writer.write(async () => {
+        // Two preparations each.
+        const missing = [`${what} first`, `${what} second`].find((part) => !done.has(part));
+        if (missing === undefined) return what;
+        throw new RunAgain(missing, () => ready.passed.then(() => done.add(missing)), { isForAll });
+      }, lane);
+    const names = Array.from({ length: 40 }, (_, index) => `what ${index}`);
+    const refused: number[] = [];
+    const writes = names.map((what, index) =>
+      write(what).catch((error: unknown) => {
+        expect(error).toMatchObject({ code: 'overloaded', fields: { headers: { 'Retry-After': '10' } } });
+        refused.push(index);
+        return 'refused';
+      }),
+    );
+    expect(await count('other')).toBe('1');
+    expect(refused).toEqual([32, 33, 34, 35, 36, 37, 38, 39]);
+    const others = [write('everybody', true), write('urgent', false, 'emergency')];
+    await count('other');
+    ready.open();
+    expect(await Promise.all(writes)).toEqual(
+      names.map((what, index) => (refused.includes(index) ? 'refused' : what)),
+    );
+    expect(await Promise.all(others)).toEqual(['everybody', 'urgent']);
+    // Its place is free again.
+    expect(await write('later')).toBe('later');
+  });
+
+  it('finishes what was begun before it begins another', async () => {
+    const order: string[] = [];
+    const done = new Set<string>();
+    const names = Array.from({ length: 6 }, (_, index) => `what ${index}`);
+    const writes = names.map((what) =>
+      store.writer.write(async () => {
+        const missing = [`${what} first`, `${what} second`].find((part) => !done.has(part));
+        if (missing === undefined) return;
+        throw new RunAgain(missing, async () => {
+          order.push(missing);
+          await new Promise((resolve) => setImmediate(resolve));
+          done.add(missing);
+        });
+      }),
+    );
+    await Promise.all(writes);
+    const started = names.map((what) => order.indexOf(`${what} first`));
+    const finished = names.map((what) => order.indexOf(`${what} second`));
+    // At most a few are between their first and their second preparation at any time.
+    for (const at of order.keys()) {
+      const between = names.filter((_, name) => (started[name] ?? 0) <= at && (finished[name] ?? 0) > at);
+      expect(between.length).toBeLessThanOrEqual(4);
+    }
   });
 
   it('does not wait for itself as an emergency', async () => {
@@ -200,20 +347,67 @@ describe('a write that needs preparation', () => {
       { status: 'rejected', reason: { code: 'not_recorded' } },
       { value: '2' },
     ]);
-    expect(steps.filter((step) => step === 'run needing').length).toBeLessThanOrEqual(5);
+    expect(steps.filter((step) => step === 'run needing').length).toBeLessThanOrEqual(9);
     expect(await findMeta(store.read, 'half')).toBeNull();
     expect(await count('later')).toBe('3');
   });
 
-  it('is answered at a stop too', async () => {
-    let isReady = false;
+  it('is refused at a stop, and what it needed is not waited for', async () => {
+    const never = gate();
     const waiting = needing(
-      () => isReady,
-      async () => {
-        isReady = true;
-      },
+      () => false,
+      () => never.passed,
     );
+    await count('other');
+    const queued = [
+      needing(
+        () => false,
+        () => never.passed,
+        'new',
+      ),
+      count('last'),
+    ];
+    const refused = expect(Promise.allSettled([waiting, ...queued])).resolves.toMatchObject([
+      { reason: { code: 'shutting_down' } },
+      { reason: { code: 'shutting_down' } },
+      { value: '2' },
+    ]);
     await store.writer.close();
-    expect(await waiting).toBe('ready');
+    await refused;
+    expect(await findMeta(store.read, 'half')).toBeNull();
+    // A preparation that ends later changes nothing.
+    never.open();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(steps.filter((step) => step === 'run needing')).toHaveLength(2);
+  });
+
+  it('is refused when another process has taken over', async () => {
+    const never = gate();
+    const waiting = needing(
+      () => false,
+      () => never.passed,
+    );
+    await count('other');
+    const refused = expect(waiting).rejects.toMatchObject({ code: 'not_recorded' });
+    moveFence(join(folder, 'test.db'), 1);
+    await expect(count('late')).rejects.toMatchObject({ code: 'not_recorded' });
+    await refused;
+  });
+
+  it('was never there for who starts after a crash, while all others are', async () => {
+    const file = join(folder, 'crash.db');
+    const child = spawn(process.execPath, [CRASH_CHILD, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [said] = (await once(child.stdout, 'data')) as [Buffer];
+    expect(String(said)).toBe('acknowledged\n');
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    const after = await openStore({ file, clock: systemClock });
+    expect(await Promise.all(['before', 'half', 'after'].map((key) => findMeta(after.read, key)))).toEqual([
+      'x',
+      null,
+      'x',
+    ]);
+    await after.close();
   });
 });
