@@ -1,5 +1,6 @@
 import type { ControlDeps, WriteContext } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
+import { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { expire } from '../requests/expire.ts';
@@ -7,6 +8,7 @@ import { saveNext } from '../requests/open-request.ts';
 import { type ChangeRequest, heldByColumn, isOpen, loadRequest, loadVotes } from '../requests/request.ts';
 import { settle } from '../requests/settle.ts';
 import { listDueRequests, postponeRequest } from '../store/requests.ts';
+import { RunAgain } from '../store/run-again.ts';
 import { advanceWake, endWake, findWake, listWoken } from '../store/wakes.ts';
 import type { ScheduledJob } from './scheduler.ts';
 
@@ -29,6 +31,8 @@ const RETRY_MS = 60_000;
 export function dueRequests({ control, log }: { control: ControlDeps; log: Logger }): ScheduledJob {
   const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
   const { writer, read } = control.store;
+  /** The requests that wait for a preparation, such as a check of a policy. They hold back no other. */
+  const preparing = new Set<{ id: string; settled: Promise<void> }>();
 
   /** A request that fails is postponed, so that it cannot block others. */
   async function postpone(id: string): Promise<void> {
@@ -38,18 +42,39 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
       .catch((error: unknown) => log.error({ err: error, request: id }, 'could not postpone a request'));
   }
 
-  async function attempt(id: string, work: (writing: WriteContext) => Promise<void>): Promise<void> {
-    try {
-      await write(control, call, work);
-    } catch (error) {
-      log.error({ err: error, request: id }, 'the scheduler could not settle a request');
-      await postpone(id);
-    }
+  /** @returns once the request is settled, or has to be prepared, which may take long: then it is settled later */
+  function attempt(id: string, isWanted: IsWanted): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const work = async (writing: WriteContext): Promise<void> => {
+      try {
+        await look(writing, id, isWanted);
+      } catch (error) {
+        if (error instanceof RunAgain) {
+          preparing.add(entry);
+          resolve();
+        }
+        throw error;
+      }
+    };
+    const settled = write(control, call, work)
+      .catch(async (error: unknown) => {
+        if (error instanceof BrokerError && error.code === 'shutting_down') return;
+        log.error({ err: error, request: id }, 'the scheduler could not settle a request');
+        await postpone(id);
+      })
+      .finally(() => {
+        preparing.delete(entry);
+        resolve();
+      });
+    const entry = { id, settled };
+    return promise;
   }
 
   async function lookAtDue(which: 'ready' | 'other', limit: number): Promise<number> {
-    const ids = await listDueRequests(read, control.clock(), { which, limit });
-    for (const id of ids) await attempt(id, (writing) => look(writing, id, isDue));
+    const due = await listDueRequests(read, control.clock(), { which, limit: limit + preparing.size });
+    const known = new Set([...preparing].map(({ id }) => id));
+    const ids = due.filter((id) => !known.has(id)).slice(0, limit);
+    for (const id of ids) await attempt(id, isDue);
     return ids.length;
   }
 
@@ -59,7 +84,7 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
     const ids = await listWoken(read, wake, limit);
     const last = ids.at(-1);
     // Together, so that they share a transaction.
-    await Promise.all(ids.map((id) => attempt(id, (writing) => look(writing, id, isOpen))));
+    await Promise.all(ids.map((id) => attempt(id, isOpen)));
     await writer.write((tx) => (last === undefined ? endWake(tx, wake.id) : advanceWake(tx, wake.id, last)));
     return Math.max(ids.length, 1);
   }
@@ -75,8 +100,14 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
         looked += ready + others;
       }
     },
+    rest: async () => {
+      await Promise.all([...preparing].map(({ settled }) => settled));
+    },
   };
 }
+
+/** Whether a request still has to be looked at. */
+type IsWanted = (request: ChangeRequest, nowMs: number) => boolean;
 
 /** The request may have changed, or another scheduler may have processed it: the transaction decides. */
 function isDue({ due_ms }: ChangeRequest, nowMs: number): boolean {
@@ -84,11 +115,7 @@ function isDue({ due_ms }: ChangeRequest, nowMs: number): boolean {
 }
 
 /** Checks a request: expires it, applies it, or lets it wait. An unchanged answer is not recorded again. */
-async function look(
-  writing: WriteContext,
-  requestId: string,
-  isWanted: (request: ChangeRequest, nowMs: number) => boolean,
-): Promise<void> {
+async function look(writing: WriteContext, requestId: string, isWanted: IsWanted): Promise<void> {
   const { tx, now_ms } = writing;
   const request = await loadRequest(tx, requestId);
   if (request === undefined || !isOpen(request) || !isWanted(request, now_ms)) return;

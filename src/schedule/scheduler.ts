@@ -17,11 +17,13 @@ export interface ScheduledJob {
   writes: boolean;
   /** Runs once. There MAY be nothing to do. */
   run(): Promise<void>;
+  /** Resolves when what runs has left to be done later is done. */
+  rest?: () => Promise<void>;
 }
 
 /** Runs everything that no call triggers. */
 export interface Scheduler {
-  /** Runs every job once. Also called by the timer, once started. Never rejects. */
+  /** Runs every job once, and waits for the rest of each. Never rejects. */
   tick(): Promise<void>;
   start(): void;
   /** Stops after the current run. */
@@ -54,32 +56,36 @@ export function createScheduler({ jobs, writeRefusal, log }: SchedulerDeps): Sch
     else log.error({ code, detail: refusal.message }, 'writes are refused; reads go on');
   }
 
-  async function tick(): Promise<void> {
+  async function run(): Promise<void> {
     const refusal = await writeRefusal().catch((error: unknown) => {
       log.error({ err: error }, 'could not tell whether the store takes writes');
       return null;
     });
     noteRefusal(refusal);
-    for (const { name, writes, run } of jobs) {
-      if (writes && refusal !== null) continue;
+    for (const job of jobs) {
+      if (job.writes && refusal !== null) continue;
       try {
-        await run();
+        await job.run();
       } catch (error) {
-        log.error({ err: error, job: name }, 'a scheduled job failed');
+        log.error({ err: error, job: job.name }, 'a scheduled job failed');
       }
     }
   }
 
-  function runTick(): void {
-    running ??= tick().finally(() => {
+  /** Waits for the rest of no job, so that no job waits for that of another. */
+  function runOnTime(): void {
+    running ??= run().finally(() => {
       running = null;
     });
   }
 
   return {
-    tick,
+    tick: async () => {
+      await run();
+      for (const job of jobs) await job.rest?.();
+    },
     start: () => {
-      timer ??= setInterval(runTick, INTERVAL_MS);
+      timer ??= setInterval(runOnTime, INTERVAL_MS);
     },
     stop: async () => {
       if (timer !== null) clearInterval(timer);
