@@ -13,6 +13,7 @@ import data.countersign.facts
 import data.countersign.floors
 import data.countersign.lifetimes
 import data.countersign.obligations
+import data.countersign.own
 import data.countersign.reasons
 import data.countersign.requests
 import data.countersign.roles
@@ -68,6 +69,7 @@ _denied := union({
 	windows.deny,
 	blackouts.deny,
 	emergency.deny,
+	own.deny,
 })
 
 # A deny must not depend on the evaluation of the request that it denies, so it lists no obligations.

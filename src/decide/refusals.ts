@@ -53,7 +53,10 @@ export function obligationGate(obligation: Obligation, about: AboutRequest): Gat
     case 'window':
       return timeGate(obligation, about, {
         code: 'window_closed',
-        detail: `The change waits for an open change window: ${obligation.windows.join(', ')}.`,
+        detail:
+          obligation.windows.length === 0
+            ? 'The change waits for a time that a rule sets.'
+            : `The change waits for an open change window: ${obligation.windows.join(', ')}.`,
       });
     case 'blackout':
       return timeGate(obligation, about, {

@@ -149,6 +149,7 @@ export const DATA_FOLDERS = {
     'high-risk': additional,
   }),
   exceptions: z.record(keyOf([...TIERS, '*']), z.record(name, additional)),
+  recent: z.strictObject({ minutes: z.int().min(1).max(1440) }),
   windows: z.record(name, window),
   holidays: z.record(name, holidaysSchema),
   blackouts: z.record(name, blackout),

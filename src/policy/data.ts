@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { keyPattern } from '../flags/names.ts';
 import { resolveAliases, resolveStoredAliases } from './aliases.ts';
 import { type CalendarData, readCalendar } from './calendar.ts';
+import { DATA_FOLDERS } from './data-schema.ts';
 import { readStages, type Stage } from './stages.ts';
 import { isZone } from './zones.ts';
 
@@ -27,6 +28,8 @@ const brokerDataSchema = z.looseObject({
     exposure_order: z
       .record(z.string(), z.array(z.string()).refine(isWithoutDuplicates, 'name each variant once'))
       .default({}),
+    /** How far back `input.recent` goes; without it, the input has none. */
+    recent: z.unknown().optional(),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
   }),
@@ -50,6 +53,8 @@ export interface BrokerData {
   operations: ReadonlySet<string>;
   /** The steps of promotion, in order; empty if one policy decides every environment. */
   stages: readonly Stage[];
+  /** How far back `input.recent` goes, in minutes; null if the bundle does not ask for it. */
+  recent_minutes: number | null;
   /** Windows, holidays and blackouts, as far as they have the documented form. */
   calendar: CalendarData;
 }
@@ -72,6 +77,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     persons,
     operations,
     exposure_order,
+    recent,
   } = parsed.data.config;
   for (const zone of zones) {
     const fault = zoneFault(zone);
@@ -87,6 +93,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     exposure_order: new Map(Object.entries(exposure_order)),
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
     stages: readStages(parsed.data),
+    recent_minutes: DATA_FOLDERS.recent.safeParse(recent).data?.minutes ?? null,
     calendar: readCalendar(data),
   };
 }

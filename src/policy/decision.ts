@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { epochMs } from '../moment.ts';
 import { reasonSchema } from '../reason.ts';
 
 /** Everything that time has to clear, of which an obligation is a part: an open window of each choice, no blackout. */
 const calendarSchema = z.strictObject({
   windows: z.array(z.array(z.string())),
   blackouts: z.array(z.string()),
+  not_before_ms: epochMs.optional(),
 });
 
 /** What is still missing while a decision is `hold`. An unknown kind makes the answer malformed, and so a deny. */
@@ -18,10 +20,11 @@ export const obligationSchema = z.discriminatedUnion('kind', [
   }),
   /** A ticket that matches `pattern`. */
   z.strictObject({ kind: z.literal('ticket'), pattern: z.string() }),
-  /** A change window: one of those named. Only time clears it. */
+  /** A change window: one of those named, or none but a moment to wait for. Only time clears it. */
   z.strictObject({
     kind: z.literal('window'),
     windows: z.array(z.string()),
+    not_before_ms: epochMs.optional(),
     calendar: calendarSchema.optional(),
   }),
   /** The end of each of these blackouts. Only time clears it. */

@@ -4,7 +4,13 @@ import type { BindingName } from './access.ts';
 import type { Obligation } from './decision.ts';
 import type { GuardedResult } from './guardrails.ts';
 import type { PolicyInput } from './input.ts';
-import { calendarOf, isTimeObligation, nextOpening, type TimeObligation } from './next-opening.ts';
+import {
+  type Calendar,
+  calendarOf,
+  isTimeObligation,
+  nextOpening,
+  type TimeObligation,
+} from './next-opening.ts';
 import { resolvePerson } from './persons.ts';
 import { possibleOpenings, type WindowOpening } from './possible-openings.ts';
 import {
@@ -231,6 +237,7 @@ export async function openingOf(
   const calendar = {
     windows: calendars.flatMap(({ windows }) => windows),
     blackouts: calendars.flatMap(({ blackouts }) => blackouts),
+    ...latest(calendars),
   };
   const names = waits.flatMap((wait) => (wait.kind === 'window' ? wait.windows : []));
   const next = nextOpening(calendar, { data: policy.broker.calendar, nowMs });
@@ -244,9 +251,17 @@ export async function openingOf(
   return null;
 }
 
+function latest(calendars: readonly Calendar[]): Pick<Calendar, 'not_before_ms'> {
+  const moments = calendars.flatMap(({ not_before_ms }) => not_before_ms ?? []);
+  return moments.length === 0 ? {} : { not_before_ms: Math.max(...moments) };
+}
+
 /** Whether an obligation still waits for what another one did. */
 function isSameWait(left: Obligation, wait: TimeObligation): boolean {
   if (left.kind === 'window' && wait.kind === 'window') {
+    // A wait for a moment alone names no window.
+    if (left.windows.length === 0 || wait.windows.length === 0)
+      return left.windows.length === wait.windows.length;
     return left.windows.every((name) => wait.windows.includes(name));
   }
   return left.kind === 'blackout' && wait.kind === 'blackout';

@@ -34,7 +34,7 @@ const requestSchema = inputRequestSchema.omit({ object: true, start_ms: true }).
 });
 
 /** The whole input document of version 1. */
-export const inputV1Schema = inputBaseSchema.extend({
+export const inputV1Schema = inputBaseSchema.omit({ recent: true }).extend({
   schema_version: z.literal(1),
   principal: principalV1Schema,
   request: requestSchema.nullable(),
@@ -44,23 +44,24 @@ export const inputV1Schema = inputBaseSchema.extend({
 
 /** Converts the document to version 1. A kind that version 1 does not have fails its schema. */
 export function toInputV1(input: PolicyInput): unknown {
-  const { principal, request, approvals, rejections } = input;
+  const { recent: _, ...known } = input;
+  const { principal, request, approvals, rejections } = known;
   const document = {
-    ...input,
+    ...known,
     schema_version: 1,
     principal: toPrincipalV1(principal),
     approvals: approvals.map(toVoteV1),
     rejections: rejections.map(toVoteV1),
   };
   if (request === null) return document;
-  const { object, facts, parked, start_ms: _, ...known } = request;
+  const { object, facts, parked, start_ms: __, ...kept } = request;
   const { type = null, ...members } = object ?? {};
   return {
     ...document,
     request: {
-      ...known,
-      proposer: toPrincipalV1(known.proposer),
-      changes: known.changes.map((change) => ({ ...change, facts: factsOfV1(change.facts) })),
+      ...kept,
+      proposer: toPrincipalV1(kept.proposer),
+      changes: kept.changes.map((change) => ({ ...change, facts: factsOfV1(change.facts) })),
       freeze: type === 'freeze' ? members : null,
       ...(type === 'revocation' ? { revocation: members } : {}),
       facts,

@@ -104,6 +104,14 @@ export const inputRequestSchema = z.strictObject({
   }),
 });
 
+/** A request that was applied a short time ago. */
+const inputRecentSchema = z.strictObject({
+  kind: identifier,
+  environment: z.string().nullable(),
+  namespaces: z.array(z.string()),
+  applied_ms: epochMs,
+});
+
 /** The members of the current input document that all kinds of requests share. */
 export const inputBaseSchema = z.strictObject({
   schema_version: z.literal(INPUT_SCHEMA_VERSION),
@@ -118,6 +126,11 @@ export const inputBaseSchema = z.strictObject({
   rejections: z.array(voteSchema),
   /** The revocation that `revocation.add` requests. */
   revocation: inputRevocationSchema.optional(),
+  /**
+   * The requests that were applied in the last minutes, newest first, without this one; at most 200. Only for requests, and
+   * if the bundle asks for them with `recent.minutes` of its data.
+   */
+  recent: z.array(inputRecentSchema).optional(),
   emergency: z.strictObject({
     /** True if an active freeze covers any flag of the request. */
     frozen: z.boolean(),
@@ -173,6 +186,7 @@ export type InputRequest = z.infer<typeof inputRequestSchema>;
 export type Vote = z.infer<typeof voteSchema>;
 export type InputFreeze = z.infer<typeof inputFreezeSchema>;
 export type InputRevocation = z.infer<typeof inputRevocationSchema>;
+export type InputRecent = z.infer<typeof inputRecentSchema>;
 export type FreezeScope = z.infer<typeof freezeScopeSchema>;
 
 /** The emergency part of an input for operations that emergencies do not affect: no freeze, no session. */

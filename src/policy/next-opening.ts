@@ -21,6 +21,8 @@ export type TimeObligation = Extract<Obligation, { kind: 'window' | 'blackout' }
 export interface Calendar {
   windows: readonly (readonly string[])[];
   blackouts: readonly string[];
+  /** A moment before which nothing is let through, in epoch milliseconds. */
+  not_before_ms?: number | undefined;
 }
 
 /** An instant at which time lets a change through. */
@@ -42,7 +44,11 @@ export function isTimeObligation(obligation: Obligation): obligation is TimeObli
 export function calendarOf(obligation: TimeObligation): Calendar {
   if (obligation.calendar !== undefined) return obligation.calendar;
   return obligation.kind === 'window'
-    ? { windows: [obligation.windows], blackouts: [] }
+    ? {
+        windows: obligation.windows.length === 0 ? [] : [obligation.windows],
+        blackouts: [],
+        not_before_ms: obligation.not_before_ms,
+      }
     : { windows: [], blackouts: obligation.blackouts };
 }
 
@@ -56,17 +62,19 @@ export function calendarOf(obligation: TimeObligation): Calendar {
  */
 export function nextOpening(
   calendar: Calendar,
-  { data, nowMs, horizonMs = HORIZON_MS }: { data: CalendarData; nowMs: number; horizonMs?: number },
+  { data, nowMs: askedMs, horizonMs = HORIZON_MS }: { data: CalendarData; nowMs: number; horizonMs?: number },
 ): Opening | null {
   const rules = resolve(calendar, data);
   if (rules === null) return null;
+  const nowMs = Math.max(askedMs, calendar.not_before_ms ?? 0);
+  if (rules.choices.length + rules.blackouts.length === 0) return { at_ms: nowMs, window: null, zone: 'UTC' };
   const clocks = [...marksByZone(rules)].map(([zone, marks]) => ({
     zone,
     marks,
     offsetAt: readOffsets(zone),
   }));
   const thisMinute = Math.floor(nowMs / MINUTE_MS) * MINUTE_MS;
-  const endMs = nowMs + horizonMs;
+  const endMs = askedMs + horizonMs;
   for (let fromMs = thisMinute; fromMs <= endMs; fromMs += DAY_MS) {
     const stretches = clocks.map(({ zone, marks, offsetAt }) => ({
       zone,
@@ -96,10 +104,10 @@ interface Rules {
   blackouts: readonly Blackout[];
 }
 
-function resolve({ windows, blackouts }: Calendar, data: CalendarData): Rules | null {
+function resolve({ windows, blackouts, not_before_ms }: Calendar, data: CalendarData): Rules | null {
   const choices = windows.map((choice) => choice.map((name) => namedWindow(data, name)));
   const periods = blackouts.map((name) => data.blackouts.get(name));
-  if (choices.length + periods.length === 0) return null;
+  if (choices.length + periods.length === 0 && not_before_ms === undefined) return null;
   if (!periods.every(isKnown)) return null;
   const known = choices.map((choice) => choice.filter(isKnown));
   if (known.some((choice, place) => choice.length !== choices[place]?.length)) return null;

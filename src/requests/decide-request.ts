@@ -20,6 +20,7 @@ import type { Db } from '../store/statement.ts';
 import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
 import { aboutRequest } from './gates.ts';
 import { lastKnown } from './last-known.ts';
+import { recentOf } from './recent.ts';
 import { type ChangeRequest, counts, placesOf, type StoredVote, toInputRequest } from './request.ts';
 
 /** A decision about a request, with the evidence for its record. */
@@ -86,6 +87,11 @@ export async function questionAbout(
     request: { ...input, proposer: await asOfNow(request.proposer, request.created_ms) },
     approvals: await toVotes('approve'),
     rejections: await toVotes('reject'),
+    ...(await recentOf(db, {
+      minutes: policy.broker.recent_minutes,
+      except: request.id,
+      nowMs: now_ms,
+    })),
     emergency,
   };
   return { question, votes, freezes: emergency.freezes.map((freeze) => freeze.id), parked };

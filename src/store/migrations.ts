@@ -6,6 +6,7 @@ import { addIdentity } from './migration-identity.ts';
 import { addRequestNamespaces } from './migration-places.ts';
 import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
+import { addRecent } from './migration-recent.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
 import { addStages } from './migration-stages.ts';
@@ -32,6 +33,7 @@ export const migrations: MigrationProvider = {
     '0006_request_namespaces': { up: addRequestNamespaces },
     '0012_wakes': { up: addWakes },
     '0013_stages': { up: addStages },
+    '0014_recent': { up: addRecent },
   }),
 };
 

@@ -317,6 +317,44 @@ export async function listDueRequests(
   return rows.map((row) => row.id);
 }
 
+/**
+ * The requests that were applied after a time, newest first.
+ *
+ * @param options `except` is the id of a request to leave out
+ */
+export async function listApplied(
+  db: Db,
+  { sinceMs, except, limit }: { sinceMs: number; except: string; limit: number },
+): Promise<(Pick<RequestsTable, 'kind' | 'environment' | 'updated_ms'> & { namespaces: string[] })[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .select(['id', 'kind', 'environment', 'updated_ms'])
+    // Literal, so that the index of applied requests can be used.
+    .where('state', '=', sql.lit('applied'))
+    .where('updated_ms', '>', sinceMs)
+    .where('id', '!=', except)
+    .orderBy('updated_ms', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+  if (rows.length === 0) return [];
+  const places = await db
+    .selectFrom('request_namespaces')
+    .selectAll()
+    .where(
+      'request_id',
+      'in',
+      rows.map(({ id }) => id),
+    )
+    .orderBy('namespace')
+    .execute();
+  const byRequest = Map.groupBy(places, ({ request_id }) => request_id);
+  return rows.map(({ id, ...row }) => ({
+    ...row,
+    namespaces: (byRequest.get(id) ?? []).map(({ namespace }) => namespace),
+  }));
+}
+
 /** The number of open requests, by state. */
 export async function countOpenRequests(db: Db): Promise<{ state: string; count: number }[]> {
   const rows = await db

@@ -180,7 +180,7 @@ test_trust_rules_are_known if {
 			data.config.operations[operation]
 		}
 		every environment in rule.grant.environments {
-			data.config.environments[environment]
+			environment in (object.keys(data.config.environments) | {"*"})
 		}
 	}
 }

@@ -7,6 +7,7 @@ package countersign.obligations
 
 import data.countersign.approvals
 import data.countersign.blackouts
+import data.countersign.own
 import data.countersign.tiers
 import data.countersign.windows
 
@@ -17,7 +18,7 @@ default outstanding := []
 
 outstanding := array.concat(
 	array.concat(approvals.missing, _account_approvals),
-	array.concat(_approver_sign_in, array.concat(_ticket, array.concat(_windows, _blackouts))),
+	array.concat(_approver_sign_in, array.concat(_ticket, array.concat(_windows, array.concat(_waits, _blackouts)))),
 ) if {
 	input.operation in {"request.propose", "request.schedule", "request.apply"}
 }
@@ -45,6 +46,12 @@ _windows := [obligation |
 	obligation := object.union({"kind": "window", "windows": choice}, _calendar)
 ]
 
+_waits := [object.union({"kind": "window", "windows": [], "not_before_ms": _not_before}, _calendar) | _is_waiting]
+
+_not_before := max(own.waits)
+
+_is_waiting if _not_before > input.clock.now_ms
+
 _blackouts := [obligation |
 	count(blackouts.active) > 0
 	obligation := object.union({"kind": "blackout", "blackouts": sort(blackouts.active)}, _calendar)
@@ -53,16 +60,26 @@ _blackouts := [obligation |
 # Everything that time has to clear, from which the broker computes when it does; omitted if the obligation says it all.
 _calendar := {} if _is_plain
 
-else := {"calendar": {"windows": sort(windows.wanted), "blackouts": sort(blackouts.governing)}}
+else := {"calendar": object.union(
+	{"windows": sort(windows.wanted), "blackouts": sort(blackouts.governing)},
+	{"not_before_ms": _not_before | _is_waiting},
+)}
 
 _is_plain if {
 	count(windows.wanted) == 1
 	count(blackouts.governing) == 0
+	not _is_waiting
 }
 
 _is_plain if {
 	count(windows.wanted) == 0
 	blackouts.governing == blackouts.active
+	not _is_waiting
+}
+
+_is_plain if {
+	count(windows.wanted) == 0
+	count(blackouts.governing) == 0
 }
 
 _is_ticket_good if {

@@ -9,6 +9,7 @@ import data.countersign.approvals
 import data.countersign.blackouts
 import data.countersign.emergency
 import data.countersign.obligations
+import data.countersign.own
 import data.countersign.tiers
 import data.countersign.tokens
 import data.countersign.windows
@@ -54,6 +55,11 @@ held contains {
 }
 
 held contains data.config.request_kinds[input.request.kind].held if _is_unmet
+
+held contains reason if {
+	_is_write
+	some reason in own.held
+}
 
 held contains {
 	"code": "held_by_blackout",

@@ -9,6 +9,7 @@
 package countersign.tiers
 
 import data.countersign.floors
+import data.countersign.own
 import data.countersign.roles
 
 # METADATA
@@ -199,6 +200,8 @@ _approvals_asked contains asked if {
 	some excepted in _excepted
 	asked := _sum(data.config.tiers[excepted[0]][excepted[1]].raise.approvals, _exceptions(excepted).approvals)
 }
+
+_approvals_asked contains asked if some asked in own.approvals
 
 # What a new flag asks for, besides its tier's rule for definitions.
 _approvals_asked contains asked if some asked in new_flag_approvals

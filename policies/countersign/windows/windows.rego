@@ -9,6 +9,7 @@
 package countersign.windows
 
 import data.countersign.emergency
+import data.countersign.own
 import data.countersign.tiers
 
 # METADATA
@@ -32,6 +33,8 @@ wanted contains choice if {
 	choice := data.config.request_kinds[input.request.kind].rule.windows
 	count(choice) > 0
 }
+
+wanted contains choice if some choice in own.windows
 
 # METADATA
 # description: >-
