@@ -29,7 +29,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   emergency: ['decide', 'flags', 'policy', 'store'],
   revocation: ['decide', 'identity', 'keys', 'log', 'policy', 'store', 'trust'],
   access: ['decide', 'identity', 'policy', 'store', 'trust'],
-  activation: ['decide', 'flags', 'policy', 'store'],
+  activation: ['decide', 'flags', 'policy', 'store', 'trust'],
   // What people, pipelines and time ask for.
   requests: ['activation', 'decide', 'emergency', 'flags', 'log', 'policy', 'revocation', 'store'],
   schedule: ['decide', 'requests', 'store'],

@@ -30,6 +30,8 @@ export interface CheckContext {
   read: Db;
   /** Both policies, for what they say of themselves: data, environments, hash. They MUST be asked by {@link ask} only. */
   policies: Both<Policy>;
+  /** Whether both have the same module, and so differ in their data only. */
+  same_module: boolean;
   now_ms: number;
   /** Who is revoked, under the names of the active policy. */
   revocations: RevocationChecks<Db>;
