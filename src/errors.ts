@@ -86,6 +86,13 @@ export const gateSchema = z
       description:
         'Of a gate that only time clears: when windows and blackouts first let the request through after the last decision on it. Null if that is not within 400 days, or the policy does not tell.',
     }),
+    scope: z
+      .array(z.object({ namespace: z.string(), environment: z.string() }))
+      .optional()
+      .meta({
+        description:
+          'Of a missing approval: where its giver must hold the role. `*` is all, which only a binding to `*` covers.',
+      }),
   })
   .meta({ id: 'Gate' });
 export type Gate = z.infer<typeof gateSchema>;

@@ -7,10 +7,15 @@ import type { Reason } from '../reason.ts';
 import { Refused } from './refused.ts';
 import { type JudgedDecision, toldReasons } from './strangers.ts';
 
+/** Places, each a namespace and an environment; `*` is all of them, which only a binding to `*` covers. */
+export type RoleScope = NonNullable<Gate['scope']>;
+
 /** The request that a refusal is about: its path, and the digest that approvals must name. */
 export interface AboutRequest {
   path: string;
   digest: string;
+  /** Where a role must be held for the request. */
+  scope: RoleScope;
   now_ms: number;
   /** When time first lets the request through after the last decision on it; null if unknown. */
   opening: (obligation: TimeObligation) => Opening | null;
@@ -34,13 +39,14 @@ export interface RefusalContext {
 
 /** An outstanding obligation of a request, as a gate. */
 export function obligationGate(obligation: Obligation, about: AboutRequest): Gate {
-  const { path, digest } = about;
+  const { path, digest, scope } = about;
   switch (obligation.kind) {
     case 'approval':
       return {
         code: 'approval_required',
-        detail: approvalDetail(obligation),
+        detail: [approvalDetail(obligation), ...scopeSentence(scope)].join(' '),
         cleared_by: obligation.role,
+        ...(scope.length === 0 ? {} : { scope: [...scope] }),
         call: { method: 'POST', path: `${path}/approve`, body: { digest } },
       };
     case 'ticket':
@@ -99,6 +105,22 @@ function approvalDetail({ count, role, organization }: Extract<Obligation, { kin
   const article = /^[aeiou]/.test(role) ? 'an' : 'a';
   const organizationSuffix = organization === undefined ? '' : ` for ${organization}`;
   return `${needed} ${article} ${role}${organizationSuffix} who is not an author.`;
+}
+
+/** The most places that a sentence lists. */
+const MAX_LISTED = 5;
+
+/** Which bindings would do: who holds a role in one place only often reads that they hold it. */
+function scopeSentence(scope: RoleScope): string[] {
+  if (scope.length === 0) return [];
+  const places = scope.map(({ namespace, environment }) =>
+    namespace === '*' && environment === '*'
+      ? 'every namespace and environment, by a binding to everything'
+      : `${namespace === '*' ? 'every namespace' : namespace} in ${environment === '*' ? 'every environment' : environment}`,
+  );
+  const others = places.length - MAX_LISTED;
+  const listed = [...places.slice(0, MAX_LISTED), ...(others > 0 ? [`${others} more places`] : [])];
+  return [`The role must be held for ${listed.join(' and ')}.`];
 }
 
 function signInDetail({ level, max_age_s }: Extract<Obligation, { kind: 'sign_in' }>): string {

@@ -14,7 +14,7 @@ import { NOT_REPLAYABLE, type NotReplayable } from '../policy/replay.ts';
 import { type AskedQuestion, ask } from '../policy/variations.ts';
 import { type Principal, schedulerPrincipal } from '../principal.ts';
 import { questionAbout } from '../requests/decide-request.ts';
-import { requestGates } from '../requests/gates.ts';
+import { requestGates, scopeOf } from '../requests/gates.ts';
 import { namedRequest } from '../requests/named.ts';
 import { findExisting } from '../requests/open-request.ts';
 import { isOpen, loadVotes } from '../requests/request.ts';
@@ -42,6 +42,7 @@ type Subject = Pick<
   'about' | 'environment' | 'request' | 'gates' | 'operation' | 'principal'
 > & {
   plan?: Explanation['plan'];
+  scope?: Explanation['scope'];
   asked: AskedQuestion;
   /** Whose bindings grant it, and what they are asked about. */
   granted: { principal: Principal; document: PolicyInput };
@@ -122,6 +123,7 @@ export async function explainRequest(
     principal: schedulerPrincipal,
     environment: request.environment,
     request: { path: `/v1/requests/${id}`, digest: request.digest },
+    scope: scopeOf(request, deps.kinds),
     gates: requestGates(besides, { ...at, kinds: deps.kinds }),
     asked,
     granted: {
@@ -209,12 +211,13 @@ export async function explainPlan(
 async function proposal(
   deps: ControlDeps,
   { request, context }: Draft,
-): Promise<Pick<Subject, 'operation' | 'principal' | 'environment' | 'asked' | 'granted'>> {
+): Promise<Pick<Subject, 'operation' | 'principal' | 'environment' | 'asked' | 'granted' | 'scope'>> {
   const { principal } = context;
   const operation = 'request.propose';
   const asked = await askedAbout(deps, context, { operation, principal, request, votes: [] });
   const granted = { principal, document: asked.document };
-  return { operation, principal, environment: request.environment, asked, granted };
+  const scope = scopeOf(request, deps.kinds);
+  return { operation, principal, environment: request.environment, asked, granted, scope };
 }
 
 async function askedAbout(
@@ -236,7 +239,7 @@ function askedOf(policy: Policy, question: Question, nowMs: number): AskedQuesti
 async function explain(
   deps: ControlDeps,
   { call, authorize }: Reader,
-  { asked, granted, plan = null, ...subject }: Subject,
+  { asked, granted, plan = null, scope = [], ...subject }: Subject,
 ): Promise<ExplanationView> {
   const { document, policy } = asked;
   const mayKnow = await maySeeAccess(deps, call);
@@ -252,6 +255,7 @@ async function explain(
   return toView({
     ...subject,
     plan,
+    scope,
     at_ms: document.clock.now_ms,
     policy_hash: policy.hash,
     answer,

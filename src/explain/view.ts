@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { obligationGate, reasonGate } from '../decide/refusals.ts';
+import { obligationGate, type RoleScope, reasonGate } from '../decide/refusals.ts';
 import { gateSchema } from '../errors.ts';
 import { epochMs } from '../moment.ts';
 import { obligationSchema } from '../policy/decision.ts';
@@ -43,6 +43,19 @@ const explainedObligationSchema = z
       .array(namedSchema)
       .nullable()
       .meta({ description: 'Known persons who could give the approval; null unless you may read access.' }),
+    bindings: z
+      .array(
+        z.object({
+          by: z.enum(['group', 'claim', 'principal']),
+          issuer: z.string().nullable(),
+          key: z.string(),
+        }),
+      )
+      .nullable()
+      .meta({
+        description:
+          'The role bindings by which the approval would count, with or without known holders; null unless you may read access.',
+      }),
     opens: openingSchema.nullable().meta({
       description: 'When time lets it through; null if that is unknown, or time does not clear it.',
     }),
@@ -139,14 +152,24 @@ export interface Explanation {
   plan: ExplanationView['plan'];
   /** The path and digest of the request, for the calls that clear gates; null if there is none yet. */
   request: { path: string; digest: string } | null;
+  /** Where roles must be held; unknown for an operation without a request. */
+  scope: RoleScope;
 }
 
 /** Converts an explanation to its answer. */
-export function toView({ answer, all_met, request, principal, ...rest }: Explanation): ExplanationView {
+export function toView({
+  answer,
+  all_met,
+  request,
+  scope,
+  principal,
+  ...rest
+}: Explanation): ExplanationView {
   const { effect, reasons, guardrail = null } = answer;
-  const obligations = rest.obligations.map(({ obligation, effect_if_met, who, opens }) => {
+  const obligations = rest.obligations.map(({ obligation, effect_if_met, who, bindings, opens }) => {
     const gate = obligationGate(obligation, {
       ...(request ?? { path: '/v1/requests/{id}', digest: '…' }),
+      scope,
       now_ms: rest.at_ms,
       opening: () => (opens === null ? null : { ...opens, at_ms: opens.opens_ms }),
     });
@@ -155,6 +178,7 @@ export function toView({ answer, all_met, request, principal, ...rest }: Explana
       gate: request === null ? { ...gate, call: null } : gate,
       effect_if_met,
       who: who === null ? null : who.map(named),
+      bindings,
       opens: opens === null ? null : { ...opens, local: localTime(opens.zone, opens.opens_ms) },
     };
   });

@@ -1,6 +1,14 @@
 import { canonicalJson } from '../json.ts';
 import type { Principal } from '../principal.ts';
 import type { BindingName } from './access.ts';
+import {
+  approvalKey,
+  approvingBindings,
+  type BindingSource,
+  findCounting,
+  MAX_TRIED,
+  STRONGEST,
+} from './approving.ts';
 import type { Obligation } from './decision.ts';
 import type { GuardedResult } from './guardrails.ts';
 import type { PolicyInput } from './input.ts';
@@ -35,12 +43,8 @@ import {
  * found by asking the policy itself about a variation of the input, and never by reading its Rego.
  */
 
-/** The most principals that are tried for one explanation. */
-const MAX_TRIED = 200;
 /** The most openings of windows that are tried. */
 const MAX_OPENINGS = 100;
-/** The highest level of a sign-in. */
-const STRONGEST = 9;
 /** Tickets of the usual forms. A policy with another pattern is not tried. */
 const SAMPLE_TICKETS = ['ABC-123', 'PAY-1', 'INC-1', 'CHG0000001', '#123', '123', 'abc-123'];
 
@@ -60,6 +64,8 @@ export interface ExplainedObligation {
   effect_if_met: GuardedResult['effect'] | null;
   /** Who could give a missing approval; null if it is no approval, or it may not be told. */
   who: Principal[] | null;
+  /** The bindings by which it would count, with or without holders; null as `who`. */
+  bindings: BindingSource[] | null;
   /** When time lets it through; null if it is neither window nor blackout, or that cannot be found. */
   opens: WindowOpening | null;
 }
@@ -139,16 +145,19 @@ export async function explainHold(
   known: readonly Principal[] | null,
 ): Promise<{ obligations: ExplainedObligation[]; all_met: AllMet | null }> {
   const approvers = known === null ? null : await findApprovers(asked, obligations, known);
+  const sources = known === null ? null : await approvingBindings(asked, obligations);
   const explained: ExplainedObligation[] = [];
   let met: PolicyInput | null = asked.document;
   for (const obligation of obligations) {
-    const who = obligation.kind === 'approval' ? (approvers?.get(keyOf(obligation)) ?? null) : null;
+    const who = obligation.kind === 'approval' ? (approvers?.get(approvalKey(obligation)) ?? null) : null;
+    const bindings = obligation.kind === 'approval' ? (sources?.get(approvalKey(obligation)) ?? null) : null;
     const opening = isTimeObligation(obligation) ? await openingOf(asked, obligation) : null;
     const one = await meet(asked, asked.document, obligation, { who, opening });
     explained.push({
       obligation,
       effect_if_met: one === null ? null : (await ask(asked, one)).effect,
       who,
+      bindings,
       opens: opening,
     });
     if (met !== null && !isTimeObligation(obligation))
@@ -273,24 +282,10 @@ async function findApprovers(
   obligations: readonly Obligation[],
   known: readonly Principal[],
 ): Promise<Map<string, Principal[]>> {
-  const { document, policy } = asked;
-  const missing = approvalsIn(obligations);
-  const found = new Map<string, Principal[]>(missing.map((obligation) => [keyOf(obligation), []]));
-  if (missing.length === 0) return found;
-  const nowMs = document.clock.now_ms;
-  for (const person of onePerHuman(policy, withGrant(policy, known, 'approve')).slice(0, MAX_TRIED)) {
-    const approver = signedIn(person, STRONGEST, nowMs);
-    const vote = { ...document, operation: 'request.approve' as const, principal: approver };
-    if ((await ask(asked, vote)).effect === 'deny') continue;
-    const then = await ask(asked, withApprovals(document, [approver]));
-    for (const obligation of missing) {
-      if (then.effect === 'deny') break;
-      if (countMissing(then.obligations, obligation) < countMissing(obligations, obligation)) {
-        found.get(keyOf(obligation))?.push(approver);
-      }
-    }
-  }
-  return found;
+  const { policy } = asked;
+  const isMissing = approvalsIn(obligations).length > 0;
+  const candidates = isMissing ? onePerHuman(policy, withGrant(policy, known)) : [];
+  return findCounting(asked, obligations, candidates);
 }
 
 /** The known persons to whom the same question would not be denied. */
@@ -305,14 +300,12 @@ export async function findOthers(asked: AskedQuestion, known: readonly Principal
   return others;
 }
 
-/** Those who hold a capability anywhere; all, if the bundle does not tell. */
-function withGrant(policy: Policy, known: readonly Principal[], capability: 'approve'): Principal[] {
+/** Those who hold anything anywhere; all, if the bundle does not tell. What approves depends on the kind of request. */
+function withGrant(policy: Policy, known: readonly Principal[]): Principal[] {
   const persons = known.filter(({ kind }) => kind === 'person');
   const answer = policy.access(persons);
   if (answer === null) return persons;
-  const holders = new Set(
-    answer.grants.flatMap((grant) => (grant.capability === capability ? [grant.principal] : [])),
-  );
+  const holders = new Set(answer.grants.map(({ principal }) => principal));
   return persons.filter(({ id }) => holders.has(id));
 }
 
@@ -327,8 +320,4 @@ function onePerHuman(policy: Policy, known: readonly Principal[]): Principal[] {
     if (!humans.has(human)) humans.set(human, principal);
   }
   return [...humans.values()];
-}
-
-function keyOf({ role, organization }: MissingApproval): string {
-  return canonicalJson([role, organization ?? null]);
 }

@@ -36,7 +36,7 @@ export async function apply(writing: WriteContext, requestId: string): Promise<C
   if (decision.effect === 'hold') {
     return notYet(decision, {
       decision_id,
-      about: aboutRequest(saved, writing),
+      about: aboutRequest(saved, { ...writing, kinds: writing.deps.kinds }),
       challenge: challengeOf(writing),
     });
   }

@@ -187,7 +187,7 @@ export async function recordAndRefuse(
     case 'hold':
       return notYet(about.decision, {
         decision_id: decisionId,
-        about: aboutRequest(about.request, writing),
+        about: aboutRequest(about.request, { ...writing, kinds: writing.deps.kinds }),
         challenge: challengeOf(writing),
       });
   }

@@ -87,7 +87,7 @@ export async function edit(
   if (!granted) {
     return notYet(decision, {
       decision_id: decisionId,
-      about: aboutRequest(request, writing),
+      about: aboutRequest(request, { ...writing, kinds: writing.deps.kinds }),
       challenge: challengeOf(writing),
     });
   }

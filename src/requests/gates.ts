@@ -1,10 +1,10 @@
-import type { RequestKinds } from '../decide/control.ts';
-import { type AboutRequest, obligationGate, reasonGate } from '../decide/refusals.ts';
+import { EVERY_NAMESPACE, type RequestKinds } from '../decide/control.ts';
+import { type AboutRequest, obligationGate, type RoleScope, reasonGate } from '../decide/refusals.ts';
 import type { Gate } from '../errors.ts';
 import { calendarOf, nextOpening, type Opening, type TimeObligation } from '../policy/next-opening.ts';
 import type { Policy } from '../policy/policies.ts';
 import { activeWithHash } from '../policy/staged-policy.ts';
-import { type ChangeRequest, isOpen, type Standing } from './request.ts';
+import { type ChangeRequest, isOpen, placesOf, type Standing } from './request.ts';
 
 /**
  * Every answer says what would change it (design invariant 14). Obligations and reasons become gates; each names who can
@@ -58,14 +58,24 @@ export function baseMovedGate({ kind, content }: ChangeRequest, kinds: RequestKi
 }
 
 /** The reference to a request in its gates. */
-export function aboutRequest(request: ChangeRequest, at: OpeningContext): AboutRequest {
+export function aboutRequest(request: ChangeRequest, at: GateContext): AboutRequest {
   const { id, digest, standing } = request;
   return {
     path: `/v1/requests/${id}`,
     digest,
+    scope: scopeOf(request, at.kinds),
     now_ms: at.now_ms,
     opening: (obligation) => openingOf(obligation, standing, at),
   };
+}
+
+/** Where those who decide about a request must hold a role. A definition applies to every environment. */
+export function scopeOf(request: ChangeRequest, kinds: RequestKinds): RoleScope {
+  const isDefinition = request.plan.changes.some(({ facts }) => facts.scope === 'definition');
+  return placesOf(request, kinds).map(({ namespace, environment }) => ({
+    namespace: namespace ?? EVERY_NAMESPACE,
+    environment: (isDefinition ? null : environment) ?? '*',
+  }));
 }
 
 /**

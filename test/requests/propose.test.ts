@@ -41,6 +41,7 @@ describe('a proposal', () => {
           path: `/v1/requests/${body.id}/approve`,
           body: { digest: body.digest },
         },
+        scope: [{ namespace: 'payments', environment: 'production' }],
       },
     ]);
     expect((await readFlag(t, 'checkout')).states.production).toMatchObject({ enabled: false, version: 1 });

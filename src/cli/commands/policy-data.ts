@@ -24,6 +24,7 @@ interface BindingOptions extends RowOptions {
   role: string[];
   namespace: string[];
   environment: string[];
+  organization?: string[];
 }
 
 /**
@@ -82,7 +83,8 @@ function registerBindings(policy: Command, cli: Cli): void {
         .option('--issuer <issuer>', 'the identity provider (default: the only one with groups)')
         .requiredOption('--role <roles...>', 'the roles')
         .requiredOption('--namespace <namespaces...>', 'the namespaces; * is every one')
-        .requiredOption('--environment <environments...>', 'the environments; * is every one'),
+        .requiredOption('--environment <environments...>', 'the environments; * is every one')
+        .option('--organization <ids...>', 'with account-approver: the organizations that it speaks for'),
     );
   binding('add-binding', 'propose that a group gets roles').action((options: BindingOptions) =>
     propose(cli, options, (data) => addBinding(data, options)),
@@ -115,8 +117,9 @@ function removeBinding(data: Data, options: BindingOptions): Operation[] {
   return [{ op: 'remove', path: whole ? pointer(path) : `${pointer(path)}/${found}` }];
 }
 
-function toBinding({ role, namespace, environment }: BindingOptions): object {
-  return { roles: role, namespaces: namespace, environments: environment };
+function toBinding({ role, namespace, environment, organization }: BindingOptions): object {
+  const organizations = organization === undefined ? {} : { organizations: organization };
+  return { roles: role, namespaces: namespace, environments: environment, ...organizations };
 }
 
 function inOrder(row: unknown): object {

@@ -60,11 +60,12 @@ function renderMissing({ obligations, gates, about }: ExplanationView, context: 
 }
 
 function renderDetails(
-  { who, opens, effect_if_met, obligation }: ExplanationView['obligations'][number],
+  { who, bindings, opens, effect_if_met, obligation, gate }: ExplanationView['obligations'][number],
   context: Context,
 ): string[] {
   return [
     ...(who === null ? [] : [`who    ${who.length === 0 ? 'nobody known' : who.map(nameOf).join(', ')}`]),
+    ...renderBindings(bindings, { obligation, gate }, context),
     ...(opens === null
       ? obligation.kind === 'window' || obligation.kind === 'blackout'
         ? ['opens  unknown']
@@ -74,6 +75,27 @@ function renderDetails(
         ]),
     ...(effect_if_met === null ? [] : [`alone  ${effect_if_met}`]),
   ];
+}
+
+/** The bindings that would do; where there is none, the command that adds one. */
+function renderBindings(
+  bindings: ExplanationView['obligations'][number]['bindings'],
+  { obligation, gate }: Pick<ExplanationView['obligations'][number], 'obligation' | 'gate'>,
+  { commandLine }: Context,
+): string[] {
+  if (bindings === null || obligation.kind !== 'approval') return [];
+  if (bindings.length > 0) {
+    return [`by     ${bindings.map(({ by, key }) => printable(`${by} ${key}`)).join(', ')}`];
+  }
+  const [place = { namespace: '*', environment: '*' }] = gate.scope?.length === 1 ? gate.scope : [];
+  const { role, organization } = obligation;
+  const words = [
+    ...['policy', 'add-binding', '--group', '…', '--role', role],
+    ...['--namespace', place.namespace, '--environment', place.environment],
+    ...(organization === undefined ? [] : ['--organization', organization]),
+    ...['--reason', '…'],
+  ];
+  return [`by     no binding of the policy; add one with ${commandLine(...words)}`];
 }
 
 /** The same moment on the clocks of the reader, unless these are those of the window. */
