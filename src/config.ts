@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { isHost, isOrigin, isProxy } from './config-addresses.ts';
+import { findFaults } from './config-faults.ts';
 import { PROXY_HEADERS } from './http/client-address.ts';
 import {
   type IssuerConfig,
@@ -13,7 +14,7 @@ import {
 import { personFaults } from './issuers/subjects.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
 import { type BundleKeyConfig, bundleKeySchema } from './policy/bundle-keys.ts';
-import { describeFaults, type SchemaFault } from './schema-faults.ts';
+import type { SchemaFault } from './schema-faults.ts';
 import { readYaml } from './yaml.ts';
 
 /**
@@ -152,15 +153,17 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     previousFile: files.previous_master_key_file,
     defaultFile: `${files.database}.master-key`,
   });
+  const { faults: ownFaults, sound } = findFaults(configSchema, document);
   const faults = [
-    ...(parsed.success ? [] : describeFaults(configSchema, document, parsed.error)),
+    ...ownFaults,
     ...fileFaults(files),
     ...keyFaults,
-    ...(parsed.success ? webFaults(parsed.data, folder) : []),
-    ...(parsed.success ? personFaults(parsed.data.issuers) : []),
-    ...(parsed.success ? keySetFaults(parsed.data, folder) : []),
-    ...(parsed.success ? bundleKeyFaults(parsed.data.bundle_keys, folder) : []),
-  ].map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
+    ...webFaults(sound),
+    ...personFaults(soundIssuers(sound)),
+    ...namedFileFaults(sound, folder),
+  ]
+    .filter(({ path }, place, all) => all.findIndex((other) => `${other.path}` === `${path}`) === place)
+    .map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
   if (!parsed.success || faults.length > 0) {
     throw new ConfigError(
       `the configuration ${file ?? '(environment only)'} is invalid:\n${faults.join('\n')}`,
@@ -223,38 +226,44 @@ function locateKeySet<Issuer extends IssuerConfig | WorkloadIssuer>(issuer: Issu
   return jwks_file === undefined ? issuer : { ...issuer, jwks_file: resolve(folder, jwks_file) };
 }
 
-/** The contents of the files are checked when the broker starts. */
-function keySetFaults(config: Pick<Config, 'issuers' | 'workload_issuers'>, folder: string): SchemaFault[] {
-  return (['issuers', 'workload_issuers'] as const).flatMap((list) =>
-    config[list].flatMap(({ jwks_file }, index) =>
-      jwks_file === undefined || isReadableFile(resolve(folder, jwks_file))
-        ? []
-        : [
-            {
-              path: [list, index, 'jwks_file'],
-              detail: `${resolve(folder, jwks_file)} is not a readable file; put the issuer's key set there`,
-            },
-          ],
-    ),
+/** The files that entries of lists name, and what belongs there. Their contents are checked when the broker starts. */
+const NAMED_FILES = [
+  { list: 'issuers', members: ['jwks_file'], remedy: "; put the issuer's key set there" },
+  { list: 'issuers', members: ['web', 'client_secret_file'], remedy: '' },
+  { list: 'workload_issuers', members: ['jwks_file'], remedy: "; put the issuer's key set there" },
+  { list: 'bundle_keys', members: ['key_file'], remedy: '; put the public key there' },
+] as const;
+
+/** @param sound the document, whose other values may have been repaired */
+function namedFileFaults(sound: Record<string, unknown>, folder: string): SchemaFault[] {
+  return NAMED_FILES.flatMap(({ list, members, remedy }) =>
+    entriesOf(sound, list).flatMap((entry, index) => {
+      const file = members.reduce<unknown>(memberOf, entry);
+      if (typeof file !== 'string' || isReadableFile(resolve(folder, file))) return [];
+      const detail = `${resolve(folder, file)} is not a readable file${remedy}`;
+      return [{ path: [list, index, ...members], detail }];
+    }),
   );
+}
+
+function entriesOf(document: Record<string, unknown>, list: string): readonly unknown[] {
+  const entries = document[list];
+  return Array.isArray(entries) ? entries : [];
+}
+
+function memberOf(value: unknown, member: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[member] : undefined;
+}
+
+/** The issuers, if each has the right form: they are compared with each other. */
+function soundIssuers(sound: Record<string, unknown>): IssuerConfig[] {
+  const entries = entriesOf(sound, 'issuers').map((entry) => issuerConfigSchema.safeParse(entry).data);
+  const issuers = entries.filter((entry) => entry !== undefined);
+  return issuers.length === entries.length ? issuers : [];
 }
 
 function locateBundleKey(key: BundleKeyConfig, folder: string): BundleKeyConfig {
   return key.key_file === undefined ? key : { ...key, key_file: resolve(folder, key.key_file) };
-}
-
-/** The keys themselves are checked when the broker starts. */
-function bundleKeyFaults(keys: readonly BundleKeyConfig[], folder: string): SchemaFault[] {
-  return keys.flatMap(({ key_file }, index) =>
-    key_file === undefined || isReadableFile(resolve(folder, key_file))
-      ? []
-      : [
-          {
-            path: ['bundle_keys', index, 'key_file'],
-            detail: `${resolve(folder, key_file)} is not a readable file; put the public key there`,
-          },
-        ],
-  );
 }
 
 function locateSecret(issuer: IssuerConfig, folder: string): IssuerConfig {
@@ -263,24 +272,33 @@ function locateSecret(issuer: IssuerConfig, folder: string): IssuerConfig {
   return { ...issuer, web: { ...issuer.web, client_secret_file: resolve(folder, file) } };
 }
 
-/** Faults that would prevent browser sign-ins. */
-function webFaults(config: z.infer<typeof configSchema>, folder: string): SchemaFault[] {
-  const { public_url, listen, issuers } = config;
-  const faults: SchemaFault[] = [];
-  const isWeb = issuers.some(({ web }) => web !== undefined);
-  // Browsers accept `Secure` cookies over https, and over plain http from their own machine.
-  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
-  if (isWeb && !isFetchable(public_url ?? `http://${host}`, true)) {
-    const detail = 'must be an https URL, because an issuer has `web`: otherwise browsers store no session';
-    faults.push({ path: ['public_url'], detail });
+/** An address that would send tokens unencrypted, or prevent browser sign-ins. */
+function webFaults(sound: Record<string, unknown>): SchemaFault[] {
+  const path = ['public_url'];
+  const { public_url } = sound;
+  if (typeof public_url === 'string') {
+    // A malformed one is reported by its form.
+    if (
+      !URL.canParse(public_url) ||
+      new URL(public_url).protocol !== 'http:' ||
+      isFetchable(public_url, true)
+    )
+      return [];
+    const detail =
+      'must be an https URL: tokens for the broker would be sent unencrypted. Plain http is for this machine only, such as http://127.0.0.1:8480';
+    return [{ path, detail }];
   }
-  issuers.forEach((issuer, place) => {
-    const file = locateSecret(issuer, folder).web?.client_secret_file;
-    if (file === undefined || isReadableFile(file)) return;
-    const path = ['issuers', place, 'web', 'client_secret_file'];
-    faults.push({ path, detail: `${file} is not a readable file` });
-  });
-  return faults;
+  const listen = configSchema.shape.listen.safeParse(sound.listen).data;
+  const host = listen?.host ?? '127.0.0.1';
+  const isWeb = entriesOf(sound, 'issuers').some((entry) => memberOf(entry, 'web') !== undefined);
+  // Browsers accept `Secure` cookies over https, and over plain http from their own machine.
+  if (!isWeb || isFetchable(`http://${host.includes(':') ? `[${host}]` : host}`, true)) return [];
+  return [
+    {
+      path,
+      detail: 'must be an https URL, because an issuer has `web`: otherwise browsers store no session',
+    },
+  ];
 }
 
 function isFolder(path: string): boolean {

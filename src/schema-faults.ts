@@ -48,7 +48,8 @@ function describeUnknownKey(key: string, known: string[]): string {
     : `unknown key; did you mean ${nearest}?`;
 }
 
-function expectedAt(schema: z.ZodType, path: readonly PropertyKey[]): Expected | undefined {
+/** The part of a schema, as JSON Schema, that a place must match. */
+export function expectedAt(schema: z.ZodType, path: readonly PropertyKey[]): Expected | undefined {
   let place: Expected | boolean | undefined = z.toJSONSchema(schema, {
     io: 'input',
     unrepresentable: 'any',

@@ -33,6 +33,9 @@ async function faultsOf(document: unknown, env: NodeJS.ProcessEnv = {}): Promise
 
 const issuer = { key: 'demo', issuer: 'https://id.example', audience: 'countersign-cli' };
 
+/** Beside others, nobody has an account here and there. */
+const apart = { ...issuer, disjoint: true };
+
 describe('a value that cannot be used', () => {
   it.each([
     [{ listen: { port: 99_999 } }, 'listen.port: expected a whole number from 0 to 65535; got 99999'],
@@ -81,11 +84,11 @@ describe('a value that cannot be used', () => {
     [{ database: '' }, 'database: expected a non-empty string; got ""'],
     [{ issuers: 'none' }, 'issuers: expected a list; got "none"'],
     [
-      { issuers: [issuer, { ...issuer, issuer: 'https://other.example' }] },
+      { issuers: [apart, { ...apart, issuer: 'https://other.example' }] },
       'issuers: must have unique keys: the key names the issuer in the ids of people; got a list of 2',
     ],
     [
-      { issuers: [issuer, { ...issuer, key: 'other' }] },
+      { issuers: [apart, { ...apart, key: 'other' }] },
       'issuers: must have unique issuers: put their clients into one `audience`; got a list of 2',
     ],
     [
@@ -236,4 +239,97 @@ describe('the key file of an issuer', () => {
       `workload_issuers.0.jwks_file: ${join(folder, 'keys/jwks.json')} is not a readable file; put the issuer's key set there`,
     ]);
   });
+});
+
+describe('faults are reported together', () => {
+  const keysOf = (lines: string[]) => lines.map((line) => line.split(': ')[0]).sort();
+
+  it.each([
+    [
+      'the form of one value and what others mean together',
+      {
+        public_url: 'http://flags.example',
+        log_level: 'loud',
+        issuers: [
+          { ...issuer, key: 'K', issuer: 'http://id.example', jwks_file: 'none' },
+          { ...issuer, web: {} },
+        ],
+      },
+      [
+        'issuers.0.issuer',
+        'issuers.0.jwks_file',
+        'issuers.0.key',
+        'issuers.1.web.client_id',
+        'log_level',
+        'public_url',
+      ],
+    ],
+    [
+      'what a list compares, beside a fault of an entry',
+      { issuers: [apart, { ...apart, audience: 7 }, 5] },
+      ['issuers', 'issuers.1.audience', 'issuers.2'],
+    ],
+    [
+      'what a client needs, beside a fault of its issuer',
+      { issuers: [{ ...issuer, algorithms: ['none'], web: { client_id: 'other', scope: 'profile' } }] },
+      ['issuers.0.algorithms.0', 'issuers.0.web.client_id', 'issuers.0.web.scope'],
+    ],
+    [
+      'how two issuers tell people apart, beside any other fault',
+      { calls_per_minute: -1, issuers: [issuer, { ...issuer, key: 'b', issuer: 'https://b.example' }] },
+      ['calls_per_minute', 'issuers.0.claims.person', 'issuers.1.claims.person'],
+    ],
+    [
+      'files beside the forms of their entries',
+      {
+        workload_issuers: [{ jwks_file: 'none', surprise: 1 }],
+        bundle_keys: [{ kid: 'a', key_file: 'none' }],
+      },
+      [
+        'bundle_keys.0.algorithm',
+        'bundle_keys.0.key_file',
+        'workload_issuers.0.issuer',
+        'workload_issuers.0.jwks_file',
+        'workload_issuers.0.surprise',
+      ],
+    ],
+  ])('%s', async (_, document, keys) => {
+    expect(keysOf(await faultsOf(document))).toEqual(keys);
+  });
+
+  it('and none is made up about what could not be read', async () => {
+    const web = { client_id: 'countersign-web' };
+    expect(
+      keysOf(await faultsOf({ public_url: 'https://f.example', issuers: [{ ...issuer, audience: 7, web }] })),
+    ).toEqual(['issuers.0.audience']);
+    const local = { ...issuer, issuer: 'http://127.0.0.1:1', allow_insecure_loopback: 'yes' };
+    expect(keysOf(await faultsOf({ issuers: [local] }))).toEqual(['issuers.0.allow_insecure_loopback']);
+    const pair = [
+      { ...issuer, disjoint: 'x' },
+      { ...issuer, key: 'b', issuer: 'https://b.example', disjoint: 1 },
+    ];
+    expect(keysOf(await faultsOf({ issuers: pair }))).toEqual(['issuers.0.disjoint', 'issuers.1.disjoint']);
+  });
+});
+
+describe('the public URL', () => {
+  it.each(['http://flags.example', 'http://10.0.0.1:8480', 'http://localhost.example'])(
+    'is not plain http beyond this machine, with or without browser sign-ins: %s',
+    async (public_url) => {
+      const line = expect.stringMatching(/^public_url: must be an https URL: tokens/);
+      expect(await faultsOf({ public_url })).toEqual([line]);
+      expect(
+        await faultsOf({ public_url, issuers: [{ ...issuer, web: { client_id: 'countersign-cli' } }] }),
+      ).toEqual([line]);
+      const [named] = await faultsOf({}, { COUNTERSIGN_PUBLIC_URL: public_url });
+      expect(named).toMatch(/^public_url \(COUNTERSIGN_PUBLIC_URL\): must be an https URL/);
+    },
+  );
+
+  it.each(['http://127.0.0.1:8480', 'http://localhost:8480', 'http://[::1]:8480', 'https://flags.example'])(
+    'may be %s',
+    async (public_url) => {
+      expect((await load({ public_url })).public_url).toBe(public_url);
+    },
+  );
 });
