@@ -19,24 +19,29 @@ export const INPUT_SCHEMA_VERSION = 2;
 
 /** A person's vote on one digest. Only votes on the request's current digest are in the input. */
 export const voteSchema = z.strictObject({
-  principal: principalSchema,
-  digest: identifier,
-  at_ms: epochMs,
+  principal: principalSchema.meta({
+    description: 'Who voted, as of then; when a request is applied, with the groups last known.',
+  }),
+  digest: identifier.meta({ description: 'The content that the vote is about.' }),
+  at_ms: epochMs.meta({ description: 'When it was given.' }),
 });
 
 /** The scopes of a freeze. */
 const freezeScopeSchema = z.strictObject({
-  scope: z.enum(['all', 'environment', 'namespace', 'flag']),
-  environment: z.string().nullable(),
-  namespace: z.string().nullable(),
-  flag: z.string().nullable(),
+  scope: z.enum(['all', 'environment', 'namespace', 'flag']).meta({ description: 'What the freeze covers.' }),
+  environment: z.string().nullable().meta({ description: 'The environment, for the scopes that name one.' }),
+  namespace: z
+    .string()
+    .nullable()
+    .meta({ description: 'The namespace, for the scopes `namespace` and `flag`.' }),
+  flag: z.string().nullable().meta({ description: 'The flag, for the scope `flag`.' }),
 });
 
 /** A freeze in the policy's input. */
 export const inputFreezeSchema = freezeScopeSchema.extend({
-  id: identifier,
-  incident: z.string(),
-  reason: z.string(),
+  id: identifier.meta({ description: 'The id of the freeze.' }),
+  incident: z.string().meta({ description: 'The reference of the incident.' }),
+  reason: z.string().meta({ description: 'Why it was engaged.' }),
 });
 
 /** The kinds of revocations. */
@@ -52,13 +57,14 @@ export const REVOCATION_KINDS = [
 
 /** A revocation in the policy's input; for `revocation.add`, the requested one. */
 export const inputRevocationSchema = z.strictObject({
-  kind: z.enum(REVOCATION_KINDS),
-  /** What is revoked, depending on `kind`. */
-  value: identifier,
-  /** Revokes what was issued before this time; null: everything, until the revocation is lifted. */
-  issued_before_ms: epochMs.nullable(),
-  incident: z.string(),
-  reason: z.string(),
+  kind: z.enum(REVOCATION_KINDS).meta({ description: 'What kind of thing is revoked.' }),
+  value: identifier.meta({ description: 'What is revoked, depending on `kind`.' }),
+  issued_before_ms: epochMs.nullable().meta({
+    description:
+      'Revokes what was issued before this time; null: everything, until the revocation is lifted.',
+  }),
+  incident: z.string().meta({ description: 'The reference of the incident.' }),
+  reason: z.string().meta({ description: 'Why it is revoked.' }),
 });
 
 /** The object of a request of a kind other than `flag.change`: a union with the discriminator `type`. */
@@ -76,94 +82,141 @@ export interface InputKind {
 
 /** The members of the request that all kinds share. */
 export const inputRequestSchema = z.strictObject({
-  id: identifier,
-  kind: identifier,
-  digest: identifier,
-  /** The principal who proposed it, as of then. */
-  proposer: principalSchema,
-  /** Every person who wrote part of the current content: the proposer and each editor. None of them may approve. */
-  authors: z.array(z.string()),
-  created_ms: epochMs,
-  reason: z.string(),
-  ticket: z.string().nullable(),
-  changes: z.array(inputChangeSchema),
-  /** The object of the request, for kinds other than `flag.change`. */
-  object: z.custom<RequestObject>().nullable(),
-  /** When it is to be applied at the earliest; absent if at once. */
-  start_ms: epochMs.optional(),
-  /** True while an author or the proposer is disabled or revoked: the request is not applied. */
-  parked: z.boolean().optional(),
-  facts: z.strictObject({
-    /** The most dangerous direction among the changes: on, widen, neutral, narrow, off in that order. */
-    direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']),
-    /** True if at least one change has scope `definition`. */
-    definition: z.boolean(),
-    /** All organizations that some change adds or removes: those whose served value may change. Sorted. */
-    organizations: z.array(z.string()),
-    namespaces: z.array(z.string()),
+  id: identifier.meta({ description: 'The id of the request.' }),
+  kind: identifier.meta({ description: 'The kind of the request.' }),
+  digest: identifier.meta({
+    description: "The digest of the request's content; votes on another one are not in the input.",
   }),
+  proposer: principalSchema.meta({ description: 'The principal who proposed it, as of then.' }),
+  authors: z.array(z.string()).meta({
+    description:
+      'Every person who wrote part of the current content: the proposer and each editor. None of them may approve.',
+  }),
+  created_ms: epochMs.meta({ description: 'When it was proposed.' }),
+  reason: z.string().meta({ description: 'Why the change is proposed.' }),
+  ticket: z.string().nullable().meta({ description: 'The reference of a ticket, or null.' }),
+  changes: z.array(inputChangeSchema).meta({ description: 'The changes of flags; empty for other kinds.' }),
+  object: z
+    .custom<RequestObject>()
+    .nullable()
+    .meta({ description: 'The object of the request, for kinds other than `flag.change`.' }),
+  start_ms: epochMs
+    .optional()
+    .meta({ description: 'When it is to be applied at the earliest; absent if at once.' }),
+  parked: z.boolean().optional().meta({
+    description: 'True while an author or the proposer is disabled or revoked: the request is not applied.',
+  }),
+  facts: z
+    .strictObject({
+      direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']).meta({
+        description:
+          'The most dangerous direction among the changes: on, widen, neutral, narrow, off in that order.',
+      }),
+      definition: z.boolean().meta({ description: 'True if at least one change has scope `definition`.' }),
+      organizations: z.array(z.string()).meta({
+        description:
+          'All organizations that some change adds or removes: those whose served value may change. Sorted.',
+      }),
+      namespaces: z.array(z.string()).meta({ description: 'The namespaces of all changes. Sorted.' }),
+    })
+    .meta({ description: 'What the broker computed about all changes together.' }),
 });
 
 /** A request that was applied a short time ago. */
 const inputRecentSchema = z.strictObject({
-  kind: identifier,
-  environment: z.string().nullable(),
-  namespaces: z.array(z.string()),
-  applied_ms: epochMs,
+  kind: identifier.meta({ description: 'The kind of the request.' }),
+  environment: z.string().nullable().meta({ description: 'The environment of the request, or null.' }),
+  namespaces: z.array(z.string()).meta({ description: 'The namespaces of its flags.' }),
+  applied_ms: epochMs.meta({ description: 'When it was applied.' }),
 });
 
 /** The members of the current input document that all kinds of requests share. */
 export const inputBaseSchema = z.strictObject({
-  schema_version: z.literal(INPUT_SCHEMA_VERSION),
-  operation: z.enum(OPERATION_NAMES),
-  principal: principalSchema,
-  /** Null for operations that concern no single environment. `kind` comes from policy data. */
-  environment: z.strictObject({ key: identifier, kind: identifier }).nullable(),
-  /** The namespace of a read, or null. Writes have theirs in `request.changes`. */
-  namespace: z.string().nullable(),
-  request: inputRequestSchema.nullable(),
-  approvals: z.array(voteSchema),
-  rejections: z.array(voteSchema),
-  /** The revocation that `revocation.add` requests. */
-  revocation: inputRevocationSchema.optional(),
-  /**
-   * The requests that were applied in the last minutes, newest first, without this one; at most 200. Only for requests, and
-   * if the bundle asks for them with `recent.minutes` of its data.
-   */
-  recent: z.array(inputRecentSchema).optional(),
-  emergency: z.strictObject({
-    /** True if an active freeze covers any flag of the request. */
-    frozen: z.boolean(),
-    /** The active freezes that cover part of the request; for `freeze.engage`, the requested freeze is in `engage`. */
-    freezes: z.array(inputFreezeSchema),
-    engage: inputFreezeSchema.omit({ id: true }).nullable(),
-    /** The caller's open break-glass session; for `breakglass.open`, the requested one. */
-    breakglass: z
-      .strictObject({
-        id: identifier,
-        opened_ms: epochMs,
-        expires_ms: epochMs,
-        incident: z.string(),
-        reason: z.string(),
-      })
-      .nullable(),
-    /** The number of break-glass sessions that this person opened in the last seven days. */
-    breakglass_recent: z.int().min(0),
+  schema_version: z.literal(INPUT_SCHEMA_VERSION).meta({ description: 'The version of this document.' }),
+  operation: z.enum(OPERATION_NAMES).meta({ description: 'What the caller asks for.' }),
+  principal: principalSchema.meta({ description: 'The caller.' }),
+  environment: z
+    .strictObject({
+      key: identifier.meta({ description: 'Its key, such as production.' }),
+      kind: identifier.meta({ description: 'Its kind, such as production.' }),
+    })
+    .nullable()
+    .meta({
+      description: 'Null for operations that concern no single environment. `kind` comes from policy data.',
+    }),
+  namespace: z
+    .string()
+    .nullable()
+    .meta({ description: 'The namespace of a read, or null. Writes have theirs in `request.changes`.' }),
+  request: inputRequestSchema
+    .nullable()
+    .meta({ description: 'The request that the operation is about, or null.' }),
+  approvals: z
+    .array(voteSchema)
+    .meta({ description: 'The approvals of the current digest, one for each person.' }),
+  rejections: z.array(voteSchema).meta({ description: 'The rejections of the current digest.' }),
+  revocation: inputRevocationSchema
+    .optional()
+    .meta({ description: 'The revocation that `revocation.add` requests.' }),
+  recent: z.array(inputRecentSchema).optional().meta({
+    description:
+      'The requests that were applied in the last minutes, newest first, without this one; at most 200. Only for requests, and if the bundle asks for them with `recent.minutes` of its data.',
   }),
-  clock: z.strictObject({
-    now_ms: epochMs,
-    /** The version of the time-zone database that `zones` was computed with. */
-    tzdb: z.string(),
-    zones: z.record(
-      z.string(),
-      z.strictObject({
-        date: z.string(),
-        iso_weekday: z.int().min(1).max(7),
-        minute_of_day: z.int().min(0).max(1439),
-        offset_min: z.int(),
+  emergency: z
+    .strictObject({
+      frozen: z.boolean().meta({ description: 'True if an active freeze covers any flag of the request.' }),
+      freezes: z.array(inputFreezeSchema).meta({
+        description:
+          'The active freezes that cover part of the request; for `freeze.engage`, the requested freeze is in `engage`.',
       }),
-    ),
-  }),
+      engage: inputFreezeSchema
+        .omit({ id: true })
+        .nullable()
+        .meta({ description: 'The freeze that `freeze.engage` requests, or null.' }),
+      breakglass: z
+        .strictObject({
+          id: identifier.meta({ description: 'The id of the session.' }),
+          opened_ms: epochMs.meta({ description: 'When it was opened.' }),
+          expires_ms: epochMs.meta({ description: 'When it ends.' }),
+          incident: z.string().meta({ description: 'The reference of the incident.' }),
+          reason: z.string().meta({ description: 'Why the session was opened.' }),
+        })
+        .nullable()
+        .meta({
+          description: "The caller's open break-glass session; for `breakglass.open`, the requested one.",
+        }),
+      breakglass_recent: z.int().min(0).meta({
+        description: 'The number of break-glass sessions that this person opened in the last seven days.',
+      }),
+    })
+    .meta({ description: 'Freezes and break-glass as they concern the operation.' }),
+  clock: z
+    .strictObject({
+      now_ms: epochMs.meta({ description: 'The time of the decision.' }),
+      tzdb: z
+        .string()
+        .meta({ description: 'The version of the time-zone database that `zones` was computed with.' }),
+      zones: z
+        .record(
+          z.string(),
+          z.strictObject({
+            date: z.string().meta({ description: 'The local date, such as 2026-06-16.' }),
+            iso_weekday: z
+              .int()
+              .min(1)
+              .max(7)
+              .meta({ description: 'The local day of the week; 1 is Monday.' }),
+            minute_of_day: z
+              .int()
+              .min(0)
+              .max(1439)
+              .meta({ description: 'The local time in minutes after midnight.' }),
+            offset_min: z.int().meta({ description: 'The offset from UTC in minutes.' }),
+          }),
+        )
+        .meta({ description: 'The local time in each zone of `config/zones`.' }),
+    })
+    .meta({ description: 'The time; a policy has no other.' }),
 });
 
 /**
@@ -178,7 +231,9 @@ export function inputSchemaOf(kinds: readonly InputKind[]) {
     kind: z.enum(names),
     object: objects.length === 0 ? z.null() : z.union(objects).nullable(),
   });
-  return inputBaseSchema.extend({ request: request.nullable() });
+  return inputBaseSchema.extend({
+    request: request.nullable().meta({ description: 'The request that the operation is about, or null.' }),
+  });
 }
 
 export type PolicyInput = z.infer<typeof inputBaseSchema>;

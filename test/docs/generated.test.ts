@@ -3,6 +3,7 @@ import { openApiDocument } from '../../src/http/openapi.ts';
 import { queryOf, type RouteShape, TAGS } from '../../src/http/route.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
+import { policyReference, referenceSections } from '../support/policy-reference.ts';
 import { readPage } from './pages.ts';
 
 /* The documents that derive from the list of routes. `make docs` writes them. */
@@ -35,5 +36,22 @@ describe('generated documents', () => {
   it('docs/api.md ends with the table of calls', async () => {
     const [intro = ''] = readPage('docs/api.md').split(/^## /m);
     await expect(`${intro}${TAGS.map(tableOf).join('\n\n')}\n`).toMatchFileSnapshot('../../docs/api.md');
+  });
+
+  it('docs/policy-reference.md has each member of the input and the result', async () => {
+    const [intro = ''] = readPage('docs/policy-reference.md').split(/^## /m);
+    await expect(`${intro}${policyReference()}`).toMatchFileSnapshot('../../docs/policy-reference.md');
+  });
+});
+
+describe('the input and the result', () => {
+  it('say of each member what it is', () => {
+    const members = referenceSections().flatMap(({ heading, members }) =>
+      members.map((member) => ({ ...member, path: `${heading} ${member.path}` })),
+    );
+    expect(members.length).toBeGreaterThan(100);
+    expect(members.filter(({ description }) => !description?.endsWith('.')).map(({ path }) => path)).toEqual(
+      [],
+    );
   });
 });

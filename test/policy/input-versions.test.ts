@@ -120,12 +120,13 @@ describe('a bundle that declares no version', () => {
 });
 
 describe('the schema of version 1', () => {
-  /** Without what is free to differ: the order of members, and the operations, which grow. */
+  /** Without what is free to differ: the order of members, what is said about them, and the operations, which grow. */
   function comparable(value: unknown): unknown {
     if (Array.isArray(value)) return value.map(comparable);
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(
       Object.entries(value)
+        .filter(([name, member]) => name !== 'description' || typeof member !== 'string')
         .toSorted(([one], [other]) => (one < other ? -1 : 1))
         .map(([name, member]) => {
           if (name === 'required') return [name, [...(member as string[])].sort()];

@@ -16,7 +16,9 @@ const contentSchema = z
   .strictObject({ kind: z.literal('freeze.lift'), freeze: z.uuid(), ...commonShape })
   .meta({ id: 'FreezeLiftProposal' });
 
-const objectSchema = inputFreezeSchema.extend({ type: z.literal('freeze') });
+const objectSchema = inputFreezeSchema.extend({
+  type: z.literal('freeze').meta({ description: 'The discriminator.' }),
+});
 
 /** Lifts a freeze. */
 export const freezeLift: RequestKind<ContentOf<typeof contentSchema>> = {

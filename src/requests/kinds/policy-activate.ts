@@ -45,17 +45,22 @@ const contentSchema = z
 type Content = ContentOf<typeof contentSchema>;
 
 const objectSchema = z.strictObject({
-  type: z.literal('policy'),
-  /** The policy hash; for a patch, its digest. */
-  id: identifier,
-  archive_digest: identifier.nullable(),
-  revision: z.string().nullable(),
-  /** The policy that is replaced; null for a patch, which fits others too. */
-  replaces: identifier.nullable(),
-  /** The changes of the data, or null for a whole bundle. */
-  patch: z.array(z.unknown()).nullable(),
-  /** The next activation needs fewer approvals than under the active policy. */
-  weakens_activation: z.boolean(),
+  type: z.literal('policy').meta({ description: 'The discriminator.' }),
+  id: identifier.meta({ description: 'The policy hash; for a patch, its digest.' }),
+  archive_digest: identifier
+    .nullable()
+    .meta({ description: 'The digest of the exact archive; null for a patch.' }),
+  revision: z.string().nullable().meta({ description: 'The label that its author set; null for a patch.' }),
+  replaces: identifier
+    .nullable()
+    .meta({ description: 'The policy that is replaced; null for a patch, which fits others too.' }),
+  patch: z
+    .array(z.unknown())
+    .nullable()
+    .meta({ description: 'The changes of the data, or null for a whole bundle.' }),
+  weakens_activation: z
+    .boolean()
+    .meta({ description: 'The next activation needs fewer approvals than under the active policy.' }),
 });
 type PolicyObject = z.infer<typeof objectSchema>;
 

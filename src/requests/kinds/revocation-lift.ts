@@ -12,7 +12,10 @@ const contentSchema = z
   .strictObject({ kind: z.literal('revocation.lift'), revocation: z.uuid(), ...commonShape })
   .meta({ id: 'RevocationLiftProposal' });
 
-const objectSchema = inputRevocationSchema.extend({ id: identifier, type: z.literal('revocation') });
+const objectSchema = inputRevocationSchema.extend({
+  id: identifier.meta({ description: 'The id of the revocation.' }),
+  type: z.literal('revocation').meta({ description: 'The discriminator.' }),
+});
 
 /** Lifts a revocation. */
 export const revocationLift: RequestKind<ContentOf<typeof contentSchema>> = {
