@@ -106,6 +106,40 @@ export async function listFlagNames(
   return query.execute();
 }
 
+/** Flags of one namespace, tier, kind and owner. */
+export interface FlagGroup {
+  namespace: string;
+  tier: string;
+  kind: string;
+  owner: string;
+  /** How many they are. */
+  flags: number;
+  /** The keys of some, in order. */
+  names: string[];
+}
+
+/** The flags that are not retired, by what policies tell them apart. @param maxNames of each group */
+export async function listFlagGroups(db: Db, maxNames: number): Promise<FlagGroup[]> {
+  const rows = await db
+    .selectFrom('flags')
+    .select(['key', 'namespace', 'definition'])
+    .where('retired', '=', 0)
+    .orderBy('key')
+    .execute();
+  const groups = new Map<string, FlagGroup>();
+  for (const { key, namespace, definition } of rows) {
+    const { tier, kind, owner } = JSON.parse(definition) as Omit<FlagGroup, 'namespace'>;
+    const of = JSON.stringify([namespace, tier, kind, owner]);
+    const group = groups.get(of) ?? { namespace, tier, kind, owner, flags: 0, names: [] };
+    groups.set(of, {
+      ...group,
+      flags: group.flags + 1,
+      names: group.names.length < maxNames ? [...group.names, key] : group.names,
+    });
+  }
+  return [...groups.values()];
+}
+
 /** The current state of a flag in an environment, or undefined if it never had one there. */
 export async function findState(
   db: Db,

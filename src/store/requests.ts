@@ -280,6 +280,16 @@ export async function listRequests(
   return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
 }
 
+/** Open requests, newest first, only those before `beforeId`. */
+export function listOpenRequests(
+  db: Db,
+  { beforeId, limit }: { beforeId: string | null; limit: number },
+): Promise<RequestsTable[]> {
+  let query = db.selectFrom('requests').selectAll().where('state', 'in', OPEN_STATES);
+  if (beforeId !== null) query = query.where('id', '<', beforeId);
+  return query.orderBy('id', 'desc').limit(limit).execute();
+}
+
 type Conditions = ExpressionBuilder<Schema, 'requests'>;
 
 function isVisible(e: Conditions, { environment, namespaces, others }: VisibleRequests) {

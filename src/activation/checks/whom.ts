@@ -1,13 +1,17 @@
+import type { AccessAnswer } from '../../policy/access.ts';
 import type { Principal } from '../../principal.ts';
 import { trustRulesOf } from '../../trust/policy-rules.ts';
 import { bindingChanges, changedRules, isByName } from './affected.ts';
 import { type Alike, groupAlike } from './alike.ts';
-import { type CheckContext, SIDES } from './check.ts';
+import { type Both, type CheckContext, SIDES } from './check.ts';
 import type { Answers, ComparedPlace } from './places.ts';
+import { samplePerson } from './samples.ts';
 import { keyOf, type Source, samplesOf, sourcesOf } from './sources.ts';
 
 /** The most groups of alike principals, and the most bindings, that are asked about. */
 const MAX_ASKED = 400;
+/** The most groups of one principal, in the input of a policy. */
+const MAX_GROUPS = 1000;
 
 /** About whom two policies are asked, to compare access. */
 export interface Whom {
@@ -60,26 +64,61 @@ function sampler(policies: CheckContext['policies'], known: ReadonlyMap<string, 
   const rules = SIDES.map((side) => trustRulesOf(policies[side]));
   const groups = new Map<string, string[]>();
   for (const { by, issuer, key } of known.values()) {
-    if (by === 'group' && issuer !== null) groups.set(issuer, [...(groups.get(issuer) ?? []), key]);
+    if (by !== 'group' || issuer === null) continue;
+    const all = groups.get(issuer) ?? [];
+    if (all.length < MAX_GROUPS) all.push(key);
+    groups.set(issuer, all);
   }
   const isAgentRule = (rule: string) => rules.some((of) => of[rule]?.kind === 'agent');
   return (source) => samplesOf(source, { groups, isAgentRule });
 }
 
-/** By the policies' own account of their bindings, so that nobody has to be asked. */
-function proposersBy({ active, candidate }: Answers, samplesFor: Sampler): Whom['proposerIn'] {
-  const names = (of: Answers['active'], { environment, namespace }: ComparedPlace) =>
-    (of?.bindings ?? [])
-      .filter(
-        ({ capabilities, environments, namespaces }) =>
-          capabilities.includes('propose') &&
-          environments.includes(environment) &&
-          (namespaces.includes('*') || namespaces.includes(namespace)),
-      )
-      .map(({ by, issuer, key }) => ({ by, issuer, key }));
+/** Somebody with one binding who may propose in a place: under each policy, the same under both where there is one. */
+export function proposersFor(
+  policies: CheckContext['policies'],
+  answers: Answers,
+): (place: ComparedPlace) => Both<Principal> {
+  const known = new Map(SIDES.flatMap((side) => [...sourcesOf(policies[side], answers[side])]));
+  const samplesFor = sampler(policies, known);
   return (place) => {
-    const both = new Set(names(candidate, place).map(keyOf));
-    const source = names(active, place).find((binding) => both.has(keyOf(binding)));
+    const [were, are] = SIDES.map((side) => proposing(answers[side], place));
+    const keys = new Set((are ?? []).map(keyOf));
+    const common = were?.find((source) => keys.has(keyOf(source)));
+    const sampleOf = (source: Source | undefined) =>
+      (source === undefined ? undefined : samplesFor(source)[0]) ?? everybody(known);
+    return { active: sampleOf(common ?? were?.[0]), candidate: sampleOf(common ?? are?.[0]) };
+  };
+}
+
+function proposersBy(answers: Answers, samplesFor: Sampler): Whom['proposerIn'] {
+  return (place) => {
+    const both = new Set(proposing(answers.candidate, place).map(keyOf));
+    const source = proposing(answers.active, place).find((binding) => both.has(keyOf(binding)));
     return source === undefined ? null : (samplesFor(source)[0] ?? null);
   };
+}
+
+/** By a policy's own account of its bindings, so that nobody has to be asked. */
+function proposing(answer: AccessAnswer | null, { environment, namespace }: ComparedPlace): Source[] {
+  return (answer?.bindings ?? [])
+    .filter(
+      ({ capabilities, environments, namespaces }) =>
+        capabilities.includes('propose') &&
+        environments.includes(environment) &&
+        (namespaces.includes('*') || namespaces.includes(namespace)),
+    )
+    .map(({ by, issuer, key }) => ({ by, issuer, key }));
+}
+
+/** Somebody with all groups of an issuer, where a policy does not say what its bindings grant. */
+function everybody(known: ReadonlyMap<string, Source>): Principal {
+  const groups = [...known.values()].filter(({ by }) => by === 'group');
+  const [first] = groups;
+  return samplePerson('everybody', {
+    issuer: first?.issuer ?? 'https://sample.invalid',
+    groups: groups
+      .filter(({ issuer }) => issuer === first?.issuer)
+      .map(({ key }) => key)
+      .slice(0, MAX_GROUPS),
+  });
 }
