@@ -335,7 +335,11 @@ function openSurface(inside: Inside, url: string): AppDeps {
       tokens: { exchange, signingKeys },
       tokenStatus: { control, examine: authenticator.examine, issuer, signingKeys, log },
       metadata: { issuer },
-      discovery: { issuers: config.issuers, version: loadVersion() },
+      discovery: {
+        issuers: config.issuers,
+        version: loadVersion(),
+        signInAgeS: async () => (await control.policies.active(control.store.read)).broker.sign_in_age_s,
+      },
       auth: { ...people, control, authenticate, publicUrl: issuer },
       logout: { control, issuers: people.providers.issuers, keySets, clock, log },
       scim: { control, naming: config.provisioning, issuer },

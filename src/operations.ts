@@ -167,11 +167,11 @@ export const OPERATIONS = {
   'token.exchange': {
     ...NOTHING_SPECIAL,
     capability: null,
-    by: MACHINES,
+    by: EVERYBODY,
     at: 'none',
     audiences: [],
     changes: 'broker',
-    says: "Exchange a platform's token for a Countersign token.",
+    says: "Exchange a platform's token for a Countersign token; as a person, for one that reads flags.",
   },
   'token.introspect': { ...PLAIN_AUDIT_READ, says: "Introspect another principal's token." },
   'token.revoke': {

@@ -120,6 +120,7 @@ function createContext(io: Io, options: CommonOptions, commandLine: Context['com
         commandLine,
         note: output.note,
       }),
+      note: output.note,
     }),
     onFreeze: (freezes) => output.note(`A freeze is in effect: ${printable(decodeFreezes(freezes))}`),
   });

@@ -158,6 +158,7 @@ const CLEARED_BY: Readonly<Record<string, Remedy>> = {
   token_audience: exchangeAgain,
   token_scope: exchangeAgain,
   token_too_old: exchangeAgain,
+  sign_in_too_old: { cleared_by: 'caller', call: null },
   agent_without_person: exchangeAgain,
   parked: {
     cleared_by:

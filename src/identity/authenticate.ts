@@ -214,9 +214,22 @@ function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Au
       mayBeBound: isOwn,
     });
     const { origins, ...accepted } = profile.accept(form.header.typ, claims);
-    const credential = { ...credentialOf(form, claims, isOwn), ...(origins && { origins }) };
+    const credential = {
+      ...credentialOf(form, claims, isOwn),
+      ...sinceSignIn(accepted.principal),
+      ...(origins && { origins }),
+    };
     return { ...accepted, credential, claims };
   };
+}
+
+/**
+ * A provider issues new tokens for an old sign-in. What was revoked before a moment is every sign-in before it, so their
+ * tokens count from the sign-in.
+ */
+function sinceSignIn({ auth: { auth_time_ms }, token: { issued_ms } }: Principal): Partial<Credential> {
+  if (auth_time_ms === null || issued_ms === undefined) return {};
+  return { issued_ms: Math.min(auth_time_ms, issued_ms) };
 }
 
 /** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that does not read an environment */

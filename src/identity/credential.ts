@@ -8,6 +8,7 @@ export interface Credential {
   token_id: string;
   /** The key that signed a token of the broker; null for other tokens. */
   kid: string | null;
+  /** When it was issued; for a token of a person who signed in before that, when they did. */
   issued_ms: number;
   expires_ms: number;
   /** The session at the provider ({@link nameAtIssuer}), or null. */

@@ -120,7 +120,7 @@ function personOf(issuer: PersonIssuer, claims: VerifiedClaims): string {
   if (claim === undefined) return verifiedPerson(`${issuer.key}:${claims.sub}`);
   const value = optional(claims, claim, isString);
   // A fallback to the account would make two persons of one human.
-  if (value === undefined) throw new TokenRefused('person_not_accepted', claim);
+  if (value === undefined) throw new TokenRefused('claim_missing', claim);
   return verifiedPerson(value);
 }
 

@@ -24,6 +24,7 @@ export type RefusalReason =
   | 'claim_not_accepted'
   | 'claim_shape'
   | 'claim_left_out'
+  | 'claim_missing'
   | 'audience_not_accepted'
   | 'authorized_party_not_accepted'
   | 'logout_token'
@@ -71,19 +72,28 @@ export function schemeOf({ proof }: Pick<Credential, 'proof'>): Scheme {
 /**
  * The single public response to every refused token, whatever the reason. Only the challenge distinguishes a refused
  * proof from a refused token, because a client must know which of the two to renew. A token that is authentic but
- * incomplete gets `claims_incomplete`.
+ * incomplete is told what it lacks.
  *
  * @param scheme the scheme of the request; a fault that only a proof can fix always gets a DPoP challenge
  * @see RFC 6750 section 3, RFC 9449 section 7.1
  */
 export function tokenInvalid(cause: TokenRefused, scheme: Scheme = 'Bearer'): BrokerError {
   if (cause.reason === 'claim_left_out') return claimsIncomplete(cause);
-  const detail = 'The token was not accepted. Sign in again, or exchange a new workload token.';
+  const detail = cause.reason === 'claim_missing' ? missingClaim(cause) : NOT_ACCEPTED;
   const headers = { 'WWW-Authenticate': challengeFor(cause.reason, scheme) };
   return new BrokerError('token_invalid', detail, { headers }, cause);
 }
 
-/** The token is authentic, and only its provider can change what it lacks, so this reason is said. */
+const NOT_ACCEPTED = 'The token was not accepted. Sign in again, or exchange a new workload token.';
+
+/** The token is authentic, and only its provider can change what it lacks, so these two reasons are said. */
+function missingClaim({ note }: TokenRefused): string {
+  return (
+    `Your identity provider sends no claim "${note}", by which this broker knows people. ` +
+    'Ask its administrator to add it to ID tokens of this application, or the operator of this broker to change claims.person.'
+  );
+}
+
 function claimsIncomplete(cause: TokenRefused): BrokerError {
   return new BrokerError(
     'claims_incomplete',

@@ -151,7 +151,14 @@ export const issuerConfigSchema = z
     subject_type: z.enum(['public']).optional(),
     /** The sign-in settings of the command line. Default: the first audience as client id, and the scope `openid`. */
     login: z
-      .strictObject({ client_id: z.string().min(1), scope: z.string().min(1).default('openid') })
+      .strictObject({
+        client_id: z.string().min(1),
+        scope: z.string().min(1).default('openid'),
+        /** The port of the redirect URI `http://127.0.0.1:<port>/cb`, for providers that compare it. Default: any. */
+        redirect_port: z.int().min(1).max(65_535).optional(),
+        /** For providers that demand one of native clients. It is published, so it protects nothing. RFC 8252 section 8.5 */
+        client_secret: z.string().min(1).optional(),
+      })
       .optional(),
     /** The settings for browser sign-in at the broker. Without them this issuer has no browser sign-in. */
     web: z

@@ -170,6 +170,8 @@ export const DATA_FOLDERS = {
     operations: lifetimes.optional(),
     audiences: lifetimes.optional(),
     tiers: z.record(keyOf(TIERS), z.int().min(1)).optional(),
+    /** How long a person's sign-in is accepted. */
+    sign_in: z.int().min(1).optional(),
   }),
   breakglass: z.strictObject({ sign_in: signIn }),
 } satisfies Readonly<Record<string, z.ZodType>>;

@@ -32,6 +32,11 @@ const brokerDataSchema = z.looseObject({
     recent: z.unknown().optional(),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
+    /** Only how long a sign-in is accepted; the rest belongs to the Rego. */
+    token_lifetimes: z
+      .looseObject({ sign_in: z.int().min(1).optional().catch(undefined) })
+      .optional()
+      .catch(undefined),
   }),
 });
 
@@ -55,6 +60,8 @@ export interface BrokerData {
   stages: readonly Stage[];
   /** How far back `input.recent` goes, in minutes; null if the bundle does not ask for it. */
   recent_minutes: number | null;
+  /** How long a person's sign-in is accepted, in seconds; null without a limit. The Rego enforces it. */
+  sign_in_age_s: number | null;
   /** Windows, holidays and blackouts, as far as they have the documented form. */
   calendar: CalendarData;
 }
@@ -78,6 +85,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     operations,
     exposure_order,
     recent,
+    token_lifetimes,
   } = parsed.data.config;
   for (const zone of zones) {
     const fault = zoneFault(zone);
@@ -94,6 +102,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
     stages: readStages(parsed.data),
     recent_minutes: DATA_FOLDERS.recent.safeParse(recent).data?.minutes ?? null,
+    sign_in_age_s: token_lifetimes?.sign_in ?? null,
     calendar: readCalendar(data),
   };
 }

@@ -117,7 +117,7 @@ export const authRoutes = [
     }),
     ...PAGE,
     errors: ['not_found', 'issuer_unavailable'],
-    handle: async ({ providers, signIn, publicUrl }, { query, request: { presented, target } }) => {
+    handle: async ({ control, providers, signIn, publicUrl }, { query, request: { presented, target } }) => {
       const return_to = parseReturnTo(query.return_to, publicUrl);
       const issuer = chooseIssuer(providers, query.issuer);
       if (issuer === null) return pageReply(choicePage(providers.issuers, (key) => linkWith(target, key)));
@@ -126,6 +126,7 @@ export const authRoutes = [
         return_to,
         level: query.level ?? null,
         max_age_s: query.max_age ?? null,
+        longest_s: (await control.policies.active(control.store.read)).broker.sign_in_age_s,
       });
       return redirectTo(url.href, [
         ...surplusSignIns(presented.cookie).map(withoutCookie),

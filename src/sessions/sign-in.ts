@@ -43,6 +43,8 @@ export interface SignInOrder {
   /** The required level and the maximum age of the sign-in in seconds; null for no requirement. */
   level: number | null;
   max_age_s: number | null;
+  /** How long policy accepts a sign-in, in seconds: the provider must not remember an older one. Null without a limit. */
+  longest_s: number | null;
 }
 
 /** The provider's response, as delivered by the browser. */
@@ -177,12 +179,13 @@ function callbackUrl(
 }
 
 function parametersOf(
-  { issuer, level, max_age_s }: SignInOrder,
+  { issuer, level, max_age_s, longest_s }: SignInOrder,
   metadata: client.ServerMetadata,
 ): Record<string, string> {
+  const maxAgeS = max_age_s ?? longest_s;
   return {
     scope: issuer.web.scope,
-    ...(max_age_s === null ? {} : { max_age: String(max_age_s) }),
+    ...(maxAgeS === null ? {} : { max_age: String(maxAgeS) }),
     ...(level === null ? {} : wishFor(acrValuesOf(issuer, level), metadata)),
   };
 }

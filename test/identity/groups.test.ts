@@ -116,6 +116,13 @@ describe('claims that the provider left out (OpenID Connect Core 5.6.2)', () => 
     });
   });
 
+  it('are named, too, where the provider never sends the one that names the person', async () => {
+    expect(await refusalOf({ person: 'employee_number' }, {})).toMatchObject({
+      error: { code: 'token_invalid', message: expect.stringContaining('no claim "employee_number"') },
+      logged: { reason: 'claim_missing', note: 'employee_number' },
+    });
+  });
+
   it('do not matter where they are not read', async () => {
     const overage = { hasgroups: true, _claim_names: { groups: 'src1' }, _claim_sources: sources };
     expect(await groupsOf({ groups: 'roles' }, { ...overage, roles: ['approver'] })).toEqual(['approver']);

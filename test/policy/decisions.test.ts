@@ -85,7 +85,7 @@ describe('the fixtures', () => {
     }
   });
 
-  it('and the five that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
+  it('and the six that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
     const text = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
     const section = /^## Reason codes$(.*?)^## /ms.exec(text)?.[1] ?? '';
     const documented = [...section.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1]);
@@ -99,11 +99,15 @@ describe('the fixtures', () => {
 /** Cases are whole inputs of known operations under the shipped data; what else is denied, and why. */
 async function reasonsOutsideCases(): Promise<string[]> {
   const exchanged = inputOf(caseOf(({ effect }) => effect === 'allow', 'token.exchange'));
-  const archive = await rebundle(readFileSync(new URL('bundle.tar.gz', POLICIES)), (data) => {
-    const { config } = data as { config: JsonObject };
-    return { ...(data as JsonObject), config: { ...config, token_lifetimes: {} } };
-  });
-  const lifeless = await createEngine(await readBundle(archive));
+  const withLifetimes = async (token_lifetimes: JsonObject) => {
+    const archive = await rebundle(readFileSync(new URL('bundle.tar.gz', POLICIES)), (data) => {
+      const { config } = data as { config: JsonObject };
+      return { ...(data as JsonObject), config: { ...config, token_lifetimes } };
+    });
+    return createEngine(await readBundle(archive));
+  };
+  const lifeless = await withLifetimes({});
+  const brief = await withLifetimes({ default: 600, sign_in: 1 });
   // As one that was stored before data was checked: a new bundle like this is refused.
   const unclear = await createEngine(await readStoredBundle(await withUnclearCalendar()));
   const isHeldByWindow = ({ obligations }: Case['expected']) =>
@@ -113,12 +117,14 @@ async function reasonsOutsideCases(): Promise<string[]> {
     decide({ ...closed, operation: 'request.bless' }),
     decide({ ...closed, clock: { ...(closed.clock as JsonObject), zones: {} } }),
     lifeless.evaluate(JSON.stringify(exchanged)),
+    brief.evaluate(JSON.stringify(closed)),
     unclear.evaluate(JSON.stringify(closed)),
   ].map(({ reasons }) => reasons.map(({ code }) => code));
   expect(codes).toEqual([
     expect.arrayContaining(['unknown_operation']),
     expect.arrayContaining(['zone_missing']),
     expect.arrayContaining(['lifetime_missing']),
+    expect.arrayContaining(['sign_in_too_old']),
     expect.arrayContaining(['holidays_missing', 'blackout_incomplete']),
   ]);
   return codes.flat();

@@ -1,8 +1,9 @@
 # METADATA
 # title: Lifetimes
 # description: >-
-#   The lifetimes of tokens of workloads and agents, and the maximum age of a token that writes. Persons sign in again
-#   instead, as tiers require; the broker's own principals use no token.
+#   The lifetimes of tokens of workloads and agents, the maximum age of a token that writes, and how long a person's
+#   sign-in is accepted. For more than that, persons sign in again as tiers require; the broker's own principals use no
+#   token.
 # schemas:
 #   - input: schema.input
 package countersign.lifetimes
@@ -35,6 +36,16 @@ deny contains {
 } if {
 	input.operation == "token.exchange"
 	not ttl_s
+}
+
+deny contains {
+	"code": "sign_in_too_old",
+	"detail": "The sign-in is older than the policy accepts, or the provider does not say when it was. Sign in again.",
+} if {
+	input.principal.kind == "person"
+	not input.operation in {"token.revoke", "session.end", "session.read"}
+	max_age_s := data.config.token_lifetimes.sign_in
+	not tiers.is_signed_in(input.principal.auth, input.clock.now_ms, {"level": 0, "max_age_s": max_age_s})
 }
 
 _of_scope contains _named("operations", operation) if some operation in input.principal.token.scope

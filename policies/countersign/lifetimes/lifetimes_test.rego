@@ -77,6 +77,30 @@ test_tiers_get_shorter if {
 	}
 }
 
+# METADATA
+# description: A sign-in is accepted for as long as the data says, without a limit if it says nothing
+test_sign_in_age[note] if {
+	now_ms := fixtures.base.input.clock.now_ms
+	some note, example in {
+		"to the second": {"auth_time_ms": now_ms - 3600000, "limit": {"sign_in": 3600}, "denied": false},
+		"a millisecond more": {"auth_time_ms": now_ms - 3600001, "limit": {"sign_in": 3600}, "denied": true},
+		"unknown": {"auth_time_ms": null, "limit": {"sign_in": 3600}, "denied": true},
+		"in the future": {"auth_time_ms": now_ms + 3600000, "limit": {"sign_in": 3600}, "denied": true},
+		"unknown, without a limit": {"auth_time_ms": null, "limit": {}, "denied": false},
+		"long ago, without a limit": {"auth_time_ms": 0, "limit": {}, "denied": false},
+	}
+	principal := object.union(
+		fixtures.base.parts.by_dana.principal,
+		{"auth": object.union(fixtures.base.input.principal.auth, {"auth_time_ms": example.auth_time_ms})},
+	)
+	denied := data.countersign.lifetimes.deny with input as object.union(
+		fixtures.base.input,
+		{"operation": "flag.read", "principal": principal},
+	)
+		with data.config.token_lifetimes as object.union({"default": 600}, example.limit)
+	{reason.code | some reason in denied} == {"sign_in_too_old" | example.denied}
+}
+
 _is_not_longer(rank, seconds, other_rank, other_seconds) if {
 	rank > other_rank
 	seconds <= other_seconds

@@ -129,6 +129,15 @@ allowed contains {
 	"detail": "A trust rule of the policy grants this.",
 } if {
 	input.operation == "token.exchange"
+	input.principal.kind != "person"
+}
+
+allowed contains {
+	"code": "person_reads_flags",
+	"detail": "The policy lets persons have tokens that read the flags that they may read.",
+} if {
+	input.operation == "token.exchange"
+	input.principal.kind == "person"
 }
 
 allowed contains {

@@ -37,6 +37,17 @@ exchange_granted if {
 
 # METADATA
 # description: >-
+#   A person may exchange their sign-in for a token that reads flags, if the policy opens the exchange to persons. The
+#   broker asks for flag.read in each namespace of that token, too.
+exchange_granted if {
+	input.operation == "token.exchange"
+	input.principal.kind == "person"
+	is_open_to(input.principal, "token.exchange")
+	startswith(input.principal.token.audience, "data:")
+}
+
+# METADATA
+# description: >-
 #   The current trust rule of a workload or an agent. Undefined for everybody else, and if the rule was removed or is
 #   for the other kind.
 # scope: document

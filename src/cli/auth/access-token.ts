@@ -6,6 +6,7 @@ import type { Credentials, KeptExchange, KeptSignIn, StoredCredentials } from '.
 import { createProver, type Prover } from './dpop.ts';
 import { exchangeToken } from './exchange.ts';
 import { type ExchangeTokens, findExchangeTokens } from './exchange-tokens.ts';
+import { assertNotEnded, renewSignIn } from './refresh.ts';
 import type { SignInAgain, SignInDemand } from './step-up.ts';
 
 /** A stored token is not used within this time before its expiry, in milliseconds. It could expire in transit. */
@@ -39,13 +40,14 @@ export interface TokenSource {
  * 1. `COUNTERSIGN_TOKEN`, used as it is.
  * 2. The CI platform's token ({@link findExchangeTokens}), exchanged at the broker's token endpoint. An agent adds a
  *    delegation.
- * 3. The sign-in that `countersign login` stored.
+ * 3. The sign-in that `countersign login` stored, renewed if it has expired and the provider allows it.
  */
 export function createTokenSource(deps: {
   io: Io;
   broker: string;
   credentials: Credentials;
   signInAgain: SignInAgain;
+  note(line: string): void;
 }): TokenSource {
   const { io, broker, credentials } = deps;
   let exchangedDigest: string | null = null;
@@ -85,9 +87,18 @@ export function createTokenSource(deps: {
     if (tokens !== null) return exchangedToken(tokens);
     const { sign_in } = await credentials.load(broker);
     if (sign_in === undefined) throw notSignedIn(io, broker);
-    if (sign_in.expires_ms <= io.clock()) throw signInExpired(broker);
-    signIn = sign_in;
-    return bearer(sign_in.id_token);
+    assertNotEnded(io, broker, sign_in);
+    return ofSignIn(isExpired(sign_in) ? await renewSignIn(deps, sign_in) : sign_in);
+  }
+
+  function ofSignIn(kept: KeptSignIn): Token {
+    signIn = kept;
+    return bearer(kept.id_token);
+  }
+
+  /** What can be renewed is renewed in time; what cannot is used to the end. */
+  function isExpired({ expires_ms, refresh }: KeptSignIn): boolean {
+    return expires_ms - (refresh === undefined ? 0 : SAFETY_MS) <= io.clock();
   }
 
   return {
@@ -96,6 +107,11 @@ export function createTokenSource(deps: {
       return current;
     },
     renew: async () => {
+      // A sign-in that the broker refuses before it expires has been revoked.
+      if (signIn !== null && signIn.refresh !== undefined && isExpired(signIn)) {
+        current = ofSignIn(await renewSignIn(deps, signIn));
+        return current;
+      }
       if (exchangedDigest === null) return null;
       const tokens = await findExchangeTokens(io);
       if (tokens === null || digestOf(tokens) === exchangedDigest) return null;
@@ -104,8 +120,7 @@ export function createTokenSource(deps: {
     },
     stepUp: async (demand) => {
       if (signIn === null && !io.env.COUNTERSIGN_TOKEN) return null;
-      signIn = await deps.signInAgain(signIn, demand);
-      current = bearer(signIn.id_token);
+      current = ofSignIn(await deps.signInAgain(signIn, demand));
       return current;
     },
   };
@@ -128,13 +143,5 @@ function notSignedIn({ env }: Io, broker: string): CliError {
     detail: inActions
       ? 'Give the job the permission "id-token: write". GitHub Actions then issues it an ID token.'
       : `Sign in to ${broker} with: countersign login. In CI, set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
-  });
-}
-
-function signInExpired(broker: string): CliError {
-  return new CliError(EXIT.denied, {
-    code: 'sign_in_expired',
-    title: 'The sign-in has expired',
-    detail: `Sign in to ${broker} again with: countersign login`,
   });
 }

@@ -1,10 +1,12 @@
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
+import { sha256Hex } from '../../json.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { shellWord } from '../output/text.ts';
 import { proofKeySchema } from './dpop.ts';
+import { runExclusively } from './exclusive.ts';
 import { NotPrivateError, readPrivateFile, replacePrivateFile, withFileLock } from './private-file.ts';
 
 const signInSchema = z.object({
@@ -14,6 +16,24 @@ const signInSchema = z.object({
   expires_ms: z.number(),
   /** How the person signed in. A step-up uses the same flow. */
   flow: z.enum(['browser', 'device']).default('browser'),
+  /** When the person signed in, by the provider; null when it does not say. */
+  auth_time_ms: z.number().nullable().optional(),
+  /** When policy ends the sign-in, however often it is renewed; null without a limit. */
+  ends_ms: z.number().nullable().optional(),
+  /** What renews the sign-in, and the client of the provider that may. */
+  refresh: z
+    .object({
+      token: z.string(),
+      /** The key that the provider bound the token to, or null. */
+      key: proofKeySchema.nullable(),
+      /** The provider that gave it. It is shown to no other, whatever the broker names later. */
+      provider: z.object({
+        issuer: z.string(),
+        client_id: z.string(),
+        client_secret: z.string().optional(),
+      }),
+    })
+    .optional(),
 });
 const exchangeSchema = z.object({
   access_token: z.string(),
@@ -37,10 +57,17 @@ export type KeptExchange = z.infer<typeof exchangeSchema>;
 /** What is stored for one broker. */
 export type StoredCredentials = z.infer<typeof brokerSchema>;
 
-/** The user's tokens, by broker. They are short-lived and cannot be refreshed. */
+/** The user's tokens, by broker. */
 export interface Credentials {
   /** The path of the credentials file. */
   file: string;
+  /**
+   * Runs `work` while no other command of this user does the same for the broker. It must end by itself, in much less
+   * than {@link import('./exclusive.ts').ABANDONED_MS}.
+   *
+   * @throws CliError when another command does not end, or the folder cannot be written
+   */
+  exclusively<T>(broker: string, work: () => Promise<T>): Promise<T>;
   /** @throws CliError when the file is damaged, or others could read or replace it */
   load(broker: string): Promise<StoredCredentials>;
   /**
@@ -84,6 +111,7 @@ export function createCredentials({ env, home }: Pick<Io, 'env' | 'home'>): Cred
 
   return {
     file,
+    exclusively: (broker, work) => runExclusively(`${file}.${sha256Hex(broker).slice(0, 16)}`, work),
     load: async (broker) => (await readAll())[broker] ?? {},
     update: (broker, change) =>
       changeAll((brokers) => ({ ...brokers, [broker]: change(brokers[broker] ?? {}) })),

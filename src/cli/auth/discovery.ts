@@ -13,6 +13,9 @@ const discoverySchema = z.object({
       client_id: z.string(),
       scope: z.string(),
       mfa_acr_values: z.array(z.string()),
+      redirect_port: z.int().optional(),
+      client_secret: z.string().optional(),
+      max_age_s: z.int().optional(),
     }),
   ),
 });

@@ -1,5 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CliError } from '../cli-error.ts';
+import { EXIT } from '../output/exit-codes.ts';
 
 /** The path of the redirect URI. */
 const CALLBACK_PATH = '/cb';
@@ -13,14 +15,16 @@ export interface Loopback {
 }
 
 /**
- * Listens on a free port of 127.0.0.1.
+ * Listens on 127.0.0.1.
  *
+ * @param port 0 takes a free port; another one is for providers that compare it
+ * @throws CliError when the port is not free
  * Any page in the browser can send requests here. A request without the secret `state` is refused, and the wait
  * continues.
  *
  * @see RFC 8252 section 7.3
  */
-export async function openLoopback(state: string): Promise<Loopback> {
+export async function openLoopback(state: string, port: number): Promise<Loopback> {
   const { promise: callback, resolve } = Promise.withResolvers<URL>();
   const server = createServer((request, response) => {
     const url = URL.canParse(request.url ?? '', redirectUri) ? new URL(request.url ?? '', redirectUri) : null;
@@ -38,7 +42,9 @@ export async function openLoopback(state: string): Promise<Loopback> {
     if (isAnswer && url !== null) resolve(url);
   });
   await new Promise<void>((listening, failed) => {
-    server.once('error', failed).listen(0, '127.0.0.1', listening);
+    server.once('error', failed).listen(port, '127.0.0.1', listening);
+  }).catch((error: unknown) => {
+    throw portTaken(port, error);
   });
   const redirectUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}${CALLBACK_PATH}`;
   return {
@@ -50,6 +56,19 @@ export async function openLoopback(state: string): Promise<Loopback> {
       server.closeIdleConnections();
     },
   };
+}
+
+function portTaken(port: number, cause: unknown): CliError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new CliError(
+    EXIT.error,
+    {
+      code: 'port_not_free',
+      title: 'The sign-in cannot be received',
+      detail: `Port ${port} of this machine is not free (${code ?? message}), and the provider redirects to that port only. End the program that uses it, such as another sign-in, or sign in with: countersign login --device`,
+    },
+    { cause },
+  );
 }
 
 const PAGE = `<!doctype html>

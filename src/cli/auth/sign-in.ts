@@ -2,12 +2,13 @@ import * as client from 'openid-client';
 import { assertBoundHashes } from '../../identity/token-hash.ts';
 import { LEEWAY_S } from '../../identity/verify-token.ts';
 import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
-import { isFetchable } from '../../issuers/issuers.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
+import { createProofKey, type ProofKey } from './dpop.ts';
 import { openLoopback } from './loopback.ts';
+import { bindsTokens, discover, explain, proofsOf } from './provider.ts';
 
 /** The time limit for a sign-in, in milliseconds. */
 const PATIENCE_MS = 10 * 60_000;
@@ -23,7 +24,17 @@ export interface SignInResult {
   acr: string | null;
   /** When the person signed in, or null when the issuer does not say. */
   auth_time_ms: number | null;
+  /** When the ID token expires, by this machine's clock. */
   expires_ms: number;
+  /** What renews the sign-in, or null when the provider gave nothing that does. */
+  refresh: RefreshToken | null;
+}
+
+/** A refresh token. */
+export interface RefreshToken {
+  token: string;
+  /** The key that the provider bound it to, or null. RFC 9449 section 5 */
+  key: ProofKey | null;
 }
 
 /** The requirements for a stronger sign-in. */
@@ -43,6 +54,8 @@ export interface CliSignInOrder {
   deviceOption: string;
   /** Requires a new sign-in of this strength; null accepts any sign-in. */
   stepUp: StepUpOrder | null;
+  /** Whether the person has to sign in again although the provider remembers them. A step-up always requires it. */
+  isFresh: boolean;
   /** Whether to open the browser. If false, the person opens the address. */
   openBrowser: boolean;
   /** Tells the person what to do. */
@@ -85,10 +98,11 @@ function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, si
 async function signInWithBrowser(io: Io, order: CliSignInOrder): Promise<SignInResult> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
+    const key = await keyFor(config);
     const verifier = client.randomPKCECodeVerifier();
     const state = client.randomState();
     const nonce = client.randomNonce();
-    const loopback = await openLoopback(state);
+    const loopback = await openLoopback(state, order.issuer.redirect_port ?? 0);
     try {
       const url = client.buildAuthorizationUrl(config, {
         ...parametersOf(order),
@@ -103,13 +117,19 @@ async function signInWithBrowser(io: Io, order: CliSignInOrder): Promise<SignInR
         order.note(`No browser found. To sign in on another device, use: ${order.deviceOption}`);
       if (order.openBrowser) io.openBrowser(url);
       const callback = await within(io, loopback.callback);
-      const tokens = await client.authorizationCodeGrant(config, callback, {
-        pkceCodeVerifier: verifier,
-        expectedState: state,
-        expectedNonce: nonce,
-        idTokenExpected: true,
-      });
-      return signedIn(tokens);
+      const tokens = await client.authorizationCodeGrant(
+        config,
+        callback,
+        {
+          pkceCodeVerifier: verifier,
+          expectedState: state,
+          expectedNonce: nonce,
+          idTokenExpected: true,
+        },
+        undefined,
+        await proofsOf(config, key),
+      );
+      return readTokens(io, tokens, key);
     } finally {
       loopback.close();
     }
@@ -124,14 +144,16 @@ async function signInWithBrowser(io: Io, order: CliSignInOrder): Promise<SignInR
 async function signInWithDevice(io: Io, order: CliSignInOrder): Promise<SignInResult> {
   return explain(order.issuer, async () => {
     const config = await discover(io, order.issuer);
+    const key = await keyFor(config);
     const device = await client.initiateDeviceAuthorization(config, parametersOf(order));
     order.note(
       `Open ${printable(device.verification_uri)} and enter the code ${printable(device.user_code)}`,
     );
     const tokens = await client.pollDeviceAuthorizationGrant(config, device, undefined, {
       signal: AbortSignal.timeout(PATIENCE_MS),
+      ...(await proofsOf(config, key)),
     });
-    return signedIn(tokens);
+    return readTokens(io, tokens, key);
   });
 }
 
@@ -140,24 +162,24 @@ function isRemote({ env }: Io): boolean {
   return Boolean(env.SSH_CONNECTION) && !env.DISPLAY && !env.WAYLAND_DISPLAY;
 }
 
-async function discover(io: Io, { issuer, client_id }: LoginIssuer): Promise<client.Configuration> {
-  if (!isFetchable(issuer, true)) throw new Error('its address is neither https nor a loopback address');
-  const isPlain = new URL(issuer).protocol === 'http:';
-  return client.discovery(new URL(issuer), client_id, undefined, client.None(), {
-    execute: [client.enableNonRepudiationChecks, ...(isPlain ? [client.allowInsecureRequests] : [])],
-    [client.customFetch]: (url, { body, ...options }) =>
-      io.fetch(url, {
-        ...options,
-        ...(body === undefined || body === null ? {} : { body: body as NonNullable<RequestInit['body']> }),
-      }),
-  });
+/** A key for tokens that the provider binds, or null. */
+async function keyFor(config: client.Configuration): Promise<ProofKey | null> {
+  return bindsTokens(config) ? createProofKey() : null;
 }
 
-function parametersOf({ issuer, stepUp }: CliSignInOrder): Record<string, string> {
-  if (stepUp === null) return { scope: issuer.scope };
+function parametersOf({ issuer, stepUp, isFresh }: CliSignInOrder): Record<string, string> {
+  const { scope, max_age_s } = issuer;
+  if (stepUp === null) {
+    return {
+      scope,
+      // A sign-in that the provider remembers could be older than policy accepts. Also makes it return `auth_time`.
+      ...(max_age_s === undefined ? {} : { max_age: String(max_age_s) }),
+      ...(isFresh ? { prompt: 'login' } : {}),
+    };
+  }
   const { acrValues, maxAgeS } = stepUp;
   return {
-    scope: issuer.scope,
+    scope,
     // `max_age` makes the provider return `auth_time`; `prompt` forces a new sign-in.
     prompt: 'login',
     max_age: String(maxAgeS),
@@ -167,17 +189,36 @@ function parametersOf({ issuer, stepUp }: CliSignInOrder): Record<string, string
   };
 }
 
-function signedIn(tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers): SignInResult {
+/**
+ * Reads the provider's response.
+ *
+ * @param key the key of the proof that was sent with the request, or null
+ * @throws Error when there is no ID token, or it belongs to another response
+ */
+export function readTokens(
+  { clock }: Pick<Io, 'clock'>,
+  tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
+  key: ProofKey | null,
+): SignInResult {
   const claims = tokens.claims();
   if (tokens.id_token === undefined || claims === undefined) throw new Error('it returned no ID token');
   assertBoundHashes(tokens.id_token, { at_hash: tokens.access_token, c_hash: null });
+  const isBound = tokens.token_type.toLowerCase() === 'dpop';
   return {
     id_token: tokens.id_token,
     sub: claims.sub,
     acr: typeof claims.acr === 'string' ? claims.acr : null,
     auth_time_ms: typeof claims.auth_time === 'number' ? claims.auth_time * 1000 : null,
-    expires_ms: claims.exp * 1000,
+    expires_ms: expiryByClock(claims, clock()),
+    refresh:
+      tokens.refresh_token === undefined ? null : { token: tokens.refresh_token, key: isBound ? key : null },
   };
+}
+
+/** By a clock that is behind, the token would be used for longer than it lives. */
+function expiryByClock({ iat, exp }: { iat: number; exp: number }, nowMs: number): number {
+  const behindMs = iat * 1000 - nowMs;
+  return exp * 1000 - (behindMs > LEEWAY_S * 1000 ? behindMs : 0);
 }
 
 /** Waits for the response up to the time limit. */
@@ -192,27 +233,5 @@ async function within<T>(io: Io, answer: Promise<T>): Promise<T> {
     over.abort();
     // The abort rejects the timer after the race, which is expected.
     timeout.catch(() => undefined);
-  }
-}
-
-/** Turns a failure of the exchange with the provider into a CliError with its cause. */
-async function explain<T>({ issuer }: LoginIssuer, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const refused =
-      error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError;
-    const said = refused
-      ? `${error.error} ${error.error_description ?? ''}`.trim()
-      : (error as Error).message;
-    throw new CliError(
-      refused ? EXIT.denied : EXIT.error,
-      {
-        code: 'sign_in_failed',
-        title: 'You are not signed in',
-        detail: `The sign-in at ${issuer} failed: ${said}`,
-      },
-      { cause: error },
-    );
   }
 }

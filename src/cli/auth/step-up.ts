@@ -7,6 +7,7 @@ import { EXIT } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 import type { Credentials, KeptSignIn } from './credentials.ts';
 import { findLoginIssuer } from './discovery.ts';
+import { toKept } from './kept-sign-in.ts';
 import { FRESH_AGE_S, signIn } from './sign-in.ts';
 
 /** The ways to perform a step-up. */
@@ -70,16 +71,12 @@ export function createSignInAgain(deps: {
       flow: how,
       deviceOption: '--step-up device',
       stepUp: { acrValues: demand.acr_values, maxAgeS: demand.max_age_s ?? FRESH_AGE_S },
+      isFresh: true,
       openBrowser: true,
       note,
     });
     assertSameAccount(kept, signedIn.sub);
-    const sign_in = {
-      issuer: issuer.key,
-      id_token: signedIn.id_token,
-      expires_ms: signedIn.expires_ms,
-      flow: how,
-    };
+    const sign_in = toKept(io, { issuer, flow: how, signedIn });
     await credentials.update(broker, (stored) => ({ ...stored, sign_in }));
     return sign_in;
   };

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
+import { askWhetherAccepted } from '../auth/acceptance.ts';
 import { findLoginIssuer } from '../auth/discovery.ts';
+import { toKept } from '../auth/kept-sign-in.ts';
 import { FRESH_AGE_S, type StepUpOrder, signIn } from '../auth/sign-in.ts';
-import type { Cli, CommonOptions } from '../cli.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { moment, printable } from '../output/text.ts';
 
@@ -11,6 +13,7 @@ interface LoginOptions extends CommonOptions {
   device?: boolean;
   mfa?: boolean;
   acr?: string[];
+  fresh?: boolean;
   /** False with `--no-browser`. */
   browser: boolean;
 }
@@ -27,32 +30,75 @@ export function registerLogin(program: Command, cli: Cli): void {
       'sign in again with this authentication context class; repeat the option to accept several',
       (value: string, former: string[] = []) => [...former, value],
     )
+    .option('--fresh', 'sign in again although the identity provider remembers you')
     .option('--no-browser', 'only print the sign-in address')
     .action((options: LoginOptions) =>
       cli.run(options, async (context) => {
         const { io, broker, credentials } = context;
         const issuer = await findLoginIssuer(io, broker, options.issuer);
         const flow = options.device === true ? 'device' : 'browser';
-        const { id_token, sub, acr, expires_ms } = await signIn(io, {
+        const signedIn = await signIn(io, {
           issuer,
           flow,
           deviceOption: '--device',
           stepUp: stepUpOf(issuer, options),
+          isFresh: options.fresh === true,
           openBrowser: options.browser,
           note: context.note,
         });
-        const sign_in = { issuer: issuer.key, id_token, expires_ms, flow } as const;
+        const { commandLine } = context;
+        const principal = await askWhetherAccepted({ io, broker, issuer, commandLine }, signedIn);
+        const sign_in = toKept(io, { issuer, flow, signedIn });
         await credentials.update(broker, (stored) => ({ ...stored, sign_in }));
+        noteOthers(context);
+        const { sub, acr, expires_ms } = signedIn;
+        const renews = sign_in.refresh !== undefined;
+        const ends_ms = sign_in.ends_ms ?? null;
         // Never print the token: output ends up in logs.
-        const answer = { broker, issuer: issuer.key, sub, acr, expires_ms };
-        context.print(
-          answer,
-          () => `Signed in to ${broker} as ${printable(sub)} until ${moment(expires_ms)}.`,
+        context.print({ broker, issuer: issuer.key, sub, acr, expires_ms, renews, ends_ms, principal }, () =>
+          [
+            `Signed in to ${broker} as ${printable(sub)} ${lastsUntil({ renews, expires_ms, ends_ms })}.`,
+            groupsLine(principal.groups),
+          ].join('\n'),
         );
         return EXIT.done;
       }),
     );
 }
+
+function lastsUntil({
+  renews,
+  expires_ms,
+  ends_ms,
+}: {
+  renews: boolean;
+  expires_ms: number;
+  ends_ms: number | null;
+}): string {
+  if (!renews) return `until ${moment(expires_ms)}`;
+  return ends_ms === null
+    ? 'until the provider ends it; commands renew it'
+    : `until ${moment(ends_ms)}; commands renew it`;
+}
+
+function groupsLine(groups: readonly string[]): string {
+  return groups.length === 0
+    ? 'The provider named no groups of yours. Most roles come from groups: see claims.groups in the configuration of the broker.'
+    : `groups   ${groups.map(printable).join(', ')}`;
+}
+
+/** What takes precedence over the sign-in would otherwise be found out by its denials. */
+function noteOthers({ io, note }: Context): void {
+  const set = TAKES_PRECEDENCE.find((name) => io.env[name]);
+  if (set !== undefined) note(`${set} is set, so commands use that instead of this sign-in.`);
+}
+
+const TAKES_PRECEDENCE = [
+  'COUNTERSIGN_TOKEN',
+  'ACTIONS_ID_TOKEN_REQUEST_URL',
+  'COUNTERSIGN_SUBJECT_TOKEN',
+  'COUNTERSIGN_SUBJECT_TOKEN_FILE',
+];
 
 function stepUpOf(issuer: LoginIssuer, { mfa, acr }: LoginOptions): StepUpOrder | null {
   if (acr !== undefined) return { acrValues: acr, maxAgeS: FRESH_AGE_S };

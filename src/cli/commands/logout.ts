@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { StoredCredentials } from '../auth/credentials.ts';
+import { revokeRefreshToken } from '../auth/refresh.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../output/exit-codes.ts';
@@ -25,13 +26,15 @@ export function registerLogout(program: Command, cli: Cli): void {
           options.everywhere === true ? await attempt(context, () => endAll(context)) : 0;
         // 2. Revoke the tokens: a copy would work until it expires.
         const revoked = await attempt(context, () => surrender(context, tokensOf(kept, context.io.clock())));
-        // 3. Remove the local credentials, even if the previous steps failed.
+        // 3. End the sign-in at the provider, which would renew it for whoever has a copy.
+        const provider = await attempt(context, () => endAtProvider(context, kept));
+        // 4. Remove the local credentials, even if the previous steps failed.
         const removed = await credentials.remove(broker);
 
         context.print({ broker, removed, revoked: revoked ?? 0, sessions_ended: sessions_ended ?? 0 }, () =>
           removed ? `Signed out of ${broker}.` : `Nothing was stored for ${broker}.`,
         );
-        return revoked === null || sessions_ended === null ? EXIT.error : EXIT.done;
+        return [revoked, sessions_ended, provider].includes(null) ? EXIT.error : EXIT.done;
       }),
     );
 }
@@ -46,6 +49,13 @@ async function attempt(context: Context, part: () => Promise<number>): Promise<n
     context.note(`The sign-out is incomplete: ${printable(title)}. ${printable(detail)}`);
     return null;
   }
+}
+
+/** @returns the number of refresh tokens that were revoked */
+async function endAtProvider({ io }: Context, { sign_in }: StoredCredentials): Promise<number> {
+  if (sign_in?.refresh === undefined) return 0;
+  await revokeRefreshToken(io, sign_in);
+  return 1;
 }
 
 /** @returns the number of ended sessions */

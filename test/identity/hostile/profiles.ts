@@ -64,12 +64,7 @@ const PEOPLE: Row[] = [
       ['claim_not_accepted', 'may_act'],
       { may_act: { sub: 'x' } },
     ],
-    [
-      'nobody’s token',
-      'without the person',
-      ['person_not_accepted', 'employee_id'],
-      { employee_id: undefined },
-    ],
+    ['nobody’s token', 'with an empty person', ['person_not_accepted', 'empty'], { employee_id: '' }],
     [
       'somebody who looks like another',
       'unassigned',
