@@ -8,7 +8,14 @@ import { ARCHIVE, archiveSchema, GOVERNED_READ, GOVERNED_WRITE, noContent } from
 import { DIGEST_PATTERN } from '../json.ts';
 import { epochMs } from '../moment.ts';
 import { readStoredBundle } from '../policy/bundle.ts';
-import { findActivation, findBundle, listActivations, listBundles } from '../store/policies.ts';
+import { type Stage, stageNamed } from '../policy/stages.ts';
+import {
+  findActivation,
+  findActivationOf,
+  findBundle,
+  listActivations,
+  listBundles,
+} from '../store/policies.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
 import { bundleViewSchema, uploadOf } from './upload.ts';
 
@@ -21,9 +28,16 @@ const hashParams = z.object({ hash: z.string().regex(DIGEST_PATTERN) });
 
 const activationSchema = z
   .object({
-    number: z.int().meta({ description: 'Counts activations; the highest is active.' }),
+    number: z.int().meta({ description: 'Counts activations; the highest of each stage is active.' }),
+    stage: z
+      .string()
+      .nullable()
+      .meta({ description: 'The stage that it is of; null if one policy decides everything.' }),
     policy_hash: z.string(),
     archive_digest: z.string(),
+    module: z.string().nullable().meta({
+      description: 'The digest of its module, which promotions compare; null for older activations.',
+    }),
     revision: z.string(),
     activated_ms: epochMs,
     decision_id: z.string().nullable(),
@@ -33,6 +47,15 @@ const activationSchema = z
     }),
   })
   .meta({ id: 'PolicyActivation' });
+
+const stageQuery = z.object({
+  stage: z
+    .string()
+    .min(1)
+    .max(512)
+    .optional()
+    .meta({ description: 'A stage; default: the last, or only one.' }),
+});
 
 const policyDataSchema = z
   .object({
@@ -63,18 +86,27 @@ export const activationRoutes = [
     operation: 'policy.read',
     method: 'GET',
     path: '/v1/policy/activations',
-    summary: 'list the activations of policies, newest first; the first is active',
+    summary: 'list the activations of policies, newest first; the first of each stage is active',
     caller: 'any',
     outcomes: GOVERNED_READ,
     success: 200,
+    query: z.object({
+      stage: stageQuery.shape.stage.meta({ description: 'Only those of this stage; default: all.' }),
+    }),
     answer: activationSchema,
-    handle: async ({ control }, { call, page: { limit, place } }) => {
+    handle: async ({ control }, { call, query, page: { limit, place } }) => {
       await authorizeRead(control, call, { operation: 'policy.read' });
+      const { broker } = control.policies.latest();
       const rows = await listActivations(control.store.read, {
+        stage: query.stage === undefined ? undefined : stageOf(control, query.stage),
         beforeNumber: place === null ? null : Number(place),
         limit: limit + 1,
       });
-      return pageOf(limit, { rows, view: toActivationView, next: ({ number }) => number });
+      return pageOf(limit, {
+        rows,
+        view: (row) => toActivationView(row, broker.stages),
+        next: ({ number }) => number,
+      });
     },
   }),
   list({
@@ -108,11 +140,12 @@ export const activationRoutes = [
     summary: 'read the data of the active policy, which patches of `policy.activate` change',
     caller: 'any',
     outcomes: GOVERNED_READ,
+    query: stageQuery,
     success: 200,
     answer: policyDataSchema,
-    handle: async ({ control }, { call }) => {
+    handle: async ({ control }, { call, query }) => {
       await authorizeRead(control, call, { operation: 'policy.read' });
-      const active = await findActivation(control.store.read);
+      const active = await activeIn(control, query.stage);
       const bundle = active === null ? null : await findBundle(control.store.read, active);
       if (bundle === null) throw new Error('the active bundle is not stored');
       const { data } = await readStoredBundle(bundle.archive);
@@ -124,9 +157,10 @@ export const activationRoutes = [
     name: 'getActiveBundle',
     path: '/v1/policy/bundle',
     summary: 'download the active bundle, as OPA does',
-    handle: async ({ control }, { call, ifNoneMatch }) => {
+    query: stageQuery,
+    handle: async ({ control }, { call, query, ifNoneMatch }) => {
       await authorizeRead(control, call, { operation: 'policy.read' });
-      const active = await findActivation(control.store.read);
+      const active = await activeIn(control, query.stage);
       return download(control, active, ifNoneMatch);
     },
   }),
@@ -160,6 +194,23 @@ export const activationRoutes = [
   }),
 ];
 
+/** The stage of a name. @throws BrokerError `not_found` */
+function stageOf({ policies }: ControlDeps, name: string): string | null {
+  const stage = stageNamed(policies.latest().broker.stages, name);
+  if (stage === undefined) throw new BrokerError('not_found', `The active policy has no stage "${name}".`);
+  return stage;
+}
+
+/** What decides in a stage: its own activation, or else the last stage's. */
+async function activeIn(
+  control: ControlDeps,
+  name: string | undefined,
+): Promise<PolicyActivationsTable | null> {
+  const { read } = control.store;
+  const stage = name === undefined ? null : stageOf(control, name);
+  return (await findActivationOf(read, stage)) ?? (await findActivation(read));
+}
+
 function placeOf(text: string): { stored_ms: number; archive_digest: string } {
   const [stored_ms = '', archive_digest = ''] = text.split(' ');
   return { stored_ms: Number(stored_ms), archive_digest };
@@ -179,7 +230,12 @@ async function download(
 
 function toActivationView(
   row: PolicyActivationsTable & { revision: string },
+  stages: readonly Stage[],
 ): z.infer<typeof activationSchema> {
-  const { number, policy_hash, archive_digest, revision, activated_ms, decision_id, request_id } = row;
-  return { number, policy_hash, archive_digest, revision, activated_ms, decision_id, request_id };
+  const { number, policy_hash, archive_digest, module, revision, activated_ms, decision_id, request_id } =
+    row;
+  return {
+    ...{ number, stage: row.stage ?? stages.at(-1)?.name ?? null, policy_hash, archive_digest, module },
+    ...{ revision, activated_ms, decision_id, request_id },
+  };
 }

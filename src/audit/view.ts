@@ -107,7 +107,7 @@ const leafSchema = z
     passed: z
       .object({ freezes: listOf(z.string()), exception: z.boolean() })
       .meta({ description: 'The controls that the change bypassed.' }),
-    activates: z.object({ hash: digest, archive: digest }).nullable(),
+    activates: z.object({ hash: digest, archive: digest, stage: z.string().optional() }).nullable(),
     erases: z.object({ places: listOf(z.int()), pseudonyms: listOf(pseudonym) }).nullable(),
     guardrail: z.string().nullable(),
     stage: z.string().nullable().meta({

@@ -199,7 +199,7 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
    */
   plan(db: Db, content: Content, context: PlanContext): Promise<PlanWithEffects>;
   /** Whether a freeze holds back requests of this kind. Changes of flags are covered by their places instead. */
-  frozenBy?(freeze: FreezeScope): boolean;
+  frozenBy?(freeze: FreezeScope, plan: Plan): boolean;
   /** The environment of the request, or null. */
   environmentOf(content: Content, plan: Plan): string | null;
   /** The flags that it touches, without duplicates. */

@@ -44,6 +44,8 @@ export interface PlanContext {
   policies: Pick<Policies<Db>, 'ready'>;
   /** Who is revoked. */
   revocations: Pick<RevocationChecks<Db>, 'isBlocked'>;
+  /** The plan of the request as it was proposed: facts of that time are taken from it. */
+  proposed?: Plan;
   /** All environments of the active policy. */
   environments: readonly string[];
   /**

@@ -90,8 +90,8 @@ export interface Entry {
   flags: readonly FlagMove[];
   freeze?: RecordedFreeze | null;
   passed?: Passage;
-  /** The newly activated policy: its hash, and the digest of the bundle's archive. */
-  activates?: { hash: string; archive: string };
+  /** The newly activated policy: its hash, the digest of the bundle's archive, and its stage, if that is an earlier one. */
+  activates?: { hash: string; archive: string; stage?: string };
   /** The details and pseudonyms that this record erases. */
   erases?: { places: readonly number[]; pseudonyms: readonly string[] };
   /** The broker's own note on the outcome, such as `request_conflicted`. */

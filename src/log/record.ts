@@ -40,7 +40,8 @@ export interface RecordV1 {
   flags: ListOf<FlagMove>;
   freeze: RecordedFreeze | null;
   passed: { freezes: ListOf<string>; exception: boolean };
-  activates: { hash: string; archive: string } | null;
+  /** The stage is there if it is an earlier one. */
+  activates: { hash: string; archive: string; stage?: string | undefined } | null;
   erases: { places: ListOf<number>; pseudonyms: ListOf<string> } | null;
   guardrail: string | null;
   /** The stage whose policy decided; null if one policy governs all stages. */
@@ -163,7 +164,7 @@ function toRecord(
   const { principal, decision, request, passed = NOTHING_PASSED, note, correlation } = entry;
   const { ticket } = correlation;
   return {
-    activates: entry.activates ? { archive: entry.activates.archive, hash: entry.activates.hash } : null,
+    activates: entry.activates === undefined ? null : activatesInOrder(entry.activates),
     at_ms: entry.at_ms,
     authors: list('authors'),
     correlation: {
@@ -222,6 +223,10 @@ function toRecord(
     stage: decision.stage ?? null,
     votes: list('votes'),
   };
+}
+
+function activatesInOrder({ archive, hash, stage }: NonNullable<Entry['activates']>) {
+  return { archive, hash, ...(stage === undefined ? {} : { stage }) };
 }
 
 function inOrder({ change, environment, flag, id, namespace, scope }: RecordedFreeze): RecordedFreeze {

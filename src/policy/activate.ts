@@ -22,7 +22,7 @@ export interface ActivatingWrite {
  *
  * A bundle that cannot be used here never becomes active: the write that activates it fails and is rolled back.
  *
- * @returns the new active policy
+ * @returns the new active policy, of all stages
  * @throws RunAgain if it is not compiled here yet
  * @throws BundleError, Error if it cannot be used
  */
@@ -38,18 +38,26 @@ export async function activate(
   return policy;
 }
 
+/** A bundle, and the stage that it is for. */
+export interface StageBundle extends Omit<PolicyBundlesTable, 'stored_ms'> {
+  /** An earlier stage; null: the last one. */
+  stage: string | null;
+  /** `sha256:` and hex over its module. */
+  module: string;
+}
+
 /**
- * Stores a bundle and makes it the active policy, for a request that was just decided.
+ * Stores a bundle and makes it the active policy of its stage, for a request that was just decided.
  *
  * @returns what the record says of it
  */
 export async function activateBundle(
   writing: ActivatingWrite,
-  bundle: Omit<PolicyBundlesTable, 'stored_ms'>,
+  { stage, module, ...bundle }: StageBundle,
   { request_id, decision_id }: Pick<VersionOrigin, 'request_id' | 'decision_id'>,
-): Promise<{ hash: string; archive: string }> {
+): Promise<{ hash: string; archive: string; stage?: string }> {
   const { policy_hash, archive_digest } = bundle;
   await storeBundle(writing.tx, { ...bundle, stored_ms: writing.now_ms });
-  await activate(writing, { policy_hash, archive_digest, request_id, decision_id, stage: null });
-  return { hash: policy_hash, archive: archive_digest };
+  await activate(writing, { policy_hash, archive_digest, request_id, decision_id, stage, module });
+  return { hash: policy_hash, archive: archive_digest, ...(stage === null ? {} : { stage }) };
 }

@@ -41,6 +41,11 @@ export function readStages(data: { config: Readonly<Record<string, unknown>> }):
  */
 const SHARED_FOLDERS = ['environments', 'stages', 'persons', 'trust_rules', 'shared_issuers'] as const;
 
+/** Whether a folder of the data belongs to the last stage. */
+export function isShared(folder: string): boolean {
+  return (SHARED_FOLDERS as readonly string[]).includes(folder);
+}
+
 /** The shared folders of some data. */
 export interface SharedData {
   digest: string;
@@ -59,9 +64,7 @@ export function sharedData(data: unknown): SharedData {
 /** The data of an earlier stage, with the folders of the last one in place of its own. */
 export function withShared(data: unknown, { folders }: SharedData): unknown {
   const { config, ...others } = data as { config: Record<string, unknown> };
-  const own = Object.entries(config).filter(
-    ([name]) => !(SHARED_FOLDERS as readonly string[]).includes(name),
-  );
+  const own = Object.entries(config).filter(([name]) => !isShared(name));
   return { ...others, config: { ...Object.fromEntries(own), ...Object.fromEntries(folders) } };
 }
 

@@ -71,9 +71,10 @@ export async function questionAbout(
           at_ms,
         })),
     );
+  const kind = deps.kinds.of(request.kind);
   const emergency = await loadEmergency(db, {
     changes: input.changes,
-    isCoveredBy: deps.kinds.of(request.kind).frozenBy,
+    isCoveredBy: (freeze) => kind.frozenBy?.(freeze, request.plan) === true,
     environment: request.environment,
     person: principal.person,
     policy,

@@ -156,10 +156,11 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
 /** The current plan of the content, or null if it can no longer be carried out. */
 async function planNow(
   writing: WriteContext,
-  { kind, content }: ChangeRequest,
+  { kind, content, plan }: ChangeRequest,
 ): Promise<PlanWithEffects | null> {
   try {
-    return await writing.deps.kinds.of(kind).plan(writing.tx, content, planContextOf(writing));
+    const context = { ...planContextOf(writing), proposed: plan };
+    return await writing.deps.kinds.of(kind).plan(writing.tx, content, context);
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'invalid_change') return null;
     throw error;

@@ -12,6 +12,6 @@ export async function addStages(db: Kysely<unknown>): Promise<void> {
     .columns(['stage', 'number'])
     .execute();
   await db.schema.alterTable('record_details').addColumn('stage', 'text').execute();
-  await sql`create index record_details_stage on record_details (stage, policy_hash, at_ms)
+  await sql`create index record_details_stage on record_details (stage, at_ms)
     where stage is not null`.execute(db);
 }

@@ -25,6 +25,62 @@ export async function findActivation(db: Db): Promise<PolicyActivationsTable | n
   return (await findActivationStatement(db, {})).rows[0] ?? null;
 }
 
+/** The current activation of a stage, or null if it never had one of its own. @param stage null: the last one */
+export async function findActivationOf(db: Db, stage: string | null): Promise<PolicyActivationsTable | null> {
+  if (stage === null) return findActivation(db);
+  const row = await db
+    .selectFrom('policy_activations')
+    .selectAll()
+    .where('stage', '=', stage)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+/** One activation, or null. */
+export async function findActivationByNumber(db: Db, number: number): Promise<PolicyActivationsTable | null> {
+  const row = await db
+    .selectFrom('policy_activations')
+    .selectAll()
+    .where('number', '=', number)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
+/** Whether a module, or exactly a policy, was ever active in a stage. */
+export async function wasActiveIn(
+  db: Db,
+  stage: string | null,
+  { module, policy_hash }: { module: string; policy_hash: string },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('policy_activations')
+    .select('number')
+    .where('stage', stage === null ? 'is' : '=', stage)
+    .where((e) => e.or([e('module', '=', module), e('policy_hash', '=', policy_hash)]))
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** When a stage went over to another module than that of one of its activations; null if it did not. */
+export async function findEndOfModule(
+  db: Db,
+  { number, stage, module }: Pick<PolicyActivationsTable, 'number' | 'stage' | 'module'>,
+): Promise<number | null> {
+  const row = await db
+    .selectFrom('policy_activations')
+    .select('activated_ms')
+    .where('stage', stage === null ? 'is' : '=', stage)
+    .where('number', '>', number)
+    .where('module', '!=', module)
+    .orderBy('number')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.activated_ms ?? null;
+}
+
 const findNewestNumberStatement = statement<object, { number: number | null }>((db) =>
   db.selectFrom('policy_activations').select((e) => e.fn.max('number').as('number')),
 );
@@ -94,10 +150,18 @@ export async function listBundles(
   return query.orderBy('stored_ms', 'desc').orderBy('archive_digest', 'desc').limit(limit).execute();
 }
 
-/** The activations, newest first, with the label of each bundle. */
+/**
+ * The activations, newest first, with the label of each bundle.
+ *
+ * @param query.stage only those of an earlier stage; null: only those of the last one; undefined: all
+ */
 export async function listActivations(
   db: Db,
-  { beforeNumber, limit }: { beforeNumber: number | null; limit: number },
+  {
+    stage,
+    beforeNumber,
+    limit,
+  }: { stage?: string | null | undefined; beforeNumber: number | null; limit: number },
 ): Promise<(PolicyActivationsTable & { revision: string })[]> {
   let query = db
     .selectFrom('policy_activations')
@@ -108,6 +172,7 @@ export async function listActivations(
     )
     .selectAll('policy_activations')
     .select('policy_bundles.revision');
+  if (stage !== undefined) query = query.where('stage', stage === null ? 'is' : '=', stage);
   if (beforeNumber !== null) query = query.where('number', '<', beforeNumber);
   return query.orderBy('number', 'desc').limit(limit).execute();
 }

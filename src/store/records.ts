@@ -123,6 +123,27 @@ export async function listRecords(
   return query.orderBy('record_details.place', 'desc').limit(options.limit).execute();
 }
 
+/** The number of decisions that the policy of a stage made in a time, at most `limit`. Erased ones are not counted. */
+export async function countDecisions(
+  db: Db,
+  { stage, from_ms, to_ms, limit }: { stage: string; from_ms: number; to_ms: number; limit: number },
+): Promise<number> {
+  const { count } = await db
+    .selectFrom((from) =>
+      from
+        .selectFrom('record_details')
+        .select('place')
+        .where('stage', '=', stage)
+        .where('at_ms', '>=', from_ms)
+        .where('at_ms', '<', to_ms)
+        .limit(limit)
+        .as('made'),
+    )
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
 /** The human behind a principal in its last record, or null. */
 export async function findPersonOf(db: Db, principalId: string): Promise<string | null> {
   const row = await db

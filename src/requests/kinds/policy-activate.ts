@@ -1,19 +1,17 @@
 import { z } from 'zod';
-import { builtFrom } from '../../activation/build.ts';
+import { candidateOf, fault, notStored, unjudgedObject } from '../../activation/candidate.ts';
+import { followersOf } from '../../activation/followers.ts';
 import { nextActivations } from '../../activation/next-activation.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
+import { promotionSchema } from '../../activation/promotion.ts';
 import { type Effect, EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
-import type { Base, PlanContext } from '../../decide/plan.ts';
-import { BrokerError } from '../../errors.ts';
-import { DIGEST_PATTERN, digestOf } from '../../json.ts';
-import { activateBundle } from '../../policy/activate.ts';
-import type { StoredBundle } from '../../policy/active.ts';
-import { BundleError } from '../../policy/bundle.ts';
+import type { Base, Plan, PlanContext } from '../../decide/plan.ts';
+import { DIGEST_PATTERN } from '../../json.ts';
+import { activateBundle, type StageBundle } from '../../policy/activate.ts';
 import type { Policy } from '../../policy/policies.ts';
 import { identifier, type Principal } from '../../principal.ts';
-import { findActivation, findBundle } from '../../store/policies.ts';
+import { findBundle } from '../../store/policies.ts';
 import { listPrincipals } from '../../store/principals.ts';
-import type { PolicyActivationsTable, PolicyBundlesTable } from '../../store/schema.ts';
 import type { Db } from '../../store/statement.ts';
 import { type ContentOf, commonShape } from '../content.ts';
 
@@ -24,23 +22,35 @@ const contentSchema = z
     kind: z.literal('policy.activate'),
     policy_hash: hash
       .optional()
-      .meta({ description: 'The policy to activate; upload its bundle first. Either this or `patch`.' }),
+      .meta({ description: 'The policy to activate; upload its bundle first. This, `patch` or `promotes`.' }),
     archive_digest: hash
       .optional()
       .meta({ description: 'The exact archive; default: the one that was stored first.' }),
     patch: patchSchema
       .optional()
-      .meta({ description: 'A change of the active data; the broker builds the bundle.' }),
+      .meta({ description: "A change of the stage's active data; the broker builds the bundle." }),
+    stage: identifier
+      .optional()
+      .meta({ description: 'The stage where it becomes active; default: the last, or only one.' }),
+    promotes: z.int().min(1).optional().meta({
+      description:
+        'The number of the activation of the stage before whose module is promoted. Without `policy_hash` the stage keeps its own data.',
+    }),
     weakens_activation: z
       .boolean()
       .default(false)
       .meta({ description: 'Required if the next activation would need fewer approvals.' }),
     ...commonShape,
   })
-  .refine(({ policy_hash, patch }) => (policy_hash === undefined) !== (patch === undefined), {
+  .refine(({ policy_hash, patch }) => policy_hash === undefined || patch === undefined, {
     message: 'either policy_hash or patch',
     path: ['policy_hash'],
   })
+  .refine(
+    ({ policy_hash, patch, promotes }) =>
+      policy_hash !== undefined || patch !== undefined || promotes !== undefined,
+    { message: 'policy_hash, patch or promotes', path: ['policy_hash'] },
+  )
   .meta({ id: 'PolicyActivationProposal' });
 type Content = ContentOf<typeof contentSchema>;
 
@@ -61,17 +71,18 @@ const objectSchema = z.strictObject({
   weakens_activation: z
     .boolean()
     .meta({ description: 'The next activation needs fewer approvals than under the active policy.' }),
+  stage: identifier
+    .optional()
+    .meta({ description: 'The stage where it becomes active, if there are several.' }),
+  environments: z
+    .array(identifier)
+    .optional()
+    .meta({ description: 'Of an earlier stage: the environments that it decides.' }),
+  promotes: promotionSchema
+    .optional()
+    .meta({ description: "The earlier stage's activation that is promoted." }),
 });
 type PolicyObject = z.infer<typeof objectSchema>;
-
-/** What would become active, without the judgement of it. */
-interface Candidate {
-  bundle: StoredBundle & Pick<PolicyBundlesTable, 'revision'>;
-  object: Omit<PolicyObject, 'weakens_activation'>;
-  bases: Base[];
-}
-
-type Active = PolicyActivationsTable;
 
 /** Makes a stored bundle, or the active one with changed data, the active policy. The policy that is active decides. */
 export const policyActivate: RequestKind<Content> = {
@@ -82,18 +93,28 @@ export const policyActivate: RequestKind<Content> = {
   planVersion: 1,
   conflict: 'The active policy has changed since the request was proposed, in what the request is based on.',
   plan: async (db, content, context) => {
-    const active = await findActivation(db);
-    if (active === null) throw new Error('no policy is active');
-    if (context.onlyJudged === true) return unjudged(content, active);
-    const { bundle, object, bases } = await candidateOf(db, content, active);
-    const weakens_activation = await judge(db, { bundle, object, content, context });
+    if (context.onlyJudged === true) {
+      // Nothing is built or compiled for a caller who may not propose at all.
+      const object = await unjudgedObject(db, content, context.policy);
+      return { plan: toPlan({ ...object, weakens_activation: false }, []), effects: [] };
+    }
+    const candidate = await candidateOf(db, content, context);
+    const { stage, bundle, policy, bases } = candidate;
+    const followers = stage === null ? await followersOf(db, candidate, context) : [];
+    const draft = { type: 'policy' as const, ...candidate.object, weakens_activation: false };
+    const weakens_activation =
+      stage === null && (await judge(db, { candidate: policy, object: draft, content, context }));
     return {
-      plan: { version: 1, changes: [], object: { ...object, weakens_activation }, bases },
-      effects: [activation(bundle)],
+      plan: toPlan({ ...draft, weakens_activation }, bases),
+      effects: [activation([{ ...bundle, stage, module: policy.module }, ...followers])],
     };
   },
-  // It decides every environment, so a freeze of one holds it back.
-  frozenBy: ({ scope }) => scope === 'all' || scope === 'environment',
+  // The last stage decides every environment, so a freeze of any holds it back.
+  frozenBy: ({ scope, environment }, { object }) => {
+    if (scope !== 'environment') return scope === 'all';
+    const { environments } = objectSchema.parse(object);
+    return environments === undefined || (environment !== null && environments.includes(environment));
+  },
   environmentOf: () => null,
   flagsOf: () => [],
   namespacesOf: () => [EVERY_NAMESPACE],
@@ -103,79 +124,15 @@ export const policyActivate: RequestKind<Content> = {
     return [{ operation: 'policy.read', places: bundle === null ? null : [], missing: notStored }];
   },
   sentence: ({ object }) => {
-    const { id, revision, patch, weakens_activation } = objectSchema.parse(object);
-    const label = revision === null || revision === '' ? '' : ` (${revision})`;
-    const what =
-      patch === null ? `activate policy ${id}${label}` : `change the policy: ${describePatch(patch)}`;
+    const parsed = objectSchema.parse(object);
+    const { stage, weakens_activation } = parsed;
+    const what = `${describe(parsed)}${stage === undefined ? '' : ` in ${stage}`}`;
     return weakens_activation ? `${what}; the next activation then needs fewer approvals` : what;
   },
 };
 
-/** A plan for a caller who may not propose at all: nothing is built or compiled for them. */
-function unjudged({ policy_hash, patch }: Content, active: Active) {
-  const object: PolicyObject = {
-    type: 'policy',
-    id: policy_hash ?? digestOf(patch),
-    archive_digest: null,
-    revision: null,
-    replaces: active.policy_hash,
-    patch: patch ?? null,
-    weakens_activation: false,
-  };
-  return { plan: { version: 1, changes: [], object, bases: [] }, effects: [] };
-}
-
-function candidateOf(db: Db, content: Content, active: Active): Promise<Candidate> {
-  const { patch, policy_hash = '', archive_digest } = content;
-  return patch === undefined
-    ? storedCandidate(db, { policy_hash, ...(archive_digest && { archive_digest }) }, active)
-    : patchedCandidate(db, patch, active);
-}
-
-async function storedCandidate(
-  db: Db,
-  key: { policy_hash: string; archive_digest?: string },
-  active: Active,
-): Promise<Candidate> {
-  const bundle = await findBundle(db, key);
-  if (bundle === null) throw notStored();
-  const { policy_hash, archive_digest, revision } = bundle;
-  if (active.policy_hash === policy_hash && active.archive_digest === archive_digest) {
-    throw fault('This policy is active already.', {
-      pointer: '#/policy_hash',
-      detail: 'GET /v1/policy/activations lists them',
-    });
-  }
-  const replaces = active.policy_hash;
-  return {
-    bundle,
-    object: { type: 'policy', id: policy_hash, archive_digest, revision, replaces, patch: null },
-    bases: [
-      { of: 'policy:active', version: active.number },
-      // The exact bytes, which hold signatures and cases too.
-      { of: `bundle:${archive_digest}`, version: 1 },
-    ],
-  };
-}
-
-/** Based on the module and on the touched rows only, so that changes of other rows do not conflict. */
-async function patchedCandidate(db: Db, patch: DataPatch, active: Active): Promise<Candidate> {
-  const source = await findBundle(db, active);
-  if (source === null) throw new Error('the active bundle is not stored');
-  const { bundle, module, bases } = builtFrom(source, patch);
-  const { hash: policy_hash, archive_digest, archive, revision } = bundle;
-  return {
-    bundle: { policy_hash, archive_digest, archive, revision },
-    object: {
-      type: 'policy',
-      id: digestOf(patch),
-      archive_digest: null,
-      revision: null,
-      replaces: null,
-      patch,
-    },
-    bases: [{ of: `module:${module}`, version: 1 }, ...bases],
-  };
+function toPlan(object: Omit<PolicyObject, 'type'>, bases: Base[]): Plan {
+  return { version: 1, changes: [], object: { ...object, type: 'policy' }, bases };
 }
 
 /**
@@ -185,12 +142,16 @@ async function patchedCandidate(db: Db, patch: DataPatch, active: Active): Promi
  */
 async function judge(
   db: Db,
-  { bundle, object, content, context }: Omit<Candidate, 'bases'> & { content: Content; context: PlanContext },
+  {
+    candidate,
+    object,
+    content,
+    context,
+  }: { candidate: Policy; object: PolicyObject; content: Content; context: PlanContext },
 ): Promise<boolean> {
-  const { policies, policy, now_ms, revocations } = context;
-  const candidate = readyOf(policies, bundle, content);
+  const { policy, now_ms, revocations } = context;
   const persons = await activePersons(db, revocations);
-  const about = { object: { ...object, weakens_activation: false }, now_ms };
+  const about = { object, now_ms };
   const [next = null, now = null] = nextActivations([candidate, policy], persons, about);
   if (next === null) {
     throw fault('With this policy, nobody could activate another one.', {
@@ -222,37 +183,28 @@ async function activePersons(db: Db, { isBlocked }: PlanContext['revocations']):
   return persons;
 }
 
-/** The compiled candidate. @throws BrokerError `invalid_change` if it may not become active */
-function readyOf(policies: PlanContext['policies'], bundle: StoredBundle, { patch }: Content): Policy {
-  try {
-    return policies.ready(bundle);
-  } catch (error) {
-    if (!(error instanceof BundleError)) throw error;
-    throw fault('This policy cannot become active.', {
-      pointer: patch === undefined ? '#/policy_hash' : '#/patch',
-      detail: error.message,
-    });
-  }
+function activation(bundles: readonly [StageBundle, ...StageBundle[]]): Effect {
+  return {
+    carryOut: async (writing, origin) => {
+      // The record names the first; the others follow it, and have the same request.
+      const [first, ...followers] = bundles;
+      const activates = await activateBundle(writing, first, origin);
+      for (const follower of followers) await activateBundle(writing, follower, origin);
+      return { activates };
+    },
+  };
 }
 
-function activation(bundle: Candidate['bundle']): Effect {
-  return {
-    carryOut: async (writing, origin) => ({ activates: await activateBundle(writing, bundle, origin) }),
-  };
+function describe({ id, revision, patch, promotes }: PolicyObject): string {
+  const label = revision === null || revision === '' ? '' : ` (${revision})`;
+  const rows = patch === null ? null : describePatch(patch);
+  if (promotes === undefined)
+    return rows === null ? `activate policy ${id}${label}` : `change the policy: ${rows}`;
+  const { activation, stage, decisions } = promotes;
+  return `promote activation ${activation} of ${stage} (${decisions} decisions)${rows === null ? '' : `, and ${rows}`}`;
 }
 
 function describePatch(patch: readonly unknown[]): string {
   const operations = (patch as DataPatch).filter(({ op }) => op !== 'test');
   return operations.map(({ op, path }) => `${op} ${path}`).join(', ');
-}
-
-function notStored(): BrokerError {
-  return new BrokerError(
-    'not_found',
-    'No stored bundle that you may read has this policy hash. Upload it first.',
-  );
-}
-
-function fault(message: string, error: { pointer: string; detail: string }): BrokerError {
-  return new BrokerError('invalid_change', message, { errors: [error] });
 }
