@@ -80,16 +80,18 @@ export async function questionAbout(
     policy,
     now_ms,
   });
+  const environment = inputEnvironment(policy, request.environment);
+  const decided = policy.deciding({ operation, environment, request: input });
   const question = {
     operation,
     principal,
-    environment: inputEnvironment(policy, request.environment),
+    environment,
     namespace: null,
     request: { ...input, proposer: await asOfNow(request.proposer, request.created_ms) },
     approvals: await toVotes('approve'),
     rejections: await toVotes('reject'),
     ...(await recentOf(db, {
-      minutes: policy.broker.recent_minutes,
+      minutes: decided.broker.recent_minutes,
       except: request.id,
       nowMs: now_ms,
     })),
