@@ -24,18 +24,12 @@ export const promotionSchema = z.strictObject({
   activation: z.int().meta({ description: 'The number of the activation that the request names.' }),
   module: identifier.meta({ description: 'The digest of the module that is promoted.' }),
   since_ms: epochMs.meta({ description: 'When that activation was.' }),
-  age_s: z
-    .int()
-    .min(0)
-    .meta({
-      description: 'How long the module was active there from then on, as of the proposal, in seconds.',
-    }),
-  decisions: z
-    .int()
-    .min(0)
-    .meta({
-      description: 'How many decisions it made there in that time; more than 10,000 are not counted.',
-    }),
+  age_s: z.int().min(0).meta({
+    description: 'How long the module was active there from then on, as of the proposal, in seconds.',
+  }),
+  decisions: z.int().min(0).meta({
+    description: 'How many decisions it made there in that time; more than 10,000 are not counted.',
+  }),
 });
 export type Promotion = z.infer<typeof promotionSchema>;
 
