@@ -29,7 +29,7 @@ export function findFaults(
     const { issues } = parsed.error;
     // What is said about a value that was put in says nothing about the document.
     const found = describeFaults(schema, sound, parsed.error).filter(
-      ({ path }) => !faults.some((earlier) => isWithin(path, earlier.path) || isWithin(earlier.path, path)),
+      ({ path }) => !faults.some((earlier) => isWithin(path, earlier.path)),
     );
     faults.push(...found);
     const before = JSON.stringify(sound);

@@ -76,9 +76,9 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   {
     part: /^src\/config\.ts$/,
-    may: /^src\/config-addresses\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys)\.ts$/,
+    may: /^src\/config-(addresses|faults)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys)\.ts$/,
   },
-  { part: /^src\/config-addresses\.ts$/, may: null },
+  { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },
   // Routes say what shape answers have.
   { part: /^src\/cli\//, may: /^src\/(broker|config)\.ts$|routes\.ts$/ },
