@@ -14,7 +14,7 @@ import { createCursors } from './http/cursor.ts';
 import { createMetrics } from './http/metrics.ts';
 import { openApiText } from './http/openapi.ts';
 import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
-import { listen } from './http/server.ts';
+import { assertFree, listen } from './http/server.ts';
 import { createTurns } from './http/turns.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
@@ -98,6 +98,7 @@ export interface BrokerOptions {
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { config, clock, log, onFailure } = options;
+  await assertFree(config.listen);
   const store = await openStore({
     file: config.database,
     clock,

@@ -40,12 +40,45 @@ export interface OpenSocket {
   stop(meanwhile?: () => Promise<void>): Promise<void>;
 }
 
+/** Where a socket listens. */
+type Address = Readonly<{ host: string; port: number }>;
+
+/** What to do about an address at which nothing can listen, by the code of the system. */
+const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'another program listens there. Stop it if it is another broker, or set another port with listen.port or COUNTERSIGN_PORT',
+  EACCES:
+    'this user may not listen there: ports below 1024 belong to the system. Set a port from 1024 with listen.port or COUNTERSIGN_PORT',
+  EADDRNOTAVAIL:
+    'this machine does not have the address. Set one that it has with listen.host or COUNTERSIGN_HOST, such as 127.0.0.1, or 0.0.0.0 for all',
+  ENOTFOUND: 'no host has this name. Set an address of this machine with listen.host or COUNTERSIGN_HOST',
+};
+
+async function bind(server: Server, { host, port }: Address): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(port, host, BACKLOG, resolve);
+    });
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const remedy = LISTEN_REMEDIES[code];
+    if (remedy === undefined) throw error;
+    throw new Error(`cannot listen on ${host}, port ${port} (${code}): ${remedy}`, { cause: error });
+  }
+}
+
+/** Asserts that the address is free, before anything is created for a broker that could not listen. @throws Error if not */
+export async function assertFree(address: Address): Promise<void> {
+  const server = createServer();
+  await bind(server, address);
+  await new Promise((resolve) => server.close(resolve));
+}
+
 /** Opens the socket. @throws Error when the address is taken */
-export async function listen({ host, port }: { host: string; port: number }): Promise<OpenSocket> {
+export async function listen(address: Address): Promise<OpenSocket> {
+  const { host } = address;
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, BACKLOG, resolve);
-  });
+  await bind(server, address);
   const bound = server.address() as AddressInfo;
   const answers = createAnswersInFlight();
   const listeners: RequestListener[] = [];

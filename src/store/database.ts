@@ -4,8 +4,10 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
+import { explainFileFault } from './file-faults.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { migrations } from './migrations.ts';
@@ -53,6 +55,8 @@ export interface Loss {
 
 /** The meta key that says that a mark is kept beside the database. */
 const MARK_KEPT = 'mark_kept';
+/** The meta key of the version of Countersign that opened the database last. */
+const WRITTEN_BY = 'written_by_version';
 /** The meta key of the mark that the last confirmed restore replaced. */
 const MARK_REPLACED = 'mark_replaced';
 
@@ -81,12 +85,22 @@ export async function openStore(options: {
   onListenerFailure?: (error: unknown) => void;
   acceptsLoss?: boolean;
 }): Promise<Store> {
+  try {
+    return await openFile(options);
+  } catch (error) {
+    throw explainFileFault(options.file, error);
+  }
+}
+
+async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store> {
   createPrivately(options.file);
   const lock = lockFile(options.file);
   const connection = openConnection(options.file, { readonly: false });
   try {
     const write = kyselyOver(connection);
+    assertNotNewer(connection, Object.keys(await migrations.getMigrations()));
     await migrate(connection, write);
+    await setMeta(write as Tx, WRITTEN_BY, loadVersion());
     assertDurable(connection);
     const reader = openConnection(options.file, { readonly: true });
     const read = kyselyOver(reader);
@@ -184,6 +198,7 @@ function lockFile(file: string): Sqlite.Database {
     return lock;
   } catch (error) {
     lock.close();
+    if (!String((error as { code?: string }).code).startsWith('SQLITE_BUSY')) throw error;
     throw new Error(
       `${file} is in use by another broker. Only one process can use a SQLite file: stop it, or name another database`,
       {
@@ -273,6 +288,19 @@ function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
     return { rows: [], affected: statement.run(parameters).changes };
   });
   return db;
+}
+
+/** A schema of a newer broker: nothing of it may be changed, and what this one would not write could not be repaired. */
+function assertNotNewer(connection: Sqlite.Database, known: readonly string[]): void {
+  const table = connection.prepare("select 1 from sqlite_master where name = 'kysely_migration'").get();
+  if (table === undefined) return;
+  const names = connection.prepare('select name from kysely_migration').pluck().all() as string[];
+  if (names.every((name) => known.includes(name))) return;
+  const by = connection.prepare('select value from meta where key = ?').pluck().get(WRITTEN_BY);
+  const version = by === undefined ? 'a newer version' : `version ${by}`;
+  throw new Error(
+    `the database ${connection.name} is newer than this broker (version ${loadVersion()}): ${version} of Countersign wrote it. Start that version or a later one, or restore a copy from before the upgrade`,
+  );
 }
 
 /** Runs in one transaction, which the migrator does not open for SQLite: a crash leaves the old schema or the new one. */

@@ -1,7 +1,7 @@
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
-import { ANSWER_TIMEOUT_MS } from '../unreachable.ts';
+import { ANSWER_TIMEOUT_MS, networkMeaning } from '../unreachable.ts';
 import { readTokenFile } from './token-file.ts';
 
 /** The audience to request where the platform lets the job choose. */
@@ -51,7 +51,10 @@ async function fetchGitHubToken(
     if (typeof value !== 'string' || value === '') throw new Error('its response has no token');
     return value;
   } catch (error) {
-    throw noToken(`GitHub Actions issued no ID token: ${(error as Error).message}.`, error);
+    throw noToken(
+      `GitHub Actions issued no ID token: ${networkMeaning(error) ?? (error as Error).message}.`,
+      error,
+    );
   }
 }
 

@@ -4,7 +4,7 @@ import { isFetchable } from '../../issuers/issuers.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
-import { ANSWER_TIMEOUT_MS } from '../unreachable.ts';
+import { ANSWER_TIMEOUT_MS, networkMeaning } from '../unreachable.ts';
 import type { ProofKey } from './dpop.ts';
 
 /** The client of the command line at a provider. */
@@ -66,7 +66,7 @@ export async function explain<T>({ issuer }: ProviderClient, work: () => Promise
       error instanceof client.AuthorizationResponseError || error instanceof client.ResponseBodyError;
     const said = isRefused
       ? `${error.error} ${error.error_description ?? ''}`.trim()
-      : `${(error as Error).message}${clockHint(error)}`;
+      : `${networkMeaning(error) ?? (error as Error).message}${clockHint(error)}`;
     throw new CliError(
       isRefused ? EXIT.denied : EXIT.error,
       {

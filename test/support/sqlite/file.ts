@@ -102,6 +102,14 @@ export function migrateToTheFuture(file: string): void {
   );
 }
 
+/** Sets a value of the table `meta`, or removes it with null. */
+export function setMetaIn(file: string, key: string, value: string | null): void {
+  withFile(file, (db) => {
+    db.prepare('delete from meta where key = ?').run(key);
+    if (value !== null) db.prepare('insert into meta (key, value) values (?, ?)').run(key, value);
+  });
+}
+
 /** Puts a table of that name into a new file, where the first migration creates its own. @returns what takes it away */
 export function occupyTable(file: string, name: string): () => void {
   withFile(file, (db) => {
