@@ -30,7 +30,7 @@ export async function setStage(): Promise<Stage> {
   ]);
   const file = (name: string) => join(folder, name);
   const bundleFile = file('bundle.tar.gz');
-  const shipped = await readFile(new URL('../policies/bundle.tar.gz', import.meta.url));
+  const shipped = await readFile(new URL('../policies/examples/demo/bundle.tar.gz', import.meta.url));
   const issuers = { 'http://127.0.0.1:9401': people.issuer, 'http://127.0.0.1:9402': ci.issuer };
   await writeFile(bundleFile, await rebundle(shipped, (data) => replaceText(data, issuers)));
   return {

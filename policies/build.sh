@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks the policies, builds the bundle, and prints its policy hash.
-#   policies/build.sh            writes policies/bundle.tar.gz if the policy changed
-#   policies/build.sh --check    writes nothing; fails if the committed bundle does not match the sources
+# Checks the policies, builds the module and the bundles of the examples, and prints their policy hashes.
+#   policies/build.sh            writes what changed of policies/module.tar.gz and policies/examples/*/bundle.tar.gz
+#   policies/build.sh --check    writes nothing; fails if one of them does not match its sources
 set -euo pipefail
 
 check_only=false
@@ -20,11 +20,12 @@ while IFS= read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(OPA_
 
 if ! command -v go >/dev/null; then
   echo "policies: Go 1.26 or later is required to build the pinned opa and regal (https://go.dev/dl)." >&2
-  echo "policies: to run and test the broker, the committed policies/bundle.tar.gz is enough." >&2
+  echo "policies: to run and test the broker, what is committed is enough," >&2
+  echo "policies: and so it is to build a bundle with other data: countersign policy build." >&2
   exit 1
 fi
 if [ ! -x "$node" ]; then
-  echo "policies: run npm ci first: the policy hash is computed by the broker's own code." >&2
+  echo "policies: run npm ci first: the bundles are built by the broker's own code." >&2
   exit 1
 fi
 
@@ -53,16 +54,12 @@ done
 echo "policies: format"
 "$bin/opa" fmt --list --fail .
 echo "policies: strict check"
-"$bin/opa" check --strict --capabilities capabilities.json --schema schemas countersign config
+"$bin/opa" check --strict --capabilities capabilities.json --schema schemas countersign testdata
 echo "policies: lint"
 "$bin/regal" lint --format compact --fail-level warning .
 
 echo "policies: test"
-cases=()
-for file in ../fixtures/decisions/*.json; do
-  cases+=("fixtures.$(basename "$file" .json):$file")
-done
-run_tests() { "$bin/opa" test --timeout 180s "$@" countersign config:config "${cases[@]}"; }
+run_tests() { ./test.sh "$bin/opa" "$@"; }
 run_tests
 run_tests --coverage --threshold 95 >"$work/coverage.json" || {
   echo "policies: less than 95 % of the rules are covered:" >&2
@@ -75,29 +72,27 @@ run_tests --coverage --threshold 95 >"$work/coverage.json" || {
   exit 1
 }
 
-build_bundle() { # directory
+build_module() { # directory
   mkdir -p "$1"
-  cp -R countersign config .manifest capabilities.json "$1"
+  cp -R countersign .manifest "$1"
   (
     cd "$1"
-    "$bin/opa" build -b -t wasm --prune-unused -O 0 --ignore '*_test.rego' --ignore capabilities.json \
-      --capabilities capabilities.json -e countersign/decision -e countersign/access -o ../"$(basename "$1")".tar.gz .
+    "$bin/opa" build -b -t wasm --prune-unused -O 0 --ignore '*_test.rego' \
+      --capabilities "$root/policies/capabilities.json" \
+      -e countersign/decision -e countersign/access -o ../"$(basename "$1")".tar.gz .
   )
 }
-echo "policies: build, twice"
-build_bundle "$work/first"
-build_bundle "$work/second"
+echo "policies: build the module, twice"
+build_module "$work/first"
+build_module "$work/second"
 for name in first second; do tar -xzPOf "$work/$name.tar.gz" /policy.wasm >"$work/$name.wasm"; done
 cmp "$work/first.wasm" "$work/second.wasm" || { echo "policies: two builds differ" >&2; exit 1; }
 
-built=$("$node" ../src/main.ts policy hash "$work/first.tar.gz")
-committed=none
-if [ -f bundle.tar.gz ]; then committed=$("$node" ../src/main.ts policy hash bundle.tar.gz); fi
-if [ "$built" != "$committed" ]; then
-  if $check_only; then
-    echo "policies: the committed bundle is $committed, but the sources build $built; run make policies" >&2
-    exit 1
-  fi
-  cp "$work/first.tar.gz" bundle.tar.gz
-fi
-echo "$built"
+echo "policies: build the examples"
+"$node" build-examples.ts "$work/first.tar.gz" $($check_only && echo --check)
+
+echo "policies: check the data of the examples"
+for bundle in examples/*/bundle.tar.gz; do
+  tar -xzPOf "$bundle" /data.json >"$work/data.json"
+  "$bin/opa" test countersign/config "$work/data.json" || { echo "policies: the data of $bundle has faults" >&2; exit 1; }
+done

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { createUsage } from './access/usage.ts';
 import { type AppDeps, createListener } from './app.ts';
@@ -31,7 +32,7 @@ import { OPERATIONS, operationsUnknownTo } from './operations.ts';
 import { loadBundleKeys } from './policy/bundle-keys.ts';
 import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
-import { openPolicies } from './policy/open-policies.ts';
+import { noBundle, openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
 import { probeBundle } from './policy/probe.ts';
 import { newId } from './random.ts';
@@ -98,6 +99,8 @@ export interface BrokerOptions {
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { config, clock, log, onFailure } = options;
+  // Before anything is created.
+  if (config.policy_bundle === undefined && !existsSync(config.database)) throw noBundle();
   await assertFree(config.listen);
   const store = await openStore({
     file: config.database,

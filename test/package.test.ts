@@ -39,7 +39,11 @@ it('the packed tarball, installed in an empty folder, explains itself', async ()
 
 it('the packed tarball serves from an empty folder, and stops gracefully', async () => {
   const empty = await mkdtemp(join(folder, 'empty-'));
-  const child = spawn(command, ['serve'], { cwd: empty, env: { ...env, COUNTERSIGN_PORT: '0' } });
+  const example = join(folder, 'node_modules/countersign/policies/examples/demo/bundle.tar.gz');
+  const child = spawn(command, ['serve'], {
+    cwd: empty,
+    env: { ...env, COUNTERSIGN_PORT: '0', COUNTERSIGN_POLICY_BUNDLE: example },
+  });
   let told = '';
   const url = await new Promise<string>((resolve, reject) => {
     const listen = (chunk: Buffer) => {

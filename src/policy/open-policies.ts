@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Store } from '../store/database.ts';
 import { findActivation } from '../store/policies.ts';
 import type { Db } from '../store/statement.ts';
@@ -8,16 +8,14 @@ import { readArchive } from './bundle-folder.ts';
 import { activateFirst, type BundleStart } from './first-start.ts';
 import { createPolicy } from './policies.ts';
 import { assertDecides } from './probe.ts';
+import { EXAMPLES } from './shipped.ts';
 import { storedPolicies } from './stored-policies.ts';
-
-/** The shipped bundle, which is used if the configuration names none. */
-const SHIPPED_BUNDLE = fileURLToPath(new URL('../../policies/bundle.tar.gz', import.meta.url));
 
 /** The dependencies of {@link openPolicies}. */
 export interface OpenPoliciesDeps extends PoliciesOptions {
   store: Store;
   newId: (nowMs: number) => string;
-  /** The file or folder of the bundle that the configuration names, or undefined for the shipped one. */
+  /** The file or folder of the bundle that the configuration names, if it names one. */
   file: string | undefined;
 }
 
@@ -36,9 +34,24 @@ export async function openPolicies(
   return { policies, start };
 }
 
+/** There is no policy, and none is taken by default: it would be that of other people. */
+export function noBundle(): BundleError {
+  return new BundleError(
+    [
+      'no policy is active yet, and the configuration names none. Name the bundle of your own with policy_bundle, or with',
+      'COUNTERSIGN_POLICY_BUNDLE; `countersign policy init` begins one. To look around, take an example:',
+      join(EXAMPLES, 'demo', 'bundle.tar.gz'),
+    ].join('\n'),
+  );
+}
+
 async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
-  const file = deps.file ?? SHIPPED_BUNDLE;
+  const { file } = deps;
   const active = await findActivation(deps.store.read);
+  if (file === undefined) {
+    if (active === null) throw noBundle();
+    return { kind: 'unchanged', hash: active.policy_hash };
+  }
   let bundle: Bundle;
   try {
     bundle = await readBundle(await readArchive(file), { keys: deps.keys ?? null });

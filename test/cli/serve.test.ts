@@ -4,13 +4,14 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { systemClock } from '../../src/clock.ts';
 import { listening, MAIN, type Serving, serveIn, stop } from '../support/serving.ts';
 import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const DEMO = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 
 let folder: string;
 let people: TokenIssuer;
@@ -29,8 +30,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function serve(env: Record<string, string> = {}, words: string[] = [], before = ''): Serving {
-  const serving = serveIn(folder, { env, words, before });
+/** With the demo's policy, unless the environment says otherwise. */
+function serve(env: Record<string, string | undefined> = {}, words: string[] = [], before = ''): Serving {
+  const withPolicy = { COUNTERSIGN_POLICY_BUNDLE: fileURLToPath(DEMO), ...env };
+  const serving = serveIn(folder, { env: withPolicy, words, before });
   running.push(serving);
   return serving;
 }
@@ -82,6 +85,29 @@ describe('a first start in an empty folder', () => {
   });
 });
 
+describe('a first start without a bundle of its own', () => {
+  it("takes nobody else's policy: exits with 1, says what to name, and creates nothing", async () => {
+    const serving = serve({ COUNTERSIGN_POLICY_BUNDLE: undefined });
+    expect(await serving.exit).toBe(1);
+    expect(serving.err()).toContain('no policy is active yet');
+    expect(serving.err()).toContain('policy_bundle');
+    const example = /\S+\/examples\/demo\/bundle\.tar\.gz/.exec(serving.err())?.[0];
+    expect(example).toBe(fileURLToPath(DEMO));
+    expect(await readdir(folder)).toEqual([]);
+    await stop(await started(serve({ COUNTERSIGN_POLICY_BUNDLE: example })));
+    const later = await started(serve({ COUNTERSIGN_POLICY_BUNDLE: undefined }));
+    expect(later.err()).toMatch(/policy +active sha256:/);
+    expect(later.err()).not.toContain('warning         /');
+  });
+
+  it('does not take it for a database without a policy either', async () => {
+    await writeFile(join(folder, 'countersign.db'), '');
+    const serving = serve({ COUNTERSIGN_POLICY_BUNDLE: undefined });
+    expect(await serving.exit).toBe(1);
+    expect(serving.err()).toContain('no policy is active yet');
+  });
+});
+
 describe('a command as a process', () => {
   it('gives its exit status to the shell, and its one document to a pipe', async () => {
     const serving = serve();
@@ -102,9 +128,9 @@ describe('a command as a process', () => {
 describe('a start with a bundle that differs from the active one', () => {
   it('reports both hashes and goes on with the active one', async () => {
     const file = join(folder, 'bundle.tar.gz');
-    await writeConfig({ policy_bundle: 'bundle.tar.gz' });
-    await writeFile(file, await readFile(SHIPPED));
-    const first = serve();
+    const named = { COUNTERSIGN_POLICY_BUNDLE: 'bundle.tar.gz' };
+    await writeFile(file, await readFile(DEMO));
+    const first = serve(named);
     await listening(first);
     await stop(first);
     const active = /activated (sha256:\S+)/.exec(first.err())?.[1] ?? '';
@@ -113,9 +139,9 @@ describe('a start with a bundle that differs from the active one', () => {
       edited.config.limits.breakglass_per_week = 99;
       return edited;
     };
-    await writeFile(file, await rebundle(await readFile(SHIPPED), looser));
+    await writeFile(file, await rebundle(await readFile(DEMO), looser));
     for (const _ of ['once', 'and ever after']) {
-      const again = serve();
+      const again = serve(named);
       await listening(again);
       const other = /is a different policy, (sha256:[0-9a-f]{64}), and was NOT activated/.exec(
         again.err(),
@@ -136,7 +162,7 @@ describe('a start on an active bundle that is older than the list of operations'
       for (const name of ['trust.test', 'request.reject', 'key.read']) delete config.operations[name];
       return data;
     };
-    await writeFile(join(folder, 'older.tar.gz'), await rebundle(await readFile(SHIPPED), older));
+    await writeFile(join(folder, 'older.tar.gz'), await rebundle(await readFile(DEMO), older));
     await stop(await started(serve({ COUNTERSIGN_POLICY_BUNDLE: 'older.tar.gz' })));
     // The upgrade: the configured bundle has all operations, but the active one stays.
     const upgraded = serve();
@@ -172,7 +198,10 @@ describe('a configuration that cannot be used', () => {
 
   it('exits with 2, naming key and path, when bundle and folder are not there, and creates nothing', async () => {
     await writeConfig({ policy_bundle: 'missing.tar.gz', listen: { prot: 1 } });
-    const serving = serve({ COUNTERSIGN_DATABASE: 'nowhere/countersign.db' });
+    const serving = serve({
+      COUNTERSIGN_POLICY_BUNDLE: undefined,
+      COUNTERSIGN_DATABASE: 'nowhere/countersign.db',
+    });
     expect(await serving.exit).toBe(2);
     expect(serving.err()).toMatch(/policy_bundle: \S+missing\.tar\.gz is neither a readable file/);
     expect(serving.err()).toMatch(

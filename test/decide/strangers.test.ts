@@ -17,7 +17,7 @@ import { everyRow, sizeOf } from '../support/sqlite/file.ts';
 /* Design, invariant 3: repeated denials of a caller without any grant are counted; no other denial coalesces. */
 
 const MINUTE_MS = 60_000;
-const ARCHIVE = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const ARCHIVE = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 
 let t: TestBroker | undefined;
 afterEach(async () => {

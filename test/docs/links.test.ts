@@ -58,7 +58,7 @@ describe('the README', () => {
 
   it('quotes the policy as it is', () => {
     expect(quotes.map(([, path]) => path)).toEqual([
-      'policies/config/tiers/data.yaml',
+      'policies/starter/config/tiers/data.yaml',
       'policies/countersign/decision.rego',
     ]);
     for (const [, path = '', quote = ''] of quotes) expect(readPage(path)).toContain(quote);

@@ -10,7 +10,7 @@ import { findContradictions } from '../support/log-oracle.ts';
  * gets is raised. Design invariants 7 and 8.
  */
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 
 let t: TestBroker;
 let session: string;

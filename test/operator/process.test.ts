@@ -24,7 +24,7 @@ beforeEach(async () => {
     audience: 'countersign-cli',
   };
   // Denials of strangers coalesce, so dana has a role here.
-  const shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   const bound = await rebundle(shipped, (data) =>
     replaceText(data, { 'http://127.0.0.1:9401': people.issuer }),
   );

@@ -8,7 +8,7 @@ import type { PolicyInput } from '../../src/policy/input.ts';
 import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
 import type { Principal } from '../../src/principal.ts';
 import { inputJsonSchema } from '../../src/requests/input-schemas.ts';
-import { readFixtureBundle } from '../support/bundles.ts';
+import { readFixtureBundle, readTestDataBundle } from '../support/bundles.ts';
 import { INPUTS } from '../support/inputs.ts';
 
 /*
@@ -17,7 +17,7 @@ import { INPUTS } from '../support/inputs.ts';
  */
 
 const POLICIES = new URL('../../policies/', import.meta.url);
-const SHIPPED = readFileSync(new URL('bundle.tar.gz', POLICIES));
+const { archive: SHIPPED } = await readTestDataBundle();
 
 interface Base {
   input: Question;

@@ -36,7 +36,7 @@ let decided: number;
 let shipped: Buffer;
 
 beforeAll(async () => {
-  shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   // Another archive than the one that the control plane is opened with, and the same policy.
   first = await readBundle(shipped);
   second = await readBundle(

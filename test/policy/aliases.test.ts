@@ -12,7 +12,7 @@ import { personOf } from '../support/local-control.ts';
  */
 
 async function bundleWith(persons: Record<string, string>, read = readBundle): Promise<Bundle> {
-  const shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   return read(await withConfig(shipped, (config) => Object.assign(config, { persons })));
 }
 

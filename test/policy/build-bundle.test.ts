@@ -1,77 +1,70 @@
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
-import type { BundleFiles } from '../../src/policy/archive.ts';
-import { unpackArchive } from '../../src/policy/archive.ts';
+import { type BundleFiles, unpackArchive } from '../../src/policy/archive.ts';
 import { buildBundle } from '../../src/policy/build-bundle.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { readFolder } from '../../src/policy/bundle-folder.ts';
+import { EXAMPLES, SHIPPED_MODULE, STARTER_DATA } from '../../src/policy/shipped.ts';
 
-const shipped = readFileSync(new URL('../../policies/bundle.tar.gz', import.meta.url));
-const config = await readFolder(new URL('../../policies/config', import.meta.url).pathname);
-
-/** The shipped data, as a folder of data has it. */
-const data: BundleFiles = new Map([...config].map(([path, bytes]) => [`config/${path}`, bytes]));
+const DEMO = join(EXAMPLES, 'demo');
+const module = await readFile(SHIPPED_MODULE);
+const shipped = await readFile(join(DEMO, 'bundle.tar.gz'));
+/** The data of the demo, as one folder has it. */
+const layers = [await readFolder(STARTER_DATA), await readFolder(join(DEMO, 'data'))];
+const data: BundleFiles = new Map(layers.flatMap((layer) => [...layer]));
 
 function files(members: Record<string, string>): BundleFiles {
   return new Map(Object.entries(members).map(([path, text]) => [path, Buffer.from(text)]));
 }
 
-/** The bindings of another company, whose groups are called otherwise. */
-function ownBindings(): string {
-  const text = config.get('role_bindings/data.yaml')?.toString() ?? '';
-  return stringify(parse(text.replaceAll('http://127.0.0.1:9401', 'https://id.example.com')), {
-    version: '1.1',
-  });
-}
-
 describe('a bundle built from a module and a folder of data', () => {
   it('is the bundle that OPA builds from the same sources', async () => {
     const { hash, broker } = await readBundle(shipped);
-    const built = await buildBundle({ module: shipped, data: [data] });
+    const built = await buildBundle({ module, data: layers });
     expect(built.hash).toBe(hash);
     expect(built.broker).toEqual(broker);
   });
 
   it('is the same archive for the same parts', async () => {
-    const parts = { module: shipped, data: [data], cases: files({ 'a.json': '[]' }) };
+    const parts = { module, data: layers, cases: files({ 'a.json': '[]' }) };
     const [one, other] = await Promise.all([buildBundle(parts), buildBundle(parts)]);
     expect(other.archive_digest).toBe(one.archive_digest);
   });
 
   it('has the data of a later folder in the place of that of an earlier one', async () => {
-    const own = files({ 'config/role_bindings/data.json': JSON.stringify(parse(ownBindings())) });
-    const built = await buildBundle({ module: shipped, data: [data, own] });
-    const { role_bindings, tiers } = (built.data as { config: Record<string, object> }).config;
-    expect(role_bindings).toEqual(parse(ownBindings()));
+    const limits = { request_ttl_s: 60, breakglass_per_week: 1 };
+    const own = files({ 'config/limits/data.json': JSON.stringify(limits) });
+    const built = await buildBundle({ module, data: [...layers, own] });
+    const { limits: found, tiers } = (built.data as { config: Record<string, object> }).config;
+    expect(found).toEqual(limits);
     expect(Object.keys(tiers ?? {})).toContain('high-risk');
-    expect(JSON.stringify(built.data)).not.toContain('http://127.0.0.1:9401"');
   });
 
   it('has the cases that it is given, and none of the bundle with the module', async () => {
     const first = await buildBundle({
-      module: shipped,
-      data: [data],
+      module,
+      data: layers,
       cases: files({ 'theirs.json': '[]', 'sub/more.json': '[]' }),
     });
     expect([...(await unpackArchive(first.archive)).keys()]).toEqual(
       expect.arrayContaining(['cases/theirs.json', 'cases/sub/more.json']),
     );
-    const own = { module: first.archive, data: [data], cases: files({ 'own.json': '[1]' }) };
+    const own = { module: first.archive, data: layers, cases: files({ 'own.json': '[ ]' }) };
     const unpacked = await unpackArchive((await buildBundle(own)).archive);
     expect([...unpacked.keys()].filter((path) => path.startsWith('cases/'))).toEqual(['cases/own.json']);
-    expect(unpacked.get('cases/own.json')?.toString()).toBe('[1]');
+    expect(unpacked.get('cases/own.json')?.toString()).toBe('[ ]');
   });
 
   it('has the revision that it is given', async () => {
-    const built = await buildBundle({ module: shipped, data: [data], revision: '4f2c01a' });
+    const built = await buildBundle({ module, data: layers, revision: '4f2c01a' });
     expect(built.revision).toBe('4f2c01a');
-    expect((await buildBundle({ module: built.archive, data: [data] })).revision).toBe('4f2c01a');
+    expect((await buildBundle({ module: built.archive, data: layers })).revision).toBe('4f2c01a');
   });
 
   it('leaves out what says nothing to the policy', async () => {
     const built = await buildBundle({
-      module: shipped,
+      module,
       data: [new Map([...data, ...files({ 'README.md': '# ours', 'config/tiers/notes.txt': 'x' })])],
     });
     expect(built.hash).toBe((await readBundle(shipped)).hash);
@@ -98,12 +91,12 @@ describe('a bundle built from a module and a folder of data', () => {
     ],
     ['a role that nobody knows', { 'config/new_flags/data.json': '{}' }, /new_flags/],
   ])('is refused with %s', async (_, more, message) => {
-    const built = buildBundle({ module: shipped, data: [data, files(more)] });
+    const built = buildBundle({ module, data: [data, files(more)] });
     await expect(built).rejects.toThrow(message);
   });
 
   it('is refused without data', async () => {
-    await expect(buildBundle({ module: shipped, data: [files({ 'README.md': '' })] })).rejects.toThrow(
+    await expect(buildBundle({ module, data: [files({ 'README.md': '' })] })).rejects.toThrow(
       /there is no data/,
     );
   });
@@ -111,12 +104,12 @@ describe('a bundle built from a module and a folder of data', () => {
   it.each(['data.json', 'sub/data.json', 'cases.yaml', 'run.sh', '../policy.json'])(
     'is refused with cases in %s',
     async (path) => {
-      const built = buildBundle({ module: shipped, data: [data], cases: files({ [path]: '[]' }) });
+      const built = buildBundle({ module, data: layers, cases: files({ [path]: '[]' }) });
       await expect(built).rejects.toThrow(/cases are JSON files|not a path/);
     },
   );
 
   it('is refused without a module', async () => {
-    await expect(buildBundle({ module: Buffer.from('no archive'), data: [data] })).rejects.toThrow(/tar\.gz/);
+    await expect(buildBundle({ module: Buffer.from('no archive'), data: layers })).rejects.toThrow(/tar\.gz/);
   });
 });

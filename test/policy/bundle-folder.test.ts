@@ -8,7 +8,7 @@ import { readArchive } from '../../src/policy/bundle-folder.ts';
 import { loadBundleKeys } from '../../src/policy/bundle-keys.ts';
 import { unpackMembers } from '../support/bundles.ts';
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 const SIGNED = new URL('../../fixtures/bundles/signed/', import.meta.url);
 
 let folder: string;

@@ -317,7 +317,7 @@ describe('a bundle that the broker refuses at its start', () => {
 
 describe('the names of persons in the data', () => {
   it('are refused in upper case: they would never be found', async () => {
-    const shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+    const shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
     const spelled = await rebundle(shipped, (data) => replaceText(data, { 'github:5001': 'GitHub:5001' }));
     await expect(readBundle(spelled)).rejects.toThrow(/persons/);
   });

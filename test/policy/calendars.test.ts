@@ -27,7 +27,7 @@ import {
 // Tens of thousands of decisions.
 vi.setConfig({ testTimeout: 180_000 });
 
-const SHIPPED = readFileSync(new URL('../../policies/bundle.tar.gz', import.meta.url));
+const SHIPPED = readFileSync(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
 const BASE = JSON.parse(
   readFileSync(new URL('../../fixtures/decisions/base.json', import.meta.url), 'utf8'),
 ) as { input: { request: object }; change: { flag: object; facts: object } };

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { readCases, runCases } from '../../src/policy/cases.ts';
 import { createEngine, type Engine } from '../../src/policy/engine.ts';
-import { packMembers, readFixtureBundle, unpackMembers } from '../support/bundles.ts';
+import { packMembers, readFixtureBundle, readTestDataBundle, unpackMembers } from '../support/bundles.ts';
 import { INPUTS } from '../support/inputs.ts';
 
 /*
@@ -19,7 +19,7 @@ let engine: Engine;
 let version: number;
 
 beforeAll(async () => {
-  const bundle = await readBundle(readFileSync(new URL('../../policies/bundle.tar.gz', import.meta.url)));
+  const bundle = await readTestDataBundle();
   engine = await createEngine(bundle);
   version = bundle.broker.input_version;
 });

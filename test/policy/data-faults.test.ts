@@ -12,7 +12,7 @@ let shipped: Buffer;
 let data: unknown;
 
 beforeAll(async () => {
-  shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   ({ data } = await readBundle(shipped));
 });
 

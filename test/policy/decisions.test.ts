@@ -11,6 +11,7 @@ import { createPolicy, type Policy, type Question } from '../../src/policy/polic
 import { createZoneClock } from '../../src/policy/zones.ts';
 import { inputJsonSchema } from '../../src/requests/input-schemas.ts';
 import { REQUEST_KINDS } from '../../src/requests/kinds/kinds.ts';
+import { readTestDataBundle } from '../support/bundles.ts';
 import { INPUTS } from '../support/inputs.ts';
 
 /**
@@ -46,7 +47,7 @@ let policy: Policy;
 let limits: JsonObject;
 
 beforeAll(async () => {
-  const bundle = await readBundle(readFileSync(new URL('bundle.tar.gz', POLICIES)));
+  const bundle = await readTestDataBundle();
   engine = await createEngine(bundle);
   policy = await createPolicy(bundle, { inputs: INPUTS });
   limits = (bundle.data as { config: { limits: JsonObject } }).config.limits;
@@ -100,7 +101,7 @@ describe('the fixtures', () => {
 async function reasonsOutsideCases(): Promise<string[]> {
   const exchanged = inputOf(caseOf(({ effect }) => effect === 'allow', 'token.exchange'));
   const withLifetimes = async (token_lifetimes: JsonObject) => {
-    const archive = await rebundle(readFileSync(new URL('bundle.tar.gz', POLICIES)), (data) => {
+    const archive = await rebundle((await readTestDataBundle()).archive, (data) => {
       const { config } = data as { config: JsonObject };
       return { ...(data as JsonObject), config: { ...config, token_lifetimes } };
     });
@@ -130,9 +131,9 @@ async function reasonsOutsideCases(): Promise<string[]> {
   return codes.flat();
 }
 
-/** The shipped bundle without its holidays, and with a blackout that does not say when it ends. */
-function withUnclearCalendar(): Promise<Buffer> {
-  return rebundle(readFileSync(new URL('bundle.tar.gz', POLICIES)), (data) => {
+/** The bundle without its holidays, and with a blackout that does not say when it ends. */
+async function withUnclearCalendar(): Promise<Buffer> {
+  return rebundle((await readTestDataBundle()).archive, (data) => {
     const { config } = data as { config: JsonObject };
     const blackouts = { endless: { zone: 'Europe/Berlin' } };
     return { ...(data as JsonObject), config: { ...config, holidays: {}, blackouts } };

@@ -16,7 +16,7 @@ import { readRecords } from '../support/sqlite/rows.ts';
  */
 
 type Config = { config: { operations: Record<string, unknown> } };
-const SHIPPED = readFileSync(new URL('../../policies/bundle.tar.gz', import.meta.url));
+const SHIPPED = readFileSync(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
 const RENAMED = OPERATION_NAMES.filter((name) => OPERATIONS[name].formerly !== null);
 
 /** The data as it was before these operations had names. */

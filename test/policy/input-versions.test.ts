@@ -14,7 +14,7 @@ import { INPUTS } from '../support/inputs.ts';
  * made when there was one version; their documents are decided on again for years.
  */
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 const NOW_MS = Date.UTC(2026, 10, 18, 9, 30);
 
 async function policyThatReads(version: number | undefined): Promise<Policy> {

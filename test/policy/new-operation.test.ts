@@ -44,7 +44,7 @@ const list: OperationList = {
   },
 };
 
-const SHIPPED = readFileSync(new URL('../../policies/bundle.tar.gz', import.meta.url));
+const SHIPPED = readFileSync(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
 const base = JSON.parse(
   readFileSync(new URL('../../fixtures/decisions/base.json', import.meta.url), 'utf8'),
 ) as {

@@ -93,14 +93,14 @@ describe('the list', () => {
 });
 
 describe('the data of the shipped policy', () => {
-  const source = parse(read('policies/config/operations/data.yaml')) as Record<string, object>;
+  const source = parse(read('policies/starter/config/operations/data.yaml')) as Record<string, object>;
 
   it('says of each operation what the list says, and of no other', () => {
     expect(differences(list, source)).toEqual([]);
   });
 
   it('is in the built bundle', async () => {
-    const { data } = await readBundle(readFileSync(new URL('policies/bundle.tar.gz', ROOT)));
+    const { data } = await readBundle(readFileSync(new URL('policies/examples/demo/bundle.tar.gz', ROOT)));
     expect((data as { config: { operations: object } }).config.operations).toEqual(source);
   });
 
@@ -176,7 +176,7 @@ describe('a bundle is asked about an operation', () => {
   let shipped: ReadonlySet<string>;
 
   beforeAll(async () => {
-    const bundle = await readBundle(readFileSync(new URL('policies/bundle.tar.gz', ROOT)));
+    const bundle = await readBundle(readFileSync(new URL('policies/examples/demo/bundle.tar.gz', ROOT)));
     shipped = bundle.broker.operations;
   });
 

@@ -30,7 +30,7 @@ import { openControl, personOf } from '../support/local-control.ts';
  */
 
 const NOW_MS = Date.UTC(2026, 10, 18, 9, 30);
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 const ISSUER = 'http://127.0.0.1:9401';
 
 const signedIn = (person: Principal) => ({

@@ -18,7 +18,7 @@ let former: Policy;
 
 beforeAll(async () => {
   anybody = await createPolicy(await readBundle(await readFixtureBundle('anybody')), { inputs: INPUTS });
-  const shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   const archive = await rebundle(shipped, (data) => {
     const { config } = data as { config: object };
     return { config: { ...config, input_version: 1 } };

@@ -18,7 +18,7 @@ import { exceptionUntil, NOW_MS, sampleDefinition } from '../flags/samples.ts';
  * and later, before and after. The facts are only the way from the one to the other.
  */
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 const base = JSON.parse(
   readFileSync(new URL('../../fixtures/decisions/base.json', import.meta.url), 'utf8'),
 ) as { input: object; change: object; parts: Record<string, object> };

@@ -9,7 +9,7 @@ import { applyChanges, approve, creation, propose, TICKET } from '../support/fla
  * makes nothing less safe. acme and globex are represented by casey; globex is protected in these tests.
  */
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 
 let t: TestBroker;
 

@@ -18,7 +18,7 @@ let files = 0;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'countersign-model-'));
-  archive = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  archive = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));

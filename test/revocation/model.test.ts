@@ -84,7 +84,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 );
 
 it('requests and approvals are what a simple model says, whoever is revoked and comes back', async () => {
-  const archive = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const archive = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   const folder = await mkdtemp(join(tmpdir(), 'countersign-'));
   let nowMs = Date.UTC(2026, 10, 18, 9, 30);
   const control = await openControl({ file: join(folder, 'model.db'), archive, clock: () => nowMs });

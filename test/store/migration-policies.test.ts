@@ -25,7 +25,7 @@ let former: Bundle;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'countersign-former-'));
   file = join(folder, 'test.db');
-  const shipped = await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url));
+  const shipped = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
   active = await readBundle(shipped);
   former = await readBundle(
     await withConfig(shipped, (config) => Object.assign(config, { persons: { 'github:1': 'somebody' } })),

@@ -45,7 +45,7 @@ import { type RequestRow, readRequests, readRevocations, renameIncidents } from 
  * lifts it, a break-glass session, a browser session, and people whom a provider has disabled and deleted.
  */
 
-const SHIPPED = new URL('../../policies/bundle.tar.gz', import.meta.url);
+const SHIPPED = new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url);
 const NOW_MS = Date.UTC(2026, 10, 18, 9, 40);
 
 let folder: string;

@@ -82,7 +82,8 @@ export async function startTestBroker(
     mkdtemp(join(tmpdir(), 'countersign-')),
   ]);
   const shipped =
-    options.archive ?? (await readFile(new URL('../../policies/bundle.tar.gz', import.meta.url)));
+    options.archive ??
+    (await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url)));
   const archive = await rebundle(shipped, (data) => {
     const local = replaceText(data, {
       'http://127.0.0.1:9401': people.issuer,

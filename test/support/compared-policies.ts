@@ -7,7 +7,7 @@ import { WORKING_HOURS_MS } from './broker.ts';
 import { INPUTS } from './inputs.ts';
 
 /** The shipped bundle. */
-export const SHIPPED = readFileSync(new URL('../../policies/bundle.tar.gz', import.meta.url));
+export const SHIPPED = readFileSync(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
 
 /** A compiled policy. */
 export async function policyOf(archive: Buffer): Promise<Policy> {

@@ -23,7 +23,7 @@ export function serveIn(
     env = {},
     words = [],
     before = '',
-  }: { env?: Record<string, string>; words?: string[]; before?: string } = {},
+  }: { env?: Record<string, string | undefined>; words?: string[]; before?: string } = {},
 ): Serving {
   const command = `${before} exec "$0" "$@"`;
   const child = spawn('sh', ['-c', command, process.execPath, MAIN, 'serve', ...words], {

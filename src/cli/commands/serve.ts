@@ -114,7 +114,7 @@ function describeStart(
   { policy, unknownOperations, masterKey, url }: Broker,
   { isNew, isKeyNew }: { isNew: boolean; isKeyNew: boolean },
 ): string[] {
-  const bundle = config.policy_bundle ?? 'the built-in bundle';
+  const bundle = config.policy_bundle ?? '';
   return [
     `countersign     ${loadVersion()}`,
     `configuration   ${config.file ?? 'no file; environment variables and defaults'}`,
