@@ -17,7 +17,7 @@ import {
   listBundles,
 } from '../store/policies.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
-import { bundleViewSchema, uploadOf } from './upload.ts';
+import { bundleViewSchema, toBundleView, uploadOf } from './upload.ts';
 
 /** The dependencies of {@link activationRoutes}. */
 export interface ActivationRoutesDeps {
@@ -127,7 +127,7 @@ export const activationRoutes = [
       });
       return pageOf(limit, {
         rows,
-        view: (row) => row,
+        view: toBundleView,
         next: ({ stored_ms, archive_digest }) => `${stored_ms} ${archive_digest}`,
       });
     },

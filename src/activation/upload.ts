@@ -6,9 +6,15 @@ import { BrokerError } from '../errors.ts';
 import { epochMs } from '../moment.ts';
 import { type Bundle, BundleError } from '../policy/bundle.ts';
 import { newId } from '../random.ts';
-import { findBundle, storeBundle } from '../store/policies.ts';
+import {
+  type BundleSummary,
+  findBundle,
+  findBundleSource,
+  storeBundle,
+  storeBundleSource,
+} from '../store/policies.ts';
 import { RunAgain } from '../store/run-again.ts';
-import type { PolicyBundlesTable } from '../store/schema.ts';
+import { parseSource, sourceOf, sourceSchema } from '../trust/source.ts';
 
 /*
  * Changing the active policy: bundles are uploaded here, and activated by requests of kind `policy.activate`
@@ -25,14 +31,16 @@ export const bundleViewSchema = z
     revision: z.string().meta({ description: 'The label that its author set.' }),
     bytes: z.int(),
     stored_ms: epochMs,
+    source: sourceSchema
+      .nullable()
+      .meta({ description: 'The source of the CI job that uploaded it first; null if none did.' }),
   })
   .meta({ id: 'PolicyBundle' });
 export type BundleView = z.infer<typeof bundleViewSchema>;
 
 /** Converts a stored bundle to its answer. */
-export function toBundleView(row: PolicyBundlesTable): BundleView {
-  const { policy_hash, archive_digest, revision, stored_ms, archive } = row;
-  return { policy_hash, archive_digest, revision, bytes: archive.length, stored_ms };
+export function toBundleView({ source, ...row }: BundleSummary): BundleView {
+  return { ...row, source: source === null ? null : parseSource(source) };
 }
 
 /** The check of the upload before: one at a time, because each may take seconds, and hundreds of MiB. */
@@ -70,9 +78,15 @@ export async function uploadOf(
     }
     const { hash: policy_hash, archive_digest, revision } = bundle;
     await storeBundle(tx, { policy_hash, archive_digest, revision, archive, stored_ms: now_ms });
+    const source = sourceOf(principal);
+    if (source !== null)
+      await storeBundleSource(tx, { archive_digest, source: JSON.stringify(source), stored_ms: now_ms });
     const stored = await findBundle(tx, { policy_hash, archive_digest });
     if (stored === null) throw new Error('the bundle that was just stored is not there');
-    return toBundleView(stored);
+    const { stored_ms } = stored;
+    const bytes = archive.length;
+    const known = await findBundleSource(tx, archive_digest);
+    return toBundleView({ policy_hash, archive_digest, revision, bytes, stored_ms, source: known });
   };
 }
 

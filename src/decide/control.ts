@@ -120,16 +120,19 @@ export function environmentsOf(policy: Policy): string[] {
   return [...policy.broker.environments.keys()];
 }
 
-/** The context of plans under a policy. */
-export function planContextOf({
-  now_ms,
-  policy,
-  deps: { policies },
-  revocations,
-}: Pick<WriteContext, 'now_ms' | 'policy' | 'revocations'> & {
-  deps: Pick<ControlDeps, 'policies'>;
-}): PlanContext {
-  return { now_ms, policy, policies, revocations, environments: environmentsOf(policy) };
+/** The context of plans under a policy, of what a proposer wrote. */
+export function planContextOf(
+  {
+    now_ms,
+    policy,
+    deps: { policies },
+    revocations,
+  }: Pick<WriteContext, 'now_ms' | 'policy' | 'revocations'> & {
+    deps: Pick<ControlDeps, 'policies'>;
+  },
+  proposer: Principal,
+): PlanContext {
+  return { now_ms, policy, policies, revocations, proposer, environments: environmentsOf(policy) };
 }
 
 /** Whether the policy has this environment. None at all counts as known. */

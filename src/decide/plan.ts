@@ -2,6 +2,7 @@ import type { InputChange } from '../flags/change-facts.ts';
 import type { Policies } from '../policy/active.ts';
 import type { RequestObject } from '../policy/input.ts';
 import type { Policy } from '../policy/policies.ts';
+import type { Principal } from '../principal.ts';
 import type { Db } from '../store/statement.ts';
 import type { RevocationChecks } from './revocations.ts';
 
@@ -42,6 +43,8 @@ export interface PlanContext {
   policy: Policy;
   /** Compiles candidates. */
   policies: Pick<Policies<Db>, 'ready'>;
+  /** Who wrote the content, as they were then. */
+  proposer: Principal;
   /** Who is revoked. */
   revocations: Pick<RevocationChecks<Db>, 'isBlocked'>;
   /** The plan of the request as it was proposed: facts of that time are taken from it. */

@@ -90,12 +90,12 @@ function draft(
 /** Plans on committed state. What a write would have prepared by the writer is prepared here. */
 async function planned(
   deps: ControlDeps,
-  { policy, now_ms }: DraftContext,
+  { policy, now_ms, principal }: DraftContext,
   content: RequestContent,
   how: { onlyJudged?: true },
 ): Promise<Plan> {
   const revocations = deps.revocations.under(personNames(policy));
-  const context = { ...planContextOf({ now_ms, policy, deps, revocations }), ...how };
+  const context = { ...planContextOf({ now_ms, policy, deps, revocations }, principal), ...how };
   for (let left = MAX_PREPARATIONS; ; left -= 1) {
     try {
       return (await deps.kinds.of(content.kind).plan(deps.store.read, content, context)).plan;

@@ -51,7 +51,7 @@ export async function edit(
   const content = editContent(kind, request.content, change);
   if (change.start_ms !== undefined) assertStart(content, now_ms);
   assertStartsBefore(content, request.expires_ms);
-  const context = planContextOf(writing);
+  const context = planContextOf(writing, request.proposer);
   // A key that is taken is only told to those who may create the flag: they are judged as if it were free.
   const made = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
     const { plan } = await kind.plan(tx, content, { ...context, onlyJudged: true });

@@ -26,7 +26,7 @@ export async function propose<Content extends RequestContent>(
   const { deps, tx, call, now_ms } = writing;
   // 1. Load: plan the content on the current flags.
   const kind = deps.kinds.of(content.kind);
-  const context = planContextOf(writing);
+  const context = planContextOf(writing, call.principal);
   const planned = await kind
     .plan(tx, content, context)
     .then((made) => {

@@ -156,10 +156,10 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
 /** The current plan of the content, or null if it can no longer be carried out. */
 async function planNow(
   writing: WriteContext,
-  { kind, content, plan }: ChangeRequest,
+  { kind, content, plan, proposer }: ChangeRequest,
 ): Promise<PlanWithEffects | null> {
   try {
-    const context = { ...planContextOf(writing), proposed: plan };
+    const context = { ...planContextOf(writing, proposer), proposed: plan };
     return await writing.deps.kinds.of(kind).plan(writing.tx, content, context);
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'invalid_change') return null;

@@ -9,6 +9,7 @@ import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecent } from './migration-recent.ts';
 import { addRecords } from './migration-records.ts';
 import { renamePlans } from './migration-requests.ts';
+import { addBundleSources } from './migration-sources.ts';
 import { addStages } from './migration-stages.ts';
 import { addWakes } from './migration-wakes.ts';
 
@@ -34,6 +35,7 @@ export const migrations: MigrationProvider = {
     '0012_wakes': { up: addWakes },
     '0013_stages': { up: addStages },
     '0014_recent': { up: addRecent },
+    '0015_bundle_sources': { up: addBundleSources },
   }),
 };
 

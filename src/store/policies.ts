@@ -1,4 +1,4 @@
-import type { PolicyActivationsTable, PolicyBundlesTable } from './schema.ts';
+import type { BundleSourcesTable, PolicyActivationsTable, PolicyBundlesTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
 /** The key of a stored bundle: its policy hash, and the digest of its exact bytes. */
@@ -123,6 +123,8 @@ export async function findBundle(
 export interface BundleSummary extends Omit<PolicyBundlesTable, 'archive'> {
   /** The size of its archive. */
   bytes: number;
+  /** {@link BundleSourcesTable.source}, or null. */
+  source: string | null;
 }
 
 /**
@@ -136,18 +138,32 @@ export async function listBundles(
 ): Promise<BundleSummary[]> {
   let query = db
     .selectFrom('policy_bundles')
-    .select(['policy_hash', 'archive_digest', 'revision', 'stored_ms'])
+    .leftJoin('bundle_sources', 'bundle_sources.archive_digest', 'policy_bundles.archive_digest')
+    .select([
+      'policy_hash',
+      'policy_bundles.archive_digest',
+      'revision',
+      'policy_bundles.stored_ms',
+      'source',
+    ])
     .select((e) => e.fn<number>('length', ['archive']).as('bytes'));
   if (before !== null) {
     const { stored_ms, archive_digest } = before;
     query = query.where((e) =>
       e.or([
-        e('stored_ms', '<', stored_ms),
-        e.and([e('stored_ms', '=', stored_ms), e('archive_digest', '<', archive_digest)]),
+        e('policy_bundles.stored_ms', '<', stored_ms),
+        e.and([
+          e('policy_bundles.stored_ms', '=', stored_ms),
+          e('policy_bundles.archive_digest', '<', archive_digest),
+        ]),
       ]),
     );
   }
-  return query.orderBy('stored_ms', 'desc').orderBy('archive_digest', 'desc').limit(limit).execute();
+  return query
+    .orderBy('policy_bundles.stored_ms', 'desc')
+    .orderBy('policy_bundles.archive_digest', 'desc')
+    .limit(limit)
+    .execute();
 }
 
 /**
@@ -182,6 +198,25 @@ export async function storeBundle(tx: Tx, bundle: PolicyBundlesTable): Promise<v
   await tx
     .insertInto('policy_bundles')
     .values(bundle)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** The source of a bundle as JSON, or null if no CI job uploaded it. */
+export async function findBundleSource(db: Db, archive_digest: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('bundle_sources')
+    .select('source')
+    .where('archive_digest', '=', archive_digest)
+    .executeTakeFirst();
+  return row?.source ?? null;
+}
+
+/** Notes the source of a bundle. The first one stays. */
+export async function storeBundleSource(tx: Tx, row: BundleSourcesTable): Promise<void> {
+  await tx
+    .insertInto('bundle_sources')
+    .values(row)
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }

@@ -17,6 +17,7 @@ import type {
 export interface Schema {
   meta: MetaTable;
   policy_bundles: PolicyBundlesTable;
+  bundle_sources: BundleSourcesTable;
   policy_activations: PolicyActivationsTable;
   signing_keys: SigningKeysTable;
   used_tokens: UsedTokensTable;
@@ -64,6 +65,14 @@ export interface PolicyBundlesTable {
   revision: string;
   /** The bundle as it was read, compressed. */
   archive: Buffer;
+  stored_ms: number;
+}
+
+/** Where the code of a bundle came from, by the CI job that uploaded exactly these bytes first. Append-only. */
+export interface BundleSourcesTable {
+  archive_digest: string;
+  /** A `Source` as JSON. */
+  source: string;
   stored_ms: number;
 }
 

@@ -4,6 +4,7 @@ import { followersOf } from '../../activation/followers.ts';
 import { nextActivations } from '../../activation/next-activation.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
 import { promotionSchema } from '../../activation/promotion.ts';
+import { basesOfSources, describeSources, policySources, sourcesOf } from '../../activation/sources.ts';
 import { type Effect, EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
 import type { Base, Plan, PlanContext } from '../../decide/plan.ts';
 import { DIGEST_PATTERN } from '../../json.ts';
@@ -81,8 +82,12 @@ const objectSchema = z.strictObject({
   promotes: promotionSchema
     .optional()
     .meta({ description: "The earlier stage's activation that is promoted." }),
+  ...policySources,
 });
 type PolicyObject = z.infer<typeof objectSchema>;
+
+/** 2: with the sources of the policy. */
+const PLAN_VERSION = 2;
 
 /** Makes a stored bundle, or the active one with changed data, the active policy. The policy that is active decides. */
 export const policyActivate: RequestKind<Content> = {
@@ -90,7 +95,7 @@ export const policyActivate: RequestKind<Content> = {
   contentSchema,
   editable: {},
   objectSchema,
-  planVersion: 1,
+  planVersion: PLAN_VERSION,
   conflict: 'The active policy has changed since the request was proposed, in what the request is based on.',
   plan: async (db, content, context) => {
     if (context.onlyJudged === true) {
@@ -101,11 +106,12 @@ export const policyActivate: RequestKind<Content> = {
     const candidate = await candidateOf(db, content, context);
     const { stage, bundle, policy, bases } = candidate;
     const followers = stage === null ? await followersOf(db, candidate, context) : [];
-    const draft = { type: 'policy' as const, ...candidate.object, weakens_activation: false };
+    const sources = await sourcesOf(db, context.proposer, candidate.object.archive_digest);
+    const draft = { type: 'policy' as const, ...candidate.object, ...sources, weakens_activation: false };
     const weakens_activation =
       stage === null && (await judge(db, { candidate: policy, object: draft, content, context }));
     return {
-      plan: toPlan({ ...draft, weakens_activation }, bases),
+      plan: toPlan({ ...draft, weakens_activation }, [...bases, ...basesOfSources(sources)]),
       effects: [activation([{ ...bundle, stage, module: policy.module }, ...followers])],
     };
   },
@@ -126,13 +132,14 @@ export const policyActivate: RequestKind<Content> = {
   sentence: ({ object }) => {
     const parsed = objectSchema.parse(object);
     const { stage, weakens_activation } = parsed;
-    const what = `${describe(parsed)}${stage === undefined ? '' : ` in ${stage}`}`;
+    const place = stage === undefined ? '' : ` in ${stage}`;
+    const what = `${describe(parsed)}${place}${describeSources(parsed)}`;
     return weakens_activation ? `${what}; the next activation then needs fewer approvals` : what;
   },
 };
 
 function toPlan(object: Omit<PolicyObject, 'type'>, bases: Base[]): Plan {
-  return { version: 1, changes: [], object: { ...object, type: 'policy' }, bases };
+  return { version: PLAN_VERSION, changes: [], object: { ...object, type: 'policy' }, bases };
 }
 
 /**

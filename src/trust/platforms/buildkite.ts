@@ -8,6 +8,14 @@ import { idFaults, type Platform, UUID } from './platform.ts';
  */
 export const buildkite: Platform = {
   name: 'buildkite',
+  // Its tokens name no repository; a pipeline builds one.
+  sourceClaims: {
+    repository: 'pipeline_slug',
+    repository_id: 'pipeline_id',
+    commit: 'build_commit',
+    ref: 'build_branch',
+    run: 'build_number',
+  },
   isIssuer: (issuer) => new URL(issuer).hostname === 'agent.buildkite.com',
   ownClaims:
     /^(?:organization_(?:slug|id)|pipeline_slug|build_(?:number|branch|tag|commit|source)|step_key)$/,

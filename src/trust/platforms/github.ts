@@ -28,6 +28,13 @@ export const github: Platform = {
   hasTokenId: true,
   personClaim: 'actor_id',
   attemptClaim: 'run_attempt',
+  sourceClaims: {
+    repository: 'repository',
+    repository_id: 'repository_id',
+    commit: 'sha',
+    ref: 'ref',
+    run: 'run_id',
+  },
   isIssuer: (issuer) => {
     const { hostname, pathname } = new URL(issuer);
     return (

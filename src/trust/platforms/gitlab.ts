@@ -20,6 +20,13 @@ export const gitlab: Platform = {
   name: 'gitlab',
   hasTokenId: true,
   personClaim: 'user_id',
+  sourceClaims: {
+    repository: 'project_path',
+    repository_id: 'project_id',
+    commit: 'sha',
+    ref: 'ref',
+    run: 'pipeline_id',
+  },
   isIssuer: (issuer) => new URL(issuer).hostname === 'gitlab.com',
   ownClaims:
     /^(?:(?:job_|source_)?(?:project|namespace)_(?:id|path)|pipeline_source|ref_path|user_login|user_access_level|deployment_tier|environment_(?:protected|action)|ci_config_.+)$/,

@@ -14,6 +14,15 @@ export interface Miss {
   has: string | null;
 }
 
+/** Names of claims, each of them verified with the token. */
+export interface SourceClaims {
+  repository: string;
+  repository_id?: string;
+  commit: string;
+  ref: string;
+  run: string;
+}
+
 /** The specifics of a platform's tokens: what a rule must pin, and checks that no rule can waive. */
 export interface Platform {
   /** The claim with the id of the person who started the job, if the platform always provides it. */
@@ -21,6 +30,8 @@ export interface Platform {
   /** The claim that counts the attempts of a job from 1, if a job that is started again keeps its first person. */
   attemptClaim?: string;
   name: PlatformName;
+  /** The claims that say where the code of a job came from, on platforms that build code. */
+  sourceClaims?: SourceClaims;
   /** Whether every token has a `jti`. One without it was not issued by this platform as it is documented. */
   hasTokenId?: true;
   /** True for the known issuers of this platform. */

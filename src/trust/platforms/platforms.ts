@@ -4,7 +4,7 @@ import { github } from './github.ts';
 import { gitlab } from './gitlab.ts';
 import { kubernetes } from './kubernetes.ts';
 import { oidc } from './oidc.ts';
-import type { Platform } from './platform.ts';
+import type { Platform, SourceClaims } from './platform.ts';
 import { spiffe } from './spiffe.ts';
 
 /** SPIFFE comes first, because a trust domain may be named like any host. */
@@ -19,6 +19,11 @@ const PLATFORMS: Readonly<Record<PlatformName, Platform>> = {
 
 /** Ordered for detection by claims: GitHub's tokens have `ref_protected` too. */
 const BY_CLAIMS = [kubernetes, github, buildkite, gitlab];
+
+/** The claims of a source, of each platform that has them. No token has those of two platforms. */
+export const SOURCE_CLAIMS: readonly SourceClaims[] = BY_CLAIMS.flatMap(({ sourceClaims }) =>
+  sourceClaims === undefined ? [] : [sourceClaims],
+);
 
 /** The platform of a known issuer, or null. */
 export function platformOfIssuer(issuer: string): Platform | null {

@@ -122,6 +122,15 @@ export function forgePolicies(file: string): Attempt[] {
   ]);
 }
 
+/** Tries to change which job uploaded a bundle, where there is one. */
+export function forgeSources(file: string): Attempt[] {
+  return attemptsAt(file, [
+    'delete from bundle_sources',
+    "update bundle_sources set source = '{}'",
+    "insert or replace into bundle_sources select archive_digest, '{}', 1 from bundle_sources",
+  ]);
+}
+
 /** Tries to activate a bundle that is not stored, where there is one activation. */
 export function activateUnknown(file: string): Attempt[] {
   return attemptsAt(file, [
