@@ -8,11 +8,14 @@ import { digestOf } from '../json.ts';
  * A patch of a policy's data: the everyday change is one row, and needs no Rego.
  */
 
-/** A place below a folder of `data.config`. A whole folder, or more, is never replaced by a patch. */
+/** A place below a folder of `data.config`. Of whole folders, a patch replaces only the map of stages, which is one row. */
 const pathSchema = z
   .string()
   .max(2000)
-  .regex(/^\/config\/[^/]+\/.+$/, 'a path below a folder of the data, such as /config/limits/request_ttl_s')
+  .regex(
+    /^\/config\/(stages|[^/]+\/.+)$/,
+    'a path below a folder of the data, such as /config/limits/request_ttl_s',
+  )
   // The library would follow them to the prototype of every object.
   .refine((path) => !path.split('/').some(isPrototypeName), 'no member of this name')
   .meta({ description: 'A JSON Pointer (RFC 6901).' });
