@@ -123,7 +123,7 @@ export async function compareFlags(
   };
 }
 
-/** Proposed by somebody who may under both policies; or else by one who may under the active policy, then by another. */
+/** As a principal who may propose it under both policies; or else as one for each. */
 function questionsOf(
   { group, environment, movement }: Case,
   proposers: (place: { environment: string; namespace: string }) => Both<Principal>,

@@ -44,7 +44,8 @@ export function changeOf(before: Requirement, after: Requirement): Change | null
   return ({ allow: 'allowed', hold: 'held', deny: 'denied' } as const)[after.effect];
 }
 
-function describeNeed(obligation: Obligation): string {
+/** What an obligation needs, such as `1 approval by flag-approver`. */
+export function describeNeed(obligation: Obligation): string {
   switch (obligation.kind) {
     case 'approval': {
       const { count, role, organization } = obligation;
