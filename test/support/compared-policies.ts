@@ -20,20 +20,16 @@ export async function shippedWith(edit: (config: Config) => void): Promise<Polic
 }
 
 /** What a check needs of its context to compare two policies, which are asked here, without a thread. */
-export type Comparing = Pick<
-  CheckContext,
-  'policies' | 'same_module' | 'now_ms' | 'ask' | 'access' | 'advance'
->;
+export type Comparing = Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access' | 'advance'>;
 
 /** A context that compares two policies. */
 export function comparing(
   policies: { active: Policy; candidate: Policy },
-  { same_module = true, now_ms = WORKING_HOURS_MS } = {},
+  { now_ms = WORKING_HOURS_MS } = {},
 ): Comparing {
   const { active, candidate } = policies;
   return {
     policies,
-    same_module,
     now_ms,
     ask: async (questions) =>
       questions.map(({ question, now_ms: atMs }) => ({

@@ -6,7 +6,7 @@ import type { Db } from '../../store/statement.ts';
 import { gainedSince, sideOf } from './access-lines.ts';
 import { type AccessDiff, MAX_LINES } from './access-view.ts';
 import { bindingChanges, changedRules } from './affected.ts';
-import { type Both, type Check, type CheckContext, SIDES } from './check.ts';
+import { type Both, type Check, type CheckContext, isSameModule, SIDES } from './check.ts';
 import { type Difference, differencesOf } from './held-access.ts';
 import { humanChanges } from './humans.ts';
 import { type Answers, comparedPlaces } from './places.ts';
@@ -35,17 +35,14 @@ export const accessCheck: Check<AccessDiff> = {
 const LEFT_OUT: readonly string[] = ['namespaces_left_out', 'principals_left_out'];
 
 /** What the comparison of access needs of a check. */
-export type AccessContext = Pick<
-  CheckContext,
-  'policies' | 'same_module' | 'now_ms' | 'ask' | 'access' | 'advance'
->;
+export type AccessContext = Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access' | 'advance'>;
 
 /** Compares access, for these known principals. */
 export async function compareAccess(
   context: AccessContext,
   principals: readonly Principal[],
 ): Promise<AccessDiff> {
-  const { policies, same_module } = context;
+  const { policies } = context;
   const answers = await context.access([]);
   const whom = whomToAsk(context, principals, answers);
   const { places, namespaces, left_out } = comparedPlaces(policies, answers);
@@ -85,7 +82,12 @@ export async function compareAccess(
       bindings: whom.samples.length,
       places: places.length,
     },
-    notes: notesOf({ answers, same_module, namespaces: left_out, subjects: whom.left_out }),
+    notes: notesOf({
+      answers,
+      isSame: isSameModule(policies),
+      namespaces: left_out,
+      subjects: whom.left_out,
+    }),
   };
 }
 
@@ -115,12 +117,12 @@ function toJson<T extends z.core.util.JSONType>(value: unknown): T {
 
 function notesOf({
   answers,
-  same_module,
+  isSame,
   namespaces,
   subjects,
 }: {
   answers: Answers;
-  same_module: boolean;
+  isSame: boolean;
   namespaces: number;
   subjects: number;
 }): AccessDiff['notes'] {
@@ -134,7 +136,7 @@ function notesOf({
             detail: `The ${silent.join(' and the ')} policy has no entry point countersign/access. Bindings that its Rego takes from elsewhere than config/role_bindings are not compared.`,
           },
         ]),
-    ...(same_module
+    ...(isSame
       ? []
       : [
           {

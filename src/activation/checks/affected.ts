@@ -1,6 +1,6 @@
 import { canonicalJson } from '../../json.ts';
 import type { Policy } from '../../policy/policies.ts';
-import { type Both, SIDES } from './check.ts';
+import { type Both, isSameModule, SIDES } from './check.ts';
 import { bindingRows, type Source } from './sources.ts';
 
 /** A binding whose rows differ; null on the side that does not have it. */
@@ -46,8 +46,8 @@ const BY_NAME: ReadonlySet<string> = new Set(['role_bindings', 'trust_rules']);
  * Whether only those can be affected whom a changed binding or trust rule names: with the same module, and no other changes
  * of the data than such rows.
  */
-export function isByName(policies: Both<Policy>, sameModule: boolean): boolean {
-  if (!sameModule) return false;
+export function isByName(policies: Both<Policy>): boolean {
+  if (!isSameModule(policies)) return false;
   const [were, are] = SIDES.map((side) => foldersOf(policies[side]));
   const names = new Set([...Object.keys(were ?? {}), ...Object.keys(are ?? {})]);
   return [...names].every(

@@ -18,6 +18,11 @@ export type Side = (typeof SIDES)[number];
 /** The same of both policies. */
 export type Both<T> = Readonly<Record<Side, T>>;
 
+/** Whether two policies have the same rules, and so differ in their data only. */
+export function isSameModule({ active, candidate }: Both<Pick<Policy, 'module'>>): boolean {
+  return active.module === candidate.module;
+}
+
 /** A question, at a time. */
 export interface TimedQuestion {
   question: Question;
@@ -30,8 +35,6 @@ export interface CheckContext {
   read: Db;
   /** Both policies, for what they say of themselves: data, environments, hash. They MUST be asked by {@link ask} only. */
   policies: Both<Policy>;
-  /** Whether both have the same module, and so differ in their data only. */
-  same_module: boolean;
   now_ms: number;
   /** Who is revoked, under the names of the active policy. */
   revocations: RevocationChecks<Db>;

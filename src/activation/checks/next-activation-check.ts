@@ -5,7 +5,14 @@ import { type Principal, schedulerPrincipal } from '../../principal.ts';
 import { listPrincipals } from '../../store/principals.ts';
 import { findNextActivation, type NextActivation, type NoNextActivation } from '../next-activation.ts';
 import { groupAlike } from './alike.ts';
-import { type Check, type CheckContext, SIDES, type Side, type TimedQuestion } from './check.ts';
+import {
+  type Check,
+  type CheckContext,
+  isSameModule,
+  SIDES,
+  type Side,
+  type TimedQuestion,
+} from './check.ts';
 import { describeNeed } from './requirement.ts';
 import {
   SAMPLE_OBJECTS,
@@ -65,17 +72,17 @@ export const nextActivationCheck: Check<NextActivationDiff> = {
   isNothing: ({ approvals, approvals_now, warnings }) => approvals === approvals_now && warnings.length === 0,
 };
 
-type Context = Pick<CheckContext, 'policies' | 'same_module' | 'now_ms' | 'ask' | 'access'>;
+type Context = Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access'>;
 
 /** Compares who could make the next activation, of these persons. */
 export async function compareNextActivation(
   context: Context,
   persons: readonly Principal[],
 ): Promise<NextActivationDiff> {
-  const { policies, same_module } = context;
+  const { policies } = context;
   const answers = await context.access([]);
   const known = new Map(SIDES.flatMap((side) => [...sourcesOf(policies[side], answers[side])]));
-  const groups = groupAlike(persons, known, { byBindings: same_module }).map(({ all }) => all);
+  const groups = groupAlike(persons, known, { byBindings: isSameModule(policies) }).map(({ all }) => all);
   const object = SAMPLE_OBJECTS['policy.activate']?.(null);
   if (object === undefined) throw new Error('there is a sample of a policy');
   const search = { groups, object, now_ms: context.now_ms };

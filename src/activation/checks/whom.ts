@@ -3,7 +3,7 @@ import type { Principal } from '../../principal.ts';
 import { trustRulesOf } from '../../trust/policy-rules.ts';
 import { bindingChanges, changedRules, isByName } from './affected.ts';
 import { type Alike, groupAlike } from './alike.ts';
-import { type Both, type CheckContext, SIDES } from './check.ts';
+import { type Both, type CheckContext, isSameModule, SIDES } from './check.ts';
 import type { Answers, ComparedPlace } from './places.ts';
 import { samplePerson } from './samples.ts';
 import { keyOf, type Source, samplesOf, sourcesOf } from './sources.ts';
@@ -29,7 +29,7 @@ export interface Whom {
 
 /** Finds about whom to ask. @param answers what the policies say of all bindings */
 export function whomToAsk(
-  { policies, same_module }: Pick<CheckContext, 'policies' | 'same_module'>,
+  { policies }: Pick<CheckContext, 'policies'>,
   principals: readonly Principal[],
   answers: Answers,
 ): Whom {
@@ -38,9 +38,9 @@ export function whomToAsk(
     ...bindingChanges(policies).map(({ source }) => keyOf(source)),
     ...changedRules(policies).map((key) => keyOf({ by: 'trust_rule', issuer: null, key })),
   ]);
-  const byName = isByName(policies, same_module);
+  const byName = isByName(policies);
   const rankOf = ({ sources }: Alike) => sources.filter((source) => changed.has(keyOf(source))).length;
-  const groups = groupAlike(principals, known, { byBindings: same_module })
+  const groups = groupAlike(principals, known, { byBindings: isSameModule(policies) })
     .filter((group) => !byName || rankOf(group) > 0)
     .toSorted((a, b) => rankOf(b) - rankOf(a) || b.all.length - a.all.length);
   const sources = [...known.values()]

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { candidateOf, fault, notStored, unjudgedObject } from '../../activation/candidate.ts';
 import { followersOf } from '../../activation/followers.ts';
-import { nextActivations } from '../../activation/next-activation.ts';
+import { type NoNextActivation, nextActivations } from '../../activation/next-activation.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
 import { promotionSchema } from '../../activation/promotion.ts';
 import { basesOfSources, describeSources, policySources, sourcesOf } from '../../activation/sources.ts';
@@ -159,24 +159,35 @@ async function judge(
   const { policy, now_ms, revocations } = context;
   const persons = await activePersons(db, revocations);
   const about = { object, now_ms };
-  const [next = null, now = null] = nextActivations([candidate, policy], persons, about);
-  if (next === null) {
+  const [next, now] = nextActivations([candidate, policy], persons, about);
+  if ('why' in next) {
     throw fault('With this policy, nobody could activate another one.', {
       pointer: content.patch === undefined ? '#/policy_hash' : '#/patch',
-      detail:
-        'Among the persons who have signed in here and are not revoked, nobody may propose the next activation and have it approved within 14 days. Let them sign in once, or correct the bindings and rules.',
+      detail: describeNobody(next),
     });
   }
   // Where the active policy lets nobody, a policy that lets somebody asks for less.
-  const weakens = now === null || next.approvals < now.approvals;
+  const weakens = 'why' in now || next.approvals < now.approvals;
   if (weakens && !content.weakens_activation) {
-    const instead = now === null ? 'approvals that nobody known could give' : now.approvals;
+    const instead = 'why' in now ? 'approvals that nobody known could give' : now.approvals;
     throw fault('With this policy, the next activation needs fewer approvals.', {
       pointer: '#/weakens_activation',
       detail: `${next.approvals} in place of ${instead}: set it to true to propose this, for everybody to see`,
     });
   }
   return weakens;
+}
+
+function describeNobody({ why, opens_ms }: NoNextActivation): string {
+  if (why === 'closed') {
+    const opens = opens_ms === null ? '' : `, and opens at ${new Date(opens_ms).toISOString()}`;
+    return `It could be approved, but a window or a blackout keeps it closed for 14 days${opens}. Shorten that.`;
+  }
+  const missing =
+    why === 'nobody_proposes'
+      ? 'may propose the next activation'
+      : 'may propose the next activation and have it approved';
+  return `Among the persons who have signed in here and are not revoked, nobody ${missing}. Let them sign in once, or correct the bindings and rules.`;
 }
 
 /** Persons as last seen, without those who can do nothing until a revocation is lifted. */

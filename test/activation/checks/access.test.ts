@@ -262,10 +262,7 @@ describe('access that was gained since the report', () => {
 describe('a policy that does not say who has what', () => {
   it('is compared by its decisions, and the report says so', async () => {
     const anybody = await policyOf(await readFixtureBundle('anybody'));
-    const report = await compareAccess(
-      comparing({ active: shipped, candidate: anybody }, { same_module: false }),
-      KNOWN,
-    );
+    const report = await compareAccess(comparing({ active: shipped, candidate: anybody }), KNOWN);
     expect(report.notes.map(({ code }) => code)).toEqual(['no_access_entry_point', 'other_module']);
     expect(gains(report).mallory).toContain('policy.activate');
   });
