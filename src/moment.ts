@@ -17,3 +17,24 @@ export type Moment = z.infer<typeof momentSchema>;
 export function toEpochMs(moment: Moment): number {
   return typeof moment === 'number' ? moment : Date.parse(moment);
 }
+
+/**
+ * A time in words, with its zone: `Fri 20 Nov 2026, 09:00 (Europe/Berlin)`; in UTC `Fri 20 Nov 2026, 08:00 UTC`. Seconds are
+ * told where there are any.
+ *
+ * @param zone an IANA zone that the host knows
+ */
+export function inWords(zone: string, ms: number): string {
+  const parts = new Intl.DateTimeFormat('en-GB', {
+    timeZone: zone,
+    hourCycle: 'h23',
+    ...{ weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' },
+    ...{ hour: '2-digit', minute: '2-digit', second: '2-digit' },
+  }).formatToParts(ms);
+  const part = (type: Intl.DateTimeFormatPartTypes) => parts.find((each) => each.type === type)?.value ?? '';
+  const seconds = part('second') === '00' ? '' : `:${part('second')}`;
+  const clock = `${part('hour')}:${part('minute')}${seconds}`;
+  // Some versions of the locale's data abbreviate September to four letters.
+  const date = [part('weekday'), part('day'), part('month').slice(0, 3), part('year')].join(' ');
+  return `${date}, ${clock} ${zone === 'UTC' ? 'UTC' : `(${zone})`}`;
+}

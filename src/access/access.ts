@@ -7,6 +7,7 @@ import { foldPerson } from '../person-name.ts';
 import type { AccessAnswer } from '../policy/access.ts';
 import type { Policy } from '../policy/policies.ts';
 import { ownPrincipals, type Principal, principalSchema } from '../principal.ts';
+import { findActivationByNumber } from '../store/policies.ts';
 import { ANY_PLACE, listGrantUses, listPrincipals } from '../store/principals.ts';
 import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -37,7 +38,12 @@ const bindingName = {
   index: z.int().min(0).meta({ description: 'Its index, from 0, in the list under that key.' }),
 };
 const capabilitySchema = z.enum(CAPABILITIES);
-const usage = { last_used_ms: epochMs.nullable(), unused: z.boolean() };
+const usage = {
+  last_used_ms: epochMs.nullable(),
+  unused: z.boolean().meta({
+    description: 'Whether it was not used within `unused_days`, of all of which the uses are known.',
+  }),
+};
 
 /** One capability of one principal in one place, by one binding. */
 const grantViewSchema = z
@@ -76,6 +82,9 @@ export const accessViewSchema = z
     policy_hash: z.string(),
     at_ms: epochMs,
     unused_days: z.int(),
+    known_since_ms: epochMs.meta({
+      description: 'Since when uses are known. What was before counts as no lack of use.',
+    }),
     grants: z.array(grantViewSchema),
     bindings: z.array(bindingViewSchema),
   })
@@ -84,6 +93,9 @@ export type AccessView = z.infer<typeof accessViewSchema>;
 
 type Grant = Omit<AccessAnswer['grants'][number], 'binding'> & Pick<GrantView, 'binding'>;
 type Binding = Omit<BindingView, 'holders' | keyof typeof usage>;
+
+/** The number of the activation that began the installation. */
+const FIRST = 1;
 
 /** The number of principals evaluated in one turn of the event loop: a few milliseconds. */
 const PRINCIPALS_AT_ONCE = 100;
@@ -104,7 +116,12 @@ export async function computeAccess(
   const atMs = clock();
   const principals = await knownPrincipals(store.read);
   const uses = usesByPrincipal(await listGrantUses(store.read));
-  const isUnused = (last: number | null) => last === null || last < atMs - unused_days * DAY_MS;
+  const known_since_ms = (await findActivationByNumber(store.read, FIRST))?.activated_ms ?? atMs;
+  const firstSeen = new Map(
+    (await listPrincipals(store.read)).map(({ id, first_seen_ms }) => [id, first_seen_ms]),
+  );
+  // Without a use, it counts as used when it became known.
+  const isUnused = (last: number | null, sinceMs: number) => (last ?? sinceMs) < atMs - unused_days * DAY_MS;
 
   const grants: GrantView[] = [];
   const held = new Map<string, { holders: Set<string>; last: number | null }>();
@@ -122,7 +139,8 @@ export async function computeAccess(
       if (principal === undefined)
         throw new Error(`the policy returned grants for ${grant.principal}, which was not in its input`);
       const last = lastUse(uses.get(grant.principal) ?? [], grant);
-      const view = { ...grant, principal, last_used_ms: last, unused: isUnused(last) };
+      const since = firstSeen.get(grant.principal) ?? known_since_ms;
+      const view = { ...grant, principal, last_used_ms: last, unused: isUnused(last, since) };
       if (isWanted(view, filter)) grants.push(view);
       const name = nameOf(grant.binding);
       const holding = held.get(name) ?? { holders: new Set(), last: null };
@@ -135,11 +153,17 @@ export async function computeAccess(
     policy_hash: policy.hash,
     at_ms: atMs,
     unused_days,
+    known_since_ms,
     grants,
     bindings: bindings
       .map((binding): BindingView => {
         const { holders, last } = held.get(nameOf(binding)) ?? { holders: new Set(), last: null };
-        return { ...binding, holders: holders.size, last_used_ms: last, unused: isUnused(last) };
+        return {
+          ...binding,
+          holders: holders.size,
+          last_used_ms: last,
+          unused: isUnused(last, known_since_ms),
+        };
       })
       .filter((view) => filter.unused !== true || view.unused),
   };

@@ -122,7 +122,7 @@ function createContext(io: Io, options: CommonOptions, commandLine: Context['com
       }),
       note: output.note,
     }),
-    onFreeze: (freezes) => output.note(`A freeze is in effect: ${printable(decodeFreezes(freezes))}`),
+    onFreeze: (freezes) => output.note(describeFreezes(freezes, commandLine)),
   });
   return { ...output, client, credentials, broker, commandLine };
 }
@@ -135,10 +135,28 @@ function parseBroker(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-function decodeFreezes(header: string): string {
+/** What each scope of a freeze holds back. */
+const FROZEN: Readonly<Record<string, string>> = {
+  all: 'all writes are frozen',
+  environment: 'an environment is frozen',
+  namespace: 'a namespace is frozen',
+  flag: 'a flag is frozen',
+};
+
+/** The freezes that the broker names with an answer (`scope;incident=…, …`), as sentences. */
+function describeFreezes(header: string, commandLine: Context['commandLine']): string {
+  const freezes = header.split(', ').map((freeze) => {
+    const [, scope = '', incident = ''] = /^([a-z]+);incident=(.*)$/.exec(freeze) ?? [];
+    const frozen = FROZEN[scope];
+    return frozen === undefined ? freeze : `${frozen} because of ${decoded(incident)}`;
+  });
+  return `Freeze: ${printable(freezes.join('; '))}. See ${commandLine('freeze', '--list')}`;
+}
+
+function decoded(text: string): string {
   try {
-    return decodeURIComponent(header);
+    return decodeURIComponent(text);
   } catch {
-    return header;
+    return text;
   }
 }

@@ -60,19 +60,25 @@ never.`;
 export async function runCli(argv: readonly string[], io: Io): Promise<ExitCode> {
   const cli = createCli(io);
   try {
-    await createProgram(cli).parseAsync([...argv], { from: 'user' });
+    await createProgram(cli, argv.includes('--json')).parseAsync([...argv], { from: 'user' });
     return cli.exitCode();
   } catch (error) {
     return report(error, argv, cli);
   }
 }
 
-function createProgram(cli: Cli): Command {
+/** @param json whether errors are told as a document, and so not in words as well */
+export function createProgram(cli: Cli, json = false): Command {
   const program = new Command('countersign')
     .description('Propose, approve and apply feature flag changes under a policy, and run the broker.')
     .version(loadVersion())
     .exitOverride()
-    .configureOutput({ writeOut: cli.io.stdout, writeErr: (text) => cli.io.stderr(visible(text)) })
+    .configureOutput({
+      writeOut: cli.io.stdout,
+      writeErr: (text) => {
+        if (!json) cli.io.stderr(visible(text));
+      },
+    })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
   registerServe(program, cli);

@@ -1,8 +1,8 @@
 import type { BrokerError, Gate } from '../errors.ts';
+import { inWords } from '../moment.ts';
 import type { Obligation } from '../policy/decision.ts';
 import type { Opening, TimeObligation } from '../policy/next-opening.ts';
 import type { Decision } from '../policy/policies.ts';
-import { localTime } from '../policy/zones.ts';
 import type { Reason } from '../reason.ts';
 import { Refused } from './refused.ts';
 import { type JudgedDecision, toldReasons } from './strangers.ts';
@@ -96,7 +96,7 @@ function timeGate(
 }
 
 function openingSentence({ at_ms, zone }: Opening, nowMs: number): string {
-  return at_ms > nowMs ? `It opens at ${localTime(zone, at_ms)} (${zone}).` : 'It is open now.';
+  return at_ms > nowMs ? `It opens on ${inWords(zone, at_ms)}.` : 'It is open now.';
 }
 
 function approvalDetail({ count, role, organization }: Extract<Obligation, { kind: 'approval' }>): string {

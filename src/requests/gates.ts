@@ -1,6 +1,7 @@
 import { EVERY_NAMESPACE, type RequestKinds } from '../decide/control.ts';
 import { type AboutRequest, obligationGate, type RoleScope, reasonGate } from '../decide/refusals.ts';
 import type { Gate } from '../errors.ts';
+import { inWords } from '../moment.ts';
 import { calendarOf, nextOpening, type Opening, type TimeObligation } from '../policy/next-opening.ts';
 import type { Policy } from '../policy/policies.ts';
 import { activeWithHash } from '../policy/staged-policy.ts';
@@ -33,7 +34,7 @@ export function requestGates(request: ChangeRequest, at: GateContext): Gate[] {
       ? standing.reasons.map(reasonGate)
       : standing.obligations.map((obligation) => obligationGate(obligation, aboutRequest(request, at)));
   if (content.start_ms !== null && content.start_ms > nowMs) {
-    const detail = `The request starts at ${new Date(content.start_ms).toISOString()}.`;
+    const detail = `The request starts on ${inWords('UTC', content.start_ms)}.`;
     gates.push({ code: 'start_time', detail, cleared_by: 'time', call: null });
   }
   if (standing.effect === 'allow' && content.apply === 'manual') {

@@ -5,6 +5,7 @@ import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { isStrangerTo } from '../decide/strangers.ts';
 import { BrokerError } from '../errors.ts';
+import { inWords } from '../moment.ts';
 import { insertRequest } from '../store/requests.ts';
 import { decideRequest, record } from './decide-request.ts';
 import { type ChangeRequest, humansBehind, requestDigest, toRow } from './request.ts';
@@ -148,7 +149,7 @@ export function assertStartsBefore(content: RequestContent, expiresMs: number): 
 
 function expiresBeforeStart(expiresMs: number): BrokerError {
   return new BrokerError('invalid_change', 'The request would expire before it starts; propose it later.', {
-    errors: [{ pointer: '#/start_ms', detail: `must be before ${new Date(expiresMs).toISOString()}` }],
+    errors: [{ pointer: '#/start_ms', detail: `must be before ${inWords('UTC', expiresMs)}` }],
   });
 }
 

@@ -1,3 +1,4 @@
+import { inWords } from '../moment.ts';
 import type { InputRevocation } from '../policy/input.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 
@@ -19,7 +20,6 @@ export function describeRevocation({
   value,
   issued_before_ms,
 }: Pick<InputRevocation, 'kind' | 'value' | 'issued_before_ms'>): string {
-  const before =
-    issued_before_ms === null ? '' : `, issued before ${new Date(issued_before_ms).toISOString()}`;
+  const before = issued_before_ms === null ? '' : `, issued before ${inWords('UTC', issued_before_ms)}`;
   return `${kind.replace('_', ' ')} ${value}${before}`;
 }

@@ -58,7 +58,7 @@ it('knows workloads by their trust rule, within its grant', async () => {
 });
 
 it('knows the applications that read flags, by the audience that their rule grants', async () => {
-  const before = await access('?unused=true');
+  const before = await access();
   const rule = { by: 'audience', issuer: null, key: 'checkout-service', index: 0 };
   expect(before.bindings).toContainEqual(
     expect.objectContaining({ ...rule, holders: 0, capabilities: ['read'], namespaces: ['payments'] }),
@@ -76,7 +76,8 @@ it('knows the applications that read flags, by the audience that their rule gran
       capability: 'read',
       namespace: 'payments',
       binding: rule,
-      unused: grant.environment !== 'production',
+      unused: false,
+      last_used_ms: grant.environment === 'production' ? t.clock() : null,
     });
   }
 });
@@ -87,10 +88,17 @@ it('marks what was never used, and what was not used for long', async () => {
   const used = fresh.filter((grant) => grant.last_used_ms !== null);
   expect(used.map((grant) => grant.environment)).toContain('production');
   expect(used.every((grant) => !grant.unused)).toBe(true);
-  const never = grantsOf(await access(), 'person:demo:riley', 'override');
-  expect(never.every((grant) => grant.unused && grant.last_used_ms === null)).toBe(true);
+  const overrides = async () => grantsOf(await access(), 'person:demo:riley', 'override');
+  const known = await access();
+  expect(known.known_since_ms).toBeLessThanOrEqual(known.at_ms);
+  // Nobody knows yet whether they go without for 90 days.
+  expect((await overrides()).map(({ unused }) => unused)).toEqual((await overrides()).map(() => false));
+  expect((await access('?unused=true')).bindings).toEqual([]);
 
   t.clock.advance(91 * DAY_MS);
+  const never = await overrides();
+  expect(never.length).toBeGreaterThan(0);
+  expect(never.every((grant) => grant.unused && grant.last_used_ms === null)).toBe(true);
   const later = grantsOf(await access('?principal=emp-1001'), 'person:demo:dana', 'propose');
   expect(later.every((grant) => grant.unused)).toBe(true);
   const patient = grantsOf(await access('?unused_days=120'), 'person:demo:dana', 'propose');

@@ -19,8 +19,11 @@ it('draws who may do what as a table, with the bindings that nobody uses', async
   expect(out).toMatch(
     /person:demo:dana +propose +production +payments +group payments-developers at \S+ +never/,
   );
-  expect(out).toMatch(/Bindings unused for 90 days:/);
-  expect(out).toMatch(/group customer-success at \S+ +\S.* +0 +never/);
+  expect(out).toMatch(/Bindings unused for 90 days: none\nUses are known since Wed 18 Nov 2026, 09:30 UTC: /);
+  t.clock.advance(91 * 24 * 3_600_000);
+  const later = await terminal.as('avery', 'access', 'list', '--capability', 'propose');
+  expect(later.out).toMatch(/group customer-success at \S+ +\S.* +0 +never/);
+  expect(later.out).not.toContain('Uses are known since');
 });
 
 it('answers with the document that the broker gave', async () => {
@@ -30,6 +33,7 @@ it('answers with the document that the broker gave', async () => {
   );
   expect(code).toBe(0);
   expect(json.unused_days).toBe(30);
+  expect(json.grants.length).toBeGreaterThan(0);
   expect(json.grants.every((grant: { unused: boolean }) => grant.unused)).toBe(true);
 });
 

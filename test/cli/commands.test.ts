@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeVersionFault } from '../../src/cli/node-version.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { applyChanges, createFlag, readFlag } from '../support/flags.ts';
+import { applyChanges, createFlag, creation, readFlag } from '../support/flags.ts';
 import { createTerminal, type Terminal } from './support.ts';
 
 let t: TestBroker;
@@ -29,7 +29,7 @@ describe('flags', () => {
     const words = ['flags', 'nav', '--history', '--environment', 'production'];
     const history = await terminal.as('dana', ...words, '--json');
     expect(history.json.items.map(({ version }: { version: number }) => version)).toEqual([2, 1]);
-    expect((await terminal.as('dana', ...words)).out).toMatch(/^2 +2026-11-18T/m);
+    expect((await terminal.as('dana', ...words)).out).toMatch(/^2 +Wed 18 Nov 2026, 09:30 UTC/m);
   });
 
   it('exits with 2 without an environment where one is needed, and with 1 for an unknown flag', async () => {
@@ -151,7 +151,7 @@ describe('freeze, lift and break-glass', () => {
     expect((await terminal.as('riley+mfa', ...apply)).code).toBe(2);
     const closed = await terminal.as('riley+mfa', 'break-glass', 'close', opened.json.id, '--json');
     expect(closed.json.closed_ms).toBe(t.clock());
-    expect((await terminal.as('riley', 'break-glass', 'list')).out).toContain('closed 2026-');
+    expect((await terminal.as('riley', 'break-glass', 'list')).out).toContain('closed Wed 18 Nov 2026');
   });
 });
 
@@ -164,8 +164,8 @@ describe('keys, policy and the program itself', () => {
     expect(body.keys.map(({ kid }: { kid: string }) => kid)).toContain(run.json.kid);
     expect((await terminal.as('dana', 'keys', 'rotate')).code).toBe(4);
     const list = await terminal.as('morgan', 'keys', 'list');
-    expect(list.out).toMatch(new RegExp(`^${run.json.kid} +active +2026-11-18T\\S+ +-$`, 'm'));
-    expect(list.out).toMatch(/ verifying +2026-11-18T\S+ +2026-11-18T\S+$/m);
+    expect(list.out).toMatch(new RegExp(`^${run.json.kid} +active +Wed 18 Nov 2026, 09:30 UTC +-$`, 'm'));
+    expect(list.out).toMatch(/ verifying +Wed 18 Nov 2026, \S+ UTC +Wed 18 Nov 2026, \S+ UTC$/m);
     const newest = await terminal.as('avery', 'keys', 'list', '--limit', '1', '--json');
     expect(newest.json.items).toMatchObject([{ kid: run.json.kid, state: 'active' }]);
     expect((await terminal.as('dana', 'keys', 'list')).code).toBe(4);
@@ -206,5 +206,34 @@ describe('keys, policy and the program itself', () => {
       expect(nodeVersionFault(version)).toContain(`This is version ${version}`);
     }
     for (const version of ['22.18.0', '24.0.0', '23.1.0']) expect(nodeVersionFault(version)).toBeNull();
+  });
+});
+
+describe('texts for people', () => {
+  it('tell a usage error once, as the document alone with --json', async () => {
+    for (const words of [['list', '--nonsense'], ['schedule', 'x'], ['explode']]) {
+      const plain = await terminal.as('dana', ...words);
+      expect([plain.code, plain.out]).toEqual([2, '']);
+      const json = await terminal.as('dana', ...words, '--json');
+      expect([json.code, json.err]).toEqual([2, '']);
+      expect(json.json).toMatchObject({ code: 'usage' });
+    }
+  });
+
+  it('show moments in words, and no unit at the end of a name', async () => {
+    await createFlag(t, 'worded', { expires: '2027-01-31T00:00:00Z' });
+    const { out } = await terminal.as('dana', 'flags', 'worded');
+    expect(out).toMatch(/^expires +Sun 31 Jan 2027, 00:00 UTC$/m);
+    expect(out).toMatch(/^created +Wed 18 Nov 2026, /m);
+    expect(out).not.toMatch(/_ms\b/);
+  });
+
+  it('say of a new flag that it is off everywhere', async () => {
+    const proposed = await t.call('dana', 'POST', '/v1/requests', {
+      ...{ environment: 'staging', reason: 'x', changes: [creation('quite-new')] },
+    });
+    const shown = await terminal.as('dana', 'show', proposed.body.id);
+    expect(shown.out).toMatch(/1\. create quite-new .*: created, off everywhere/);
+    expect(shown.out).not.toContain('neutral');
   });
 });

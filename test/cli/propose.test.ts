@@ -69,7 +69,8 @@ describe('propose', () => {
     expect(run.code).toBe(4);
     expect(run.out).toBe('');
     expect(run.err).toContain('The policy denies this operation (policy_denied)');
-    expect(run.err).toMatch(/^missing$/m);
+    expect(run.err).toMatch(/^denied because$/m);
+    expect(run.err).not.toMatch(/^missing$/m);
     const lines = run.err.split('\n').map((line) => line.replace(/^ *(\w+: )?| {2}cleared by.*$/g, ''));
     expect(new Set(lines).size).toBe(lines.length);
     expect(run.err).toMatch(/^decision [0-9a-f-]{36}$/m);
@@ -339,7 +340,7 @@ describe('propose in the evening', () => {
     const run = await terminal.as('dana', ...inProduction, '--enable', flag);
     expect(run.out).toMatch(/^ {4}countersign edit [0-9a-f-]{36} --ticket …$/m);
     expect(run.out).toMatch(
-      /window_closed: .* It opens at .* cleared by: time\n {4}opens {2}[\dT:-]+Z, here [\dT:+-]+ \(.*\)(\n {2}\S|\n$)/,
+      /window_closed: .* It opens on .* cleared by: time\n {4}opens {2}\w{3} \d+ \w{3} 2026, [\d:]+ UTC(; here .* \(.*\))?(\n {2}\S|\n$)/,
     );
   });
 });

@@ -229,7 +229,7 @@ describe('apply, rebase and schedule', () => {
   it('schedule sets the start, and refuses an invalid time without sending anything', async () => {
     const request = await openRequest('move-schedule');
     const at = new Date(t.clock() + 3_600_000).toISOString();
-    const run = await terminal.as('dana', 'schedule', request.id, '--at', at, '--json');
+    const run = await terminal.as('dana', 'schedule', request.id, '--start', at, '--json');
     expect([run.code, run.json.start_ms]).toEqual([0, Date.parse(at)]);
     expect((await terminal.as('dana', 'schedule', request.id)).code).toBe(2);
     const offline = createTerminal(t, { fetch: () => Promise.reject(new Error('something was sent')) });

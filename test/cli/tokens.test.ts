@@ -203,7 +203,7 @@ describe('a freeze that holds', () => {
     );
     expect(frozen.code).toBe(0);
     const run = await terminal.as('dana', ...flags);
-    expect(run.err).toContain('A freeze is in effect: flag;incident=INC-1');
+    expect(run.err).toContain('Freeze: a flag is frozen because of INC-1. See countersign freeze --list');
     expect(run.json.items).toHaveLength(1);
   });
 });

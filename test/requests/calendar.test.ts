@@ -63,9 +63,7 @@ describe('a blackout', () => {
       gates: [
         {
           code: 'blackout',
-          detail: expect.stringMatching(
-            /: move\. It opens at 2026-11-20T00:00:00\+01:00 \(Europe\/Berlin\)\.$/,
-          ),
+          detail: expect.stringMatching(/: move\. It opens on Fri 20 Nov 2026, 00:00 \(Europe\/Berlin\)\.$/),
           cleared_by: 'time',
           call: null,
           opens_ms: END_MS,

@@ -81,7 +81,7 @@ describe('a proposal', () => {
         {
           code: 'window_closed',
           detail: expect.stringMatching(
-            /: business-hours-berlin, maintenance-night-new-york\. It opens at 2026-11-28T22:00:00-05:00 \(America\/New_York\)\.$/,
+            /: business-hours-berlin, maintenance-night-new-york\. It opens on Sat 28 Nov 2026, 22:00 \(America\/New_York\)\.$/,
           ),
           cleared_by: 'time',
           opens_ms: Date.UTC(2026, 10, 29, 3),

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { AccessView, BindingView, GrantView } from '../../access/access.ts';
+import { DAY_MS } from '../../moment.ts';
 import { CAPABILITIES } from '../../operations.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
@@ -47,7 +48,7 @@ export function registerAccess(program: Command, cli: Cli): void {
     );
 }
 
-function render({ grants, bindings, unused_days, policy_hash }: AccessView): string {
+function render({ grants, bindings, unused_days, known_since_ms, at_ms, policy_hash }: AccessView): string {
   const idle = bindings.filter((binding) => binding.unused);
   return [
     table(['PRINCIPAL', 'MAY', 'ENVIRONMENT', 'NAMESPACE', 'BY', 'LAST USED'], grants.map(toRow)),
@@ -56,6 +57,9 @@ function render({ grants, bindings, unused_days, policy_hash }: AccessView): str
     ...(idle.length === 0
       ? []
       : [table(['BINDING', 'GRANTS', 'HOLDERS', 'LAST USED'], idle.map(toBindingRow))]),
+    ...(at_ms - known_since_ms < unused_days * DAY_MS
+      ? [`Uses are known since ${moment(known_since_ms)}: what was not used before that is not counted.`]
+      : []),
     '',
     `policy ${printable(policy_hash)}`,
   ].join('\n');

@@ -5,7 +5,7 @@ import { usageError } from '../cli-error.ts';
 import { describeState } from '../output/describe-state.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
-import { moment, pathSegment, printable, printableJson, table } from '../output/text.ts';
+import { member, moment, pathSegment, table } from '../output/text.ts';
 
 interface FlagsOptions extends CommonOptions, PageOptions {
   environment?: string;
@@ -71,10 +71,10 @@ async function showFlag(context: Context, key: string, options: FlagsOptions): P
   context.print(flag, () => {
     const { states: _, ...definition } = flag;
     return [
-      ...Object.entries(definition).map(
-        ([name, value]) =>
-          `${name.padEnd(18)} ${typeof value === 'string' ? printable(value) : printableJson(value)}`,
-      ),
+      ...Object.entries(definition).map(([key, given]) => {
+        const { name, value } = member(key, given);
+        return `${name.padEnd(18)} ${value}`;
+      }),
       '',
       table(
         ['ENVIRONMENT', 'VERSION', 'STATE'],

@@ -3,7 +3,7 @@ import { REQUEST_KINDS } from '../../requests/kinds/kinds.ts';
 import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
-import { CliError } from '../cli-error.ts';
+import { CliError, usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { renderRequest } from '../output/render.ts';
@@ -51,15 +51,24 @@ export function registerRequests(program: Command, cli: Cli): void {
     );
   cli
     .command(program, 'schedule <id>', 'set the earliest time at which a request is applied')
-    .requiredOption('--at <moment>', `the earliest time: ${MOMENT_HELP}, or next_window`, (text: string) =>
-      text === 'next_window' ? text : parseMoment('--at', text, 'next_window'),
-    )
-    .action((id: string, options: CommonOptions & { at: number | 'next_window' }) =>
+    .option('--start <moment>', `the earliest time: ${MOMENT_HELP}, or next_window`, parseStart)
+    .addOption(new Option('--at <moment>', 'the former name of --start').argParser(parseStart).hideHelp())
+    .action((id: string, options: CommonOptions & { start?: Start; at?: Start }) =>
       cli.run(options, async (context) => {
-        const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at: options.at } } as const;
+        const at = options.start ?? options.at;
+        if (at === undefined)
+          throw usageError('Specify the earliest time with --start MOMENT, or --start next_window.');
+        const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at } } as const;
         return answerDone(context, await callWithDigest(context, call));
       }),
     );
+}
+
+/** Epoch milliseconds, or as soon as a window opens. */
+type Start = number | 'next_window';
+
+function parseStart(text: string): Start {
+  return text === 'next_window' ? text : parseMoment('--start', text, 'next_window');
 }
 
 function registerList(program: Command, cli: Cli): void {

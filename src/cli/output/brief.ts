@@ -5,7 +5,7 @@ import type { Context } from '../cli.ts';
 import { byWhom } from './by-whom.ts';
 import { describeAudience, describeShares } from './describe-state.ts';
 import { describeChange, describeFacts, differences } from './render.ts';
-import { moment, printable, printableJson } from './text.ts';
+import { member, moment, printable, printableJson } from './text.ts';
 
 /** The maximum length in JSON characters of a value that is shown in full. */
 const SHORT_VALUE = 60;
@@ -30,7 +30,7 @@ export function renderBrief(request: RequestView, commandLine: Context['commandL
 }
 
 function renderChange(change: InputChange, place: number, environment: string | null): string {
-  const facts = describeFacts(change.facts, SHORT_LIST);
+  const facts = describeFacts(change, SHORT_LIST);
   return oneLine(
     `${place + 1}. ${describeChange(change, environment)}: ${describeDifference(change)} (${facts})`,
   );
@@ -39,8 +39,9 @@ function renderChange(change: InputChange, place: number, environment: string | 
 function describeDifference(change: InputChange): string {
   if (change.before === null) return 'a new flag';
   return differences(change)
-    .map(({ name, before, after }) => {
-      const [was, becomes] = [inFewWords(name, before), inFewWords(name, after)];
+    .map(({ name: key, before, after }) => {
+      const [was, becomes] = [inFewWords(key, before), inFewWords(key, after)];
+      const { name } = member(key, after);
       // The difference may be in a part that the summary omits.
       return was === becomes ? `${name}: changed, ${becomes}` : `${name}: ${was} → ${becomes}`;
     })
@@ -52,7 +53,7 @@ function inFewWords(name: string, value: unknown): string {
   // The facts name the added and removed organizations, so the audience itself is only counted.
   if (name === 'audience') return describeAudience(value as Audience);
   if (name === 'rollout' && value !== null) return describeShares(value as Rollout);
-  const whole = printableJson(value);
+  const whole = name.endsWith('_ms') ? member(name, value).value : printableJson(value);
   if (whole.length <= SHORT_VALUE) return whole;
   if (Array.isArray(value)) return `${value.length} entries`;
   if (typeof value === 'object' && value !== null) return `${Object.keys(value).length} members`;

@@ -1,4 +1,5 @@
 import type { ExplanationView } from '../../explain/view.ts';
+import { inWords } from '../../moment.ts';
 import { localTime } from '../../policy/zones.ts';
 import type { Context } from '../cli.ts';
 import { renderGates, renderWhat } from './render.ts';
@@ -41,7 +42,7 @@ function renderGrants({ granted_by }: ExplanationView): string[] {
   });
 }
 
-function renderMissing({ obligations, gates, about }: ExplanationView, context: Context): string[] {
+function renderMissing({ obligations, gates, about, effect }: ExplanationView, context: Context): string[] {
   const at = { requestId: about.type === 'request' ? about.id : null, commandLine: context.commandLine };
   const own = new Set(obligations.map(({ gate }) => JSON.stringify(gate)));
   const others = renderGates(
@@ -50,7 +51,7 @@ function renderMissing({ obligations, gates, about }: ExplanationView, context: 
   ).slice(1);
   if (obligations.length === 0 && others.length === 0) return [];
   return [
-    'missing',
+    effect === 'deny' ? 'denied because' : 'missing',
     ...obligations.flatMap((missing) => [
       ...renderGates([missing.gate], at).slice(1),
       ...renderDetails(missing, context).map((line) => `      ${line}`),
@@ -71,7 +72,7 @@ function renderDetails(
         ? ['opens  unknown']
         : []
       : [
-          `opens  ${printable(opens.window ?? 'blackout over')}: ${printable(opens.local)} in ${printable(opens.zone)}${hereOf(opens, context)}`,
+          `opens  ${printable(opens.window ?? 'blackout over')}: ${printable(inWords(opens.zone, opens.opens_ms))}${hereOf(opens, context)}`,
         ]),
     ...(effect_if_met === null ? [] : [`alone  ${effect_if_met}`]),
   ];
@@ -99,13 +100,10 @@ function renderBindings(
 }
 
 /** The same moment on the clocks of the reader, unless these are those of the window. */
-function hereOf(
-  { zone, opens_ms, local }: { zone: string; opens_ms: number; local: string },
-  { io }: Context,
-): string {
+function hereOf({ zone, opens_ms }: { zone: string; opens_ms: number }, { io }: Context): string {
   const own = zoneOfReader(io.env.TZ);
-  const here = localTime(own, opens_ms);
-  return own === zone || here === local ? '' : ` (${here} in ${printable(own)})`;
+  const isSame = localTime(own, opens_ms) === localTime(zone, opens_ms);
+  return own === zone || isSame ? '' : `; here ${inWords(own, opens_ms)}`;
 }
 
 /** The reader's IANA zone. */
@@ -122,7 +120,7 @@ function renderOutcome({ if_all_met, who_could, at_ms }: ExplanationView, { io }
     ...(if_all_met === null
       ? []
       : [
-          `if met   ${if_all_met.effect}${if_all_met.at_ms === at_ms ? '' : `, at ${localTime(zoneOfReader(io.env.TZ), if_all_met.at_ms)}`}`,
+          `if met   ${if_all_met.effect}${if_all_met.at_ms === at_ms ? '' : `, on ${inWords(zoneOfReader(io.env.TZ), if_all_met.at_ms)}`}`,
           ...(if_all_met.effect === 'allow'
             ? []
             : if_all_met.reasons.map(

@@ -1,12 +1,12 @@
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
-import { localTime } from '../../policy/zones.ts';
+import { inWords } from '../../moment.ts';
 import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';
 import { byWhom } from './by-whom.ts';
-import { jsonText, moment, printable, printableJson, shellWord } from './text.ts';
+import { jsonText, member, moment, printable, shellWord } from './text.ts';
 
 /**
  * The complete output for people. Nothing is shortened here; `brief.ts` has the short form.
@@ -28,7 +28,11 @@ export function renderRequest(request: RequestView, commandLine: CommandLine): s
     ...(isOpen(request) ? [`expires  ${moment(request.expires_ms)}`] : []),
     ...renderWhat(request),
     ...renderVotes(request),
-    ...renderGates(request.gates, { requestId: request.id, commandLine }),
+    ...renderGates(request.gates, {
+      requestId: request.id,
+      commandLine,
+      denied: request.standing.effect === 'deny',
+    }),
   ].join('\n');
 }
 
@@ -44,7 +48,7 @@ export function renderWhat({
 
 function renderChange(change: InputChange, place: number, environment: string | null): string[] {
   return [
-    `  ${place + 1}. ${describeChange(change, environment)}: ${describeFacts(change.facts)}`,
+    `  ${place + 1}. ${describeChange(change, environment)}: ${describeFacts(change)}`,
     ...describeDifference(change).map((line) => `     ${line}`),
   ];
 }
@@ -63,19 +67,25 @@ const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {
   neutral: 'reaches the same as now',
 };
 
+/** A new flag: what switches it on are other changes. */
+export const CREATED = 'created, off everywhere';
+
 /** Those whose served value stays, though the change chooses them by name for the first time. */
 function organizationsOnlyNamed({ organizations_added, organizations_named = [] }: ChangeFacts): string[] {
   return organizations_named.filter((organization) => !organizations_added.includes(organization));
 }
 
 /** The facts of one change in a sentence. At most `most` organizations or users are listed; the rest are counted. */
-export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINITY): string {
+export function describeFacts(
+  { action, facts }: Pick<InputChange, 'action' | 'facts'>,
+  most = Number.POSITIVE_INFINITY,
+): string {
   const named = (label: string, ids: readonly string[]): string[] => {
     const others = ids.length > most ? ` and ${ids.length - most} more` : '';
     return ids.length === 0 ? [] : [`${label} ${ids.slice(0, most).map(printable).join(', ')}${others}`];
   };
   return [
-    `${facts.direction}: ${DIRECTIONS[facts.direction]}`,
+    action === 'create' ? CREATED : `${facts.direction}: ${DIRECTIONS[facts.direction]}`,
     ...named('organizations added', facts.organizations_added),
     ...named('organizations removed', facts.organizations_removed),
     ...named('organizations named', organizationsOnlyNamed(facts)),
@@ -91,9 +101,10 @@ export function describeFacts(facts: ChangeFacts, most = Number.POSITIVE_INFINIT
 }
 
 function describeDifference(change: InputChange): string[] {
-  return differences(change).map(({ name, before, after }) => {
-    const earlier = before === undefined ? '' : `${printableJson(before)} → `;
-    return `${printable(name)}: ${earlier}${printableJson(after)}`;
+  return differences(change).map(({ name: key, before, after }) => {
+    const { name, value } = member(key, after);
+    const earlier = before === undefined ? '' : `${member(key, before).value} → `;
+    return `${printable(name)}: ${earlier}${value}`;
   });
 }
 
@@ -132,13 +143,15 @@ interface GatePlace {
   commandLine: CommandLine;
   /** The command that meets the broker's sign-in requirements, if known. */
   signIn?: string | undefined;
+  /** Whether these are why it was denied, rather than what is missing. */
+  denied?: boolean;
 }
 
 /** The open gates, each with the command that clears it. */
 export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
   if (gates.length === 0) return [];
   return [
-    'missing',
+    at.denied === true ? 'denied because' : 'missing',
     ...gates.flatMap((gate) => {
       const command = commandFor(gate, at);
       return [
@@ -153,7 +166,7 @@ export function renderGates(gates: readonly Gate[], at: GatePlace): string[] {
 /** An instant in UTC, and in the reader's own zone. */
 function hereAndUtc(atMs: number): string {
   const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
-  return `${moment(atMs)}, here ${localTime(timeZone, atMs)} (${timeZone})`;
+  return timeZone === 'UTC' ? moment(atMs) : `${moment(atMs)}; here ${inWords(timeZone, atMs)}`;
 }
 
 /** The command that clears a gate, or null when no command does. */
@@ -208,7 +221,13 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
     ...reasons
       .filter(({ code }) => gates.every((gate) => gate.code !== code))
       .map(({ code, detail }) => `  ${printable(code)}: ${printable(detail)}`),
-    ...renderGates(gates, { requestId: null, commandLine, signIn }),
+    ...renderGates(gates, {
+      requestId: null,
+      commandLine,
+      signIn,
+      // Those that repeat its reasons.
+      denied: reasons.length > 0 && gates.every((gate) => reasons.some(({ code }) => gate.code === code)),
+    }),
     ...(signIn !== undefined && gates.every((gate) => gate.code !== problem.code)
       ? [`sign in again with`, `    ${signIn}`]
       : []),

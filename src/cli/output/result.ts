@@ -2,7 +2,7 @@ import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';
-import { renderGates } from './render.ts';
+import { CREATED, renderGates } from './render.ts';
 import { printable } from './text.ts';
 
 /** A request that a command has created or changed. */
@@ -30,7 +30,11 @@ function printResult(context: Context, { body, isNew = false }: Result): void {
       ...describeOutcome(body).map((words) => [body.state, ...words].join('  ')),
       ...(isNew || isOpen(body) ? [`request  ${body.id}`] : []),
       ...(isOpen(body) ? [`digest   ${body.digest}`] : []),
-      ...renderGates(body.gates, { requestId: body.id, commandLine: context.commandLine }),
+      ...renderGates(body.gates, {
+        requestId: body.id,
+        commandLine: context.commandLine,
+        denied: body.standing.effect === 'deny',
+      }),
     ].join('\n'),
   );
 }
@@ -45,7 +49,9 @@ function describeOutcome(request: RequestView): string[][] {
       if (ofFlag.length === 0) return [];
       const where = scope === 'definition' ? 'every environment' : (request.environment ?? '');
       const actions = ofFlag.map(({ action }) => action).join(', ');
-      return [[flag, where, state === 'applied' ? versionsOf(request, flag, scope) : actions]];
+      if (state !== 'applied') return [[flag, where, actions]];
+      const isNew = ofFlag.some(({ action }) => action === 'create');
+      return [[flag, where, isNew ? CREATED : versionsOf(request, flag, scope)]];
     }),
   );
 }

@@ -1,3 +1,4 @@
+import { inWords } from '../../moment.ts';
 import { usageError } from '../cli-error.ts';
 
 /**
@@ -35,9 +36,20 @@ export function printableJson(value: unknown): string {
   return printable(JSON.stringify(value) ?? 'nothing');
 }
 
-/** A moment (epoch milliseconds) in ISO 8601, UTC. */
+/** A moment (epoch milliseconds) in words, UTC. */
 export function moment(ms: number): string {
-  return new Date(ms).toISOString().replace('.000Z', 'Z');
+  return inWords('UTC', ms);
+}
+
+/**
+ * One member of a document, for people: moments in words, whatever is deeper as compact JSON. The unit at the end of a name
+ * goes with it.
+ */
+export function member(name: string, value: unknown): { name: string; value: string } {
+  if (name.endsWith('_ms') && (typeof value === 'number' || value === null)) {
+    return { name: name.slice(0, -'_ms'.length), value: value === null ? 'never' : moment(value) };
+  }
+  return { name, value: typeof value === 'string' ? printable(value) : printableJson(value) };
 }
 
 /** One word of a command line, quoted for a POSIX shell where necessary. */
