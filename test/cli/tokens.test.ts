@@ -83,6 +83,37 @@ describe('the token of a command', () => {
     expect(sleeps).toBeGreaterThan(2);
   });
 
+  it('that ends while a command waits, where the platform gives no other, leaves the request as it was', async () => {
+    const job = createTerminal(t, {
+      env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() },
+      sleep: async () => t.clock.advance(4 * 60_000),
+    });
+    const words = ['propose', '--environment', 'production', '--reason', 'deploy', '--enable', 'tokens'];
+    const run = await job.run(...words, '--wait', '--timeout', '30m', '--json');
+    expect([run.code, run.json.state]).toEqual([3, 'pending']);
+    expect(run.err).toContain(`countersign show ${run.json.id}`);
+    expect(run.err).toContain('token has expired');
+
+    // And the next command of the job says what is wrong.
+    const next = await job.run(...flags);
+    expect([next.code, next.json.code]).toEqual([1, 'platform_token_used']);
+    expect(next.json.detail).toContain('id_tokens');
+  });
+
+  it('that a policy denies while a command waits still exits with 4', async () => {
+    let polls = 0;
+    const denying: typeof fetch = async (input, init) => {
+      const request = new Request(input, init);
+      if (request.method !== 'GET' || !request.url.includes('/v1/requests/')) return fetch(request);
+      polls += 1;
+      return Response.json({ code: 'policy_denied', title: 'Denied', detail: 'No role.' }, { status: 403 });
+    };
+    const job = createTerminal(t, { env: githubEnv(), fetch: denying, sleep: async () => undefined });
+    const words = ['propose', '--environment', 'production', '--reason', 'deploy', '--enable', 'tokens'];
+    expect((await job.run(...words, '--wait', '--json')).code).toBe(4);
+    expect(polls).toBe(1);
+  });
+
   it('is exchanged once for several commands of a job, as a platform token works only once', async () => {
     const job = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() } });
     expect((await job.run(...flags)).code).toBe(0);

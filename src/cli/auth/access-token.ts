@@ -2,6 +2,7 @@ import { sha256Hex } from '../../json.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
+import { moment } from '../output/text.ts';
 import type { Credentials, KeptExchange, KeptSignIn, StoredCredentials } from './credentials.ts';
 import { createProver, type Prover } from './dpop.ts';
 import { exchangeToken } from './exchange.ts';
@@ -59,7 +60,9 @@ export function createTokenSource(deps: {
     exchangedDigest = digest;
     const known = (await credentials.load(broker)).exchanges?.[digest];
     if (known !== undefined && isUsable(known)) return toToken(known);
-    const fresh = await exchangeToken(io, broker, tokens);
+    const fresh = await exchangeToken(io, broker, tokens).catch((error: unknown) => {
+      throw known !== undefined && isRefusedExchange(error) ? tokenUsed(known, error) : error;
+    });
     // A job whose home folder is not writable still gets its token. The next command has to get a new one.
     await credentials.update(broker, (kept) => withExchange(kept, digest, fresh)).catch(() => undefined);
     return toToken(fresh);
@@ -129,6 +132,25 @@ export function createTokenSource(deps: {
 /** The key under which an exchanged token is stored. The platform tokens themselves are not stored. */
 function digestOf(tokens: ExchangeTokens): string {
   return sha256Hex(JSON.stringify(tokens));
+}
+
+function isRefusedExchange(error: unknown): boolean {
+  return error instanceof CliError && error.problem.code === 'token_exchange_refused' && !error.transient;
+}
+
+/** The platform gives the job one token, and an earlier command of the job has used it. */
+function tokenUsed({ expires_ms }: KeptExchange, cause: unknown): CliError {
+  return new CliError(
+    EXIT.error,
+    {
+      code: 'platform_token_used',
+      title: 'The platform token of this job was used before',
+      detail:
+        `An earlier command of this job exchanged it, for a token that expired at ${moment(expires_ms)}. A platform token works once. ` +
+        'Run this command before that, or give it a token of its own: on GitLab in a job of its own, or with a second entry in id_tokens whose value it gets as COUNTERSIGN_SUBJECT_TOKEN.',
+    },
+    { cause },
+  );
 }
 
 function bearer(value: string): Token {

@@ -97,7 +97,7 @@ async function findPublicAddress(
 }
 
 const RULE_HINT =
-  "A trust rule of the policy must match this job. The broker's log has the exact reason under the reference. A policy maintainer can find the mismatching claim with: countersign trust test";
+  "A trust rule of the policy must match this job, and a platform token works once: another command or container may have used it. The broker's log has the exact reason under the reference. A policy maintainer can find the mismatching claim with: countersign trust test";
 /** A wrong clock is the usual cause of a refused proof. */
 const CLOCK_HINT = 'Check the clock of this machine. A proof that is off by a minute is refused.';
 

@@ -20,7 +20,8 @@ export function parseDuration(text: string): number {
 
 /**
  * Waits until the request is applied or otherwise closed, or the timeout passes. Reports each change of its state or
- * gates. Retries when the broker is temporarily unreachable or limits the rate.
+ * gates. Retries when the broker is temporarily unreachable or limits the rate. A caller whose token ends meanwhile has lost
+ * sight of the request, which nobody has denied.
  *
  * @returns the request as last read
  * @throws CliError when the broker refuses the read
@@ -51,13 +52,34 @@ export async function waitUntilClosed(
         path: `/v1/requests/${request.id}`,
       }));
     } catch (error) {
-      if (!(error instanceof CliError) || !error.transient) throw error;
+      if (!(error instanceof CliError)) throw error;
+      if (LOST_SIGHT.has(error.problem.code)) {
+        note(lostSight(latest, error));
+        return latest;
+      }
+      if (!error.transient) throw error;
       note(`retrying: ${printable(error.problem.detail)}`);
       delayMs = Math.max(delayMs, error.retryAfterMs ?? 0);
     }
   }
   note(`${latest.id} is ${latest.state}`);
   return latest;
+}
+
+/** The codes of a caller who was accepted before, and is not any more. */
+const LOST_SIGHT: ReadonlySet<string> = new Set([
+  'unauthenticated',
+  'token_invalid',
+  'token_exchange_refused',
+  'platform_token_missing',
+  'platform_token_used',
+  'not_signed_in',
+  'sign_in_expired',
+  'provider_unreachable',
+]);
+
+function lostSight({ id, state }: RequestView, { problem }: CliError): string {
+  return `The request was ${state} when it was last read. This command can follow it no further: its token has expired or was revoked (${problem.code}), and there is no other. The request goes on without it. See: countersign show ${id}`;
 }
 
 function describeStanding({ id, state, gates }: RequestView): string {
