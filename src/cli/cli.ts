@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { isFetchable } from '../issuers/issuers.ts';
-import { createTokenSource } from './auth/access-token.ts';
+import { createTokenSource, type TokenSource } from './auth/access-token.ts';
 import { type Credentials, createCredentials } from './auth/credentials.ts';
 import { createSignInAgain, STEP_UPS } from './auth/step-up.ts';
 import { usageError } from './cli-error.ts';
@@ -33,6 +33,7 @@ export interface Output {
 /** The context of one command run against a broker. */
 export interface Context extends Output {
   client: Client;
+  tokens: TokenSource;
   credentials: Credentials;
   /** The broker's URL, without a trailing slash. */
   broker: string;
@@ -105,26 +106,23 @@ function createContext(io: Io, options: CommonOptions, commandLine: Context['com
   if (!isFetchable(broker, true))
     output.note(`${broker} does not use https: your token is sent unencrypted.`);
   const credentials = createCredentials(io);
+  const { note } = output;
+  const signInAgain = createSignInAgain({
+    io,
+    broker,
+    credentials,
+    stepUp: options.stepUp,
+    commandLine,
+    note,
+  });
+  const tokens = createTokenSource({ io, broker, credentials, signInAgain, note });
   const client = createClient({
     io,
     broker,
-    tokens: createTokenSource({
-      io,
-      broker,
-      credentials,
-      signInAgain: createSignInAgain({
-        io,
-        broker,
-        credentials,
-        stepUp: options.stepUp,
-        commandLine,
-        note: output.note,
-      }),
-      note: output.note,
-    }),
+    tokens,
     onFreeze: (freezes) => output.note(describeFreezes(freezes, commandLine)),
   });
-  return { ...output, client, credentials, broker, commandLine };
+  return { ...output, client, tokens, credentials, broker, commandLine };
 }
 
 function parseBroker(text: string): string {

@@ -58,7 +58,7 @@ export interface Client {
 export function createClient(deps: {
   io: Io;
   broker: string;
-  tokens: TokenSource;
+  tokens: Pick<TokenSource, 'token' | 'renew' | 'stepUp'>;
   onFreeze: (freezes: string) => void;
 }): Client {
   const { io, broker, tokens } = deps;

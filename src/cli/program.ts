@@ -20,6 +20,7 @@ import { registerRequests } from './commands/requests.ts';
 import { registerRevocations } from './commands/revocations.ts';
 import { registerServe } from './commands/serve.ts';
 import { registerSessions } from './commands/sessions.ts';
+import { registerToken } from './commands/token.ts';
 import { registerTrust } from './commands/trust.ts';
 import { registerVotes } from './commands/vote.ts';
 import { registerWhoami } from './commands/whoami.ts';
@@ -102,6 +103,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerKeys(program, cli);
   registerPolicy(program, cli);
   registerTrust(program, cli);
+  registerToken(program, cli);
   return program;
 }
 

@@ -169,6 +169,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
         const sent = tokenOf(presented.authorization);
         ({ scheme } = sent);
         const verified = await verifiedOf(sent.token);
+        assertNotForReading(verified);
         if (!READING_METHODS.has(presented.method)) await withdrawal.get(verified.credential.issuer)?.();
         return await withControlProof(verified, sent, presented);
       } catch (error) {
@@ -224,10 +225,26 @@ function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Au
 }
 
 /**
+ * A token that the broker issued to a person reads flags, whatever policy makes of its audience: a person acts with their
+ * own sign-in.
+ *
+ * @throws TokenRefused `audience_not_accepted`
+ */
+function assertNotForReading({ principal, credential }: VerifiedToken): void {
+  if (principal.kind === 'person' && credential.kid !== null)
+    throw new TokenRefused('audience_not_accepted', principal.token.audience);
+}
+
+/**
  * A provider issues new tokens for an old sign-in. What was revoked before a moment is every sign-in before it, so their
  * tokens count from the sign-in.
+ *
+ * @returns the member of a credential that differs; none for a principal without a sign-in
  */
-function sinceSignIn({ auth: { auth_time_ms }, token: { issued_ms } }: Principal): Partial<Credential> {
+export function sinceSignIn({
+  auth: { auth_time_ms },
+  token: { issued_ms },
+}: Principal): Partial<Credential> {
   if (auth_time_ms === null || issued_ms === undefined) return {};
   return { issued_ms: Math.min(auth_time_ms, issued_ms) };
 }

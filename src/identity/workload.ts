@@ -28,7 +28,7 @@ const sponsorSchema = z.strictObject({
 });
 
 /**
- * The claims of a token that Countersign issues to a workload, or to an agent that acts for a person. `sub` is the
+ * The claims of a token that Countersign issues to a workload, to an agent that acts for a person, or to a person. `sub` is the
  * principal's id, `client_id` the trust rule, and `subject_issuer` the issuer of the workload's or the person's token.
  *
  * @see RFC 9068 section 2.2
@@ -44,7 +44,8 @@ const issuedClaimsSchema = z.object({
   /** Operation names, separated by single spaces; may be empty. */
   scope: z.string(),
   policy_hash: z.string(),
-  trust_rule: z.string().min(1),
+  /** Absent exactly for a person, whose token reads flags only. */
+  trust_rule: z.string().min(1).optional(),
   subject_issuer: z.string(),
   claims: principalSchema.shape.claims,
   person: principalSchema.shape.person,
@@ -78,6 +79,7 @@ export function verifiedIssued(claims: VerifiedClaims): VerifiedIssuedToken {
   const readsFlags = dataEnvironmentOf(aud) !== null;
   if (!readsFlags && scope === '') throw new TokenRefused('claim_not_accepted', 'scope');
   if (readsFlags !== (namespaces !== undefined)) throw new TokenRefused('claim_not_accepted', 'namespaces');
+  if (trust_rule === undefined && !readsFlags) throw new TokenRefused('claim_not_accepted', 'trust_rule');
   const principal = issuedPrincipal({
     id: sub,
     person,
@@ -86,7 +88,7 @@ export function verifiedIssued(claims: VerifiedClaims): VerifiedIssuedToken {
     claims: passed,
     audience: aud,
     scope: scope === '' ? [] : scope.split(' '),
-    trust_rule,
+    trust_rule: trust_rule ?? null,
     issued_ms: parsed.data.iat * 1000,
     sender_constrained: parsed.data.cnf !== undefined,
     delegation: delegationOf(parsed.data),
@@ -116,6 +118,11 @@ export interface Delegation {
   groups: string[];
 }
 
+function kindOf(delegation: Delegation | null, trustRule: string | null): Principal['kind'] {
+  if (delegation !== null) return 'agent';
+  return trustRule === null ? 'person' : 'workload';
+}
+
 /** The variable parts of the principal of an issued token. */
 export interface IssuedParts {
   id: string;
@@ -126,15 +133,17 @@ export interface IssuedParts {
   claims: Principal['claims'];
   audience: string;
   scope: string[];
-  trust_rule: string;
+  /** Null for a person. */
+  trust_rule: string | null;
   issued_ms: number;
   sender_constrained: boolean;
-  /** Null for a workload that acts for itself. */
+  /** Null for a workload that acts for itself, and for a person. */
   delegation: Delegation | null;
 }
 
 /**
- * A workload or an agent as policy sees it, without a sign-in. Identical at the exchange and with the issued token.
+ * A workload or an agent as policy sees it, without a sign-in. Identical at the exchange and with the issued token. With
+ * the token of a person, it is only what the data plane and revocation need.
  */
 export function issuedPrincipal({
   id,
@@ -147,7 +156,7 @@ export function issuedPrincipal({
 }: IssuedParts): Principal {
   return {
     id,
-    kind: delegation === null ? 'workload' : 'agent',
+    kind: kindOf(delegation, token.trust_rule),
     person,
     issuer,
     groups: delegation?.groups ?? [],

@@ -79,6 +79,8 @@ const operation = z.looseObject({
     .optional(),
   under_freeze: z.enum(['passes', 'safe_only', 'refused']).optional(),
   shows: z.enum(CAPABILITIES).optional(),
+  /** Whether a platform token that yields it works once. What changes something always is. */
+  single_use: z.boolean().optional(),
   roles: z.record(name, z.array(name)).optional(),
 });
 

@@ -60,6 +60,8 @@ export interface BrokerData {
   stages: readonly Stage[];
   /** How far back `input.recent` goes, in minutes; null if the bundle does not ask for it. */
   recent_minutes: number | null;
+  /** The operations that the bundle declares to be single-use, besides those that change something. */
+  single_use: ReadonlySet<string>;
   /** How long a person's sign-in is accepted, in seconds; null without a limit. The Rego enforces it. */
   sign_in_age_s: number | null;
   /** Windows, holidays and blackouts, as far as they have the documented form. */
@@ -102,6 +104,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
     stages: readStages(parsed.data),
     recent_minutes: DATA_FOLDERS.recent.safeParse(recent).data?.minutes ?? null,
+    single_use: new Set(Object.entries(isNamed(operations) ? operations : {}).flatMap(singleUse)),
     sign_in_age_s: token_lifetimes?.sign_in ?? null,
     calendar: readCalendar(data),
   };
@@ -110,6 +113,10 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
 /** A custom bundle may have any value under that name. */
 function isNamed(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function singleUse([name, row]: [string, unknown]): string[] {
+  return isNamed(row) && 'single_use' in row && row.single_use === true ? [name] : [];
 }
 
 /** What is wrong with the name of a zone; null if this machine knows it. */

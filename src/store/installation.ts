@@ -3,14 +3,45 @@ import { type Db, statement, type Tx } from './statement.ts';
 const findMetaStatement = statement<{ key: string }, { value: string }>((db, p) =>
   db.selectFrom('meta').select('value').where('key', '=', p('key')),
 );
-const claimTokenStatement = statement<{ issuer: string; jti: string; expires_ms: number }>((db, p) =>
+const claimTokenStatement = statement<{
+  issuer: string;
+  jti: string;
+  expires_ms: number;
+  repeatable_for: string | null;
+}>((db, p) =>
   db
     .insertInto('used_tokens')
-    .values({ issuer: p('issuer'), jti: p('jti'), expires_ms: p('expires_ms') })
+    .values({
+      issuer: p('issuer'),
+      jti: p('jti'),
+      expires_ms: p('expires_ms'),
+      repeatable_for: p('repeatable_for'),
+    })
     .onConflict((conflict) => conflict.doNothing()),
 );
-const findUsedTokenStatement = statement<{ issuer: string; jti: string }, { jti: string }>((db, p) =>
-  db.selectFrom('used_tokens').select('jti').where('issuer', '=', p('issuer')).where('jti', '=', p('jti')),
+const repeatTokenStatement = statement<{
+  issuer: string;
+  jti: string;
+  repeatable_for: string;
+  limit: number;
+}>((db, p) =>
+  db
+    .updateTable('used_tokens')
+    .set((row) => ({ uses: row('uses', '+', 1) }))
+    .where('issuer', '=', p('issuer'))
+    .where('jti', '=', p('jti'))
+    .where('repeatable_for', '=', p('repeatable_for'))
+    .where('uses', '<', p('limit')),
+);
+const findUsedTokenStatement = statement<
+  { issuer: string; jti: string },
+  { repeatable_for: string | null; uses: number }
+>((db, p) =>
+  db
+    .selectFrom('used_tokens')
+    .select(['repeatable_for', 'uses'])
+    .where('issuer', '=', p('issuer'))
+    .where('jti', '=', p('jti')),
 );
 const findAnswerStatement = statement<
   { principal_id: string; key: string },
@@ -61,17 +92,49 @@ export async function removeMeta(tx: Tx, key: string): Promise<void> {
  */
 export async function claimToken(
   tx: Tx,
-  token: { issuer: string; jti: string; expires_ms: number },
+  { issuer, jti, expires_ms }: { issuer: string; jti: string; expires_ms: number },
 ): Promise<boolean> {
-  return (await claimTokenStatement(tx, token)).affected === 1;
+  const row = { issuer, jti, expires_ms, repeatable_for: null };
+  return (await claimTokenStatement(tx, row)).affected === 1;
 }
 
-/** Whether a platform token was already claimed. Only {@link claimToken} can claim one. */
+/** What a token may be used for again, and how often in all. */
+export interface Repetition {
+  /** A later use MUST be for exactly this. */
+  for: string;
+  limit: number;
+}
+
+/**
+ * Counts a use of a token that may be used again for one thing. A token that was used for anything else is not, and one
+ * that works once never becomes repeatable.
+ *
+ * @returns false if it was used for something else, or as often as it may
+ */
+export async function repeatToken(
+  tx: Tx,
+  { issuer, jti, expires_ms }: { issuer: string; jti: string; expires_ms: number },
+  repetition: Repetition,
+): Promise<boolean> {
+  const row = { issuer, jti, expires_ms, repeatable_for: repetition.for };
+  if ((await claimTokenStatement(tx, row)).affected === 1) return true;
+  const again = { issuer, jti, repeatable_for: repetition.for, limit: repetition.limit };
+  return (await repeatTokenStatement(tx, again)).affected === 1;
+}
+
+/**
+ * Whether a platform token cannot be claimed any more. Only {@link claimToken} and {@link repeatToken} can claim one.
+ *
+ * @param repetition what it is to be used for; null for a single use
+ */
 export async function isTokenUsed(
   db: Db,
   { issuer, jti }: { issuer: string; jti: string },
+  repetition: Repetition | null,
 ): Promise<boolean> {
-  return (await findUsedTokenStatement(db, { issuer, jti })).rows.length > 0;
+  const [row] = (await findUsedTokenStatement(db, { issuer, jti })).rows;
+  if (row === undefined) return false;
+  return repetition === null || row.repeatable_for !== repetition.for || row.uses >= repetition.limit;
 }
 
 /** Deletes expired tokens, which cannot be replayed anyway. */

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addDenials } from './migration-denials.ts';
+import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
 import { addRequestNamespaces } from './migration-places.ts';
 import { addActivations } from './migration-policies.ts';
@@ -36,6 +37,7 @@ export const migrations: MigrationProvider = {
     '0013_stages': { up: addStages },
     '0014_recent': { up: addRecent },
     '0015_bundle_sources': { up: addBundleSources },
+    '0016_exchanges': { up: addExchanges },
   }),
 };
 

@@ -1,3 +1,4 @@
+import type { Generated } from 'kysely';
 import type {
   DenialsTable,
   ErasuresTable,
@@ -110,6 +111,10 @@ export interface UsedTokensTable {
   issuer: string;
   jti: string;
   expires_ms: number;
+  /** What it may be used for again; null for a token that works once. */
+  repeatable_for: Generated<string | null>;
+  /** How often it was used. */
+  uses: Generated<number>;
 }
 
 /** The current definition of each flag; `definition` is JSON. */

@@ -1,6 +1,7 @@
 import type { Credential } from '../identity/credential.ts';
 import { verifiedPerson } from '../identity/person.ts';
-import type { IssuedParts } from '../identity/workload.ts';
+import { type IssuedParts, issuedPrincipal } from '../identity/workload.ts';
+import type { Principal } from '../principal.ts';
 import { scalarClaim, type TrustRule } from '../trust/rules.ts';
 import { carriedClaims } from './carried-claims.ts';
 import {
@@ -21,9 +22,24 @@ export interface Applicant {
   /** The parts of the principal that do not depend on the request. */
   parts: Omit<IssuedParts, 'audience' | 'scope' | 'sender_constrained'>;
   credential: Credential;
-  singleUse: SingleUse;
+  /** Null for a person, whose token only reads and works until it expires. */
+  singleUse: SingleUse | null;
   /** The earliest expiry of the presented tokens, in seconds since the epoch. */
   exp: number;
+}
+
+/** A person who requests a token that reads flags. Policy decides about them as they signed in. */
+export interface PersonApplicant extends Omit<Applicant, 'parts'> {
+  person: Principal;
+}
+
+/** The principal that is to get a token, as policy sees it. */
+export function principalOf(
+  applicant: Applicant | PersonApplicant,
+  token: Pick<IssuedParts, 'audience' | 'scope' | 'sender_constrained'>,
+): Principal {
+  if ('parts' in applicant) return issuedPrincipal({ ...applicant.parts, ...token });
+  return { ...applicant.person, token: { ...applicant.person.token, ...token } };
 }
 
 /**

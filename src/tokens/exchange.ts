@@ -7,12 +7,12 @@ import { type ShownProof, verifyProof } from '../identity/dpop.ts';
 import { dataEnvironmentOf } from '../identity/issued-token.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
-import { type IssuedClaims, issuedPrincipal } from '../identity/workload.ts';
+import type { IssuedClaims } from '../identity/workload.ts';
 import type { Sign } from '../keys/signing-keys.ts';
 import type { Principal } from '../principal.ts';
-import type { TrustRules } from '../trust/rules.ts';
+import type { TrustRule, TrustRules } from '../trust/rules.ts';
 import { agentApplicant } from './agent-applicant.ts';
-import { type Applicant, workloadApplicant } from './applicant.ts';
+import { type Applicant, type PersonApplicant, principalOf, workloadApplicant } from './applicant.ts';
 import { originOf } from './delegation.ts';
 import { ACCESS_TOKEN_TYPE, type ExchangeForm, parseExchangeForm } from './exchange-form.ts';
 import {
@@ -24,6 +24,7 @@ import {
   grantedNamespaces,
 } from './grant.ts';
 import { OAuthError, type OAuthErrorCode } from './oauth-error.ts';
+import { isOfPerson, type PersonDeps, personApplicant } from './person-applicant.ts';
 import type { SponsorDeps } from './sponsor.ts';
 import type { SingleUse } from './subject.ts';
 
@@ -45,18 +46,19 @@ export interface ExchangeAuthorization {
 }
 
 /** What {@link createExchange} needs. */
-export interface ExchangeDeps extends SponsorDeps {
+export interface ExchangeDeps extends SponsorDeps, PersonDeps {
   /** The trust rules of the active policy. */
   presentTrust: () => Promise<{ policy_hash: string; rules: TrustRules }>;
   /**
-   * Decides `token.exchange` for the principal, records the decision and claims the single use, all in one transaction,
-   * only under the policy with that hash. It MUST return `issued` at most once for each single use, even for concurrent
-   * callers.
+   * Decides `token.exchange` for the principal, records the decision and claims the use of the token, all in one
+   * transaction, only under the policy with that hash. It MUST return `issued` for each token at most as often as its rule
+   * allows, even for concurrent callers: once, unless the rule grants nothing but reads.
    */
   authorizeExchange: (asked: {
     principal: Principal;
     credential: Credential;
-    singleUse: SingleUse;
+    /** Null for a token that works until it expires. */
+    use: { token: SingleUse; ruleName: string; rule: TrustRule } | null;
     policy_hash: string;
   }) => Promise<ExchangeAuthorization>;
 }
@@ -87,10 +89,10 @@ export interface Exchange {
 }
 
 /**
- * Token exchange for workloads, and for agents that act for a person. The issued token never exceeds the grant of the
+ * Token exchange for workloads, for agents that act for a person, and for persons who run an application. The issued token never exceeds the grant of the
  * trust rule or what the person allows. It never outlives the limits of the rule, of policy or of a presented token. A
- * platform's token works once. A person's token works until it expires, but only together with a fresh token of the
- * agent.
+ * platform's token works once, except under a rule that grants nothing but reads. A person's token works until it expires: for
+ * an agent, only together with a fresh token of the agent; by itself, only for reading flags.
  *
  * @see RFC 8693, RFC 9068
  */
@@ -105,18 +107,13 @@ export function createExchange(deps: ExchangeDeps): Exchange {
     const audience = chooseAudience(applicant.rule, asked);
     const scope = chooseScope(applicant.rule, audience, form.scope);
     demandProof(applicant.rule, proof);
-    const principal = issuedPrincipal({
-      ...applicant.parts,
-      audience,
-      scope,
-      sender_constrained: proof !== null,
-    });
+    const principal = principalOf(applicant, { audience, scope, sender_constrained: proof !== null });
     const sign = await deps.signingKeys.signer();
     // 3. Decide, record and claim the single use, of the proof too.
     const authorization = await deps.authorizeExchange({
       principal,
       credential: { ...applicant.credential, proof },
-      singleUse: applicant.singleUse,
+      use: useOf(applicant),
       policy_hash,
     });
     if (authorization.answer === 'policy_changed') return null;
@@ -159,16 +156,26 @@ function applicantOf(
   deps: ExchangeDeps,
   form: ExchangeForm,
   wanted: { rules: TrustRules; audience: string },
-): Promise<Applicant> {
+): Promise<Applicant | PersonApplicant> {
   const { subjectToken: subject, actorToken: actor } = form;
-  return actor === undefined
-    ? workloadApplicant(deps, subject, wanted)
-    : agentApplicant(deps, { subject, actor }, wanted);
+  if (actor !== undefined) return agentApplicant(deps, { subject, actor }, wanted);
+  const environment = dataEnvironmentOf(wanted.audience);
+  return environment !== null && isOfPerson(deps, subject)
+    ? personApplicant(deps, subject, environment)
+    : workloadApplicant(deps, subject, wanted);
+}
+
+function useOf({
+  singleUse,
+  ruleName,
+  rule,
+}: Applicant | PersonApplicant): { token: SingleUse; ruleName: string; rule: TrustRule } | null {
+  return singleUse === null ? null : { token: singleUse, ruleName, rule };
 }
 
 async function issue(
   deps: ExchangeDeps,
-  { rule, ruleName, exp, credential }: Applicant,
+  { rule, ruleName, exp, credential }: Applicant | PersonApplicant,
   granted: { principal: Principal; authorization: ExchangeAuthorization; proof: Proof | null; sign: Sign },
 ): Promise<TokenAnswer> {
   const { principal, authorization, proof, sign } = granted;
@@ -185,7 +192,7 @@ async function issue(
     jti: randomUUID(),
     scope: principal.token.scope.join(' '),
     policy_hash: authorization.policy_hash,
-    trust_rule: ruleName,
+    ...(principal.token.trust_rule === null ? {} : { trust_rule: principal.token.trust_rule }),
     subject_issuer: principal.issuer,
     claims: principal.claims,
     person: principal.person,
@@ -206,14 +213,14 @@ async function issue(
   };
 }
 
-/** The provenance claims of a token: the delegation for an agent, the platform's token for a workload. */
+/** The provenance claims of a token: the delegation for an agent, otherwise the token that was exchanged. */
 function issuedFor(
-  { id, act, groups }: Principal,
+  { id, kind, act, groups }: Principal,
   credential: Credential,
 ): Pick<IssuedClaims, 'act' | 'sponsor' | 'origin'> {
   const { origins } = credential;
   if (act === undefined || origins === undefined)
-    return { origin: originOf(credential, { id, kind: 'workload' }) };
+    return { origin: originOf(credential, { id, kind: kind === 'person' ? 'person' : 'workload' }) };
   return { act: actClaimOf(act), sponsor: { groups, origins: [...origins] } };
 }
 

@@ -1,5 +1,8 @@
-import type { ControlDeps } from '../decide/control.ts';
+import { type ControlDeps, EVERY_NAMESPACE } from '../decide/control.ts';
+import { readablePlaces } from '../decide/read.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
+import type { Principal } from '../principal.ts';
+import { listNamespaces } from '../store/flags.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import { authorizeExchange } from './authorize-exchange.ts';
 import { createExchange, type Exchange } from './exchange.ts';
@@ -16,6 +19,19 @@ export function openExchange(
       const policy = await control.policies.active(control.store.read);
       return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
     },
+    readableNamespaces: (principal, environment) => readableNamespaces(control, principal, environment),
     authorizeExchange: authorizeExchange(control),
   });
+}
+
+async function readableNamespaces(
+  control: ControlDeps,
+  principal: Principal,
+  environment: string,
+): Promise<string[]> {
+  const call = { principal, credential: null, http_request_id: null };
+  const isReadable = await readablePlaces(control, call, 'flag.read', { counts: false });
+  if (isReadable({ environment, namespace: EVERY_NAMESPACE })) return [EVERY_NAMESPACE];
+  const namespaces = await listNamespaces(control.store.read);
+  return namespaces.filter((namespace) => isReadable({ environment, namespace }));
 }

@@ -1,5 +1,5 @@
 import { actorsOf, MAX_ACTORS } from '../identity/act.ts';
-import { credentialOf } from '../identity/authenticate.ts';
+import { credentialOf, sinceSignIn } from '../identity/authenticate.ts';
 import type { CredentialOrigin } from '../identity/credential.ts';
 import { personPrincipal } from '../identity/person.ts';
 import { TokenRefused } from '../identity/refusal.ts';
@@ -85,7 +85,12 @@ async function byIdToken(deps: SponsorDeps, token: string, form: TokenForm): Pro
     mayAct: mayAct.data,
     actors,
     operations: null,
-    origins: [originOf(credentialOf(form, claims, false), { id: principal.id, kind: 'person' })],
+    origins: [
+      originOf(
+        { ...credentialOf(form, claims, false), ...sinceSignIn(principal) },
+        { id: principal.id, kind: 'person' },
+      ),
+    ],
     exp: claims.exp,
   };
 }

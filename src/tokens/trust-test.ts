@@ -8,6 +8,7 @@ import { isTokenUsed } from '../store/installation.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import type { TrustRules } from '../trust/rules.ts';
 import type { Applicant } from './applicant.ts';
+import { repetitionOf } from './authorize-exchange.ts';
 import { explainRefusal } from './explain-refusal.ts';
 import { grantedLifeS } from './grant.ts';
 import { type SubjectDeps, verifyPlatformToken } from './subject.ts';
@@ -78,7 +79,10 @@ async function foresee(
   if ((await control.revocations.latest().hit(read, { principal, credential })) !== null) {
     return refused(new TokenRefused('revoked'));
   }
-  if (await isTokenUsed(read, singleUse)) return refused(new TokenRefused('replayed'));
+  const repetition = repetitionOf(policy, { ruleName: applicant.ruleName, rule, audience });
+  if (singleUse !== null && (await isTokenUsed(read, singleUse, repetition))) {
+    return refused(new TokenRefused('replayed'));
+  }
   const nowMs = clock();
   const question = questionOf(policy, principal, { operation: 'token.exchange' });
   const { effect, reasons, limits } = policy.decide(question, nowMs);

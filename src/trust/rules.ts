@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Claims, claimAt } from '../identity/claim.ts';
 import { audienceSchema, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
-import { OPERATION_NAMES } from '../operations.ts';
+import { OPERATION_NAMES, OPERATIONS, type Operation } from '../operations.ts';
 import { isGlob } from './glob.ts';
 
 /*
@@ -48,6 +48,8 @@ export const trustRuleSchema = z.strictObject({
     token_ttl_s: z.int().min(1).max(MAX_ISSUED_LIFE_S),
     /** Whether issued tokens must be bound to a key (DPoP, RFC 9449). */
     require_dpop: z.boolean().default(false),
+    /** How often one platform token can be exchanged, if the rule grants nothing but reads. Default: 50. */
+    max_exchanges: z.int().min(1).max(10_000).optional(),
   }),
 });
 
@@ -78,6 +80,21 @@ const WRITING: ReadonlySet<string> = new Set(['request.propose', 'request.edit']
 /** Whether jobs under the rule write what another person approves, so that the humans behind them must be known. */
 export function writesRequests({ grant }: Pick<TrustRule, 'grant'>): boolean {
   return grant.operations.some((operation) => WRITING.has(operation));
+}
+
+/** How often one platform token can be exchanged under a rule that grants reads only, unless the rule says. */
+const MAX_EXCHANGES = 50;
+
+/**
+ * How often one platform token can be exchanged under the rule. A token that yields anything but reads works once, and so
+ * does that of an agent. An application whose container restarts has no other token.
+ *
+ * @param singleUse the operations that the policy declares to be single-use
+ */
+export function exchangesUnder({ kind, grant }: TrustRule, singleUse: ReadonlySet<string>): number {
+  const isRead = (name: Operation): boolean => OPERATIONS[name].changes === 'nothing' && !singleUse.has(name);
+  if (kind !== 'workload' || !grant.operations.every(isRead)) return 1;
+  return grant.max_exchanges ?? MAX_EXCHANGES;
 }
 
 /** The accepted values of a claim in a rule; empty if the rule does not mention it. */

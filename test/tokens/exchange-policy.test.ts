@@ -64,6 +64,7 @@ async function exchangeWith(beforeDeciding: (tries: number) => Promise<unknown>)
       const policy = await control.policies.active(control.store.read);
       return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
     },
+    readableNamespaces: async () => [],
     authorizeExchange: async (asked) => {
       tries += 1;
       await beforeDeciding(tries);

@@ -78,7 +78,7 @@ function demoRules(): TrustRules {
 async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: object[] } = {}) {
   const bench = await createBench([]);
   const used = new Set<string>();
-  const asked: { principal: Principal; singleUse: SingleUse }[] = [];
+  const asked: { principal: Principal; use: { token: SingleUse } | null }[] = [];
   const state: { policyTtlS: number; answer: ExchangeAuthorization['answer'] | 'unrecorded' } = {
     policyTtlS: 900,
     answer: 'issued',
@@ -94,10 +94,11 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
     signingKeys: bench.signingKeys,
     clock: bench.clock,
     log: bench.log,
+    readableNamespaces: async () => [],
     authorizeExchange: async (question) => {
       asked.push(question);
       if (state.answer === 'unrecorded') throw new BrokerError('not_recorded', 'The disk is full.');
-      const use = JSON.stringify([question.singleUse.issuer, question.singleUse.jti]);
+      const use = JSON.stringify([question.use?.token.issuer, question.use?.token.jti]);
       const answer = used.has(use) ? 'replayed' : state.answer;
       used.add(use);
       return { answer, token_ttl_s: state.policyTtlS, policy_hash: 'sha256:aa' };
@@ -334,7 +335,7 @@ describe('a subject token', () => {
   it('claims its single use by issuer and jti until it can no longer be accepted', async () => {
     await broker.swap(await token({ jti: 'job-1' }));
     const expires_ms = (START_S + 300 + 35) * 1000;
-    expect(broker.asked[0]?.singleUse).toEqual({ issuer: ci.issuer, jti: 'jti:job-1', expires_ms });
+    expect(broker.asked[0]?.use?.token).toEqual({ issuer: ci.issuer, jti: 'jti:job-1', expires_ms });
   });
 
   it('of an issuer without jti works once in all the forms of its signature', async () => {
@@ -352,7 +353,9 @@ describe('a subject token', () => {
     expect((await broker.swap(subject)).status).toBe(200);
     expect(expectRefusal(await broker.swap(twin))).toBe('replayed');
     const input = subject.slice(0, subject.lastIndexOf('.'));
-    expect(broker.asked[0]?.singleUse.jti).toBe(`sha256:${createHash('sha256').update(input).digest('hex')}`);
+    expect(broker.asked[0]?.use?.token.jti).toBe(
+      `sha256:${createHash('sha256').update(input).digest('hex')}`,
+    );
     await server.close();
   });
 

@@ -1,4 +1,5 @@
 import { sha256Hex } from '../../json.ts';
+import { JWT_TYPE } from '../../tokens/exchange-form.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
@@ -24,6 +25,12 @@ export interface Token {
 export interface TokenSource {
   /** @throws CliError when there is no token, or the exchange is refused */
   token(): Promise<Token>;
+  /**
+   * What an exchange takes for this caller: the platform's token, or the sign-in of a person.
+   *
+   * @throws CliError when there is none
+   */
+  identity(): Promise<ExchangeTokens>;
   /** A new token after the broker refused the previous one, or null when there is none. */
   renew(): Promise<Token | null>;
   /**
@@ -88,10 +95,14 @@ export function createTokenSource(deps: {
     if (io.env.COUNTERSIGN_TOKEN) return bearer(io.env.COUNTERSIGN_TOKEN.trim());
     const tokens = await findExchangeTokens(io);
     if (tokens !== null) return exchangedToken(tokens);
+    return ofSignIn(await presentSignIn());
+  }
+
+  async function presentSignIn(): Promise<KeptSignIn> {
     const { sign_in } = await credentials.load(broker);
     if (sign_in === undefined) throw notSignedIn(io, broker);
     assertNotEnded(io, broker, sign_in);
-    return ofSignIn(isExpired(sign_in) ? await renewSignIn(deps, sign_in) : sign_in);
+    return isExpired(sign_in) ? renewSignIn(deps, sign_in) : sign_in;
   }
 
   function ofSignIn(kept: KeptSignIn): Token {
@@ -105,6 +116,11 @@ export function createTokenSource(deps: {
   }
 
   return {
+    identity: async () => {
+      const own = io.env.COUNTERSIGN_TOKEN?.trim();
+      if (own) return ofJwt(own);
+      return (await findExchangeTokens(io)) ?? ofJwt((await presentSignIn()).id_token);
+    },
     token: async () => {
       current ??= await find();
       return current;
@@ -151,6 +167,10 @@ function tokenUsed({ expires_ms }: KeptExchange, cause: unknown): CliError {
     },
     { cause },
   );
+}
+
+function ofJwt(token: string): ExchangeTokens {
+  return { subject_token: token, subject_token_type: JWT_TYPE };
 }
 
 function bearer(value: string): Token {

@@ -20,9 +20,10 @@ const answerSchema = z.object({
 });
 
 /**
- * Exchanges a token for a token of the broker that is bound to a new key.
+ * Exchanges a token for a token of the broker.
  *
- * @param tokens the `subject_token` with its type, and any other tokens of the exchange
+ * @param tokens the `subject_token` with its type, and any other parameters of the exchange
+ * @param isBound whether to bind it to a new key, of which each use then requires a proof; default yes
  * @throws CliError when the broker does not answer, refuses, or has another address than the one called
  * @see RFC 8693, RFC 9449 section 5
  */
@@ -30,6 +31,7 @@ export async function exchangeToken(
   { fetch, clock }: Pick<Io, 'fetch' | 'clock'>,
   broker: string,
   tokens: Readonly<Record<string, string>>,
+  isBound = true,
 ): Promise<KeptExchange> {
   const { issuer, token_endpoint } = await findPublicAddress({ fetch }, broker);
   const prover = createProver({ key: await createProofKey(), clock });
@@ -38,19 +40,18 @@ export async function exchangeToken(
     requested_token_type: ACCESS_TOKEN_TYPE,
     ...tokens,
   });
-  const send = (proof: string): Promise<Response> =>
+  const send = (proof: string | null): Promise<Response> =>
     fetch(token_endpoint, {
       method: 'POST',
-      headers: { dpop: proof },
+      ...(proof === null ? {} : { headers: { dpop: proof } }),
       body,
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
-  const response = await prover
-    .fetch({ method: 'POST', htu: token_endpoint, accessToken: null }, send)
-    .catch((error: unknown) => {
-      throw unreachable(broker, error);
-    });
+  const proven = { method: 'POST', htu: token_endpoint, accessToken: null };
+  const response = await (isBound ? prover.fetch(proven, send) : send(null)).catch((error: unknown) => {
+    throw unreachable(broker, error);
+  });
   const document: unknown = await response.json().catch(() => ({}));
   const answer = answerSchema.safeParse(document);
   if (!response.ok || !answer.success) throw exchangeRefused(response, document);
