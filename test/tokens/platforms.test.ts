@@ -21,6 +21,8 @@ const GRANT = {
   environments: ['staging'],
   namespaces: ['payments'],
   token_ttl_s: 240,
+  // Rules that grant reads only would let a token be exchanged again.
+  max_exchanges: 1,
 };
 
 let t: TestBroker;
