@@ -165,11 +165,12 @@ allowed contains {
 
 _is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}
 
-# Something other than the end of a blackout is missing.
+# Something other than the end of a blackout, or of a wait of an own rule, is missing.
 _is_unmet if {
 	_is_write
 	some obligation in obligations.outstanding
 	obligation.kind != "blackout"
+	not obligation.not_before_ms
 }
 
 _is_passed_by if {

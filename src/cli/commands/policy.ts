@@ -8,7 +8,9 @@ import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { registerRecover } from './operator.ts';
+import { registerAuthor } from './policy-author.ts';
 import { registerPolicyData } from './policy-data.ts';
+import { registerInit } from './policy-init.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 type Bundle = AnswerOf<'uploadBundle'>;
@@ -37,6 +39,8 @@ export function registerPolicy(program: Command, cli: Cli): void {
         return EXIT.done;
       }),
     );
+  registerInit(policy, cli);
+  registerAuthor(policy, cli);
   registerLists(policy, cli);
   registerProposals(policy, cli);
   registerPolicyData(policy, cli);
