@@ -1,12 +1,13 @@
 import type { Base, PlanContext } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import { digestOf } from '../json.ts';
+import type { StageBundle } from '../policy/activate.ts';
 import type { StoredBundle } from '../policy/active.ts';
 import { BundleError } from '../policy/bundle.ts';
 import type { Policy } from '../policy/policies.ts';
 import { policyOfStage } from '../policy/staged-policy.ts';
 import { isShared, sharedData, stageNamed } from '../policy/stages.ts';
-import { findActivation, findActivationOf, findBundle } from '../store/policies.ts';
+import { type BundleKey, findActivation, findActivationOf, findBundle, rootOf } from '../store/policies.ts';
 import type { PolicyActivationsTable, PolicyBundlesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { builtFrom } from './build.ts';
@@ -26,7 +27,7 @@ export interface ActivationOrder {
 export interface Candidate {
   /** An earlier stage; null: the last one. */
   stage: string | null;
-  bundle: StoredBundle & Pick<PolicyBundlesTable, 'revision'>;
+  bundle: Omit<StageBundle, 'stage' | 'module'>;
   policy: Policy;
   object: CandidateObject;
   bases: Base[];
@@ -139,8 +140,10 @@ async function storedCandidate(
   if (stored === null) throw notStored();
   const { policy_hash, archive_digest, revision } = stored;
   const pointer = '#/policy_hash';
+  await assertSigned(db, stored, { context, pointer });
+  const own = { policy_hash, archive_digest, revision, archive: stored.archive };
   const { bundle, policy } = inStage(
-    { bundle: stored, policy: readyOf(context, stored, pointer) },
+    { bundle: own, policy: readyOf(context, stored, pointer) },
     stage,
     context,
   );
@@ -172,7 +175,7 @@ function inStage(
   const shared = sharedData(context.policy.data);
   if (sharedData(policy.data).digest === shared.digest) return { bundle, policy };
   const built = builtFrom({ module: bundle, data: bundle, shared, patch: null });
-  const stored = toStored(built.bundle);
+  const stored = toStored(built.bundle, bundle);
   return { bundle: stored, policy: readyOf(context, stored, '#/policy_hash') };
 }
 
@@ -189,7 +192,7 @@ async function builtCandidate(
   const replaced = policyOfStage(context.policy, stage).module;
   if (patch === null && promoted?.module === replaced) throw activeAlready(pointer);
   const built = builtFrom({ module, data, shared: null, patch });
-  const bundle = toStored(built.bundle);
+  const bundle = toStored(built.bundle, module);
   const modules = [...new Set([built.module, replaced])];
   return {
     bundle,
@@ -226,15 +229,35 @@ async function lastActivation(db: Db): Promise<Active> {
   return active;
 }
 
-/** A bundle as it is stored. */
-export function toStored(bundle: {
-  hash: string;
-  archive_digest: string;
-  archive: Buffer;
-  revision: string;
-}): Candidate['bundle'] {
+/**
+ * A bundle that the broker built, as it is stored.
+ *
+ * @param from the bundle whose module it has
+ */
+export function toStored(
+  bundle: { hash: string; archive_digest: string; archive: Buffer; revision: string },
+  from: BundleKey,
+): Candidate['bundle'] {
   const { hash: policy_hash, archive_digest, archive, revision } = bundle;
-  return { policy_hash, archive_digest, archive, revision };
+  const built_from = { policy_hash: from.policy_hash, archive_digest: from.archive_digest };
+  return { policy_hash, archive_digest, archive, revision, built_from };
+}
+
+/**
+ * Where keys are configured, a stored bundle becomes active only with a signature by one of them: it may have been stored
+ * before they were. What the broker built is as good as the bundle whose module it has.
+ *
+ * @throws BrokerError `invalid_change`, RunAgain
+ */
+async function assertSigned(
+  db: Db,
+  bundle: PolicyBundlesTable,
+  { context: { policies }, pointer }: Pick<Target, 'context'> & { pointer: string },
+): Promise<void> {
+  const root = await rootOf(db, bundle);
+  const signed = root.archive_digest === bundle.archive_digest ? bundle : await findBundle(db, root);
+  if (signed === null) throw new Error('the bundle that another one was built from is not stored');
+  refuseBundleFaults(pointer, () => policies.assertSigned(signed));
 }
 
 /** The compiled candidate. @throws BrokerError `invalid_change` if it may not become active */
@@ -243,8 +266,12 @@ export function readyOf(
   bundle: StoredBundle,
   pointer: string,
 ): Policy {
+  return refuseBundleFaults(pointer, () => policies.ready(bundle));
+}
+
+function refuseBundleFaults<T>(pointer: string, check: () => T): T {
   try {
-    return policies.ready(bundle);
+    return check();
   } catch (error) {
     if (!(error instanceof BundleError)) throw error;
     throw fault('This policy cannot become active.', { pointer, detail: error.message });

@@ -35,6 +35,7 @@ export async function followersOf(
       if (source === null) throw new Error('an activated bundle is not stored');
       const built = toStored(
         inStage(name, () => builtFrom({ module: source, data: source, shared, patch: null })).bundle,
+        source,
       );
       const { module } = inStage(name, () => readyOf(context, built, '#')) satisfies Policy;
       followers.push({ ...built, stage: name, module });

@@ -42,7 +42,7 @@ export interface PlanContext {
   /** The policy that decides the request. */
   policy: Policy;
   /** Compiles candidates. */
-  policies: Pick<Policies<Db>, 'ready'>;
+  policies: Pick<Policies<Db>, 'ready' | 'assertSigned'>;
   /** Who wrote the content, as they were then. */
   proposer: Principal;
   /** Who is revoked. */

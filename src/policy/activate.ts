@@ -1,5 +1,11 @@
 import { renewEnvironment, type VersionOrigin } from '../store/flags.ts';
-import { insertActivation, type NewActivation, storeBundle } from '../store/policies.ts';
+import {
+  type BundleKey,
+  insertActivation,
+  type NewActivation,
+  storeBuilt,
+  storeBundle,
+} from '../store/policies.ts';
 import type { PolicyBundlesTable } from '../store/schema.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
@@ -44,6 +50,8 @@ export interface StageBundle extends Omit<PolicyBundlesTable, 'stored_ms'> {
   stage: string | null;
   /** `sha256:` and hex over its module. */
   module: string;
+  /** The bundle whose module it has, if the broker built it. */
+  built_from?: BundleKey;
 }
 
 /**
@@ -53,11 +61,12 @@ export interface StageBundle extends Omit<PolicyBundlesTable, 'stored_ms'> {
  */
 export async function activateBundle(
   writing: ActivatingWrite,
-  { stage, module, ...bundle }: StageBundle,
+  { stage, module, built_from, ...bundle }: StageBundle,
   { request_id, decision_id }: Pick<VersionOrigin, 'request_id' | 'decision_id'>,
 ): Promise<{ hash: string; archive: string; stage?: string }> {
   const { policy_hash, archive_digest } = bundle;
   await storeBundle(writing.tx, { ...bundle, stored_ms: writing.now_ms });
+  if (built_from !== undefined) await storeBuilt(writing.tx, archive_digest, built_from);
   await activate(writing, { policy_hash, archive_digest, request_id, decision_id, stage, module });
   return { hash: policy_hash, archive: archive_digest, ...(stage === null ? {} : { stage }) };
 }

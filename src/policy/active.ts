@@ -4,6 +4,7 @@ import { type Bundle, BundleError, readBundle, readStoredBundle } from './bundle
 import type { BundleKeys } from './bundle-keys.ts';
 import { createCompiled, type StoredBundle } from './compiled.ts';
 import type { Policy, PolicyDeps } from './policies.ts';
+import { createSignedCheck } from './signed.ts';
 import { stagedPolicy } from './staged-policy.ts';
 
 export { CorruptBundle, type StoredBundle } from './compiled.ts';
@@ -88,6 +89,13 @@ export interface Policies<Db> {
    * @throws BundleError if it may not become active
    */
   ready(bundle: StoredBundle): Policy;
+  /**
+   * Checks, where keys are configured, that one of them has signed a stored bundle, for use in a write.
+   *
+   * @throws RunAgain if it was not verified here yet
+   * @throws BundleError if none has
+   */
+  assertSigned(bundle: StoredBundle): void;
   /** Any stored bundle, active or not, for replay; null if it does not exist. */
   byHash(db: Db, hash: string): Promise<Policy | null>;
 }
@@ -243,6 +251,7 @@ export function createPolicies<Db>(store: PolicyStore<Db>, options: PoliciesOpti
       assertSound(policy);
       return policy;
     },
+    assertSigned: createSignedCheck(options.keys ?? null),
     byHash: async (db, hash) => {
       const found = compiled.find(hash);
       if (found !== undefined) return found;

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
+import { addBuiltBundles } from './migration-built.ts';
 import { addDenials } from './migration-denials.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
@@ -38,6 +39,7 @@ export const migrations: MigrationProvider = {
     '0014_recent': { up: addRecent },
     '0015_bundle_sources': { up: addBundleSources },
     '0016_exchanges': { up: addExchanges },
+    '0017_built_bundles': { up: addBuiltBundles },
   }),
 };
 

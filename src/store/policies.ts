@@ -212,6 +212,28 @@ export async function findBundleSource(db: Db, archive_digest: string): Promise<
   return row?.source ?? null;
 }
 
+/** The uploaded bundle whose module a bundle has: itself, unless the broker built it. */
+export async function rootOf(db: Db, { policy_hash, archive_digest }: BundleKey): Promise<BundleKey> {
+  const row = await db
+    .selectFrom('built_bundles')
+    .selectAll()
+    .where('archive_digest', '=', archive_digest)
+    .executeTakeFirst();
+  return row === undefined
+    ? { policy_hash, archive_digest }
+    : { policy_hash: row.root_hash, archive_digest: row.root_digest };
+}
+
+/** Notes that the broker built a bundle. @param from the bundle whose module it has, which may be built too */
+export async function storeBuilt(tx: Tx, archive_digest: string, from: BundleKey): Promise<void> {
+  const root = await rootOf(tx, from);
+  await tx
+    .insertInto('built_bundles')
+    .values({ archive_digest, root_hash: root.policy_hash, root_digest: root.archive_digest })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
 /** Notes the source of a bundle. The first one stays. */
 export async function storeBundleSource(tx: Tx, row: BundleSourcesTable): Promise<void> {
   await tx

@@ -19,6 +19,7 @@ export interface Schema {
   meta: MetaTable;
   policy_bundles: PolicyBundlesTable;
   bundle_sources: BundleSourcesTable;
+  built_bundles: BuiltBundlesTable;
   policy_activations: PolicyActivationsTable;
   signing_keys: SigningKeysTable;
   used_tokens: UsedTokensTable;
@@ -75,6 +76,15 @@ export interface BundleSourcesTable {
   /** A `Source` as JSON. */
   source: string;
   stored_ms: number;
+}
+
+/** The bundles that the broker built, each from the module of a bundle that was uploaded. Append-only. */
+export interface BuiltBundlesTable {
+  archive_digest: string;
+  /** The policy hash of the uploaded bundle. */
+  root_hash: string;
+  /** Its archive digest. */
+  root_digest: string;
 }
 
 /** When each bundle became active, numbered from 1 without gaps. The last one is active. Append-only. */
