@@ -52,7 +52,7 @@ import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
-import { findActivation } from './store/policies.ts';
+import { findActivation, listBootstraps } from './store/policies.ts';
 import { countOpenRequests } from './store/requests.ts';
 import { openExchange } from './tokens/open-exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
@@ -348,7 +348,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       logout: { control, issuers: people.providers.issuers, keySets, clock, log },
       scim: { control, naming: config.provisioning, issuer },
       operating: {
-        health: { checks, writeRefusal },
+        health: { checks, writeRefusal, bootstraps: () => listBootstraps(store.read) },
         metrics,
         openapi: openApiText(() => listRoutes(control.kinds)),
       },

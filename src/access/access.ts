@@ -7,7 +7,7 @@ import { foldPerson } from '../person-name.ts';
 import type { AccessAnswer } from '../policy/access.ts';
 import type { Policy } from '../policy/policies.ts';
 import { ownPrincipals, type Principal, principalSchema } from '../principal.ts';
-import { findActivationByNumber } from '../store/policies.ts';
+import { findActivationByNumber, listBootstraps } from '../store/policies.ts';
 import { ANY_PLACE, listGrantUses, listPrincipals } from '../store/principals.ts';
 import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -87,6 +87,20 @@ export const accessViewSchema = z
     }),
     grants: z.array(grantViewSchema),
     bindings: z.array(bindingViewSchema),
+    bootstraps: z
+      .array(
+        z.object({
+          number: z.int(),
+          kind: z.enum(['first_start', 'recovery']),
+          activated_ms: epochMs,
+          policy_hash: z.string(),
+          decision_id: z.string().nullable().meta({ description: 'Its record.' }),
+        }),
+      )
+      .meta({
+        description:
+          'The activations of policies without a decision, by whoever holds the machine: the first start and recoveries.',
+      }),
   })
   .meta({ id: 'Access' });
 export type AccessView = z.infer<typeof accessViewSchema>;
@@ -166,6 +180,7 @@ export async function computeAccess(
         };
       })
       .filter((view) => filter.unused !== true || view.unused),
+    bootstraps: await listBootstraps(store.read),
   };
 }
 

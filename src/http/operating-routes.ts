@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
 import type { BrokerError } from '../errors.ts';
+import { epochMs } from '../moment.ts';
 import type { Metrics } from './metrics.ts';
 import { anyQuery, PUBLIC, PUBLISHED } from './route.ts';
 
@@ -9,6 +10,8 @@ export interface HealthDeps {
   checks: Readonly<Record<string, () => Promise<unknown>>>;
   /** Why a write would be refused now, or null. */
   writeRefusal: () => Promise<BrokerError | null>;
+  /** The activations of policies without a decision, newest first. */
+  bootstraps: () => Promise<readonly z.infer<typeof bootstrapSchema>[]>;
 }
 
 /** The dependencies of {@link operatingRoutes}. */
@@ -18,6 +21,15 @@ export interface OperatingRoutesDeps {
   /** The OpenAPI document of the list of routes. */
   openapi: () => string;
 }
+
+/** Everybody may read this: nothing that names a policy or a person. */
+const bootstrapSchema = z
+  .object({
+    number: z.int().meta({ description: 'The number of the activation.' }),
+    activated_ms: epochMs,
+    kind: z.enum(['first_start', 'recovery']),
+  })
+  .meta({ id: 'BootstrapActivation' });
 
 const readinessSchema = z
   .object({
@@ -29,6 +41,10 @@ const readinessSchema = z
       .object({ code: z.string(), detail: z.string() })
       .optional()
       .meta({ description: 'Why writes are refused: a problem code, and what the operator can do.' }),
+    bootstraps: z.array(bootstrapSchema).optional().meta({
+      description:
+        'The activations of policies without a decision, by the first start or by an operator, newest first.',
+    }),
   })
   .meta({ id: 'Readiness' });
 
@@ -72,6 +88,7 @@ export const operatingRoutes = [
       );
       if (query.for === 'writes') parts.push(['writes', refusal === null]);
       const ready = parts.every(([, working]) => working);
+      const bootstraps = await health.bootstraps().catch(() => null);
       return {
         status: ready ? 200 : 503,
         body: {
@@ -80,6 +97,9 @@ export const operatingRoutes = [
             parts.map(([part, working]) => [part, working ? ('ok' as const) : ('failing' as const)]),
           ),
           ...(refusal === null ? {} : { refusal: { code: refusal.code, detail: refusal.message } }),
+          ...(bootstraps !== null && {
+            bootstraps: bootstraps.map(({ number, activated_ms, kind }) => ({ number, activated_ms, kind })),
+          }),
         },
       };
     },

@@ -193,6 +193,24 @@ export async function listActivations(
   return query.orderBy('number', 'desc').limit(limit).execute();
 }
 
+/** An activation without a decision: by the first start, or by a recovery at the machine. */
+export interface Bootstrap
+  extends Pick<PolicyActivationsTable, 'number' | 'activated_ms' | 'policy_hash' | 'decision_id'> {
+  kind: 'first_start' | 'recovery';
+}
+
+/** The newest activations without a decision, newest first: at most 100. */
+export async function listBootstraps(db: Db): Promise<Bootstrap[]> {
+  const rows = await db
+    .selectFrom('policy_activations')
+    .select(['number', 'activated_ms', 'policy_hash', 'decision_id'])
+    .where('request_id', 'is', null)
+    .orderBy('number', 'desc')
+    .limit(100)
+    .execute();
+  return rows.map((row) => ({ ...row, kind: row.number === 1 ? 'first_start' : 'recovery' }));
+}
+
 /** Stores a bundle. Idempotent; storing does not activate. */
 export async function storeBundle(tx: Tx, bundle: PolicyBundlesTable): Promise<void> {
   await tx

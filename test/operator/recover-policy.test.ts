@@ -55,6 +55,21 @@ describe('a policy that lets nobody activate another one', () => {
       outcome: { reasons: [{ code: 'policy_recovered' }], note: { detail: 'the group was renamed' } },
       record: { activates: { hash: run.json.policy_hash } },
     });
+    // Everybody sees that it happened, and who may read access sees what.
+    const ready = (await t.call(null, 'GET', '/readyz')).body;
+    expect(ready.bootstraps.map(({ number, kind }: Record<string, unknown>) => `${number} ${kind}`)).toEqual([
+      '3 recovery',
+      '2 recovery',
+      '1 first_start',
+    ]);
+    expect(JSON.stringify(ready)).not.toMatch(/sha256|morgan|renamed/);
+    const { bootstraps } = (await t.call('avery', 'GET', '/v1/access')).body;
+    expect(bootstraps[0]).toEqual({
+      ...{ number: 3, kind: 'recovery', activated_ms: t.clock() },
+      ...{ policy_hash: run.json.policy_hash, decision_id: run.json.decision_id },
+    });
+    const { out } = await createTerminal(t).as('avery', 'access', 'list');
+    expect(out).toMatch(/3 +an operator, to recover .*sha256:/);
   });
 
   it('is not recovered with a bundle that could not be uploaded, nor with the active one', async () => {

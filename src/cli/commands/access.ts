@@ -48,7 +48,15 @@ export function registerAccess(program: Command, cli: Cli): void {
     );
 }
 
-function render({ grants, bindings, unused_days, known_since_ms, at_ms, policy_hash }: AccessView): string {
+function render({
+  grants,
+  bindings,
+  bootstraps,
+  unused_days,
+  known_since_ms,
+  at_ms,
+  policy_hash,
+}: AccessView): string {
   const idle = bindings.filter((binding) => binding.unused);
   return [
     table(['PRINCIPAL', 'MAY', 'ENVIRONMENT', 'NAMESPACE', 'BY', 'LAST USED'], grants.map(toRow)),
@@ -60,6 +68,18 @@ function render({ grants, bindings, unused_days, known_since_ms, at_ms, policy_h
     ...(at_ms - known_since_ms < unused_days * DAY_MS
       ? [`Uses are known since ${moment(known_since_ms)}: what was not used before that is not counted.`]
       : []),
+    '',
+    'Policies that were activated without a decision:',
+    table(
+      ['NUMBER', 'BY', 'ACTIVATED', 'POLICY', 'DECISION'],
+      bootstraps.map((each) => [
+        String(each.number),
+        each.kind === 'first_start' ? 'the first start' : 'an operator, to recover',
+        moment(each.activated_ms),
+        each.policy_hash,
+        each.decision_id ?? '-',
+      ]),
+    ),
     '',
     `policy ${printable(policy_hash)}`,
   ].join('\n');
