@@ -7,8 +7,11 @@ import { policyOfStage } from '../policy/staged-policy.ts';
 import { identifier } from '../principal.ts';
 import { findActivationByNumber, findEndOfModule, wasActiveIn } from '../store/policies.ts';
 import { countDecisions } from '../store/records.ts';
+import { findRequest } from '../store/requests.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { type Source, sourceSchema } from '../trust/source.ts';
+import { policySources } from './sources.ts';
 
 /*
  * Promotion: a module reaches a later stage only after it was active in the stage before it (docs/stages.md). Data is each
@@ -30,6 +33,7 @@ export const promotionSchema = z.strictObject({
   decisions: z.int().min(0).meta({
     description: 'How many decisions it made there in that time; more than 10,000 are not counted.',
   }),
+  source: sourceSchema.optional().meta({ description: 'The source of what was activated there.' }),
 });
 export type Promotion = z.infer<typeof promotionSchema>;
 
@@ -85,12 +89,13 @@ export async function findPromoted(
  */
 export async function factsOf(
   db: Db,
-  { number, stage, module, activated_ms }: Awaited<ReturnType<typeof findPromoted>>,
+  { number, stage, module, activated_ms, request_id }: Awaited<ReturnType<typeof findPromoted>>,
   { now_ms, proposed }: { now_ms: number; proposed?: Plan },
 ): Promise<Promotion> {
   const former = promotionSchema.safeParse((proposed?.object as { promotes?: unknown } | null)?.promotes);
   if (former.success && former.data.activation === number) return former.data;
   const to_ms = (await findEndOfModule(db, { number, stage, module })) ?? now_ms;
+  const source = request_id === null ? undefined : await sourceOfRequest(db, request_id);
   return {
     stage,
     activation: number,
@@ -98,7 +103,17 @@ export async function factsOf(
     since_ms: activated_ms,
     age_s: Math.max(0, Math.floor((to_ms - activated_ms) / 1000)),
     decisions: await countDecisions(db, { stage, from_ms: activated_ms, to_ms, limit: MAX_COUNTED }),
+    ...(source !== undefined && { source }),
   };
+}
+
+/** Where an activated policy came from: of who uploaded it, or else of who proposed it. */
+async function sourceOfRequest(db: Db, requestId: string): Promise<Source | undefined> {
+  const request = await findRequest(db, requestId);
+  if (request === undefined) return undefined;
+  const { object } = JSON.parse(request.plan) as Plan;
+  const { bundle_source, source } = z.object(policySources).parse(object);
+  return bundle_source ?? source;
 }
 
 /**

@@ -1,14 +1,13 @@
 import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
-import { authorizeRead } from '../decide/read.ts';
+import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { ARCHIVE, archiveSchema, GOVERNED_READ, GOVERNED_WRITE, noContent } from '../http/route.ts';
 import { DIGEST_PATTERN } from '../json.ts';
-import { epochMs } from '../moment.ts';
 import { readStoredBundle } from '../policy/bundle.ts';
-import { type Stage, stageNamed } from '../policy/stages.ts';
+import { stageNamed } from '../policy/stages.ts';
 import {
   findActivation,
   findActivationOf,
@@ -17,6 +16,7 @@ import {
   listBundles,
 } from '../store/policies.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
+import { activationSchema, toActivationView } from './history.ts';
 import { bundleViewSchema, toBundleView, uploadOf } from './upload.ts';
 
 /** The dependencies of {@link activationRoutes}. */
@@ -25,28 +25,6 @@ export interface ActivationRoutesDeps {
 }
 
 const hashParams = z.object({ hash: z.string().regex(DIGEST_PATTERN) });
-
-const activationSchema = z
-  .object({
-    number: z.int().meta({ description: 'Counts activations; the highest of each stage is active.' }),
-    stage: z
-      .string()
-      .nullable()
-      .meta({ description: 'The stage that it is of; null if one policy decides everything.' }),
-    policy_hash: z.string(),
-    archive_digest: z.string(),
-    module: z.string().nullable().meta({
-      description: 'The digest of its module, which promotions compare; null for older activations.',
-    }),
-    revision: z.string(),
-    activated_ms: epochMs,
-    decision_id: z.string().nullable(),
-    request_id: z.string().nullable().meta({
-      description:
-        'The request that activated it; null for the first start and for a recovery by an operator.',
-    }),
-  })
-  .meta({ id: 'PolicyActivation' });
 
 const stageQuery = z.object({
   stage: z
@@ -102,11 +80,10 @@ export const activationRoutes = [
         beforeNumber: place === null ? null : Number(place),
         limit: limit + 1,
       });
-      return pageOf(limit, {
-        rows,
-        view: (row) => toActivationView(row, broker.stages),
-        next: ({ number }) => number,
-      });
+      const isReadable = await readablePlaces(control, call, 'request.read', { counts: false });
+      const context = { stages: broker.stages, isReadable };
+      const views = await Promise.all(rows.map((row) => toActivationView(control.store.read, row, context)));
+      return pageOf(limit, { rows: views, view: (view) => view, next: ({ number }) => number });
     },
   }),
   list({
@@ -226,16 +203,4 @@ async function download(
   const headers = { ETag: `"${bundle.archive_digest}"` };
   if (isNoneMatch(ifNoneMatch, headers.ETag)) return { status: 304, body: undefined, headers };
   return { body: bundle.archive, headers };
-}
-
-function toActivationView(
-  row: PolicyActivationsTable & { revision: string },
-  stages: readonly Stage[],
-): z.infer<typeof activationSchema> {
-  const { number, policy_hash, archive_digest, module, revision, activated_ms, decision_id, request_id } =
-    row;
-  return {
-    ...{ number, stage: row.stage ?? stages.at(-1)?.name ?? null, policy_hash, archive_digest, module },
-    ...{ revision, activated_ms, decision_id, request_id },
-  };
 }

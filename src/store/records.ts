@@ -123,7 +123,7 @@ export async function listRecords(
   return query.orderBy('record_details.place', 'desc').limit(options.limit).execute();
 }
 
-/** The number of decisions that the policy of a stage made in a time, at most `limit`. Erased ones are not counted. */
+/** The number of decisions that the policy of a stage made in a time, both ends included, at most `limit`. Erased ones are not counted. */
 export async function countDecisions(
   db: Db,
   { stage, from_ms, to_ms, limit }: { stage: string; from_ms: number; to_ms: number; limit: number },
@@ -135,7 +135,7 @@ export async function countDecisions(
         .select('place')
         .where('stage', '=', stage)
         .where('at_ms', '>=', from_ms)
-        .where('at_ms', '<', to_ms)
+        .where('at_ms', '<=', to_ms)
         .limit(limit)
         .as('made'),
     )

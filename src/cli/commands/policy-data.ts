@@ -5,6 +5,7 @@ import { readYaml } from '../../yaml.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import type { ExitCode } from '../output/exit-codes.ts';
+import type { StageOption } from './policy-stages.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 type Data = AnswerOf<'getPolicyData'>['data'];
@@ -12,7 +13,7 @@ type Operation =
   | { op: 'add' | 'replace' | 'test'; path: string; value: unknown }
   | { op: 'remove'; path: string };
 
-interface RowOptions extends CommonOptions, WaitOptions {
+interface RowOptions extends StageOption, CommonOptions, WaitOptions {
   reason: string;
   ticket?: string;
   weakensActivation?: boolean;
@@ -164,7 +165,8 @@ function pointer(path: readonly string[]): string {
 
 function segmentsOf(path: string): string[] {
   const [root, config, ...names] = path.split('/');
-  if (root !== '' || config !== 'config' || names.length < 2) {
+  const isMap = names.length === 1 && names[0] === 'stages';
+  if (root !== '' || config !== 'config' || (names.length < 2 && !isMap)) {
     throw usageError(`"${path}" is no place in the data. Write it as /config/limits/request_ttl_s.`);
   }
   return names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
@@ -207,6 +209,7 @@ function addRowOptions(command: Command): Command {
     command
       .requiredOption('--reason <text>', 'the reason for the request')
       .option('--ticket <id>', 'the ticket reference')
+      .option('--stage <name>', 'the stage whose data is changed (default: the last)')
       .option('--weakens-activation', 'propose it although the next activation then needs fewer approvals'),
   );
 }
@@ -231,13 +234,15 @@ function propose(
     const { body } = await context.client.call<AnswerOf<'getPolicyData'>>({
       method: 'GET',
       path: '/v1/policy/data',
+      query: { stage: options.stage },
     });
-    const { reason, ticket, weakensActivation } = options;
+    const { reason, ticket, weakensActivation, stage } = options;
     const content = {
       kind: 'policy.activate',
       patch: await toPatch(body.data),
       reason,
       ...(ticket === undefined ? {} : { ticket }),
+      ...(stage === undefined ? {} : { stage }),
       ...(weakensActivation === true ? { weakens_activation: true } : {}),
     };
     return proposeContent(context, { body: content, ...options });

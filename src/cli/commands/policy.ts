@@ -11,6 +11,14 @@ import { registerRecover } from './operator.ts';
 import { registerAuthor } from './policy-author.ts';
 import { registerPolicyData } from './policy-data.ts';
 import { registerInit } from './policy-init.ts';
+import {
+  activations,
+  addStageOption,
+  parseNumber,
+  registerStages,
+  renderActivations,
+  type StageOption,
+} from './policy-stages.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 type Bundle = AnswerOf<'uploadBundle'>;
@@ -19,7 +27,9 @@ const EXAMPLES = `
 Examples:
   countersign policy propose bundle.tar.gz --reason "quarterly review"
   countersign policy add-binding --group leads --role flag-approver --namespace payments --environment '*' --reason "…"
-  countersign policy set /config/limits/request_ttl_s 86400 --reason "requests expire after a day"`;
+  countersign policy set /config/limits/request_ttl_s 86400 --reason "requests expire after a day"
+  countersign policy propose bundle.tar.gz --stage staging --reason "try it first"
+  countersign policy promote --to production --reason "it stood the test"`;
 
 /** `policy`: the active policy, and how another one becomes active. */
 export function registerPolicy(program: Command, cli: Cli): void {
@@ -43,6 +53,7 @@ export function registerPolicy(program: Command, cli: Cli): void {
   registerAuthor(policy, cli);
   registerLists(policy, cli);
   registerProposals(policy, cli);
+  registerStages(policy, cli);
   registerPolicyData(policy, cli);
   registerRecover(policy, cli);
   policy.addHelpText('after', EXAMPLES);
@@ -50,26 +61,11 @@ export function registerPolicy(program: Command, cli: Cli): void {
 
 function registerLists(policy: Command, cli: Cli): void {
   const show = cli.command(policy, 'show', 'list the activations, newest first; the first is active');
-  addPageOptions(show).action((options: CommonOptions & PageOptions) =>
-    cli.run(options, async (context) => {
-      const page = await context.client.list<AnswerOf<'listActivations'>>({
-        path: '/v1/policy/activations',
-        query: pageQuery(options),
-        all: options.all === true,
-      });
-      return printPage(context, page, (items) =>
-        table(
-          ['NUMBER', 'ACTIVATED', 'POLICY', 'REVISION', 'REQUEST'],
-          items.map(({ number, activated_ms, policy_hash, revision, request_id }) => [
-            String(number),
-            moment(activated_ms),
-            policy_hash,
-            printable(revision),
-            request_id ?? 'an operator',
-          ]),
-        ),
-      );
-    }),
+  addPageOptions(addStageOption(show, 'only those of this stage')).action(
+    (options: StageOption & CommonOptions & PageOptions) =>
+      cli.run(options, async (context) =>
+        printPage(context, await activations(context, options), renderActivations),
+      ),
   );
   const bundles = cli.command(policy, 'bundles', 'list the stored bundles, newest first');
   addPageOptions(bundles).action((options: CommonOptions & PageOptions) =>
@@ -95,14 +91,16 @@ function registerLists(policy: Command, cli: Cli): void {
   cli
     .command(policy, 'download [hash]', 'save a stored bundle; without a policy hash the active one')
     .requiredOption('--output <file>', 'where to save it')
-    .action((hash: string | undefined, options: CommonOptions & { output: string }) =>
-      cli.run(options, (context) => download(context, hash, options.output)),
+    .option('--stage <name>', 'the active one of this stage (default: the last)')
+    .action((hash: string | undefined, options: StageOption & CommonOptions & { output: string }) =>
+      cli.run(options, (context) => download(context, hash, options)),
     );
 }
 
-interface ProposalOptions extends CommonOptions, WaitOptions {
+interface ProposalOptions extends StageOption, CommonOptions, WaitOptions {
   reason: string;
   ticket?: string;
+  promotes?: number;
 }
 
 function registerProposals(policy: Command, cli: Cli): void {
@@ -126,7 +124,7 @@ function registerProposals(policy: Command, cli: Cli): void {
     'propose <file>',
     'check a bundle, store it, and propose to activate it; others approve',
   );
-  addProposalOptions(propose).action((file: string, options: ProposalOptions) =>
+  addPromotes(addProposalOptions(propose)).action((file: string, options: ProposalOptions) =>
     cli.run(options, async (context) => {
       const { policy_hash, archive_digest } = await upload(context, file);
       return proposeActivation(context, { policy_hash, archive_digest }, options);
@@ -137,16 +135,27 @@ function registerProposals(policy: Command, cli: Cli): void {
     'activate <hash>',
     'propose to activate a stored bundle; others approve',
   );
-  addProposalOptions(activate).action((hash: string, options: ProposalOptions) =>
+  addPromotes(addProposalOptions(activate)).action((hash: string, options: ProposalOptions) =>
     cli.run(options, (context) => proposeActivation(context, { policy_hash: hash }, options)),
   );
 }
 
 function addProposalOptions(command: Command): Command {
   return addWaitOptions(
-    command
-      .requiredOption('--reason <text>', 'the reason for the request')
-      .option('--ticket <id>', 'the ticket reference'),
+    addStageOption(
+      command
+        .requiredOption('--reason <text>', 'the reason for the request')
+        .option('--ticket <id>', 'the ticket reference'),
+      'the stage where it becomes active (default: the last)',
+    ),
+  );
+}
+
+function addPromotes(command: Command): Command {
+  return command.option(
+    '--promotes <number>',
+    'the activation of the stage before whose module it has, as `policy show` lists it',
+    parseNumber,
   );
 }
 
@@ -155,8 +164,13 @@ function proposeActivation(
   bundle: { policy_hash: string; archive_digest?: string },
   options: ProposalOptions,
 ): Promise<ExitCode> {
-  const { reason, ticket } = options;
-  const body = { kind: 'policy.activate', ...bundle, reason, ...(ticket === undefined ? {} : { ticket }) };
+  const { reason, ticket, stage, promotes } = options;
+  const body = {
+    ...{ kind: 'policy.activate', ...bundle, reason },
+    ...(ticket === undefined ? {} : { ticket }),
+    ...(stage === undefined ? {} : { stage }),
+    ...(promotes === undefined ? {} : { promotes }),
+  };
   return proposeContent(context, { body, ...options });
 }
 
@@ -166,9 +180,15 @@ async function upload({ client }: Context, file: string): Promise<Bundle> {
   return (await client.call<Bundle>({ method: 'POST', path: '/v1/policy/bundles', archive })).body;
 }
 
-async function download(context: Context, hash: string | undefined, file: string): Promise<ExitCode> {
+async function download(
+  context: Context,
+  hash: string | undefined,
+  { output: file, stage }: StageOption & { output: string },
+): Promise<ExitCode> {
   if (file === '') throw usageError('Name the file with --output FILE.');
-  const path = hash === undefined ? '/v1/policy/bundle' : `/v1/policy/bundles/${pathSegment(hash)}`;
+  if (hash !== undefined && stage !== undefined) throw usageError('Name a policy hash or --stage, not both.');
+  const active = `/v1/policy/bundle${stage === undefined ? '' : `?stage=${encodeURIComponent(stage)}`}`;
+  const path = hash === undefined ? active : `/v1/policy/bundles/${pathSegment(hash)}`;
   const archive = await context.client.download(path);
   try {
     // Never replaces a file: it could be the source that the bundle is compared with.
