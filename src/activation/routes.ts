@@ -53,6 +53,7 @@ const DOWNLOAD = {
   success: 200,
   answer: archiveSchema,
   answerType: ARCHIVE,
+  errors: ['not_found'],
   also: { 304: noContent },
   ifNoneMatch: true,
 } as const;
@@ -72,6 +73,7 @@ export const activationRoutes = [
       stage: stageQuery.shape.stage.meta({ description: 'Only those of this stage; default: all.' }),
     }),
     answer: activationSchema,
+    errors: ['not_found'],
     handle: async ({ control }, { call, query, page: { limit, place } }) => {
       await authorizeRead(control, call, { operation: 'policy.read' });
       const { broker } = control.policies.latest();
@@ -120,6 +122,7 @@ export const activationRoutes = [
     query: stageQuery,
     success: 200,
     answer: policyDataSchema,
+    errors: ['not_found'],
     handle: async ({ control }, { call, query }) => {
       await authorizeRead(control, call, { operation: 'policy.read' });
       const active = await activeIn(control, query.stage);
