@@ -37,12 +37,11 @@ it('the packed tarball, installed in an empty folder, explains itself', async ()
   expect(stdout).toContain('propose');
 });
 
-it('the packed tarball serves from an empty folder, and stops gracefully', async () => {
-  const empty = await mkdtemp(join(folder, 'empty-'));
-  const example = join(folder, 'node_modules/countersign/policies/examples/demo/bundle.tar.gz');
+/** Serves that bundle in a folder, and stops when it is ready. */
+async function serve(cwd: string, bundle: string): Promise<void> {
   const child = spawn(command, ['serve'], {
-    cwd: empty,
-    env: { ...env, COUNTERSIGN_PORT: '0', COUNTERSIGN_POLICY_BUNDLE: example },
+    cwd,
+    env: { ...env, COUNTERSIGN_PORT: '0', COUNTERSIGN_POLICY_BUNDLE: bundle },
   });
   let told = '';
   const url = await new Promise<string>((resolve, reject) => {
@@ -60,5 +59,24 @@ it('the packed tarball serves from an empty folder, and stops gracefully', async
   const code = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
   expect(await code).toBe(0);
+}
+
+it('the packed tarball serves from an empty folder, and stops gracefully', async () => {
+  const empty = await mkdtemp(join(folder, 'empty-'));
+  await serve(empty, join(folder, 'node_modules/countersign/policies/examples/demo/bundle.tar.gz'));
   expect(await readdir(empty)).toContain('countersign.db');
+});
+
+it('the packed tarball begins a policy, checks, tests and builds it without opa, and serves it', async () => {
+  const own = await mkdtemp(join(folder, 'own-'));
+  const policy = async (...words: string[]) =>
+    (await run(command, ['policy', ...words], { cwd: own, env: { ...env, PATH: dirname(process.execPath) } }))
+      .stdout;
+  await policy('init', 'policy', '--issuer', 'https://login.example.com');
+  expect(await policy('check', 'policy')).toMatch(/cases +\d+ passed, 0 failed/);
+  expect(await policy('test', 'policy')).toMatch(/0 failed/);
+  expect(await policy('build', 'policy', '-o', 'bundle.tar.gz')).toContain('module: shipped');
+  const files = await readdir(join(folder, 'node_modules/countersign/policies'), { recursive: true });
+  expect(files.filter((path) => /_test\.rego$|testdata/.test(path))).toEqual([]);
+  await serve(own, join(own, 'bundle.tar.gz'));
 });

@@ -253,9 +253,12 @@ export async function openingOf(
   const computed = next === null ? [] : [{ window: next.window, zone: next.zone, opens_ms: next.at_ms }];
   const possible = [...computed, ...possibleOpenings(policy.data, names, nowMs).slice(0, MAX_OPENINGS)];
   for (const opening of possible) {
-    const { effect, obligations } = await ask(asked, proposedAt(asked, opening.opens_ms));
-    const isLeft = obligations.some((left) => waits.some((wait) => isSameWait(left, wait)));
-    if (effect !== 'deny' && !isLeft) return opening;
+    // A rule may count from the proposal; and if it expires before, a later proposal is what would pass.
+    for (const then of [atTime(asked, opening.opens_ms), proposedAt(asked, opening.opens_ms)]) {
+      const { effect, obligations } = await ask(asked, then);
+      const isLeft = obligations.some((left) => waits.some((wait) => isSameWait(left, wait)));
+      if (effect !== 'deny' && !isLeft) return opening;
+    }
   }
   return null;
 }

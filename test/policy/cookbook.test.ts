@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { runAlone } from '../cli/alone.ts';
 import { readPage } from '../docs/pages.ts';
+import { type Recipe, type RecipePart, readRecipes } from '../support/cookbook.ts';
 
 /* Each recipe of docs/policy-cookbook.md is applied to a new project as it is on the page, built, and asked its cases. */
 
@@ -15,33 +16,7 @@ const hasOpa = existsSync(OPA);
 if (!hasOpa)
   process.emitWarning('SKIPPED: recipes with Rego, because .cache/bin/opa is not built (make policies)');
 
-/** A file of a recipe. */
-interface Part {
-  path: string;
-  text: string;
-  /** Whether the file is there, and gets these members besides its own. */
-  isAddition: boolean;
-}
-
-interface Recipe {
-  name: string;
-  parts: Part[];
-}
-
-const recipes = readPage('docs/policy-cookbook.md')
-  .split(/^## /m)
-  .slice(1)
-  .map((section): Recipe => {
-    const blocks = section.matchAll(/^(Add to )?`([^`]+)`:\n\n```\w+\n(.*?)^```$/gms);
-    return {
-      name: section.slice(0, section.indexOf('\n')),
-      parts: [...blocks].map(([, add, path = '', text = '']) => ({
-        path,
-        text,
-        isAddition: add !== undefined,
-      })),
-    };
-  });
+const recipes = readRecipes();
 
 const hasRego = ({ parts }: Recipe) => parts.some(({ path }) => path.endsWith('.rego'));
 const isCases = (path: string) => path.startsWith('cases/') && path !== 'cases/base.json';
@@ -76,7 +51,7 @@ function merged(left: unknown, right: unknown): unknown {
   );
 }
 
-async function apply(folder: string, parts: readonly Part[]): Promise<void> {
+async function apply(folder: string, parts: readonly RecipePart[]): Promise<void> {
   for (const { path, text, isAddition } of parts) {
     const file = join(folder, path);
     await mkdir(dirname(file), { recursive: true });
@@ -90,7 +65,7 @@ async function apply(folder: string, parts: readonly Part[]): Promise<void> {
   }
 }
 
-async function projectWith(name: string, parts: readonly Part[]): Promise<string> {
+async function projectWith(name: string, parts: readonly RecipePart[]): Promise<string> {
   const folder = join(root, name);
   await cp(fresh, folder, { recursive: true });
   await apply(folder, parts);
@@ -128,7 +103,8 @@ describe.each(
     timeout: 60_000,
   }, async () => {
     // What the cases themselves are about stays: who may do something, and what the base has.
-    const isRule = ({ path }: Part) => (hasRego(recipe) ? path.endsWith('.rego') : path.startsWith('data/'));
+    const isRule = ({ path }: RecipePart) =>
+      hasRego(recipe) ? path.endsWith('.rego') : path.startsWith('data/');
     const { json } = await check(
       await projectWith(
         `${name} without`,
