@@ -29,6 +29,7 @@ import { createSigningKeys } from './keys/signing-keys.ts';
 import type { Logger } from './logger.ts';
 import { DAY_MS } from './moment.ts';
 import { OPERATIONS, operationsUnknownTo } from './operations.ts';
+import { assertBoundToSomebody, boundToNobody, nobodyCould } from './policy/bound-issuers.ts';
 import { loadBundleKeys } from './policy/bundle-keys.ts';
 import type { BundleStart } from './policy/first-start.ts';
 import { inputVersions } from './policy/input-versions.ts';
@@ -73,6 +74,8 @@ export interface Broker {
   /** The operations that the active bundle does not know, and so denies. */
   unknownOperations: readonly string[];
   masterKey: MasterKeyReport;
+  /** What the operator should correct. */
+  warnings: readonly { code: string; detail: string }[];
   scheduler: Scheduler;
   store: Store;
   /** Finishes pending answers, the scheduler's run and the writer's batch. Then closes the store. */
@@ -86,6 +89,8 @@ export interface BrokerOptions {
   log: Logger;
   /** Called if the store fails in a way that only a restart can fix. */
   onFailure?: (error: unknown) => void;
+  /** Activates a first policy also if it binds nobody who could sign in. */
+  force?: boolean;
   /** The kinds of requests. Default: the built-in kinds. */
   kinds?: RequestKinds;
   /** Called for each HTTP request before it is answered. Tests check every answer with it. */
@@ -134,6 +139,7 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
     policy: start,
     unknownOperations: inside.unknownOperations(),
     masterKey: masterKeyReport,
+    warnings: inside.warnings(),
     scheduler,
     store,
     close: async () => {
@@ -148,7 +154,8 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
 type Inside = Awaited<ReturnType<typeof openInside>>;
 
 /** The inside of a broker: everything that does not depend on its address. */
-async function openInside(store: Store, { config, clock, log, kinds = requestKinds }: BrokerOptions) {
+async function openInside(store: Store, options: BrokerOptions) {
+  const { config, clock, log, kinds = requestKinds, force = false } = options;
   const { read } = store;
   // 1. Keys of issuers, and secrets: with invalid files or the wrong master key the broker does not start.
   const keySets = createKeySets({ fetch, clock, log });
@@ -170,11 +177,17 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
     probe: (bundle) => probeBundle(bundle, inputs),
     assertUsable: trustRulesOf,
     assertSound: assertSoundRules,
+    ...(force ? {} : { assertFirst: (policy) => assertBoundToSomebody(policy, config.issuers) }),
     policyChanged: followPolicy,
   });
   const environments = () => environmentsOf(policies.latest());
   const unknownOperations = () => operationsUnknownTo(policies.latest().broker.operations, OPERATIONS);
   warnOfUnknown(policies.latest());
+  const warnings = () => {
+    const lacking = boundToNobody(policies.latest(), config.issuers);
+    return lacking.length === 0 ? [] : [{ code: 'nobody_bound', detail: nobodyCould(lacking) }];
+  };
+  warnOfNobody();
 
   // 3. Caches of the store.
   const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
@@ -233,8 +246,14 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   });
   return {
     ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
-    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns },
+    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns, warnings },
   };
+
+  /** Only who signs in could change it, so the operator has to. */
+  function warnOfNobody(): void {
+    const { hash } = policies.latest();
+    for (const { code, detail } of warnings()) log.warn({ policy_hash: hash, code }, detail);
+  }
 
   /** An older bundle denies what a newer broker can do, and only its author can correct that. */
   function warnOfUnknown({ hash, broker }: Policy): void {
@@ -247,6 +266,7 @@ async function openInside(store: Store, { config, clock, log, kinds = requestKin
   function followPolicy(policy: Policy): void {
     log.info({ policy_hash: policy.hash }, 'a new policy is active');
     warnOfUnknown(policy);
+    warnOfNobody();
     revocationsChanged();
     snapshots
       .reload(environmentsOf(policy))
@@ -348,7 +368,12 @@ function openSurface(inside: Inside, url: string): AppDeps {
       logout: { control, issuers: people.providers.issuers, keySets, clock, log },
       scim: { control, naming: config.provisioning, issuer },
       operating: {
-        health: { checks, writeRefusal, bootstraps: () => listBootstraps(store.read) },
+        health: {
+          checks,
+          writeRefusal,
+          bootstraps: () => listBootstraps(store.read),
+          warnings: inside.warnings,
+        },
         metrics,
         openapi: openApiText(() => listRoutes(control.kinds)),
       },

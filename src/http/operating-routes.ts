@@ -12,7 +12,14 @@ export interface HealthDeps {
   writeRefusal: () => Promise<BrokerError | null>;
   /** The activations of policies without a decision, newest first. */
   bootstraps: () => Promise<readonly z.infer<typeof bootstrapSchema>[]>;
+  /** What works as it is configured, and should be corrected. */
+  warnings: () => readonly Warning[];
 }
+
+/** A fault of the configuration or the policy that stops nothing. */
+type Warning = z.infer<typeof warningSchema>;
+
+const warningSchema = z.object({ code: z.string(), detail: z.string() });
 
 /** The dependencies of {@link operatingRoutes}. */
 export interface OperatingRoutesDeps {
@@ -45,6 +52,10 @@ const readinessSchema = z
       description:
         'The activations of policies without a decision, by the first start or by an operator, newest first.',
     }),
+    warnings: z
+      .array(warningSchema)
+      .optional()
+      .meta({ description: 'What the operator should correct, although the broker works.' }),
   })
   .meta({ id: 'Readiness' });
 
@@ -87,6 +98,7 @@ export const operatingRoutes = [
         Object.entries(health.checks).map(async ([part, check]) => [part, await isWorking(check)] as const),
       );
       if (query.for === 'writes') parts.push(['writes', refusal === null]);
+      const warnings = health.warnings();
       const ready = parts.every(([, working]) => working);
       const bootstraps = await health.bootstraps().catch(() => null);
       return {
@@ -96,6 +108,7 @@ export const operatingRoutes = [
           checks: Object.fromEntries(
             parts.map(([part, working]) => [part, working ? ('ok' as const) : ('failing' as const)]),
           ),
+          ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
           ...(refusal === null ? {} : { refusal: { code: refusal.code, detail: refusal.message } }),
           ...(bootstraps !== null && {
             bootstraps: bootstraps.map(({ number, activated_ms, kind }) => ({ number, activated_ms, kind })),

@@ -6,7 +6,7 @@ import type { Policies, PoliciesOptions } from './active.ts';
 import { type Bundle, BundleError, readBundle } from './bundle.ts';
 import { readArchive } from './bundle-folder.ts';
 import { activateFirst, type BundleStart } from './first-start.ts';
-import { createPolicy } from './policies.ts';
+import { createPolicy, type Policy } from './policies.ts';
 import { assertDecides } from './probe.ts';
 import { EXAMPLES } from './shipped.ts';
 import { storedPolicies } from './stored-policies.ts';
@@ -17,6 +17,8 @@ export interface OpenPoliciesDeps extends PoliciesOptions {
   newId: (nowMs: number) => string;
   /** The file or folder of the bundle that the configuration names, if it names one. */
   file: string | undefined;
+  /** Refuses a policy that a first start would activate. */
+  assertFirst?: (policy: Policy) => void;
 }
 
 /**
@@ -38,9 +40,11 @@ export async function openPolicies(
 export function noBundle(): BundleError {
   return new BundleError(
     [
-      'no policy is active yet, and the configuration names none. Name the bundle of your own with policy_bundle, or with',
-      'COUNTERSIGN_POLICY_BUNDLE; `countersign policy init` begins one. To look around, take an example:',
-      join(EXAMPLES, 'demo', 'bundle.tar.gz'),
+      'no policy is active yet, and the configuration names none. To begin with your own identity provider, run:',
+      '    countersign init',
+      'To look around with made-up people, run "make demo" in the source, or take an example as policy_bundle or',
+      'COUNTERSIGN_POLICY_BUNDLE (`countersign policy init` begins a bundle of your own):',
+      `    ${join(EXAMPLES, 'demo', 'bundle.tar.gz')}`,
     ].join('\n'),
   );
 }
@@ -64,6 +68,7 @@ async function takeBundle(deps: OpenPoliciesDeps): Promise<BundleStart> {
   if (active === null) {
     const policy = await createPolicy(bundle, deps);
     deps.assertSound?.(policy);
+    deps.assertFirst?.(policy);
     assertDecides(policy);
   }
   return activateFirst(deps, bundle);

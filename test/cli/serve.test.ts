@@ -91,6 +91,8 @@ describe('a first start without a bundle of its own', () => {
     expect(await serving.exit).toBe(1);
     expect(serving.err()).toContain('no policy is active yet');
     expect(serving.err()).toContain('policy_bundle');
+    expect(serving.err()).toContain('countersign init');
+    expect(serving.err()).toContain('make demo');
     const example = /\S+\/examples\/demo\/bundle\.tar\.gz/.exec(serving.err())?.[0];
     expect(example).toBe(fileURLToPath(DEMO));
     expect(await readdir(folder)).toEqual([]);
@@ -105,6 +107,40 @@ describe('a first start without a bundle of its own', () => {
     const serving = serve({ COUNTERSIGN_POLICY_BUNDLE: undefined });
     expect(await serving.exit).toBe(1);
     expect(serving.err()).toContain('no policy is active yet');
+  });
+});
+
+describe('a first start with a policy that binds nobody of the configured issuers', () => {
+  const issuer = () => ({
+    ...{ key: 'demo', issuer: people.issuer, allow_insecure_loopback: true, audience: 'countersign-cli' },
+  });
+
+  it('stops, says who is bound and what to correct, and activates nothing', async () => {
+    await writeConfig({ issuers: [issuer()] });
+    const serving = serve();
+    expect(await serving.exit).toBe(1);
+    expect(serving.err()).toContain('nobody could propose or approve under this policy');
+    expect(serving.err()).toContain(`configured: ${people.issuer}`);
+    expect(serving.err()).toContain("in the policy's bindings: http://127.0.0.1:9401");
+    expect(serving.err()).not.toMatch(/^ +at /m);
+    const again = serve();
+    expect(await again.exit).toBe(1);
+    expect(again.err()).toContain('nobody could propose or approve');
+  });
+
+  it('goes on with --force, and says it later, too', async () => {
+    await writeConfig({ issuers: [issuer()] });
+    const forced = await started(serve({}, ['--force']));
+    expect(forced.err()).toContain('somebody who signs in at a configured issuer could propose or approve');
+    await stop(forced);
+    // It is active now; a start is no reason to stop, but to say it.
+    const later = serve();
+    const url = await listening(later);
+    expect(later.err()).toContain('could propose or approve');
+    const ready = await (await fetch(`${url}/readyz`)).json();
+    expect(ready).toMatchObject({ status: 'ready', warnings: [{ code: 'nobody_bound' }] });
+    // Neither names nor places of bindings are for everybody.
+    expect(JSON.stringify(ready)).not.toMatch(/9401|127\.0\.0\.1/);
   });
 });
 
@@ -331,7 +367,8 @@ describe('a store that fails', () => {
         { key: 'demo', issuer: people.issuer, allow_insecure_loopback: true, audience: 'countersign-cli' },
       ],
     });
-    const first = serve();
+    // Dana has no role here: each of her calls is a record.
+    const first = serve({}, ['--force']);
     await listening(first);
     await stop(first);
     // No file may grow much beyond the size of the database, so the write-ahead log fails after a while.

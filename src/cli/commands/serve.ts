@@ -13,6 +13,11 @@ import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 /** The exit status of a forced stop: 128 plus the number of SIGINT. */
 const FORCED = 130;
 
+interface ServeOptions {
+  config?: string;
+  force?: boolean;
+}
+
 /** `serve`. */
 export function registerServe(program: Command, cli: Cli): void {
   program
@@ -22,7 +27,15 @@ export function registerServe(program: Command, cli: Cli): void {
       '--config <file>',
       'the YAML configuration file (default: COUNTERSIGN_CONFIG, or countersign.yaml if it exists)',
     )
-    .action((options: { config?: string }) => cli.runLocal({}, () => serve(cli.io, options.config)));
+    .option('--force', 'start for the first time also with a policy that binds nobody who could sign in')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  countersign init && countersign serve
+  countersign serve --config /etc/countersign/countersign.yaml`,
+    )
+    .action((options: ServeOptions) => cli.runLocal({}, () => serve(cli.io, options)));
 }
 
 /**
@@ -30,7 +43,7 @@ export function registerServe(program: Command, cli: Cli): void {
  *
  * @throws CliError for an invalid configuration, with all its faults; or when the broker cannot start
  */
-async function serve(io: Io, file: string | undefined): Promise<ExitCode> {
+async function serve(io: Io, { config: file, force = false }: ServeOptions): Promise<ExitCode> {
   const config = readConfig(io, file);
   const isNew = !existsSync(config.database);
   const startedMs = io.clock();
@@ -38,7 +51,7 @@ async function serve(io: Io, file: string | undefined): Promise<ExitCode> {
   // Registered before anything is opened: a signal during the start takes effect after it, and stops the broker
   // cleanly.
   const signals = listenForStop(io);
-  const broker = await start({ config, clock: io.clock, log }, (error) => {
+  const broker = await start({ config, clock: io.clock, log, force }, (error) => {
     log.fatal({ err: error }, 'the store failed; the outcome of the last writes is unknown until a restart');
     // No further response is allowed: whether the last batch is on disk is unknown until recovery.
     io.exit(EXIT.restart);
@@ -56,6 +69,7 @@ async function serve(io: Io, file: string | undefined): Promise<ExitCode> {
           `                ${refusal.message}`,
         ]),
     ...warnings(config),
+    ...broker.warnings.flatMap(({ detail }) => [`warning         ${detail}`]),
   ];
   for (const line of lines) {
     io.stderr(`${line}\n`);
@@ -82,7 +96,7 @@ function readConfig(io: Io, file: string | undefined): Config {
 }
 
 async function start(
-  deps: Pick<Parameters<typeof startBroker>[0], 'config' | 'clock' | 'log'>,
+  deps: Pick<Parameters<typeof startBroker>[0], 'config' | 'clock' | 'log' | 'force'>,
   onFailure: (error: unknown) => void,
 ): Promise<Broker> {
   try {
