@@ -9,6 +9,7 @@ import { registerDrill } from './commands/drill.ts';
 import { registerEmergency } from './commands/emergency.ts';
 import { registerExplain } from './commands/explain.ts';
 import { registerFlags } from './commands/flags.ts';
+import { registerInit } from './commands/init.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLogin } from './commands/login.ts';
 import { registerLogout } from './commands/logout.ts';
@@ -82,6 +83,7 @@ export function createProgram(cli: Cli, json = false): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
+  registerInit(program, cli);
   registerServe(program, cli);
   registerOperator(program, cli);
   registerLogin(program, cli);

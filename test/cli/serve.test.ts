@@ -131,12 +131,12 @@ describe('a first start with a policy that binds nobody of the configured issuer
   it('goes on with --force, and says it later, too', async () => {
     await writeConfig({ issuers: [issuer()] });
     const forced = await started(serve({}, ['--force']));
-    expect(forced.err()).toContain('somebody who signs in at a configured issuer could propose or approve');
+    await forced.until('somebody who signs in at a configured issuer could propose or approve');
     await stop(forced);
     // It is active now; a start is no reason to stop, but to say it.
     const later = serve();
     const url = await listening(later);
-    expect(later.err()).toContain('could propose or approve');
+    await later.until('could propose or approve');
     const ready = await (await fetch(`${url}/readyz`)).json();
     expect(ready).toMatchObject({ status: 'ready', warnings: [{ code: 'nobody_bound' }] });
     // Neither names nor places of bindings are for everybody.
