@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import { isFetchable } from '../issuers/issuers.ts';
-import { createTokenSource, type TokenSource } from './auth/access-token.ts';
+import { createTokenSource, type TokenSource, tokenOfEnvironment } from './auth/access-token.ts';
 import { type Credentials, createCredentials } from './auth/credentials.ts';
+import { profileOf } from './auth/profiles.ts';
 import { createSignInAgain, STEP_UPS } from './auth/step-up.ts';
 import { usageError } from './cli-error.ts';
 import { type Client, createClient } from './client.ts';
@@ -16,6 +17,8 @@ const DEFAULT_BROKER = 'http://127.0.0.1:8480';
 export interface CommonOptions {
   broker?: string;
   json?: boolean;
+  /** Who acts, of several people at one terminal. */
+  profile?: string;
   /** One of {@link STEP_UPS}. */
   stepUp?: string;
 }
@@ -35,6 +38,8 @@ export interface Context extends Output {
   client: Client;
   tokens: TokenSource;
   credentials: Credentials;
+  /** The profile whose sign-in is used, if nothing in the environment takes precedence; null if it does. */
+  profile: string | null;
   /** The broker's URL, without a trailing slash. */
   broker: string;
   /** A command line with these words for the same broker. */
@@ -46,7 +51,7 @@ export interface Cli {
   io: Io;
   /** Adds a command that has `--json`. */
   localCommand(parent: Command, name: string, summary: string): Command;
-  /** Adds a command that has `--json`, `--broker` and `--step-up`. */
+  /** Adds a command that has `--json`, `--broker`, `--profile` and `--step-up`. */
   command(parent: Command, name: string, summary: string): Command;
   /** Runs a command that needs no broker. */
   runLocal(options: { json?: boolean }, work: (output: Output) => Promise<ExitCode>): Promise<void>;
@@ -72,6 +77,7 @@ export function createCli(io: Io): Cli {
     command: (parent, name, summary) =>
       localCommand(parent, name, summary)
         .option('--broker <url>', `URL of the broker (default: COUNTERSIGN_URL or ${DEFAULT_BROKER})`)
+        .option('--profile <name>', 'the profile to act as (default: COUNTERSIGN_PROFILE, or profiles use)')
         .addOption(
           new Option(
             '--step-up <how>',
@@ -82,8 +88,12 @@ export function createCli(io: Io): Cli {
       exitCode = await work(createOutput(io, options));
     },
     run: async (options, work) => {
-      if (options.broker !== undefined) atBroker = ['--broker', options.broker];
-      exitCode = await work(createContext(io, options, commandLine));
+      atBroker = [
+        ...(options.broker === undefined ? [] : ['--broker', options.broker]),
+        ...(options.profile === undefined ? [] : ['--profile', options.profile]),
+      ];
+      const profile = await profileOf(io, options.profile);
+      exitCode = await work(createContext(io, { ...options, profile }, commandLine));
     },
     exitCode: () => exitCode,
     commandLine,
@@ -100,12 +110,16 @@ function createOutput(io: Io, options: { json?: boolean }): Output {
   };
 }
 
-function createContext(io: Io, options: CommonOptions, commandLine: Context['commandLine']): Context {
+function createContext(
+  io: Io,
+  options: CommonOptions & { profile: string },
+  commandLine: Context['commandLine'],
+): Context {
   const output = createOutput(io, options);
   const broker = parseBroker(options.broker ?? (io.env.COUNTERSIGN_URL || DEFAULT_BROKER));
   if (!isFetchable(broker, true))
     output.note(`${broker} does not use https: your token is sent unencrypted.`);
-  const credentials = createCredentials(io);
+  const credentials = createCredentials(io, options.profile);
   const { note } = output;
   const signInAgain = createSignInAgain({
     io,
@@ -115,14 +129,15 @@ function createContext(io: Io, options: CommonOptions, commandLine: Context['com
     commandLine,
     note,
   });
-  const tokens = createTokenSource({ io, broker, credentials, signInAgain, note });
+  const tokens = createTokenSource({ io, broker, credentials, signInAgain, note, commandLine });
   const client = createClient({
     io,
     broker,
     tokens,
     onFreeze: (freezes) => output.note(describeFreezes(freezes, commandLine)),
   });
-  return { ...output, client, tokens, credentials, broker, commandLine };
+  const profile = tokenOfEnvironment(io) === null ? options.profile : null;
+  return { ...output, client, tokens, credentials, profile, broker, commandLine };
 }
 
 function parseBroker(text: string): string {

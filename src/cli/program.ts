@@ -15,6 +15,7 @@ import { registerLogin } from './commands/login.ts';
 import { registerLogout } from './commands/logout.ts';
 import { registerOperator } from './commands/operator.ts';
 import { registerPolicy } from './commands/policy.ts';
+import { registerProfiles } from './commands/profiles.ts';
 import { registerPropose } from './commands/propose.ts';
 import { registerReplay } from './commands/replay.ts';
 import { registerRequests } from './commands/requests.ts';
@@ -45,7 +46,7 @@ The token comes from the first of these sources that is set:
   COUNTERSIGN_SUBJECT_TOKEN_FILE  a file with a platform token
   COUNTERSIGN_DELEGATION_TOKEN    for an agent, in addition to its platform token: the delegation token; or
                                   COUNTERSIGN_DELEGATION_TOKEN_FILE
-  countersign login               the stored sign-in of a person
+  countersign login               the stored sign-in of a person; --profile or COUNTERSIGN_PROFILE names another one
 
 An exchanged token is bound to a key (DPoP). A copy of the token is useless without that key.
 
@@ -89,6 +90,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerLogin(program, cli);
   registerLogout(program, cli);
   registerWhoami(program, cli);
+  registerProfiles(program, cli);
   registerSessions(program, cli);
   registerPropose(program, cli);
   registerRequests(program, cli);

@@ -56,6 +56,8 @@ export function createTokenSource(deps: {
   credentials: Credentials;
   signInAgain: SignInAgain;
   note(line: string): void;
+  /** A command line with these words for the same broker and profile. */
+  commandLine(...words: string[]): string;
 }): TokenSource {
   const { io, broker, credentials } = deps;
   let exchangedDigest: string | null = null;
@@ -100,7 +102,7 @@ export function createTokenSource(deps: {
 
   async function presentSignIn(): Promise<KeptSignIn> {
     const { sign_in } = await credentials.load(broker);
-    if (sign_in === undefined) throw notSignedIn(io, broker);
+    if (sign_in === undefined) throw notSignedIn(io, broker, deps.commandLine('login'));
     assertNotEnded(io, broker, sign_in);
     return isExpired(sign_in) ? renewSignIn(deps, sign_in) : sign_in;
   }
@@ -145,6 +147,19 @@ export function createTokenSource(deps: {
   };
 }
 
+/** What takes precedence over a stored sign-in. */
+const TAKES_PRECEDENCE = [
+  'COUNTERSIGN_TOKEN',
+  'ACTIONS_ID_TOKEN_REQUEST_URL',
+  'COUNTERSIGN_SUBJECT_TOKEN',
+  'COUNTERSIGN_SUBJECT_TOKEN_FILE',
+] as const;
+
+/** The variable of the environment whose token is used in place of a stored sign-in, or null. */
+export function tokenOfEnvironment({ env }: Pick<Io, 'env'>): string | null {
+  return TAKES_PRECEDENCE.find((name) => env[name]) ?? null;
+}
+
 /** The key under which an exchanged token is stored. The platform tokens themselves are not stored. */
 function digestOf(tokens: ExchangeTokens): string {
   return sha256Hex(JSON.stringify(tokens));
@@ -177,13 +192,13 @@ function bearer(value: string): Token {
   return { value, bound: null };
 }
 
-function notSignedIn({ env }: Io, broker: string): CliError {
+function notSignedIn({ env }: Io, broker: string, login: string): CliError {
   const inActions = env.GITHUB_ACTIONS === 'true';
   return new CliError(EXIT.denied, {
     code: 'not_signed_in',
     title: 'No token for this broker',
     detail: inActions
       ? 'Give the job the permission "id-token: write". GitHub Actions then issues it an ID token.'
-      : `Sign in to ${broker} with: countersign login. In CI, set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
+      : `Sign in to ${broker} with: ${login}. In CI, set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
   });
 }

@@ -1,4 +1,3 @@
-import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../json.ts';
 import { CliError } from '../cli-error.ts';
@@ -8,6 +7,7 @@ import { shellWord } from '../output/text.ts';
 import { proofKeySchema } from './dpop.ts';
 import { runExclusively } from './exclusive.ts';
 import { NotPrivateError, readPrivateFile, replacePrivateFile, withFileLock } from './private-file.ts';
+import { credentialsFile, DEFAULT_PROFILE } from './profiles.ts';
 
 const signInSchema = z.object({
   /** The issuer's key at the broker. */
@@ -70,6 +70,8 @@ export interface Credentials {
   exclusively<T>(broker: string, work: () => Promise<T>): Promise<T>;
   /** @throws CliError when the file is damaged, or others could read or replace it */
   load(broker: string): Promise<StoredCredentials>;
+  /** What is stored, by broker. @throws CliError as {@link Credentials.load} */
+  loadAll(): Promise<Readonly<Record<string, StoredCredentials>>>;
   /**
    * Replaces the broker's stored credentials with the result of `change`. Concurrent commands wait for each other. Only
    * this user can read the file.
@@ -81,12 +83,12 @@ export interface Credentials {
   remove(broker: string): Promise<boolean>;
 }
 
-/** The credentials in `countersign/credentials.json` of the user's configuration folder. */
-export function createCredentials({ env, home }: Pick<Io, 'env' | 'home'>): Credentials {
-  // A relative XDG_CONFIG_HOME must be ignored (XDG Base Directory Specification, "Environment variables").
-  const named = env.XDG_CONFIG_HOME ?? '';
-  const folder = join(isAbsolute(named) ? named : join(home, '.config'), 'countersign');
-  const file = join(folder, 'credentials.json');
+/** The credentials of a profile, in a file of the user's configuration folder. */
+export function createCredentials(
+  io: Pick<Io, 'env' | 'home'>,
+  profile: string = DEFAULT_PROFILE,
+): Credentials {
+  const file = credentialsFile(io, profile);
 
   async function readAll(): Promise<Brokers> {
     try {
@@ -112,6 +114,7 @@ export function createCredentials({ env, home }: Pick<Io, 'env' | 'home'>): Cred
   return {
     file,
     exclusively: (broker, work) => runExclusively(`${file}.${sha256Hex(broker).slice(0, 16)}`, work),
+    loadAll: readAll,
     load: async (broker) => (await readAll())[broker] ?? {},
     update: (broker, change) =>
       changeAll((brokers) => ({ ...brokers, [broker]: change(brokers[broker] ?? {}) })),

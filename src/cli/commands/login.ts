@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
 import { askWhetherAccepted } from '../auth/acceptance.ts';
+import { tokenOfEnvironment } from '../auth/access-token.ts';
 import { findLoginIssuer } from '../auth/discovery.ts';
 import { toKept } from '../auth/kept-sign-in.ts';
+import { isNamed } from '../auth/profiles.ts';
 import { FRESH_AGE_S, type StepUpOrder, signIn } from '../auth/sign-in.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
@@ -53,11 +55,12 @@ export function registerLogin(program: Command, cli: Cli): void {
         noteOthers(context);
         const { sub, acr, expires_ms } = signedIn;
         const renews = sign_in.refresh !== undefined;
+        const named = isNamed(context) ? `, in the profile ${context.profile},` : '';
         const ends_ms = sign_in.ends_ms ?? null;
         // Never print the token: output ends up in logs.
         context.print({ broker, issuer: issuer.key, sub, acr, expires_ms, renews, ends_ms, principal }, () =>
           [
-            `Signed in to ${broker} as ${printable(sub)} ${lastsUntil({ renews, expires_ms, ends_ms })}.`,
+            `Signed in to ${broker} as ${printable(sub)}${named} ${lastsUntil({ renews, expires_ms, ends_ms })}.`,
             groupsLine(principal.groups),
           ].join('\n'),
         );
@@ -89,16 +92,9 @@ function groupsLine(groups: readonly string[]): string {
 
 /** What takes precedence over the sign-in would otherwise be found out by its denials. */
 function noteOthers({ io, note }: Context): void {
-  const set = TAKES_PRECEDENCE.find((name) => io.env[name]);
-  if (set !== undefined) note(`${set} is set, so commands use that instead of this sign-in.`);
+  const set = tokenOfEnvironment(io);
+  if (set !== null) note(`${set} is set, so commands use that instead of this sign-in.`);
 }
-
-const TAKES_PRECEDENCE = [
-  'COUNTERSIGN_TOKEN',
-  'ACTIONS_ID_TOKEN_REQUEST_URL',
-  'COUNTERSIGN_SUBJECT_TOKEN',
-  'COUNTERSIGN_SUBJECT_TOKEN_FILE',
-];
 
 function stepUpOf(issuer: LoginIssuer, { mfa, acr }: LoginOptions): StepUpOrder | null {
   if (acr !== undefined) return { acrValues: acr, maxAgeS: FRESH_AGE_S };

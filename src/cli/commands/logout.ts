@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { StoredCredentials } from '../auth/credentials.ts';
+import { isNamed } from '../auth/profiles.ts';
 import { revokeRefreshToken } from '../auth/refresh.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
@@ -20,6 +21,7 @@ export function registerLogout(program: Command, cli: Cli): void {
     .action((options: LogoutOptions) =>
       cli.run(options, async (context) => {
         const { broker, credentials } = context;
+        const named = isNamed(context) ? ` in the profile ${context.profile}` : '';
         const kept = await credentials.load(broker);
         // 1. End the sessions while there is still a sign-in to authorize it.
         const sessions_ended =
@@ -32,7 +34,7 @@ export function registerLogout(program: Command, cli: Cli): void {
         const removed = await credentials.remove(broker);
 
         context.print({ broker, removed, revoked: revoked ?? 0, sessions_ended: sessions_ended ?? 0 }, () =>
-          removed ? `Signed out of ${broker}.` : `Nothing was stored for ${broker}.`,
+          removed ? `Signed out of ${broker}${named}.` : `Nothing was stored for ${broker}${named}.`,
         );
         return [revoked, sessions_ended, provider].includes(null) ? EXIT.error : EXIT.done;
       }),

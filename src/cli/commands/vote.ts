@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { DIGEST_PATTERN } from '../../json.ts';
 import type { RequestView } from '../../requests/view.ts';
+import { isNamed } from '../auth/profiles.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { renderBrief } from '../output/brief.ts';
@@ -61,9 +62,11 @@ function assertDigest(request: RequestView, digest: string): void {
   });
 }
 
-async function confirm({ io }: Context, verdict: string, { yes }: VoteOptions): Promise<void> {
-  if (yes === true || io.ask === null) return;
-  const answer = await io.ask(`${verdict} this? [y/N] `);
+async function confirm(context: Context, verdict: string, { yes }: VoteOptions): Promise<void> {
+  const { ask } = context.io;
+  if (yes === true || ask === null) return;
+  const named = isNamed(context) ? `, as ${context.profile}` : '';
+  const answer = await ask(`${verdict} this${named}? [y/N] `);
   if (/^y(es)?$/i.test(answer.trim())) return;
   throw new CliError(EXIT.error, {
     code: 'not_confirmed',

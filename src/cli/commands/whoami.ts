@@ -11,16 +11,17 @@ export function registerWhoami(program: Command, cli: Cli): void {
     .action((options: CommonOptions) =>
       cli.run(options, async (context) => {
         const { body } = await context.client.call<AnswerOf<'whoami'>>({ method: 'GET', path: '/v1/whoami' });
-        context.print(body, () => describe(body));
+        context.print({ ...body, profile: context.profile }, () => describe(body, context.profile));
         return EXIT.done;
       }),
     );
 }
 
-function describe({ principal, credential }: AnswerOf<'whoami'>): string {
+function describe({ principal, credential }: AnswerOf<'whoami'>, profile: string | null): string {
   const { id, person, groups, auth, token } = principal;
   return [
     printable(id),
+    ...(profile === null ? [] : [`profile  ${profile}`]),
     ...(person === null ? [] : [`person   ${printable(person)}`]),
     `groups   ${groups.length === 0 ? 'none' : groups.map(printable).join(', ')}`,
     ...(auth.auth_time_ms === null
