@@ -12,7 +12,7 @@ import { appendDecision, decideFor, type JudgedDecision } from '../decide/strang
 import { loadEmergency } from '../emergency/state.ts';
 import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
-import type { Question } from '../policy/policies.ts';
+import type { Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { loadParts } from '../revocation/authored-parts.ts';
@@ -97,7 +97,26 @@ export async function questionAbout(
     })),
     emergency,
   };
-  return { question, votes, freezes: emergency.freezes.map((freeze) => freeze.id), parked };
+  const freezes = emergency.freezes.map((freeze) => freeze.id);
+  const approvals = acceptedApprovals(policy, question, now_ms);
+  const isCounted = ({ verdict, principal: { id } }: StoredVote) =>
+    verdict === 'reject' || approvals.some((vote) => vote.principal.id === id);
+  return { question: { ...question, approvals }, votes: votes.filter(isCounted), freezes, parked };
+}
+
+/**
+ * The second person of an activation is somebody whom the policy that is active now lets approve it. A policy that asks for
+ * no approval itself could otherwise be satisfied, with the guardrail, by one that only a former policy accepted.
+ */
+function acceptedApprovals(policy: Policy, question: Question, nowMs: number): Question['approvals'] {
+  const { operation, request, approvals } = question;
+  if (operation !== 'request.apply' || request?.kind !== 'policy.activate') return approvals;
+  // What is held anyway is held for the policy's own reasons.
+  if (policy.decide(question, nowMs).effect !== 'allow') return approvals;
+  return approvals.filter(
+    ({ principal }) =>
+      policy.decide({ ...question, operation: 'request.approve', principal }, nowMs).effect !== 'deny',
+  );
 }
 
 /** Evaluates the active policy for a request, with a fresh clock and the emergency state that this write sees. */

@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listPrincipals, upsertPrincipal } from '../../src/store/principals.ts';
-import { signIn } from '../support/activation.ts';
+import { activateElsewhere, signIn, withConfig } from '../support/activation.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose } from '../support/flags.ts';
 import { countsOf } from '../support/sqlite/rows.ts';
@@ -113,6 +115,24 @@ describe('a row of data', () => {
     const other = await rowed([{ op: 'replace', path: '/config/limits/breakglass_ttl_s', value: 60 }]);
     expect(await approved(other.body)).toMatchObject({ state: 'applied' });
     expect(await approved(body)).toMatchObject({ state: 'conflicted' });
+  });
+});
+
+describe('an approval that only a former policy accepted', () => {
+  it('is not the second person of a policy that asks for none', async () => {
+    const { body } = await rowed([limit(1000)]);
+    expect((await approve(t, 'sam', body)).body).toMatchObject({ state: 'pending' });
+    const shipped = await readFile(join(t.folder, 'bundle.tar.gz'));
+    const lax = await withConfig(shipped, (config) => {
+      const kinds = config.request_kinds as Record<string, { rule: { approvals: object } }>;
+      const kind = kinds['policy.activate'];
+      if (kind !== undefined) kind.rule.approvals = {};
+    });
+    await activateElsewhere(t.broker.store, lax, t.clock());
+    await t.broker.scheduler.tick();
+    const applied = await t.call('morgan', 'POST', `/v1/requests/${body.id}/apply`, {});
+    expect(applied.body).toMatchObject({ gates: [{ cleared_by: 'policy-maintainer' }] });
+    expect((await data()).limits.request_ttl_s).not.toBe(1000);
   });
 });
 
