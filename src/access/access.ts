@@ -12,6 +12,7 @@ import { ANY_PLACE, listGrantUses, listPrincipals } from '../store/principals.ts
 import type { GrantUsesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 import { type FlagReading, flagReadings, readingsOf } from './flag-readers.ts';
+import { accessOfStages } from './staged-access.ts';
 
 /*
  * Access: who can do what, by which binding, and which grants are unused. It evaluates the active bundle's second entry
@@ -36,6 +37,9 @@ const bindingName = {
     description: "The group, `claim=value`, the trust rule (also for `audience`) or the principal's id.",
   }),
   index: z.int().min(0).meta({ description: 'Its index, from 0, in the list under that key.' }),
+  stage: z.string().optional().meta({
+    description: 'The earlier stage whose data has it; absent if the data of the last, or only, stage has.',
+  }),
 };
 const capabilitySchema = z.enum(CAPABILITIES);
 const usage = {
@@ -201,7 +205,7 @@ function judge(
   policy: Policy,
   principals: readonly Principal[],
 ): { grants: readonly Grant[]; bindings: readonly Binding[] } {
-  const answer = policy.access(principals);
+  const answer = accessOfStages(policy, principals);
   if (answer === null) {
     throw new BrokerError(
       'not_supported',
@@ -271,6 +275,6 @@ function isNamed(name: string, { id, person }: GrantView['principal']): boolean 
   return name === id || (person !== null && foldPerson(name) === foldPerson(person));
 }
 
-function nameOf({ by, issuer, key, index }: Grant['binding']): string {
-  return JSON.stringify([by, issuer, key, index]);
+function nameOf({ by, issuer, key, index, stage }: Grant['binding']): string {
+  return JSON.stringify([by, issuer, key, index, stage ?? null]);
 }

@@ -1,8 +1,14 @@
 import type { Base } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
-import { digestOf, sha256Hex } from '../json.ts';
+import { digestOf } from '../json.ts';
 import { packWithData } from '../policy/build-bundle.ts';
-import { type Bundle, BundleError, readBuiltBundle, readStoredBundle } from '../policy/bundle.ts';
+import {
+  type Bundle,
+  BundleError,
+  moduleDigest,
+  readBuiltBundle,
+  readStoredBundle,
+} from '../policy/bundle.ts';
 import { type SharedData, withShared } from '../policy/stages.ts';
 import { RunAgain } from '../store/run-again.ts';
 import { type DataPatch, PatchFault, patchData } from './patch.ts';
@@ -72,7 +78,7 @@ async function build({ module, data, shared, patch }: Recipe): Promise<BuiltBund
     const whole = shared === null ? own.data : withShared(own.data, shared);
     const patched = patch === null ? { data: whole, bases: [] } : patchData(whole, patch);
     const bundle = await readBuiltBundle(await packWithData(module.archive, patched.data), from);
-    return { bundle, module: `sha256:${sha256Hex(from.wasm)}`, bases: patched.bases };
+    return { bundle, module: moduleDigest(from), bases: patched.bases };
   } catch (error) {
     return faultOf(error, patch !== null);
   }

@@ -1,9 +1,11 @@
-import type { Bundle } from '../policy/bundle.ts';
+import { type Bundle, moduleDigest } from '../policy/bundle.ts';
 import { momentOf } from '../store/batch.ts';
 import { renewEnvironment } from '../store/flags.ts';
-import { findActivation, insertActivation, storeBundle } from '../store/policies.ts';
+import { findActivationOf, insertActivation, storeBundle } from '../store/policies.ts';
 import { makeAllDue } from '../store/requests.ts';
+import type { Tx } from '../store/statement.ts';
 import { type ActDeps, ActRefused, recordAct } from './act.ts';
+import { type StageBundle, stageBundles } from './stage-bundles.ts';
 
 /** A recovered policy. */
 export interface RecoveredPolicy {
@@ -19,17 +21,20 @@ export interface RecoveredPolicy {
  * out for whoever holds the machine; its record has no request, so every list of activations shows it.
  *
  * @param order.bundle read, verified and tried by the caller
- * @throws ActRefused if it is active already, or no policy ever was
+ * @param order.stage the stage that gets it; default: the last, which the earlier ones follow
+ * @throws ActRefused if it is active already, or no policy ever was, or there is no such stage
  * @throws BrokerError `clock_behind`, `restored_copy`, `not_recorded`
  */
-export function recoverPolicy(
+export async function recoverPolicy(
   { store, newId }: ActDeps,
-  { bundle, reason }: { bundle: Bundle; reason: string },
+  { bundle, stage: name, reason }: { bundle: Bundle; stage?: string | undefined; reason: string },
 ): Promise<RecoveredPolicy> {
-  const { hash: policy_hash, archive_digest, archive, revision, broker } = bundle;
+  const bundles = await stageBundles(store.read, bundle, name);
+  const [{ stage, bundle: recovered }] = bundles;
+  const key = { hash: recovered.hash, archive: recovered.archive_digest };
   return store.writer.write(async (tx) => {
-    const active = await findActivation(tx);
-    if (active?.policy_hash === policy_hash) throw new ActRefused('This policy is active already.');
+    const active = await findActivationOf(tx, stage);
+    if (active?.policy_hash === recovered.hash) throw new ActRefused('This policy is active already.');
     const at_ms = momentOf(tx);
     const decision_id = newId(at_ms);
     // The record names the policy that was active until now.
@@ -42,13 +47,23 @@ export function recoverPolicy(
         detail: 'An operator activated a policy at the machine, without a decision.',
       },
       note: { code: 'policy_recovered', detail: reason },
-      activates: { hash: policy_hash, archive: archive_digest },
+      activates: { ...key, ...(stage === null ? {} : { stage }) },
     });
-    const key = { policy_hash, archive_digest };
-    await storeBundle(tx, { ...key, archive, revision, stored_ms: at_ms });
-    await insertActivation(tx, { ...key, activated_ms: at_ms, decision_id, request_id: null, stage: null });
-    for (const environment of broker.environments.keys()) await renewEnvironment(tx, environment);
+    for (const each of bundles) await activate(tx, each, { at_ms, decision_id });
+    for (const environment of bundle.broker.environments.keys()) await renewEnvironment(tx, environment);
     await makeAllDue(tx, at_ms);
-    return { decision_id, policy_hash, replaced: active?.policy_hash ?? '' };
+    return { decision_id, policy_hash: recovered.hash, replaced: active?.policy_hash ?? '' };
   });
+}
+
+async function activate(
+  tx: Tx,
+  { stage, bundle }: StageBundle,
+  { at_ms, decision_id }: { at_ms: number; decision_id: string },
+): Promise<void> {
+  const { hash: policy_hash, archive_digest, archive, revision } = bundle;
+  const key = { policy_hash, archive_digest };
+  await storeBundle(tx, { ...key, archive, revision, stored_ms: at_ms });
+  const module = moduleDigest(bundle);
+  await insertActivation(tx, { ...key, activated_ms: at_ms, decision_id, request_id: null, stage, module });
 }

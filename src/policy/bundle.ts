@@ -116,6 +116,11 @@ function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: 
   };
 }
 
+/** `sha256:` and hex over the module of a bundle, which promotions compare. */
+export function moduleDigest({ wasm }: Pick<Bundle, 'wasm'>): string {
+  return `sha256:${sha256Hex(wasm)}`;
+}
+
 /** OPA takes files with these names for what they are called after, wherever they are. */
 function assertOrdinary(files: BundleFiles): void {
   for (const path of files.keys()) {

@@ -2,7 +2,7 @@ import { append } from '../log/append.ts';
 import { momentOf } from '../store/batch.ts';
 import type { Store } from '../store/database.ts';
 import { findActivation, insertActivation, storeBundle } from '../store/policies.ts';
-import type { Bundle } from './bundle.ts';
+import { type Bundle, moduleDigest } from './bundle.ts';
 import { operatorEntry } from './operator-entry.ts';
 
 /** The outcome for the bundle that the configuration names. */
@@ -41,6 +41,7 @@ export async function activateFirst(
       decision_id,
       request_id: null,
       stage: null,
+      module: moduleDigest(bundle),
     });
     await append(
       tx,

@@ -3,7 +3,7 @@ import { sha256Hex } from '../json.ts';
 import { askedName, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import { type AccessAnswer, askAccess } from './access.ts';
-import type { Bundle } from './bundle.ts';
+import { type Bundle, moduleDigest } from './bundle.ts';
 import type { BrokerData } from './data.ts';
 import { type PolicyResult, RESULT_SCHEMAS, RESULT_VERSION } from './decision.ts';
 import { createEngine, type EngineLog } from './engine.ts';
@@ -117,7 +117,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
   const policy: Policy = {
     hash: bundle.hash,
     revision: bundle.revision,
-    module: `sha256:${sha256Hex(bundle.wasm)}`,
+    module: moduleDigest(bundle),
     earlier: new Map(),
     deciding: () => policy,
     broker: bundle.broker,

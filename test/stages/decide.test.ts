@@ -135,3 +135,24 @@ describe('an earlier stage', () => {
     expect([status, body.standing?.policy_hash], JSON.stringify(body)).toEqual([201, policy_hash]);
   });
 });
+
+it('access shows, in each environment, the bindings of the stage that decides there', async () => {
+  const path = `/config/role_bindings/groups/${t.people.issuer.replaceAll('/', '~1')}/customer-success/-`;
+  const value = { roles: ['flag-deployer', 'flag-reader'], namespaces: ['payments'], environments: ['*'] };
+  await activated(t, { stage: 'staging', patch: [{ op: 'add', path, value }] });
+  await t.call('casey', 'GET', '/v1/whoami');
+  await t.broker.scheduler.tick();
+  const { grants, bindings } = (await t.call('avery', 'GET', '/v1/access?capability=propose')).body;
+  const ofCasey = grants.filter(({ principal }: { principal: { id: string } }) =>
+    principal.id.endsWith('casey'),
+  );
+  expect(ofCasey.map(({ environment }: { environment: string }) => environment).toSorted()).toEqual([
+    'development',
+    'staging',
+  ]);
+  expect(ofCasey[0].binding).toMatchObject({ key: 'customer-success', index: 1, stage: 'staging' });
+  const added = bindings.filter(
+    (each: { key: string; index: number }) => each.key === 'customer-success' && each.index === 1,
+  );
+  expect(added).toMatchObject([{ stage: 'staging', environments: ['development', 'staging'], holders: 1 }]);
+});

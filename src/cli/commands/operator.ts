@@ -79,19 +79,25 @@ export function registerRecover(policy: Command, cli: Cli): void {
     cli,
     'recover <bundle>',
     'on the stopped broker’s machine: activate a bundle without a decision, if nobody can do it by request',
-  ).action((file: string, options: ActOptions) =>
-    cli.runLocal(options, (output) =>
-      runAct(output, options, { acceptsLoss: false }, async (deps, config) => {
-        const bundle = await readUsable(file, config);
-        const recovered = await recoverPolicy(deps, { bundle, reason: options.reason });
-        output.print(
-          recovered,
-          () =>
-            `${recovered.policy_hash} is active from the next start, in record ${recovered.decision_id}. It replaces ${recovered.replaced}.`,
-        );
-      }),
-    ),
-  );
+  )
+    .option('--stage <name>', 'the stage that gets it (default: the last)')
+    .action((file: string, options: ActOptions & { stage?: string }) =>
+      cli.runLocal(options, (output) =>
+        runAct(output, options, { acceptsLoss: false }, async (deps, config) => {
+          const bundle = await readUsable(file, config);
+          const recovered = await recoverPolicy(deps, {
+            bundle,
+            reason: options.reason,
+            stage: options.stage,
+          });
+          output.print(
+            recovered,
+            () =>
+              `${recovered.policy_hash} is active from the next start, in record ${recovered.decision_id}. It replaces ${recovered.replaced}.`,
+          );
+        }),
+      ),
+    );
 }
 
 /** Reads a bundle and tries it, as an upload does. @throws CliError `bundle_unusable` */
