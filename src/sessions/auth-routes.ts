@@ -31,6 +31,7 @@ import {
   STYLE_PATH,
   signedOutPage,
   type Way,
+  welcomePage,
 } from './pages.ts';
 import { chooseIssuer, type Providers } from './providers.ts';
 import { ACCOUNT_PATH, parseReturnTo } from './return-to.ts';
@@ -90,6 +91,21 @@ const { route } = routesFor<AuthRoutesDeps>({
  * page of this origin.
  */
 export const authRoutes = [
+  route({
+    name: 'showHome',
+    operation: null,
+    method: 'GET',
+    path: '/',
+    summary: 'the first page; with a session, your account',
+    caller: null,
+    outcomes: PUBLIC,
+    query: anyQuery,
+    ...PAGE,
+    handle: async ({ providers, publicUrl }, { request: { presented } }) =>
+      hasCookie(presented.cookie, SESSION_COOKIE)
+        ? redirectTo(ACCOUNT_PATH)
+        : pageReply(welcomePage({ isWeb: providers.issuers.length > 0, publicUrl })),
+  }),
   route({
     name: 'startSignIn',
     operation: null,

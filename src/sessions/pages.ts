@@ -1,4 +1,5 @@
 import type { FieldFault, ProblemCode } from '../errors.ts';
+import { inWords } from '../moment.ts';
 import type { Principal } from '../principal.ts';
 import { type Html, html } from './html.ts';
 import type { WebIssuer } from './providers.ts';
@@ -22,6 +23,8 @@ ul { list-style: none; padding: 0; margin: 0; }
 li { display: flex; gap: 1rem; align-items: center; justify-content: space-between; padding: 0.75rem 0; border-top: 1px solid var(--line); }
 li p { margin: 0; overflow-wrap: anywhere; }
 small { opacity: 0.75; }
+ul.links li { padding: 0.25rem 0; border: 0; }
+code { overflow-wrap: anywhere; }
 a.button, button { font: inherit; color: inherit; background: none; border: 1px solid currentColor; border-radius: 0.375rem; padding: 0.375rem 0.875rem; cursor: pointer; text-decoration: none; display: inline-block; white-space: nowrap; }
 a.button:hover, button:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 0.5rem; } }
@@ -46,6 +49,28 @@ export function choicePage(issuers: readonly WebIssuer[], linkTo: (key: string) 
   return page('Sign in', html`<h1>Sign in</h1><p>Choose your identity provider.</p><ul>${items}</ul>`);
 }
 
+/** The first page, for whoever is not signed in. */
+export function welcomePage({ isWeb, publicUrl }: { isWeb: boolean; publicUrl: string }): string {
+  return page(
+    'Feature flags by request',
+    html`<h1>Feature flags by request</h1>
+    <p>Countersign decides by policy who may change which flag, and asks a second person where the policy does.</p>
+    ${isWeb ? html`<p><a class="button" href="/auth/sign-in">Sign in</a></p>` : null}
+    <h2>From a terminal</h2>
+    <p><code>countersign login --broker ${publicUrl}</code></p>
+    <p><code>countersign list --state open --broker ${publicUrl}</code></p>
+    ${LINKS}`,
+  );
+}
+
+/** Where else to look. */
+const LINKS = html`<h2>More</h2>
+    <ul class="links">
+      <li><a href="/openapi.json">The API, as an OpenAPI document</a></li>
+      <li><a href="/readyz?for=writes">Whether the broker is ready</a></li>
+      <li><a href="/.well-known/jwks.json">The keys that verify its tokens</a></li>
+    </ul>`;
+
 /** The account page: the signed-in principal and their sessions. */
 export function accountPage(principal: Principal, sessions: readonly ShownSession[]): string {
   const { auth, groups, id, issuer, person, token } = principal;
@@ -68,7 +93,8 @@ export function accountPage(principal: Principal, sessions: readonly ShownSessio
     </dl>
     <form method="post" action="/auth/sign-out"><button>Sign out</button></form>
     <h2>Your sessions</h2>
-    <ul>${items}</ul>`,
+    <ul>${items}</ul>
+    ${LINKS}`,
   );
 }
 
@@ -129,7 +155,7 @@ function moment(ms: number): Html {
 }
 
 function shortMoment(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  return inWords('UTC', Math.floor(ms / 60_000) * 60_000);
 }
 
 function page(title: string, body: Html): string {

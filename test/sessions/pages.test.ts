@@ -57,9 +57,62 @@ describe('a page', () => {
     expect(page.text).toContain('No route for GET /auth/nowhere.');
   });
 
+  it('is the first thing that a browser gets, with the way to sign in and no name of anybody', async () => {
+    const page = await createBrowser().send(`${b.t.url}/`);
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'; style-src 'self'");
+    expect(page.text).toContain('href="/auth/sign-in"');
+    expect(page.text).toContain(`countersign login --broker ${b.t.url}`);
+    expect(page.text).not.toMatch(/<script|style=|person:|127\.0\.0\.1:(?!\d+<)/);
+    for (const [, path = ''] of page.text.matchAll(/href="(\/[^"]+)"/g)) {
+      if (path !== '/auth/sign-in')
+        expect((await createBrowser().send(`${b.t.url}${path}`)).status, path).toBe(200);
+    }
+  });
+
+  it('leads whoever is signed in from there to who they are and their sessions', async () => {
+    const { browser } = await b.signIn('dana');
+    const page = await browser.visit(`${b.t.url}/`);
+    expect(page.url.pathname).toBe('/auth/account');
+    expect(page.text).toContain('person:demo:dana');
+    expect(page.text).toContain('Your sessions');
+    expect(page.text).toContain('href="/openapi.json"');
+  });
+
   it('sends who is not signed in to sign in', async () => {
     const page = await createBrowser().send(`${b.t.url}/auth/account`);
     expect([page.status, page.headers.get('location')]).toEqual([303, '/auth/sign-in']);
+  });
+});
+
+describe("a page of the demo's provider", () => {
+  it('says that a second factor is asked for, and that none was chosen', async () => {
+    const browser = createBrowser();
+    const start = await browser.visit(`${b.t.url}/auth/sign-in?level=2`);
+    expect(start.text).toContain('A second factor is asked for');
+    expect(start.text).not.toContain('you chose no second factor');
+    const again = await browser.visit(start.url, { person: 'dana' });
+    expect(again.url.pathname).toMatch(/^\/interaction\//);
+    expect(again.text).toContain('You were not signed in, because you chose no second factor.');
+    const done = await browser.visit(again.url, { person: 'dana', mfa: 'yes' });
+    expect(done.text).toContain('You are signed in');
+  });
+
+  it('asks for none where none is needed, loads nothing, and is a page also when it cannot go on', async () => {
+    const browser = createBrowser();
+    const start = await browser.visit(`${b.t.url}/auth/sign-in`);
+    expect(start.text).toContain('Who are you today?');
+    expect(start.text).not.toContain('second factor is asked');
+    const lost = await createBrowser().send(start.url);
+    expect([lost.status, lost.text]).toEqual([
+      400,
+      expect.stringContaining('<h1>The sign-in cannot go on</h1>'),
+    ]);
+    const device = await createBrowser().visit(`${b.provider.issuer}/device`);
+    const fault = await createBrowser().send(`${b.provider.issuer}/auth?client_id=%3Cb%3E`);
+    for (const page of [start, lost, device, fault])
+      expect(page.text).not.toMatch(/https?:\/\/(?!127)|<b>|<script/);
+    expect(fault.text).toContain('The sign-in cannot go on');
   });
 });
 

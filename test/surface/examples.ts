@@ -312,6 +312,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     }),
     attempt: async (_bench, attempt, prepared) => withoutCookie(attempt, prepared),
   },
+  showHome: plain('dana'),
   showSignedOut: plain('dana'),
   getPageStyle: plain('dana'),
   backchannelLogout: {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CliError } from '../cli-error.ts';
@@ -32,13 +33,13 @@ export async function openLoopback(state: string, port: number): Promise<Loopbac
       request.method === 'GET' && url?.pathname === CALLBACK_PATH && url.searchParams.get('state') === state;
     response.writeHead(isAnswer ? 200 : 404, {
       'content-type': 'text/html; charset=utf-8',
-      'content-security-policy': "default-src 'none'",
+      'content-security-policy': CONTENT_SECURITY_POLICY,
       // The address contains the authorization code.
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',
       connection: 'close',
     });
-    response.end(isAnswer ? PAGE : 'Not found.');
+    response.end(isAnswer ? PAGE : NOT_FOUND);
     if (isAnswer && url !== null) resolve(url);
   });
   await new Promise<void>((listening, failed) => {
@@ -71,6 +72,36 @@ function portTaken(port: number, cause: unknown): CliError {
   );
 }
 
-const PAGE = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Countersign</title></head>
-<body><p>The sign-in response was received. You can close this page and return to the terminal.</p></body></html>`;
+const STYLE = `
+:root { color-scheme: light dark; }
+* { box-sizing: border-box; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 0 auto; padding: 2.5rem 1.25rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
+header { font-weight: 600; margin-bottom: 2rem; }
+`;
+
+/** Only the style above counts: the page is in an address that others could know. */
+const CONTENT_SECURITY_POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; frame-ancestors 'none'; base-uri 'none'`;
+
+const PAGE = page(
+  'Go back to the terminal',
+  'The answer of your identity provider has arrived. You can close this page; the terminal says whether you are signed in.',
+);
+const NOT_FOUND = page(
+  'Nothing is here',
+  'This address only receives the answer to a sign-in that is going on in a terminal.',
+);
+
+function page(title: string, text: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>${title} · Countersign</title>
+  <style>${STYLE}</style>
+</head>
+<body><header>Countersign</header><main><h1>${title}</h1><p>${text}</p></main></body>
+</html>
+`;
+}
