@@ -324,7 +324,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
     log,
   });
   const personIssuers = config.issuers.map((configured) => configured.issuer);
-  const exchange = openExchange(control, { ...trust, signingKeys });
+  const exchange = openExchange(control, { ...trust, signingKeys, examine: authenticator.examine });
   const hasSession = ({ cookie }: RequestCredentials) => hasCookie(cookie, SESSION_COOKIE);
   const checks = {
     store: () => findActivation(store.read),

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { ARCHIVE } from '../http/route.ts';
-import type { Token, TokenSource } from './auth/access-token.ts';
+import type { TokenSource } from './auth/access-token.ts';
 import { demandOf } from './auth/step-up.ts';
+import type { Token } from './auth/token.ts';
 import { CliError, type Problem } from './cli-error.ts';
 import type { Io } from './io.ts';
 import { NOT_A_BROKER } from './not-a-broker.ts';

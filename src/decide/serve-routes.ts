@@ -24,6 +24,7 @@ import {
 } from '../http/route.ts';
 import type { Turns } from '../http/turns.ts';
 import type { RequestCredentials } from '../identity/credential.ts';
+import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { laneOf } from '../operations.ts';
 import type { Call } from './control.ts';
@@ -130,6 +131,7 @@ async function readRequest(
     if (route.perAddress !== true && isWithoutIdentity(error)) await countAttempt(req);
     throw error;
   });
+  assertFollows(route, call, req.params.id);
   const freezes = call === null ? null : await edge.freezesSeenBy(call);
   if (freezes !== null) res.set('Countersign-Freeze', freezes);
   const { page, query } = splitPage(route, parseQuery(querySchema, req.query));
@@ -172,6 +174,18 @@ async function callOf(
     throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
   }
   return { ...(await edge.authenticate(presented, laneOf(operation))), http_request_id: requestId };
+}
+
+/**
+ * A token that follows a request reads that request, and nothing else that its principal may.
+ *
+ * @throws BrokerError `token_invalid`
+ */
+function assertFollows({ readsOneRequest }: RouteShape, call: Call | null, id: unknown): void {
+  const only = call?.credential?.only_request;
+  if (only === undefined || (readsOneRequest === true && id === only)) return;
+  const scheme = call?.credential ? schemeOf(call.credential) : 'Bearer';
+  throw tokenInvalid(new TokenRefused('audience_not_accepted', 'follows another request'), scheme);
 }
 
 /** Counts each call of its paths as an attempt of the client's address. */

@@ -166,6 +166,8 @@ export interface RouteShape {
   readonly ifNoneMatch?: true;
   /** Without a caller, but shows or ends the browser session of a request that has one. */
   readonly mayHaveSession?: true;
+  /** Reads the one request that its parameter `id` names, so a token that is limited to that request may call it. */
+  readonly readsOneRequest?: true;
 }
 
 /** The content type of forms. */

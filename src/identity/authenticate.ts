@@ -214,11 +214,12 @@ function createExamine(profiles: ReadonlyMap<string, Profile>, clock: Clock): Au
       keys,
       mayBeBound: isOwn,
     });
-    const { origins, ...accepted } = profile.accept(form.header.typ, claims);
+    const { origins, only_request, ...accepted } = profile.accept(form.header.typ, claims);
     const credential = {
       ...credentialOf(form, claims, isOwn),
       ...sinceSignIn(accepted.principal),
       ...(origins && { origins }),
+      ...(only_request !== undefined && { only_request }),
     };
     return { ...accepted, credential, claims };
   };

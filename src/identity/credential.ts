@@ -15,6 +15,8 @@ export interface Credential {
   session: string | null;
   /** The proof of a key-bound token; null for a bearer token and for a session. */
   proof: Proof | null;
+  /** The only request that the token reads; absent for a token that is not limited to one. */
+  only_request?: string;
   /** For a token of the broker: the credentials that it was issued for. Revoking one of them revokes this token too. */
   origins?: readonly CredentialOrigin[];
 }

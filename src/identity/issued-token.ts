@@ -19,5 +19,8 @@ export const MAX_ISSUED_LIFE_S = 900;
 /** The maximum lifetime of a delegation token, in seconds. One delegation serves several exchanges of an agent. */
 export const MAX_DELEGATION_LIFE_S = 3600;
 
+/** The maximum lifetime of a token that reads one request, in seconds. */
+export const MAX_FOLLOW_LIFE_S = 3600;
+
 /** The only algorithm of the broker's own tokens. */
 export const ISSUED_ALGORITHM = 'EdDSA';

@@ -56,6 +56,8 @@ const issuedClaimsSchema = z.object({
   cnf: z.strictObject({ jkt: z.string().regex(/^[A-Za-z0-9_-]{43}$/) }).optional(),
   /** The platform's token that a workload exchanged for this one. Revoking it revokes this token too. */
   origin: originSchema.optional(),
+  /** The only request that the token reads, and the token of the job that it was issued for. */
+  follows: z.strictObject({ request: z.uuid(), from: originSchema }).optional(),
   /** The acting agent and the previous actors. Present exactly with `sponsor`. @see RFC 8693 section 4.1 */
   act: z.unknown().optional(),
   sponsor: sponsorSchema.optional(),
@@ -65,7 +67,9 @@ const issuedClaimsSchema = z.object({
 export type IssuedClaims = z.infer<typeof issuedClaimsSchema>;
 
 /** The principal of a verified Countersign token, and the origins of the token. */
-export interface VerifiedIssuedToken extends Omit<VerifiedToken, 'credential'>, Pick<Credential, 'origins'> {}
+export interface VerifiedIssuedToken
+  extends Omit<VerifiedToken, 'credential'>,
+    Pick<Credential, 'origins' | 'only_request'> {}
 
 /**
  * The principal of a verified Countersign token.
@@ -94,9 +98,11 @@ export function verifiedIssued(claims: VerifiedClaims): VerifiedIssuedToken {
     delegation: delegationOf(parsed.data),
   });
   if (!sub.startsWith(`${principal.kind}:`)) throw new TokenRefused('claim_not_accepted', 'sub');
-  const { origin, sponsor } = parsed.data;
-  const origins = sponsor?.origins ?? (origin && [origin]);
+  const { origin, sponsor, follows } = parsed.data;
+  const own = [...(follows ? [follows.from] : []), ...(origin ? [origin] : [])];
+  const origins = sponsor?.origins ?? (own.length === 0 ? undefined : own);
   return {
+    ...(follows && { only_request: follows.request }),
     principal,
     namespaces: namespaces ?? [],
     jkt: parsed.data.cnf?.jkt ?? null,

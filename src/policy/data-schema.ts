@@ -174,6 +174,8 @@ export const DATA_FOLDERS = {
     tiers: z.record(keyOf(TIERS), z.int().min(1)).optional(),
     /** How long a person's sign-in is accepted. */
     sign_in: z.int().min(1).optional(),
+    /** How long a job can follow its request. */
+    follow_up: z.int().min(1).optional(),
   }),
   breakglass: z.strictObject({ sign_in: signIn }),
 } satisfies Readonly<Record<string, z.ZodType>>;

@@ -32,9 +32,12 @@ const brokerDataSchema = z.looseObject({
     recent: z.unknown().optional(),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
-    /** Only how long a sign-in is accepted; the rest belongs to the Rego. */
+    /** Only how long a sign-in is accepted, and a request can be followed; the rest belongs to the Rego. */
     token_lifetimes: z
-      .looseObject({ sign_in: z.int().min(1).optional().catch(undefined) })
+      .looseObject({
+        sign_in: z.int().min(1).optional().catch(undefined),
+        follow_up: z.int().min(1).optional().catch(undefined),
+      })
       .optional()
       .catch(undefined),
   }),
@@ -64,6 +67,8 @@ export interface BrokerData {
   single_use: ReadonlySet<string>;
   /** How long a person's sign-in is accepted, in seconds; null without a limit. The Rego enforces it. */
   sign_in_age_s: number | null;
+  /** The lifetime of a token with which a job follows its request, in seconds; null for the longest. */
+  follow_up_s: number | null;
   /** Windows, holidays and blackouts, as far as they have the documented form. */
   calendar: CalendarData;
 }
@@ -105,6 +110,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     stages: readStages(parsed.data),
     recent_minutes: DATA_FOLDERS.recent.safeParse(recent).data?.minutes ?? null,
     single_use: new Set(Object.entries(isNamed(operations) ? operations : {}).flatMap(singleUse)),
+    follow_up_s: token_lifetimes?.follow_up ?? null,
     sign_in_age_s: token_lifetimes?.sign_in ?? null,
     calendar: readCalendar(data),
   };

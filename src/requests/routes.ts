@@ -153,6 +153,7 @@ export function requestRoutes(kinds: RequestKinds) {
     }),
     route({
       name: 'getRequest',
+      readsOneRequest: true,
       operation: 'request.read',
       method: 'GET',
       path: '/v1/requests/{id}',

@@ -58,6 +58,17 @@ export const exchangeFormSchema = z
         .meta({ description: 'The token of an agent that acts for the subject.' }),
       actor_token_type: z.enum(SHOWN_TYPES),
     }),
+    z.looseObject({
+      ...exchangeParameters,
+      subject_token: z.string().min(1).meta({ description: "A job's own token of this broker." }),
+      subject_token_type: z.literal(ACCESS_TOKEN_TYPE),
+      resource: z.string().min(1).meta({
+        description:
+          'The address of a request that the job proposed, `<public_url>/v1/requests/<id>`. The new token reads that request and nothing else, for up to an hour.',
+      }),
+      actor_token: empty.optional(),
+      actor_token_type: empty.optional(),
+    }),
   ])
   .meta({ id: 'TokenExchange', description: 'A token exchange (RFC 8693 section 2.1).' });
 
@@ -68,6 +79,8 @@ export interface ExchangeForm {
   actorToken: string | undefined;
   audience: string | undefined;
   scope: string[] | undefined;
+  /** The request to follow, as an address; the subject token is then a token of the broker. */
+  follows: string | undefined;
 }
 
 /** A fault of the form. It never reveals anything about a token. */
@@ -93,7 +106,9 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   }
   const subjectToken = read('subject_token');
   if (subjectToken === undefined) return invalid('subject_token is missing');
-  if (!isOneOf(SHOWN_TYPES, read('subject_token_type'))) {
+  const resource = read('resource');
+  const isFollowUp = read('subject_token_type') === ACCESS_TOKEN_TYPE && resource !== undefined;
+  if (!isFollowUp && !isOneOf(SHOWN_TYPES, read('subject_token_type'))) {
     return invalid('subject_token_type must be the jwt or the id_token type');
   }
   const actorToken = read('actor_token');
@@ -107,7 +122,7 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
   if (!isOneOf(ISSUED_TYPES, read('requested_token_type') ?? ACCESS_TOKEN_TYPE)) {
     return invalid('requested_token_type must be the access_token or the jwt type');
   }
-  if (read('resource') !== undefined) {
+  if (resource !== undefined && (!isFollowUp || actorToken !== undefined)) {
     return { error: 'invalid_target', description: 'use audience instead of resource' };
   }
   const scope = read('scope');
@@ -121,6 +136,7 @@ export function parseExchangeForm(body: string): ExchangeForm | FormFault {
     subjectToken,
     actorToken,
     audience: read('audience'),
+    follows: resource,
     scope: scope === undefined ? undefined : uniqueWords(scope),
   };
 }

@@ -49,6 +49,8 @@ export interface ExchangeAuthorization {
 export interface ExchangeDeps extends SponsorDeps, PersonDeps {
   /** The trust rules of the active policy. */
   presentTrust: () => Promise<{ policy_hash: string; rules: TrustRules }>;
+  /** Exchanges the token of a job for one that follows a request. @throws TokenRefused, GrantRefused, BrokerError */
+  followRequest: (asked: { token: string; resource: string; proof: Proof | null }) => Promise<TokenAnswer>;
   /**
    * Decides `token.exchange` for the principal, records the decision and claims the use of the token, all in one
    * transaction, only under the policy with that hash. It MUST return `issued` for each token at most as often as its rule
@@ -134,6 +136,9 @@ export function createExchange(deps: ExchangeDeps): Exchange {
       if ('error' in form) throw new OAuthError(form.error, form.description, reference);
       try {
         const proof = await proofOf(deps, shown);
+        if (form.follows !== undefined) {
+          return await deps.followRequest({ token: form.subjectToken, resource: form.follows, proof });
+        }
         for (let tries = 0; tries < MAX_TRIES; tries += 1) {
           const answer = await attempt(form, proof);
           if (answer !== null) return answer;

@@ -1,17 +1,17 @@
 import { type ControlDeps, EVERY_NAMESPACE } from '../decide/control.ts';
 import { readablePlaces } from '../decide/read.ts';
-import type { SigningKeys } from '../keys/signing-keys.ts';
 import type { Principal } from '../principal.ts';
 import { listNamespaces } from '../store/flags.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import { authorizeExchange } from './authorize-exchange.ts';
 import { createExchange, type Exchange } from './exchange.ts';
+import { type FollowDeps, followRequest } from './follow.ts';
 import type { SubjectDeps } from './subject.ts';
 
 /** Creates the exchange. Trust rules and hash come from one read of the active policy. */
 export function openExchange(
   control: ControlDeps,
-  deps: SubjectDeps & { signingKeys: SigningKeys },
+  deps: SubjectDeps & Pick<FollowDeps, 'signingKeys' | 'examine'>,
 ): Exchange {
   return createExchange({
     ...deps,
@@ -20,6 +20,7 @@ export function openExchange(
       return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
     },
     readableNamespaces: (principal, environment) => readableNamespaces(control, principal, environment),
+    followRequest: (asked) => followRequest({ ...deps, control }, asked),
     authorizeExchange: authorizeExchange(control),
   });
 }

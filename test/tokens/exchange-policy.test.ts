@@ -65,6 +65,7 @@ async function exchangeWith(beforeDeciding: (tries: number) => Promise<unknown>)
       return { policy_hash: policy.hash, rules: trustRulesOf(policy) };
     },
     readableNamespaces: async () => [],
+    followRequest: async () => Promise.reject(new Error('nothing to follow')),
     authorizeExchange: async (asked) => {
       tries += 1;
       await beforeDeciding(tries);

@@ -95,6 +95,7 @@ async function startTokenEndpoint(trustRules: TrustRules, settings: { issuers?: 
     clock: bench.clock,
     log: bench.log,
     readableNamespaces: async () => [],
+    followRequest: async () => Promise.reject(new Error('nothing to follow')),
     authorizeExchange: async (question) => {
       asked.push(question);
       if (state.answer === 'unrecorded') throw new BrokerError('not_recorded', 'The disk is full.');

@@ -5,21 +5,15 @@ import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { moment } from '../output/text.ts';
 import type { Credentials, KeptExchange, KeptSignIn, StoredCredentials } from './credentials.ts';
-import { createProver, type Prover } from './dpop.ts';
+import { createProver } from './dpop.ts';
 import { exchangeToken } from './exchange.ts';
 import { type ExchangeTokens, findExchangeTokens } from './exchange-tokens.ts';
 import { assertNotEnded, renewSignIn } from './refresh.ts';
 import type { SignInAgain, SignInDemand } from './step-up.ts';
+import type { Token } from './token.ts';
 
 /** A stored token is not used within this time before its expiry, in milliseconds. It could expire in transit. */
 const SAFETY_MS = 10_000;
-
-/** The credentials that a call presents. */
-export interface Token {
-  value: string;
-  /** The key that the token is bound to, and the address in its proofs; null for a bearer token. */
-  bound: { prover: Prover; issuer: string } | null;
-}
 
 /** Supplies the tokens for the calls of one command. */
 export interface TokenSource {
@@ -31,6 +25,11 @@ export interface TokenSource {
    * @throws CliError when there is none
    */
   identity(): Promise<ExchangeTokens>;
+  /**
+   * When the token expires of a job that gets no other from its platform, in epoch milliseconds; null for every other
+   * caller, and before the first call.
+   */
+  endsMs(): number | null;
   /** A new token after the broker refused the previous one, or null when there is none. */
   renew(): Promise<Token | null>;
   /**
@@ -62,6 +61,7 @@ export function createTokenSource(deps: {
   const { io, broker, credentials } = deps;
   let exchangedDigest: string | null = null;
   let current: Token | null = null;
+  let exchangedUntilMs: number | null = null;
   let signIn: KeptSignIn | null = null;
 
   async function exchangedToken(tokens: ExchangeTokens): Promise<Token> {
@@ -87,7 +87,8 @@ export function createTokenSource(deps: {
     return { ...kept, exchanges: { ...Object.fromEntries(usable), [digest]: fresh } };
   }
 
-  function toToken({ access_token, bound }: KeptExchange): Token {
+  function toToken({ access_token, bound, expires_ms }: KeptExchange): Token {
+    exchangedUntilMs = expires_ms;
     if (bound === null) return bearer(access_token);
     const prover = createProver({ key: bound.key, clock: io.clock });
     return { value: access_token, bound: { prover, issuer: bound.issuer } };
@@ -123,6 +124,7 @@ export function createTokenSource(deps: {
       if (own) return ofJwt(own);
       return (await findExchangeTokens(io)) ?? ofJwt((await presentSignIn()).id_token);
     },
+    endsMs: () => (io.env.ACTIONS_ID_TOKEN_REQUEST_URL ? null : exchangedUntilMs),
     token: async () => {
       current ??= await find();
       return current;

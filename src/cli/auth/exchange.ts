@@ -7,7 +7,8 @@ import { EXIT } from '../output/exit-codes.ts';
 import { retryAfterMs } from '../retry-after.ts';
 import { ANSWER_TIMEOUT_MS, unreachable } from '../unreachable.ts';
 import type { KeptExchange } from './credentials.ts';
-import { createProofKey, createProver } from './dpop.ts';
+import { createProofKey, createProver, type ProofKey } from './dpop.ts';
+import type { Token } from './token.ts';
 
 /** The broker's metadata as an authorization server. RFC 8414 section 2 */
 const metadataSchema = z.object({ issuer: z.url(), token_endpoint: z.url() });
@@ -34,7 +35,49 @@ export async function exchangeToken(
   isBound = true,
 ): Promise<KeptExchange> {
   const { issuer, token_endpoint } = await findPublicAddress({ fetch }, broker);
-  const prover = createProver({ key: await createProofKey(), clock });
+  return requestToken(
+    { fetch, clock },
+    { broker, issuer, token_endpoint, tokens, isBound, key: await createProofKey() },
+  );
+}
+
+/**
+ * Exchanges the token of a job for one that reads one request, for as long as policy lets it.
+ *
+ * @param token the job's token, which must be one from {@link exchangeToken}
+ * @throws CliError as {@link exchangeToken}
+ */
+export async function followUp(
+  io: Pick<Io, 'fetch' | 'clock'>,
+  broker: string,
+  { token, requestId }: { token: Token; requestId: string },
+): Promise<Token> {
+  const { issuer, token_endpoint } = await findPublicAddress(io, broker);
+  const tokens = {
+    subject_token: token.value,
+    subject_token_type: ACCESS_TOKEN_TYPE,
+    resource: `${issuer}/v1/requests/${requestId}`,
+  };
+  const key = token.bound?.prover.key ?? (await createProofKey());
+  const isBound = token.bound !== null;
+  const { access_token } = await requestToken(io, { broker, issuer, token_endpoint, tokens, isBound, key });
+  return { value: access_token, bound: token.bound };
+}
+
+interface TokenRequest {
+  broker: string;
+  issuer: string;
+  token_endpoint: string;
+  tokens: Readonly<Record<string, string>>;
+  isBound: boolean;
+  key: ProofKey;
+}
+
+async function requestToken(
+  { fetch, clock }: Pick<Io, 'fetch' | 'clock'>,
+  { broker, issuer, token_endpoint, tokens, isBound, key }: TokenRequest,
+): Promise<KeptExchange> {
+  const prover = createProver({ key, clock });
   const body = new URLSearchParams({
     grant_type: TOKEN_EXCHANGE_GRANT,
     requested_token_type: ACCESS_TOKEN_TYPE,

@@ -1,7 +1,9 @@
 import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
+import { followUp } from '../auth/exchange.ts';
 import type { Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
+import { type Client, createClient } from '../client.ts';
 import { printable } from '../output/text.ts';
 
 const FIRST_POLL_MS = 2_000;
@@ -30,8 +32,9 @@ export async function waitUntilClosed(
   context: Context,
   { request, timeoutMs }: { request: RequestView; timeoutMs: number },
 ): Promise<RequestView> {
-  const { io, client, note } = context;
+  const { io, note } = context;
   const deadlineMs = io.clock() + timeoutMs;
+  const client = await readerOf(context, { request, deadlineMs });
   let latest = request;
   let shown = '';
   let delayMs = FIRST_POLL_MS;
@@ -64,6 +67,23 @@ export async function waitUntilClosed(
   }
   note(`${latest.id} is ${latest.state}`);
   return latest;
+}
+
+/**
+ * Calls the broker until the deadline. A job whose platform gives it one token only has a token for this request, if its own
+ * would end before; without one, its own has to do.
+ */
+async function readerOf(
+  { io, broker, client, tokens }: Context,
+  { request, deadlineMs }: { request: RequestView; deadlineMs: number },
+): Promise<Client> {
+  const endsMs = tokens.endsMs();
+  if (endsMs === null || endsMs >= deadlineMs || !isOpen(request)) return client;
+  const token = await tokens.token();
+  const following = await followUp(io, broker, { token, requestId: request.id }).catch(() => null);
+  if (following === null) return client;
+  const source = { token: async () => following, renew: async () => null, stepUp: async () => null };
+  return createClient({ io, broker, tokens: source, onFreeze: () => undefined });
 }
 
 /** The codes of a caller who was accepted before, and is not any more. */
