@@ -1,6 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { createUsage } from './access/usage.ts';
+import { accessCheck } from './activation/checks/access.ts';
+import { createChecks } from './activation/checks/checks.ts';
+import { flagsCheck } from './activation/checks/flags.ts';
+import { openRequestsCheck } from './activation/checks/open-requests.ts';
+import { createRuns } from './activation/checks/runs.ts';
 import { type AppDeps, createListener } from './app.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -38,6 +43,7 @@ import type { Policy } from './policy/policies.ts';
 import { probeBundle } from './policy/probe.ts';
 import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
+import { openQuestions } from './requests/open-questions.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
 import { listRoutes } from './routes.ts';
 import { activePolicy } from './schedule/active-policy.ts';
@@ -206,11 +212,23 @@ async function openInside(store: Store, options: BrokerOptions) {
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
 
+  const state = {
+    access: accessCheck,
+    open_requests: openRequestsCheck(openQuestions(kinds)),
+    flags: flagsCheck,
+  };
+  const checks = createChecks({ read, policies, revocations, clock, inputs, state });
+  const runs = createRuns({
+    ...{ checks, clock, newId },
+    onFault: (error) => log.error({ err: error }, 'the checks of a policy failed'),
+  });
+
   // 4. The dependencies of use cases, and scheduled jobs.
   const control: ControlDeps = {
     store,
     policies,
     revocations,
+    checks,
     kinds,
     clock,
     newId,
@@ -246,7 +264,7 @@ async function openInside(store: Store, options: BrokerOptions) {
   });
   return {
     ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
-    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns, warnings },
+    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns, runs, warnings },
   };
 
   /** Only who signs in could change it, so the operator has to. */
@@ -350,6 +368,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       drill: { control, issuer, signingKeys, url, log },
       audit: { control },
       activation: { control },
+      checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },
       sessions: { control, sessions: people.sessions },

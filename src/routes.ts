@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { accessRoutes } from './access/routes.ts';
+import { checkRoutes } from './activation/check-routes.ts';
 import { activationRoutes } from './activation/routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
@@ -39,6 +40,7 @@ export function routesOf(kinds: RequestKinds) {
     audit: auditRoutes,
     access: accessRoutes,
     activation: activationRoutes,
+    checks: checkRoutes,
     explain: explainRoutes(kinds),
     sessions: sessionRoutes,
     delegation: delegationRoutes,

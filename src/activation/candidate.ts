@@ -28,6 +28,8 @@ export interface Candidate {
   /** An earlier stage; null: the last one. */
   stage: string | null;
   bundle: Omit<StageBundle, 'stage' | 'module'>;
+  /** The bundle that decides there now. */
+  active: Pick<StoredBundle, 'policy_hash' | 'archive_digest'>;
   policy: Policy;
   object: CandidateObject;
   bases: Base[];
@@ -80,6 +82,7 @@ export async function candidateOf(db: Db, order: ActivationOrder, context: PlanC
   return {
     ...candidate,
     stage,
+    active,
     object: { ...candidate.object, ...placeOf(policy, stage), ...(promotes === null ? {} : { promotes }) },
     bases: [
       ...candidate.bases,
@@ -125,7 +128,7 @@ function placeOf(policy: Policy, stage: string | null): Pick<CandidateObject, 's
   return { stage, environments: [...(stages.find(({ name }) => name === stage)?.environments ?? [])] };
 }
 
-type Made = Omit<Candidate, 'stage'>;
+type Made = Omit<Candidate, 'stage' | 'active'>;
 
 async function storedCandidate(
   db: Db,

@@ -14,7 +14,7 @@ import type { Store } from '../store/database.ts';
 import type { VersionOrigin } from '../store/flags.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
-import type { Plan, PlanContext, RequestContent } from './plan.ts';
+import type { CandidateChecks, Plan, PlanContext, RequestContent } from './plan.ts';
 import type { RevocationChecks, Revocations } from './revocations.ts';
 
 /*
@@ -28,6 +28,8 @@ export interface ControlDeps {
   store: Store;
   policies: Policies<Db>;
   revocations: Revocations<Db>;
+  /** Checks candidates for activation. */
+  checks: CandidateChecks;
   /** The known kinds of requests. */
   kinds: RequestKinds;
   clock: Clock;
@@ -125,14 +127,14 @@ export function planContextOf(
   {
     now_ms,
     policy,
-    deps: { policies },
+    deps: { policies, checks },
     revocations,
   }: Pick<WriteContext, 'now_ms' | 'policy' | 'revocations'> & {
-    deps: Pick<ControlDeps, 'policies'>;
+    deps: Pick<ControlDeps, 'policies' | 'checks'>;
   },
   proposer: Principal,
 ): PlanContext {
-  return { now_ms, policy, policies, revocations, proposer, environments: environmentsOf(policy) };
+  return { now_ms, policy, policies, checks, revocations, proposer, environments: environmentsOf(policy) };
 }
 
 /** Whether the policy has this environment. None at all counts as known. */
@@ -168,6 +170,8 @@ export interface Effect {
 export interface PlanWithEffects {
   plan: Plan;
   effects: readonly Effect[];
+  /** Stores what the bases name; called when a request with this plan is stored. */
+  keep?(tx: Tx, nowMs: number): Promise<void>;
 }
 
 /** A content as a caller sends it: its time may be a text. `requests/content.ts` converts it. */
@@ -193,6 +197,8 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
    * a plan of the same version differs, its base has changed.
    */
   readonly planVersion: number;
+  /** A plan takes so long that it is only made for those who may ask for it. */
+  readonly isCostly?: true;
   /** The message for a conflicted request of this kind. */
   readonly conflict: string;
   /**

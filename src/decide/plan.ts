@@ -1,5 +1,6 @@
+import { BrokerError } from '../errors.ts';
 import type { InputChange } from '../flags/change-facts.ts';
-import type { Policies } from '../policy/active.ts';
+import type { Policies, StoredBundle } from '../policy/active.ts';
 import type { RequestObject } from '../policy/input.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
@@ -36,6 +37,52 @@ export interface RequestContent {
   start_ms: number | null;
 }
 
+/** Something that has become worse since a request was approved, so that it conflicts. */
+export class Worsened extends BrokerError {
+  /** @param what a sentence for whoever may read the request */
+  constructor(what: string) {
+    super('invalid_change', what);
+    this.name = 'Worsened';
+  }
+}
+
+/** What would change if a policy became active. */
+export interface CheckedCandidate {
+  /** Of the report. */
+  digest: string;
+  /** Canonical JSON. */
+  report: string;
+  /** Of the run; JSON. */
+  measured: string;
+  /** No recorded decision, no access, no open request and no flag would change. */
+  changes_nothing: boolean;
+  /** Why it may not become active, as sentences. */
+  faults: readonly string[];
+  /** What is worse than in the approved report, as sentences. */
+  worse: readonly string[];
+}
+
+/** The checks of candidate policies; `activation/checks` does them. */
+export interface CandidateChecks {
+  /**
+   * What would change if a policy became active in place of another one, for use in a write.
+   *
+   * @param about.approved the digest of the report that was approved: its span is replayed again
+   * @throws RunAgain if it was not checked yet in this state: nothing is checked while the transaction is open
+   */
+  checked(
+    db: Db,
+    about: {
+      candidate: StoredBundle;
+      active: Pick<StoredBundle, 'policy_hash' | 'archive_digest'>;
+      /** The stage whose decisions are replayed, if there are several. */
+      stage: string | null;
+      approved: string | null;
+      now_ms: number;
+    },
+  ): Promise<CheckedCandidate>;
+}
+
 /** The context of a plan. */
 export interface PlanContext {
   now_ms: number;
@@ -45,6 +92,8 @@ export interface PlanContext {
   policies: Pick<Policies<Db>, 'ready' | 'assertSigned'>;
   /** Who wrote the content, as they were then. */
   proposer: Principal;
+  /** Checks candidates. */
+  checks: CandidateChecks;
   /** Who is revoked. */
   revocations: Pick<RevocationChecks<Db>, 'isBlocked'>;
   /** The plan of the request as it was proposed: facts of that time are taken from it. */

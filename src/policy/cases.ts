@@ -176,7 +176,7 @@ export interface CaseQuestion {
   name: string;
   expected: DecisionCase['expected'];
   /** The input as the policy reads it, or what is wrong with it. */
-  asked: { input_json: string } | { fault: string };
+  asked: { input_json: string; operation: string } | { fault: string };
 }
 
 /**
@@ -222,7 +222,7 @@ function askedOf(
   const input_json = JSON.stringify(converted);
   return input_json.length > MAX_INPUT_CHARS
     ? { fault: `its input has ${input_json.length} characters; at most ${MAX_INPUT_CHARS} are accepted` }
-    : { input_json };
+    : { input_json, operation: (document as PolicyInput).operation };
 }
 
 /** A case that a policy does not pass. */

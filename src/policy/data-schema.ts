@@ -178,6 +178,11 @@ export const DATA_FOLDERS = {
     follow_up: z.int().min(1).optional(),
   }),
   breakglass: z.strictObject({ sign_in: signIn }),
+  /** How candidates for activation are checked (`activation/checks/settings.ts`). */
+  checks: z.strictObject({
+    backtest_records: z.int().min(0).max(10_000_000).optional(),
+    evaluation_ms: z.int().min(1).optional(),
+  }),
 } satisfies Readonly<Record<string, z.ZodType>>;
 
 /** The folders of some data that have their shape. */

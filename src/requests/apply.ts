@@ -58,7 +58,7 @@ async function answerApplied(
 function conflicted(request: ChangeRequest, decisionId: string, kinds: RequestKinds): Refused {
   return new Refused(
     'request_conflicted',
-    `${kinds.of(request.kind).conflict} Nothing was applied. Propose it again on the current state.`,
+    `${request.standing.conflict ?? kinds.of(request.kind).conflict} Nothing was applied. Propose it again on the current state.`,
     { decision_id: decisionId, extra: { state: request.state }, gates: [baseMovedGate(request, kinds)] },
   );
 }

@@ -53,10 +53,14 @@ export async function edit(
   assertStartsBefore(content, request.expires_ms);
   const context = planContextOf(writing, request.proposer);
   // A key that is taken is only told to those who may create the flag: they are judged as if it were free.
-  const made = await kind.plan(tx, content, context).catch(async (fault: unknown) => {
+  const judged = async (fault: unknown) => {
     const { plan } = await kind.plan(tx, content, { ...context, onlyJudged: true });
     return { plan, fault };
-  });
+  };
+  const isRefused =
+    kind.isCostly === true &&
+    !isGranted(operation, await decideRequest(writing, { operation, principal, request, votes }));
+  const made = isRefused ? await judged(null) : await kind.plan(tx, content, context).catch(judged);
 
   // 2. May this principal edit this request, and may they propose the result? The new content may touch other
   // namespaces and tiers.
@@ -102,6 +106,7 @@ export async function edit(
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },
   });
   const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(made.plan) };
+  await made.keep?.(tx, now_ms);
   await editTouches(tx, request.id, touches);
   return saveNext(tx, settled.request, now_ms);
 }

@@ -49,10 +49,10 @@ export function requestGates(request: ChangeRequest, at: GateContext): Gate[] {
 }
 
 /** The gate of a request whose base has changed: its content can be proposed again. */
-export function baseMovedGate({ kind, content }: ChangeRequest, kinds: RequestKinds): Gate {
+export function baseMovedGate({ kind, content, standing }: ChangeRequest, kinds: RequestKinds): Gate {
   return {
     code: 'base_moved',
-    detail: `${kinds.of(kind).conflict} Propose the same content again; it requires new approvals.`,
+    detail: `${standing.conflict ?? kinds.of(kind).conflict} Propose the same content again; it requires new approvals.`,
     cleared_by: 'proposer',
     call: { method: 'POST', path: '/v1/requests', body: { ...content } },
   };

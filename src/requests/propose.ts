@@ -28,6 +28,8 @@ export async function propose<Content extends RequestContent>(
   // 1. Load: plan the content on the current flags.
   const kind = deps.kinds.of(content.kind);
   const context = planContextOf(writing, call.principal);
+  const refusal = kind.isCostly === true ? await refuseBeforeCost(writing, content, operation) : null;
+  if (refusal !== null) return refusal;
   const planned = await kind
     .plan(tx, content, context)
     .then((made) => {
@@ -69,6 +71,7 @@ export async function propose<Content extends RequestContent>(
   // 4. Store.
   const request = { ...settled.request, revision: 1 };
   const touches = { flags: kind.flagsOf(content), namespaces: kind.namespacesOf(plan) };
+  await planned.keep?.(tx, now_ms);
   await insertRequest(tx, toRow(request), touches);
   return { ...settled, request };
 }
@@ -82,6 +85,38 @@ async function refuseStranger(
   if (!isStrangerTo(policy, questionOf(policy, call.principal, { operation }), now_ms)) return null;
   const authorized = await authorize(writing, { operation });
   return authorized instanceof Refused ? authorized : null;
+}
+
+/**
+ * What takes long is not done for somebody who may not propose it.
+ *
+ * @returns the refusal with its record appended; null for everybody else
+ */
+export async function refuseBeforeCost(
+  writing: WriteContext,
+  content: RequestContent,
+  operation: 'request.propose' | 'breakglass.apply',
+): Promise<Refused | null> {
+  const kind = writing.deps.kinds.of(content.kind);
+  const stranger = await refuseStranger(writing, operation);
+  if (stranger !== null) return stranger;
+  const { plan } = await kind.plan(writing.tx, content, {
+    ...planContextOf(writing, writing.call.principal),
+    onlyJudged: true,
+  });
+  return deniedBefore(writing, draftOf(writing, content, plan), operation);
+}
+
+/** The refusal of a request that the policy denies, with its record appended; null if it would not deny. */
+async function deniedBefore(
+  writing: WriteContext,
+  request: ChangeRequest,
+  operation: 'request.propose' | 'breakglass.apply',
+): Promise<Refused | null> {
+  const { principal } = writing.call;
+  const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
+  if (decision.effect !== 'deny') return null;
+  return denied(decision, await record(writing, { operation, principal, decision, request, from: null }));
 }
 
 /**
@@ -99,10 +134,9 @@ async function refuseBeforeFault(
     fault,
   }: { request: ChangeRequest; operation: 'request.propose' | 'breakglass.apply'; fault: unknown },
 ): Promise<Refused> {
-  const { principal } = writing.call;
-  const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
-  if (decision.effect !== 'deny') throw fault;
-  return denied(decision, await record(writing, { operation, principal, decision, request, from: null }));
+  const refusal = await deniedBefore(writing, request, operation);
+  if (refusal === null) throw fault;
+  return refusal;
 }
 
 /** The request as it is judged; it is not stored yet. */

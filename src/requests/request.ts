@@ -39,6 +39,8 @@ export interface Standing {
   obligations: readonly Obligation[];
   policy_hash: string;
   at_ms: number;
+  /** What became worse, if that is why the request conflicted. */
+  conflict?: string;
 }
 
 export interface ChangeRequest {

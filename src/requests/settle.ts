@@ -5,6 +5,7 @@ import {
   planContextOf,
   type WriteContext,
 } from '../decide/control.ts';
+import { Worsened } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
@@ -87,18 +88,24 @@ export async function settle(
 
   let state = waitingState(request, decision);
   let done: EffectRecord | undefined;
+  let conflict: string | null = null;
   let note = isNew && decision.effect !== 'deny' ? lateStart(request) : undefined;
   if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
     const present = planned ?? (await planNow(writing, request));
-    if (present !== null && isSamePlan(request.plan, present.plan)) {
+    if ('plan' in present && isSamePlan(request.plan, present.plan)) {
       done = await carryOut(writing, present.effects, { request_id: request.id, decision_id: decisionId });
       state = 'applied';
     } else {
-      note = { code: 'request_conflicted', detail: writing.deps.kinds.of(request.kind).conflict };
+      conflict = 'plan' in present ? null : present.conflict;
+      note = {
+        code: 'request_conflicted',
+        detail: conflict ?? writing.deps.kinds.of(request.kind).conflict,
+      };
       state = 'conflicted';
     }
   }
   const { held_by } = decision;
+  if (conflict !== null) standing.conflict = conflict;
   const settled = { ...request, state, standing, held_by, decision_id: decisionId };
   const after = { ...settled, due_ms: nextLook(settled, writing.now_ms) };
   const unchanged =
@@ -153,16 +160,17 @@ function isSameAnswer(one: Standing, other: Standing): boolean {
   return canonicalJson(answer(one)) === canonicalJson(answer(other));
 }
 
-/** The current plan of the content, or null if it can no longer be carried out. */
+/** The current plan of the content; if it can no longer be carried out, why not, as far as readers may know. */
 async function planNow(
   writing: WriteContext,
   { kind, content, plan, proposer }: ChangeRequest,
-): Promise<PlanWithEffects | null> {
+): Promise<PlanWithEffects | { conflict: string | null }> {
   try {
     const context = { ...planContextOf(writing, proposer), proposed: plan };
     return await writing.deps.kinds.of(kind).plan(writing.tx, content, context);
   } catch (error) {
-    if (error instanceof BrokerError && error.code === 'invalid_change') return null;
+    if (error instanceof Worsened) return { conflict: error.message };
+    if (error instanceof BrokerError && error.code === 'invalid_change') return { conflict: null };
     throw error;
   }
 }
@@ -175,8 +183,9 @@ async function planNow(
 async function renewPlan(writing: WriteContext, request: ChangeRequest): Promise<ChangeRequest> {
   if (request.plan.version === writing.deps.kinds.of(request.kind).planVersion) return request;
   const present = await planNow(writing, request);
-  if (present === null || !isUnmoved(request.plan, present.plan)) return request;
+  if (!('plan' in present) || !isUnmoved(request.plan, present.plan)) return request;
   const { plan } = present;
+  await present.keep?.(writing.tx, writing.now_ms);
   return { ...request, plan, digest: requestDigest(request.content, plan.bases) };
 }
 

@@ -68,6 +68,10 @@ export const requestViewSchema = z
         obligations: z.array(obligationSchema).readonly(),
         policy_hash: z.string(),
         at_ms: epochMs,
+        conflict: z
+          .string()
+          .optional()
+          .meta({ description: 'What became worse, if that is why the request conflicted.' }),
       })
       .meta({ description: 'The latest decision on applying it, and the policy that made it.' }),
     decision_id: z.string(),

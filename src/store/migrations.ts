@@ -10,6 +10,7 @@ import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecent } from './migration-recent.ts';
 import { addRecords } from './migration-records.ts';
+import { addPolicyReports } from './migration-reports.ts';
 import { renamePlans } from './migration-requests.ts';
 import { addBundleSources } from './migration-sources.ts';
 import { addStages } from './migration-stages.ts';
@@ -40,6 +41,7 @@ export const migrations: MigrationProvider = {
     '0015_bundle_sources': { up: addBundleSources },
     '0016_exchanges': { up: addExchanges },
     '0017_built_bundles': { up: addBuiltBundles },
+    '0018_policy_reports': { up: addPolicyReports },
   }),
 };
 

@@ -37,6 +37,22 @@ export function listReplayRows(
     .execute();
 }
 
+/** The same without what proves the record: what a backtest needs. */
+export function listBacktestRows(
+  db: Db,
+  { from, to, limit }: { from: number; to: number; limit: number },
+): Promise<Pick<ReplayRow, 'place' | 'schema_version' | 'leaf' | 'input' | 'result'>[]> {
+  return db
+    .selectFrom('leaves')
+    .leftJoin('record_details as details', 'details.place', 'leaves.place')
+    .select(['leaves.place', 'leaves.schema_version', 'leaves.leaf', 'details.input', 'details.result'])
+    .where('leaves.place', '>=', from)
+    .where('leaves.place', '<=', to)
+    .orderBy('leaves.place')
+    .limit(limit)
+    .execute();
+}
+
 /** One record by its id, or undefined. For an erased one, only its leaf has the id. */
 export async function findReplayRow(db: Db, id: string): Promise<ReplayRow | undefined> {
   const found = await selectReplays(db).where('details.id', '=', id).executeTakeFirst();

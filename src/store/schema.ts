@@ -21,6 +21,7 @@ export interface Schema {
   bundle_sources: BundleSourcesTable;
   built_bundles: BuiltBundlesTable;
   policy_activations: PolicyActivationsTable;
+  policy_reports: PolicyReportsTable;
   signing_keys: SigningKeysTable;
   used_tokens: UsedTokensTable;
   flags: FlagsTable;
@@ -101,6 +102,16 @@ export interface PolicyActivationsTable {
   stage: string | null;
   /** `sha256:` and hex over the bundle's module; null for older activations. */
   module: string | null;
+}
+
+/** What would change with candidate policies, as requests to activate them were approved. Append-only. */
+export interface PolicyReportsTable {
+  /** Of the report, in canonical JSON. */
+  digest: string;
+  report: string;
+  /** Of the run that found it; JSON. The digest does not cover it. */
+  measured: string;
+  stored_ms: number;
 }
 
 /**

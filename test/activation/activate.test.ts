@@ -168,6 +168,7 @@ describe('activating a policy', () => {
     expect(request.bases.map(({ of }: { of: string }) => of)).toEqual([
       'policy:active',
       `bundle:${request.object.archive_digest}`,
+      expect.stringMatching(/^report:sha256:[0-9a-f]{64}$/),
     ]);
   });
 

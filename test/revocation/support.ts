@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { createChecks } from '../../src/activation/checks/checks.ts';
 import { authorize } from '../../src/decide/authorize.ts';
 import type { ControlDeps } from '../../src/decide/control.ts';
 import { write } from '../../src/decide/write.ts';
@@ -70,11 +71,15 @@ export async function otherControl(t: TestBroker): Promise<ControlDeps> {
   const policies = storedPolicies({ inputs: INPUTS });
   await policies.refresh(t.broker.store.read);
   const nothing = () => undefined;
+  const revocations = storedRevocations(policies);
+  const { clock } = t;
+  const { read } = t.broker.store;
   return {
     store: t.broker.store,
     policies,
-    revocations: storedRevocations(policies),
-    clock: t.clock,
+    revocations,
+    checks: createChecks({ read, policies, revocations, clock, inputs: INPUTS, state: {} }),
+    clock,
     newId: (nowMs) => uuidv7({ msecs: nowMs }),
     kinds: requestKinds,
     acrValuesFor: () => [],

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
+import { createChecks } from '../../src/activation/checks/checks.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { ControlDeps } from '../../src/decide/control.ts';
 import type { PoliciesOptions } from '../../src/policy/active.ts';
@@ -26,11 +27,14 @@ export async function openControl(options: {
   await activateFirst({ store, newId }, await readBundle(archive));
   const policies = storedPolicies({ inputs: INPUTS, ...options.policies });
   await policies.refresh(store.read);
+  const revocations = storedRevocations(policies);
+  const { clock } = options;
   return {
     store,
     policies,
-    revocations: storedRevocations(policies),
-    clock: options.clock,
+    revocations,
+    checks: createChecks({ read: store.read, policies, revocations, clock, inputs: INPUTS, state: {} }),
+    clock,
     newId,
     kinds: requestKinds,
     acrValuesFor: () => [],

@@ -144,6 +144,18 @@ async function activeHash({ t }: SurfaceBench): Promise<string> {
   return (await t.call('morgan', 'GET', '/v1/policy/activations?limit=1')).body.items[0].policy_hash;
 }
 
+const POLICY_PATCH = [{ op: 'replace', path: '/config/limits/request_ttl_s', value: 1000 }];
+
+/** Checks a patch to the end. @returns the id of the run */
+async function checkedPolicy({ t }: SurfaceBench): Promise<string> {
+  const { body } = await t.call('morgan', 'POST', '/v1/policy/checks', { patch: POLICY_PATCH });
+  const id = body.id ?? body.running;
+  for (;;) {
+    const run = await t.call('morgan', 'GET', `/v1/policy/checks/${id}`);
+    if (run.body.state !== 'running') return id;
+  }
+}
+
 /** An example for each call of the list. A call without one does not compile. */
 export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   listActivations: plain('morgan'),
@@ -155,6 +167,26 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     prepare: async (bench) => ({ params: { hash: await activeHash(bench) } }),
   },
   uploadBundle: { who: 'morgan', prepare: async (bench) => ({ body: await newBundle(bench) }) },
+  checkPolicy: {
+    who: 'morgan',
+    prepare: async (bench) => {
+      await checkedPolicy(bench);
+      return { body: { patch: POLICY_PATCH } };
+    },
+  },
+  getPolicyChecks: {
+    who: 'morgan',
+    prepare: async (bench) => ({ params: { id: await checkedPolicy(bench) } }),
+  },
+  getPolicyReport: {
+    who: 'morgan',
+    prepare: async ({ t }) => {
+      const content = { kind: 'policy.activate', patch: POLICY_PATCH, reason: 'the matrix' };
+      const { body } = await t.call('morgan', 'POST', '/v1/requests', content);
+      const base = body.bases.find(({ of }: { of: string }) => of.startsWith('report:'));
+      return { params: { digest: base.of.slice('report:'.length) } };
+    },
+  },
   proposeRequest: change(async (bench) => {
     const flag = await newFlag(bench);
     return { body: proposal([{ action: 'enable', flag }]) };

@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../json.ts';
 import {
   type AccessDiff,
   type AccessSide,
@@ -97,13 +98,14 @@ export function gainedSince(approved: AccessDiff, present: AccessDiff): string[]
   const rules = present.trust_rules
     .filter(({ rule, change, after }) => {
       const same = approved.trust_rules.find((other) => other.rule === rule);
-      return change !== 'removed' && JSON.stringify(same?.after) !== JSON.stringify(after);
+      return change !== 'removed' && canonicalJson(same?.after ?? null) !== canonicalJson(after);
     })
     .map(({ rule, change }) => `trust rule ${rule} is ${change}`);
   const rows = present.binding_changes
-    .filter(({ after, ...source }) => {
-      const same = approved.binding_changes.find((other) => ofBinding(other) === ofBinding(source));
-      return after !== null && JSON.stringify(same?.after) !== JSON.stringify(after);
+    .filter((change) => {
+      const same = approved.binding_changes.find((other) => ofBinding(other) === ofBinding(change));
+      const known = same === undefined ? [] : addedRows(same);
+      return addedRows(change).some((row) => !known.includes(row));
     })
     .map(({ by, key }) => `the binding of ${by} ${key} has other rows`);
   const separated = present.persons
@@ -114,4 +116,10 @@ export function gainedSince(approved: AccessDiff, present: AccessDiff): string[]
     )
     .map(({ names }) => `${names.join(', ')} are several persons`);
   return [...principals, ...bindings, ...rules, ...rows, ...separated];
+}
+
+/** The rows that a binding gets, each in its canonical form. Others may change the same binding meanwhile. */
+function addedRows({ before, after }: AccessDiff['binding_changes'][number]): string[] {
+  const present = (before ?? []).map(canonicalJson);
+  return (after ?? []).map(canonicalJson).filter((row) => !present.includes(row));
 }

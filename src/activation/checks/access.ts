@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { canonicalJson } from '../../json.ts';
+import { canonicalJson, digestOf } from '../../json.ts';
 import { ownPrincipals, type Principal } from '../../principal.ts';
 import { listPrincipals } from '../../store/principals.ts';
 import type { Db } from '../../store/statement.ts';
@@ -25,6 +25,12 @@ export const accessCheck: Check<AccessDiff> = {
     const gained = gainedSince(approved, present);
     return gained.length === 0 ? null : `access was gained since the approval: ${gained.join('; ')}`;
   },
+  stateOf: async (db) =>
+    digestOf(
+      (await knownPrincipals(db)).map(({ id, kind, person, issuer, groups, claims, token }) => [
+        ...[id, kind, person, issuer, groups.toSorted(), claims, token.trust_rule],
+      ]),
+    ),
   isNothing: ({ gained, lost, trust_rules, persons, notes }) =>
     [gained, lost].every(({ principals, bindings }) => principals.length + bindings.length === 0) &&
     trust_rules.length + persons.length === 0 &&

@@ -20,6 +20,7 @@ export type BacktestRow = Pick<ReplayRow, 'place' | 'schema_version' | 'leaf' | 
 /** Why a record is left out. */
 export const SKIPPED = {
   no_policy: 'no policy made the decision',
+  other_stage: 'another stage decided it',
   erased: 'its input was erased',
   record_version_0: 'its record is older than the versions of records',
   input_version: 'its input has an older version, or one that this broker does not know',
@@ -60,19 +61,29 @@ interface Leaf {
   id: string;
   operation: string;
   policy_hash: string;
-  guardrail: string | null;
+  /** Absent in records from before there were stages. */
+  stage?: string | null;
   schema: { input: number | null; result: number; guardrails: number | null };
 }
 
 /** Asks one policy. The caller measures, and may end it. */
 export type Ask = (policy: Policy, question: Question, nowMs: number) => GuardedResult;
 
-/** Asks both policies what was asked when a record was made, under their own zones, persons and kinds of environments. */
-export function backtest(row: BacktestRow, policies: Both<Policy>, ask: Ask): Backtested {
+/**
+ * Asks both policies what was asked when a record was made, under their own zones, persons and kinds of environments.
+ *
+ * @param compared.stage the stage whose decisions count; null: all
+ */
+export function backtest(
+  row: BacktestRow,
+  { policies, stage }: { policies: Both<Policy>; stage: string | null },
+  ask: Ask,
+): Backtested {
   if (row.schema_version === 0) return { outcome: 'skipped', why: 'record_version_0' };
   const leaf = JSON.parse(row.leaf) as Leaf;
   if (leaf.schema.input === null || leaf.schema.guardrails === null)
     return { outcome: 'skipped', why: 'no_policy' };
+  if (stage !== null && (leaf.stage ?? stage) !== stage) return { outcome: 'skipped', why: 'other_stage' };
   if (row.input === null || row.result === null) return { outcome: 'skipped', why: 'erased' };
   if (leaf.schema.input !== INPUT_SCHEMA_VERSION) return { outcome: 'skipped', why: 'input_version' };
   const input = JSON.parse(row.input) as PolicyInput;

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { caseDifference } from '../../policy/cases.ts';
 import type { PolicyResult } from '../../policy/decision.ts';
 import type { GuardedResult } from '../../policy/guardrails.ts';
@@ -14,21 +14,28 @@ import type { Job, Slowest, ThreadTask, ToMain, ToThread } from './thread.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this file is the thread of checks');
-const { bundles } = workerData as ThreadTask;
 
 /** A fault of the engine may have corrupted its memory: the policies are then instantiated again. */
 const MAX_FAULTS = 20;
 let faults = 0;
 let slowest: Slowest | null = null;
-let policies = await open();
+let opened: { task: ThreadTask; policies: Both<Policy> } | null = null;
 
-async function open(): Promise<Both<Policy>> {
+/** Instantiates two policies. The active one is often that of the checks before. */
+async function open(task: ThreadTask, { again = false } = {}): Promise<void> {
   const inputs = uncheckedInputs;
-  const [active, candidate] = [
-    await createPolicy(bundles.active, { inputs }),
-    await createPolicy(bundles.candidate, { inputs }),
-  ];
-  return { active, candidate };
+  const { active, candidate } = task.bundles;
+  const known = !again && opened?.task.bundles.active.hash === active.hash ? opened.policies.active : null;
+  const policies = {
+    active: known ?? (await createPolicy(active, { inputs })),
+    candidate: await createPolicy(candidate, { inputs }),
+  };
+  opened = { task, policies };
+}
+
+function present(): { task: ThreadTask; policies: Both<Policy> } {
+  if (opened === null) throw new Error('no policies were opened');
+  return opened;
 }
 
 port.on('message', async ({ id, job }: ToThread) => {
@@ -41,29 +48,37 @@ port.on('message', async ({ id, job }: ToThread) => {
 
 async function answerTo(job: Job): Promise<unknown> {
   switch (job.kind) {
+    case 'open':
+      faults = 0;
+      slowest = null;
+      await open(job.task);
+      return null;
     case 'ask':
-      return inTurn(job.questions, ({ question, now_ms }) => ({
-        active: told(policies.active.decide(question, now_ms)),
-        candidate: told(measured(question.operation, () => policies.candidate.decide(question, now_ms))),
-      }));
-    case 'access':
-      return {
-        active: policies.active.access(job.principals),
-        candidate: policies.candidate.access(job.principals),
-      };
+      return inTurn(job.questions, ({ question, now_ms }) => {
+        const { active, candidate } = present().policies;
+        return {
+          active: told(active.decide(question, now_ms)),
+          candidate: told(measured(question.operation, () => candidate.decide(question, now_ms))),
+        };
+      });
+    case 'access': {
+      const { active, candidate } = present().policies;
+      return { active: active.access(job.principals), candidate: candidate.access(job.principals) };
+    }
     case 'cases':
       return inTurn(job.cases, ({ name, expected, input_json, operation }) => {
-        const result = measured(operation, () => policies.candidate.answer(input_json));
+        const result = measured(operation, () => present().policies.candidate.answer(input_json));
         const detail = caseDifference(expected, result);
         return detail === null ? null : { name, detail };
       });
     case 'backtest':
-      return inTurn(job.rows, (row) =>
-        backtest(row, policies, (policy, question, nowMs) => {
+      return inTurn(job.rows, (row) => {
+        const { policies, task } = present();
+        return backtest(row, { policies, stage: task.stage }, (policy, question, nowMs) => {
           const ask = () => policy.decide(question, nowMs);
           return policy === policies.candidate ? measured(question.operation, ask) : failing(ask());
-        }),
-      );
+        });
+      });
   }
 }
 
@@ -78,7 +93,7 @@ async function inTurn<Item, Answer>(
     answers.push(answer(item));
     if (faults === before) continue;
     if (faults > MAX_FAULTS) throw new Error(`its engine failed ${faults} times`);
-    policies = await open();
+    await open(present().task, { again: true });
   }
   return answers;
 }

@@ -19,13 +19,19 @@ const DEADLINE_MS = 30_000;
 /** For the data of both policies as JavaScript values, and one job. The modules' memory is limited by `policy/module.ts`. */
 const MAX_HEAP_MB = 512;
 
-/** What the thread gets. */
+/** A thread without work is kept for the next checks, because it takes longest to start. In milliseconds. */
+const IDLE_MS = 30_000;
+
+/** What the thread compares. */
 export interface ThreadTask {
   bundles: Both<Bundle>;
+  /** The stage whose decisions are replayed; null: there are none. */
+  stage: string | null;
 }
 
 /** One thing to do, and what it returns. */
 interface Jobs {
+  open: { job: { task: ThreadTask }; answer: null };
   ask: { job: { questions: readonly TimedQuestion[] }; answer: Both<GuardedResult>[] };
   access: { job: { principals: readonly Principal[] }; answer: Both<AccessAnswer | null> };
   cases: { job: { cases: readonly CaseJob[] }; answer: (FailedCase | null)[] };
@@ -66,26 +72,15 @@ export interface Thread {
 }
 
 /**
- * Starts a thread.
+ * Opens a thread with two policies.
  *
  * @param options.deadlineMs the time after which a job ends everything, in milliseconds; default 30 seconds
  */
 export function openThread(
-  bundles: Both<Bundle>,
+  { bundles, stage }: ThreadTask,
   { deadlineMs = DEADLINE_MS }: { deadlineMs?: number } = {},
 ): Thread {
-  const workerData: ThreadTask = {
-    bundles: { active: bare(bundles.active), candidate: bare(bundles.candidate) },
-  };
-  const worker = new Worker(workerFile(), {
-    workerData,
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
-    // Nothing of the broker's environment, and nothing that a module prints.
-    env: {},
-    execArgv: [],
-    stdout: true,
-    stderr: true,
-  });
+  const worker = takeWorker();
   let ended: BrokerError | null = null;
   let slowest: Slowest | null = null;
   let waiting: { resolve: (value: never) => void; reject: (error: unknown) => void } | null = null;
@@ -133,18 +128,72 @@ export function openThread(
     }
   }
 
+  function run<K extends Kind>(kind: K, job: Jobs[K]['job']): Promise<Jobs[K]['answer']> {
+    const answer = last.then(() => send({ kind, ...job } as Job));
+    last = answer.catch(() => undefined);
+    return answer as Promise<never>;
+  }
+
+  const task = { bundles: { active: bare(bundles.active), candidate: bare(bundles.candidate) }, stage };
+  // What is wrong with them is told to those who ask.
+  run('open', { task }).catch(() => undefined);
   return {
-    run: (kind, job) => {
-      const answer = last.then(() => send({ kind, ...job } as Job));
-      last = answer.catch(() => undefined);
-      return answer as Promise<never>;
-    },
+    run,
     slowest: () => slowest,
     close: async () => {
-      ended ??= new BrokerError('shutting_down', 'The checks were ended.');
+      if (ended === null && waiting === null) {
+        ended = new BrokerError('shutting_down', 'The checks were ended.');
+        letGo(worker);
+        parkWorker(worker);
+        return;
+      }
+      end('they were given up');
       await worker.terminate();
     },
   };
+}
+
+/** The thread that waits for work. */
+let idle: { worker: Worker; timer: NodeJS.Timeout } | null = null;
+
+function takeWorker(): Worker {
+  const known = idle;
+  idle = null;
+  if (known === null) {
+    return new Worker(workerFile(), {
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+      // Nothing of the broker's environment, and nothing that a module prints.
+      env: {},
+      execArgv: [],
+      stdout: true,
+      stderr: true,
+    });
+  }
+  clearTimeout(known.timer);
+  letGo(known.worker);
+  known.worker.ref();
+  return known.worker;
+}
+
+/** Without our listeners only: those of the library carry its messages. */
+function letGo(worker: Worker): void {
+  for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
+}
+
+/** Keeps one thread for a while. It does not keep the process. */
+function parkWorker(worker: Worker): void {
+  if (idle !== null) {
+    worker.terminate().catch(() => undefined);
+    return;
+  }
+  const forget = () => {
+    if (idle?.worker === worker) idle = null;
+    worker.terminate().catch(() => undefined);
+  };
+  worker.unref();
+  worker.once('exit', forget);
+  worker.once('error', forget);
+  idle = { worker, timer: setTimeout(forget, IDLE_MS).unref() };
 }
 
 /** Without the archive, which nobody needs there. */

@@ -4,6 +4,7 @@ import { followersOf } from '../../activation/followers.ts';
 import { type NoNextActivation, nextActivations } from '../../activation/next-activation.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
 import { promotionSchema } from '../../activation/promotion.ts';
+import { reportFor } from '../../activation/report-base.ts';
 import { basesOfSources, describeSources, policySources, sourcesOf } from '../../activation/sources.ts';
 import { type Effect, EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
 import type { Base, Plan, PlanContext } from '../../decide/plan.ts';
@@ -83,11 +84,14 @@ const objectSchema = z.strictObject({
     .optional()
     .meta({ description: "The earlier stage's activation that is promoted." }),
   ...policySources,
+  changes_nothing: z.boolean().optional().meta({
+    description: 'By its checks, no recorded decision, no access, no open request and no flag changes.',
+  }),
 });
 type PolicyObject = z.infer<typeof objectSchema>;
 
-/** 2: with the sources of the policy. */
-const PLAN_VERSION = 2;
+/** 2: with the sources of the policy; 3: with the report of its checks. */
+const PLAN_VERSION = 3;
 
 /** Makes a stored bundle, or the active one with changed data, the active policy. The policy that is active decides. */
 export const policyActivate: RequestKind<Content> = {
@@ -96,6 +100,7 @@ export const policyActivate: RequestKind<Content> = {
   editable: {},
   objectSchema,
   planVersion: PLAN_VERSION,
+  isCostly: true,
   conflict: 'The active policy has changed since the request was proposed, in what the request is based on.',
   plan: async (db, content, context) => {
     if (context.onlyJudged === true) {
@@ -110,9 +115,15 @@ export const policyActivate: RequestKind<Content> = {
     const draft = { type: 'policy' as const, ...candidate.object, ...sources, weakens_activation: false };
     const weakens_activation =
       stage === null && (await judge(db, { candidate: policy, object: draft, content, context }));
+    const { report, changes_nothing, keep } = await reportFor(db, candidate, {
+      pointer: content.patch === undefined ? '#/policy_hash' : '#/patch',
+      context,
+    });
+    const object = { ...draft, weakens_activation, ...(changes_nothing && { changes_nothing }) };
     return {
-      plan: toPlan({ ...draft, weakens_activation }, [...bases, ...basesOfSources(sources)]),
+      plan: toPlan(object, [...bases, ...basesOfSources(sources), report]),
       effects: [activation([{ ...bundle, stage, module: policy.module }, ...followers])],
+      keep,
     };
   },
   // The last stage decides every environment, so a freeze of any holds it back.
@@ -131,10 +142,11 @@ export const policyActivate: RequestKind<Content> = {
   },
   sentence: ({ object }) => {
     const parsed = objectSchema.parse(object);
-    const { stage, weakens_activation } = parsed;
+    const { stage, weakens_activation, changes_nothing } = parsed;
     const place = stage === undefined ? '' : ` in ${stage}`;
     const what = `${describe(parsed)}${place}${describeSources(parsed)}`;
-    return weakens_activation ? `${what}; the next activation then needs fewer approvals` : what;
+    const weakens = weakens_activation ? '; the next activation then needs fewer approvals' : '';
+    return `${what}${weakens}${changes_nothing === true ? '; no recorded decision and no access changes' : ''}`;
   },
 };
 

@@ -117,6 +117,7 @@ export const TABLES = {
   stateVersions: 'flag_state_versions',
   bundles: 'policy_bundles',
   activations: 'policy_activations',
+  reports: 'policy_reports',
   freezes: 'freezes',
   revocations: 'revocations',
   sessions: 'sessions',
