@@ -113,8 +113,10 @@ export interface Named {
   environment?: string | null;
   /** The places in all of which the caller must be able to read; null if it does not exist. */
   places: readonly Place[] | null;
-  /** The answer if it does not exist. */
-  missing: () => BrokerError;
+  /** Of what does not exist: the open requests that make it, and where a caller must be able to read each. */
+  pending?: readonly { id: string; places: readonly Place[] }[];
+  /** The answer if it does not exist. @param request the first of `pending` that the caller may read */
+  missing: (request?: string) => BrokerError;
 }
 
 /** The environments of the active policy. */

@@ -1,6 +1,6 @@
 import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
 import { authorize, questionOf, useOf } from './authorize.ts';
-import { type Call, type ControlDeps, knowsEnvironment, type Named } from './control.ts';
+import { type Call, type ControlDeps, knowsEnvironment, type Named, type Place } from './control.ts';
 import { denied } from './refusals.ts';
 import { decideFor } from './strangers.ts';
 import { write } from './write.ts';
@@ -39,7 +39,12 @@ export async function assertSeen(
     await write(deps, call, (writing) => authorize(writing, { operation, environment }));
     // The policy changed in between, and now allows it.
   }
-  if (places === null) throw missing();
+  if (places === null) {
+    const mayRead = (place: Place) =>
+      decideFor(policy, questionOf(policy, principal, { operation: 'request.read', ...place }), deps.clock())
+        .effect === 'allow';
+    throw missing(named.pending?.find((each) => each.places.every(mayRead))?.id);
+  }
   for (const found of places) {
     // An environment that does not exist is the call's own fault, which its refusal describes.
     const place = found.environment === asked ? { ...found, environment } : found;

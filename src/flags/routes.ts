@@ -8,6 +8,7 @@ import { GOVERNED_READ } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
 import { findDefinition, listFlags, listNamespaces, listStates, listStateVersions } from '../store/flags.ts';
 import type { FlagsTable } from '../store/schema.ts';
+import { creatingRequests, describeCreating } from './creating.ts';
 import { type FlagDefinition, type FlagState, flagDefinitionSchema, flagStateSchema } from './model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
 
@@ -172,9 +173,11 @@ async function findReadable(
   environment: string | null,
 ): Promise<FlagsTable> {
   const found = await findDefinition(control.store.read, key);
-  const missing = () => new BrokerError('not_found', 'No flag has this key.');
+  const missing = (request?: string) =>
+    new BrokerError('not_found', `No flag has this key.${describeCreating(request)}`);
   const places = found === undefined ? null : [{ namespace: found.namespace, environment }];
-  await assertSeen(control, call, { operation: 'flag.read', environment, places, missing });
+  const pending = found === undefined ? await creatingRequests(control.store.read, key) : [];
+  await assertSeen(control, call, { operation: 'flag.read', environment, places, pending, missing });
   if (found === undefined) throw missing();
   return found;
 }

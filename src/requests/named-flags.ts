@@ -1,6 +1,7 @@
 import type { Named } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import type { Change } from '../flags/changes.ts';
+import { creatingRequests, describeCreating } from '../flags/creating.ts';
 import { findDefinition } from '../store/flags.ts';
 import type { Db } from '../store/statement.ts';
 
@@ -22,14 +23,17 @@ export async function namedByChanges(
         operation: 'flag.read',
         environment,
         places: found === undefined ? null : [{ namespace: found.namespace, environment }],
-        missing: notFound(`#/changes/${place}/flag`, 'No flag that you may read has this key.'),
+        ...(found === undefined && { pending: await creatingRequests(db, change.flag) }),
+        missing: notFound(`#/changes/${place}/flag`),
       });
     }
   }
   return named;
 }
 
-function notFound(pointer: string, detail: string): () => BrokerError {
-  return () =>
-    new BrokerError('not_found', `${detail} Nothing was written.`, { errors: [{ pointer, detail }] });
+function notFound(pointer: string): Named['missing'] {
+  return (request) => {
+    const detail = `No flag that you may read has this key.${describeCreating(request)}`;
+    return new BrokerError('not_found', `${detail} Nothing was written.`, { errors: [{ pointer, detail }] });
+  };
 }

@@ -280,6 +280,34 @@ export async function listRequests(
   return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
 }
 
+/** What an open request is about. */
+export interface OpenRequestOf extends Pick<RequestsTable, 'id' | 'environment' | 'content'> {
+  namespaces: string[];
+}
+
+/** The newest open requests that touch a flag, at most ten. */
+export async function findOpenRequestsOf(db: Db, flag: string): Promise<OpenRequestOf[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .innerJoin('request_flags', 'request_flags.request_id', 'requests.id')
+    .select(['requests.id', 'requests.environment', 'requests.content'])
+    .where('request_flags.flag', '=', flag)
+    .where('requests.state', 'in', OPEN_STATES)
+    .orderBy('requests.id', 'desc')
+    .limit(10)
+    .execute();
+  return Promise.all(
+    rows.map(async (row) => {
+      const found = await db
+        .selectFrom('request_namespaces')
+        .select('namespace')
+        .where('request_id', '=', row.id)
+        .execute();
+      return { ...row, namespaces: found.map(({ namespace }) => namespace) };
+    }),
+  );
+}
+
 /** Open requests, newest first, only those before `beforeId`. */
 export function listOpenRequests(
   db: Db,
