@@ -31,6 +31,7 @@ export interface Measurement {
   /** Of one unit, in milliseconds; exact, from all that were measured. */
   p50Ms: number;
   p99Ms: number;
+  maxMs: number;
   units: number;
   /** Share of the time that this process was busy; near 1 the load generator is what was measured. */
   loadBusy: number;
@@ -79,6 +80,7 @@ async function measure(run: Run): Promise<Measurement> {
     callsPerUnit: scenario.callsPerUnit,
     p50Ms: quantile(tookMs, 0.5),
     p99Ms: quantile(tookMs, 0.99),
+    maxMs: quantile(tookMs, 1),
     units: tookMs.length,
     loadBusy: utilization,
   };

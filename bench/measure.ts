@@ -2,7 +2,12 @@ import type { Child, Usage } from './child.ts';
 import type { Measurement, Run } from './load.ts';
 
 /** A server process of the benchmark. */
-export type Server = Child<Record<never, never>, Usage & { url: string }>;
+export type Server = Child<Record<never, never>, Usage & { url: string } & Partial<Lateness>>;
+/** How late the thread of a server was since it was asked last, in milliseconds. */
+export interface Lateness {
+  lateP99Ms: number;
+  lateMaxMs: number;
+}
 /** The load generator. */
 export type Load = Child<Run, Measurement>;
 
