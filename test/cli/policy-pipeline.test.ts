@@ -47,6 +47,10 @@ describe('a pipeline', () => {
     expect([run.code, run.json.state], run.err).toEqual([3, 'pending']);
     expect(run.json.proposer).toMatchObject({ kind: 'workload', person: 'github:5007' });
     expect(run.json.object.id).toMatch(/^sha256:/);
+    // By the verified claims of the job's token, never by its word.
+    const source = { repository: 'acme/policy', commit: '7fd1a60b01f91b314f59955a4e4d4e80d8edf11d' };
+    expect(run.json.object).toMatchObject({ source, bundle_source: source });
+    expect(run.json.summary).toContain('uploaded and proposed by acme/policy at 7fd1a60b01f9');
 
     expect((await approve(t, 'morgan', run.json)).body).toMatchObject({
       code: 'policy_denied',

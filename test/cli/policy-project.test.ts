@@ -182,6 +182,39 @@ describe('policy init', () => {
     expect(existsSync(outside)).toBe(false);
   });
 
+  it('binds a group whatever YAML makes of its name', async () => {
+    const names = [
+      'on',
+      'no',
+      '010',
+      '1e3',
+      'null',
+      '~',
+      '#x',
+      'a: b',
+      '*',
+      '&x',
+      '"q"',
+      'ünïcode 组',
+      '__proto__',
+    ];
+    const roles = ['flag-auditor', 'flag-deployer', 'flag-approver', 'security-approver', 'account-approver'];
+    for (let at = 0; at < names.length; at += roles.length) {
+      const some = names.slice(at, at + roles.length);
+      const project = join(root, `named-${at}`);
+      const groups = some.map((name, place) => `${roles[place]}=${name}`);
+      expect((await run('policy', 'init', project, ...ISSUER, '--group', ...groups)).code).toBe(0);
+      const file = join(root, 'named.tar.gz');
+      const built = await run('policy', 'build', project, '-o', file);
+      expect(built.code, built.err).toBe(0);
+      const { data } = await readBundle(await readFile(file));
+      const { role_bindings } = (data as { config: { role_bindings: { groups: Record<string, object> } } })
+        .config;
+      const bound = Object.keys(role_bindings.groups['https://login.example.com'] ?? {});
+      expect(bound).toEqual(expect.arrayContaining(some));
+    }
+  });
+
   it('can leave out the Rego', async () => {
     await init('--no-rego');
     expect(await readdir(folder)).not.toContain('countersign');

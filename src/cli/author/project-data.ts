@@ -104,9 +104,9 @@ function pipelineRule({ broker }: ProjectAnswers, repository: { id: string; owne
   };
 }
 
-/** As a person writes it: what has no more than lists of names in it is on one line. */
+/** As a person writes it: what has no more than lists of names in it is on one line. Both versions of YAML read it alike. */
 function yamlOf(value: unknown): string {
-  const document = new Document(value, { aliasDuplicateObjects: false });
+  const document = new Document(value, { aliasDuplicateObjects: false, compat: 'yaml-1.1' });
   visit(document, {
     Collection: (_key, node, path) => {
       const isNames = isSeq(node) && node.items.every((each) => isScalar(each));
