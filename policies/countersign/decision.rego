@@ -14,6 +14,7 @@ import data.countersign.floors
 import data.countersign.lifetimes
 import data.countersign.obligations
 import data.countersign.own
+import data.countersign.promotion
 import data.countersign.reasons
 import data.countersign.requests
 import data.countersign.roles
@@ -70,6 +71,7 @@ _denied := union({
 	blackouts.deny,
 	emergency.deny,
 	own.deny,
+	promotion.deny,
 })
 
 # A deny must not depend on the evaluation of the request that it denies, so it lists no obligations.

@@ -157,3 +157,27 @@ describe('what is not new to production', () => {
     expect((await data(t, 'staging')).limits.request_ttl_s).toBe(2000);
   });
 });
+
+describe('a policy that asks for a test', () => {
+  it('denies a module that was tried too shortly, or decided too little, and says how much is missing', async () => {
+    await activated(t, {
+      patch: [
+        {
+          op: 'add',
+          path: '/config/request_kinds/policy.activate/promotion',
+          value: { min_age_s: 3600, min_decisions: 1 },
+        },
+      ],
+    });
+    const flag = await freeFlag(t, 'checkout');
+    const promotes = await tried('Staging tried this.');
+    await change(t, flag, 'staging');
+    const early = (await proposeActivation(t, { promotes })).body;
+    expect([early.code, early.reasons]).toEqual([
+      'policy_denied',
+      [{ code: 'promotion_too_early', detail: expect.stringContaining('for 0 seconds and 1 decisions') }],
+    ]);
+    t.clock.advance(3_600_000);
+    expect((await proposeActivation(t, { promotes })).body.state).toBe('pending');
+  });
+});

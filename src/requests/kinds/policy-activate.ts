@@ -170,7 +170,9 @@ async function judge(
 ): Promise<boolean> {
   const { policy, now_ms, revocations } = context;
   const persons = await activePersons(db, revocations);
-  const about = { object, now_ms };
+  // The next one need not be a promotion, whatever a policy asks of those.
+  const { promotes: _, ...anyObject } = object;
+  const about = { object: anyObject, now_ms };
   const [next, now] = nextActivations([candidate, policy], persons, about);
   if ('why' in next) {
     throw fault('With this policy, nobody could activate another one.', {
