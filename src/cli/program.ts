@@ -4,6 +4,7 @@ import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { registerAccess } from './commands/access.ts';
 import { registerAgents } from './commands/agents.ts';
+import { registerCompletion } from './commands/completion.ts';
 import { registerDecisions } from './commands/decisions.ts';
 import { registerDrill } from './commands/drill.ts';
 import { registerEmergency } from './commands/emergency.ts';
@@ -27,6 +28,7 @@ import { registerTrust } from './commands/trust.ts';
 import { registerVotes } from './commands/vote.ts';
 import { registerWhoami } from './commands/whoami.ts';
 import type { Io } from './io.ts';
+import { addExamples } from './output/examples.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './output/exit-codes.ts';
 import { renderProblem } from './output/render.ts';
 import { jsonText, visible } from './output/text.ts';
@@ -108,6 +110,8 @@ export function createProgram(cli: Cli, json = false): Command {
   registerPolicy(program, cli);
   registerTrust(program, cli);
   registerToken(program, cli);
+  registerCompletion(program, cli);
+  addExamples(program);
   return program;
 }
 
