@@ -310,6 +310,19 @@ describe('an opa', () => {
     expect(refused.json.detail).toContain('openpolicyagent.org');
   });
 
+  it('that is too old is no obstacle where none is needed, and one for own Rego', async () => {
+    await init();
+    const bin = join(root, 'bin');
+    await mkdir(bin, { recursive: true });
+    await pretend('bin/opa', 'echo "Version: 0.61.0"');
+    const onPath = (...argv: string[]) => runAlone(argv, { env: { PATH: bin } });
+    const built = await onPath('policy', 'build', folder, '-o', join(root, 'old.tar.gz'));
+    expect([built.code, built.err]).toEqual([0, expect.stringContaining('0.61.0')]);
+    await write('countersign/own/mine.rego', OWN_RULE);
+    const refused = await onPath('policy', 'build', folder, '-o', join(root, 'old.tar.gz'), '--json');
+    expect([refused.code, refused.json.code]).toEqual([1, 'opa_too_old']);
+  });
+
   it('that does not exist is refused', async () => {
     await init();
     const refused = await run('policy', 'test', folder, '--opa', join(root, 'no-opa'), '--json');

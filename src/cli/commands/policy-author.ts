@@ -92,6 +92,25 @@ Examples:
     );
 }
 
+/**
+ * The opa for a project; null if there is none. One that is of no use is an error only where it is needed: for Rego of the
+ * project's own, or if the person named it.
+ */
+async function opaFor(
+  { io, note }: Output,
+  { origin }: Project,
+  { opa }: AuthorOptions,
+): Promise<Opa | null> {
+  if (opa === undefined && origin === 'none') return null;
+  try {
+    return await findOpa(opa, io.env);
+  } catch (error) {
+    if (!(error instanceof CliError) || opa !== undefined || origin === 'own') throw error;
+    note(`The Rego is that of this version, and was not checked: ${error.message}`);
+    return null;
+  }
+}
+
 interface CheckReport {
   /** Null if it could not be built. */
   policy_hash: string | null;
@@ -114,18 +133,14 @@ async function check(output: Output, path: string, options: AuthorOptions): Prom
   return isSound ? EXIT.done : EXIT.error;
 }
 
-async function checkProject(
-  { io, note }: Output,
-  path: string,
-  options: AuthorOptions,
-): Promise<CheckReport> {
+async function checkProject(output: Output, path: string, options: AuthorOptions): Promise<CheckReport> {
   const project = await readProject(path);
-  const opa = await findOpa(options.opa, io.env);
+  const opa = await opaFor(output, project, options);
   const faults = projectFaults(project);
   const rego = await regoReport(project, opa, faults);
   if (faults.length > 0) return { policy_hash: null, faults, warnings: [], rego, cases: null };
   const warnings = projectAdvice(project);
-  const { bundle } = await buildProject(project, { opa, note });
+  const { bundle } = await buildProject(project, { opa, note: output.note });
   return { ...(await outcomeOf(bundle)), warnings, rego };
 }
 
@@ -187,9 +202,9 @@ function renderCases({ passed, failed }: CasesOutcome): string[] {
 }
 
 async function test(output: Output, folder: string, options: AuthorOptions): Promise<ExitCode> {
-  const { io, note, print } = output;
+  const { note, print } = output;
   const project = await readProject(folder);
-  const opa = await findOpa(options.opa, io.env);
+  const opa = await opaFor(output, project, options);
   const { bundle } = await buildProject(project, { opa, note });
   const cases = await runOwnCases(bundle);
   const isRego = project.origin !== 'none' && project.hasTests;
@@ -204,11 +219,11 @@ async function test(output: Output, folder: string, options: AuthorOptions): Pro
 }
 
 async function build(output: Output, folder: string, options: BuildCommandOptions): Promise<ExitCode> {
-  const { io, note, print } = output;
+  const { note, print } = output;
   if (options.output === '') throw usageError('Name the file with --output FILE.');
   const key = options.sign === undefined ? null : await readSigningKey(options.sign, options.keyId);
   const project = await readProject(folder);
-  const opa = await findOpa(options.opa, io.env);
+  const opa = await opaFor(output, project, options);
   const { bundle, module } = await buildProject(project, {
     opa,
     note,
