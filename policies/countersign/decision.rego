@@ -9,6 +9,7 @@ package countersign
 
 import data.countersign.blackouts
 import data.countersign.emergency
+import data.countersign.exclusive
 import data.countersign.facts
 import data.countersign.floors
 import data.countersign.lifetimes
@@ -62,6 +63,7 @@ _granted if requests.withdraw_granted
 _denied := union({
 	facts.deny,
 	roles.deny,
+	exclusive.deny,
 	tokens.deny,
 	lifetimes.deny,
 	requests.deny,

@@ -182,7 +182,7 @@ function bindingFaults(folders: DataFolders): SchemaFault[] {
 
 /** Misspelled roles, and required roles that no person holds where they are required. */
 function roleFaults(folders: DataFolders): SchemaFault[] {
-  const { operations, request_kinds, role_bindings, environments = {} } = folders;
+  const { operations, request_kinds, role_bindings, exclusive_roles, environments = {} } = folders;
   const known = new Set([
     ...Object.values(operations ?? {}).flatMap(({ roles }) => Object.values(roles ?? {}).flat()),
     ...Object.values(request_kinds ?? {}).flatMap(({ roles }) => Object.values(roles).flat()),
@@ -195,6 +195,15 @@ function roleFaults(folders: DataFolders): SchemaFault[] {
       binding.roles.forEach((role, index) => {
         if (known.has(role)) return;
         faults.push({ path: [...path, 'roles', index], detail: `no operation names the role "${role}"` });
+      });
+    }
+  }
+  if (known.size > 0) {
+    for (const [at, exclusive] of (exclusive_roles ?? []).entries()) {
+      exclusive.forEach((role, index) => {
+        if (known.has(role)) return;
+        const detail = `no operation names the role "${role}", so it excludes nothing`;
+        faults.push({ path: ['exclusive_roles', at, index], detail });
       });
     }
   }

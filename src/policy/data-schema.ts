@@ -141,6 +141,12 @@ export const DATA_FOLDERS = {
     trust_rules: bindings.optional(),
     principals: bindings.optional(),
   }),
+  exclusive_roles: z.array(
+    z
+      .array(name)
+      .min(2)
+      .refine((roles) => new Set(roles).size === roles.length, 'name each role once'),
+  ),
   tiers: z.strictObject({
     informational: tierRules,
     operational: tierRules,

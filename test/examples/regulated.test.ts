@@ -23,6 +23,7 @@ beforeAll(async () => {
     pat: ['policy-maintainers'],
     paul: ['policy-maintainers'],
     nils: ['fraud-analysts'],
+    max: ['payments-developers', 'payments-approvers'],
   });
   await example.signIn('dev', 'ann', 'bob', 'rita', 'pat', 'paul');
 });
@@ -70,7 +71,10 @@ describe('a flag of the regulated company', () => {
       const refused = await example.propose(who, enable(flag), ticket);
       expect([who, ...refusal(refused)]).toEqual([who, 403, 'role_missing']);
     }
+    // By mistake in both groups.
+    expect(refusal(await example.propose('max', enable(flag), ticket))).toEqual([403, 'exclusive_roles']);
     const { body } = await example.propose('dev', enable(flag), ticket);
+    expect(refusal(await example.approve('max', body))).toEqual([403, 'exclusive_roles']);
     const approvedAs = async (who: string) => (await example.approve(who, body)).status;
     for (const who of ['dev', 'pat', 'carl']) expect([who, await approvedAs(who)]).toEqual([who, 403]);
   });

@@ -48,6 +48,21 @@ const CASES: Record<string, [edit: (config: Loose) => void, pointer: string, say
     /did you mean ticket/,
   ],
   'a requirement left out': [(config) => delete ruleOf(config).sign_in, `${RULE}/sign_in`, /it is missing/],
+  'roles that exclude each other, one of them misspelled': [
+    (config) => Object.assign(config, { exclusive_roles: [['flag-deployer', 'flag-aprover']] }),
+    '/config/exclusive_roles/0/1',
+    /no operation names the role "flag-aprover", so it excludes nothing/,
+  ],
+  'a role that excludes itself': [
+    (config) => Object.assign(config, { exclusive_roles: [['flag-deployer', 'flag-deployer']] }),
+    '/config/exclusive_roles/0',
+    /name each role once/,
+  ],
+  'a role that excludes nothing': [
+    (config) => Object.assign(config, { exclusive_roles: [['flag-deployer']] }),
+    '/config/exclusive_roles/0',
+    /./,
+  ],
   'an unknown zone': [
     (config) => config.zones.push('Europe/Atlantis'),
     '/config/zones/2',
