@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Base } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import { digestOf } from '../json.ts';
@@ -76,7 +77,9 @@ async function build({ module, data, shared, patch }: Recipe): Promise<BuiltBund
     const from = await readStoredBundle(module.archive);
     const own = data === module ? from : await readStoredBundle(data.archive);
     const whole = shared === null ? own.data : withShared(own.data, shared);
+    await setImmediate();
     const patched = patch === null ? { data: whole, bases: [] } : patchData(whole, patch);
+    await setImmediate();
     const bundle = await readBuiltBundle(await packWithData(module.archive, patched.data), from);
     return { bundle, module: moduleDigest(from), bases: patched.bases };
   } catch (error) {

@@ -95,7 +95,7 @@ export interface PlanContext {
   /** Checks candidates. */
   checks: CandidateChecks;
   /** Who is revoked. */
-  revocations: Pick<RevocationChecks<Db>, 'isBlocked'>;
+  revocations: Pick<RevocationChecks<Db>, 'unblocked'>;
   /** The plan of the request as it was proposed: facts of that time are taken from it. */
   proposed?: Plan;
   /** All environments of the active policy. */

@@ -53,6 +53,8 @@ export interface Revocations<Db> {
 export interface RevocationChecks<Db> extends CallerChecks<Db> {
   /** Whether this principal itself is revoked until lifted. Their open requests are then parked. */
   isBlocked(db: Db, principal: Principal): Promise<boolean>;
+  /** Of many principals those who are not {@link isBlocked}, by one read. */
+  unblocked(db: Db, principals: readonly Principal[]): Promise<Principal[]>;
   /** Whether any requests are parked. Usually none are, and then the authors of requests need not be loaded. */
   parksAnybody(db: Db): Promise<boolean>;
   /**

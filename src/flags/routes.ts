@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Call, ControlDeps } from '../decide/control.ts';
+import { creatingRequests, describeCreating } from '../decide/creating.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
@@ -8,7 +9,6 @@ import { GOVERNED_READ } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
 import { findDefinition, listFlags, listNamespaces, listStates, listStateVersions } from '../store/flags.ts';
 import type { FlagsTable } from '../store/schema.ts';
-import { creatingRequests, describeCreating } from './creating.ts';
 import { type FlagDefinition, type FlagState, flagDefinitionSchema, flagStateSchema } from './model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { digestOf, sha256Hex } from '../json.ts';
 import { type BundleFiles, unpackArchive, unpackStoredArchive } from './archive.ts';
@@ -88,7 +89,12 @@ interface Reading {
   isStored: boolean;
 }
 
-function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: Reading): Bundle {
+/** Lets everybody else be answered between its steps: each takes a while for much data. */
+async function bundleOf(
+  archive: Buffer,
+  files: BundleFiles,
+  { parseJson, isStored }: Reading,
+): Promise<Bundle> {
   if (files.has('patch.json')) throw new BundleError('delta bundles are not supported: build a full bundle');
   const manifest = inFile('.manifest', () => manifestSchema.parse(parseJson(fileOf(files, '.manifest'))));
   const module = manifest.wasm.find((entry) => entry.entrypoint === ENTRYPOINT)?.module;
@@ -99,21 +105,18 @@ function bundleOf(archive: Buffer, files: BundleFiles, { parseJson, isStored }: 
   if (wasm === undefined) throw new BundleError(`the bundle has no ${module}: build it with -t wasm`);
   const data = mergeData(files, parseJson);
   if (!isStored) {
+    await setImmediate();
     assertInRoots(data, manifest.roots);
     readCases(files);
+    await setImmediate();
+    inFile('data.json', () => assertData(data));
   }
-  return {
-    hash: policyHash(wasm, data),
-    archive_digest: `sha256:${sha256Hex(archive)}`,
-    revision: manifest.revision,
-    archive,
-    wasm,
-    data,
-    broker: inFile('data.json', () => {
-      if (!isStored) assertData(data);
-      return parseBrokerData(data, isStored);
-    }),
-  };
+  await setImmediate();
+  const broker = inFile('data.json', () => parseBrokerData(data, isStored));
+  await setImmediate();
+  const hash = policyHash(wasm, data);
+  const archive_digest = `sha256:${sha256Hex(archive)}`;
+  return { hash, archive_digest, revision: manifest.revision, archive, wasm, data, broker };
 }
 
 /** `sha256:` and hex over the module of a bundle, which promotions compare. */

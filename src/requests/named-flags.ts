@@ -1,7 +1,7 @@
 import type { Named } from '../decide/control.ts';
+import { creatingRequests, describeCreating } from '../decide/creating.ts';
 import { BrokerError } from '../errors.ts';
 import type { Change } from '../flags/changes.ts';
-import { creatingRequests, describeCreating } from '../flags/creating.ts';
 import { findDefinition } from '../store/flags.ts';
 import type { Db } from '../store/statement.ts';
 

@@ -59,11 +59,14 @@ export function createRevocations<Db>(deps: {
       const all = [underNames(revocation, resolve)];
       return { list: indexed(all), all };
     };
+    const isBlockedBy = (list: RevocationList, principal: Principal) =>
+      namesOfPrincipal(principal, resolve).some((name) => (list.get(name) ?? []).some(holdsForEver));
     return {
       hit: async (db, caller) => findHit((await present(db, names)).list, caller, resolve),
-      isBlocked: async (db, principal) => {
+      isBlocked: async (db, principal) => isBlockedBy((await present(db, names)).list, principal),
+      unblocked: async (db, principals) => {
         const { list } = await present(db, names);
-        return namesOfPrincipal(principal, resolve).some((name) => (list.get(name) ?? []).some(holdsForEver));
+        return list.size === 0 ? [...principals] : principals.filter((each) => !isBlockedBy(list, each));
       },
       parksAnybody: async (db) =>
         (await present(db, names)).all.some((each) => parks(each) || isIncident(each)),

@@ -201,11 +201,9 @@ async function activePersons({
   read,
   revocations,
 }: Pick<CheckContext, 'read' | 'revocations'>): Promise<Principal[]> {
-  const persons: Principal[] = [];
-  for (const { kind, principal } of await listPrincipals(read)) {
-    if (kind !== 'person') continue;
-    const person = JSON.parse(principal) as Principal;
-    if (!(await revocations.isBlocked(read, person))) persons.push(person);
-  }
-  return persons;
+  const persons = (await listPrincipals(read)).filter(({ kind }) => kind === 'person');
+  return revocations.unblocked(
+    read,
+    persons.map(({ principal }) => JSON.parse(principal) as Principal),
+  );
 }

@@ -205,14 +205,12 @@ function describeNobody({ why, opens_ms }: NoNextActivation): string {
 }
 
 /** Persons as last seen, without those who can do nothing until a revocation is lifted. */
-async function activePersons(db: Db, { isBlocked }: PlanContext['revocations']): Promise<Principal[]> {
-  const persons: Principal[] = [];
-  for (const { kind, principal } of await listPrincipals(db)) {
-    if (kind !== 'person') continue;
-    const person = JSON.parse(principal) as Principal;
-    if (!(await isBlocked(db, person))) persons.push(person);
-  }
-  return persons;
+async function activePersons(db: Db, revocations: PlanContext['revocations']): Promise<Principal[]> {
+  const persons = (await listPrincipals(db)).filter(({ kind }) => kind === 'person');
+  return revocations.unblocked(
+    db,
+    persons.map(({ principal }) => JSON.parse(principal) as Principal),
+  );
 }
 
 function activation(bundles: readonly [StageBundle, ...StageBundle[]]): Effect {

@@ -1,6 +1,6 @@
-import type { Named } from '../decide/control.ts';
 import { findOpenRequestsOf } from '../store/requests.ts';
 import type { Db } from '../store/statement.ts';
+import type { Named } from './control.ts';
 
 /**
  * The open requests that create a flag, newest first, for an answer about a flag that does not exist.
