@@ -27,8 +27,8 @@ export interface CommonOptions {
 export interface Output {
   io: Io;
   json: boolean;
-  /** Prints the result: the document with `--json`, otherwise text for people. */
-  print(document: unknown, human: () => string): void;
+  /** Prints the result: the document with `--json`, otherwise text for people, in a terminal of that width. */
+  print(document: unknown, human: (columns: number | null) => string): void;
   /** Prints a note for the person on standard error. */
   note(line: string): void;
 }
@@ -105,7 +105,8 @@ function createOutput(io: Io, options: { json?: boolean }): Output {
   return {
     io,
     json,
-    print: (document, human) => io.stdout(`${json ? jsonText(document) : visible(human())}\n`),
+    print: (document, human) =>
+      io.stdout(`${json ? jsonText(document) : visible(human(io.columns ?? null))}\n`),
     note: (line) => io.stderr(`${visible(line)}\n`),
   };
 }

@@ -18,6 +18,8 @@ export interface Io {
   ask: ((question: string) => Promise<string>) | null;
   /** Tries to open an address in a browser. It MUST NOT throw. */
   openBrowser(url: URL): void;
+  /** The width of the terminal that shows the result; null or absent without one. */
+  columns?: number | null;
   /** Handles SIGINT and SIGTERM with a callback. Returns a function that removes the handler. */
   onStopSignal(listener: () => void): () => void;
   /** Ends the process immediately, even with work in flight. */

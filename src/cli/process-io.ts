@@ -28,6 +28,7 @@ export function createProcessIo(env: NodeJS.ProcessEnv): Io {
     fetch,
     clock: systemClock,
     sleep: async (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
+    columns: stdout.isTTY ? stdout.columns : null,
     ask: stdin.isTTY && stderr.isTTY ? ask : null,
     openBrowser: (url) => openBrowser(url, process.platform),
     onStopSignal: (listener) => {

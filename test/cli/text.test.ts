@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createCli } from '../../src/cli/cli.ts';
-import { jsonText, printable, shellWord } from '../../src/cli/output/text.ts';
+import { jsonText, printable, shellWord, table } from '../../src/cli/output/text.ts';
 import { createProcessIo } from '../../src/cli/process-io.ts';
 import { runCli } from '../../src/cli/program.ts';
 
@@ -85,5 +85,39 @@ describe('a word of a printed command', () => {
       }),
       { numRuns: 60, examples: [["it's"], ['$(id)'], ['a b'], [''], ['`x`'], ['-n'], ['~']] },
     );
+  });
+});
+
+describe('a table', () => {
+  const rows = [
+    [
+      '0197f3a0-7c1e-7000-8000-000000000001',
+      'pending',
+      'set the audience of checkout.instant-refunds to acme, globex',
+    ],
+    ['0197f3a0-7c1e-7000-8000-000000000002', 'applied', 'enable it'],
+  ];
+  const head = ['ID', 'STATE', 'WHAT'];
+
+  it('fits the terminal by going on in the next line, and keeps ids whole', () => {
+    const lines = table(head, rows, 80).split('\n');
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80);
+    expect(lines[1]).toBe('0197f3a0-7c1e-7000-8000-000000000001  pending  set the audience of');
+    expect(lines[2]).toBe(`${' '.repeat(47)}checkout.instant-refunds to acme,`);
+    expect(lines.at(-1)).toMatch(/^0197f3a0-7c1e-7000-8000-000000000002 {2}applied {2}enable it$/);
+  });
+
+  it('is as before without a terminal, or where there is room', () => {
+    const whole = table(head, rows);
+    expect(whole.split('\n')).toHaveLength(3);
+    expect(table(head, rows, 500)).toBe(whole);
+    expect(table(head, rows, null)).toBe(whole);
+  });
+
+  it.each([1, 20, 40, 60, 100])('loses nothing at a width of %i', (width) => {
+    const text = table(head, rows, width).replaceAll(/\s+/g, '');
+    for (const cell of rows.flat()) {
+      for (const word of cell.split(' ')) expect(text).toContain(word);
+    }
   });
 });

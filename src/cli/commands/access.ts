@@ -42,29 +42,24 @@ export function registerAccess(program: Command, cli: Cli): void {
             unused_days: unusedDays,
           },
         });
-        context.print(body, () => render(body));
+        context.print(body, (columns) => render(body, columns));
         return EXIT.done;
       }),
     );
 }
 
-function render({
-  grants,
-  bindings,
-  bootstraps,
-  unused_days,
-  known_since_ms,
-  at_ms,
-  policy_hash,
-}: AccessView): string {
+function render(
+  { grants, bindings, bootstraps, unused_days, known_since_ms, at_ms, policy_hash }: AccessView,
+  columns: number | null,
+): string {
   const idle = bindings.filter((binding) => binding.unused);
   return [
-    table(['PRINCIPAL', 'MAY', 'ENVIRONMENT', 'NAMESPACE', 'BY', 'LAST USED'], grants.map(toRow)),
+    table(['PRINCIPAL', 'MAY', 'ENVIRONMENT', 'NAMESPACE', 'BY', 'LAST USED'], grants.map(toRow), columns),
     '',
     `Bindings unused for ${unused_days} days:${idle.length === 0 ? ' none' : ''}`,
     ...(idle.length === 0
       ? []
-      : [table(['BINDING', 'GRANTS', 'HOLDERS', 'LAST USED'], idle.map(toBindingRow))]),
+      : [table(['BINDING', 'GRANTS', 'HOLDERS', 'LAST USED'], idle.map(toBindingRow), columns)]),
     ...(at_ms - known_since_ms < unused_days * DAY_MS
       ? [`Uses are known since ${moment(known_since_ms)}: what was not used before that is not counted.`]
       : []),
@@ -79,6 +74,7 @@ function render({
         each.policy_hash,
         each.decision_id ?? '-',
       ]),
+      columns,
     ),
     '',
     `policy ${printable(policy_hash)}`,

@@ -55,8 +55,8 @@ export function registerDecisions(program: Command, cli: Cli): void {
         },
         all: options.all === true,
       });
-      return printPage(context, page, (items) =>
-        table(['TIME', 'OUTCOME', 'OPERATION', 'PRINCIPAL', 'WHERE', 'ID', 'WHY'], items.map(toRow)),
+      return printPage(context, page, (items, columns) =>
+        table(['TIME', 'OUTCOME', 'OPERATION', 'PRINCIPAL', 'WHERE', 'ID', 'WHY'], items.map(toRow), columns),
       );
     }),
   );

@@ -96,7 +96,7 @@ async function engage(context: Context, order: object): Promise<ExitCode> {
 
 async function listFreezes(context: Context): Promise<ExitCode> {
   const { body } = await context.client.call<AnswerOf<'listFreezes'>>({ method: 'GET', path: '/v1/freezes' });
-  context.print(body, () =>
+  context.print(body, (columns) =>
     body.items.length === 0
       ? 'No freeze is in effect.'
       : table(
@@ -109,6 +109,7 @@ async function listFreezes(context: Context): Promise<ExitCode> {
             freeze.engaged_by.id,
             freeze.reason,
           ]),
+          columns,
         ),
   );
   return EXIT.done;
@@ -151,8 +152,8 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
     cli.run(options, async (context) => {
       const call = { method: 'GET', path: '/v1/break-glass' } as const;
       const { body } = await context.client.call<AnswerOf<'listBreakGlass'>>(call);
-      context.print(body, () =>
-        body.items.length === 0 ? 'No sessions.' : table(SESSION_HEAD, body.items.map(sessionRow)),
+      context.print(body, (columns) =>
+        body.items.length === 0 ? 'No sessions.' : table(SESSION_HEAD, body.items.map(sessionRow), columns),
       );
       return EXIT.done;
     }),
@@ -162,7 +163,7 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
 async function callSession(context: Context, path: string, body?: object): Promise<ExitCode> {
   const call = { method: 'POST', path, ...(body === undefined ? {} : { body }) } as const;
   const { body: session } = await context.client.call<BreakglassView>(call);
-  context.print(session, () => table(SESSION_HEAD, [sessionRow(session)]));
+  context.print(session, (columns) => table(SESSION_HEAD, [sessionRow(session)], columns));
   return EXIT.done;
 }
 

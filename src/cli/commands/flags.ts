@@ -45,7 +45,7 @@ async function listFlags(context: Context, options: FlagsOptions): Promise<ExitC
     query: { environment, namespace: options.namespace, ...pageQuery(options) },
     all: options.all === true,
   });
-  return printPage(context, page, (items) =>
+  return printPage(context, page, (items, columns) =>
     table(
       ['KEY', 'NAMESPACE', 'TIER', 'KIND', 'VERSION', 'STATE'],
       items.map((flag) => [
@@ -56,6 +56,7 @@ async function listFlags(context: Context, options: FlagsOptions): Promise<ExitC
         String(flag.version),
         describeState(flag.state),
       ]),
+      columns,
     ),
   );
 }
@@ -68,7 +69,7 @@ async function showFlag(context: Context, key: string, options: FlagsOptions): P
     ([name]) => environment === undefined || name === environment,
   );
   const flag = { ...body, states: Object.fromEntries(states) };
-  context.print(flag, () => {
+  context.print(flag, (columns) => {
     const { states: _, ...definition } = flag;
     return [
       ...Object.entries(definition).map(([key, given]) => {
@@ -79,6 +80,7 @@ async function showFlag(context: Context, key: string, options: FlagsOptions): P
       table(
         ['ENVIRONMENT', 'VERSION', 'STATE'],
         states.map(([name, state]) => [name, String(state.version), describeState(state)]),
+        columns,
       ),
     ].join('\n');
   });
@@ -91,7 +93,7 @@ async function listVersions(context: Context, key: string, options: FlagsOptions
     query: { environment: environmentOf(options), ...pageQuery(options) },
     all: options.all === true,
   });
-  return printPage(context, page, (items) =>
+  return printPage(context, page, (items, columns) =>
     table(
       ['VERSION', 'SINCE', 'REQUEST', 'STATE'],
       items.map(({ version, at_ms, request_id, state }) => [
@@ -100,6 +102,7 @@ async function listVersions(context: Context, key: string, options: FlagsOptions
         request_id,
         describeState(state),
       ]),
+      columns,
     ),
   );
 }

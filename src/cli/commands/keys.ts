@@ -16,8 +16,8 @@ export function registerKeys(program: Command, cli: Cli): void {
         query: pageQuery(options),
         all: options.all === true,
       });
-      return printPage(context, page, (items) =>
-        table(['KID', 'STATE', 'CREATED', 'VERIFIES UNTIL'], items.map(keyRow)),
+      return printPage(context, page, (items, columns) =>
+        table(['KID', 'STATE', 'CREATED', 'VERIFIES UNTIL'], items.map(keyRow), columns),
       );
     }),
   );

@@ -37,7 +37,7 @@ export function activations(
 }
 
 /** Activations as a table; their stage only if there are stages. */
-export function renderActivations(items: readonly Activation[]): string {
+export function renderActivations(items: readonly Activation[], columns: number | null): string {
   const isStaged = items.some(({ stage }) => stage !== null);
   return table(
     ['NUMBER', ...(isStaged ? ['STAGE'] : []), 'ACTIVATED', 'POLICY', 'REVISION', 'REQUEST'],
@@ -49,6 +49,7 @@ export function renderActivations(items: readonly Activation[]): string {
       printable(revision),
       request_id ?? 'an operator',
     ]),
+    columns,
   );
 }
 
@@ -138,7 +139,7 @@ async function firstWithModule(context: Context, stage: string): Promise<number>
   return (items.at(other < 0 ? -1 : other - 1) ?? active).number;
 }
 
-function renderHistory(items: readonly Activation[]): string {
+function renderHistory(items: readonly Activation[], columns: number | null): string {
   return table(
     ['NUMBER', 'STAGE', 'ACTIVATED', 'POLICY', 'BY', 'APPROVED BY', 'FROM', 'AFTER'],
     items.map(({ number, stage, activated_ms, policy_hash, request_id, change }) => [
@@ -151,6 +152,7 @@ function renderHistory(items: readonly Activation[]): string {
       printable(commitOf(change)),
       printable(testOf(change)),
     ]),
+    columns,
   );
 }
 

@@ -75,7 +75,7 @@ function registerLists(policy: Command, cli: Cli): void {
         query: pageQuery(options),
         all: options.all === true,
       });
-      return printPage(context, page, (items) =>
+      return printPage(context, page, (items, columns) =>
         table(
           ['STORED', 'POLICY', 'BYTES', 'REVISION'],
           items.map(({ stored_ms, policy_hash, bytes, revision }) => [
@@ -84,6 +84,7 @@ function registerLists(policy: Command, cli: Cli): void {
             String(bytes),
             printable(revision),
           ]),
+          columns,
         ),
       );
     }),

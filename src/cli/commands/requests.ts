@@ -90,8 +90,8 @@ function registerList(program: Command, cli: Cli): void {
         query,
         all: options.all === true,
       });
-      return printPage(context, page, (items) =>
-        table(['ID', 'STATE', 'ENVIRONMENT', 'CREATED', 'PROPOSER', 'WHAT'], items.map(toRow)),
+      return printPage(context, page, (items, columns) =>
+        table(['ID', 'STATE', 'ENVIRONMENT', 'CREATED', 'PROPOSER', 'WHAT'], items.map(toRow), columns),
       );
     }),
   );

@@ -50,8 +50,8 @@ export function registerRevocations(program: Command, cli: Cli): void {
         query: { state: options.state, kind: options.kind?.replace('-', '_'), ...pageQuery(options) },
         all: options.all === true,
       });
-      return printPage(context, page, (items) =>
-        table(['ID', 'WHAT', 'SINCE', 'BY', 'CAUSE', 'INCIDENT', 'LIFTED'], items.map(toRow)),
+      return printPage(context, page, (items, columns) =>
+        table(['ID', 'WHAT', 'SINCE', 'BY', 'CAUSE', 'INCIDENT', 'LIFTED'], items.map(toRow), columns),
       );
     }),
   );

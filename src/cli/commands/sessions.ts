@@ -12,8 +12,8 @@ export function registerSessions(program: Command, cli: Cli): void {
   cli.command(sessions, 'list', 'list open sessions').action((options: CommonOptions) =>
     cli.run(options, async (context) => {
       const items = await listSessions(context.client);
-      context.print({ items }, () =>
-        items.length === 0 ? 'No open sessions.' : table(HEAD, items.map(toRow)),
+      context.print({ items }, (columns) =>
+        items.length === 0 ? 'No open sessions.' : table(HEAD, items.map(toRow), columns),
       );
       return EXIT.done;
     }),

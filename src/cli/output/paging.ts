@@ -27,8 +27,12 @@ export function pageQuery({ limit, cursor, all }: PageOptions): {
 }
 
 /** Prints one page, and how to get the next. */
-export function printPage<T>(context: Context, page: Page<T>, human: (items: T[]) => string): ExitCode {
-  context.print(page, () => (page.items.length === 0 ? 'No results.' : human(page.items)));
+export function printPage<T>(
+  context: Context,
+  page: Page<T>,
+  human: (items: T[], columns: number | null) => string,
+): ExitCode {
+  context.print(page, (columns) => (page.items.length === 0 ? 'No results.' : human(page.items, columns)));
   if (page.next_cursor !== null && !context.json) {
     context.note(`More results: use --all or --cursor ${page.next_cursor}`);
   }

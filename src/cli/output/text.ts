@@ -68,16 +68,71 @@ export function pathSegment(id: string): string {
   return encodeURIComponent(id);
 }
 
-/** Rows as aligned columns; the last column is not padded. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** The longest word that is kept whole where a table must be narrower: ids are copied. */
+const MAX_WHOLE = 40;
+const GAP = 2;
+
+/**
+ * Rows as aligned columns; the last column is not padded.
+ *
+ * @param columns the width of the terminal: cells that do not fit go on in the next line; null for no limit
+ */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  columns: number | null = null,
+): string {
   const all = [head, ...rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')))];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  return all
-    .map((row) =>
-      row
-        .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  const widths = fitted(
+    head.map((_, column) => all.map((row) => row[column] ?? '')),
+    columns,
+  );
+  return all.flatMap((row) => linesOf(row, widths)).join('\n');
+}
+
+/** The width of each column: that of its cells, or less, beginning with the widest, where they do not fit. */
+function fitted(cells: readonly (readonly string[])[], columns: number | null): number[] {
+  const widths = cells.map((column) => Math.max(...column.map(({ length }) => length)));
+  if (columns === null) return widths;
+  const least = cells.map((column) =>
+    Math.min(MAX_WHOLE, Math.max(...column.flatMap((cell) => cell.split(' ')).map(({ length }) => length))),
+  );
+  const spare = () => widths.map((width, at) => width - (least[at] ?? width));
+  let excess = widths.reduce((sum, width) => sum + width + GAP, -GAP) - columns;
+  while (excess > 0 && spare().some((left) => left > 0)) {
+    const shrinkable = widths.map((width, at) => ((spare()[at] ?? 0) > 0 ? width : 0));
+    const widest = shrinkable.indexOf(Math.max(...shrinkable));
+    widths[widest] = (widths[widest] ?? 0) - 1;
+    excess -= 1;
+  }
+  return widths;
+}
+
+/** One row, in as many lines as its longest cell takes. */
+function linesOf(row: readonly string[], widths: readonly number[]): string[] {
+  const cells = row.map((cell, column) => wrapped(cell, widths[column] ?? cell.length));
+  const height = Math.max(...cells.map(({ length }) => length));
+  return Array.from({ length: height }, (_, line) =>
+    cells
+      .map((cell, column) => {
+        const text = cell[line] ?? '';
+        return column === row.length - 1 ? text : text.padEnd(widths[column] ?? 0);
+      })
+      .join(' '.repeat(GAP))
+      .trimEnd(),
+  );
+}
+
+/** A text in lines of at most that width; longer words are broken. */
+function wrapped(text: string, width: number): string[] {
+  if (text.length <= width) return [text];
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(' ', width);
+    const end = space > 0 ? space : width;
+    lines.push(rest.slice(0, end));
+    rest = rest.slice(end).trimStart();
+  }
+  return [...lines, rest];
 }
