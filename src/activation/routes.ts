@@ -26,7 +26,7 @@ export interface ActivationRoutesDeps {
 
 const hashParams = z.object({ hash: z.string().regex(DIGEST_PATTERN) });
 
-const stageQuery = z.object({
+const stageQuery = z.strictObject({
   stage: z
     .string()
     .min(1)
@@ -69,7 +69,7 @@ export const activationRoutes = [
     caller: 'any',
     outcomes: GOVERNED_READ,
     success: 200,
-    query: z.object({
+    query: z.strictObject({
       stage: stageQuery.shape.stage.meta({ description: 'Only those of this stage; default: all.' }),
     }),
     answer: activationSchema,

@@ -86,7 +86,8 @@ describe('a test of a token', () => {
     const misses = Object.fromEntries(
       body.rules.map(({ rule, misses }: { rule: string; misses: object[] }) => [rule, misses]),
     );
-    expect(misses['payments-deploy']).toEqual([
+    const ofDeploy = misses['payments-deploy'] as { claim: string }[];
+    expect(ofDeploy.toSorted((one, other) => one.claim.localeCompare(other.claim))).toEqual([
       { claim: 'event_name', wanted: ['push', 'workflow_dispatch'], has: 'pull_request' },
       { claim: 'ref', wanted: ['refs/heads/main'], has: 'refs/heads/x' },
     ]);
