@@ -97,8 +97,8 @@ describe('renewing', () => {
         });
         child.once('close', () => resolve(text));
       });
-    const said = await Promise.all([shell(), shell(), shell()]);
-    for (const text of said) expect(JSON.parse(text).principal.id).toBe('person:idp:dana');
+    const said = await Promise.all([shell(), shell()]);
+    for (const text of said) expect(JSON.parse(text)).toMatchObject({ principal: { id: 'person:idp:dana' } });
     const after = await keptBy({ home });
     expect(after.refresh?.token).not.toBe(before.refresh?.token);
     // A second use of one token would have ended the sign-in at the provider.
