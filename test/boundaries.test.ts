@@ -43,6 +43,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   data: ['flags', 'http', 'store'],
   cli: [
     'access',
+    'activation',
     'audit',
     'emergency',
     'explain',

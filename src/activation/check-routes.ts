@@ -14,14 +14,17 @@ import { BrokerError } from '../errors.ts';
 import { GOVERNED_WRITE, RECORDED_READ } from '../http/route.ts';
 import { DIGEST_PATTERN } from '../json.ts';
 import { epochMs } from '../moment.ts';
+import type { Policy } from '../policy/policies.ts';
 import { refuseBeforeCost } from '../requests/propose.ts';
 import { findReport } from '../store/policy-reports.ts';
 import { candidateOf } from './candidate.ts';
 import type { Comparison } from './checks/checks.ts';
 import { seenFlags } from './checks/flags.ts';
 import { seenOpenRequests } from './checks/open-requests.ts';
+import { SOMEBODY_ELSE } from './checks/questions.ts';
 import { measuredSchema, reportDigest, reportSchema, spanSchema } from './checks/report.ts';
 import type { CheckRun, CheckRuns } from './checks/runs.ts';
+import { SAMPLE_OBJECTS, sampleQuestion, sampleRequest } from './checks/samples.ts';
 import { patchSchema } from './patch.ts';
 
 /** The dependencies of {@link checkRoutes}. */
@@ -40,7 +43,8 @@ const reportViewSchema = z
   })
   .meta({
     id: 'StoredPolicyReport',
-    description: 'The report has no `access` for callers who may not read who has access.',
+    description:
+      'The report has `access` for those who may read who has access, or approve the activation of a policy.',
   });
 type ReportView = z.infer<typeof reportViewSchema>;
 
@@ -167,7 +171,8 @@ async function comparisonOf(
 }
 
 /**
- * What the caller may see of a report. Who has access is told to those alone who may read it, and such a read is recorded.
+ * What the caller may see of a report. Who gains and loses access is told to those alone who may read who has access, and
+ * such a read is recorded; and to those who may approve the activation of a policy, because that is what they approve.
  */
 async function shown(control: ControlDeps, call: Call, view: ReportView, write: Write): Promise<ReportView> {
   const { access, open_requests, flags, ...report } = view.report;
@@ -175,17 +180,25 @@ async function shown(control: ControlDeps, call: Call, view: ReportView, write: 
   const maySeeFlags = await readablePlaces(control, call, 'flag.read');
   const policy = await control.policies.active(control.store.read);
   const question = questionOf(policy, call.principal, { operation: 'access.read' });
-  const isTold = access !== undefined && policy.decide(question, control.clock()).effect === 'allow';
-  if (isTold) await write((writing) => authorize(writing, { operation: 'access.read' }));
+  const isReader = access !== undefined && policy.decide(question, control.clock()).effect === 'allow';
+  if (isReader) await write((writing) => authorize(writing, { operation: 'access.read' }));
+  const isTold = isReader || mayApprove(policy, call, control.clock());
   return {
     ...view,
     report: {
       ...report,
-      ...(isTold && { access }),
+      ...(isTold && access && { access }),
       ...(open_requests && { open_requests: seenOpenRequests(open_requests, maySeeRequests) }),
       ...(flags && { flags: seenFlags(flags, maySeeFlags) }),
     },
   };
+}
+
+/** Whether the caller may approve the activation of a policy that somebody else proposed. */
+function mayApprove(policy: Policy, { principal }: Call, nowMs: number): boolean {
+  const object = SAMPLE_OBJECTS['policy.activate']?.(null) ?? null;
+  const request = sampleRequest({ kind: 'policy.activate', object }, SOMEBODY_ELSE, nowMs);
+  return policy.decide(sampleQuestion('request.approve', principal, { request }), nowMs).effect !== 'deny';
 }
 
 async function toRunView(control: ControlDeps, call: Call, run: CheckRun, write: Write): Promise<RunView> {

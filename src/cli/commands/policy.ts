@@ -9,6 +9,7 @@ import { addPageOptions, type PageOptions, pageQuery, printPage } from '../outpu
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { registerRecover } from './operator.ts';
 import { registerAuthor } from './policy-author.ts';
+import { checkFirst, registerChecks } from './policy-checks.ts';
 import { registerPolicyData } from './policy-data.ts';
 import { registerInit } from './policy-init.ts';
 import {
@@ -19,9 +20,10 @@ import {
   renderActivations,
   type StageOption,
 } from './policy-stages.ts';
+import { uploadBundle, uploadFile } from './policy-upload.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
-type Bundle = AnswerOf<'uploadBundle'>;
+type Bundle = AnswerOf<'listBundles'>;
 
 const EXAMPLES = `
 Examples:
@@ -54,6 +56,7 @@ export function registerPolicy(program: Command, cli: Cli): void {
   registerLists(policy, cli);
   registerProposals(policy, cli);
   registerStages(policy, cli);
+  registerChecks(policy, cli);
   registerPolicyData(policy, cli);
   registerRecover(policy, cli);
   policy.addHelpText('after', EXAMPLES);
@@ -109,7 +112,7 @@ function registerProposals(policy: Command, cli: Cli): void {
     .command(policy, 'upload <file>', 'check a bundle and store it, without activating it')
     .action((file: string, options: CommonOptions) =>
       cli.run(options, async (context) => {
-        const stored = await upload(context, file);
+        const stored = await uploadBundle(context, file);
         context.print(stored, () =>
           [
             `stored ${stored.policy_hash}`,
@@ -127,8 +130,7 @@ function registerProposals(policy: Command, cli: Cli): void {
   );
   addPromotes(addProposalOptions(propose)).action((file: string, options: ProposalOptions) =>
     cli.run(options, async (context) => {
-      const { policy_hash, archive_digest } = await upload(context, file);
-      return proposeActivation(context, { policy_hash, archive_digest }, options);
+      return proposeActivation(context, await uploadFile(context, file), options);
     }),
   );
   const activate = cli.command(
@@ -160,7 +162,7 @@ function addPromotes(command: Command): Command {
   );
 }
 
-function proposeActivation(
+async function proposeActivation(
   context: Context,
   bundle: { policy_hash: string; archive_digest?: string },
   options: ProposalOptions,
@@ -172,13 +174,9 @@ function proposeActivation(
     ...(stage === undefined ? {} : { stage }),
     ...(promotes === undefined ? {} : { promotes }),
   };
+  // The broker does not check what a promotion brings without proposing it.
+  if (promotes === undefined) await checkFirst(context, { ...bundle, ...(stage !== undefined && { stage }) });
   return proposeContent(context, { body, ...options });
-}
-
-/** The bundle is checked here first, so that most faults need no broker. */
-async function upload({ client }: Context, file: string): Promise<Bundle> {
-  const { archive } = await readBundleFile(file);
-  return (await client.call<Bundle>({ method: 'POST', path: '/v1/policy/bundles', archive })).body;
 }
 
 async function download(

@@ -2,11 +2,13 @@ import { type Command, Option } from 'commander';
 import { REQUEST_KINDS } from '../../requests/kinds/kinds.ts';
 import { isOpen } from '../../requests/request.ts';
 import type { RequestView } from '../../requests/view.ts';
+import type { AnswerOf } from '../../routes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { renderRequest } from '../output/render.ts';
+import { renderReport } from '../output/render-report.ts';
 import { answerDone, answerRequest } from '../output/result.ts';
 import { moment, pathSegment, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
@@ -25,7 +27,10 @@ export function registerRequests(program: Command, cli: Cli): void {
   cli.command(program, 'show <id>', 'show a request in full').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
       const request = await readRequest(context, id);
-      context.print(request, () => renderRequest(request, context.commandLine));
+      const report = await reportOf(context, request);
+      context.print(request, () =>
+        [renderRequest(request, context.commandLine), ...report.map(renderReport)].join('\n\n'),
+      );
       return request.state === 'conflicted' ? EXIT.conflict : EXIT.done;
     }),
   );
@@ -62,6 +67,23 @@ export function registerRequests(program: Command, cli: Cli): void {
         return answerDone(context, await callWithDigest(context, call));
       }),
     );
+}
+
+/** The report that the request is based on, if it activates a policy and the caller may see it. For people only. */
+async function reportOf(
+  { client, json }: Context,
+  { bases }: RequestView,
+): Promise<AnswerOf<'getPolicyReport'>[]> {
+  const digest = bases.find(({ of }) => of.startsWith('report:'))?.of.slice('report:'.length);
+  if (digest === undefined || json) return [];
+  try {
+    const path = `/v1/policy/reports/${pathSegment(digest)}`;
+    return [(await client.call<AnswerOf<'getPolicyReport'>>({ method: 'GET', path })).body];
+  } catch (error) {
+    // The request is shown without it.
+    if (error instanceof CliError) return [];
+    throw error;
+  }
 }
 
 /** Epoch milliseconds, or as soon as a window opens. */
