@@ -33,7 +33,7 @@ it('proposes a bundle, shows the activations, and saves what is active', async (
   }
   const after = await terminal.as('avery', 'policy', 'show');
   expect(after.out).toMatch(/NUMBER +ACTIVATED +POLICY +REVISION +REQUEST/);
-  expect(after.out).toMatch(new RegExp(`^2 +\\S+ +${proposed.json.object.id} .*${id}$`, 'm'));
+  expect(after.out).toMatch(new RegExp(`^2 +.+ UTC +${proposed.json.object.id} .*${id}$`, 'm'));
   expect(after.out).toMatch(/^1 +.*an operator$/m);
   expect((await terminal.as('avery', 'policy', 'bundles', '--json')).json.items).toHaveLength(2);
 
@@ -103,7 +103,7 @@ it('proposes one row of the data: bindings, windows, trust rules, any value', as
     '5000',
     ...reasoned,
   );
-  expect(set.json.summary).toBe('change the policy: replace /config/limits/request_ttl_s');
+  expect(set.json.summary).toMatch(/^change the policy: replace \/config\/limits\/request_ttl_s/);
   const file = join(t.folder, 'rule.yaml');
   const rules = (await t.call('morgan', 'GET', '/v1/policy/data')).body.data.config.trust_rules;
   await writeFile(file, JSON.stringify(rules['payments-deploy']));
