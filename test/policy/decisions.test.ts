@@ -86,7 +86,7 @@ describe('the fixtures', () => {
     }
   });
 
-  it('and the six that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
+  it('and the seven that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
     const text = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
     const section = /^## Reason codes$(.*?)^## /ms.exec(text)?.[1] ?? '';
     const documented = [...section.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1]);
@@ -100,15 +100,24 @@ describe('the fixtures', () => {
 /** Cases are whole inputs of known operations under the shipped data; what else is denied, and why. */
 async function reasonsOutsideCases(): Promise<string[]> {
   const exchanged = inputOf(caseOf(({ effect }) => effect === 'allow', 'token.exchange'));
-  const withLifetimes = async (token_lifetimes: JsonObject) => {
-    const archive = await rebundle((await readTestDataBundle()).archive, (data) => {
-      const { config } = data as { config: JsonObject };
-      return { ...(data as JsonObject), config: { ...config, token_lifetimes } };
+  const { archive: present } = await readTestDataBundle();
+  const withFolders = async (edit: (config: Record<string, JsonObject>) => JsonObject) => {
+    const archive = await rebundle(present, (data) => {
+      const { config } = data as { config: Record<string, JsonObject> };
+      return { ...(data as JsonObject), config: { ...config, ...edit(config) } };
     });
     return createEngine(await readBundle(archive));
   };
-  const lifeless = await withLifetimes({});
-  const brief = await withLifetimes({ default: 600, sign_in: 1 });
+  const lifeless = await withFolders(() => ({ token_lifetimes: {} }));
+  const brief = await withFolders(() => ({ token_lifetimes: { default: 600, sign_in: 1 } }));
+  const patient = await withFolders(({ request_kinds = {} }) => {
+    const promotion = { min_age_s: 100, min_decisions: 10 };
+    const row = { ...(request_kinds['policy.activate'] as JsonObject), promotion };
+    return { request_kinds: { ...request_kinds, 'policy.activate': row } };
+  });
+  const activated = cases.find(({ example }) => example.name === 'activation: both are');
+  const { request, ...activation } = inputOf(activated?.example as Case) as { request: JsonObject };
+  const object = { ...(request.object as JsonObject), promotes: { age_s: 1, decisions: 1 } };
   // As one that was stored before data was checked: a new bundle like this is refused.
   const unclear = await createEngine(await readStoredBundle(await withUnclearCalendar()));
   const isHeldByWindow = ({ obligations }: Case['expected']) =>
@@ -119,6 +128,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     decide({ ...closed, clock: { ...(closed.clock as JsonObject), zones: {} } }),
     lifeless.evaluate(JSON.stringify(exchanged)),
     brief.evaluate(JSON.stringify(closed)),
+    patient.evaluate(JSON.stringify({ ...activation, request: { ...request, object } })),
     unclear.evaluate(JSON.stringify(closed)),
   ].map(({ reasons }) => reasons.map(({ code }) => code));
   expect(codes).toEqual([
@@ -126,6 +136,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     expect.arrayContaining(['zone_missing']),
     expect.arrayContaining(['lifetime_missing']),
     expect.arrayContaining(['sign_in_too_old']),
+    expect.arrayContaining(['promotion_too_early']),
     expect.arrayContaining(['holidays_missing', 'blackout_incomplete']),
   ]);
   return codes.flat();
