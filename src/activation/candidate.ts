@@ -98,13 +98,15 @@ export async function unjudgedObject(
   policy: Policy,
 ): Promise<CandidateObject> {
   const { policy_hash, patch, promotes } = order;
+  const stage = stageNamed(policy.broker.stages, order.stage);
   return {
     id: policy_hash ?? digestOf(patch ?? { promotes }),
     archive_digest: null,
     revision: null,
     replaces: (await lastActivation(db)).policy_hash,
     patch: patch ?? null,
-    ...placeOf(policy, stageOf(order, policy)),
+    // A stage that does not exist is only told to those who may propose.
+    ...(stage === undefined ? {} : placeOf(policy, stage)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { OPERATIONS } from '../operations.ts';
 import type { Decided, Policy } from './policies.ts';
+import type { Stage } from './stages.ts';
 
 /**
  * The active policies as one: each question is decided by the policy of its stage, and everything else is the last stage's.
@@ -30,6 +31,25 @@ export function stagedPolicy(last: Policy, earlier: ReadonlyMap<string, Policy>)
       return { ...policy.decide(question, nowMs), stage };
     },
   };
+}
+
+/**
+ * Whether the policy of a stage decides a question.
+ *
+ * @param stage its name; null if one policy decides everything
+ * @param context.stages the map of stages
+ * @param context.own the earlier stages with a policy of their own, each decided by the last stage otherwise
+ */
+export function decidesIn(
+  stage: string | null,
+  question: Decided,
+  { stages, own }: { stages: readonly Stage[]; own: ReadonlySet<string> },
+): boolean {
+  if (stage === null) return true;
+  const environment = environmentThatDecides(question);
+  const place = stages.find(({ environments }) => environment !== null && environments.includes(environment));
+  const decides = place !== undefined && own.has(place.name) ? place.name : stages.at(-1)?.name;
+  return decides === stage;
 }
 
 function toEntry(name: string, policy: Policy | undefined): [string, Policy][] {

@@ -90,7 +90,10 @@ it('goes from the map of stages through staging to production', async () => {
   expect(shown.json.items.map(({ number }: { number: number }) => number)).toEqual([4, 3]);
   // With the map of stages, which belongs to the last stage, it is another bundle than the one that was proposed.
   expect(shown.json.items[1].policy_hash).not.toBe(tried.object.id);
-  expect(shown.json.items[1].change).toMatchObject({ proposed_by: 'emp-1007', report: null });
+  expect(shown.json.items[1].change).toMatchObject({
+    proposed_by: 'emp-1007',
+    report: expect.stringMatching(/^sha256:/),
+  });
 
   const saved = join(t.folder, 'saved.tar.gz');
   const args = ['policy', 'download', '--output', saved];

@@ -48,7 +48,8 @@ describe('the map of stages', () => {
     });
     expect(request.object).not.toHaveProperty('stage');
     expect((await activations(t)).map(({ stage }: { stage: null }) => stage)).toEqual([null, null]);
-    expect(await proposeActivation(t, { policy_hash: request.object.id, stage: 'staging' })).toMatchObject({
+    const [{ policy_hash }] = await activations(t);
+    expect(await proposeActivation(t, { policy_hash, stage: 'staging' })).toMatchObject({
       status: 422,
       body: { errors: [{ pointer: '#/stage', detail: expect.stringContaining('no stages') }] },
     });
@@ -108,6 +109,16 @@ describe('the map of stages', () => {
     expect(await saidIn(flag, 'staging', 'enable')).not.toContain('Staging tries');
     expect((await activations(t))[0]).toMatchObject({ stage: 'staging' });
   });
+});
+
+it('is told to nobody who may not propose', async () => {
+  await mapped();
+  for (const fields of [{ promotes: 1 }, { patch: [{ op: 'remove', path: '/config/stages' }] }]) {
+    const { status, body } = await t.call('dana', 'POST', '/v1/requests', {
+      ...{ kind: 'policy.activate', reason: 'a test', stage: 'nowhere', ...fields },
+    });
+    expect([status, JSON.stringify(body)]).toEqual([403, expect.not.stringContaining('staging')]);
+  }
 });
 
 describe('what belongs to the last stage', () => {

@@ -80,7 +80,7 @@ describe('a module that is new to production', () => {
       stage: 'production',
       promotes: { stage: 'staging', activation: promotes, age_s: 3601, decisions: 2 },
     });
-    expect(body.summary).toBe(`promote activation ${promotes} of staging (2 decisions) in production`);
+    expect(body.summary).toContain(`promote activation ${promotes} of staging (2 decisions) in production`);
 
     // The facts stay as of the proposal, whatever staging does meanwhile.
     await change(t, flag, 'staging', 'enable');

@@ -8,7 +8,7 @@ import { BundleError, readStoredBundle } from '../../policy/bundle.ts';
 import type { InputVersions } from '../../policy/input-versions.ts';
 import type { Policy } from '../../policy/policies.ts';
 import { readHead } from '../../store/log-head.ts';
-import { findBundle } from '../../store/policies.ts';
+import { findBundle, listCurrentActivations } from '../../store/policies.ts';
 import { findReport } from '../../store/policy-reports.ts';
 import { RunAgain } from '../../store/run-again.ts';
 import type { Db } from '../../store/statement.ts';
@@ -125,8 +125,12 @@ export function createChecks(deps: ChecksDeps): Checks {
     const stored = await findBundle(deps.read, active);
     const policy = await deps.policies.byHash(deps.read, active.policy_hash);
     if (stored === null || policy === null) throw new Error('the active bundle is not stored');
+    const own = new Set((await listCurrentActivations(deps.read)).flatMap((each) => each.stage ?? []));
+    const isEarlier = policy.broker.stages.slice(0, -1).some(({ name }) => name === stage);
+    if (stage !== null && isEarlier) own.add(stage);
     return {
       stage,
+      own,
       bundles: {
         active: await readStoredBundle(stored.archive),
         candidate: await readStoredBundle(candidate.archive),
@@ -235,8 +239,8 @@ function fixedKey({ candidate, active, stage }: Comparison, span: PlaceSpan | nu
   return span === null ? policies : `${policies}${span.from_place}-${span.to_place}`;
 }
 
-function stateKey({ candidate, active }: Comparison, state: string): string {
-  return `${candidate.policy_hash} against ${active.policy_hash} in ${state}`;
+function stateKey({ candidate, active, stage }: Comparison, state: string): string {
+  return `${candidate.policy_hash} against ${active.policy_hash} in ${stage}, ${state}`;
 }
 
 function keep<T>(found: Map<string, T>, key: string, entry: T): void {

@@ -5,12 +5,14 @@ import type { Bundle } from '../../policy/bundle.ts';
 import { BundleError } from '../../policy/bundle-error.ts';
 import { type CaseQuestion, caseQuestions, type DecisionCases, readCases } from '../../policy/cases.ts';
 import { dataAdvice } from '../../policy/data-advice.ts';
+import type { GuardedResult } from '../../policy/guardrails.ts';
 import type { InputVersions } from '../../policy/input-versions.ts';
 import type { Policy } from '../../policy/policies.ts';
+import { decidesIn } from '../../policy/staged-policy.ts';
 import { listBacktestRows } from '../../store/replays.ts';
 import type { Db } from '../../store/statement.ts';
 import { createTally } from './backtest.ts';
-import type { Both, Check, CheckContext } from './check.ts';
+import type { Both, Check, CheckContext, TimedQuestion } from './check.ts';
 import type { Measured, PlaceSpan, Report, StateCheckName, StateChecks } from './report.ts';
 import { STATE_CHECKS } from './report.ts';
 import { settingsOf } from './settings.ts';
@@ -20,8 +22,10 @@ import type { CaseJob, Thread } from './thread.ts';
 export interface Compared {
   bundles: Both<Bundle>;
   policies: Both<Policy>;
-  /** The stage whose decisions are replayed; null: there are none. */
+  /** The stage that the candidate is for; null if one policy decides everything. */
   stage: string | null;
+  /** The earlier stages with a policy of their own, that of the candidate included. */
+  own: ReadonlySet<string>;
 }
 
 /** How much of a run is done. */
@@ -169,10 +173,14 @@ async function runBacktest(
   return tally.view();
 }
 
+const NOT_ASKED: GuardedResult = { effect: 'deny', reasons: [], obligations: [], limits: {} };
+/** The answers to what the candidate does not decide. */
+const UNCHANGED: Both<GuardedResult> = { active: NOT_ASKED, candidate: NOT_ASKED };
+
 /** The checks of the broker's state, one after the other. @throws as {@link runFixed} */
 export async function runState(
   thread: Thread,
-  { policies }: Compared,
+  { policies, stage, own }: Compared,
   about: {
     checks: StateChecks;
     context: Pick<CheckContext, 'read' | 'revocations'>;
@@ -180,6 +188,8 @@ export async function runState(
     advance: (progress: Progress) => void;
   },
 ): Promise<StatePart> {
+  const { stages } = policies.active.broker;
+  const isOwn = ({ question }: TimedQuestion) => decidesIn(stage, question, { stages, own });
   const part: StatePart = {};
   for (const name of STATE_CHECKS) {
     const check: Check<unknown> | undefined = about.checks[name];
@@ -188,7 +198,11 @@ export async function runState(
       ...about.context,
       policies,
       now_ms: about.clock(),
-      ask: (questions) => thread.run('ask', { questions }),
+      ask: async (questions) => {
+        // What another stage decides stays as it is, whatever both policies would say.
+        const answers = await thread.run('ask', { questions: questions.filter(isOwn) });
+        return questions.map((question) => (isOwn(question) ? (answers.shift() ?? UNCHANGED) : UNCHANGED));
+      },
       access: (principals) => thread.run('access', { principals }),
       advance: (done, total) => about.advance({ step: name, done, total }),
     });
