@@ -1,4 +1,5 @@
 import { measureActivations } from './activations.ts';
+import { measureBacktests } from './backtests.ts';
 import { type Bench, CLIENTS, job, measureParts, type Pace, startFloor } from './bench.ts';
 import { startChild } from './child.ts';
 import type { DecideRun } from './decide.ts';
@@ -12,7 +13,7 @@ import { COMPARISON, comparison, createReport, figures, megabytes, whole } from 
 /**
  * `make bench`: measures the product, and beside it, in the same run, a bare floor of the same work. Prints tables and
  * keeps the last ones in `bench/last.md`. Asserts nothing on time. `--quick` measures shorter and once; names of parts
- * (`writes`, `stored`, `decisions`, `identity`, `reads`, `activations`) measure only those. Neither is kept.
+ * (`writes`, `stored`, `decisions`, `identity`, `reads`, `activations`, `backtests`) measure only those. Neither is kept.
  */
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((argument) => argument !== '--quick');
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
       identity: () => measureIdentity(bench),
       reads: () => measureReads(bench),
       activations: () => measureActivations(bench),
+      backtests: () => measureBacktests(bench, toggledId),
     };
     for (const [name, measurePart] of Object.entries(parts)) {
       if (named.length === 0 || named.includes(name)) await measurePart();
