@@ -187,7 +187,13 @@ async function openInside(store: Store, options: BrokerOptions) {
     policyChanged: followPolicy,
   });
   const environments = () => environmentsOf(policies.latest());
-  const unknownOperations = () => operationsUnknownTo(policies.latest().broker.operations, OPERATIONS);
+  const unknownOperations = () => [
+    ...new Set(
+      policiesOf(policies.latest()).flatMap(({ broker }) =>
+        operationsUnknownTo(broker.operations, OPERATIONS),
+      ),
+    ),
+  ];
   warnOfUnknown(policies.latest());
   const warnings = () => {
     const lacking = boundToNobody(policies.latest(), config.issuers);
@@ -274,10 +280,12 @@ async function openInside(store: Store, options: BrokerOptions) {
   }
 
   /** An older bundle denies what a newer broker can do, and only its author can correct that. */
-  function warnOfUnknown({ hash, broker }: Policy): void {
-    const operations = operationsUnknownTo(broker.operations, OPERATIONS);
-    if (operations.length === 0) return;
-    log.warn({ policy_hash: hash, operations }, 'the active policy does not know these operations');
+  function warnOfUnknown(policy: Policy): void {
+    for (const { hash, broker } of policiesOf(policy)) {
+      const operations = operationsUnknownTo(broker.operations, OPERATIONS);
+      if (operations.length === 0) continue;
+      log.warn({ policy_hash: hash, operations }, 'the active policy does not know these operations');
+    }
   }
 
   /** Updates the caches that depend on the policy after an activation. */
@@ -290,6 +298,11 @@ async function openInside(store: Store, options: BrokerOptions) {
       .reload(environmentsOf(policy))
       .catch((error: unknown) => log.error({ err: error }, 'could not load the snapshots'));
   }
+}
+
+/** The policies of all stages. */
+function policiesOf(policy: Policy): Policy[] {
+  return [policy, ...policy.earlier.values()];
 }
 
 /** The dependencies of the HTTP surface. @param url the address the broker listens on */
