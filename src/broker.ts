@@ -4,6 +4,7 @@ import { createUsage } from './access/usage.ts';
 import { accessCheck } from './activation/checks/access.ts';
 import { createChecks } from './activation/checks/checks.ts';
 import { flagsCheck } from './activation/checks/flags.ts';
+import { nextActivationCheck } from './activation/checks/next-activation-check.ts';
 import { openRequestsCheck } from './activation/checks/open-requests.ts';
 import { createRuns } from './activation/checks/runs.ts';
 import { type AppDeps, createListener } from './app.ts';
@@ -222,6 +223,7 @@ async function openInside(store: Store, options: BrokerOptions) {
     access: accessCheck,
     open_requests: openRequestsCheck(openQuestions(kinds)),
     flags: flagsCheck,
+    next_activation: nextActivationCheck,
   };
   const checks = createChecks({ read, policies, revocations, clock, inputs, state });
   const runs = createRuns({

@@ -1,6 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
 import { EVERY_NAMESPACE } from '../decide/control.ts';
-import { digestOf } from '../json.ts';
 import { DAY_MS } from '../moment.ts';
 import type { Obligation } from '../policy/decision.ts';
 import type { GuardedResult } from '../policy/guardrails.ts';
@@ -15,11 +13,8 @@ import {
 import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
-import { RunAgain } from '../store/run-again.ts';
-import { groupAlike } from './checks/alike.ts';
 import type { TimedQuestion } from './checks/check.ts';
 import { sampleQuestion, sampleRequest, unlimited } from './checks/samples.ts';
-import { sourcesOf } from './checks/sources.ts';
 
 /** Who could make the next activation under a policy. */
 export interface NextActivation {
@@ -274,54 +269,4 @@ function requestOf(proposer: Principal, { object, now_ms }: ActivationSearch): I
 
 function nameOf({ person, id }: Principal): string {
   return person ?? id;
-}
-
-/** The number of kept results. */
-const MAX_FOUND = 64;
-
-/** Results by what they depend on. */
-const found = new Map<string, NextActivation | NoNextActivation>();
-
-/**
- * Who could make the next activation under each policy, as of the beginning of this hour, for use in a write.
- *
- * @throws RunAgain if that was not searched yet: many persons take seconds, which no transaction is open for
- */
-export function nextActivations(
-  policies: readonly [Policy, Policy],
-  persons: readonly Principal[],
-  about: Omit<ActivationSearch, 'groups'>,
-): [NextActivation | NoNextActivation, NextActivation | NoNextActivation] {
-  const now_ms = Math.floor(about.now_ms / HOUR_MS) * HOUR_MS;
-  const known = new Map(policies.flatMap((policy) => [...sourcesOf(policy, null)]));
-  const groups = groupAlike(persons, known, { byBindings: false }).map(({ all }) => all);
-  const search = { groups, object: about.object, now_ms };
-  const of = digestOf([
-    groups.map((group) => group.map(({ id }) => id)),
-    groups.map(([one]) => one?.groups ?? []),
-    about.object,
-    now_ms,
-  ]);
-  const results = policies.map(({ hash }) => found.get(`${hash} ${of}`));
-  const [one, other] = results;
-  if (one !== undefined && other !== undefined) return [one, other];
-  throw new RunAgain(`the next activation of ${of}`, async () => {
-    for (const policy of policies) {
-      found.set(`${policy.hash} ${of}`, await findNextActivation(policy, askHere(policy), search));
-      const [oldest] = found.keys();
-      if (oldest !== undefined && found.size > MAX_FOUND) found.delete(oldest);
-    }
-  });
-}
-
-/** Asks a policy on this thread. Everybody else is answered in between. */
-function askHere(policy: Policy): AskPolicy {
-  return async (questions) => {
-    const answers: GuardedResult[] = [];
-    for (const { question, now_ms } of questions) {
-      await setImmediate();
-      answers.push(policy.decide(question, now_ms));
-    }
-    return answers;
-  };
 }

@@ -1,5 +1,5 @@
 import type { PlanWithEffects } from '../decide/control.ts';
-import { type Base, type Plan, type PlanContext, Worsened } from '../decide/plan.ts';
+import { type Base, type CheckedCandidate, type Plan, type PlanContext, Worsened } from '../decide/plan.ts';
 import { insertReport } from '../store/policy-reports.ts';
 import type { Db } from '../store/statement.ts';
 import { type Candidate, fault } from './candidate.ts';
@@ -15,6 +15,7 @@ export interface ReportBase {
   report: Base;
   /** No recorded decision, no access, no open request and no flag changes. */
   changes_nothing: boolean;
+  next_activation: CheckedCandidate['next_activation'];
   /** Stores the report. */
   keep: NonNullable<PlanWithEffects['keep']>;
 }
@@ -47,13 +48,15 @@ export async function reportFor(
     return {
       report: baseOf(approved),
       changes_nothing: proposed?.object?.changes_nothing === true,
+      next_activation: found.next_activation,
       keep: async () => undefined,
     };
   }
-  const { digest, report, measured, changes_nothing } = found;
+  const { digest, report, measured, changes_nothing, next_activation } = found;
   return {
     report: baseOf(digest),
     changes_nothing,
+    next_activation,
     keep: (tx, nowMs) => insertReport(tx, { digest, report, measured, stored_ms: nowMs }),
   };
 }

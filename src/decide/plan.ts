@@ -46,6 +46,15 @@ export class Worsened extends BrokerError {
   }
 }
 
+/** How many approvals the next activation would take. */
+export interface NextActivation {
+  approvals: number;
+  /** Under the active policy; null: nobody could give them. */
+  approvals_now: number | null;
+  /** Why nobody could make it, and when time would let it through after all; null if somebody could. */
+  nobody: { why: 'nobody_proposes' | 'not_enough_approve' | 'closed'; opens_ms: number | null } | null;
+}
+
 /** What would change if a policy became active. */
 export interface CheckedCandidate {
   /** Of the report. */
@@ -56,6 +65,8 @@ export interface CheckedCandidate {
   measured: string;
   /** No recorded decision, no access, no open request and no flag would change. */
   changes_nothing: boolean;
+  /** Who could make the next activation; null if that was not looked for. */
+  next_activation: NextActivation | null;
   /** Why it may not become active, as sentences. */
   faults: readonly string[];
   /** What is worse than in the approved report, as sentences. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { CheckContext } from '../../src/activation/checks/check.ts';
+import { type CheckContext, scopeOfStage } from '../../src/activation/checks/check.ts';
 import { readStoredBundle } from '../../src/policy/bundle.ts';
 import { createPolicy, type Policy, type Question } from '../../src/policy/policies.ts';
 import { type Config, withConfig } from './activation.ts';
@@ -20,7 +20,7 @@ export async function shippedWith(edit: (config: Config) => void): Promise<Polic
 }
 
 /** What a check needs of its context to compare two policies, which are asked here, without a thread. */
-export type Comparing = Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access' | 'advance'>;
+export type Comparing = Pick<CheckContext, 'policies' | 'scope' | 'now_ms' | 'ask' | 'access' | 'advance'>;
 
 /** A context that compares two policies. */
 export function comparing(
@@ -30,6 +30,7 @@ export function comparing(
   const { active, candidate } = policies;
   return {
     policies,
+    scope: scopeOfStage(policies, null),
     now_ms,
     ask: async (questions) =>
       questions.map(({ question, now_ms: atMs }) => ({

@@ -41,7 +41,10 @@ export const accessCheck: Check<AccessDiff> = {
 const LEFT_OUT: readonly string[] = ['namespaces_left_out', 'principals_left_out'];
 
 /** What the comparison of access needs of a check. */
-export type AccessContext = Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access' | 'advance'>;
+export type AccessContext = Pick<
+  CheckContext,
+  'policies' | 'scope' | 'now_ms' | 'ask' | 'access' | 'advance'
+>;
 
 /** Compares access, for these known principals. */
 export async function compareAccess(
@@ -51,7 +54,7 @@ export async function compareAccess(
   const { policies } = context;
   const answers = await context.access([]);
   const whom = whomToAsk(context, principals, answers);
-  const { places, namespaces, left_out } = comparedPlaces(policies, answers);
+  const { places, namespaces, left_out } = comparedPlaces(context, answers);
   const comparison = { places, proposerIn: whom.proposerIn };
 
   const total = whom.groups.length + whom.samples.length;

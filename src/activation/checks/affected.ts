@@ -30,8 +30,9 @@ export function changedRules({ active, candidate }: Both<Policy>): string[] {
     .filter((rule) => canonicalJson(were[rule] ?? null) !== canonicalJson(are[rule] ?? null));
 }
 
-/** Folders of data whose rows name nobody, and on which no role depends. */
+/** Folders of data whose rows name nobody, and on which no role depends: they say when and how often, for everybody. */
 const WITHOUT_ACCESS: ReadonlySet<string> = new Set([
+  'limits',
   'windows',
   'holidays',
   'blackouts',

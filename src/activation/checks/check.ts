@@ -29,12 +29,32 @@ export interface TimedQuestion {
   now_ms: number;
 }
 
+/** The part of the decisions that a stage makes. */
+export interface CheckScope {
+  environments: readonly string[];
+  /** Whether it is the last stage, or the only one, which also decides what is about no environment. */
+  isLast: boolean;
+}
+
+/** What the policies decide of a stage; null: everything. */
+export function scopeOfStage({ active, candidate }: Both<Policy>, stage: string | null): CheckScope {
+  const { stages } = active.broker;
+  const own = stages.find(({ name }) => name === stage);
+  if (own === undefined) {
+    const all = [active, candidate].flatMap(({ broker }) => [...broker.environments.keys()]);
+    return { environments: [...new Set(all)].sort(), isLast: true };
+  }
+  return { environments: [...own.environments].sort(), isLast: stages.at(-1)?.name === stage };
+}
+
 /** What a check is given. */
 export interface CheckContext {
   /** Committed state. */
   read: Db;
   /** Both policies, for what they say of themselves: data, environments, hash. They MUST be asked by {@link ask} only. */
   policies: Both<Policy>;
+  /** What the policies decide, where there are several stages. */
+  scope: CheckScope;
   now_ms: number;
   /** Who is revoked, under the names of the active policy. */
   revocations: RevocationChecks<Db>;

@@ -255,6 +255,7 @@ function toCandidate(report: Report, measured: Measured, worse: string[]): Check
     digest: reportDigest(report),
     report: canonicalJson(report),
     measured: JSON.stringify(measured),
+    next_activation: report.next_activation ?? null,
     changes_nothing: report.changes_nothing,
     faults: faultsOf(report),
     worse,

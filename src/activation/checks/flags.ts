@@ -80,13 +80,11 @@ interface Case {
 
 /** Compares what changes of these flags require. */
 export async function compareFlags(
-  context: Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access' | 'advance'>,
+  context: Pick<CheckContext, 'policies' | 'scope' | 'now_ms' | 'ask' | 'access' | 'advance'>,
   groups: readonly FlagGroup[],
 ): Promise<FlagsDiff> {
   const { policies, now_ms } = context;
-  const environments = [
-    ...new Set(SIDES.flatMap((side) => [...policies[side].broker.environments.keys()])),
-  ].sort();
+  const { environments } = context.scope;
   const asked = groups.toSorted((a, b) => b.flags - a.flags).slice(0, MAX_GROUPS);
   const cases: Case[] = asked.flatMap((group) =>
     environments.flatMap((environment) => MOVEMENTS.map((movement) => ({ group, environment, movement }))),

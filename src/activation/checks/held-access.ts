@@ -30,7 +30,7 @@ export interface Comparison {
 
 /** Finds what changes for principals, by asking both policies what they deny. @returns in the order of the principals */
 export async function differencesOf(
-  context: Pick<CheckContext, 'policies' | 'now_ms' | 'ask' | 'access'>,
+  context: Pick<CheckContext, 'policies' | 'scope' | 'now_ms' | 'ask' | 'access'>,
   { places, proposerIn }: Comparison,
   principals: readonly Principal[],
 ): Promise<Difference[]> {
@@ -40,7 +40,9 @@ export async function differencesOf(
   const differences: Difference[] = [];
   for (const principal of asked) {
     const alike = alikePlaces(places, policies, grants(principal.id));
-    const pairs = ASKS.flatMap((ask) =>
+    // What is about no place is decided by the last stage.
+    const asks = ASKS.filter(({ placed }) => placed || context.scope.isLast);
+    const pairs = asks.flatMap((ask) =>
       ask.placed ? alike.map((group) => ({ ask, group })) : [{ ask, group: [] }],
     );
     const answers = await context.ask(

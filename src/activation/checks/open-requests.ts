@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Question } from '../../policy/policies.ts';
-import type { Check, CheckContext } from './check.ts';
+import type { Check, CheckContext, CheckScope } from './check.ts';
 import { changeOf, changeSchema, requirementOf, requirementSchema } from './requirement.ts';
 
 /** The most open requests that are asked about, the newest first. */
@@ -65,12 +65,13 @@ export function openRequestsCheck(list: ListOpenRequests): Check<OpenRequestsDif
 
 /** Compares what two policies say to open requests. */
 export async function compareOpenRequests(
-  { ask, advance, now_ms }: Pick<CheckContext, 'ask' | 'advance' | 'now_ms'>,
+  { ask, advance, now_ms, scope }: Pick<CheckContext, 'ask' | 'advance' | 'now_ms' | 'scope'>,
   requests: AsyncIterable<OpenRequest[]>,
 ): Promise<OpenRequestsDiff> {
   const lines: Line[] = [];
   let open = 0;
-  for await (const part of requests) {
+  for await (const all of requests) {
+    const part = all.filter((request) => isDecidedBy(scope, request));
     const answers = await ask(part.map(({ question }) => ({ question, now_ms })));
     for (const [at, { id, kind, environment, namespaces, flags }] of part.entries()) {
       const answer = answers[at];
@@ -95,6 +96,12 @@ export async function compareOpenRequests(
   }
   const merged = merge(lines);
   return { lines: merged.slice(0, MAX_LINES), open, left_out: Math.max(0, merged.length - MAX_LINES) };
+}
+
+/** Definitions apply everywhere, and are decided by the last stage, as is what is about no environment. */
+function isDecidedBy({ environments, isLast }: CheckScope, { environment, question }: OpenRequest): boolean {
+  if (environment === null || question.request?.facts.definition === true) return isLast;
+  return environments.includes(environment);
 }
 
 function merge(lines: readonly Line[]): Line[] {

@@ -2,7 +2,7 @@ import { canonicalJson } from '../../json.ts';
 import type { AccessAnswer } from '../../policy/access.ts';
 import type { Policy } from '../../policy/policies.ts';
 import { trustRulesOf } from '../../trust/policy-rules.ts';
-import { type Both, SIDES } from './check.ts';
+import { type Both, type CheckContext, SIDES } from './check.ts';
 import { bindingRows } from './sources.ts';
 
 /** A place that two policies are compared in. */
@@ -28,20 +28,17 @@ export type Answers = Both<AccessAnswer | null>;
  * @returns the places, the namespaces that are compared by name, and how many are left out because there are too many
  */
 export function comparedPlaces(
-  policies: Both<Policy>,
+  { policies, scope }: Pick<CheckContext, 'policies' | 'scope'>,
   answers: Answers,
 ): { places: ComparedPlace[]; namespaces: string[]; left_out: number } {
-  const environments = new Set(SIDES.flatMap((side) => [...policies[side].broker.environments.keys()]));
   const named = new Set(
     SIDES.flatMap((side) => namespacesIn(policies[side], answers[side])).filter((name) => name !== '*'),
   );
   const namespaces = [...named].sort().slice(0, MAX_NAMESPACES);
   return {
-    places: [...environments]
-      .sort()
-      .flatMap((environment) =>
-        [...namespaces, OTHER_NAMESPACE].map((namespace) => ({ environment, namespace })),
-      ),
+    places: scope.environments.flatMap((environment) =>
+      [...namespaces, OTHER_NAMESPACE].map((namespace) => ({ environment, namespace })),
+    ),
     namespaces,
     left_out: Math.max(0, named.size - MAX_NAMESPACES),
   };

@@ -4,6 +4,7 @@ import { type AccessDiff, accessDiffSchema } from './access-view.ts';
 import { backtestSchema, type ChangeGroup } from './backtest.ts';
 import type { Check } from './check.ts';
 import { type FlagsDiff, flagsDiffSchema } from './flags.ts';
+import { type NextActivationDiff, nextActivationSchema } from './next-activation-check.ts';
 import { type OpenRequestsDiff, openRequestsDiffSchema } from './open-requests.ts';
 
 /** The places of the log that a backtest covers, both inclusive. */
@@ -13,7 +14,7 @@ export const spanSchema = z
 export type PlaceSpan = z.infer<typeof spanSchema>;
 
 /** Those that depend on the state of the broker, and not on the policies alone. */
-export const STATE_CHECKS = ['access', 'open_requests', 'flags'] as const;
+export const STATE_CHECKS = ['access', 'open_requests', 'flags', 'next_activation'] as const;
 export type StateCheckName = (typeof STATE_CHECKS)[number];
 
 /** What they find. */
@@ -21,6 +22,7 @@ interface StateResults {
   access: AccessDiff;
   open_requests: OpenRequestsDiff;
   flags: FlagsDiff;
+  next_activation: NextActivationDiff;
 }
 
 /** The checks of the broker's state; those that are absent are left out of reports. */
@@ -51,6 +53,7 @@ export const reportSchema = z
     access: accessDiffSchema.optional(),
     open_requests: openRequestsDiffSchema.optional(),
     flags: flagsDiffSchema.optional(),
+    next_activation: nextActivationSchema.optional(),
     warnings: z.array(z.object({ pointer: z.string(), detail: z.string() })),
     evaluation: z
       .object({ limit_ms: z.int(), exceeded: z.boolean() })

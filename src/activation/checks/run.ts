@@ -12,7 +12,7 @@ import { decidesIn } from '../../policy/staged-policy.ts';
 import { listBacktestRows } from '../../store/replays.ts';
 import type { Db } from '../../store/statement.ts';
 import { createTally } from './backtest.ts';
-import type { Both, Check, CheckContext, TimedQuestion } from './check.ts';
+import { type Both, type Check, type CheckContext, scopeOfStage, type TimedQuestion } from './check.ts';
 import type { Measured, PlaceSpan, Report, StateCheckName, StateChecks } from './report.ts';
 import { STATE_CHECKS } from './report.ts';
 import { settingsOf } from './settings.ts';
@@ -191,12 +191,16 @@ export async function runState(
   const { stages } = policies.active.broker;
   const isOwn = ({ question }: TimedQuestion) => decidesIn(stage, question, { stages, own });
   const part: StatePart = {};
+  const scope = scopeOfStage(policies, stage);
   for (const name of STATE_CHECKS) {
+    // The last stage decides every activation.
+    if (name === 'next_activation' && !scope.isLast) continue;
     const check: Check<unknown> | undefined = about.checks[name];
     if (check === undefined) continue;
     const result = await check.run({
       ...about.context,
       policies,
+      scope,
       now_ms: about.clock(),
       ask: async (questions) => {
         // What another stage decides stays as it is, whatever both policies would say.

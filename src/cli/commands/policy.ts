@@ -11,6 +11,7 @@ import { registerRecover } from './operator.ts';
 import { registerAuthor } from './policy-author.ts';
 import { checkFirst, registerChecks } from './policy-checks.ts';
 import { registerPolicyData } from './policy-data.ts';
+import { registerDiff } from './policy-diff.ts';
 import { registerInit } from './policy-init.ts';
 import {
   activations,
@@ -54,6 +55,7 @@ export function registerPolicy(program: Command, cli: Cli): void {
   registerInit(policy, cli);
   registerAuthor(policy, cli);
   registerLists(policy, cli);
+  registerDiff(policy, cli);
   registerProposals(policy, cli);
   registerStages(policy, cli);
   registerChecks(policy, cli);

@@ -1,20 +1,16 @@
 import { z } from 'zod';
 import { candidateOf, fault, notStored, unjudgedObject } from '../../activation/candidate.ts';
 import { followersOf } from '../../activation/followers.ts';
-import { type NoNextActivation, nextActivations } from '../../activation/next-activation.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
 import { promotionSchema } from '../../activation/promotion.ts';
 import { reportFor } from '../../activation/report-base.ts';
 import { basesOfSources, describeSources, policySources, sourcesOf } from '../../activation/sources.ts';
 import { type Effect, EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
-import type { Base, Plan, PlanContext } from '../../decide/plan.ts';
+import type { Base, NextActivation, Plan } from '../../decide/plan.ts';
 import { DIGEST_PATTERN } from '../../json.ts';
 import { activateBundle, type StageBundle } from '../../policy/activate.ts';
-import type { Policy } from '../../policy/policies.ts';
-import { identifier, type Principal } from '../../principal.ts';
+import { identifier } from '../../principal.ts';
 import { findBundle } from '../../store/policies.ts';
-import { listPrincipals } from '../../store/principals.ts';
-import type { Db } from '../../store/statement.ts';
 import { type ContentOf, commonShape } from '../content.ts';
 
 const hash = z.string().regex(DIGEST_PATTERN, 'a policy hash, such as sha256:…');
@@ -113,12 +109,11 @@ export const policyActivate: RequestKind<Content> = {
     const followers = stage === null ? await followersOf(db, candidate, context) : [];
     const sources = await sourcesOf(db, context.proposer, candidate.object.archive_digest);
     const draft = { type: 'policy' as const, ...candidate.object, ...sources, weakens_activation: false };
-    const weakens_activation =
-      stage === null && (await judge(db, { candidate: policy, object: draft, content, context }));
-    const { report, changes_nothing, keep } = await reportFor(db, candidate, {
-      pointer: content.patch === undefined ? '#/policy_hash' : '#/patch',
+    const { report, changes_nothing, next_activation, keep } = await reportFor(db, candidate, {
+      pointer: pointerOf(content),
       context,
     });
+    const weakens_activation = next_activation !== null && judge(next_activation, content);
     const object = { ...draft, weakens_activation, ...(changes_nothing && { changes_nothing }) };
     return {
       plan: toPlan(object, [...bases, ...basesOfSources(sources), report]),
@@ -154,45 +149,36 @@ function toPlan(object: Omit<PolicyObject, 'type'>, bases: Base[]): Plan {
   return { version: PLAN_VERSION, changes: [], object: { ...object, type: 'policy' }, bases };
 }
 
+/** The member of a content that says what becomes active. */
+function pointerOf({ patch }: Content): string {
+  return patch === undefined ? '#/policy_hash' : '#/patch';
+}
+
 /**
  * Refuses a candidate under which nobody could make the next activation, and one that weakens it without saying so.
  *
  * @returns whether it weakens the next activation
  */
-async function judge(
-  db: Db,
-  {
-    candidate,
-    object,
-    content,
-    context,
-  }: { candidate: Policy; object: PolicyObject; content: Content; context: PlanContext },
-): Promise<boolean> {
-  const { policy, now_ms, revocations } = context;
-  const persons = await activePersons(db, revocations);
-  // The next one need not be a promotion, whatever a policy asks of those.
-  const { promotes: _, ...anyObject } = object;
-  const about = { object: anyObject, now_ms };
-  const [next, now] = nextActivations([candidate, policy], persons, about);
-  if ('why' in next) {
+function judge({ nobody, approvals, approvals_now }: NextActivation, content: Content): boolean {
+  if (nobody !== null) {
     throw fault('With this policy, nobody could activate another one.', {
-      pointer: content.patch === undefined ? '#/policy_hash' : '#/patch',
-      detail: describeNobody(next),
+      pointer: pointerOf(content),
+      detail: describeNobody(nobody),
     });
   }
   // Where the active policy lets nobody, a policy that lets somebody asks for less.
-  const weakens = 'why' in now || next.approvals < now.approvals;
+  const weakens = approvals_now === null || approvals < approvals_now;
   if (weakens && !content.weakens_activation) {
-    const instead = 'why' in now ? 'approvals that nobody known could give' : now.approvals;
+    const instead = approvals_now ?? 'approvals that nobody known could give';
     throw fault('With this policy, the next activation needs fewer approvals.', {
       pointer: '#/weakens_activation',
-      detail: `${next.approvals} in place of ${instead}: set it to true to propose this, for everybody to see`,
+      detail: `${approvals} in place of ${instead}: set it to true to propose this, for everybody to see`,
     });
   }
   return weakens;
 }
 
-function describeNobody({ why, opens_ms }: NoNextActivation): string {
+function describeNobody({ why, opens_ms }: NonNullable<NextActivation['nobody']>): string {
   if (why === 'closed') {
     const opens = opens_ms === null ? '' : `, and opens at ${new Date(opens_ms).toISOString()}`;
     return `It could be approved, but a window or a blackout keeps it closed for 14 days${opens}. Shorten that.`;
@@ -202,15 +188,6 @@ function describeNobody({ why, opens_ms }: NoNextActivation): string {
       ? 'may propose the next activation'
       : 'may propose the next activation and have it approved';
   return `Among the persons who have signed in here and are not revoked, nobody ${missing}. Let them sign in once, or correct the bindings and rules.`;
-}
-
-/** Persons as last seen, without those who can do nothing until a revocation is lifted. */
-async function activePersons(db: Db, revocations: PlanContext['revocations']): Promise<Principal[]> {
-  const persons = (await listPrincipals(db)).filter(({ kind }) => kind === 'person');
-  return revocations.unblocked(
-    db,
-    persons.map(({ principal }) => JSON.parse(principal) as Principal),
-  );
 }
 
 function activation(bundles: readonly [StageBundle, ...StageBundle[]]): Effect {
