@@ -55,7 +55,7 @@ const askedSchema = z
     patch: patchSchema.optional(),
     stage: z.string().max(100).optional().meta({ description: 'Default: the last one.' }),
     span: z
-      .union([z.strictObject(spanSchema.shape), z.literal(['all', 'newest'])])
+      .union([spanSchema, z.literal(['all', 'newest'])])
       .default('newest')
       .meta({ description: 'The records to replay: places of the log, all, or the newest ones.' }),
   })

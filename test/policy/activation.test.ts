@@ -76,6 +76,10 @@ async function activateIn(writing: WriteContext, bundle: Bundle, hash = bundle.h
   return (await activate(writing, { ...key, ...record })).hash;
 }
 
+/** Compiles a bundle, as its proposal does. */
+const prepare = ({ hash: policy_hash, archive_digest, archive }: Bundle) =>
+  control.policies.prepare({ policy_hash, archive_digest, archive });
+
 const activation = (bundle: Bundle) => write(control, CALL, (writing) => activateIn(writing, bundle));
 
 /** A write that is decided and recorded. @returns the hash that decided it */
@@ -112,6 +116,7 @@ async function everything() {
 
 describe('an activation', () => {
   it('decides what comes after it in its batch, and nothing that came before', async () => {
+    await prepare(second);
     const answers = await Promise.all([decision(), activation(second), decision(), decision()]);
     expect(answers).toEqual([first.hash, second.hash, second.hash, second.hash]);
     expect(await recordedHashes()).toEqual([first.hash, second.hash, second.hash]);
@@ -124,7 +129,7 @@ describe('an activation', () => {
     });
   });
 
-  it('of what is not compiled here alone runs twice, and each write of its batch is recorded, told of and answered once', async () => {
+  it('of what is not compiled here alone waits and runs twice, and each write of its batch is recorded, told of and answered once', async () => {
     const runs: string[] = [];
     const noted = (name: string, work: (writing: WriteContext) => Promise<string>) =>
       write(control, CALL, (writing) => {
@@ -138,8 +143,8 @@ describe('an activation', () => {
         noted('after', decideIn),
       ]);
     await batch(second);
-    expect(runs).toEqual(['before', 'activate', 'activate', 'after']);
-    expect(await recordedHashes()).toEqual([first.hash, second.hash]);
+    expect(runs).toEqual(['before', 'activate', 'after', 'activate']);
+    expect(await recordedHashes()).toEqual([first.hash, first.hash]);
     expect(decided).toBe(2);
     runs.length = 0;
     await batch(first);
@@ -153,6 +158,7 @@ describe('an activation', () => {
         Object.assign(config.environments ?? {}, { x: { kind: 'staging' } }),
       ),
     );
+    await Promise.all([prepare(second), prepare(third)]);
     const answers = await Promise.all([
       activation(second),
       decision(),
@@ -170,6 +176,7 @@ describe('an activation', () => {
   it('is the latest policy after its commit, and before its answer', async () => {
     const { policies, store } = control;
     const seen: Record<string, string> = {};
+    await prepare(second);
     const answered = activation(second).then(() => {
       seen.answered = policies.latest().hash;
     });

@@ -9,7 +9,7 @@ import { type OpenRequestsDiff, openRequestsDiffSchema } from './open-requests.t
 
 /** The places of the log that a backtest covers, both inclusive. */
 export const spanSchema = z
-  .object({ from_place: z.int().min(1), to_place: z.int().min(0) })
+  .strictObject({ from_place: z.int().min(1), to_place: z.int().min(0) })
   .meta({ id: 'PlaceSpan' });
 export type PlaceSpan = z.infer<typeof spanSchema>;
 
