@@ -224,7 +224,8 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   const { caller, operation, errors = [], format, idempotent, ifMatch, paged, perAddress, outcomes } = route;
   const codes: ProblemCode[] = ['internal_error', 'ambiguous_request', 'misdirected_request', ...errors];
   if (format !== 'ofrep') codes.push('invalid_request');
-  if (caller !== null) codes.push('unauthenticated', 'token_invalid', 'issuer_unavailable');
+  if (caller !== null)
+    codes.push('unauthenticated', 'token_invalid', 'claims_incomplete', 'issuer_unavailable');
   if (caller !== null || perAddress === true) codes.push('rate_limited');
   if (caller !== null && caller !== 'data' && isWrite(route)) codes.push('cross_site');
   if (caller !== null && operation !== null) codes.push('policy_denied', 'sign_in_required');
