@@ -140,7 +140,9 @@ describe('countersign revocations', () => {
     await t.call('alex+mfa', 'POST', `/v1/requests/${body.id}/approve`, { digest: body.digest });
     await terminal.as('riley', 'revoke', 'subject', 'emp-1002', ...WHY);
     const { out } = await terminal.as('avery', 'show', body.id);
-    expect(out).toMatch(/approved by emp-1002, \S+ \(void since \S+\)/);
+    expect(out).toMatch(
+      /approved by emp-1002, Wed 18 Nov 2026, .+ UTC \(void since Wed 18 Nov 2026, .+ UTC\)/,
+    );
   });
 });
 

@@ -143,7 +143,7 @@ describe('trust test', () => {
 describe('trust lint', () => {
   it('finds no fault in the shipped bundle', async () => {
     const run = await createTerminal(t).run('trust', 'lint', '--bundle', bundle);
-    expect([run.code, run.out]).toEqual([0, '3 trust rules, no faults\n']);
+    expect([run.code, run.out]).toEqual([0, '4 trust rules, no faults\n']);
   });
 
   it('names every fault and exits with 1, and the broker does not take such a bundle', async () => {
@@ -155,6 +155,7 @@ describe('trust lint', () => {
     expect(run.json.faults.map(({ rule }: { rule: string }) => rule).toSorted()).toEqual([
       'checkout-service',
       'payments-deploy',
+      'policy-pipeline',
       'release-agent',
     ]);
     const words = ['trust', 'test', '--bundle', file, '--token', await save(await t.ci.token()), '--json'];
