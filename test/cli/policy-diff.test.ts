@@ -84,6 +84,10 @@ describe('policy diff', () => {
     expect(out).toContain('open requests: no difference');
     const read = await terminal.as('morgan', 'policy', 'diff', body.id);
     expect(read.out).toContain('+ 2000');
+    const digest = body.bases.find(({ of }: { of: string }) => of.startsWith('report:')).of.slice(7);
+    expect((await terminal.as('sam', 'policy', 'report', digest)).out).toMatch(
+      /next activation: 2 approvals/,
+    );
   });
 
   it('refuses what it cannot compare, and tells nothing to those who may not know', async () => {

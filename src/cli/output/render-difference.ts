@@ -149,7 +149,8 @@ function describeRequirement({ effect, needs, reasons }: Requirement): string {
   return effect === 'allow' || needs.length === 0 ? 'nothing missing' : needs.map(printable).join(' and ');
 }
 
-function renderNext(next: Report['next_activation']): string[] {
+/** Who could make the next activation. */
+export function renderNext(next: Report['next_activation']): string[] {
   if (next === undefined) return [];
   const { nobody, proposers, approvers, approvals, earliest_ms, warnings } = next;
   const notes = warnings.map(({ detail }) => `warning: ${printable(detail)}`);

@@ -1,5 +1,6 @@
 import { describeRight } from '../../activation/checks/access-view.ts';
 import type { AnswerOf } from '../../routes.ts';
+import { renderNext } from './render-difference.ts';
 import { printable } from './text.ts';
 
 type StoredReport = AnswerOf<'getPolicyReport'>;
@@ -28,6 +29,7 @@ export function renderReport({ digest, report, measured }: StoredReport): string
     ...accessLines(report),
     ...openRequestLines(report),
     ...flagLines(report),
+    ...renderNext(report.next_activation).map((line) => `  ${line}`),
     ...(warnings.length === 0 ? [] : ['  advice']),
     ...few(warnings.map(({ pointer, detail }) => (pointer === '' ? detail : `${pointer}: ${detail}`))),
     `  time           ${evaluation.exceeded ? 'more' : 'less'} than ${evaluation.limit_ms} ms an evaluation${slowest}`,
