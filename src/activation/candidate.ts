@@ -196,6 +196,7 @@ async function builtCandidate(
   const pointer = patch === null ? '#/promotes' : '#/patch';
   const replaced = policyOfStage(context.policy, stage).module;
   if (patch === null && promoted?.module === replaced) throw activeAlready(pointer);
+  if (promoted !== null && promoted.module !== replaced) await assertSigned(db, module, { context, pointer });
   const built = builtFrom({ module, data, shared: null, patch });
   const bundle = toStored(built.bundle, module);
   const modules = [...new Set([built.module, replaced])];

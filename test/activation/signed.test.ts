@@ -8,6 +8,7 @@ import { type Config, signIn, withConfig } from '../support/activation.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { packMembers, unpackMembers } from '../support/bundles.ts';
 import { approve } from '../support/flags.ts';
+import { withWords } from '../support/stages.ts';
 
 /* Keys that sign bundles are configured after some bundles were stored. */
 
@@ -112,6 +113,27 @@ describe('once keys are configured, a bundle that was stored without a signature
     await restartWith(pair.publicKey);
     expect(await apply(await propose(patchTo(2000)))).toBe('applied');
     expect((await propose({ policy_hash: built })).body).toMatchObject(unsigned);
+  });
+
+  it('is not promoted, though the stage before decides by it', async () => {
+    const stages = [
+      { name: 'staging', environments: ['development', 'staging'] },
+      { name: 'production', environments: ['production'] },
+    ];
+    await apply(await propose({ patch: [{ op: 'add', path: '/config/stages', value: stages }] }));
+    const policy_hash = await uploaded(await withWords(shipped, 'Nobody has signed this.'));
+    expect(await apply(await propose({ policy_hash, stage: 'staging' }))).toBe('applied');
+    const promotes = (await t.call('avery', 'GET', '/v1/policy/activations?stage=staging')).body.items[0]
+      .number;
+    expect((await propose({ promotes })).body.state).toBe('pending');
+    await restartWith(pair.publicKey);
+    expect((await propose({ promotes })).body).toMatchObject({
+      ...unsigned,
+      errors: [{ ...unsigned.errors[0], pointer: '#/promotes' }],
+    });
+    // Rows of what is active there go on.
+    const rows = await propose({ ...patchTo(1000), stage: 'staging' });
+    expect(await apply(rows)).toBe('applied');
   });
 });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { signIn, withConfig } from '../support/activation.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { approve } from '../support/flags.ts';
 import {
   activated,
   activations,
@@ -119,6 +120,60 @@ it('is told to nobody who may not propose', async () => {
     });
     expect([status, JSON.stringify(body)]).toEqual([403, expect.not.stringContaining('staging')]);
   }
+});
+
+describe('a change of the map while staging has a policy of its own', () => {
+  const replaced = (value: unknown) =>
+    proposeActivation(t, { patch: [{ op: 'replace', path: '/config/stages', value }] });
+  const swapped = [
+    { name: 'staging', environments: ['staging', 'production'] },
+    { name: 'production', environments: ['development'] },
+  ];
+
+  it('puts no environment under another policy, which no promotion and no report has seen', async () => {
+    await mapped();
+    await tried('Staging tries this.');
+    const { status, body } = await replaced(swapped);
+    expect([status, body.errors]).toMatchObject([
+      422,
+      [{ pointer: '#/patch', detail: expect.stringContaining('in the stage "staging"') }],
+    ]);
+    expect(body.detail).toContain('"production" would be decided by another policy');
+  });
+
+  it('conflicts if staging gets that policy after the approval', async () => {
+    await mapped();
+    const { body } = await replaced(swapped);
+    expect(body.object).toMatchObject({ changes_nothing: true });
+    await approve(t, 'jordan', body);
+    await tried('Staging tries this.');
+    expect((await approve(t, 'sam', body)).body.state).toBe('conflicted');
+  });
+
+  it('moves an environment if the policy is the same in both stages', async () => {
+    const flag = await freeFlag(t, 'checkout');
+    await mapped();
+    await tried('Staging tries this.');
+    const [{ number }] = await activations(t, '?stage=staging');
+    await activated(t, { promotes: number });
+    expect((await replaced(swapped)).status).toBe(201);
+    expect(await saidIn(flag, 'production', 'enable')).toContain('Staging tries');
+  });
+
+  it.each([
+    ['goes back to the last stage', { op: 'remove', path: '/config/stages' }],
+    [
+      'gets another kind in the folders that belong to the last stage',
+      { op: 'replace', path: '/config/environments/development/kind', value: 'staging' },
+    ],
+  ])('does not say that it changes nothing if an environment %s', async (_what, operation) => {
+    await mapped();
+    await tried('Staging tries this.');
+    const { status, body } = await proposeActivation(t, { patch: [operation] });
+    expect(status, JSON.stringify(body)).toBe(201);
+    expect(body.object).not.toHaveProperty('changes_nothing');
+    expect(body.summary).not.toContain('no recorded decision');
+  });
 });
 
 describe('what belongs to the last stage', () => {

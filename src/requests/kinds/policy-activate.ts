@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { candidateOf, fault, notStored, unjudgedObject } from '../../activation/candidate.ts';
 import { followersOf } from '../../activation/followers.ts';
+import { movedEnvironments } from '../../activation/moved-environments.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
 import { promotionSchema } from '../../activation/promotion.ts';
 import { reportFor } from '../../activation/report-base.ts';
@@ -107,13 +108,16 @@ export const policyActivate: RequestKind<Content> = {
     const candidate = await candidateOf(db, content, context);
     const { stage, bundle, policy, bases } = candidate;
     const followers = stage === null ? await followersOf(db, candidate, context) : [];
+    const moved = stage === null ? movedEnvironments(policy, context.policy, pointerOf(content)) : [];
     const sources = await sourcesOf(db, context.proposer, candidate.object.archive_digest);
     const draft = { type: 'policy' as const, ...candidate.object, ...sources, weakens_activation: false };
-    const { report, changes_nothing, next_activation, keep } = await reportFor(db, candidate, {
+    const { report, next_activation, keep, ...found } = await reportFor(db, candidate, {
       pointer: pointerOf(content),
       context,
     });
     const weakens_activation = next_activation !== null && judge(next_activation, content);
+    // The report is about this stage alone.
+    const changes_nothing = found.changes_nothing && followers.length + moved.length === 0;
     const object = { ...draft, weakens_activation, ...(changes_nothing && { changes_nothing }) };
     return {
       plan: toPlan(object, [...bases, ...basesOfSources(sources), report]),
