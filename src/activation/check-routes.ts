@@ -44,7 +44,7 @@ const reportViewSchema = z
   .meta({
     id: 'StoredPolicyReport',
     description:
-      'The report has `access` for those who may read who has access, or approve the activation of a policy.',
+      'The report has `access` and `next_activation`, with names, for those who may read who has access, or approve the activation of a policy.',
   });
 type ReportView = z.infer<typeof reportViewSchema>;
 
@@ -171,16 +171,17 @@ async function comparisonOf(
 }
 
 /**
- * What the caller may see of a report. Who gains and loses access is told to those alone who may read who has access, and
+ * What the caller may see of a report. Who gains, loses or has access is told to those alone who may read who has access, and
  * such a read is recorded; and to those who may approve the activation of a policy, because that is what they approve.
  */
 async function shown(control: ControlDeps, call: Call, view: ReportView, write: Write): Promise<ReportView> {
-  const { access, open_requests, flags, ...report } = view.report;
+  const { access, next_activation, open_requests, flags, ...report } = view.report;
   const maySeeRequests = await readablePlaces(control, call, 'request.read');
   const maySeeFlags = await readablePlaces(control, call, 'flag.read');
   const policy = await control.policies.active(control.store.read);
   const question = questionOf(policy, call.principal, { operation: 'access.read' });
-  const isReader = access !== undefined && policy.decide(question, control.clock()).effect === 'allow';
+  const isAsked = access !== undefined || next_activation !== undefined;
+  const isReader = isAsked && policy.decide(question, control.clock()).effect === 'allow';
   if (isReader) await write((writing) => authorize(writing, { operation: 'access.read' }));
   const isTold = isReader || mayApprove(policy, call, control.clock());
   return {
@@ -188,6 +189,7 @@ async function shown(control: ControlDeps, call: Call, view: ReportView, write: 
     report: {
       ...report,
       ...(isTold && access && { access }),
+      ...(isTold && next_activation && { next_activation }),
       ...(open_requests && { open_requests: seenOpenRequests(open_requests, maySeeRequests) }),
       ...(flags && { flags: seenFlags(flags, maySeeFlags) }),
     },

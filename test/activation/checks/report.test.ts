@@ -7,6 +7,7 @@ import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { reportOf, upload, withCases } from '../../support/checks.ts';
 import { approve, createFlag, propose } from '../../support/flags.ts';
 import { countsOf } from '../../support/sqlite/rows.ts';
+import { withWords } from '../../support/stages.ts';
 
 /*
  * The report of a candidate policy, as part of the request that people approve.
@@ -122,6 +123,20 @@ describe('a row that changes nothing', () => {
   });
 });
 
+describe('a bundle with another module', () => {
+  it('never says that it changes nothing, since its rules may wait for a person or a date', async () => {
+    const { body } = await upload(t, await withWords(shipped, 'Nobody has read this.'));
+    const content = { kind: 'policy.activate', policy_hash: body.policy_hash, reason: 'a test' };
+    const request = (await t.call('morgan', 'POST', '/v1/requests', content)).body;
+    expect(request.object).not.toHaveProperty('changes_nothing');
+    expect(request.summary).not.toContain('no recorded decision');
+    expect((await reportOf(t, request)).report).toMatchObject({
+      changes_nothing: false,
+      access: { notes: [{ code: 'other_module' }] },
+    });
+  });
+});
+
 describe('the report', () => {
   it('is covered by the digest that people approve, and stored once', async () => {
     const { body } = await rowed(ttl(1000));
@@ -139,6 +154,18 @@ describe('the report', () => {
     expect((await t.call('dana', 'GET', `/v1/policy/reports/${digest}`)).status).toBe(403);
     const unknown = await t.call('sam', 'GET', `/v1/policy/reports/${digestOf('nothing')}`);
     expect(unknown.body).toMatchObject({ code: 'not_found' });
+  });
+
+  it('names nobody to a reader who may neither read access nor approve', async () => {
+    const { body } = await rowed(ttl(1000));
+    for (const [who, isTold] of [
+      ['sam', true],
+      ['avery', true],
+      ['riley', false],
+    ] as const) {
+      const { report } = await reportOf(t, body, who);
+      expect(['access' in report, 'next_activation' in report], who).toEqual([isTold, isTold]);
+    }
   });
 
   it('warns of bindings of persons, of windows that nobody names, and of a bundle without cases', async () => {
