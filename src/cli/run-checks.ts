@@ -5,9 +5,10 @@ import { EXIT } from './output/exit-codes.ts';
 import { pathSegment } from './output/text.ts';
 
 /** A policy to check: a stored bundle, or a patch of the active data. */
-export type CheckedPolicy =
+export type CheckedPolicy = (
   | { policy_hash: string; archive_digest?: string }
-  | { patch: readonly Readonly<Record<string, unknown>>[] };
+  | { patch: readonly Readonly<Record<string, unknown>>[] }
+) & { stage?: string };
 
 type Run = AnswerOf<'getPolicyChecks'>;
 
@@ -15,9 +16,9 @@ type Run = AnswerOf<'getPolicyChecks'>;
 const EVERY_MS = 500;
 
 /**
- * Has the broker check a policy, and waits for the report.
+ * Has the broker check a policy, and waits for the report, with notes on how far it is.
  *
- * @throws CliError `checks_failed` if they end without a report
+ * @throws CliError `checks_failed`, or the code of the broker's fault, if they end without a report
  */
 export async function runChecks(
   { client, io, note }: Context,
@@ -25,21 +26,38 @@ export async function runChecks(
 ): Promise<NonNullable<Run['result']>> {
   const started = await client.call<Run>({ method: 'POST', path: '/v1/policy/checks', body: asked });
   let run = started.body;
-  let step = '';
+  let told = '';
   while (run.state === 'running') {
-    if (run.progress !== null && run.progress.step !== step) {
-      step = run.progress.step;
-      note(`checking: ${step.replaceAll('_', ' ')}`);
-    }
+    const line = describeProgress(run);
+    if (line !== told) note(line);
+    told = line;
     await io.sleep(EVERY_MS);
     run = (await client.call<Run>({ method: 'GET', path: `/v1/policy/checks/${pathSegment(run.id)}` })).body;
   }
   if (run.result === null) {
     throw new CliError(EXIT.error, {
       code: run.fault?.code ?? 'checks_failed',
-      title: 'The checks ended without a report',
-      detail: run.fault?.detail ?? 'The broker gave no reason.',
+      title: 'The policy could not be checked',
+      detail: run.fault?.detail ?? 'The checks ended without a report.',
     });
   }
   return run.result;
+}
+
+function describeProgress({ progress }: Run): string {
+  if (progress === null) return 'Checking the policy.';
+  const { step, done, total } = progress;
+  return `Checking the policy: ${step.replaceAll('_', ' ')}, ${done} of ${total}.`;
+}
+
+/**
+ * Checks a policy that is proposed next, so that its proposer sees how far it is. The broker uses what was found here; what
+ * keeps it from being checked now, it tells when the policy is proposed.
+ */
+export async function checkFirst(context: Context, of: CheckedPolicy): Promise<void> {
+  try {
+    await runChecks(context, { ...of, span: 'newest' });
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+  }
 }

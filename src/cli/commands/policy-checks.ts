@@ -6,23 +6,13 @@ import { CliError, usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { renderReport } from '../output/render-report.ts';
 import { pathSegment, printable } from '../output/text.ts';
+import { runChecks } from '../run-checks.ts';
 import { addStageOption, type StageOption } from './policy-stages.ts';
 import { uploadFile } from './policy-upload.ts';
 
-type Run = AnswerOf<'checkPolicy'>;
 type Decision = AnswerOf<'getDecision'>;
 
-/** How often a run is looked at, in milliseconds. */
-const LOOK_MS = 500;
-
 const HASH = /^sha256:[0-9a-f]{64}$/;
-
-/** What is checked: a stored policy, in a stage. */
-export interface Checked {
-  policy_hash: string;
-  archive_digest?: string;
-  stage?: string;
-}
 
 /** `policy backtest`, `policy report` and `policy case`. */
 export function registerChecks(policy: Command, cli: Cli): void {
@@ -97,53 +87,10 @@ async function backtest(
     since === undefined ? null : { from_place: since, to_place: until ?? Number.MAX_SAFE_INTEGER };
   const span = all === true ? 'all' : (places ?? 'newest');
   const of = HASH.test(name) ? { policy_hash: name } : await uploadFile(context, name);
-  const run = await follow(context, { ...of, ...(stage !== undefined && { stage }) }, span);
-  if (run.result === null) {
-    const { code, detail } = run.fault ?? { code: 'internal_error', detail: 'They ended without a report.' };
-    throw new CliError(EXIT.error, { code, title: 'The policy could not be checked', detail });
-  }
-  const { result } = run;
+  const result = await runChecks(context, { ...of, ...(stage !== undefined && { stage }), span });
   context.print(result, () => renderReport(result));
   const { cases, evaluation } = result.report;
   return cases.failed.length > 0 || evaluation.exceeded ? EXIT.error : EXIT.done;
-}
-
-/** Starts checks and waits for them, with notes on how far they are. */
-async function follow(context: Context, of: Checked, span: unknown): Promise<Run> {
-  const { client } = context;
-  const started = await client.call<Run>({
-    method: 'POST',
-    path: '/v1/policy/checks',
-    body: { ...of, span },
-  });
-  let { body: run } = started;
-  let told = '';
-  while (run.state === 'running') {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    run = (await client.call<Run>({ method: 'GET', path: `/v1/policy/checks/${run.id}` })).body;
-    const line = describeProgress(run);
-    if (line !== told) context.note(line);
-    told = line;
-  }
-  return run;
-}
-
-function describeProgress({ progress }: Run): string {
-  if (progress === null) return 'Checking the policy.';
-  const { step, done, total } = progress;
-  return `Checking the policy: ${step.replace('_', ' ')}, ${done} of ${total}.`;
-}
-
-/**
- * Checks a policy that is proposed next, so that its proposer sees how far it is. The broker uses what was found here; what
- * keeps it from being checked now, it tells when the policy is proposed.
- */
-export async function checkFirst(context: Context, of: Checked): Promise<void> {
-  try {
-    await follow(context, of, 'newest');
-  } catch (error) {
-    if (!(error instanceof CliError)) throw error;
-  }
 }
 
 async function toCase(

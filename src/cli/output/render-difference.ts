@@ -150,7 +150,7 @@ function describeRequirement({ effect, needs, reasons }: Requirement): string {
 }
 
 /** Who could make the next activation. */
-export function renderNext(next: Report['next_activation']): string[] {
+function renderNext(next: Report['next_activation']): string[] {
   if (next === undefined) return [];
   const { nobody, proposers, approvers, approvals, earliest_ms, warnings } = next;
   const notes = warnings.map(({ detail }) => `warning: ${printable(detail)}`);
