@@ -212,3 +212,25 @@ describe('the claims of a source', () => {
     expect(source && describeSource(source)).toBe('acme/x');
   });
 });
+
+describe('runs of a pipeline', () => {
+  it('hold up no proposal and no activation, however many there are meanwhile', async () => {
+    let isOver = false;
+    const pipeline = (async () => {
+      for (let run = 9000; !isOver; run += 1) {
+        const token = await jobToken({ run_id: String(run) });
+        await fetch(`${t.url}/v1/whoami`, { headers: { authorization: `Bearer ${token}` } });
+        // Who was seen is stored each second.
+        await t.broker.scheduler.tick();
+        t.clock.advance(1);
+      }
+    })();
+    const patch = [{ op: 'replace', path: '/config/tiers/high-risk/production/raise/ticket', value: false }];
+    const { status, body } = await propose('morgan', { patch });
+    await approve(t, 'jordan', body);
+    const last = (await approve(t, 'sam', body)).body;
+    isOver = true;
+    await pipeline;
+    expect([status, last.state], JSON.stringify([body, last])).toEqual([201, 'applied']);
+  });
+});
