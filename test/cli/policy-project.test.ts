@@ -224,6 +224,17 @@ describe('policy init', () => {
 });
 
 describe('policy check', () => {
+  it('says what is too large, as every command that reads the project', async () => {
+    await init();
+    await write('cases/large.json', ' '.repeat(17 * 1024 * 1024));
+    for (const command of ['check', 'test']) {
+      const { code, err } = await run('policy', command, folder);
+      expect(code).not.toBe(0);
+      expect(err).toContain('bundle_unusable');
+      expect(err).toContain('its files have more than');
+    }
+  });
+
   it('lists all faults of the data at once, with their places', async () => {
     await init();
     await edit('data/config/environments/data.yaml', 'kind: production', 'knd: production');

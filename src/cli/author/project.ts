@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { BundleFiles } from '../../policy/archive.ts';
+import { BundleError } from '../../policy/bundle-error.ts';
 import { readFolder } from '../../policy/bundle-folder.ts';
+import { bundleUnusable } from '../bundle-file.ts';
 import { usageError } from '../cli-error.ts';
 import { SHIPPED_REGO } from './package-files.ts';
 
@@ -32,8 +34,7 @@ const NO_FILES: BundleFiles = new Map();
 /**
  * Reads a policy project.
  *
- * @throws CliError `usage` if the folder is none
- * @throws BundleError for files that no bundle may have
+ * @throws CliError `usage` if the folder is none, `bundle_unusable` for files that no bundle may have
  */
 export async function readProject(folder: string): Promise<Project> {
   if (!(await isFolder(join(folder, FOLDERS.data)))) {
@@ -46,7 +47,9 @@ export async function readProject(folder: string): Promise<Project> {
     readIfThere(join(folder, FOLDERS.cases)),
     readIfThere(join(folder, FOLDERS.rego)),
     readFolder(SHIPPED_REGO),
-  ]);
+  ]).catch((error: unknown) => {
+    throw error instanceof BundleError ? bundleUnusable(folder, error) : error;
+  });
   const files = regoOf(rego);
   const changed = differences(files, regoOf(own));
   const origin = files.size === 0 ? 'none' : changed.length === 0 ? 'shipped' : 'own';
