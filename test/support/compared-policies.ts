@@ -30,7 +30,7 @@ export function comparing(
   const { active, candidate } = policies;
   return {
     policies,
-    scope: scopeOfStage(policies, null),
+    scope: scopeOfStage(policies, null, new Set()),
     now_ms,
     ask: async (questions) =>
       questions.map(({ question, now_ms: atMs }) => ({

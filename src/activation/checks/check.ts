@@ -36,15 +36,24 @@ export interface CheckScope {
   isLast: boolean;
 }
 
-/** What the policies decide of a stage; null: everything. */
-export function scopeOfStage({ active, candidate }: Both<Policy>, stage: string | null): CheckScope {
+/**
+ * What the policies decide of a stage; null: everything.
+ *
+ * @param own the earlier stages with a policy of their own; the last stage decides the others
+ */
+export function scopeOfStage(
+  { active, candidate }: Both<Policy>,
+  stage: string | null,
+  own: ReadonlySet<string>,
+): CheckScope {
   const { stages } = active.broker;
-  const own = stages.find(({ name }) => name === stage);
-  if (own === undefined) {
+  if (!stages.some(({ name }) => name === stage)) {
     const all = [active, candidate].flatMap(({ broker }) => [...broker.environments.keys()]);
     return { environments: [...new Set(all)].sort(), isLast: true };
   }
-  return { environments: [...own.environments].sort(), isLast: stages.at(-1)?.name === stage };
+  const isLast = stages.at(-1)?.name === stage;
+  const decided = stages.filter(({ name }) => name === stage || (isLast && !own.has(name)));
+  return { environments: decided.flatMap(({ environments }) => environments).sort(), isLast };
 }
 
 /** What a check is given. */

@@ -191,7 +191,7 @@ export async function runState(
   const { stages } = policies.active.broker;
   const isOwn = ({ question }: TimedQuestion) => decidesIn(stage, question, { stages, own });
   const part: StatePart = {};
-  const scope = scopeOfStage(policies, stage);
+  const scope = scopeOfStage(policies, stage, own);
   for (const name of STATE_CHECKS) {
     // The last stage decides every activation.
     if (name === 'next_activation' && !scope.isLast) continue;
