@@ -121,9 +121,14 @@ export const checkRoutes = [
     answer: runSchema,
     location: ({ id }) => `/v1/policy/checks/${id}`,
     handle: async ({ control, runs }, { call, body: { span, ...asked }, write }) => {
-      const comparison = await write((writing) => comparisonOf(writing, asked));
-      const run = runs.start(call.principal.id, comparison, span);
-      return { body: await toRunView(control, call, run, write) };
+      const place = { caller: call.principal.id };
+      try {
+        const comparison = await write((writing) => comparisonOf(writing, asked, () => runs.take(place)));
+        const run = runs.start(place, comparison, span);
+        return { body: await toRunView(control, call, run, write) };
+      } finally {
+        runs.giveUp(place);
+      }
     },
   }),
   route({
@@ -146,10 +151,14 @@ export const checkRoutes = [
 
 type Write = <T>(work: (writing: WriteContext) => Promise<T | Refused>) => Promise<T>;
 
-/** What a caller asked to compare. Nothing is built or compiled for somebody who may not propose it. */
+/**
+ * What a caller asked to compare. Nothing is built or compiled for somebody who may not propose it, or for whom there is no
+ * place.
+ */
 async function comparisonOf(
   writing: WriteContext,
   asked: Omit<z.infer<typeof askedSchema>, 'span'>,
+  takePlace: () => void,
 ): Promise<Comparison | Refused> {
   const content = {
     kind: 'policy.activate' as const,
@@ -162,6 +171,7 @@ async function comparisonOf(
   };
   const refusal = await refuseBeforeCost(writing, content, 'request.propose');
   if (refusal !== null) return refusal;
+  takePlace();
   const { bundle, active, object } = await candidateOf(
     writing.tx,
     asked,

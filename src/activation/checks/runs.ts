@@ -26,14 +26,23 @@ export interface CheckRun {
   outcome: Checked | BrokerError | null;
 }
 
+/** A place for one run of a caller; each call has its own. */
+export interface Place {
+  readonly caller: string;
+}
+
 /** The runs of this broker. */
 export interface CheckRuns {
   /**
-   * Starts a run.
+   * Takes one of the places, before anything is built or compiled for the run. Of no effect for a place that is taken.
    *
-   * @throws BrokerError `state_conflict` if the caller has one that runs, `rate_limited` if too many run
+   * @throws BrokerError `state_conflict` if the caller has a run or another place, `rate_limited` if all are taken
    */
-  start(caller: string, comparison: Comparison, span: WantedSpan): CheckRun;
+  take(place: Place): void;
+  /** Starts a run, for which a place was taken. */
+  start(place: Place, comparison: Comparison, span: WantedSpan): CheckRun;
+  /** Gives up a place whose run has not started. Of no effect otherwise. */
+  giveUp(place: Place): void;
   /** A run of this caller. @throws BrokerError `not_found` */
   find(caller: string, id: string): CheckRun;
 }
@@ -52,6 +61,8 @@ export function createRuns({
   onFault: (error: unknown) => void;
 }): CheckRuns {
   const runs = new Map<string, CheckRun>();
+  /** Places whose run has not started. */
+  const taken = new Set<Place>();
 
   function forget(nowMs: number): void {
     for (const [id, { ended_ms }] of runs) {
@@ -62,13 +73,13 @@ export function createRuns({
 
   function assertFree(caller: string): void {
     const running = [...runs.values()].filter(({ outcome }) => outcome === null);
-    const own = running.find((run) => run.caller === caller);
+    const own = [...running, ...taken].find((one) => one.caller === caller);
     if (own !== undefined) {
       throw new BrokerError('state_conflict', 'Checks that you started still run: wait for them.', {
-        extra: { running: own.id },
+        extra: { running: 'id' in own ? own.id : null },
       });
     }
-    if (running.length < MAX_RUNNING) return;
+    if (running.length + taken.size < MAX_RUNNING) return;
     throw new BrokerError('rate_limited', 'Others have started checks that still run: try again shortly.', {
       headers: { 'Retry-After': '10' },
     });
@@ -92,13 +103,19 @@ export function createRuns({
   }
 
   return {
-    start: (caller, comparison, span) => {
+    take: (place) => {
+      if (taken.has(place)) return;
+      forget(clock());
+      assertFree(place.caller);
+      taken.add(place);
+    },
+    giveUp: (place) => taken.delete(place),
+    start: (place, comparison, span) => {
+      taken.delete(place);
       const started_ms = clock();
-      forget(started_ms);
-      assertFree(caller);
       const run: CheckRun = {
         id: newId(started_ms),
-        caller,
+        caller: place.caller,
         started_ms,
         ended_ms: null,
         progress: null,

@@ -157,6 +157,17 @@ describe('checks without a proposal', () => {
     LONG_MS,
   );
 
+  it(
+    'take their place before anything is built: of many at one moment one starts',
+    async () => {
+      const answers = await Promise.all(Array.from({ length: 6 }, () => start('morgan')));
+      expect(answers.map(({ status }) => status).sort()).toEqual([202, 409, 409, 409, 409, 409]);
+      const started = answers.find(({ status }) => status === 202);
+      expect((await ended('morgan', started?.body.id)).state).toBe('done');
+    },
+    LONG_MS,
+  );
+
   it('are for those who may propose a policy, and refuse what cannot be one', async () => {
     expect((await start('dana')).body.code).toBe('policy_denied');
     expect((await start('morgan', { patch, policy_hash: `sha256:${'0'.repeat(64)}` })).status).toBe(400);
