@@ -8,6 +8,7 @@ import { type Broker, startBroker } from '../../src/broker.ts';
 import { systemClock } from '../../src/clock.ts';
 import { ConfigError, loadConfig } from '../../src/config.ts';
 import { createLog } from '../../src/logger.ts';
+import { EXAMPLES } from '../../src/policy/shipped.ts';
 import { openStore } from '../../src/store/database.ts';
 import {
   insertCursorSecret,
@@ -41,7 +42,8 @@ const newKey = () => randomBytes(32).toString('base64');
 const file = (name: string) => join(folder, name);
 
 async function start(env: NodeJS.ProcessEnv = {}, config: Record<string, unknown> = {}): Promise<Broker> {
-  await writeFile(file('countersign.yaml'), JSON.stringify({ listen: { port: 0 }, ...config }));
+  const written = { listen: { port: 0 }, policy_bundle: join(EXAMPLES, 'demo', 'bundle.tar.gz'), ...config };
+  await writeFile(file('countersign.yaml'), JSON.stringify(written));
   broker = await startBroker({
     config: loadConfig({ file: file('countersign.yaml'), env }),
     clock: () => 1_795_000_000_000,
