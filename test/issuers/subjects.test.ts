@@ -217,7 +217,12 @@ describe('an issuer whose subjects may differ by client (OpenID Connect Core 8)'
 it('a provider whose subjects may differ by client begins no sign-in', async () => {
   const provider = await startHostileProvider(() => Date.now());
   Object.assign(provider.metadata, { subject_types_supported: ['pairwise'] });
-  const t = await startTestBroker({ config: { issuers: [provider.config] } });
+  const t = await startTestBroker({
+    config: ({ issuers, ...defaults }) => ({
+      ...defaults,
+      issuers: [...(issuers as object[]), provider.config],
+    }),
+  });
   const page = await createBrowser().send(`${t.url}/auth/sign-in`);
   expect(page.status).toBe(503);
   await t.close();

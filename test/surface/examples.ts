@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Attempt } from '../../src/http/route.ts';
 import type { RouteName } from '../../src/routes.ts';
 import { SESSION } from '../sessions/support.ts';
-import { withConfig } from '../support/activation.ts';
+import { signIn, withConfig } from '../support/activation.ts';
 import { createFlag, proposal, propose } from '../support/flags.ts';
 import { cookieOf, type SurfaceBench } from './bench.ts';
 
@@ -181,8 +181,10 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   getPolicyReport: {
     who: 'morgan',
     prepare: async ({ t }) => {
+      await signIn(t);
       const content = { kind: 'policy.activate', patch: POLICY_PATCH, reason: 'the matrix' };
       const { body } = await t.call('morgan', 'POST', '/v1/requests', content);
+      if (body.bases === undefined) throw new Error(`no request: ${JSON.stringify(body)}`);
       const base = body.bases.find(({ of }: { of: string }) => of.startsWith('report:'));
       return { params: { digest: base.of.slice('report:'.length) } };
     },
