@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { replayPage } from '../src/audit/replay.ts';
 import { erase } from '../src/log/erase.ts';
 import { storedPolicies } from '../src/policy/stored-policies.ts';
+import { storeBuilt, storeBundleSource } from '../src/store/policies.ts';
+import { insertReport } from '../src/store/policy-reports.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
 import { entryOf } from './support/entries.ts';
 import { INPUTS } from './support/inputs.ts';
@@ -100,7 +102,12 @@ describe('the evidence', () => {
   // So that every table has a row to try it with. The story is over, and its log was looked at.
   beforeAll(async () => {
     const names = [{ kind: 'person', name: 'emp-1001' }] as const;
-    await t.broker.store.writer.write((tx) => erase(tx, { places: [1], names }, entryOf(tx)));
+    await t.broker.store.writer.write(async (tx) => {
+      await erase(tx, { places: [1], names }, entryOf(tx));
+      await insertReport(tx, { digest: 'a', report: '{}', measured: '{}', stored_ms: 1 });
+      await storeBundleSource(tx, { archive_digest: 'a', source: '{}', stored_ms: 1 });
+      await storeBuilt(tx, 'b', { policy_hash: 'a', archive_digest: 'a' });
+    });
   });
 
   it('is every table that the database keeps from changes', () => {
@@ -131,6 +138,11 @@ describe('every answer', () => {
           code: expect.stringMatching(/^[a-z_]+$/),
           detail: expect.stringMatching(/\S/),
           cleared_by: expect.stringMatching(/\S/),
+          ...(gate.code === 'approval_required' && {
+            scope: expect.arrayContaining([
+              { namespace: expect.stringMatching(/\S/), environment: expect.stringMatching(/\S/) },
+            ]),
+          }),
           call:
             gate.call === null
               ? null

@@ -17,6 +17,9 @@ export const EVIDENCE = [
   'stateVersions',
   'bundles',
   'activations',
+  'reports',
+  'bundleSources',
+  'builtBundles',
 ] as const satisfies Subject[];
 
 /** The tables of {@link EVIDENCE}, sorted, and those that the database keeps from changes. */
@@ -50,6 +53,7 @@ const KEYS = [
   'number',
   'policy_hash',
   'archive_digest',
+  'digest',
 ];
 
 /** Tries to change and remove the rows of a subject in every way that SQL knows. @returns the rows before, and each try */

@@ -118,6 +118,8 @@ export const TABLES = {
   bundles: 'policy_bundles',
   activations: 'policy_activations',
   reports: 'policy_reports',
+  bundleSources: 'bundle_sources',
+  builtBundles: 'built_bundles',
   freezes: 'freezes',
   revocations: 'revocations',
   sessions: 'sessions',
