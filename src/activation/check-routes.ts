@@ -114,14 +114,15 @@ export const checkRoutes = [
     path: '/v1/policy/checks',
     summary: 'start to check a policy without proposing it, for those who may propose it',
     caller: 'any',
-    outcomes: GOVERNED_WRITE,
+    // Nothing is written. Who may propose nothing during a freeze has nothing checked either.
+    outcomes: { ...GOVERNED_WRITE, frozen: 'refused', unwritable: 'allowed' },
     body: askedSchema,
     errors: ['not_found', 'invalid_change', 'state_conflict'],
     success: 202,
     answer: runSchema,
     location: ({ id }) => `/v1/policy/checks/${id}`,
     handle: async ({ control, runs }, { call, body: { span, ...asked }, write }) => {
-      const place = { caller: call.principal.id };
+      const place = { caller: callerOf(call) };
       try {
         const comparison = await write((writing) => comparisonOf(writing, asked, () => runs.take(place)));
         const run = runs.start(place, comparison, span);
@@ -144,10 +145,15 @@ export const checkRoutes = [
     answer: runSchema,
     handle: async ({ control, runs }, { call, params: { id }, write }) => {
       await authorizeRead(control, call, { operation: 'request.read', namespace: EVERY_NAMESPACE });
-      return { body: await toRunView(control, call, runs.find(call.principal.id, id), write) };
+      return { body: await toRunView(control, call, runs.find(callerOf(call), id), write) };
     },
   }),
 ];
+
+/** Whose runs they are: a person's, whatever account they use. */
+function callerOf({ principal }: Call): string {
+  return principal.person ?? principal.id;
+}
 
 type Write = <T>(work: (writing: WriteContext) => Promise<T | Refused>) => Promise<T>;
 

@@ -16,7 +16,6 @@ const raw = (lines: string[]): Promise<string> => sendRaw(t.url, lines);
 
 describe('a path', () => {
   it.each([
-    '/',
     '/v1',
     '/v1/',
     '/v2/requests',

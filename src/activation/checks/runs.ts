@@ -17,7 +17,7 @@ const MAX_KEPT = 50;
 /** One run. */
 export interface CheckRun {
   id: string;
-  /** The id of the principal who started it, who alone may see it. */
+  /** The person or workload who started it, who alone may see it. */
   caller: string;
   started_ms: number;
   ended_ms: number | null;
