@@ -42,7 +42,7 @@ app.post('/oauth/token', async (req, res) => {
   const { subject_token } = req.body as { subject_token: string };
   const { jti, exp } = await exchange.verify(subject_token);
   await store.write(() => {
-    store.claimToken({ issuer: ciIssuer, jti, expires_ms: exp * 1000 });
+    store.claimToken({ issuer: ciIssuer, jti, expires_ms: exp * 1000, repeatable_for: null, uses: 1 });
     record(templates.exchange, { id: null, flag: null, input: templates.exchange.input });
   });
   res.json({ access_token: await exchange.sign(), token_type: 'Bearer', expires_in: 600 });
