@@ -2,10 +2,10 @@ import { credentialOf, sinceSignIn } from '../identity/authenticate.ts';
 import { MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import { assertOwnToken, personPrincipal } from '../identity/person.ts';
 import { TokenRefused } from '../identity/refusal.ts';
-import { parseTokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
-import { verifyToken } from '../identity/verify-token.ts';
+import { parseTokenForm } from '../identity/token-form.ts';
 import type { Principal } from '../principal.ts';
 import type { PersonApplicant } from './applicant.ts';
+import { verifyPersonToken } from './person-token.ts';
 import { assertLifeLeft, type SubjectDeps } from './subject.ts';
 
 /** What {@link personApplicant} needs. */
@@ -36,17 +36,7 @@ export async function personApplicant(
   environment: string,
 ): Promise<PersonApplicant> {
   const form = parseTokenForm(token);
-  const issuer = deps.personIssuers.find((config) => config.issuer === form.unverified.iss);
-  if (issuer === undefined) throw new TokenRefused('issuer_not_accepted');
-  const type = tokenTypeOf(form.header.typ);
-  if (type !== 'jwt') throw typeRefused(form.header.typ);
-  const claims = await verifyToken(token, form, {
-    issuer: issuer.issuer,
-    algorithms: issuer.algorithms,
-    keys: deps.keySets.keysOf(issuer),
-    clock: deps.clock,
-  });
-  await deps.keySets.assertNotWithdrawn(issuer);
+  const { issuer, type, claims } = await verifyPersonToken(deps, token, form);
   assertOwnToken(claims);
   assertLifeLeft(claims.exp, deps.clock(), 'exp');
   const principal = personPrincipal(issuer, type, claims);

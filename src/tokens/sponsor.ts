@@ -3,11 +3,11 @@ import { credentialOf, sinceSignIn } from '../identity/authenticate.ts';
 import type { CredentialOrigin } from '../identity/credential.ts';
 import { personPrincipal } from '../identity/person.ts';
 import { TokenRefused } from '../identity/refusal.ts';
-import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
-import { verifyToken } from '../identity/verify-token.ts';
+import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import type { Principal } from '../principal.ts';
 import { isDelegation, mayActSchema, originOf, verifyDelegation } from './delegation.ts';
+import { verifyPersonToken } from './person-token.ts';
 import type { SubjectDeps } from './subject.ts';
 
 /** The dependencies of verifying a sponsor's token. */
@@ -59,17 +59,7 @@ async function byDelegation(deps: SponsorDeps, token: string, form: TokenForm): 
 }
 
 async function byIdToken(deps: SponsorDeps, token: string, form: TokenForm): Promise<Sponsor> {
-  const issuer = deps.personIssuers.find((config) => config.issuer === form.unverified.iss);
-  if (issuer === undefined) throw new TokenRefused('issuer_not_accepted');
-  const type = tokenTypeOf(form.header.typ);
-  if (type !== 'jwt') throw typeRefused(form.header.typ);
-  const claims = await verifyToken(token, form, {
-    issuer: issuer.issuer,
-    algorithms: issuer.algorithms,
-    keys: deps.keySets.keysOf(issuer),
-    clock: deps.clock,
-  });
-  await deps.keySets.assertNotWithdrawn(issuer);
+  const { issuer, type, claims } = await verifyPersonToken(deps, token, form);
   const principal = personPrincipal(issuer, type, claims);
   if (principal.person === null) throw new TokenRefused('person_not_accepted');
   const mayAct = mayActSchema.safeParse(claims.may_act);
