@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import { isFetchable } from '../../issuers/issuers.ts';
-import { zoneFault } from '../../policy/data.ts';
-import { ENVIRONMENT_KINDS, ROLES } from '../author/project-data.ts';
+import { ROLES } from '../author/project-data.ts';
+import {
+  addProjectOptions,
+  answerOf,
+  issuerOf,
+  type ProjectOptions,
+  projectAnswersOf,
+  ROLE_LIST,
+} from '../author/project-options.ts';
 import type { Cli, Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
@@ -9,40 +16,25 @@ import { printable, shellWord } from '../output/text.ts';
 import { createSetup, type SetupCreated } from '../setup/create.ts';
 import type { SetupAnswers } from '../setup/texts.ts';
 
-interface InitOptions {
+interface InitOptions extends ProjectOptions {
   json?: boolean;
-  issuer?: string;
   clientId?: string;
-  group: string[];
   groupsClaim: string;
-  environment: string[];
-  zone: string;
   url: string;
   force?: boolean;
 }
 
-const ROLE_LIST = Object.entries(ROLES)
-  .map(([role, { does }]) => `  ${role.padEnd(24)}${does}`)
-  .join('\n');
-
 /** `init`: a set-up of one's own, from a few answers to a running broker. */
 export function registerInit(program: Command, cli: Cli): void {
-  cli
-    .localCommand(
+  addProjectOptions(
+    cli.localCommand(
       program,
       'init [folder]',
       'write a set-up for your own company: configuration, policy, service',
-    )
-    .option('--issuer <url>', 'your identity provider: the iss of its tokens (asked for at a terminal)')
+    ),
+  )
     .option('--client-id <id>', 'the client of the command line at that provider (asked for at a terminal)')
-    .option('--group <role=group...>', 'the group that has a role (default: a group of the same name)', [])
     .option('--groups-claim <claim>', 'the claim with the groups of a person', 'groups')
-    .option('--environment <key=kind...>', `an environment and its kind: ${ENVIRONMENT_KINDS.join(', ')}`, [
-      'production=production',
-      'staging=staging',
-      'development=development',
-    ])
-    .option('--zone <zone>', 'the time zone of the change windows', 'UTC')
     .option('--url <url>', 'the address at which others reach the broker', 'http://127.0.0.1:8480')
     .option('--force', 'write into a folder that has such files; what is there is never overwritten')
     .addHelpText(
@@ -70,44 +62,15 @@ async function init(output: Output, folder: string, options: InitOptions): Promi
 
 /** Everything is checked before a file is written. @throws CliError `usage` */
 async function answersOf(output: Output, options: InitOptions): Promise<SetupAnswers> {
-  const isAsked = options.issuer === undefined;
-  const issuer = await answerOf(output, {
-    given: options.issuer,
-    question: 'Identity provider (the iss of its tokens, such as https://login.example.com): ',
-    option: '--issuer URL',
-  });
-  if (!isFetchable(issuer, true)) throw usageError(`--issuer: ${issuer} is no https address.`);
+  const issuer = await issuerOf(output, options);
   const clientId = await answerOf(output, {
     given: options.clientId,
     question: 'Client id of the command line at that provider: ',
-    option: '--client-id ID',
+    missing: 'Name the client of the command line with --client-id ID.',
   });
   const url = originOf(options.url);
-  const fault = zoneFault(options.zone);
-  if (fault !== null) throw usageError(`--zone: ${fault}.`);
-  const groups = pairsOf('--group', options.group);
-  for (const role of groups.keys()) assertRole(role);
-  if (isAsked && groups.size === 0) await askForGroups(output, groups);
-  const environments = pairsOf('--environment', options.environment);
-  for (const [key, kind] of environments) assertKind(key, kind);
-  return {
-    issuer,
-    clientId,
-    groups,
-    groupsClaim: options.groupsClaim,
-    environments,
-    zone: options.zone,
-    url,
-  };
-}
-
-async function answerOf(
-  { io }: Output,
-  { given, question, option }: { given: string | undefined; question: string; option: string },
-): Promise<string> {
-  const answer = (given ?? (io.ask === null ? '' : await io.ask(question))).trim();
-  if (answer === '') throw usageError(`Say it with ${option}. See: countersign init --help`);
-  return answer;
+  const project = await projectAnswersOf(output, options);
+  return { issuer, clientId, ...project, groupsClaim: options.groupsClaim, url };
 }
 
 function originOf(text: string): string {
@@ -118,35 +81,6 @@ function originOf(text: string): string {
     );
   }
   return url.origin;
-}
-
-/** An empty answer is the default: a group named like the role. */
-async function askForGroups({ io }: Output, groups: Map<string, string>): Promise<void> {
-  if (io.ask === null) return;
-  for (const [role, { does }] of Object.entries(ROLES)) {
-    const answer = (await io.ask(`Group of the role ${role}, which ${does} [${role}]: `)).trim();
-    if (answer !== '') groups.set(role, answer);
-  }
-}
-
-function assertRole(role: string): void {
-  if (Object.hasOwn(ROLES, role)) return;
-  throw usageError(`--group: there is no role ${role}. The roles: ${Object.keys(ROLES).join(', ')}.`);
-}
-
-function assertKind(key: string, kind: string): void {
-  if ((ENVIRONMENT_KINDS as readonly string[]).includes(kind)) return;
-  throw usageError(`--environment ${key}: the kind is one of ${ENVIRONMENT_KINDS.join(', ')}, not ${kind}.`);
-}
-
-function pairsOf(option: string, texts: readonly string[]): Map<string, string> {
-  return new Map(
-    texts.map((text) => {
-      const [, key = '', value = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-      if (key === '') throw usageError(`${option}: write ${text} as NAME=VALUE.`);
-      return [key.trim(), value.trim()];
-    }),
-  );
 }
 
 function describe(folder: string, { groups, issuer }: SetupAnswers, created: SetupCreated): string {
