@@ -225,7 +225,10 @@ async function openInside(store: Store, options: BrokerOptions) {
     flags: flagsCheck,
     next_activation: nextActivationCheck,
   };
-  const checks = createChecks({ read, policies, revocations, clock, inputs, state });
+  const checks = createChecks({
+    ...{ read, policies, revocations, clock, inputs, state },
+    flushUsage: usage.flush,
+  });
   const runs = createRuns({
     ...{ checks, clock, newId },
     onFault: (error) => log.error({ err: error }, 'the checks of a policy failed'),

@@ -30,7 +30,7 @@ export interface Usage {
    */
   stranger(principal: Principal): void;
   used(use: Use): void;
-  /** Writes the collected data. */
+  /** Writes the collected data; what was collected before the call is written when it ends. */
   flush(): Promise<void>;
 }
 
@@ -45,6 +45,8 @@ interface CapabilityUse {
 export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; clock: Clock }): Usage {
   const written = new Map<string, { text: string; at_ms: number }>();
   let principals = new Map<string, { principal: Principal; at_ms: number; isStranger: boolean }>();
+  /** One at a time: a caller waits for what another one has begun to write. */
+  let flushing = Promise.resolve();
   let uses = new Map<string, CapabilityUse & { last_ms: number }>();
 
   /** Whether the store already has this, to the minute. */
@@ -64,6 +66,34 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
     const waiting = principals.get(principal.id)?.principal;
     const newest = waiting !== undefined && isNewer(waiting, principal, nowMs) ? waiting : principal;
     principals.set(principal.id, { principal: newest, at_ms: nowMs, isStranger: false });
+  }
+
+  async function writeWaiting(): Promise<void> {
+    const nowMs = clock();
+    const newPrincipals = [...principals.values()]
+      .map((seen) => ({ ...seen, text: stableText(seen.principal) }))
+      .filter(({ principal, text }) => !isWritten(principal.id, text, nowMs));
+    const newUses = [...uses].filter(([key]) => !isWritten(key, '', nowMs));
+    principals = new Map();
+    uses = new Map();
+    if (newPrincipals.length === 0 && newUses.length === 0) return;
+    await writer.write(async (tx) => {
+      for (const { principal, at_ms, isStranger } of newPrincipals) {
+        const newest = await newestOf(tx, principal, nowMs);
+        await (isStranger ? updatePrincipal : upsertPrincipal)(tx, {
+          id: principal.id,
+          kind: principal.kind,
+          person: newest.person,
+          issuer: newest.issuer,
+          principal: JSON.stringify(newest),
+          first_seen_ms: at_ms,
+          last_seen_ms: at_ms,
+        });
+      }
+      for (const [, use] of newUses) await upsertGrantUse(tx, use);
+    });
+    for (const { principal, text, at_ms } of newPrincipals) noteWritten(principal.id, text, at_ms);
+    for (const [key, use] of newUses) noteWritten(key, '', use.last_ms);
   }
 
   return {
@@ -86,32 +116,9 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
         if (uses.size < MAX_WAITING) uses.set(JSON.stringify(use), { ...use, last_ms: clock() });
       }
     },
-    flush: async () => {
-      const nowMs = clock();
-      const newPrincipals = [...principals.values()]
-        .map((seen) => ({ ...seen, text: stableText(seen.principal) }))
-        .filter(({ principal, text }) => !isWritten(principal.id, text, nowMs));
-      const newUses = [...uses].filter(([key]) => !isWritten(key, '', nowMs));
-      principals = new Map();
-      uses = new Map();
-      if (newPrincipals.length === 0 && newUses.length === 0) return;
-      await writer.write(async (tx) => {
-        for (const { principal, at_ms, isStranger } of newPrincipals) {
-          const newest = await newestOf(tx, principal, nowMs);
-          await (isStranger ? updatePrincipal : upsertPrincipal)(tx, {
-            id: principal.id,
-            kind: principal.kind,
-            person: newest.person,
-            issuer: newest.issuer,
-            principal: JSON.stringify(newest),
-            first_seen_ms: at_ms,
-            last_seen_ms: at_ms,
-          });
-        }
-        for (const [, use] of newUses) await upsertGrantUse(tx, use);
-      });
-      for (const { principal, text, at_ms } of newPrincipals) noteWritten(principal.id, text, at_ms);
-      for (const [key, use] of newUses) noteWritten(key, '', use.last_ms);
+    flush: () => {
+      flushing = flushing.then(writeWaiting, writeWaiting);
+      return flushing;
     },
   };
 }

@@ -78,7 +78,10 @@ export async function otherControl(t: TestBroker): Promise<ControlDeps> {
     store: t.broker.store,
     policies,
     revocations,
-    checks: createChecks({ read, policies, revocations, clock, inputs: INPUTS, state: {} }),
+    checks: createChecks({
+      ...{ read, policies, revocations, clock, inputs: INPUTS, state: {} },
+      flushUsage: async () => undefined,
+    }),
     clock,
     newId: (nowMs) => uuidv7({ msecs: nowMs }),
     kinds: requestKinds,

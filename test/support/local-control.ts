@@ -33,7 +33,10 @@ export async function openControl(options: {
     store,
     policies,
     revocations,
-    checks: createChecks({ read: store.read, policies, revocations, clock, inputs: INPUTS, state: {} }),
+    checks: createChecks({
+      ...{ read: store.read, policies, revocations, clock, inputs: INPUTS, state: {} },
+      flushUsage: async () => undefined,
+    }),
     clock,
     newId,
     kinds: requestKinds,

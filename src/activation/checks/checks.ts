@@ -37,6 +37,8 @@ export interface ChecksDeps {
   clock: Clock;
   inputs: InputVersions;
   state: StateChecks;
+  /** Writes who was seen a moment ago, so that the report has them: whoever turns up after it conflicts with it. */
+  flushUsage(): Promise<void>;
   /** The time for a job of some hundred evaluations, in milliseconds; default 30 seconds. */
   deadlineMs?: number;
 }
@@ -171,6 +173,7 @@ export function createChecks(deps: ChecksDeps): Checks {
     const compared = await load(of);
     const newest = settingsOf(compared.policies.active).backtest_records;
     const { span, isEnough } = await placesOf(wanted, newest);
+    await deps.flushUsage();
     const stateBefore = await stateIn(deps.read);
     // A run that finds everything again needs none.
     let opened: Thread | null = null;

@@ -74,6 +74,18 @@ describe('an approved policy', () => {
     LONG_MS,
   );
 
+  it('has in its report who was seen a moment ago', async () => {
+    await t.call('casey', 'GET', '/v1/whoami');
+    const path = group('customer-success');
+    const { body } = await rowed([{ op: 'add', path: `${path}/-`, value: developer }]);
+    expect((await reportOf(t, body)).report.access.gained.principals).toMatchObject([
+      { names: ['emp-1004'] },
+    ]);
+    await approve(t, 'jordan', body);
+    await t.broker.scheduler.tick();
+    expect((await approve(t, 'sam', body)).body.state).toBe('applied');
+  });
+
   it('keeps its report while others arrive whom it does not concern', async () => {
     const { body } = await rowed([{ op: 'add', path: group('newcomers'), value: [developer] }]);
     await approve(t, 'jordan', body);
