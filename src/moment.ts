@@ -6,16 +6,62 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 /** A time: milliseconds since the epoch. */
 export const epochMs = z.int().min(0);
 
-/** A time from a caller: epoch milliseconds, or ISO 8601 with an offset. */
-export const momentSchema = z.union([
-  epochMs,
-  z.iso.datetime({ offset: true }).refine((text) => Date.parse(text) >= 0, 'Use a time after 1970.'),
-]);
+/** The forms of a time, in the order in which people should learn them. */
+const FORMS =
+  'Write it as 2026-12-01T09:00:00+01:00 or 2026-12-01T09:00Z, with or without seconds, or as the date 2026-12-01 (from midnight UTC).';
+
+/** A date, then perhaps a time of day, then perhaps an offset. RFC 3339 lets a blank stand for the `T`. */
+const TEXT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/i;
+
+const strictSchema = z.iso.datetime({ offset: true });
+
+/**
+ * Reads a time that a person wrote: the one reader of times, for the API and the command line. Without an offset a time of
+ * day is refused: it would mean another moment on another machine.
+ *
+ * @returns epoch milliseconds, or what is expected instead
+ */
+export function readMoment(text: string): { ms: number } | { fault: string } {
+  const [, date, minutes, seconds = ':00', offset] = TEXT.exec(text) ?? [];
+  if (date === undefined) return { fault: FORMS };
+  if (minutes !== undefined && offset === undefined) {
+    return { fault: `Add the offset from UTC, such as Z or +01:00. ${FORMS}` };
+  }
+  const strict = `${date}T${minutes ?? '00:00'}${seconds}${offset ?? 'Z'}`.toUpperCase();
+  if (!strictSchema.safeParse(strict).success) return { fault: `There is no such time. ${FORMS}` };
+  const ms = Date.parse(strict);
+  return ms >= 0 ? { ms } : { fault: 'Use a time after 1970.' };
+}
+
+/**
+ * A time as text, in any form that people write. It stays as it was written; {@link toEpochMs} converts it.
+ *
+ * @param documented the form that documents name, for programs
+ */
+function momentText(documented: z.ZodType): z.ZodString {
+  const { format = '', pattern = '' } = z.toJSONSchema(documented);
+  return z
+    .string()
+    .check(({ value, issues }) => {
+      const read = readMoment(value);
+      if ('fault' in read) issues.push({ code: 'custom', message: read.fault, input: value });
+    })
+    .meta({ override: { format, pattern } });
+}
+
+/** A time as text; for a date, the first moment of that day in UTC. */
+export const momentTextSchema = z.union([momentText(z.iso.date()), momentText(strictSchema)]);
+
+/** A time from a caller: epoch milliseconds, or a text. */
+export const momentSchema = z.union([epochMs, momentText(strictSchema)]);
 export type Moment = z.infer<typeof momentSchema>;
 
 /** A time in epoch milliseconds. */
 export function toEpochMs(moment: Moment): number {
-  return typeof moment === 'number' ? moment : Date.parse(moment);
+  if (typeof moment === 'number') return moment;
+  const read = readMoment(moment);
+  if ('fault' in read) throw new Error(`not a time: ${moment}`);
+  return read.ms;
 }
 
 /**

@@ -1,5 +1,5 @@
-import { closestMatch } from 'leven';
 import { z } from 'zod';
+import { unknownWord } from './unknown-name.ts';
 
 /** The most characters of a faulty value that are shown. */
 const MAX_SHOWN = 80;
@@ -27,7 +27,7 @@ function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue, document: unk
   const { path } = issue;
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(expectedAt(schema, path)?.properties ?? {});
-    return issue.keys.map((key) => ({ path: [...path, key], detail: describeUnknownKey(key, known) }));
+    return issue.keys.map((key) => ({ path: [...path, key], detail: unknownWord('key', key, known) }));
   }
   if (issue.code === 'invalid_key') {
     const reasons = issue.issues.map(({ message }) => message).join('; ');
@@ -39,13 +39,6 @@ function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue, document: unk
       ? issue.message
       : `expected ${describeExpected(expected)}`;
   return [{ path, detail: `${wanted}; ${describeGiven(valueAt(document, path))}` }];
-}
-
-function describeUnknownKey(key: string, known: string[]): string {
-  const nearest = closestMatch(key, known, { maxDistance: Math.max(2, Math.floor(key.length / 2)) });
-  return nearest === undefined
-    ? `unknown key; known keys are ${known.join(', ')}`
-    : `unknown key; did you mean ${nearest}?`;
 }
 
 /** The part of a schema, as JSON Schema, that a place must match. */

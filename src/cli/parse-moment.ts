@@ -1,32 +1,24 @@
-import { z } from 'zod';
+import { readMoment } from '../moment.ts';
 import { usageError } from './cli-error.ts';
 
-const isoSchema = z
-  .union([z.iso.date(), z.iso.datetime({ offset: true }), z.iso.datetime({ offset: true, precision: -1 })])
-  .transform((text) => Date.parse(text))
-  .pipe(z.int().min(0));
 /** Epoch milliseconds as text. */
-const epochMsText = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number);
-
-const momentSchema = z.union([epochMsText, isoSchema]);
+const EPOCH_MS = /^\d{1,15}$/;
 
 /** The description of a moment in `--help`. */
 export const MOMENT_HELP = 'ISO 8601 with an offset, a date (from midnight UTC), or epoch milliseconds';
 
 /**
- * Parses a moment into epoch milliseconds. A date stands for its first moment in UTC.
+ * Parses a moment into epoch milliseconds. Texts are read as the broker reads them.
  *
  * @param or the keyword that the option also accepts, for the error message
  * @throws CliError `usage`
  */
 export function parseMoment(option: string, text: string, or?: string): number {
-  const parsed = momentSchema.safeParse(text);
-  if (parsed.success) return parsed.data;
+  if (EPOCH_MS.test(text)) return Number(text);
+  const read = readMoment(text);
+  if ('ms' in read) return read.ms;
   const besides = or === undefined ? '' : `, or ${or}`;
   throw usageError(
-    `${option}: invalid time "${text}". Write it as 2026-11-21T09:00:00+01:00, as the date 2026-11-21 (from midnight UTC), or as epoch milliseconds such as 1795248000000${besides}.`,
+    `${option}: invalid time "${text}". ${read.fault} Or give epoch milliseconds such as 1795248000000${besides}.`,
   );
 }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import { momentTextSchema } from '../moment.ts';
 import { audienceSchema, metadataShape, rolloutSchema, rulesSchema } from './model.ts';
 import { flagKeySchema, namespaceSchema, variantNameSchema } from './names.ts';
 
 const expiresMs = z.int().min(0).nullable();
 
-const expires = z
-  .union([z.iso.date(), z.iso.datetime({ offset: true })])
+const expires = momentTextSchema
   .nullable()
   .meta({ description: 'ISO 8601; a date means the start of that day in UTC.' });
 

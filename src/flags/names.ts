@@ -64,13 +64,20 @@ const MISLEADING =
 /** A character with a shape. U+2800 is a symbol without dots, and the Hangul fillers are letters. */
 const VISIBLE = /(?![\u2800\p{Default_Ignorable_Code_Point}])[\p{L}\p{N}\p{P}\p{S}]/u;
 
+/** The ends of lines that other systems write: CR LF, and CR alone. */
+const FOREIGN_LINE_END = /\r\n?/g;
+
 /**
  * A text for people, 1 to `max` UTF-16 units. Something in it is visible. Of the characters that are not, it may have blanks,
  * line feeds, tabs, joiners and variation selectors.
+ *
+ * Every end of a line becomes a line feed, before anything is computed from the text: a commit message from another system
+ * is the same reason, with the same digest.
  */
 export function textSchema(max: number) {
   return z
     .string()
+    .overwrite((text) => text.replaceAll(FOREIGN_LINE_END, '\n'))
     .min(1)
     .max(max)
     .refine((text) => text.isWellFormed(), 'Invalid Unicode: remove the lone surrogate.')

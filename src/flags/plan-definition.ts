@@ -1,4 +1,5 @@
 import { canonicalJson } from '../json.ts';
+import { toEpochMs } from '../moment.ts';
 import type { ChangeOf, DefinitionUpdate, NewDefinition } from './changes.ts';
 import { variantsInUse } from './check-state.ts';
 import { refuseChange } from './fault.ts';
@@ -30,7 +31,7 @@ function expiresOf(
   }
   if (given.expires_ms !== undefined) return given.expires_ms;
   if (given.expires === undefined) return undefined;
-  return given.expires === null ? null : Date.parse(given.expires);
+  return given.expires === null ? null : toEpochMs(given.expires);
 }
 
 function checkExpiry(expiresMs: number | null, nowMs: number, at: string): void {

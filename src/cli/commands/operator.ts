@@ -30,6 +30,12 @@ interface ActOptions {
   reason: string;
 }
 
+/** What an act is told: the configuration of the broker, and the reason as it is recorded. */
+interface ActOrder {
+  config: Config;
+  reason: string;
+}
+
 const reasonSchema = textSchema(2000);
 
 /** `accept-clock` and `accept-restore`: an operator's acts on the database of a stopped broker. */
@@ -41,8 +47,8 @@ export function registerOperator(program: Command, cli: Cli): void {
     'on the stopped broker’s machine: go on with a clock that is behind the last record',
   ).action((options: ActOptions) =>
     cli.runLocal(options, (output) =>
-      runAct(output, options, { acceptsLoss: false }, async (deps) => {
-        const accepted = await acceptBehindClock(deps, options);
+      runAct(output, options, { acceptsLoss: false }, async (deps, order) => {
+        const accepted = await acceptBehindClock(deps, order);
         output.print(
           accepted,
           () =>
@@ -58,8 +64,8 @@ export function registerOperator(program: Command, cli: Cli): void {
     'on the stopped broker’s machine: go on with a restored copy of the database; freezes everything and voids all credentials',
   ).action((options: ActOptions) =>
     cli.runLocal(options, (output) =>
-      runAct(output, options, { acceptsLoss: true }, async (deps) => {
-        const accepted = await acceptRestore(deps, options);
+      runAct(output, options, { acceptsLoss: true }, async (deps, order) => {
+        const accepted = await acceptRestore(deps, order);
         output.print(
           accepted,
           () =>
@@ -83,11 +89,11 @@ export function registerRecover(policy: Command, cli: Cli): void {
     .option('--stage <name>', 'the stage that gets it (default: the last)')
     .action((file: string, options: ActOptions & { stage?: string }) =>
       cli.runLocal(options, (output) =>
-        runAct(output, options, { acceptsLoss: false }, async (deps, config) => {
+        runAct(output, options, { acceptsLoss: false }, async (deps, { config, reason }) => {
           const bundle = await readUsable(file, config);
           const recovered = await recoverPolicy(deps, {
             bundle,
-            reason: options.reason,
+            reason,
             stage: options.stage,
           });
           output.print(
@@ -126,7 +132,7 @@ async function runAct(
   { io }: Output,
   options: ActOptions,
   { acceptsLoss }: { acceptsLoss: boolean },
-  act: (deps: ActDeps, config: Config) => Promise<void>,
+  act: (deps: ActDeps, order: ActOrder) => Promise<void>,
 ): Promise<ExitCode> {
   const reason = reasonSchema.safeParse(options.reason);
   if (!reason.success) throw usageError(`--reason: ${reason.error.issues[0]?.message}`);
@@ -137,7 +143,7 @@ async function runAct(
   try {
     const store = await openStore({ file: database, clock, acceptsLoss });
     try {
-      await act({ store, clock, newId }, config);
+      await act({ store, clock, newId }, { config, reason: reason.data });
     } finally {
       await store.close();
     }
