@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 
-/** The version of this package, from `package.json`. */
-export function loadVersion(): string {
+/** The name and version of this package, from `package.json`. Who publishes it may give it a name of their own. */
+export function loadPackage(): { name: string; version: string } {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  const { name, version } = JSON.parse(text) as { name: string; version: string };
+  return { name, version };
+}
+
+/** The version of this package. */
+export function loadVersion(): string {
+  return loadPackage().version;
 }

@@ -93,6 +93,8 @@ describe('policy init', () => {
       'test=development',
       '--url',
       'https://flags.corp.example/',
+      '--registry',
+      'https://npm.corp.example/',
     ];
     const repository = [
       '--repository-id',
@@ -126,6 +128,8 @@ describe('policy init', () => {
       claims: { repository_id: '12', repository_owner_id: '34' },
     });
     const workflow = await readFile(join(folder, '.github/workflows/policy.yml'), 'utf8');
+    expect(workflow.match(/registry-url: "https:\/\/npm\.corp\.example\/"/g)).toHaveLength(2);
+    expect(workflow.match(/npm install --global countersign@\d+\.\d+\.\d+$/gm)).toHaveLength(2);
     expect(workflow).toContain('COUNTERSIGN_URL: "https://flags.corp.example"');
     expect(workflow).not.toContain('{{');
     const checked = await run('policy', 'check', folder, '--json');
@@ -152,6 +156,7 @@ describe('policy init', () => {
     ['a zone that there is not', [...ISSUER, '--zone', 'Europe/Atlantis'], 'usage'],
     ['a role that there is not', [...ISSUER, '--group', 'boss=me'], 'usage'],
     ['a kind of environment without rules', [...ISSUER, '--environment', 'live=prod'], 'usage'],
+    ['a registry that is no address', [...ISSUER, '--registry', 'npm'], 'usage'],
     ['half a repository', [...ISSUER, '--repository-id', '1'], 'usage'],
     ['the name of a repository', [...ISSUER, '--repository-id', 'acme/policy', '--owner-id', '2'], 'usage'],
   ])('refuses %s, and writes nothing', async (_what, options, code) => {

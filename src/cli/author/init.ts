@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readFolder } from '../../policy/bundle-folder.ts';
 import { STARTER_DATA } from '../../policy/shipped.ts';
-import { loadVersion } from '../../version.ts';
+import { loadPackage } from '../../version.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { PROJECT_TEXTS, SHIPPED_CAPABILITIES, SHIPPED_MANIFEST, SHIPPED_SCHEMAS } from './package-files.ts';
@@ -94,12 +94,15 @@ function text(name: string): Promise<Buffer> {
   return readFile(join(PROJECT_TEXTS, name));
 }
 
-function filled(template: Buffer, { broker, groups }: ProjectAnswers): Buffer {
+function filled(template: Buffer, { broker, groups, registry }: ProjectAnswers): Buffer {
   const wanted = Object.entries(ROLES).map(
     ([role, { does }]) => `| \`${groups.get(role) ?? role}\` | \`${role}\` | ${does} |`,
   );
+  const { name, version } = loadPackage();
   const values: Readonly<Record<string, string>> = {
-    VERSION: loadVersion(),
+    VERSION: version,
+    PACKAGE: `${name}@${version}`,
+    REGISTRY: registry,
     BROKER: broker,
     GROUPS: wanted.join('\n'),
   };

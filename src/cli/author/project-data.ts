@@ -12,6 +12,8 @@ export interface ProjectAnswers {
   zone: string;
   /** The broker's address, which is the audience of the pipeline's tokens too. */
   broker: string;
+  /** The registry from which the pipeline installs Countersign. */
+  registry: string;
   /** The repository that proposes the policy, by its ids; null: none. */
   repository: { id: string; owner: string } | null;
   /** Accounts at the platform of the pipeline, with the names that their humans sign in with. */

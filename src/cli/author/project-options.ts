@@ -11,6 +11,7 @@ export interface ProjectOptions {
   group: string[];
   environment: string[];
   zone: string;
+  registry: string;
 }
 
 /** For the help of such a command. */
@@ -31,7 +32,12 @@ export function addProjectOptions(command: Command): Command {
       'staging=staging',
       'development=development',
     ])
-    .option('--zone <zone>', 'the time zone of the change windows', 'UTC');
+    .option('--zone <zone>', 'the time zone of the change windows', 'UTC')
+    .option(
+      '--registry <url>',
+      'the npm registry from which its pipeline installs Countersign',
+      'https://npm.example.com/',
+    );
 }
 
 /** The identity provider; a person at a terminal is asked for it. @throws CliError `usage` */
@@ -49,10 +55,13 @@ export async function issuerOf(output: Output, options: ProjectOptions): Promise
 export async function projectAnswersOf(
   output: Output,
   options: ProjectOptions,
-): Promise<Pick<ProjectAnswers, 'groups' | 'environments' | 'zone'>> {
+): Promise<Pick<ProjectAnswers, 'groups' | 'environments' | 'zone' | 'registry'>> {
   const fault = zoneFault(options.zone);
   if (fault !== null) throw usageError(`--zone: ${fault}.`);
+  if (!isFetchable(options.registry, true))
+    throw usageError(`--registry: ${options.registry} is no https address.`);
   return {
+    registry: options.registry,
     groups: await groupsOf(output, options),
     environments: environmentsOf(options.environment),
     zone: options.zone,

@@ -20,6 +20,8 @@ export interface SetupAnswers {
   environments: ReadonlyMap<string, string>;
   /** The zone of the change windows. */
   zone: string;
+  /** The registry from which pipelines install Countersign. */
+  registry: string;
   /** The origin at which others reach the broker. */
   url: string;
 }
