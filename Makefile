@@ -16,7 +16,7 @@ dev: setup ## Run identity provider, CI issuer and broker, restarting the broker
 	@node fixtures/demo/dev.ts
 policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
 	@policies/build.sh
-docs: setup ## Write docs/openapi.json and the calls in docs/api.md from the list of routes
+docs: setup ## Write docs/openapi.json and the reference pages in docs from the lists in the code
 	@vitest run --reporter=dot test/docs/generated.test.ts --update
 lint: setup ## Check style, formatting and the wording of texts
 	@biome check --error-on-warnings .

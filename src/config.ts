@@ -1,96 +1,24 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
-import { isHost, isOrigin, isProxy } from './config-addresses.ts';
+import type { z } from 'zod';
 import { findFaults } from './config-faults.ts';
-import { PROXY_HEADERS } from './http/client-address.ts';
+import { configSchema, VARIABLES } from './config-schema.ts';
 import {
   type IssuerConfig,
   isFetchable,
   issuerConfigSchema,
   type WorkloadIssuer,
-  workloadIssuerSchema,
 } from './issuers/issuers.ts';
 import { personFaults } from './issuers/subjects.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
-import { type BundleKeyConfig, bundleKeySchema } from './policy/bundle-keys.ts';
+import type { BundleKeyConfig } from './policy/bundle-keys.ts';
 import type { SchemaFault } from './schema-faults.ts';
 import { readYaml } from './yaml.ts';
 
-/**
+/*
  * The broker's configuration: one YAML file, and environment variables that override single values. This is the only code
- * that reads the environment. The rules for flags are not here but in the policy bundle, under the policy hash.
+ * that reads the environment.
  */
-export const configSchema = z.strictObject({
-  listen: z
-    .strictObject({
-      host: z.string().min(1).default('127.0.0.1'),
-      /** 0 selects a free port. */
-      port: z.coerce.number().int().min(0).max(65535).default(8480),
-    })
-    .prefault({}),
-  /** The URL at which others reach the broker: the `iss` of its tokens. Default: the address it listens on. */
-  public_url: z
-    .url({ protocol: /^https?$/ })
-    .refine(isOrigin, 'must have no path, query or credentials: use a dedicated host name for the broker')
-    .transform((url) => new URL(url).origin)
-    .optional(),
-  /** Other hosts that the broker serves, with or without a port. The address that it listens on is always served. */
-  hosts: z
-    .array(z.string().refine(isHost, 'must be a host name or an address, such as countersign.internal:8480'))
-    .default([]),
-  /** The SQLite file; created on the first start. */
-  database: z.string().min(1).default('countersign.db'),
-  /** The file with the key that seals the secrets in the database. Default: `<database>.master-key`, created once. */
-  master_key_file: z.string().min(1).optional(),
-  /** The file with the previous key; secrets sealed under it are sealed again at the next start. */
-  previous_master_key_file: z.string().min(1).optional(),
-  /** The days after which the broker signs with a new key; 0 for never. */
-  signing_key_days: z.coerce.number().int().min(0).default(30),
-  /** The bundle that a first start activates, as a file or a folder. Later starts only compare it with the active one. */
-  policy_bundle: z.string().min(1).optional(),
-  /** The keys that sign bundles. With them, every bundle that is sent or activated at the first start must be signed. */
-  bundle_keys: z
-    .array(bundleKeySchema)
-    .refine(isEachOnce('kid'), 'must have unique kids: a signature names its key by it')
-    .default([]),
-  log_level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  /** Calls per minute and principal to the control and audit planes; 0 means no limit. */
-  calls_per_minute: z.coerce.number().int().min(0).default(600),
-  /** Attempts without a valid identity per minute and address; 0 means no limit. */
-  attempts_per_minute: z.coerce.number().int().min(0).default(300),
-  /** Trusted reverse proxies, which say whose address a request comes from. */
-  trusted_proxies: z
-    .array(z.string().refine(isProxy, 'must be an IP address, or a network such as 10.0.0.0/8'))
-    .default([]),
-  /** The header in which these proxies say it; the other one is not believed. */
-  proxy_header: z.enum(PROXY_HEADERS).default('X-Forwarded-For'),
-  /** Identity providers of people. */
-  issuers: z
-    .array(issuerConfigSchema)
-    .refine(isEachOnce('key'), 'must have unique keys: the key names the issuer in the ids of people')
-    .refine(isEachOnce('issuer'), 'must have unique issuers: put their clients into one `audience`')
-    .default([]),
-  /** The lifetime of a browser session: the idle timeout, and the maximum. */
-  sessions: z
-    .strictObject({
-      idle_minutes: z.coerce.number().int().min(1).max(1440).default(30),
-      absolute_hours: z.coerce.number().int().min(1).max(168).default(12),
-    })
-    .prefault({}),
-  /** The SCIM attribute that names the person, and the prefix that the broker's name of them adds. */
-  provisioning: z
-    .strictObject({
-      attribute: z.enum(['userName', 'externalId']).default('externalId'),
-      prefix: z.string().max(100).default(''),
-    })
-    .prefault({}),
-  /** How to reach the issuers of trust rules that do not support discovery. */
-  workload_issuers: z
-    .array(workloadIssuerSchema)
-    .refine(isEachOnce('issuer'), 'must have unique issuers: put all settings of an issuer into one entry')
-    .default([]),
-});
 
 /** The validated configuration, with all paths absolute. */
 export type Config = Readonly<z.infer<typeof configSchema>> & {
@@ -99,13 +27,6 @@ export type Config = Readonly<z.infer<typeof configSchema>> & {
   readonly master_key: MasterKeyConfig;
 };
 
-/** True for a list without duplicate values of `member`. */
-function isEachOnce<Member extends string>(
-  member: Member,
-): (entries: readonly Readonly<Record<Member, string>>[]) => boolean {
-  return (entries) => new Set(entries.map((entry) => entry[member])).size === entries.length;
-}
-
 /** All faults of a configuration, for the operator. */
 export class ConfigError extends Error {
   constructor(message: string) {
@@ -113,18 +34,6 @@ export class ConfigError extends Error {
     this.name = 'ConfigError';
   }
 }
-
-/** Environment variables, with the path that each overrides. */
-const VARIABLES: Readonly<Record<string, readonly string[]>> = {
-  COUNTERSIGN_HOST: ['listen', 'host'],
-  COUNTERSIGN_PORT: ['listen', 'port'],
-  COUNTERSIGN_PUBLIC_URL: ['public_url'],
-  COUNTERSIGN_DATABASE: ['database'],
-  COUNTERSIGN_POLICY_BUNDLE: ['policy_bundle'],
-  COUNTERSIGN_LOG_LEVEL: ['log_level'],
-  COUNTERSIGN_CALLS_PER_MINUTE: ['calls_per_minute'],
-  COUNTERSIGN_ATTEMPTS_PER_MINUTE: ['attempts_per_minute'],
-};
 
 /** The default file, which is read if it exists. */
 const DEFAULT_FILE = 'countersign.yaml';

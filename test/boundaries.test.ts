@@ -6,7 +6,7 @@ const sources = readSources('src', '.ts');
 
 /** Small files at the bottom, which everybody may use. */
 const GROUND =
-  /^src\/(errors|clock|json|json-members|json-numbers|logger|moment|operations|person-name|principal|random|reason|schema-faults|unicode-tables|unknown-name|strong-tag|version|yaml)\.ts$/;
+  /^src\/(errors|problems|clock|json|json-members|json-numbers|logger|moment|operations|person-name|principal|random|reason|schema-faults|unicode-tables|unknown-name|strong-tag|version|yaml)\.ts$/;
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
@@ -76,8 +76,8 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
     may: /^src\/routes\.ts$|^src\/[a-z-]+\/(.*routes|edge|ofrep)\.ts$|^src\/http\//,
   },
   {
-    part: /^src\/config\.ts$/,
-    may: /^src\/config-(addresses|faults)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys)\.ts$/,
+    part: /^src\/config(-schema)?\.ts$/,
+    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys)\.ts$/,
   },
   { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { PROBLEMS } from '../src/errors.ts';
+import { PROBLEMS } from '../src/problems.ts';
 import { readSources } from './support/sources.ts';
 
 const codes = Object.keys(PROBLEMS);
@@ -22,7 +22,7 @@ describe('the problem codes', () => {
   it.each(codes)('%s is produced by the code and expected by a test', (code) => {
     const quoted = `'${code}'`;
     const sources = readSources('src', '.ts').filter(
-      ({ path }) => path !== 'src/errors.ts' && !path.startsWith('src/cli/'),
+      ({ path }) => path !== 'src/problems.ts' && !path.startsWith('src/cli/'),
     );
     const tests = readSources('test', '.ts').filter(({ path }) => path !== 'test/errors.test.ts');
     expect(sources.filter(({ text }) => text.includes(quoted)).length).toBeGreaterThan(0);

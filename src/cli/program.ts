@@ -28,10 +28,12 @@ import { registerTrust } from './commands/trust.ts';
 import { registerVotes } from './commands/vote.ts';
 import { registerWhoami } from './commands/whoami.ts';
 import type { Io } from './io.ts';
+import { describeArguments } from './output/arguments.ts';
 import { addExamples } from './output/examples.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './output/exit-codes.ts';
 import { renderProblem } from './output/render.ts';
 import { jsonText, visible } from './output/text.ts';
+import { variablesHelp } from './output/variables.ts';
 
 /*
  * The command line. `commands/` has a file for each group of commands, `auth/` the sign-in of people and jobs,
@@ -40,21 +42,18 @@ import { jsonText, visible } from './output/text.ts';
  */
 
 const TOKEN_HELP = `
-The token comes from the first of these sources that is set:
+The token comes from the first of these sources that is there:
   COUNTERSIGN_TOKEN               used as it is
-  GitHub Actions                  the job's own ID token (permission id-token: write), with the audience
-                                  COUNTERSIGN_AUDIENCE (default: countersign), exchanged at the broker
-  COUNTERSIGN_SUBJECT_TOKEN       a platform token, such as a GitLab id_token, exchanged at the broker
-  COUNTERSIGN_SUBJECT_TOKEN_FILE  a file with a platform token
-  COUNTERSIGN_DELEGATION_TOKEN    for an agent, in addition to its platform token: the delegation token; or
-                                  COUNTERSIGN_DELEGATION_TOKEN_FILE
-  countersign login               the stored sign-in of a person; --profile or COUNTERSIGN_PROFILE names another one
+  GitHub Actions                  the job's own ID token (permission id-token: write), exchanged at the broker
+  COUNTERSIGN_SUBJECT_TOKEN       exchanged at the broker
+  COUNTERSIGN_SUBJECT_TOKEN_FILE  exchanged at the broker
+  countersign login               the stored sign-in of a person
 
 An exchanged token is bound to a key (DPoP). A copy of the token is useless without that key.
 
-When the broker requires a stronger sign-in, a command at a terminal asks you to sign in again and then continues.
-COUNTERSIGN_STEP_UP sets how: browser, device, or never (only print the command). Without a terminal the default is
-never.`;
+When the broker requires a stronger sign-in, a command at a terminal asks you to sign in again and then continues. Without a
+terminal it prints the command to do so.
+`;
 
 /**
  * Runs a command line.
@@ -85,7 +84,7 @@ export function createProgram(cli: Cli, json = false): Command {
       },
     })
     .showHelpAfterError('(see --help)')
-    .addHelpText('after', `${TOKEN_HELP}\n${EXIT_HELP}`);
+    .addHelpText('after', `${TOKEN_HELP}\n${variablesHelp()}${EXIT_HELP}`);
   registerInit(program, cli);
   registerServe(program, cli);
   registerOperator(program, cli);
@@ -111,6 +110,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerTrust(program, cli);
   registerToken(program, cli);
   registerCompletion(program, cli);
+  describeArguments(program);
   addExamples(program);
   return program;
 }

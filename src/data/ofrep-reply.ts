@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import { type BrokerError, PROBLEMS } from '../errors.ts';
+import type { BrokerError } from '../errors.ts';
+import { PROBLEMS } from '../problems.ts';
 import type { BulkAnswer, OfrepAnswer } from './answers.ts';
 import type { ContextFault } from './context.ts';
 

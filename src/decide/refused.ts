@@ -1,4 +1,5 @@
-import { BrokerError, type ProblemCode, type ProblemFields } from '../errors.ts';
+import { BrokerError, type ProblemFields } from '../errors.ts';
+import type { ProblemCode } from '../problems.ts';
 
 /**
  * A refusal that was decided. It is a value, not an error: the transaction with its record commits first, and then

@@ -1,4 +1,5 @@
-import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
 import { authorize, questionOf, useOf } from './authorize.ts';
 import { type Call, type ControlDeps, knowsEnvironment, type Named, type Place } from './control.ts';
 import { denied } from './refusals.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ZodOpenApiResponsesObject } from 'zod-openapi';
-import { fieldFaultSchema, gateSchema, PROBLEMS, type ProblemCode } from '../errors.ts';
+import { fieldFaultSchema, gateSchema } from '../errors.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
 import { reasonSchema } from '../reason.ts';
 import { type ErrorFormat, problemsOf, type RouteShape } from './route.ts';
 

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
-import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
 
 /*
  * HTTP without domain knowledge: bodies, cursors, problems, rate limits, health and metrics. Only `operating-routes.ts`

@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { BrokerError, type ProblemCode } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
+import type { ProblemCode } from '../problems.ts';
 import { addressBlock } from './address-block.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { ProblemCode } from '../errors.ts';
 import type { Operation } from '../operations.ts';
+import type { ProblemCode } from '../problems.ts';
 
 /*
  * Routes as data. Each call of the HTTP surface is one entry. The router, `GET /openapi.json`, the table in docs/api.md,

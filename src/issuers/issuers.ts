@@ -61,11 +61,16 @@ export function isFetchable(address: string, allowInsecureLoopback: boolean): bo
 
 /** The source of an issuer's keys: `jwks_uri`, or OpenID Connect discovery at the issuer. */
 const keySourceFields = {
-  /** The exact `iss`, compared byte for byte. */
-  issuer: z.string().min(1).max(512),
-  jwks_uri: z.string().max(1024).optional(),
-  /** Allows plain http for loopback hosts: tests and demos only. */
-  allow_insecure_loopback: z.boolean().default(false),
+  issuer: z.string().min(1).max(512).meta({ description: 'the exact `iss`, compared byte for byte' }),
+  jwks_uri: z
+    .string()
+    .max(1024)
+    .optional()
+    .meta({ description: 'where its keys are', fallback: 'by discovery' }),
+  allow_insecure_loopback: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'allows plain http on this machine; for tests and demos' }),
 };
 
 /** A file with the key set, for unreachable issuers. It is reloaded when it changes. */
@@ -108,75 +113,122 @@ const claimName = z
   .min(1)
   .refine(isClaimName, 'is not a JSON Pointer (RFC 6901): write ~ as ~0, and / within a name as ~1');
 
+/** What is read from a person's token. */
+const claimSettings = z
+  .strictObject({
+    person: claimName
+      .refine(
+        (claim) => !UNSTABLE_CLAIMS.has(claim),
+        'must be a stable identifier; addresses and names do not identify a person',
+      )
+      .optional()
+      .meta({
+        description:
+          'the claim that identifies one human across all accounts; never a name or an e-mail address. A token without it is refused. See [Several providers](identity.md#several-providers-one-human)',
+      }),
+    person_is_stable: z.boolean().default(false).meta({
+      description:
+        'declares that `claims.person`, if it is another than `sub`, `oid`, `onprem_sid` and the employee number, cannot be changed and is never given to somebody else; logged at each start',
+    }),
+    groups: claimName.default('groups').meta({
+      description:
+        'the claim with the groups, one or a list. Like each claim here a name, or a JSON Pointer such as `/realm_access/roles`',
+    }),
+    pass: z.array(claimName).max(50).default([]).meta({ description: 'claims that the policy may see' }),
+  })
+  .superRefine(checkPersonClaim);
+
+/** How the command line signs people in. */
+const loginSettings = z.strictObject({
+  client_id: z.string().min(1).meta({
+    description: 'the client id of the command line; required where `login` is given',
+    fallback: 'the first `audience`',
+  }),
+  scope: z.string().min(1).default('openid').meta({
+    description:
+      'the scope that the command line asks for; `openid offline_access` where the provider gives refresh tokens only for that',
+  }),
+  redirect_port: z.int().min(1).max(65_535).optional().meta({
+    description: 'the port of the redirect URI `http://127.0.0.1:<port>/cb`, for providers that compare it',
+    fallback: 'any free port',
+  }),
+  /** It is published, so it protects nothing. RFC 8252 section 8.5 */
+  client_secret: z.string().min(1).optional().meta({
+    description:
+      'for providers that demand one of native clients. Everybody can read it at `/.well-known/countersign`',
+  }),
+});
+
+/** How the broker's own pages sign people in. */
+const webSettings = z.strictObject({
+  client_id: z.string().min(1).meta({
+    description:
+      "the client id of the broker's own pages; one of `audience`, registered with `<public_url>/auth/callback` ([addresses](identity.md#people)); required where `web` is given",
+    fallback: 'no sign-in by browser',
+  }),
+  client_secret_file: z.string().min(1).optional().meta({
+    description: 'the file with its secret; PKCE protects the code either way',
+    fallback: 'a public client',
+  }),
+  scope: z.string().min(1).default('openid').meta({ description: 'the scope that the pages ask for' }),
+  allow_untyped_logout_token: z.boolean().default(false).meta({
+    description: 'accepts logout tokens from providers that do not set the type `logout+jwt`',
+  }),
+});
+
 /** The configuration of an issuer of person tokens: an OpenID Connect provider. */
 export const issuerConfigSchema = z
   .strictObject({
-    /** Identifies the issuer in principal ids. It has no `:`, so that `key:sub` is unambiguous. */
-    key: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/),
+    /** It has no `:`, so that `key:sub` is unambiguous. */
+    key: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,62}$/)
+      .meta({ description: 'names an identity provider of people in principal ids: `person:corp:<sub>`' }),
     ...keySourceFields,
-    jwks_file: jwksFile,
-    /** The client ids (ID tokens) and API audiences (access tokens) of Countersign. */
-    audience: stringOrList,
-    algorithms: algorithms.default(['ES256', 'RS256', 'PS256', 'EdDSA']),
-    /** The clients whose tokens are accepted. Without it, `azp` of an ID token must be one of `audience`. */
-    authorized_parties: z.array(z.string().min(1)).min(1).optional(),
+    jwks_file: jwksFile.meta({
+      description:
+        'a file with its key set instead, read again when it changes; for [an outage of the provider](emergencies.md#while-the-identity-provider-is-down)',
+    }),
+    audience: stringOrList.meta({
+      description:
+        "the client ids (ID tokens) and API audiences (access tokens) of Countersign, one or a list; the first is the command line's",
+    }),
+    algorithms: algorithms
+      .default(['ES256', 'RS256', 'PS256', 'EdDSA'])
+      .meta({ description: 'signature algorithms that are accepted' }),
+    authorized_parties: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .meta({ description: 'the clients whose tokens count (`azp`)', fallback: '`audience`' }),
     token_types: z
       .array(z.enum(['id_token', 'access_token']))
       .min(1)
-      .default(['id_token']),
-    claims: z
-      .strictObject({
-        /**
-         * The claim that identifies a human across accounts and issuers, such as `employee_id`. A token without it is
-         * refused.
-         */
-        person: claimName
-          .refine(
-            (claim) => !UNSTABLE_CLAIMS.has(claim),
-            'must be a stable identifier; addresses and names do not identify a person',
-          )
-          .optional(),
-        /** Declares that nobody can change `person`, and that it is never given to somebody else. */
-        person_is_stable: z.boolean().default(false),
-        /** One group, or a list of them. */
-        groups: claimName.default('groups'),
-        /** Claims to copy from the token into `principal.claims` for policy. */
-        pass: z.array(claimName).max(50).default([]),
-      })
-      .superRefine(checkPersonClaim)
-      .prefault({}),
-    /** Declares that nobody has an account here and at another issuer too. */
-    disjoint: z.boolean().default(false),
-    /** Declares that each person has one subject for all clients. Default: as discovery says. @see OpenID Connect Core 8 */
-    subject_type: z.enum(['public']).optional(),
-    /** The sign-in settings of the command line. Default: the first audience as client id, and the scope `openid`. */
-    login: z
-      .strictObject({
-        client_id: z.string().min(1),
-        scope: z.string().min(1).default('openid'),
-        /** The port of the redirect URI `http://127.0.0.1:<port>/cb`, for providers that compare it. Default: any. */
-        redirect_port: z.int().min(1).max(65_535).optional(),
-        /** For providers that demand one of native clients. It is published, so it protects nothing. RFC 8252 section 8.5 */
-        client_secret: z.string().min(1).optional(),
-      })
-      .optional(),
-    /** The settings for browser sign-in at the broker. Without them this issuer has no browser sign-in. */
-    web: z
-      .strictObject({
-        /** One of `audience`: the client registered with `<public_url>/auth/callback`, or `…/auth/callback/<key>`. */
-        client_id: z.string().min(1),
-        /** The file with the client secret. Without it the client is public, and only PKCE protects the code. */
-        client_secret_file: z.string().min(1).optional(),
-        scope: z.string().min(1).default('openid'),
-        /** Accepts logout tokens without the type `logout+jwt`, from providers that do not support it. */
-        allow_untyped_logout_token: z.boolean().default(false),
-      })
-      .optional(),
+      .default(['id_token'])
+      .meta({ description: '`id_token`, `access_token` or both' }),
+    claims: claimSettings.prefault({}),
+    disjoint: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'declares that nobody here has an account at another issuer' }),
+    /** @see OpenID Connect Core 8 */
+    subject_type: z.enum(['public']).optional().meta({
+      description: '`public` declares that each person has one `sub` for all clients',
+      fallback: 'by discovery',
+    }),
+    login: loginSettings.optional(),
+    web: webSettings.optional(),
     /** The level of a sign-in: the highest level of its `acr` and `amr` values, otherwise 0. */
     levels: z
       .strictObject({
-        acr: z.record(z.string(), level).default({}),
-        amr: z.record(z.string(), level).default({}),
+        acr: z
+          .record(z.string(), level)
+          .default({})
+          .meta({ description: 'the level, from 0 to 9, of a sign-in with an `acr`' }),
+        amr: z
+          .record(z.string(), level)
+          .default({})
+          .meta({ description: 'the level, from 0 to 9, of a sign-in with an `amr`; the highest counts' }),
       })
       .prefault({}),
   })
@@ -229,9 +281,17 @@ const SPIFFE_ALGORITHMS: readonly string[] = SIGNATURE_ALGORITHMS.filter(
 
 const workloadFields = z.strictObject({
   ...keySourceFields,
-  jwks_file: jwksFile,
-  /** Default: RS256 and ES256; for a SPIFFE trust domain all that SPIFFE allows. */
-  algorithms: algorithms.optional(),
+  issuer: keySourceFields.issuer.meta({
+    description:
+      'the exact `iss` of a platform, or a SPIFFE trust domain; only where discovery does not work',
+  }),
+  jwks_file: jwksFile.meta({
+    description: 'a file with its key set, read again when it changes; for issuers that cannot be reached',
+  }),
+  algorithms: algorithms.optional().meta({
+    description: 'signature algorithms that are accepted',
+    fallback: '`RS256`, `ES256`; SPIFFE: all that it allows',
+  }),
 });
 
 /**

@@ -19,10 +19,15 @@ export interface MasterKeyFault {
   detail: string;
 }
 
+/** The environment variables with a master key, and the keys of the configuration that they take the place of. */
+export const MASTER_KEY_VARIABLES = {
+  COUNTERSIGN_MASTER_KEY: 'master_key_file',
+  COUNTERSIGN_PREVIOUS_MASTER_KEY: 'previous_master_key_file',
+} as const;
+
 /** A source of a master key: a variable, or a file that a configuration key names. */
 interface Place {
-  variable: string;
-  key: string;
+  variable: keyof typeof MASTER_KEY_VARIABLES;
   file: string | undefined;
 }
 
@@ -40,7 +45,8 @@ export function readMasterKeys(options: {
 }): { master_key: MasterKeyConfig; faults: MasterKeyFault[] } {
   const { env, defaultFile } = options;
   const faults: MasterKeyFault[] = [];
-  const read = ({ variable, key, file }: Place): { key: KeyObject; from: string } | null => {
+  const read = ({ variable, file }: Place): { key: KeyObject; from: string } | null => {
+    const key = MASTER_KEY_VARIABLES[variable];
     const text = env[variable] ?? '';
     if (text !== '' && file !== undefined) {
       faults.push({ path: [key], detail: `the master key is also set in ${variable}; use only one of them` });
@@ -50,12 +56,13 @@ export function readMasterKeys(options: {
     return file === undefined ? null : readFile(key, file, faults);
   };
 
-  const present = { variable: 'COUNTERSIGN_MASTER_KEY', key: 'master_key_file' };
-  const previous = { variable: 'COUNTERSIGN_PREVIOUS_MASTER_KEY', key: 'previous_master_key_file' };
-  const isNamed = options.file !== undefined || (env[present.variable] ?? '') !== '';
+  const isNamed = options.file !== undefined || (env.COUNTERSIGN_MASTER_KEY ?? '') !== '';
   const usesDefault = !isNamed && existsSync(defaultFile);
-  const found = read({ ...present, file: usesDefault ? defaultFile : options.file });
-  const former = read({ ...previous, file: options.previousFile });
+  const found = read({
+    variable: 'COUNTERSIGN_MASTER_KEY',
+    file: usesDefault ? defaultFile : options.file,
+  });
+  const former = read({ variable: 'COUNTERSIGN_PREVIOUS_MASTER_KEY', file: options.previousFile });
   return {
     master_key: { key: found?.key ?? null, from: found?.from ?? defaultFile, previous: former?.key ?? null },
     faults,

@@ -31,15 +31,20 @@ const MIN_RSA_BITS = 2048;
 /** One key of `bundle_keys`. */
 export const bundleKeySchema = z
   .strictObject({
-    /** The name that signatures give the key: the `--verification-key-id` of `opa sign`, which is `default` without one. */
-    kid: z.string().min(1).max(200),
-    algorithm: z.enum(BUNDLE_ALGORITHMS),
-    /** The file with the public key. */
-    key_file: z.string().min(1).optional(),
-    /** The public key itself: PEM, or a JWK as JSON. */
-    key: z.string().min(1).optional(),
-    /** The scope that signatures must have; those without one have an empty scope. */
-    scope: z.string().max(200).default(''),
+    kid: z.string().min(1).max(200).meta({
+      description:
+        "names a public key that signs bundles: the `--verification-key-id` of `opa`, which is `default` without one. With any key, every new bundle must be [signed](policy.md#signatures), the first start's too",
+    }),
+    algorithm: z
+      .enum(BUNDLE_ALGORITHMS)
+      .meta({ description: `${BUNDLE_ALGORITHMS.map((name) => `\`${name}\``).join(', ')}` }),
+    key_file: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: 'the file with the public key, as PEM or JWK' }),
+    key: z.string().min(1).optional().meta({ description: 'the public key itself instead' }),
+    scope: z.string().max(200).default('').meta({ description: 'the scope that the signature must have' }),
   })
   .refine(
     (entry) => (entry.key === undefined) !== (entry.key_file === undefined),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ProblemCode } from '../errors.ts';
+import type { ProblemCode } from '../problems.ts';
 import { parsePath } from './scim-path.ts';
 
 /**

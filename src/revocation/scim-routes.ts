@@ -3,11 +3,12 @@ import { z } from 'zod';
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { type Given, type Reply, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
-import { type BrokerError, PROBLEMS } from '../errors.ts';
+import type { BrokerError } from '../errors.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
 import { GOVERNED_READ, GOVERNED_WRITE, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
 import type { Policy } from '../policy/policies.ts';
+import { PROBLEMS } from '../problems.ts';
 import type { Db } from '../store/statement.ts';
 import {
   ERROR_SCHEMA,

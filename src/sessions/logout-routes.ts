@@ -1,10 +1,11 @@
 import type { ErrorRequestHandler } from 'express';
 import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
-import { BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import { logFailure, toBrokerError } from '../http/problem.ts';
 import { FORM, noContent, PUBLIC } from '../http/route.ts';
 import type { Logger } from '../logger.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
 import { endByProvider, type ProviderLogoutDeps } from './provider-logout.ts';
 
 const { route } = routesFor<ProviderLogoutDeps>({

@@ -1,6 +1,7 @@
-import type { FieldFault, ProblemCode } from '../errors.ts';
+import type { FieldFault } from '../errors.ts';
 import { inWords } from '../moment.ts';
 import type { Principal } from '../principal.ts';
+import type { ProblemCode } from '../problems.ts';
 import { type Html, html } from './html.ts';
 import type { WebIssuer } from './providers.ts';
 import { ACCOUNT_PATH } from './return-to.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { BrokerError, PROBLEMS } from '../errors.ts';
+import { BrokerError } from '../errors.ts';
 import { actClaimOf } from '../identity/act.ts';
 import type { Credential, Proof } from '../identity/credential.ts';
 import { type ShownProof, verifyProof } from '../identity/dpop.ts';
@@ -10,6 +10,7 @@ import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import type { IssuedClaims } from '../identity/workload.ts';
 import type { Sign } from '../keys/signing-keys.ts';
 import type { Principal } from '../principal.ts';
+import { PROBLEMS } from '../problems.ts';
 import type { TrustRule, TrustRules } from '../trust/rules.ts';
 import { agentApplicant } from './agent-applicant.ts';
 import { type Applicant, type PersonApplicant, principalOf, workloadApplicant } from './applicant.ts';

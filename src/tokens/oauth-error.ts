@@ -1,4 +1,5 @@
-import { type BrokerError, PROBLEMS, type ProblemCode } from '../errors.ts';
+import type { BrokerError } from '../errors.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
 
 /**
  * The error codes of the OAuth endpoints: RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 9449 section 5, RFC 6750

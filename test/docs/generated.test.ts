@@ -3,10 +3,14 @@ import { openApiDocument } from '../../src/http/openapi.ts';
 import { queryOf, type RouteShape, TAGS } from '../../src/http/route.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
-import { policyReference, referenceSections } from '../support/policy-reference.ts';
+import { commandsReference, listCommands } from '../support/reference/commands.ts';
+import { configurationReference } from '../support/reference/configuration.ts';
+import { withGenerated } from '../support/reference/markdown.ts';
+import { policyReference, referenceSections } from '../support/reference/policy.ts';
+import { problemsReference } from '../support/reference/problems.ts';
 import { readPage } from './pages.ts';
 
-/* The documents that derive from the list of routes. `make docs` writes them. */
+/* The documents that derive from the lists in the code. `make docs` writes them. */
 
 const routes = listRoutes(requestKinds);
 
@@ -33,14 +37,14 @@ describe('generated documents', () => {
     await expect(json).toMatchFileSnapshot('../../docs/openapi.json');
   });
 
-  it('docs/api.md ends with the table of calls', async () => {
-    const [intro = ''] = readPage('docs/api.md').split(/^## /m);
-    await expect(`${intro}${TAGS.map(tableOf).join('\n\n')}\n`).toMatchFileSnapshot('../../docs/api.md');
-  });
-
-  it('docs/policy-reference.md has each member of the input and the result', async () => {
-    const [intro = ''] = readPage('docs/policy-reference.md').split(/^## /m);
-    await expect(`${intro}${policyReference()}`).toMatchFileSnapshot('../../docs/policy-reference.md');
+  it.each([
+    ['docs/api.md', () => TAGS.map(tableOf).join('\n\n')],
+    ['docs/policy-reference.md', policyReference],
+    ['docs/configuration.md', configurationReference],
+    ['docs/problems.md', problemsReference],
+    ['docs/commands.md', commandsReference],
+  ])('%s ends with what the lists in the code say', async (path, generated) => {
+    await expect(withGenerated(readPage(path), generated())).toMatchFileSnapshot(`../../${path}`);
   });
 });
 
@@ -53,5 +57,13 @@ describe('the input and the result', () => {
     expect(members.filter(({ description }) => !description?.endsWith('.')).map(({ path }) => path)).toEqual(
       [],
     );
+  });
+});
+
+describe('the commands', () => {
+  it.each(listCommands())('say what each argument and option is: $words', ({ command }) => {
+    const { registeredArguments, options } = command;
+    for (const { description } of [...registeredArguments, ...options])
+      expect(description).toMatch(/^\S(?:.*[^.\s])?$/s);
   });
 });

@@ -17,7 +17,7 @@ import { createEngine, type Engine } from '../../src/policy/engine.ts';
 import { applyGuardrails } from '../../src/policy/guardrails.ts';
 import type { PolicyInput } from '../../src/policy/input.ts';
 import type { Principal } from '../../src/principal.ts';
-import { operationsTable, shownBy } from '../support/operations-table.ts';
+import { operationsTable, shownBy } from '../support/reference/operations.ts';
 
 /*
  * An operation is added as data: one row of the list, and one entry of policy data that says its roles. No Rego and no

@@ -11,7 +11,7 @@ import {
   policyDataOf,
 } from '../../src/operations.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
-import { operationsTable, shownBy } from '../support/operations-table.ts';
+import { shownBy } from '../support/reference/operations.ts';
 
 /*
  * One list of operations: what else speaks of operations agrees with it, name by name.
@@ -125,12 +125,6 @@ describe('the data of the shipped policy', () => {
 
 describe('docs', () => {
   const policy = read('docs/policy.md');
-
-  it('have the table of operations', () => {
-    const section = /^## Operations$(.*?)^## /ms.exec(policy)?.[1] ?? '';
-    const found = section.split('\n').filter((line) => line.startsWith('|'));
-    expect(found.join('\n')).toBe(operationsTable(list));
-  });
 
   it('say what shows each capability', () => {
     for (const capability of CAPABILITIES) {

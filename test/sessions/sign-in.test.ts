@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createBrowser } from '../../fixtures/identity/browser.ts';
-import { PROBLEMS } from '../../src/errors.ts';
+import { PROBLEMS } from '../../src/problems.ts';
 import { signInCookie } from '../../src/sessions/cookies.ts';
 import { countsOf, readRevocations } from '../support/sqlite/rows.ts';
 import { SESSION, type SignInBench, signInSecrets, startSignInBench } from './support.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { PROBLEMS } from '../../src/errors.ts';
 import { problemsOf } from '../../src/http/route.ts';
 import { OPERATIONS } from '../../src/operations.ts';
+import { PROBLEMS } from '../../src/problems.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Config, ConfigError, loadConfig } from '../../config.ts';
-import { BrokerError, PROBLEMS } from '../../errors.ts';
+import { BrokerError } from '../../errors.ts';
 import { textSchema } from '../../flags/names.ts';
 import { acceptBehindClock } from '../../operator/accept-clock.ts';
 import { acceptRestore } from '../../operator/accept-restore.ts';
@@ -13,6 +13,7 @@ import { loadBundleKeys } from '../../policy/bundle-keys.ts';
 import { inputVersions } from '../../policy/input-versions.ts';
 import { createPolicy } from '../../policy/policies.ts';
 import { probeBundle } from '../../policy/probe.ts';
+import { PROBLEMS } from '../../problems.ts';
 import { newId } from '../../random.ts';
 import { requestKinds } from '../../requests/kinds/kinds.ts';
 import { openStore } from '../../store/database.ts';

@@ -20,18 +20,32 @@ export const EXIT = {
 /** One of the exit statuses. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
+/** What each exit status means. docs/commands.md is generated from it. */
+export const EXIT_CODES: readonly { status: number; means: string }[] = [
+  { status: EXIT.done, means: 'applied, or done' },
+  { status: EXIT.error, means: 'error: the broker cannot be reached, or refused the call' },
+  {
+    status: EXIT.usage,
+    means: 'usage: the command line or the configuration is wrong; nothing was sent',
+  },
+  { status: EXIT.waiting, means: 'pending or ready: the request waits for people or for a time' },
+  {
+    status: EXIT.denied,
+    means: 'denied by policy, not signed in, or the request was rejected, withdrawn or expired',
+  },
+  {
+    status: EXIT.conflict,
+    means: 'conflict: the flags or the request have changed, or the current state does not allow it',
+  },
+  { status: EXIT.different, means: 'replay only: a decision did not come out as it was recorded' },
+  { status: EXIT.restart, means: 'serve only: the store failed; a supervisor should restart the broker' },
+  { status: 130, means: 'serve only: ended by a second signal before work in flight completed' },
+];
+
 /** The help text for exit statuses. */
 export const EXIT_HELP = `
 Exit status:
-  0  applied, or done
-  1  error: the broker cannot be reached, or refused the call
-  2  usage: the command line or the configuration is wrong; nothing was sent
-  3  pending or ready: the request waits for people or for a time
-  4  denied by policy, not signed in, or the request was rejected, withdrawn or expired
-  5  conflict: the flags or the request have changed, or the current state does not allow it
-  6  replay only: a decision did not come out as it was recorded
-  70 serve only: the store failed; a supervisor should restart the broker
-  130 serve only: ended by a second signal before work in flight completed
+${EXIT_CODES.map(({ status, means }) => `  ${`${status}`.padEnd(2)} ${means}`).join('\n')}
 
 propose, edit, rebase, apply, lift, revocations lift and break-glass apply exit with the state of the request. All
 other commands exit with 0 on success.`;

@@ -1,15 +1,18 @@
 import { z } from 'zod';
-import { inputChangeSchema } from '../../src/flags/change-facts.ts';
-import { obligationSchema, policyResultSchema } from '../../src/policy/decision.ts';
+import { inputChangeSchema } from '../../../src/flags/change-facts.ts';
+import { OPERATIONS } from '../../../src/operations.ts';
+import { obligationSchema, policyResultSchema } from '../../../src/policy/decision.ts';
 import {
   inputFreezeSchema,
   inputRequestSchema,
   inputRevocationSchema,
   inputSchemaOf,
   voteSchema,
-} from '../../src/policy/input.ts';
-import { principalSchema } from '../../src/principal.ts';
-import { REQUEST_KINDS } from '../../src/requests/kinds/kinds.ts';
+} from '../../../src/policy/input.ts';
+import { principalSchema } from '../../../src/principal.ts';
+import { REQUEST_KINDS } from '../../../src/requests/kinds/kinds.ts';
+import { markdownTable } from './markdown.ts';
+import { operationsTable } from './operations.ts';
 
 type Json = z.core.JSONSchema.BaseSchema;
 
@@ -98,10 +101,8 @@ function typeOf(schema: Json): string {
 }
 
 function table(members: readonly Member[]): string {
-  const rows = members.map(
-    ({ path, type, description = '' }) => `| \`${path}\` | ${type} | ${description.replaceAll('|', '\\|')} |`,
-  );
-  return ['| member | type | is |', '|---|---|---|', ...rows].join('\n');
+  const rows = members.map(({ path, type, description = '' }) => [`\`${path}\``, type, description]);
+  return markdownTable(['member', 'type', 'is'], rows);
 }
 
 /** One section of the reference. */
@@ -133,10 +134,8 @@ export function referenceSections(): Section[] {
 
 /** The generated part of docs/policy-reference.md. */
 export function policyReference(): string {
-  return referenceSections()
-    .map(({ heading, text, members }) =>
-      [`## ${heading}`, ...(text === undefined ? [] : [text]), table(members)].join('\n\n'),
-    )
-    .map((section) => `${section}\n`)
-    .join('\n');
+  const shapes = referenceSections().map(({ heading, text, members }) =>
+    [`## ${heading}`, ...(text === undefined ? [] : [text]), table(members)].join('\n\n'),
+  );
+  return [...shapes, `## operations\n\n${operationsTable(OPERATIONS)}`].join('\n\n');
 }

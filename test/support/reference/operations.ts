@@ -1,4 +1,5 @@
-import type { OperationList } from '../../src/operations.ts';
+import type { OperationList } from '../../../src/operations.ts';
+import { markdownTable } from './markdown.ts';
 
 const KINDS: Readonly<Record<string, string>> = {
   person: 'persons',
@@ -7,7 +8,7 @@ const KINDS: Readonly<Record<string, string>> = {
   broker: 'the broker',
 };
 
-/** The table of operations as docs/policy.md has to have it. */
+/** The table of operations in docs/policy-reference.md. */
 export function operationsTable(operations: OperationList): string {
   const rows = Object.entries(operations).map(([name, row]) => {
     const { says, by, never, at, audiences, recorded, under_freeze, formerly } = row;
@@ -21,13 +22,21 @@ export function operationsTable(operations: OperationList): string {
       recorded,
       under_freeze.replace('_', ' '),
     ];
-    return `| ${cells.join(' | ')} |`;
+    return cells;
   });
-  return [
-    '| operation | purpose | open to | never to | role required | audience | recorded | under a freeze |',
-    '|---|---|---|---|---|---|---|---|',
-    ...rows,
-  ].join('\n');
+  return markdownTable(
+    [
+      'operation',
+      'purpose',
+      'open to',
+      'never to',
+      'role required',
+      'audience',
+      'recorded',
+      'under a freeze',
+    ],
+    rows,
+  );
 }
 
 /** The operations that show a capability. */
