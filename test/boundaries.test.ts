@@ -15,11 +15,12 @@ const EDGE =
 /** The folders that each folder may import, besides itself and the ground (design section 13). */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // What others are built on.
-  store: [],
+  tree: [],
+  store: ['tree'],
   flags: [],
   identity: [],
   http: [],
-  log: ['store'],
+  log: ['store', 'tree'],
   policy: ['flags', 'log', 'store'],
   decide: ['flags', 'identity', 'log', 'policy', 'store'],
   // Domains. Request kinds import them; they never import requests.
@@ -38,7 +39,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   explain: ['decide', 'log', 'policy', 'requests', 'store'],
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
-  audit: ['decide', 'log', 'policy', 'store'],
+  audit: ['decide', 'log', 'policy', 'store', 'tree'],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],
   cli: [
@@ -60,6 +61,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'sessions',
     'store',
     'tokens',
+    'tree',
     'trust',
   ],
 };

@@ -1,0 +1,7 @@
+/** A fault in something of a log that was read: a proof, a checkpoint, a tile. The message says what is wrong, and where. */
+export class LogFault extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LogFault';
+  }
+}

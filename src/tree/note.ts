@@ -1,0 +1,156 @@
+import { createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
+import { parseBase64 } from './base64.ts';
+import { LogFault } from './fault.ts';
+
+/*
+ * Signed notes: a text with signatures below it. @see https://c2sp.org/signed-note
+ */
+
+/** The type of an Ed25519 signature over the text of a note. */
+const ED25519 = 1;
+const PUBLIC_KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+const KEY_ID_BYTES = 4;
+/** Limits what a stranger's note can cost. */
+const MAX_NOTE_BYTES = 1_000_000;
+const MAX_SIGNATURES = 100;
+
+/** The names that keys can have: no spaces (of Unicode), no plus sign. */
+const KEY_NAME = /^[^\s\u0085+\p{Cc}]+$/u;
+
+/** A key that verifies notes. */
+export interface NoteVerifier {
+  name: string;
+  /** The four bytes that name the key in a signature, as hexadecimal digits. */
+  id: string;
+  /** Its text form: `<name>+<id>+<key>`. */
+  vkey: string;
+  verify(text: string, signature: Buffer): boolean;
+}
+
+/** A key that signs notes. */
+export interface NoteSigner {
+  verifier: NoteVerifier;
+  sign(text: string): Buffer;
+}
+
+/** Whether a key can have that name. */
+export function isKeyName(name: string): boolean {
+  return KEY_NAME.test(name);
+}
+
+/** A signer from an Ed25519 key. @param name the name of the key; for a log, its origin */
+export function noteSigner(name: string, key: KeyObject): NoteSigner {
+  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  const verifier = verifierOf(name, Buffer.from(x ?? '', 'base64url'));
+  return { verifier, sign: (text) => sign(null, Buffer.from(text), key) };
+}
+
+/** Reads the text form of a verifying key. @throws LogFault if it is malformed, or of another type */
+export function parseVerifier(vkey: string): NoteVerifier {
+  const [name, id, encoded] = splitTwice(vkey.trim(), '+');
+  const bytes = encoded === undefined ? null : parseBase64(encoded);
+  if (name === undefined || id === undefined || bytes === null || !isKeyName(name))
+    throw new LogFault('the key is malformed. It has the form <name>+<8 hexadecimal digits>+<base64>.');
+  if (bytes[0] !== ED25519 || bytes.length !== 1 + PUBLIC_KEY_BYTES)
+    throw new LogFault('the key is of an unknown type. The key of a log is an Ed25519 key.');
+  const verifier = verifierOf(name, bytes.subarray(1));
+  if (verifier.id !== id)
+    throw new LogFault(
+      `the key is damaged: its id should be ${verifier.id}, but it says ${id}. Copy it again, whole.`,
+    );
+  return verifier;
+}
+
+function verifierOf(name: string, publicKey: Buffer): NoteVerifier {
+  if (!isKeyName(name)) throw new LogFault(`${JSON.stringify(name)} cannot be the name of a key`);
+  const typed = Buffer.concat([Buffer.of(ED25519), publicKey]);
+  const id = hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), typed]), 'hex').slice(
+    0,
+    2 * KEY_ID_BYTES,
+  );
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: publicKey.toString('base64url') };
+  const key = createPublicKey({ key: jwk, format: 'jwk' });
+  return {
+    name,
+    id,
+    vkey: `${name}+${id}+${typed.toString('base64')}`,
+    verify: (text, signature) =>
+      signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), key, signature),
+  };
+}
+
+/** Signs a text. @param text ends in a line break, and has no other control characters */
+export function signNote(text: string, signers: readonly NoteSigner[]): string {
+  if (!isNoteText(text)) throw new Error('this text cannot be signed as a note');
+  return `${text}\n${signers.map((signer) => signatureLine(signer, text)).join('')}`;
+}
+
+function signatureLine({ verifier, sign: signText }: NoteSigner, text: string): string {
+  const signature = Buffer.concat([Buffer.from(verifier.id, 'hex'), signText(text)]);
+  return `— ${verifier.name} ${signature.toString('base64')}\n`;
+}
+
+/**
+ * Verifies a note. Signatures of other keys are ignored.
+ *
+ * @param verifiers the known keys
+ * @returns the text, and the known keys that signed it, at least one
+ * @throws LogFault if the note is malformed, a signature of a known key does not fit, or there is none
+ */
+export function openNote(
+  note: string,
+  verifiers: readonly NoteVerifier[],
+): { text: string; signedBy: NoteVerifier[] } {
+  const { text, signatures } = parseNote(note);
+  const signedBy = new Set<NoteVerifier>();
+  for (const { name, id, signature } of signatures) {
+    const verifier = verifiers.find((known) => known.name === name && known.id === id);
+    if (verifier === undefined) continue;
+    if (!verifier.verify(text, signature))
+      throw new LogFault(`the signature of ${name} (key ${id}) is not valid`);
+    signedBy.add(verifier);
+  }
+  if (signedBy.size === 0) {
+    const found = signatures.map(({ name, id }) => `${name} (key ${id})`).join(', ');
+    const wanted = verifiers.map(({ name, id }) => `${name} (key ${id})`).join(', ');
+    throw new LogFault(`there is no signature of ${wanted}; it is signed by ${found}`);
+  }
+  return { text, signedBy: [...signedBy] };
+}
+
+interface NoteSignature {
+  name: string;
+  id: string;
+  signature: Buffer;
+}
+
+function parseNote(note: string): { text: string; signatures: NoteSignature[] } {
+  if (note.length > MAX_NOTE_BYTES) throw new LogFault('the note is too long');
+  const end = note.lastIndexOf('\n\n');
+  const text = note.slice(0, end + 1);
+  const below = note.slice(end + 2);
+  if (end < 0 || !isNoteText(text) || !below.endsWith('\n'))
+    throw new LogFault('this is not a signed note: a text, an empty line, and signatures');
+  const lines = below.slice(0, -1).split('\n');
+  if (lines.length > MAX_SIGNATURES) throw new LogFault('the note has too many signatures');
+  return { text, signatures: lines.map(parseSignature) };
+}
+
+function parseSignature(line: string): NoteSignature {
+  const [, name, encoded] = /^— (\S+) (\S+)$/u.exec(line) ?? [];
+  const bytes = encoded === undefined ? null : parseBase64(encoded);
+  if (name === undefined || !isKeyName(name) || bytes === null || bytes.length <= KEY_ID_BYTES)
+    throw new LogFault('the note has a malformed signature line. It has the form: — <name> <base64>');
+  return { name, id: bytes.toString('hex', 0, KEY_ID_BYTES), signature: bytes.subarray(KEY_ID_BYTES) };
+}
+
+/** Lines of text without control characters or damaged UTF-8, each with a line break. */
+function isNoteText(text: string): boolean {
+  return text.endsWith('\n') && !/[\p{Cc}\ufffd]/u.test(text.replaceAll('\n', '')) && text.isWellFormed();
+}
+
+function splitTwice(text: string, mark: string): string[] {
+  const [first = '', second, ...rest] = text.split(mark);
+  return second === undefined ? [first] : [first, second, rest.join(mark)];
+}
