@@ -8,7 +8,7 @@ import { EXIT } from '../output/exit-codes.ts';
 import { PROJECT_TEXTS, SHIPPED_CAPABILITIES, SHIPPED_MANIFEST, SHIPPED_SCHEMAS } from './package-files.ts';
 import { FOLDERS, readShippedRego } from './project.ts';
 import { projectCases } from './project-cases.ts';
-import { type ProjectAnswers, projectData, ROLES } from './project-data.ts';
+import { holdersOf, type ProjectAnswers, projectData, ROLES } from './project-data.ts';
 
 /** What became of a new project. */
 export interface Created {
@@ -94,9 +94,10 @@ function text(name: string): Promise<Buffer> {
   return readFile(join(PROJECT_TEXTS, name));
 }
 
-function filled(template: Buffer, { broker, groups, registry }: ProjectAnswers): Buffer {
-  const wanted = Object.entries(ROLES).map(
-    ([role, { does }]) => `| \`${groups.get(role) ?? role}\` | \`${role}\` | ${does} |`,
+function filled(template: Buffer, answers: ProjectAnswers): Buffer {
+  const { broker, bindBy, registry } = answers;
+  const wanted = Object.entries(ROLES).flatMap(([role, { does }]) =>
+    holdersOf(answers, role).map((holder) => `| \`${holder}\` | \`${role}\` | ${does} |`),
   );
   const { name, version } = loadPackage();
   const values: Readonly<Record<string, string>> = {
@@ -104,7 +105,12 @@ function filled(template: Buffer, { broker, groups, registry }: ProjectAnswers):
     PACKAGE: `${name}@${version}`,
     REGISTRY: registry,
     BROKER: broker,
-    GROUPS: wanted.join('\n'),
+    WHOM:
+      bindBy === null
+        ? 'The identity provider has these groups, and puts them into its tokens:'
+        : `The identity provider has no groups in its tokens, so roles are bound by the claim \`${bindBy}\`, which the broker passes on (\`claims.pass\`):`,
+    HOLDER: bindBy ?? 'group',
+    HOLDERS: wanted.join('\n'),
   };
   return Buffer.from(
     template.toString('utf8').replaceAll(/\{\{([A-Z]+)\}\}/g, (found, name: string) => values[name] ?? found),

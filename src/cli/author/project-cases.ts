@@ -1,5 +1,5 @@
 import { createZoneClock, TZDB_VERSION } from '../../policy/zones.ts';
-import { PIPELINE, type ProjectAnswers } from './project-data.ts';
+import { holdersOf, PIPELINE, type ProjectAnswers } from './project-data.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 /** A Tuesday. */
@@ -9,8 +9,9 @@ const PROPOSED_BEFORE_MS = 10 * 60 * 1000;
 /** The files of a new project's cases, as JSON documents: what its own data must decide. */
 export function projectCases(answers: ProjectAnswers): { base: object; decisions: object[] } {
   const nowMs = duringWork(answers.zone);
-  const author = person('author', answers.groups.get('flag-deployer') ?? 'flag-deployer', answers, nowMs);
-  const approver = person('approver', answers.groups.get('flag-approver') ?? 'flag-approver', answers, nowMs);
+  const holderOf = (role: string) => holdersOf(answers, role)[0] ?? role;
+  const author = person('author', holderOf('flag-deployer'), answers, nowMs);
+  const approver = person('approver', holderOf('flag-approver'), answers, nowMs);
   return {
     base: {
       input: inputOf(author, answers, nowMs),
@@ -18,7 +19,7 @@ export function projectCases(answers: ProjectAnswers): { base: object; decisions
       votes: { approver: { principal: approver, digest: 'sha256:1', at_ms: nowMs } },
       parts: {
         to_apply: { operation: 'request.apply' },
-        as_nobody: { principal: { ...author, groups: [] } },
+        as_nobody: { principal: nobody(author, answers) },
         as_author_approving: { operation: 'request.approve' },
       },
     },
@@ -32,7 +33,7 @@ function flagCases({ environments }: ProjectAnswers): object[] {
   const hasProduction = [...environments.values()].includes('production');
   return [
     {
-      name: 'somebody without a group may do nothing',
+      name: 'somebody without a role may do nothing',
       use: ['as_nobody'],
       changes: operational,
       expected: { effect: 'deny', reasons: ['unknown_principal'] },
@@ -76,6 +77,7 @@ function pipelineCases(answers: ProjectAnswers, nowMs: number): object[] {
     person: starter ?? null,
     issuer: 'https://token.actions.githubusercontent.com',
     groups: [],
+    claims: {},
     token: {
       audience: 'control',
       scope: [],
@@ -152,15 +154,22 @@ const CHANGE = {
   },
 };
 
-function person(name: string, group: string, { issuer }: ProjectAnswers, nowMs: number) {
+/** As that person, but with nothing that a role is bound to. Members of a case add to each other, so a claim is replaced. */
+function nobody(author: object, { bindBy }: ProjectAnswers): object {
+  const claims = bindBy === null ? {} : { [bindBy]: 'nobody' };
+  return { ...author, groups: [], claims };
+}
+
+/** @param holder the group of that person, or the value of the claim by which roles are bound */
+function person(name: string, holder: string, { issuer, bindBy }: ProjectAnswers, nowMs: number) {
   return {
     id: `person:corp:${name}`,
     kind: 'person',
     person: `${name}@example.com`,
     issuer,
-    groups: [group],
+    groups: bindBy === null ? [holder] : [],
     groups_seen_ms: nowMs,
-    claims: {},
+    claims: bindBy === null ? {} : { [bindBy]: holder },
     auth: { level: 1, acr: null, amr: [], auth_time_ms: nowMs - PROPOSED_BEFORE_MS },
     token: { audience: 'control', scope: [], sender_constrained: false, trust_rule: null },
   };

@@ -4,8 +4,10 @@ import { Document, isCollection, isMap, isPair, isScalar, isSeq, visit } from 'y
 export interface ProjectAnswers {
   /** The identity provider of people. */
   issuer: string;
-  /** The group of each role. */
-  groups: ReadonlyMap<string, string>;
+  /** Who has each role: its groups, or the values of that claim. */
+  holders: ReadonlyMap<string, readonly string[]>;
+  /** The claim by which roles are bound, of a provider whose tokens have no groups; null: by groups. */
+  bindBy: string | null;
   /** Environments, each with its kind. */
   environments: ReadonlyMap<string, string>;
   /** The zone of the change windows. */
@@ -37,6 +39,11 @@ export const ROLES: Readonly<Record<string, { also: readonly string[]; does: str
 /** The kinds of environments that the shipped tiers have rules for. */
 export const ENVIRONMENT_KINDS = ['production', 'staging', 'development'] as const;
 
+/** Who has a role: a group of the same name, if nothing else was said. */
+export function holdersOf({ holders }: Pick<ProjectAnswers, 'holders'>, role: string): readonly string[] {
+  return holders.get(role) ?? [role];
+}
+
 /** The name of the pipeline's trust rule. */
 export const PIPELINE = 'policy-pipeline';
 
@@ -64,21 +71,23 @@ export function projectData(
   return data;
 }
 
-/** One group may have several roles. */
-function bindingsOf({ issuer, groups, repository }: ProjectAnswers): object {
-  const byGroup = new Map<string, object[]>();
+/** One group, or person, may have several roles. */
+function bindingsOf(answers: ProjectAnswers): object {
+  const { issuer, bindBy, repository } = answers;
+  const byHolder = new Map<string, object[]>();
   for (const [role, { also }] of Object.entries(ROLES)) {
-    const group = groups.get(role) ?? role;
     const binding = {
       roles: [role, ...also],
       ...everywhere,
       ...(role === 'account-approver' ? { organizations: ['*'] } : {}),
     };
-    byGroup.set(group, [...(byGroup.get(group) ?? []), binding]);
+    for (const holder of holdersOf(answers, role))
+      byHolder.set(holder, [...(byHolder.get(holder) ?? []), binding]);
   }
+  const bindings = Object.fromEntries(byHolder);
   return {
-    groups: { [issuer]: Object.fromEntries(byGroup) },
-    claims: {},
+    groups: bindBy === null ? { [issuer]: bindings } : {},
+    claims: bindBy === null ? {} : { [issuer]: { [bindBy]: bindings } },
     trust_rules: repository === null ? {} : { [PIPELINE]: [{ roles: ['policy-maintainer'], ...everywhere }] },
     principals: { 'workload:countersign:scheduler': [{ roles: ['scheduler'], ...everywhere }] },
   };

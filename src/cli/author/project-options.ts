@@ -1,13 +1,15 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { isFetchable } from '../../issuers/issuers.ts';
 import { zoneFault } from '../../policy/data.ts';
 import type { Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { ENVIRONMENT_KINDS, type ProjectAnswers, ROLES } from './project-data.ts';
+import { issuerAt, PROVIDERS, type Provider, type ProviderKey, recognizeProvider } from './providers.ts';
 
 /** The options of every command that begins a policy. */
 export interface ProjectOptions {
   issuer?: string;
+  provider?: ProviderKey;
   group: string[];
   environment: string[];
   zone: string;
@@ -26,7 +28,16 @@ export function addProjectOptions(command: Command): Command {
       '--issuer <url>',
       'the identity provider of people: the iss of its tokens (asked for at a terminal)',
     )
-    .option('--group <role=group...>', 'the group that has a role (default: a group of the same name)', [])
+    .addOption(
+      new Option('--provider <name>', 'which one it is (default: recognised by its address)').choices(
+        Object.keys(PROVIDERS),
+      ),
+    )
+    .option(
+      '--group <role=group...>',
+      'a group that has a role (default: one of the same name); for a provider without groups, the address of a person',
+      [],
+    )
     .option('--environment <key=kind...>', `an environment and its kind: ${ENVIRONMENT_KINDS.join(', ')}`, [
       'production=production',
       'staging=staging',
@@ -40,29 +51,38 @@ export function addProjectOptions(command: Command): Command {
     );
 }
 
-/** The identity provider; a person at a terminal is asked for it. @throws CliError `usage` */
-export async function issuerOf(output: Output, options: ProjectOptions): Promise<string> {
-  const issuer = await answerOf(output, {
+/** The identity provider, by its `iss`; a person at a terminal is asked for it. @throws CliError `usage` */
+export async function providerOf(
+  output: Output,
+  options: ProjectOptions,
+): Promise<{ issuer: string; provider: Provider }> {
+  const address = await answerOf(output, {
     given: options.issuer,
     question: 'Identity provider (the iss of its tokens, such as https://login.example.com): ',
     missing: 'Name the identity provider with --issuer URL.',
   });
-  if (!isFetchable(issuer, true)) throw usageError(`--issuer: ${issuer} is no https address.`);
-  return issuer;
+  if (!isFetchable(address, true)) throw usageError(`--issuer: ${address} is no https address.`);
+  const provider: Provider = PROVIDERS[options.provider ?? recognizeProvider(address)];
+  const issuer = issuerAt(provider, address);
+  if (issuer !== address)
+    output.note(`The tokens of ${provider.name} name ${issuer}, so that is the issuer.`);
+  return { issuer, provider };
 }
 
 /** Reads the others; at a terminal, a person is asked for what is missing. @throws CliError `usage` */
 export async function projectAnswersOf(
   output: Output,
   options: ProjectOptions,
-): Promise<Pick<ProjectAnswers, 'groups' | 'environments' | 'zone' | 'registry'>> {
+  provider: Provider,
+): Promise<Pick<ProjectAnswers, 'holders' | 'bindBy' | 'environments' | 'zone' | 'registry'>> {
   const fault = zoneFault(options.zone);
   if (fault !== null) throw usageError(`--zone: ${fault}.`);
   if (!isFetchable(options.registry, true))
     throw usageError(`--registry: ${options.registry} is no https address.`);
   return {
     registry: options.registry,
-    groups: await groupsOf(output, options),
+    holders: await holdersOf(output, options, provider),
+    bindBy: provider.bindBy ?? null,
     environments: environmentsOf(options.environment),
     zone: options.zone,
   };
@@ -80,29 +100,55 @@ export async function answerOf(
 
 /** Options of the form `NAME=VALUE`. @throws CliError `usage` */
 export function pairsOf(option: string, texts: readonly string[]): Map<string, string> {
-  return new Map(
-    texts.map((text) => {
-      const [, key = '', value = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-      if (key === '') throw usageError(`${option}: write ${text} as NAME=VALUE.`);
-      return [key.trim(), value.trim()];
-    }),
-  );
+  return new Map(texts.map((text) => pairOf(option, text)));
 }
 
-/** Without options, a person at a terminal is asked; an empty answer is the default: a group named like the role. */
-async function groupsOf({ io }: Output, { issuer, group }: ProjectOptions): Promise<Map<string, string>> {
-  const groups = pairsOf('--group', group);
-  for (const role of groups.keys()) {
+function pairOf(option: string, text: string): [key: string, value: string] {
+  const [, key = '', value = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (key === '') throw usageError(`${option}: write ${text} as NAME=VALUE.`);
+  return [key.trim(), value.trim()];
+}
+
+/** Who has each role. Without options, a person at a terminal is asked. */
+async function holdersOf(
+  output: Output,
+  options: ProjectOptions,
+  { name, bindBy }: Provider,
+): Promise<Map<string, string[]>> {
+  const holders = new Map<string, string[]>();
+  for (const text of options.group) {
+    const [role, holder] = pairOf('--group', text);
     if (!Object.hasOwn(ROLES, role)) {
       throw usageError(`--group: there is no role ${role}. The roles: ${Object.keys(ROLES).join(', ')}.`);
     }
+    holders.set(role, [...(holders.get(role) ?? []), holder]);
   }
-  if (io.ask === null || issuer !== undefined || groups.size > 0) return groups;
+  const mayAsk = options.issuer === undefined && holders.size === 0;
+  if (output.io.ask !== null && mayAsk) await askForHolders(output.io.ask, holders, bindBy);
+  const missing = Object.keys(ROLES).filter((role) => !holders.has(role));
+  if (bindBy === undefined || missing.length === 0) return holders;
+  // A group may exist before it has members; a person is somebody.
+  throw usageError(
+    `The tokens of ${name} have no groups, so each role is bound to people, by their ${bindBy}. Nobody has ${missing.join(', ')}: name people with --group ${missing[0]}=dana@example.com. One person may have several roles, and nobody approves their own request.`,
+  );
+}
+
+/** An empty answer is the default: a group named like the role, or nobody. Addresses are separated by commas. */
+async function askForHolders(
+  ask: (question: string) => Promise<string>,
+  holders: Map<string, string[]>,
+  bindBy: string | undefined,
+): Promise<void> {
   for (const [role, { does }] of Object.entries(ROLES)) {
-    const answer = (await io.ask(`Group of the role ${role}, which ${does} [${role}]: `)).trim();
-    if (answer !== '') groups.set(role, answer);
+    const question =
+      bindBy === undefined
+        ? `Group of the role ${role}, which ${does} [${role}]: `
+        : `Who has the role ${role}, which ${does} (${bindBy}; several with commas): `;
+    const answer = (await ask(question)).trim();
+    const named = bindBy === undefined ? [answer] : answer.split(/[,\s]+/);
+    const given = named.filter((each) => each !== '');
+    if (given.length > 0) holders.set(role, given);
   }
-  return groups;
 }
 
 function environmentsOf(options: readonly string[]): Map<string, string> {

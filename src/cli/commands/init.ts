@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { isFetchable } from '../../issuers/issuers.ts';
-import { ROLES } from '../author/project-data.ts';
+import { holdersOf, ROLES } from '../author/project-data.ts';
 import {
   addProjectOptions,
   answerOf,
-  issuerOf,
   type ProjectOptions,
   projectAnswersOf,
+  providerOf,
   ROLE_LIST,
 } from '../author/project-options.ts';
 import type { Cli, Output } from '../cli.ts';
@@ -19,6 +19,7 @@ import type { SetupAnswers } from '../setup/texts.ts';
 interface InitOptions extends ProjectOptions {
   json?: boolean;
   clientId?: string;
+  clientSecret?: string;
   groupsClaim: string;
   url: string;
   force?: boolean;
@@ -34,6 +35,7 @@ export function registerInit(program: Command, cli: Cli): void {
     ),
   )
     .option('--client-id <id>', 'the client of the command line at that provider (asked for at a terminal)')
+    .option('--client-secret <text>', 'what Google demands of that client, although it protects nothing')
     .option('--groups-claim <claim>', 'the claim with the groups of a person', 'groups')
     .option('--url <url>', 'the address at which others reach the broker', 'http://127.0.0.1:8480')
     .option('--force', 'write into a folder that has such files; what is there is never overwritten')
@@ -46,7 +48,8 @@ ${ROLE_LIST}
 Examples:
   countersign init
   countersign init /etc/countersign --issuer https://login.example.com --client-id countersign-cli \\
-      --group flag-deployer=engineers flag-approver=leads security-approver=security`,
+      --group flag-deployer=engineers flag-approver=leads security-approver=security
+  countersign init --issuer https://id.example.com/realms/acme --provider keycloak --client-id countersign-cli`,
     )
     .action((folder: string | undefined, options: InitOptions) =>
       cli.runLocal(options, (output) => init(output, folder ?? '.', options)),
@@ -62,15 +65,16 @@ async function init(output: Output, folder: string, options: InitOptions): Promi
 
 /** Everything is checked before a file is written. @throws CliError `usage` */
 async function answersOf(output: Output, options: InitOptions): Promise<SetupAnswers> {
-  const issuer = await issuerOf(output, options);
+  const { issuer, provider } = await providerOf(output, options);
   const clientId = await answerOf(output, {
     given: options.clientId,
     question: 'Client id of the command line at that provider: ',
     missing: 'Name the client of the command line with --client-id ID.',
   });
   const url = originOf(options.url);
-  const project = await projectAnswersOf(output, options);
-  return { issuer, clientId, ...project, groupsClaim: options.groupsClaim, url };
+  const project = await projectAnswersOf(output, options, provider);
+  const clientSecret = options.clientSecret ?? null;
+  return { issuer, provider, clientId, clientSecret, ...project, groupsClaim: options.groupsClaim, url };
 }
 
 function originOf(text: string): string {
@@ -83,24 +87,27 @@ function originOf(text: string): string {
   return url.origin;
 }
 
-function describe(folder: string, { groups, issuer }: SetupAnswers, created: SetupCreated): string {
+function describe(folder: string, answers: SetupAnswers, created: SetupCreated): string {
+  const { issuer, provider, bindBy } = answers;
   const { written, kept, policy_hash, trial } = created;
   const into = folder === '.' ? [] : [`cd ${shellWord(folder)}`];
-  const groupOf = (role: string) => groups.get(role) ?? role;
+  const whoIs = (role: string) => holdersOf(answers, role).map(printable).join(', ');
+  const by = bindBy === null ? 'groups' : bindBy;
   return [
     `written to ${printable(folder)}`,
     ...written.map((path) => `    ${printable(path)}`),
     ...kept.map((path) => `kept as it is: ${printable(path)}`),
     `policy   ${policy_hash}`,
     '',
-    `Who may do what, by the groups of ${printable(issuer)}:`,
-    ...Object.entries(ROLES).map(
-      ([role, { does }]) => `    ${printable(groupOf(role)).padEnd(24)} ${does} (${role})`,
-    ),
+    `Who may do what, by the ${by} of ${printable(issuer)}:`,
+    ...Object.entries(ROLES).map(([role, { does }]) => `    ${whoIs(role).padEnd(24)} ${does} (${role})`),
+    '',
+    `About ${provider.name}, see docs/identity.md, too:`,
+    ...provider.advice.map((line) => `    ${line}`),
     '',
     'Next, in one terminal:',
     ...[...into, 'countersign serve'].map((line) => `    ${line}`),
-    'and in another one, as a member of the first group:',
+    `and in another one, as ${whoIs('flag-deployer')}:`,
     ...[...into, 'countersign login'].map((line) => `    ${line}`),
     ...(trial.alone === null
       ? []
@@ -108,11 +115,23 @@ function describe(folder: string, { groups, issuer }: SetupAnswers, created: Set
     ...(trial.held === null
       ? []
       : [
-          `    countersign propose --file ${trial.held}    # held, until somebody in ${printable(groupOf('flag-approver'))} approves`,
-          `Invite a second person into ${printable(groupOf('flag-approver'))}: nobody approves their own request.`,
+          `    countersign propose --file ${trial.held}    # held, until somebody else approves`,
+          '',
+          `Alone, one person creates informational flags, and changes ${aloneIn(answers)}. For more, invite:`,
+          `    ${whoIs('flag-approver').padEnd(24)} for new flags above informational, and what they do in production`,
+          `    ${whoIs('security-approver').padEnd(24)} for high-risk flags, too`,
+          'Nobody approves their own request.',
         ]),
     '',
     `To change the policy before the first start: edit policy/data, then countersign policy build policy -o bundle.tar.gz`,
     'To run it as a service: copy countersign.service to /etc/systemd/system, then systemctl enable --now countersign',
   ].join('\n');
+}
+
+/** What needs nobody else, by the shipped tiers. */
+function aloneIn({ environments }: SetupAnswers): string {
+  const development = [...environments].filter(([, kind]) => kind === 'development').map(([key]) => key);
+  return development.length === 0
+    ? 'them anywhere'
+    : `them anywhere, and every flag in ${development.map(printable).join(', ')}`;
 }

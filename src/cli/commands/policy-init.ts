@@ -3,10 +3,10 @@ import { createProject } from '../author/init.ts';
 import type { ProjectAnswers } from '../author/project-data.ts';
 import {
   addProjectOptions,
-  issuerOf,
   type ProjectOptions,
   pairsOf,
   projectAnswersOf,
+  providerOf,
   ROLE_LIST,
 } from '../author/project-options.ts';
 import type { Cli, Output } from '../cli.ts';
@@ -84,8 +84,8 @@ async function init(output: Output, folder: string, options: InitOptions): Promi
 }
 
 async function answersOf(output: Output, options: InitOptions): Promise<ProjectAnswers> {
-  const issuer = await issuerOf(output, options);
-  const project = await projectAnswersOf(output, options);
+  const { issuer, provider } = await providerOf(output, options);
+  const project = await projectAnswersOf(output, options, provider);
   const { repositoryId, ownerId } = options;
   if ((repositoryId === undefined) !== (ownerId === undefined)) {
     throw usageError(

@@ -42,10 +42,9 @@ export async function createSetup(
   if (!force) await assertFree(folder, [...texts.map(([path]) => path), POLICY, BUNDLE]);
   await mkdir(folder, { recursive: true });
   const project = join(folder, POLICY);
-  const { issuer, groups, environments, zone, registry, url } = answers;
   const policy = await createProject(
     project,
-    { issuer, groups, environments, zone, registry, broker: url, repository: null, aliases: new Map() },
+    { ...answers, broker: answers.url, repository: null, aliases: new Map() },
     { withRego: false, force },
   );
   const { bundle } = await buildProject(await readProject(project), { opa: null, note: () => undefined });

@@ -1,27 +1,22 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import type { ProjectAnswers } from '../author/project-data.ts';
+import type { Provider } from '../author/providers.ts';
 
 /*
  * The texts of a new set-up.
  */
 
 /** What a new set-up has to know. */
-export interface SetupAnswers {
-  /** The identity provider of people: the exact `iss`. */
-  issuer: string;
-  /** The client of the command line there. */
+export interface SetupAnswers extends Omit<ProjectAnswers, 'broker' | 'repository' | 'aliases'> {
+  provider: Provider;
+  /** The client of the command line at the identity provider. */
   clientId: string;
-  /** The group of each role; a role without one has a group of its own name. */
-  groups: ReadonlyMap<string, string>;
+  /** What some providers demand of it, although it is no secret. */
+  clientSecret: string | null;
   /** The claim with a person's groups. */
   groupsClaim: string;
-  /** Environments, each with its kind. */
-  environments: ReadonlyMap<string, string>;
-  /** The zone of the change windows. */
-  zone: string;
-  /** The registry from which pipelines install Countersign. */
-  registry: string;
   /** The origin at which others reach the broker. */
   url: string;
 }
@@ -32,14 +27,13 @@ const DEFAULT_PORT = 8480;
 
 /** The configuration. */
 export function configurationText(answers: SetupAnswers, bundle: string): string {
-  const { issuer, clientId, groupsClaim, url } = answers;
+  const { url } = answers;
   const { hostname, port, protocol } = new URL(url);
   const isHere = protocol === 'http:';
   const listen = {
     host: isHere ? hostname.replace(/^\[(.*)\]$/, '$1') : '127.0.0.1',
     port: isHere ? Number(port || 80) : DEFAULT_PORT,
   };
-  const insecure = issuer.startsWith('http:') ? { allow_insecure_loopback: true } : {};
   const text = (value: unknown) => stringify(value, { lineWidth: 0, flowCollectionPadding: false });
   return [
     '# The configuration of Countersign. docs/configuration.md describes every key.',
@@ -52,13 +46,33 @@ export function configurationText(answers: SetupAnswers, bundle: string): string
     '# Activated by the first start. Later it changes by request: countersign policy --help',
     text({ policy_bundle: bundle }).trimEnd(),
     '# Your identity provider. `web` adds the sign-in by browser; `levels` says which sign-ins are strong.',
-    text({
-      issuers: [
-        { key: ISSUER_KEY, issuer, ...insecure, audience: [clientId], claims: { groups: groupsClaim } },
-      ],
-    }).trimEnd(),
+    ...answers.provider.advice.map((line) => `# ${line}`),
+    text({ issuers: [issuerOf(answers)] }).trimEnd(),
     '',
   ].join('\n');
+}
+
+/** The identity provider, as the configuration names it: only what is not the default. */
+function issuerOf({ issuer, provider, clientId, clientSecret, groupsClaim, bindBy }: SetupAnswers): object {
+  const scope = provider.scope?.(new URL(issuer));
+  const login = {
+    client_id: clientId,
+    ...(scope === undefined ? {} : { scope }),
+    ...(provider.redirectPort === undefined ? {} : { redirect_port: provider.redirectPort }),
+    ...(clientSecret === null ? {} : { client_secret: clientSecret }),
+  };
+  return {
+    key: ISSUER_KEY,
+    issuer,
+    ...(issuer.startsWith('http:') ? { allow_insecure_loopback: true } : {}),
+    ...(provider.jwksUri === undefined ? {} : { jwks_uri: provider.jwksUri }),
+    audience: [clientId],
+    claims: {
+      ...(provider.person === undefined ? {} : { person: provider.person }),
+      ...(bindBy === null ? { groups: groupsClaim } : { pass: [bindBy] }),
+    },
+    ...(Object.keys(login).length === 1 ? {} : { login }),
+  };
 }
 
 /** A unit of systemd. @param folder the absolute path of the set-up */
