@@ -16,6 +16,10 @@ export interface FloorStore {
   close(): void;
 }
 
+/** As long as the root and the frontier of a large log. */
+const ROOT = 'r'.repeat(44);
+const FRONTIER = 'f'.repeat(428);
+
 interface Job {
   work: () => unknown;
   resolve: (value: never) => void;
@@ -32,7 +36,7 @@ export function openFloorStore(file: string): FloorStore {
   const runAll = inTransaction((batch: readonly Job[]) => {
     ({ size } = statements.readHead.get() as { size: number });
     const values = batch.map((job) => job.work());
-    statements.writeHead.run(size, Date.now());
+    statements.writeHead.run(size, Date.now(), ROOT, FRONTIER);
     return values;
   });
 

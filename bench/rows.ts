@@ -1,4 +1,5 @@
 import Sqlite from 'better-sqlite3';
+import { treeOf } from './tree.ts';
 
 /*
  * All SQL of the benchmark against a broker's file: reading back what the product wrote, copying it, and writing the
@@ -85,11 +86,21 @@ export function copyRequest(file: string, { requestId, count }: { requestId: unk
     copy('leaves', { place }, source);
     copy('record_flags', { place }, source);
     copy('record_details', { place, id, request_id: id }, source);
-    db.prepare('update log_head set size = size + ?').run(count);
+    rebuildTree(db);
     copy('flag_state_versions', { version: '1000000 + n', request_id: id }, 'request_id = ?');
   })();
   db.pragma('wal_checkpoint(TRUNCATE)');
   db.close();
+}
+
+/** Builds the tree of the log again, after leaves were copied beside the writer. */
+function rebuildTree(db: Sqlite.Database): void {
+  const leaves = db.prepare('select leaf from leaves order by place').pluck();
+  const { size, root, frontier, tiles } = treeOf(leaves.iterate() as Iterable<string>);
+  db.exec('drop trigger log_tiles_refuse_delete; delete from log_tiles');
+  const insert = db.prepare('insert into log_tiles (level, tile, hashes, root) values (?, ?, ?, ?)');
+  for (const tile of tiles) insert.run(...tile);
+  db.prepare('update log_head set size = ?, root = ?, frontier = ?').run(size, root, frontier);
 }
 
 /** The statements of the floor, and its transaction. */
@@ -125,7 +136,7 @@ function prepareAll(db: Sqlite.Database) {
   return {
     findRequest: db.prepare('select content from requests where id = ?'),
     readHead: db.prepare('select size from log_head'),
-    writeHead: db.prepare('update log_head set size = ?, last_ms = ?'),
+    writeHead: db.prepare('update log_head set size = ?, last_ms = ?, root = ?, frontier = ?'),
     insertLeaf: db.prepare('insert into leaves (place, schema_version, leaf) values (?, 1, ?)'),
     insertDetails: insert('record_details'),
     insertRecordFlag: db.prepare('insert into record_flags (flag, place) values (?, ?)'),

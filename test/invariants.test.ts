@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { replayPage } from '../src/audit/replay.ts';
+import { append } from '../src/log/append.ts';
 import { erase } from '../src/log/erase.ts';
 import { storedPolicies } from '../src/policy/stored-policies.ts';
 import { storeBuilt, storeBundleSource } from '../src/store/policies.ts';
@@ -106,6 +107,8 @@ describe('the evidence', () => {
       await erase(tx, { places: [1], names }, entryOf(tx));
       await insertReport(tx, { digest: 'a', report: '{}', measured: '{}', stored_ms: 1 });
       await storeBundleSource(tx, { archive_digest: 'a', source: '{}', stored_ms: 1 });
+      // One complete tile.
+      for (let turn = 0; turn < 256; turn += 1) await append(tx, entryOf(tx));
       await storeBuilt(tx, 'b', { policy_hash: 'a', archive_digest: 'a' });
     });
   });

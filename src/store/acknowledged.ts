@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto';
 import { closeSync, constants, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { leafHash } from '../tree/hashes.ts';
 import { type LogHead, readHead } from './log-head.ts';
 import { findLeaf } from './records.ts';
 import type { Db } from './statement.ts';
@@ -114,7 +114,7 @@ export async function markOf(db: Db, { installation, epoch, size }: LogHead): Pr
 
 async function leafHashAt(db: Db, place: number): Promise<string | null> {
   const leaf = await findLeaf(db, place);
-  return leaf === undefined ? null : hash('sha256', `\0${leaf}`, 'hex');
+  return leaf === undefined ? null : leafHash(leaf).toString('hex');
 }
 
 /**

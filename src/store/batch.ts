@@ -14,6 +14,10 @@ export function hasBegun(beginMs: number, nowMs: number): boolean {
 export interface Batch {
   /** The head as the current write sees it, including the records of earlier writes in the batch. */
   head: LogHead;
+  /** The head before the first write. */
+  readonly from: LogHead;
+  /** The hashes of the leaves that the batch appends, by place. A place that was given again has the later one. */
+  readonly leaves: Map<number, Buffer>;
   readonly clock: () => number;
   /** Committed pseudonyms, by kind and name. */
   readonly pseudonyms: Map<string, string>;

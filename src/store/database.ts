@@ -10,6 +10,7 @@ import { beginEpoch, clockFault } from './batch.ts';
 import { explainFileFault } from './file-faults.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
+import { growTree } from './log-tiles.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import { type Db, runDirectly, type Tx } from './statement.ts';
@@ -118,7 +119,7 @@ async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store
       clock: options.clock,
       fence: await raiseFence(write),
       seal: async (tx, head) => {
-        await writeHead(tx, head);
+        await writeHead(tx, await growTree(tx, head));
         const mark = await markOf(tx, head);
         return () => acknowledged?.put(mark);
       },

@@ -1,14 +1,20 @@
 import type { LogHeadTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** The size of the log, and the fence of its writer. */
+/** The size and the tree of the log, and the fence of its writer. */
 export type LogHead = Readonly<Omit<LogHeadTable, 'id'>>;
 
 const readStatement = statement<Record<never, never>, LogHeadTable>((db) =>
   db.selectFrom('log_head').selectAll(),
 );
-const writeStatement = statement<Pick<LogHead, 'epoch' | 'size' | 'last_ms'>>((db, p) =>
-  db.updateTable('log_head').set({ epoch: p('epoch'), size: p('size'), last_ms: p('last_ms') }),
+const writeStatement = statement<Omit<LogHead, 'installation' | 'fence'>>((db, p) =>
+  db.updateTable('log_head').set({
+    epoch: p('epoch'),
+    size: p('size'),
+    root: p('root'),
+    frontier: p('frontier'),
+    last_ms: p('last_ms'),
+  }),
 );
 
 /** The head in the state that `db` sees. */
@@ -19,9 +25,10 @@ export async function readHead(db: Db): Promise<LogHead> {
   return head;
 }
 
-/** Writes the epoch and the size of the log. This seals each batch before its commit. */
-export async function writeHead(tx: Tx, { epoch, size, last_ms }: LogHead): Promise<void> {
-  await writeStatement(tx, { epoch, size, last_ms });
+/** Writes the epoch, the size and the tree of the log. This seals each batch before its commit. */
+export async function writeHead(tx: Tx, head: LogHead): Promise<void> {
+  const { epoch, size, root, frontier, last_ms } = head;
+  await writeStatement(tx, { epoch, size, root, frontier, last_ms });
 }
 
 /**

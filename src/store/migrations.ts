@@ -14,6 +14,7 @@ import { addPolicyReports } from './migration-reports.ts';
 import { renamePlans } from './migration-requests.ts';
 import { addBundleSources } from './migration-sources.ts';
 import { addStages } from './migration-stages.ts';
+import { addTree } from './migration-tree.ts';
 import { addWakes } from './migration-wakes.ts';
 
 /** The tables of evidence in the first schema, with their unique keys. */
@@ -42,6 +43,7 @@ export const migrations: MigrationProvider = {
     '0016_exchanges': { up: addExchanges },
     '0017_built_bundles': { up: addBuiltBundles },
     '0018_policy_reports': { up: addPolicyReports },
+    '0020_tree': { up: addTree },
   }),
 };
 

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { foldPerson } from '../person-name.ts';
-import { takePlace } from './batch.ts';
+import { leafHash } from '../tree/hashes.ts';
+import { batchOf, takePlace } from './batch.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
@@ -53,6 +54,7 @@ export async function insertRecord(
 ): Promise<number> {
   const place = takePlace(tx, record.details.at_ms);
   await insertLeafStatement(tx, { place, ...record.leaf });
+  batchOf(tx).leaves.set(place, leafHash(record.leaf.leaf));
   await insertDetailsStatement(tx, { place, ...record.details });
   for (const flag of record.flags) await insertRecordFlagStatement(tx, { flag, place });
   return place;

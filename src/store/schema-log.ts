@@ -14,6 +14,17 @@ export interface LeavesTable {
 }
 
 /**
+ * The complete tiles of the tree: `hashes` are the 256 hashes of the tile, and `root` is the hash over them, which is in the
+ * tile above. Level 0 has the hashes of leaves. Append-only.
+ */
+export interface LogTilesTable {
+  level: number;
+  tile: number;
+  hashes: Buffer;
+  root: Buffer;
+}
+
+/**
  * The readable details of each leaf, and the columns for queries. Never updated; deleted by a recorded erasure only.
  * `details` is the JSON in answers; `input` and `result`, also JSON, are the full decision, for replay.
  */
@@ -83,9 +94,10 @@ export interface LogHeadTable {
   /** Raised at each takeover of the writer. */
   fence: number;
   size: number;
-  /** Root hash and frontier of the tree; null until it exists. */
-  root: string | null;
-  frontier: string | null;
+  /** The root of the tree, base64. */
+  root: string;
+  /** The roots of the complete subtrees that the tree consists of, largest first; base64 of their bytes. */
+  frontier: string;
   /** The time of the last record. It never decreases. */
   last_ms: number;
 }

@@ -4,6 +4,7 @@ import type {
   ErasuresTable,
   LeavesTable,
   LogHeadTable,
+  LogTilesTable,
   OutboxCursorsTable,
   OutboxTable,
   PseudonymsTable,
@@ -42,6 +43,7 @@ export interface Schema {
   pseudonyms: PseudonymsTable;
   erasures: ErasuresTable;
   log_head: LogHeadTable;
+  log_tiles: LogTilesTable;
   denials: DenialsTable;
   outbox: OutboxTable;
   outbox_cursors: OutboxCursorsTable;

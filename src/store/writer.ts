@@ -149,7 +149,9 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       const head = await readHead(tx);
       if (head.fence !== deps.fence) throw new TakeoverError();
-      const batch: Batch = { head, clock: deps.clock, pseudonyms, afterCommit: () => undefined };
+      const leaves = new Map<number, Buffer>();
+      const { clock } = deps;
+      const batch: Batch = { head, from: head, leaves, clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
       const results: JobResult[] = [];
       for (const job of jobs) results.push(await runJob(job, tx, batch));

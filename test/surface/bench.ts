@@ -51,6 +51,7 @@ const NOT_COMPARED = [
   'record_flags',
   'pseudonyms',
   'log_head',
+  'log_tiles',
   'used_tokens',
   'sign_ins',
 ];

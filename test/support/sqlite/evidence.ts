@@ -9,6 +9,7 @@ import { type Subject, TABLES } from './rows.ts';
 /** What is evidence: rows that nobody may ever change or remove. */
 export const EVIDENCE = [
   'records',
+  'tiles',
   'details',
   'recordFlags',
   'pseudonyms',
@@ -44,6 +45,8 @@ export interface Forgery extends Attempt {
 /** Columns that name a row: a forger keeps them, to put another row in its place. */
 const KEYS = [
   'place',
+  'level',
+  'tile',
   'pseudonym',
   'erased_by',
   'id',

@@ -25,6 +25,28 @@ export function reading<T>(file: string, work: (db: Sqlite.Database) => T): T {
   return withFile(file, (db) => db.transaction(() => work(db)).deferred(), { readonly: true });
 }
 
+/** The texts of all statements that any connection of this process runs during some work. */
+export async function statementsDuring(work: () => Promise<unknown>): Promise<string[]> {
+  const ran: string[] = [];
+  const prototype = withFile(':memory:', (db) => Object.getPrototypeOf(db.prepare('select 1'))) as Record<
+    string,
+    (this: { source: string }, ...values: unknown[]) => unknown
+  >;
+  const originals = ['all', 'get', 'iterate', 'run'].map((name) => [name, prototype[name]] as const);
+  for (const [name, original] of originals) {
+    prototype[name] = function (...values) {
+      ran.push(this.source);
+      return original?.apply(this, values);
+    };
+  }
+  try {
+    await work();
+    return ran;
+  } finally {
+    for (const [name, original] of originals) if (original !== undefined) prototype[name] = original;
+  }
+}
+
 /** The bytes of the database, also of what is not yet in its main file. */
 export function sizeOf(file: string): number {
   return reading(file, (db) => {

@@ -44,8 +44,8 @@ export interface HeadRow {
   epoch: number;
   fence: number;
   size: number;
-  root: string | null;
-  frontier: string | null;
+  root: string;
+  frontier: string;
   last_ms: number;
 }
 
@@ -112,6 +112,42 @@ export function refuseHead(file: string): () => void {
     db.exec("create trigger fault before update on log_head begin select raise(abort, 'no'); end"),
   );
   return () => withFile(file, (db) => db.exec('drop trigger fault'));
+}
+
+/** A complete tile of the tree. */
+export interface TileRow {
+  level: number;
+  tile: number;
+  hashes: Buffer;
+  root: Buffer;
+}
+
+/** The complete tiles, level by level. */
+export function readTiles(file: string): TileRow[] {
+  return all(file, 'select level, tile, hashes, root from log_tiles order by level, tile');
+}
+
+/** Takes the tree out of the file, so that the next start adds it as to a database from before it. */
+export function removeTree(file: string): void {
+  withFile(file, (db) => {
+    db.exec('drop table log_tiles; update log_head set root = null, frontier = null');
+    db.exec("delete from kysely_migration where name >= '0020_tree'");
+  });
+}
+
+/** Takes a leaf away, past what the database refuses. @returns what puts it back */
+export function removeLeaf(file: string, place: number): () => void {
+  return withFile(file, (db) => {
+    const row = db.prepare('select place, schema_version, leaf from leaves where place = ?').get(place);
+    const sql = db.prepare("select sql from sqlite_master where name = 'leaves_refuse_delete'").pluck().get();
+    db.exec('drop trigger leaves_refuse_delete');
+    db.prepare('delete from leaves where place = ?').run(place);
+    db.exec(sql as string);
+    return () =>
+      withFile(file, (again) =>
+        again.prepare('insert into leaves values (@place, @schema_version, @leaf)').run(row as object),
+      );
+  });
 }
 
 /** Moves the fence, as another broker does that takes the file over. */

@@ -105,6 +105,7 @@ const ACTIVE_BUNDLE = `select policy_hash as hash, archive
 /** The tables by what they are about. For this folder only. */
 export const TABLES = {
   records: 'leaves',
+  tiles: 'log_tiles',
   details: 'record_details',
   pseudonyms: 'pseudonyms',
   erasures: 'erasures',
