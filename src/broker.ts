@@ -58,6 +58,7 @@ import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
 import { usageReport } from './schedule/usage.ts';
 import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
+import { logCheckpoints } from './store/checkpoint-reports.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
 import { findActivation, listBootstraps } from './store/policies.ts';
@@ -118,6 +119,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     file: config.database,
     clock,
     onListenerFailure: (error) => log.error({ err: error }, 'a post-commit listener failed'),
+    onCheckpoint: logCheckpoints(log),
     ...(onFailure === undefined ? {} : { onFailure }),
   });
   try {
@@ -215,6 +217,7 @@ async function openInside(store: Store, options: BrokerOptions) {
     activeFreezes: () => freezes.active().length,
     unknownOperations: () => unknownOperations().length,
     calls: turns.calls,
+    log: store.log,
   });
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });

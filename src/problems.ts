@@ -220,7 +220,7 @@ export const PROBLEMS = {
     title: 'The decision could not be recorded, so its write was undone',
     means: 'The decision could not be committed, so its write was undone. Reads still work.',
     remedy:
-      'retry after `Retry-After`. If the problem persists, the operator checks the disk, which is full, failing or locked. Writes resume automatically once it has space again.',
+      'retry after `Retry-After`. If the problem persists, the operator checks the disk, which is full or failing. Writes resume automatically once it has space again.',
   },
   outcome_unknown: {
     status: 503,
@@ -245,6 +245,14 @@ export const PROBLEMS = {
       'The database lacks what the broker had acknowledged: it is an older copy, or has another history. Freezes and revocations may be missing, so nothing was written. Reads still work.',
     remedy:
       'the operator puts the newest copy back, or confirms the restore with `countersign accept-restore` ([operations](operations.md#a-restored-copy-of-the-database)).',
+  },
+  database_in_use: {
+    status: 503,
+    title: 'Another program holds the database',
+    means:
+      'Another program holds the database, so nothing was written: it has a transaction open in which it writes, or it has been reading for so long that the write-ahead log has reached its limit. Reads still work.',
+    remedy:
+      'retry after `Retry-After`. If it lasts, the operator ends that program ([operations](operations.md#other-programs-that-open-the-database)).',
   },
   overloaded: {
     status: 503,

@@ -95,7 +95,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   jose: /^src\/((identity|issuers|keys|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
-  'better-sqlite3': /^src\/store\/database\.ts$/,
+  'better-sqlite3': /^src\/store\//,
   kysely: /^src\/store\//,
   'kysely/migration': /^src\/store\//,
   pino: /^src\/logger\.ts$/,

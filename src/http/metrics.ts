@@ -21,6 +21,7 @@ export interface Gauges {
   unknownOperations(): number;
   /** The calls in progress and waiting, by lane. */
   calls(): { lane: string; state: string; count: number }[];
+  log(): { bytes: number; blocked_ms: number; checkpoints: Readonly<Record<string, number>> };
 }
 
 /** Creates the metrics of one broker. */
@@ -86,6 +87,32 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       for (const { lane, state, count } of gauges.calls()) this.set({ lane, state }, count);
+    },
+  });
+  new Gauge({
+    name: 'countersign_write_ahead_log_bytes',
+    help: 'Size of what is in the write-ahead log of the database. A checkpoint begins at 16 MiB.',
+    registers,
+    collect() {
+      this.set(gauges.log().bytes);
+    },
+  });
+  new Gauge({
+    name: 'countersign_checkpoints_blocked_seconds',
+    help: 'For how long no checkpoint could be completed, because another program reads the database or the disk is full.',
+    registers,
+    collect() {
+      this.set(gauges.log().blocked_ms / 1000);
+    },
+  });
+  new Counter({
+    name: 'countersign_checkpoints_total',
+    help: 'Checkpoints of the database by outcome: done, blocked, failed.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(gauges.log().checkpoints)) this.inc({ outcome }, count);
     },
   });
   return {

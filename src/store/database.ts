@@ -1,19 +1,23 @@
 import { closeSync, openSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, type SqliteDatabase, SqliteDialect, SqliteDriver } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
+import type { CheckpointReport, LogLimits, LogState } from './checkpoints.ts';
 import { explainFileFault } from './file-faults.ts';
+import { createHeldReads, type HeldReads } from './held-reads.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { growTree } from './log-tiles.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 import { type Db, runDirectly, type Tx } from './statement.ts';
+import { copyFormerLog, takeLog } from './write-ahead-log.ts';
+import { TakeoverError } from './write-faults.ts';
 import { createWriter, type Writer } from './writer.ts';
 
 /*
@@ -33,8 +37,10 @@ export interface Store {
   read: Db;
   /** What this database lacks of the acknowledged log; null if it is complete. */
   loss: Loss | null;
-  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, or a store that failed. */
+  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a store that failed. */
   writeRefusal(): Promise<BrokerError | null>;
+  /** The state of the write-ahead log. */
+  log(): LogState;
   /**
    * Rewrites the file, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
    * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
@@ -75,6 +81,8 @@ const MEMORY = ':memory:';
  * @param options.onFailure called once if the outcome of a commit is unknown, or another process has taken the store
  *   over; the process MUST stop then, and recovery at the next start decides
  * @param options.onListenerFailure called with the error of a listener after a commit
+ * @param options.onCheckpoint called with what became of each checkpoint
+ * @param options.logLimits limits of the write-ahead log
  * @param options.acceptsLoss writes although the database lacks what was acknowledged; for a confirmed restore only
  * @throws Error if another process has the store open; if SQLite is too old, or does not keep `synchronous=FULL` after a
  *   first write: without it, a power failure can lose an acknowledged write
@@ -84,6 +92,8 @@ export async function openStore(options: {
   clock: Clock;
   onFailure?: (error: unknown) => void;
   onListenerFailure?: (error: unknown) => void;
+  onCheckpoint?: (report: CheckpointReport) => void;
+  logLimits?: LogLimits;
   acceptsLoss?: boolean;
 }): Promise<Store> {
   try {
@@ -99,12 +109,14 @@ async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store
   const connection = openConnection(options.file, { readonly: false });
   try {
     const write = kyselyOver(connection);
+    copyFormerLog(connection);
     assertNotNewer(connection, Object.keys(await migrations.getMigrations()));
     await migrate(connection, write);
     await setMeta(write as Tx, WRITTEN_BY, loadVersion());
     assertDurable(connection);
     const reader = openConnection(options.file, { readonly: true });
-    const read = kyselyOver(reader);
+    const reads = createHeldReads(reader);
+    const read = kyselyOver(reader, reads);
     const loss = await lossOf(write, options.file);
     const isStopped = loss !== null && options.acceptsLoss !== true;
     const acknowledged = isStopped ? null : openAcknowledged(acknowledgedPath(options.file));
@@ -114,34 +126,62 @@ async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store
       acknowledged?.sync();
       await setMeta(write as Tx, MARK_KEPT, '1');
     }
+    const fence = await raiseFence(write);
+    const log = takeLog(connection, {
+      wake: () => writer.wake(),
+      report: options.onCheckpoint ?? (() => undefined),
+      limits: options.logLimits,
+    });
+    /** Whether only the next start can tell what is on the disk. */
+    let isUnknown = false;
     const writer = createWriter({
       db: write,
       clock: options.clock,
-      fence: await raiseFence(write),
+      fence,
       seal: async (tx, head) => {
         await writeHead(tx, await growTree(tx, head));
         const mark = await markOf(tx, head);
         return () => acknowledged?.put(mark);
       },
+      reads,
+      sync: log.sync,
+      beforeBatch: log.beforeBatch,
       stopped: isStopped ? restoredCopy(loss) : null,
-      onFailure: options.onFailure ?? (() => undefined),
+      onFailure: (error) => {
+        isUnknown = !(error instanceof TakeoverError);
+        options.onFailure?.(error);
+      },
       onListenerFailure: options.onListenerFailure ?? (() => undefined),
     });
+    let closing: Promise<void> | null = null;
+    async function close(): Promise<void> {
+      await writer.close();
+      await log.rest();
+      acknowledged?.close();
+      lock.close();
+      // SQLite would copy the log and delete it, and take for written what a failed disk has lost.
+      if (isUnknown) return;
+      // Kysely closes only a connection that it has used. The one that writes is the last: it copies the log and deletes it.
+      await read.destroy();
+      reader.close();
+      await write.destroy();
+      connection.close();
+      log.close();
+    }
     return {
       writer,
       read,
       loss,
-      writeRefusal: async () => writer.refusal() ?? clockFault(await readHead(read), options.clock()),
-      rewrite: async () => rewrite(connection),
-      close: async () => {
-        await writer.close();
-        await read.destroy();
-        await write.destroy();
-        // Kysely closes only a connection that it has used. An open one would keep the write-ahead log.
-        reader.close();
-        connection.close();
-        acknowledged?.close();
-        lock.close();
+      writeRefusal: async () =>
+        writer.refusal() ?? log.refusal() ?? clockFault(await readHead(read), options.clock()),
+      log: log.state,
+      rewrite: async () => {
+        await log.rest();
+        rewrite(connection);
+      },
+      close: () => {
+        closing ??= close();
+        return closing;
       },
     };
   } catch (error) {
@@ -267,8 +307,12 @@ function rewrite(writer: Sqlite.Database): void {
   }
 }
 
-/** Kysely over one connection, with each statement prepared once. */
-function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
+/**
+ * Kysely over one connection, with each statement prepared once.
+ *
+ * @param reads of a connection that reads: its transactions hold them, because there may be only one transaction
+ */
+function kyselyOver(connection: Sqlite.Database, reads?: HeldReads): Kysely<Schema> {
   const prepared = new Map<string, Sqlite.Statement>();
   const prepare = (text: string) => {
     let found = prepared.get(text);
@@ -278,10 +322,13 @@ function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
     }
     return found;
   };
+  const database = { prepare: (text: string) => prepare(text) as never, close: () => connection.close() };
+  const dialect = new SqliteDialect({ database });
   const db = new Kysely<Schema>({
-    dialect: new SqliteDialect({
-      database: { prepare: (text: string) => prepare(text) as never, close: () => connection.close() },
-    }),
+    dialect:
+      reads === undefined
+        ? dialect
+        : Object.assign(dialect, { createDriver: () => holdingDriver(database, reads) }),
   });
   runDirectly(db, (text, parameters) => {
     const statement = prepare(text);
@@ -289,6 +336,15 @@ function kyselyOver(connection: Sqlite.Database): Kysely<Schema> {
     return { rows: [], affected: statement.run(parameters).changes };
   });
   return db;
+}
+
+/** A driver whose transactions share the state in which reads are held. */
+function holdingDriver(database: SqliteDatabase, reads: HeldReads): SqliteDriver {
+  return Object.assign(new SqliteDriver({ database }), {
+    beginTransaction: async () => reads.hold(),
+    commitTransaction: async () => reads.release(),
+    rollbackTransaction: async () => reads.release(),
+  });
 }
 
 /** A schema of a newer broker: nothing of it may be changed, and what this one would not write could not be repaired. */

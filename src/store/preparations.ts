@@ -40,6 +40,8 @@ export interface Preparations<Write> {
    * @returns null, or why it is refused instead: what it needs cannot be had, or too many wait
    */
   add(write: Write, missing: RunAgain): { error: unknown } | null;
+  /** These writes ran, or will not any more: whoever of them needs something else has been added again. */
+  ran(writes: readonly Write[]): void;
   /** Takes out every write that waits. The results of preparations that are running are then of no use. */
   takeAll(): Write[];
 }
@@ -62,6 +64,8 @@ export function createPreparations<Write extends Preparable>(
 ): Preparations<Write> {
   /** By what is missing. */
   const open = new Map<string, Preparation<Write>>();
+  /** What was prepared for writes that have not run since. */
+  const resumed = new Map<Write, Preparation<Write>>();
 
   function start(): void {
     const waiting = [...open.values()].filter(({ isRunning }) => !isRunning);
@@ -70,9 +74,11 @@ export function createPreparations<Write extends Preparable>(
     const running = [...open.values()].filter(
       (preparation) => preparation.isRunning && !isUrgent(preparation),
     );
+    // Those that run again may need something else, and go first.
+    const unfinished = new Set([...resumed.values()].filter((preparation) => !isUrgent(preparation)));
     const next = others
       .toSorted((a, b) => progress(b) - progress(a))
-      .slice(0, Math.max(0, MAX_AT_ONCE - running.length));
+      .slice(0, Math.max(0, MAX_AT_ONCE - running.length - unfinished.size));
     for (const preparation of [...urgent, ...next]) {
       preparation.isRunning = true;
       prepareFor(preparation.missing).then(
@@ -88,6 +94,7 @@ export function createPreparations<Write extends Preparable>(
     for (const write of preparation.writes) {
       write.preparations += 1;
       if (fault !== null) write.faults.set(what, fault.error);
+      resumed.set(write, preparation);
     }
     resume(preparation.writes);
     start();
@@ -113,7 +120,11 @@ export function createPreparations<Write extends Preparable>(
       start();
       return null;
     },
+    ran: (writes) => {
+      if (writes.filter((write) => resumed.delete(write)).length > 0) start();
+    },
     takeAll: () => {
+      resumed.clear();
       const writes = [...open.values()].flatMap((preparation) => preparation.writes.splice(0));
       open.clear();
       return writes;

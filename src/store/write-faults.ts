@@ -40,6 +40,21 @@ export function outcomeUnknown(cause: unknown): BrokerError {
   );
 }
 
+/** Another program has held its lock on the database for too long. */
+export function databaseLocked(cause: unknown): BrokerError {
+  return new BrokerError(
+    'database_in_use',
+    'Another program holds a lock on the database, so nothing was written; try again later. If it lasts, the operator must end that program.',
+    { headers: { 'Retry-After': '5' } },
+    cause,
+  );
+}
+
+/** Another connection holds the lock that a statement needs. */
+export function isBusy(error: unknown): boolean {
+  return String((error as { code?: unknown } | null)?.code).startsWith('SQLITE_BUSY');
+}
+
 /** The store refused a statement of the write, so its decision has no record. */
 export function isStoreError(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;

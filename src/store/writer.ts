@@ -1,7 +1,9 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import type { Lane } from '../operations.ts';
 import { type Batch, openBatch } from './batch.ts';
+import { beginWhenFree, commitDurably, type Durability, rollback } from './durable-transaction.ts';
 import { type LogHead, readHead } from './log-head.ts';
 import { createPreparations, type Preparable } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
@@ -20,8 +22,13 @@ import {
  * The writer: the only place where transactions begin and commit.
  *
  * Writes that arrive while one transaction commits share the next one (group commit): each runs in its own savepoint, in
- * sequence, and sees the effects of those before it. An answer leaves only after the commit, so a power failure cannot
- * undo an acknowledged write, and a durable commit costs the same for one write as for thirty.
+ * sequence, and sees the effects of those before it. A durable commit then costs the same for one write as for thirty.
+ *
+ * The thread of the writer answers everybody, so it never waits for the disk. SQLite commits without synchronizing, and the
+ * log is synchronized by another thread afterwards. Until that has ended, nobody learns of the batch: no answer leaves, no
+ * listener is called, no later batch begins, and all reads are held at the state before. So a power failure cannot undo what
+ * somebody has seen. Statements stay on this thread: they take rows from memory, and to send each to another thread and back
+ * costs more than most of them do.
  *
  * An emergency goes before every ordinary write that waits, and meets none of them: they meet what it decided.
  *
@@ -42,6 +49,7 @@ export interface Writer {
    *
    * @throws BrokerError `not_recorded` if a statement of `work` or the commit failed: this write was undone
    * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
+   * @throws BrokerError `database_in_use` if another program holds the database
    * @throws BrokerError `restored_copy` if the database lacks what was acknowledged before
    * @throws BrokerError `shutting_down` after {@link Writer.close}, and if it has to be prepared then
    * @throws BrokerError `overloaded` if it has to be prepared and too many others wait for that
@@ -50,6 +58,8 @@ export interface Writer {
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: Lane): Promise<T>;
   /** Why every write is refused now, or null. A clock that is behind does not count: it may be right at the next write. */
   refusal(): BrokerError | null;
+  /** Does what has to be done between two batches, although nobody writes. */
+  wake(): void;
   /** Finishes pending writes and accepts no new ones. Those that still have to be prepared are refused. */
   close(): Promise<void>;
 }
@@ -82,15 +92,12 @@ type JobResult = { job: Job } & (
   | { missing: RunAgain }
 );
 
-const begin = fixedStatement('begin immediate');
-const commit = fixedStatement('commit');
-const rollback = fixedStatement('rollback');
 const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
 /** The dependencies of a writer. */
-export interface WriterDeps {
+export interface WriterDeps extends Durability {
   /** The writing connection. */
   db: Db;
   clock: Clock;
@@ -98,6 +105,13 @@ export interface WriterDeps {
   fence: number;
   /** Writes the head at the end of each batch that appended something, before its commit. */
   seal: (tx: Tx, head: LogHead) => Promise<Acknowledge>;
+  /**
+   * Called between two batches, while no transaction is open.
+   *
+   * @returns why the next batch must not begin, or null
+   * @throws Error if nothing more may be written
+   */
+  beforeBatch?: () => Promise<BrokerError | null>;
   /** Why this writer must not write at all. */
   stopped?: BrokerError | null;
   /** Called if the outcome of a commit is unknown, and after a takeover by another process. */
@@ -145,7 +159,7 @@ export function createWriter(deps: WriterDeps): Writer {
   async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<JobResult[]> {
     const tx = connection as Tx;
     runLike(tx, deps.db);
-    await begin(connection);
+    await beginWhenFree(connection);
     try {
       const head = await readHead(tx);
       if (head.fence !== deps.fence) throw new TakeoverError();
@@ -156,9 +170,7 @@ export function createWriter(deps: WriterDeps): Writer {
       const results: JobResult[] = [];
       for (const job of jobs) results.push(await runJob(job, tx, batch));
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
-      await commit(connection).catch((error: unknown) => {
-        throw isDiskFault(error) ? new UnknownOutcome(error) : error;
-      });
+      await commitDurably(connection, deps);
       owed = acknowledge ?? owed;
       return results;
     } catch (error) {
@@ -169,10 +181,6 @@ export function createWriter(deps: WriterDeps): Writer {
   }
 
   async function runBatch(batch: Job[]): Promise<void> {
-    if (failed !== null) {
-      for (const job of batch) job.reject(failed);
-      return;
-    }
     let results: JobResult[];
     try {
       // Without it, a restored older copy of the database would not be noticed.
@@ -225,16 +233,27 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
-  function refuse(batch: Job[], error: unknown): void {
-    const refusal = notRecorded(error);
-    const isUnknown = error instanceof UnknownOutcome;
-    for (const job of batch) job.reject(isUnknown ? outcomeUnknown(error) : refusal);
-    if (isUnknown || isDiskFault(error) || error instanceof TakeoverError) {
-      // Later writes are not even begun.
-      failed = refusal;
-      refuseWaiting(failed);
-      deps.onFailure(isUnknown ? error.cause : error);
+  function refuse(batch: readonly Job[], error: unknown): void {
+    if (error instanceof BrokerError) {
+      // Those that wait would only wait for the same again.
+      const waiting = [...queues.emergency.splice(0), ...queues.ordinary.splice(0)];
+      for (const job of [...batch, ...waiting]) job.reject(error);
+      preparations.ran(waiting);
+      return;
     }
+    const isUnknown = error instanceof UnknownOutcome;
+    const refusal = isUnknown ? outcomeUnknown(error) : notRecorded(error);
+    for (const job of batch) job.reject(refusal);
+    if (isUnknown || isDiskFault(error) || error instanceof TakeoverError) {
+      stop(isUnknown ? error.cause : error);
+    }
+  }
+
+  /** Later writes are not even begun. */
+  function stop(error: unknown): void {
+    failed = notRecorded(error);
+    refuseWaiting(failed);
+    deps.onFailure(error);
   }
 
   /**
@@ -246,12 +265,26 @@ export function createWriter(deps: WriterDeps): Writer {
     return [...first, ...queues.ordinary.splice(0, first.length === 0 ? MAX_BATCH : 1)];
   }
 
-  async function drain(): Promise<void> {
-    while (queues.emergency.length + queues.ordinary.length > 0) {
-      // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
-      await new Promise((resolve) => setImmediate(resolve));
-      await runBatch(nextBatch());
+  async function runTurn(): Promise<void> {
+    let refusal = failed;
+    try {
+      refusal ??= (await deps.beforeBatch?.()) ?? null;
+    } catch (error) {
+      stop(error);
+      refusal = failed;
     }
+    const batch = nextBatch();
+    if (refusal !== null) for (const job of batch) job.reject(refusal);
+    else if (batch.length > 0) await runBatch(batch);
+    preparations.ran(batch);
+  }
+
+  async function drain(): Promise<void> {
+    do {
+      // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
+      await setImmediate();
+      await runTurn();
+    } while (queues.emergency.length + queues.ordinary.length > 0);
     running = null;
   }
 
@@ -268,6 +301,9 @@ export function createWriter(deps: WriterDeps): Writer {
         running ??= drain();
       }),
     refusal: () => failed ?? closed,
+    wake: () => {
+      if (failed === null && closed === null) running ??= drain();
+    },
     close: async () => {
       closed ??= new BrokerError('shutting_down', 'The broker is shutting down; try again shortly.', {
         headers: { 'Retry-After': '5' },

@@ -77,6 +77,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   not_recorded: UNAVAILABLE,
   outcome_unknown: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
+  database_in_use: UNAVAILABLE,
   overloaded: UNAVAILABLE,
   restored_copy: UNAVAILABLE,
   shutting_down: UNAVAILABLE,

@@ -121,11 +121,31 @@ describe('a full disk', () => {
 });
 
 describe('a store that another process holds', () => {
-  it('fails the write with 503 when the wait is over, and takes the next', async () => {
+  it('fails the write with 503 when the wait is over, answers reads meanwhile, and takes the next write', async () => {
     const release = holdWriteLock(t.file);
-    const answer = await propose(t, [{ action: 'enable', flag: 'plain' }]);
-    expect(answer.body.code).toBe('not_recorded');
+    const order: string[] = [];
+    const write = propose(t, [{ action: 'enable', flag: 'plain' }]).then((answer) => {
+      order.push('write');
+      return answer;
+    });
+    for (const read of ['first read', 'second read']) {
+      expect((await readFlag(t, 'plain')).states.production.enabled).toBe(false);
+      order.push(read);
+    }
+    const { status, body, headers } = await write;
+    expect(order).toEqual(['first read', 'second read', 'write']);
+    expect({ status, code: body.code }).toEqual({ status: 503, code: 'database_in_use' });
+    expect(headers.get('retry-after')).toBe('5');
     release();
     expect((await propose(t, [{ action: 'enable', flag: 'plain' }])).body.state).toBe('applied');
+  });
+
+  it('for less than that only delays the write', async () => {
+    const release = holdWriteLock(t.file);
+    const write = propose(t, [{ action: 'enable', flag: 'plain' }]);
+    expect((await readFlag(t, 'plain')).states.production.enabled).toBe(false);
+    release();
+    expect((await write).body.state).toBe('applied');
+    expect((await readFlag(t, 'plain')).states.production.enabled).toBe(true);
   });
 });

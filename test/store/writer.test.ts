@@ -243,7 +243,13 @@ describe('a commit whose outcome is unknown', () => {
     return { db, executed };
   }
 
-  const others = { clock: systemClock, fence: 1, seal: async () => () => undefined };
+  const others = {
+    clock: systemClock,
+    fence: 1,
+    seal: async () => () => undefined,
+    reads: { hold: () => undefined, release: () => undefined },
+    sync: async () => undefined,
+  };
 
   it('is reported once, and nothing is written after it, not even what was waiting', async () => {
     const { db, executed } = failingAt(1, 'SQLITE_IOERR_FSYNC');

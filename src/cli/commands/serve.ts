@@ -4,6 +4,7 @@ import { type Broker, startBroker } from '../../broker.ts';
 import { type Config, ConfigError, loadConfig } from '../../config.ts';
 import { createLog } from '../../logger.ts';
 import { listSigningKeys } from '../../store/signing-keys.ts';
+import { TakeoverError } from '../../store/write-faults.ts';
 import { loadVersion } from '../../version.ts';
 import type { Cli } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
@@ -51,10 +52,13 @@ async function serve(io: Io, { config: file, force = false }: ServeOptions): Pro
   // Registered before anything is opened: a signal during the start takes effect after it, and stops the broker
   // cleanly.
   const signals = listenForStop(io);
+  let hasFailed = false;
   const broker = await start({ config, clock: io.clock, log, force }, (error) => {
     log.fatal({ err: error }, 'the store failed; the outcome of the last writes is unknown until a restart');
-    // No further response is allowed: whether the last batch is on disk is unknown until recovery.
-    io.exit(EXIT.restart);
+    // Whatever this process knows may be out of date.
+    if (error instanceof TakeoverError) io.exit(EXIT.restart);
+    // Flags are served and reads answered on, from what is known to be on the disk.
+    hasFailed = true;
   });
   broker.scheduler.start();
   const keys = await listSigningKeys(broker.store.read);
@@ -77,6 +81,8 @@ async function serve(io: Io, { config: file, force = false }: ServeOptions): Pro
   await signals.first;
   io.stderr('stopping        after work in flight completes; a second signal ends the process immediately\n');
   await broker.close();
+  // At the usual end of the process SQLite would take for written what the disk has lost.
+  if (hasFailed) io.exit(EXIT.restart);
   signals.disarm();
   io.stderr('stopped\n');
   return EXIT.done;

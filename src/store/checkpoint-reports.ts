@@ -1,0 +1,21 @@
+import type { Logger } from '../logger.ts';
+import type { CheckpointReport } from './checkpoints.ts';
+
+/** How often a checkpoint that is still not possible is logged. */
+const REPEAT_MS = 60_000;
+
+/** Logs checkpoints: one that is not possible at once, and then each minute. */
+export function logCheckpoints(log: Logger): (report: CheckpointReport) => void {
+  let nextMs = 0;
+  return ({ outcome, ...report }) => {
+    if (outcome === 'done') {
+      nextMs = 0;
+      log.info(report, 'the write-ahead log was copied and begun anew');
+      return;
+    }
+    if (report.blocked_ms < nextMs) return;
+    nextMs = report.blocked_ms + REPEAT_MS;
+    if (outcome === 'failed') log.error(report, 'the write-ahead log could not be copied');
+    else log.warn(report, 'another program reads the database, so the write-ahead log grows');
+  };
+}
