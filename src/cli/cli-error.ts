@@ -20,11 +20,18 @@ export class CliError extends Error {
   readonly transient: boolean;
   /** How long the broker asks to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
+  /** The options of a sign-in that may help, of which the report makes the command; null: none would. */
+  readonly login: readonly string[] | null;
 
   constructor(
     exitCode: ExitCode,
     problem: Problem,
-    options: { transient?: boolean; retryAfterMs?: number | null; cause?: unknown } = {},
+    options: {
+      transient?: boolean;
+      retryAfterMs?: number | null;
+      login?: readonly string[];
+      cause?: unknown;
+    } = {},
   ) {
     super(problem.detail, { cause: options.cause });
     this.name = 'CliError';
@@ -32,6 +39,7 @@ export class CliError extends Error {
     this.problem = problem;
     this.transient = options.transient ?? false;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.login = options.login ?? null;
   }
 }
 

@@ -2,9 +2,9 @@ import { type Command, Option } from 'commander';
 import { isFetchable } from '../issuers/issuers.ts';
 import { createTokenSource, type TokenSource, tokenOfEnvironment } from './auth/access-token.ts';
 import { type Credentials, createCredentials } from './auth/credentials.ts';
-import { profileOf } from './auth/profiles.ts';
+import { isNamed, profileOf } from './auth/profiles.ts';
 import { createSignInAgain, STEP_UPS } from './auth/step-up.ts';
-import { usageError } from './cli-error.ts';
+import { CliError, usageError } from './cli-error.ts';
 import { type Client, createClient } from './client.ts';
 import type { Io } from './io.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
@@ -88,16 +88,26 @@ export function createCli(io: Io): Cli {
       exitCode = await work(createOutput(io, options));
     },
     run: async (options, work) => {
+      const profile = await profileOf(io, options.profile);
       atBroker = [
         ...(options.broker === undefined ? [] : ['--broker', options.broker]),
-        ...(options.profile === undefined ? [] : ['--profile', options.profile]),
+        // Named also where a variable or `profiles use` chose it: whoever reads the hint may be in another shell.
+        ...(options.profile !== undefined || isNamed({ profile }) ? ['--profile', profile] : []),
       ];
-      const profile = await profileOf(io, options.profile);
-      exitCode = await work(createContext(io, { ...options, profile }, commandLine));
+      const context = createContext(io, { ...options, profile }, commandLine);
+      exitCode = await work(context).catch((error: unknown) => {
+        throw context.profile === null ? error : withSignIn(error);
+      });
     },
     exitCode: () => exitCode,
     commandLine,
   };
+}
+
+/** A stored sign-in that the broker accepts no longer is replaced by another one. */
+function withSignIn(error: unknown): unknown {
+  if (!(error instanceof CliError) || error.problem.code !== 'token_invalid') return error;
+  return new CliError(error.exitCode, error.problem, { login: [], cause: error });
 }
 
 function createOutput(io: Io, options: { json?: boolean }): Output {
@@ -130,7 +140,7 @@ function createContext(
     commandLine,
     note,
   });
-  const tokens = createTokenSource({ io, broker, credentials, signInAgain, note, commandLine });
+  const tokens = createTokenSource({ io, broker, credentials, signInAgain, note });
   const client = createClient({
     io,
     broker,

@@ -192,11 +192,16 @@ function parseJson(text: string): unknown {
 }
 
 function toCliError(response: Response, body: unknown): CliError {
-  const problem = isProblem(body) ? body : notUnderstood(response.status);
+  const problem = isProblem(body) ? withoutCommand(body) : notUnderstood(response.status);
   return new CliError(isProblem(body) ? exitOfProblem(problem.code) : EXIT.error, problem, {
     transient: response.status === 429 || response.status >= 502,
     retryAfterMs: retryAfterMs(response),
   });
+}
+
+/** What to run is said by this program only. */
+function withoutCommand({ command: _, ...problem }: Problem): Problem {
+  return problem as Problem;
 }
 
 function isProblem(body: unknown): body is Problem {

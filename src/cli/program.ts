@@ -125,8 +125,12 @@ function report(error: unknown, argv: readonly string[], { io, commandLine }: Cl
     return EXIT.usage;
   }
   const refusal = error instanceof CliError ? error : unexpected(error);
-  if (json) printJson(io, refusal.problem);
-  else io.stderr(`${visible(renderProblem(refusal.problem, commandLine))}\n`);
+  const problem =
+    refusal.login === null
+      ? refusal.problem
+      : { ...refusal.problem, command: commandLine('login', ...refusal.login) };
+  if (json) printJson(io, problem);
+  else io.stderr(`${visible(renderProblem(problem, commandLine))}\n`);
   return refusal.exitCode;
 }
 

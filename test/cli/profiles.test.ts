@@ -1,4 +1,4 @@
-import { chmod, readdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type IdentityProvider, startIdentityProvider } from '../../fixtures/identity/provider.ts';
@@ -156,10 +156,31 @@ describe('profiles', () => {
     },
   );
 
-  it('say whom to sign in when nobody is', async () => {
+  it('are named by the command that signs in, however they were chosen', async () => {
     const terminal = createTerminal(t);
-    const run = await terminal.run('whoami', '--profile', 'sam');
-    expect(run.err).toContain('countersign login --profile sam');
+    expect((await terminal.run('whoami', '--json')).json.command).toBe('countersign login');
+    const byOption = await terminal.run('whoami', '--profile', 'sam');
+    expect(byOption.err).toMatch(/^ {4}countersign login --profile sam$/m);
+    const used = await terminal.run('profiles', 'use', 'alex');
+    expect(used.out).toContain('countersign login --profile alex');
+    expect((await terminal.run('whoami', '--json')).json.command).toBe('countersign login --profile alex');
+    const { at } = await login('alex', null, '--profile', 'alex');
+    const inShell = createTerminal(t, { home: at.home, env: { COUNTERSIGN_PROFILE: 'alex' } });
+    const { file } = createCredentials({ env: {}, home: at.home }, 'alex');
+    const kept = await readFile(file, 'utf8');
+    await writeFile(file, kept.replace(/"id_token": ?"[^"]*"/, '"id_token":"revoked"'), { mode: 0o600 });
+    const refused = await inShell.run('list', '--json');
+    expect([refused.code, refused.json.code, refused.json.command]).toEqual([
+      4,
+      'token_invalid',
+      'countersign login --profile alex',
+    ]);
+    await writeFile(file, 'no document', { mode: 0o600 });
+    const unusable = await inShell.run('list', '--json');
+    expect([unusable.json.code, unusable.json.command]).toEqual([
+      'credentials_unusable',
+      'countersign login --profile alex',
+    ]);
   });
 
   it('ask whether to approve with the name of the profile', async () => {

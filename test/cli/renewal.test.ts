@@ -61,7 +61,7 @@ describe.each<{ what: string; options: ProviderOptions }>([
     const over = await terminal.run('whoami', '--json');
     expect([over.code, over.json.code]).toEqual([4, 'sign_in_expired']);
     expect(over.json.detail).toContain('policy');
-    expect(over.json.detail).toContain('countersign login');
+    expect(over.json.command).toBe('countersign login');
   });
 });
 

@@ -15,8 +15,6 @@ interface AskedAt {
   io: Io;
   broker: string;
   issuer: LoginIssuer;
-  /** A command line with these words for the same broker. */
-  commandLine(...words: string[]): string;
 }
 
 /**
@@ -78,22 +76,22 @@ function assertLasts(at: AskedAt, signedIn: SignInResult): void {
 
 function notAccepted(
   detail: string,
-  { io, commandLine }: AskedAt,
+  { io }: AskedAt,
   { signedIn, members = {} }: { signedIn?: SignInResult; members?: Record<string, unknown> },
 ): CliError {
   const since = signedIn?.auth_time_ms ?? null;
   const isRemembered = since !== null && io.clock() - since > REMEMBERED_MS;
-  const again = commandLine('login', '--fresh');
-  const hint = isRemembered
-    ? ` The provider remembered your sign-in of ${moment(since)}: sign in anew with: ${again}`
-    : '';
-  return new CliError(EXIT.denied, {
-    code: 'sign_in_not_accepted',
-    title: 'The broker does not accept the sign-in',
-    detail: `${detail}${hint} Nothing was stored.`.replace(/([^.]) Nothing/, '$1. Nothing'),
-    ...(isRemembered ? { command: again } : {}),
-    ...members,
-  });
+  const hint = isRemembered ? ` The provider remembered your sign-in of ${moment(since)}: sign in anew.` : '';
+  return new CliError(
+    EXIT.denied,
+    {
+      code: 'sign_in_not_accepted',
+      title: 'The broker does not accept the sign-in',
+      detail: `${detail}${hint} Nothing was stored.`.replace(/([^.]) Nothing/, '$1. Nothing'),
+      ...members,
+    },
+    isRemembered ? { login: ['--fresh'] } : {},
+  );
 }
 
 function describeAge(seconds: number): string {

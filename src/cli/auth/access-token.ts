@@ -55,8 +55,6 @@ export function createTokenSource(deps: {
   credentials: Credentials;
   signInAgain: SignInAgain;
   note(line: string): void;
-  /** A command line with these words for the same broker and profile. */
-  commandLine(...words: string[]): string;
 }): TokenSource {
   const { io, broker, credentials } = deps;
   let exchangedDigest: string | null = null;
@@ -103,7 +101,7 @@ export function createTokenSource(deps: {
 
   async function presentSignIn(): Promise<KeptSignIn> {
     const { sign_in } = await credentials.load(broker);
-    if (sign_in === undefined) throw notSignedIn(io, broker, deps.commandLine('login'));
+    if (sign_in === undefined) throw notSignedIn(io, broker);
     assertNotEnded(io, broker, sign_in);
     return isExpired(sign_in) ? renewSignIn(deps, sign_in) : sign_in;
   }
@@ -194,13 +192,17 @@ function bearer(value: string): Token {
   return { value, bound: null };
 }
 
-function notSignedIn({ env }: Io, broker: string, login: string): CliError {
+function notSignedIn({ env }: Io, broker: string): CliError {
   const inActions = env.GITHUB_ACTIONS === 'true';
-  return new CliError(EXIT.denied, {
-    code: 'not_signed_in',
-    title: 'No token for this broker',
-    detail: inActions
-      ? 'Give the job the permission "id-token: write". GitHub Actions then issues it an ID token.'
-      : `Sign in to ${broker} with: ${login}. In CI, set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
-  });
+  return new CliError(
+    EXIT.denied,
+    {
+      code: 'not_signed_in',
+      title: 'No token for this broker',
+      detail: inActions
+        ? 'Give the job the permission "id-token: write". GitHub Actions then issues it an ID token.'
+        : `Sign in to ${broker}. In CI, set COUNTERSIGN_SUBJECT_TOKEN, COUNTERSIGN_SUBJECT_TOKEN_FILE or COUNTERSIGN_TOKEN.`,
+    },
+    inActions ? {} : { login: [] },
+  );
 }

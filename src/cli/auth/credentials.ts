@@ -132,9 +132,9 @@ function unusable(file: string, cause: unknown): CliError {
     {
       code: 'credentials_unusable',
       title: 'The stored credentials cannot be read',
-      detail: `${file} is not a valid credentials file. Remove it and sign in again with: countersign login`,
+      detail: `${file} is not a valid credentials file. Remove it, and sign in again.`,
     },
-    { cause },
+    { cause, login: [] },
   );
 }
 
@@ -156,8 +156,8 @@ function notPrivate(file: string, cause: NotPrivateError): CliError {
     {
       code: 'credentials_not_private',
       title: 'The stored credentials are not private',
-      detail: `${file} was not used: ${cause.message}. Others may have read its tokens. Remove it with "rm ${shellWord(file)}" and sign in again with: countersign login`,
+      detail: `${file} was not used: ${cause.message}. Others may have read its tokens. Remove it with "rm ${shellWord(file)}", and sign in again.`,
     },
-    { cause },
+    { cause, login: [] },
   );
 }

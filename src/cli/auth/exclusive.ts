@@ -39,8 +39,15 @@ export async function runExclusively<T>(name: string, work: () => Promise<T>): P
     return await work();
   } finally {
     // Another machine may have taken it over, when this process slept.
-    if ((await holderOf(mark))?.id === mine.id) await rm(mark, { recursive: true, force: true });
+    if ((await holderOf(mark))?.id === mine.id) await release(mark, mine);
   }
+}
+
+/** The mark disappears with its content: emptied first, it would let the next process in, whose mark is then removed. */
+async function release(mark: string, mine: Holder): Promise<void> {
+  const done = `${mark}.${mine.id}`;
+  await rename(mark, done);
+  await rm(done, { recursive: true, force: true });
 }
 
 async function take(mark: string, mine: Holder): Promise<void> {

@@ -66,9 +66,9 @@ function portTaken(port: number, cause: unknown): CliError {
     {
       code: 'port_not_free',
       title: 'The sign-in cannot be received',
-      detail: `Port ${port} of this machine is not free (${code ?? message}), and the provider redirects to that port only. End the program that uses it, such as another sign-in, or sign in with: countersign login --device`,
+      detail: `Port ${port} of this machine is not free (${code ?? message}), and the provider redirects to that port only. End the program that uses it, such as another sign-in, or sign in with a code.`,
     },
-    { cause },
+    { cause, login: ['--device'] },
   );
 }
 

@@ -133,13 +133,11 @@ function assertSameSignIn(kept: KeptSignIn, idToken: string): void {
   const signedInMs = kept.auth_time_ms ?? null;
   for (const claim of ['iss', 'sub', 'aud', 'azp'] as const) {
     if (JSON.stringify(before[claim]) !== JSON.stringify(after[claim])) {
-      throw new Error(`its renewed ID token has another ${claim}. Sign in again with: countersign login`);
+      throw new Error(`its renewed ID token has another ${claim}`);
     }
   }
   if (after.auth_time !== undefined && Number(after.auth_time) * 1000 !== signedInMs) {
-    throw new Error(
-      'its renewed ID token names another time of sign-in. Sign in again with: countersign login',
-    );
+    throw new Error('its renewed ID token names another time of sign-in');
   }
 }
 
@@ -156,9 +154,9 @@ export function signInExpired(broker: string, why: string, cause?: unknown): Cli
     {
       code: 'sign_in_expired',
       title: 'The sign-in has expired',
-      detail: `${why}Sign in to ${broker} again with: countersign login`,
+      detail: `${why}Sign in to ${broker} again.`,
     },
-    { cause },
+    { cause, login: [] },
   );
 }
 
@@ -178,9 +176,9 @@ function reachFault(issuer: string, error: unknown): CliError {
     {
       code: 'provider_unreachable',
       title: 'The identity provider did not respond',
-      detail: `The sign-in has to be renewed, and ${issuer} did not do so (${why}). Try again, or sign in again with: countersign login`,
+      detail: `The sign-in has to be renewed, and ${issuer} did not do so (${why}). Try again, or sign in again.`,
     },
-    { transient: true, cause: error },
+    { transient: true, cause: error, login: [] },
   );
 }
 

@@ -105,9 +105,13 @@ function loginWords(kept: KeptSignIn | null, { level, acr_values }: SignInDemand
 function assertSameAccount({ id_token }: KeptSignIn, sub: string): void {
   const before = decodeJwt(id_token).sub;
   if (before === sub) return;
-  throw new CliError(EXIT.denied, {
-    code: 'sign_in_other_account',
-    title: 'Signed in with another account',
-    detail: `You signed in as ${sub}, but the command was started as ${before}. Nothing was sent, and the previous sign-in is unchanged. To act as ${sub}, sign in with: countersign login`,
-  });
+  throw new CliError(
+    EXIT.denied,
+    {
+      code: 'sign_in_other_account',
+      title: 'Signed in with another account',
+      detail: `You signed in as ${sub}, but the command was started as ${before}. Nothing was sent, and the previous sign-in is unchanged. To act as ${sub}, sign in as them.`,
+    },
+    { login: [] },
+  );
 }

@@ -48,8 +48,7 @@ export function registerLogin(program: Command, cli: Cli): void {
           openBrowser: options.browser,
           note: context.note,
         });
-        const { commandLine } = context;
-        const principal = await askWhetherAccepted({ io, broker, issuer, commandLine }, signedIn);
+        const principal = await askWhetherAccepted({ io, broker, issuer }, signedIn);
         const sign_in = toKept(io, { issuer, flow, signedIn });
         await credentials.update(broker, (stored) => ({ ...stored, sign_in }));
         noteOthers(context);

@@ -47,7 +47,7 @@ export function registerProfiles(program: Command, cli: Cli): void {
         const isNew = !(await listProfiles(io)).includes(name);
         print({ profile: name }, () =>
           isNew
-            ? `Commands now use the profile ${name}. Sign in with: countersign login`
+            ? `Commands now use the profile ${name}. Sign in with: ${cli.commandLine('login', '--profile', name)}`
             : `Commands now use the profile ${name}.`,
         );
         return EXIT.done;

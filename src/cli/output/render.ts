@@ -229,7 +229,7 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
       denied: reasons.length > 0 && gates.every((gate) => reasons.some(({ code }) => gate.code === code)),
     }),
     ...(signIn !== undefined && gates.every((gate) => gate.code !== problem.code)
-      ? [`sign in again with`, `    ${signIn}`]
+      ? ['sign in with', `    ${signIn}`]
       : []),
     ...(typeof problem.decision_id === 'string' ? [`decision ${printable(problem.decision_id)}`] : []),
     // The response has no reason. The operator finds it in the broker's log by this reference.
@@ -239,10 +239,10 @@ export function renderProblem(problem: Problem, commandLine: CommandLine): strin
   ].join('\n');
 }
 
-/** The command for the required sign-in; undefined for other problems. */
+/** The command for the sign-in that helps; undefined where none would. */
 function signInCommand({ code, command }: Problem, commandLine: CommandLine): string | undefined {
-  if (code !== 'sign_in_required') return undefined;
-  return typeof command === 'string' ? command : commandLine('login', '--mfa');
+  if (typeof command === 'string') return command;
+  return code === 'sign_in_required' ? commandLine('login', '--mfa') : undefined;
 }
 
 /** True when the text consists only of the details listed below it. */
