@@ -18,7 +18,7 @@ export const PROBLEMS = {
     status: 400,
     title: 'The request is malformed',
     means:
-      'The body, the query, a header or the path is malformed; `errors` identifies each place by a JSON Pointer. Unknown members are refused, so that a misspelt one is not silently ignored. So is a number that a double cannot hold, such as 9007199254740993 or 1e400: it would become another number (RFC 8259 section 6, RFC 7493 section 2.2).',
+      'The body, the query, a header or the path is malformed; `errors` identifies each place by a JSON Pointer. Unknown members and values are refused with the nearest that is known, so that a misspelt one is not silently ignored. So is a number that a double cannot hold, such as 9007199254740993 or 1e400: it would become another number (RFC 8259 section 6, RFC 7493 section 2.2).',
     remedy:
       'correct the places in `errors`; write a number of more than 15 digits, such as an account number, as a string.',
   },
@@ -81,7 +81,7 @@ export const PROBLEMS = {
     status: 404,
     title: 'Not found',
     means:
-      'The path, request, flag, freeze, decision or session does not exist, or you may not see it. Proposals that name such a flag get it too.',
+      'The path, or something that the call names, does not exist, or you may not see it: an environment, namespace, flag, request, freeze, decision, session, stage, trust rule, issuer or principal. It makes no difference whether the path, the query or the body names it. A list that is asked for such a name is refused too, instead of being empty. `did_you_mean` is the nearest name that you may see, and `errors` says where the name was written.',
     remedy:
       'list the existing ones; ids and keys must match exactly. If it should be there, ask for a role in its namespace and environment.',
   },

@@ -2,10 +2,12 @@ import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { ControlDeps } from '../decide/control.ts';
 import { routesFor } from '../decide/edge.ts';
+import { askingOf, assertEnvironment } from '../decide/names.ts';
 import { environmentKeySchema, namespaceSchema } from '../flags/names.ts';
 import { RECORDED_READ } from '../http/route.ts';
 import { CAPABILITIES } from '../operations.ts';
 import { accessViewSchema, computeAccess } from './access.ts';
+import { assertAccessFilter } from './access-filter.ts';
 
 /** The dependencies of {@link accessRoutes}. */
 export interface AccessRoutesDeps {
@@ -41,11 +43,14 @@ export const accessRoutes = [
     }),
     success: 200,
     answer: accessViewSchema,
-    errors: ['not_supported'],
-    handle: async ({ control, flushUsage }, { query: { unused_days, ...filter }, write }) => {
+    errors: ['not_found', 'not_supported'],
+    handle: async ({ control, flushUsage }, { call, query: { unused_days, ...filter }, write }) => {
       const { environment = null } = filter;
+      const asking = await askingOf(control, call);
+      assertEnvironment(asking, environment, { operation: 'access.read' });
       await write((writing) => authorize(writing, { operation: 'access.read', environment }));
       await flushUsage();
+      await assertAccessFilter(asking, filter);
       return { body: await computeAccess(control, { filter, unused_days }) };
     },
   }),

@@ -6,10 +6,11 @@ import type { StoredBundle } from '../policy/active.ts';
 import { BundleError } from '../policy/bundle.ts';
 import type { Policy } from '../policy/policies.ts';
 import { policyOfStage } from '../policy/staged-policy.ts';
-import { isShared, sharedData, stageNamed } from '../policy/stages.ts';
+import { isShared, sharedData, stageNamed, unknownStage } from '../policy/stages.ts';
 import { type BundleKey, findActivation, findActivationOf, findBundle, rootOf } from '../store/policies.ts';
 import type { PolicyActivationsTable, PolicyBundlesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { type UnknownName, unknownName } from '../unknown-name.ts';
 import { builtFrom } from './build.ts';
 import type { DataPatch } from './patch.ts';
 import { assertMayReach, factsOf, findPromoted, type Promotion, targetOf } from './promotion.ts';
@@ -113,11 +114,7 @@ export async function unjudgedObject(
 function stageOf({ stage: name }: ActivationOrder, { broker: { stages } }: Policy): string | null {
   const stage = stageNamed(stages, name);
   if (stage !== undefined) return stage;
-  const known = stages.map((each) => each.name).join(', ');
-  throw fault('No stage has this name.', {
-    pointer: '#/stage',
-    detail: known === '' ? 'the active policy has no stages: leave it out' : `the stages are ${known}`,
-  });
+  throw unknownStage(stages, name ?? '', '#/stage');
 }
 
 /** The members of the object that name the stage; none where one stage is all. */
@@ -142,7 +139,7 @@ async function storedCandidate(
     policy_hash: hash,
     ...(digest !== undefined && { archive_digest: digest }),
   });
-  if (stored === null) throw notStored();
+  if (stored === null) throw unknownName(unknownBundle(order.policy_hash));
   const { policy_hash, archive_digest, revision } = stored;
   const pointer = '#/policy_hash';
   await assertSigned(db, stored, { context, pointer });
@@ -291,12 +288,9 @@ function activeAlready(pointer: string): BrokerError {
   });
 }
 
-/** The answer about a bundle that is not stored, or that the caller may not read. */
-export function notStored(): BrokerError {
-  return new BrokerError(
-    'not_found',
-    'No stored bundle that you may read has this policy hash. Upload it first.',
-  );
+/** How a bundle is named that is not stored, or that the caller may not read. */
+export function unknownBundle(hash: string): Omit<UnknownName, 'nearest'> {
+  return { what: 'policy', name: hash, pointer: '#/policy_hash', more: 'Upload its bundle first.' };
 }
 
 /** A proposal that cannot be carried out. */

@@ -17,6 +17,7 @@ import { epochMs } from '../moment.ts';
 import type { Policy } from '../policy/policies.ts';
 import { refuseBeforeCost } from '../requests/propose.ts';
 import { findReport } from '../store/policy-reports.ts';
+import { unknownName } from '../unknown-name.ts';
 import { candidateOf } from './candidate.ts';
 import type { Comparison } from './checks/checks.ts';
 import { seenFlags } from './checks/flags.ts';
@@ -101,7 +102,7 @@ export const checkRoutes = [
     handle: async ({ control }, { call, params: { digest }, write }) => {
       await authorizeRead(control, call, { operation: 'request.read', namespace: EVERY_NAMESPACE });
       const row = await findReport(control.store.read, digest);
-      if (row === null) throw new BrokerError('not_found', 'No report has this digest.');
+      if (row === null) throw unknownName({ what: 'report', name: digest });
       const report = reportSchema.parse(JSON.parse(row.report));
       const measured = measuredSchema.parse(JSON.parse(row.measured));
       return { body: await shown(control, call, { digest, report, measured }, write) };

@@ -2,12 +2,11 @@ import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
-import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { ARCHIVE, archiveSchema, GOVERNED_READ, GOVERNED_WRITE, noContent } from '../http/route.ts';
 import { DIGEST_PATTERN } from '../json.ts';
 import { readStoredBundle } from '../policy/bundle.ts';
-import { stageNamed } from '../policy/stages.ts';
+import { stageNamed, unknownStage } from '../policy/stages.ts';
 import {
   findActivation,
   findActivationOf,
@@ -16,6 +15,7 @@ import {
   listBundles,
 } from '../store/policies.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
+import { unknownName } from '../unknown-name.ts';
 import { activationSchema, toActivationView } from './history.ts';
 import { bundleViewSchema, toBundleView, uploadOf } from './upload.ts';
 
@@ -177,7 +177,7 @@ export const activationRoutes = [
 /** The stage of a name. @throws BrokerError `not_found` */
 function stageOf({ policies }: ControlDeps, name: string): string | null {
   const stage = stageNamed(policies.latest().broker.stages, name);
-  if (stage === undefined) throw new BrokerError('not_found', `The active policy has no stage "${name}".`);
+  if (stage === undefined) throw unknownStage(policies.latest().broker.stages, name, '#/stage');
   return stage;
 }
 
@@ -202,7 +202,7 @@ async function download(
   ifNoneMatch: string | undefined,
 ) {
   const bundle = key === null ? null : await findBundle(store.read, key);
-  if (bundle === null) throw new BrokerError('not_found', 'No stored bundle has this policy hash.');
+  if (bundle === null) throw unknownName({ what: 'policy', name: key?.policy_hash ?? '' });
   const headers = { ETag: `"${bundle.archive_digest}"` };
   if (isNoneMatch(ifNoneMatch, headers.ETag)) return { status: 304, body: undefined, headers };
   return { body: bundle.archive, headers };

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
-import { BrokerError } from '../errors.ts';
 import { saltedDigest } from '../json.ts';
 import type { RecordV1 } from '../log/record.ts';
 import { type Moment, toEpochMs } from '../moment.ts';
@@ -16,6 +15,7 @@ import {
 } from '../policy/replay.ts';
 import { readHead } from '../store/log-head.ts';
 import { findPlaceAt, findReplayRow, listReplayRows, type ReplayRow } from '../store/replays.ts';
+import { unknownName } from '../unknown-name.ts';
 
 /*
  * Replays of recorded decisions. They read committed state, use no transaction, and yield after each evaluation, so that
@@ -97,7 +97,7 @@ type ReplayDeps = Pick<ControlDeps, 'store' | 'policies'>;
 /** Replays one decision. @throws BrokerError `not_found` */
 export async function replayOne(deps: ReplayDeps, id: string): Promise<ReplayView> {
   const row = await findReplayRow(deps.store.read, id);
-  if (row === undefined) throw new BrokerError('not_found', 'No decision has this id.');
+  if (row === undefined) throw unknownName({ what: 'decision', name: id });
   return replayRow(deps, row);
 }
 

@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
-import { BrokerError } from '../errors.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { GOVERNED_WRITE, RECORDED_READ } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { RECORDED_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
+import { unknownName } from '../unknown-name.ts';
+import { assertRecorded, assertRecordedEnvironment } from './list-filter.ts';
 import { replayOne, replayPage, replayPageSchema, replayViewSchema } from './replay.ts';
 import { fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
 
@@ -54,18 +55,22 @@ export const auditRoutes = [
     }),
     success: 200,
     answer: recordViewSchema,
-    handle: async ({ control }, { query: { from, to, ...rest }, page: { limit, place }, write }) => {
+    errors: ['not_found'],
+    handle: async ({ control }, { call, query: { from, to, ...rest }, page: { limit, place }, write }) => {
       const { environment = null } = rest;
+      await assertRecordedEnvironment(control, call, rest.environment);
       await write((writing) => authorize(writing, { operation: 'decision.read', environment }));
+      const filter = {
+        ...rest,
+        ...(from === undefined ? {} : { from_ms: toEpochMs(from) }),
+        ...(to === undefined ? {} : { to_ms: toEpochMs(to) }),
+      } as RecordFilter;
       const rows = await listRecords(control.store.read, {
-        filter: {
-          ...rest,
-          ...(from === undefined ? {} : { from_ms: toEpochMs(from) }),
-          ...(to === undefined ? {} : { to_ms: toEpochMs(to) }),
-        } as RecordFilter,
+        filter,
         beforePlace: place === null ? null : Number(place),
         limit: limit + 1,
       });
+      if (rows.length === 0 && place === null) await assertRecorded({ db: control.store.read }, filter);
       return pageOf(limit, { rows, view: toView, next: (row) => row.place });
     },
   }),
@@ -83,7 +88,7 @@ export const auditRoutes = [
     handle: async ({ control }, { params: { id }, write }) => {
       await write((writing) => authorize(writing, { operation: 'decision.read' }));
       const found = await findRecord(control.store.read, id);
-      if (found === undefined) throw new BrokerError('not_found', 'No decision has this id.');
+      if (found === undefined) throw unknownName({ what: 'decision', name: id });
       const { input, result } = found;
       return {
         body: {

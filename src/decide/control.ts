@@ -1,6 +1,5 @@
 import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { BrokerError } from '../errors.ts';
 import type { FlagDefinition, FlagState } from '../flags/model.ts';
 import type { Credential } from '../identity/credential.ts';
 import type { Entry, FlagMove, RecordedFreeze } from '../log/entry.ts';
@@ -14,6 +13,7 @@ import type { Store } from '../store/database.ts';
 import type { VersionOrigin } from '../store/flags.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
+import type { UnknownName } from '../unknown-name.ts';
 import type { CandidateChecks, Plan, PlanContext, RequestContent } from './plan.ts';
 import type { RevocationChecks, Revocations } from './revocations.ts';
 
@@ -105,6 +105,12 @@ export interface Place {
 /** In a {@link Place}: something that only readers of all namespaces may see. No namespace has this name. */
 export const EVERY_NAMESPACE = '*';
 
+/** A name that somebody may have meant, and the places in all of which they must be able to read to know it. */
+export interface LikeName {
+  name: string;
+  places: readonly Place[];
+}
+
 /** Something that a call names, and who may know whether it exists. */
 export interface Named {
   /** The read that shows it. */
@@ -115,8 +121,10 @@ export interface Named {
   places: readonly Place[] | null;
   /** Of what does not exist: the open requests that make it, and where a caller must be able to read each. */
   pending?: readonly { id: string; places: readonly Place[] }[];
-  /** The answer if it does not exist. @param request the first of `pending` that the caller may read */
-  missing: (request?: string) => BrokerError;
+  /** How it is named, for the answer if it does not exist. */
+  unknown: Omit<UnknownName, 'nearest'>;
+  /** The names of the same kind that are like it. */
+  like?: () => Promise<readonly LikeName[]>;
 }
 
 /** The environments of the active policy. */
@@ -218,7 +226,7 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
   /** The namespaces whose readers may see a request with that plan; none: readers of any. */
   namespacesOf(plan: Plan): string[];
   /** What a content names. Refusals tell nothing of it to callers who may not see it. */
-  namedBy(db: Db, content: Content): Promise<Named[]>;
+  namedBy(db: Db, content: Content, policy: Policy): Promise<Named[]>;
   /** A short summary of what applying it does, such as `lift the freeze …`; null if the changes describe it. */
   sentence(plan: Plan): string | null;
 }

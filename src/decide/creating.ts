@@ -17,11 +17,11 @@ export async function creatingRequests(db: Db, key: string): Promise<NonNullable
     }));
 }
 
-/** The end of an answer about a flag that does not exist. @param request the open request that creates it */
+/** A sentence for an answer about a flag that does not exist. @param request the open request that creates it */
 export function describeCreating(request: string | undefined): string {
   return request === undefined
     ? ''
-    : ` The open request ${request} creates it, once it is approved and applied.`;
+    : `The open request ${request} creates it, once it is approved and applied.`;
 }
 
 function creates(content: { changes?: { action: string; flag: string }[] }, key: string): boolean {

@@ -1,7 +1,10 @@
 import { BrokerError } from '../errors.ts';
 import { PROBLEMS, type ProblemCode } from '../problems.ts';
+import { unknownName } from '../unknown-name.ts';
 import { authorize, questionOf, useOf } from './authorize.ts';
 import { type Call, type ControlDeps, knowsEnvironment, type Named, type Place } from './control.ts';
+import { describeCreating } from './creating.ts';
+import { type Asking, nearestSeen } from './names.ts';
 import { denied } from './refusals.ts';
 import { decideFor } from './strangers.ts';
 import { write } from './write.ts';
@@ -18,7 +21,7 @@ import { write } from './write.ts';
  * it in its places gets the answer for what does not exist.
  *
  * @param decisionId the record of a refusal that this answer replaces; without one, a denial is recorded
- * @throws BrokerError `policy_denied`, or the error of `named.missing`
+ * @throws BrokerError `policy_denied`, or `not_found` with the nearest name that the caller may see
  */
 export async function assertSeen(
   deps: ControlDeps,
@@ -27,12 +30,13 @@ export async function assertSeen(
   decisionId?: string,
 ): Promise<void> {
   const policy = await deps.policies.active(deps.store.read);
-  const { operation, places, missing } = named;
+  const { operation, places } = named;
   const { principal } = call;
   const asked = named.environment ?? null;
   const environment = knowsEnvironment(policy, asked) ? asked : null;
+  const now_ms = deps.clock();
   const decide = (at: { environment: string | null; namespace?: string | null }) =>
-    decideFor(policy, questionOf(policy, principal, { operation, ...at }), deps.clock());
+    decideFor(policy, questionOf(policy, principal, { operation, ...at }), now_ms);
 
   const anywhere = decide({ environment });
   if (anywhere.effect !== 'allow') {
@@ -40,12 +44,7 @@ export async function assertSeen(
     await write(deps, call, (writing) => authorize(writing, { operation, environment }));
     // The policy changed in between, and now allows it.
   }
-  if (places === null) {
-    const mayRead = (place: Place) =>
-      decideFor(policy, questionOf(policy, principal, { operation: 'request.read', ...place }), deps.clock())
-        .effect === 'allow';
-    throw missing(named.pending?.find((each) => each.places.every(mayRead))?.id);
-  }
+  if (places === null) throw await unknownTo({ policy, principal, now_ms }, named);
   for (const found of places) {
     // An environment that does not exist is the call's own fault, which its refusal describes.
     const place = found.environment === asked ? { ...found, environment } : found;
@@ -60,8 +59,23 @@ export async function assertSeen(
         await authorize(writing, { ...intent, note });
       });
     }
-    throw missing();
+    throw await unknownTo({ policy, principal, now_ms }, named);
   }
+}
+
+/** The answer to a name of something that does not exist, or that the caller may not see. */
+async function unknownTo(
+  { policy, principal, now_ms }: Omit<Asking, 'db'>,
+  { operation, places, pending, unknown, like }: Named,
+): Promise<BrokerError> {
+  const mayRead = (place: Place) =>
+    decideFor(policy, questionOf(policy, principal, { operation: 'request.read', ...place }), now_ms)
+      .effect === 'allow';
+  const request = places === null ? pending?.find((each) => each.places.every(mayRead))?.id : undefined;
+  const names = (await like?.()) ?? [];
+  const nearest = nearestSeen({ policy, principal, now_ms }, { operation, name: unknown.name, like: names });
+  const more = [describeCreating(request), unknown.more ?? ''].filter((sentence) => sentence !== '');
+  return unknownName({ ...unknown, nearest, more: more.join(' ') });
 }
 
 /** Refusals that are about the credential or the broker, and so say nothing of what the call names. */

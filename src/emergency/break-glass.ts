@@ -8,6 +8,7 @@ import { epochMs } from '../moment.ts';
 import { resolvePerson } from '../policy/persons.ts';
 import { closeSession, findSession, insertSession } from '../store/emergency.ts';
 import type { BreakglassSessionsTable } from '../store/schema.ts';
+import { unknownName } from '../unknown-name.ts';
 import { countRecentSessions, findOpenSession, toInputSession } from './state.ts';
 
 /** The lifetime of a session if the policy sets no `breakglass_ttl_s`: fifteen minutes. */
@@ -110,7 +111,7 @@ export async function findOwnSession(
   const session = await findSession(tx, id);
   const caller = resolvePerson(policy, call.principal.person ?? call.principal.id);
   if (session === undefined || resolvePerson(policy, session.person) !== caller) {
-    throw new BrokerError('not_found', 'You have no break-glass session with this id.');
+    throw unknownName({ what: 'break-glass session', name: id, more: 'Each is of one person.' });
   }
   return session;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { WriteContext } from '../decide/control.ts';
+import { assertEnvironment } from '../decide/names.ts';
 import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema, textSchema } from '../flags/names.ts';
@@ -9,7 +10,7 @@ import { inputFreezeSchema } from '../policy/input.ts';
 import { insertFreeze } from '../store/emergency.ts';
 import type { FreezesTable } from '../store/schema.ts';
 import { toInputFreeze } from './state.ts';
-import { assertEnvironment, faultOfScope } from './unknown-scope.ts';
+import { faultOfScope } from './unknown-scope.ts';
 
 const common = { incident: textSchema(200), reason: textSchema(2000) };
 const yet_unknown = z.boolean().default(false).meta({
@@ -55,19 +56,19 @@ export type FreezeView = z.infer<typeof freezeViewSchema>;
  * flight, because each write reads the freezes in its own transaction. One authorized person is enough; lifting a freeze
  * requires a change request.
  *
- * @returns the freeze, or the refusal with its record appended: `invalid_request` for a name that does not exist, unless
+ * @returns the freeze, or the refusal with its record appended: `not_found` for a name that does not exist, unless
  *   the order says that it is yet unknown
- * @throws BrokerError `invalid_request` for an environment that is not in the policy
+ * @throws BrokerError `not_found` for an environment that is not in the policy
  */
 export async function engage(writing: WriteContext, order: FreezeOrder): Promise<FreezeView | Refused> {
-  const { tx, call, now_ms, deps } = writing;
+  const { tx, call, now_ms, deps, policy } = writing;
   const scope = {
     scope: order.scope,
     environment: 'environment' in order ? (order.environment ?? null) : null,
     namespace: 'namespace' in order ? order.namespace : null,
     flag: 'flag' in order ? order.flag : null,
   };
-  assertEnvironment(writing, scope.environment);
+  assertEnvironment({ policy, principal: call.principal, now_ms }, scope.environment);
   const isYetUnknown = 'yet_unknown' in order && order.yet_unknown;
   const fault = await faultOfScope(writing, isYetUnknown ? { ...scope, namespace: null, flag: null } : scope);
   const id = deps.newId(now_ms);

@@ -36,6 +36,7 @@ export const emergencyRoutes = [
     body: freezeSchema,
     success: 201,
     answer: freezeViewSchema,
+    errors: ['not_found'],
     idempotent: true,
     handle: async (_deps, { body, write }) => ({ body: await write((writing) => engage(writing, body)) }),
   }),
@@ -117,7 +118,7 @@ export const emergencyRoutes = [
     answer: requestViewSchema,
     errors: ['state_conflict', 'invalid_change'],
     idempotent: true,
-    namedBy: ({ control }, { body }) => namedByChanges(control.store.read, body),
+    namedBy: ({ control }, { body }) => namedByChanges(control.store.read, body, control.policies.latest()),
     handle: async ({ control: { kinds } }, { params, body, write }) => ({
       body: await write(async (writing) => {
         const settled = await applyInSession(writing, params.id, body);

@@ -1,8 +1,7 @@
-import { type Call, type ControlDeps, planContextOf } from '../decide/control.ts';
+import { type Call, type ControlDeps, type Place, planContextOf } from '../decide/control.ts';
 import type { Plan, RequestContent } from '../decide/plan.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
-import { BrokerError } from '../errors.ts';
 import { personNames } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
@@ -45,9 +44,17 @@ export async function seenDraft(
   await assertSeen(deps, call, {
     operation: 'request.read',
     places: placesOf(request, deps.kinds),
-    missing: () => new BrokerError('not_found', 'Nothing that you may read is in this place.'),
+    unknown: { what: 'place', name: describePlaces(placesOf(request, deps.kinds)) },
   });
   return { request, context };
+}
+
+/** Places in words, for who may not see them. */
+function describePlaces(places: readonly Place[]): string {
+  const words = places.map(({ environment, namespace }) =>
+    [namespace ?? 'no namespace', ...(environment === null ? [] : [environment])].join('@'),
+  );
+  return words.join(', ');
 }
 
 /** The request that a content would become. Whether a key is taken by a flag of others is not told. */

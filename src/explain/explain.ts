@@ -1,5 +1,6 @@
 import { type Intent, questionOf } from '../decide/authorize.ts';
-import type { Call, ControlDeps } from '../decide/control.ts';
+import type { Call, ControlDeps, Place } from '../decide/control.ts';
+import { askingOf, assertEnvironment, namedNamespace } from '../decide/names.ts';
 import type { RequestContent } from '../decide/plan.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
@@ -20,6 +21,7 @@ import { findExisting } from '../requests/open-request.ts';
 import { isOpen, loadVotes } from '../requests/request.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findReplayRow } from '../store/replays.ts';
+import { unknownName } from '../unknown-name.ts';
 import { type Draft, proposedDraft, seenDraft } from './draft.ts';
 import { type Explanation, type ExplanationView, toView } from './view.ts';
 import { type As, resolveAs } from './who.ts';
@@ -61,7 +63,7 @@ export async function explainDecision(
   await reader.authorize({ operation: 'decision.read' });
   const { read } = deps.store;
   const row = await findReplayRow(read, id);
-  if (row === undefined) throw new BrokerError('not_found', 'No decision has this id.');
+  if (row === undefined) throw unknownName({ what: 'decision', name: id });
   if (row.input === null) throw notExplainable('erased');
   if (row.schema_version === 0) throw notExplainable('record_version_0');
   const leaf = JSON.parse(row.leaf) as RecordV1;
@@ -157,6 +159,7 @@ export async function explainWhatIf(
   } as const;
   if ('operation' in whatIf) {
     const { operation, environment, namespace } = whatIf;
+    await assertPlace(deps, call, { environment, namespace });
     await authorizeRead(deps, call, { operation: 'flag.read', environment, namespace });
     const principal = await resolveAs(deps, call.principal, as);
     const asked = askedOf(
@@ -206,6 +209,15 @@ export async function explainPlan(
     gates: gates.map((gate) => ({ ...gate, call: null })),
     plan: { digest, changes, object, bases, summary: deps.kinds.of(request.kind).sentence(plan) },
   });
+}
+
+/** Checks that a place exists and that the caller may see it. @throws BrokerError `policy_denied`, `not_found` */
+async function assertPlace(deps: ControlDeps, call: Call, { environment, namespace }: Place): Promise<void> {
+  const asking = await askingOf(deps, call);
+  assertEnvironment(asking, environment, { pointer: '#/what_if/environment' });
+  if (namespace === null) return;
+  const about = { namespace, environment, pointer: '#/what_if/namespace' };
+  await assertSeen(deps, call, await namedNamespace(asking.db, asking.policy, about));
 }
 
 async function proposal(

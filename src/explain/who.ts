@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
-import { BrokerError } from '../errors.ts';
+import { unknownPrincipal } from '../decide/names.ts';
 import { foldPerson } from '../person-name.ts';
 import type { Principal } from '../principal.ts';
 import { listPrincipals } from '../store/principals.ts';
@@ -28,7 +28,7 @@ const SOMEBODY = 'person:what-if';
 /**
  * The principal as whom a question is asked; without `as`, the caller.
  *
- * @throws BrokerError `invalid_request` if nobody of that name is known
+ * @throws BrokerError `not_found` if nobody of that name is known
  */
 export async function resolveAs(
   deps: ControlDeps,
@@ -55,13 +55,7 @@ export async function resolveAs(
     known.find(({ id }) => id === as.principal) ??
     known.find(({ kind, person }) => kind === 'person' && person !== null && foldPerson(person) === name);
   if (row === undefined) {
-    throw new BrokerError(
-      'invalid_request',
-      'No known principal has this id, and no known person this name.',
-      {
-        errors: [{ pointer: '#/what_if/as/principal', detail: 'GET /v1/access lists who is known' }],
-      },
-    );
+    throw unknownPrincipal(as.principal, known, '#/what_if/as/principal');
   }
   const principal = JSON.parse(row.principal) as Principal;
   // What somebody presented last is about who they are, not about a token that has expired since.

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import type { Call, ControlDeps } from '../decide/control.ts';
-import { creatingRequests, describeCreating } from '../decide/creating.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
+import { askingOf, assertEnvironment, namedFlag, namedNamespace } from '../decide/names.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
-import { BrokerError } from '../errors.ts';
 import { GOVERNED_READ } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
 import { findDefinition, listFlags, listNamespaces, listStates, listStateVersions } from '../store/flags.ts';
 import type { FlagsTable } from '../store/schema.ts';
+import { unknownName } from '../unknown-name.ts';
 import { type FlagDefinition, type FlagState, flagDefinitionSchema, flagStateSchema } from './model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
 
@@ -69,7 +69,14 @@ export const flagRoutes = [
     query: z.strictObject({ environment: environmentKeySchema, namespace: namespaceSchema.optional() }),
     success: 200,
     answer: flagInEnvironmentSchema,
+    errors: ['not_found'],
     handle: async ({ control }, { call, query: { environment, namespace }, page: { limit, place } }) => {
+      const asking = await askingOf(control, call);
+      assertEnvironment(asking, environment);
+      if (namespace !== undefined) {
+        const about = { namespace, environment, pointer: '#/namespace' };
+        await assertSeen(control, call, await namedNamespace(asking.db, asking.policy, about));
+      }
       await authorizeRead(control, call, {
         operation: 'flag.read',
         environment,
@@ -104,13 +111,20 @@ export const flagRoutes = [
     caller: 'any',
     outcomes: GOVERNED_READ,
     params: keyParams,
+    query: z.strictObject({
+      environment: environmentKeySchema
+        .optional()
+        .meta({ description: 'Only the state in this environment; default: all.' }),
+    }),
     success: 200,
     answer: flagSchema,
-    handle: async ({ control }, { call, params }) => {
+    handle: async ({ control }, { call, params, query: { environment } }) => {
+      assertEnvironment(await askingOf(control, call), environment);
       const definition = await findReadable({ control, call }, params.key, null);
       const isReadable = await readablePlaces(control, call, 'flag.read');
       const all = await listStates(control.store.read, definition.key);
-      const states = all.filter((row) =>
+      const asked = all.filter((row) => environment === undefined || row.environment === environment);
+      const states = asked.filter((row) =>
         isReadable({ environment: row.environment, namespace: definition.namespace }),
       );
       return {
@@ -140,6 +154,7 @@ export const flagRoutes = [
     success: 200,
     answer: flagVersionSchema,
     handle: async ({ control }, { call, params, query: { environment }, page: { limit, place } }) => {
+      assertEnvironment(await askingOf(control, call), environment);
       const { key } = await findReadable({ control, call }, params.key, environment);
       const rows = await listStateVersions(control.store.read, {
         flag: key,
@@ -172,12 +187,9 @@ async function findReadable(
   key: string,
   environment: string | null,
 ): Promise<FlagsTable> {
+  const named = await namedFlag(control.store.read, key, { environment });
+  await assertSeen(control, call, named);
   const found = await findDefinition(control.store.read, key);
-  const missing = (request?: string) =>
-    new BrokerError('not_found', `No flag has this key.${describeCreating(request)}`);
-  const places = found === undefined ? null : [{ namespace: found.namespace, environment }];
-  const pending = found === undefined ? await creatingRequests(control.store.read, key) : [];
-  await assertSeen(control, call, { operation: 'flag.read', environment, places, pending, missing });
-  if (found === undefined) throw missing();
+  if (found === undefined) throw unknownName(named.unknown);
   return found;
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { BrokerError } from '../errors.ts';
 import { keyPattern } from '../flags/names.ts';
 import { canonicalJson, sha256Hex } from '../json.ts';
+import { nearestOf, unknownName } from '../unknown-name.ts';
 
 /*
  * Stages: the steps of a policy's promotion (docs/stages.md). The map of stages is data of the last stage's bundle.
@@ -66,6 +68,17 @@ export function withShared(data: unknown, { folders }: SharedData): unknown {
   const { config, ...others } = data as { config: Record<string, unknown> };
   const own = Object.entries(config).filter(([name]) => !isShared(name));
   return { ...others, config: { ...Object.fromEntries(own), ...Object.fromEntries(folders) } };
+}
+
+/** The answer to a name that no stage has. Whoever may read or propose policies may know them all. */
+export function unknownStage(stages: readonly Stage[], name: string, pointer?: string): BrokerError {
+  const names = stages.map((stage) => stage.name);
+  const more =
+    names.length === 0
+      ? 'The active policy has no stages: leave it out.'
+      : `The stages are ${names.join(', ')}.`;
+  const nearest = nearestOf(name, names);
+  return unknownName({ what: 'stage', name, nearest, more, ...(pointer === undefined ? {} : { pointer }) });
 }
 
 /** The stage that a name means: null for the last one, and without a name. Undefined if there is no such stage. */

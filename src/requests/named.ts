@@ -1,6 +1,6 @@
 import type { ControlDeps, Named } from '../decide/control.ts';
 import type { RequestContent } from '../decide/plan.ts';
-import { noRequest } from './open-request.ts';
+import { unknownRequest } from './open-request.ts';
 import { loadRequest, placesOf } from './request.ts';
 
 /** A request that a call names. */
@@ -9,11 +9,14 @@ export async function namedRequest({ kinds, store }: ControlDeps, id: string): P
   return {
     operation: 'request.read',
     places: request === undefined ? null : placesOf(request, kinds),
-    missing: noRequest,
+    unknown: unknownRequest(id),
   };
 }
 
 /** What a content names. */
-export function namedByContent({ kinds, store }: ControlDeps, content: RequestContent): Promise<Named[]> {
-  return kinds.of(content.kind).namedBy(store.read, content);
+export function namedByContent(
+  { kinds, store, policies }: ControlDeps,
+  content: RequestContent,
+): Promise<Named[]> {
+  return kinds.of(content.kind).namedBy(store.read, content, policies.latest());
 }

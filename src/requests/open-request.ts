@@ -2,6 +2,7 @@ import { BrokerError } from '../errors.ts';
 import { updateRequest } from '../store/requests.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import { strongTag } from '../strong-tag.ts';
+import { type UnknownName, unknownName } from '../unknown-name.ts';
 import type { GateContext } from './gates.ts';
 import { type ChangeRequest, isOpen, loadRequest, type StoredVote, toRow } from './request.ts';
 import { toView } from './view.ts';
@@ -9,13 +10,13 @@ import { toView } from './view.ts';
 /** One request. @throws BrokerError `not_found` */
 export async function findExisting(db: Db, id: string): Promise<ChangeRequest> {
   const request = await loadRequest(db, id);
-  if (request === undefined) throw noRequest();
+  if (request === undefined) throw unknownName(unknownRequest(id));
   return request;
 }
 
-/** The answer about a request that does not exist, or that the caller may not read. */
-export function noRequest(): BrokerError {
-  return new BrokerError('not_found', 'No request has this id.');
+/** How a request is named that does not exist, or that the caller may not read. */
+export function unknownRequest(id: string): Omit<UnknownName, 'nearest'> {
+  return { what: 'request', name: id };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ControlDeps, RequestKinds, WriteContext } from '../decide/control.ts';
 import { type Given, pageOf, routesFor } from '../decide/edge.ts';
+import { askingOf, assertEnvironment } from '../decide/names.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
 import { assertSeen } from '../decide/seen.ts';
@@ -27,6 +28,7 @@ import {
 } from './content.ts';
 import { edit } from './edit.ts';
 import type { GateContext } from './gates.ts';
+import { assertFilter } from './list-filter.ts';
 import { namedByContent, namedRequest } from './named.ts';
 import { findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
@@ -129,19 +131,21 @@ export function requestRoutes(kinds: RequestKinds) {
       caller: 'any',
       outcomes: GOVERNED_READ,
       query: listSchemaOf(kinds),
+      errors: ['not_found'],
       success: 200,
       answer: requestViewSchema,
       handle: async ({ control }, { call, query, page: { limit, place } }) => {
-        await authorizeRead(control, call, {
-          operation: 'request.read',
-          environment: query.environment ?? null,
-        });
+        const { environment } = query;
+        assertEnvironment(await askingOf(control, call), environment, { operation: 'request.read' });
+        await authorizeRead(control, call, { operation: 'request.read', environment: environment ?? null });
+        const visible = await visibleTo({ control, call }, environment);
         const rows = await listRequests(control.store.read, {
           filter: toFilter(query),
-          visible: await visibleTo({ control, call }, query.environment),
+          visible,
           beforeId: place === null ? null : String(place),
           limit: limit + 1,
         });
+        if (rows.length === 0 && place === null) await assertFilter(control, call, query, visible);
         const context = { now_ms: control.clock(), policy: control.policies.latest(), kinds: control.kinds };
         return pageOf(limit, {
           rows: rows.map(fromRow),

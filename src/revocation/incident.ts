@@ -1,4 +1,3 @@
-import { closestMatch } from 'leven';
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
@@ -14,6 +13,7 @@ import { listPrincipals } from '../store/principals.ts';
 import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { nearestOf } from '../unknown-name.ts';
 import { draftRevocation, type RevocationOrder } from './add.ts';
 import { type Hits, hitsSchema, loadHits } from './hits.ts';
 import { type OrderChecks, toOrder } from './order.ts';
@@ -49,7 +49,7 @@ export const previewSchema = impactSchema
  *
  * @param options.fresh a prepared key, if a key is revoked
  * @returns the revocation with what it hit, or the refusal with its record appended
- * @throws BrokerError `invalid_request` as {@link toOrder}
+ * @throws BrokerError `not_found`, `invalid_request` as {@link toOrder}
  */
 export async function revokeAsPerson(
   writing: WriteContext,
@@ -171,7 +171,7 @@ async function describeUnknown(db: Db, value: string, policy: Policy): Promise<s
     id,
     ...(person === null ? [] : [resolvePerson(policy, person)]),
   ]);
-  const nearest = closestMatch(value, known);
-  const hint = nearest === undefined ? '' : ` The closest known name is "${nearest}".`;
+  const nearest = nearestOf(value, known);
+  const hint = nearest === undefined ? '' : ` Did you mean ${nearest}?`;
   return `No known principal has this name. If one appears, it will be refused.${hint}`;
 }

@@ -1,4 +1,3 @@
-import { closestMatch } from 'leven';
 import { BrokerError } from '../errors.ts';
 import { LEEWAY_S, MAX_TOKEN_AGE_S } from '../identity/verify-token.ts';
 import { RETIREMENT_OVERLAP_MS } from '../keys/signing-keys.ts';
@@ -12,6 +11,7 @@ import { findBrowserSessionById } from '../store/sessions.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
+import { nearestOf, unknownName } from '../unknown-name.ts';
 import type { RevocationOrder } from './add.ts';
 
 /** The context that an order is checked against. */
@@ -37,7 +37,7 @@ export const LOOKS_LIKE_A_TOKEN = /[\w-]{10,}\.[\w-]{10,}\.[\w-]*$/;
 /**
  * Converts the body to an order, with the value in the canonical form that callers are compared with.
  *
- * @throws BrokerError `invalid_request` for an unknown value, with the closest known one; for a time in the future; for
+ * @throws BrokerError `not_found` for an unknown value, with the nearest known one; `invalid_request` for a time in the future; for
  *   a revocation that would lock out its own author permanently
  */
 export async function toOrder(db: Db, asked: InputRevocation, checks: OrderChecks): Promise<RevocationOrder> {
@@ -104,10 +104,8 @@ async function orderSession(db: Db, order: RevocationOrder, checks: OrderChecks)
   const id = value.replace(/^session:/, '');
   const row = await findBrowserSessionById(db, id);
   if (row === undefined) {
-    refuse(
-      'value',
-      'must be session:<id> of an existing session, or <issuer>#<sid> of a session at the provider',
-    );
+    const more = 'Name session:<id>, or <issuer>#<sid> of a session at the provider.';
+    throw unknownName({ what: 'session', name: value, pointer: '#/value', more });
   }
   return { ...order, value: `session:${id}`, expires_ms: row.expires_ms };
 }
@@ -145,10 +143,10 @@ async function assertKey(db: Db, kid: string): Promise<void> {
   if (!kids.includes(kid)) refuseUnknown('signing key', kid, kids);
 }
 
+/** Told to those who may revoke, who may know every name. */
 function refuseUnknown(what: string, value: string, known: readonly string[]): never {
-  const nearest = closestMatch(value, known);
-  const hint = nearest === undefined ? 'There are none.' : `The closest is "${nearest}".`;
-  refuse('value', `is not a known ${what}. ${hint}`);
+  const more = known.length === 0 ? 'There are none.' : 'Nothing was revoked.';
+  throw unknownName({ what, name: value, pointer: '#/value', nearest: nearestOf(value, known), more });
 }
 
 function refuse(member: string, detail: string): never {

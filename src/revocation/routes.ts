@@ -2,13 +2,13 @@ import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
-import { BrokerError } from '../errors.ts';
 import { textSchema } from '../flags/names.ts';
 import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { REVOCATION_KINDS } from '../policy/input.ts';
 import { findRevocation, listRevocations } from '../store/revocations.ts';
+import { unknownName } from '../unknown-name.ts';
 import { type Issuers, previewRevocation, previewSchema, revokeAsPerson, revokedSchema } from './incident.ts';
 import { LOOKS_LIKE_A_TOKEN } from './order.ts';
 import { revocationViewSchema, toRevocationView } from './view.ts';
@@ -63,6 +63,7 @@ export const revocationRoutes = [
     success: 201,
     answer: revokedSchema,
     also: { 200: previewSchema },
+    errors: ['not_found'],
     location: ({ id }) => `/v1/revocations/${id}`,
     idempotent: true,
     handle: async ({ control, signingKeys, issuer, personIssuers }, { call, body, write }) => {
@@ -125,7 +126,7 @@ export const revocationRoutes = [
     handle: async ({ control }, { call, params }) => {
       await authorizeRead(control, call, { operation: 'revocation.read' });
       const row = await findRevocation(control.store.read, params.id);
-      if (row === undefined) throw new BrokerError('not_found', 'No revocation has this id.');
+      if (row === undefined) throw unknownName({ what: 'revocation', name: params.id });
       return { body: toRevocationView(row) };
     },
   }),

@@ -1,7 +1,6 @@
 import { authorizeEnd } from '../decide/authorize.ts';
 import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
-import { BrokerError } from '../errors.ts';
 import { LEEWAY_S } from '../identity/verify-token.ts';
 import { addRevocation } from '../revocation/add.ts';
 import { sessionTokenId } from '../revocation/session-caller.ts';
@@ -12,6 +11,7 @@ import {
   listFormerSessions,
   type SessionEnd,
 } from '../store/sessions.ts';
+import { unknownName } from '../unknown-name.ts';
 import { sessionNote } from './sessions.ts';
 
 /**
@@ -28,10 +28,11 @@ export async function endSession(
     const own = await listBrowserSessions(writing.tx, call.principal.id);
     const session = own.find((row) => row.id === id);
     if (session === undefined) {
-      throw new BrokerError(
-        'not_found',
-        `You have no open session ${id}. GET /v1/sessions lists yours; POST /v1/revocations ends those of others.`,
-      );
+      throw unknownName({
+        what: 'open session',
+        name: id,
+        more: 'GET /v1/sessions lists yours; POST /v1/revocations ends those of others.',
+      });
     }
     await authorizeEnd(writing, { operation: 'session.end', note: sessionNote(id) });
     await endForGood(writing, session, reason);

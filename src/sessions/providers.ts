@@ -6,6 +6,7 @@ import type { IdentityLog } from '../identity/refusal.ts';
 import { readCapped } from '../issuers/fetch-document.ts';
 import { type IssuerConfig, isFetchable } from '../issuers/issuers.ts';
 import { assertPublicSubjects, SubjectsDiffer } from '../issuers/subjects.ts';
+import { nearestOf, unknownName } from '../unknown-name.ts';
 
 /** How long a provider's metadata is cached, in milliseconds. */
 const FRESH_MS = 10 * 60_000;
@@ -86,8 +87,13 @@ export function chooseIssuer({ issuers }: Providers, key: string | undefined): W
   if (key === undefined) return issuers.length === 1 ? (issuers[0] ?? null) : null;
   const issuer = issuers.find((candidate) => candidate.key === key);
   if (issuer !== undefined) return issuer;
-  const known = issuers.map((candidate) => candidate.key).join(', ');
-  throw new BrokerError('not_found', `Unknown identity provider. Choose one of ${known}.`);
+  const known = issuers.map((candidate) => candidate.key);
+  throw unknownName({
+    what: 'identity provider',
+    name: key,
+    nearest: nearestOf(key, known),
+    more: `Choose one of ${known.join(', ')}.`,
+  });
 }
 
 /** The refusal while a provider is unavailable. Existing sessions continue. */

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { FlagStatesTable, FlagStateVersionsTable, FlagsTable, FlagVersionsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
@@ -92,16 +93,22 @@ export async function listNamespaces(db: Db): Promise<string[]> {
   return rows.map(({ namespace }) => namespace);
 }
 
-/** Names of flags, also of retired ones: of one namespace, or with a key of about that length. */
+/** Names of flags, also of retired ones: of one namespace, or with a key like this one. */
 export async function listFlagNames(
   db: Db,
-  filter: { namespace?: string; length?: number; limit: number },
+  filter: { namespace?: string; like?: string; limit: number },
 ): Promise<{ key: string; namespace: string }[]> {
   let query = db.selectFrom('flags').select(['key', 'namespace']).orderBy('key').limit(filter.limit);
-  const { namespace, length } = filter;
+  const { namespace, like } = filter;
   if (namespace !== undefined) query = query.where('namespace', '=', namespace);
-  if (length !== undefined) {
-    query = query.where((e) => e.between(e.fn<number>('length', ['key']), length - 3, length + 3));
+  if (like !== undefined) {
+    const { length } = like;
+    query = query.where((e) =>
+      e.or([
+        e.between(e.fn<number>('length', ['key']), length - 3, length + 3),
+        e(sql<string>`substr(key, 1, ${length})`, '=', like),
+      ]),
+    );
   }
   return query.execute();
 }

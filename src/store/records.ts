@@ -89,6 +89,17 @@ export interface RecordFilter {
   to_ms?: number;
 }
 
+/** Whether a record is about exactly this environment. */
+export async function hasRecordsOf(db: Db, environment: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('record_details')
+    .select('place')
+    .where('environment', '=', environment)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Records, newest first, only those before a place. Erased records are not included. */
 export async function listRecords(
   db: Db,

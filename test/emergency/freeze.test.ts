@@ -150,7 +150,6 @@ describe('a freeze', () => {
   it('needs an environment that exists, an incident and a reason', async () => {
     const before = await countRows(t);
     for (const order of [
-      { scope: 'environment', environment: 'moon', ...INCIDENT },
       { scope: 'all', reason: 'x' },
       { scope: 'all', incident: 'x' },
       { scope: 'all', incident: '', reason: '' },
@@ -160,6 +159,8 @@ describe('a freeze', () => {
     ]) {
       expect((await t.call('riley', 'POST', '/v1/freezes', order)).body.code).toBe('invalid_request');
     }
+    const nowhere = { scope: 'environment', environment: 'moon', ...INCIDENT };
+    expect((await t.call('riley', 'POST', '/v1/freezes', nowhere)).body.code).toBe('not_found');
     expect(await countRows(t)).toEqual(before);
   });
 
@@ -171,7 +172,7 @@ describe('a freeze', () => {
     [{ scope: 'flag', flag: 'plain', environment: 'prodution' }, 'environment', 'production'],
   ])('of a misspelt name, %j, freezes nothing and names the nearest', async (order, member, nearest) => {
     const { status, body } = await engage(order);
-    expect([status, body.code]).toEqual([400, 'invalid_request']);
+    expect([status, body.code]).toEqual([404, 'not_found']);
     expect(body.errors).toEqual([
       { pointer: `#/${member}`, detail: expect.stringContaining(`did you mean ${nearest}?`) },
     ]);

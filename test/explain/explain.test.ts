@@ -232,11 +232,7 @@ describe('what if', () => {
   it('as somebody unknown is refused', async () => {
     const what_if = { as: { principal: 'emp-nobody' }, operation: 'flag.read' };
     const { status, body } = await t.call('avery', 'POST', '/v1/policy/explain', { what_if });
-    expect([status, body.code, body.errors[0].pointer]).toEqual([
-      400,
-      'invalid_request',
-      '#/what_if/as/principal',
-    ]);
+    expect([status, body.code, body.errors[0].pointer]).toEqual([404, 'not_found', '#/what_if/as/principal']);
   });
 
   it('of a change that cannot be made says so', async () => {

@@ -68,7 +68,7 @@ describe('a list of requests', () => {
     ['environment=staging', 0],
     ['kind=freeze.lift', 0],
     ['flag=alpha&state=open', 12],
-    ['proposer=nobody', 0],
+    ['proposer=person:demo:dana&state=rejected', 0],
   ])('is filtered by %s', async (query, count) => {
     const { body } = await list(`/v1/requests?${query}&limit=200`);
     expect(body.items).toHaveLength(count);
@@ -158,8 +158,13 @@ describe('a list of flags', () => {
     expect(await readAll('/v1/flags?environment=production&limit=2')).toEqual(['alpha', 'beta', 'gamma']);
   });
 
-  it('is denied in a namespace where the caller has no role', async () => {
-    expect((await list('/v1/flags?environment=production&namespace=growth')).status).toBe(403);
+  it('of a namespace where the caller has no role is answered like one that does not exist', async () => {
+    const told = async (namespace: string) => {
+      const { status, body } = await list(`/v1/flags?environment=production&namespace=${namespace}`);
+      return [status, body.code, body.detail.replace(namespace, '…'), body.did_you_mean];
+    };
+    expect(await told('growth')).toEqual(await told('grow'));
+    expect((await told('growth'))[0]).toBe(404);
   });
 
   it('leaves out what the caller may not read, and a single flag there is as if it never was', async () => {
@@ -171,7 +176,7 @@ describe('a list of flags', () => {
     expect([hidden.status, hidden.body.code, hidden.body.detail]).toEqual([
       404,
       'not_found',
-      never.body.detail,
+      never.body.detail.replace('nothing', 'secret'),
     ]);
     const history = '/versions?environment=production';
     expect((await list(`/v1/flags/growth.secret${history}`)).status).toBe(404);

@@ -19,9 +19,9 @@ const callers: Record<string, string> = {};
 
 const MISSING_ID = '0190a1b2-0000-7000-8000-000000000000';
 
-/** Names that exist nowhere, of the same length as the hidden ones. */
+/** Names that exist nowhere, of the same length as the hidden ones. The flag is near the hidden one, which is never suggested. */
 const missing: typeof hidden = {
-  flag: 'nobody.flag',
+  flag: 'zecret.flag',
   request: MISSING_ID,
   applied: MISSING_ID,
   freeze: MISSING_ID,
@@ -310,7 +310,7 @@ describe('a key that a hidden flag has', () => {
       const answer = await propose(t, [change], {}, callers[caller] ?? '');
       return comparable(answer, { ...missing, flag: key }) as { status: number; text: string };
     };
-    const [taken, free] = [await create('secret.flag'), await create('nobody.flag')];
+    const [taken, free] = [await create('secret.flag'), await create('zecret.flag')];
     expect(taken.status).toBe(status);
     if (status === 403) expect(taken).toEqual(free);
   });

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { BrokerError } from '../../errors.ts';
+import { unknownName } from '../../unknown-name.ts';
 import type { Checked, Checks, Comparison, WantedSpan } from './checks.ts';
 import type { Progress } from './run.ts';
 
@@ -128,10 +129,11 @@ export function createRuns({
     find: (caller, id) => {
       const run = runs.get(id);
       if (run === undefined || run.caller !== caller) {
-        throw new BrokerError(
-          'not_found',
-          'No checks that you started have this id; they are kept for a while.',
-        );
+        throw unknownName({
+          what: 'check',
+          name: id,
+          more: 'Only who started checks sees them, for a while.',
+        });
       }
       return run;
     },

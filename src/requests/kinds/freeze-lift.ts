@@ -54,7 +54,7 @@ export const freezeLift: RequestKind<ContentOf<typeof contentSchema>> = {
       {
         operation: 'freeze.read',
         places: row === undefined ? null : [await placeOfFreeze(db, row)],
-        missing: () => new BrokerError('not_found', 'No freeze that you may read has this id.'),
+        unknown: { what: 'freeze', name: freeze, pointer: '#/freeze' },
       },
     ];
   },

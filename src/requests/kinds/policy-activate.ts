@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { candidateOf, fault, notStored, unjudgedObject } from '../../activation/candidate.ts';
+import { candidateOf, fault, unjudgedObject, unknownBundle } from '../../activation/candidate.ts';
 import { followersOf } from '../../activation/followers.ts';
 import { movedEnvironments } from '../../activation/moved-environments.ts';
 import { type DataPatch, patchSchema } from '../../activation/patch.ts';
@@ -137,7 +137,9 @@ export const policyActivate: RequestKind<Content> = {
   namedBy: async (db, { policy_hash, archive_digest }) => {
     if (policy_hash === undefined) return [];
     const bundle = await findBundle(db, { policy_hash, ...(archive_digest && { archive_digest }) });
-    return [{ operation: 'policy.read', places: bundle === null ? null : [], missing: notStored }];
+    return [
+      { operation: 'policy.read', places: bundle === null ? null : [], unknown: unknownBundle(policy_hash) },
+    ];
   },
   sentence: ({ object }) => {
     const parsed = objectSchema.parse(object);

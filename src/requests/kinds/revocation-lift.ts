@@ -50,7 +50,7 @@ export const revocationLift: RequestKind<ContentOf<typeof contentSchema>> = {
     {
       operation: 'revocation.read',
       places: (await findRevocation(db, revocation)) === undefined ? null : [],
-      missing: () => new BrokerError('not_found', 'No revocation that you may read has this id.'),
+      unknown: { what: 'revocation', name: revocation, pointer: '#/revocation' },
     },
   ],
   sentence: ({ object }) => {

@@ -1,0 +1,48 @@
+import type { Call, ControlDeps } from '../decide/control.ts';
+import { type Asking, askingOf, assertEnvironment, assertPrincipal, flagsLike } from '../decide/names.ts';
+import { findDefinition } from '../store/flags.ts';
+import { hasRecordsOf, listRecords, type RecordFilter } from '../store/records.ts';
+import { findRequest } from '../store/requests.ts';
+import { nearestOf, unknownName } from '../unknown-name.ts';
+
+/**
+ * Checks the environment that the log is asked for. The log also has environments that the policy no longer has.
+ *
+ * @throws BrokerError `not_found`
+ */
+export async function assertRecordedEnvironment(
+  control: ControlDeps,
+  call: Call,
+  environment: string | undefined,
+): Promise<void> {
+  if (environment === undefined || (await hasRecordsOf(control.store.read, environment))) return;
+  assertEnvironment(await askingOf(control, call), environment, { operation: 'decision.read' });
+}
+
+/**
+ * Checks the names that an empty page of the log was asked for: it must not hide a misspelt name. Whoever reads the log
+ * reads all of it, so every name may be told.
+ *
+ * @throws BrokerError `not_found` for a name that neither the broker nor the log has
+ */
+export async function assertRecorded(
+  { db }: Pick<Asking, 'db'>,
+  { flag, principal, request }: RecordFilter,
+): Promise<void> {
+  const isRecorded = async (filter: RecordFilter) =>
+    (await listRecords(db, { filter, beforePlace: null, limit: 1 })).length > 0;
+  if (flag !== undefined && (await findDefinition(db, flag)) === undefined && !(await isRecorded({ flag }))) {
+    const known = (await flagsLike(db, flag)).map(({ name }) => name);
+    throw unknownName({ what: 'flag', name: flag, pointer: '#/flag', nearest: nearestOf(flag, known) });
+  }
+  if (principal !== undefined && !(await isRecorded({ principal }))) {
+    await assertPrincipal(db, principal, '#/principal');
+  }
+  if (
+    request !== undefined &&
+    (await findRequest(db, request)) === undefined &&
+    !(await isRecorded({ request }))
+  ) {
+    throw unknownName({ what: 'request', name: request, pointer: '#/request' });
+  }
+}
