@@ -95,7 +95,7 @@ export interface BrokerOptions {
   config: Config;
   clock: Clock;
   log: Logger;
-  /** Called if the store fails in a way that only a restart can fix. */
+  /** Called if another process has taken the store over: this one must end. */
   onFailure?: (error: unknown) => void;
   /** Activates a first policy also if it binds nobody who could sign in. */
   force?: boolean;
@@ -118,6 +118,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const store = await openStore({
     file: config.database,
     clock,
+    log,
     onListenerFailure: (error) => log.error({ err: error }, 'a post-commit listener failed'),
     onCheckpoint: logCheckpoints(log),
     ...(onFailure === undefined ? {} : { onFailure }),

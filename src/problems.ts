@@ -254,6 +254,21 @@ export const PROBLEMS = {
     remedy:
       'retry after `Retry-After`. If it lasts, the operator ends that program ([operations](operations.md#other-programs-that-open-the-database)).',
   },
+  store_unwritable: {
+    status: 503,
+    title: 'The database cannot be written until the operator restarts the broker',
+    means:
+      'The disk failed while it was being written, the database was moved or deleted, or it could not be written when the broker started. Nothing was written. Flags are still served, and reads still work.',
+    remedy:
+      'the operator corrects what `detail` names, then restarts the broker ([operations](operations.md#a-disk-that-cannot-be-written)).',
+  },
+  store_damaged: {
+    status: 503,
+    title: 'The database file is damaged',
+    means:
+      'SQLite has found the database file damaged, so nothing more is written to it. Flags are still served, and reads still work where the damage is not.',
+    remedy: 'the operator restores a backup ([operations](operations.md#a-damaged-database)).',
+  },
   overloaded: {
     status: 503,
     title: 'Too many calls are waiting',

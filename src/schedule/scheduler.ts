@@ -53,7 +53,7 @@ export function createScheduler({ jobs, writeRefusal, log }: SchedulerDeps): Sch
     if (code === refusedBy) return;
     refusedBy = code;
     if (refusal === null) log.warn('writes are accepted again');
-    else log.error({ code, detail: refusal.message }, 'writes are refused; reads go on');
+    else log.error({ code, detail: refusal.message, err: refusal.cause }, 'writes are refused; reads go on');
   }
 
   async function run(): Promise<void> {

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { BrokerError } from '../errors.ts';
+import { findSystemRefusal } from './system-refusal.ts';
 
 /*
  * Checkpoints: SQLite's write-ahead log is copied into the database, and begun anew. Both wait for the disk several times,
@@ -148,7 +149,10 @@ export function createCheckpoints(deps: CheckpointDeps): Checkpoints {
     }
     const { error } = answer;
     // Nothing of it counts as copied, so it can be tried again.
-    if (error.code === 'SQLITE_FULL') tryLater(startedMs, 'The disk of the database has been full');
+    const isRefused =
+      error.code === 'SQLITE_FULL' ||
+      (error.code.startsWith('SQLITE_IOERR') && findSystemRefusal(deps.file) !== null);
+    if (isRefused) tryLater(startedMs, 'The disk of the database has taken no writes');
     else failure = Object.assign(new Error(`a checkpoint failed: ${error.message}`), { code: error.code });
     note({ outcome: 'failed', pages, copied: 0, pause_ms, error });
     if (failure !== null) throw failure;

@@ -1,23 +1,36 @@
-import { closeSync, openSync } from 'node:fs';
-import Sqlite from 'better-sqlite3';
-import { Kysely, type SqliteDatabase, SqliteDialect, SqliteDriver } from 'kysely';
+import type Sqlite from 'better-sqlite3';
+import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
 import type { CheckpointReport, LogLimits, LogState } from './checkpoints.ts';
+import { assertDurable, type Guard, kyselyOver, openConnection } from './connection.ts';
+import { watchFaults } from './fault-watch.ts';
+import { assertUndamaged, checkInThread, isCheckedFirst } from './file-check.ts';
 import { explainFileFault } from './file-faults.ts';
-import { createHeldReads, type HeldReads } from './held-reads.ts';
+import { type ClaimedFile, claimFile } from './file-lock.ts';
+import { createHeldReads } from './held-reads.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { growTree } from './log-tiles.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
-import { type Db, runDirectly, type Tx } from './statement.ts';
+import { makeStandIn, unwritableAtStart } from './stand-in.ts';
+import type { Db, Tx } from './statement.ts';
+import { findSystemRefusal } from './system-refusal.ts';
 import { copyFormerLog, takeLog } from './write-ahead-log.ts';
-import { TakeoverError } from './write-faults.ts';
+import {
+  FileLost,
+  isDamage,
+  isDiskFault,
+  noteSystemRefusal,
+  storeDamaged,
+  TakeoverError,
+} from './write-faults.ts';
 import { createWriter, type Writer } from './writer.ts';
 
 /*
@@ -37,7 +50,7 @@ export interface Store {
   read: Db;
   /** What this database lacks of the acknowledged log; null if it is complete. */
   loss: Loss | null;
-  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a store that failed. */
+  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a disk that fails. */
   writeRefusal(): Promise<BrokerError | null>;
   /** The state of the write-ahead log. */
   log(): LogState;
@@ -67,59 +80,100 @@ const WRITTEN_BY = 'written_by_version';
 /** The meta key of the mark that the last confirmed restore replaced. */
 const MARK_REPLACED = 'mark_replaced';
 
-/** Below this version a bug in the WAL reset can corrupt the file. @see https://sqlite.org/changes.html 3.51.3 */
-const OLDEST_SQLITE = [3, 51, 3] as const;
-const BUSY_TIMEOUT_MS = 5000;
-/** SQLite’s name for an in-memory database; it is refused because it is not durable. */
-const MEMORY = ':memory:';
+/** How a store is opened. */
+export interface StoreOptions {
+  /** The path of the SQLite file. */
+  file: string;
+  /** The source of the time of each write. */
+  clock: Clock;
+  /**
+   * Called once if the store takes no more writes: the outcome of a commit is unknown, the file is damaged or was taken away.
+   * After a takeover by another process, this one MUST stop, because its caches are stale.
+   */
+  onFailure?: (error: unknown) => void;
+  /** Called with the error of a listener after a commit. */
+  onListenerFailure?: (error: unknown) => void;
+  /** Called with what became of each checkpoint. */
+  onCheckpoint?: (report: CheckpointReport) => void;
+  /** Limits of the write-ahead log. */
+  logLimits?: LogLimits;
+  /** Writes although the database lacks what was acknowledged; for a confirmed restore only. */
+  acceptsLoss?: boolean;
+  /** With a log, a large file is checked for damage after it was opened. */
+  log?: Logger;
+}
 
 /**
- * Opens the database file. Creates it and its schema if it does not exist.
+ * Opens the database file. Creates it and its schema if it does not exist. Where it can be read and not written, because the
+ * disk is full, read-only or failing or the file is damaged, opens a private copy, which takes no writes.
  *
- * @param options.file path of the SQLite file
- * @param options.clock the source of the time of each write
- * @param options.onFailure called once if the outcome of a commit is unknown, or another process has taken the store
- *   over; the process MUST stop then, and recovery at the next start decides
- * @param options.onListenerFailure called with the error of a listener after a commit
- * @param options.onCheckpoint called with what became of each checkpoint
- * @param options.logLimits limits of the write-ahead log
- * @param options.acceptsLoss writes although the database lacks what was acknowledged; for a confirmed restore only
  * @throws Error if another process has the store open; if SQLite is too old, or does not keep `synchronous=FULL` after a
  *   first write: without it, a power failure can lose an acknowledged write
  */
-export async function openStore(options: {
-  file: string;
-  clock: Clock;
-  onFailure?: (error: unknown) => void;
-  onListenerFailure?: (error: unknown) => void;
-  onCheckpoint?: (report: CheckpointReport) => void;
-  logLimits?: LogLimits;
-  acceptsLoss?: boolean;
-}): Promise<Store> {
+export async function openStore(options: StoreOptions): Promise<Store> {
+  let claim: ClaimedFile | null = null;
   try {
-    return await openFile(options);
+    claim = claimFile(options.file);
+    return await openFile(options, claim);
   } catch (error) {
-    throw explainFileFault(options.file, error);
+    const path = claim?.path ?? options.file;
+    const refusal = unwritableAtStart(path, error);
+    try {
+      if (refusal === null) throw error;
+      return await openStandIn(options, { path, refusal, claim });
+    } catch (last) {
+      claim?.release();
+      throw explainFileFault(options.file, last);
+    }
   }
 }
 
-async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store> {
-  createPrivately(options.file);
-  const lock = lockFile(options.file);
-  const connection = openConnection(options.file, { readonly: false });
+/** Opens a private copy of a database that cannot be written. */
+async function openStandIn(
+  options: StoreOptions,
+  { path, refusal, claim }: { path: string; refusal: BrokerError; claim: ClaimedFile | null },
+): Promise<Store> {
+  const copy = makeStandIn(path);
+  const release = () => {
+    copy.remove();
+    claim?.release();
+  };
   try {
-    const write = kyselyOver(connection);
+    return await openFile(options, { path: copy.path, lost: () => null, release }, refusal);
+  } catch (error) {
+    copy.remove();
+    throw new Error(refusal.message, { cause: new AggregateError([refusal.cause, error]) });
+  }
+}
+
+async function openFile(
+  options: StoreOptions,
+  claim: ClaimedFile,
+  unwritable: BrokerError | null = null,
+): Promise<Store> {
+  const file = claim.path;
+  let stop: (refusal: BrokerError) => void = () => undefined;
+  const onDamage = (found: string, cause?: unknown) => stop(storeDamaged(found, cause));
+  const guard: Guard = (error) => {
+    if (isDamage(error)) onDamage((error as Error).message, error);
+    if (isDiskFault(error)) noteSystemRefusal(error, findSystemRefusal(file));
+  };
+  const connection = openConnection(file, { readonly: false });
+  try {
+    const isChecked = isCheckedFirst(file);
+    if (isChecked && unwritable === null) assertUndamaged(connection);
+    const write = kyselyOver(connection, guard);
     copyFormerLog(connection);
     assertNotNewer(connection, Object.keys(await migrations.getMigrations()));
     await migrate(connection, write);
     await setMeta(write as Tx, WRITTEN_BY, loadVersion());
     assertDurable(connection);
-    const reader = openConnection(options.file, { readonly: true });
+    const reader = openConnection(file, { readonly: true });
     const reads = createHeldReads(reader);
-    const read = kyselyOver(reader, reads);
-    const loss = await lossOf(write, options.file);
-    const isStopped = loss !== null && options.acceptsLoss !== true;
-    const acknowledged = isStopped ? null : openAcknowledged(acknowledgedPath(options.file));
+    const read = kyselyOver(reader, guard, reads);
+    const loss = await lossOf(write, file);
+    const isStopped = unwritable !== null || (loss !== null && options.acceptsLoss !== true);
+    const acknowledged = isStopped ? null : openAcknowledged(acknowledgedPath(file));
     if (loss === null) {
       // Before the database says that there is one. A crash may also have lost the last mark.
       acknowledged?.put(await markOf(write, await readHead(write)));
@@ -139,6 +193,8 @@ async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store
       clock: options.clock,
       fence,
       seal: async (tx, head) => {
+        const lost = claim.lost();
+        if (lost !== null) throw new FileLost(lost);
         await writeHead(tx, await growTree(tx, head));
         const mark = await markOf(tx, head);
         return () => acknowledged?.put(mark);
@@ -146,34 +202,40 @@ async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store
       reads,
       sync: log.sync,
       beforeBatch: log.beforeBatch,
-      stopped: isStopped ? restoredCopy(loss) : null,
+      stopped: unwritable ?? (isStopped && loss !== null ? restoredCopy(loss) : null),
       onFailure: (error) => {
         isUnknown = !(error instanceof TakeoverError);
         options.onFailure?.(error);
       },
       onListenerFailure: options.onListenerFailure ?? (() => undefined),
     });
+    stop = writer.stop;
+    const isCheckDue = !isChecked && unwritable === null && options.log !== undefined;
+    const check = isCheckDue ? checkInThread(file, { log: options.log as Logger, onDamage }) : null;
+    const refusalNow = watchFaults({ writer, claim, clock: options.clock });
     let closing: Promise<void> | null = null;
     async function close(): Promise<void> {
+      await check?.stop();
       await writer.close();
       await log.rest();
       acknowledged?.close();
-      lock.close();
       // SQLite would copy the log and delete it, and take for written what a failed disk has lost.
-      if (isUnknown) return;
-      // Kysely closes only a connection that it has used. The one that writes is the last: it copies the log and deletes it.
-      await read.destroy();
-      reader.close();
-      await write.destroy();
-      connection.close();
-      log.close();
+      if (!isUnknown) {
+        // Kysely closes only a connection that it has used. The one that writes is the last: it copies the log and deletes it.
+        await read.destroy();
+        reader.close();
+        await write.destroy();
+        connection.close();
+        log.close();
+      }
+      claim.release();
     }
     return {
       writer,
       read,
       loss,
       writeRefusal: async () =>
-        writer.refusal() ?? log.refusal() ?? clockFault(await readHead(read), options.clock()),
+        (await refusalNow()) ?? log.refusal() ?? clockFault(await readHead(read), options.clock()),
       log: log.state,
       rewrite: async () => {
         await log.rest();
@@ -186,7 +248,6 @@ async function openFile(options: Parameters<typeof openStore>[0]): Promise<Store
     };
   } catch (error) {
     connection.close();
-    lock.close();
     throw error;
   }
 }
@@ -222,76 +283,6 @@ export async function replaceAcknowledged(tx: Tx, { mark }: Loss): Promise<void>
   if (mark !== null) await setMeta(tx, MARK_REPLACED, JSON.stringify(mark));
 }
 
-/** The file contains signing keys, so only its owner may read it; SQLite gives its side files the same mode. */
-function createPrivately(file: string): void {
-  if (file === MEMORY) return;
-  for (const path of [file, `${file}.lock`]) closeSync(openSync(path, 'a', 0o600));
-}
-
-/**
- * Claims the file for this process: with a second writer, its caches (snapshots, freezes) would be stale. The lock is a
- * transaction on a second file, so the system releases it however the process ends.
- */
-function lockFile(file: string): Sqlite.Database {
-  const lock = new Sqlite(file === MEMORY ? MEMORY : `${file}.lock`, { timeout: 0 });
-  try {
-    lock.exec('begin exclusive');
-    return lock;
-  } catch (error) {
-    lock.close();
-    if (!String((error as { code?: string }).code).startsWith('SQLITE_BUSY')) throw error;
-    throw new Error(
-      `${file} is in use by another broker. Only one process can use a SQLite file: stop it, or name another database`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-function openConnection(file: string, options: { readonly: boolean }): Sqlite.Database {
-  const connection = new Sqlite(file, { readonly: options.readonly, timeout: BUSY_TIMEOUT_MS });
-  const version = String(connection.prepare('select sqlite_version()').pluck().get());
-  if (isOlder(version)) {
-    connection.close();
-    throw new Error(`SQLite ${version} is too old: ${OLDEST_SQLITE.join('.')} or later is required`);
-  }
-  connection.pragma('journal_mode = WAL');
-  connection.pragma('synchronous = FULL');
-  connection.pragma('foreign_keys = ON');
-  // Each write runs in a savepoint. Its rollback data is never needed after a crash, so it is kept in memory and not in a
-  // temporary file on disk.
-  connection.pragma('temp_store = MEMORY');
-  // Overwrites deleted data, so that the private part of a retired key does not remain in free space of its page.
-  connection.pragma('secure_delete = FAST');
-  return connection;
-}
-
-function isOlder(version: string): boolean {
-  const parts = version.split('.').map(Number);
-  for (const [place, wanted] of OLDEST_SQLITE.entries()) {
-    const found = parts[place] ?? 0;
-    if (found !== wanted) return found < wanted;
-  }
-  return false;
-}
-
-/** Reads the settings back after a write: some builds fall back to NORMAL only then. */
-function assertDurable(writer: Sqlite.Database): void {
-  writer
-    .prepare(
-      "insert into meta (key, value) values ('opened', '1') on conflict (key) do update set value = value + 1",
-    )
-    .run();
-  const mode = writer.pragma('journal_mode', { simple: true });
-  const synchronous = writer.pragma('synchronous', { simple: true });
-  if (mode !== 'wal' || synchronous !== 2) {
-    throw new Error(
-      `SQLite runs with journal_mode=${mode} synchronous=${synchronous}; WAL and FULL (2) are required`,
-    );
-  }
-}
-
 /** Rewrites the file and truncates the write-ahead log: both contain the former pages. */
 function rewrite(writer: Sqlite.Database): void {
   try {
@@ -305,46 +296,6 @@ function rewrite(writer: Sqlite.Database): void {
       { cause: error },
     );
   }
-}
-
-/**
- * Kysely over one connection, with each statement prepared once.
- *
- * @param reads of a connection that reads: its transactions hold them, because there may be only one transaction
- */
-function kyselyOver(connection: Sqlite.Database, reads?: HeldReads): Kysely<Schema> {
-  const prepared = new Map<string, Sqlite.Statement>();
-  const prepare = (text: string) => {
-    let found = prepared.get(text);
-    if (found === undefined) {
-      found = connection.prepare(text);
-      if (prepared.size < 500) prepared.set(text, found);
-    }
-    return found;
-  };
-  const database = { prepare: (text: string) => prepare(text) as never, close: () => connection.close() };
-  const dialect = new SqliteDialect({ database });
-  const db = new Kysely<Schema>({
-    dialect:
-      reads === undefined
-        ? dialect
-        : Object.assign(dialect, { createDriver: () => holdingDriver(database, reads) }),
-  });
-  runDirectly(db, (text, parameters) => {
-    const statement = prepare(text);
-    if (statement.reader) return { rows: statement.all(parameters), affected: 0 };
-    return { rows: [], affected: statement.run(parameters).changes };
-  });
-  return db;
-}
-
-/** A driver whose transactions share the state in which reads are held. */
-function holdingDriver(database: SqliteDatabase, reads: HeldReads): SqliteDriver {
-  return Object.assign(new SqliteDriver({ database }), {
-    beginTransaction: async () => reads.hold(),
-    commitTransaction: async () => reads.release(),
-    rollbackTransaction: async () => reads.release(),
-  });
 }
 
 /** A schema of a newer broker: nothing of it may be changed, and what this one would not write could not be repaired. */

@@ -1,7 +1,8 @@
 import { BrokerError } from '../errors.ts';
 
 /*
- * What can go wrong in the writing transaction, and what its callers are told.
+ * What can go wrong in the writing transaction, and what its callers are told. A fault of the disk stops writes only: what
+ * was read stays true, and flags are served from memory.
  */
 
 /** Another process has taken over the writer: all caches of this process are stale. */
@@ -20,11 +21,20 @@ export class UnknownOutcome extends Error {
   }
 }
 
+/** What is written no longer reaches the file of this name: an acknowledged write would be lost. */
+export class FileLost extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'FileLost';
+  }
+}
+
 /** The error of a write that was undone. */
 export function notRecorded(cause: unknown): BrokerError {
+  const why = REASONS.find(({ codes }) => codes.test(refusedBySystem(cause) ?? codeOf(cause) ?? ''))?.says;
   return new BrokerError(
     'not_recorded',
-    'The store could not commit the decision, so this write was undone; try again later.',
+    `The store could not commit the decision${why === undefined ? '' : `, because ${why}`}, so this write was undone; try again later.`,
     { headers: { 'Retry-After': '5' } },
     cause,
   );
@@ -40,6 +50,50 @@ export function outcomeUnknown(cause: unknown): BrokerError {
   );
 }
 
+/**
+ * The error of writes that are not begun, until a restart finds that it can write.
+ *
+ * @param why a sentence about what has happened, with what to do about it
+ */
+export function storeUnwritable(why: string, cause?: unknown): BrokerError {
+  return new BrokerError(
+    'store_unwritable',
+    `${why} Nothing was written. Flags are still served.`,
+    { headers: { 'Retry-After': '60' } },
+    cause,
+  );
+}
+
+/** The error of writes to a damaged file. */
+export function storeDamaged(found: string, cause?: unknown): BrokerError {
+  return new BrokerError(
+    'store_damaged',
+    `The database file is damaged (${found}), so nothing more is written to it. Flags are still served; the operator must restore a backup.`,
+    { headers: { 'Retry-After': '60' } },
+    cause,
+  );
+}
+
+/**
+ * Why no later write may be begun after this error, or null if the next one is tried. After a disk has failed in a way that
+ * says nothing about what is on it, only a new start can tell.
+ */
+export function stoppedBy(error: unknown): BrokerError | null {
+  if (error instanceof TakeoverError) return notRecorded(error);
+  if (isDamage(error)) return storeDamaged((error as Error).message, error);
+  if (error instanceof FileLost) {
+    const why =
+      'The database was moved, deleted or replaced; the operator must put it back and restart the broker.';
+    return storeUnwritable(why, error);
+  }
+  if (error instanceof UnknownOutcome || isDiskFault(error)) {
+    const code = codeOf(error instanceof UnknownOutcome ? error.cause : error);
+    const why = `The disk of the database failed (${code}); the operator must check it and restart the broker.`;
+    return storeUnwritable(why, error);
+  }
+  return null;
+}
+
 /** Another program has held its lock on the database for too long. */
 export function databaseLocked(cause: unknown): BrokerError {
   return new BrokerError(
@@ -52,23 +106,50 @@ export function databaseLocked(cause: unknown): BrokerError {
 
 /** Another connection holds the lock that a statement needs. */
 export function isBusy(error: unknown): boolean {
-  return String((error as { code?: unknown } | null)?.code).startsWith('SQLITE_BUSY');
+  return codeOf(error)?.startsWith('SQLITE_BUSY') === true;
 }
 
 /** The store refused a statement of the write, so its decision has no record. */
 export function isStoreError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && code.startsWith('SQLITE_');
+  return codeOf(error)?.startsWith('SQLITE_') === true;
 }
 
 /** The disk is full or failing: no write of this batch can be guaranteed. */
 export function isStorageFault(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|READONLY|CANTOPEN)/.test(code);
+  return /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|NOTADB|READONLY|CANTOPEN)/.test(codeOf(error) ?? '');
 }
 
 /** The disk cannot be relied on. After such an error at the commit, only a restart can tell what is on it. */
 export function isDiskFault(error: unknown): boolean {
+  return codeOf(error)?.startsWith('SQLITE_IOERR') === true && refusedBySystem(error) === null;
+}
+
+/** SQLite has found that the file is not what it has written. */
+export function isDamage(error: unknown): boolean {
+  return /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error) ?? '');
+}
+
+/**
+ * Notes on an error of SQLite why the system refuses to write into the folder, such as `EROFS`. SQLite itself tells only a
+ * full disk apart from one that fails, but also where a system refuses, nothing was written.
+ */
+export function noteSystemRefusal(error: unknown, refusal: string | null): void {
+  if (refusal !== null) (error as { refusedBySystem?: string }).refusedBySystem = refusal;
+}
+
+function refusedBySystem(error: unknown): string | null {
+  return (error as { refusedBySystem?: string } | null)?.refusedBySystem ?? null;
+}
+
+/** For callers, by the refusal of the system or the code of SQLite. */
+const REASONS: readonly { codes: RegExp; says: string }[] = [
+  { codes: /^(?:SQLITE_FULL|ENOSPC|EFBIG)/, says: 'its disk is full' },
+  { codes: /^EDQUOT/, says: 'its disk quota is used up' },
+  { codes: /^(?:SQLITE_READONLY|EROFS)/, says: 'its disk is read-only' },
+  { codes: /^(?:EACCES|EPERM|SQLITE_CANTOPEN)/, says: 'the broker may not write its files' },
+];
+
+function codeOf(error: unknown): string | null {
   const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && code.startsWith('SQLITE_IOERR');
+  return typeof code === 'string' ? code : null;
 }

@@ -9,11 +9,11 @@ import { createPreparations, type Preparable } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
 import { type Db, fixedStatement, runLike, type Tx } from './statement.ts';
 import {
-  isDiskFault,
   isStorageFault,
   isStoreError,
   notRecorded,
   outcomeUnknown,
+  stoppedBy,
   TakeoverError,
   UnknownOutcome,
 } from './write-faults.ts';
@@ -51,6 +51,7 @@ export interface Writer {
    * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
    * @throws BrokerError `database_in_use` if another program holds the database
    * @throws BrokerError `restored_copy` if the database lacks what was acknowledged before
+   * @throws BrokerError `store_unwritable`, `store_damaged` if only an operator can help
    * @throws BrokerError `shutting_down` after {@link Writer.close}, and if it has to be prepared then
    * @throws BrokerError `overloaded` if it has to be prepared and too many others wait for that
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
@@ -58,6 +59,10 @@ export interface Writer {
   write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: Lane): Promise<T>;
   /** Why every write is refused now, or null. A clock that is behind does not count: it may be right at the next write. */
   refusal(): BrokerError | null;
+  /** What the disk did to the last batch, or null if it was committed. The next write is still tried. */
+  fault(): BrokerError | null;
+  /** Refuses every write from now on, for good. What is being written is finished. */
+  stop(refusal: BrokerError): void;
   /** Does what has to be done between two batches, although nobody writes. */
   wake(): void;
   /** Finishes pending writes and accepts no new ones. Those that still have to be prepared are refused. */
@@ -114,7 +119,7 @@ export interface WriterDeps extends Durability {
   beforeBatch?: () => Promise<BrokerError | null>;
   /** Why this writer must not write at all. */
   stopped?: BrokerError | null;
-  /** Called if the outcome of a commit is unknown, and after a takeover by another process. */
+  /** Called once if this writer has stopped, with the reason. */
   onFailure: (error: unknown) => void;
   /** Called with the error or rejection of a listener after a commit. */
   onListenerFailure: (error: unknown) => void;
@@ -128,6 +133,7 @@ export function createWriter(deps: WriterDeps): Writer {
   let closed: BrokerError | null = deps.stopped ?? null;
   /** Set if this process must not write any more: the outcome of a commit is unknown, or another process has taken over. */
   let failed: BrokerError | null = null;
+  let fault: BrokerError | null = null;
   /** What the last commits have still to be acknowledged with. */
   let owed: Acknowledge | null = null;
   const preparations = createPreparations<Job>((jobs) => {
@@ -190,6 +196,7 @@ export function createWriter(deps: WriterDeps): Writer {
       refuse(batch, error);
       return;
     }
+    fault = null;
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
     for (const result of results) {
@@ -241,19 +248,19 @@ export function createWriter(deps: WriterDeps): Writer {
       preparations.ran(waiting);
       return;
     }
-    const isUnknown = error instanceof UnknownOutcome;
-    const refusal = isUnknown ? outcomeUnknown(error) : notRecorded(error);
+    const refusal = error instanceof UnknownOutcome ? outcomeUnknown(error) : notRecorded(error);
     for (const job of batch) job.reject(refusal);
-    if (isUnknown || isDiskFault(error) || error instanceof TakeoverError) {
-      stop(isUnknown ? error.cause : error);
-    }
+    fault = isStorageFault(error) ? refusal : null;
+    const stopped = stoppedBy(error);
+    if (stopped !== null) stop(stopped);
   }
 
   /** Later writes are not even begun. */
-  function stop(error: unknown): void {
-    failed = notRecorded(error);
-    refuseWaiting(failed);
-    deps.onFailure(error);
+  function stop(refusal: BrokerError): void {
+    if (failed !== null) return;
+    failed = refusal;
+    refuseWaiting(refusal);
+    deps.onFailure(refusal.cause ?? refusal);
   }
 
   /**
@@ -270,7 +277,7 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       refusal ??= (await deps.beforeBatch?.()) ?? null;
     } catch (error) {
-      stop(error);
+      stop(stoppedBy(error) ?? notRecorded(error));
       refusal = failed;
     }
     const batch = nextBatch();
@@ -301,6 +308,8 @@ export function createWriter(deps: WriterDeps): Writer {
         running ??= drain();
       }),
     refusal: () => failed ?? closed,
+    fault: () => fault,
+    stop,
     wake: () => {
       if (failed === null && closed === null) running ??= drain();
     },

@@ -80,6 +80,8 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   database_in_use: UNAVAILABLE,
   overloaded: UNAVAILABLE,
   restored_copy: UNAVAILABLE,
+  store_unwritable: UNAVAILABLE,
+  store_damaged: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
   internal_error: ['server_error', 'internal error'],
 };

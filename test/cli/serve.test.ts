@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { systemClock } from '../../src/clock.ts';
+import { HAS_MOUNTS, within } from '../support/own-store.ts';
 import { listening, MAIN, type Serving, serveIn, stop } from '../support/serving.ts';
 import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
 
@@ -358,8 +359,8 @@ describe('a signal to stop', () => {
   });
 });
 
-describe('a store that fails', () => {
-  it('ends the process with 70, so that a supervisor starts it again, and the next start goes on', async () => {
+describe('a disk that fails', () => {
+  it('stops writes and says so, while the broker goes on reading, and the next start writes again', async () => {
     await writeConfig({
       calls_per_minute: 0,
       attempts_per_minute: 0,
@@ -376,16 +377,51 @@ describe('a store that fails', () => {
     const limited = serve({}, [], `trap '' XFSZ; ulimit -f ${blocks};`);
     const url = await listening(limited);
     const headers = { authorization: `Bearer ${await people.idToken('dana')}` };
-    const decide = () => fetch(`${url}/v1/decisions`, { headers }).then(({ status }) => status);
-    const statuses: number[] = [];
-    try {
-      for (let count = 0; count < 5000; count += 1) statuses.push(await decide());
-    } catch {
-      // The process is gone.
-    }
-    expect(await limited.exit).toBe(70);
-    expect(new Set(statuses)).toEqual(new Set([403]));
+    const decide = async () => {
+      const answer = await fetch(`${url}/v1/decisions`, { headers });
+      return { status: answer.status, ...((await answer.json()) as { code: string; detail: string }) };
+    };
+    const codes = new Set<string>();
+    for (let count = 0; count < 5000 && !codes.has('not_recorded'); count += 1)
+      codes.add((await decide()).code);
+    expect(codes).toEqual(new Set(['policy_denied', 'not_recorded']));
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    const readiness = await fetch(`${url}/readyz?for=writes`);
+    expect(readiness.status).toBe(503);
+    expect(await readiness.json()).toMatchObject({
+      checks: { store: 'ok', writes: 'failing' },
+      refusal: {
+        code: 'not_recorded',
+        detail: expect.stringContaining('because its disk is full'),
+      },
+    });
+    expect(await stop(limited)).toBe(0);
     const again = serve();
-    expect((await fetch(`${await listening(again)}/readyz`)).status).toBe(200);
-  });
+    expect((await fetch(`${await listening(again)}/readyz?for=writes`)).status).toBe(200);
+  }, 120_000);
+
+  it.skipIf(!HAS_MOUNTS)(
+    'at the start is told there, in the log and by readiness, while flags are served',
+    async () => {
+      const first = serve();
+      await listening(first);
+      await stop(first);
+      const readOnly = serveIn(folder, {
+        env: { COUNTERSIGN_POLICY_BUNDLE: fileURLToPath(DEMO) },
+        within: within(`mount --bind '${folder}' '${folder}' && mount -o remount,bind,ro '${folder}'`),
+      });
+      running.push(readOnly);
+      const url = await listening(readOnly);
+      await readOnly.until('writes are refused (store_unwritable)');
+      await readOnly.until('serves a copy');
+      expect((await fetch(`${url}/readyz`)).status).toBe(200);
+      expect(await (await fetch(`${url}/readyz?for=writes`)).json()).toMatchObject({
+        refusal: { code: 'store_unwritable', detail: expect.stringContaining('mount its disk writable') },
+      });
+      expect(await stop(readOnly)).toBe(0);
+      const again = serve();
+      expect((await fetch(`${await listening(again)}/readyz?for=writes`)).status).toBe(200);
+    },
+    120_000,
+  );
 });

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -54,6 +54,14 @@ describe('a file that cannot be used', () => {
     expect(told.message).toContain(code);
     expect(told.message).toContain(file);
   });
+
+  it.each(['UNKNOWN', 'Unknown system error -122'])(
+    'is explained also where Node has no name for the code of the system: %s',
+    (code) => {
+      const cause = Object.assign(new Error('x'), { code, errno: -constants.errno.EDQUOT });
+      expect((explainFileFault(file, cause) as Error).message).toMatch(/EDQUOT.*disk is full/);
+    },
+  );
 
   it('leaves other errors as they are', () => {
     const other = new Error('x');

@@ -251,7 +251,7 @@ describe('a commit whose outcome is unknown', () => {
     sync: async () => undefined,
   };
 
-  it('is reported once, and nothing is written after it, not even what was waiting', async () => {
+  it('stops writes and not the process, and not even what was waiting is begun', async () => {
     const { db, executed } = failingAt(1, 'SQLITE_IOERR_FSYNC');
     const failures: unknown[] = [];
     const writer = createWriter({
@@ -264,8 +264,9 @@ describe('a commit whose outcome is unknown', () => {
     const outcomes = await Promise.allSettled(waiting);
     const codes = outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason.code);
     // Only those of the failed commit may be on disk; those that waited were not begun.
-    expect(codes).toEqual([...Array(50).fill('outcome_unknown'), ...Array(50).fill('not_recorded')]);
-    await expect(writer.write(async () => 'later')).rejects.toMatchObject({ code: 'not_recorded' });
+    expect(codes).toEqual([...Array(50).fill('outcome_unknown'), ...Array(50).fill('store_unwritable')]);
+    await expect(writer.write(async () => 'later')).rejects.toMatchObject({ code: 'store_unwritable' });
+    expect(writer.refusal()).toMatchObject({ code: 'store_unwritable' });
     expect(failures).toHaveLength(1);
     expect(executed.filter((sql) => sql === 'begin immediate')).toHaveLength(1);
   });

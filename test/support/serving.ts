@@ -16,17 +16,29 @@ export interface Serving {
   exit: Promise<number | null>;
 }
 
-/** Serves in a folder. @param options.before what the shell does first */
+/**
+ * Serves in a folder.
+ *
+ * @param options.before what the shell does first
+ * @param options.within the command that runs it all, with its arguments
+ */
 export function serveIn(
   folder: string,
   {
     env = {},
     words = [],
     before = '',
-  }: { env?: Record<string, string | undefined>; words?: string[]; before?: string } = {},
+    within = [],
+  }: {
+    env?: Record<string, string | undefined>;
+    words?: string[];
+    before?: string;
+    within?: string[];
+  } = {},
 ): Serving {
   const command = `${before} exec "$0" "$@"`;
-  const child = spawn('sh', ['-c', command, process.execPath, MAIN, 'serve', ...words], {
+  const [program = '', ...rest] = [...within, 'sh', '-c', command, process.execPath, MAIN, 'serve', ...words];
+  const child = spawn(program, rest, {
     cwd: folder,
     env: { PATH: process.env.PATH, COUNTERSIGN_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -54,7 +54,7 @@ async function serve(io: Io, { config: file, force = false }: ServeOptions): Pro
   const signals = listenForStop(io);
   let hasFailed = false;
   const broker = await start({ config, clock: io.clock, log, force }, (error) => {
-    log.fatal({ err: error }, 'the store failed; the outcome of the last writes is unknown until a restart');
+    log.fatal({ err: error }, 'the store failed, and takes no more writes until a restart');
     // Whatever this process knows may be out of date.
     if (error instanceof TakeoverError) io.exit(EXIT.restart);
     // Flags are served and reads answered on, from what is known to be on the disk.

@@ -1,3 +1,4 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { CompiledQuery } from 'kysely';
 
@@ -143,4 +144,31 @@ export function occupyTable(file: string, name: string): () => void {
 
 function namesOf(db: Sqlite.Database): string[] {
   return db.prepare("select name from sqlite_master where type = 'table'").pluck().all() as string[];
+}
+
+/** Reads the file while some work runs, as a program for looking at databases does. */
+export async function withReader(file: string, work: () => Promise<void>): Promise<void> {
+  const db = new Sqlite(file, { readonly: true });
+  try {
+    db.exec('begin');
+    namesOf(db);
+    await work();
+  } finally {
+    db.close();
+  }
+}
+
+/** Overwrites the first page of a table, as a broken disk does. */
+export function damageTable(file: string, table: string): void {
+  const { page, size } = withFile(file, (db) => {
+    // All that is in the log would hide it.
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    return {
+      page: db.prepare('select rootpage from sqlite_master where name = ?').pluck().get(table) as number,
+      size: db.pragma('page_size', { simple: true }) as number,
+    };
+  });
+  const fd = openSync(file, 'r+');
+  writeSync(fd, Buffer.alloc(size, 0xa5), 0, size, (page - 1) * size);
+  closeSync(fd);
 }
