@@ -1,17 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readPage } from './pages.ts';
+import { docPages, readPage } from './pages.ts';
 
 const ROOT = new URL('../../', import.meta.url);
-const docs = readdirSync(new URL('docs', ROOT)).filter((name) => name.endsWith('.md'));
-const pages = [
-  'README.md',
-  'CHANGELOG.md',
-  'CONTRIBUTING.md',
-  'SECURITY.md',
-  ...docs.map((name) => `docs/${name}`),
-];
+const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...docPages()];
 
 /** The anchors that GitHub makes of a page's headings. */
 function anchorsOf(page: string): string[] {
@@ -42,9 +35,15 @@ describe('the pages', () => {
     }
   });
 
-  it('can all be reached from the README', () => {
-    const linked = linksOf('README.md').map(({ file }) => file);
-    expect(docs.map((name) => `docs/${name}`).filter((path) => !linked.includes(path))).toEqual([]);
+  it('can all be reached from the README, or from the page of pages that lead step by step', () => {
+    const index = 'docs/how-to/README.md';
+    const linked = ['README.md', index].flatMap((path) => linksOf(path).map(({ file }) => file));
+    expect(linksOf('README.md').map(({ file }) => file)).toContain(index);
+    expect(docPages().filter((path) => !linked.includes(path))).toEqual([]);
+  });
+
+  it.each(docPages().filter((path) => path.startsWith('docs/how-to/')))('%s is read in one go', (path) => {
+    expect(readPage(path).split('\n').length).toBeLessThan(150);
   });
 });
 

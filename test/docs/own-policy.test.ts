@@ -10,7 +10,7 @@ import { lintTrustRules } from '../../src/trust/lint.ts';
 import { trustRulesSchema } from '../../src/trust/rules.ts';
 import { readPage } from './pages.ts';
 
-/* The commands of "Your own policy" in docs/policy.md, word for word, in an empty folder. */
+/* The commands of docs/how-to/own-policy.md that need no broker, word for word, in an empty folder. */
 
 const run = promisify(execFile);
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -22,9 +22,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 it('leads from an empty folder to a bundle', { timeout: 60_000 }, async () => {
-  const section = readPage('docs/policy.md').split('### Begin, check, test, build')[1] ?? '';
-  const [, block = ''] = /```\n(.*?)```/s.exec(section) ?? [];
-  const commands = block.trim().replaceAll('\\\n', ' ').split('\n');
+  const blocks = readPage('docs/how-to/own-policy.md').matchAll(/```\n(.*?)```/gs);
+  const commands = [...blocks]
+    .flatMap(([, block = '']) => block.trim().replaceAll('\\\n', ' ').split('\n'))
+    .filter((command) => /^countersign policy (?:init|check|test|build) /.test(command));
   expect(commands.map((command) => command.split(' ').slice(0, 3).join(' '))).toEqual([
     'countersign policy init',
     'countersign policy check',
@@ -38,7 +39,7 @@ it('leads from an empty folder to a bundle', { timeout: 60_000 }, async () => {
   }
   expect((await readFile(join(folder, 'bundle.tar.gz'))).length).toBeGreaterThan(1000);
   const bindings = await readFile(join(folder, 'policy/data/config/role_bindings/data.yaml'), 'utf8');
-  expect(bindings).toContain('engineers');
+  expect(bindings).toContain('payments-developers');
 });
 
 it('a pipeline of a project has steps that this version knows, and the rule of docs/pipelines.md is sound', async () => {

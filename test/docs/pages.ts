@@ -1,10 +1,18 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 const ROOT = new URL('../../', import.meta.url);
 
 /** The text of a file of this repository. */
 export function readPage(path: string): string {
   return readFileSync(new URL(path, ROOT), 'utf8');
+}
+
+/** The pages in docs, with those in its folders. */
+export function docPages(): string[] {
+  return readdirSync(new URL('docs', ROOT), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name.replaceAll('\\', '/')}`)
+    .toSorted();
 }
 
 /** The tables of a page: the cells of each row below the heading row, by the first cell of the heading. */
