@@ -1,0 +1,229 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadPolicy } from '@open-policy-agent/opa-wasm';
+import { readBundle } from '../../src/policy/bundle.ts';
+import { exchange, type Reply, startTestBroker, type TestBroker } from './broker.ts';
+import { countBytes, countStatements, type StatementCount } from './sqlite/counting.ts';
+
+/*
+ * What each kind of write takes: counted, not timed, so that it is the same on every machine. One call after another, so
+ * each write is a batch of its own.
+ */
+
+/** What one write of a kind takes. */
+export interface WriteCount {
+  /** Statements from the call to its answer, with those that begin and commit. */
+  statements: number;
+  /** Evaluations of the policy. */
+  evaluations: number;
+  /** Bytes that go to the disk: each page into the write-ahead log, and later, once for all writes, into the file. */
+  writtenBytes: number;
+  /** Bytes that the file grows by. */
+  keptBytes: number;
+}
+
+/** The kinds of writes, in the order of the count. */
+export const WRITE_KINDS = [
+  'toggle',
+  'toggle with an Idempotency-Key',
+  'propose',
+  'approve',
+  'apply',
+  'reject',
+  'withdraw',
+  'approve, refused',
+  'exchange a token',
+] as const;
+
+/** One kind of write. */
+export type WriteKind = (typeof WRITE_KINDS)[number];
+
+/** So many that pages are told apart from rows. */
+const EACH = 24;
+
+const TOGGLED = 'count-toggle';
+const SHOWN = 'count-shown';
+
+/** Starts a broker and counts what each kind of write takes. @throws Error if a call is not answered as it should be */
+export async function countWrites(): Promise<Record<WriteKind, WriteCount>> {
+  const statements = countStatements();
+  const t = await startTestBroker();
+  const evaluations = await countEvaluations(join(t.folder, 'bundle.tar.gz'));
+  try {
+    await createFlags(t);
+    return await countEach(t, { statements, evaluations });
+  } finally {
+    evaluations.stop();
+    statements.stop();
+    await t.close();
+  }
+}
+
+interface Counters {
+  statements: StatementCount;
+  evaluations: EvaluationCount;
+}
+
+async function countEach(t: TestBroker, counters: Counters): Promise<Record<WriteKind, WriteCount>> {
+  const count = (status: number, call: (place: number) => Promise<Reply>) =>
+    countCalls(t.file, { counters, status, call });
+  const request = (who: string, place: number, requests: readonly Reply[], act: string, body?: object) =>
+    t.call(who, 'POST', `/v1/requests/${requests[place]?.body.id}/${act}`, body);
+  const digestOf = (place: number, requests: readonly Reply[]) => ({ digest: requests[place]?.body.digest });
+
+  const toggle = await count(201, (place) => propose(t, toggleOf(place, 'enable')));
+  const keyed = await count(201, (place) =>
+    propose(t, toggleOf(place, 'disable'), { 'idempotency-key': `key-${place}` }),
+  );
+  const proposals: Reply[] = [];
+  const propose1 = await count(201, async (place) => {
+    const reply = await propose(t, audienceOf(place, 'globex'));
+    proposals.push(reply);
+    return reply;
+  });
+  const refused = await count(403, (place) =>
+    request('dana', place, proposals, 'approve', digestOf(place, proposals)),
+  );
+  const approve = await count(200, (place) =>
+    request('alex', place, proposals, 'approve', digestOf(place, proposals)),
+  );
+  const apply = await count(200, (place) => request('dana', place, proposals, 'apply'));
+  const others: Reply[] = [];
+  for (let place = 0; place < 2 * EACH; place += 1) {
+    others.push(await propose(t, audienceOf(place % EACH, `other-${place}`)));
+  }
+  const reject = await count(200, (place) =>
+    request('alex', place, others, 'reject', digestOf(place, others)),
+  );
+  const withdraw = await count(200, (place) => request('dana', EACH + place, others, 'withdraw'));
+  const subjectTokens = await Promise.all(Array.from({ length: EACH }, () => t.ci.token()));
+  const exchanged = await count(200, (place) => exchange(t.url, subjectTokens[place] ?? ''));
+  return {
+    toggle,
+    'toggle with an Idempotency-Key': keyed,
+    propose: propose1,
+    approve,
+    apply,
+    reject,
+    withdraw,
+    'approve, refused': refused,
+    'exchange a token': exchanged,
+  };
+}
+
+async function countCalls(
+  file: string,
+  options: { counters: Counters; status: number; call: (place: number) => Promise<Reply> },
+): Promise<WriteCount> {
+  const { counters, status, call } = options;
+  const statements = new Set<number>();
+  const evaluations = new Set<number>();
+  const stopBytes = countBytes(file);
+  for (let place = 0; place < EACH; place += 1) {
+    counters.statements.take();
+    counters.evaluations.take();
+    const reply = await call(place);
+    if (reply.status !== status) throw new Error(`${reply.status}: ${JSON.stringify(reply.body)}`);
+    // The first one finds nothing remembered.
+    if (place === 0) continue;
+    statements.add(counters.statements.take().length);
+    evaluations.add(counters.evaluations.take());
+  }
+  const { writtenBytes, keptBytes } = stopBytes();
+  return {
+    statements: Math.max(...statements),
+    evaluations: Math.max(...evaluations),
+    writtenBytes: Math.round(writtenBytes / EACH),
+    keptBytes: Math.round(keptBytes / EACH),
+  };
+}
+
+interface EvaluationCount {
+  /** How many there were since the last call. */
+  take(): number;
+  stop(): void;
+}
+
+/** Counts what the SDK evaluates in this thread, by whichever policy. */
+async function countEvaluations(archive: string): Promise<EvaluationCount> {
+  const { wasm } = await readBundle(await readFile(archive));
+  const prototype = Object.getPrototypeOf(
+    await loadPolicy(Uint8Array.from(wasm).buffer, { initial: 5, maximum: 256 }),
+  );
+  const original = prototype.evaluate;
+  let count = 0;
+  prototype.evaluate = function (this: unknown, ...values: unknown[]) {
+    count += 1;
+    return original.apply(this, values);
+  };
+  return {
+    take: () => {
+      const taken = count;
+      count = 0;
+      return taken;
+    },
+    stop: () => {
+      prototype.evaluate = original;
+    },
+  };
+}
+
+async function createFlags(t: TestBroker): Promise<void> {
+  const places = Array.from({ length: EACH }, (_, place) => place);
+  const audience = { kind: 'some', organizations: ['acme'], users: [] };
+  await applied(
+    t,
+    places.map((place) => creation(`${TOGGLED}-${place}`, 'informational')),
+  );
+  await applied(
+    t,
+    places.map((place) => creation(`${SHOWN}-${place}`, 'operational')),
+  );
+  // Shown to one organization and on: then showing it to another one takes an approval.
+  await applied(
+    t,
+    places.map((place) => ({ action: 'set_audience', flag: `${SHOWN}-${place}`, audience })),
+  );
+  await applied(
+    t,
+    places.map((place) => ({ action: 'enable', flag: `${SHOWN}-${place}` })),
+  );
+}
+
+async function applied(t: TestBroker, changes: readonly object[]): Promise<void> {
+  const proposed = await t.call('dana', 'POST', '/v1/requests', contentOf(changes));
+  if (proposed.body.state === 'applied') return;
+  const { id, digest } = proposed.body;
+  const approved = await t.call('alex', 'POST', `/v1/requests/${id}/approve`, { digest });
+  if (approved.body.state !== 'applied') throw new Error(JSON.stringify(approved.body));
+}
+
+function propose(t: TestBroker, content: object, headers: Record<string, string> = {}): Promise<Reply> {
+  return t.call('dana', 'POST', '/v1/requests', content, headers);
+}
+
+function toggleOf(place: number, action: 'enable' | 'disable'): object {
+  return contentOf([{ action, flag: `${TOGGLED}-${place}` }]);
+}
+
+function audienceOf(place: number, organization: string): object {
+  const audience = { kind: 'some', organizations: [organization], users: [] };
+  return { ...contentOf([{ action: 'set_audience', flag: `${SHOWN}-${place}`, audience }]), apply: 'manual' };
+}
+
+function contentOf(changes: readonly object[]): object {
+  return { environment: 'production', changes, reason: 'Counted' };
+}
+
+function creation(flag: string, tier: 'informational' | 'operational'): object {
+  const definition = {
+    namespace: 'payments',
+    kind: 'release',
+    tier,
+    owner: 'payments',
+    purpose: 'A flag whose writes are counted',
+    variants: { on: true, off: false },
+    retirement: 'When they are counted',
+  };
+  return { action: 'create', flag, definition };
+}
