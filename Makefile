@@ -25,8 +25,8 @@ format: setup ## Fix formatting, and what can be fixed of style
 	@biome check --write .
 typecheck: setup ## Check types
 	@tsc --noEmit
-bench: setup ## Measure against minimal programs of the same work; writes bench/last.md (QUICK=1: half a minute, not kept)
-	@node bench/main.ts $(if $(QUICK),--quick)
+bench: setup ## Measure against minimal programs of the same work; writes bench/last.md (QUICK=1: short, not kept; PEERS=1: also against other products)
+	@node bench/main.ts $(if $(QUICK),--quick) $(if $(PEERS),--peers)
 package: setup ## Build the npm package (npm pack)
 	@npm run --silent build && npm pack
 

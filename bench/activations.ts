@@ -1,8 +1,10 @@
 import type { Bench } from './bench.ts';
 import { job } from './bench.ts';
+import { whole } from './figures.ts';
+import { quantileMs } from './latency.ts';
 import { warmUp } from './measure.ts';
 import { BASE, startBrokerProcess } from './prepare.ts';
-import { whole } from './table.ts';
+import { BROKER } from './ratios.ts';
 
 /** How long is measured, in rounds of the other rows: an activation takes seconds. */
 const LONGER = 8;
@@ -31,28 +33,31 @@ export async function measureActivations(bench: Bench): Promise<void> {
     'per second',
     'p50 ms',
     'p99 ms',
+    'p99.9 ms',
     'max ms',
     'thread late p99 ms',
     'max ms',
   ]);
-  await warmUp(load, [broker], job(bench, 'toggle', CLIENTS));
+  const contestant = { name: BROKER, server: broker, job: job(bench, 'toggle', CLIENTS) };
+  await warmUp(load, [contestant], pace.warmUpMs);
   for (const name of ['toggle', 'toggle, activating'] as const) {
     const isActivating = name !== 'toggle';
     await broker.ask({});
     const running = new AbortController();
     const activated = isActivating ? activateUntil(url, tokens, running.signal) : Promise.resolve(0);
-    const measured = await load.ask({
-      ...job(bench, 'toggle', CLIENTS),
+    const { perSecond, latencies } = await load.ask({
+      ...contestant.job,
       measureMs: pace.measureMs * LONGER,
       url,
     });
     const { lateP99Ms = Number.NaN, lateMaxMs = Number.NaN } = await broker.ask({});
     running.abort();
+    const times = [0.5, 0.99, 0.999, 1].map((share) => quantileMs(latencies, share));
     report.row([
       name,
       whole(await activated),
-      whole(measured.perSecond),
-      ...[measured.p50Ms, measured.p99Ms, measured.maxMs, lateP99Ms, lateMaxMs].map((ms) => ms.toFixed(1)),
+      whole(perSecond),
+      ...[...times, lateP99Ms, lateMaxMs].map((ms) => ms.toFixed(1)),
     ]);
   }
   await broker.end();

@@ -1,8 +1,8 @@
 import type { AnswerOf } from '../src/routes.ts';
 import type { Bench } from './bench.ts';
+import { megabytes, whole } from './figures.ts';
 import { BASE, startBrokerProcess } from './prepare.ts';
 import { copyRequest } from './rows.ts';
-import { megabytes, whole } from './table.ts';
 
 type Run = AnswerOf<'checkPolicy'>;
 

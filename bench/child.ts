@@ -44,6 +44,8 @@ export async function startChild<Question, Answer>(
       return (await nextReply(child)) as Answer;
     },
     end: async () => {
+      // One that has failed is gone already.
+      if (!child.connected) return;
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.disconnect();
       await ended;

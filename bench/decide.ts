@@ -8,7 +8,7 @@ import { REQUEST_KINDS } from '../src/requests/kinds/kinds.ts';
 import { toInputRequest } from '../src/requests/request.ts';
 import { serve } from './child.ts';
 import { openFloorPolicy } from './floor-policy.ts';
-import type { Templates } from './templates.ts';
+import { readTemplateFile } from './templates.ts';
 
 /**
  * Decisions in process, one after the other: building the input from a request, validating it, its text and digest,
@@ -23,7 +23,7 @@ export interface DecideRun {
 }
 
 const [bundleFile = '', templatesFile = ''] = process.argv.slice(2);
-const templates = JSON.parse(readFileSync(templatesFile, 'utf8')) as Templates;
+const templates = readTemplateFile(templatesFile);
 const input = templates.toggle.steps[0]?.input as unknown as PolicyInput;
 const policy = await createPolicy(await readBundle(readFileSync(bundleFile)), {
   inputs: inputVersions(REQUEST_KINDS),

@@ -1,4 +1,5 @@
 import { ENVIRONMENT } from './flags.ts';
+import { createBatches, type Work } from './floor-batch.ts';
 import { openFloor, type Row } from './rows.ts';
 
 /** The floor's store: prepared statements on better-sqlite3, one transaction for all that has arrived. */
@@ -20,43 +21,21 @@ export interface FloorStore {
 const ROOT = 'r'.repeat(44);
 const FRONTIER = 'f'.repeat(428);
 
-interface Job {
-  work: () => unknown;
-  resolve: (value: never) => void;
-  reject: (error: unknown) => void;
-}
-
 /** Opens a database that the product has made: the same tables, indexes and triggers. */
 export function openFloorStore(file: string): FloorStore {
   const { statements, inTransaction, close } = openFloor(file);
-  const jobs: Job[] = [];
-
   let size = 0;
 
-  const runAll = inTransaction((batch: readonly Job[]) => {
+  const runAll = inTransaction((works: readonly Work[]) => {
     ({ size } = statements.readHead.get() as { size: number });
-    const values = batch.map((job) => job.work());
+    const values = works.map((work) => work());
     statements.writeHead.run(size, Date.now(), ROOT, FRONTIER);
     return values;
   });
 
-  function runBatch(): void {
-    const batch = jobs.splice(0);
-    try {
-      const values = runAll(batch);
-      for (const [place, job] of batch.entries()) job.resolve(values[place] as never);
-    } catch (error) {
-      for (const job of batch) job.reject(error);
-    }
-  }
-
   return {
     findRequest: (id) => statements.findRequest.get(id) as { content: string },
-    write: (work) =>
-      new Promise((resolve, reject) => {
-        if (jobs.length === 0) setImmediate(runBatch);
-        jobs.push({ work, resolve, reject });
-      }),
+    write: createBatches(runAll),
     insertRecord: (details, { leaf, flag, effects }) => {
       size += 1;
       statements.insertLeaf.run(size, leaf);

@@ -1,12 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { serve, usage } from './child.ts';
 import { openFloorPolicy } from './floor-policy.ts';
 import { openFloorStore } from './floor-store.ts';
 import { createFloorExchange, createFloorTokens } from './floor-tokens.ts';
-import type { CallTemplate, StepTemplate, Templates } from './templates.ts';
+import { type CallTemplate, readTemplateFile, type StepTemplate } from './templates.ts';
 
 /**
  * The floor under governed writes: a small Express program of the same parts and none of the product's code. It verifies
@@ -16,7 +15,7 @@ import type { CallTemplate, StepTemplate, Templates } from './templates.ts';
  */
 const [bundleFile = '', database = '', templatesFile = '', issuer = '', ciIssuer = ''] =
   process.argv.slice(2);
-const templates = JSON.parse(readFileSync(templatesFile, 'utf8')) as Templates;
+const templates = readTemplateFile(templatesFile);
 const policy = await openFloorPolicy(bundleFile);
 const store = openFloorStore(database);
 const tokens = createFloorTokens(issuer);

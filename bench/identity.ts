@@ -1,12 +1,9 @@
-import { type Bench, CLIENTS, job, measureParts, startFloor } from './bench.ts';
+import { type Bench, compareAnew, job, measureParts, startFloor } from './bench.ts';
 import { startChild } from './child.ts';
-import { interleave, warmUp } from './measure.ts';
 import { BASE, startBrokerProcess } from './prepare.ts';
-import { COMPARISON, comparison } from './table.ts';
+import { BROKER, EXPRESS_FLOOR } from './ratios.ts';
+import { COMPARISON } from './table.ts';
 import type { VerifyPart, VerifyRun } from './verify.ts';
-
-/** More platform tokens than one run of this length can use up. */
-const TOKENS_PER_MS = 6;
 
 /** Token exchanges over HTTP, and what verifying a token costs with each request. */
 export async function measureIdentity(bench: Bench): Promise<void> {
@@ -15,29 +12,24 @@ export async function measureIdentity(bench: Bench): Promise<void> {
 }
 
 async function measureExchanges(bench: Bench): Promise<void> {
-  const { stage, report, load, pace } = bench;
+  const { stage, report } = bench;
   await stage.copyDatabase(BASE, 'exchanges.db');
   const broker = await startBrokerProcess(stage, 'exchanges.db');
   const floor = await startFloor(bench, 'floor-exchanges.db');
+  const jobFor = (clients: number) => job(bench, 'exchange', clients);
   report.heading(
     'Token exchanges',
     'One unit is one platform token (RS256), used once, for one Countersign token (EdDSA). The floor verifies, evaluates the same policy, writes the same rows in one batched durable transaction and signs; none of the checks.',
   );
   report.header(COMPARISON);
-  const withTokens = async (clients: number, runMs: number) => ({
-    ...job(bench, 'exchange', clients),
-    subjectTokens: await Promise.all(
-      Array.from({ length: Math.ceil(runMs * TOKENS_PER_MS) }, () => stage.ci.token()),
-    ),
+  await compareAnew(bench, {
+    what: 'exchange',
+    sides: [
+      { name: BROKER, server: broker, jobFor },
+      { name: EXPRESS_FLOOR, server: floor, jobFor },
+    ],
+    sign: () => stage.ci.token(),
   });
-  for (const server of [broker, floor]) await warmUp(load, [server], await withTokens(32, 3_000));
-  for (const clients of CLIENTS) {
-    const sampled = await interleave(load, [broker, floor], {
-      rounds: pace.rounds,
-      job: () => withTokens(clients, pace.settleMs + pace.measureMs),
-    });
-    report.row(comparison('exchange', clients, sampled));
-  }
   await Promise.all([broker.end(), floor.end()]);
 }
 

@@ -1,5 +1,6 @@
 import { serve } from './child.ts';
 import { type Connection, openConnection } from './connection.ts';
+import { countLatencies, type Latencies } from './latency.ts';
 import { createScenarios, type ScenarioName } from './scenarios.ts';
 
 /**
@@ -18,80 +19,88 @@ export interface Run {
   tokens: readonly string[];
   /** Tokens of those who approve. */
   approverTokens: readonly string[];
-  /** Platform tokens to exchange, each once; enough for the run. */
-  subjectTokens: readonly string[];
+  /** Tokens that nobody has used, each for one unit. A run that has used them up ends, and is measured until then. */
+  unusedTokens: readonly string[];
+  /** What the clients of fixed requests send, dealt out in turn, and the status that each is answered with. */
+  requests: readonly string[];
+  status: number;
 }
 
 /** What one run measured. */
 export interface Measurement {
   /** Units of work a second: one toggle, one cycle, one answer. */
   perSecond: number;
-  /** HTTP calls a unit takes. */
-  callsPerUnit: number;
-  /** Of one unit, in milliseconds; exact, from all that were measured. */
-  p50Ms: number;
-  p99Ms: number;
-  maxMs: number;
+  latencies: Latencies;
+  /** Units from the start to the end, with those that are not measured. */
   units: number;
-  /** Share of the time that this process was busy; near 1 the load generator is what was measured. */
+  /** The share of one core that the generator itself used. */
   loadBusy: number;
 }
 
 const scenarios = createScenarios();
 
 async function measure(run: Run): Promise<Measurement> {
-  const scenario = scenarios[run.scenario];
   const connections: Connection[] = [];
-  const subjectTokens = run.subjectTokens.values();
   for (let client = 0; client < run.clients; client += 1) connections.push(await openConnection(run.url));
+  const before = performance.eventLoopUtilization();
+  try {
+    const measured = await runAll(run, connections);
+    const { utilization } = performance.eventLoopUtilization(before);
+    return { ...measured, loadBusy: utilization };
+  } finally {
+    for (const connection of connections) connection.close();
+  }
+}
+
+async function runAll(run: Run, connections: readonly Connection[]): Promise<Omit<Measurement, 'loadBusy'>> {
+  const unusedTokens = run.unusedTokens.values();
   const begunMs = performance.now();
   const fromMs = begunMs + run.warmupMs;
-  const untilMs = fromMs + run.measureMs;
+  let untilMs = fromMs + run.measureMs;
+  let units = 0;
   const tookMs: number[] = [];
 
+  function takeToken(): string | undefined {
+    const { value } = unusedTokens.next();
+    // The units that are under way then are not measured: they are fewer than there are clients.
+    if (value === undefined) untilMs = Math.min(untilMs, performance.now());
+    return value;
+  }
+
   async function loop(connection: Connection, client: number): Promise<void> {
-    const unit = scenario.client({
+    const unit = scenarios[run.scenario]({
       connection,
       client,
       target: run.url,
       token: pick(run.tokens, client),
       approverToken: pick(run.approverTokens, client),
-      takeSubjectToken: () => {
-        const { value } = subjectTokens.next();
-        if (value === undefined) throw new Error('the run has used up its platform tokens: prepare more');
-        return value;
-      },
+      request: pick(run.requests, client),
+      status: run.status,
+      takeToken,
     });
     for (let startMs = performance.now(); startMs < untilMs; ) {
-      await unit();
+      if (!(await unit())) return;
+      units += 1;
       const endMs = performance.now();
-      if (endMs >= fromMs && endMs < untilMs) tookMs.push(endMs - startMs);
+      // However slow the machine is now, something is measured.
+      if (tookMs.length === 0) untilMs = Math.max(untilMs, endMs);
+      if (endMs >= fromMs && endMs <= untilMs) tookMs.push(endMs - startMs);
       startMs = endMs;
     }
   }
 
-  const before = performance.eventLoopUtilization();
   await Promise.all(connections.map(loop));
-  const { utilization } = performance.eventLoopUtilization(before);
-  for (const connection of connections) connection.close();
-  tookMs.sort((one, other) => one - other);
+  if (tookMs.length === 0)
+    throw new Error(`all tokens were used up before the first ${run.scenario} was measured`);
   return {
-    perSecond: (tookMs.length * 1000) / run.measureMs,
-    callsPerUnit: scenario.callsPerUnit,
-    p50Ms: quantile(tookMs, 0.5),
-    p99Ms: quantile(tookMs, 0.99),
-    maxMs: quantile(tookMs, 1),
-    units: tookMs.length,
-    loadBusy: utilization,
+    perSecond: (tookMs.length * 1000) / (untilMs - fromMs),
+    latencies: countLatencies(tookMs),
+    units,
   };
 }
 
-function pick(tokens: readonly string[], client: number): string {
-  return tokens[client % tokens.length] ?? '';
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+function pick(values: readonly string[], client: number): string {
+  return values[client % values.length] ?? '';
 }
 
 if (process.send !== undefined) serve<Run>({ answer: measure, end: async () => undefined });

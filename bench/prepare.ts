@@ -17,9 +17,13 @@ export interface Preparation {
   toggledId: unknown;
 }
 
-/** Starts a broker on a database of the stage. */
-export async function startBrokerProcess(stage: Stage, database: string): Promise<Server> {
-  return startChild('broker-process.ts', [await stage.configure(database)]);
+/** Starts a broker on a database of the stage, some members of its configuration changed. */
+export async function startBrokerProcess(
+  stage: Stage,
+  database: string,
+  changed: object = {},
+): Promise<Server> {
+  return startChild('broker-process.ts', [await stage.configure(database, changed)]);
 }
 
 /** Has a real broker create the flags, and reads back what it writes for one toggle and one cycle. */
@@ -40,8 +44,8 @@ export async function prepare(stage: Stage): Promise<Preparation> {
     const proposed = await call(author, '/v1/requests', content);
     if (proposed.answer.state !== 'applied') await approve(proposed);
   }
-  const toggle = await call(author, '/v1/requests', toggleOf(toggleFlag(0), 'enable'));
-  await call(author, '/v1/requests', toggleOf(toggleFlag(0), 'disable'));
+  const toggle = await call(author, '/v1/requests', toggleOf(toggleFlag(0), true));
+  await call(author, '/v1/requests', toggleOf(toggleFlag(0), false));
   // The last flag of the cycle belongs to no client.
   const propose = await call(author, '/v1/requests', cycleOf(cycleFlag(CYCLE_FLAGS - 1), 0));
   const samples = { toggle, propose, approve: await approve(propose) };

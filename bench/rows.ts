@@ -113,16 +113,37 @@ export interface FloorConnection {
 
 /** Opens a database that the product has made: the same tables, indexes and triggers. */
 export function openFloor(file: string): FloorConnection {
+  const db = openDurably(file);
+  return { inTransaction: transactionsOf(db), statements: prepareAll(db), close: () => db.close() };
+}
+
+/** Creates the two tables of the lean floor. */
+export function openLean(file: string) {
+  const db = openDurably(file);
+  db.exec(`create table decisions (id text primary key, input text not null, result text not null) without rowid;
+    create table flags (key text primary key, state text not null) without rowid`);
+  return {
+    inTransaction: transactionsOf(db),
+    insertDecision: db.prepare('insert into decisions values (?, ?, ?)'),
+    writeFlag: db.prepare(
+      'insert into flags values (?, ?) on conflict (key) do update set state = excluded.state',
+    ),
+    close: () => db.close(),
+  };
+}
+
+/** As the product opens its database: an answer leaves only after the disk has what it says. */
+function openDurably(file: string): Sqlite.Database {
   const db = new Sqlite(file);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  return {
-    inTransaction: <Job>(work: (jobs: readonly Job[]) => unknown[]) => {
-      const run = db.transaction(work);
-      return (jobs: readonly Job[]) => run.immediate(jobs);
-    },
-    statements: prepareAll(db),
-    close: () => db.close(),
+  return db;
+}
+
+function transactionsOf(db: Sqlite.Database): FloorConnection['inTransaction'] {
+  return <Job>(work: (jobs: readonly Job[]) => unknown[]) => {
+    const run = db.transaction(work);
+    return (jobs: readonly Job[]) => run.immediate(jobs);
   };
 }
 

@@ -1,5 +1,5 @@
 import { type Connection, formPost, formRequest, type HttpAnswer } from './connection.ts';
-import { CYCLE_FLAGS, contextOf, cycleFlag, ENVIRONMENT, TOGGLE_FLAGS, toggleFlag } from './flags.ts';
+import { CYCLE_FLAGS, cycleFlag, ENVIRONMENT, TOGGLE_FLAGS, toggleFlag } from './flags.ts';
 
 /** What one client works with. */
 export interface Seat {
@@ -10,25 +10,27 @@ export interface Seat {
   target: string;
   token: string;
   approverToken: string;
-  /** A platform's token that nobody has used. */
-  takeSubjectToken(): string;
+  /** What is sent, and how it is answered, where that is fixed. */
+  request: string;
+  status: number;
+  /** A token that nobody has used; undefined when there are no more. */
+  takeToken(): string | undefined;
 }
 
-/** One kind of work. */
-export interface Scenario {
-  callsPerUnit: number;
-  /** @returns one unit of work, to be repeated */
-  client(seat: Seat): () => Promise<void>;
-}
+/** One unit of work, to be repeated. @returns false when there is nothing left to do it with */
+export type Unit = () => Promise<boolean>;
 
-/** What a run does: governed writes of one or three calls, token exchanges, or reads of one flag or of all that are unchanged. */
-export type ScenarioName = 'toggle' | 'cycle' | 'exchange' | 'ofrep_single' | 'ofrep_unchanged';
+/**
+ * What a run does: governed writes of one or three calls, the first also with a token that nobody has used before and
+ * an `Idempotency-Key`; token exchanges; the switching of a flag in Unleash; or requests that are fixed.
+ */
+export type ScenarioName = 'toggle' | 'toggle_anew' | 'cycle' | 'exchange' | 'unleash_toggle' | 'fixed';
 
 /** No client shares a flag with another one: a conflict is not what is measured. */
 const FLAGS_PER_CLIENT = 6;
 
 /** The scenarios, with their memory of how they left each flag. */
-export function createScenarios(): Record<ScenarioName, Scenario> {
+export function createScenarios(): Record<ScenarioName, (seat: Seat) => Unit> {
   const done = new Map<string, number>();
 
   /** How often this server was asked to change the flag before; the next change is another one. */
@@ -39,21 +41,43 @@ export function createScenarios(): Record<ScenarioName, Scenario> {
     return turn;
   }
 
-  /** Proposes what policy allows at once: an informational flag, on and off. */
-  function toggle({ connection, client, target, token }: Seat): () => Promise<void> {
+  /** The flags of one client, one after another, each with how often it was switched before. */
+  function switching({ client, target }: Seat): () => { flag: string; isOn: boolean } {
     let count = 0;
-    return async () => {
+    return () => {
       const flag = toggleFlag((client * FLAGS_PER_CLIENT + (count++ % FLAGS_PER_CLIENT)) % TOGGLE_FLAGS);
-      const action = nextTurn(target, flag) % 2 === 0 ? 'enable' : 'disable';
-      expect(
-        await connection.call(formRequest({ path: '/v1/requests', token, body: toggleOf(flag, action) })),
-        201,
-      );
+      return { flag, isOn: nextTurn(target, flag) % 2 === 0 };
+    };
+  }
+
+  /** Proposes what policy allows at once: an informational flag, on and off. */
+  function toggle(seat: Seat): Unit {
+    const next = switching(seat);
+    return async () => {
+      const { flag, isOn } = next();
+      const request = { path: '/v1/requests', token: seat.token, body: toggleOf(flag, isOn) };
+      expect(await seat.connection.call(formRequest(request)), 201);
+      return true;
+    };
+  }
+
+  /** The same as a caller who was never seen, and who may ask again after a broken connection. */
+  function toggleAnew(seat: Seat): Unit {
+    const next = switching(seat);
+    return async () => {
+      const token = seat.takeToken();
+      if (token === undefined) return false;
+      const { flag, isOn } = next();
+      // A token signed by ECDSA never has the signature of another one.
+      const headers = `Idempotency-Key: ${token.slice(-40)}\r\n`;
+      const request = { path: '/v1/requests', token, body: toggleOf(flag, isOn), headers };
+      expect(await seat.connection.call(formRequest(request)), 201);
+      return true;
     };
   }
 
   /** Proposes what takes a second person, has it approved, and applies it. */
-  function cycle({ connection, client, target, token, approverToken }: Seat): () => Promise<void> {
+  function cycle({ connection, client, target, token, approverToken }: Seat): Unit {
     return async () => {
       const flag = cycleFlag(client % CYCLE_FLAGS);
       const body = cycleOf(flag, nextTurn(target, flag));
@@ -65,24 +89,46 @@ export function createScenarios(): Record<ScenarioName, Scenario> {
       const applied = await connection.call(formRequest({ path: `${path}/apply`, token, body: undefined }));
       expect(applied, 200);
       if (!applied.body.includes('"state":"applied"')) throw new Error(applied.body.toString());
+      return true;
+    };
+  }
+
+  /** Switches a flag in one environment, with nobody asked. */
+  function unleashToggle(seat: Seat): Unit {
+    const next = switching(seat);
+    return async () => {
+      const { flag, isOn } = next();
+      const path = `${UNLEASH_FEATURES}/${flag}/environments/${UNLEASH_ENVIRONMENT}/${isOn ? 'on' : 'off'}`;
+      const headers = `Authorization: ${seat.token}\r\n`;
+      expect(await seat.connection.call(formRequest({ path, token: null, body: {}, headers })), 200);
+      return true;
     };
   }
 
   return {
-    toggle: { callsPerUnit: 1, client: toggle },
-    cycle: { callsPerUnit: 3, client: cycle },
-    exchange: { callsPerUnit: 1, client: exchange },
-    ofrep_single: { callsPerUnit: 1, client: single },
-    ofrep_unchanged: { callsPerUnit: 1, client: unchanged },
+    toggle,
+    toggle_anew: toggleAnew,
+    cycle,
+    exchange,
+    unleash_toggle: unleashToggle,
+    fixed,
   };
 }
 
+/** Where Unleash keeps the flags of its first project. */
+export const UNLEASH_FEATURES = '/api/admin/projects/default/features';
+/** One of the environments that Unleash begins with. */
+export const UNLEASH_ENVIRONMENT = 'development';
+
 /** Exchanges a platform's token, another one each time. */
-function exchange({ connection, takeSubjectToken }: Seat): () => Promise<void> {
+function exchange({ connection, takeToken }: Seat): Unit {
   return async () => {
-    const form = exchangeForm(takeSubjectToken(), 'control');
+    const subjectToken = takeToken();
+    if (subjectToken === undefined) return false;
+    const form = exchangeForm(subjectToken, 'control');
     const answer = expect(await connection.call(formPost('/oauth/token', form)), 200);
     if (!answer.body.includes('"access_token":"')) throw new Error(answer.body.toString());
+    return true;
   };
 }
 
@@ -96,32 +142,17 @@ export function exchangeForm(subjectToken: string, audience: string): URLSearchP
   });
 }
 
-/** Asks for one flag in one context. */
-function single({ connection, client, token }: Seat): () => Promise<void> {
-  const path = `/ofrep/v1/evaluate/flags/${toggleFlag(client)}`;
-  const request = formRequest({ path, token, body: contextOf(client) });
+/** Asks the same again and again. */
+function fixed({ connection, request, status }: Seat): Unit {
   return async () => {
-    expect(await connection.call(request), 200);
-  };
-}
-
-/** Asks for all flags, knowing them already. */
-function unchanged({ connection, client, token }: Seat): () => Promise<void> {
-  const question = { path: '/ofrep/v1/evaluate/flags', token, body: contextOf(client) };
-  let request: string | null = null;
-  return async () => {
-    if (request !== null) {
-      expect(await connection.call(request), 304);
-      return;
-    }
-    const first = expect(await connection.call(formRequest(question)), 200);
-    const tag = /\r\netag: ([^\r]+)/i.exec(first.head)?.[1];
-    request = formRequest({ ...question, headers: `If-None-Match: ${tag}\r\n` });
+    expect(await connection.call(request), status);
+    return true;
   };
 }
 
 /** The content that switches a flag. */
-export function toggleOf(flag: string, action: 'enable' | 'disable'): object {
+export function toggleOf(flag: string, isOn: boolean): object {
+  const action = isOn ? 'enable' : 'disable';
   return { environment: ENVIRONMENT, changes: [{ action, flag }], reason: 'Measured by the benchmark' };
 }
 

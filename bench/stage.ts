@@ -13,8 +13,8 @@ export interface Stage {
   /** The shipped bundle with this stage's issuers. */
   bundleFile: string;
   file(name: string): string;
-  /** Writes a broker's configuration. @returns its path */
-  configure(database: string): Promise<string>;
+  /** Writes a broker's configuration, some members of which may be given. @returns its path */
+  configure(database: string, changed?: object): Promise<string>;
   /** One token for each of so many clients. */
   personTokens(person: string, count: number): Promise<string[]>;
   copyDatabase(from: string, to: string): Promise<void>;
@@ -38,9 +38,10 @@ export async function setStage(): Promise<Stage> {
     ci,
     bundleFile,
     file,
-    configure: async (database) => {
+    configure: async (database, changed = {}) => {
       const path = file(`${database}.yaml`);
-      await writeFile(path, JSON.stringify(configFor({ people, ci, bundleFile, database: file(database) })));
+      const config = configFor({ people, ci, bundleFile, database: file(database) });
+      await writeFile(path, JSON.stringify({ ...config, ...changed }));
       return path;
     },
     personTokens: (person, count) => Promise.all(Array.from({ length: count }, () => people.idToken(person))),

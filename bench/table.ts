@@ -1,95 +1,95 @@
 import { writeFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
-import type { ServerMeasurement } from './measure.ts';
+import { percent, times, whole } from './figures.ts';
+import type { Measured } from './measure.ts';
+import { headline, type Ratio, ratiosOf } from './ratios.ts';
 
-/** The report: tables in Markdown, printed as they grow and kept at the end. */
+/** The report: tables in Markdown, printed as they grow, and kept with the ratios before them. */
 export interface Report {
   heading(text: string, note: string): void;
   row(cells: readonly string[]): void;
   header(cells: readonly string[]): void;
+  /** One row for each that was measured, the product first; its ratio to each of the others goes into the headline. */
+  compare(what: string, clients: number, measured: readonly Measured[]): void;
+  ratios(found: readonly Ratio[]): void;
+  /** Says loudly who was to be measured, and could not be. */
+  skip(name: string, why: string): void;
+  /** Prints the ratios. */
+  finish(): void;
   save(file: URL): void;
 }
 
+/** The heads of what {@link Report.compare} prints. */
+export const COMPARISON = [
+  '',
+  'clients',
+  'who',
+  'per second',
+  'p50 ms',
+  'p99 ms',
+  'p99.9 ms',
+  'CPU µs each',
+  'load busy',
+  'broker against it',
+] as const;
+
 /** Creates a report that begins with what it was measured on. */
 export function createReport(takenMs: number): Report {
+  const ratios: Ratio[] = [];
+  const skipped = new Map<string, string>();
+  const begin = [
+    '# Benchmark',
+    '',
+    `${new Date(takenMs).toISOString().slice(0, 10)}, Node ${process.versions.node}, ${arch()}, ${cpus().length} cores shared with the load generator; rates are medians of interleaved runs, times are of all runs together. Compare within the run: absolute numbers drift with the machine.`,
+    '',
+  ];
   const lines: string[] = [];
   const print = (line: string) => {
     lines.push(line);
     console.log(line);
   };
   const row = (cells: readonly string[]) => print(`| ${cells.join(' | ')} |`);
-  print('# Benchmark');
-  print('');
-  print(
-    `${new Date(takenMs).toISOString().slice(0, 10)}, Node ${process.versions.node}, ${arch()}, ${cpus().length} cores shared with the load generator; medians of interleaved runs. Compare within the run: absolute numbers drift with the machine.`,
-  );
+  for (const line of begin) console.log(line);
   return {
     heading: (text, note) => {
-      print('');
-      print(`## ${text}`);
-      print('');
-      print(note);
-      print('');
+      if (lines.length > 0) print('');
+      for (const line of [`## ${text}`, '', note, '']) print(line);
     },
     header: (cells) => {
       row(cells);
       print(`|${cells.map((_, place) => (place === 0 ? '---|' : '--:|')).join('')}`);
     },
     row,
-    save: (file) => writeFileSync(file, `${lines.join('\n')}\n`),
+    compare: (what, clients, measured) => {
+      for (const cells of comparison(what, clients, measured)) row(cells);
+      ratios.push(...ratiosOf(what, clients, measured));
+    },
+    ratios: (found) => ratios.push(...found),
+    skip: (name, why) => {
+      console.log(`\n**SKIPPED: ${name}.** ${why}\n`);
+      skipped.set(name, why);
+    },
+    finish: () => {
+      for (const line of ['', ...headline(ratios, skipped)]) console.log(line);
+    },
+    save: (file) =>
+      writeFileSync(file, `${[...begin, ...headline(ratios, skipped), '', ...lines].join('\n')}\n`),
   };
 }
 
-/** The heads of {@link comparison}. */
-export const COMPARISON = [
-  '',
-  'clients',
-  'per second',
-  'p50 ms',
-  'p99 ms',
-  'CPU µs each',
-  'floor per second',
-  'floor p50 ms',
-  'floor p99 ms',
-  'floor CPU µs each',
-  'share of the floor',
-  'load busy',
-] as const;
-
-/** One line: product beside floor. `load busy` near 100 % means that the load generator was the limit. */
-export function comparison(
-  name: string,
-  clients: number,
-  [product, floor]: readonly ServerMeasurement[],
-): string[] {
-  if (product === undefined || floor === undefined) throw new Error('a comparison takes two');
-  const busy = Math.max(product.loadBusy, floor.loadBusy);
-  return [
-    name,
-    String(clients),
-    ...figures(product),
-    ...figures(floor),
-    percent(product.perSecond / floor.perSecond),
-    percent(busy),
-  ];
+function comparison(what: string, clients: number, measured: readonly Measured[]): string[][] {
+  const [product] = measured;
+  return measured.map((each, place) => [
+    place === 0 ? what : '',
+    place === 0 ? String(clients) : '',
+    each.name,
+    ...figures(each),
+    percent(each.loadBusy),
+    place === 0 ? '' : times((product?.perSecond ?? Number.NaN) / each.perSecond),
+  ]);
 }
 
-/** Rate, p50, p99 and processor time. */
-export function figures({ perSecond, p50Ms, p99Ms, cpuUs }: ServerMeasurement): string[] {
-  return [whole(perSecond), p50Ms.toFixed(2), p99Ms.toFixed(2), whole(cpuUs)];
-}
-
-/** A whole number with thin groups. */
-export function whole(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-/** A share as per cent. */
-export function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
-}
-
-/** Bytes as MB. */
-export function megabytes(bytes: number): string {
-  return `${Math.round(bytes / 1e6)} MB`;
+/** Rate, p50, p99, p99.9 and processor time. */
+export function figures({ perSecond, p50Ms, p99Ms, p999Ms, cpuUs }: Measured): string[] {
+  return [whole(perSecond), ...[p50Ms, p99Ms, p999Ms].map((ms) => ms.toFixed(2)), whole(cpuUs)];
 }

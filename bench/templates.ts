@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type DecidedRow, type Row, reading } from './rows.ts';
 
 /**
@@ -45,6 +46,11 @@ export interface Sample {
   answer: Record<string, unknown>;
   /** The request's row right after the call. */
   request: Row;
+}
+
+/** Reads what was kept of {@link readTemplates}. */
+export function readTemplateFile(file: string): Templates {
+  return JSON.parse(readFileSync(file, 'utf8')) as Templates;
 }
 
 /** Reads the row of a request. */

@@ -1,0 +1,105 @@
+import { times } from './figures.ts';
+import type { Measured } from './measure.ts';
+
+/** One comparison of the headline. */
+export interface Ratio {
+  /** What was measured: `toggle`. */
+  what: string;
+  against: string;
+  /** Null where nobody calls. */
+  clients: number | null;
+  /** How many times the rate of the other one. */
+  ratio: number;
+}
+
+/** What the product aims at: at least so many times the rate of the other one. */
+interface Aim {
+  what: string;
+  against: string;
+  /** Numbers of clients; none are all. */
+  clients?: number;
+  atLeast: number;
+}
+
+export const EXPRESS_FLOOR = 'Express floor';
+export const LEAN_FLOOR = 'lean floor';
+export const BARE_FLOOR = 'bare node:http';
+export const UNLEASH = 'unleash-server';
+export const FLAGD = 'flagd';
+export const OPA = 'OPA’s server';
+export const EVALUATION = 'bare evaluation';
+/** The product, as one side of a comparison. */
+export const BROKER = 'broker';
+
+export const TOGGLE = 'toggle';
+export const ONE_FLAG = 'one flag';
+export const ALL_FLAGS = 'all flags';
+export const UNCHANGED = 'all flags, unchanged';
+export const DECISION = 'decision in process';
+
+const AIMS: readonly Aim[] = [
+  { what: TOGGLE, against: UNLEASH, clients: 32, atLeast: 6 },
+  { what: TOGGLE, against: LEAN_FLOOR, clients: 1, atLeast: 0.7 },
+  { what: TOGGLE, against: LEAN_FLOOR, clients: 32, atLeast: 0.5 },
+  { what: ONE_FLAG, against: BARE_FLOOR, clients: 8, atLeast: 0.75 },
+  { what: ONE_FLAG, against: BARE_FLOOR, clients: 32, atLeast: 0.75 },
+  { what: ONE_FLAG, against: FLAGD, atLeast: 2 },
+  // A decision takes at most 1.4 times as long.
+  { what: DECISION, against: EVALUATION, atLeast: 1 / 1.4 },
+];
+
+/** The product against each of the others. */
+export function ratiosOf(what: string, clients: number, measured: readonly Measured[]): Ratio[] {
+  const [product, ...others] = measured;
+  if (product === undefined) throw new Error('nothing was measured');
+  return others.map(({ name, perSecond }) => ({
+    what,
+    against: name,
+    clients,
+    ratio: product.perSecond / perSecond,
+  }));
+}
+
+/** The headline: the ratios of the run, whether each meets its aim, and who could not be measured. */
+export function headline(ratios: readonly Ratio[], skipped: ReadonlyMap<string, string>): string[] {
+  if (ratios.length === 0) return [];
+  const lines = ['## Ratios', '', 'How many times the rate of the other one, at each number of clients.', ''];
+  for (const [name, why] of skipped) lines.push(`**SKIPPED: ${name}.** ${why}`, '');
+  lines.push('|  | against | ratios | aim |', '|---|---|---|---|');
+  const groups = Map.groupBy(ratios, ({ what, against }) => `| ${what} | ${against} |`);
+  for (const [head, group] of groups) {
+    const found = group.map(({ clients, ratio }) => at(ratio, clients));
+    lines.push(`${head} ${found.join(', ')} | ${group.flatMap(verdicts).join(', ') || '–'} |`);
+  }
+  const missed = ratios.flatMap((each) => missesOf(each));
+  lines.push(
+    '',
+    missed.length === 0 ? 'Every aim that was measured is met.' : `**Missed:** ${missed.join('; ')}.`,
+  );
+  return lines;
+}
+
+function aimsOf({ what, against, clients }: Ratio): Aim[] {
+  return AIMS.filter(
+    (aim) =>
+      aim.what === what && aim.against === against && (aim.clients === undefined || aim.clients === clients),
+  );
+}
+
+function verdicts(each: Ratio): string[] {
+  return aimsOf(each).map(
+    ({ atLeast }) => `${at(atLeast, each.clients)}: ${each.ratio >= atLeast ? 'met' : '**missed**'}`,
+  );
+}
+
+function missesOf(each: Ratio): string[] {
+  const { what, against, clients, ratio } = each;
+  return aimsOf(each)
+    .filter(({ atLeast }) => ratio < atLeast)
+    .map(({ atLeast }) => `${what} against ${against} is ${at(ratio, clients)}, not ${times(atLeast)}`);
+}
+
+/** A ratio, with how many clients it is of. */
+function at(ratio: number, clients: number | null): string {
+  return clients === null ? times(ratio) : `${times(ratio)} (${clients})`;
+}
