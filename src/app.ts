@@ -10,7 +10,7 @@ import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import type { CountAttempt } from './http/rate-limit.ts';
 import { requestContext } from './http/request-context.ts';
-import type { RouteShape } from './http/route.ts';
+import { pathPattern, type RouteShape } from './http/route.ts';
 import type { Turns } from './http/turns.ts';
 import type { Logger } from './logger.ts';
 import { scimErrors } from './revocation/scim-routes.ts';
@@ -119,8 +119,8 @@ const PREFIXES = [
 
 /** Refuses a path that is not in the list, or its method. @see RFC 9110 sections 15.5.5 and 15.5.6 */
 function noRoute(routes: readonly RouteShape[]) {
-  const paths = [...Map.groupBy(routes, ({ path }) => path)].map(([path, group]) => ({
-    pattern: pathPattern(path),
+  const paths = [...Map.groupBy(routes, ({ path }) => path).values()].map((group) => ({
+    pattern: pathPattern(group[0] as RouteShape),
     methods: group.map(({ method }) => method),
   }));
   return (req: Request): never => {
@@ -135,8 +135,4 @@ function noRoute(routes: readonly RouteShape[]) {
       headers: { Allow: allowed.join(', ') },
     });
   };
-}
-
-function pathPattern(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`);
 }

@@ -29,9 +29,11 @@ import type { RequestCredentials } from './identity/credential.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
 import { createKeySets, withKeys } from './issuers/key-sets.ts';
 import { declaredStable } from './issuers/subjects.ts';
+import { openLogKey } from './keys/log-key.ts';
 import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-secrets.ts';
 import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
+import { createCheckpoints } from './log/checkpoints.ts';
 import type { Logger } from './logger.ts';
 import { DAY_MS } from './moment.ts';
 import { OPERATIONS, operationsUnknownTo } from './operations.ts';
@@ -258,6 +260,15 @@ async function openInside(store: Store, options: BrokerOptions) {
       used: usage.used,
     },
   };
+  const checkpoints = createCheckpoints({
+    store,
+    clock,
+    signer: openLogKey({
+      ...{ store, masterKey, clock },
+      prefix: config.log_origin,
+      publicUrl: config.public_url,
+    }),
+  });
   const cursors = createCursors(await cursorSecret(store, masterKey));
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
@@ -279,7 +290,7 @@ async function openInside(store: Store, options: BrokerOptions) {
   });
   return {
     ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
-    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns, runs, warnings },
+    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns, runs, warnings, checkpoints },
   };
 
   /** Only who signs in could change it, so the operator has to. */
@@ -389,6 +400,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       revocation: { control, issuer, personIssuers, signingKeys },
       drill: { control, issuer, signingKeys, url, log },
       audit: { control },
+      log: { control, checkpoints: inside.checkpoints },
       activation: { control },
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },

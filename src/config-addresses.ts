@@ -18,6 +18,11 @@ export function isProxy(text: string): boolean {
   return proxySchema.safeParse(text).success && !text.endsWith('/0');
 }
 
+/** True for the name of a log: like a URL without a scheme, in lower case so that it is written in one way only. */
+export function isLogOrigin(name: string): boolean {
+  return /^[a-z0-9._:-]+(?:\/[a-z0-9._-]+)*$/.test(name) && !name.includes('://');
+}
+
 /** A host name or an address in brackets or dots, with or without a port. */
 const HOST = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isHost, isOrigin, isProxy } from './config-addresses.ts';
+import { isHost, isLogOrigin, isOrigin, isProxy } from './config-addresses.ts';
 import { PROXY_HEADERS } from './http/client-address.ts';
 import { issuerConfigSchema, workloadIssuerSchema } from './issuers/issuers.ts';
 import { bundleKeySchema } from './policy/bundle-keys.ts';
@@ -65,6 +65,16 @@ export const configSchema = z.strictObject({
     .min(0)
     .default(30)
     .meta({ description: 'after so many days the broker signs with a new key; 0 for never' }),
+  log_origin: z
+    .string()
+    .max(200)
+    .refine(isLogOrigin, 'must be like a URL without a scheme, such as flags.example.com/log')
+    .optional()
+    .meta({
+      description:
+        'the name of the decision log in its checkpoints, before a number that each confirmed restore raises. The log keeps the name of its first start',
+      fallback: 'the host of `public_url`, and the beginning of the installation’s id',
+    }),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')

@@ -146,6 +146,12 @@ export const OPERATIONS = {
   },
   'flag.read': { ...PLAIN_READ, shows: true, says: 'Read flags, their states and their history.' },
   'decision.read': { ...AUDIT_READ, says: 'Read the decision log.' },
+  'log.read': {
+    ...PLAIN_AUDIT_READ,
+    at: 'everywhere',
+    formerly: 'decision.read',
+    says: "Read the log's tree: its leaves, tiles and proofs.",
+  },
   'freeze.engage': {
     ...OVERRIDE,
     ...FIRST,

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { accessRoutes } from './access/routes.ts';
 import { checkRoutes } from './activation/check-routes.ts';
 import { activationRoutes } from './activation/routes.ts';
+import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
@@ -38,6 +39,7 @@ export function routesOf(kinds: RequestKinds) {
     revocation: revocationRoutes,
     drill: drillRoutes,
     audit: auditRoutes,
+    log: logRoutes,
     access: accessRoutes,
     activation: activationRoutes,
     checks: checkRoutes,

@@ -26,7 +26,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Domains. Request kinds import them; they never import requests.
   issuers: ['identity'],
   trust: ['identity', 'issuers', 'policy'],
-  keys: ['decide', 'identity', 'store'],
+  keys: ['decide', 'identity', 'store', 'tree'],
   emergency: ['decide', 'flags', 'policy', 'store'],
   revocation: ['decide', 'identity', 'keys', 'log', 'policy', 'store', 'trust'],
   access: ['decide', 'identity', 'policy', 'store', 'trust'],

@@ -32,7 +32,10 @@ import type { Edge, Given, Page, Reply, Route } from './edge.ts';
 import { once, parseIdempotencyKey } from './idempotency.ts';
 import { Refused } from './refused.ts';
 import { refusalAsSeen } from './seen.ts';
-import { write } from './write.ts';
+import { lastRecordOf, write } from './write.ts';
+
+/** The header with a place in the log, which is unique only with the epoch. */
+const LOG_PLACE = 'Countersign-Log-Place';
 
 /** The options of {@link serveRoutes}. */
 export interface ServeOptions {
@@ -62,13 +65,16 @@ export function serveRoutes<Deps>(
       const given = await readRequest({ route, query, edge, countAttempt }, req, res);
       const reply = await route
         .handle(deps, given as never)
+        .finally(() => noteLogPlace(res, given.call))
         .catch((error: unknown) => throwAsSeen(route, { edge, deps, given }, error));
       if ('next' in reply) sendPage(route, given, { req, res, edge }, reply);
       else sendReply(route, res, reply);
     };
     const answer = takesTurns(route) ? turns.inTurn(laneOf(route.operation), serve) : serve;
     router[methodOf(route)](
-      route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+        name === route.spans ? `*${name}` : `:${name}`,
+      ),
       ...(route.perAddress === true ? [limitAddress(countAttempt)] : []),
       ...(isWrite(route) ? [bodyReader(route)] : []),
       answer,
@@ -199,7 +205,8 @@ export function limitAddress(countAttempt: CountAttempt): RequestHandler {
 /** A parameter that does not fit its schema names nothing that can exist. */
 function parseParams({ params }: RouteShape, req: Request): object {
   if (params === undefined) return {};
-  const parsed = params.safeParse({ ...req.params });
+  const named = Object.entries(req.params).map(([name, value]) => [name, [value].flat().join('/')]);
+  const parsed = params.safeParse(Object.fromEntries(named));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new BrokerError('not_found', `Not found: ${String(issue?.path[0])} in the path is malformed.`);
@@ -249,6 +256,12 @@ function writerOf(
     if (answer.replayed) res.set('Idempotent-Replayed', 'true');
     return answer.body as T;
   };
+}
+
+/** Names the place of the last record that a call wrote, refusals too. @see RFC 9651 section 3.3 */
+function noteLogPlace(res: Response, call: Call | null): void {
+  const last = call === null ? undefined : lastRecordOf(call);
+  if (last !== undefined) res.set(LOG_PLACE, `${last.place};epoch=${last.epoch}`);
 }
 
 /** @throws the error of a handler, or the answer in its place */

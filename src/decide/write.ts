@@ -3,7 +3,7 @@ import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import type { Revocation } from '../identity/revocations.ts';
 import type { Lane } from '../operations.ts';
 import { personNames } from '../policy/persons.ts';
-import { momentOf } from '../store/batch.ts';
+import { batchOf, momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
 import { markReturned } from '../store/revocations.ts';
 import type { Db, Tx } from '../store/statement.ts';
@@ -16,6 +16,14 @@ import type { RevocationChecks } from './revocations.ts';
 
 /** Proofs that the current request has already claimed. Further writes of the same request may reuse theirs. */
 const usedProofs = new WeakSet<Proof>();
+
+/** The last record of each call that wrote one. */
+const lastRecords = new WeakMap<Call, { place: number; epoch: number }>();
+
+/** The place of the last record that a call wrote, with the epoch of the log; undefined if it wrote none. */
+export function lastRecordOf(call: Call): { place: number; epoch: number } | undefined {
+  return lastRecords.get(call);
+}
 
 /**
  * Runs one use case in the writing transaction.
@@ -36,12 +44,16 @@ export async function write<T>(
   lane: Lane = 'ordinary',
 ): Promise<T> {
   const result = await deps.store.writer.write(async (tx, afterCommit) => {
+    const { size } = batchOf(tx).head;
     const policy = await deps.policies.activeIn(tx, afterCommit);
     const revocations = deps.revocations.under(personNames(policy));
     const logouts = await assertStillValid(revocations, tx, call, afterCommit);
     const writing: WriteContext = { deps, tx, call, now_ms: momentOf(tx), policy, revocations, afterCommit };
     if (logouts.length > 0) await noteReturn(writing, logouts);
-    return work(writing);
+    const answer = await work(writing);
+    const { head } = batchOf(tx);
+    if (head.size > size) afterCommit(() => lastRecords.set(call, { place: head.size, epoch: head.epoch }));
+    return answer;
   }, lane);
   if (result instanceof Refused) throw result.toError();
   return result;

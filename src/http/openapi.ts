@@ -97,6 +97,7 @@ export function openApiDocument(routes: readonly RouteShape[]): object {
 const DESCRIPTION = [
   'A policy-as-code broker: the only principal that may write feature flags.',
   'Every answer has an `X-Request-Id`, as in the log and in records. While freezes are active, answers to callers who may read them name them in `Countersign-Freeze`.',
+  'Answers to calls that were recorded, also refusals, have the place of the last record in the decision log in `Countersign-Log-Place`, such as `1234;epoch=1`.',
   'Answers may get new members; clients must ignore those that they do not know. Requests with unknown members are refused.',
 ].join('\n\n');
 
@@ -115,7 +116,7 @@ const TAG_DESCRIPTIONS: Readonly<Record<(typeof TAGS)[number], string>> = {
 };
 
 function operationOf(route: RouteShape): ZodOpenApiOperationObject {
-  const { name, tag, summary, params, operation, since, deprecated } = route;
+  const { name, tag, summary, params, operation, since, deprecated, spans } = route;
   const asked = operation === null ? [] : [operation].flat();
   return {
     operationId: name,
@@ -123,6 +124,8 @@ function operationOf(route: RouteShape): ZodOpenApiOperationObject {
     summary: `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
     'x-policy-operations': asked,
     'x-since': since,
+    // OpenAPI cannot say that a parameter has several segments.
+    ...(spans === undefined ? {} : { 'x-spans-segments': spans }),
     ...(deprecated === undefined ? {} : { deprecated: true, description: `Use ${deprecated.instead}.` }),
     security: securityOf(route),
     requestParams: {

@@ -109,6 +109,14 @@ export const RECORDED_READ = { ...GOVERNED_READ, unwritable: 'refused' } as cons
 /** An answer without a body. */
 export const noContent = z.undefined();
 
+/** The pattern of a route's path. */
+export function pathPattern({ path, spans }: Pick<RouteShape, 'path' | 'spans'>): RegExp {
+  const pattern = path
+    .replaceAll('.', '\\.')
+    .replaceAll(/\{(\w+)\}/g, (_, name: string) => (name === spans ? '.+' : '[^/]+'));
+  return new RegExp(`^${pattern}$`);
+}
+
 /** Public documents may be kept for a minute. */
 export const PUBLISHED = { 'Cache-Control': 'public, max-age=60' } as const;
 
@@ -124,6 +132,8 @@ export interface RouteShape {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Case-sensitive, with parameters in braces. */
   readonly path: `/${string}`;
+  /** The last parameter of the path, if it may have several segments. */
+  readonly spans?: string;
   readonly tag: (typeof TAGS)[number];
   /** A short phrase: what the call does. */
   readonly summary: string;

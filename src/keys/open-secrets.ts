@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Store } from '../store/database.ts';
 import { findMeta, removeMeta, setMeta, setMetaOnce } from '../store/installation.ts';
 import { CURSOR_SECRET, listSecrets, replaceSecret, type StoredSecret } from '../store/secrets.ts';
+import { sealedLogKeyUse } from './log-key.ts';
 import { createMasterKey, type MasterKey, SealError, sealedUnder } from './master-key.ts';
 import type { MasterKeyConfig } from './master-key-config.ts';
 import { makeMasterKeyFile } from './master-key-file.ts';
@@ -99,11 +100,14 @@ async function sealedAnew(secret: StoredSecret, sealing: SealContext): Promise<s
 }
 
 function useOf({ kind, id }: StoredSecret): string {
-  return kind === 'signing_key' ? sealedKeyUse(id) : id;
+  if (kind === 'signing_key') return sealedKeyUse(id);
+  return kind === 'log_key' ? sealedLogKeyUse(id) : id;
 }
 
 /** Whether this is a complete secret in the form of older versions. */
 function isInTheClear({ kind, id, text }: StoredSecret): boolean {
+  // No version stored a log key in the clear.
+  if (kind === 'log_key') return false;
   if (kind === 'meta') return /^[\w-]{43}$/.test(text);
   try {
     const { kid, d } = JSON.parse(text) as { kid?: unknown; d?: unknown };

@@ -5,6 +5,7 @@ import { addBuiltBundles } from './migration-built.ts';
 import { addDenials } from './migration-denials.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
+import { addLogKeys } from './migration-log-keys.ts';
 import { addRequestNamespaces } from './migration-places.ts';
 import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
@@ -44,6 +45,7 @@ export const migrations: MigrationProvider = {
     '0017_built_bundles': { up: addBuiltBundles },
     '0018_policy_reports': { up: addPolicyReports },
     '0020_tree': { up: addTree },
+    '0021_log_keys': { up: addLogKeys },
   }),
 };
 

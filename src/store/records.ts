@@ -65,6 +65,20 @@ export async function findLeaf(db: Db, place: number): Promise<string | undefine
   return (await findLeafStatement(db, { place })).rows[0]?.leaf;
 }
 
+/** The place of a record, by its place or the id of its decision. Undefined if there is none, or its id was erased. */
+export async function findPlaceOf(db: Db, record: string): Promise<number | undefined> {
+  if (/^[1-9]\d{0,14}$/.test(record)) {
+    const place = Number(record);
+    return (await findLeaf(db, place)) === undefined ? undefined : place;
+  }
+  const row = await db
+    .selectFrom('record_details')
+    .select('place')
+    .where('id', '=', record)
+    .executeTakeFirst();
+  return row?.place;
+}
+
 /** A record: its readable details and its leaf. */
 export type StoredRecord = Pick<RecordDetailsTable, 'place' | 'details'> &
   Pick<LeavesTable, 'schema_version' | 'leaf'>;

@@ -83,6 +83,16 @@ export interface DenialsTable {
   count: number;
 }
 
+/** The key that signs the checkpoints of an epoch. */
+export interface LogKeysTable {
+  epoch: number;
+  /** Its public part, with the origin of the log (C2SP signed-note). */
+  vkey: string;
+  /** Sealed under the master key. */
+  private_key: string;
+  created_ms: number;
+}
+
 /** The head of the log: one row. */
 export interface LogHeadTable {
   /** Always 1. */

@@ -4,6 +4,7 @@ import type {
   ErasuresTable,
   LeavesTable,
   LogHeadTable,
+  LogKeysTable,
   LogTilesTable,
   OutboxCursorsTable,
   OutboxTable,
@@ -43,6 +44,7 @@ export interface Schema {
   pseudonyms: PseudonymsTable;
   erasures: ErasuresTable;
   log_head: LogHeadTable;
+  log_keys: LogKeysTable;
   log_tiles: LogTilesTable;
   denials: DenialsTable;
   outbox: OutboxTable;

@@ -1,4 +1,5 @@
 import { findMeta } from './installation.ts';
+import { listLogKeys } from './log-keys.ts';
 import { listSigningKeys } from './signing-keys.ts';
 import type { Db, Tx } from './statement.ts';
 
@@ -7,8 +8,8 @@ export const CURSOR_SECRET = 'cursor_secret';
 
 /** A secret in its stored form: sealed, or as older versions wrote it. */
 export interface StoredSecret {
-  kind: 'signing_key' | 'meta';
-  /** The `kid`, or the key in `meta`. */
+  kind: 'signing_key' | 'log_key' | 'meta';
+  /** The `kid`, the public part of a log key, or the key in `meta`. */
   id: string;
   text: string;
   /** A retired key signs nothing, so its private part need not be kept. */
@@ -18,6 +19,7 @@ export interface StoredSecret {
 /** All secrets of this installation. */
 export async function listSecrets(db: Db): Promise<StoredSecret[]> {
   const keys = await listSigningKeys(db);
+  const logKeys = await listLogKeys(db);
   const cursorSecret = await findMeta(db, CURSOR_SECRET);
   return [
     ...keys.map(({ kid, private_jwk, retires_ms }) => ({
@@ -25,6 +27,12 @@ export async function listSecrets(db: Db): Promise<StoredSecret[]> {
       id: kid,
       text: private_jwk,
       isUseless: retires_ms !== null,
+    })),
+    ...logKeys.map(({ vkey, private_key }) => ({
+      kind: 'log_key' as const,
+      id: vkey,
+      text: private_key,
+      isUseless: false,
     })),
     ...(cursorSecret === null
       ? []
@@ -38,20 +46,33 @@ export async function listSecrets(db: Db): Promise<StoredSecret[]> {
  * @throws Error if it has changed since it was read
  */
 export async function replaceSecret(tx: Tx, { kind, id, text }: StoredSecret, fresh: string): Promise<void> {
-  const { numUpdatedRows } =
-    kind === 'signing_key'
-      ? await tx
-          .updateTable('signing_keys')
-          .set({ private_jwk: fresh })
-          .where('kid', '=', id)
-          .where('private_jwk', '=', text)
-          .executeTakeFirst()
-      : await tx
-          .updateTable('meta')
-          .set({ value: fresh })
-          .where('key', '=', id)
-          .where('value', '=', text)
-          .executeTakeFirst();
+  const { numUpdatedRows } = await updateOf(tx, { kind, id, text }, fresh);
   if (numUpdatedRows !== 1n)
     throw new Error(`another broker has changed ${id} since; start this broker again`);
+}
+
+function updateOf(tx: Tx, { kind, id, text }: Omit<StoredSecret, 'isUseless'>, fresh: string) {
+  switch (kind) {
+    case 'signing_key':
+      return tx
+        .updateTable('signing_keys')
+        .set({ private_jwk: fresh })
+        .where('kid', '=', id)
+        .where('private_jwk', '=', text)
+        .executeTakeFirst();
+    case 'log_key':
+      return tx
+        .updateTable('log_keys')
+        .set({ private_key: fresh })
+        .where('vkey', '=', id)
+        .where('private_key', '=', text)
+        .executeTakeFirst();
+    case 'meta':
+      return tx
+        .updateTable('meta')
+        .set({ value: fresh })
+        .where('key', '=', id)
+        .where('value', '=', text)
+        .executeTakeFirst();
+  }
 }

@@ -17,6 +17,7 @@ interface Response {
 
 interface Operation {
   operationId: string;
+  'x-spans-segments'?: string;
   responses: Readonly<Record<string, Response>>;
 }
 
@@ -51,10 +52,14 @@ const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(document, 'openapi');
 
-const templates = Object.keys(document.paths).map((path) => ({
-  path,
-  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
-}));
+const templates = Object.entries(document.paths).map(([path, operations]) => {
+  const [spanning] = Object.values(operations).flatMap((operation) => operation['x-spans-segments'] ?? []);
+  const pattern = path
+    .replaceAll('.', '\\.')
+    .replace(`{${spanning}}`, '.+')
+    .replaceAll(/\{\w+\}/g, '[^/]+');
+  return { path, pattern: new RegExp(`^${pattern}$`) };
+});
 const validators = new Map<string, ValidateFunction>();
 
 function validatorOf(pointer: string): ValidateFunction {

@@ -258,6 +258,11 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   listDecisions: plain('avery'),
   getDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
   replayDecision: change(async (bench) => ({ params: { id: await someDecision(bench) } }), 'avery'),
+  getCheckpoint: plain('avery'),
+  getLog: plain('avery'),
+  getTile: plain('avery', { params: { level: 'entries', tile: '000.p/1' } }),
+  proveInclusion: change(async (bench) => ({ params: { record: await someDecision(bench) } }), 'avery'),
+  proveConsistency: plain('avery', { query: { from: '1' } }),
   replayDecisions: plain('avery', { body: { limit: 3 } }),
   explainPolicy: {
     who: 'avery',

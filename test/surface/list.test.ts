@@ -92,6 +92,9 @@ describe('the list of routes', () => {
     expect(
       open.map(({ path }) => path).filter((path) => !/^\/(\.well-known|healthz|readyz|metrics)/.test(path)),
     ).toEqual([
+      // Signed once a second at most.
+      '/log/checkpoint',
+      '/v1/log',
       '/auth/style.css',
       // A provider calls for all its users from one address.
       '/auth/backchannel-logout',

@@ -21,7 +21,7 @@ export async function send(
   credential: Readonly<Record<string, string>>,
 ): Promise<Sent> {
   const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
-    encodeURIComponent(params[name] ?? ''),
+    (name === route.spans ? encodeURI : encodeURIComponent)(params[name] ?? ''),
   );
   const search = new URLSearchParams(query);
   const isForm = body instanceof URLSearchParams;

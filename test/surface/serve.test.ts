@@ -40,6 +40,8 @@ describe.each(routes.map((route) => [`${route.method} ${route.path}`, route] as 
       `${path}/x/y/z`,
     ]
       // Clients of flagd may append a slash to the path of all flags.
+      // Below a parameter of several segments, everything is a value of it.
+      .filter((variant) => route.spans === undefined || !variant.startsWith(path))
       .filter((variant) => variant !== path && !isOther(variant) && variant !== '/ofrep/v1/evaluate/flags/');
     for (const variant of variants) {
       expect([variant, (await answer(route.method, variant)).status]).toEqual([variant, 404]);

@@ -94,3 +94,11 @@ export function isRewriteDue(file: string): boolean {
     (db) => db.prepare("select 1 from meta where key = 'rewrite_due'").get() !== undefined,
   );
 }
+
+/** The stored text of the private part of each log key. */
+export function logKeyTexts(file: string): string[] {
+  return withFile(
+    file,
+    (db) => db.prepare('select private_key from log_keys order by epoch').pluck().all() as string[],
+  );
+}

@@ -1,0 +1,73 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Clock } from '../clock.ts';
+import type { Store } from '../store/database.ts';
+import { readHead } from '../store/log-head.ts';
+import { type Checkpoint, signCheckpoint } from '../tree/checkpoint.ts';
+import type { NoteSigner } from '../tree/note.ts';
+
+/** How long a checkpoint is the latest one. There is at most one in this time. */
+export const CHECKPOINT_INTERVAL_MS = 1000;
+
+/** A checkpoint with its signed text. */
+export interface SignedCheckpoint extends Checkpoint {
+  note: string;
+}
+
+/** The signed statements of the log about itself. */
+export interface Checkpoints {
+  /** The latest checkpoint. The log may have grown since, for at most a second. @throws BrokerError `restored_copy` */
+  latest(): Promise<SignedCheckpoint>;
+  /** The first checkpoint with at least so many leaves, which the log must have. It may take a second. */
+  covering(size: number): Promise<SignedCheckpoint>;
+  /** The public part of the key that signs. */
+  key(): Promise<string>;
+}
+
+/**
+ * Signs checkpoints, outside of every write. A checkpoint is made only of what reads see, which is committed and durable: one
+ * for a state that could be lost would contradict the log later.
+ */
+export function createCheckpoints(deps: {
+  store: Store;
+  signer: () => Promise<NoteSigner>;
+  clock: Clock;
+}): Checkpoints {
+  const { store, signer, clock } = deps;
+  let kept: (SignedCheckpoint & { at_ms: number }) | null = null;
+  let running: Promise<SignedCheckpoint> | null = null;
+
+  async function make(): Promise<SignedCheckpoint> {
+    // The log of another history must not be signed under the name of the acknowledged one.
+    const refusal = store.loss === null ? null : await store.writeRefusal();
+    if (refusal !== null) throw refusal;
+    const key = await signer();
+    const head = await readHead(store.read);
+    const { name: origin } = key.verifier;
+    if (kept?.size !== head.size || kept.origin !== origin) {
+      const root = Buffer.from(head.root, 'base64');
+      const note = signCheckpoint({ size: head.size, root }, key);
+      kept = { origin, size: head.size, root, note, at_ms: clock() };
+    }
+    kept.at_ms = clock();
+    return kept;
+  }
+
+  function renew(): Promise<SignedCheckpoint> {
+    running ??= make().finally(() => {
+      running = null;
+    });
+    return running;
+  }
+
+  const isFresh = () => kept !== null && Math.abs(clock() - kept.at_ms) < CHECKPOINT_INTERVAL_MS;
+
+  return {
+    latest: async () => (kept !== null && isFresh() ? kept : renew()),
+    covering: async (size) => {
+      if (kept !== null && kept.size >= size) return kept;
+      if (isFresh()) await setTimeout(CHECKPOINT_INTERVAL_MS);
+      return renew();
+    },
+    key: async () => (await signer()).verifier.vkey,
+  };
+}
