@@ -8,7 +8,7 @@ export const epochMs = z.int().min(0);
 
 /** The forms of a time, in the order in which people should learn them. */
 const FORMS =
-  'Write it as 2026-12-01T09:00:00+01:00 or 2026-12-01T09:00Z, with or without seconds, or as the date 2026-12-01 (from midnight UTC).';
+  'Write it as 2026-11-21T09:00:00+01:00 or 2026-11-21T08:00Z, with or without seconds, or as the date 2026-11-21 (from midnight UTC).';
 
 /** A date, then perhaps a time of day, then perhaps an offset. RFC 3339 lets a blank stand for the `T`. */
 const TEXT = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/i;

@@ -44,7 +44,9 @@ export function addChangeOptions(command: Command): ChangeOptions {
     .option('--return-to <flag@version>', 'return to an earlier version', (text: string) =>
       add(parseReturn(text)),
     )
-    .option('--retire <flag>', 'retire a flag', (flag: string) => add({ action: 'retire', flag }))
+    .option('--retire <flag>', 'retire a flag in every environment, for ever', (flag: string) =>
+      add({ action: 'retire', flag }),
+    )
     .option(
       '--file <path>',
       'read a request or a list of changes from a YAML or JSON file; - is standard input',

@@ -27,6 +27,7 @@ import { registerToken } from './commands/token.ts';
 import { registerTrust } from './commands/trust.ts';
 import { registerVotes } from './commands/vote.ts';
 import { registerWhoami } from './commands/whoami.ts';
+import { DELIBERATE_HELP } from './deliberate.ts';
 import type { Io } from './io.ts';
 import { describeArguments } from './output/arguments.ts';
 import { addExamples } from './output/examples.ts';
@@ -84,7 +85,7 @@ export function createProgram(cli: Cli, json = false): Command {
       },
     })
     .showHelpAfterError('(see --help)')
-    .addHelpText('after', `${TOKEN_HELP}\n${variablesHelp()}${EXIT_HELP}`);
+    .addHelpText('after', `${TOKEN_HELP}\n${variablesHelp()}${DELIBERATE_HELP}\n${EXIT_HELP}`);
   registerInit(program, cli);
   registerServe(program, cli);
   registerOperator(program, cli);

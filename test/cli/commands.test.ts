@@ -127,7 +127,7 @@ describe('freeze, lift and break-glass', () => {
 
   it('freeze exits with 2 without incident and reason, and with 4 for those who may not', async () => {
     expect((await terminal.as('riley', 'freeze', '--all')).code).toBe(2);
-    const run = await terminal.as('dana', 'freeze', '--all', '--incident', 'INC-7', '--reason', 'x');
+    const run = await terminal.as('dana', 'freeze', '--all', '--yes', '--incident', 'INC-7', '--reason', 'x');
     expect(run.code).toBe(4);
   });
 

@@ -93,7 +93,7 @@ describe('propose', () => {
       'dana',
       ...inProduction,
       ...['--disable', 'x', '--set-audience', flag, '--audience', 'org:acme,org:globex'],
-      ...['--rollout', flag, 'on=25,off=75', '--return-to', `${flag}@1`, '--retire', flag, '--json'],
+      ...['--rollout', flag, 'on=25,off=75', '--return-to', `${flag}@1`, '--retire', flag, '--yes', '--json'],
     );
     // The first change names no flag; so the broker refuses, having read them all.
     expect(run.json.errors[0].pointer).toMatch(/^#\/changes\/0/);

@@ -128,7 +128,7 @@ describe('renewing', () => {
     expect((await run('login', '--mfa', '--issuer', 'idp')).code).toBe(0);
     wait(HOUR_MS);
     const terminal = createTerminal(t, { home });
-    const refused = await terminal.run('approve', body.id, '--yes', '--json');
+    const refused = await terminal.run('approve', body.id, '--digest', body.digest, '--json');
     expect([refused.code, refused.json.code]).toEqual([4, 'sign_in_required']);
     // What was renewed is the same sign-in, as strong as it was.
     const { json } = await terminal.run('whoami', '--json');

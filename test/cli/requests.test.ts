@@ -5,10 +5,13 @@ import { createTerminal, type Terminal } from './support.ts';
 
 let t: TestBroker;
 let terminal: Terminal;
+/** A terminal with somebody who confirms. */
+let asked: Terminal;
 
 beforeAll(async () => {
   t = await startTestBroker();
   terminal = createTerminal(t);
+  asked = createTerminal(t, { ask: async () => 'y' });
 });
 afterAll(() => t.close());
 
@@ -22,7 +25,7 @@ async function openRequest(flag: string, fields: Record<string, unknown> = {}): 
 describe('approve', () => {
   it('shows what it is about before it approves exactly that', async () => {
     const request = await openRequest('vote-shown', { reason: 'one\ndigest   sha256:fake' });
-    const run = await terminal.as('alex+mfa', 'approve', request.id, '--comment', 'fine', '--json');
+    const run = await asked.as('alex+mfa', 'approve', request.id, '--comment', 'fine', '--json');
     expect([run.code, run.json.state]).toEqual([0, 'applied']);
     expect(run.json.approvals[0]).toMatchObject({ digest: request.digest, comment: 'fine' });
     // One line a change, and a reason cannot look like a line of the command's own.
@@ -37,11 +40,11 @@ describe('approve', () => {
 
   it('prints one line when that was all that was missing, else what is missing still', async () => {
     const request = await openRequest('vote-result');
-    const run = await terminal.as('alex+mfa', 'approve', request.id);
+    const run = await asked.as('alex+mfa', 'approve', request.id);
     expect(run.out).toBe('applied  vote-result  production  1 → 2\n');
     await createFlag(t, 'vote-second', { tier: 'high-risk' });
     const two = (await propose(t, [{ action: 'enable', flag: 'vote-second' }], { ticket: 'PAY-1' })).body;
-    const first = await terminal.as('alex+mfa', 'approve', two.id);
+    const first = await asked.as('alex+mfa', 'approve', two.id);
     expect(first.out).toMatch(/^pending {2}vote-second {2}production {2}enable\nrequest {2}/);
     expect(first.out).toMatch(/^ {2}approval_required: .* cleared by: \S+\n {4}countersign approve /m);
   });
@@ -55,14 +58,14 @@ describe('approve', () => {
     });
     const names = (from: number) => Array.from({ length: 7 }, (_, place) => `org-${from + place}`);
     const first = (await propose(t, [{ action: 'enable', flag: 'vote-long' }, audience(names(1))])).body;
-    const shown = await terminal.as('alex+mfa', 'approve', first.id);
+    const shown = await asked.as('alex+mfa', 'approve', first.id);
     expect(shown.err).toContain('audience: all → 7 organizations, 0 users');
     const second = (await propose(t, [audience(names(2))])).body;
-    const again = await terminal.as('alex+mfa', 'approve', second.id);
+    const again = await asked.as('alex+mfa', 'approve', second.id);
     expect(again.err).toContain('audience: changed, 7 organizations, 0 users');
     expect(again.err).toContain('organizations added org-8; organizations removed org-1');
     const third = (await propose(t, [audience(names(20))])).body;
-    expect((await terminal.as('alex+mfa', 'approve', third.id)).err).toMatch(
+    expect((await asked.as('alex+mfa', 'approve', third.id)).err).toMatch(
       /organizations added (org-\d+, ){4}org-\d+ and 2 more/,
     );
     expect((await terminal.as('dana', 'show', third.id)).out).not.toContain('and 2 more');
@@ -70,19 +73,20 @@ describe('approve', () => {
 
   it('asks at a terminal, and sends nothing without confirmation', async () => {
     const request = await openRequest('vote-asked');
-    const asked: string[] = [];
+    const questions: string[] = [];
     const at = (answer: string) =>
       createTerminal(t, {
         ask: async (question) => {
-          asked.push(question);
+          questions.push(question);
           return answer;
         },
       });
     const no = await at('').as('alex+mfa', 'approve', request.id, '--json');
     expect([no.code, no.json.code]).toEqual([1, 'not_confirmed']);
     expect((await readRequest(t, request.id)).approvals).toEqual([]);
-    const unasked = await at('no').as('alex+mfa', 'approve', request.id, '--yes');
-    expect([unasked.code, asked.length]).toEqual([0, 1]);
+    const { digest } = request;
+    const unasked = await at('no').as('alex+mfa', 'approve', request.id, '--yes', '--digest', digest);
+    expect([unasked.code, questions.length]).toEqual([0, 1]);
   });
 
   it('exits with 5 when the request is not the one of --digest, or moved after it was shown', async () => {
@@ -116,14 +120,14 @@ describe('approve', () => {
 
   it('exits with 4 for the one who proposed', async () => {
     const request = await openRequest('vote-self');
-    const run = await terminal.as('dana-alt+mfa', 'approve', request.id, '--json');
+    const run = await asked.as('dana-alt+mfa', 'approve', request.id, '--json');
     expect([run.code, run.json.code]).toEqual([4, 'policy_denied']);
   });
 
   it('says how to sign in again where the policy requires a stronger sign-in', async () => {
     await createFlag(t, 'vote-strong', { tier: 'high-risk' });
     const request = (await propose(t, [{ action: 'enable', flag: 'vote-strong' }], { ticket: 'PAY-1' })).body;
-    const run = await terminal.as('alex', 'approve', request.id);
+    const run = await asked.as('alex', 'approve', request.id);
     expect(run.code).toBe(4);
     expect(run.err).toContain('sign_in_required');
     // A token that was set by hand counts before every sign-in.
@@ -135,9 +139,9 @@ describe('approve', () => {
 describe('reject, withdraw and edit', () => {
   it('reject ends a request, and a second vote exits with 5', async () => {
     const request = await openRequest('end-rejected');
-    const run = await terminal.as('alex', 'reject', request.id, '--comment', 'not now', '--json');
+    const run = await asked.as('alex', 'reject', request.id, '--comment', 'not now', '--json');
     expect([run.code, run.json.state]).toEqual([0, 'rejected']);
-    const again = await terminal.as('sam+mfa', 'approve', request.id, '--json');
+    const again = await asked.as('sam+mfa', 'approve', request.id, '--json');
     expect([again.code, again.json.code]).toEqual([5, 'request_closed']);
   });
 

@@ -96,11 +96,12 @@ describe('countersign revoke', () => {
       '--issued-before',
       moment,
       '--json',
+      '--yes',
     );
     expect(run.json).toMatchObject({ issued_before_ms: t.clock() - 1000 });
     expect((await terminal.as('riley', 'revoke', 'everything', 'x', ...WHY)).code).toBe(2);
     expect((await terminal.as('riley', 'revoke', 'subject', 'x')).code).toBe(2);
-    const unknown = await terminal.as('riley', 'revoke', 'trust-rule', 'payments-deplox', ...WHY);
+    const unknown = await terminal.as('riley', 'revoke', 'trust-rule', 'payments-deplox', ...WHY, '--yes');
     expect(unknown).toMatchObject({ code: 1, err: expect.stringContaining('payments-deploy') });
     expect((await terminal.as('dana', 'revoke', 'subject', 'emp-1', ...WHY)).code).toBe(4);
   });
@@ -127,7 +128,8 @@ describe('countersign revocations', () => {
     expect((await terminal.as('sam', 'list', '--kind', 'revocation.lift')).out).toContain(
       `lift revocation ${id}`,
     );
-    const approved = await terminal.as('sam', 'approve', request, '--yes');
+    const { digest } = (await t.call('sam', 'GET', `/v1/requests/${request}`)).body;
+    const approved = await terminal.as('sam', 'approve', request, '--digest', digest);
     expect(approved.code).toBe(0);
     expect((await terminal.as('avery', 'revocations', 'list')).out).toBe('No results.\n');
     const all = await terminal.as('avery', 'revocations', 'list', '--state', 'all', '--json');

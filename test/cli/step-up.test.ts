@@ -52,6 +52,11 @@ async function approvers(id: string): Promise<string[]> {
   return approvals.map(({ person }: { person: string }) => person);
 }
 
+/** The words that approve what was read of a request, without a question. */
+async function approval(id: string): Promise<string[]> {
+  return ['approve', id, '--digest', (await readRequest(t, id)).digest, '--yes'];
+}
+
 /** Approves as alex, whose sign-in is weak, with somebody at the browser. */
 async function approveWith(
   at: Partial<Io>,
@@ -60,7 +65,7 @@ async function approveWith(
 ): Promise<Run & { terminal: Terminal; before: string | undefined }> {
   const terminal = createTerminal(t, { home: await weakHome('alex'), ...at });
   const before = await keptToken(terminal);
-  const run = await terminal.run('approve', id, '--yes', '--json', ...words);
+  const run = await terminal.run(...(await approval(id)), '--json', ...words);
   return { ...run, json: JSON.parse(run.out), terminal, before };
 }
 
@@ -77,7 +82,7 @@ describe('a call that requires a stronger sign-in', () => {
 
     // The new sign-in is kept, so the next one is not asked for.
     const other = await openRequest();
-    expect((await terminal.run('approve', other.id, '--yes')).code).toBe(0);
+    expect((await terminal.run(...(await approval(other.id)))).code).toBe(0);
     expect(person.opened()).toBe(1);
     expect(await keptToken(terminal)).toBe(strong);
   });
@@ -101,7 +106,7 @@ describe('a call that requires a stronger sign-in', () => {
     expect((await weak.run('login', '--device', '--issuer', 'idp')).code).toBe(0);
     const device = hasDevice({ person: 'alex', mfa: true });
     const terminal = createTerminal(t, { home: weak.home, ...atTerminal, ...device });
-    const run = await terminal.run('approve', id, '--yes', '--json');
+    const run = await terminal.run(...(await approval(id)), '--json');
     expect(run.code).toBe(0);
     expect(device.codes()).toBe(1);
     expect(await approvers(id)).toEqual(['emp-1002']);
@@ -122,7 +127,7 @@ describe('a call that requires a stronger sign-in', () => {
     expect([code, json.code]).toEqual([4, 'sign_in_required']);
     expect(json.command).toBe('countersign login --mfa --issuer idp');
     expect(json).toMatchObject({ level: 2, max_age_s: 900, acr_values: ['urn:countersign:mfa'] });
-    const printed = await terminal.run('approve', id, '--yes', '--broker', t.url);
+    const printed = await terminal.run(...(await approval(id)), '--broker', t.url);
     expect(printed.err).toContain(`countersign login --mfa --issuer idp --broker ${t.url}`);
     expect(person.opened()).toBe(0);
     expect(await approvers(id)).toEqual([]);
@@ -130,7 +135,7 @@ describe('a call that requires a stronger sign-in', () => {
     // What was printed does what it says.
     const [, ...words] = json.command.split(' ');
     expect((await terminal.run(...words)).code).toBe(0);
-    expect((await terminal.run('approve', id, '--yes')).code).toBe(0);
+    expect((await terminal.run(...(await approval(id)))).code).toBe(0);
   });
 
   it.each([
@@ -230,7 +235,7 @@ describe('a sign-in that is not what was asked for', () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const terminal = createTerminal(t, { ...atTerminal, ...person });
-    const run = await terminal.as('alex', 'approve', id, '--yes', '--json');
+    const run = await terminal.as('alex', ...(await approval(id)), '--json');
     expect([run.code, run.json.code]).toEqual([4, 'sign_in_required']);
     // As long as it is set, no sign-in counts.
     expect(run.json.command).toBe('unset COUNTERSIGN_TOKEN; countersign login --mfa');

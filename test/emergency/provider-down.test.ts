@@ -59,7 +59,7 @@ it('with the stored sign-in of the command line', async () => {
   expect((await terminal.run('login')).code).toBe(0);
   expect((await terminal.run('whoami')).code).toBe(0);
   await b.provider.close();
-  const run = await terminal.run('freeze', '--all', '--incident', 'INC-7', '--reason', 'it is down');
+  const run = await terminal.run('freeze', '--all', '--incident', 'INC-7', '--reason', 'it is down', '--yes');
   expect(run).toMatchObject({ code: 0, err: '' });
 });
 

@@ -103,14 +103,19 @@ describe('a killed broker', () => {
     expect(await deny(url)).toEqual({ status: 503, code: 'restored_copy' });
     await serving.until('countersign accept-restore');
     expect(serving.err()).toMatch(/warning +writes are refused \(restored_copy\); flags are still served/);
-    expect(command('accept-restore', '--reason', 'x')).toMatchObject({
+    expect(command('accept-restore', '--reason', 'x', '--yes')).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('is in use by another broker'),
     });
     expect(await stop(serving)).toBe(0);
 
     expect(command('accept-restore').status).toBe(2);
-    expect(command('accept-restore', '--reason', 'disk lost').status).toBe(0);
+    // Nobody can be asked here.
+    expect(command('accept-restore', '--reason', 'disk lost')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--yes'),
+    });
+    expect(command('accept-restore', '--reason', 'disk lost', '--yes').status).toBe(0);
     url = await start();
     expect((await fetch(`${url}/readyz?for=writes`)).status).toBe(200);
     expect(serving.err()).not.toContain('writes are refused');

@@ -25,7 +25,7 @@ async function recover(archive: Buffer, reason = 'the group was renamed') {
   const file = join(t.folder, 'recover.tar.gz');
   await writeFile(file, archive);
   const config = join(t.folder, 'countersign.yaml');
-  const words = ['policy', 'recover', file, '--config', config, '--reason', reason, '--json'];
+  const words = ['policy', 'recover', file, '--config', config, '--reason', reason, '--json', '--yes'];
   await t.broker.close();
   const run = await createTerminal(t).run(...words);
   await t.restart();

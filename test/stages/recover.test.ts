@@ -34,7 +34,7 @@ async function recover(archive: Buffer, ...options: string[]) {
   const config = ['--config', join(t.folder, 'countersign.yaml')];
   await t.broker.close();
   const run = await createTerminal(t).run(
-    ...['policy', 'recover', file, ...config, '--reason', 'locked out', '--json', ...options],
+    ...['policy', 'recover', file, ...config, '--reason', 'locked out', '--json', '--yes', ...options],
   );
   await t.restart();
   return run;

@@ -7,12 +7,13 @@ import type { AnswerOf } from '../../routes.ts';
 import { addChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
+import { addYesOption, confirmAct, confirmRetirements, type YesOption } from '../deliberate.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { answerRequest } from '../output/result.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
-interface FreezeOptions extends CommonOptions {
+interface FreezeOptions extends CommonOptions, YesOption {
   all?: boolean;
   environment?: string;
   namespace?: string;
@@ -25,7 +26,7 @@ interface FreezeOptions extends CommonOptions {
 
 /** `freeze`, `lift` and `break-glass`. */
 export function registerEmergency(program: Command, cli: Cli): void {
-  cli
+  const freeze = cli
     .command(program, 'freeze', 'refuse writes immediately; reads continue')
     .option('--all', 'freeze every write')
     .option('--environment <key>', 'freeze this environment')
@@ -34,12 +35,15 @@ export function registerEmergency(program: Command, cli: Cli): void {
     .option('--incident <id>', 'the incident reference')
     .option('--reason <text>', 'the reason')
     .option('--yet-unknown', 'freeze the namespace or flag although it does not exist yet')
-    .option('--list', 'list the freezes in effect')
-    .action((options: FreezeOptions) =>
-      cli.run(options, (context) =>
-        options.list === true ? listFreezes(context) : engage(context, toFreezeOrder(options)),
-      ),
-    );
+    .option('--list', 'list the freezes in effect');
+  addYesOption(freeze).action((options: FreezeOptions) =>
+    cli.run(options, async (context) => {
+      if (options.list === true) return listFreezes(context);
+      const order = toFreezeOrder(options);
+      if (options.all === true) await confirmAct(context, FREEZE_OF_ALL, options);
+      return engage(context, order);
+    }),
+  );
   const lift = cli
     .command(program, 'lift <freeze>', 'propose to lift a freeze')
     .requiredOption('--reason <text>', 'the reason')
@@ -57,6 +61,11 @@ export function registerEmergency(program: Command, cli: Cli): void {
     cli,
   );
 }
+
+const FREEZE_OF_ALL = {
+  says: 'This freezes every write in every environment, at once. Only a request that another person approves lifts it.',
+  question: 'Freeze everything?',
+};
 
 /** The freeze that the options describe, as the broker expects it. */
 function toFreezeOrder(options: FreezeOptions): object {
@@ -129,19 +138,21 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
     .command(parent, 'apply <session>', 'change flags immediately; only safer states are accepted')
     .requiredOption('--environment <key>', 'the environment of the flags');
   const changes = addChangeOptions(apply);
-  apply.action((session: string, options: CommonOptions & { environment: string }) =>
-    cli.run(options, async (context) => {
-      const { changes: listed } = await changes.load(context.io);
-      if (listed.length === 0) throw usageError('Specify what to change, such as --disable FLAG.');
-      const call = {
-        method: 'POST',
-        path: `/v1/break-glass/${pathSegment(session)}/apply`,
-        body: { environment: options.environment, changes: listed },
-        idempotencyKey: true,
-      } as const;
-      const { body } = await context.client.call<RequestView>(call);
-      return answerRequest(context, { body, isNew: true });
-    }),
+  addYesOption(apply).action(
+    (session: string, options: CommonOptions & YesOption & { environment: string }) =>
+      cli.run(options, async (context) => {
+        const { changes: listed } = await changes.load(context.io);
+        if (listed.length === 0) throw usageError('Specify what to change, such as --disable FLAG.');
+        await confirmRetirements(context, listed, options);
+        const call = {
+          method: 'POST',
+          path: `/v1/break-glass/${pathSegment(session)}/apply`,
+          body: { environment: options.environment, changes: listed },
+          idempotencyKey: true,
+        } as const;
+        const { body } = await context.client.call<RequestView>(call);
+        return answerRequest(context, { body, isNew: true });
+      }),
   );
   cli
     .command(parent, 'close <session>', 'end a session early')

@@ -21,11 +21,12 @@ import { assertSoundRules } from '../../trust/policy-rules.ts';
 import { bundleUnusable } from '../bundle-file.ts';
 import type { Cli, Output } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
+import { addYesOption, confirmAct, type YesOption } from '../deliberate.ts';
 import type { Io } from '../io.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { moment } from '../output/text.ts';
 
-interface ActOptions {
+interface ActOptions extends YesOption {
   config?: string;
   json?: boolean;
   reason: string;
@@ -58,14 +59,16 @@ export function registerOperator(program: Command, cli: Cli): void {
       }),
     ),
   );
-  actCommand(
+  const restore = actCommand(
     program,
     cli,
     'accept-restore',
     'on the stopped broker’s machine: go on with a restored copy of the database; freezes everything and voids all credentials',
-  ).action((options: ActOptions) =>
-    cli.runLocal(options, (output) =>
-      runAct(output, options, { acceptsLoss: true }, async (deps, order) => {
+  );
+  addYesOption(restore).action((options: ActOptions) =>
+    cli.runLocal(options, async (output) => {
+      await confirmAct(output, RESTORE, options);
+      return runAct(output, options, { acceptsLoss: true }, async (deps, order) => {
         const accepted = await acceptRestore(deps, order);
         output.print(
           accepted,
@@ -74,23 +77,35 @@ export function registerOperator(program: Command, cli: Cli): void {
             `Repeat what was revoked since the copy was made. Then one person proposes and another approves:\n` +
             `  countersign lift ${accepted.freeze} --reason …`,
         );
-      }),
-    ),
+      });
+    }),
   );
 }
 
+const RESTORE = {
+  says: 'This is for ever, and reaches everything: the records since the copy are given up, all writes are frozen, and every token, session and signing key is void.',
+  question: 'Accept the restored copy?',
+};
+
+const RECOVERY = {
+  says: 'This replaces the policy of every environment without any decision or approval, for ever in the record.',
+  question: 'Replace the policy?',
+};
+
 /** `policy recover`: the way out of a policy that lets nobody activate another one. */
 export function registerRecover(policy: Command, cli: Cli): void {
-  actCommand(
+  const recover = actCommand(
     policy,
     cli,
     'recover <bundle>',
     'on the stopped broker’s machine: activate a bundle without a decision, if nobody can do it by request',
-  )
+  );
+  addYesOption(recover)
     .option('--stage <name>', 'the stage that gets it (default: the last)')
     .action((file: string, options: ActOptions & { stage?: string }) =>
-      cli.runLocal(options, (output) =>
-        runAct(output, options, { acceptsLoss: false }, async (deps, { config, reason }) => {
+      cli.runLocal(options, async (output) => {
+        await confirmAct(output, RECOVERY, options);
+        return runAct(output, options, { acceptsLoss: false }, async (deps, { config, reason }) => {
           const bundle = await readUsable(file, config);
           const recovered = await recoverPolicy(deps, {
             bundle,
@@ -102,8 +117,8 @@ export function registerRecover(policy: Command, cli: Cli): void {
             () =>
               `${recovered.policy_hash} is active from the next start, in record ${recovered.decision_id}. It replaces ${recovered.replaced}.`,
           );
-        }),
-      ),
+        });
+      }),
     );
 }
 

@@ -5,6 +5,7 @@ import { addChangeOptions, type ChangeOptions } from '../changes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import type { ClientAnswer } from '../client.ts';
+import { addYesOption, confirmRetirements, type YesOption } from '../deliberate.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { renderExplanation } from '../output/render-explanation.ts';
 import { answerRequest } from '../output/result.ts';
@@ -27,7 +28,7 @@ export interface WaitOptions {
   timeout: string;
 }
 
-interface ProposeOptions extends ContentOptions, WaitOptions {
+interface ProposeOptions extends ContentOptions, WaitOptions, YesOption {
   environment?: string;
   plan?: boolean;
   idempotencyKey?: string;
@@ -39,7 +40,7 @@ export function registerPropose(program: Command, cli: Cli): void {
     .command(program, 'propose', 'propose flag changes in one environment, as one request')
     .option('--environment <key>', 'the environment of the flags');
   const changes = addChangeOptions(addContentOptions(propose));
-  addWaitOptions(propose)
+  addYesOption(addWaitOptions(propose))
     .option(
       '--plan',
       'say what it would do, what the policy would say and who would approve; propose nothing',
@@ -52,18 +53,20 @@ export function registerPropose(program: Command, cli: Cli): void {
       cli.run(options, async (context) => {
         const body = await loadContent(context, changes, options);
         if (options.plan === true) return planContent(context, body, options);
+        await confirmRetirements(context, listOf(body.changes), options);
         return proposeContent(context, { body, ...options });
       }),
     );
 
   const edit = cli.command(program, 'edit <id>', 'change an open request; voids its approvals');
   const edits = addChangeOptions(addContentOptions(edit));
-  edit.action((id: string, options: ContentOptions) =>
+  addYesOption(edit).action((id: string, options: ContentOptions & YesOption) =>
     cli.run(options, async (context) => {
       const { changes: listed, rest } = await edits.load(context.io);
       const body = { ...rest, ...contentOf(options), ...(listed.length === 0 ? {} : { changes: listed }) };
       if (Object.keys(body).length === 0)
         throw usageError('Specify what to edit. See: countersign edit --help');
+      await confirmRetirements(context, listed, options);
       const path = `/v1/requests/${pathSegment(id)}`;
       return answerRequest(context, await callWithDigest(context, { method: 'PATCH', path, body }));
     }),
@@ -117,6 +120,11 @@ async function loadContent(
     throw usageError('Specify the environment with --environment KEY.');
   if (body.reason === undefined) throw usageError('Give a reason with --reason "…".');
   return changes.length === 0 ? body : { ...body, changes };
+}
+
+/** The changes of a content; anything else is refused by the broker. */
+function listOf(changes: unknown): readonly unknown[] {
+  return Array.isArray(changes) ? changes : [];
 }
 
 /** Prints what a proposal would do. The exit status is that of the proposal. */

@@ -11,6 +11,7 @@ import type { RevocationView } from '../../revocation/view.ts';
 import type { AnswerOf } from '../../routes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
+import { addYesOption, confirmAct, type YesOption } from '../deliberate.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
@@ -23,7 +24,7 @@ const KINDS = REVOCATION_KINDS.map((kind) => kind.replace('_', '-'));
 /** The maximum number of names to list of each affected kind; the rest are counted. */
 const SHOWN = 20;
 
-interface RevokeOptions extends CommonOptions {
+interface RevokeOptions extends CommonOptions, YesOption {
   incident?: string;
   reason?: string;
   issuedBefore?: number;
@@ -67,7 +68,7 @@ export function registerRevocations(program: Command, cli: Cli): void {
 }
 
 function registerRevoke(program: Command, cli: Cli): void {
-  cli
+  const revocation = cli
     .command(
       program,
       'revoke <kind> <value>',
@@ -79,20 +80,45 @@ function registerRevoke(program: Command, cli: Cli): void {
     .option('--issued-before <moment>', `only credentials issued before: ${MOMENT_HELP}`, (text: string) =>
       parseMoment('--issued-before', text),
     )
-    .option('--dry-run', 'show what it would affect, and change nothing')
-    .action((kind: string, value: string, options: RevokeOptions) =>
-      cli.run(options, async (context) => {
-        if (!KINDS.includes(kind))
-          throw usageError(`Unknown kind "${kind}". Use one of ${KINDS.join(', ')}.`);
-        const body = {
-          kind: kind.replace('-', '_'),
-          value: kind === 'token' ? await tokenValue(context, value) : value,
-          ...occasionOf(options),
-          ...(options.issuedBefore === undefined ? {} : { issued_before: options.issuedBefore }),
-        };
-        return options.dryRun === true ? preview(context, body) : revoke(context, body);
-      }),
-    );
+    .option('--dry-run', 'show what it would affect, and change nothing');
+  addYesOption(revocation).action((kind: string, value: string, options: RevokeOptions) =>
+    cli.run(options, async (context) => {
+      if (!KINDS.includes(kind)) throw usageError(`Unknown kind "${kind}". Use one of ${KINDS.join(', ')}.`);
+      const body = {
+        kind: kind.replace('-', '_'),
+        value: kind === 'token' ? await tokenValue(context, value) : value,
+        ...occasionOf(options),
+        ...(options.issuedBefore === undefined ? {} : { issued_before: options.issuedBefore }),
+      };
+      if (options.dryRun === true) return preview(context, body);
+      if (REACH[kind] !== undefined) await confirmReach(context, body, { ...options, reach: REACH[kind] });
+      return revoke(context, body);
+    }),
+  );
+}
+
+/** The kinds that reach more than one holder, and whom. */
+const REACH: Readonly<Record<string, string>> = {
+  'trust-rule': 'every job under the trust rule',
+  issuer: 'everybody and everything with a token of the issuer',
+  class: 'every member of the class',
+  key: 'every holder of a token that is signed with the key',
+};
+
+/** Asks with what the revocation would affect, which is read only if somebody is there to see it. */
+async function confirmReach(
+  context: Context,
+  body: object,
+  { reach, yes }: YesOption & { reach: string },
+): Promise<void> {
+  const says = `This revokes the access of ${reach}, at once. Only a request that another person approves lifts it.`;
+  const isAsked = context.io.ask !== null && yes !== true;
+  const effects = isAsked ? ['It would affect', ...renderOutcome(await foreseen(context, body))] : [];
+  await confirmAct(
+    context,
+    { says: [says, ...effects].join('\n'), question: 'Revoke?' },
+    { ...(yes && { yes }) },
+  );
 }
 
 /** A dry run has no incident yet, but the policy requires one. */
@@ -134,9 +160,14 @@ async function tokenValue({ io }: Context, value: string): Promise<string> {
   }
 }
 
-async function preview(context: Context, body: object): Promise<ExitCode> {
+/** What a revocation would affect. */
+async function foreseen({ client }: Context, body: object): Promise<Impact> {
   const call = { method: 'POST', path: '/v1/revocations', body: { ...body, dry_run: true } } as const;
-  const { body: answer } = await context.client.call<Impact>(call);
+  return (await client.call<Impact>(call)).body;
+}
+
+async function preview(context: Context, body: object): Promise<ExitCode> {
+  const answer = await foreseen(context, body);
   context.print(answer, () =>
     ['This would affect', ...renderOutcome(answer), 'Nothing was revoked.'].join('\n'),
   );

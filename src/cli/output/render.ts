@@ -56,7 +56,8 @@ function renderChange(change: InputChange, place: number, environment: string | 
 /** Describes a change: the action, the flag and the environment. */
 export function describeChange({ action, flag, facts }: InputChange, environment: string | null): string {
   const where = facts.scope === 'definition' ? 'every environment' : environment;
-  return `${action} ${flag.key} in ${where} (${flag.namespace}, ${flag.kind}, ${flag.tier})`;
+  const how = action === 'retire' ? ', for ever' : '';
+  return `${action} ${flag.key} in ${where}${how} (${flag.namespace}, ${flag.kind}, ${flag.tier})`;
 }
 
 const DIRECTIONS: Readonly<Record<ChangeFacts['direction'], string>> = {

@@ -1,5 +1,6 @@
 import type { Argument, Command, Option } from 'commander';
 import { createCli } from '../../../src/cli/cli.ts';
+import { DELIBERATE_RULE } from '../../../src/cli/deliberate.ts';
 import { EXIT_CODES } from '../../../src/cli/output/exit-codes.ts';
 import { createProcessIo } from '../../../src/cli/process-io.ts';
 import { createProgram } from '../../../src/cli/program.ts';
@@ -37,6 +38,8 @@ export function commandsReference(): string {
     '## Exit status',
     markdownTable(['status', 'means'], statuses),
     '`propose`, `edit`, `rebase`, `apply`, `lift`, `revocations lift` and `break-glass apply` exit with the state of the request. All\nother commands exit with 0 on success.',
+    '## Deliberate acts',
+    DELIBERATE_RULE.join('\n').replaceAll(/--\w+/g, '`$&`'),
     '## List',
     markdownTable(['command', 'does'], list),
     ...leaves.map(sectionOf),
