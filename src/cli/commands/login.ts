@@ -32,7 +32,10 @@ export function registerLogin(program: Command, cli: Cli): void {
       'sign in again with this authentication context class; repeat the option to accept several',
       (value: string, former: string[] = []) => [...former, value],
     )
-    .option('--fresh', 'sign in again although the identity provider remembers you')
+    .option(
+      '--fresh',
+      'sign in again although the identity provider remembers you, as a first sign-in in a profile does',
+    )
     .option('--no-browser', 'only print the sign-in address')
     .action((options: LoginOptions) =>
       cli.run(options, async (context) => {
@@ -44,7 +47,7 @@ export function registerLogin(program: Command, cli: Cli): void {
           flow,
           deviceOption: '--device',
           stepUp: stepUpOf(issuer, options),
-          isFresh: options.fresh === true,
+          isFresh: options.fresh === true || (await isForSomebodyElse(context)),
           openBrowser: options.browser,
           note: context.note,
         });
@@ -66,6 +69,13 @@ export function registerLogin(program: Command, cli: Cli): void {
         return EXIT.done;
       }),
     );
+}
+
+/** A profile without a sign-in is for somebody else than the one whom the browser may remember. */
+async function isForSomebodyElse(context: Context): Promise<boolean> {
+  if (!isNamed(context)) return false;
+  const { sign_in = null } = await context.credentials.load(context.broker);
+  return sign_in === null;
 }
 
 function lastsUntil({
