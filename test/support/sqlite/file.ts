@@ -172,3 +172,13 @@ export function damageTable(file: string, table: string): void {
   writeSync(fd, Buffer.alloc(size, 0xa5), 0, size, (page - 1) * size);
   closeSync(fd);
 }
+
+/** Copies the database while a broker uses it. */
+export async function backUp(file: string, to: string): Promise<void> {
+  const db = new Sqlite(file, { readonly: true });
+  try {
+    await db.backup(to);
+  } finally {
+    db.close();
+  }
+}
