@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import { createCli } from '../../../src/cli/cli.ts';
 import { createProcessIo } from '../../../src/cli/process-io.ts';
 import { createProgram } from '../../../src/cli/program.ts';
-import { configSchema } from '../../../src/config.ts';
+import { configSchema } from '../../../src/config-schema.ts';
 import { parseBrokerData } from '../../../src/policy/data.ts';
 import { DATA_FOLDERS } from '../../../src/policy/data-schema.ts';
 import { lintTrustRules } from '../../../src/trust/lint.ts';
