@@ -12,7 +12,7 @@ import { treatmentOf } from './blocks/treat-block.ts';
 
 const written = [
   'README.md',
-  ...readdirSync(new URL('../../docs', import.meta.url))
+  ...readdirSync(new URL('../../docs', import.meta.url), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ].filter((page) => readBlocks(page).length > 0);
@@ -22,6 +22,14 @@ const LATER: readonly string[] = [
   'docs/configuration.md',
   'docs/decision-log.md',
   'docs/emergencies.md',
+  'docs/how-to/auditor.md',
+  'docs/how-to/github-actions.md',
+  'docs/how-to/gitlab.md',
+  'docs/how-to/incident.md',
+  'docs/how-to/kubernetes-application.md',
+  'docs/how-to/own-policy.md',
+  'docs/how-to/production.md',
+  'docs/how-to/troubleshooting.md',
   'docs/identity.md',
   'docs/operations.md',
   'docs/package.md',
