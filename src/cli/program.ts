@@ -4,6 +4,7 @@ import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { registerAccess } from './commands/access.ts';
 import { registerAgents } from './commands/agents.ts';
+import { registerBackup } from './commands/backup.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerDecisions } from './commands/decisions.ts';
 import { registerDrill } from './commands/drill.ts';
@@ -88,6 +89,7 @@ export function createProgram(cli: Cli, json = false): Command {
     .addHelpText('after', `${TOKEN_HELP}\n${variablesHelp()}${DELIBERATE_HELP}\n${EXIT_HELP}`);
   registerInit(program, cli);
   registerServe(program, cli);
+  registerBackup(program, cli);
   registerOperator(program, cli);
   registerLogin(program, cli);
   registerLogout(program, cli);

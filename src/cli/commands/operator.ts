@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type Config, ConfigError, loadConfig } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { BrokerError } from '../../errors.ts';
 import { textSchema } from '../../flags/names.ts';
 import { acceptBehindClock } from '../../operator/accept-clock.ts';
@@ -22,7 +22,7 @@ import { bundleUnusable } from '../bundle-file.ts';
 import type { Cli, Output } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { addYesOption, confirmAct, type YesOption } from '../deliberate.ts';
-import type { Io } from '../io.ts';
+import { readConfig } from '../local-config.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { moment } from '../output/text.ts';
 
@@ -167,15 +167,6 @@ async function runAct(
     throw error instanceof CliError ? error : notDone(error as Error);
   }
   return EXIT.done;
-}
-
-function readConfig(io: Io, file: string | undefined): Config {
-  try {
-    return loadConfig({ file, env: io.env });
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    throw usageError(error.message);
-  }
 }
 
 function notDone(error: Error): CliError {

@@ -6,6 +6,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'accept-restore': [
     'countersign accept-restore --reason "the disk failed; last night\'s copy is the newest"',
   ],
+  backup: [
+    'countersign backup /backups/countersign-2026-11-30.db',
+    'countersign backup --force --json /backups/newest.db',
+  ],
   login: ['countersign login', 'countersign login --mfa', 'countersign login --device'],
   logout: ['countersign logout'],
   whoami: ['countersign whoami'],
