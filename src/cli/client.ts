@@ -45,7 +45,7 @@ export interface Page<T> {
 export interface Client {
   /** @throws CliError with the broker's problem */
   call<T>(call: ClientCall): Promise<ClientAnswer<T>>;
-  /** Reads an archive. @throws CliError with the broker's problem */
+  /** Reads an archive, or a file of the log. @throws CliError with the broker's problem */
   download(path: string): Promise<Buffer>;
   /** Reads a list: one page, or with `all` all pages combined. */
   list<T>(call: { path: string; query: NonNullable<ClientCall['query']>; all: boolean }): Promise<Page<T>>;
@@ -68,7 +68,7 @@ export function createClient(deps: {
 
   async function send<T>(call: ClientCall, key: string | null, token: Token): Promise<ClientAnswer<T>> {
     const response = await fetchAnswer(io, broker, call, key, token);
-    if (response.ok && response.headers.get('Content-Type') === ARCHIVE) {
+    if (response.ok && isDocument(response.headers.get('Content-Type'))) {
       return { body: Buffer.from(await response.arrayBuffer()) as T, replayed: false };
     }
     const freezes = response.headers.get('Countersign-Freeze');
@@ -154,7 +154,7 @@ async function fetchAnswer(
     fetch(`${broker}${call.path}${query.size === 0 ? '' : `?${query}`}`, {
       method: call.method,
       headers: {
-        accept: `application/json, ${ARCHIVE}`,
+        accept: `application/json, ${ARCHIVE}, application/octet-stream, text/plain`,
         ...authorization,
         ...contentTypeOf(call),
         ...(key === null ? {} : { 'idempotency-key': key }),
@@ -181,6 +181,11 @@ async function fetchAnswer(
 function contentTypeOf({ body, archive }: ClientCall): Record<string, string> {
   if (archive !== undefined) return { 'content-type': ARCHIVE };
   return body === undefined ? {} : { 'content-type': 'application/json' };
+}
+
+/** Whether an answer is what {@link Client.download} reads. */
+function isDocument(contentType: string | null): boolean {
+  return [ARCHIVE, 'application/octet-stream', 'text/plain'].includes(contentType?.split(';')[0] ?? '');
 }
 
 function parseJson(text: string): unknown {

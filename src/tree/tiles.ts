@@ -15,7 +15,7 @@ const TILE_HEIGHT = 8;
 /** The highest level that a path can name. */
 const MAX_LEVEL = 63;
 /** The highest level of a tree that can be counted: 256 ** 7 is more than 2 ** 53. */
-const TOP_LEVEL = 6;
+export const TOP_LEVEL = 6;
 /** The maximum size of a leaf: the length in a bundle has 16 bits. */
 export const MAX_ENTRY_BYTES = 0xffff;
 

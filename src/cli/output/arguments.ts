@@ -31,6 +31,9 @@ const OF_COMMANDS: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   'sessions end': { id: 'the id of the session, as sessions list shows it' },
   'revocations show': { id: 'the id of the revocation, as revocations list shows it' },
   'revocations lift': { id: 'the id of the revocation, as revocations list shows it' },
+  'audit proof': { decision: 'the id of the decision, as decisions shows it, or the place of its record' },
+  'audit verify-proof': { file: 'the proof file; - reads standard input' },
+  verify: { log: 'a folder or an address with a published log; without it, the log of the broker' },
   decisions: { id: 'the id of one decision, to show it in full' },
   explain: { id: 'the id of a decision or of a request' },
 };

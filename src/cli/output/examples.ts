@@ -61,6 +61,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign access list --unused',
   ],
   'agents delegate': ['countersign agents delegate coding-agent'],
+  'audit key': ['countersign audit key > log.key'],
   'keys list': ['countersign keys list'],
   'keys rotate': ['countersign keys rotate'],
   'policy hash': ['countersign policy hash bundle.tar.gz'],

@@ -11,7 +11,7 @@ export const EXIT = {
   /** Denied by policy, refused without a sign-in, or closed by rejection, withdrawal or expiry. */
   denied: 4,
   conflict: 5,
-  /** A replayed decision did not come out as it was recorded. */
+  /** A replayed decision did not come out as it was recorded, or a log or a proof is not valid. */
   different: 6,
   /** The store failed in a way that requires a restart (`EX_SOFTWARE` of sysexits.h). */
   restart: 70,
@@ -37,7 +37,11 @@ export const EXIT_CODES: readonly { status: number; means: string }[] = [
     status: EXIT.conflict,
     means: 'conflict: the flags or the request have changed, or the current state does not allow it',
   },
-  { status: EXIT.different, means: 'replay only: a decision did not come out as it was recorded' },
+  {
+    status: EXIT.different,
+    means:
+      'replay and verify: a decision did not come out as it was recorded, or the log or the proof is not valid',
+  },
   { status: EXIT.restart, means: 'serve only: the store failed; a supervisor should restart the broker' },
   { status: 130, means: 'serve only: ended by a second signal before work in flight completed' },
 ];

@@ -1,0 +1,97 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { LogView } from '../../audit/log-routes.ts';
+import { parseVerifier } from '../../tree/note.ts';
+import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { CliError } from '../cli-error.ts';
+import { failOnFault, logOfBroker, readLogKey } from '../log-source.ts';
+import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { printable } from '../output/text.ts';
+import { type Published, publishLog } from '../publish-log.ts';
+
+/** How often `--follow` looks for new records. */
+const FOLLOW_MS = 5000;
+
+interface PublishOptions extends CommonOptions {
+  log: string;
+  key?: string;
+  follow?: boolean;
+}
+
+/** `publish`: the log as plain files. */
+export function registerPublish(program: Command, cli: Cli): void {
+  cli
+    .command(program, 'publish', 'write the decision log as plain files, for any web server or object store')
+    .requiredOption('--log <folder>', 'the folder that the log is written to', parseFolder)
+    .option(
+      '--key <key>',
+      'the key of the log: a file, or the key itself (default: the one the broker names)',
+    )
+    .option('--follow', 'keep publishing what is recorded, until it is stopped')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  countersign publish --log /srv/log
+  countersign publish --log /srv/log --key log.key --follow
+
+Everything is verified before it is written, and the checkpoint is written last. An interrupted run continues where it
+ended. Published records are public: they name flags, namespaces and environments.`,
+    )
+    .action((options: PublishOptions) =>
+      cli.run(options, (context) => failOnFault(() => publish(context, options))),
+    );
+}
+
+async function publish(context: Context, options: PublishOptions): Promise<ExitCode> {
+  const { client, io } = context;
+  const verifier =
+    options.key === undefined
+      ? parseVerifier((await client.call<LogView>({ method: 'GET', path: '/v1/log' })).body.key)
+      : await readLogKey(options.key);
+  const run = () => publishLog(logOfBroker(client), { folder: options.log, verifier });
+  let last = await run();
+  if (options.follow === true) {
+    const stop = new AbortController();
+    const forget = io.onStopSignal(() => stop.abort());
+    try {
+      while (await pause(context, stop.signal)) {
+        last = (await unlessTransient(context, run)) ?? last;
+      }
+    } finally {
+      forget();
+    }
+  }
+  context.print(last, () => describe(last, options.log));
+  return EXIT.done;
+}
+
+/** @returns false once it is stopped */
+async function pause({ io }: Context, signal: AbortSignal): Promise<boolean> {
+  await io.sleep(FOLLOW_MS, signal).catch(() => undefined);
+  return !signal.aborted;
+}
+
+/** A broker that restarts ends no `--follow`. */
+async function unlessTransient(context: Context, run: () => Promise<Published>): Promise<Published | null> {
+  try {
+    const published = await run();
+    if (published.files > 0) context.note(`Published ${published.size} records.`);
+    return published;
+  } catch (error) {
+    if (!(error instanceof CliError) || !error.transient) throw error;
+    context.note(`retrying: ${printable(error.problem.detail)}`);
+    return null;
+  }
+}
+
+function describe({ origin, size, files }: Published, folder: string): string {
+  return `${size} records of ${printable(origin)} are in ${printable(folder)}; ${files} files are new.`;
+}
+
+function parseFolder(text: string): string {
+  if (/^[a-z]+:\/\//i.test(text))
+    throw new InvalidArgumentError(
+      'It must be a folder. Copy the folder to an object store with its own tool.',
+    );
+  return text;
+}

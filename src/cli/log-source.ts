@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LogFault } from '../tree/fault.ts';
+import { type NoteVerifier, parseVerifier } from '../tree/note.ts';
+import { CliError, usageError } from './cli-error.ts';
+import type { Client } from './client.ts';
+import type { Io } from './io.ts';
+import { EXIT } from './output/exit-codes.ts';
+import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
+
+/** Where a log is read from: the files below `/log`, by their paths. */
+export interface LogSource {
+  read(path: string): Promise<Buffer>;
+}
+
+/** A published log in a folder. */
+export function logInFolder(folder: string): LogSource {
+  return {
+    read: async (path) => {
+      try {
+        return await readFile(join(folder, path));
+      } catch (error) {
+        throw new LogFault(`the file ${path} cannot be read: ${(error as Error).message}`);
+      }
+    },
+  };
+}
+
+/** A published log at an address. Nothing is sent that identifies the reader. */
+export function logAtUrl(io: Io, url: string): LogSource {
+  const base = url.replace(/\/+$/, '');
+  return {
+    read: async (path) => {
+      const response = await io
+        .fetch(`${base}/${path}`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+        .catch((error: unknown) => {
+          throw unreachable(base, error);
+        });
+      if (!response.ok)
+        throw new LogFault(`the file ${path} cannot be read: ${base} answers with status ${response.status}`);
+      return Buffer.from(await response.arrayBuffer());
+    },
+  };
+}
+
+/** The log of a broker. */
+export function logOfBroker(client: Client): LogSource {
+  return { read: (path) => client.download(`/log/${path}`) };
+}
+
+/**
+ * The key of `--key`: a file, or the key itself.
+ *
+ * @throws CliError `usage`
+ */
+export async function readLogKey(given: string): Promise<NoteVerifier> {
+  // A key has a plus sign before and after its id; files seldom do.
+  const text = /^[^+]+\+[0-9a-f]{8}\+/.test(given) ? given : await readText(given);
+  try {
+    return parseVerifier(text);
+  } catch (error) {
+    throw usageError(`--key: ${(error as Error).message}`);
+  }
+}
+
+/** Reads a text that an argument names. @throws CliError `usage` */
+export async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw usageError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Turns a fault of a log into the failure of a command. */
+export async function failOnFault<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof LogFault)) throw error;
+    // A path stays as it is.
+    const detail = `${error.message.replace(/^[a-z]+ /, (word) => word.charAt(0).toUpperCase() + word.slice(1))}.`;
+    const problem = { code: 'log_fault', title: 'The log or the proof is not valid', detail };
+    throw new CliError(EXIT.different, problem, { cause: error });
+  }
+}
