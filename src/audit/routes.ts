@@ -3,7 +3,7 @@ import { authorize } from '../decide/authorize.ts';
 import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
-import { GOVERNED_WRITE, RECORDED_READ } from '../http/route.ts';
+import { GOVERNED_WRITE, idBeginsShape, RECORDED_READ } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { RECORDED_NAMES } from '../operations.ts';
 import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
@@ -50,6 +50,7 @@ export const auditRoutes = [
       principal: z.string().max(512).optional().meta({ description: "A principal's id, or a person." }),
       operation: z.enum(RECORDED_NAMES).optional(),
       request: z.uuid().optional(),
+      ...idBeginsShape,
       from: momentSchema.optional().meta({ description: 'Not before.' }),
       to: momentSchema.optional().meta({ description: 'Before.' }),
     }),

@@ -27,6 +27,7 @@ import type { RequestCredentials } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import { MAX_TOKEN_BYTES } from '../identity/token-form.ts';
 import { laneOf } from '../operations.ts';
+import { unknownName } from '../unknown-name.ts';
 import type { Call } from './control.ts';
 import type { Edge, Given, Page, Reply, Route } from './edge.ts';
 import { once, parseIdempotencyKey } from './idempotency.ts';
@@ -203,13 +204,23 @@ export function limitAddress(countAttempt: CountAttempt): RequestHandler {
 }
 
 /** A parameter that does not fit its schema names nothing that can exist. */
-function parseParams({ params }: RouteShape, req: Request): object {
+function parseParams({ params, path }: RouteShape, req: Request): object {
   if (params === undefined) return {};
   const named = Object.entries(req.params).map(([name, value]) => [name, [value].flat().join('/')]);
   const parsed = params.safeParse(Object.fromEntries(named));
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new BrokerError('not_found', `Not found: ${String(issue?.path[0])} in the path is malformed.`);
+  const parameter = String(parsed.error.issues[0]?.path[0]);
+  throw unknownName({
+    what: thingOf(path, parameter),
+    name: String(req.params[parameter]),
+    more: `The ${parameter} in the path is malformed.`,
+  });
+}
+
+/** What a parameter of a path names: the part before it, of one. */
+function thingOf(path: string, parameter: string): string {
+  const [, before = 'thing'] = new RegExp(`/([a-z-]+)/\\{${parameter}\\}`).exec(path) ?? [];
+  return before.replace(/s$/, '');
 }
 
 function parseBody({ body, bodyType, format }: RouteShape, sent: unknown): unknown {

@@ -223,6 +223,15 @@ export const pageShape = {
   cursor: z.string().max(2000).optional().meta({ description: '`next_cursor` of the previous page.' }),
 };
 
+/** The query parameter of lists whose items have UUIDs: only those that begin so. */
+export const idBeginsShape = {
+  id: z
+    .string()
+    .regex(/^[0-9a-f-]{6,36}$/, 'Write the beginning of an id: at least 6 of 0-9, a-f and hyphen.')
+    .optional()
+    .meta({ description: 'Only items whose id begins so: at least 6 characters.' }),
+};
+
 /** The query parameters of a route. */
 export function queryOf({ query, paged, format }: RouteShape): z.ZodObject {
   const own = query ?? (format === 'problem' ? z.strictObject({}) : anyQuery);

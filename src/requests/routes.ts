@@ -6,7 +6,7 @@ import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
 import { assertSeen } from '../decide/seen.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
-import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
+import { GOVERNED_READ, GOVERNED_WRITE, idBeginsShape } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import {
   listRequestPlaces,
@@ -71,6 +71,7 @@ const listSchemaOf = ({ all }: RequestKinds) =>
     kind: z.enum(all.map(({ name }) => name)).optional(),
     environment: environmentKeySchema.optional(),
     flag: flagKeySchema.optional(),
+    ...idBeginsShape,
     proposer: z.string().max(512).optional().meta({ description: 'The id of the principal.' }),
   });
 

@@ -3,7 +3,7 @@ import type { ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
 import { textSchema } from '../flags/names.ts';
-import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
+import { GOVERNED_READ, GOVERNED_WRITE, idBeginsShape } from '../http/route.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { REVOCATION_KINDS } from '../policy/input.ts';
@@ -98,14 +98,16 @@ export const revocationRoutes = [
         .default('active')
         .meta({ description: '`active` omits lifted revocations.' }),
       kind: z.enum(REVOCATION_KINDS).optional(),
+      ...idBeginsShape,
     }),
     success: 200,
     answer: revocationViewSchema,
-    handle: async ({ control }, { call, query: { state, kind }, page: { limit, place } }) => {
+    handle: async ({ control }, { call, query: { state, kind, id }, page: { limit, place } }) => {
       await authorizeRead(control, call, { operation: 'revocation.read' });
       const rows = await listRevocations(control.store.read, {
         active: state === 'active',
         kind,
+        id,
         beforeId: place === null ? null : String(place),
         limit: limit + 1,
       });

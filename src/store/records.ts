@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { foldPerson } from '../person-name.ts';
 import { leafHash } from '../tree/hashes.ts';
 import { batchOf, takePlace } from './batch.ts';
+import { afterAll } from './id-range.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
@@ -97,6 +98,8 @@ export interface RecordFilter {
   principal?: string;
   operation?: string;
   request?: string;
+  /** The beginning of the id. */
+  id?: string;
   /** From this time (inclusive), in epoch milliseconds. */
   from_ms?: number;
   /** Before this time. */
@@ -144,6 +147,10 @@ export async function listRecords(
   }
   if (filter.operation !== undefined) query = query.where('record_details.operation', '=', filter.operation);
   if (filter.request !== undefined) query = query.where('record_details.request_id', '=', filter.request);
+  if (filter.id !== undefined) {
+    const { id } = filter;
+    query = query.where('record_details.id', '>=', id).where('record_details.id', '<', afterAll(id));
+  }
   if (filter.from_ms !== undefined) query = query.where('record_details.at_ms', '>=', filter.from_ms);
   if (filter.to_ms !== undefined) query = query.where('record_details.at_ms', '<', filter.to_ms);
   if (options.beforePlace !== null) query = query.where('record_details.place', '<', options.beforePlace);

@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
+import { afterAll } from './id-range.ts';
 import type {
   RequestFlagsTable,
   RequestNamespacesTable,
@@ -229,6 +230,8 @@ export interface RequestFilter {
   environment?: string;
   flag?: string;
   proposer?: string;
+  /** The beginning of the id. */
+  id?: string;
 }
 
 /** The requests of one environment that a caller may see. */
@@ -276,6 +279,8 @@ export async function listRequests(
   if (filter.kind !== undefined) query = query.where('requests.kind', '=', filter.kind);
   if (filter.environment !== undefined) query = query.where('requests.environment', '=', filter.environment);
   if (filter.proposer !== undefined) query = query.where('requests.proposer_id', '=', filter.proposer);
+  if (filter.id !== undefined)
+    query = query.where('requests.id', '>=', filter.id).where('requests.id', '<', afterAll(filter.id));
   if (options.beforeId !== null) query = query.where('requests.id', '<', options.beforeId);
   return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
 }

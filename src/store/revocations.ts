@@ -1,3 +1,4 @@
+import { afterAll } from './id-range.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { RevocationsTable } from './schema.ts';
@@ -45,11 +46,20 @@ export function listActiveRevocations(db: Db): Promise<RevocationsTable[]> {
 /** Revocations, newest first, including lifted ones, only those before `beforeId`. */
 export function listRevocations(
   db: Db,
-  options: { active: boolean; kind: string | undefined; beforeId: string | null; limit: number },
+  options: {
+    active: boolean;
+    kind: string | undefined;
+    /** The beginning of the id. */
+    id: string | undefined;
+    beforeId: string | null;
+    limit: number;
+  },
 ): Promise<RevocationsTable[]> {
   let query = db.selectFrom('revocations').selectAll();
   if (options.active) query = query.where('lifted_ms', 'is', null);
   if (options.kind !== undefined) query = query.where('kind', '=', options.kind);
+  const { id } = options;
+  if (id !== undefined) query = query.where('id', '>=', id).where('id', '<', afterAll(id));
   if (options.beforeId !== null) query = query.where('id', '<', options.beforeId);
   return query.orderBy('id', 'desc').limit(options.limit).execute();
 }

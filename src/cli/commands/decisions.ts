@@ -7,6 +7,7 @@ import { operationsHelp } from '../output/operations-help.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { jsonText, moment, pathSegment, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+import { fullId } from '../short-id.ts';
 
 interface DecisionsOptions extends CommonOptions, PageOptions {
   flag?: string;
@@ -38,13 +39,15 @@ export function registerDecisions(program: Command, cli: Cli): void {
   addPageOptions(decisions).action((id: string | undefined, options: DecisionsOptions) =>
     cli.run(options, async (context) => {
       if (id !== undefined) {
-        const path = `/v1/decisions/${pathSegment(id)}`;
+        const path = `/v1/decisions/${pathSegment(await fullId(context, 'decision', id))}`;
         const { body } = await context.client.call<DecisionRecord>({ method: 'GET', path });
         // Evidence is shown in full, so people get JSON too.
         context.print(body, () => jsonText(body));
         return EXIT.done;
       }
-      const { flag, environment, principal, operation, request, from, to } = options;
+      const { flag, environment, principal, operation, from, to } = options;
+      const request =
+        options.request === undefined ? undefined : await fullId(context, 'request', options.request);
       const page = await context.client.list<DecisionRecord>({
         path: '/v1/decisions',
         query: {

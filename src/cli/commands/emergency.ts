@@ -11,6 +11,7 @@ import { addYesOption, confirmAct, confirmRetirements, type YesOption } from '..
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { answerRequest } from '../output/result.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
+import { fullId } from '../short-id.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 interface FreezeOptions extends CommonOptions, YesOption {
@@ -50,9 +51,10 @@ export function registerEmergency(program: Command, cli: Cli): void {
     .option('--ticket <id>', 'the ticket reference');
   addWaitOptions(lift).action(
     (freeze: string, options: CommonOptions & WaitOptions & { reason: string; ticket?: string }) =>
-      cli.run(options, (context) => {
+      cli.run(options, async (context) => {
         const { reason, ticket } = options;
-        const body = { kind: 'freeze.lift', freeze, reason, ...(ticket === undefined ? {} : { ticket }) };
+        const id = await fullId(context, 'freeze', freeze);
+        const body = { kind: 'freeze.lift', freeze: id, reason, ...(ticket === undefined ? {} : { ticket }) };
         return proposeContent(context, { body, ...options });
       }),
   );
@@ -146,7 +148,7 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
         await confirmRetirements(context, listed, options);
         const call = {
           method: 'POST',
-          path: `/v1/break-glass/${pathSegment(session)}/apply`,
+          path: `/v1/break-glass/${pathSegment(await fullId(context, 'break-glass session', session))}/apply`,
           body: { environment: options.environment, changes: listed },
           idempotencyKey: true,
         } as const;
@@ -157,7 +159,10 @@ function registerBreakGlass(parent: Command, cli: Cli): void {
   cli
     .command(parent, 'close <session>', 'end a session early')
     .action((session: string, options: CommonOptions) =>
-      cli.run(options, (context) => callSession(context, `/v1/break-glass/${pathSegment(session)}/close`)),
+      cli.run(options, async (context) => {
+        const id = await fullId(context, 'break-glass session', session);
+        return callSession(context, `/v1/break-glass/${pathSegment(id)}/close`);
+      }),
     );
   cli.command(parent, 'list', 'list sessions').action((options: CommonOptions) =>
     cli.run(options, async (context) => {

@@ -5,6 +5,7 @@ import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { renderExplanation } from '../output/render-explanation.ts';
+import { fullIdOfEither } from '../short-id.ts';
 
 interface WhatIfOptions extends CommonOptions {
   as?: string;
@@ -37,7 +38,9 @@ Example:
 Persons who could help are named to whoever may read access (access.read).`,
     )
     .action((id: string, options: CommonOptions) =>
-      cli.run(options, async (context) => answer(context, await explainId(context, id))),
+      cli.run(options, async (context) =>
+        answer(context, await explainId(context, await fullIdOfEither(context, ['request', 'decision'], id))),
+      ),
     );
 
   const whatIf = cli

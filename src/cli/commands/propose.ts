@@ -11,6 +11,7 @@ import { renderExplanation } from '../output/render-explanation.ts';
 import { answerRequest } from '../output/result.ts';
 import { pathSegment } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+import { fullId } from '../short-id.ts';
 import { parseDuration, waitUntilClosed } from './wait.ts';
 
 /** Options for the members of a request besides its changes. */
@@ -67,7 +68,7 @@ export function registerPropose(program: Command, cli: Cli): void {
       if (Object.keys(body).length === 0)
         throw usageError('Specify what to edit. See: countersign edit --help');
       await confirmRetirements(context, listed, options);
-      const path = `/v1/requests/${pathSegment(id)}`;
+      const path = `/v1/requests/${pathSegment(await fullId(context, 'request', id))}`;
       return answerRequest(context, await callWithDigest(context, { method: 'PATCH', path, body }));
     }),
   );

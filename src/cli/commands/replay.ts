@@ -8,6 +8,7 @@ import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { pathSegment, printable, printableJson } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 import { replayFile } from '../replay-file.ts';
+import { fullId } from '../short-id.ts';
 
 /** A number below this is a place in the log; as epoch milliseconds it would be before 1973. */
 const MAX_PLACE = 100_000_000_000;
@@ -97,7 +98,8 @@ async function online(
     return replaySpan(context, since, until);
   }
   if (since !== undefined || until !== undefined) throw usageError('Specify a decision or a span, not both.');
-  const path = `/v1/decisions/${pathSegment(decision)}/replay`;
+  const id = await fullId(context, 'decision', decision);
+  const path = `/v1/decisions/${pathSegment(id)}/replay`;
   return answer(context, (await context.client.call<ReplayView>({ method: 'POST', path })).body);
 }
 

@@ -12,6 +12,7 @@ import { renderReport } from '../output/render-report.ts';
 import { answerDone, answerRequest } from '../output/result.ts';
 import { moment, pathSegment, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+import { fullId } from '../short-id.ts';
 import { callWithDigest, readRequest } from './propose.ts';
 
 interface ListOptions extends CommonOptions, PageOptions {
@@ -26,7 +27,7 @@ interface ListOptions extends CommonOptions, PageOptions {
 export function registerRequests(program: Command, cli: Cli): void {
   cli.command(program, 'show <id>', 'show a request in full').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
-      const request = await readRequest(context, id);
+      const request = await readRequest(context, await fullId(context, 'request', id));
       const report = await reportOf(context, request);
       context.print(request, () =>
         [renderRequest(request, context.commandLine), ...report.map(renderReport)].join('\n\n'),
@@ -37,22 +38,22 @@ export function registerRequests(program: Command, cli: Cli): void {
   registerList(program, cli);
   cli
     .command(program, 'apply <id>', 'apply a request that is ready')
-    .action((id: string, options: CommonOptions) => cli.run(options, (context) => applyRequest(context, id)));
+    .action((id: string, options: CommonOptions) =>
+      cli.run(options, async (context) => applyRequest(context, await fullId(context, 'request', id))),
+    );
   cli.command(program, 'withdraw <id>', 'withdraw a request').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
-      const path = `${pathOf(id)}/withdraw`;
+      const path = `${pathOf(await fullId(context, 'request', id))}/withdraw`;
       return answerDone(context, await context.client.call<RequestView>({ method: 'POST', path }));
     }),
   );
   cli
     .command(program, 'rebase <id>', 'base a request on the current state of the flags; voids its approvals')
     .action((id: string, options: CommonOptions) =>
-      cli.run(options, async (context) =>
-        answerRequest(
-          context,
-          await callWithDigest(context, { method: 'POST', path: `${pathOf(id)}/rebase` }),
-        ),
-      ),
+      cli.run(options, async (context) => {
+        const path = `${pathOf(await fullId(context, 'request', id))}/rebase`;
+        return answerRequest(context, await callWithDigest(context, { method: 'POST', path }));
+      }),
     );
   cli
     .command(program, 'schedule <id>', 'set the earliest time at which a request is applied')
@@ -63,7 +64,8 @@ export function registerRequests(program: Command, cli: Cli): void {
         const at = options.start ?? options.at;
         if (at === undefined)
           throw usageError('Specify the earliest time with --start MOMENT, or --start next_window.');
-        const call = { method: 'POST', path: `${pathOf(id)}/schedule`, body: { at } } as const;
+        const path = `${pathOf(await fullId(context, 'request', id))}/schedule`;
+        const call = { method: 'POST', path, body: { at } } as const;
         return answerDone(context, await callWithDigest(context, call));
       }),
     );

@@ -16,6 +16,7 @@ import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { addPageOptions, type PageOptions, pageQuery, printPage } from '../output/paging.ts';
 import { moment, pathSegment, printable, table } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
+import { fullId } from '../short-id.ts';
 import { addWaitOptions, proposeContent, type WaitOptions } from './propose.ts';
 
 /** The kinds of revocation, as spelled on the command line. */
@@ -58,7 +59,7 @@ export function registerRevocations(program: Command, cli: Cli): void {
   );
   cli.command(revocations, 'show <id>', 'show a revocation').action((id: string, options: CommonOptions) =>
     cli.run(options, async (context) => {
-      const path = `/v1/revocations/${pathSegment(id)}`;
+      const path = `/v1/revocations/${pathSegment(await fullId(context, 'revocation', id))}`;
       const { body } = await context.client.call<RevocationView>({ method: 'GET', path });
       context.print(body, () => renderRevocation(body));
       return EXIT.done;
@@ -258,11 +259,11 @@ function registerLift(revocations: Command, cli: Cli): void {
     .option('--ticket <id>', 'the ticket reference');
   addWaitOptions(lift).action(
     (id: string, options: CommonOptions & WaitOptions & { reason: string; ticket?: string }) =>
-      cli.run(options, (context) => {
+      cli.run(options, async (context) => {
         const { reason, ticket } = options;
         const body = {
           kind: 'revocation.lift',
-          revocation: id,
+          revocation: await fullId(context, 'revocation', id),
           reason,
           ...(ticket === undefined ? {} : { ticket }),
         };

@@ -5,6 +5,7 @@ import type { Cli, CommonOptions } from '../cli.ts';
 import type { Client } from '../client.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { moment, pathSegment, table } from '../output/text.ts';
+import { fullId } from '../short-id.ts';
 
 /** `sessions list` and `sessions end`. */
 export function registerSessions(program: Command, cli: Cli): void {
@@ -20,8 +21,9 @@ export function registerSessions(program: Command, cli: Cli): void {
   );
   cli
     .command(sessions, 'end <id>', 'end a session immediately')
-    .action((id: string, options: CommonOptions) =>
+    .action((text: string, options: CommonOptions) =>
       cli.run(options, async (context) => {
+        const id = await fullId(context, 'session', text);
         await endSession(context.client, id);
         context.print({ id, ended: true }, () => `Session ${id} has ended.`);
         return EXIT.done;

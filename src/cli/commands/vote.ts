@@ -7,6 +7,7 @@ import { addYesOption, assertNamesContent, confirmVote, type YesOption } from '.
 import { renderBrief } from '../output/brief.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { answerDone } from '../output/result.ts';
+import { fullId } from '../short-id.ts';
 import { readRequest } from './propose.ts';
 
 interface VoteOptions extends CommonOptions, YesOption {
@@ -28,7 +29,7 @@ export function registerVotes(program: Command, cli: Cli): void {
       cli.run(options, async (context) => {
         assertNamesContent(context, { verdict, id, ...options, digest: options.digest });
         // 1. Read the request and show it.
-        const request = await readRequest(context, id);
+        const request = await readRequest(context, await fullId(context, 'request', id));
         if (options.digest !== undefined) assertDigest(request, options.digest);
         context.note(renderBrief(request, context.commandLine));
         // 2. Ask for confirmation at a terminal.
