@@ -66,8 +66,13 @@ export function serveRoutes<Deps>(
       const given = await readRequest({ route, query, edge, countAttempt }, req, res);
       const reply = await route
         .handle(deps, given as never)
-        .finally(() => noteLogPlace(res, given.call))
-        .catch((error: unknown) => throwAsSeen(route, { edge, deps, given }, error));
+        .catch((error: unknown) => throwAsSeen(route, { edge, deps, given }, error))
+        .catch((error: unknown) => {
+          // Only what exists is recorded as not seen, so a record would tell that it exists.
+          if (!isNotFound(error)) noteLogPlace(res, given.call);
+          throw error;
+        });
+      noteLogPlace(res, given.call);
       if ('next' in reply) sendPage(route, given, { req, res, edge }, reply);
       else sendReply(route, res, reply);
     };
@@ -267,6 +272,10 @@ function writerOf(
     if (answer.replayed) res.set('Idempotent-Replayed', 'true');
     return answer.body as T;
   };
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'not_found';
 }
 
 /** Names the place of the last record that a call wrote, refusals too. @see RFC 9651 section 3.3 */
