@@ -18,6 +18,8 @@ const control = await openControl({
   file,
   archive: await readFixtureBundle('echo'),
   clock: () => 1_795_000_000_000,
+  // A few batches each, so that it is also killed in the middle of them.
+  checkpointAt: 150,
   editData: (data) => ({ ...(data as object), answer }),
 });
 const call = { principal: personOf('dana', []), credential: null, http_request_id: null };

@@ -20,8 +20,15 @@ export async function openControl(options: {
   clock: Clock;
   editData?: (data: unknown) => unknown;
   policies?: Partial<PoliciesOptions>;
+  /** When checkpoints begin, in pages of the log. */
+  checkpointAt?: number;
 }): Promise<ControlDeps> {
-  const store = await openStore({ file: options.file, clock: options.clock });
+  const { checkpointAt } = options;
+  const store = await openStore({
+    file: options.file,
+    clock: options.clock,
+    ...(checkpointAt === undefined ? {} : { logLimits: { checkpointAt, refuseAt: 1_000_000 } }),
+  });
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));
   await activateFirst({ store, newId }, await readBundle(archive));
