@@ -218,17 +218,16 @@ async function openFile(
       await check?.stop();
       await writer.close();
       await log.rest();
-      acknowledged?.close();
-      // SQLite would copy the log and delete it, and take for written what a failed disk has lost.
-      if (!isUnknown) {
-        // Kysely closes only a connection that it has used. The one that writes is the last: it copies the log and deletes it.
-        await read.destroy();
-        reader.close();
-        await write.destroy();
-        connection.close();
-        log.close();
-      }
       claim.release();
+      // SQLite would copy the log and delete it, and take for written what a failed disk has lost.
+      if (isUnknown) return;
+      acknowledged?.close();
+      // Kysely closes only a connection that it has used. The one that writes is the last: it copies the log and deletes it.
+      await read.destroy();
+      reader.close();
+      await write.destroy();
+      connection.close();
+      log.close();
     }
     return {
       writer,
