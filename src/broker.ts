@@ -60,11 +60,11 @@ import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
 import { usageReport } from './schedule/usage.ts';
 import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
-import { logCheckpoints } from './store/checkpoint-reports.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
 import { findActivation, listBootstraps } from './store/policies.ts';
 import { countOpenRequests } from './store/requests.ts';
+import { logWalCheckpoints } from './store/wal-reports.ts';
 import { openExchange } from './tokens/open-exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
 import { assertSoundRules, trustRulesOf } from './trust/policy-rules.ts';
@@ -122,7 +122,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     clock,
     log,
     onListenerFailure: (error) => log.error({ err: error }, 'a post-commit listener failed'),
-    onCheckpoint: logCheckpoints(log),
+    onWalCheckpoint: logWalCheckpoints(log),
     ...(onFailure === undefined ? {} : { onFailure }),
   });
   try {
@@ -220,7 +220,7 @@ async function openInside(store: Store, options: BrokerOptions) {
     activeFreezes: () => freezes.active().length,
     unknownOperations: () => unknownOperations().length,
     calls: turns.calls,
-    log: store.log,
+    wal: store.wal,
   });
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });

@@ -21,7 +21,7 @@ export interface Gauges {
   unknownOperations(): number;
   /** The calls in progress and waiting, by lane. */
   calls(): { lane: string; state: string; count: number }[];
-  log(): { bytes: number; blocked_ms: number; checkpoints: Readonly<Record<string, number>> };
+  wal(): { bytes: number; blocked_ms: number; checkpoints: Readonly<Record<string, number>> };
 }
 
 /** Creates the metrics of one broker. */
@@ -90,29 +90,29 @@ export function createMetrics(gauges: Gauges): Metrics {
     },
   });
   new Gauge({
-    name: 'countersign_write_ahead_log_bytes',
-    help: 'Size of what is in the write-ahead log of the database. A checkpoint begins at 16 MiB.',
+    name: 'countersign_wal_bytes',
+    help: 'Size of what is in the write-ahead log of the database. It is copied and begun anew at 16 MiB.',
     registers,
     collect() {
-      this.set(gauges.log().bytes);
+      this.set(gauges.wal().bytes);
     },
   });
   new Gauge({
-    name: 'countersign_checkpoints_blocked_seconds',
-    help: 'For how long no checkpoint could be completed, because another program reads the database or the disk is full.',
+    name: 'countersign_wal_blocked_seconds',
+    help: 'For how long the write-ahead log could not be begun anew, because another program reads the database or the disk is full.',
     registers,
     collect() {
-      this.set(gauges.log().blocked_ms / 1000);
+      this.set(gauges.wal().blocked_ms / 1000);
     },
   });
   new Counter({
-    name: 'countersign_checkpoints_total',
-    help: 'Checkpoints of the database by outcome: done, blocked, failed.',
+    name: 'countersign_wal_checkpoints_total',
+    help: 'Checkpoints of the write-ahead log by outcome: done, blocked, failed.',
     labelNames: ['outcome'],
     registers,
     collect() {
       this.reset();
-      for (const [outcome, count] of Object.entries(gauges.log().checkpoints)) this.inc({ outcome }, count);
+      for (const [outcome, count] of Object.entries(gauges.wal().checkpoints)) this.inc({ outcome }, count);
     },
   });
   return {

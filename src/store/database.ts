@@ -7,7 +7,6 @@ import type { Logger } from '../logger.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
-import type { CheckpointReport, LogLimits, LogState } from './checkpoints.ts';
 import { assertDurable, type Guard, kyselyOver, openConnection } from './connection.ts';
 import { watchFaults } from './fault-watch.ts';
 import { assertUndamaged, checkInThread, isCheckedFirst } from './file-check.ts';
@@ -22,6 +21,7 @@ import type { Schema } from './schema.ts';
 import { makeStandIn, unwritableAtStart } from './stand-in.ts';
 import type { Db, Tx } from './statement.ts';
 import { findSystemRefusal } from './system-refusal.ts';
+import type { CheckpointReport, WalLimits, WalState } from './wal-checkpoints.ts';
 import { copyFormerLog, takeLog } from './write-ahead-log.ts';
 import {
   FileLost,
@@ -53,7 +53,7 @@ export interface Store {
   /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a disk that fails. */
   writeRefusal(): Promise<BrokerError | null>;
   /** The state of the write-ahead log. */
-  log(): LogState;
+  wal(): WalState;
   /**
    * Rewrites the file, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
    * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
@@ -93,10 +93,10 @@ export interface StoreOptions {
   onFailure?: (error: unknown) => void;
   /** Called with the error of a listener after a commit. */
   onListenerFailure?: (error: unknown) => void;
-  /** Called with what became of each checkpoint. */
-  onCheckpoint?: (report: CheckpointReport) => void;
+  /** Called with what became of each checkpoint of the write-ahead log. */
+  onWalCheckpoint?: (report: CheckpointReport) => void;
   /** Limits of the write-ahead log. */
-  logLimits?: LogLimits;
+  walLimits?: WalLimits;
   /** Writes although the database lacks what was acknowledged; for a confirmed restore only. */
   acceptsLoss?: boolean;
   /** With a log, a large file is checked for damage after it was opened. */
@@ -181,10 +181,10 @@ async function openFile(
       await setMeta(write as Tx, MARK_KEPT, '1');
     }
     const fence = await raiseFence(write);
-    const log = takeLog(connection, {
+    const wal = takeLog(connection, {
       wake: () => writer.wake(),
-      report: options.onCheckpoint ?? (() => undefined),
-      limits: options.logLimits,
+      report: options.onWalCheckpoint ?? (() => undefined),
+      limits: options.walLimits,
     });
     /** Whether only the next start can tell what is on the disk. */
     let isUnknown = false;
@@ -200,8 +200,8 @@ async function openFile(
         return () => acknowledged?.put(mark);
       },
       reads,
-      sync: log.sync,
-      beforeBatch: log.beforeBatch,
+      sync: wal.sync,
+      beforeBatch: wal.beforeBatch,
       stopped: unwritable ?? (isStopped && loss !== null ? restoredCopy(loss) : null),
       onFailure: (error) => {
         isUnknown = !(error instanceof TakeoverError);
@@ -217,7 +217,7 @@ async function openFile(
     async function close(): Promise<void> {
       await check?.stop();
       await writer.close();
-      await log.rest();
+      await wal.rest();
       claim.release();
       // SQLite would copy the log and delete it, and take for written what a failed disk has lost.
       if (isUnknown) return;
@@ -227,17 +227,17 @@ async function openFile(
       reader.close();
       await write.destroy();
       connection.close();
-      log.close();
+      wal.close();
     }
     return {
       writer,
       read,
       loss,
       writeRefusal: async () =>
-        (await refusalNow()) ?? log.refusal() ?? clockFault(await readHead(read), options.clock()),
-      log: log.state,
+        (await refusalNow()) ?? wal.refusal() ?? clockFault(await readHead(read), options.clock()),
+      wal: wal.state,
       rewrite: async () => {
-        await log.rest();
+        await wal.rest();
         rewrite(connection);
       },
       close: () => {

@@ -1,11 +1,16 @@
 import { closeSync, openSync } from 'node:fs';
 import type Sqlite from 'better-sqlite3';
-import { type CheckpointReport, type Checkpoints, createCheckpoints, type LogLimits } from './checkpoints.ts';
+import {
+  type CheckpointReport,
+  type Checkpoints,
+  createCheckpoints,
+  type WalLimits,
+} from './wal-checkpoints.ts';
 import { openWalFile } from './wal-file.ts';
 
 /*
  * The write-ahead log of the writing connection. SQLite would synchronize it at each commit and copy it after some, on the
- * thread that answers. Here others do both (`wal-file.ts`, `checkpoints.ts`).
+ * thread that answers. Here others do both (`wal-file.ts`, `wal-checkpoints.ts`).
  */
 
 /** The write-ahead log. */
@@ -32,7 +37,7 @@ export function takeLog(
   options: {
     wake: () => void;
     report: (report: CheckpointReport) => void;
-    limits?: LogLimits | undefined;
+    limits?: WalLimits | undefined;
   },
 ): WriteAheadLog {
   // NORMAL: a commit is not synchronized. What is necessary against damage still is.

@@ -21,6 +21,14 @@ export class UnknownOutcome extends Error {
   }
 }
 
+/** A checkpoint failed, so nothing is known about what is in the database file. */
+export class CheckpointFailed extends Error {
+  constructor(cause: unknown) {
+    super(`a checkpoint failed: ${(cause as Error).message}`, { cause });
+    this.name = 'CheckpointFailed';
+  }
+}
+
 /** What is written no longer reaches the file of this name: an acknowledged write would be lost. */
 export class FileLost extends Error {
   constructor(message: string) {
@@ -80,14 +88,16 @@ export function storeDamaged(found: string, cause?: unknown): BrokerError {
  */
 export function stoppedBy(error: unknown): BrokerError | null {
   if (error instanceof TakeoverError) return notRecorded(error);
-  if (isDamage(error)) return storeDamaged((error as Error).message, error);
+  const found = error instanceof CheckpointFailed ? error.cause : error;
+  if (isDamage(found)) return storeDamaged((found as Error).message, error);
   if (error instanceof FileLost) {
     const why =
       'The database was moved, deleted or replaced; the operator must put it back and restart the broker.';
     return storeUnwritable(why, error);
   }
-  if (error instanceof UnknownOutcome || isDiskFault(error)) {
-    const code = codeOf(error instanceof UnknownOutcome ? error.cause : error);
+  const isUnknown = error instanceof UnknownOutcome || error instanceof CheckpointFailed;
+  if (isUnknown || isDiskFault(error)) {
+    const code = codeOf(isUnknown ? error.cause : error);
     const why = `The disk of the database failed (${code}); the operator must check it and restart the broker.`;
     return storeUnwritable(why, error);
   }

@@ -16,7 +16,7 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     activeFreezes: () => 0,
     unknownOperations: () => 0,
     calls: () => [],
-    log: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
+    wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
   });
   const app = express();
   app.use(requestContext({ log, metrics }));
@@ -81,7 +81,7 @@ describe('the log of an answer', () => {
       activeFreezes: () => 0,
       unknownOperations: () => 0,
       calls: () => [],
-      log: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
+      wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(requestContext({ log, metrics }));

@@ -53,7 +53,7 @@ describe.skipIf(!HAS_STRACE)('a disk that fails to synchronize once', () => {
     )) as { outcomes: string[]; failures: string[]; seen: string };
     const written = outcomes.filter((outcome) => outcome === 'written');
     expect(written.length).toBeGreaterThan(0);
-    expect(outcomes).toEqual([...written, 'outcome_unknown', 'not_recorded']);
+    expect(outcomes).toEqual([...written, 'outcome_unknown', 'store_unwritable']);
     expect(failures).toEqual(['EIO']);
     expect(seen).toBe(String(written.length));
     // The next start reads the log again, and copies all of it.

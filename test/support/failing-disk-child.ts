@@ -13,7 +13,7 @@ const failures: string[] = [];
 const store = await openStore({
   file,
   clock: () => 1_795_000_000_000,
-  onFailure: (error) => failures.push(String((error as { code?: unknown }).code)),
+  onFailure: (error) => failures.push((error as Error & { cause: { code: string } }).cause.code),
 });
 
 const outcomes: string[] = [];

@@ -27,7 +27,7 @@ export async function openControl(options: {
   const store = await openStore({
     file: options.file,
     clock: options.clock,
-    ...(checkpointAt === undefined ? {} : { logLimits: { checkpointAt, refuseAt: 1_000_000 } }),
+    ...(checkpointAt === undefined ? {} : { walLimits: { checkpointAt, refuseAt: 1_000_000 } }),
   });
   const newId = (nowMs: number) => uuidv7({ msecs: nowMs });
   const archive = await rebundle(options.archive, options.editData ?? ((data) => data));

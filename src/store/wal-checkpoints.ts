@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { BrokerError } from '../errors.ts';
 import { findSystemRefusal } from './system-refusal.ts';
+import { CheckpointFailed } from './write-faults.ts';
 
 /*
- * Checkpoints: SQLite's write-ahead log is copied into the database, and begun anew. Both wait for the disk several times,
+ * Checkpoints of SQLite's write-ahead log: it is copied into the database, and begun anew. Both wait for the disk several times,
  * so a thread of their own does them, in two steps:
  *
  * 1. It copies what there is, while writes go on.
@@ -52,7 +53,7 @@ export interface CheckpointReport {
 }
 
 /** The state of the log, for metrics. */
-export interface LogState {
+export interface WalState {
   /** The size of what is in the log. */
   bytes: number;
   blocked_ms: number;
@@ -66,18 +67,18 @@ export interface Checkpoints {
    * Does what has to be done between two batches. There MUST be no open transaction.
    *
    * @returns why no write may begin now, or null
-   * @throws Error with the code of SQLite or of the system if the disk failed: then nothing more may be written
+   * @throws CheckpointFailed if the disk failed: then nothing more may be written
    */
   beforeBatch(): Promise<BrokerError | null>;
   /** Why no write may begin now, as far as is known. */
   refusal(): BrokerError | null;
-  state(): LogState;
+  state(): WalState;
   /** Ends the thread. A later checkpoint starts another one. */
   stop(): Promise<void>;
 }
 
 /** Limits of the log, in pages. */
-export interface LogLimits {
+export interface WalLimits {
   /** A checkpoint begins. About 400 changes of flags. */
   checkpointAt: number;
   /** Writes are refused. */
@@ -85,7 +86,7 @@ export interface LogLimits {
 }
 
 /** 16 MiB, and 1 GiB. */
-const LIMITS: LogLimits = { checkpointAt: 4096, refuseAt: 262_144 };
+const LIMITS: WalLimits = { checkpointAt: 4096, refuseAt: 262_144 };
 
 /** How often a checkpoint that somebody blocks is tried again. */
 const RETRY_MS = 1000;
@@ -100,7 +101,7 @@ export interface CheckpointDeps {
   /** Has {@link Checkpoints.beforeBatch} called soon although nobody writes. */
   wake: () => void;
   report: (report: CheckpointReport) => void;
-  limits?: LogLimits;
+  limits?: WalLimits;
 }
 
 /** Creates the checkpoints of a database. Its thread is started by the first one. */
@@ -148,14 +149,19 @@ export function createCheckpoints(deps: CheckpointDeps): Checkpoints {
       return;
     }
     const { error } = answer;
-    // Nothing of it counts as copied, so it can be tried again.
-    const isRefused =
-      error.code === 'SQLITE_FULL' ||
-      (error.code.startsWith('SQLITE_IOERR') && findSystemRefusal(deps.file) !== null);
-    if (isRefused) tryLater(startedMs, 'The disk of the database has taken no writes');
-    else failure = Object.assign(new Error(`a checkpoint failed: ${error.message}`), { code: error.code });
+    if (canBeRepeated(error.code)) tryLater(startedMs, 'The disk of the database has taken no writes');
+    else failure = new CheckpointFailed(Object.assign(new Error(error.message), { code: error.code }));
     note({ outcome: 'failed', pages, copied: 0, pause_ms, error });
     if (failure !== null) throw failure;
+  }
+
+  /**
+   * Whether nothing of a checkpoint counts as copied, and all of it is written again. What could not be synchronized is not:
+   * SQLite takes parts of it for copied before.
+   */
+  function canBeRepeated(code: string): boolean {
+    if (code === 'SQLITE_FULL') return true;
+    return /^SQLITE_IOERR(?!.*FSYNC)/.test(code) && findSystemRefusal(deps.file) !== null;
   }
 
   function tryLater(nowMs: number, says: string): void {
@@ -212,7 +218,7 @@ interface Thread {
 
 function startThread(workerData: CheckpointTask): Thread {
   const place = new URL(
-    `./checkpoint-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`,
+    `./wal-checkpoint-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`,
     import.meta.url,
   );
   const worker = new Worker(place, { workerData, env: {}, execArgv: [] });

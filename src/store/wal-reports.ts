@@ -1,11 +1,11 @@
 import type { Logger } from '../logger.ts';
-import type { CheckpointReport } from './checkpoints.ts';
+import type { CheckpointReport } from './wal-checkpoints.ts';
 
 /** How often a checkpoint that is still not possible is logged. */
 const REPEAT_MS = 60_000;
 
 /** Logs checkpoints: one that is not possible at once, and then each minute. */
-export function logCheckpoints(log: Logger): (report: CheckpointReport) => void {
+export function logWalCheckpoints(log: Logger): (report: CheckpointReport) => void {
   let nextMs = 0;
   return ({ outcome, ...report }) => {
     if (outcome === 'done') {

@@ -1,10 +1,15 @@
 import { fdatasyncSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
-import type { CheckpointAnswer, CheckpointProgress, CheckpointStep, CheckpointTask } from './checkpoints.ts';
+import type {
+  CheckpointAnswer,
+  CheckpointProgress,
+  CheckpointStep,
+  CheckpointTask,
+} from './wal-checkpoints.ts';
 
 /*
- * The thread of checkpoints (`checkpoints.ts`). All that waits for the disk at a checkpoint waits here.
+ * The thread of checkpoints (`wal-checkpoints.ts`). All that waits for the disk at a checkpoint waits here.
  */
 
 const port = parentPort;

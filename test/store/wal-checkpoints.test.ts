@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { openStore, type Store } from '../../src/store/database.ts';
+import { findMeta, setMeta } from '../../src/store/installation.ts';
+import type { CheckpointReport } from '../../src/store/wal-checkpoints.ts';
+import { integrityOf } from '../support/sqlite/file.ts';
+
+/* The write-ahead log is copied and begun anew, whoever reads the database meanwhile. */
+
+const READER = fileURLToPath(new URL('../support/sqlite/long-reader.ts', import.meta.url));
+const LIMITS = { checkpointAt: 100, refuseAt: 600 };
+const PAGE = 4096;
+
+let folder: string;
+let file: string;
+let store: Store;
+let reports: CheckpointReport[];
+let reader: ChildProcess | null = null;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'countersign-wal-'));
+  file = join(folder, 'test.db');
+  reports = [];
+  store = await openStore({
+    file,
+    clock: systemClock,
+    walLimits: LIMITS,
+    onWalCheckpoint: (report) => reports.push(report),
+    onFailure: () => expect.unreachable(),
+  });
+});
+
+afterEach(async () => {
+  reader?.kill('SIGKILL');
+  reader = null;
+  await store.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Writes about ten pages. */
+const write = (turn: number) =>
+  store.writer.write((tx) => setMeta(tx, `k${turn % 20}`, String(turn).padEnd(40_000, 'x')));
+
+const walPages = () => statSync(`${file}-wal`).size / (PAGE + 24);
+
+/** A process that reads the present state, and is then stopped in the middle of it. */
+async function readForLong(): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [READER, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGSTOP');
+  return child;
+}
+
+/** Writes until a report or a refusal ends it. @returns the error of the write that failed */
+async function writeUntil(isEnough: () => boolean): Promise<unknown> {
+  for (let turn = 0; !isEnough(); turn += 1) {
+    const error = await write(turn).then(
+      () => null,
+      (failure: unknown) => failure,
+    );
+    if (error !== null) return error;
+  }
+  return null;
+}
+
+describe('the write-ahead log', () => {
+  it('is begun anew again and again, and stays small', async () => {
+    expect(await writeUntil(() => reports.length >= 5)).toBeNull();
+    expect(reports.map(({ outcome }) => outcome)).toEqual(reports.map(() => 'done'));
+    for (const { pages, copied } of reports) expect(copied).toBe(pages);
+    expect(walPages()).toBeLessThanOrEqual(LIMITS.refuseAt);
+    expect(store.wal()).toMatchObject({ blocked_ms: 0, checkpoints: { done: 5, blocked: 0, failed: 0 } });
+    expect(integrityOf(file)).toBe('ok');
+  });
+
+  it('holds everything in whatever way it is begun anew', async () => {
+    await writeUntil(() => reports.length >= 3);
+    await write(7);
+    await store.close();
+    store = await openStore({ file, clock: systemClock });
+    expect(await findMeta(store.read, 'k7')).toBe('7'.padEnd(40_000, 'x'));
+    expect(integrityOf(file)).toBe('ok');
+  });
+});
+
+describe('a process that reads for long, and is stopped', () => {
+  it('stops writes at the limit of the log, and not reads; then the log shrinks and writes go on', async () => {
+    await write(0);
+    reader = await readForLong();
+    const error = await writeUntil(() => false);
+    expect(error).toMatchObject({ code: 'database_in_use', fields: { headers: { 'Retry-After': '5' } } });
+    expect((error as Error).message).toMatch(/has been reading the database for \d+ seconds/);
+    expect(walPages()).toBeGreaterThanOrEqual(LIMITS.refuseAt);
+    // One batch may have begun below it.
+    expect(walPages()).toBeLessThan(LIMITS.refuseAt + 100);
+    expect(await findMeta(store.read, 'k0')).toContain('xxx');
+    expect(await store.writeRefusal()).toMatchObject({ code: 'database_in_use' });
+    expect(reports.some(({ outcome, blocked_ms }) => outcome === 'blocked' && blocked_ms > 0)).toBe(true);
+
+    reader.kill('SIGKILL');
+    await once(reader, 'exit');
+    // Nobody writes: the broker tries again by itself.
+    while (reports.at(-1)?.outcome !== 'done') await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await store.writeRefusal()).toBeNull();
+    await write(1);
+    expect(walPages()).toBeLessThanOrEqual(2 * LIMITS.checkpointAt + 1);
+    expect(store.wal().blocked_ms).toBe(0);
+  });
+});
