@@ -13,7 +13,7 @@ import { createRandom } from '../support/story.ts';
 
 /*
  * A process that is killed at any point leaves all of a write or nothing of it, and nothing that it acknowledged is
- * lost. What a power cut takes besides cannot be shown here; `synchronous=FULL` is read back at each start instead.
+ * lost. What a power failure takes besides is shown in `power-loss.test.ts`.
  */
 
 const CHILD = fileURLToPath(new URL('../support/crash-child.ts', import.meta.url));
@@ -82,7 +82,7 @@ describe('a process that is killed', () => {
       await expectWhole(file, acknowledged);
     }
     expect(acknowledged.length).toBeGreaterThan(50);
-  });
+  }, 120_000);
 
   it.each([1, 5, 23, 60, 140, 300])(
     'in the middle of its %i. write to the file leaves all or nothing, from the first start on',

@@ -1,15 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
-import type { CheckpointReport } from '../../src/store/wal-checkpoints.ts';
+import type {
+  CheckpointProgress,
+  CheckpointReport,
+  CheckpointStep,
+  CheckpointTask,
+} from '../../src/store/wal-checkpoints.ts';
 import { integrityOf } from '../support/sqlite/file.ts';
 
 /* The write-ahead log is copied and begun anew, whoever reads the database meanwhile. */
@@ -78,6 +84,35 @@ describe('the write-ahead log', () => {
     expect(walPages()).toBeLessThanOrEqual(LIMITS.refuseAt);
     expect(store.wal()).toMatchObject({ blocked_ms: 0, checkpoints: { done: 5, blocked: 0, failed: 0 } });
     expect(integrityOf(file)).toBe('ok');
+  });
+
+  it('is not begun anew by a write, which would wait for the disk, once all of it is copied', async () => {
+    // Whose own thread has nothing to do.
+    await store.close();
+    store = await openStore({ file, clock: systemClock });
+    for (let turn = 0; turn < 5; turn += 1) await write(turn);
+    const databaseFile = openSync(file, 'r');
+    const workerData = { file, databaseFile, keepBytes: 1_000_000 } satisfies CheckpointTask;
+    const thread = new Worker(new URL('../../src/store/wal-checkpoint-worker.ts', import.meta.url), {
+      workerData,
+    });
+    const ask = async (step: CheckpointStep) => {
+      thread.postMessage(step);
+      const [answer] = await once(thread, 'message');
+      return answer as CheckpointProgress;
+    };
+    const first = await ask('copy');
+    expect(first).toMatchObject({ copied: first.pages, isBlocked: false });
+    for (let turn = 5; turn < 7; turn += 1) await write(turn);
+    // The state is as of the last batch but one.
+    expect(store.wal().bytes).toBeGreaterThan(first.pages * PAGE);
+    expect(await ask('restart')).toMatchObject({ isBlocked: false });
+    for (let turn = 7; turn < 9; turn += 1) await write(turn);
+    expect(store.wal().bytes).toBeLessThan(first.pages * PAGE);
+    thread.postMessage('stop');
+    await once(thread, 'exit');
+    await store.close();
+    closeSync(databaseFile);
   });
 
   it('holds everything in whatever way it is begun anew', async () => {
