@@ -19,6 +19,8 @@ beforeAll(async () => {
   await createFlag(t, 'judged');
   await applyChanges(t, [{ action: 'enable', flag: 'judged' }]);
   await propose(t, [{ action: 'disable', flag: 'judged' }], { apply: 'manual' });
+  // More records than a complete tile has.
+  await Promise.all(Array.from({ length: 260 }, () => t.call('avery', 'GET', '/v1/decisions?limit=1')));
   await t.broker.close();
   await copyFile(t.file, sound);
   await rm(t.folder, { recursive: true, force: true });

@@ -1,23 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Kysely, SqliteDialect } from 'kysely';
+import { Migrator } from 'kysely/migration';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
 import { append } from '../../src/log/append.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { listTileHashes, listTileLeaves } from '../../src/store/log-tiles.ts';
+import { migrations } from '../../src/store/migrations.ts';
 import { treeRoot } from '../../src/tree/proofs.ts';
 import { subtreesFrom, tilesOf, widthIn } from '../../src/tree/tiles.ts';
 import { appendTo, entryOf } from '../support/entries.ts';
-import { statementsDuring } from '../support/sqlite/file.ts';
-import {
-  readHead,
-  readLeaves,
-  readTiles,
-  refuseHead,
-  removeLeaf,
-  removeTree,
-} from '../support/sqlite/log.ts';
+import { connectionTo, schemaOf, statementsDuring } from '../support/sqlite/file.ts';
+import { insertFormerLeaves, readHead, readLeaves, readTiles, refuseHead } from '../support/sqlite/log.ts';
 import { tileHashes, treeHash } from '../support/tree-oracle.ts';
 
 /* The tree in the database is that of its leaves, whatever became of the writes. */
@@ -146,28 +142,61 @@ describe('the stored tree', () => {
 });
 
 describe('a database from before the tree', () => {
-  it('gets the tree of its leaves, whose bytes stay', async () => {
-    await appendMany(700);
-    const leaves = readLeaves(file);
-    const { root, frontier } = readHead(file);
+  /** Leaves as texts, by place. */
+  const formerLeaves = (count: number) =>
+    new Map(Array.from({ length: count }, (_, at) => [at + 1, `{"n":${at + 1}}`] as const));
+
+  /** Puts a database in the place of the file, in the schema before there was a tree. */
+  async function beginFormer(leaves: ReadonlyMap<number, string>): Promise<void> {
     await store.close();
-    removeTree(file);
+    file = join(folder, 'former.db');
+    const db = new Kysely<unknown>({ dialect: new SqliteDialect({ database: connectionTo(file) }) });
+    const all = Object.entries(await migrations.getMigrations());
+    const getMigrations = async () => Object.fromEntries(all.filter(([name]) => name < '0020_tree'));
+    const { error } = await new Migrator({ db, provider: { getMigrations } }).migrateToLatest();
+    expect(error).toBeUndefined();
+    await db.destroy();
+    insertFormerLeaves(file, leaves);
+  }
+
+  it('gets the tree of its leaves, whose bytes stay', async () => {
+    const former = formerLeaves(700);
+    await beginFormer(former);
     store = await open();
     expect(expectTree()).toBe(700);
-    expect(readLeaves(file)).toEqual(leaves);
-    expect(readHead(file)).toMatchObject({ root, frontier });
+    expect(readLeaves(file).map(({ leaf }) => leaf)).toEqual([...former.values()]);
     await appendMany(100);
     expect(expectTree()).toBe(800);
   });
 
+  it('of no records has an empty tree', async () => {
+    await beginFormer(new Map());
+    store = await open();
+    expect(expectTree()).toBe(0);
+  });
+
   it('is refused, and stays as it was, if a leaf is missing', async () => {
-    await appendMany(300);
-    await store.close();
-    removeTree(file);
-    const putBack = removeLeaf(file, 200);
+    const former = formerLeaves(300);
+    await beginFormer(new Map([...former].filter(([place]) => place !== 200)));
+    const schema = schemaOf(file);
     await expect(open()).rejects.toThrow('could not migrate');
-    putBack();
+    expect(schemaOf(file)).toEqual(schema);
+    insertFormerLeaves(file, new Map([[200, former.get(200) ?? '']]));
     store = await open();
     expect(expectTree()).toBe(300);
   });
+
+  it('goes on over the end of a tile of tiles', async () => {
+    await beginFormer(formerLeaves(65_500));
+    store = await open();
+    await appendMany(100);
+    const leaves = leavesIn();
+    expect(readHead(file)).toMatchObject({ size: 65_600, root: treeHash(leaves).toString('base64') });
+    const tiles = readTiles(file);
+    expect(tiles).toHaveLength(257);
+    expect(tiles.at(-1)).toMatchObject({ level: 1, tile: 0, root: treeHash(leaves.slice(0, 65_536)) });
+    expect(tiles.at(-1)?.hashes).toEqual(Buffer.concat(tileHashes(1, 0, leaves)));
+    const top = { level: 2, index: 0, width: 1 };
+    expect(await listTileHashes(store.read, top)).toEqual(tileHashes(2, 0, leaves));
+  }, 60_000);
 });

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type Holder, holderOfEntry, startRevocationOracle } from './revocation-oracle.ts';
 import { findUnsafe } from './safety-oracle.ts';
-import { readLeaves } from './sqlite/log.ts';
+import { readLeaves, readTree } from './sqlite/log.ts';
 import { type RecordRow, readRecords, readStore, type StoreRows } from './sqlite/rows.ts';
+import { tileHashes, treeHash } from './tree-oracle.ts';
 import type { WireChange, WireFreeze, WireInput, WireRecord, WireResult, WireState } from './wire.ts';
 
 /*
@@ -55,6 +56,7 @@ export async function findContradictions(file: string): Promise<string[]> {
     ...readLeaves(file).flatMap(({ place, leaf }) =>
       leaf === canonical(JSON.parse(leaf)) ? [] : [`the leaf at ${place} is not canonical`],
     ),
+    ...treeFaults(file),
     ...requestFaults(rows, log),
     ...versionFaults(rows, log),
     ...(await approvalFaults(rows, log)),
@@ -68,6 +70,48 @@ export function canonical(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const members = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`;
+}
+
+/** The tree is that of the leaves: its root, its right edge, and every complete tile. */
+function treeFaults(file: string): string[] {
+  const { leaves: rows, head, tiles } = readTree(file);
+  const leaves = rows.map(({ leaf }) => Buffer.from(leaf));
+  const complete = (level: number) => Math.floor(leaves.length / 256 ** (level + 1));
+  const expected = [0, 1, 2].flatMap((level) =>
+    Array.from({ length: complete(level) }, (_, tile) => ({ level, tile })),
+  );
+  return [
+    ...(head.size === leaves.length
+      ? []
+      : [`the head counts ${head.size} leaves, there are ${leaves.length}`]),
+    ...(head.root === treeHash(leaves).toString('base64')
+      ? []
+      : ['the head has another root than its leaves']),
+    ...(head.frontier === edgeOf(leaves) ? [] : ['the head has another right edge than its leaves']),
+    ...(tiles.length === expected.length
+      ? []
+      : [`${tiles.length} tiles stored, ${expected.length} complete`]),
+    ...expected.flatMap(({ level, tile }) => {
+      const stored = tiles.find((row) => row.level === level && row.tile === tile);
+      const span = leaves.slice(tile * 256 ** (level + 1), (tile + 1) * 256 ** (level + 1));
+      const isRight =
+        stored?.hashes.equals(Buffer.concat(tileHashes(level, tile, leaves))) === true &&
+        stored.root.equals(treeHash(span));
+      return isRight ? [] : [`tile ${tile} of level ${level} is not that of its leaves`];
+    }),
+  ];
+}
+
+/** The roots of the subtrees that a tree consists of: one for each 1 of its size in binary, largest first. */
+function edgeOf(leaves: readonly Buffer[]): string {
+  const roots: Buffer[] = [];
+  let from = 0;
+  for (let span = 2 ** 30; span >= 1; span /= 2) {
+    if (from + span > leaves.length) continue;
+    roots.push(treeHash(leaves.slice(from, from + span)));
+    from += span;
+  }
+  return Buffer.concat(roots).toString('base64');
 }
 
 function digestFaults({ place, input_digest, input_json }: LogEntry): string[] {

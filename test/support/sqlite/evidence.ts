@@ -150,6 +150,10 @@ const TAMPERINGS = {
   'a record is gone': 'delete from leaves where place = (select max(place) - 1 from leaves)',
   'a leaf has other bytes of the same meaning':
     "update leaves set leaf = replace(leaf, ',', ', ') where place = 2",
+  'a tile is another': 'update log_tiles set hashes = zeroblob(8192)',
+  'a tile is gone': 'delete from log_tiles',
+  'the head has another root': "update log_head set root = 'AAAA'",
+  'the head has another right edge': "update log_head set frontier = ''",
   'a decision is gone': 'delete from record_details where place = 2',
   'an input is another': "update record_details set input = replace(input, 'dana', 'alex')",
   'a result is another': "update record_details set result = replace(result, 'hold', 'deny')",

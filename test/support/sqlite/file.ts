@@ -48,6 +48,11 @@ export async function statementsDuring(work: () => Promise<unknown>): Promise<st
   }
 }
 
+/** A connection for migrations. */
+export function connectionTo(file: string): Sqlite.Database {
+  return new Sqlite(file);
+}
+
 /** The bytes of the database, also of what is not yet in its main file. */
 export function sizeOf(file: string): number {
   return reading(file, (db) => {

@@ -127,26 +127,23 @@ export function readTiles(file: string): TileRow[] {
   return all(file, 'select level, tile, hashes, root from log_tiles order by level, tile');
 }
 
-/** Takes the tree out of the file, so that the next start adds it as to a database from before it. */
-export function removeTree(file: string): void {
-  withFile(file, (db) => {
-    db.exec('drop table log_tiles; update log_head set root = null, frontier = null');
-    db.exec("delete from kysely_migration where name >= '0020_tree'");
-  });
+/** Leaves, head and tiles of one moment. */
+export function readTree(file: string): { leaves: LeafRow[]; head: HeadRow; tiles: TileRow[] } {
+  return reading(file, (db) => ({
+    leaves: db.prepare('select * from leaves order by place').all() as LeafRow[],
+    head: db.prepare('select * from log_head').get() as HeadRow,
+    tiles: db.prepare('select level, tile, hashes, root from log_tiles').all() as TileRow[],
+  }));
 }
 
-/** Takes a leaf away, past what the database refuses. @returns what puts it back */
-export function removeLeaf(file: string, place: number): () => void {
-  return withFile(file, (db) => {
-    const row = db.prepare('select place, schema_version, leaf from leaves where place = ?').get(place);
-    const sql = db.prepare("select sql from sqlite_master where name = 'leaves_refuse_delete'").pluck().get();
-    db.exec('drop trigger leaves_refuse_delete');
-    db.prepare('delete from leaves where place = ?').run(place);
-    db.exec(sql as string);
-    return () =>
-      withFile(file, (again) =>
-        again.prepare('insert into leaves values (@place, @schema_version, @leaf)').run(row as object),
-      );
+/** Puts leaves into a log without a tree, as a former version wrote it. @param leaves by place */
+export function insertFormerLeaves(file: string, leaves: ReadonlyMap<number, string>): void {
+  withFile(file, (db) => {
+    const insert = db.prepare('insert into leaves values (?, 1, ?)');
+    db.transaction(() => {
+      for (const [place, leaf] of leaves) insert.run(place, leaf);
+      db.exec('update log_head set size = (select coalesce(max(place), 0) from leaves)');
+    })();
   });
 }
 
