@@ -45,11 +45,21 @@ export function createProcessIo(env: NodeJS.ProcessEnv): Io {
 async function ask(question: string): Promise<string> {
   // On standard error, because standard output has only the result.
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  terminal.on('SIGINT', () => {
+    // The terminal is given back first. Then the signal has its ordinary effect, and the shell sees an interrupt.
+    terminal.close();
+    process.kill(process.pid, 'SIGINT');
+  });
+  const answered = new AbortController();
+  // The end of the input counts as no answer. What comes next begins a line of its own.
+  const ended = once(terminal, 'close', { signal: answered.signal }).then(() => {
+    process.stderr.write('\n');
+    return '';
+  });
   try {
-    // The end of the input counts as no answer.
-    const closed = once(terminal, 'close').then(() => '');
-    return await Promise.race([terminal.question(question), closed]);
+    return await Promise.race([terminal.question(question).catch(() => ended), ended]);
   } finally {
+    answered.abort();
     terminal.close();
   }
 }

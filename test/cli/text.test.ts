@@ -114,6 +114,22 @@ describe('a table', () => {
     expect(table(head, rows, null)).toBe(whole);
   });
 
+  it('is a list of each row where its columns do not fit', () => {
+    const lines = table(head, rows, 50).split('\n');
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(50);
+    expect(lines.slice(0, 3)).toEqual([
+      'ID     0197f3a0-7c1e-7000-8000-000000000001',
+      'STATE  pending',
+      'WHAT   set the audience of',
+    ]);
+    expect(lines.slice(-4)).toEqual([
+      '',
+      'ID     0197f3a0-7c1e-7000-8000-000000000002',
+      'STATE  applied',
+      'WHAT   enable it',
+    ]);
+  });
+
   it.each([1, 20, 40, 60, 100])('loses nothing at a width of %i', (width) => {
     const text = table(head, rows, width).replaceAll(/\s+/g, '');
     for (const cell of rows.flat()) {

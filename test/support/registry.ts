@@ -1,18 +1,15 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { cp, readFile, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { loadTool } from './tools.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const TOOL = join(ROOT, 'tools/registry');
-const INSTALLED = join(ROOT, '.cache/registry');
 
 /** A registry of packages, as a company has one: its own packages, and everything else from the public one. */
 export interface Registry {
@@ -24,7 +21,7 @@ export interface Registry {
 
 /** Starts Verdaccio on a port of this machine. @param folder an empty one, for what is published */
 export async function startRegistry(folder: string): Promise<Registry> {
-  const { runServer } = await verdaccio();
+  const { runServer } = await loadTool<Verdaccio>('registry', 'verdaccio');
   const upstream = (await run('npm', ['config', 'get', 'registry'], { cwd: ROOT })).stdout.trim();
   const server = await runServer(configurationOf(folder, upstream));
   server.listen(0, '127.0.0.1');
@@ -44,19 +41,6 @@ export async function startRegistry(folder: string): Promise<Registry> {
 
 interface Verdaccio {
   runServer(configuration: object): Promise<Server>;
-}
-
-/** Its packages are its own business: they are installed when a test first wants them, by their own lock file. */
-async function verdaccio(): Promise<Verdaccio> {
-  const lock = await readFile(join(TOOL, 'package-lock.json'), 'utf8');
-  const done = join(INSTALLED, 'done.json');
-  if ((await readFile(done, 'utf8').catch(() => null)) !== lock) {
-    await cp(TOOL, INSTALLED, { recursive: true });
-    const options = ['--silent', '--no-audit', '--no-fund', '--ignore-scripts'];
-    await run('npm', ['ci', ...options], { cwd: INSTALLED });
-    await writeFile(done, lock);
-  }
-  return createRequire(join(INSTALLED, 'package.json'))('verdaccio') as Verdaccio;
 }
 
 /** Only the own package may be published, and only by somebody signed in; the rest comes from upstream. */

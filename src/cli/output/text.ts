@@ -72,22 +72,41 @@ export function pathSegment(id: string): string {
 const MAX_WHOLE = 40;
 const GAP = 2;
 
+/** The least width of a value beside its heading, where a terminal is too narrow for a table. */
+const MIN_VALUE = 8;
+
 /**
  * Rows as aligned columns; the last column is not padded.
  *
- * @param columns the width of the terminal: cells that do not fit go on in the next line; null for no limit
+ * @param columns the width of the terminal: cells that do not fit go on in the next line, and where that is not enough,
+ *   each row is a list of its cells; null for no limit
  */
 export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   columns: number | null = null,
 ): string {
-  const all = [head, ...rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')))];
+  const shown = rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')));
+  const all = [head, ...shown];
   const widths = fitted(
     head.map((_, column) => all.map((row) => row[column] ?? '')),
     columns,
   );
+  if (columns !== null && widthOf(widths) > columns && shown.length > 0) return asLists(head, shown, columns);
   return all.flatMap((row) => linesOf(row, widths)).join('\n');
+}
+
+function widthOf(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width + GAP, -GAP);
+}
+
+/** Each row as its cells below each other, with their headings. */
+function asLists(head: readonly string[], rows: readonly (readonly string[])[], columns: number): string {
+  const label = Math.max(...head.map(({ length }) => length));
+  const value = Math.max(MIN_VALUE, columns - label - GAP);
+  return rows
+    .map((row) => row.flatMap((cell, at) => linesOf([head[at] ?? '', cell], [label, value])).join('\n'))
+    .join('\n\n');
 }
 
 /** The width of each column: that of its cells, or less, beginning with the widest, where they do not fit. */
@@ -98,7 +117,7 @@ function fitted(cells: readonly (readonly string[])[], columns: number | null): 
     Math.min(MAX_WHOLE, Math.max(...column.flatMap((cell) => cell.split(' ')).map(({ length }) => length))),
   );
   const spare = () => widths.map((width, at) => width - (least[at] ?? width));
-  let excess = widths.reduce((sum, width) => sum + width + GAP, -GAP) - columns;
+  let excess = widthOf(widths) - columns;
   while (excess > 0 && spare().some((left) => left > 0)) {
     const shrinkable = widths.map((width, at) => ((spare()[at] ?? 0) > 0 ? width : 0));
     const widest = shrinkable.indexOf(Math.max(...shrinkable));
