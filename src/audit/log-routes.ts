@@ -9,6 +9,7 @@ import { proveConsistency, proveInclusion, readTile } from '../log/tree-reads.ts
 import { findPlaceOf } from '../store/records.ts';
 import { LogFault } from '../tree/fault.ts';
 import { parseTilePath, type Tile } from '../tree/tiles.ts';
+import { unknownName } from '../unknown-name.ts';
 
 /*
  * The log as evidence for strangers: checkpoints, tiles and bundles of leaves (C2SP tlog-tiles), and proofs. Checkpoints
@@ -145,10 +146,11 @@ export const logRoutes = [
       await authorizeRead(control, call, { operation: 'log.read' });
       const place = await findPlaceOf(control.store.read, record);
       if (place === undefined)
-        throw new BrokerError(
-          'not_found',
-          'No record has this id or place. If its details were erased, it is found by its place only.',
-        );
+        throw unknownName({
+          what: 'record',
+          name: record,
+          more: 'If its details were erased, it is found by its place only.',
+        });
       const checkpoint = await checkpoints.covering(place);
       const { leaf, proof } = await proveInclusion(control.store.read, { place, size: checkpoint.size });
       return { body: { place, index: place - 1, leaf, proof: proof.map(text), checkpoint: checkpoint.note } };

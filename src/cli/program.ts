@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { didYouMean, nearestOf } from '../unknown-name.ts';
 import { loadVersion } from '../version.ts';
 import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
@@ -87,6 +88,7 @@ export function createProgram(cli: Cli, json = false): Command {
       writeErr: (text) => {
         if (!json) cli.io.stderr(visible(text));
       },
+      outputError: (text, write) => write(withNearest(text)),
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${variablesHelp()}${DELIBERATE_HELP}\n${EXIT_HELP}`);
@@ -130,7 +132,7 @@ function report(error: unknown, argv: readonly string[], { io, commandLine }: Cl
   if (error instanceof CommanderError) {
     // Help and version were requested. Commander has already printed usage errors for people.
     if (error.exitCode === 0) return EXIT.done;
-    if (json) printJson(io, usageError(error.message).problem);
+    if (json) printJson(io, usageError(withNearest(error.message)).problem);
     return EXIT.usage;
   }
   const refusal = error instanceof CliError ? error : unexpected(error);
@@ -141,6 +143,14 @@ function report(error: unknown, argv: readonly string[], { io, commandLine }: Cl
   if (json) printJson(io, problem);
   else io.stderr(`${visible(renderProblem(problem, commandLine))}\n`);
   return refusal.exitCode;
+}
+
+/** Commander suggests options and commands, but not the choices of an option. */
+function withNearest(text: string): string {
+  const [, given, choices] = /argument '(.*)' is invalid\. Allowed choices are (.*)\./.exec(text) ?? [];
+  if (given === undefined || choices === undefined) return text;
+  const hint = didYouMean(nearestOf(given, choices.split(', ')));
+  return hint === '' ? text : `${text.trimEnd()} ${hint.replace(/^d/, 'D')}\n`;
 }
 
 function printJson(io: Io, document: object): void {

@@ -238,6 +238,8 @@ describe.each(['outsider', 'responder', 'developer', 'stranger'])('for the calle
     if (caller === 'responder' && name.includes('revocation')) return;
     const found = await answers(caller, attempt);
     expect(found.hidden).toEqual(found.missing);
+    // The missing names are near the hidden ones.
+    for (const { text } of Object.values(found)) expect(text).not.toMatch(/secret|payments/);
     if (!name.startsWith('list ')) expect([403, 404]).toContain(found.hidden.status);
     if (caller === 'stranger' || /freeze a flag|revocation|decision/.test(name)) return;
     if (!name.startsWith('list ') && caller !== 'developer') expect(found.hidden.status).toBe(404);

@@ -63,12 +63,9 @@ async function listFlags(context: Context, options: FlagsOptions): Promise<ExitC
 
 async function showFlag(context: Context, key: string, options: FlagsOptions): Promise<ExitCode> {
   const path = `/v1/flags/${pathSegment(key)}`;
-  const { body } = await context.client.call<ShownFlag>({ method: 'GET', path });
-  const { environment } = options;
-  const states = Object.entries(body.states).filter(
-    ([name]) => environment === undefined || name === environment,
-  );
-  const flag = { ...body, states: Object.fromEntries(states) };
+  const query = { environment: options.environment };
+  const { body: flag } = await context.client.call<ShownFlag>({ method: 'GET', path, query });
+  const states = Object.entries(flag.states);
   context.print(flag, (columns) => {
     const { states: _, ...definition } = flag;
     return [

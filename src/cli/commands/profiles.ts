@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { decodeJwt } from 'jose';
+import { didYouMean, nearestOf } from '../../unknown-name.ts';
 import { createCredentials, type StoredCredentials } from '../auth/credentials.ts';
 import { assertProfileName, listProfiles, profileOf, removeProfile, useProfile } from '../auth/profiles.ts';
 import type { Cli } from '../cli.ts';
@@ -63,10 +64,9 @@ export function registerProfiles(program: Command, cli: Cli): void {
         const [open] = sign_ins;
         if (open !== undefined) throw stillSignedIn(name, open.broker);
         const removed = await removeProfile(io, name);
-        print({ profile: name, removed }, () =>
-          removed ? `The profile ${name} is removed.` : `There is no profile ${name}.`,
-        );
-        return removed ? EXIT.done : EXIT.error;
+        if (!removed) throw noProfile(name, await listProfiles(io));
+        print({ profile: name, removed }, () => `The profile ${name} is removed.`);
+        return EXIT.done;
       }),
     );
 }
@@ -105,6 +105,15 @@ function describe({ name, current, sign_ins }: ProfileSummary): string {
         `${mark} ${name}  ${printable(who)} at ${printable(broker)}, until ${moment(expires_ms)}`,
     )
     .join('\n');
+}
+
+function noProfile(name: string, known: readonly string[]): CliError {
+  const hint = didYouMean(nearestOf(name, known)).replace(/^d/, ' D');
+  return new CliError(EXIT.error, {
+    code: 'not_found',
+    title: 'Not found',
+    detail: `There is no profile ${JSON.stringify(name)} on this machine.${hint}`,
+  });
 }
 
 function stillSignedIn(name: string, broker: string): CliError {

@@ -9,6 +9,7 @@ import type { Impact } from '../../revocation/incident.ts';
 import { describeRevocation } from '../../revocation/input-revocation.ts';
 import type { RevocationView } from '../../revocation/view.ts';
 import type { AnswerOf } from '../../routes.ts';
+import { unknownWord } from '../../unknown-name.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { addYesOption, confirmAct, type YesOption } from '../deliberate.ts';
@@ -84,7 +85,7 @@ function registerRevoke(program: Command, cli: Cli): void {
     .option('--dry-run', 'show what it would affect, and change nothing');
   addYesOption(revocation).action((kind: string, value: string, options: RevokeOptions) =>
     cli.run(options, async (context) => {
-      if (!KINDS.includes(kind)) throw usageError(`Unknown kind "${kind}". Use one of ${KINDS.join(', ')}.`);
+      if (!KINDS.includes(kind)) throw usageError(unknownWord('kind', kind, KINDS, true));
       const body = {
         kind: kind.replace('-', '_'),
         value: kind === 'token' ? await tokenValue(context, value) : value,
