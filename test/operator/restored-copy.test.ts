@@ -44,6 +44,14 @@ async function expectStopped(): Promise<void> {
   expect(await readiness()).toEqual([200, undefined]);
   expect(await readiness('?for=writes')).toEqual([503, 'restored_copy']);
   expect(await record(t)).toBe(503);
+  // A checkpoint would contradict those of the log that was acknowledged.
+  const { status: code, body } = await t.call(null, 'GET', '/v1/log');
+  expect([code, body.code]).toEqual([503, 'restored_copy']);
+}
+
+async function logName(): Promise<{ origin: string; key: string }> {
+  const { origin, key } = (await t.call(null, 'GET', '/v1/log')).body;
+  return { origin, key };
 }
 
 async function expectWriting(): Promise<void> {
@@ -132,12 +140,16 @@ describe('an accepted restore', () => {
 
   it('freezes everything until two persons lift it, and is recorded', async () => {
     await createFlag(t, 'nav', { tier: 'informational' });
+    const former = await logName();
     await loseDecisions();
     const { code, json } = await actOffline(t, 'accept-restore', 'disk lost, INC-432');
     expect(code).toBe(0);
     t.clock.advance(60_000);
     await expectWriting();
     expect(readHead(t.file)).toMatchObject({ epoch: 2 });
+    const { origin, key } = await logName();
+    expect(origin).toBe(former.origin.replace(/1$/, '2'));
+    expect(key).not.toBe(former.key);
     const denied = await propose(t, [{ action: 'enable', flag: 'nav' }]);
     expect([denied.status, denied.body.code]).toEqual([403, 'policy_denied']);
     const order = { kind: 'freeze.lift', freeze: json.freeze, reason: 'it is over' };

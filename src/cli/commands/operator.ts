@@ -74,6 +74,7 @@ export function registerOperator(program: Command, cli: Cli): void {
           accepted,
           () =>
             `The restored copy is accepted, in record ${accepted.decision_id}. Everything is frozen, and everybody must sign in again.\n` +
+            'The log has a new name and a new key, which countersign audit key prints.\n' +
             `Repeat what was revoked since the copy was made. Then one person proposes and another approves:\n` +
             `  countersign lift ${accepted.freeze} --reason …`,
         );
