@@ -21,6 +21,7 @@ export function openConnection(file: string, options: { readonly: boolean }): Sq
     throw new Error(`SQLite ${version} is too old: ${OLDEST_SQLITE.join('.')} or later is required`);
   }
   connection.pragma('journal_mode = WAL');
+  // Until the writer takes the log over from SQLite (`write-ahead-log.ts`).
   connection.pragma('synchronous = FULL');
   connection.pragma('foreign_keys = ON');
   // Each write runs in a savepoint. Its rollback data is never needed after a crash, so it is kept in memory and not in a
@@ -29,6 +30,11 @@ export function openConnection(file: string, options: { readonly: boolean }): Sq
   // Overwrites deleted data, so that the private part of a retired key does not remain in free space of its page.
   connection.pragma('secure_delete = FAST');
   return connection;
+}
+
+/** Has a connection report a lock at once: SQLite waits for it by sleeping, and its thread answers everybody. */
+export function neverSleep(connection: Sqlite.Database): void {
+  connection.pragma('busy_timeout = 0');
 }
 
 function isOlder(version: string): boolean {

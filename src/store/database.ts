@@ -7,7 +7,7 @@ import type { Logger } from '../logger.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
-import { assertDurable, type Guard, kyselyOver, openConnection } from './connection.ts';
+import { assertDurable, type Guard, kyselyOver, neverSleep, openConnection } from './connection.ts';
 import { watchFaults } from './fault-watch.ts';
 import { assertUndamaged, checkInThread, isCheckedFirst } from './file-check.ts';
 import { explainFileFault } from './file-faults.ts';
@@ -169,6 +169,7 @@ async function openFile(
     await setMeta(write as Tx, WRITTEN_BY, loadVersion());
     assertDurable(connection);
     const reader = openConnection(file, { readonly: true });
+    neverSleep(reader);
     const reads = createHeldReads(reader);
     const read = kyselyOver(reader, guard, reads);
     const loss = await lossOf(write, file);

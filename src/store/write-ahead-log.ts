@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import type Sqlite from 'better-sqlite3';
+import { neverSleep } from './connection.ts';
 import {
   type CheckpointReport,
   type Checkpoints,
@@ -43,8 +44,7 @@ export function takeLog(
   // NORMAL: a commit is not synchronized. What is necessary against damage still is.
   connection.pragma('synchronous = NORMAL');
   connection.pragma('wal_autocheckpoint = 0');
-  // SQLite waits for locks by sleeping.
-  connection.pragma('busy_timeout = 0');
+  neverSleep(connection);
   const look = connection.prepare('pragma wal_checkpoint(NOOP)');
   const file = openWalFile(connection.name);
   // Kept open until the connections are closed: the system ends all locks of a process on a file when it closes one descriptor.

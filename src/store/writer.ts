@@ -28,7 +28,8 @@ import {
  * log is synchronized by another thread afterwards. Until that has ended, nobody learns of the batch: no answer leaves, no
  * listener is called, no later batch begins, and all reads are held at the state before. So a power failure cannot undo what
  * somebody has seen. Statements stay on this thread: they take rows from memory, and to send each to another thread and back
- * costs more than most of them do.
+ * costs more than most of them do. Batches do not overlap: what is done for a write before and after its transaction goes on
+ * meanwhile, and the writes that arrive share the next one.
  *
  * An emergency goes before every ordinary write that waits, and meets none of them: they meet what it decided.
  *

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { createLog } from '../../src/logger.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type {
@@ -16,6 +17,7 @@ import type {
   CheckpointStep,
   CheckpointTask,
 } from '../../src/store/wal-checkpoints.ts';
+import { logWalCheckpoints } from '../../src/store/wal-reports.ts';
 import { integrityOf } from '../support/sqlite/file.ts';
 
 /* The write-ahead log is copied and begun anew, whoever reads the database meanwhile. */
@@ -122,6 +124,28 @@ describe('the write-ahead log', () => {
     store = await openStore({ file, clock: systemClock });
     expect(await findMeta(store.read, 'k7')).toBe('7'.padEnd(40_000, 'x'));
     expect(integrityOf(file)).toBe('ok');
+  });
+});
+
+describe('the log of the broker', () => {
+  it('has each checkpoint, and one that is not possible at once and then each minute', () => {
+    const lines: string[] = [];
+    const log = createLog('info', { write: (line: string) => lines.push(line) });
+    const report = logWalCheckpoints(log);
+    const counts = { pages: 10, copied: 5, pause_ms: 1 };
+    for (const blocked_ms of [1, 1000, 59_000, 60_002, 61_000]) {
+      report({ ...counts, outcome: 'blocked', blocked_ms });
+    }
+    report({ ...counts, outcome: 'done', blocked_ms: 0 });
+    report({ ...counts, outcome: 'failed', blocked_ms: 1, error: { code: 'SQLITE_FULL', message: 'full' } });
+    expect(lines.map((line) => JSON.parse(line)).map(({ level, blocked_ms }) => [level, blocked_ms])).toEqual(
+      [
+        [40, 1],
+        [40, 60_002],
+        [30, 0],
+        [50, 1],
+      ],
+    );
   });
 });
 

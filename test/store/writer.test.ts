@@ -133,6 +133,27 @@ describe('a write', () => {
   });
 });
 
+describe('a transaction of reads', () => {
+  it('keeps its state while something is written, and so do reads beside it until it ends', async () => {
+    await set('k', 'before');
+    await store.read.transaction().execute(async (tx) => {
+      expect(await findMeta(tx, 'k')).toBe('before');
+      await set('k', 'after');
+      expect(await findMeta(tx, 'k')).toBe('before');
+    });
+    expect(await findMeta(store.read, 'k')).toBe('after');
+  });
+
+  it('that fails ends like any other', async () => {
+    const failing = store.read.transaction().execute(async () => {
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    await set('k', 'after');
+    expect(await findMeta(store.read, 'k')).toBe('after');
+  });
+});
+
 describe('what is to happen after the commit', () => {
   it('happens once the write is durable, before its answer, and not for a write that failed', async () => {
     const order: string[] = [];
@@ -294,6 +315,32 @@ describe('a commit whose outcome is unknown', () => {
     isFailing = false;
     expect(await record()).toBe(1);
     expect(notes).toBe(2);
+  });
+
+  it('is one whose synchronization failed: what was committed is held back from reads for good', async () => {
+    const { db } = failingAt(0, '');
+    const order: string[] = [];
+    const writer = createWriter({
+      ...others,
+      db,
+      reads: { hold: () => order.push('hold'), release: () => order.push('release') },
+      sync: async () => {
+        order.push('sync');
+        if (order.length > 5) throw Object.assign(new Error('disk'), { code: 'ENOSPC' });
+      },
+      onFailure: () => order.push('failure'),
+      onListenerFailure: () => expect.unreachable(),
+    });
+    await writer.write(async (_tx, afterCommit) => {
+      afterCommit(() => order.push('listener'));
+    });
+    await expect(
+      writer.write(async (_tx, afterCommit) => {
+        afterCommit(() => order.push('listener'));
+      }),
+    ).rejects.toMatchObject({ code: 'outcome_unknown' });
+    await expect(writer.write(async () => 'later')).rejects.toMatchObject({ code: 'store_unwritable' });
+    expect(order).toEqual(['hold', 'sync', 'release', 'listener', 'hold', 'sync', 'failure']);
   });
 
   it('is not assumed when the disk is only full: the next write is tried', async () => {
