@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import type { Command } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { createCli } from '../../../src/cli/cli.ts';
 import { createProcessIo } from '../../../src/cli/process-io.ts';
 import { createProgram } from '../../../src/cli/program.ts';
 import { configSchema } from '../../../src/config-schema.ts';
+import { readCases } from '../../../src/policy/cases.ts';
 import { parseBrokerData } from '../../../src/policy/data.ts';
 import { DATA_FOLDERS } from '../../../src/policy/data-schema.ts';
 import { lintTrustRules } from '../../../src/trust/lint.ts';
@@ -54,6 +55,7 @@ function parseFault(words: readonly string[]): string | null {
   try {
     program.parse([...words], { from: 'user' });
   } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return null;
     return said === '' ? String(error) : said.trim();
   }
   return done === 1 ? null : 'this is no command';
@@ -85,8 +87,21 @@ const DOCUMENTS: readonly {
     faults: ruleFaults,
   },
   {
+    is: (document) => isTree(document) && 'issuer' in document && 'grant' in document,
+    faults: (document) => ruleFaults({ rule: document }),
+  },
+  {
     is: (document) => isTree(document) && 'changes' in document,
     faults: (document) => schemaFaults('Proposal', document),
+  },
+  // The data of a policy: folders with their rows.
+  {
+    is: (document) => isTree(document) && Object.keys(document).every((key) => key in DATA_FOLDERS),
+    faults: (document) => Object.entries(document).flatMap(([folder, rows]) => dataFaults(folder, rows)),
+  },
+  {
+    is: (document) => Array.isArray(document) && document.every((item) => isTree(item) && 'expected' in item),
+    faults: (_, text) => casesFaults(text),
   },
   // A workflow of GitHub, or a job of GitLab.
   {
@@ -123,6 +138,16 @@ function ruleFaults(trust_rules: Json): string[] {
   try {
     const broker = parseBrokerData({ config: { environments, trust_rules } });
     return lintTrustRules(trustRulesOf({ broker })).map(({ rule, detail }) => `${rule}: ${detail}`);
+  } catch (error) {
+    return [String(error)];
+  }
+}
+
+function casesFaults(text: string): string[] {
+  try {
+    const base = Buffer.from(readPage('fixtures/decisions/base.json'));
+    readCases(new Map(Object.entries({ 'cases/base.json': base, 'cases/page.json': Buffer.from(text) })));
+    return [];
   } catch (error) {
     return [String(error)];
   }

@@ -61,6 +61,10 @@ export function wordsOf(text: string): string[] {
 
 /** Each call of the command line in a text: alone, in a pipe, in `$(…)`. */
 export function callsOf(text: string): string[][] {
+  return commandsOf(text, false).flatMap(({ text: command }) => callsIn(command));
+}
+
+function callsIn(text: string): string[][] {
   const calls = text
     .replaceAll('\\\n', ' ')
     .matchAll(/(?:^|[\s(|;&])countersign ((?:"(?:\\.|[^"\\])*"|'[^']*'|[^"'|;&)<>\n])*)/g);

@@ -10,7 +10,7 @@ const HASH = 'sha256:[0-9a-f]{64}';
 const FORMS: readonly { name: string; written: RegExp; printed: RegExp }[] = [
   { name: 'hash', written: /sha256:[0-9a-f]*…/, printed: new RegExp(HASH) },
   { name: 'session', written: /session:[0-9a-f-]*…/, printed: new RegExp(`session:${UUID}`) },
-  // The first id of an output: a request comes before what is said about it, and lists begin with the newest.
+  // The request that an output is about, else its first id: lists begin with the newest.
   {
     name: 'id',
     written: new RegExp(`[0-9a-f]{4,}-?[0-9a-f-]*…|${UUID}`),
@@ -28,6 +28,8 @@ export interface Placeholders {
   learn(output: string): void;
   /** Sets what one placeholder stands for. */
   bind(written: string, value: string): void;
+  /** Puts the addresses of this stage in the place of those on the page. */
+  here(text: string): string;
   /** Puts values in the place of placeholders. @throws Error if no output has had one */
   fill(text: string): string;
 }
@@ -40,9 +42,13 @@ export function createPlaceholders(fixed: Readonly<Record<string, string>>): Pla
   function standsFor(written: string, form: string): string {
     const value = bound.get(written) ?? last.get(form);
     if (value === undefined) throw new Error(`nothing has printed what ${written} stands for`);
-    bound.set(written, value);
+    // A placeholder that looks like one value is one value on the whole page.
+    if (/[0-9a-f]{4}/.test(written)) bound.set(written, value);
     return value;
   }
+
+  const here = (text: string) =>
+    Object.entries(fixed).reduce((left, [from, to]) => left.replaceAll(from, to), text);
 
   return {
     learn: (output) => {
@@ -50,10 +56,13 @@ export function createPlaceholders(fixed: Readonly<Record<string, string>>): Pla
         const [value] = printed.exec(output) ?? [];
         if (value !== undefined) last.set(name, value);
       }
+      const [, request] = new RegExp(`^request +(${UUID})`, 'm').exec(output) ?? [];
+      if (request !== undefined) last.set('id', request);
       for (const [, label = '', id = ''] of output.matchAll(new RegExp(`^(\\w+) +(${UUID})\\b`, 'gm')))
         last.set(label.toUpperCase(), id);
     },
     bind: (written, value) => bound.set(written, value),
+    here,
     fill: (text) => {
       const named = text.replaceAll(NAMED, (name) => {
         const value = last.get(name === 'ID' ? 'id' : name);
@@ -67,7 +76,7 @@ export function createPlaceholders(fixed: Readonly<Record<string, string>>): Pla
           ),
         named,
       );
-      return Object.entries(fixed).reduce((left, [from, to]) => left.replaceAll(from, to), filled);
+      return here(filled);
     },
   };
 }

@@ -13,31 +13,22 @@ export interface Block {
 }
 
 /** The notes that a page can give to a block (CONTRIBUTING.md describes them). */
-export const NOTES = [
-  'terminal',
-  'as',
-  'in',
-  'not run',
-  'run by',
-  'answer',
-  'data',
-  'file',
-  'stage',
-] as const;
+const NOTES = ['terminal', 'in', 'as', 'before', 'answer', 'data', 'file', 'run by', 'not run'] as const;
 
 /** The blocks of a page, in order. */
 export function readBlocks(page: string): Block[] {
   const lines = readPage(page).split('\n');
   const blocks: Block[] = [];
   for (let at = 0; at < lines.length; at += 1) {
-    const fence = /^```(.*)$/.exec(lines[at] ?? '');
+    const fence = /^( *)```(.*)$/.exec(lines[at] ?? '');
     const isIndented = /^ {4}\S/.test(lines[at] ?? '') && (lines[at - 1] ?? '') === '';
     if (fence === null && !isIndented) continue;
     const begin = fence === null ? at : at + 1;
     const end = endOf(lines, begin, fence !== null);
-    const text = lines.slice(begin, end).map((line) => (fence === null ? line.slice(4) : line));
+    const indent = fence === null ? 4 : (fence[1] ?? '').length;
+    const text = lines.slice(begin, end).map((line) => line.slice(indent));
     const notes = notesBefore(lines, at, `${page}:${at}`);
-    const language = fence === null ? 'indented' : (fence[1] ?? '');
+    const language = fence === null ? 'indented' : (fence[2] ?? '');
     blocks.push({ page, line: begin + 1, language, text: text.join('\n').trimEnd(), notes });
     at = end;
   }
@@ -45,7 +36,9 @@ export function readBlocks(page: string): Block[] {
 }
 
 function endOf(lines: readonly string[], begin: number, isFenced: boolean): number {
-  const isEnd = isFenced ? (line: string) => line === '```' : (line: string) => !/^( {4}|$)/.test(line);
+  const isEnd = isFenced
+    ? (line: string) => line.trim() === '```'
+    : (line: string) => !/^( {4}|$)/.test(line);
   const length = lines.slice(begin).findIndex(isEnd);
   return length === -1 ? lines.length : begin + length;
 }
@@ -54,7 +47,8 @@ function endOf(lines: readonly string[], begin: number, isFenced: boolean): numb
 function notesBefore(lines: readonly string[], at: number, place: string): Map<string, string> {
   const before = lines.slice(0, at).join('\n');
   const [comments = ''] = /(?:<!-- [^\n]* -->\s*)*$/.exec(before) ?? [];
-  const notes = [...comments.matchAll(/<!-- (.*?) -->/g)].flatMap(([, text = '']) => text.split('; '));
+  const begins = new RegExp(`; (?=(?:${NOTES.join('|')}): )`);
+  const notes = [...comments.matchAll(/<!-- (.*?) -->/g)].flatMap(([, text = '']) => text.split(begins));
   return new Map(
     notes.map((note) => {
       const [, name = '', said = ''] = /^([a-z ]+): (.+)$/.exec(note) ?? [];

@@ -100,7 +100,7 @@ async function openStage({
   return {
     url,
     clone,
-    env: { ...env, PATH: `${bin}:${env.PATH}`, COUNTERSIGN_URL: url },
+    env: { ...env, PATH: `${bin}:${env.PATH}`, COUNTERSIGN_URL: url, COUNTERSIGN_PORT: '0' },
     close: async () => {
       await stop(serving);
     },

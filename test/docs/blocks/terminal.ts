@@ -11,8 +11,8 @@ export interface Ended {
 export interface Terminal {
   /** Types a command, and waits until it has ended. */
   run(command: string): Promise<Ended>;
-  /** Types a command that goes on until the terminal is closed. */
-  start(command: string): void;
+  /** Types a command that goes on until the terminal is closed, and waits until it has printed a word. */
+  startUntil(command: string, word: string): Promise<void>;
   /** Types on. */
   type(text: string): void;
   /** Interrupts what runs, and ends the shell. */
@@ -62,11 +62,15 @@ export async function openTerminal({
         screen = '';
         return { code: Number(code), output: readable(output) };
       }
-      if (child.exitCode !== null) throw new Error(`the shell has ended: ${screen}`);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      waiting = resolve;
-      await Promise.race([promise, closed]);
+      await moreOutput();
     }
+  }
+
+  async function moreOutput(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting = resolve;
+    await Promise.race([promise, closed]);
+    if (child.exitCode !== null) throw new Error(`the shell has ended:\n${screen}`);
   }
 
   // What is typed is not on the screen: only what commands print is looked at.
@@ -74,9 +78,13 @@ export async function openTerminal({
   await prompt();
   return {
     type,
-    start: (command) => {
+    startUntil: async (command, word) => {
       screen = '';
       type(`${command}\n`);
+      while (!screen.includes(word)) {
+        if (screen.includes(MARK)) throw new Error(`it has ended:\n${readable(screen)}`);
+        await moreOutput();
+      }
     },
     run: async (command) => {
       screen = '';

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readRecipes } from '../../support/cookbook.ts';
 import { readPage } from '../pages.ts';
-import { commandFaults } from './check-block.ts';
 import type { Block } from './read-blocks.ts';
 
 /** What becomes of a block: how it is tried, or that another test does. */
@@ -10,6 +9,8 @@ export type Treatment =
   /** A file that the commands of the page use. */
   | 'file'
   | 'document'
+  /** Files of this repository, each with what it is for. */
+  | 'tree'
   | 'answer'
   /** A part of a file of this repository. */
   | 'quote'
@@ -29,6 +30,7 @@ export function treatmentOf(block: Block): Treatment {
   if (quotedFile(block) !== null) return 'quote';
   if (fileNameOf(block) !== null) return 'file';
   if (['yaml', 'json'].includes(language)) return 'document';
+  if (language === 'text') return 'tree';
   if (LANGUAGES_OF_COMMANDS.includes(language)) return 'commands';
   throw new Error(
     `${block.page}:${block.line}: a block of an unknown kind (${language}); CONTRIBUTING.md says what there is`,
@@ -72,7 +74,8 @@ export function quoteFaults(block: Block): string[] {
   return readPage(path).includes(lines.join('\n')) ? [] : [`${path} has other text by now`];
 }
 
-/** What is wrong with a block that is not run. */
-export function unrunFaults({ text, page, line }: Block): string[] {
-  return commandFaults(text).map((fault) => `${page}:${line}: ${fault}`);
+/** What a tree names that is not there. */
+export function treeFaults({ text }: Block): string[] {
+  const paths = [...text.matchAll(/^(\S+)/gm)].map(([, path = '']) => path);
+  return paths.filter((path) => !existsSync(new URL(path, ROOT))).map((path) => `there is no ${path}`);
 }
