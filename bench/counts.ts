@@ -7,7 +7,7 @@ export async function measureCounts({ report }: Bench): Promise<void> {
   const counts = await countWrites();
   report.heading(
     'What a write takes',
-    'Counted, one call after another, so that each is a transaction of its own; writes that share one share the statements around them and write fewer bytes. Written is each page that goes into the write-ahead log, and from there once into the file; kept is what the file grows by.',
+    'Counted, one call after another, so that each is a transaction of its own; toggles with others share one. Written is each page that goes into the write-ahead log, and from there once into the file; kept is what the file grows by.',
   );
   report.header(['', 'statements', 'around them', 'evaluations', 'bytes written', 'bytes kept']);
   for (const kind of WRITE_KINDS) {

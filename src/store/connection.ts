@@ -2,7 +2,8 @@ import Sqlite from 'better-sqlite3';
 import { Kysely, type SqliteDatabase, SqliteDialect, SqliteDriver } from 'kysely';
 import type { HeldReads } from './held-reads.ts';
 import type { Schema } from './schema.ts';
-import { runDirectly } from './statement.ts';
+import { createSettledReads } from './settled.ts';
+import { type RunStatement, runDirectly } from './statement.ts';
 
 /*
  * One connection to the database, and Kysely over it.
@@ -80,7 +81,9 @@ export function kyselyOver(connection: Sqlite.Database, guard: Guard, reads?: He
       throw error;
     }
   };
+  const settled = createSettledReads();
   const prepare = (text: string) => {
+    settled.note(text);
     let found = prepared.get(text);
     if (found === undefined) {
       const statement = guarded(() => connection.prepare(text));
@@ -101,11 +104,12 @@ export function kyselyOver(connection: Sqlite.Database, guard: Guard, reads?: He
         ? dialect
         : Object.assign(dialect, { createDriver: () => holdingDriver(database, reads) }),
   });
-  runDirectly(db, (text, parameters) => {
+  const run: RunStatement = (text, parameters) => {
     const statement = prepare(text);
     if (statement.reader) return { rows: statement.all(parameters), affected: 0 };
     return { rows: [], affected: statement.run(parameters).changes };
-  });
+  };
+  runDirectly(db, run, settled);
   return db;
 }
 

@@ -1,16 +1,18 @@
 import type { BreakglassSessionsTable, FreezesTable } from './schema.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, settledStatement, type Tx } from './statement.ts';
 
-const listActiveFreezesStatement = statement<Record<never, never>, FreezesTable>((db) =>
+const listActiveFreezesStatement = settledStatement<Record<never, never>, FreezesTable>('freezes', (db) =>
   db.selectFrom('freezes').selectAll().where('lifted_ms', 'is', null).orderBy('engaged_ms'),
 );
-const listOpenSessionsStatement = statement<{ now_ms: number }, BreakglassSessionsTable>((db, p) =>
-  db
-    .selectFrom('breakglass_sessions')
-    .selectAll()
-    .where('closed_ms', 'is', null)
-    .where('opened_ms', '<=', p('now_ms'))
-    .where('expires_ms', '>', p('now_ms')),
+const listOpenSessionsStatement = settledStatement<{ now_ms: number }, BreakglassSessionsTable>(
+  'breakglass_sessions',
+  (db, p) =>
+    db
+      .selectFrom('breakglass_sessions')
+      .selectAll()
+      .where('closed_ms', 'is', null)
+      .where('opened_ms', '<=', p('now_ms'))
+      .where('expires_ms', '>', p('now_ms')),
 );
 
 /** The active freezes. Read in the writing transaction, so that they apply to every write in flight. */

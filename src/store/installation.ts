@@ -1,6 +1,6 @@
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, settledStatement, statement, type Tx } from './statement.ts';
 
-const findMetaStatement = statement<{ key: string }, { value: string }>((db, p) =>
+const findMetaStatement = settledStatement<{ key: string }, { value: string }>('meta', (db, p) =>
   db.selectFrom('meta').select('value').where('key', '=', p('key')),
 );
 const claimTokenStatement = statement<{

@@ -1,5 +1,5 @@
 import type { BundleSourcesTable, PolicyActivationsTable, PolicyBundlesTable } from './schema.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, settledStatement, statement, type Tx } from './statement.ts';
 
 /** The key of a stored bundle: its policy hash, and the digest of its exact bytes. */
 export type BundleKey = Pick<PolicyBundlesTable, 'policy_hash' | 'archive_digest'>;
@@ -81,8 +81,9 @@ export async function findEndOfModule(
   return row?.activated_ms ?? null;
 }
 
-const findNewestNumberStatement = statement<object, { number: number | null }>((db) =>
-  db.selectFrom('policy_activations').select((e) => e.fn.max('number').as('number')),
+const findNewestNumberStatement = settledStatement<object, { number: number | null }>(
+  'policy_activations',
+  (db) => db.selectFrom('policy_activations').select((e) => e.fn.max('number').as('number')),
 );
 
 /** The number of the newest activation, of any stage; 0 before the first start. */

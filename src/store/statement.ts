@@ -1,5 +1,6 @@
 import { CompiledQuery, type Kysely } from 'kysely';
 import type { Schema } from './schema.ts';
+import type { SettledReads, SettledTable } from './settled.ts';
 
 /** A connection for reads or writes: the database, or the transaction of one write. */
 export type Db = Kysely<Schema>;
@@ -14,18 +15,33 @@ export type RunStatement = (
   parameters: readonly unknown[],
 ) => { rows: unknown[]; affected: number };
 
-/** Runs statements without Kysely's layers, whose promises cost about as much as the statement itself. */
-const direct = new WeakMap<Db, RunStatement>();
+/** A connection as the statements of this file use it. */
+interface Direct {
+  run: RunStatement;
+  settled: SettledReads | null;
+}
 
-/** Lets the statements of this file run directly on the connection of a `Db`. */
-export function runDirectly(db: Db, run: RunStatement): void {
-  direct.set(db, run);
+/** Runs statements without Kysely's layers, whose promises cost about as much as the statement itself. */
+const direct = new WeakMap<Db, Direct>();
+
+/**
+ * Lets the statements of this file run directly on the connection of a `Db`.
+ *
+ * @param settled takes note of all its statements
+ */
+export function runDirectly(db: Db, run: RunStatement, settled: SettledReads | null = null): void {
+  direct.set(db, { run, settled });
+}
+
+/** Begins a batch: what its writes have read of settled tables holds for the next ones. */
+export function settleReads(tx: Tx): void {
+  direct.get(tx)?.settled?.begin(tx);
 }
 
 /** The same for a transaction on the connection of that `Db`. */
 export function runLike(tx: Db, db: Db): void {
-  const run = direct.get(db);
-  if (run !== undefined) direct.set(tx, run);
+  const found = direct.get(db);
+  if (found !== undefined) direct.set(tx, found);
 }
 
 /** The placeholder of a named parameter in a compiled query. */
@@ -61,12 +77,34 @@ export function statement<P extends object, R = unknown>(
     const parameters = query.parameters.map((value) =>
       isMarker(value) ? (values as Record<string, unknown>)[value.parameter] : value,
     );
-    const run = direct.get(db);
+    const run = direct.get(db)?.run;
     if (run !== undefined) return run(query.sql, parameters) as { rows: R[]; affected: number };
     const result = await db.executeQuery<R>({ ...query, parameters });
     return { rows: result.rows, affected: Number(result.numAffectedRows ?? 0n) };
   };
 }
+
+/**
+ * A {@link statement} that reads a table which each write reads and hardly any changes. In the writing transaction it runs
+ * once for all writes of a batch that want the same, until one of them changes the table. Its rows are shared, so nobody may
+ * change them.
+ */
+export function settledStatement<P extends object, R = unknown>(
+  table: SettledTable,
+  build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<R> },
+): (db: Db, values: P) => Promise<{ rows: R[]; affected: number }> {
+  const run = statement(build);
+  settledStatements += 1;
+  const name = settledStatements;
+  return (db, values) => {
+    const settled = direct.get(db)?.settled ?? null;
+    const read = () => run(db, values);
+    if (settled === null) return read();
+    return settled.once({ db, table, key: `${name} ${JSON.stringify(values)}`, read });
+  };
+}
+
+let settledStatements = 0;
 
 function isMarker(value: unknown): value is Marker {
   return typeof value === 'object' && value !== null && 'parameter' in value;
@@ -76,7 +114,7 @@ function isMarker(value: unknown): value is Marker {
 export function fixedStatement(text: string): (db: Db) => Promise<void> {
   const query = CompiledQuery.raw(text);
   return async (db) => {
-    const run = direct.get(db);
+    const run = direct.get(db)?.run;
     if (run === undefined) await db.executeQuery(query);
     else run(text, []);
   };

@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { exchange, type Reply, startTestBroker, type TestBroker } from './broker.ts';
@@ -7,7 +9,7 @@ import { countBytes, countStatements, type StatementCount } from './sqlite/count
 
 /*
  * What each kind of write takes: counted, not timed, so that it is the same on every machine. One call after another, so
- * each write is a batch of its own.
+ * each write is a batch of its own, but for one kind.
  */
 
 /** What one write of a kind takes. */
@@ -27,6 +29,7 @@ export interface WriteCount {
 /** The kinds of writes, in the order of the count. */
 export const WRITE_KINDS = [
   'toggle',
+  'toggle with others',
   'toggle with an Idempotency-Key',
   'propose',
   'approve',
@@ -39,6 +42,9 @@ export const WRITE_KINDS = [
 
 /** One kind of write. */
 export type WriteKind = (typeof WRITE_KINDS)[number];
+
+/** The kind whose writes come at the same time, and share a batch. */
+const TOGETHER = 'toggle with others' satisfies WriteKind;
 
 /** So many that pages are told apart from rows. */
 const EACH = 24;
@@ -74,8 +80,9 @@ async function countEach(t: TestBroker, counters: Counters): Promise<Record<Writ
   const digestOf = (place: number, requests: readonly Reply[]) => ({ digest: requests[place]?.body.digest });
 
   const toggle = await count(201, (place) => propose(t, toggleOf(place, 'enable')));
+  const together = await countTogether(t, counters);
   const keyed = await count(201, (place) =>
-    propose(t, toggleOf(place, 'disable'), { 'idempotency-key': `key-${place}` }),
+    propose(t, toggleOf(place, 'enable'), { 'idempotency-key': `key-${place}` }),
   );
   const proposals: Reply[] = [];
   const propose1 = await count(201, async (place) => {
@@ -102,6 +109,7 @@ async function countEach(t: TestBroker, counters: Counters): Promise<Record<Writ
   const exchanged = await count(200, (place) => exchange(t.url, subjectTokens[place] ?? ''));
   return {
     toggle,
+    [TOGETHER]: together,
     'toggle with an Idempotency-Key': keyed,
     propose: propose1,
     approve,
@@ -130,8 +138,9 @@ async function countCalls(
     // The first one finds nothing remembered.
     if (place === 0) continue;
     const texts = counters.statements.take();
-    own.push(countOwn(texts));
-    around.push(texts.length - countOwn(texts));
+    const ownCount = sumOf(countsOfWrites(texts));
+    own.push(ownCount);
+    around.push(texts.length - ownCount);
     evaluations.push(counters.evaluations.take());
   }
   const { writtenBytes, keptBytes } = stopBytes();
@@ -144,20 +153,66 @@ async function countCalls(
   };
 }
 
+/** Toggles that wait for one write, and are the next batch. The statements are those of each but the first. */
+async function countTogether(t: TestBroker, counters: Counters): Promise<WriteCount> {
+  let arrived = 0;
+  const note = () => {
+    arrived += 1;
+  };
+  subscribe(ARRIVALS, note);
+  const stopBytes = countBytes(t.file);
+  counters.statements.take();
+  counters.evaluations.take();
+  const held = Promise.withResolvers<void>();
+  const holding = t.broker.store.writer.write(() => held.promise);
+  const replies = Array.from({ length: EACH }, (_, place) => propose(t, toggleOf(place, 'disable')));
+  while (arrived < EACH) await setImmediate();
+  // Each of them has still to be read and to be known.
+  for (let turn = 0; turn < TURNS_TO_ARRIVE; turn += 1) await setImmediate();
+  held.resolve();
+  for (const { status, body } of await Promise.all([...replies])) {
+    if (status !== 201) throw new Error(`${status}: ${JSON.stringify(body)}`);
+  }
+  await holding;
+  unsubscribe(ARRIVALS, note);
+  const { writtenBytes, keptBytes } = stopBytes();
+  const texts = counters.statements.take();
+  const own = countsOfWrites(texts);
+  return {
+    statements: median(own),
+    around: Math.round((texts.length - sumOf(own)) / EACH),
+    evaluations: Math.round(counters.evaluations.take() / EACH),
+    writtenBytes: Math.round(writtenBytes / EACH),
+    keptBytes: Math.round(keptBytes / EACH),
+  };
+}
+
+/** Where Node tells of each request that its servers get. */
+const ARRIVALS = 'http.server.request.start';
+const TURNS_TO_ARRIVE = 200;
+
 /** What has to be waited for can be asked for more than once, so single ones may take more. */
 function median(counts: readonly number[]): number {
   return counts.toSorted((one, other) => one - other)[Math.floor(counts.length / 2)] ?? Number.NaN;
 }
 
-function countOwn(texts: readonly string[]): number {
+/** How many statements there are from each savepoint to where it is released. */
+function countsOfWrites(texts: readonly string[]): number[] {
+  const counts: number[] = [];
   let isOwn = false;
-  let count = 0;
   for (const text of texts) {
-    if (text.startsWith('savepoint ')) isOwn = true;
-    if (isOwn) count += 1;
+    if (text.startsWith('savepoint ')) {
+      isOwn = true;
+      counts.push(0);
+    }
+    if (isOwn) counts[counts.length - 1] = (counts.at(-1) ?? 0) + 1;
     if (text.startsWith('release savepoint ')) isOwn = false;
   }
-  return count;
+  return counts;
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 interface EvaluationCount {
