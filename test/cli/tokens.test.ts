@@ -100,6 +100,19 @@ describe('the token of a command', () => {
     const words = ['propose', '--environment', 'production', '--reason', 'deploy', '--enable', 'awaited'];
     const run = await job.run(...words, '--wait', '--timeout', '30m', '--json');
     expect([run.code, run.json.state, minutes]).toEqual([0, 'applied', 20]);
+    expect(run.err).not.toContain('sooner than its timeout');
+  });
+
+  it('that follows a request ends after an hour, which a command that would wait longer says when it starts', async () => {
+    const job = createTerminal(t, {
+      env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() },
+      sleep: async () => t.clock.advance(20 * 60_000),
+    });
+    const words = ['propose', '--environment', 'production', '--reason', 'deploy', '--enable', 'tokens'];
+    const run = await job.run(...words, '--wait', '--timeout', '2h', '--json');
+    expect([run.code, run.json.state]).toEqual([3, 'pending']);
+    expect(run.err).toMatch(/^This command can follow the request until .* UTC only, which is sooner/);
+    expect(run.err).toContain(`countersign show ${run.json.id}`);
   });
 
   it('that ends while a command waits, where nothing follows the request, leaves the request as it was', async () => {
@@ -119,6 +132,7 @@ describe('the token of a command', () => {
     expect([run.code, run.json.state]).toEqual([3, 'pending']);
     expect(run.err).toContain(`countersign show ${run.json.id}`);
     expect(run.err).toContain('token has expired');
+    expect(run.err).toContain('sooner than its timeout');
 
     // And the next command of the job says what is wrong.
     const next = await job.run(...flags);

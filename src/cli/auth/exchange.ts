@@ -51,7 +51,7 @@ export async function followUp(
   io: Pick<Io, 'fetch' | 'clock'>,
   broker: string,
   { token, requestId }: { token: Token; requestId: string },
-): Promise<Token> {
+): Promise<{ token: Token; endsMs: number }> {
   const { issuer, token_endpoint } = await findPublicAddress(io, broker);
   const tokens = {
     subject_token: token.value,
@@ -60,8 +60,15 @@ export async function followUp(
   };
   const key = token.bound?.prover.key ?? (await createProofKey());
   const isBound = token.bound !== null;
-  const { access_token } = await requestToken(io, { broker, issuer, token_endpoint, tokens, isBound, key });
-  return { value: access_token, bound: token.bound };
+  const { access_token, expires_ms } = await requestToken(io, {
+    broker,
+    issuer,
+    token_endpoint,
+    tokens,
+    isBound,
+    key,
+  });
+  return { token: { value: access_token, bound: token.bound }, endsMs: expires_ms };
 }
 
 interface TokenRequest {

@@ -4,7 +4,7 @@ import { followUp } from '../auth/exchange.ts';
 import type { Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { type Client, createClient } from '../client.ts';
-import { printable } from '../output/text.ts';
+import { moment, printable } from '../output/text.ts';
 
 const FIRST_POLL_MS = 2_000;
 const LONGEST_POLL_MS = 15_000;
@@ -74,15 +74,21 @@ export async function waitUntilClosed(
  * would end before; without one, its own has to do.
  */
 async function readerOf(
-  { io, broker, client, tokens }: Context,
+  { io, broker, client, tokens, note }: Context,
   { request, deadlineMs }: { request: RequestView; deadlineMs: number },
 ): Promise<Client> {
   const endsMs = tokens.endsMs();
   if (endsMs === null || endsMs >= deadlineMs || !isOpen(request)) return client;
   const token = await tokens.token();
   const following = await followUp(io, broker, { token, requestId: request.id }).catch(() => null);
+  const lastMs = following?.endsMs ?? endsMs;
+  // Said now, while somebody may still choose another timeout or look from elsewhere.
+  if (lastMs < deadlineMs)
+    note(
+      `This command can follow the request until ${moment(lastMs)} only, which is sooner than its timeout: then its token ends. The request goes on without it.`,
+    );
   if (following === null) return client;
-  const source = { token: async () => following, renew: async () => null, stepUp: async () => null };
+  const source = { token: async () => following.token, renew: async () => null, stepUp: async () => null };
   return createClient({ io, broker, tokens: source, onFreeze: () => undefined });
 }
 
