@@ -91,7 +91,7 @@ const DOCUMENTS: readonly {
     faults: (document) => ruleFaults({ rule: document }),
   },
   {
-    is: (document) => isTree(document) && 'changes' in document,
+    is: (document) => isTree(document) && ('changes' in document || 'patch' in document),
     faults: (document) => schemaFaults('Proposal', document),
   },
   // The data of a policy: folders with their rows.

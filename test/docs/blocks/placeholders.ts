@@ -20,7 +20,7 @@ const FORMS: readonly { name: string; written: RegExp; printed: RegExp }[] = [
 ];
 
 /** A placeholder in words, which stands for an id of that kind. */
-const NAMED = /(?<=^|\s)(ID|FREEZE|SESSION|REVOCATION|DECISION)(?=$|[\s;)])/g;
+const NAMED = /(?<=^|\s)(ID|REQUEST|FREEZE|SESSION|REVOCATION|DECISION)(?=$|[\s;)])/g;
 
 /** The values of one page. */
 export interface Placeholders {
@@ -67,6 +67,8 @@ export function createPlaceholders(fixed: Readonly<Record<string, string>>): Pla
       const named = text.replaceAll(NAMED, (name) => {
         const value = last.get(name === 'ID' ? 'id' : name);
         if (value === undefined) throw new Error(`nothing has printed what ${name} stands for`);
+        // An id in full is a placeholder, too: this one stands for itself.
+        bound.set(value, value);
         return value;
       });
       const filled = FORMS.reduce(
