@@ -10,30 +10,35 @@ import { appendTo } from '../support/entries.ts';
 import { createFlag, propose } from '../support/flags.ts';
 
 /*
- * Somebody else's code reads our log: that of Go's checksum database (golang.org/x/mod/sumdb), which is built where there is
- * Go. See tools/tlog.
+ * Somebody else's code reads our log: that of Go's checksum database (golang.org/x/mod/sumdb, see tools/tlog), and the fsck of
+ * Tessera, a library for such logs. Both are built where there is Go.
  */
 
 const run = promisify(execFile);
-const TOOL = fileURLToPath(new URL('../../.cache/bin/tlog', import.meta.url));
-const SOURCES = fileURLToPath(new URL('../../tools/tlog', import.meta.url));
+const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const TOOL = at('.cache/bin/tlog');
+const FSCK = at('.cache/bin/fsck');
+
+/** Builds a pinned tool. */
+async function build(tool: string, from: string, what: string): Promise<void> {
+  const env = { ...process.env, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'local', CGO_ENABLED: '0' };
+  await run('go', ['build', '-C', at(from), '-buildvcs=false', '-trimpath', '-o', tool, what], { env });
+}
 
 const hasGo = spawnSync('go', ['version']).status === 0;
-if (!hasGo)
-  process.emitWarning(
-    'SKIPPED: the log is not read by the Go checksum database code, because there is no Go',
-  );
+if (!hasGo) process.emitWarning('SKIPPED: the log is not read by the code of others, because there is no Go');
 
-describe.skipIf(!hasGo)('the code of the Go checksum database', () => {
+describe.skipIf(!hasGo)('the code of others', () => {
   let t: TestBroker;
   let terminal: Terminal;
   let folder: string;
   let key: string;
+  let keyFile: string;
   let proofs: string[];
 
   beforeAll(async () => {
-    const env = { ...process.env, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'local', CGO_ENABLED: '0' };
-    await run('go', ['build', '-C', SOURCES, '-buildvcs=false', '-trimpath', '-o', TOOL, '.'], { env });
+    await build(TOOL, 'tools/tlog', '.');
+    await build(FSCK, 'tools/tessera', 'github.com/transparency-dev/tessera/cmd/fsck');
     t = await startTestBroker({ forged: true, config: { public_url: 'https://flags.example' } });
     terminal = createTerminal(t);
     await createFlag(t, 'read');
@@ -43,16 +48,18 @@ describe.skipIf(!hasGo)('the code of the Go checksum database', () => {
     folder = join(t.folder, 'published');
     await terminal.as('avery', 'publish', '--log', folder);
     key = (await terminal.as('avery', 'audit', 'key')).out;
+    keyFile = join(t.folder, 'log.key');
+    await writeFile(keyFile, key);
     proofs = [];
     for (const record of [body.decision_id, '1', '256', '257', '600']) {
       const file = join(t.folder, `${record}.tlog-proof`);
       await terminal.as('avery', 'audit', 'proof', record, '--out', file);
       proofs.push(file);
     }
-  }, 240_000);
+  }, 400_000);
   afterAll(() => t.close());
 
-  /** @returns what it says, or the fault that it found */
+  /** Reads the published log with the code of the checksum database. @returns what it says, or the fault that it found */
   async function read(...files: string[]): Promise<string> {
     try {
       return (await run(TOOL, [key, folder, ...files])).stdout;
@@ -61,10 +68,26 @@ describe.skipIf(!hasGo)('the code of the Go checksum database', () => {
     }
   }
 
+  /** Runs Tessera's fsck, whose exit status is always 0. @returns the fault that it logs, or null */
+  async function fsck(url: string, ...more: string[]): Promise<string | null> {
+    const argv = [`--storage_url=${url}`, `--public_key=${keyFile}`, '--ui=false', '--logtostderr=true'];
+    // With one worker it waits for ever after a fault.
+    const { stderr } = await run(FSCK, [...argv, '--N=16', ...more]);
+    if (stderr.includes("Successfully fsck'd log")) return null;
+    return /fsck failed: .*/.exec(stderr)?.[0] ?? stderr;
+  }
+
   it('reads every record out of our tiles, and believes our checkpoint and our proofs', async () => {
     const { json } = await terminal.run('verify', folder, '--key', key, '--json');
     expect(JSON.parse(await read(...proofs))).toEqual({ origin: json.origin, size: json.size, proofs: 5 });
     expect(json.size).toBeGreaterThan(600);
+    expect(await fsck(`file://${folder}/`)).toBeNull();
+  }, 60_000);
+
+  it('reads the log of the running broker, with a token', async () => {
+    const token = await t.people.idToken('avery');
+    expect(await fsck(`${t.url}/log/`, `--bearer_token=${token}`)).toBeNull();
+    expect(await fsck(`${t.url}/log/`)).toContain('401');
   }, 60_000);
 
   it.each(['checkpoint', 'tile/0/000', 'tile/1/000.p/2', 'tile/entries/001'])(
@@ -76,6 +99,7 @@ describe.skipIf(!hasGo)('the code of the Go checksum database', () => {
       changed[40] = (changed[40] ?? 0) ^ 1;
       await writeFile(file, changed);
       expect(await read()).toMatch(/^tlog: /);
+      expect(await fsck(`file://${folder}/`)).not.toBeNull();
       expect((await terminal.run('verify', folder, '--key', key)).code).toBe(6);
       await writeFile(file, good);
     },
