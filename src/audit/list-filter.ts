@@ -1,7 +1,8 @@
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { type Asking, askingOf, assertEnvironment, assertPrincipal, flagsLike } from '../decide/names.ts';
 import { findDefinition } from '../store/flags.ts';
-import { hasRecordsOf, listRecords, type RecordFilter } from '../store/records.ts';
+import { listRecords, type RecordFilter } from '../store/record-list.ts';
+import { hasRecordsOf } from '../store/records.ts';
 import { findRequest } from '../store/requests.ts';
 import { nearestOf, unknownName } from '../unknown-name.ts';
 
@@ -29,8 +30,11 @@ export async function assertRecorded(
   { db }: Pick<Asking, 'db'>,
   { flag, principal, request }: RecordFilter,
 ): Promise<void> {
-  const isRecorded = async (filter: RecordFilter) =>
-    (await listRecords(db, { filter, beforePlace: null, limit: 1 })).length > 0;
+  // A name that was not found so far may still be in what the next pages look at.
+  const isRecorded = async (filter: RecordFilter) => {
+    const { rows, next } = await listRecords(db, { filter, beforePlace: null, limit: 1 });
+    return rows.length > 0 || next !== null;
+  };
   if (flag !== undefined && (await findDefinition(db, flag)) === undefined && !(await isRecorded({ flag }))) {
     const known = (await flagsLike(db, flag)).map(({ name }) => name);
     throw unknownName({ what: 'flag', name: flag, pointer: '#/flag', nearest: nearestOf(flag, known) });

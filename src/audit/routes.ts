@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { authorize } from '../decide/authorize.ts';
 import type { ControlDeps } from '../decide/control.ts';
-import { pageOf, routesFor } from '../decide/edge.ts';
+import { routesFor } from '../decide/edge.ts';
 import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { GOVERNED_WRITE, idBeginsShape, RECORDED_READ } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { RECORDED_NAMES } from '../operations.ts';
-import { findRecord, listRecords, type RecordFilter } from '../store/records.ts';
+import { listRecords, type RecordFilter } from '../store/record-list.ts';
+import { findRecord } from '../store/records.ts';
 import { unknownName } from '../unknown-name.ts';
 import { assertRecorded, assertRecordedEnvironment } from './list-filter.ts';
 import { replayOne, replayPage, replayPageSchema, replayViewSchema } from './replay.ts';
@@ -66,13 +67,13 @@ export const auditRoutes = [
         ...(from === undefined ? {} : { from_ms: toEpochMs(from) }),
         ...(to === undefined ? {} : { to_ms: toEpochMs(to) }),
       } as RecordFilter;
-      const rows = await listRecords(control.store.read, {
+      const { rows, next } = await listRecords(control.store.read, {
         filter,
         beforePlace: place === null ? null : Number(place),
-        limit: limit + 1,
+        limit,
       });
       if (rows.length === 0 && place === null) await assertRecorded({ db: control.store.read }, filter);
-      return pageOf(limit, { rows, view: toView, next: (row) => row.place });
+      return { items: rows.map(toView), next };
     },
   }),
   route({

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { ARCHIVE } from '../http/route.ts';
+import { ARCHIVE, DEFAULT_PAGE } from '../http/route.ts';
 import type { TokenSource } from './auth/access-token.ts';
 import { demandOf } from './auth/step-up.ts';
 import type { Token } from './auth/token.ts';
@@ -128,9 +128,12 @@ export function createClient(deps: {
     download: async (path) => (await callBroker<Buffer>({ method: 'GET', path })).body,
     list: async <T>({ path, query, all }: Parameters<Client['list']>[0]) => {
       const { body } = await callBroker<Page<T>>({ method: 'GET', path, query });
-      while (all && body.next_cursor !== null) {
+      const wanted = Number(query.limit ?? DEFAULT_PAGE);
+      // A page may be short although there are more.
+      while (body.next_cursor !== null && (all || body.items.length < wanted)) {
         const cursor = body.next_cursor;
-        const next = await callBroker<Page<T>>({ method: 'GET', path, query: { ...query, cursor } });
+        const limit = all ? query.limit : String(wanted - body.items.length);
+        const next = await callBroker<Page<T>>({ method: 'GET', path, query: { ...query, limit, cursor } });
         body.items.push(...next.body.items);
         body.next_cursor = next.body.next_cursor;
       }

@@ -176,10 +176,15 @@ function bodyOf(route: RouteShape): Pick<ZodOpenApiOperationObject, 'requestBody
   };
 }
 
+/** The same for every list. */
+const nextCursor = z.string().nullable().meta({
+  description:
+    'The cursor of the next page; null at the end. A page may have fewer items than `limit`, even none, and a cursor: then the list goes on.',
+});
+
 function successesOf(route: RouteShape): ZodOpenApiResponsesObject {
   const { success, answer, also = {}, paged } = route;
-  const whole =
-    paged === true ? z.object({ items: z.array(answer), next_cursor: z.string().nullable() }) : answer;
+  const whole = paged === true ? z.object({ items: z.array(answer), next_cursor: nextCursor }) : answer;
   const created = {
     ...(route.etag === undefined ? {} : { ETag: 'ETag' }),
     ...(route.location === undefined ? {} : { Location: 'Location' }),

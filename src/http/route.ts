@@ -217,9 +217,12 @@ export function takesTurns({ caller, operation, format }: RouteShape): boolean {
   return format !== 'page' && format !== 'ofrep' && (caller !== null || operation !== null);
 }
 
+/** The number of items of a page without `limit`. */
+export const DEFAULT_PAGE = 50;
+
 /** The query parameters of every list. */
 export const pageShape = {
-  limit: z.int().min(1).max(200).default(50).meta({ description: 'The maximum number of items.' }),
+  limit: z.int().min(1).max(200).default(DEFAULT_PAGE).meta({ description: 'The maximum number of items.' }),
   cursor: z.string().max(2000).optional().meta({ description: '`next_cursor` of the previous page.' }),
 };
 

@@ -1,7 +1,7 @@
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { namedFlag } from '../decide/names.ts';
 import { assertSeen } from '../decide/seen.ts';
-import { listRequests, type VisibleRequests } from '../store/requests.ts';
+import { listRequests, type VisibleRequests } from '../store/request-list.ts';
 import { nearestOf, unknownName } from '../unknown-name.ts';
 
 /** The newest requests whose proposers are compared with an unknown one. */
@@ -21,13 +21,18 @@ export async function assertFilter(
   const { read } = control.store;
   const first = (filter: { flag?: string; proposer?: string }, limit: number) =>
     listRequests(read, { filter, visible, beforeId: null, limit });
-  if (flag !== undefined && (await first({ flag }, 1)).length === 0) {
+  // What was not found so far may still be in what the next pages look at.
+  const isFound = async (filter: { flag?: string; proposer?: string }) => {
+    const { rows, next } = await first(filter, 1);
+    return rows.length > 0 || next !== null;
+  };
+  if (flag !== undefined && !(await isFound({ flag }))) {
     const at = { environment: environment ?? null, pointer: '#/flag' };
     await assertSeen(control, call, await namedFlag(read, flag, at));
   }
   if (proposer === undefined || proposer === call.principal.id) return;
-  if ((await first({ proposer }, 1)).length > 0) return;
-  const proposers = (await first({}, COMPARED)).map(({ proposer_id }) => proposer_id);
+  if (await isFound({ proposer })) return;
+  const proposers = (await first({}, COMPARED)).rows.map(({ proposer_id }) => proposer_id);
   const nearest = nearestOf(proposer, [...new Set(proposers)]);
   throw unknownName({ what: 'proposer', name: proposer, pointer: '#/proposer', nearest });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ControlDeps, RequestKinds, WriteContext } from '../decide/control.ts';
-import { type Given, pageOf, routesFor } from '../decide/edge.ts';
+import { type Given, routesFor } from '../decide/edge.ts';
 import { askingOf, assertEnvironment } from '../decide/names.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
@@ -11,10 +11,10 @@ import { momentSchema, toEpochMs } from '../moment.ts';
 import {
   listRequestPlaces,
   listRequests,
-  OPEN_STATES,
   type RequestFilter,
   type VisibleRequests,
-} from '../store/requests.ts';
+} from '../store/request-list.ts';
+import { OPEN_STATES } from '../store/requests.ts';
 import type { Db } from '../store/statement.ts';
 import { strongTag } from '../strong-tag.ts';
 import { apply } from './apply.ts';
@@ -140,20 +140,16 @@ export function requestRoutes(kinds: RequestKinds) {
         assertEnvironment(await askingOf(control, call), environment, { operation: 'request.read' });
         await authorizeRead(control, call, { operation: 'request.read', environment: environment ?? null });
         const visible = await visibleTo({ control, call }, environment);
-        const rows = await listRequests(control.store.read, {
+        const { rows, next } = await listRequests(control.store.read, {
           filter: toFilter(query),
           visible,
           beforeId: place === null ? null : String(place),
-          limit: limit + 1,
+          limit,
         });
         if (rows.length === 0 && place === null) await assertFilter(control, call, query, visible);
         const context = { now_ms: control.clock(), policy: control.policies.latest(), kinds: control.kinds };
-        return pageOf(limit, {
-          rows: rows.map(fromRow),
-          // Lists omit votes: they would cost one look-up per request.
-          view: (request) => toView(request, { ...context, votes: [] }),
-          next: (request) => request.id,
-        });
+        // Lists omit votes: they would cost one look-up per request.
+        return { items: rows.map((row) => toView(fromRow(row), { ...context, votes: [] })), next };
       },
     }),
     route({

@@ -1,8 +1,6 @@
 import { sql } from 'kysely';
-import { foldPerson } from '../person-name.ts';
 import { leafHash } from '../tree/hashes.ts';
 import { batchOf, takePlace } from './batch.ts';
-import { afterAll } from './id-range.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
@@ -84,27 +82,13 @@ export async function findPlaceOf(db: Db, record: string): Promise<number | unde
 export type StoredRecord = Pick<RecordDetailsTable, 'place' | 'details'> &
   Pick<LeavesTable, 'schema_version' | 'leaf'>;
 
-const STORED_RECORD = [
+/** The columns of a {@link StoredRecord}. */
+export const STORED_RECORD = [
   'record_details.place',
   'record_details.details',
   'leaves.schema_version',
   'leaves.leaf',
 ] as const;
-
-/** The filter of {@link listRecords}; every part is optional. */
-export interface RecordFilter {
-  flag?: string;
-  environment?: string;
-  principal?: string;
-  operation?: string;
-  request?: string;
-  /** The beginning of the id. */
-  id?: string;
-  /** From this time (inclusive), in epoch milliseconds. */
-  from_ms?: number;
-  /** Before this time. */
-  to_ms?: number;
-}
 
 /** Whether a record is about exactly this environment. */
 export async function hasRecordsOf(db: Db, environment: string): Promise<boolean> {
@@ -115,46 +99,6 @@ export async function hasRecordsOf(db: Db, environment: string): Promise<boolean
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
-}
-
-/** Records, newest first, only those before a place. Erased records are not included. */
-export async function listRecords(
-  db: Db,
-  options: { filter: RecordFilter; beforePlace: number | null; limit: number },
-): Promise<StoredRecord[]> {
-  const { filter } = options;
-  let query = db
-    .selectFrom('record_details')
-    .innerJoin('leaves', 'leaves.place', 'record_details.place')
-    .select(STORED_RECORD);
-  if (filter.flag !== undefined) {
-    query = query
-      .innerJoin('record_flags', 'record_flags.place', 'record_details.place')
-      .where('record_flags.flag', '=', filter.flag);
-  }
-  if (filter.environment !== undefined) {
-    const environment = filter.environment;
-    query = query.where('record_details.environment', 'in', [environment, EVERY_ENVIRONMENT]);
-  }
-  if (filter.principal !== undefined) {
-    const principal = filter.principal;
-    query = query.where((e) =>
-      e.or([
-        e('record_details.principal_id', '=', principal),
-        e('record_details.person', 'in', [principal, foldPerson(principal)]),
-      ]),
-    );
-  }
-  if (filter.operation !== undefined) query = query.where('record_details.operation', '=', filter.operation);
-  if (filter.request !== undefined) query = query.where('record_details.request_id', '=', filter.request);
-  if (filter.id !== undefined) {
-    const { id } = filter;
-    query = query.where('record_details.id', '>=', id).where('record_details.id', '<', afterAll(id));
-  }
-  if (filter.from_ms !== undefined) query = query.where('record_details.at_ms', '>=', filter.from_ms);
-  if (filter.to_ms !== undefined) query = query.where('record_details.at_ms', '<', filter.to_ms);
-  if (options.beforePlace !== null) query = query.where('record_details.place', '<', options.beforePlace);
-  return query.orderBy('record_details.place', 'desc').limit(options.limit).execute();
 }
 
 /** The number of decisions that the policy of a stage made in a time, both ends included, at most `limit`. Erased ones are not counted. */

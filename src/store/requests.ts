@@ -1,12 +1,5 @@
-import { type ExpressionBuilder, sql } from 'kysely';
-import { afterAll } from './id-range.ts';
-import type {
-  RequestFlagsTable,
-  RequestNamespacesTable,
-  RequestsTable,
-  Schema,
-  VotesTable,
-} from './schema.ts';
+import { sql } from 'kysely';
+import type { RequestFlagsTable, RequestNamespacesTable, RequestsTable, VotesTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
 /** The states of requests that can still change. */
@@ -223,68 +216,6 @@ export function listOpenAuthorship(
     .execute();
 }
 
-/** The filter of {@link listRequests}; every part is optional. */
-export interface RequestFilter {
-  state?: readonly string[];
-  kind?: string;
-  environment?: string;
-  flag?: string;
-  proposer?: string;
-  /** The beginning of the id. */
-  id?: string;
-}
-
-/** The requests of one environment that a caller may see. */
-export interface VisibleRequests {
-  environment: string | null;
-  /** The namespaces that the caller may read there. */
-  namespaces: readonly string[];
-  /** Whether the caller may read requests there that belong to no namespace. */
-  others: boolean;
-}
-
-/** The environments and namespaces that requests belong to. */
-export async function listRequestPlaces(
-  db: Db,
-): Promise<{ environments: (string | null)[]; namespaces: string[] }> {
-  const environments = await db.selectFrom('requests').select('environment').distinct().execute();
-  const namespaces = await db.selectFrom('request_namespaces').select('namespace').distinct().execute();
-  return {
-    environments: environments.map(({ environment }) => environment),
-    namespaces: namespaces.map(({ namespace }) => namespace),
-  };
-}
-
-/** Requests that the caller may see, newest first, only those before `beforeId`. Ids are UUID version 7, so they sort by time. */
-export async function listRequests(
-  db: Db,
-  options: {
-    filter: RequestFilter;
-    visible: readonly VisibleRequests[];
-    beforeId: string | null;
-    limit: number;
-  },
-): Promise<RequestsTable[]> {
-  const { filter, visible } = options;
-  let query = db
-    .selectFrom('requests')
-    .selectAll('requests')
-    .where((e) => e.or(visible.map((part) => e.and(isVisible(e, part)))));
-  if (filter.flag !== undefined) {
-    query = query
-      .innerJoin('request_flags', 'request_flags.request_id', 'requests.id')
-      .where('request_flags.flag', '=', filter.flag);
-  }
-  if (filter.state !== undefined) query = query.where('requests.state', 'in', filter.state);
-  if (filter.kind !== undefined) query = query.where('requests.kind', '=', filter.kind);
-  if (filter.environment !== undefined) query = query.where('requests.environment', '=', filter.environment);
-  if (filter.proposer !== undefined) query = query.where('requests.proposer_id', '=', filter.proposer);
-  if (filter.id !== undefined)
-    query = query.where('requests.id', '>=', filter.id).where('requests.id', '<', afterAll(filter.id));
-  if (options.beforeId !== null) query = query.where('requests.id', '<', options.beforeId);
-  return query.orderBy('requests.id', 'desc').limit(options.limit).execute();
-}
-
 /** What an open request is about. */
 export interface OpenRequestOf extends Pick<RequestsTable, 'id' | 'environment' | 'content'> {
   namespaces: string[];
@@ -321,20 +252,6 @@ export function listOpenRequests(
   let query = db.selectFrom('requests').selectAll().where('state', 'in', OPEN_STATES);
   if (beforeId !== null) query = query.where('id', '<', beforeId);
   return query.orderBy('id', 'desc').limit(limit).execute();
-}
-
-type Conditions = ExpressionBuilder<Schema, 'requests'>;
-
-function isVisible(e: Conditions, { environment, namespaces, others }: VisibleRequests) {
-  const own = e
-    .selectFrom('request_namespaces')
-    .select('namespace')
-    .whereRef('request_namespaces.request_id', '=', 'requests.id');
-  return [
-    e('requests.environment', 'is', environment),
-    e.not(e.exists(own.where('namespace', 'not in', namespaces))),
-    ...(others ? [] : [e.exists(own)]),
-  ];
 }
 
 /**

@@ -16,7 +16,8 @@ import { loadVotes } from '../../src/requests/request.ts';
 import { approve, reject } from '../../src/requests/vote.ts';
 import { withdraw } from '../../src/requests/withdraw.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
-import { findRecord, listRecords } from '../../src/store/records.ts';
+import { listRecords } from '../../src/store/record-list.ts';
+import { findRecord } from '../../src/store/records.ts';
 import { readFixtureBundle } from '../support/bundles.ts';
 import { appendTo, entryOf } from '../support/entries.ts';
 import { creation } from '../support/flags.ts';
@@ -96,7 +97,7 @@ describe('a record that is too large for a leaf', () => {
       beforePlace: null,
       limit: 2,
     });
-    expect(found.map((row) => row.place)).toEqual([place]);
+    expect(found.rows.map((row) => row.place)).toEqual([place]);
   });
 
   it('is one by a single byte more than 65,535', async () => {
@@ -283,7 +284,7 @@ describe('an erasure', () => {
     await eraseIn({ places: [1], names: [] });
     expect(await findRecord(store.read, id)).toBeUndefined();
     const found = await listRecords(store.read, { filter: {}, beforePlace: null, limit: 10 });
-    expect(found.map(({ place }) => place)).toEqual([3, 2]);
+    expect(found.rows.map(({ place }) => place)).toEqual([3, 2]);
   });
 
   it('is refused for what is still needed to decide an open request, and not once that is closed', async () => {

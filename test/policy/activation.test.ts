@@ -15,7 +15,7 @@ import { schedulerPrincipal } from '../../src/principal.ts';
 import { revoke } from '../../src/revocation/revoke.ts';
 import { environmentVersion } from '../../src/store/flags.ts';
 import { findActivation, insertActivation, storeBundle } from '../../src/store/policies.ts';
-import { listRecords } from '../../src/store/records.ts';
+import { listRecords } from '../../src/store/record-list.ts';
 import { trustRulesOf } from '../../src/trust/policy-rules.ts';
 import { withConfig } from '../support/activation.ts';
 import { INPUTS } from '../support/inputs.ts';
@@ -97,7 +97,7 @@ const recordedHashes = async () =>
       beforePlace: null,
       limit: 50,
     })
-  )
+  ).rows
     .map(({ details }) => (JSON.parse(details) as { policy_hash: string }).policy_hash)
     .toReversed();
 

@@ -187,3 +187,13 @@ export async function backUp(file: string, to: string): Promise<void> {
     db.close();
   }
 }
+
+/** How SQLite finds the rows of a statement, step by step. */
+export function planOf(file: string, statement: string, parameters: readonly unknown[]): string[] {
+  return reading(file, (db) =>
+    db
+      .prepare(`explain query plan ${statement}`)
+      .all(...parameters)
+      .map((row) => (row as { detail: string }).detail),
+  );
+}
