@@ -199,7 +199,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function toCliError(response: Response, body: unknown): CliError {
+/** The error for a response that is no success. */
+export function toCliError(response: Response, body: unknown): CliError {
   const problem = isProblem(body) ? withoutCommand(body) : notUnderstood(response.status);
   return new CliError(isProblem(body) ? exitOfProblem(problem.code) : EXIT.error, problem, {
     transient: response.status === 429 || response.status >= 502,

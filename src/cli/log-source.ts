@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LogView } from '../audit/log-routes.ts';
 import { LogFault } from '../tree/fault.ts';
 import { type NoteVerifier, parseVerifier } from '../tree/note.ts';
 import { CliError, usageError } from './cli-error.ts';
-import type { Client } from './client.ts';
+import { type Client, toCliError } from './client.ts';
 import type { Io } from './io.ts';
+import { notABroker } from './not-a-broker.ts';
 import { EXIT } from './output/exit-codes.ts';
 import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
 
@@ -46,6 +48,20 @@ export function logAtUrl(io: Io, url: string): LogSource {
 /** The log of a broker. */
 export function logOfBroker(client: Client): LogSource {
   return { read: (path) => client.download(`/log/${path}`) };
+}
+
+/** The name and the key of a broker's log, which everybody may read. @throws CliError with the broker's problem */
+export async function describeLog(io: Io, broker: string): Promise<LogView> {
+  const response = await io
+    .fetch(`${broker}/v1/log`, { redirect: 'error', signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+    .catch((error: unknown) => {
+      throw unreachable(broker, error);
+    });
+  const body: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw toCliError(response, body);
+  if (typeof (body as Partial<LogView> | null)?.key !== 'string')
+    throw notABroker(broker, 'which key verifies its log');
+  return body as LogView;
 }
 
 /**

@@ -35,6 +35,15 @@ const newFolder = () => mkdtemp(join(t.folder, 'log-'));
 /** A broker that nobody can reach. */
 const alone = ['--broker', 'http://127.0.0.1:9'];
 
+describe('audit key', () => {
+  it('is for everybody, without a sign-in', async () => {
+    const { code, out } = await terminal.run('audit', 'key');
+    expect(code).toBe(0);
+    expect(out).toBe(await readFile(key, 'utf8'));
+    expect((await terminal.run('audit', 'key', ...alone)).code).toBe(1);
+  });
+});
+
 describe('audit proof', () => {
   it('is verified with nothing but the file and the key', async () => {
     const file = join(t.folder, 'change.tlog-proof');

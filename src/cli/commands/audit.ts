@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { InclusionView, LogView } from '../../audit/log-routes.ts';
+import type { InclusionView } from '../../audit/log-routes.ts';
 import { formatProofFile, verifyProofFile } from '../../tree/proof-file.ts';
 import type { Cli, CommonOptions, Context, Output } from '../cli.ts';
-import { failOnFault, readLogKey, readText } from '../log-source.ts';
+import { describeLog, failOnFault, readLogKey, readText } from '../log-source.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { jsonText, pathSegment, printable } from '../output/text.ts';
 import { replaceFile } from '../replace-file.ts';
@@ -50,8 +50,8 @@ Exit status: 0 if the record is in the log of that key, 6 if the file does not p
 }
 
 async function showKey(context: Context): Promise<ExitCode> {
-  const { body } = await context.client.call<LogView>({ method: 'GET', path: '/v1/log' });
-  context.print(body, () => printable(body.key));
+  const log = await describeLog(context.io, context.broker);
+  context.print(log, () => printable(log.key));
   return EXIT.done;
 }
 

@@ -1,9 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { LogView } from '../../audit/log-routes.ts';
 import { parseVerifier } from '../../tree/note.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
-import { failOnFault, logOfBroker, readLogKey } from '../log-source.ts';
+import { describeLog, failOnFault, logOfBroker, readLogKey } from '../log-source.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 import { type Published, publishLog } from '../publish-log.ts';
@@ -46,7 +45,7 @@ async function publish(context: Context, options: PublishOptions): Promise<ExitC
   const { client, io } = context;
   const verifier =
     options.key === undefined
-      ? parseVerifier((await client.call<LogView>({ method: 'GET', path: '/v1/log' })).body.key)
+      ? parseVerifier((await describeLog(io, context.broker)).key)
       : await readLogKey(options.key);
   const run = () => publishLog(logOfBroker(client), { folder: options.log, verifier });
   let last = await run();
