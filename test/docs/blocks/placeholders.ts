@@ -42,7 +42,7 @@ export function createPlaceholders(fixed: Readonly<Record<string, string>>): Pla
   function standsFor(written: string, form: string): string {
     const value = bound.get(written) ?? last.get(form);
     if (value === undefined) throw new Error(`nothing has printed what ${written} stands for`);
-    // A placeholder that looks like one value is one value on the whole page.
+    // A placeholder that is written as a value is one value on the whole page.
     if (/[0-9a-f]{4}/.test(written)) bound.set(written, value);
     return value;
   }
