@@ -22,8 +22,8 @@ export async function measureReads(bench: Bench): Promise<void> {
   await stage.copyDatabase(BASE, 'reads.db');
   const broker = await startBrokerProcess(stage, 'reads.db');
   const floor: Server = await startChild('floor-http.ts');
-  const flagd = await peers.flagd?.();
-  const opa = await peers.opaOnFlags?.();
+  const flagd = await peers.flagd();
+  const opa = await peers.opaOnFlags();
   const { url } = await broker.ask({});
   const token = await exchangeToken(url, await stage.ci.checkoutToken(), 'data:production');
   const load = await openGenerator();
@@ -42,8 +42,8 @@ export async function measureReads(bench: Bench): Promise<void> {
   const sides = [
     side(BROKER, broker, one),
     side(BARE_FLOOR, floor, one),
-    ...(flagd === undefined ? [] : [side(FLAGD, flagd, one)]),
-    ...(opa === undefined ? [] : [side(OPA, opa, ask(opaQuestion))]),
+    ...(flagd === null ? [] : [side(FLAGD, flagd, one)]),
+    ...(opa === null ? [] : [side(OPA, opa, ask(opaQuestion))]),
   ];
   await compare(bench, { what: ONE_FLAG, load, sides });
 

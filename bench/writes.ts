@@ -19,16 +19,16 @@ export async function measureWrites(bench: Bench): Promise<void> {
   const broker = await startBrokerProcess(stage, 'writes.db');
   const floor = await startFloor(bench, 'floor.db');
   const lean = await startLean(bench, 'lean.db');
-  const unleash = await peers.unleash?.();
-  const opa = await peers.opaOnPolicy?.();
+  const unleash = await peers.unleash();
+  const opa = await peers.opaOnPolicy();
   const jobsFor = (scenario: ScenarioName) => (clients: number) => job(bench, scenario, clients);
   const toggles = jobsFor('toggle');
   const sides: Side[] = [
     { name: BROKER, server: broker, jobFor: toggles },
     { name: EXPRESS_FLOOR, server: floor, jobFor: toggles },
     { name: LEAN_FLOOR, server: lean, jobFor: toggles },
-    ...(unleash === undefined ? [] : [unleashSide(bench, unleash)]),
-    ...(opa === undefined ? [] : [await opaSide(bench, opa)]),
+    ...(unleash === null ? [] : [unleashSide(bench, unleash)]),
+    ...(opa === null ? [] : [await opaSide(bench, opa)]),
   ];
   const idle = await memoryOf(sides);
   report.heading(

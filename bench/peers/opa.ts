@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { access, mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, cp, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { TOGGLE_FLAGS, toggleFlag } from '../flags.ts';
@@ -41,14 +41,16 @@ export async function installOpa(): Promise<string> {
   return PROGRAM;
 }
 
-/** Starts it on the broker's policy: the same Rego with the same data. */
+/** Starts it on the broker's policy: the Rego that the module is built from, with the data of the bundle. */
 export async function startOpaOnPolicy(program: string, stage: Stage): Promise<Server> {
   const folder = stage.file('opa-policy');
-  for (const [name, content] of await readArchive(stage.bundleFile)) {
-    if (!name.endsWith('.rego') && name !== 'data.json') continue;
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeFile(join(folder, name), content);
-  }
+  // That of the bundle lacks the entry points: they are in the module alone.
+  await cp(join(ROOT, 'policies/countersign'), join(folder, 'countersign'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('_test.rego'),
+  });
+  const data = (await readArchive(stage.bundleFile)).get('data.json');
+  await writeFile(join(folder, 'data.json'), data ?? '');
   return start(program, folder);
 }
 
@@ -70,7 +72,7 @@ async function start(program: string, folder: string): Promise<Server> {
   const url = `http://${address}`;
   return startOutside({
     command: program,
-    args: ['run', '--server', '--addr', address, '--log-level', 'error', '--disable-telemetry', folder],
+    args: ['run', '--server', '--addr', address, '--log-level', 'error', '--skip-version-check', folder],
     url,
     isReady: async () => (await fetch(`${url}/health`)).ok,
   });

@@ -11,38 +11,46 @@ import { installUnleash, startUnleash } from './unleash.ts';
  * the machine, or installed into `.cache/peers`.
  */
 
-/** Those that can be started; null for each that was not asked for, or could not be had. */
+/** Starts each of them. Null: it was not asked for, or could not be had, and the report says so. */
 export interface Peers {
   /** Unleash with PostgreSQL, with the flags of the toggles, and the token that may switch them. */
-  unleash: (() => Promise<{ server: Server; token: string }>) | null;
+  unleash(): Promise<{ server: Server; token: string } | null>;
   /** OPA, which decides by the policy of the broker. */
-  opaOnPolicy: (() => Promise<Server>) | null;
+  opaOnPolicy(): Promise<Server | null>;
   /** OPA, which evaluates flags by a policy of a few lines. */
-  opaOnFlags: (() => Promise<Server>) | null;
-  flagd: (() => Promise<Server>) | null;
+  opaOnFlags(): Promise<Server | null>;
+  flagd(): Promise<Server | null>;
 }
 
+const none = async () => null;
+
 /** Measures no peers. */
-export const NO_PEERS: Peers = { unleash: null, opaOnPolicy: null, opaOnFlags: null, flagd: null };
+export const NO_PEERS: Peers = { unleash: none, opaOnPolicy: none, opaOnFlags: none, flagd: none };
 
 /** Finds or installs each peer. The report names those that are skipped, with what they need. */
 export async function openPeers(stage: Stage, report: Report): Promise<Peers> {
-  const unleash = await tryTo(report, UNLEASH, installUnleash);
-  const opa = await tryTo(report, OPA, installOpa);
-  const flagd = await tryTo(report, FLAGD, installFlagd);
-  return {
-    unleash: unleash === null ? null : () => startUnleash(unleash),
-    opaOnPolicy: opa === null ? null : () => startOpaOnPolicy(opa, stage),
-    opaOnFlags: opa === null ? null : () => startOpaOnFlags(opa, stage),
-    flagd: flagd === null ? null : () => startFlagd(flagd, stage),
+  /** One that cannot be had does not end the run of the others. */
+  const tryTo = async <T>(name: string, work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      report.skip(name, error instanceof Error ? error.message : String(error));
+      return null;
+    }
   };
-}
+  const starting = <Installed, T>(
+    name: string,
+    installed: Installed | null,
+    start: (installed: Installed) => Promise<T>,
+  ) => (installed === null ? none : () => tryTo(name, () => start(installed)));
 
-async function tryTo<T>(report: Report, name: string, install: () => Promise<T>): Promise<T | null> {
-  try {
-    return await install();
-  } catch (error) {
-    report.skip(name, error instanceof Error ? error.message : String(error));
-    return null;
-  }
+  const unleash = await tryTo(UNLEASH, installUnleash);
+  const opa = await tryTo(OPA, installOpa);
+  const flagd = await tryTo(FLAGD, installFlagd);
+  return {
+    unleash: starting(UNLEASH, unleash, startUnleash),
+    opaOnPolicy: starting(OPA, opa, (program) => startOpaOnPolicy(program, stage)),
+    opaOnFlags: starting(OPA, opa, (program) => startOpaOnFlags(program, stage)),
+    flagd: starting(FLAGD, flagd, (program) => startFlagd(program, stage)),
+  };
 }
