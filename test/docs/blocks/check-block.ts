@@ -165,6 +165,13 @@ export function documentFaults({ text, notes, language }: Block): string[] {
   });
 }
 
+function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
+    document,
+  );
+}
+
 /** Some rows of a folder of a policy's data. */
 function dataFaults(folder: string, document: unknown): string[] {
   const schema = (DATA_FOLDERS as Record<string, z.ZodType>)[folder];
@@ -173,7 +180,7 @@ function dataFaults(folder: string, document: unknown): string[] {
   const { error } = schema.safeParse(document);
   // A page may show one row of several: what it leaves out is no fault, what it has must be right.
   return (error?.issues ?? [])
-    .filter((issue) => !(issue.code === 'invalid_type' && issue.input === undefined))
+    .filter(({ path }) => valueAt(document, path) !== undefined)
     .map(({ path, message }) => `${path.join('.')}: ${message}`);
 }
 
