@@ -12,11 +12,16 @@ const SHORTEST_BEGINNING = 2;
 /** The longest part of an unknown name that is repeated. */
 const MAX_SHOWN = 200;
 
-/** The known name that was most likely meant: one that begins so, or else the closest one; undefined if none is close. */
+/**
+ * The known name that was most likely meant: one that begins so, else the only principal whose last part it is, else the closest
+ * one; undefined if none is close.
+ */
 export function nearestOf(name: string, known: readonly string[]): string | undefined {
   const longer = known.filter((each) => each.startsWith(name) && name.length >= SHORTEST_BEGINNING);
   const [begun] = longer.toSorted((one, other) => one.length - other.length || (one < other ? -1 : 1));
   if (begun !== undefined) return begun;
+  const [ending, ...others] = known.filter((each) => each.endsWith(`:${name}`));
+  if (ending !== undefined && others.length === 0) return ending;
   return closestMatch(name, known, { maxDistance: Math.max(2, Math.floor(name.length / 2)) });
 }
 

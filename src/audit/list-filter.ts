@@ -1,4 +1,5 @@
-import type { Call, ControlDeps } from '../decide/control.ts';
+import type { Intent } from '../decide/authorize.ts';
+import { type Call, type ControlDeps, knowsEnvironment } from '../decide/control.ts';
 import { type Asking, askingOf, assertEnvironment, assertPrincipal, flagsLike } from '../decide/names.ts';
 import { findDefinition } from '../store/flags.ts';
 import { listRecords, type RecordFilter } from '../store/record-list.ts';
@@ -7,7 +8,8 @@ import { findRequest } from '../store/requests.ts';
 import { nearestOf, unknownName } from '../unknown-name.ts';
 
 /**
- * Checks the environment that the log is asked for. The log also has environments that the policy no longer has.
+ * Checks the environment that the log is asked for. The log also has environments that the policy no longer has, and
+ * misspelt ones that it was denied for.
  *
  * @throws BrokerError `not_found`
  */
@@ -49,4 +51,10 @@ export async function assertRecorded(
   ) {
     throw unknownName({ what: 'request', name: request, pointer: '#/request' });
   }
+}
+
+/** What has to be allowed to somebody who reads the log of an environment; of one that the policy does not have, all of the log. */
+export function readingOf({ policy }: Pick<Asking, 'policy'>, environment: string | undefined): Intent {
+  const isKnown = environment !== undefined && knowsEnvironment(policy, environment);
+  return { operation: 'decision.read', environment: isKnown ? environment : null };
 }

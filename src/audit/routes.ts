@@ -9,7 +9,7 @@ import { RECORDED_NAMES } from '../operations.ts';
 import { listRecords, type RecordFilter } from '../store/record-list.ts';
 import { findRecord } from '../store/records.ts';
 import { unknownName } from '../unknown-name.ts';
-import { assertRecorded, assertRecordedEnvironment } from './list-filter.ts';
+import { assertRecorded, assertRecordedEnvironment, readingOf } from './list-filter.ts';
 import { replayOne, replayPage, replayPageSchema, replayViewSchema } from './replay.ts';
 import { fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
 
@@ -59,9 +59,8 @@ export const auditRoutes = [
     answer: recordViewSchema,
     errors: ['not_found'],
     handle: async ({ control }, { call, query: { from, to, ...rest }, page: { limit, place }, write }) => {
-      const { environment = null } = rest;
       await assertRecordedEnvironment(control, call, rest.environment);
-      await write((writing) => authorize(writing, { operation: 'decision.read', environment }));
+      await write((writing) => authorize(writing, readingOf(writing, rest.environment)));
       const filter = {
         ...rest,
         ...(from === undefined ? {} : { from_ms: toEpochMs(from) }),

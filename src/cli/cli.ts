@@ -11,7 +11,7 @@ import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import { jsonText, printable, shellWord, visible } from './output/text.ts';
 
 /** The broker's default URL. */
-const DEFAULT_BROKER = 'http://127.0.0.1:8480';
+export const DEFAULT_BROKER = 'http://127.0.0.1:8480';
 
 /** The common options of commands that call a broker. */
 export interface CommonOptions {

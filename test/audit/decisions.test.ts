@@ -68,6 +68,19 @@ describe('the decision log', () => {
     expect(found.map((item) => item.id)).toEqual(expect.arrayContaining(before));
   });
 
+  it('has misspelt environments only where something was denied in them, and knows no name by a read', async () => {
+    const read = (who: string) => t.call(who, 'GET', '/v1/decisions?environment=prodction');
+    expect((await read('dana')).status).toBe(403);
+    const { status, body } = await read('avery');
+    expect([status, body.detail]).toEqual([404, expect.stringContaining('Did you mean production?')]);
+
+    expect((await t.call('dana', 'GET', '/v1/access?environment=prodction')).status).toBe(403);
+    // What was applied in every environment is found in this one, too.
+    const found = (await list('&environment=prodction')).filter((item) => item.environment !== 'production');
+    expect(found.map((item) => [item.operation, item.environment])).toEqual([['access.read', 'prodction']]);
+    expect((await read('dana')).status).toBe(403);
+  });
+
   it.each(['from=soon', 'to=-1', `to=${'9'.repeat(400)}`, 'operation=request.bless', 'request=1', 'limit=0'])(
     'refuses the query %s',
     async (query) => {

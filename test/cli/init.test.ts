@@ -128,6 +128,19 @@ describe('init', () => {
   });
 
   it.each([
+    { url: 'http://127.0.0.1:8480', reach: [] },
+    { url: 'http://127.0.0.1:8490', reach: ['    export COUNTERSIGN_URL=http://127.0.0.1:8490'] },
+    { url: 'https://flags.example.com/', reach: ['    export COUNTERSIGN_URL=https://flags.example.com'] },
+  ])('prints commands that reach the broker at $url', async ({ url, reach }) => {
+    const lines = (await run(init(...named(), '--url', url))).out.split('\n');
+    const second = lines.findIndex((line) => line.startsWith('and in another one'));
+    expect(lines.slice(second + 1, lines.indexOf('    countersign login'))).toEqual([
+      expect.stringMatching(/^ {4}cd /),
+      ...reach,
+    ]);
+  });
+
+  it.each([
     { tier: 'informational', creates: [], changes: { staging: [], production: [] } },
     {
       tier: 'operational',

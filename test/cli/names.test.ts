@@ -108,6 +108,8 @@ describe('a wrong name on the command line', () => {
 
   it.each([
     ['dana', ['flags', 'nav.chekout'], 'nav.checkout'],
+    ['avery', ['list', '--proposer', 'dana'], 'person:demo:dana'],
+    ['avery', ['decisions', '--principal', 'dana'], 'person:demo:dana'],
     ['dana', ['flags', 'nav.checkout', '--environment', 'prod'], 'production'],
     ['dana', ['flags', 'nav.checkout', '--history', '--environment', 'prod'], 'production'],
     ['riley', ['revoke', 'trust-rule', 'payments-deplox', ...SAID, '--dry-run'], 'payments-deploy'],

@@ -46,9 +46,13 @@ const personOf = async (terminal: Terminal, ...words: string[]) =>
 
 describe('profiles', () => {
   it('let one terminal propose as one person and approve as another', async () => {
-    const { at } = await login('dana', null);
+    const { at, out } = await login('dana', null);
     const alex = await login('alex', at, '--profile', 'alex');
     expect(alex.out).toContain('in the profile alex');
+    // The list says of each sign-in what its login said.
+    const [, lasts = ''] = / as dana (until [^\n]+)\.\n/.exec(out) ?? [];
+    expect(lasts).toContain('commands renew it');
+    expect((await at.run('profiles', 'list')).out).toContain(`dana at ${t.url}, ${lasts}`);
     expect(await personOf(at)).toBe('person:demo:dana');
     expect(await personOf(at, '--profile', 'alex')).toBe('person:demo:alex');
     const file = join(at.home, 'change.json');

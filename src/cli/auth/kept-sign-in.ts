@@ -1,5 +1,6 @@
 import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
 import type { Io } from '../io.ts';
+import { moment } from '../output/text.ts';
 import type { KeptSignIn } from './credentials.ts';
 import type { SignInResult } from './sign-in.ts';
 
@@ -24,4 +25,27 @@ export function toKept(
       },
     }),
   };
+}
+
+/** Until when a stored sign-in works. */
+export interface SignInEnd {
+  /** When its present token ends. */
+  expires_ms: number;
+  /** Whether commands renew that. */
+  renews: boolean;
+  /** When policy ends the sign-in, however often it is renewed; null without a limit. */
+  ends_ms: number | null;
+}
+
+/** Until when a stored sign-in works. */
+export function endOf({ expires_ms, refresh, ends_ms = null }: KeptSignIn): SignInEnd {
+  return { expires_ms, renews: refresh !== undefined, ends_ms };
+}
+
+/** The same for people. */
+export function lastsUntil({ expires_ms, renews, ends_ms }: SignInEnd): string {
+  if (!renews) return `until ${moment(expires_ms)}`;
+  return ends_ms === null
+    ? 'until the provider ends it; commands renew it'
+    : `until ${moment(ends_ms)}; commands renew it`;
 }

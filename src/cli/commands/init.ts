@@ -9,7 +9,7 @@ import {
   providerOf,
   ROLE_LIST,
 } from '../author/project-options.ts';
-import type { Cli, Output } from '../cli.ts';
+import { type Cli, DEFAULT_BROKER, type Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { printable, shellWord } from '../output/text.ts';
@@ -37,7 +37,7 @@ export function registerInit(program: Command, cli: Cli): void {
     .option('--client-id <id>', 'the client of the command line at that provider (asked for at a terminal)')
     .option('--client-secret <text>', 'what Google demands of that client, although it protects nothing')
     .option('--groups-claim <claim>', 'the claim with the groups of a person', 'groups')
-    .option('--url <url>', 'the address at which others reach the broker', 'http://127.0.0.1:8480')
+    .option('--url <url>', 'the address at which others reach the broker', DEFAULT_BROKER)
     .option('--force', 'write into a folder that has such files; what is there is never overwritten')
     .addHelpText(
       'after',
@@ -91,6 +91,8 @@ function describe(folder: string, answers: SetupAnswers, created: SetupCreated):
   const { issuer, provider, bindBy } = answers;
   const { written, kept, policy_hash, trial } = created;
   const into = folder === '.' ? [] : [`cd ${shellWord(folder)}`];
+  // Without it, the commands would go to whatever broker runs at the default address.
+  const reach = answers.url === DEFAULT_BROKER ? [] : [`export COUNTERSIGN_URL=${shellWord(answers.url)}`];
   const whoIs = (role: string) => holdersOf(answers, role).map(printable).join(', ');
   const by = bindBy === null ? 'groups' : bindBy;
   return [
@@ -108,7 +110,7 @@ function describe(folder: string, answers: SetupAnswers, created: SetupCreated):
     'Next, in one terminal:',
     ...[...into, 'countersign serve'].map((line) => `    ${line}`),
     `and in another one, as ${whoIs('flag-deployer')}:`,
-    ...[...into, 'countersign login'].map((line) => `    ${line}`),
+    ...[...into, ...reach, 'countersign login'].map((line) => `    ${line}`),
     ...(trial.alone === null
       ? []
       : [`    countersign propose --file ${trial.alone}      # applied at once: nobody else is needed`]),

@@ -3,12 +3,12 @@ import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
 import { askWhetherAccepted } from '../auth/acceptance.ts';
 import { tokenOfEnvironment } from '../auth/access-token.ts';
 import { findLoginIssuer } from '../auth/discovery.ts';
-import { toKept } from '../auth/kept-sign-in.ts';
+import { endOf, lastsUntil, toKept } from '../auth/kept-sign-in.ts';
 import { isNamed } from '../auth/profiles.ts';
 import { FRESH_AGE_S, type StepUpOrder, signIn } from '../auth/sign-in.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { EXIT } from '../output/exit-codes.ts';
-import { moment, printable } from '../output/text.ts';
+import { printable } from '../output/text.ts';
 
 interface LoginOptions extends CommonOptions {
   issuer?: string;
@@ -55,14 +55,13 @@ export function registerLogin(program: Command, cli: Cli): void {
         const sign_in = toKept(io, { issuer, flow, signedIn });
         await credentials.update(broker, (stored) => ({ ...stored, sign_in }));
         noteOthers(context);
-        const { sub, acr, expires_ms } = signedIn;
-        const renews = sign_in.refresh !== undefined;
+        const { sub, acr } = signedIn;
+        const end = endOf(sign_in);
         const named = isNamed(context) ? `, in the profile ${context.profile},` : '';
-        const ends_ms = sign_in.ends_ms ?? null;
         // Never print the token: output ends up in logs.
-        context.print({ broker, issuer: issuer.key, sub, acr, expires_ms, renews, ends_ms, principal }, () =>
+        context.print({ broker, issuer: issuer.key, sub, acr, ...end, principal }, () =>
           [
-            `Signed in to ${broker} as ${printable(sub)}${named} ${lastsUntil({ renews, expires_ms, ends_ms })}.`,
+            `Signed in to ${broker} as ${printable(sub)}${named} ${lastsUntil(end)}.`,
             groupsLine(principal.groups),
           ].join('\n'),
         );
@@ -76,21 +75,6 @@ async function isForSomebodyElse(context: Context): Promise<boolean> {
   if (!isNamed(context)) return false;
   const { sign_in = null } = await context.credentials.load(context.broker);
   return sign_in === null;
-}
-
-function lastsUntil({
-  renews,
-  expires_ms,
-  ends_ms,
-}: {
-  renews: boolean;
-  expires_ms: number;
-  ends_ms: number | null;
-}): string {
-  if (!renews) return `until ${moment(expires_ms)}`;
-  return ends_ms === null
-    ? 'until the provider ends it; commands renew it'
-    : `until ${moment(ends_ms)}; commands renew it`;
 }
 
 function groupsLine(groups: readonly string[]): string {

@@ -2,12 +2,13 @@ import type { Command } from 'commander';
 import { decodeJwt } from 'jose';
 import { didYouMean, nearestOf } from '../../unknown-name.ts';
 import { createCredentials, type StoredCredentials } from '../auth/credentials.ts';
+import { endOf, lastsUntil, type SignInEnd } from '../auth/kept-sign-in.ts';
 import { assertProfileName, listProfiles, profileOf, removeProfile, useProfile } from '../auth/profiles.ts';
 import type { Cli } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
-import { moment, printable } from '../output/text.ts';
+import { printable } from '../output/text.ts';
 
 const HELP = `
 A profile is one person in this terminal. Each has its own sign-ins.
@@ -18,10 +19,15 @@ A profile is one person in this terminal. Each has its own sign-ins.
   COUNTERSIGN_PROFILE=alex countersign whoami   in this shell only
   countersign logout --profile alex             revoke and remove the sign-in of alex`;
 
+interface SignInSummary extends SignInEnd {
+  broker: string;
+  who: string;
+}
+
 interface ProfileSummary {
   name: string;
   current: boolean;
-  sign_ins: { broker: string; who: string; expires_ms: number }[];
+  sign_ins: SignInSummary[];
 }
 
 /** `profiles`, `profiles list`, `profiles use`, `profiles remove`. */
@@ -81,7 +87,7 @@ async function summariesOf(io: Io): Promise<ProfileSummary[]> {
 async function summaryOf(io: Io, name: string, current: string): Promise<ProfileSummary> {
   const brokers = await createCredentials(io, name).loadAll();
   const sign_ins = Object.entries(brokers).flatMap(([broker, { sign_in }]) =>
-    sign_in === undefined ? [] : [{ broker, who: whoOf(sign_in), expires_ms: sign_in.expires_ms }],
+    sign_in === undefined ? [] : [{ broker, who: whoOf(sign_in), ...endOf(sign_in) }],
   );
   return { name, current: name === current, sign_ins };
 }
@@ -101,8 +107,8 @@ function describe({ name, current, sign_ins }: ProfileSummary): string {
   if (sign_ins.length === 0) return `${mark} ${name}  not signed in`;
   return sign_ins
     .map(
-      ({ broker, who, expires_ms }) =>
-        `${mark} ${name}  ${printable(who)} at ${printable(broker)}, until ${moment(expires_ms)}`,
+      ({ broker, who, ...end }) =>
+        `${mark} ${name}  ${printable(who)} at ${printable(broker)}, ${lastsUntil(end)}`,
     )
     .join('\n');
 }
