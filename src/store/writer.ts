@@ -85,6 +85,12 @@ export type Acknowledge = () => void;
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
 
+/**
+ * How long the writes of a batch may keep the thread. Then everybody else has a turn: reads are answered, and one of the
+ * connections that wait is accepted, because the event loop accepts one a turn.
+ */
+const LONGEST_TURN_MS = 2;
+
 interface Job extends Preparable {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
   resolve: (value: never) => void;
@@ -175,7 +181,14 @@ export function createWriter(deps: WriterDeps): Writer {
       const batch: Batch = { head, from: head, leaves, clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
       const results: JobResult[] = [];
-      for (const job of jobs) results.push(await runJob(job, tx, batch));
+      let turnMs = performance.now();
+      for (const job of jobs) {
+        if (performance.now() - turnMs > LONGEST_TURN_MS) {
+          await setImmediate();
+          turnMs = performance.now();
+        }
+        results.push(await runJob(job, tx, batch));
+      }
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       await commitDurably(connection, deps);
       owed = acknowledge ?? owed;
