@@ -142,7 +142,7 @@ describe('a proposal', () => {
 
   it('names only environments that the policy knows', async () => {
     const { status, body } = await propose(t, [enable('checkout')], { environment: 'moon' });
-    expect({ status, code: body.code }).toEqual({ status: 422, code: 'invalid_change' });
+    expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
     expect(body.errors[0]).toMatchObject({ pointer: '#/environment' });
   });
 

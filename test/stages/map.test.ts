@@ -51,8 +51,11 @@ describe('the map of stages', () => {
     expect((await activations(t)).map(({ stage }: { stage: null }) => stage)).toEqual([null, null]);
     const [{ policy_hash }] = await activations(t);
     expect(await proposeActivation(t, { policy_hash, stage: 'staging' })).toMatchObject({
-      status: 422,
-      body: { errors: [{ pointer: '#/stage', detail: expect.stringContaining('no stages') }] },
+      status: 404,
+      body: {
+        errors: [{ pointer: '#/stage' }],
+        detail: expect.stringContaining('has no stages: leave it out'),
+      },
     });
     expect((await proposeActivation(t, { promotes: 1 })).body.errors).toMatchObject([
       { pointer: '#/promotes' },
