@@ -8,7 +8,7 @@ import type { Io } from './io.ts';
 import { NOT_A_BROKER } from './not-a-broker.ts';
 import { EXIT, exitOfProblem } from './output/exit-codes.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
+import { ANSWER_TIMEOUT_MS, arrived, unreachable } from './unreachable.ts';
 
 /** The maximum number of attempts for a call with an Idempotency-Key. */
 const ATTEMPTS = 3;
@@ -69,16 +69,14 @@ export function createClient(deps: {
   async function send<T>(call: ClientCall, key: string | null, token: Token): Promise<ClientAnswer<T>> {
     const response = await fetchAnswer(io, broker, call, key, token);
     if (response.ok && isDocument(response.headers.get('Content-Type'))) {
-      return { body: Buffer.from(await response.arrayBuffer()) as T, replayed: false };
+      return { body: Buffer.from(await arrived(broker, response.arrayBuffer())) as T, replayed: false };
     }
     const freezes = response.headers.get('Countersign-Freeze');
     if (freezes !== null && !freezesShown) {
       freezesShown = true;
       deps.onFreeze(freezes);
     }
-    const text = await response.text().catch((error: unknown) => {
-      throw unreachable(broker, error);
-    });
+    const text = await arrived(broker, response.text());
     const body = response.status === 204 ? null : parseJson(text);
     if (!response.ok || body === undefined) throw toCliError(response, body);
     return {

@@ -8,7 +8,7 @@ import { type Client, toCliError } from './client.ts';
 import type { Io } from './io.ts';
 import { notABroker } from './not-a-broker.ts';
 import { EXIT } from './output/exit-codes.ts';
-import { ANSWER_TIMEOUT_MS, unreachable } from './unreachable.ts';
+import { ANSWER_TIMEOUT_MS, arrived, unreachable } from './unreachable.ts';
 
 /** Where a log is read from: the files below `/log`, by their paths. */
 export interface LogSource {
@@ -40,7 +40,7 @@ export function logAtUrl(io: Io, url: string): LogSource {
         });
       if (!response.ok)
         throw new LogFault(`the file ${path} cannot be read: ${base} answers with status ${response.status}`);
-      return Buffer.from(await response.arrayBuffer());
+      return Buffer.from(await arrived(base, response.arrayBuffer()));
     },
   };
 }

@@ -45,9 +45,20 @@ const MEANINGS: readonly { codes: RegExp; means: string; remedy: string }[] = [
     remedy: 'check the network or VPN of this machine',
   },
   {
+    codes: /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/,
+    means: 'its certificate is not valid now',
+    remedy: 'have it renewed, and check the clock of this machine',
+  },
+  {
+    codes: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    means: 'its certificate is for another host name',
+    remedy: 'use a name that the certificate has, or have one issued for this name',
+  },
+  {
     codes: /CERT|SELF_SIGNED|UNABLE_TO/,
     means: 'its certificate is not trusted',
-    remedy: 'name the file of its CA in NODE_EXTRA_CA_CERTS, or correct its host name or date',
+    remedy:
+      'set NODE_EXTRA_CA_CERTS to the file of the CA that issued it, or of the certificate itself if it is self-signed',
   },
   {
     codes: /^(?:ERR_SSL|EPROTO)/,
@@ -59,11 +70,30 @@ const MEANINGS: readonly { codes: RegExp; means: string; remedy: string }[] = [
 /** What a network error means, with its code; null for another error. Fetch has it as the cause of its own error. */
 export function networkMeaning(error: unknown): string | null {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const code = (at as NodeJS.ErrnoException).code ?? at.name;
-    const found = typeof code === 'string' ? MEANINGS.find(({ codes }) => codes.test(code)) : undefined;
-    if (found !== undefined) return `${found.means} (${code}); ${found.remedy}`;
+    // The code of a timeout is a number, and only its name tells.
+    for (const code of [(at as NodeJS.ErrnoException).code, at.name]) {
+      const found = typeof code === 'string' ? MEANINGS.find(({ codes }) => codes.test(code)) : undefined;
+      if (found !== undefined) return `${found.means} (${code}); ${found.remedy}`;
+    }
   }
   return null;
+}
+
+/** Reads the body of a response; null if it is not JSON. @throws CliError when it does not arrive */
+export async function readJson(broker: string, response: Response): Promise<unknown> {
+  const text = await arrived(broker, response.text());
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Waits for an answer or its body: a connection can also fail after the headers. @throws CliError when it does not arrive */
+export async function arrived<T>(broker: string, arriving: Promise<T>): Promise<T> {
+  return arriving.catch((error: unknown) => {
+    throw unreachable(broker, error);
+  });
 }
 
 function reasonOf(error: unknown): string {

@@ -3,7 +3,7 @@ import type { LoginIssuer } from '../../issuers/discovery-routes.ts';
 import { usageError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { notABroker } from '../not-a-broker.ts';
-import { ANSWER_TIMEOUT_MS, unreachable } from '../unreachable.ts';
+import { ANSWER_TIMEOUT_MS, arrived, readJson } from '../unreachable.ts';
 
 const discoverySchema = z.object({
   issuers: z.array(
@@ -35,16 +35,9 @@ export async function findLoginIssuer(
 }
 
 async function loadIssuers({ fetch }: Pick<Io, 'fetch'>, broker: string): Promise<LoginIssuer[]> {
-  let document: unknown;
-  try {
-    const response = await fetch(`${broker}/.well-known/countersign`, {
-      redirect: 'error',
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    });
-    document = response.ok ? await response.json() : null;
-  } catch (error) {
-    throw unreachable(broker, error);
-  }
+  const asking = { redirect: 'error', signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) } as const;
+  const response = await arrived(broker, fetch(`${broker}/.well-known/countersign`, asking));
+  const document = response.ok ? await readJson(broker, response) : null;
   const parsed = discoverySchema.safeParse(document);
   if (parsed.success) return parsed.data.issuers;
   throw notABroker(`${broker}/.well-known/countersign`, 'where to sign in');

@@ -5,7 +5,7 @@ import type { Io } from '../io.ts';
 import { notABroker } from '../not-a-broker.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { retryAfterMs } from '../retry-after.ts';
-import { ANSWER_TIMEOUT_MS, unreachable } from '../unreachable.ts';
+import { ANSWER_TIMEOUT_MS, arrived, readJson } from '../unreachable.ts';
 import type { KeptExchange } from './credentials.ts';
 import { createProofKey, createProver, type ProofKey } from './dpop.ts';
 import type { Token } from './token.ts';
@@ -99,10 +99,8 @@ async function requestToken(
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
   const proven = { method: 'POST', htu: token_endpoint, accessToken: null };
-  const response = await (isBound ? prover.fetch(proven, send) : send(null)).catch((error: unknown) => {
-    throw unreachable(broker, error);
-  });
-  const document: unknown = await response.json().catch(() => ({}));
+  const response = await arrived(broker, isBound ? prover.fetch(proven, send) : send(null));
+  const document = (await readJson(broker, response)) ?? {};
   const answer = answerSchema.safeParse(document);
   if (!response.ok || !answer.success) throw exchangeRefused(response, document);
   const { access_token, token_type, expires_in } = answer.data;
@@ -123,16 +121,9 @@ async function findPublicAddress(
   broker: string,
 ): Promise<z.infer<typeof metadataSchema>> {
   const address = `${broker}/.well-known/oauth-authorization-server`;
-  let document: unknown;
-  try {
-    const response = await fetch(address, {
-      redirect: 'error',
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    });
-    document = await response.json().catch(() => null);
-  } catch (error) {
-    throw unreachable(broker, error);
-  }
+  const asking = { redirect: 'error', signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) } as const;
+  const response = await arrived(broker, fetch(address, asking));
+  const document = await readJson(broker, response);
   const parsed = metadataSchema.safeParse(document);
   if (!parsed.success) throw notABroker(address, 'where tokens are exchanged');
   const { issuer, token_endpoint } = parsed.data;

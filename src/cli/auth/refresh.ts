@@ -4,6 +4,7 @@ import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
+import { networkMeaning } from '../unreachable.ts';
 import type { Credentials, KeptSignIn } from './credentials.ts';
 import { discover, explain, proofsOf } from './provider.ts';
 import { readTokens } from './sign-in.ts';
@@ -170,13 +171,16 @@ async function reach<T>(issuer: string, work: () => Promise<T>): Promise<T> {
 
 /** The sign-in may still be good: the provider did not answer, or not as it should. */
 function reachFault(issuer: string, error: unknown): CliError {
-  const why = error instanceof client.ResponseBodyError ? said(error) : (error as Error).message;
+  const why =
+    error instanceof client.ResponseBodyError
+      ? said(error)
+      : (networkMeaning(error) ?? (error as Error).message);
   return new CliError(
     EXIT.error,
     {
       code: 'provider_unreachable',
       title: 'The identity provider did not respond',
-      detail: `The sign-in has to be renewed, and ${issuer} did not do so (${why}). Try again, or sign in again.`,
+      detail: `The sign-in has to be renewed, and ${issuer} did not do so: ${why}. Try again, or sign in again.`,
     },
     { transient: true, cause: error, login: [] },
   );

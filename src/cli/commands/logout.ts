@@ -6,7 +6,7 @@ import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
-import { ANSWER_TIMEOUT_MS } from '../unreachable.ts';
+import { ANSWER_TIMEOUT_MS, networkMeaning } from '../unreachable.ts';
 import { endSession, listSessions } from './sessions.ts';
 
 interface LogoutOptions extends CommonOptions {
@@ -101,7 +101,7 @@ async function surrender({ io, broker }: Context, tokens: readonly string[]): Pr
           await response.body?.cancel();
           return `status ${response.status}`;
         },
-        () => 'no response',
+        (error: unknown) => `no response: ${networkMeaning(error) ?? (error as Error).message}`,
       );
     if (status !== 'status 200') throw notGivenUp(broker, status);
   }
@@ -112,6 +112,6 @@ function notGivenUp(broker: string, status: string): CliError {
   return new CliError(EXIT.error, {
     code: 'not_given_up',
     title: 'The broker did not revoke the sign-in',
-    detail: `${broker}/oauth/revoke returned ${status}. The sign-in was removed from this machine. If a copy may exist, have it revoked or wait until it expires.`,
+    detail: `${broker}/oauth/revoke gave ${status}. The sign-in was removed from this machine. If a copy may exist, have it revoked or wait until it expires.`,
   });
 }
