@@ -70,11 +70,35 @@ terminal it prints the command to do so.
 export async function runCli(argv: readonly string[], io: Io): Promise<ExitCode> {
   const cli = createCli(io);
   try {
-    await createProgram(cli, argv.includes('--json')).parseAsync([...argv], { from: 'user' });
+    await createProgram(cli, argv.includes('--json')).parseAsync(commandFirst(argv), { from: 'user' });
     return cli.exitCode();
   } catch (error) {
     return report(error, argv, cli);
   }
+}
+
+/** The common options of {@link Cli.command}, each with whether a value follows it. */
+const COMMON: Readonly<Record<string, boolean>> = {
+  '--json': false,
+  '--broker': true,
+  '--profile': true,
+  '--step-up': true,
+};
+
+/** The words with the common options behind the command, where it takes them: people write them before it, too. */
+function commandFirst(argv: readonly string[]): string[] {
+  let from = 0;
+  for (let word = argv[0]; word !== undefined; word = argv[from]) {
+    const [option = '', value] = word.split('=', 2);
+    const takesNext = COMMON[option];
+    if (takesNext === undefined) break;
+    from += takesNext && value === undefined ? 2 : 1;
+  }
+  const rest = argv.slice(from);
+  const options = rest.findIndex((word) => word.startsWith('-'));
+  const to = options < 0 ? rest.length : options;
+  // What is written behind the command counts more, as it is read later.
+  return to === 0 ? [...argv] : [...rest.slice(0, to), ...argv.slice(0, from), ...rest.slice(to)];
 }
 
 /** @param json whether errors are told as a document, and so not in words as well */

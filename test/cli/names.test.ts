@@ -140,6 +140,18 @@ describe('a wrong name on the command line', () => {
     expect([code, err]).toEqual([1, expect.stringContaining(`did you mean ${near}?`)]);
   });
 
+  it.each([
+    [['--json', 'flags', '--environment', 'production'], 0, /^\{\s+"items"/],
+    [['--json', 'profiles', 'list'], 0, /^\{\s+"profiles"/],
+    [['--profile=Nobody', 'whoami'], 2, /^$/],
+    [['--profile', 'Nobody', 'whoami', '--profile', 'dana'], 0, /^person:demo:dana\n/],
+    [['--json', '--', 'flags'], 2, /^\{\s+"code": "usage"/],
+    [['--broker'], 2, /^$/],
+  ])('is none where a common option stands before the command, as in %j', async (words, status, says) => {
+    const { code, out } = await createTerminal(t).as('dana', ...words);
+    expect([code, out]).toEqual([status, expect.stringMatching(says)]);
+  });
+
   it('of a profile is answered with the nearest on this machine', async () => {
     const { code, err } = await createTerminal(t).run('profiles', 'remove', 'defalt');
     expect([code, err]).toEqual([1, expect.stringContaining('Did you mean default?')]);

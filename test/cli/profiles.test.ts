@@ -53,6 +53,7 @@ describe('profiles', () => {
     const [, lasts = ''] = / as dana (until [^\n]+)\.\n/.exec(out) ?? [];
     expect(lasts).toContain('commands renew it');
     expect((await at.run('profiles', 'list')).out).toContain(`dana at ${t.url}, ${lasts}`);
+    expect((await at.run('whoami')).out).toContain(`\nlasts    ${lasts}`);
     expect(await personOf(at)).toBe('person:demo:dana');
     expect(await personOf(at, '--profile', 'alex')).toBe('person:demo:alex');
     const file = join(at.home, 'change.json');

@@ -172,6 +172,18 @@ describe('a person who runs an application', () => {
     expect(await statuses(await t.people.idToken('dana'), [{ audience: 'data:nowhere' }])).toEqual([400]);
   });
 
+  it('is told which environment was meant, if anything can be read at all', async () => {
+    const prod = { audience: 'data:prod' };
+    const { body } = await exchange(t.url, await t.people.idToken('dana'), prod);
+    expect(body.error).toBe('invalid_target');
+    expect(body.error_description).toContain(
+      'There is no environment prod that you may see. Did you mean production?',
+    );
+    const nobody = await exchange(t.url, await t.people.idToken('dana', { claims: { groups: [] } }), prod);
+    expect(nobody.body.error).toBe('invalid_request');
+    expect(nobody.body.error_description).toMatch(/^the subject token was not accepted/);
+  });
+
   it('gets none from a token of another client, of an agent, or expired', async () => {
     const refused = [
       await t.people.idToken('dana', { claims: { aud: 'another' } }),

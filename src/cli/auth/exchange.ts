@@ -143,17 +143,23 @@ const RULE_HINT =
 /** A wrong clock is the usual cause of a refused proof. */
 const CLOCK_HINT = 'Check the clock of this machine. A proof that is off by a minute is refused.';
 
+/** What to do about a refusal; about most of them it is about the rule. */
+const HINTS: Readonly<Record<string, string>> = {
+  invalid_dpop_proof: CLOCK_HINT,
+  invalid_target: 'Name another audience, such as data:production.',
+};
+
 function exchangeRefused(response: Response, document: unknown): CliError {
   const { status } = response;
   const { error, error_description } = (document ?? {}) as Record<string, unknown>;
   const said = typeof error_description === 'string' ? error_description : `status ${status}`;
   const transient = status >= 500 || status === 429;
-  const ofRequest = error === 'invalid_dpop_proof' ? CLOCK_HINT : RULE_HINT;
+  const ofRequest = HINTS[String(error)] ?? RULE_HINT;
   return new CliError(
     transient ? EXIT.error : EXIT.denied,
     {
       code: 'token_exchange_refused',
-      title: 'The broker did not accept the platform token',
+      title: 'The broker did not exchange the token',
       detail: `${said}. ${transient ? 'Try again later.' : ofRequest}`,
       status,
       oauth_error: error ?? null,

@@ -105,7 +105,8 @@ export function pairsOf(option: string, texts: readonly string[]): Map<string, s
 
 function pairOf(option: string, text: string): [key: string, value: string] {
   const [, key = '', value = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (key === '') throw usageError(`${option}: write ${text} as NAME=VALUE.`);
+  if (key === '')
+    throw usageError(`${option}: write ${text} as NAME=VALUE. A folder comes before the options.`);
   return [key.trim(), value.trim()];
 }
 
