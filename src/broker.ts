@@ -62,8 +62,10 @@ import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
+import { explainFileFault } from './store/file-faults.ts';
 import { findActivation, listBootstraps } from './store/policies.ts';
 import { countOpenRequests } from './store/requests.ts';
+import { findSystemRefusal } from './store/system-refusal.ts';
 import { logWalCheckpoints } from './store/wal-reports.ts';
 import { openExchange } from './tokens/open-exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
@@ -117,6 +119,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   // Before anything is created.
   if (config.policy_bundle === undefined && !existsSync(config.database)) throw noBundle();
   await assertFree(config.listen);
+  assertCreatable(config.database);
   const store = await openStore({
     file: config.database,
     clock,
@@ -131,6 +134,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await store.close();
     throw error;
   }
+}
+
+/** Asserts that a first start can write, before it leaves a database without a policy behind. @throws Error if not */
+function assertCreatable(database: string): void {
+  const code = existsSync(database) ? null : findSystemRefusal(database);
+  if (code !== null) throw explainFileFault(database, Object.assign(new Error(code), { code }));
 }
 
 async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {

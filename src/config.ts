@@ -240,8 +240,13 @@ function readFile(file: string): Record<string, unknown> {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const remedy =
+      code === 'EACCES'
+        ? 'Let the user who runs the broker read it and open its folder, or name another file with'
+        : 'Name the file with';
     throw new ConfigError(
-      `the configuration ${file} cannot be read: ${(error as Error).message}. Set the file with --config or COUNTERSIGN_CONFIG.`,
+      `the configuration ${file} cannot be read: ${message}. ${remedy} --config or COUNTERSIGN_CONFIG.`,
     );
   }
   const document = readYaml(text);

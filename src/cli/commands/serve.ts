@@ -28,6 +28,7 @@ export function registerServe(program: Command, cli: Cli): void {
       '--config <file>',
       'the YAML configuration file (default: COUNTERSIGN_CONFIG, or countersign.yaml if it exists)',
     )
+    .option('--json', 'if it cannot start, say why as one JSON document')
     .option('--force', 'start for the first time also with a policy that binds nobody who could sign in')
     .addHelpText(
       'after',
