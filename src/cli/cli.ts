@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { isFetchable } from '../issuers/issuers.ts';
 import { createTokenSource, type TokenSource, tokenOfEnvironment } from './auth/access-token.ts';
 import { type Credentials, createCredentials } from './auth/credentials.ts';
-import { isNamed, profileOf } from './auth/profiles.ts';
+import { isNamed, listProfiles, noSuchProfile, profileOf } from './auth/profiles.ts';
 import { createSignInAgain, STEP_UPS } from './auth/step-up.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { type Client, createClient } from './client.ts';
@@ -95,8 +95,8 @@ export function createCli(io: Io): Cli {
         ...(options.profile !== undefined || isNamed({ profile }) ? ['--profile', profile] : []),
       ];
       const context = createContext(io, { ...options, profile }, commandLine);
-      exitCode = await work(context).catch((error: unknown) => {
-        throw context.profile === null ? error : withSignIn(error);
+      exitCode = await work(context).catch(async (error: unknown) => {
+        throw context.profile === null ? error : await withProfile(io, context.profile, withSignIn(error));
       });
     },
     exitCode: () => exitCode,
@@ -108,6 +108,17 @@ export function createCli(io: Io): Cli {
 function withSignIn(error: unknown): unknown {
   if (!(error instanceof CliError) || error.problem.code !== 'token_invalid') return error;
   return new CliError(error.exitCode, error.problem, { login: [], cause: error });
+}
+
+/** A profile that nobody signed in with may be a misspelled one. */
+async function withProfile(io: Io, profile: string, error: unknown): Promise<unknown> {
+  if (!(error instanceof CliError) || error.problem.code !== 'not_signed_in') return error;
+  const known = await listProfiles(io);
+  if (known.includes(profile)) return error;
+  const detail = `${noSuchProfile(profile, known)} ${error.problem.detail}`;
+  const { login } = error;
+  const options = { cause: error, ...(login === null ? {} : { login }) };
+  return new CliError(error.exitCode, { ...error.problem, detail }, options);
 }
 
 function createOutput(io: Io, options: { json?: boolean }): Output {

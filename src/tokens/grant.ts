@@ -1,6 +1,7 @@
 import type { Proof } from '../identity/credential.ts';
 import { dataEnvironmentOf, MAX_ISSUED_LIFE_S } from '../identity/issued-token.ts';
 import type { TrustRule } from '../trust/rules.ts';
+import { didYouMean, nearestOf } from '../unknown-name.ts';
 
 /** A fault of the request, found after the token was verified. It may be disclosed. */
 export class GrantRefused extends Error {
@@ -16,7 +17,10 @@ export class GrantRefused extends Error {
 /** The requested audience, if the rule grants it. @throws GrantRefused `invalid_target` */
 export function chooseAudience(rule: TrustRule, audience: string): string {
   if (!rule.grant.audiences.includes(audience)) {
-    throw new GrantRefused('invalid_target', 'the trust rule does not grant this audience');
+    // Whoever has a token that the rule takes may know what it grants.
+    const { audiences } = rule.grant;
+    const hint = didYouMean(nearestOf(audience, audiences)) || `it grants ${audiences.join(', ')}`;
+    throw new GrantRefused('invalid_target', `the trust rule does not grant this audience; ${hint}`);
   }
   return audience;
 }

@@ -123,6 +123,22 @@ describe('profiles', () => {
     expect(await personOf(at)).toBe('person:demo:dana');
   });
 
+  it('that nobody has signed in with are told apart from those that others meant, at any command', async () => {
+    const { at } = await login('dana', null);
+    await login('alex', at, '--profile', 'alex');
+    for (const command of [['whoami'], ['list'], ['token', '--audience', 'control']]) {
+      const { code, json } = await at.run(...command, '--profile', 'alx', '--json');
+      expect([code, json.code]).toEqual([4, 'not_signed_in']);
+      expect(json.detail).toMatch(
+        /^There is no profile "alx" on this machine\. Did you mean alex\? Sign in to /,
+      );
+      expect(json.command).toContain('--profile alx');
+    }
+    // A token of the environment needs no profile.
+    const other = await at.as('avery', 'whoami', '--profile', 'alx', '--json');
+    expect(`${other.out}${other.err}`).not.toContain('There is no profile');
+  });
+
   it('are removed once they are signed out, and not before', async () => {
     const { at } = await login('alex', null, '--profile', 'alex');
     await at.run('profiles', 'use', 'alex');

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { didYouMean, nearestOf } from '../../unknown-name.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
 import { EXIT } from '../output/exit-codes.ts';
@@ -87,6 +88,12 @@ export async function listProfiles(io: Pick<Io, 'env' | 'home'>): Promise<string
     return name !== undefined && NAME.test(name) && name !== DEFAULT_PROFILE ? [name] : [];
   });
   return [DEFAULT_PROFILE, ...names.toSorted()];
+}
+
+/** What is said of a profile that this machine does not have. */
+export function noSuchProfile(name: string, known: readonly string[]): string {
+  const hint = didYouMean(nearestOf(name, known)).replace(/^d/, ' D');
+  return `There is no profile ${JSON.stringify(name)} on this machine.${hint}`;
 }
 
 /** Removes the credentials file of a profile, and the choice of it. @returns false if there was none */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { AnswerOf } from '../../routes.ts';
+import { nearestOf, unknownName } from '../../unknown-name.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import type { Page } from '../client.ts';
@@ -116,7 +117,10 @@ async function stageBefore({ client }: Context, { to, from }: PromoteOptions): P
   if (names.length === 0)
     throw usageError('The active policy has no stages: docs/stages.md says how to add them.');
   const at = names.indexOf(to);
-  if (at < 0) throw usageError(`There is no stage ${to}. The stages are ${names.join(', ')}.`);
+  if (at < 0) {
+    const more = `The stages are ${names.join(', ')}.`;
+    throw usageError(unknownName({ what: 'stage', name: to, nearest: nearestOf(to, names), more }).message);
+  }
   const before = names[at - 1];
   if (before === undefined) {
     throw usageError(

@@ -1,9 +1,15 @@
 import type { Command } from 'commander';
 import { decodeJwt } from 'jose';
-import { didYouMean, nearestOf } from '../../unknown-name.ts';
 import { createCredentials, type StoredCredentials } from '../auth/credentials.ts';
 import { endOf, lastsUntil, type SignInEnd } from '../auth/kept-sign-in.ts';
-import { assertProfileName, listProfiles, profileOf, removeProfile, useProfile } from '../auth/profiles.ts';
+import {
+  assertProfileName,
+  listProfiles,
+  noSuchProfile,
+  profileOf,
+  removeProfile,
+  useProfile,
+} from '../auth/profiles.ts';
 import type { Cli } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
@@ -114,11 +120,10 @@ function describe({ name, current, sign_ins }: ProfileSummary): string {
 }
 
 function noProfile(name: string, known: readonly string[]): CliError {
-  const hint = didYouMean(nearestOf(name, known)).replace(/^d/, ' D');
   return new CliError(EXIT.error, {
     code: 'not_found',
     title: 'Not found',
-    detail: `There is no profile ${JSON.stringify(name)} on this machine.${hint}`,
+    detail: noSuchProfile(name, known),
   });
 }
 
