@@ -10,15 +10,12 @@ import { treatmentOf } from './blocks/treat-block.ts';
  * schemas. CONTRIBUTING.md has the conventions.
  */
 
-/** Too long for one reader as it is: to be split, and run. */
-const LATER = ['docs/policy.md'];
-
 const pages = [
   'README.md',
   ...readdirSync(new URL('../../docs', import.meta.url), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
-].filter((page) => readBlocks(page).length > 0 && !LATER.includes(page));
+].filter((page) => readBlocks(page).length > 0);
 let demo: Demo;
 
 beforeAll(async () => {
