@@ -1,6 +1,6 @@
 import { packWithData } from '../policy/build-bundle.ts';
 import { type Bundle, BundleError, readBuiltBundle, readStoredBundle } from '../policy/bundle.ts';
-import { sharedData, stageNamed, withShared } from '../policy/stages.ts';
+import { sharedData, stageNamed, unknownStage, withShared } from '../policy/stages.ts';
 import { findActivation, findActivationOf, findBundle } from '../store/policies.ts';
 import type { PolicyActivationsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
@@ -32,12 +32,7 @@ export async function stageBundles(
   const last = await bundleOf(db, active);
   const { stages } = last.broker;
   const stage = stageNamed(stages, name);
-  if (stage === undefined) {
-    const known = stages.map((each) => each.name).join(', ');
-    throw new ActRefused(
-      `There is no stage ${name}. ${known === '' ? 'There are none' : `Stages: ${known}`}.`,
-    );
-  }
+  if (stage === undefined) throw new ActRefused(unknownStage(stages, name ?? '').message);
   if (stage !== null) return [{ stage, bundle: await following(bundle, last) }];
   const followers: StageBundle[] = [];
   for (const { name: earlier } of bundle.broker.stages.slice(0, -1)) {

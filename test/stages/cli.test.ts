@@ -76,6 +76,14 @@ it('goes from the map of stages through staging to production', async () => {
     '--json',
   );
   expect([wrong.code, wrong.json.detail]).toEqual([2, expect.stringContaining('first stage')]);
+  const words = ['--to', 'prod', '--reason', 'x', '--json'];
+  const unknown = await terminal.as('morgan', 'policy', 'promote', ...words);
+  expect([unknown.code, unknown.json.detail]).toEqual([
+    2,
+    expect.stringMatching(
+      /^There is no stage "prod" .*Did you mean production\? The stages are staging, production\.$/,
+    ),
+  ]);
   const promoted = await applied('promote', '--to', 'production', '--from', 'staging');
   // Not the row of data that came later: the module was tried from its first activation on.
   expect(promoted.object.promotes).toMatchObject({ activation: 3, decisions: 1 });

@@ -63,7 +63,9 @@ it('one stage is recovered alone, with what belongs to the last one', async () =
   const config = await data(t, 'staging');
   expect([config.limits.request_ttl_s, config.stages.length]).toEqual([1234, 2]);
   expect(config.persons).not.toHaveProperty('github:66');
-  expect((await recover(other, '--stage', 'nowhere')).json.detail).toContain('Stages: staging, production');
+  expect((await recover(other, '--stage', 'nowhere')).json.detail).toContain(
+    'The stages are staging, production',
+  );
 });
 
 it('the others follow the last one in what belongs to it', async () => {

@@ -428,16 +428,6 @@ describe('the form of an exchange', () => {
     expect(broker.asked).toEqual([]);
   });
 
-  it.each([
-    ['data:stage', 'did you mean data:staging?'],
-    ['contrl', 'did you mean control?'],
-    ['nothing-alike-at-all', 'it grants control, data:staging'],
-  ])('with the audience %s is refused with what was meant', async (audience, says) => {
-    const { status, body } = await broker.swap(await token(), { audience });
-    expect(status).toBe(400);
-    expect(body.error_description).toContain(`the trust rule does not grant this audience; ${says}`);
-  });
-
   it.each(['subject_token', 'audience', 'scope', 'grant_type', 'something_else'])(
     'with %s given twice is refused',
     async (name) => {
