@@ -10,7 +10,7 @@ describe('login', () => {
     await open({}, { issuer: { claims: { person: 'employee_number' } } });
     const terminal = createTerminal(t, signsIn({ person: 'dana' }));
     const run = await terminal.run('login', '--issuer', 'idp', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_not_accepted']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_not_accepted']);
     expect(run.json.detail).toContain('"employee_number"');
     expect(run.out + run.err).not.toContain('Signed in');
     expect((await terminal.run('list', '--json')).json.code).toBe('not_signed_in');
@@ -24,7 +24,7 @@ describe('login', () => {
       'idp',
       '--json',
     );
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_not_accepted']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_not_accepted']);
     expect(run.json.detail).toContain('audience');
     expect(run.json.detail).toContain(run.json.refusal.instance);
   });
@@ -49,7 +49,7 @@ describe('login', () => {
     const person = signsIn({ person: 'dana' }, () => wait(5000));
     const terminal = createTerminal(t, { ...person, fetch: strip, clock: () => t.clock() + 3000 });
     const run = await terminal.run('login', '--issuer', 'idp', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_not_accepted']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_not_accepted']);
     expect(run.json.detail).toContain('older');
   });
 

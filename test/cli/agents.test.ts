@@ -97,7 +97,7 @@ describe('the command of an agent', () => {
       env: { ...job, COUNTERSIGN_DELEGATION_TOKEN: await delegated() },
     });
     const run = await other.run(...propose);
-    expect([run.code, run.json.code]).toEqual([4, 'token_exchange_refused']);
+    expect([run.code, run.json.code]).toEqual([7, 'token_exchange_refused']);
   });
 
   it.each([

@@ -187,7 +187,7 @@ describe('keys, policy and the program itself', () => {
     expect(version.out).toMatch(/^\d+\.\d+\.\d+\n$/);
     const help = await terminal.run('--help');
     expect(help.code).toBe(0);
-    for (const code of [0, 1, 2, 3, 4, 5, 6, 70])
+    for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 70])
       expect(help.out).toMatch(new RegExp(`^ {2}${code} +\\S`, 'm'));
     for (const name of ['COUNTERSIGN_TOKEN', 'COUNTERSIGN_SUBJECT_TOKEN_FILE', 'COUNTERSIGN_AUDIENCE']) {
       expect(help.out).toContain(name);

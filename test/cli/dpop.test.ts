@@ -107,7 +107,7 @@ describe('a token that is exchanged', () => {
     const [kept] = await keptBy(terminal);
     const thief = createTerminal(t, { env: { COUNTERSIGN_TOKEN: kept?.access_token ?? '' } });
     const bare = await thief.run(...flags);
-    expect([bare.code, bare.json.code]).toEqual([4, 'token_invalid']);
+    expect([bare.code, bare.json.code]).toEqual([7, 'token_invalid']);
 
     const other = await job();
     expect((await other.run(...flags)).code).toBe(0);
@@ -118,7 +118,7 @@ describe('a token that is exchanged', () => {
       exchanges: Object.fromEntries(Object.keys(all.exchanges ?? {}).map((digest) => [digest, stolen])),
     }));
     const mixed = await other.run(...flags);
-    expect([mixed.code, mixed.json.code]).toEqual([4, 'token_invalid']);
+    expect([mixed.code, mixed.json.code]).toEqual([7, 'token_invalid']);
   });
 
   it('is kept with its key for the next command, until it expires; then both are gone', async () => {
@@ -219,7 +219,7 @@ describe('a nonce', () => {
       };
       const terminal = await job({ fetch: watched(sent, never) });
       const run = await terminal.run(...flags);
-      expect([run.code, run.json.code]).toEqual([4, 'token_exchange_refused']);
+      expect([run.code, run.json.code]).toEqual([7, 'token_exchange_refused']);
       expect(turns).toBe(2);
     }
   });
@@ -277,7 +277,7 @@ describe('an exchange that is refused', () => {
   it('for its proof asks about the clock, which a job can have wrong', async () => {
     const terminal = await job({ clock: () => t.clock() - 120_000 });
     const run = await terminal.run(...flags);
-    expect([run.code, run.json.oauth_error]).toEqual([4, 'invalid_dpop_proof']);
+    expect([run.code, run.json.oauth_error]).toEqual([7, 'invalid_dpop_proof']);
     expect(run.json.detail).toContain('clock');
   });
 

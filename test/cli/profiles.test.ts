@@ -90,7 +90,7 @@ describe('profiles', () => {
 
     const out = await at.run('logout', '--profile', 'alex');
     expect(out.out).toContain('in the profile alex');
-    expect((await at.run('whoami', '--profile', 'alex')).code).toBe(4);
+    expect((await at.run('whoami', '--profile', 'alex')).code).toBe(7);
     expect(await personOf(at)).toBe('person:demo:dana');
     await chmod(join(folder, 'credentials.json'), 0o644);
     expect((await at.run('whoami', '--json')).json.code).toBe('credentials_not_private');
@@ -128,7 +128,7 @@ describe('profiles', () => {
     await login('alex', at, '--profile', 'alex');
     for (const command of [['whoami'], ['list'], ['token', '--audience', 'control']]) {
       const { code, json } = await at.run(...command, '--profile', 'alx', '--json');
-      expect([code, json.code]).toEqual([4, 'not_signed_in']);
+      expect([code, json.code]).toEqual([7, 'not_signed_in']);
       expect(json.detail).toMatch(
         /^There is no profile "alx" on this machine\. Did you mean alex\? Sign in to /,
       );

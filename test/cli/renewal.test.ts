@@ -59,7 +59,7 @@ describe.each<{ what: string; options: ProviderOptions }>([
     expect(seen.size).toBe(12);
     wait(HOUR_MS);
     const over = await terminal.run('whoami', '--json');
-    expect([over.code, over.json.code]).toEqual([4, 'sign_in_expired']);
+    expect([over.code, over.json.code]).toEqual([7, 'sign_in_expired']);
     expect(over.json.detail).toContain('policy');
     expect(over.json.command).toBe('countersign login');
   });
@@ -129,7 +129,7 @@ describe('renewing', () => {
     wait(HOUR_MS);
     const terminal = createTerminal(t, { home });
     const refused = await terminal.run('approve', body.id, '--digest', body.digest, '--json');
-    expect([refused.code, refused.json.code]).toEqual([4, 'sign_in_required']);
+    expect([refused.code, refused.json.code]).toEqual([7, 'sign_in_required']);
     // What was renewed is the same sign-in, as strong as it was.
     const { json } = await terminal.run('whoami', '--json');
     expect(json.principal.auth).toMatchObject({ level: 2, auth_time_ms: Date.now() - HOUR_MS });
@@ -153,7 +153,7 @@ describe('renewing', () => {
     const { id_token } = await keptBy(terminal);
     await fetch(`${t.url}/oauth/revoke`, { method: 'POST', body: new URLSearchParams({ token: id_token }) });
     const run = await terminal.run('list', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'token_invalid']);
+    expect([run.code, run.json.code]).toEqual([7, 'token_invalid']);
     expect(requests).toEqual([]);
   });
 
@@ -171,7 +171,7 @@ describe('renewing', () => {
     expect(revoked.status).toBe(201);
     wait(HOUR_MS);
     const run = await terminal.run('list', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'token_invalid']);
+    expect([run.code, run.json.code]).toEqual([7, 'token_invalid']);
     expect((await keptBy(terminal)).expires_ms).toBeGreaterThan(Date.now());
     // Whoever signs in after it has access again.
     const again = await signedIn('dana');
@@ -184,7 +184,7 @@ describe('renewing', () => {
     await provider.rotateKey();
     wait(HOUR_MS);
     const run = await terminal.run('list', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_expired']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_expired']);
     expect(run.json.detail).toContain('The provider has ended it');
     expect((await keptBy(terminal)).refresh).toBeUndefined();
   });
@@ -301,7 +301,7 @@ describe('logout', () => {
     await credentialsOf(terminal).update(t.url, () => ({ sign_in: copy }));
     wait(HOUR_MS);
     const run = await terminal.run('whoami', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_expired']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_expired']);
   });
 
   it('says so when the provider is away', async () => {
@@ -338,7 +338,7 @@ describe('logout', () => {
     await credentialsOf({ home }).remove(t.url);
     goOn.resolve();
     const run = await running;
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_expired']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_expired']);
     expect(await credentialsOf({ home }).load(t.url)).toEqual({});
     expect(got).not.toBe('');
     const answer = await fetch(`${provider.issuer}/token`, {

@@ -128,7 +128,7 @@ describe('approve', () => {
     await createFlag(t, 'vote-strong', { tier: 'high-risk' });
     const request = (await propose(t, [{ action: 'enable', flag: 'vote-strong' }], { ticket: 'PAY-1' })).body;
     const run = await asked.as('alex', 'approve', request.id);
-    expect(run.code).toBe(4);
+    expect(run.code).toBe(7);
     expect(run.err).toContain('sign_in_required');
     // A token that was set by hand counts before every sign-in.
     expect(run.err).toMatch(/^ {4}unset COUNTERSIGN_TOKEN; countersign login --mfa$/m);

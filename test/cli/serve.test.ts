@@ -151,11 +151,11 @@ describe('a command as a process', () => {
     const url = await listening(serving);
     const env = { PATH: process.env.PATH, HOME: folder, COUNTERSIGN_URL: url };
     const list = spawnSync(process.execPath, [MAIN, 'list', '--json'], { env, encoding: 'utf8' });
-    expect(list.status).toBe(4);
+    expect(list.status).toBe(7);
     expect(JSON.parse(list.stdout)).toMatchObject({ code: 'not_signed_in' });
     const env2 = { ...env, COUNTERSIGN_TOKEN: 'not-a-token' };
     const refused = spawnSync(process.execPath, [MAIN, 'list', '--json'], { env: env2, encoding: 'utf8' });
-    expect(refused.status).toBe(4);
+    expect(refused.status).toBe(7);
     expect(JSON.parse(refused.stdout)).toMatchObject({ code: 'token_invalid' });
     const closed = spawnSync('sh', ['-c', '"$0" "$@" | true', process.execPath, MAIN, '--help'], { env });
     expect(closed.stderr.toString()).toBe('');

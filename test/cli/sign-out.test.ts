@@ -66,7 +66,7 @@ describe('whoami', () => {
 
   it('exits with 4 when nobody has signed in', async () => {
     const run = await createTerminal(bench.t).run('whoami', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'not_signed_in']);
+    expect([run.code, run.json.code]).toEqual([7, 'not_signed_in']);
   });
 });
 
@@ -123,7 +123,7 @@ describe('logout', () => {
     // The key is still at hand, and that is not enough any more.
     await createCredentials({ env: {}, home: job.home }).update(bench.t.url, () => kept);
     const run = await job.run('whoami', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'token_invalid']);
+    expect([run.code, run.json.code]).toEqual([7, 'token_invalid']);
   });
 
   it('leaves other sign-ins and sessions of the person alone, unless it is to end everything', async () => {

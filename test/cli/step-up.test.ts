@@ -124,7 +124,7 @@ describe('a call that requires a stronger sign-in', () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const { code, json, terminal } = await approveWith(person, id);
-    expect([code, json.code]).toEqual([4, 'sign_in_required']);
+    expect([code, json.code]).toEqual([7, 'sign_in_required']);
     expect(json.command).toBe('countersign login --mfa --issuer idp');
     expect(json).toMatchObject({ level: 2, max_age_s: 900, acr_values: ['urn:countersign:mfa'] });
     const printed = await terminal.run(...(await approval(id)), '--broker', t.url);
@@ -152,7 +152,7 @@ describe('a call that requires a stronger sign-in', () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const never = await approveWith({ ...atTerminal, ...person, env: { COUNTERSIGN_STEP_UP: 'never' } }, id);
-    expect([never.code, never.json.code]).toEqual([4, 'sign_in_required']);
+    expect([never.code, never.json.code]).toEqual([7, 'sign_in_required']);
     const odd = await approveWith({ ...atTerminal, ...person, env: { COUNTERSIGN_STEP_UP: 'perhaps' } }, id);
     expect([odd.code, odd.json.code]).toEqual([2, 'usage']);
     expect(person.opened()).toBe(0);
@@ -164,7 +164,7 @@ describe('a sign-in that is not what was asked for', () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'alex' }, (url) => url.searchParams.delete('claims'));
     const { code, json, terminal, before } = await approveWith({ ...atTerminal, ...person }, id);
-    expect([code, json.code]).toEqual([4, 'sign_in_too_weak']);
+    expect([code, json.code]).toEqual([7, 'sign_in_too_weak']);
     expect(json.detail).toContain('urn:countersign:password');
     expect(await keptToken(terminal)).toBe(before);
     expect(await approvers(id)).toEqual([]);
@@ -175,7 +175,7 @@ describe('a sign-in that is not what was asked for', () => {
     const person = signsIn({ person: 'alex' }, (url) => url.searchParams.delete('claims'));
     const terminal = createTerminal(t, person);
     const run = await terminal.run('login', '--mfa', '--issuer', 'idp', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_too_weak']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_too_weak']);
     expect(await keptToken(terminal)).toBeUndefined();
   });
 
@@ -186,7 +186,7 @@ describe('a sign-in that is not what was asked for', () => {
     const later = createTerminal(t, { ...at, clock: () => t.clock() + 331_000 });
     const words = ['login', '--mfa', '--issuer', 'idp', '--json', ...(flow === 'device' ? ['--device'] : [])];
     const run = await later.run(...words);
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_too_weak']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_too_weak']);
     expect(run.json.detail).toContain('300 seconds');
   });
 
@@ -194,7 +194,7 @@ describe('a sign-in that is not what was asked for', () => {
     const { id } = await openRequest();
     const person = signsIn({ person: 'sam', mfa: 'yes' });
     const { code, json, terminal, before } = await approveWith({ ...atTerminal, ...person }, id);
-    expect([code, json.code]).toEqual([4, 'sign_in_other_account']);
+    expect([code, json.code]).toEqual([7, 'sign_in_other_account']);
     expect(json.detail).toContain('sam');
     expect(await keptToken(terminal)).toBe(before);
     expect(await approvers(id)).toEqual([]);
@@ -211,7 +211,7 @@ describe('a sign-in that is not what was asked for', () => {
       return Response.json(problem, { status: 401 });
     };
     const { code, json } = await approveWith({ ...atTerminal, ...person, fetch: demanding }, id);
-    expect([code, json.code]).toEqual([4, 'sign_in_required']);
+    expect([code, json.code]).toEqual([7, 'sign_in_required']);
     expect([calls, person.opened()]).toEqual([2, 1]);
   });
 
@@ -227,7 +227,7 @@ describe('a sign-in that is not what was asked for', () => {
       return calls === 2 ? fetch(input, init) : Response.json(problem, { status: 401 });
     };
     const { code, json } = await approveWith({ ...atTerminal, ...person, fetch: demanding }, id);
-    expect([code, json.code]).toEqual([4, 'sign_in_required']);
+    expect([code, json.code]).toEqual([7, 'sign_in_required']);
     expect([calls, person.opened()]).toEqual([3, 1]);
   });
 
@@ -236,7 +236,7 @@ describe('a sign-in that is not what was asked for', () => {
     const person = signsIn({ person: 'alex', mfa: 'yes' });
     const terminal = createTerminal(t, { ...atTerminal, ...person });
     const run = await terminal.as('alex', ...(await approval(id)), '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_required']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_required']);
     // As long as it is set, no sign-in counts.
     expect(run.json.command).toBe('unset COUNTERSIGN_TOKEN; countersign login --mfa');
     expect(person.opened()).toBe(0);

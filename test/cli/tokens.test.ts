@@ -64,7 +64,7 @@ describe('the token of a command', () => {
   it('is asked for with the audience of COUNTERSIGN_AUDIENCE', async () => {
     const job = createTerminal(t, { env: { ...githubEnv(), COUNTERSIGN_AUDIENCE: 'somebody-else' } });
     const run = await job.run(...flags);
-    expect([run.code, run.json.code]).toEqual([4, 'token_exchange_refused']);
+    expect([run.code, run.json.code]).toEqual([7, 'token_exchange_refused']);
   });
 
   it('is a new one when the former expires while a command waits', async () => {
@@ -224,23 +224,23 @@ describe('the token of a command', () => {
 
   it('that is missing, expired or refused exits with 4 and says how to get one', async () => {
     const none = await createTerminal(t).run(...flags);
-    expect([none.code, none.json.code]).toEqual([4, 'not_signed_in']);
+    expect([none.code, none.json.code]).toEqual([7, 'not_signed_in']);
     const inActions = await createTerminal(t, { env: { GITHUB_ACTIONS: 'true' } }).run('list');
     expect(inActions.err).toContain('id-token: write');
 
     const former = createTerminal(t);
     const sign_in = { issuer: 'demo', id_token: 'x', expires_ms: t.clock() - 1, flow: 'browser' } as const;
     await createCredentials({ env: {}, home: former.home }).update(t.url, () => ({ sign_in }));
-    expect(await former.run(...flags)).toMatchObject({ code: 4, json: { code: 'sign_in_expired' } });
+    expect(await former.run(...flags)).toMatchObject({ code: 7, json: { code: 'sign_in_expired' } });
 
     const bad = await createTerminal(t, { env: { COUNTERSIGN_TOKEN: 'not-a-token' } }).run(...flags);
-    expect([bad.code, bad.json.code]).toEqual([4, 'token_invalid']);
+    expect([bad.code, bad.json.code]).toEqual([7, 'token_invalid']);
   });
 
   it('never shows in what is printed', async () => {
     const subject = await t.ci.token({ repository_id: 'another' });
     const run = await createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: subject } }).run(...flags);
-    expect(run.code).toBe(4);
+    expect(run.code).toBe(7);
     expect(`${run.out}${run.err}`).not.toContain(subject.slice(0, 20));
   });
 

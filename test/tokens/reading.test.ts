@@ -245,6 +245,6 @@ describe('countersign token', () => {
     const refused = await job.run('token', '--audience', 'data:production', '--json');
     expect([refused.code, refused.json.oauth_error]).toEqual([4, 'invalid_target']);
     const nobody = await createTerminal(t).run('token', '--audience', 'data:production', '--json');
-    expect([nobody.code, nobody.json.code]).toEqual([4, 'not_signed_in']);
+    expect([nobody.code, nobody.json.code]).toEqual([7, 'not_signed_in']);
   });
 });

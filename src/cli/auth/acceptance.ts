@@ -83,7 +83,7 @@ function notAccepted(
   const isRemembered = since !== null && io.clock() - since > REMEMBERED_MS;
   const hint = isRemembered ? ` The provider remembered your sign-in of ${moment(since)}: sign in anew.` : '';
   return new CliError(
-    EXIT.denied,
+    EXIT.signIn,
     {
       code: 'sign_in_not_accepted',
       title: 'The broker does not accept the sign-in',

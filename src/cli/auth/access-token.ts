@@ -195,7 +195,7 @@ function bearer(value: string): Token {
 function notSignedIn({ env }: Io, broker: string): CliError {
   const inActions = env.GITHUB_ACTIONS === 'true';
   return new CliError(
-    EXIT.denied,
+    EXIT.signIn,
     {
       code: 'not_signed_in',
       title: 'No token for this broker',

@@ -156,7 +156,7 @@ function exchangeRefused(response: Response, document: unknown): CliError {
   const transient = status >= 500 || status === 429;
   const ofRequest = HINTS[String(error)] ?? RULE_HINT;
   return new CliError(
-    transient ? EXIT.error : EXIT.denied,
+    transient ? EXIT.error : EXIT.signIn,
     {
       code: 'token_exchange_refused',
       title: 'The broker did not exchange the token',

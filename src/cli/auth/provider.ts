@@ -68,7 +68,7 @@ export async function explain<T>({ issuer }: ProviderClient, work: () => Promise
       ? `${error.error} ${error.error_description ?? ''}`.trim()
       : `${networkMeaning(error) ?? (error as Error).message}${clockHint(error)}`;
     throw new CliError(
-      isRefused ? EXIT.denied : EXIT.error,
+      isRefused ? EXIT.signIn : EXIT.error,
       {
         code: 'sign_in_failed',
         title: 'You are not signed in',

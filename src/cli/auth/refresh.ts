@@ -151,7 +151,7 @@ export function assertNotEnded({ clock }: Pick<Io, 'clock'>, broker: string, { e
 /** The error for a sign-in that has ended. @param why a sentence with a space after it, or nothing */
 export function signInExpired(broker: string, why: string, cause?: unknown): CliError {
   return new CliError(
-    EXIT.denied,
+    EXIT.signIn,
     {
       code: 'sign_in_expired',
       title: 'The sign-in has expired',

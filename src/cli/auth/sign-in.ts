@@ -83,7 +83,7 @@ function assertAsAskedFor({ clock }: Io, { acrValues, maxAgeS }: StepUpOrder, si
   const fault = isStrong
     ? `the provider did not confirm that the sign-in is at most ${maxAgeS} seconds old`
     : `the provider returned acr ${acr ?? 'none'}, but ${acrValues.join(' or ')} was required`;
-  throw new CliError(EXIT.denied, {
+  throw new CliError(EXIT.signIn, {
     code: 'sign_in_too_weak',
     title: 'The sign-in is not strong or fresh enough',
     detail: `You signed in, but ${fault}. The sign-in was not stored. Sign in again with a second factor.`,

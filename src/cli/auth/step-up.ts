@@ -62,7 +62,7 @@ export function createSignInAgain(deps: {
     if (kept === null || how === 'never') {
       const login = deps.commandLine('login', ...loginWords(kept, demand));
       const command = kept === null ? `unset COUNTERSIGN_TOKEN; ${login}` : login;
-      throw new CliError(EXIT.denied, { ...demand, command });
+      throw new CliError(EXIT.signIn, { ...demand, command });
     }
     const issuer = await findLoginIssuer(io, broker, kept.issuer);
     note(`A new sign-in is required: ${printable(demand.detail)}`);
@@ -106,7 +106,7 @@ function assertSameAccount({ id_token }: KeptSignIn, sub: string): void {
   const before = decodeJwt(id_token).sub;
   if (before === sub) return;
   throw new CliError(
-    EXIT.denied,
+    EXIT.signIn,
     {
       code: 'sign_in_other_account',
       title: 'Signed in with another account',

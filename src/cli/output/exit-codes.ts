@@ -8,11 +8,14 @@ export const EXIT = {
   usage: 2,
   /** The request is pending or ready: it waits for people or for a time. */
   waiting: 3,
-  /** Denied by policy, refused without a sign-in, or closed by rejection, withdrawal or expiry. */
+  /** Denied by policy, or rejected by a person. */
   denied: 4,
+  /** The flags or the request are no longer what the command is about. */
   conflict: 5,
   /** A replayed decision did not come out as it was recorded, or a log or a proof is not valid. */
   different: 6,
+  /** There is no sign-in or token that is accepted, so nothing was decided. */
+  signIn: 7,
   /** The store failed in a way that requires a restart (`EX_SOFTWARE` of sysexits.h). */
   restart: 70,
 } as const;
@@ -31,16 +34,21 @@ export const EXIT_CODES: readonly { status: number; means: string }[] = [
   { status: EXIT.waiting, means: 'pending or ready: the request waits for people or for a time' },
   {
     status: EXIT.denied,
-    means: 'denied by policy, not signed in, or the request was rejected, withdrawn or expired',
+    means: 'denied by policy, or rejected',
   },
   {
     status: EXIT.conflict,
-    means: 'conflict: the flags or the request have changed, or the current state does not allow it',
+    means:
+      'conflict: the flags or the request have changed, it was withdrawn or has expired, or the current state does not allow it',
   },
   {
     status: EXIT.different,
     means:
       'replay and verify: a decision did not come out as it was recorded, or the log or the proof is not valid',
+  },
+  {
+    status: EXIT.signIn,
+    means: 'not signed in, or the sign-in or token is not accepted; nothing was decided',
   },
   { status: EXIT.restart, means: 'serve only: the store failed; a supervisor should restart the broker' },
   { status: 130, means: 'serve only: ended by a second signal before work in flight completed' },
@@ -63,9 +71,9 @@ export function exitOfState(state: RequestView['state']): ExitCode {
     case 'ready':
       return EXIT.waiting;
     case 'rejected':
+      return EXIT.denied;
     case 'withdrawn':
     case 'expired':
-      return EXIT.denied;
     case 'conflicted':
       return EXIT.conflict;
   }
@@ -82,16 +90,12 @@ const CONFLICTS: ReadonlySet<string> = new Set([
   'idempotency_key_reused',
 ]);
 
-/** Refusals because of who is calling. */
-const DENIALS: ReadonlySet<string> = new Set([
-  'policy_denied',
-  'sign_in_required',
-  'unauthenticated',
-  'token_invalid',
-]);
+/** Refusals because nobody knows who is calling, or how surely. */
+const SIGN_INS: ReadonlySet<string> = new Set(['sign_in_required', 'unauthenticated', 'token_invalid']);
 
 /** The exit status for a problem code of the broker. */
 export function exitOfProblem(code: string): ExitCode {
-  if (DENIALS.has(code)) return EXIT.denied;
+  if (code === 'policy_denied') return EXIT.denied;
+  if (SIGN_INS.has(code)) return EXIT.signIn;
   return CONFLICTS.has(code) ? EXIT.conflict : EXIT.error;
 }
