@@ -51,14 +51,14 @@ describe('login', () => {
     expect(records.json.items[0].principal).toMatchObject({ id: 'person:demo:avery', person: 'emp-1006' });
 
     expect((await terminal.run('logout', '--json')).json).toMatchObject({ broker: t.url, removed: true });
-    expect((await terminal.run('decisions')).code).toBe(4);
+    expect((await terminal.run('decisions')).code).toBe(7);
   });
 
   it('with --mfa asks for a second factor, and makes a sign-in that opens break-glass', async () => {
     const weak = await login({ person: 'riley' });
     const words = ['break-glass', 'open', '--incident', 'INC-1', '--reason', 'x'];
     const refused = await weak.terminal.run(...words);
-    expect(refused.code).toBe(4);
+    expect(refused.code).toBe(7);
     expect(refused.err).toContain('sign_in_required');
     expect(refused.err).toContain('countersign login --mfa');
 
@@ -129,7 +129,7 @@ describe('login', () => {
     expect((await running).code).toBe(0);
   });
 
-  it('exits with 4 and keeps nothing when the provider refuses', async () => {
+  it('exits with 7 and keeps nothing when the provider refuses', async () => {
     const terminal = createTerminal(t, {
       openBrowser: (url) => {
         const answer = new URL(url.searchParams.get('redirect_uri') ?? '');
@@ -140,7 +140,7 @@ describe('login', () => {
       },
     });
     const run = await terminal.run('login', '--json');
-    expect([run.code, run.json.code]).toEqual([4, 'sign_in_failed']);
+    expect([run.code, run.json.code]).toEqual([7, 'sign_in_failed']);
     expect(run.json.detail).toContain('access_denied');
     expect((await terminal.run('list', '--json')).json.code).toBe('not_signed_in');
   });

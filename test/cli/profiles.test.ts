@@ -192,7 +192,7 @@ describe('profiles', () => {
     await writeFile(file, kept.replace(/"id_token": ?"[^"]*"/, '"id_token":"revoked"'), { mode: 0o600 });
     const refused = await inShell.run('list', '--json');
     expect([refused.code, refused.json.code, refused.json.command]).toEqual([
-      4,
+      7,
       'token_invalid',
       'countersign login --profile alex',
     ]);

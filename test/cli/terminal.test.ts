@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type IdentityProvider, startIdentityProvider } from '../../fixtures/identity/provider.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose, readRequest, TICKET } from '../support/flags.ts';
-import { CTRL_C, type Shell, startShell, TAB } from '../support/terminal.ts';
+import { CTRL_C, loadTerminal, type Shell, startShell, TAB } from '../support/terminal.ts';
+import { INSTALL_MS } from '../support/tools.ts';
 import { bindGroupsOf, issuerOf, signsIn } from './sign-in-support.ts';
 
 /* The command line in a real terminal, started by a real shell. */
@@ -16,6 +17,7 @@ vi.setConfig({ testTimeout: 100_000, hookTimeout: 180_000 });
 let folder: string;
 let shell: Shell | null = null;
 
+beforeAll(loadTerminal, INSTALL_MS);
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'countersign-terminal-'));
 });

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { INSTALL_MS } from '../support/tools.ts';
 import { readBlocks } from './blocks/read-blocks.ts';
 import { runPage } from './blocks/run-page.ts';
 import { type Demo, startDemo } from './blocks/stage.ts';
@@ -20,7 +21,7 @@ let demo: Demo;
 
 beforeAll(async () => {
   demo = await startDemo();
-}, 120_000);
+}, INSTALL_MS);
 afterAll(() => demo?.close());
 
 describe('each block works as it is written', () => {

@@ -221,7 +221,7 @@ describe('a dry run', () => {
     await t.broker.scheduler.tick();
     const unknown = await revoke(t, 'subject', 'emp-1011', { dry_run: true });
     expect(unknown.body.cautions).toEqual([
-      { code: 'unknown_subject', detail: expect.stringMatching(/"emp-1001"/) },
+      { code: 'unknown_subject', detail: expect.stringMatching(/Did you mean emp-1001\?$/) },
     ]);
     const { body } = await revoke(t, 'subject', 'emp-1001');
     const again = await revoke(t, 'subject', 'EMP-1001', { dry_run: true });

@@ -58,15 +58,20 @@ const ENTER = '\r';
 export const CTRL_C = '\u0003';
 export const TAB = '\t';
 
+/** Loads what makes a terminal, and installs it the first time, which takes a while. */
+export function loadTerminal(): Promise<[NodePty, XtermModule]> {
+  return Promise.all([
+    loadTool<NodePty>('terminal', '@lydell/node-pty'),
+    loadTool<XtermModule>('terminal', '@xterm/headless'),
+  ]);
+}
+
 /** Starts bash, in which `countersign` is the command line of this repository. @param folder an empty one, its home */
 export async function startShell(
   folder: string,
   { columns = 80, env = {} }: { columns?: number; env?: Record<string, string> } = {},
 ): Promise<Shell> {
-  const [pty, { Terminal }] = await Promise.all([
-    loadTool<NodePty>('terminal', '@lydell/node-pty'),
-    loadTool<XtermModule>('terminal', '@xterm/headless'),
-  ]);
+  const [pty, { Terminal }] = await loadTerminal();
   const bin = join(folder, 'bin');
   await mkdir(bin, { recursive: true });
   await writeFile(join(bin, 'countersign'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {

@@ -8,6 +8,9 @@ import { sha256Hex } from '../../src/json.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Long enough to install a tool on a slow machine. */
+export const INSTALL_MS = 300_000;
+
 const INSTALLED = join(ROOT, '.cache/tools');
 
 /**
