@@ -243,7 +243,7 @@ describe('countersign token', () => {
   it('says what is wrong with an audience that is not granted, and where nobody is signed in', async () => {
     const job = createTerminal(t, { env: { COUNTERSIGN_SUBJECT_TOKEN: await t.ci.token() } });
     const refused = await job.run('token', '--audience', 'data:production', '--json');
-    expect([refused.code, refused.json.oauth_error]).toEqual([4, 'invalid_target']);
+    expect([refused.code, refused.json.oauth_error]).toEqual([7, 'invalid_target']);
     const nobody = await createTerminal(t).run('token', '--audience', 'data:production', '--json');
     expect([nobody.code, nobody.json.code]).toEqual([7, 'not_signed_in']);
   });
