@@ -41,7 +41,8 @@ async function expectRestored(at: Shell): Promise<void> {
 
 describe('questions in a terminal', () => {
   it('init asks, takes answers and defaults, and writes the set-up', async () => {
-    const at = await open();
+    // Wide enough for each question.
+    const at = await open({ columns: 120 });
     at.type('countersign init setup\r');
     await at.until(/Identity provider .*:$/);
     at.type('https://login.example.com\r');
