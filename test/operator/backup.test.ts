@@ -140,7 +140,8 @@ describe('a backup is refused, and leaves everything as it was,', () => {
       });
     }
     await rm(join(folder, 'lock-link'));
-    expect((await propose(t, [{ action: 'enable', flag: 'two' }])).status).toBe(201);
+    await createFlag(t, 'later');
+    expect((await propose(t, [{ action: 'enable', flag: 'later' }])).status).toBe(201);
   }, 60_000);
 
   it('without a database, a folder or a name of a file', async () => {

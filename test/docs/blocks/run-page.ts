@@ -19,7 +19,7 @@ const REMARKS: readonly [RegExp, number][] = [
 const QUESTION = /\[y\/N\] $/;
 
 /** Places outside of a clone that pages name, which are folders of their own here. */
-const PLACES = ['/etc/countersign', '/var/lib/countersign', '/backup'];
+const PLACES = ['/etc/countersign', '/var/lib/countersign', '/backup', '/srv/log'];
 
 /** A page with open terminals. */
 interface PageRun {
