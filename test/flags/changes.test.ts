@@ -123,6 +123,11 @@ describe('texts for people', () => {
     expect(schema.safeParse('Zwei Zeilen:\n\tgrün 🎉').success).toBe(true);
   });
 
+  it('end their lines in one way, so that a commit message has one digest on every system', () => {
+    expect(schema.parse('one\r\ntwo\rthree\nfour')).toBe('one\ntwo\nthree\nfour');
+    expect(schema.parse('\r\n\r\nx')).toBe('\n\nx');
+  });
+
   // Unicode 16, PropList.txt, Bidi_Control.
   it.each([0x61c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069])(
     'refuse the bidirectional control U+%x',

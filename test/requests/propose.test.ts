@@ -151,6 +151,16 @@ describe('a proposal', () => {
     expect({ status, code: body.code }).toEqual({ status: 422, code: 'invalid_change' });
   });
 
+  it('has the same content and digest however the lines of its reason end', async () => {
+    const [unix, windows] = await Promise.all(
+      ['fix\n\nthe refund', 'fix\r\n\r\nthe refund'].map((reason) =>
+        propose(t, [enable('checkout')], { start_ms: t.clock() + 3_600_000, reason }),
+      ),
+    );
+    expect(windows?.body.reason).toBe('fix\n\nthe refund');
+    expect(windows?.body.digest).toBe(unix?.body.digest);
+  });
+
   it('has the same content and digest however its start is written', async () => {
     const start_ms = t.clock() + 3_600_000;
     const number = await propose(t, [enable('checkout')], { start_ms });
