@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import express, { type Express, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
@@ -90,12 +90,17 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   for (const domain of Object.keys(routes) as (keyof typeof routes)[]) {
     app.use(serveRoutes(routes[domain] as Parameters<typeof serveRoutes>[0], deps.routes[domain], options));
   }
-  const answerNoRoute = noRoute(listRoutes(edge.control.kinds));
+  const listed = listRoutes(edge.control.kinds);
+  // What was refused before its route has the format of that route, too.
+  for (const route of listed) {
+    const writers = options.errorWriters[route.format];
+    if (writers.length > 0) app.use(pathPattern(route), ...writers);
+  }
+  const answerNoRoute = noRoute(listed);
   for (const [prefix, format] of PREFIXES) {
     const { countAttempt, errorWriters } = options;
     app.use(prefix, limitAddress(countAttempt), answerNoRoute, ...errorWriters[format]);
   }
-  app.use(...options.errorWriters.page.map((write) => onlyRefusedAtRoot(refusals, write)));
   app.use(answerNoRoute);
   app.use(problemWriter(log, `${issuer}/.well-known/oauth-protected-resource`));
   return app;
@@ -109,14 +114,6 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
 function keepNowhere(_req: Request, res: Response, next: () => void): void {
   res.setHeader('Cache-Control', 'no-store');
   next();
-}
-
-/** The root is a page too, but a prefix of everything: only what was refused before its route is written as a page. */
-function onlyRefusedAtRoot(refusals: Refusals, write: ErrorRequestHandler): ErrorRequestHandler {
-  return (error: unknown, req, res, next) => {
-    if (req.path === '/' && refusals.has(req)) write(error, req, res, next);
-    else next(error);
-  };
 }
 
 /** Where every refusal has another format than a problem document, also of paths that are not in the list. */

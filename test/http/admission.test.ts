@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import { listRoutes } from '../../src/routes.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { countRows, createFlag } from '../support/flags.ts';
 import { askRaw, statusesOf } from '../support/raw.ts';
 
 /* What is refused before any route sees it: messages with two meanings, and messages for somebody else. */
+
+const calls = listRoutes(requestKinds).map(({ method, path, format }) => ({ method, path, format }));
 
 let t: TestBroker;
 let here: string;
@@ -184,6 +188,14 @@ describe('a host (RFC 9110 7.4)', () => {
     }
     expect(await countRows(t)).toEqual(before);
     expect(bodyOf(await askRaw(t.url, read([`Host: ${host}`]))).code).toBe('misdirected_request');
+  });
+
+  // Whether an answer has the format that its call declares is judged when the broker closes.
+  it.each(calls)('is misdirected in every call: $method $path', async ({ method, path, format }) => {
+    const target = path.replaceAll(/\{\w+\}/g, 'x');
+    const lines = read(['Host: evil.example', 'Content-Length: 0'], `${method} ${target} HTTP/1.1`);
+    // OpenID Connect Back-Channel Logout 1.0 section 2.8 knows only 400.
+    expect(statusesOf(await askRaw(t.url, lines))).toEqual([format === 'logout' ? 400 : 421]);
   });
 
   it.each([
