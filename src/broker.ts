@@ -29,7 +29,7 @@ import type { RequestCredentials } from './identity/credential.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
 import { createKeySets, withKeys } from './issuers/key-sets.ts';
 import { declaredStable } from './issuers/subjects.ts';
-import { openLogKey } from './keys/log-key.ts';
+import { openLogKeys } from './keys/log-key.ts';
 import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-secrets.ts';
 import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
@@ -269,15 +269,12 @@ async function openInside(store: Store, options: BrokerOptions) {
       used: usage.used,
     },
   };
-  const checkpoints = createCheckpoints({
-    store,
-    clock,
-    signer: openLogKey({
-      ...{ store, masterKey, clock },
-      prefix: config.log_origin,
-      publicUrl: config.public_url,
-    }),
+  const logKeys = openLogKeys({
+    ...{ store, masterKey, clock },
+    prefix: config.log_origin,
+    publicUrl: config.public_url,
   });
+  const checkpoints = createCheckpoints({ store, clock, signers: logKeys.signers });
   const cursors = createCursors(await cursorSecret(store, masterKey));
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
@@ -299,7 +296,19 @@ async function openInside(store: Store, options: BrokerOptions) {
   });
   return {
     ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
-    ...{ keySets, signingKeys, snapshots, freezes, metrics, usage, turns, runs, warnings, checkpoints },
+    ...{
+      keySets,
+      signingKeys,
+      snapshots,
+      freezes,
+      metrics,
+      usage,
+      turns,
+      runs,
+      warnings,
+      checkpoints,
+      logKeys,
+    },
   };
 
   /** Only who signs in could change it, so the operator has to. */
@@ -416,7 +425,7 @@ function openSurface(inside: Inside, url: string): AppDeps {
       access: { control, flushUsage: usage.flush },
       sessions: { control, sessions: people.sessions },
       delegation: { control, signingKeys, issuer },
-      keys: { control, signingKeys },
+      keys: { control, signingKeys, logKeys: inside.logKeys },
       trust: { ...trust, control },
       tokens: { exchange, signingKeys },
       tokenStatus: { control, examine: authenticator.examine, issuer, signingKeys, log },

@@ -59,6 +59,9 @@ const logSchema = z
   .object({
     origin: z.string().meta({ description: 'The name of the log.' }),
     key: z.string().meta({ description: 'The key that verifies checkpoints (C2SP signed-note).' }),
+    former_keys: z.array(z.string()).meta({
+      description: 'The keys before it that still sign, too, the newest first; empty but after a rotation.',
+    }),
     size: z.int().min(0).meta({ description: 'The number of leaves of the latest checkpoint.' }),
     root: hash,
   })
@@ -124,8 +127,11 @@ export const logRoutes = [
     answer: logSchema,
     handle: async ({ checkpoints }) => {
       const { origin, size: leaves, root } = await checkpoints.latest();
-      const key = await checkpoints.key();
-      return { body: { origin, key, size: leaves, root: root.toString('base64') }, headers: BRIEFLY };
+      const [key, ...former_keys] = await checkpoints.keys();
+      return {
+        body: { origin, key, former_keys, size: leaves, root: root.toString('base64') },
+        headers: BRIEFLY,
+      };
     },
   }),
   route({

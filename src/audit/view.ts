@@ -109,6 +109,18 @@ const leafSchema = z
       .meta({ description: 'The controls that the change bypassed.' }),
     activates: z.object({ hash: digest, archive: digest, stage: z.string().optional() }).nullable(),
     erases: z.object({ places: listOf(z.int()), pseudonyms: listOf(pseudonym) }).nullable(),
+    log_key: z
+      .object({
+        former: z.string(),
+        key: z.string(),
+        signature: z
+          .string()
+          .meta({ description: 'The signature of the former key over the new one, base64.' }),
+      })
+      .optional()
+      .meta({
+        description: 'In a record that hands the log over to a new key: the former key and the new one.',
+      }),
     guardrail: z.string().nullable(),
     stage: z.string().nullable().meta({
       description: 'The stage whose policy decided; null if one policy governs all stages.',

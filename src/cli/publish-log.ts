@@ -1,10 +1,11 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Checkpoint, openCheckpoint } from '../tree/checkpoint.ts';
+import { type Checkpoint, openCheckpoint, parseUnverified } from '../tree/checkpoint.ts';
 import { LogFault } from '../tree/fault.ts';
-import type { NoteVerifier } from '../tree/note.ts';
+import { keysOfNote, type NoteVerifier } from '../tree/note.ts';
 import { TILE_WIDTH, tilePath, tilesOf, widthIn } from '../tree/tiles.ts';
 import { verifyLog } from '../tree/verify-log.ts';
+import { verifySignedLog } from '../tree/verify-signed-log.ts';
 import type { LogSource } from './log-source.ts';
 import { replaceFile } from './replace-file.ts';
 
@@ -17,23 +18,27 @@ export interface Published {
   size: number;
   /** The number of files that this run wrote. */
   files: number;
+  /** The key that signs now, which is another than the pinned one once that was rotated out. */
+  key: NoteVerifier;
 }
 
 /**
  * Brings a published log up to date. Every file is verified before it is written, and the checkpoint is written last, so
  * that the folder has a complete log at every moment. What an interrupted run left is used, if it is right.
  *
+ * @param options.pinned a key of the log
  * @throws LogFault if the log is not what its checkpoint says, or does not continue what is published
  */
 export async function publishLog(
   source: LogSource,
-  { folder, verifier }: { folder: string; verifier: NoteVerifier },
+  { folder, pinned }: { folder: string; pinned: NoteVerifier },
 ): Promise<Published> {
   const note = String(await source.read(CHECKPOINT));
-  const checkpoint = openCheckpoint(note, verifier);
+  const present = await publishedIn(folder, pinned);
+  const { checkpoint, key } = await openSigned(source, { note, present: present?.note ?? null, pinned });
   const { origin, size } = checkpoint;
-  const since = await publishedIn(folder, verifier);
-  if (since?.size === size && since.root.equals(checkpoint.root)) return { origin, size, files: 0 };
+  if (present?.note === note) return { origin, size, files: 0, key };
+  const since = present === null || present.checkpoint.size === 0 ? undefined : present.checkpoint;
   let files = 0;
   await verifyLog({
     checkpoint,
@@ -41,27 +46,55 @@ export async function publishLog(
     read: (path) => source.read(path),
     verified: async (path, bytes) => {
       const file = join(folder, path);
-      const present = await readFile(file).catch(() => null);
-      if (present?.equals(bytes) === true) return;
+      const published = await readFile(file).catch(() => null);
+      if (published?.equals(bytes) === true) return;
       await replaceFile(file, bytes);
       files += 1;
     },
   });
   await replaceFile(join(folder, CHECKPOINT), note);
   if (since !== undefined) await removePartial(folder, since, checkpoint);
-  return { origin, size, files: files + 1 };
+  return { origin, size, files: files + 1, key };
 }
 
-/** The checkpoint that is published, or undefined. @throws LogFault if it is of another log */
-async function publishedIn(folder: string, verifier: NoteVerifier): Promise<Checkpoint | undefined> {
+/**
+ * Opens the checkpoint. Where other keys signed it than the published one, or not the pinned key, every leaf is read first,
+ * because the leaves say who may sign.
+ */
+async function openSigned(
+  source: LogSource,
+  { note, present, pinned }: { note: string; present: string | null; pinned: NoteVerifier },
+): Promise<{ checkpoint: Checkpoint; key: NoteVerifier }> {
+  const signers = signersOf(note, pinned);
+  const isPinned = signers.includes(pinned.id);
+  if (isPinned && (present === null || signersOf(present, pinned).join() === signers.join()))
+    return { checkpoint: openCheckpoint(note, pinned), key: pinned };
+  const { checkpoint, keys } = await verifySignedLog({
+    note,
+    pinned,
+    ...(present === null ? {} : { older: present }),
+    read: (path) => source.read(path),
+  });
+  return { checkpoint, key: keys.at(-1)?.verifier ?? pinned };
+}
+
+/** The ids of the log's own keys that signed a checkpoint. */
+function signersOf(note: string, { name }: NoteVerifier): string[] {
+  return keysOfNote(note).flatMap((key) => (key.name === name ? [key.id] : []));
+}
+
+/** The checkpoint that is published, or null. @throws LogFault if it is of another log */
+async function publishedIn(
+  folder: string,
+  pinned: NoteVerifier,
+): Promise<{ note: string; checkpoint: Checkpoint } | null> {
   const note = await readFile(join(folder, CHECKPOINT), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw new LogFault(`the published checkpoint cannot be read: ${error.message}`);
   });
-  if (note === null) return undefined;
+  if (note === null) return null;
   try {
-    const { size, ...rest } = openCheckpoint(note, verifier);
-    return size === 0 ? undefined : { size, ...rest };
+    return { note, checkpoint: parseUnverified(note, pinned.name) };
   } catch (error) {
     throw new LogFault(`${join(folder, CHECKPOINT)}: ${(error as Error).message}; publish to another folder`);
   }

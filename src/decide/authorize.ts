@@ -1,5 +1,5 @@
 import { ciRunOf } from '../identity/credential.ts';
-import type { Correlation, RecordedFreeze } from '../log/entry.ts';
+import type { Correlation, Entry, RecordedFreeze } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';
@@ -42,6 +42,8 @@ export interface Intent {
   revocation?: InputRevocation;
   /** The freeze that is engaged if this is allowed. */
   freeze?: RecordedFreeze;
+  /** The key that the log is handed over to if this is allowed. */
+  log_key?: NonNullable<Entry['log_key']>;
   /** The broker's own note on the outcome, for the record. */
   note?: Reason;
   /** It happens whatever the decision is, so it is recorded in full. */
@@ -76,6 +78,7 @@ export async function authorize(writing: WriteContext, intent: Intent): Promise<
     request: null,
     flags: [],
     ...(intent.freeze === undefined || decision.effect !== 'allow' ? {} : { freeze: intent.freeze }),
+    ...(intent.log_key === undefined || decision.effect !== 'allow' ? {} : { log_key: intent.log_key }),
     ...(intent.note === undefined ? {} : { note: intent.note }),
     correlation: correlationOf(call, call.principal, null),
   };

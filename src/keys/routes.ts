@@ -6,6 +6,8 @@ import { GOVERNED_READ, GOVERNED_WRITE } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import { listSigningKeys } from '../store/signing-keys.ts';
+import type { LogKeys } from './log-key.ts';
+import { logKeyOrderSchema, logKeyRotationSchema, rotateLogKey } from './log-rotation.ts';
 import { rotateKey, rotationSchema } from './rotation.ts';
 import { KEY_STATES, type SigningKeys, stateOf } from './signing-keys.ts';
 
@@ -13,6 +15,7 @@ import { KEY_STATES, type SigningKeys, stateOf } from './signing-keys.ts';
 export interface KeyRoutesDeps {
   control: ControlDeps;
   signingKeys: SigningKeys;
+  logKeys: Pick<LogKeys, 'prepare'>;
 }
 
 /** A signing key as returned by the API. */
@@ -69,6 +72,25 @@ export const keyRoutes = [
     handle: async ({ signingKeys }, { write }) => {
       const fresh = await signingKeys.prepare();
       return { body: await write((writing) => rotateKey(writing, fresh)) };
+    },
+  }),
+  route({
+    name: 'rotateLogKey',
+    operation: 'key.rotate',
+    method: 'POST',
+    path: '/v1/log/keys/rotate',
+    summary:
+      'sign checkpoints with a new key, which a record commits; the former key signs, too, for some days',
+    caller: 'any',
+    outcomes: GOVERNED_WRITE,
+    errors: ['state_conflict'],
+    success: 201,
+    body: logKeyOrderSchema,
+    answer: logKeyRotationSchema,
+    idempotent: true,
+    handle: async ({ logKeys }, { write, body: { overlap_days } }) => {
+      const next = await logKeys.prepare();
+      return { body: await write((writing) => rotateLogKey(writing, { next, overlap_days })) };
     },
   }),
 ];

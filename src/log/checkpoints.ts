@@ -19,8 +19,8 @@ export interface Checkpoints {
   latest(): Promise<SignedCheckpoint>;
   /** The first checkpoint with at least so many leaves, which the log must have. It may take a second. */
   covering(size: number): Promise<SignedCheckpoint>;
-  /** The public part of the key that signs. */
-  key(): Promise<string>;
+  /** The public parts of the keys that sign, the newest first. */
+  keys(): Promise<[string, ...string[]]>;
 }
 
 /**
@@ -29,24 +29,27 @@ export interface Checkpoints {
  */
 export function createCheckpoints(deps: {
   store: Store;
-  signer: () => Promise<NoteSigner>;
+  /** The keys that sign now, the newest first. */
+  signers: () => Promise<[NoteSigner, ...NoteSigner[]]>;
   clock: Clock;
 }): Checkpoints {
-  const { store, signer, clock } = deps;
-  let kept: (SignedCheckpoint & { at_ms: number }) | null = null;
+  const { store, signers, clock } = deps;
+  let kept: (SignedCheckpoint & { at_ms: number; by: string }) | null = null;
   let running: Promise<SignedCheckpoint> | null = null;
 
   async function make(): Promise<SignedCheckpoint> {
     // The log of another history must not be signed under the name of the acknowledged one.
     const refusal = store.loss === null ? null : await store.writeRefusal();
     if (refusal !== null) throw refusal;
-    const key = await signer();
+    // Before the keys: from the record on that commits a new key, that key must sign.
     const head = await readHead(store.read);
-    const { name: origin } = key.verifier;
-    if (kept?.size !== head.size || kept.origin !== origin) {
+    const keys = await signers();
+    const by = keys.map(({ verifier }) => verifier.vkey).join(' ');
+    if (kept?.size !== head.size || kept.by !== by) {
+      const { name: origin } = keys[0].verifier;
       const root = Buffer.from(head.root, 'base64');
-      const note = signCheckpoint({ size: head.size, root }, key);
-      kept = { origin, size: head.size, root, note, at_ms: clock() };
+      const note = signCheckpoint({ size: head.size, root }, ...keys);
+      kept = { origin, size: head.size, root, note, at_ms: clock(), by };
     }
     kept.at_ms = clock();
     return kept;
@@ -68,6 +71,9 @@ export function createCheckpoints(deps: {
       if (isFresh()) await setTimeout(CHECKPOINT_INTERVAL_MS);
       return renew();
     },
-    key: async () => (await signer()).verifier.vkey,
+    keys: async () => {
+      const [newest, ...others] = await signers();
+      return [newest.verifier.vkey, ...others.map(({ verifier }) => verifier.vkey)];
+    },
   };
 }

@@ -1,6 +1,7 @@
 import type { BrokerEventName, Operation, OperatorActName } from '../operations.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
+import type { KeyHandover } from '../tree/key-chain.ts';
 
 /** How one flag's version moved with a record. `environment` is null for the definition. */
 export interface FlagMove {
@@ -92,6 +93,8 @@ export interface Entry {
   passed?: Passage;
   /** The newly activated policy: its hash, the digest of the bundle's archive, and its stage, if that is an earlier one. */
   activates?: { hash: string; archive: string; stage?: string };
+  /** The key that the log is handed over to. */
+  log_key?: KeyHandover;
   /** The details and pseudonyms that this record erases. */
   erases?: { places: readonly number[]; pseudonyms: readonly string[] };
   /** The broker's own note on the outcome, such as `request_conflicted`. */

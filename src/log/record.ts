@@ -1,4 +1,5 @@
 import { canonicalJson, saltedDigest } from '../json.ts';
+import type { KeyHandover } from '../tree/key-chain.ts';
 import type { Entry, FlagMove, Passage, RecordedFreeze, RecordedObligation } from './entry.ts';
 
 /**
@@ -43,6 +44,8 @@ export interface RecordV1 {
   /** The stage is there if it is an earlier one. */
   activates: { hash: string; archive: string; stage?: string | undefined } | null;
   erases: { places: ListOf<number>; pseudonyms: ListOf<string> } | null;
+  /** The new key of the log. Only a record that hands the log over to one has this member. */
+  log_key?: KeyHandover | undefined;
   guardrail: string | null;
   /** The stage whose policy decided; null if one policy governs all stages. */
   stage: string | null;
@@ -189,6 +192,7 @@ function toRecord(
     freeze: entry.freeze ? inOrder(entry.freeze) : null,
     guardrail: decision.guardrail ?? null,
     id: entry.id,
+    ...(entry.log_key === undefined ? {} : { log_key: handoverInOrder(entry.log_key) }),
     operation: entry.operation,
     outcome: {
       codes: list('outcome.codes'),
@@ -227,6 +231,10 @@ function toRecord(
 
 function activatesInOrder({ archive, hash, stage }: NonNullable<Entry['activates']>) {
   return { archive, hash, ...(stage === undefined ? {} : { stage }) };
+}
+
+function handoverInOrder({ former, key, signature }: KeyHandover): KeyHandover {
+  return { former, key, signature };
 }
 
 function inOrder({ change, environment, flag, id, namespace, scope }: RecordedFreeze): RecordedFreeze {

@@ -1,6 +1,8 @@
 import type { ControlDeps } from '../decide/control.ts';
 import { DAY_MS } from '../moment.ts';
+import { batchOf } from '../store/batch.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
+import { dropRetiredLogKeys } from '../store/log-keys.ts';
 import { overBefore } from '../store/passed-time.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
@@ -28,6 +30,7 @@ export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'cloc
       await store.writer.write(async (tx) => {
         const overMs = await overBefore(tx);
         if (overMs === null) return;
+        await dropRetiredLogKeys(tx, batchOf(tx).head.epoch, overMs);
         await forgetUsedTokens(tx, overMs);
         await forgetAnswers(tx, overMs - ANSWERS_KEPT_MS);
         await forgetBrowserSessions(tx, overMs - SESSIONS_KEPT_MS);

@@ -5,6 +5,7 @@ import { addBuiltBundles } from './migration-built.ts';
 import { addDenials } from './migration-denials.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
+import { addLogKeyRotation } from './migration-log-key-rotation.ts';
 import { addLogKeys } from './migration-log-keys.ts';
 import { addRequestNamespaces } from './migration-places.ts';
 import { addActivations } from './migration-policies.ts';
@@ -46,6 +47,7 @@ export const migrations: MigrationProvider = {
     '0018_policy_reports': { up: addPolicyReports },
     '0020_tree': { up: addTree },
     '0021_log_keys': { up: addLogKeys },
+    '0022_log_key_rotation': { up: addLogKeyRotation },
   }),
 };
 

@@ -83,14 +83,18 @@ export interface DenialsTable {
   count: number;
 }
 
-/** The key that signs the checkpoints of an epoch. */
+/** A key that signs the checkpoints of an epoch. */
 export interface LogKeysTable {
   epoch: number;
   /** Its public part, with the origin of the log (C2SP signed-note). */
   vkey: string;
-  /** Sealed under the master key. */
+  /** Sealed under the master key; empty once it no longer signs. */
   private_key: string;
   created_ms: number;
+  /** The place of the record that commits the key; null for the first key of the epoch. */
+  place: number | null;
+  /** Until when it signs beside the next one; null for the newest. */
+  retires_ms: number | null;
 }
 
 /** The head of the log: one row. */

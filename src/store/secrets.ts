@@ -28,6 +28,7 @@ export async function listSecrets(db: Db): Promise<StoredSecret[]> {
       text: private_jwk,
       isUseless: retires_ms !== null,
     })),
+    // A key that retires still signs until then, and loses its private part at that time.
     ...logKeys.map(({ vkey, private_key }) => ({
       kind: 'log_key' as const,
       id: vkey,

@@ -119,6 +119,16 @@ export function openNote(
   return { text, signedBy: [...signedBy] };
 }
 
+/** The text of a note, unverified. @throws LogFault if it is malformed */
+export function textOfNote(note: string): string {
+  return parseNote(note).text;
+}
+
+/** The names and the ids of the keys whose signatures a note has, unverified. @throws LogFault if it is malformed */
+export function keysOfNote(note: string): { name: string; id: string }[] {
+  return parseNote(note).signatures.map(({ name, id }) => ({ name, id }));
+}
+
 interface NoteSignature {
   name: string;
   id: string;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openLogKey, originOf } from '../../src/keys/log-key.ts';
+import { type LogKeys, openLogKeys, originOf } from '../../src/keys/log-key.ts';
 import { openSecrets } from '../../src/keys/open-secrets.ts';
 import { append } from '../../src/log/append.ts';
 import { createCheckpoints } from '../../src/log/checkpoints.ts';
@@ -41,12 +41,14 @@ const keysOf = (key: Keys['key'], previous: Keys['previous'] = null): Keys => ({
   previous,
 });
 
-/** The signer that a start with that configuration has. */
+/** The keys that a start with that configuration has. */
 async function open(keys: Keys, more: { prefix?: string; publicUrl?: string } = {}) {
   const { masterKey } = await openSecrets(store, keys);
   const { prefix = undefined, publicUrl = undefined } = more;
-  return openLogKey({ store, masterKey, clock, prefix, publicUrl });
+  return openLogKeys({ store, masterKey, clock, prefix, publicUrl });
 }
+
+const newest = async ({ signers }: LogKeys) => (await signers())[0].verifier.vkey;
 
 describe('the origin', () => {
   const installation = '0197f3a0-7c1e-4000-8000-000000000001';
@@ -63,41 +65,41 @@ describe('the key of the log', () => {
   it('is made once, whoever asks at once, and stays with its origin', async () => {
     const keys = keysOf(newKey());
     const signers = [await open(keys), await open(keys)];
-    const [one, other] = await Promise.all(signers.map((signer) => signer()));
-    expect(one?.verifier.vkey).toBe(other?.verifier.vkey);
+    const [one, other] = await Promise.all(signers.map((signer) => newest(signer)));
+    expect(one).toBe(other);
     const later = await open(keys, { prefix: 'elsewhere.example/log' });
-    expect((await later()).verifier.vkey).toBe(one?.verifier.vkey);
+    expect(await newest(later)).toBe(one);
   });
 
   it('is sealed, and sealed again under a new master key', async () => {
     const [former, present] = [newKey(), newKey()];
-    const { verifier } = await (await open(keysOf(former)))();
+    const vkey = await newest(await open(keysOf(former)));
     const [before = ''] = logKeyTexts(file);
     expect(before.split('.')).toHaveLength(5);
     expect((await readFile(file)).includes('PRIVATE KEY')).toBe(false);
     const signer = await open(keysOf(present, former));
     const [after = ''] = logKeyTexts(file);
     expect(after).not.toBe(before);
-    expect((await signer()).verifier.vkey).toBe(verifier.vkey);
+    expect(await newest(signer)).toBe(vkey);
     await expect(open(keysOf(former))).rejects.toThrow('contains another one');
   });
 
   it('is another one under another name after a confirmed restore', async () => {
     const keys = keysOf(newKey());
-    const signer = await open(keys, { prefix: 'flags.example/log' });
-    const checkpoints = createCheckpoints({ store, signer, clock });
+    const { signers } = await open(keys, { prefix: 'flags.example/log' });
+    const checkpoints = createCheckpoints({ store, signers, clock });
     await appendTo(store);
     const first = await checkpoints.latest();
-    const firstKey = await checkpoints.key();
+    const [firstKey] = await checkpoints.keys();
     await store.writer.write(async (tx) => {
       beginEpoch(tx);
       await append(tx, entryOf(tx));
     });
-    const renewed = createCheckpoints({ store, signer, clock });
+    const renewed = createCheckpoints({ store, signers, clock });
     const second = await renewed.latest();
     expect([first.origin, second.origin]).toEqual(['flags.example/log/1', 'flags.example/log/2']);
     expect(second.size).toBe(2);
     expect(() => openCheckpoint(second.note, parseVerifier(firstKey))).toThrow('of another log');
-    openCheckpoint(second.note, parseVerifier(await renewed.key()));
+    openCheckpoint(second.note, parseVerifier((await renewed.keys())[0]));
   });
 });

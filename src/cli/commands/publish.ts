@@ -43,11 +43,15 @@ ended. Published records are public: they name flags, namespaces and environment
 
 async function publish(context: Context, options: PublishOptions): Promise<ExitCode> {
   const { client, io } = context;
-  const verifier =
+  let pinned =
     options.key === undefined
       ? parseVerifier((await describeLog(io, context.broker)).key)
       : await readLogKey(options.key);
-  const run = () => publishLog(logOfBroker(client), { folder: options.log, verifier });
+  const run = async () => {
+    const published = await publishLog(logOfBroker(client), { folder: options.log, pinned });
+    pinned = published.key;
+    return published;
+  };
   let last = await run();
   if (options.follow === true) {
     const stop = new AbortController();
@@ -60,7 +64,8 @@ async function publish(context: Context, options: PublishOptions): Promise<ExitC
       forget();
     }
   }
-  context.print(last, () => describe(last, options.log));
+  const { key, ...view } = last;
+  context.print({ ...view, key: key.vkey }, () => describe(last, options.log));
   return EXIT.done;
 }
 

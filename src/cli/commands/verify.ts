@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { openCheckpoint } from '../../tree/checkpoint.ts';
-import { verifyLog } from '../../tree/verify-log.ts';
+import { verifySignedLog } from '../../tree/verify-signed-log.ts';
 import type { Cli, CommonOptions, Output } from '../cli.ts';
 import {
   failOnFault,
@@ -59,26 +58,41 @@ async function verify(
   output: Output,
   { source, name, options }: { source: LogSource; name: string; options: VerifyOptions },
 ): Promise<ExitCode> {
-  const verifier = await readLogKey(options.key);
+  const pinned = await readLogKey(options.key);
   const older = options.since === undefined ? undefined : await readText(options.since);
   return failOnFault(async () => {
-    const checkpoint = openCheckpoint(String(await source.read('checkpoint')), verifier);
-    const { origin, size, root } = checkpoint;
-    const since = older === undefined ? undefined : openCheckpoint(older, verifier);
-    await verifyLog({
+    const {
       checkpoint,
-      continues: since,
+      older: since,
+      keys,
+    } = await verifySignedLog({
+      note: String(await source.read('checkpoint')),
+      pinned,
+      older,
       read: (path) => source.read(path),
       leaves: (leaves, index) => {
         const done = index + leaves.length;
-        if (done % NOTE_EVERY === 0) output.note(`Verified ${done} of ${size} records.`);
+        if (done % NOTE_EVERY === 0) output.note(`Verified ${done} records.`);
       },
     });
-    const view = { origin, size, root: root.toString('base64'), since: since?.size ?? null };
+    const { origin, size, root } = checkpoint;
+    const view = {
+      origin,
+      size,
+      root: root.toString('base64'),
+      since: since?.size ?? null,
+      keys: keys.map(({ verifier, from }) => ({ key: verifier.vkey, from })),
+    };
+    const [key] = keys.toReversed();
     output.print(view, () =>
       [
         `${printable(name)} is valid: ${size} records of the log ${printable(origin)}, each in the tree that was signed.`,
         ...(since === undefined ? [] : [`It continues the checkpoint with ${since.size} records.`]),
+        ...(key === undefined || key.verifier.vkey === pinned.vkey
+          ? []
+          : [
+              `Its key was rotated, by the record at place ${key.from}. Keep the new one: ${printable(key.verifier.vkey)}`,
+            ]),
       ].join('\n'),
     );
     return EXIT.done;

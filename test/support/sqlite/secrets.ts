@@ -99,6 +99,7 @@ export function isRewriteDue(file: string): boolean {
 export function logKeyTexts(file: string): string[] {
   return withFile(
     file,
-    (db) => db.prepare('select private_key from log_keys order by epoch').pluck().all() as string[],
+    (db) =>
+      db.prepare('select private_key from log_keys order by epoch, created_ms').pluck().all() as string[],
   );
 }
