@@ -63,6 +63,7 @@ import { openPeople } from './sessions/people.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listActiveFreezes } from './store/emergency.ts';
 import { explainFileFault } from './store/file-faults.ts';
+import { readHead } from './store/log-head.ts';
 import { findActivation, listBootstraps } from './store/policies.ts';
 import { countOpenRequests } from './store/requests.ts';
 import { findSystemRefusal } from './store/system-refusal.ts';
@@ -230,6 +231,8 @@ async function openInside(store: Store, options: BrokerOptions) {
     unknownOperations: () => unknownOperations().length,
     calls: turns.calls,
     wal: store.wal,
+    writesRefused: async () => (await store.writeRefusal())?.code ?? null,
+    logSize: async () => (await readHead(read)).size,
   });
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });

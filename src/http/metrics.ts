@@ -14,7 +14,7 @@ export interface Metrics {
   contentType: string;
 }
 
-/** Gauges that are read on each scrape. */
+/** Gauges that are read on each scrape. One that cannot be read is left out: monitoring needs the others most then. */
 export interface Gauges {
   openRequests(): Promise<{ state: string; count: number }[]>;
   activeFreezes(): number;
@@ -22,6 +22,10 @@ export interface Gauges {
   /** The calls in progress and waiting, by lane. */
   calls(): { lane: string; state: string; count: number }[];
   wal(): { bytes: number; blocked_ms: number; checkpoints: Readonly<Record<string, number>> };
+  /** The problem code with which writes are refused now, or null. */
+  writesRefused(): Promise<string | null>;
+  /** How many records the decision log has. */
+  logSize(): Promise<number>;
 }
 
 /** Creates the metrics of one broker. */
@@ -60,8 +64,9 @@ export function createMetrics(gauges: Gauges): Metrics {
     labelNames: ['state'],
     registers,
     async collect() {
+      const open = await gauges.openRequests().catch(() => []);
       this.reset();
-      for (const { state, count } of await gauges.openRequests()) this.set({ state }, count);
+      for (const { state, count } of open) this.set({ state }, count);
     },
   });
   new Gauge({
@@ -87,6 +92,27 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       for (const { lane, state, count } of gauges.calls()) this.set({ lane, state }, count);
+    },
+  });
+  new Gauge({
+    name: 'countersign_writes_refused',
+    help: 'Whether every write is refused (1) or not (0), and with which problem code, which is empty if they are not.',
+    labelNames: ['code'],
+    registers,
+    async collect() {
+      const code = await gauges.writesRefused().catch(() => 'internal_error');
+      this.reset();
+      this.set({ code: code ?? '' }, code === null ? 0 : 1);
+    },
+  });
+  new Gauge({
+    name: 'countersign_log_records',
+    help: 'Records in the decision log, over all its epochs. It never decreases, unless an older copy was restored.',
+    registers,
+    async collect() {
+      const size = await gauges.logSize().catch(() => null);
+      if (size === null) this.remove();
+      else this.set(size);
     },
   });
   new Gauge({

@@ -17,6 +17,8 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     unknownOperations: () => 0,
     calls: () => [],
     wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
+    writesRefused: async () => null,
+    logSize: async () => 0,
   });
   const app = express();
   app.use(requestContext({ log, metrics }));
@@ -82,6 +84,8 @@ describe('the log of an answer', () => {
       unknownOperations: () => 0,
       calls: () => [],
       wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
+      writesRefused: async () => null,
+      logSize: async () => 0,
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(requestContext({ log, metrics }));
