@@ -24,7 +24,7 @@ export function createProcessIo(env: NodeJS.ProcessEnv): Io {
     },
     readStdin: () => text(stdin),
     env,
-    home: homedir(),
+    home: homeFolder(),
     fetch,
     clock: systemClock,
     sleep: async (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
@@ -40,6 +40,15 @@ export function createProcessIo(env: NodeJS.ProcessEnv): Io {
     },
     exit: (code) => process.exit(code),
   };
+}
+
+/** A user whom the system does not know, as in a container, has none: then a folder that nobody has. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/nonexistent';
+  }
 }
 
 async function ask(question: string): Promise<string> {
