@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.ts';
 import type { LogHead } from './log-head.ts';
-import { settleReads, type Tx } from './statement.ts';
+import { beginBatch, type Tx } from './statement.ts';
 
 /** The tolerated clock difference between brokers. Within it, a write takes the time of the last record. */
 const MAX_BEHIND_MS = 5000;
@@ -30,7 +30,7 @@ const batches = new WeakMap<Tx, Batch>();
 /** Binds a batch to its transaction. For the writer only. */
 export function openBatch(tx: Tx, batch: Batch): void {
   batches.set(tx, batch);
-  settleReads(tx);
+  beginBatch(tx);
 }
 
 /** The batch of a write. */

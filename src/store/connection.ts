@@ -1,5 +1,6 @@
 import Sqlite from 'better-sqlite3';
 import { Kysely, type SqliteDatabase, SqliteDialect, SqliteDriver } from 'kysely';
+import { createDeferredRows } from './deferred.ts';
 import type { HeldReads } from './held-reads.ts';
 import type { Schema } from './schema.ts';
 import { createSettledReads } from './settled.ts';
@@ -82,8 +83,10 @@ export function kyselyOver(connection: Sqlite.Database, guard: Guard, reads?: He
     }
   };
   const settled = createSettledReads();
+  const deferred = createDeferredRows();
   const prepare = (text: string) => {
     settled.note(text);
+    deferred.note(text);
     let found = prepared.get(text);
     if (found === undefined) {
       const statement = guarded(() => connection.prepare(text));
@@ -109,7 +112,7 @@ export function kyselyOver(connection: Sqlite.Database, guard: Guard, reads?: He
     if (statement.reader) return { rows: statement.all(parameters), affected: 0 };
     return { rows: [], affected: statement.run(parameters).changes };
   };
-  runDirectly(db, run, settled);
+  runDirectly(db, run, { settled, deferred });
   return db;
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { FlagStatesTable, FlagStateVersionsTable, FlagsTable, FlagVersionsTable } from './schema.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
 
 const findDefinitionStatement = statement<{ key: string }, FlagsTable>((db, p) =>
   db.selectFrom('flags').selectAll().where('key', '=', p('key')),
@@ -33,16 +33,14 @@ const updateDefinitionStatement = statement<FlagsTable & { base: number }>((db, 
     .where('key', '=', p('key'))
     .where('version', '=', p('base')),
 );
-const insertDefinitionVersionStatement = statement<FlagVersionsTable>((db, p) =>
-  db.insertInto('flag_versions').values({
-    flag: p('flag'),
-    version: p('version'),
-    definition: p('definition'),
-    request_id: p('request_id'),
-    decision_id: p('decision_id'),
-    at_ms: p('at_ms'),
-  }),
-);
+const insertDefinitionVersion = deferredInsert<FlagVersionsTable>('flag_versions', [
+  'flag',
+  'version',
+  'definition',
+  'request_id',
+  'decision_id',
+  'at_ms',
+]);
 const insertStateStatement = statement<FlagStatesTable>((db, p) =>
   db.insertInto('flag_states').values({
     flag: p('flag'),
@@ -59,17 +57,15 @@ const updateStateStatement = statement<FlagStatesTable & { base: number }>((db, 
     .where('flag', '=', p('flag'))
     .where('version', '=', p('base')),
 );
-const insertStateVersionStatement = statement<FlagStateVersionsTable>((db, p) =>
-  db.insertInto('flag_state_versions').values({
-    flag: p('flag'),
-    environment: p('environment'),
-    version: p('version'),
-    state: p('state'),
-    request_id: p('request_id'),
-    decision_id: p('decision_id'),
-    at_ms: p('at_ms'),
-  }),
-);
+const insertStateVersion = deferredInsert<FlagStateVersionsTable>('flag_state_versions', [
+  'flag',
+  'environment',
+  'version',
+  'state',
+  'request_id',
+  'decision_id',
+  'at_ms',
+]);
 const raiseEnvironmentStatement = statement<{ environment: string }, { version: number }>((db, p) =>
   db
     .insertInto('environment_versions')
@@ -177,7 +173,7 @@ export async function writeDefinition(tx: Tx, row: FlagsTable, origin: VersionOr
     if (affected !== 1) return false;
   }
   const { version, definition } = row;
-  await insertDefinitionVersionStatement(tx, { flag: row.key, version, definition, ...origin });
+  await insertDefinitionVersion(tx, { flag: row.key, version, definition, ...origin });
   return true;
 }
 
@@ -190,7 +186,7 @@ export async function writeState(tx: Tx, row: FlagStatesTable, origin: VersionOr
     const { affected } = await updateStateStatement(tx, { ...row, base });
     if (affected !== 1) return false;
   }
-  await insertStateVersionStatement(tx, { ...row, ...origin });
+  await insertStateVersion(tx, { ...row, ...origin });
   return true;
 }
 

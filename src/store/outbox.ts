@@ -1,11 +1,9 @@
 import type { OutboxTable } from './schema-log.ts';
-import { statement, type Tx } from './statement.ts';
+import { deferredInsert, type Tx } from './statement.ts';
 
-const insertStatement = statement<OutboxTable>((db, p) =>
-  db.insertInto('outbox').values({ place: p('place'), effect: p('effect') }),
-);
+const insertEffect = deferredInsert<OutboxTable>('outbox', ['place', 'effect']);
 
 /** Queues an effect of the record at a place for delivery outside, after the commit of this write. */
 export async function insertOutbox(tx: Tx, row: OutboxTable): Promise<void> {
-  await insertStatement(tx, row);
+  await insertEffect(tx, row);
 }

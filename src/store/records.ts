@@ -3,39 +3,33 @@ import { leafHash } from '../tree/hashes.ts';
 import { batchOf, takePlace } from './batch.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
 
 /** Marks a record that concerns every environment; no environment can have this key. */
 export const EVERY_ENVIRONMENT = '*';
 
-const insertLeafStatement = statement<LeavesTable>((db, p) =>
-  db.insertInto('leaves').values({ place: p('place'), schema_version: p('schema_version'), leaf: p('leaf') }),
-);
 const findLeafStatement = statement<{ place: number }, Pick<LeavesTable, 'leaf'>>((db, p) =>
   db.selectFrom('leaves').select('leaf').where('place', '=', p('place')),
 );
-const insertDetailsStatement = statement<RecordDetailsTable>((db, p) =>
-  db.insertInto('record_details').values({
-    place: p('place'),
-    id: p('id'),
-    at_ms: p('at_ms'),
-    operation: p('operation'),
-    outcome: p('outcome'),
-    principal_id: p('principal_id'),
-    person: p('person'),
-    environment: p('environment'),
-    request_id: p('request_id'),
-    policy_hash: p('policy_hash'),
-    stage: p('stage'),
-    salt: p('salt'),
-    details: p('details'),
-    input: p('input'),
-    result: p('result'),
-  }),
-);
-const insertRecordFlagStatement = statement<RecordFlagsTable>((db, p) =>
-  db.insertInto('record_flags').values({ flag: p('flag'), place: p('place') }),
-);
+const insertLeaf = deferredInsert<LeavesTable>('leaves', ['place', 'schema_version', 'leaf']);
+const insertDetails = deferredInsert<RecordDetailsTable>('record_details', [
+  'place',
+  'id',
+  'at_ms',
+  'operation',
+  'outcome',
+  'principal_id',
+  'person',
+  'environment',
+  'request_id',
+  'policy_hash',
+  'stage',
+  'salt',
+  'details',
+  'input',
+  'result',
+]);
+const insertRecordFlag = deferredInsert<RecordFlagsTable>('record_flags', ['flag', 'place']);
 
 /**
  * Appends a leaf with its readable details, at the next place.
@@ -52,10 +46,10 @@ export async function insertRecord(
   },
 ): Promise<number> {
   const place = takePlace(tx, record.details.at_ms);
-  await insertLeafStatement(tx, { place, ...record.leaf });
+  await insertLeaf(tx, { place, ...record.leaf });
   batchOf(tx).leaves.set(place, leafHash(record.leaf.leaf));
-  await insertDetailsStatement(tx, { place, ...record.details });
-  for (const flag of record.flags) await insertRecordFlagStatement(tx, { flag, place });
+  await insertDetails(tx, { place, ...record.details });
+  for (const flag of record.flags) await insertRecordFlag(tx, { flag, place });
   return place;
 }
 

@@ -1,32 +1,35 @@
 import { sql } from 'kysely';
 import type { RequestFlagsTable, RequestNamespacesTable, RequestsTable, VotesTable } from './schema.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
 
 /** The states of requests that can still change. */
 export const OPEN_STATES = ['pending', 'ready'] as const;
 
-const insertRequestStatement = statement<RequestsTable>((db, p) =>
-  db.insertInto('requests').values({
-    id: p('id'),
-    kind: p('kind'),
-    environment: p('environment'),
-    state: p('state'),
-    revision: p('revision'),
-    digest: p('digest'),
-    content: p('content'),
-    plan: p('plan'),
-    proposer: p('proposer'),
-    proposer_id: p('proposer_id'),
-    authors: p('authors'),
-    created_ms: p('created_ms'),
-    updated_ms: p('updated_ms'),
-    expires_ms: p('expires_ms'),
-    due_ms: p('due_ms'),
-    held_by: p('held_by'),
-    standing: p('standing'),
-    decision_id: p('decision_id'),
-  }),
-);
+const insertRow = deferredInsert<RequestsTable>('requests', [
+  'id',
+  'kind',
+  'environment',
+  'state',
+  'revision',
+  'digest',
+  'content',
+  'plan',
+  'proposer',
+  'proposer_id',
+  'authors',
+  'created_ms',
+  'updated_ms',
+  'expires_ms',
+  'due_ms',
+  'held_by',
+  'standing',
+  'decision_id',
+]);
+const insertFlag = deferredInsert<RequestFlagsTable>('request_flags', ['flag', 'request_id']);
+const insertNamespace = deferredInsert<RequestNamespacesTable>('request_namespaces', [
+  'request_id',
+  'namespace',
+]);
 const updateRequestStatement = statement<RequestsTable & { base: number }>((db, p) =>
   db
     .updateTable('requests')
@@ -47,13 +50,13 @@ const updateRequestStatement = statement<RequestsTable & { base: number }>((db, 
     .where('id', '=', p('id'))
     .where('revision', '=', p('base')),
 );
-const insertRequestFlagStatement = statement<RequestFlagsTable>((db, p) =>
+const addRequestFlagStatement = statement<RequestFlagsTable>((db, p) =>
   db
     .insertInto('request_flags')
     .values({ flag: p('flag'), request_id: p('request_id') })
     .onConflict((conflict) => conflict.doNothing()),
 );
-const insertRequestNamespaceStatement = statement<RequestNamespacesTable>((db, p) =>
+const addRequestNamespaceStatement = statement<RequestNamespacesTable>((db, p) =>
   db
     .insertInto('request_namespaces')
     .values({ request_id: p('request_id'), namespace: p('namespace') })
@@ -109,8 +112,10 @@ export interface RequestTouches {
 
 /** Stores a new request and what it touches. */
 export async function insertRequest(tx: Tx, row: RequestsTable, touches: RequestTouches): Promise<void> {
-  await insertRequestStatement(tx, row);
-  await addTouches(tx, row.id, touches);
+  const request_id = row.id;
+  await insertRow(tx, row);
+  for (const flag of new Set(touches.flags)) await insertFlag(tx, { flag, request_id });
+  for (const namespace of new Set(touches.namespaces)) await insertNamespace(tx, { request_id, namespace });
 }
 
 /** Stores what a request touches after an edit. Flags are only added; the namespaces are those of the new content. */
@@ -120,8 +125,8 @@ export async function editTouches(tx: Tx, requestId: string, touches: RequestTou
 }
 
 async function addTouches(tx: Tx, request_id: string, { flags, namespaces }: RequestTouches): Promise<void> {
-  for (const flag of flags) await insertRequestFlagStatement(tx, { flag, request_id });
-  for (const namespace of namespaces) await insertRequestNamespaceStatement(tx, { request_id, namespace });
+  for (const flag of flags) await addRequestFlagStatement(tx, { flag, request_id });
+  for (const namespace of namespaces) await addRequestNamespaceStatement(tx, { request_id, namespace });
 }
 
 /**

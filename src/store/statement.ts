@@ -1,6 +1,7 @@
 import { CompiledQuery, type Kysely } from 'kysely';
+import { createDeferredRows, type DeferredRows, type DeferredTable } from './deferred.ts';
 import type { Schema } from './schema.ts';
-import type { SettledReads, SettledTable } from './settled.ts';
+import { createSettledReads, type SettledReads, type SettledTable } from './settled.ts';
 
 /** A connection for reads or writes: the database, or the transaction of one write. */
 export type Db = Kysely<Schema>;
@@ -18,7 +19,10 @@ export type RunStatement = (
 /** A connection as the statements of this file use it. */
 interface Direct {
   run: RunStatement;
-  settled: SettledReads | null;
+  /** What a batch has read of settled tables. */
+  settled: SettledReads;
+  /** What a batch inserts at its end. */
+  deferred: DeferredRows;
 }
 
 /** Runs statements without Kysely's layers, whose promises cost about as much as the statement itself. */
@@ -27,15 +31,29 @@ const direct = new WeakMap<Db, Direct>();
 /**
  * Lets the statements of this file run directly on the connection of a `Db`.
  *
- * @param settled takes note of all its statements
+ * @param batch takes note of all its statements
  */
-export function runDirectly(db: Db, run: RunStatement, settled: SettledReads | null = null): void {
-  direct.set(db, { run, settled });
+export function runDirectly(
+  db: Db,
+  run: RunStatement,
+  { settled, deferred }: Omit<Direct, 'run'> = {
+    settled: createSettledReads(),
+    deferred: createDeferredRows(),
+  },
+): void {
+  direct.set(db, { run, settled, deferred });
 }
 
-/** Begins a batch: what its writes have read of settled tables holds for the next ones. */
-export function settleReads(tx: Tx): void {
-  direct.get(tx)?.settled?.begin(tx);
+/** Begins a batch: what its writes have read of settled tables holds for the next ones, and their rows may wait for its end. */
+export function beginBatch(tx: Tx): void {
+  const found = direct.get(tx);
+  found?.settled.begin(tx);
+  found?.deferred.begin(tx);
+}
+
+/** The rows of a batch that wait for its end. None wait on a connection that runs no statement directly. */
+export function deferredOf(tx: Tx): DeferredRows {
+  return direct.get(tx)?.deferred ?? createDeferredRows();
 }
 
 /** The same for a transaction on the connection of that `Db`. */
@@ -97,14 +115,62 @@ export function settledStatement<P extends object, R = unknown>(
   settledStatements += 1;
   const name = settledStatements;
   return (db, values) => {
-    const settled = direct.get(db)?.settled ?? null;
+    const settled = direct.get(db)?.settled;
     const read = () => run(db, values);
-    if (settled === null) return read();
+    if (settled === undefined) return read();
     return settled.once({ db, table, key: `${name} ${JSON.stringify(values)}`, read });
   };
 }
 
 let settledStatements = 0;
+
+/**
+ * An insert that waits for the end of the batch, and is then one statement with the rows of all its writes. Any statement that
+ * names the table is run after it. Whatever the database refuses of it fails its write alone, as if it had been run at once.
+ *
+ * @param columns all columns of the table that a row has
+ */
+export function deferredInsert<Row extends object>(
+  table: DeferredTable,
+  columns: readonly (keyof Row & string)[],
+): (tx: Tx, row: Row) => Promise<void> {
+  const compiled = new WeakMap<object, Map<number, string>>();
+  const inserts = new WeakMap<Direct, (rows: readonly object[]) => void>();
+
+  /** The text for so many rows. */
+  function textOf(db: Db, count: number): string {
+    const engine = db.getExecutor().adapter;
+    const texts = compiled.get(engine) ?? new Map<number, string>();
+    compiled.set(engine, texts);
+    let text = texts.get(count);
+    if (text === undefined) {
+      const row = Object.fromEntries(columns.map((column) => [column, null]));
+      text = db.insertInto(table).values(Array(count).fill(row)).compile().sql;
+      texts.set(count, text);
+    }
+    return text;
+  }
+
+  function insertOn(db: Db, on: Direct): (rows: readonly object[]) => void {
+    let insert = inserts.get(on);
+    if (insert === undefined) {
+      insert = (rows) => {
+        const parameters = (rows as readonly Row[]).flatMap((row) => columns.map((column) => row[column]));
+        on.run(textOf(db, rows.length), parameters);
+      };
+      inserts.set(on, insert);
+    }
+    return insert;
+  }
+
+  return async (tx, row) => {
+    const on = direct.get(tx);
+    if (on === undefined) throw new Error('this transaction does not belong to the writer');
+    const insert = insertOn(tx, on);
+    if (on.deferred.isOpen(tx)) on.deferred.add(table, row, insert);
+    else insert([row]);
+  };
+}
 
 function isMarker(value: unknown): value is Marker {
   return typeof value === 'object' && value !== null && 'parameter' in value;

@@ -7,7 +7,7 @@ import { beginWhenFree, commitDurably, type Durability, rollback } from './durab
 import { type LogHead, readHead } from './log-head.ts';
 import { createPreparations, type Preparable } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
-import { type Db, fixedStatement, runLike, type Tx } from './statement.ts';
+import { type Db, deferredOf, fixedStatement, runLike, type Tx } from './statement.ts';
 import {
   isStorageFault,
   isStoreError,
@@ -32,6 +32,9 @@ import {
  * meanwhile, and the writes that arrive share the next one.
  *
  * An emergency goes before every ordinary write that waits, and meets none of them: they meet what it decided.
+ *
+ * Rows that hardly anything reads before the commit wait for the end of the batch, and are then inserted at once for all of its
+ * writes (`deferred.ts`): outside of savepoints, each of which keeps a copy of every page that is changed in it.
  *
  * Each batch begins with the head of the log: it says whether this writer may still write, assigns the place of each
  * record and the time of each write, and is sealed before the commit.
@@ -132,6 +135,9 @@ export interface WriterDeps extends Durability {
   onListenerFailure: (error: unknown) => void;
 }
 
+/** The database refuses a row that waited for the end of its batch. Whose it is, is found by writing each alone. */
+class RefusedAtEnd extends Error {}
+
 /** Creates the writer over the writing connection. */
 export function createWriter(deps: WriterDeps): Writer {
   const queues: Record<Lane, Job[]> = { emergency: [], ordinary: [] };
@@ -151,6 +157,7 @@ export function createWriter(deps: WriterDeps): Writer {
 
   async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult> {
     const { head } = batch;
+    const waiting = deferredOf(tx).mark();
     await savepoint(tx);
     try {
       const listeners: (() => void)[] = [];
@@ -162,8 +169,9 @@ export function createWriter(deps: WriterDeps): Writer {
       if (isStorageFault(error)) throw error;
       await rollbackToSavepoint(tx);
       await releaseSavepoint(tx);
-      // Its places are free again.
+      // Its places are free again, and its rows are forgotten.
       batch.head = head;
+      deferredOf(tx).restore(waiting);
       if (error instanceof RunAgain) return { job, missing: error };
       return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
@@ -189,6 +197,7 @@ export function createWriter(deps: WriterDeps): Writer {
         }
         results.push(await runJob(job, tx, batch));
       }
+      insertDeferred(tx, jobs);
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       await commitDurably(connection, deps);
       owed = acknowledge ?? owed;
@@ -197,6 +206,18 @@ export function createWriter(deps: WriterDeps): Writer {
       // SQLite may already have rolled back; report the first error.
       await rollback(connection).catch(() => undefined);
       throw error;
+    } finally {
+      deferredOf(tx).end();
+    }
+  }
+
+  /** @throws RefusedAtEnd if the rows of any of several writes are refused */
+  function insertDeferred(tx: Tx, jobs: readonly Job[]): void {
+    try {
+      deferredOf(tx).flush();
+    } catch (error) {
+      if (jobs.length === 1 || isStorageFault(error)) throw error;
+      throw new RefusedAtEnd();
     }
   }
 
@@ -207,7 +228,8 @@ export function createWriter(deps: WriterDeps): Writer {
       acknowledge();
       results = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
     } catch (error) {
-      refuse(batch, error);
+      if (error instanceof RefusedAtEnd) await runEachAlone(batch);
+      else refuse(batch, error);
       return;
     }
     fault = null;
@@ -221,6 +243,13 @@ export function createWriter(deps: WriterDeps): Writer {
     }
     for (const result of results) {
       if ('missing' in result) prepare(result.job, result.missing);
+    }
+  }
+
+  async function runEachAlone(batch: readonly Job[]): Promise<void> {
+    for (const job of batch) {
+      if (failed === null) await runBatch([job]);
+      else job.reject(failed);
     }
   }
 
