@@ -11,7 +11,7 @@ beforeAll(async () => {
   bench = await startSignInBench();
 });
 // The provider has the machine's clock.
-beforeEach(() => bench.t.clock.set(Date.now()));
+beforeEach(() => bench.t.clock.follow());
 afterAll(() => bench.close());
 
 /** A terminal where the person has signed in. */

@@ -19,7 +19,7 @@ beforeAll(async () => {
   await createFlag(t, 'payouts', { tier: 'high-risk' });
 });
 // The provider has the machine's clock.
-beforeEach(() => t.clock.set(Date.now()));
+beforeEach(() => t.clock.follow());
 afterAll(async () => {
   await t.close();
   await provider.close();

@@ -49,14 +49,20 @@ export interface Shell {
   until(shown: RegExp): Promise<RegExpExecArray>;
   /** Resolves once that was written, after so many characters. @returns what matched */
   untilWritten(text: RegExp, from: number): Promise<RegExpExecArray>;
+  /** Empties the line that is being typed, without running it, and waits for the prompt. */
+  abandonLine(): Promise<void>;
   /** Types a command, and waits for the next prompt. @returns its exit status, and the lines that it printed */
   run(command: string): Promise<{ status: number; lines: string[] }>;
   close(): Promise<void>;
 }
 
 const ENTER = '\r';
+const CTRL_U = '\u0015';
 export const CTRL_C = '\u0003';
 export const TAB = '\t';
+
+/** How long one thing may take to show, on a machine that is busy with other tests. */
+const SHOWN_WITHIN_MS = 120_000;
 
 /** Loads what makes a terminal, and installs it the first time, which takes a while. */
 export function loadTerminal(): Promise<[NodePty, XtermModule]> {
@@ -112,16 +118,21 @@ export async function startShell(
       .join('\n')
       .trimEnd()
       .split('\n');
-  const untilFound = async (find: () => RegExpExecArray | null): Promise<RegExpExecArray> => {
+  const untilFound = async (awaited: RegExp, search: () => string): Promise<RegExpExecArray> => {
+    const late = AbortSignal.timeout(SHOWN_WITHIN_MS);
     for (;;) {
-      const found = find();
+      const found = awaited.exec(search());
       if (found !== null) return found;
+      if (late.aborted) {
+        throw new Error(`The terminal does not show ${awaited}. It shows:\n${lines().join('\n')}`);
+      }
       await new Promise<void>((resolve) => {
         onShown = resolve;
+        late.onabort = () => resolve();
       });
     }
   };
-  const until = (shown: RegExp) => untilFound(() => shown.exec(lines().join('\n')));
+  const until = (shown: RegExp) => untilFound(shown, () => lines().join('\n'));
   await until(/\[0\]>$/);
   return {
     lines,
@@ -132,7 +143,12 @@ export async function startShell(
     raw: () => raw,
     type: (keys) => child.write(keys),
     until,
-    untilWritten: (text, from) => untilFound(() => text.exec(raw.slice(from))),
+    untilWritten: (text, from) => untilFound(text, () => raw.slice(from)),
+    abandonLine: async () => {
+      // Not by Ctrl-C: a signal that arrives while bash draws the line waits there for the next key.
+      child.write(CTRL_U);
+      await until(/(?:^|\n)\[\d+\]>$/);
+    },
     run: async (command) => {
       const before = lines().length;
       child.write(`${command}${ENTER}`);
