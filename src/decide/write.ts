@@ -1,10 +1,10 @@
 import type { Proof } from '../identity/credential.ts';
 import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import type { Revocation } from '../identity/revocations.ts';
-import type { Lane } from '../operations.ts';
 import { personNames } from '../policy/persons.ts';
 import { batchOf, momentOf } from '../store/batch.ts';
 import { claimToken } from '../store/installation.ts';
+import type { WriteLane } from '../store/preparations.ts';
 import { markReturned } from '../store/revocations.ts';
 import type { Db, Tx } from '../store/statement.ts';
 import { HELD_BY_PARKING, wake } from '../store/wakes.ts';
@@ -34,14 +34,14 @@ export function lastRecordOf(call: Call): { place: number; epoch: number } | und
  * A {@link Refused} that `work` *returns* was decided: its record is committed, then it is thrown as an error. An error
  * that `work` *throws* (a malformed change, an unknown id) rolls everything back.
  *
- * @param lane an emergency goes before every ordinary write that waits
+ * @param lane an emergency goes before every other write that waits, and scheduled ones go behind ordinary ones
  * @throws BrokerError `clock_behind` if the clock is too far behind the last record
  */
 export async function write<T>(
   deps: ControlDeps,
   call: Call,
   work: (writing: WriteContext) => Promise<T | Refused>,
-  lane: Lane = 'ordinary',
+  lane: WriteLane = 'ordinary',
 ): Promise<T> {
   const result = await deps.store.writer.write(async (tx, afterCommit) => {
     const { size } = batchOf(tx).head;

@@ -17,6 +17,8 @@ export interface ScheduledJob {
   writes: boolean;
   /** Runs once. There MAY be nothing to do. */
   run(): Promise<void>;
+  /** Whether the last run ended only to give the other jobs their turn, and goes on at once. */
+  hasMore?: () => boolean;
   /** Resolves when what runs has left to be done later is done. */
   rest?: () => Promise<void>;
 }
@@ -72,9 +74,14 @@ export function createScheduler({ jobs, writeRefusal, log }: SchedulerDeps): Sch
     }
   }
 
+  async function runAll(): Promise<void> {
+    do await run();
+    while (timer !== null && jobs.some((job) => job.hasMore?.()));
+  }
+
   /** Waits for the rest of no job, so that no job waits for that of another. */
   function runOnTime(): void {
-    running ??= run().finally(() => {
+    running ??= runAll().finally(() => {
       running = null;
     });
   }

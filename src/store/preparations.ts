@@ -21,9 +21,12 @@ const MAX_WAITING = 32;
 
 const RETRY_AFTER_S = 10;
 
+/** The lane of a write: that of the call, or of what is due by itself. */
+export type WriteLane = Lane | 'scheduled';
+
 /** What a write needs to be prepared for. */
 export interface Preparable {
-  lane: Lane;
+  lane: WriteLane;
   /** How often something was prepared for it. */
   preparations: number;
   /** The errors of preparations that failed, by what was missing. */
@@ -110,7 +113,7 @@ export function createPreparations<Write extends Preparable>(
       const { what, isForAll } = missing;
       if (write.faults.has(what)) return { error: write.faults.get(what) };
       if (write.preparations >= MAX_PREPARATIONS) return { error: neverPrepared(write) };
-      if (!isForAll && write.lane === 'ordinary') {
+      if (!isForAll && write.lane !== 'emergency') {
         if (!write.hasPlace && isFull()) return { error: overloaded() };
         write.hasPlace = true;
       }

@@ -1,11 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import type { Lane } from '../operations.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { beginWhenFree, commitDurably, type Durability, rollback } from './durable-transaction.ts';
 import { type LogHead, readHead } from './log-head.ts';
-import { createPreparations, type Preparable } from './preparations.ts';
+import { createPreparations, type Preparable, type WriteLane } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
 import { type Db, deferredOf, fixedStatement, runLike, type Tx } from './statement.ts';
 import {
@@ -31,7 +30,8 @@ import {
  * costs more than most of them do. Batches do not overlap: what is done for a write before and after its transaction goes on
  * meanwhile, and the writes that arrive share the next one.
  *
- * An emergency goes before every ordinary write that waits, and meets none of them: they meet what it decided.
+ * An emergency goes before every other write that waits, and meets none of them: they meet what it decided. Scheduled writes
+ * go behind ordinary ones: thousands may be due at once, and nobody waits for their answers.
  *
  * Rows that hardly anything reads before the commit wait for the end of the batch, and are then inserted at once for all of its
  * writes (`deferred.ts`): outside of savepoints, each of which keeps a copy of every page that is changed in it.
@@ -60,7 +60,7 @@ export interface Writer {
    * @throws BrokerError `overloaded` if it has to be prepared and too many others wait for that
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record
    */
-  write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: Lane): Promise<T>;
+  write<T>(work: (tx: Tx, afterCommit: AfterCommit) => Promise<T>, lane?: WriteLane): Promise<T>;
   /** Why every write is refused now, or null. A clock that is behind does not count: it may be right at the next write. */
   refusal(): BrokerError | null;
   /** What the disk did to the last batch, or null if it was committed. The next write is still tried. */
@@ -87,6 +87,11 @@ export type Acknowledge = () => void;
 
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
+
+/** Scheduled writes fill a batch up to this size only, because an ordinary write that arrives meanwhile waits for all of it. */
+const MAX_SCHEDULED_BATCH = 25;
+/** So many scheduled writes share each batch, however many ordinary ones wait, so that they always go on. */
+const ALWAYS_SCHEDULED = 5;
 
 /**
  * How long the writes of a batch may keep the thread. Then everybody else has a turn: reads are answered, and one of the
@@ -140,7 +145,8 @@ class RefusedAtEnd extends Error {}
 
 /** Creates the writer over the writing connection. */
 export function createWriter(deps: WriterDeps): Writer {
-  const queues: Record<Lane, Job[]> = { emergency: [], ordinary: [] };
+  const queues: Record<WriteLane, Job[]> = { emergency: [], ordinary: [], scheduled: [] };
+  const waits = () => Object.values(queues).some((queue) => queue.length > 0);
   const pseudonyms = new Map<string, string>();
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = deps.stopped ?? null;
@@ -286,7 +292,7 @@ export function createWriter(deps: WriterDeps): Writer {
   function refuse(batch: readonly Job[], error: unknown): void {
     if (error instanceof BrokerError) {
       // Those that wait would only wait for the same again.
-      const waiting = [...queues.emergency.splice(0), ...queues.ordinary.splice(0)];
+      const waiting = Object.values(queues).flatMap((queue) => queue.splice(0));
       for (const job of [...batch, ...waiting]) job.reject(error);
       preparations.ran(waiting);
       return;
@@ -307,12 +313,18 @@ export function createWriter(deps: WriterDeps): Writer {
   }
 
   /**
-   * The next batch: emergencies first. They share it with one ordinary write only, so that their answers are not delayed
-   * and ordinary writes still go on.
+   * The next batch: emergencies first. They share it with one write of each other lane only, so that their answers are not
+   * delayed and the others still go on.
    */
   function nextBatch(): Job[] {
-    const first = queues.emergency.splice(0, MAX_BATCH - 1);
-    return [...first, ...queues.ordinary.splice(0, first.length === 0 ? MAX_BATCH : 1)];
+    const { emergency, ordinary, scheduled } = queues;
+    if (emergency.length > 0) {
+      const others = [...ordinary.splice(0, 1), ...scheduled.splice(0, 1)];
+      return [...emergency.splice(0, MAX_BATCH - others.length), ...others];
+    }
+    const first = ordinary.splice(0, MAX_BATCH - Math.min(scheduled.length, ALWAYS_SCHEDULED));
+    const room = Math.max(MAX_SCHEDULED_BATCH - first.length, ALWAYS_SCHEDULED);
+    return [...first, ...scheduled.splice(0, room)];
   }
 
   async function runTurn(): Promise<void> {
@@ -334,7 +346,7 @@ export function createWriter(deps: WriterDeps): Writer {
       // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
       await setImmediate();
       await runTurn();
-    } while (queues.emergency.length + queues.ordinary.length > 0);
+    } while (waits());
     running = null;
   }
 

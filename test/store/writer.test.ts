@@ -5,10 +5,10 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { BrokerError } from '../../src/errors.ts';
-import type { Lane } from '../../src/operations.ts';
 import { takePlace } from '../../src/store/batch.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
+import type { WriteLane } from '../../src/store/preparations.ts';
 import type { Schema } from '../../src/store/schema.ts';
 import type { Db } from '../../src/store/statement.ts';
 import { createWriter } from '../../src/store/writer.ts';
@@ -25,6 +25,38 @@ afterEach(async () => {
   await store.close();
   await rm(folder, { recursive: true, force: true });
 });
+
+/**
+ * The order in which writes run that wait together.
+ *
+ * @param waiting their names, by lane
+ * @param arrivals the lanes of others, by the name of the write during which they arrive
+ */
+async function orderOf(
+  waiting: Partial<Record<WriteLane, readonly string[]>>,
+  arrivals: ReadonlyMap<string, WriteLane> = new Map(),
+): Promise<string[]> {
+  const order: string[] = [];
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const writes = [store.writer.write(() => released)];
+  const note = (name: string, lane: WriteLane) =>
+    writes.push(
+      store.writer.write(async (tx) => {
+        await setMeta(tx, name, 'x');
+        order.push(name);
+        const arriving = arrivals.get(name);
+        if (arriving !== undefined) note(`${arriving} during ${name}`, arriving);
+      }, lane),
+    );
+  // The batch of the held write is begun alone.
+  await new Promise((resolve) => setImmediate(resolve));
+  for (const [lane, names] of Object.entries(waiting))
+    for (const name of names) note(name, lane as WriteLane);
+  release();
+  // Those that arrive meanwhile add themselves.
+  for (let place = 0; place < writes.length; place += 1) await writes[place];
+  return order;
+}
 
 const set = (key: string, value = 'x') => store.writer.write((tx) => setMeta(tx, key, value));
 
@@ -54,25 +86,9 @@ describe('a write', () => {
   });
 
   it('of an emergency goes before every ordinary write that waits, and ordinary writes still go on', async () => {
-    const order: string[] = [];
-    const note = (name: string, lane: Lane) =>
-      store.writer.write(async (tx) => {
-        await setMeta(tx, name, 'x');
-        order.push(name);
-      }, lane);
-    let release: () => void = () => undefined;
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const writes = [store.writer.write(() => released)];
-    // The batch of the held write is begun alone.
-    await new Promise((resolve) => setImmediate(resolve));
     const ordinary = Array.from({ length: 120 }, (_, place) => `ordinary ${place}`);
     const emergencies = Array.from({ length: 120 }, (_, place) => `emergency ${place}`);
-    for (const name of ordinary) writes.push(note(name, 'ordinary'));
-    for (const name of emergencies) writes.push(note(name, 'emergency'));
-    release();
-    await Promise.all(writes);
+    const order = await orderOf({ ordinary, emergency: emergencies });
     // In each lane in the order of the calls, one ordinary write behind each batch of emergencies.
     expect(order).toEqual([
       ...emergencies.slice(0, 49),
@@ -82,6 +98,36 @@ describe('a write', () => {
       ...emergencies.slice(98),
       ...ordinary.slice(2),
     ]);
+  });
+
+  it('that is scheduled goes behind those that somebody waits for, a few in each batch', async () => {
+    const scheduled = Array.from({ length: 80 }, (_, place) => `scheduled ${place}`);
+    const ordinary = Array.from({ length: 100 }, (_, place) => `ordinary ${place}`);
+    expect(await orderOf({ scheduled, ordinary, emergency: ['emergency'] })).toEqual([
+      ...['emergency', 'ordinary 0', 'scheduled 0'],
+      ...ordinary.slice(1, 46),
+      ...scheduled.slice(1, 6),
+      ...ordinary.slice(46, 91),
+      ...scheduled.slice(6, 11),
+      ...ordinary.slice(91),
+      ...scheduled.slice(11),
+    ]);
+  });
+
+  it('that arrives among hundreds that are scheduled waits for the batch in progress only', async () => {
+    const scheduled = Array.from({ length: 300 }, (_, place) => `scheduled ${place}`);
+    const arrivals = new Map<string, WriteLane>([
+      ['scheduled 0', 'ordinary'],
+      ['scheduled 60', 'emergency'],
+      ['scheduled 200', 'ordinary'],
+    ]);
+    const order = await orderOf({ scheduled }, arrivals);
+    for (const [during, lane] of arrivals) {
+      const waited = order.indexOf(`${lane} during ${during}`) - order.indexOf(during);
+      expect(waited, during).toBeGreaterThan(0);
+      expect(waited, during).toBeLessThanOrEqual(25);
+    }
+    expect(order.filter((name) => scheduled.includes(name))).toEqual(scheduled);
   });
 
   it('that fails is undone alone: its neighbours in the batch stay', async () => {
