@@ -7,6 +7,7 @@
 #   - input: schema.input
 package countersign.blackouts
 
+import data.countersign.asked
 import data.countersign.emergency
 import data.countersign.tiers
 
@@ -14,7 +15,7 @@ import data.countersign.tiers
 # description: The blackouts that close the request, now or later. Those that are over are not among them
 # scope: document
 governing contains name if {
-	_is_write
+	asked.is_write
 	some name, blackout in data.config.blackouts
 	not _is_over(blackout)
 	_closes(blackout)
@@ -32,7 +33,7 @@ active contains name if {
 # description: The blackouts that would close the request now if there were no incident
 # scope: document
 waived contains name if {
-	_is_write
+	asked.is_write
 	emergency.is_incident
 	some name, blackout in data.config.blackouts
 	_has_started(blackout)
@@ -49,7 +50,7 @@ deny contains {
 	"code": "blackout_incomplete",
 	"detail": concat(" ", ["Blackout", name, "cannot be evaluated (see config/blackouts)."]),
 } if {
-	_is_write
+	asked.is_write
 	some name, blackout in data.config.blackouts
 	not _is_complete(blackout)
 }
@@ -58,12 +59,10 @@ deny contains {
 	"code": "zone_missing",
 	"detail": concat(" ", ["The input has no clock for the zone of blackout", name, "(add it to config/zones)."]),
 } if {
-	_is_write
+	asked.is_write
 	some name, blackout in data.config.blackouts
 	not input.clock.zones[blackout.zone]
 }
-
-_is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}
 
 _closes(blackout) if {
 	input.request.kind != "flag.change"
@@ -136,7 +135,13 @@ _is_complete(blackout) if {
 }
 
 _is_time(time) if {
-	regex.match(`^\d{4}-\d{2}-\d{2}$`, time.date)
+	_is_date(time.date)
 	is_number(time.hour)
 	is_number(time.minute)
+}
+
+# Digits in the places of a date. The engine would compile a regular expression anew at each decision.
+_is_date(date) if {
+	trim(date, "0123456789-") == ""
+	[count(part) | some part in split(date, "-")] == [4, 2, 2]
 }

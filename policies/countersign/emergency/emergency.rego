@@ -5,6 +5,7 @@
 #   - input: schema.input
 package countersign.emergency
 
+import data.countersign.asked
 import data.countersign.tiers
 
 # METADATA
@@ -24,7 +25,7 @@ deny contains {
 	"code": "frozen",
 	"detail": "A freeze covers this change. Only safer changes are allowed. Propose to lift the freeze.",
 } if {
-	data.config.operations[input.operation]
+	asked.row
 	not _always_passes
 	_meets_freezes
 	not _is_free
@@ -93,7 +94,7 @@ deny contains {
 	input.request.kind != "flag.change"
 }
 
-_always_passes if data.config.operations[input.operation].under_freeze == "passes"
+_always_passes if asked.row.under_freeze == "passes"
 
 _meets_freezes if input.request.kind == "flag.change"
 
@@ -101,7 +102,7 @@ _meets_freezes if data.config.request_kinds[input.request.kind].under_freeze == 
 
 _passes_freeze if {
 	input.request.kind == "flag.change"
-	data.config.operations[input.operation].under_freeze == "safe_only"
+	asked.row.under_freeze == "safe_only"
 	data.config.freeze.safe_directions_pass == true
 	every change in input.request.changes {
 		tiers.movement(change) == "lower"

@@ -5,6 +5,8 @@
 #   - input: schema.input
 package countersign.facts
 
+import data.countersign.asked
+
 # METADATA
 # description: Denies of incomplete inputs
 # scope: document
@@ -15,7 +17,7 @@ deny contains _missing_fact("clock.now_ms") if not _has_now
 deny contains _missing_fact("emergency") if not _has_emergency
 
 deny contains _missing_fact("request") if {
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	not _has_request
 }
 
@@ -25,14 +27,14 @@ deny contains _missing_fact("request") if {
 }
 
 deny contains _missing_fact("request.changes") if {
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	input.request.kind == "flag.change"
 	not _has_changes
 }
 
 deny contains _missing_fact("request.object") if {
 	input.request.kind != "flag.change"
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	not _has_object
 }
 
@@ -42,7 +44,7 @@ deny contains _missing_fact("revocation") if {
 }
 
 deny contains _missing_fact("environment") if {
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	not _has_environment
 	some change in input.request.changes
 	change.facts.scope == "state"

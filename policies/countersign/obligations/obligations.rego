@@ -6,6 +6,7 @@
 package countersign.obligations
 
 import data.countersign.approvals
+import data.countersign.asked
 import data.countersign.blackouts
 import data.countersign.own
 import data.countersign.tiers
@@ -20,7 +21,7 @@ outstanding := array.concat(
 	array.concat(approvals.missing, _account_approvals),
 	array.concat(_approver_sign_in, array.concat(_ticket, array.concat(_windows, array.concat(_waits, _blackouts)))),
 ) if {
-	input.operation in {"request.propose", "request.schedule", "request.apply"}
+	asked.is_write
 }
 
 outstanding := _caller_sign_in(tiers.sign_in_wanted) if input.operation == "request.approve"

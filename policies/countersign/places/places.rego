@@ -7,6 +7,8 @@
 #   - input: schema.input
 package countersign.places
 
+import data.countersign.asked
+
 # METADATA
 # description: The places where the caller needs a role, for operations that require one in each place
 # scope: document
@@ -28,7 +30,7 @@ required contains {"namespace": null, "environment": null} if {
 required contains _covered(input.emergency.engage) if input.operation == "freeze.engage"
 
 required contains {"namespace": null, "environment": null} if {
-	data.config.operations[input.operation].at == "everywhere"
+	asked.at == "everywhere"
 }
 
 # METADATA

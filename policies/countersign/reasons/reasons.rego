@@ -6,6 +6,7 @@
 package countersign.reasons
 
 import data.countersign.approvals
+import data.countersign.asked
 import data.countersign.blackouts
 import data.countersign.emergency
 import data.countersign.obligations
@@ -49,7 +50,7 @@ held contains {
 	"code": "held_for_consultation",
 	"detail": "The change names organizations, or reaches protected ones, whose account-approver has to approve.",
 } if {
-	_is_write
+	asked.is_write
 	some organization in approvals.missing_organizations
 	organization in tiers.organizations_consulted
 }
@@ -57,7 +58,7 @@ held contains {
 held contains data.config.request_kinds[input.request.kind].held if _is_unmet
 
 held contains reason if {
-	_is_write
+	asked.is_write
 	some reason in own.held
 }
 
@@ -76,7 +77,7 @@ held contains {
 	"code": "held_for_ticket",
 	"detail": "The ticket does not match the required pattern.",
 } if {
-	_is_write
+	asked.is_write
 	input.request.ticket != null
 	not regex.match(data.config.tickets.pattern, input.request.ticket)
 }
@@ -92,7 +93,7 @@ held contains {
 	"code": "approver_lost_role",
 	"detail": "An approval no longer counts: its giver lost the role, by the groups last known. Ask another.",
 } if {
-	_is_write
+	asked.is_write
 	approvals.lost_role
 }
 
@@ -103,7 +104,7 @@ allowed contains {
 	"code": "self_service",
 	"detail": "No second person is required.",
 } if {
-	_is_write
+	asked.is_write
 	count(tiers.approvals_wanted) == 0
 	count(tiers.organizations_wanted) == 0
 }
@@ -112,7 +113,7 @@ allowed contains {
 	"code": "requirements_met",
 	"detail": "All requirements of the tier are met.",
 } if {
-	_is_write
+	asked.is_write
 	_wants_approval
 }
 
@@ -120,7 +121,7 @@ allowed contains {
 	"code": "incident_safe_direction",
 	"detail": "During an incident, a safer change does not wait for a window, or for the end of a blackout.",
 } if {
-	_is_write
+	asked.is_write
 	_is_passed_by
 }
 
@@ -158,16 +159,14 @@ allowed contains {
 	"code": "role_granted",
 	"detail": "The caller holds a role that grants this.",
 } if {
-	not _is_write
+	not asked.is_write
 	not input.operation in {"token.exchange", "request.withdraw"}
 	not tokens.own_granted
 }
 
-_is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}
-
 # Something other than the end of a blackout, or of a wait of an own rule, is missing.
 _is_unmet if {
-	_is_write
+	asked.is_write
 	some obligation in obligations.outstanding
 	obligation.kind != "blackout"
 	not obligation.not_before_ms

@@ -5,6 +5,7 @@
 #   - input: schema.input
 package countersign.requests
 
+import data.countersign.asked
 import data.countersign.persons
 import data.countersign.places
 import data.countersign.roles
@@ -72,7 +73,7 @@ deny contains {
 	"code": "rejected",
 	"detail": "This content was rejected. Edit the request, or propose another one.",
 } if {
-	_is_write
+	asked.is_write
 	count(input.rejections) > 0
 }
 
@@ -81,7 +82,7 @@ deny contains {
 	"detail": "An author of this request is disabled or revoked. It waits until they return.",
 } if {
 	input.request.parked == true
-	_is_write
+	asked.is_write
 }
 
 deny contains {
@@ -122,8 +123,6 @@ _unknown_person := {
 		"Add their alias to config/persons.",
 	]),
 }
-
-_is_write if input.operation in {"request.propose", "request.schedule", "request.apply"}
 
 _is_young if input.clock.now_ms - input.request.created_ms < data.config.limits.request_ttl_s * 1000
 

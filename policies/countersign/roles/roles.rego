@@ -5,6 +5,7 @@
 #   - input: schema.input
 package countersign.roles
 
+import data.countersign.asked
 import data.countersign.places
 
 # METADATA
@@ -84,17 +85,17 @@ else := data.config.operations[operation].roles.any
 # description: The caller holds a role that grants the operation in every required place
 # scope: document
 granted if {
-	data.config.operations[input.operation].at in {"request", "freeze", "everywhere"}
+	asked.at in {"request", "freeze", "everywhere"}
 	holds_at_all(caller, _granting, places.required)
 }
 
 granted if {
-	data.config.operations[input.operation].at == "somewhere"
+	asked.at == "somewhere"
 	_holds_somewhere
 }
 
 granted if {
-	data.config.operations[input.operation].at == "seen"
+	asked.at == "seen"
 	_sees_somewhere
 	every namespace in places.seen_namespaces {
 		_sees(namespace)
@@ -108,14 +109,14 @@ deny contains {
 	"code": "unknown_operation",
 	"detail": "The policy does not have this operation; add it to config/operations.",
 } if {
-	not data.config.operations[input.operation]
+	not asked.row
 }
 
 deny contains {
 	"code": "unknown_principal",
 	"detail": "No role binding matches this principal, its groups, claims or trust rule. Request a binding.",
 } if {
-	not data.config.operations[input.operation].at in {"own", "none"}
+	not asked.at in {"own", "none"}
 	count(caller) == 0
 }
 
@@ -126,7 +127,7 @@ deny contains {
 		concat(", ", _granting),
 	]),
 } if {
-	not data.config.operations[input.operation].at in {"own", "none"}
+	not asked.at in {"own", "none"}
 	count(caller) > 0
 	not granted
 }

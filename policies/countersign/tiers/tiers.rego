@@ -8,6 +8,7 @@
 #   - input: schema.input
 package countersign.tiers
 
+import data.countersign.asked
 import data.countersign.floors
 import data.countersign.own
 import data.countersign.roles
@@ -136,7 +137,7 @@ deny contains {
 	"code": "tier_rule_missing",
 	"detail": concat(" ", ["The policy has no complete", selector[2], "rule for tier", selector[0], "in", selector[1]]),
 } if {
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	some selector in selectors
 	not _has_rule(selector)
 }
@@ -146,7 +147,7 @@ deny contains {
 	"detail": concat(" ", ["The policy has no complete rule for requests of kind", input.request.kind]),
 } if {
 	input.request.kind != "flag.change"
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	not _has_kind_rule
 }
 
@@ -154,7 +155,7 @@ deny contains {
 	"code": "tier_rule_missing",
 	"detail": concat(" ", ["The policy has no rule for new flags of tier", tier, "(see config/new_flags)."]),
 } if {
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	some tier in _new_tiers
 	not _has_new_flag(tier)
 }
@@ -171,7 +172,7 @@ deny contains {
 	"code": "tier_rule_missing",
 	"detail": concat(" ", ["The policy has no rule for single users in tier", excepted[0], "in", excepted[1]]),
 } if {
-	data.config.operations[input.operation].at == "request"
+	asked.at == "request"
 	some excepted in _excepted
 	not _has_exceptions(excepted)
 }

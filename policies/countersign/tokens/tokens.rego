@@ -7,6 +7,7 @@
 #   - input: schema.input
 package countersign.tokens
 
+import data.countersign.asked
 import data.countersign.persons
 import data.countersign.places
 import data.countersign.roles
@@ -24,7 +25,7 @@ is_open_to(principal, operation) if {
 # METADATA
 # description: Everybody may revoke their own token, and persons may manage their own sessions
 own_granted if {
-	data.config.operations[input.operation].at == "own"
+	asked.at == "own"
 	is_open_to(input.principal, input.operation)
 }
 
@@ -85,7 +86,7 @@ deny contains {
 	"code": "token_audience",
 	"detail": concat(" ", [
 		"The token is for another audience. The operation accepts:",
-		concat(", ", data.config.operations[input.operation].audiences),
+		concat(", ", asked.row.audiences),
 	]),
 } if {
 	not _fits_audience
@@ -145,7 +146,7 @@ deny contains {
 	"code": "trust_rule_place",
 	"detail": "The trust rule does not cover every namespace and environment that this touches; see its grant.",
 } if {
-	data.config.operations[input.operation].at == "seen"
+	asked.at == "seen"
 	places.environment != null
 	_grant
 	not _grants_environment(places.environment)
@@ -174,7 +175,7 @@ grants_at_all(principal, operation, touched) if {
 
 # An operation whose data does not say who may use it is only for persons.
 _needs_person if {
-	data.config.operations[input.operation]
+	asked.row
 	not _is_for_machines
 	not is_open_to(input.principal, input.operation)
 }
@@ -185,7 +186,7 @@ _needs_person if {
 }
 
 _is_for_machines if {
-	kinds := data.config.operations[input.operation].by
+	kinds := asked.row.by
 	not "person" in kinds
 }
 
@@ -207,16 +208,16 @@ _rule := rule_of(input.principal)
 _grant := _rule.grant
 
 _touched contains place if {
-	data.config.operations[input.operation].at in {"request", "freeze", "everywhere", "own", "none"}
+	asked.at in {"request", "freeze", "everywhere", "own", "none"}
 	some place in places.required
 }
 
 _touched contains {"namespace": namespace, "environment": places.environment} if {
-	data.config.operations[input.operation].at == "seen"
+	asked.at == "seen"
 	some namespace in places.seen_namespaces
 }
 
-_fits_audience if input.principal.token.audience in data.config.operations[input.operation].audiences
+_fits_audience if input.principal.token.audience in asked.row.audiences
 
 _grants_operation if input.operation in _grant.operations
 
@@ -229,5 +230,5 @@ _grants_environment(environment) if roles.covers(_grant.environments, environmen
 
 # A read without an environment is about the namespace, which the caller of this rule has checked.
 _grants_environment(null) if {
-	data.config.operations[input.operation].at == "seen"
+	asked.at == "seen"
 }

@@ -8,6 +8,7 @@
 #   - input: schema.input
 package countersign.windows
 
+import data.countersign.asked
 import data.countersign.emergency
 import data.countersign.own
 import data.countersign.tiers
@@ -66,7 +67,7 @@ deny contains {
 	"code": "zone_missing",
 	"detail": concat(" ", ["The input has no clock for the zone of window", name, "(add it to config/zones)."]),
 } if {
-	input.operation in {"request.propose", "request.schedule", "request.apply"}
+	asked.is_write
 	some choice in outstanding
 	some name in choice
 	not input.clock.zones[data.config.windows[name].zone]
@@ -76,7 +77,7 @@ deny contains {
 	"code": "holidays_missing",
 	"detail": concat(" ", ["The holidays of window", name, "cannot be read (see config/holidays)."]),
 } if {
-	input.operation in {"request.propose", "request.schedule", "request.apply"}
+	asked.is_write
 	some choice in wanted
 	some name in choice
 	data.config.windows[name]
