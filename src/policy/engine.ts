@@ -31,7 +31,36 @@ export interface Engine {
 
 const encoder = new TextEncoder();
 
-type Instance = Awaited<ReturnType<typeof loadPolicy>>;
+/** A page of WebAssembly's memory, in bytes. */
+const PAGE_BYTES = 65_536;
+
+type Loaded = Awaited<ReturnType<typeof loadPolicy>>;
+
+/** One instance of a module with its data. */
+interface Instance {
+  entrypoints: Readonly<Record<string, number>>;
+  /** @returns what the module has at the entry point. @throws whatever a fault of the module throws */
+  evaluate(entrypoint: string, inputJson: string): unknown;
+}
+
+/** The memory of a module. */
+interface Memory {
+  buffer: ArrayBuffer;
+  grow(pages: number): void;
+}
+
+/** What OPA's interface gives for an evaluation in one call (OPA documentation, "WebAssembly", "Exports"). */
+interface Exports {
+  opa_eval(
+    reserved: 0,
+    entrypoint: number,
+    data: number,
+    input: number,
+    inputBytes: number,
+    heap: number,
+    format: 0,
+  ): number;
+}
 
 /** Built-ins a module may import from the host. None: policies are pure and see time only through their input. */
 const ALLOWED_BUILTINS: ReadonlySet<string> = new Set();
@@ -80,7 +109,7 @@ export async function createEngine(bundle: EngineBundle, log?: EngineLog): Promi
     if (isReplacementDue) replaceInstance();
     let results: unknown;
     try {
-      results = policy.evaluate(encoder.encode(inputJson).buffer, entrypoint);
+      results = policy.evaluate(entrypoint, inputJson);
     } catch (error) {
       replaceInstance();
       throw new Error(`The policy engine failed: ${messageOf(error)}`, { cause: error });
@@ -139,11 +168,54 @@ async function instantiate(bundle: EngineBundle): Promise<Instance> {
     assertBuiltins(policy);
     if (!Object.hasOwn(policy.entrypoints, ENTRYPOINT)) throw new BundleError(`no entry point ${ENTRYPOINT}`);
     policy.setData(dataOf(bundle));
-    return policy;
+    return toInstance(policy);
   } catch (error) {
     if (error instanceof BundleError) throw error;
     throw new BundleError(`policy.wasm does not load: ${messageOf(error)}`, error);
   }
+}
+
+/**
+ * Evaluations by OPA's interface itself: the SDK copies the input twice, and looks for the end of the answer byte by byte.
+ * The input is written where the heap begins, and each evaluation begins with the heap behind its input.
+ */
+function toInstance({ wasmInstance, mem, dataAddr, dataHeapPtr, entrypoints }: Loaded): Instance {
+  const { opa_eval } = (wasmInstance as { exports: Exports }).exports;
+  const memory = mem as Memory;
+  const heap = dataHeapPtr as number;
+  let bytes = Buffer.from(memory.buffer);
+
+  /** The memory as it is now: growing replaces its buffer. */
+  function present(): Buffer {
+    if (bytes.buffer !== memory.buffer) bytes = Buffer.from(memory.buffer);
+    return bytes;
+  }
+
+  function writeInput(inputJson: string): number {
+    const { read, written } = encoder.encodeInto(inputJson, present().subarray(heap));
+    if (read === inputJson.length) return written;
+    const missing = heap + Buffer.byteLength(inputJson) - memory.buffer.byteLength;
+    memory.grow(Math.ceil(missing / PAGE_BYTES));
+    return encoder.encodeInto(inputJson, present().subarray(heap)).written;
+  }
+
+  return {
+    entrypoints,
+    evaluate: (entrypoint, inputJson) => {
+      const inputBytes = writeInput(inputJson);
+      const start = opa_eval(
+        0,
+        entrypoints[entrypoint],
+        dataAddr as number,
+        heap,
+        inputBytes,
+        heap + inputBytes,
+        0,
+      );
+      const answer = present();
+      return JSON.parse(answer.toString('utf8', start, answer.indexOf(0, start)));
+    },
+  };
 }
 
 /** The bundle's data, with each alias of a person resolved, so that Rego needs one look-up. */
@@ -153,7 +225,7 @@ function dataOf({ data, broker }: EngineBundle): object {
   return { ...others, config: { ...config, persons: Object.fromEntries(broker.persons) } };
 }
 
-function assertAbi({ wasmInstance }: Instance): void {
+function assertAbi({ wasmInstance }: Loaded): void {
   const { opa_wasm_abi_version: major, opa_wasm_abi_minor_version: minor } = (
     wasmInstance as { exports: Record<string, { value?: unknown } | undefined> }
   ).exports;
@@ -163,7 +235,7 @@ function assertAbi({ wasmInstance }: Instance): void {
   );
 }
 
-function assertBuiltins(policy: Instance): void {
+function assertBuiltins(policy: Loaded): void {
   const missing = listBuiltins(policy).filter((name) => !ALLOWED_BUILTINS.has(name));
   if (missing.length === 0) return;
   throw new BundleError(
@@ -172,12 +244,12 @@ function assertBuiltins(policy: Instance): void {
 }
 
 /** Reads the module's own list of host functions; the SDK would only fail once a rule calls one. */
-function listBuiltins({ wasmInstance, mem }: Instance): string[] {
+function listBuiltins({ wasmInstance, mem }: Loaded): string[] {
   const { builtins, opa_json_dump: dump } = (
     wasmInstance as { exports: Record<string, (value?: number) => number> }
   ).exports;
   if (builtins === undefined || dump === undefined) throw new BundleError('policy.wasm is not an OPA module');
-  const bytes = Buffer.from((mem as { buffer: ArrayBuffer }).buffer);
+  const bytes = Buffer.from((mem as Memory).buffer);
   const start = dump(builtins());
   return Object.keys(JSON.parse(bytes.toString('utf8', start, bytes.indexOf(0, start))));
 }

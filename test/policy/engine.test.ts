@@ -2,7 +2,7 @@ import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { beforeEach, expect, it, vi } from 'vitest';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { createEngine, type Engine } from '../../src/policy/engine.ts';
-import { readFixtureBundle } from '../support/bundles.ts';
+import { readFixtureBundle, readTestDataBundle } from '../support/bundles.ts';
 
 vi.mock('@open-policy-agent/opa-wasm', async (original) => {
   const real = await original<typeof import('@open-policy-agent/opa-wasm')>();
@@ -48,4 +48,34 @@ it('that cannot be replaced is logged with the cause, ends nothing, and is tried
   expect(engine.evaluate(INPUT)).toEqual(before);
   expect(loading).toHaveBeenCalledTimes(2);
   expect(logged).toHaveLength(1);
+});
+
+it('reads texts of any size and alphabet, and answers in them', async () => {
+  const shipped = await createEngine(await readTestDataBundle());
+  const ask = (environment: string, reason: string) =>
+    shipped.evaluate(
+      JSON.stringify({
+        operation: 'request.propose',
+        environment: { key: environment },
+        request: { reason },
+      }),
+    );
+  const named = (environment: string) =>
+    expect.arrayContaining([
+      {
+        code: 'unknown_environment',
+        detail: `Unknown environment ${environment} (see config/environments).`,
+      },
+    ]);
+  const small = ask('prod', '');
+  expect(small.reasons).toEqual(named('prod'));
+  // Each takes more memory than the one before it.
+  for (const character of ['x', 'é', '環', '🚩']) {
+    const name = `prod-${character}`;
+    const large = ask(name, character.repeat(2 * 1024 * 1024));
+    expect(large).toEqual({ ...small, reasons: large.reasons });
+    expect(large.reasons).toEqual(named(name));
+    expect(ask(name, '')).toEqual(large);
+  }
+  expect(ask('prod', '')).toEqual(small);
 });
