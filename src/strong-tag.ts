@@ -11,5 +11,10 @@ import { canonicalJson } from './json.ts';
  * @see RFC 9110 sections 8.8.1 and 8.8.3
  */
 export function strongTag(content: unknown): string {
-  return `"${hash('sha256', canonicalJson(content), 'base64url')}"`;
+  return tagOfText(canonicalJson(content));
+}
+
+/** As {@link strongTag}, of a content that is canonical JSON already. */
+export function tagOfText(canonical: string): string {
+  return `"${hash('sha256', canonical, 'base64url')}"`;
 }

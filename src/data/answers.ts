@@ -1,45 +1,77 @@
 import { createHash, hash } from 'node:crypto';
-import { strongTag } from '../strong-tag.ts';
+import { canonicalJson } from '../json.ts';
+import { tagOfText } from '../strong-tag.ts';
 import type { EvaluationContext } from './conditions.ts';
-import { EVALUATOR_VERSION, type Evaluation, evaluate, isContextFree } from './evaluate.ts';
+import {
+  EVALUATOR_VERSION,
+  type Evaluation,
+  type EvaluationReason,
+  evaluate,
+  isContextFree,
+} from './evaluate.ts';
 import type { SnapshotFlag } from './snapshot.ts';
 import type { View } from './view.ts';
 
-/** A serialised OFREP response and its length in bytes, as a header value. */
+/*
+ * What is answered to evaluations, serialised as rarely as possible: each answer of a flag once, what no context changes
+ * once for all flags, and the rest once for a context. All of it is released with the snapshot.
+ */
+
+/** A serialised response for one flag. */
 export interface OfrepAnswer {
+  readonly variant: string;
+  readonly reason: EvaluationReason;
   readonly body: string;
+  /** The body's length in bytes, as a header value. */
   readonly length: string;
+  /** Whether each character is one byte. */
+  readonly isAscii: boolean;
 }
 
-/** A bulk response in two parts: `fixed` is the same for every context and shared by all requests. */
-export interface BulkAnswer {
-  readonly fixed: Buffer;
-  readonly rest: string;
-  readonly length: string;
+/** The part of a bulk response that depends on the context, and its end. */
+export interface ContextualPart {
+  readonly text: string;
+  readonly bytes: number;
+  /** Whether each character is one byte. */
+  readonly isAscii: boolean;
 }
 
 /** The parts that are the same for every bulk request on one view. */
 interface BulkParts {
   readonly fixed: Buffer;
   readonly hasFixed: boolean;
-  readonly contextual: readonly SnapshotFlag[];
+  readonly contextual: readonly CompiledFlag[];
   readonly end: string;
   /** The sorted end times of exceptions. Each of them changes responses without a new version. */
   readonly exceptionEnds: readonly number[];
-  /** Covers the definition, the state and the version of each flag. */
-  readonly digest: string;
+  /** The beginning of the text whose hash is a tag: everything but the context and the exceptions. */
+  readonly tagged: string;
 }
 
-// A response depends only on the flag, the variant and the reason, so each flag has only a few. They are released with
-// the flag.
-const answersByFlag = new WeakMap<SnapshotFlag, Map<string, OfrepAnswer>>();
+/** A flag and its responses so far. They depend only on variant and reason, so there are few. */
+interface CompiledFlag {
+  readonly flag: SnapshotFlag;
+  readonly answers: OfrepAnswer[];
+}
+
+const compiledFlags = new WeakMap<SnapshotFlag, CompiledFlag>();
 const partsByView = new WeakMap<View, BulkParts>();
 const digestsByFlag = new WeakMap<SnapshotFlag, string>();
+
+function compiled(flag: SnapshotFlag): CompiledFlag {
+  let known = compiledFlags.get(flag);
+  if (known === undefined) {
+    known = { flag, answers: [] };
+    compiledFlags.set(flag, known);
+  }
+  return known;
+}
 
 function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): OfrepAnswer {
   const { key } = flag.definition;
   const body = JSON.stringify({ key, value, variant, reason, metadata: { version: flag.version } });
-  return { body, length: String(Buffer.byteLength(body)) };
+  const bytes = Buffer.byteLength(body);
+  return { variant, reason, body, length: String(bytes), isAscii: bytes === body.length };
 }
 
 /**
@@ -48,18 +80,17 @@ function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): 
  * @see OFREP 0.3.0, `serverEvaluationSuccess`
  */
 export function answerFor(flag: SnapshotFlag, context: EvaluationContext, nowMs: number): OfrepAnswer {
-  const evaluation = evaluate({ definition: flag.definition, state: flag.state, context, now_ms: nowMs });
-  let answers = answersByFlag.get(flag);
-  if (answers === undefined) {
-    answers = new Map();
-    answersByFlag.set(flag, answers);
+  return answerOf(compiled(flag), context, nowMs);
+}
+
+function answerOf({ flag, answers }: CompiledFlag, context: EvaluationContext, nowMs: number): OfrepAnswer {
+  const { definition, state } = flag;
+  const evaluation = evaluate({ definition, state, context, now_ms: nowMs });
+  for (const answer of answers) {
+    if (answer.variant === evaluation.variant && answer.reason === evaluation.reason) return answer;
   }
-  const name = `${evaluation.reason} ${evaluation.variant}`;
-  let answer = answers.get(name);
-  if (answer === undefined) {
-    answer = serialise(flag, evaluation);
-    answers.set(name, answer);
-  }
+  const answer = serialise(flag, evaluation);
+  answers.push(answer);
   return answer;
 }
 
@@ -95,43 +126,61 @@ function partsOf(view: View): BulkParts {
   const known = partsByView.get(view);
   if (known !== undefined) return known;
   const flags = [...view.flags.values()];
+  const metadata = metadataOf(view);
   const fixed = flags.filter(({ state }) => isContextFree(state)).map((flag) => answerFor(flag, {}, 0).body);
+  const contextual = flags.filter(({ state }) => !isContextFree(state)).map(compiled);
+  const inputs = [EVALUATOR_VERSION, metadata, view.namespaces, digestOfFlags(flags)];
   const parts: BulkParts = {
     fixed: Buffer.from(`{"flags":[${fixed.join(',')}`),
     hasFixed: fixed.length > 0,
-    contextual: flags.filter(({ state }) => !isContextFree(state)),
-    end: `],"metadata":${JSON.stringify(metadataOf(view))}}`,
+    contextual,
+    end: `],"metadata":${JSON.stringify(metadata)}}`,
     exceptionEnds: exceptionEndsOf(view),
-    digest: digestOfFlags(flags),
+    tagged: `[${inputs.map(canonicalJson).join(',')},`,
   };
   partsByView.set(view, parts);
   return parts;
 }
 
 /**
- * The response for all flags of a view and one context.
+ * The response for all flags of a view begins with this for every context, and goes on with {@link contextualPart}.
  *
  * @see OFREP 0.3.0, `bulkEvaluationSuccess`
  */
-export function bulkAnswerFor(view: View, context: EvaluationContext, nowMs: number): BulkAnswer {
-  const { fixed, hasFixed, contextual, end } = partsOf(view);
-  let rest = '';
+export function fixedPart(view: View): Buffer {
+  return partsOf(view).fixed;
+}
+
+/** The rest of the response for all flags of a view, for one context. */
+export function contextualPart(view: View, context: EvaluationContext, nowMs: number): ContextualPart {
+  const { hasFixed, contextual, end } = partsOf(view);
+  let text = '';
   for (const flag of contextual) {
-    if (hasFixed || rest !== '') rest += ',';
-    rest += answerFor(flag, context, nowMs).body;
+    if (hasFixed || text !== '') text += ',';
+    text += answerOf(flag, context, nowMs).body;
   }
-  rest += end;
-  return { fixed, rest, length: String(fixed.length + Buffer.byteLength(rest)) };
+  text += end;
+  const bytes = Buffer.byteLength(text);
+  return { text, bytes, isAscii: bytes === text.length };
+}
+
+/**
+ * How many of the exceptions in a view are over. Between two moments with the same number, a context gets the same
+ * response.
+ */
+export function exceptionsOver(view: View, nowMs: number): number {
+  const { exceptionEnds } = partsOf(view);
+  const running = exceptionEnds.findIndex((endMs) => endMs > nowMs);
+  return running === -1 ? exceptionEnds.length : running;
 }
 
 /**
  * A strong ETag over all inputs of the bulk response: metadata, namespaces, the content of the flags, evaluator, context,
  * and which exceptions have expired. Equal inputs have equal tags on every replica, and computing one requires no
  * evaluation.
+ *
+ * @param over {@link exceptionsOver}
  */
-export function bulkTag(view: View, context: EvaluationContext, nowMs: number): string {
-  const { exceptionEnds, digest } = partsOf(view);
-  const running = exceptionEnds.findIndex((endMs) => endMs > nowMs);
-  const over = running === -1 ? exceptionEnds.length : running;
-  return strongTag([EVALUATOR_VERSION, metadataOf(view), view.namespaces, digest, over, context]);
+export function bulkTag(view: View, context: EvaluationContext, over: number): string {
+  return tagOfText(`${partsOf(view).tagged}${over},${canonicalJson(context)}]`);
 }

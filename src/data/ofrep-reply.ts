@@ -1,15 +1,18 @@
 import type { ServerResponse } from 'node:http';
 import type { BrokerError } from '../errors.ts';
 import { PROBLEMS } from '../problems.ts';
-import type { BulkAnswer, OfrepAnswer } from './answers.ts';
+import type { OfrepAnswer } from './answers.ts';
+import type { BulkAnswer } from './bulk.ts';
 import type { ContextFault } from './context.ts';
 
 /**
  * The only writer of OFREP responses. Header lists are flat arrays, which Node writes without building an object.
  */
 
-const CORS = ['Access-Control-Allow-Origin', '*', 'Access-Control-Expose-Headers', 'ETag, Retry-After'];
-const JSON_HEADERS = ['Content-Type', 'application/json', ...CORS];
+const ANY_ORIGIN = ['Access-Control-Allow-Origin', '*'];
+const CORS = [...ANY_ORIGIN, 'Access-Control-Expose-Headers', 'ETag, Retry-After'];
+const JSON_TYPE = ['Content-Type', 'application/json'];
+const JSON_HEADERS = [...JSON_TYPE, ...CORS];
 
 /** The content of an error response. `key` is omitted if the request names no flag. */
 export interface OfrepError {
@@ -18,18 +21,23 @@ export interface OfrepError {
   errorDetails: string;
 }
 
+/** A string is written together with the head. ASCII is, as Latin-1, without being encoded. */
+function encodingOf(isAscii: boolean): 'latin1' | 'utf8' {
+  return isAscii ? 'latin1' : 'utf8';
+}
+
 /** Sends the response for one flag. */
-export function sendAnswer(res: ServerResponse, { body, length }: OfrepAnswer): void {
-  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length]);
-  res.end(body);
+export function sendAnswer(res: ServerResponse, { body, length, isAscii }: OfrepAnswer): void {
+  res.writeHead(200, [...JSON_TYPE, ...ANY_ORIGIN, 'Content-Length', length]);
+  res.end(body, encodingOf(isAscii));
 }
 
 /** Sends the response for all flags. The shared part is written without a copy. */
-export function sendBulk(res: ServerResponse, tag: string, { fixed, rest, length }: BulkAnswer): void {
-  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length, 'ETag', tag]);
+export function sendBulk(res: ServerResponse, tag: string, { fixed, rest }: BulkAnswer): void {
+  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', String(fixed.length + rest.bytes), 'ETag', tag]);
   res.cork();
   res.write(fixed);
-  res.end(rest);
+  res.end(rest.text, encodingOf(rest.isAscii));
   res.uncork();
 }
 

@@ -3,7 +3,8 @@ import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
-import { answerFor, bulkAnswerFor, bulkTag } from './answers.ts';
+import { answerFor } from './answers.ts';
+import { createBulkAnswers } from './bulk.ts';
 import { readContext } from './context.ts';
 import {
   type OfrepError,
@@ -61,6 +62,8 @@ export interface Credentials {
   readonly dpop: string | undefined;
   readonly method: string;
   readonly target: string;
+  /** The connection that they came on, which may have sent them before. */
+  readonly connection: object;
 }
 
 /** The dependencies of the listener. */
@@ -95,13 +98,14 @@ function general(errorDetails: string): OfrepError {
   return { errorCode: 'GENERAL', errorDetails };
 }
 
-function credentialsOf({ headers, method = '', url = '' }: IncomingMessage): Credentials {
+function credentialsOf({ headers, method = '', url = '', socket }: IncomingMessage): Credentials {
   return {
     authorization: headers.authorization,
     apiKey: soleValue(headers['x-api-key']),
     dpop: soleValue(headers.dpop),
     method,
     target: url,
+    connection: socket,
   };
 }
 
@@ -148,17 +152,6 @@ function answerSingle(
   sendAnswer(res, answerFor(flag, read.context, nowMs));
 }
 
-function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null, nowMs: number): void {
-  const read = readContext(body);
-  if ('fault' in read) {
-    sendError(res, 400, read.fault);
-    return;
-  }
-  const tag = bulkTag(view, read.context, nowMs);
-  if (isNoneMatch(req.headers['if-none-match'], tag)) sendNotModified(res, tag);
-  else sendBulk(res, tag, bulkAnswerFor(view, read.context, nowMs));
-}
-
 /**
  * Creates the request listener of OFREP. It returns true when it handles the request. False leaves request and response
  * untouched for the next listener. A request with a `refusal` gets only that.
@@ -167,6 +160,14 @@ export function createOfrepListener(
   deps: OfrepDeps,
 ): (req: IncomingMessage, res: ServerResponse, refusal?: BrokerError | null) => boolean {
   const { snapshots, authenticate, countAttempt, clock, log, metrics } = deps;
+  const bulk = createBulkAnswers();
+  const counters = metrics === undefined ? null : { single: counting('single'), bulk: counting('bulk') };
+
+  function counting(kind: 'single' | 'bulk'): (this: ServerResponse) => void {
+    return function count() {
+      metrics?.answered(kind, this.statusCode);
+    };
+  }
 
   function answer(call: OfrepCall, reader: DataReader, body: Buffer | null): void {
     const snapshot = snapshots.current(reader.environment);
@@ -179,8 +180,19 @@ export function createOfrepListener(
       return;
     }
     const { key } = call;
-    if (key === null) answerBulk(call, viewOf(snapshot, reader.namespaces), body, clock());
+    if (key === null) answerBulk(call, viewOf(snapshot, reader.namespaces), body);
     else answerSingle(call, { key, flag: findFlag(snapshot, reader.namespaces, key) }, body, clock());
+  }
+
+  function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null): void {
+    const question = bulk.ask(view, body, clock());
+    if ('fault' in question) {
+      sendError(res, 400, question.fault);
+      return;
+    }
+    const { tag } = question;
+    if (isNoneMatch(req.headers['if-none-match'], tag)) sendNotModified(res, tag);
+    else sendBulk(res, tag, bulk.answer(question));
   }
 
   function refuse(call: OfrepCall, error: unknown): void {
@@ -249,9 +261,7 @@ export function createOfrepListener(
     else if (req.method !== METHOD) {
       sendError(res, 405, withKey(key, general(`Use ${METHOD}.`)), ['Allow', `${METHOD}, OPTIONS`]);
     } else {
-      if (metrics !== undefined) {
-        res.once('finish', () => metrics.answered(key === null ? 'bulk' : 'single', res.statusCode));
-      }
+      if (counters !== null) res.on('finish', key === null ? counters.bulk : counters.single);
       receive({ req, res, key });
     }
     return true;

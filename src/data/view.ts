@@ -9,8 +9,15 @@ export interface View extends Snapshot {
   readonly namespaces: Namespaces;
 }
 
-// A snapshot has one view for each distinct list of namespaces in trust rules. Views are released with the snapshot.
-const viewsBySnapshot = new WeakMap<Snapshot, Map<string, View>>();
+/** The views of a snapshot: one for each distinct list of namespaces in trust rules. */
+interface Views {
+  byName: Map<string, View>;
+  /** The same by list. A caller who asks again has the same list, which then need not be written out. */
+  byList: WeakMap<Namespaces, View>;
+}
+
+// Views are released with the snapshot.
+const viewsBySnapshot = new WeakMap<Snapshot, Views>();
 
 function mayRead(namespaces: Namespaces, { definition }: SnapshotFlag): boolean {
   return namespaces.includes('*') || namespaces.includes(definition.namespace);
@@ -22,22 +29,27 @@ export function findFlag(snapshot: Snapshot, namespaces: Namespaces, key: string
   return flag !== undefined && mayRead(namespaces, flag) ? flag : undefined;
 }
 
-/** The view of a snapshot for these namespaces. Equal lists share the same object. */
+/** The view of a snapshot for these namespaces. Equal lists share the same object. A list MUST NOT change. */
 export function viewOf(snapshot: Snapshot, namespaces: Namespaces): View {
   let views = viewsBySnapshot.get(snapshot);
   if (views === undefined) {
-    views = new Map();
+    views = { byName: new Map(), byList: new WeakMap() };
     viewsBySnapshot.set(snapshot, views);
   }
-  const name = JSON.stringify(namespaces);
-  let view = views.get(name);
+  let view = views.byList.get(namespaces);
   if (view === undefined) {
-    view = {
-      ...snapshot,
-      flags: new Map([...snapshot.flags].filter(([, flag]) => mayRead(namespaces, flag))),
-      namespaces: namespaces.toSorted(),
-    };
-    views.set(name, view);
+    const name = JSON.stringify(namespaces);
+    view = views.byName.get(name) ?? createView(snapshot, namespaces);
+    views.byName.set(name, view);
+    views.byList.set(namespaces, view);
   }
   return view;
+}
+
+function createView(snapshot: Snapshot, namespaces: Namespaces): View {
+  return {
+    ...snapshot,
+    flags: new Map([...snapshot.flags].filter(([, flag]) => mayRead(namespaces, flag))),
+    namespaces: namespaces.toSorted(),
+  };
 }

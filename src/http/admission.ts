@@ -11,7 +11,7 @@ import { canonicalAddress } from './address-block.ts';
  * The fields that have one value, and whose second line Node would drop or join. Two DPoP proofs are refused as RFC 9449
  * section 4.3 asks, and the other fields that the broker reads are lists.
  */
-const SINGLE_FIELDS: ReadonlySet<string> = new Set([
+const SINGLE_FIELDS: readonly string[] = [
   'authorization',
   'content-length',
   'content-type',
@@ -21,7 +21,10 @@ const SINGLE_FIELDS: ReadonlySet<string> = new Set([
   'origin',
   'sec-fetch-site',
   'x-api-key',
-]);
+];
+
+/** Each of them as one bit. */
+const BITS: ReadonlyMap<string, number> = new Map(SINGLE_FIELDS.map((name, place) => [name, 1 << place]));
 
 /** Host and port, without user information. @see RFC 3986 section 3.2 */
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::(\d{0,5}))?$/i;
@@ -64,10 +67,15 @@ export function createAdmission({
   const own = readAuthority(host);
   const ownDefault = protocol === 'https:' ? '443' : '80';
   const listed = hosts.map(readAuthority);
+  /** The host that was last found to be a name of the broker: nearly all requests have the same one. */
+  let known: string | null = null;
 
-  function isServed({ host, port }: Authority, { socket }: IncomingMessage): boolean {
+  function isNamed({ host, port }: Authority): boolean {
     if (own?.host === host && own.port === (port === ownDefault ? null : port)) return true;
-    if (listed.some((one) => one?.host === host && (one.port === null || one.port === port))) return true;
+    return listed.some((one) => one?.host === host && (one.port === null || one.port === port));
+  }
+
+  function isArrivedAt({ host }: Authority, { socket }: IncomingMessage): boolean {
     const arrivedAt = canonicalAddress(socket.localAddress ?? '');
     if (arrivedAt === '') return false;
     return (
@@ -90,10 +98,14 @@ export function createAdmission({
     }
     const { host } = req.headers;
     // Only HTTP/1.0 may omit it, as some probes do.
-    if (host === undefined) return null;
+    if (host === undefined || host === known) return null;
     const authority = readAuthority(host);
     if (authority === null) return ambiguous('Host must be a name or an address, with or without a port.');
-    return isServed(authority, req) ? null : misdirected(publicUrl);
+    if (isNamed(authority)) {
+      known = host;
+      return null;
+    }
+    return isArrivedAt(authority, req) ? null : misdirected(publicUrl);
   };
 }
 
@@ -112,12 +124,12 @@ function framingFault({ headers, httpVersion }: IncomingMessage): string | null 
 }
 
 function repeatedField({ rawHeaders }: IncomingMessage): string | null {
-  const seen = new Set<string>();
+  let seen = 0;
   for (let place = 0; place < rawHeaders.length; place += 2) {
     const name = (rawHeaders[place] ?? '').toLowerCase();
-    if (!SINGLE_FIELDS.has(name)) continue;
-    if (seen.has(name)) return `Send ${name} once: of two lines, it is not clear which one counts.`;
-    seen.add(name);
+    const bit = BITS.get(name) ?? 0;
+    if ((seen & bit) !== 0) return `Send ${name} once: of two lines, it is not clear which one counts.`;
+    seen |= bit;
   }
   return null;
 }

@@ -120,6 +120,11 @@ function createAnswersInFlight() {
   const newestOf = new WeakMap<Socket, ServerResponse>();
   let isStopping = false;
 
+  /** One for all answers, because each has one. */
+  function closed(this: ServerResponse): void {
+    open.delete(this);
+  }
+
   function endWith(res: ServerResponse, socket: Socket): void {
     // Node then sends `Connection: close`, and closes the connection after the answer.
     res.shouldKeepAlive = false;
@@ -141,7 +146,7 @@ function createAnswersInFlight() {
       if (ending.has(socket) || (former !== undefined && endsConnection(former))) return false;
       newestOf.set(socket, res);
       open.add(res);
-      res.once('close', () => open.delete(res));
+      res.on('close', closed);
       if (isStopping) endWith(res, socket);
       return true;
     },

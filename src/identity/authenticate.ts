@@ -1,6 +1,7 @@
 import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Principal } from '../principal.ts';
+import { createConnectionMemory } from './connection-memory.ts';
 import {
   type Caller,
   type Credential,
@@ -90,7 +91,7 @@ export interface Authenticator {
   authenticate(presented: RequestCredentials): Promise<Caller>;
   /**
    * Authenticates a token with the audience `data:<environment>`. A cached token returns synchronously, because a
-   * promise would cost each read a turn of the event loop.
+   * promise would cost each read a turn of the event loop. One that its connection sent before is not even hashed.
    *
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`
    */
@@ -127,17 +128,18 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const examine = createExamine(profilesByIssuer(deps), clock);
   const withdrawal = new Map(deps.personIssuers.map((each) => [each.issuer, each.assertNotWithdrawn]));
   const cache = createTokenCache<VerifiedToken>({ clock, capacity: CACHE_CAPACITY });
+  const connections = createConnectionMemory<DataCaller>(cache);
   // One cache per plane, so that flag reads do not evict tokens of the control plane.
   const withControlProof = createProofCheck({ publicUrl: deps.issuer, clock });
   const withDataProof = createProofCheck({ publicUrl: deps.issuer, clock });
   deps.keySets.onChange(cache.clear);
   deps.signingKeys.onChange(cache.clear);
 
-  const verify = async (token: string): Promise<VerifiedToken> => {
+  const verify = async (token: string, key: string): Promise<VerifiedToken> => {
     const generation = cache.generation();
     const { claims, ...rest } = await examine(token);
     const verified: VerifiedToken = deepFreeze(rest);
-    cache.keep(cache.keyOf(token), { value: verified, expiresMs: claims.exp * 1000, generation });
+    cache.keep(key, { value: verified, expiresMs: claims.exp * 1000, generation });
     return verified;
   };
 
@@ -148,8 +150,10 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return tokenInvalid(error, scheme);
   };
 
-  const verifiedOf = (token: string): VerifiedToken | Promise<VerifiedToken> =>
-    cache.find(cache.keyOf(token)) ?? verify(token);
+  const verifiedOf = (token: string): VerifiedToken | Promise<VerifiedToken> => {
+    const key = cache.keyOf(token);
+    return cache.find(key)?.value ?? verify(token, key);
+  };
 
   const dataCallerLater = async (
     pending: VerifiedToken | Promise<VerifiedToken>,
@@ -177,16 +181,24 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
       }
     },
     authenticateData: (credentials) => {
+      const known = connections.find(credentials);
+      if (known !== undefined && deps.revoked(known.cached.value) === null) return known.caller;
       let scheme: Scheme = 'Bearer';
       try {
         const sent = dataToken(credentials);
         ({ scheme } = sent);
-        const verified = verifiedOf(sent.token);
+        const key = cache.keyOf(sent.token);
+        const cached = cache.find(key);
         const isPlain = scheme === 'Bearer' && credentials.dpop === undefined;
-        if (isPlain && !(verified instanceof Promise) && verified.jkt === null) {
-          const hit = deps.revoked(verified);
-          if (!(hit instanceof Promise)) return dataCaller(verified, hit);
+        if (isPlain && cached !== undefined && cached.value.jkt === null) {
+          const hit = deps.revoked(cached.value);
+          if (!(hit instanceof Promise)) {
+            const caller = dataCaller(cached.value, hit);
+            connections.keep(credentials, { cached, caller });
+            return caller;
+          }
         }
+        const verified = cached?.value ?? verify(sent.token, key);
         return dataCallerLater(verified, sent, credentials).catch((error: unknown) => {
           throw answerTo(error, scheme);
         });

@@ -19,6 +19,8 @@ export interface DataCredentials {
   method: string;
   /** The requested path and query. */
   target: string;
+  /** The connection that they came on. What it sends again is not verified again. */
+  connection?: object;
 }
 
 /**

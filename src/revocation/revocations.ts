@@ -29,7 +29,7 @@ export function createRevocations<Db>(deps: {
   latestNames: () => PersonNames;
 }): Revocations<Db> {
   const { store, latestNames } = deps;
-  let known: KnownList = { epoch: undefined, names: null, list: new Map(), all: [] };
+  let known: KnownList = { epoch: undefined, names: null, list: new Map(), all: [], judged: new WeakMap() };
   /** The list as of the last committed read; a write that is rolled back never affects it. */
   let latest = known;
   let reading: Promise<void> | null = null;
@@ -40,12 +40,19 @@ export function createRevocations<Db>(deps: {
     const epoch = await store.epoch(db);
     if (epoch === known.epoch && names.version === known.names?.version) return known;
     const revocations = (await store.list(db)).map((revocation) => underNames(revocation, names.resolve));
-    known = { epoch, names, list: indexed(revocations), all: revocations };
+    known = { epoch, names, list: indexed(revocations), all: revocations, judged: new WeakMap() };
     return known;
   }
 
   function hitByLatest(caller: Caller): Revocation | null {
-    return latest.names === null ? null : findHit(latest.list, caller, latest.names.resolve);
+    const { names, list, judged } = latest;
+    if (names === null || list.size === 0) return null;
+    let hit = judged.get(caller);
+    if (hit === undefined) {
+      hit = findHit(list, caller, names.resolve);
+      judged.set(caller, hit);
+    }
+    return hit;
   }
 
   function under(names: PersonNames): RevocationChecks<Db> {
@@ -110,6 +117,8 @@ interface KnownList {
   names: PersonNames | null;
   list: RevocationList;
   all: readonly Revocation[];
+  /** What flag reads have found for a caller in this list: the same one reads thousands of times. */
+  judged: WeakMap<Caller, Revocation | null>;
 }
 
 /** A person who was revoked under a name from an earlier policy stays revoked. */

@@ -197,6 +197,27 @@ describe('hostile bodies', () => {
   });
 });
 
+describe('a value that is not ASCII', () => {
+  it.each(['é', 'grün', '日本', '🚩', '\ud83d'])('is answered whole: %j', async (text) => {
+    const variants = { off: text, on: text };
+    const targeted = { ...someUntil(NOW_MS + 5), default_variant: 'on' };
+    server.store.version = 2;
+    server.store.flags = [
+      { definition: sampleDefinition({ key: 'fixed', variants }), state: sampleState(), version: 1 },
+      { definition: sampleDefinition({ key: 'targeted', variants }), state: targeted, version: 1 },
+    ];
+    await server.snapshots.refresh('production');
+    const paths = [`${ALL}/fixed`, `${ALL}/targeted`, ALL, ALL];
+    for (const path of paths) {
+      const res = await server.post(path, { context: { organization: 'acme' } });
+      const body = Buffer.from(await res.arrayBuffer());
+      expect(res.headers.get('content-length')).toBe(String(body.length));
+      const answer = JSON.parse(body.toString()) as { flags?: { value: string }[]; value: string };
+      for (const { value } of answer.flags ?? [answer]) expect(value).toBe(text);
+    }
+  });
+});
+
 describe('all flags', () => {
   const tagOf = async (context: object) => (await server.post(ALL, { context })).headers.get('etag');
 

@@ -45,3 +45,22 @@ it('answers are timed by status class, and unauthenticated calls are counted', a
   expect((await t.call(null, 'GET', '/v1/requests')).status).toBe(401);
   expect([await sample(refused), await sample(strangers)]).toEqual(before.map((count) => count + 1));
 });
+
+it('reads of flags are counted by kind and status class', async () => {
+  const names = [
+    'countersign_evaluations_total{kind="single",status="2xx"}',
+    'countersign_evaluations_total{kind="single",status="4xx"}',
+    'countersign_evaluations_total{kind="bulk",status="2xx"}',
+    'countersign_evaluations_total{kind="bulk",status="3xx"}',
+  ];
+  const samples = () => Promise.all(names.map(sample));
+  const before = await samples();
+  const token = await t.workloadToken('checkout', { audience: 'data:production' });
+  const all = '/ofrep/v1/evaluate/flags';
+  for (const path of [`${all}/counted.flag`, `${all}/counted.flag`, `${all}/none`, all])
+    await t.call(token, 'POST', path, {});
+  const { headers } = await t.call(token, 'POST', all, {});
+  await t.call(token, 'POST', all, {}, { 'if-none-match': headers.get('etag') ?? '' });
+  await t.call(null, 'POST', `${all}/counted.flag`, {});
+  expect(await samples()).toEqual(before.map((count, place) => count + ([2, 2, 2, 1][place] ?? 0)));
+});

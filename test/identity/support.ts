@@ -1,7 +1,11 @@
 import { createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { listenOnLoopback } from '../../fixtures/identity/listen.ts';
-import { type Authenticator, createAuthenticator } from '../../src/identity/authenticate.ts';
+import {
+  type Authenticator,
+  type AuthenticatorDeps,
+  createAuthenticator,
+} from '../../src/identity/authenticate.ts';
 import type { RequestCredentials } from '../../src/identity/credential.ts';
 import type { IdentityLog } from '../../src/identity/refusal.ts';
 import type { DataCredentials } from '../../src/identity/shown-token.ts';
@@ -204,8 +208,11 @@ export interface Bench extends ReturnType<typeof createTestLog>, ReturnType<type
   signingKeys: SigningKeys;
 }
 
-/** Builds an authenticator for these person issuers. */
-export async function createBench(personIssuers: readonly IssuerConfig[]): Promise<Bench> {
+/** Builds an authenticator for these person issuers. @param revoked which flag readers are revoked; default: nobody */
+export async function createBench(
+  personIssuers: readonly IssuerConfig[],
+  revoked: AuthenticatorDeps['revoked'] = () => null,
+): Promise<Bench> {
   const time = createTestClock();
   const logging = createTestLog();
   const keySets = createKeySets({ fetch, clock: time.clock, log: logging.log });
@@ -220,7 +227,7 @@ export async function createBench(personIssuers: readonly IssuerConfig[]): Promi
     signingKeys,
     clock,
     log,
-    revoked: () => null,
+    revoked,
   });
   return { ...time, ...logging, keySets, keyStore, signingKeys, authenticator };
 }

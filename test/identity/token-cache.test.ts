@@ -14,9 +14,13 @@ describe('the cache of verified tokens', () => {
           const cache = createTokenCache<string>({ clock, capacity: 10 });
           const expiresMs = START_MS + life;
           cache.keep('k', { value: 'v', expiresMs, generation: cache.generation() });
+          const held = cache.find('k');
           for (const step of [0, ...steps]) {
             advance(step);
-            if (clock() >= Math.min(expiresMs, START_MS + 300_000)) expect(cache.find('k')).toBeUndefined();
+            const isOver = clock() >= Math.min(expiresMs, START_MS + 300_000);
+            // Whoever has held it since then is told the same.
+            if (held !== undefined) expect(cache.isCurrent(held)).toBe(!isOver && clock() >= START_MS);
+            if (isOver) expect(cache.find('k')).toBeUndefined();
           }
         },
       ),
@@ -28,7 +32,7 @@ describe('the cache of verified tokens', () => {
     const cache = createTokenCache<number>({ clock, capacity: 10 });
     cache.keep('k', { value: 1, expiresMs: START_MS + 1000, generation: cache.generation() });
     advance(999);
-    expect(cache.find('k')).toBe(1);
+    expect(cache.find('k')?.value).toBe(1);
     advance(1);
     expect(cache.find('k')).toBeUndefined();
   });
@@ -41,7 +45,7 @@ describe('the cache of verified tokens', () => {
     keep('b');
     cache.find('a');
     keep('c');
-    expect(['a', 'b', 'c'].map((key) => cache.find(key))).toEqual([1, undefined, 1]);
+    expect(['a', 'b', 'c'].map((key) => cache.find(key)?.value)).toEqual([1, undefined, 1]);
   });
 
   it('does not keep what was verified before it was cleared', () => {
@@ -51,5 +55,16 @@ describe('the cache of verified tokens', () => {
     cache.clear();
     cache.keep('a', { value: 1, expiresMs: START_MS + 1000, generation });
     expect(cache.find('a')).toBeUndefined();
+  });
+
+  it('is over for everybody who holds a part of it when it is cleared', () => {
+    const { clock } = createTestClock();
+    const cache = createTokenCache<number>({ clock, capacity: 2 });
+    cache.keep('a', { value: 1, expiresMs: START_MS + 1000, generation: cache.generation() });
+    const held = cache.find('a');
+    if (held === undefined) throw new Error('nothing was kept');
+    expect(cache.isCurrent(held)).toBe(true);
+    cache.clear();
+    expect(cache.isCurrent(held)).toBe(false);
   });
 });
