@@ -18,7 +18,7 @@ import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { growTree } from './log-tiles.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
-import { makeStandIn, unwritableAtStart } from './stand-in.ts';
+import { makeStandIn, removeAbandonedCopies, type Unwritable, unwritableAtStart } from './stand-in.ts';
 import type { Db, Tx } from './statement.ts';
 import { findSystemRefusal } from './system-refusal.ts';
 import type { CheckpointReport, WalLimits, WalState } from './wal-checkpoints.ts';
@@ -112,15 +112,16 @@ export interface StoreOptions {
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   let claim: ClaimedFile | null = null;
+  removeAbandonedCopies();
   try {
     claim = claimFile(options.file);
     return await openFile(options, claim);
   } catch (error) {
     const path = claim?.path ?? options.file;
-    const refusal = unwritableAtStart(path, error);
+    const unwritable = unwritableAtStart(path, error);
     try {
-      if (refusal === null) throw error;
-      return await openStandIn(options, { path, refusal, claim });
+      if (unwritable === null) throw error;
+      return await openStandIn(options, { path, unwritable, claim });
     } catch (last) {
       claim?.release();
       throw explainFileFault(options.file, last);
@@ -131,7 +132,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 /** Opens a private copy of a database that cannot be written. */
 async function openStandIn(
   options: StoreOptions,
-  { path, refusal, claim }: { path: string; refusal: BrokerError; claim: ClaimedFile | null },
+  { path, unwritable, claim }: { path: string; unwritable: Unwritable; claim: ClaimedFile | null },
 ): Promise<Store> {
   const copy = makeStandIn(path);
   const release = () => {
@@ -139,10 +140,11 @@ async function openStandIn(
     claim?.release();
   };
   try {
-    return await openFile(options, { path: copy.path, lost: () => null, release }, refusal);
+    return await openFile(options, { path: copy.path, lost: () => null, release }, unwritable.refusal);
   } catch (error) {
     copy.remove();
-    throw new Error(refusal.message, { cause: new AggregateError([refusal.cause, error]) });
+    const cause = new AggregateError([unwritable.refusal.cause, error]);
+    throw new Error(`${unwritable.says}. A copy of it could not be opened either.`, { cause });
   }
 }
 

@@ -1,5 +1,14 @@
 import { hash } from 'node:crypto';
-import { closeSync, lstatSync, openSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 
@@ -55,6 +64,17 @@ export function claimFile(named: string): ClaimedFile {
 /** The file whose lock stands for the database. */
 export function lockPathOf(path: string): string {
   return `${path}.lock`;
+}
+
+/** Whether the process that claimed a database has ended without deleting it: its lock is there, and nobody holds it. */
+export function isAbandoned(path: string): boolean {
+  if (!existsSync(lockPathOf(path))) return false;
+  try {
+    lockBeside(path).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The path without symbolic links, so that a database has one lock and one write-ahead log under all its names. */

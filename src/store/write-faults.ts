@@ -66,7 +66,7 @@ export function outcomeUnknown(cause: unknown): BrokerError {
 export function storeUnwritable(why: string, cause?: unknown): BrokerError {
   return new BrokerError(
     'store_unwritable',
-    `${why} Nothing was written. Flags are still served.`,
+    `${why} Nothing was written.`,
     { headers: { 'Retry-After': '60' } },
     cause,
   );
@@ -76,7 +76,7 @@ export function storeUnwritable(why: string, cause?: unknown): BrokerError {
 export function storeDamaged(found: string, cause?: unknown): BrokerError {
   return new BrokerError(
     'store_damaged',
-    `The database file is damaged (${found}), so nothing more is written to it. Flags are still served; the operator must restore a backup.`,
+    `The database file is damaged (${found}), so nothing more is written to it; the operator must restore a backup.`,
     { headers: { 'Retry-After': '60' } },
     cause,
   );

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -110,6 +110,36 @@ describe('a disk that becomes', () => {
   });
 });
 
+describe('a checkpoint', () => {
+  it.skipIf(!HAS_STRACE).each([
+    ['synchronize what is copied', 'fdatasync,fsync'],
+    ['write a page', 'pwrite64'],
+  ])('whose disk fails to %s stops writes until a restart, and not reads', async (_what, calls) => {
+    await (await openStore({ file, clock: systemClock })).close();
+    // Commits are written to the log only, so only checkpoints write the file. The start makes one.
+    const inject = ['-P', file, '-e', `inject=${calls}:error=EIO:when=3+`];
+    own = await openOwn(file, {
+      inside: ['strace', '-f', '-qq', '-o', '/dev/null', ...inject],
+      env: { CHECKPOINT_AT: '60' },
+    });
+    expect(own.opened).toBe('opened');
+    const { written, refusal } = await writeUntilRefused(own);
+    expect(written).toBeGreaterThan(2);
+    const stopped =
+      /^store_unwritable: The disk of the database failed \((?:EIO|SQLITE_IOERR\w*)\).*restart the broker/;
+    expect(refusal).toMatch(stopped);
+    expect(await own.ask('write')).toMatch(stopped);
+    expect(await own.ask('refusal')).toMatch(stopped);
+    expect(await own.ask('read')).toBe(`last ${written}`);
+    expect(await own.end()).toBe(0);
+    const store = await openStore({ file, clock: systemClock });
+    expect(await findMeta(store.read, 'last')).toBe(String(written));
+    expect(await store.writeRefusal()).toBeNull();
+    await store.close();
+    expect(integrityOf(file)).toBe('ok');
+  });
+});
+
 describe('a start on a disk that is', () => {
   /** A database with something in its write-ahead log only, as a killed process leaves it. */
   async function leaveDatabase(): Promise<void> {
@@ -151,6 +181,49 @@ describe('a start on a disk that is', () => {
     // Without a lock file it is the same.
     await rm(`${file}.lock`);
     await expectStandIn(within(readOnly));
+  });
+
+  it.skipIf(!HAS_MOUNTS)('removes the copies of processes that were killed, and nobody else’s', async () => {
+    await leaveDatabase();
+    const copiesIn = join(folder, 'copies');
+    await mkdir(copiesIn);
+    const readOnly = `mount --bind '${folder}' '${folder}' && mount --bind '${copiesIn}' '${copiesIn}' && mount -o remount,bind,ro '${folder}'`;
+    const env = { TMPDIR: copiesIn };
+    const killed = await openOwn(file, { inside: within(readOnly), env });
+    expect(killed.opened).toBe('opened');
+    const [left = ''] = await readdir(copiesIn);
+    process.kill(killed.pid, 'SIGKILL');
+    await killed.end();
+    await cp(file, join(folder, 'other.db'));
+    await cp(`${file}.acknowledged`, join(folder, 'other.db.acknowledged'));
+    const living = await openOwn(join(folder, 'other.db'), { inside: within(readOnly), env });
+    expect(living.opened).toBe('opened');
+    const livingCopy = (await readdir(copiesIn)).filter((name) => name !== left);
+    // Removed already by this start, which made one of its own.
+    expect(await readdir(copiesIn)).toEqual(livingCopy);
+    expect(livingCopy).toHaveLength(1);
+    const others = [
+      'countersign-copy-file',
+      'countersign-copy-folder',
+      'countersign-copy-open',
+      'countersign-copy-link',
+    ];
+    await writeFile(join(copiesIn, 'countersign-copy-file'), 'x');
+    for (const [name, content] of [
+      ['folder', 'notes.txt'],
+      ['open', 'copy.db.lock'],
+    ] as const) {
+      await mkdir(join(copiesIn, `countersign-copy-${name}`), { mode: name === 'open' ? 0o755 : 0o700 });
+      await writeFile(join(copiesIn, `countersign-copy-${name}`, content), '');
+    }
+    await symlink(join(copiesIn, 'countersign-copy-folder'), join(copiesIn, 'countersign-copy-link'));
+    own = await openOwn(file, { env });
+    expect(own.opened).toBe('opened');
+    expect((await readdir(copiesIn)).toSorted()).toEqual([...livingCopy, ...others].toSorted());
+    expect(await living.ask('read')).toMatch(/^last /);
+    expect(await living.ask('close')).toBe('closed');
+    expect((await readdir(copiesIn)).toSorted()).toEqual(others.toSorted());
+    await living.end();
   });
 
   it.skipIf(!HAS_MOUNTS)('full serves a private copy', async () => {

@@ -128,20 +128,20 @@ describe('the write-ahead log', () => {
 });
 
 describe('the log of the broker', () => {
-  it('has each checkpoint, and one that is not possible at once and then each minute', () => {
+  it('has each checkpoint, one that failed at once, one that is blocked by more than a read, and then each minute', () => {
     const lines: string[] = [];
     const log = createLog('info', { write: (line: string) => lines.push(line) });
     const report = logWalCheckpoints(log);
     const counts = { pages: 10, copied: 5, pause_ms: 1 };
-    for (const blocked_ms of [1, 1000, 59_000, 60_002, 61_000]) {
+    for (const blocked_ms of [0.4, 5, 1000, 4999, 5000, 6000, 64_999, 65_000, 66_000]) {
       report({ ...counts, outcome: 'blocked', blocked_ms });
     }
     report({ ...counts, outcome: 'done', blocked_ms: 0 });
     report({ ...counts, outcome: 'failed', blocked_ms: 1, error: { code: 'SQLITE_FULL', message: 'full' } });
     expect(lines.map((line) => JSON.parse(line)).map(({ level, blocked_ms }) => [level, blocked_ms])).toEqual(
       [
-        [40, 1],
-        [40, 60_002],
+        [40, 5000],
+        [40, 65_000],
         [30, 0],
         [50, 1],
       ],

@@ -12,6 +12,8 @@ import { entryOf } from './entries.ts';
  * answers each with a line.
  *
  *     node store-child.ts <file>
+ *
+ * CHECKPOINT_AT is the size of the write-ahead log, in pages, at which a checkpoint begins.
  */
 
 const [file = ''] = process.argv.slice(2);
@@ -21,7 +23,12 @@ const told = (error: unknown) => {
   return `${code ?? 'error'}: ${message}`;
 };
 
-const store = await openStore({ file, clock: systemClock }).catch((error: unknown) => {
+const checkpointAt = Number(process.env.CHECKPOINT_AT ?? 0);
+const store = await openStore({
+  file,
+  clock: systemClock,
+  ...(checkpointAt === 0 ? {} : { walLimits: { checkpointAt, refuseAt: 1_000_000 } }),
+}).catch((error: unknown) => {
   say(told(error));
   process.exit(1);
 });
