@@ -1,11 +1,24 @@
 import { defineConfig } from 'vitest/config';
+import { hasPostgres } from './test/support/postgres-server.ts';
+
+/** What both engines promise: these files run on SQLite with all others, and once more on PostgreSQL. */
+const ON_BOTH = ['test/store/{writer,run-again,long-lists}.test.ts', 'test/access/usage.test.ts'];
+
+const onPostgres = {
+  extends: true as const,
+  test: { name: 'postgres', include: ON_BOTH, env: { COUNTERSIGN_TEST_ENGINE: 'postgres' } },
+};
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // By default one processor is left out: half of a machine with two.
     maxWorkers: '100%',
+    globalSetup: ['test/support/postgres-run.ts'],
+    projects: [
+      { extends: true, test: { name: 'sqlite', include: ['test/**/*.test.ts'] } },
+      ...(hasPostgres('the tests of the store on PostgreSQL') ? [onPostgres] : []),
+    ],
   },
 });

@@ -96,6 +96,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
   'better-sqlite3': /^src\/store\//,
+  pg: /^src\/store\/postgres\//,
   kysely: /^src\/store\//,
   'kysely/migration': /^src\/store\//,
   pino: /^src\/logger\.ts$/,

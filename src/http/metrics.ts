@@ -14,6 +14,12 @@ export interface Metrics {
   contentType: string;
 }
 
+interface LogState {
+  bytes: number;
+  blocked_ms: number;
+  checkpoints: Readonly<Record<string, number>>;
+}
+
 /** Gauges that are read on each scrape. One that cannot be read is left out: monitoring needs the others most then. */
 export interface Gauges {
   openRequests(): Promise<{ state: string; count: number }[]>;
@@ -21,7 +27,8 @@ export interface Gauges {
   unknownOperations(): number;
   /** The calls in progress and waiting, by lane. */
   calls(): { lane: string; state: string; count: number }[];
-  wal(): { bytes: number; blocked_ms: number; checkpoints: Readonly<Record<string, number>> };
+  /** The write-ahead log; null if it is that of a database server. */
+  wal(): LogState | null;
   /** The problem code with which writes are refused now, or null. */
   writesRefused(): Promise<string | null>;
   /** How many records the decision log has. */
@@ -131,32 +138,7 @@ export function createMetrics(gauges: Gauges): Metrics {
       else this.set(size);
     },
   });
-  new Gauge({
-    name: 'countersign_wal_bytes',
-    help: 'Size of what is in the write-ahead log of the database. It is copied and begun anew at 16 MiB.',
-    registers,
-    collect() {
-      this.set(gauges.wal().bytes);
-    },
-  });
-  new Gauge({
-    name: 'countersign_wal_blocked_seconds',
-    help: 'For how long the write-ahead log could not be begun anew, because another program reads the database or the disk is full.',
-    registers,
-    collect() {
-      this.set(gauges.wal().blocked_ms / 1000);
-    },
-  });
-  new Counter({
-    name: 'countersign_wal_checkpoints_total',
-    help: 'Checkpoints of the write-ahead log by outcome: done, blocked, failed.',
-    labelNames: ['outcome'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [outcome, count] of Object.entries(gauges.wal().checkpoints)) this.inc({ outcome }, count);
-    },
-  });
+  watchLog(registers, gauges.wal);
   return {
     decided: (operation, effect) => decisions.inc({ operation, effect }),
     answered: (status, seconds) => latency.observe({ status: statusClass(status) }, seconds),
@@ -173,4 +155,34 @@ export function createMetrics(gauges: Gauges): Metrics {
 
 function statusClass(status: number): string {
   return `${Math.floor(status / 100)}xx`;
+}
+
+function watchLog(registers: Registry[], wal: () => LogState | null): void {
+  if (wal() === null) return;
+  new Gauge({
+    name: 'countersign_wal_bytes',
+    help: 'Size of what is in the write-ahead log of the database. It is copied and begun anew at 16 MiB.',
+    registers,
+    collect() {
+      this.set(wal()?.bytes ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'countersign_wal_blocked_seconds',
+    help: 'For how long the write-ahead log could not be begun anew, because another program reads the database or the disk is full.',
+    registers,
+    collect() {
+      this.set((wal()?.blocked_ms ?? 0) / 1000);
+    },
+  });
+  new Counter({
+    name: 'countersign_wal_checkpoints_total',
+    help: 'Checkpoints of the write-ahead log by outcome: done, blocked, failed.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(wal()?.checkpoints ?? {})) this.inc({ outcome }, count);
+    },
+  });
 }

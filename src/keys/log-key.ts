@@ -1,9 +1,9 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { Store } from '../store/database.ts';
 import { type LogHead, readHead } from '../store/log-head.ts';
 import { insertFirstLogKey, listKeysOfEpoch } from '../store/log-keys.ts';
 import type { LogKeysTable } from '../store/schema-log.ts';
+import type { Store } from '../store/store.ts';
 import { handOver, type KeyHandover } from '../tree/key-chain.ts';
 import { type NoteSigner, noteSigner, parseVerifier } from '../tree/note.ts';
 import type { MasterKey } from './master-key.ts';

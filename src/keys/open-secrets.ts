@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { Store } from '../store/database.ts';
 import { findMeta, removeMeta, setMeta, setMetaOnce } from '../store/installation.ts';
 import { CURSOR_SECRET, listSecrets, replaceSecret, type StoredSecret } from '../store/secrets.ts';
+import type { Store } from '../store/store.ts';
 import { sealedLogKeyUse } from './log-key.ts';
 import { createMasterKey, type MasterKey, SealError, sealedUnder } from './master-key.ts';
 import type { MasterKeyConfig } from './master-key-config.ts';

@@ -4,7 +4,6 @@ import type { Call, ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { schedulerPrincipal } from '../principal.ts';
-import type { Store } from '../store/database.ts';
 import type { SigningKeysTable } from '../store/schema.ts';
 import {
   endSigningKey,
@@ -13,6 +12,7 @@ import {
   replaceSigningKeys,
 } from '../store/signing-keys.ts';
 import type { Db } from '../store/statement.ts';
+import type { Store } from '../store/store.ts';
 import { activeKey, type KeyStore, RETIREMENT_OVERLAP_MS, type StoredKey } from './signing-keys.ts';
 
 /** The signing keys of the store, for identity. */

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
-import type { Store } from '../store/database.ts';
 import { readHead } from '../store/log-head.ts';
+import type { Store } from '../store/store.ts';
 import { type Checkpoint, signCheckpoint } from '../tree/checkpoint.ts';
 import type { NoteSigner } from '../tree/note.ts';
 

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
 import { append } from '../log/append.ts';
 import { type OperatorAct, operatorEntry } from '../policy/operator-entry.ts';
-import type { Store } from '../store/database.ts';
 import { findActivation } from '../store/policies.ts';
 import type { Tx } from '../store/statement.ts';
+import type { Store } from '../store/store.ts';
 
 /*
  * What only an operator can decide, at the machine and on the database of a stopped broker, because no identity and no

@@ -1,7 +1,7 @@
 import { append } from '../log/append.ts';
 import { momentOf } from '../store/batch.ts';
-import type { Store } from '../store/database.ts';
 import { findActivation, insertActivation, storeBundle } from '../store/policies.ts';
+import type { Store } from '../store/store.ts';
 import { type Bundle, moduleDigest } from './bundle.ts';
 import { operatorEntry } from './operator-entry.ts';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { Store } from '../store/database.ts';
 import { findActivation } from '../store/policies.ts';
 import type { Db } from '../store/statement.ts';
+import type { Store } from '../store/store.ts';
 import type { Policies, PoliciesOptions } from './active.ts';
 import { type Bundle, BundleError, readBundle } from './bundle.ts';
 import { readArchive } from './bundle-folder.ts';

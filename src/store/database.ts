@@ -1,13 +1,12 @@
 import type Sqlite from 'better-sqlite3';
 import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import { loadVersion } from '../version.ts';
-import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
+import { acknowledgedPath, findLoss, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
 import { assertDurable, type Guard, kyselyOver, neverSleep, openConnection } from './connection.ts';
+import { sqliteTransactions } from './durable-transaction.ts';
 import { watchFaults } from './fault-watch.ts';
 import { assertUndamaged, checkInThread, isCheckedFirst } from './file-check.ts';
 import { explainFileFault } from './file-faults.ts';
@@ -17,11 +16,14 @@ import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { growTree } from './log-tiles.ts';
 import { migrations } from './migrations.ts';
+import { isAddress } from './postgres/address.ts';
+import { openPostgres } from './postgres/open.ts';
 import type { Schema } from './schema.ts';
+import { newerSchema, WRITTEN_BY } from './schema-version.ts';
 import { makeStandIn, removeAbandonedCopies, type Unwritable, unwritableAtStart } from './stand-in.ts';
 import type { Db, Tx } from './statement.ts';
+import type { Loss, Store, StoreOptions } from './store.ts';
 import { findSystemRefusal } from './system-refusal.ts';
-import type { CheckpointReport, WalLimits, WalState } from './wal-checkpoints.ts';
 import { copyFormerLog, takeLog } from './write-ahead-log.ts';
 import {
   FileLost,
@@ -31,86 +33,30 @@ import {
   storeDamaged,
   TakeoverError,
 } from './write-faults.ts';
-import { createWriter, type Writer } from './writer.ts';
+import { createWriter } from './writer.ts';
 
 /*
- * The store: SQLite behind Kysely, one file of statements for each domain, the migrations, and the writer, the only place
- * where transactions begin and commit. No code outside this folder depends on the engine.
+ * The store: SQLite or PostgreSQL behind Kysely, one file of statements for each domain, the migrations, and the writer, the
+ * only place where transactions begin and commit. No code outside this folder depends on the engine.
  */
-
-/**
- * The store: one connection for the writer alone, and one read-only connection that never waits for it.
- *
- * No code outside this folder depends on the engine.
- */
-export interface Store {
-  /** The only way to write. */
-  writer: Writer;
-  /** Reads committed state. Read-only. */
-  read: Db;
-  /** What this database lacks of the acknowledged log; null if it is complete. */
-  loss: Loss | null;
-  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a disk that fails. */
-  writeRefusal(): Promise<BrokerError | null>;
-  /** The state of the write-ahead log. */
-  wal(): WalState;
-  /**
-   * Rewrites the file, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
-   * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
-   *
-   * @throws Error if there is not enough disk space
-   */
-  rewrite(): Promise<void>;
-  /** Finishes pending writes, then closes both connections. */
-  close(): Promise<void>;
-}
-
-/** The finding that a database is an older copy, or has another history. */
-export interface Loss {
-  /** A sentence for the operator. */
-  detail: string;
-  /** The mark beside the database, or null if there is none that can be read. */
-  mark: Mark | null;
-}
 
 /** The meta key that says that a mark is kept beside the database. */
 const MARK_KEPT = 'mark_kept';
-/** The meta key of the version of Countersign that opened the database last. */
-const WRITTEN_BY = 'written_by_version';
 /** The meta key of the mark that the last confirmed restore replaced. */
 const MARK_REPLACED = 'mark_replaced';
 
-/** How a store is opened. */
-export interface StoreOptions {
-  /** The path of the SQLite file. */
-  file: string;
-  /** The source of the time of each write. */
-  clock: Clock;
-  /**
-   * Called once if the store takes no more writes: the outcome of a commit is unknown, the file is damaged or was taken away.
-   * After a takeover by another process, this one MUST stop, because its caches are stale.
-   */
-  onFailure?: (error: unknown) => void;
-  /** Called with the error of a listener after a commit. */
-  onListenerFailure?: (error: unknown) => void;
-  /** Called with what became of each checkpoint of the write-ahead log. */
-  onWalCheckpoint?: (report: CheckpointReport) => void;
-  /** Limits of the write-ahead log. */
-  walLimits?: WalLimits;
-  /** Writes although the database lacks what was acknowledged; for a confirmed restore only. */
-  acceptsLoss?: boolean;
-  /** With a log, a large file is checked for damage after it was opened. */
-  log?: Logger;
-}
-
 /**
- * Opens the database file. Creates it and its schema if it does not exist. Where it can be read and not written, because the
- * disk is full, read-only or failing or the file is damaged, opens a private copy, which takes no writes.
+ * Opens the database. Creates its schema, and for SQLite its file, if it does not exist. Where a file can be read and not
+ * written, because the disk is full, read-only or failing or the file is damaged, opens a private copy, which takes no writes.
  *
  * @throws Error if another process has the store open; if SQLite is too old, or does not keep `synchronous=FULL` after a
  *   first write: without it, a power failure can lose an acknowledged write
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
+  return isAddress(options.file) ? openPostgres(options) : openSqlite(options);
+}
+
+async function openSqlite(options: StoreOptions): Promise<Store> {
   let claim: ClaimedFile | null = null;
   removeAbandonedCopies();
   try {
@@ -202,8 +148,7 @@ async function openFile(
         const mark = await markOf(tx, head);
         return () => acknowledged?.put(mark);
       },
-      reads,
-      sync: wal.sync,
+      transactions: sqliteTransactions({ reads, sync: wal.sync }),
       beforeBatch: wal.beforeBatch,
       stopped: unwritable ?? (isStopped && loss !== null ? restoredCopy(loss) : null),
       onFailure: (error) => {
@@ -213,8 +158,9 @@ async function openFile(
       onListenerFailure: options.onListenerFailure ?? (() => undefined),
     });
     stop = writer.stop;
-    const isCheckDue = !isChecked && unwritable === null && options.log !== undefined;
-    const check = isCheckDue ? checkInThread(file, { log: options.log as Logger, onDamage }) : null;
+    const isCheckDue = !isChecked && unwritable === null;
+    const check =
+      isCheckDue && options.log !== undefined ? checkInThread(file, { log: options.log, onDamage }) : null;
     const refusalNow = watchFaults({ writer, claim, clock: options.clock });
     let closing: Promise<void> | null = null;
     async function close(): Promise<void> {
@@ -307,10 +253,7 @@ function assertNotNewer(connection: Sqlite.Database, known: readonly string[]): 
   const names = connection.prepare('select name from kysely_migration').pluck().all() as string[];
   if (names.every((name) => known.includes(name))) return;
   const by = connection.prepare('select value from meta where key = ?').pluck().get(WRITTEN_BY);
-  const version = by === undefined ? 'a newer version' : `version ${by}`;
-  throw new Error(
-    `the database ${connection.name} is newer than this broker (version ${loadVersion()}): ${version} of Countersign wrote it. Start that version or a later one, or restore a copy from before the upgrade`,
-  );
+  throw newerSchema(connection.name, (by as string | undefined) ?? null);
 }
 
 /** Runs in one transaction, which the migrator does not open for SQLite: a crash leaves the old schema or the new one. */

@@ -1,10 +1,12 @@
 import { setTimeout } from 'node:timers/promises';
 import type { HeldReads } from './held-reads.ts';
+import { readHead } from './log-head.ts';
 import { type Db, fixedStatement } from './statement.ts';
+import type { Transactions } from './transactions.ts';
 import { databaseLocked, isBusy, isDiskFault, UnknownOutcome } from './write-faults.ts';
 
 /*
- * The beginning and the end of the writer's transactions. Both may take long, and the thread goes on meanwhile.
+ * The transactions of the writer on SQLite. Their beginning and their end may take long, and the thread goes on meanwhile.
  */
 
 /** How long the writer waits for another program to end its transaction. */
@@ -23,14 +25,26 @@ export interface Durability {
   sync: () => Promise<void>;
 }
 
-export const rollback = fixedStatement('rollback');
+const rollback = fixedStatement('rollback');
+
+/** The transactions of a writer on SQLite. */
+export function sqliteTransactions(durability: Durability): Transactions {
+  return {
+    begin: async (connection) => {
+      await beginWhenFree(connection);
+      return readHead(connection);
+    },
+    commit: (connection) => commitDurably(connection, durability),
+    rollback,
+  };
+}
 
 /**
  * Begins a transaction once no other program has one.
  *
  * @throws BrokerError `database_in_use` if another program does not end its own
  */
-export async function beginWhenFree(connection: Db): Promise<void> {
+async function beginWhenFree(connection: Db): Promise<void> {
   const startedMs = performance.now();
   for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, LOCK_PAUSE_MS)) {
     try {
@@ -49,7 +63,7 @@ export async function beginWhenFree(connection: Db): Promise<void> {
  *
  * @throws UnknownOutcome if the disk failed
  */
-export async function commitDurably(connection: Db, { reads, sync }: Durability): Promise<void> {
+async function commitDurably(connection: Db, { reads, sync }: Durability): Promise<void> {
   reads.hold();
   try {
     await commit(connection);

@@ -16,7 +16,8 @@ const TRY_EVERY_MS = 1000;
  */
 export function watchFaults(deps: {
   writer: Writer;
-  claim: ClaimedFile;
+  /** The file; none if the database is on a server. */
+  claim?: ClaimedFile;
   clock: Clock;
 }): () => Promise<BrokerError | null> {
   const { writer, claim, clock } = deps;
@@ -38,7 +39,7 @@ export function watchFaults(deps: {
   }
 
   return async () => {
-    const lost = writer.refusal() === null ? claim.lost() : null;
+    const lost = writer.refusal() === null ? (claim?.lost() ?? null) : null;
     const stopped = lost === null ? null : stoppedBy(new FileLost(lost));
     if (stopped !== null) writer.stop(stopped);
     if (writer.refusal() === null && writer.fault() !== null) await tryAgain();

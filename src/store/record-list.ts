@@ -1,6 +1,6 @@
-import { sql } from 'kysely';
 import { foldPerson } from '../person-name.ts';
 import { operatorPrincipal } from '../principal.ts';
+import { isAmong, notByIndex } from './dialect.ts';
 import { afterAll } from './id-range.ts';
 import { readHead } from './log-head.ts';
 import { findPrincipal } from './principals.ts';
@@ -163,13 +163,13 @@ async function wasSetBack(db: Db): Promise<boolean> {
     .selectFrom('record_details')
     .select('place')
     .where('principal_id', '=', operatorPrincipal.id)
-    .where(sql`+operation`, 'in', ['clock.accept', 'restore.accept'])
+    .where(notByIndex(db, 'operation'), 'in', ['clock.accept', 'restore.accept'])
     .limit(1)
     .executeTakeFirst();
   return act !== undefined;
 }
 
-/** The records at these places that fit. A `+` keeps SQLite from looking for them in an index instead. */
+/** The records at these places that fit. SQLite would look for them in an index instead. */
 async function fetchRecords(
   db: Db,
   { filter, places, limit }: { filter: RecordFilter; places: readonly number[]; limit: number },
@@ -179,7 +179,7 @@ async function fetchRecords(
     .selectFrom('record_details')
     .innerJoin('leaves', 'leaves.place', 'record_details.place')
     .select(STORED_RECORD)
-    .where(sql<boolean>`record_details.place in (select value from json_each(${JSON.stringify(places)}))`);
+    .where(isAmong(db, 'record_details.place', places));
   if (flag !== undefined) {
     query = query.where((e) =>
       e.exists(
@@ -192,21 +192,22 @@ async function fetchRecords(
     );
   }
   if (environment !== undefined)
-    query = query.where(sql`+record_details.environment`, 'in', [environment, EVERY_ENVIRONMENT]);
+    query = query.where(notByIndex(db, 'record_details.environment'), 'in', [environment, EVERY_ENVIRONMENT]);
   if (principal !== undefined) {
     query = query.where((e) =>
       e.or([
-        e(sql`+record_details.principal_id`, '=', principal),
+        e(notByIndex(db, 'record_details.principal_id'), '=', principal),
         e('record_details.person', 'in', [principal, foldPerson(principal)]),
       ]),
     );
   }
   if (operation !== undefined) query = query.where('record_details.operation', '=', operation);
-  if (request !== undefined) query = query.where(sql`+record_details.request_id`, '=', request);
+  if (request !== undefined) query = query.where(notByIndex(db, 'record_details.request_id'), '=', request);
   if (id !== undefined) {
-    query = query.where(sql`+record_details.id`, '>=', id).where(sql`+record_details.id`, '<', afterAll(id));
+    const own = notByIndex(db, 'record_details.id');
+    query = query.where(own, '>=', id).where(own, '<', afterAll(id));
   }
-  if (from_ms !== undefined) query = query.where(sql`+record_details.at_ms`, '>=', from_ms);
-  if (to_ms !== undefined) query = query.where(sql`+record_details.at_ms`, '<', to_ms);
+  if (from_ms !== undefined) query = query.where(notByIndex(db, 'record_details.at_ms'), '>=', from_ms);
+  if (to_ms !== undefined) query = query.where(notByIndex(db, 'record_details.at_ms'), '<', to_ms);
   return query.orderBy('record_details.place', 'desc').limit(limit).execute();
 }

@@ -1,6 +1,6 @@
-import { sql } from 'kysely';
 import { leafHash } from '../tree/hashes.ts';
 import { batchOf, takePlace } from './batch.ts';
+import { memberNumber } from './dialect.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
@@ -145,10 +145,7 @@ export function listAuthored(
 ): Promise<{ details: string; issued_ms: number | null }[]> {
   return db
     .selectFrom('record_details')
-    .select([
-      'details',
-      sql<number | null>`json_extract(input, '$.principal.token.issued_ms')`.as('issued_ms'),
-    ])
+    .select(['details', memberNumber(db, 'input', ['principal', 'token', 'issued_ms']).as('issued_ms')])
     .where('request_id', '=', requestId)
     .where('operation', 'in', ['request.propose', 'request.edit', 'request.schedule'])
     .where('outcome', '!=', 'deny')

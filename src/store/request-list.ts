@@ -1,4 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
+import { isAmong, notByIndex } from './dialect.ts';
 import { afterAll } from './id-range.ts';
 import { EVERY_ENVIRONMENT } from './records.ts';
 import { type ScannedPage, type Stream, scanPage } from './scan.ts';
@@ -117,7 +118,7 @@ function ofFlag(db: Db, flag: string, begin: string | undefined): Stream<string>
   };
 }
 
-/** The requests with these ids that fit. A `+` keeps SQLite from looking for them in an index instead. */
+/** The requests with these ids that fit. SQLite would look for them in an index instead. */
 async function fetchRequests(
   db: Db,
   {
@@ -136,7 +137,7 @@ async function fetchRequests(
   let query = db
     .selectFrom('requests')
     .selectAll('requests')
-    .where(sql<boolean>`requests.id in (select value from json_each(${JSON.stringify(ids)}))`)
+    .where(isAmong(db, 'requests.id', ids))
     .where((e) => e.or(visible.map((part) => e.and(isVisible(e, part)))));
   if (flag !== undefined) {
     query = query.where((e) =>
@@ -149,10 +150,10 @@ async function fetchRequests(
       ),
     );
   }
-  if (state !== undefined) query = query.where(sql`+requests.state`, 'in', state);
+  if (state !== undefined) query = query.where(notByIndex(db, 'requests.state'), 'in', state);
   if (kind !== undefined) query = query.where('requests.kind', '=', kind);
   if (environment !== undefined) query = query.where('requests.environment', '=', environment);
-  if (proposer !== undefined) query = query.where(sql`+requests.proposer_id`, '=', proposer);
+  if (proposer !== undefined) query = query.where(notByIndex(db, 'requests.proposer_id'), '=', proposer);
   return query.orderBy('requests.id', 'desc').limit(limit).execute();
 }
 
@@ -164,7 +165,7 @@ function isVisible(e: Conditions, { environment, namespaces, others }: VisibleRe
     .select('namespace')
     .whereRef('request_namespaces.request_id', '=', 'requests.id');
   return [
-    e('requests.environment', 'is', environment),
+    e('requests.environment', 'is not distinct from', environment),
     e.not(e.exists(own.where('namespace', 'not in', namespaces))),
     ...(others ? [] : [e.exists(own)]),
   ];

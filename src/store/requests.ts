@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { isMember } from './dialect.ts';
 import type { RequestFlagsTable, RequestNamespacesTable, RequestsTable, VotesTable } from './schema.ts';
 import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
 
@@ -269,7 +270,8 @@ export async function listDueRequests(
   nowMs: number,
   { which, limit }: { which: 'ready' | 'other'; limit: number },
 ): Promise<string[]> {
-  const isReady = sql<boolean>`(state = 'ready' and json_extract(standing, '$.effect') <> 'deny')`;
+  const isDenied = isMember(db, { column: 'standing', path: ['effect'], text: 'deny' });
+  const isReady = sql<boolean>`(state = 'ready' and not ${isDenied})`;
   const rows = await db
     .selectFrom('requests')
     .select('id')

@@ -126,7 +126,8 @@ let settledStatements = 0;
 
 /**
  * An insert that waits for the end of the batch, and is then one statement with the rows of all its writes. Any statement that
- * names the table is run after it. Whatever the database refuses of it fails its write alone, as if it had been run at once.
+ * names the table is run after it. Whatever the database refuses of it fails its write alone, as if it had been run at once. Where
+ * no statement is run directly, it does not wait.
  *
  * @param columns all columns of the table that a row has
  */
@@ -165,7 +166,15 @@ export function deferredInsert<Row extends object>(
 
   return async (tx, row) => {
     const on = direct.get(tx);
-    if (on === undefined) throw new Error('this transaction does not belong to the writer');
+    if (on === undefined) {
+      await tx.executeQuery(
+        CompiledQuery.raw(
+          textOf(tx, 1),
+          columns.map((column) => row[column]),
+        ),
+      );
+      return;
+    }
     const insert = insertOn(tx, on);
     if (on.deferred.isOpen(tx)) on.deferred.add(table, row, insert);
     else insert([row]);

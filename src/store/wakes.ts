@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { hasElement } from './dialect.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { WakesTable } from './schema.ts';
 import type { Db, Tx } from './statement.ts';
@@ -35,7 +35,7 @@ export async function listWoken(db: Db, { cause, after_id }: WakesTable, limit: 
     .where('held_by', 'is not', null)
     .where('state', 'in', OPEN_STATES)
     .where('id', '>', after_id)
-    .where(sql<boolean>`exists (select 1 from json_each(held_by) where value = ${cause})`)
+    .where(hasElement(db, 'held_by', cause))
     .orderBy('id')
     .limit(limit)
     .execute();

@@ -13,10 +13,10 @@ export class TakeoverError extends Error {
   }
 }
 
-/** The disk failed at the commit: the transaction may or may not be on it. */
+/** The disk, or the connection to the database, failed at the commit: the transaction may or may not be there. */
 export class UnknownOutcome extends Error {
   constructor(cause: unknown) {
-    super('the disk failed at a commit, so its outcome is unknown', { cause });
+    super(`a commit failed, so its outcome is unknown: ${(cause as Error).message}`, { cause });
     this.name = 'UnknownOutcome';
   }
 }
@@ -48,14 +48,12 @@ export function notRecorded(cause: unknown): BrokerError {
   );
 }
 
-/** The error of a write of which only a restart can tell whether it is on the disk. */
-export function outcomeUnknown(cause: unknown): BrokerError {
-  return new BrokerError(
-    'outcome_unknown',
-    'The disk failed while the decision was being committed. Read the current state after the broker has restarted, then decide whether to repeat the call.',
-    { headers: { 'Retry-After': '30' } },
-    cause,
-  );
+/** The error of a write of which nobody can tell yet whether it is in the database. */
+export function outcomeUnknown(cause: UnknownOutcome): BrokerError {
+  const detail = isOfServer(cause.cause)
+    ? 'The connection to the database was lost while the decision was being committed. Repeat the call with the same Idempotency-Key, or read the current state first.'
+    : 'The disk failed while the decision was being committed. Read the current state after the broker has restarted, then decide whether to repeat the call.';
+  return new BrokerError('outcome_unknown', detail, { headers: { 'Retry-After': '30' } }, cause);
 }
 
 /**
@@ -121,12 +119,18 @@ export function isBusy(error: unknown): boolean {
 
 /** The store refused a statement of the write, so its decision has no record. */
 export function isStoreError(error: unknown): boolean {
-  return codeOf(error)?.startsWith('SQLITE_') === true;
+  return codeOf(error)?.startsWith('SQLITE_') === true || isOfServer(error);
 }
 
-/** The disk is full or failing: no write of this batch can be guaranteed. */
+function isOfServer(error: unknown): boolean {
+  return codeOf(error)?.startsWith('PG_') === true;
+}
+
+/** The disk is full or failing, or the server is: no write of this batch can be guaranteed. */
 export function isStorageFault(error: unknown): boolean {
-  return /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|NOTADB|READONLY|CANTOPEN)/.test(codeOf(error) ?? '');
+  return /^SQLITE_(FULL|IOERR|NOMEM|CORRUPT|NOTADB|READONLY|CANTOPEN)|^PG_(LOST|NOT_REPLICATED|ROLLED_BACK|53|58|25006|XX00[12])/.test(
+    codeOf(error) ?? '',
+  );
 }
 
 /** The disk cannot be relied on. After such an error at the commit, only a restart can tell what is on it. */
@@ -136,7 +140,7 @@ export function isDiskFault(error: unknown): boolean {
 
 /** SQLite has found that the file is not what it has written. */
 export function isDamage(error: unknown): boolean {
-  return /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error) ?? '');
+  return /^(?:SQLITE_(?:CORRUPT|NOTADB)|PG_XX00[12])/.test(codeOf(error) ?? '');
 }
 
 /**
@@ -151,9 +155,12 @@ function refusedBySystem(error: unknown): string | null {
   return (error as { refusedBySystem?: string } | null)?.refusedBySystem ?? null;
 }
 
-/** For callers, by the refusal of the system or the code of SQLite. */
+/** For callers, by the refusal of the system or the code of the database. */
 const REASONS: readonly { codes: RegExp; says: string }[] = [
-  { codes: /^(?:SQLITE_FULL|ENOSPC|EFBIG)/, says: 'its disk is full' },
+  { codes: /^PG_LOST/, says: 'its server does not answer' },
+  { codes: /^PG_53300/, says: 'its server has no connection to spare' },
+  { codes: /^PG_25006/, says: 'its server is read-only' },
+  { codes: /^(?:SQLITE_FULL|PG_53100|ENOSPC|EFBIG)/, says: 'its disk is full' },
   { codes: /^EDQUOT/, says: 'its disk quota is used up' },
   { codes: /^(?:SQLITE_READONLY|EROFS)/, says: 'its disk is read-only' },
   { codes: /^(?:EACCES|EPERM|SQLITE_CANTOPEN)/, says: 'the broker may not write its files' },

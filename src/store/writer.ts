@@ -2,11 +2,11 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { type Batch, openBatch } from './batch.ts';
-import { beginWhenFree, commitDurably, type Durability, rollback } from './durable-transaction.ts';
-import { type LogHead, readHead } from './log-head.ts';
+import type { LogHead } from './log-head.ts';
 import { createPreparations, type Preparable, type WriteLane } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
 import { type Db, deferredOf, fixedStatement, runLike, type Tx } from './statement.ts';
+import type { Transactions } from './transactions.ts';
 import {
   isStorageFault,
   isStoreError,
@@ -99,6 +99,9 @@ const ALWAYS_SCHEDULED = 5;
  */
 const LONGEST_TURN_MS = 2;
 
+/** How long callers wait to learn whether their batch was committed, where that can be found out. */
+const OUTCOME_WITHIN_MS = 10_000;
+
 interface Job extends Preparable {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
   resolve: (value: never) => void;
@@ -112,12 +115,19 @@ type JobResult = { job: Job } & (
   | { missing: RunAgain }
 );
 
+/** What became of the writes of a batch, if it is committed; and why that is unknown, or null. */
+interface BatchResult {
+  results: JobResult[];
+  unknown: UnknownOutcome | null;
+}
+
 const savepoint = fixedStatement('savepoint one_write');
 const releaseSavepoint = fixedStatement('release savepoint one_write');
 const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
 
 /** The dependencies of a writer. */
-export interface WriterDeps extends Durability {
+export interface WriterDeps {
+  transactions: Transactions;
   /** The writing connection. */
   db: Db;
   clock: Clock;
@@ -145,6 +155,7 @@ class RefusedAtEnd extends Error {}
 
 /** Creates the writer over the writing connection. */
 export function createWriter(deps: WriterDeps): Writer {
+  const { transactions } = deps;
   const queues: Record<WriteLane, Job[]> = { emergency: [], ordinary: [], scheduled: [] };
   const waits = () => Object.values(queues).some((queue) => queue.length > 0);
   const pseudonyms = new Map<string, string>();
@@ -153,6 +164,9 @@ export function createWriter(deps: WriterDeps): Writer {
   /** Set if this process must not write any more: the outcome of a commit is unknown, or another process has taken over. */
   let failed: BrokerError | null = null;
   let fault: BrokerError | null = null;
+  /** Set while it takes long to find out what became of a batch. */
+  let suspended: BrokerError | null = null;
+  const ending = new AbortController();
   /** What the last commits have still to be acknowledged with. */
   let owed: Acknowledge | null = null;
   const preparations = createPreparations<Job>((jobs) => {
@@ -183,12 +197,11 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
-  async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<JobResult[]> {
+  async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<BatchResult> {
     const tx = connection as Tx;
     runLike(tx, deps.db);
-    await beginWhenFree(connection);
     try {
-      const head = await readHead(tx);
+      const head = await transactions.begin(connection);
       if (head.fence !== deps.fence) throw new TakeoverError();
       const leaves = new Map<number, Buffer>();
       const { clock } = deps;
@@ -205,12 +218,12 @@ export function createWriter(deps: WriterDeps): Writer {
       }
       insertDeferred(tx, jobs);
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
-      await commitDurably(connection, deps);
+      const unknown = await commit(connection);
       owed = acknowledge ?? owed;
-      return results;
+      return { results, unknown };
     } catch (error) {
-      // SQLite may already have rolled back; report the first error.
-      await rollback(connection).catch(() => undefined);
+      // The database may already have rolled back; report the first error.
+      await transactions.rollback(connection).catch(() => undefined);
       throw error;
     } finally {
       deferredOf(tx).end();
@@ -227,17 +240,55 @@ export function createWriter(deps: WriterDeps): Writer {
     }
   }
 
+  /** @returns why the outcome is unknown, if it can be found out */
+  async function commit(connection: Db): Promise<UnknownOutcome | null> {
+    try {
+      await transactions.commit(connection);
+      return null;
+    } catch (error) {
+      if (error instanceof UnknownOutcome && transactions.findOutcome !== undefined) return error;
+      throw error;
+    }
+  }
+
+  /**
+   * Finds out what became of a batch, which no later one may overtake. Whoever waits is told after a while that it is not known
+   * yet.
+   */
+  async function isCommitted(batch: readonly Job[], unknown: UnknownOutcome): Promise<boolean> {
+    const tellAll = (refusal: BrokerError) => {
+      for (const job of batch) job.reject(refusal);
+    };
+    const impatience = setTimeout(() => {
+      tellAll(outcomeUnknown(unknown));
+      suspended = notRecorded(unknown.cause);
+      refuseQueues(suspended);
+    }, OUTCOME_WITHIN_MS);
+    try {
+      if ((await transactions.findOutcome?.(ending.signal)) === 'committed') return true;
+      refuse(batch, unknown.cause);
+    } catch {
+      tellAll(outcomeUnknown(unknown));
+    } finally {
+      clearTimeout(impatience);
+      suspended = null;
+    }
+    return false;
+  }
+
   async function runBatch(batch: Job[]): Promise<void> {
-    let results: JobResult[];
+    let ran: BatchResult;
     try {
       // Without it, a restored older copy of the database would not be noticed.
       acknowledge();
-      results = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
+      ran = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
     } catch (error) {
       if (error instanceof RefusedAtEnd) await runEachAlone(batch);
       else refuse(batch, error);
       return;
     }
+    const { results, unknown } = ran;
+    if (unknown !== null && !(await isCommitted(batch, unknown))) return;
     fault = null;
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
@@ -291,10 +342,9 @@ export function createWriter(deps: WriterDeps): Writer {
 
   function refuse(batch: readonly Job[], error: unknown): void {
     if (error instanceof BrokerError) {
+      for (const job of batch) job.reject(error);
       // Those that wait would only wait for the same again.
-      const waiting = Object.values(queues).flatMap((queue) => queue.splice(0));
-      for (const job of [...batch, ...waiting]) job.reject(error);
-      preparations.ran(waiting);
+      refuseQueues(error);
       return;
     }
     const refusal = error instanceof UnknownOutcome ? outcomeUnknown(error) : notRecorded(error);
@@ -302,6 +352,12 @@ export function createWriter(deps: WriterDeps): Writer {
     fault = isStorageFault(error) ? refusal : null;
     const stopped = stoppedBy(error);
     if (stopped !== null) stop(stopped);
+  }
+
+  function refuseQueues(refusal: BrokerError): void {
+    const waiting = Object.values(queues).flatMap((queue) => queue.splice(0));
+    for (const job of waiting) job.reject(refusal);
+    preparations.ran(waiting);
   }
 
   /** Later writes are not even begun. */
@@ -353,7 +409,7 @@ export function createWriter(deps: WriterDeps): Writer {
   return {
     write: (work, lane = 'ordinary') =>
       new Promise((resolve, reject) => {
-        const refusal = failed ?? closed;
+        const refusal = failed ?? closed ?? suspended;
         if (refusal !== null) {
           reject(refusal);
           return;
@@ -363,7 +419,7 @@ export function createWriter(deps: WriterDeps): Writer {
         running ??= drain();
       }),
     refusal: () => failed ?? closed,
-    fault: () => fault,
+    fault: () => suspended ?? fault,
     stop,
     wake: () => {
       if (failed === null && closed === null) running ??= drain();
@@ -373,6 +429,7 @@ export function createWriter(deps: WriterDeps): Writer {
         headers: { 'Retry-After': '5' },
       });
       refuseWaiting(closed);
+      ending.abort();
       while (running !== null) await running;
     },
   };

@@ -1,14 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createUsage, type Usage } from '../../src/access/usage.ts';
 import { systemClock } from '../../src/clock.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { listGrantUses, listPrincipals } from '../../src/store/principals.ts';
+import type { Store } from '../../src/store/store.ts';
 import { personOf } from '../support/local-control.ts';
+import { createPlace, type Place } from '../support/place.ts';
 
-let folder: string;
+let place: Place;
 let store: Store;
 let nowMs: number;
 let writes: number;
@@ -18,8 +17,8 @@ const dana = personOf('dana', ['payments-developers']);
 const propose = { principal: dana, operation: 'request.propose', environment: 'production' } as const;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'countersign-'));
-  store = await openStore({ file: join(folder, 'usage.db'), clock: systemClock });
+  place = await createPlace();
+  store = await openStore({ file: place.database, clock: systemClock });
   nowMs = 1_000_000;
   writes = 0;
   usage = createUsage({
@@ -34,7 +33,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await store.close();
-  await rm(folder, { recursive: true });
+  await place.remove();
 });
 
 it('keeps who was seen, first and last, with their newest groups', async () => {
@@ -84,7 +83,7 @@ it('loses nothing of a failed write except what the next use records again', asy
   usage.used({ ...propose, namespaces: ['payments'] });
   await store.close();
   await expect(usage.flush()).rejects.toThrow();
-  store = await openStore({ file: join(folder, 'usage.db'), clock: systemClock });
+  store = await openStore({ file: place.database, clock: systemClock });
   usage.used({ ...propose, namespaces: ['payments'] });
   await usage.flush();
   expect(await listGrantUses(store.read)).toHaveLength(1);

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { createDeferredRows } from '../../src/store/deferred.ts';
 import { findRequest, insertRequest, postponeRequest } from '../../src/store/requests.ts';
 import type { RequestsTable } from '../../src/store/schema.ts';
+import type { Store } from '../../src/store/store.ts';
 import { countStatements } from '../support/sqlite/counting.ts';
 
 let folder: string;

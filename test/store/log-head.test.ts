@@ -5,9 +5,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
 import { append } from '../../src/log/append.ts';
 import { batchOf, momentOf } from '../../src/store/batch.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type { Tx } from '../../src/store/statement.ts';
+import type { Store } from '../../src/store/store.ts';
 import { appendTo, entryOf } from '../support/entries.ts';
 import { personOf } from '../support/local-control.ts';
 import {

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { CompiledQuery } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,7 +5,7 @@ import { append } from '../../src/log/append.ts';
 import type { Entry } from '../../src/log/entry.ts';
 import { operatorPrincipal } from '../../src/principal.ts';
 import { acceptClock } from '../../src/store/batch.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { upsertPrincipal } from '../../src/store/principals.ts';
 import { listRecords, type RecordFilter } from '../../src/store/record-list.ts';
 import {
@@ -18,8 +15,10 @@ import {
   type VisibleRequests,
 } from '../../src/store/request-list.ts';
 import { insertRequest } from '../../src/store/requests.ts';
+import type { Store } from '../../src/store/store.ts';
 import { entryOf } from '../support/entries.ts';
 import { personOf } from '../support/local-control.ts';
+import { createPlace, IS_POSTGRES, type Place } from '../support/place.ts';
 import { planOf } from '../support/sqlite/file.ts';
 
 /*
@@ -54,8 +53,7 @@ interface Asked {
   proposer: string;
 }
 
-let folder: string;
-let file: string;
+let place: Place;
 let store: Store;
 let nowMs = START_MS;
 const written: Written[] = [];
@@ -63,9 +61,8 @@ const asked: Asked[] = [];
 const REQUEST = uuidv7({ msecs: START_MS });
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'countersign-lists-'));
-  file = join(folder, 'long.db');
-  store = await openStore({ file, clock: () => nowMs });
+  place = await createPlace();
+  store = await openStore({ file: place.database, clock: () => nowMs });
   for (let from = 1; from <= RECORDS; from += 500) {
     await store.writer.write(async (tx) => {
       for (let place = from; place < from + 500; place += 1) await writeRecord(tx, place);
@@ -80,7 +77,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   await store.close();
-  await rm(folder, { recursive: true, force: true });
+  await place.remove();
 });
 
 type Tx = Parameters<Parameters<Store['writer']['write']>[0]>[0];
@@ -160,10 +157,12 @@ async function statementsOf(work: () => Promise<unknown>): Promise<Statement[]> 
 /** Expects that every step of every statement finds its rows by a key, and that there are not more of them. */
 async function expectBounded(work: () => Promise<unknown>, most: number): Promise<void> {
   const statements = await statementsOf(work);
+  // How PostgreSQL finds rows depends on what its tables hold.
+  if (IS_POSTGRES) return;
   expect(statements.length).toBeGreaterThan(0);
   let looks = 0;
   for (const { sql, parameters, rows } of statements) {
-    const steps = planOf(file, sql, parameters);
+    const steps = planOf(place.database, sql, parameters);
     const whole = steps.filter((step) => /^SCAN (?!json_each|found\b)|TEMP B-TREE/.test(step));
     // An index that is read from its end, as far as the limit.
     const isLimited = / limit \?$/.test(sql) && / order by "?id"? desc/.test(sql);
@@ -370,7 +369,8 @@ describe('a log whose clock was set back', () => {
   it('is searched by time as a whole, because its places do not follow its times', async () => {
     const times: number[] = [];
     let time = START_MS + 3_600_000;
-    const own = await openStore({ file: join(folder, 'back.db'), clock: () => time });
+    const elsewhere = await createPlace();
+    const own = await openStore({ file: elsewhere.database, clock: () => time });
     const note = (given: Partial<Entry> = {}) =>
       own.writer.write(async (tx) => {
         if (given.operation === 'clock.accept') acceptClock(tx);
@@ -390,5 +390,6 @@ describe('a log whose clock was set back', () => {
       expect([rows.map(({ place }) => place), next]).toEqual([wanted.toReversed(), null]);
     }
     await own.close();
+    await elsewhere.remove();
   });
 });

@@ -1,34 +1,31 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { Lane } from '../../src/operations.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import { RunAgain } from '../../src/store/run-again.ts';
-import { holdWriteLock } from '../support/sqlite/file.ts';
-import { moveFence } from '../support/sqlite/log.ts';
+import type { Store } from '../../src/store/store.ts';
+import { createPlace, type Place } from '../support/place.ts';
 
 const CRASH_CHILD = fileURLToPath(new URL('../support/waiting-child.ts', import.meta.url));
 
-let folder: string;
+let place: Place;
 let store: Store;
 /** Everything that happened, in order. */
 let steps: string[];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'countersign-again-'));
-  store = await openStore({ file: join(folder, 'test.db'), clock: systemClock });
+  place = await createPlace();
+  store = await openStore({ file: place.database, clock: systemClock });
   steps = [];
 });
 
 afterEach(async () => {
   await store.close();
-  await rm(folder, { recursive: true, force: true });
+  await place.remove();
 });
 
 /** A write that counts itself in the store, and notes when it runs, is told of its commit, and is answered. */
@@ -76,7 +73,7 @@ describe('a write that needs preparation', () => {
       expect(await findMeta(store.read, 'count')).toBe('2');
       expect(await findMeta(store.read, 'half')).toBeNull();
       // Nobody holds the lock of the writer meanwhile.
-      holdWriteLock(join(folder, 'test.db'), { timeoutMs: 0 })();
+      await place.takeLock();
       isReady = true;
     };
     const answers = await Promise.all([count('first'), needing(() => isReady, prepare), count('last')]);
@@ -389,20 +386,22 @@ describe('a write that needs preparation', () => {
     );
     await count('other');
     const refused = expect(waiting).rejects.toMatchObject({ code: 'not_recorded' });
-    moveFence(join(folder, 'test.db'), 1);
+    await place.moveFence();
     await expect(count('late')).rejects.toMatchObject({ code: 'not_recorded' });
     await refused;
   });
 
   it('was never there for who starts after a crash, while all others are', async () => {
-    const file = join(folder, 'crash.db');
-    const child = spawn(process.execPath, [CRASH_CHILD, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await store.close();
+    const child = spawn(process.execPath, [CRASH_CHILD, place.database], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const [said] = (await once(child.stdout, 'data')) as [Buffer];
     expect(String(said)).toBe('acknowledged\n');
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
     await ended;
-    const after = await openStore({ file, clock: systemClock });
+    const after = await openStore({ file: place.database, clock: systemClock });
     expect(await Promise.all(['before', 'half', 'after'].map((key) => findMeta(after.read, key)))).toEqual([
       'x',
       null,

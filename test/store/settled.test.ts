@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { insertFreeze, listActiveFreezes } from '../../src/store/emergency.ts';
 import { findMeta, removeMeta, setMeta } from '../../src/store/installation.ts';
 import { createSettledReads } from '../../src/store/settled.ts';
+import type { Store } from '../../src/store/store.ts';
 import { countStatements } from '../support/sqlite/counting.ts';
 
 let folder: string;

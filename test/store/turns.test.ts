@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
+import type { Store } from '../../src/store/store.ts';
 
 let folder: string;
 let store: Store;

@@ -1,29 +1,29 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Kysely, SqliteDialect } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { takePlace } from '../../src/store/batch.ts';
-import { openStore, type Store } from '../../src/store/database.ts';
+import { openStore } from '../../src/store/database.ts';
+import { sqliteTransactions } from '../../src/store/durable-transaction.ts';
 import { findMeta, setMeta } from '../../src/store/installation.ts';
 import type { WriteLane } from '../../src/store/preparations.ts';
 import type { Schema } from '../../src/store/schema.ts';
 import type { Db } from '../../src/store/statement.ts';
+import type { Store } from '../../src/store/store.ts';
 import { createWriter } from '../../src/store/writer.ts';
+import { createPlace, type Place } from '../support/place.ts';
 
-let folder: string;
+let place: Place;
 let store: Store;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'countersign-writer-'));
-  store = await openStore({ file: join(folder, 'test.db'), clock: systemClock });
+  place = await createPlace();
+  store = await openStore({ file: place.database, clock: systemClock });
 });
 
 afterEach(async () => {
   await store.close();
-  await rm(folder, { recursive: true, force: true });
+  await place.remove();
 });
 
 /**
@@ -233,7 +233,7 @@ describe('a listener after the commit that fails', () => {
     const failures: unknown[] = [];
     await store.close();
     store = await openStore({
-      file: join(folder, 'test.db'),
+      file: place.database,
       clock: systemClock,
       onListenerFailure: (error) => failures.push(error),
     });
@@ -314,8 +314,10 @@ describe('a commit whose outcome is unknown', () => {
     clock: systemClock,
     fence: 1,
     seal: async () => () => undefined,
-    reads: { hold: () => undefined, release: () => undefined },
-    sync: async () => undefined,
+    transactions: sqliteTransactions({
+      reads: { hold: () => undefined, release: () => undefined },
+      sync: async () => undefined,
+    }),
   };
 
   it('stops writes and not the process, and not even what was waiting is begun', async () => {
@@ -369,11 +371,13 @@ describe('a commit whose outcome is unknown', () => {
     const writer = createWriter({
       ...others,
       db,
-      reads: { hold: () => order.push('hold'), release: () => order.push('release') },
-      sync: async () => {
-        order.push('sync');
-        if (order.length > 5) throw Object.assign(new Error('disk'), { code: 'ENOSPC' });
-      },
+      transactions: sqliteTransactions({
+        reads: { hold: () => order.push('hold'), release: () => order.push('release') },
+        sync: async () => {
+          order.push('sync');
+          if (order.length > 5) throw Object.assign(new Error('disk'), { code: 'ENOSPC' });
+        },
+      }),
       onFailure: () => order.push('failure'),
       onListenerFailure: () => expect.unreachable(),
     });

@@ -1,7 +1,7 @@
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { readStoredBundle } from '../../src/policy/bundle.ts';
-import type { Store } from '../../src/store/database.ts';
 import { insertActivation, storeBundle } from '../../src/store/policies.ts';
+import type { Store } from '../../src/store/store.ts';
 import type { TestBroker } from './broker.ts';
 
 /** The data of the shipped bundle, as far as tests look into it. */

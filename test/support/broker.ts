@@ -11,7 +11,7 @@ import { createLog, type Logger } from '../../src/logger.ts';
 import { inputVersions } from '../../src/policy/input-versions.ts';
 import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
-import type { Store } from '../../src/store/database.ts';
+import type { Store } from '../../src/store/store.ts';
 import { watchAnswers } from './answers.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 

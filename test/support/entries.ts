@@ -2,8 +2,8 @@ import { v7 as uuidv7 } from 'uuid';
 import { append } from '../../src/log/append.ts';
 import type { Entry } from '../../src/log/entry.ts';
 import { momentOf } from '../../src/store/batch.ts';
-import type { Store } from '../../src/store/database.ts';
 import type { Tx } from '../../src/store/statement.ts';
+import type { Store } from '../../src/store/store.ts';
 import { personOf } from './local-control.ts';
 
 /** An entry of this moment, as a use case would append it. */

@@ -1,6 +1,6 @@
 import Sqlite from 'better-sqlite3';
-import type { Store } from '../../../src/store/database.ts';
 import { runDirectly } from '../../../src/store/statement.ts';
+import type { Store } from '../../../src/store/store.ts';
 
 /** The reads of a broker's store, which can be made to fail. */
 export interface FailingReads {

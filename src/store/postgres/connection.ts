@@ -1,0 +1,164 @@
+import {
+  CompiledQuery,
+  HandleEmptyInListsPlugin,
+  Kysely,
+  PostgresDialect,
+  PostgresDriver,
+  type PostgresPool,
+  type PostgresPoolClient,
+  replaceWithNoncontingentExpression,
+} from 'kysely';
+import { Pool, type PoolClient, types } from 'pg';
+import type { Schema } from '../schema.ts';
+import { faultOf, LOST, NOT_REPLICATED, PostgresFault, ROLLED_BACK } from './faults.ts';
+
+/*
+ * Connections to a PostgreSQL server, and Kysely over them. Nothing of a session is relied on, so a pooler that gives each
+ * transaction another session (PgBouncer) may be between.
+ */
+
+/** How long a new connection may take. */
+const CONNECT_MS = 5000;
+/** How long an answer may take before the server counts as gone. Longer than the server's own limits in a transaction. */
+const ANSWER_MS = 20_000;
+
+const INT8 = 20;
+const NUMERIC = 1700;
+
+/** A whole number of the database: it is a time, a place or a count, none of which is beyond what a number can hold. */
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new Error(`the database holds ${text}, which is no safe integer`);
+  return value;
+}
+
+const parsers = {
+  getTypeParser: (type: number, format?: 'text' | 'binary') =>
+    type === INT8 || type === NUMERIC ? wholeNumber : types.getTypeParser(type, format as 'text'),
+};
+
+/** Opens a pool of connections to the primary server. */
+export function openPool(address: string, { max }: { max: number }): Pool {
+  const pool = new Pool({
+    connectionString: address,
+    max,
+    types: parsers as never,
+    keepAlive: true,
+    connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: ANSWER_MS,
+    application_name: 'countersign',
+    verify: (client, done) => {
+      assertPrimary(client).then(
+        () => done(),
+        (error: Error) => done(error),
+      );
+    },
+  });
+  // An idle connection that ends is replaced by the next use.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+/** After a failover the same address may lead to a standby: it takes no writes, and what it shows may be old. */
+async function assertPrimary(client: PoolClient): Promise<void> {
+  const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+  if (rows[0]?.standby !== false)
+    throw new PostgresFault(LOST, 'the database server is a standby, which is read-only');
+}
+
+/** SQLite takes a list without values, which is nothing PostgreSQL can read. */
+const PLUGINS = [new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })];
+
+/** Kysely over a pool, for the writer. */
+export function kyselyOver(pool: Pool): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: guardedPool(pool) }), plugins: PLUGINS });
+}
+
+/** Kysely over a pool, for reads only. A transaction sees one state. */
+export function readsOver(pool: Pool): Kysely<Schema> {
+  const config = { pool: guardedPool(pool, assertRead) };
+  const dialect = Object.assign(new PostgresDialect(config), {
+    createDriver: () => Object.assign(new PostgresDriver(config), { beginTransaction: beginReads }),
+  });
+  return new Kysely<Schema>({ dialect, plugins: PLUGINS });
+}
+
+const beginReads: PostgresDriver['beginTransaction'] = async (connection) => {
+  await connection.executeQuery(CompiledQuery.raw(BEGIN_READS));
+};
+
+const BEGIN_READS = 'begin isolation level repeatable read read only';
+
+/** The connection of reads is shared by all, and a write there would not meet the log's head. */
+function assertRead(text: string): void {
+  if (/^(?:select|with|commit|rollback)\b/i.test(text) || text === BEGIN_READS) return;
+  throw new PostgresFault('PG_25006', 'a connection for reads does not write');
+}
+
+function guardedPool(pool: Pool, check: (text: string) => void = () => undefined): PostgresPool {
+  return {
+    options: pool.options,
+    connect: async () => {
+      try {
+        return guardedClient(await pool.connect(), check);
+      } catch (error) {
+        throw faultOf(error);
+      }
+    },
+    end: () => pool.end(),
+  };
+}
+
+/** A connection that says what went wrong in one form, and is not used again after it may be out of step. */
+function guardedClient(client: PoolClient, check: (text: string) => void): PostgresPoolClient {
+  let isLost = false;
+  // Without a listener, a connection that ends while it is in use would end the process.
+  const onError = () => {
+    isLost = true;
+  };
+  client.on('error', onError);
+  const query = async (text: string, parameters: readonly unknown[]) => {
+    check(text);
+    try {
+      return text.endsWith('commit') ? await commit(client, text) : await run(client, text, parameters);
+    } catch (error) {
+      const fault = faultOf(error);
+      if (fault.code === LOST) isLost = true;
+      throw fault;
+    }
+  };
+  return {
+    query: query as PostgresPoolClient['query'],
+    release: (destroy) => {
+      client.off('error', onError);
+      client.release(destroy === true || isLost);
+    },
+  };
+}
+
+/** Several statements without parameters may be one text: the answer is that of the last. */
+async function run(client: PoolClient, text: string, parameters: readonly unknown[]) {
+  const answer = await client.query(text, [...parameters]);
+  return Array.isArray(answer) ? answer.at(-1) : answer;
+}
+
+/**
+ * Commits. A commit of a transaction that had failed is answered as a success, but with another word; and where the server
+ * stopped waiting for its standby, a warning is all that says so.
+ */
+async function commit(client: PoolClient, text: string) {
+  let warning: string | null = null;
+  const onNotice = ({ message }: { message: string | undefined }) => {
+    warning = message ?? 'a warning without text';
+  };
+  client.on('notice', onNotice);
+  try {
+    const answer = await run(client, text, []);
+    if (answer.command !== 'COMMIT') throw new PostgresFault(ROLLED_BACK, 'the server undid the transaction');
+    if (warning !== null)
+      throw new PostgresFault(NOT_REPLICATED, `at a commit the server warned: ${warning}`);
+    return answer;
+  } finally {
+    client.off('notice', onNotice);
+  }
+}

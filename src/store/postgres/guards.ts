@@ -1,0 +1,64 @@
+import { type Kysely, sql } from 'kysely';
+
+/*
+ * What the database refuses, whoever asks: changes of evidence, and gaps in the log.
+ */
+
+/** The tables of evidence. The text is the condition over `old` under which a row may be deleted. */
+export const APPEND_ONLY: Readonly<Record<string, string | null>> = {
+  built_bundles: null,
+  bundle_sources: null,
+  erasures: null,
+  flag_state_versions: null,
+  flag_versions: null,
+  leaves: null,
+  log_tiles: null,
+  policy_activations: null,
+  policy_bundles: null,
+  policy_reports: null,
+  pseudonyms: 'exists (select 1 from erasures where erasures.pseudonym = old.pseudonym)',
+  record_details: 'exists (select 1 from erasures where erasures.place = old.place)',
+  record_flags: null,
+};
+
+/** The tables whose rows are numbered from 1 without a gap, by that column. */
+const NUMBERED = { leaves: 'place', policy_activations: 'number' };
+
+/** Creates the triggers. */
+export async function guardTables(db: Kysely<unknown>): Promise<void> {
+  await sql`create function refuse_change() returns trigger language plpgsql as $$
+    begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$`.execute(
+    db,
+  );
+  for (const [table, erasable] of Object.entries(APPEND_ONLY)) await refuseChanges(db, table, erasable);
+  for (const [table, column] of Object.entries(NUMBERED)) await refuseGaps(db, table, column);
+}
+
+async function refuseChanges(db: Kysely<unknown>, table: string, erasable: string | null): Promise<void> {
+  const [on, trigger] = [sql.id(table), (what: string) => sql.id(`${table}_refuse_${what}`)];
+  await sql`create trigger ${trigger('update')} before update on ${on}
+    for each row execute function refuse_change()`.execute(db);
+  await sql`create trigger ${trigger('truncate')} before truncate on ${on}
+    for each statement execute function refuse_change()`.execute(db);
+  if (erasable === null) {
+    await sql`create trigger ${trigger('delete')} before delete on ${on}
+      for each row execute function refuse_change()`.execute(db);
+    return;
+  }
+  await sql`create function ${trigger('delete')}() returns trigger language plpgsql as $$ begin
+      if ${sql.raw(erasable)} then return old; end if;
+      raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation';
+    end $$`.execute(db);
+  await sql`create trigger ${trigger('delete')} before delete on ${on}
+    for each row execute function ${trigger('delete')}()`.execute(db);
+}
+
+async function refuseGaps(db: Kysely<unknown>, table: string, column: string): Promise<void> {
+  const [on, place, trigger] = [sql.id(table), sql.id(column), sql.id(`${table}_refuse_gap`)];
+  await sql`create function ${trigger}() returns trigger language plpgsql as $$ begin
+      if new.${place} = (select coalesce(max(${place}), 0) + 1 from ${on}) then return new; end if;
+      raise exception '% is append-only, and without gaps', tg_table_name using errcode = 'restrict_violation';
+    end $$`.execute(db);
+  await sql`create trigger ${trigger} before insert on ${on}
+    for each row execute function ${trigger}()`.execute(db);
+}

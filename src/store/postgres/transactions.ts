@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { CompiledQuery } from 'kysely';
+import type { LogHead } from '../log-head.ts';
+import type { LogHeadTable } from '../schema-log.ts';
+import type { Db } from '../statement.ts';
+import type { Transactions } from '../transactions.ts';
+import { databaseLocked, UnknownOutcome } from '../write-faults.ts';
+import { LOST, NOT_REPLICATED, PostgresFault } from './faults.ts';
+
+/*
+ * The transactions of the writer on PostgreSQL. Each takes the lock on the log's head first, so writers are serial, and what a
+ * decision depends on is read after it: with READ COMMITTED each statement sees everything that was committed before.
+ */
+
+/** The locking statement reads nothing but the head: the rows of other tables would be older than the lock. */
+const LOCK_HEAD = 'select * from log_head where id = 1 for update';
+
+/**
+ * All settings are of the transaction: a pooler may give the next one another session. The server ends a transaction whose
+ * broker is gone or stopped, which frees the head. A commit that is not to wait for the disk would lose what was acknowledged;
+ * one that waits for more than that keeps doing so.
+ */
+const BEGIN = [
+  'begin isolation level read committed',
+  "set local lock_timeout = '5s'",
+  "set local statement_timeout = '10s'",
+  "set local idle_in_transaction_session_timeout = '10s'",
+  'set local client_min_messages = warning',
+  `select set_config('synchronous_commit',
+    case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, true)`,
+  LOCK_HEAD,
+].join('; ');
+
+/** The longest pause between two tries to find out what became of a batch. */
+const LONGEST_PAUSE_MS = 1000;
+
+/** The lock was not to be had in time. */
+const LOCK_NOT_AVAILABLE = 'PG_55P03';
+
+/** The transactions of one writer. @param db its connections: one writes, another asks about a lost one */
+export function postgresTransactions(db: Db): Transactions {
+  const writer = randomUUID();
+  /** The number of the last batch that was to be committed. */
+  let batch = 0;
+
+  async function begin(connection: Db): Promise<LogHead> {
+    try {
+      const [head] = (await run<LogHeadTable>(connection, BEGIN)) as [LogHeadTable];
+      const { id: _, ...rest } = head;
+      return rest;
+    } catch (error) {
+      throw hasCode(error, LOCK_NOT_AVAILABLE) ? databaseLocked(error) : error;
+    }
+  }
+
+  /** Asks under the lock of the head, which the lost connection held: its transaction has ended, either way. */
+  async function ask(): Promise<'committed' | 'undone'> {
+    return db.connection().execute(async (connection) => {
+      try {
+        await begin(connection);
+        const found = await run(
+          connection,
+          `select 1 from writers where writer = '${writer}' and batch = ${batch}`,
+        );
+        // It has to write: then its own commit shows that what was committed before is where it has to be, too.
+        await run(
+          connection,
+          `insert into writers (writer, batch, asked) values ('${writer}', 0, 1)
+            on conflict (writer) do update set asked = writers.asked + 1; commit`,
+        );
+        return found.length === 1 ? 'committed' : 'undone';
+      } catch (error) {
+        await run(connection, 'rollback').catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  return {
+    begin,
+    commit: async (connection) => {
+      batch += 1;
+      const note = `insert into writers (writer, batch, asked) values ('${writer}', ${batch}, 0)
+        on conflict (writer) do update set batch = excluded.batch`;
+      try {
+        await run(connection, `${note}; commit`);
+      } catch (error) {
+        throw hasCode(error, LOST) || hasCode(error, NOT_REPLICATED) ? new UnknownOutcome(error) : error;
+      }
+    },
+    rollback: async (connection) => {
+      await run(connection, 'rollback');
+    },
+    findOutcome: async (signal) => {
+      for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+        try {
+          return await ask();
+        } catch {
+          // The server is not back yet, or not the one that may be asked.
+          await setTimeout(pauseMs, undefined, { signal });
+        }
+      }
+    },
+  };
+}
+
+/** Runs statements without parameters. @returns the rows of the last */
+async function run<R>(connection: Db, text: string): Promise<R[]> {
+  return (await connection.executeQuery<R>(CompiledQuery.raw(text))).rows;
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof PostgresFault && error.code === code;
+}

@@ -1,0 +1,64 @@
+import type { Clock } from '../clock.ts';
+import type { BrokerError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Mark } from './acknowledged.ts';
+import type { Db } from './statement.ts';
+import type { CheckpointReport, WalLimits, WalState } from './wal-checkpoints.ts';
+import type { Writer } from './writer.ts';
+
+/**
+ * The store: a connection for the writer alone, and read-only ones that never wait for it. No code outside this folder depends on
+ * the engine.
+ */
+export interface Store {
+  /** The only way to write. */
+  writer: Writer;
+  /** Reads committed state. Read-only. */
+  read: Db;
+  /** What this database lacks of the acknowledged log; null if it is complete. */
+  loss: Loss | null;
+  /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a disk that fails. */
+  writeRefusal(): Promise<BrokerError | null>;
+  /** The state of the write-ahead log; null if a database server has it. */
+  wal(): WalState | null;
+  /**
+   * Rewrites what has secrets, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
+   * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
+   *
+   * @throws Error if there is not enough disk space
+   */
+  rewrite(): Promise<void>;
+  /** Finishes pending writes, then closes all connections. */
+  close(): Promise<void>;
+}
+
+/** The finding that a database is an older copy, or has another history. */
+export interface Loss {
+  /** A sentence for the operator. */
+  detail: string;
+  /** The mark beside the database, or null if there is none that can be read. */
+  mark: Mark | null;
+}
+
+/** How a store is opened. */
+export interface StoreOptions {
+  /** The path of the SQLite file, or the address of a PostgreSQL database. */
+  file: string;
+  /** The source of the time of each write. */
+  clock: Clock;
+  /**
+   * Called once if the store takes no more writes: the outcome of a commit is unknown, the file is damaged or was taken away.
+   * After a takeover by another process, this one MUST stop, because its caches are stale.
+   */
+  onFailure?: (error: unknown) => void;
+  /** Called with the error of a listener after a commit. */
+  onListenerFailure?: (error: unknown) => void;
+  /** Called with what became of each checkpoint of the write-ahead log. */
+  onWalCheckpoint?: (report: CheckpointReport) => void;
+  /** Limits of the write-ahead log. */
+  walLimits?: WalLimits;
+  /** Writes although the database lacks what was acknowledged; for a confirmed restore only. */
+  acceptsLoss?: boolean;
+  /** With a log, a large file is checked for damage after it was opened. */
+  log?: Logger;
+}

@@ -1,0 +1,130 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { chown } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { Client } from 'pg';
+import { inject } from 'vitest';
+import { findPostgres, folderOf } from './postgres-server.ts';
+
+/*
+ * A PostgreSQL server for tests, from the machine's own package (Debian: `postgresql`). The test files of one run share it,
+ * and each test has a database of its own. The server listens on a socket in its folder only, so it meets no other server,
+ * and it ends with the run, however that ends.
+ */
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The process of this run. */
+    runner: number;
+  }
+}
+
+const START_MS = 60_000;
+
+/** A database of a test. */
+export interface TestDatabase {
+  /** Its address, as the configuration has it. */
+  address: string;
+  /** Runs statements as the owner of the server, on a connection of their own. */
+  run(text: string): Promise<Record<string, unknown>[]>;
+  remove(): Promise<void>;
+}
+
+/** Creates an empty database on the server of this run. */
+export async function createDatabase(): Promise<TestDatabase> {
+  const server = await startServer();
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  await runOn(server, 'postgres', `create database ${name}`);
+  return {
+    address: addressOf(server, name),
+    run: (text) => runOn(server, name, text),
+    remove: async () => {
+      await runOn(server, 'postgres', `drop database ${name} with (force)`);
+    },
+  };
+}
+
+function addressOf(folder: string, database: string): string {
+  return `postgres://postgres@${encodeURIComponent(folder)}/${database}`;
+}
+
+async function runOn(folder: string, database: string, text: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: addressOf(folder, database) });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+let started: Promise<string> | null = null;
+
+/** Starts the server of this run once, whichever of its processes comes first. @returns its folder */
+function startServer(): Promise<string> {
+  started ??= startOnce(folderOf(inject('runner')));
+  return started;
+}
+
+async function startOnce(folder: string): Promise<string> {
+  let first: number | null = null;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o711 });
+    first = openSync(join(folder, 'first'), 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  if (first !== null) {
+    closeSync(first);
+    await start(folder);
+  }
+  const until = performance.now() + START_MS;
+  for (;;) {
+    try {
+      await runOn(folder, 'postgres', 'select 1');
+      return folder;
+    } catch (error) {
+      if (performance.now() > until) throw new Error('the PostgreSQL server did not start', { cause: error });
+    }
+    await setTimeout(50);
+  }
+}
+
+async function start(folder: string): Promise<void> {
+  const programs = findPostgres();
+  if (programs === null) throw new Error('there is no PostgreSQL server on this machine');
+  const as = serverUser();
+  if (as.uid !== undefined) await chown(folder, as.uid, as.gid ?? as.uid);
+  const data = join(folder, 'data');
+  const setUp = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
+  execFileSync(join(programs, 'initdb'), setUp, { ...as, cwd: folder, stdio: 'pipe' });
+  // Shared by all test files, of which each has some connections.
+  const settings = { listen_addresses: '', unix_socket_directories: folder, max_connections: '200' };
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
+  writeFileSync(join(data, 'postgresql.auto.conf'), lines.join(''));
+  const log = openSync(join(folder, 'log'), 'a');
+  const apart = { cwd: folder, detached: true };
+  const server = spawn(join(programs, 'postgres'), ['-D', data], {
+    ...as,
+    ...apart,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  server.unref();
+  // Removes the server as soon as the run is over, also one that was killed.
+  const watch = `while kill -0 "$1" 2>/dev/null && kill -0 "$2" 2>/dev/null; do sleep 1; done
+    kill -QUIT "$2" 2>/dev/null
+    while kill -0 "$2" 2>/dev/null; do sleep 1; done
+    rm -rf "$3"`;
+  const names = [String(inject('runner')), String(server.pid), folder];
+  spawn('sh', ['-c', watch, 'watch', ...names], { detached: true, stdio: 'ignore' }).unref();
+}
+
+/** The server refuses to run as root: then it runs as the user of its package. */
+function serverUser(): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  const id = (option: string) => Number(execFileSync('id', [option, 'postgres'], { encoding: 'utf8' }));
+  return { uid: id('-u'), gid: id('-g') };
+}
