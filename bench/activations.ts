@@ -1,6 +1,6 @@
 import type { Bench } from './bench.ts';
 import { job } from './bench.ts';
-import { whole } from './figures.ts';
+import { fixed, whole } from './figures.ts';
 import { quantileMs } from './latency.ts';
 import { warmUp } from './measure.ts';
 import { BASE, startBrokerProcess } from './prepare.ts';
@@ -50,14 +50,14 @@ export async function measureActivations(bench: Bench): Promise<void> {
       measureMs: pace.measureMs * LONGER,
       url,
     });
-    const { lateP99Ms = Number.NaN, lateMaxMs = Number.NaN } = await broker.ask({});
+    const { lateP99Ms, lateMaxMs } = await broker.ask({});
     running.abort();
     const times = [0.5, 0.99, 0.999, 1].map((share) => quantileMs(latencies, share));
     report.row([
       name,
       whole(await activated),
       whole(perSecond),
-      ...[...times, lateP99Ms, lateMaxMs].map((ms) => ms.toFixed(1)),
+      ...[...times, lateP99Ms, lateMaxMs].map((ms) => fixed(ms, 1)),
     ]);
   }
   await broker.end();

@@ -1,5 +1,5 @@
 import { type Child, startChild } from './child.ts';
-import { whole } from './figures.ts';
+import { fixed, whole } from './figures.ts';
 import type { Contestant, Job, Load, Measured, Server } from './measure.ts';
 import { interleave, warmUp } from './measure.ts';
 import type { Peers } from './peers/peers.ts';
@@ -18,6 +18,10 @@ export interface Pace {
   measureMs: number;
   /** Rows that the database with much in it has more. */
   seeded: number;
+  /** Requests, and as many records, that lists with filters are asked for. */
+  listed: number;
+  /** Requests that are due within one second. */
+  due: number;
 }
 
 /** What the measurements share. */
@@ -118,7 +122,7 @@ export async function measureParts<Part extends string>(
   report.header(['', 'per second', 'µs each']);
   const medians = names.map((part): [Part, number] => [part, median(rates.get(part) ?? [])]);
   for (const [part, rate] of medians) {
-    report.row([parts[part], whole(rate), (1e6 / rate).toFixed(1)]);
+    report.row([parts[part], whole(rate), fixed(1e6 / rate, 1)]);
   }
   return Object.fromEntries(medians) as Record<Part, number>;
 }

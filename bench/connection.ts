@@ -62,18 +62,19 @@ export async function askOnce(url: string, request: string): Promise<HttpAnswer>
   }
 }
 
-/** Writes one request as its bytes. Further headers end with a line break each. */
+/** Writes one request as its bytes, a POST by default. Further headers end with a line break each. */
 export function formRequest(options: {
+  method?: string;
   path: string;
   token: string | null;
   body: unknown;
   headers?: string;
 }): string {
-  const { path, token, headers = '' } = options;
+  const { method = 'POST', path, token, headers = '' } = options;
   const body = options.body === undefined ? '' : JSON.stringify(options.body);
   const credential = token === null ? '' : `Authorization: Bearer ${token}\r\n`;
   const type = body === '' ? '' : 'Content-Type: application/json\r\n';
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${credential}${type}${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  return `${method} ${path} HTTP/1.1\r\nHost: bench\r\n${credential}${type}${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 /** Writes one request with a form as its bytes. */

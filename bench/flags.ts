@@ -22,6 +22,11 @@ export function cycleFlag(place: number): string {
   return `bench-cycle-${place}`;
 }
 
+/** The key of an informational flag that is switched at its time; `place` counts from 0. */
+export function dueFlag(place: number): string {
+  return `bench-due-${place}`;
+}
+
 /** The evaluation context that a client asks with, as an OFREP body. */
 export function contextOf(client: number): object {
   return {
@@ -46,7 +51,8 @@ export function preparations(): object[] {
   ].map((changes) => ({ environment: ENVIRONMENT, changes, reason: 'Flags for the benchmark' }));
 }
 
-function createOf(flag: string, tier: 'informational' | 'operational'): object {
+/** The change that makes a flag. */
+export function createOf(flag: string, tier: 'informational' | 'operational'): object {
   return {
     action: 'create',
     flag,

@@ -4,6 +4,8 @@ import { MOST_CLIENTS, type Pace } from './bench.ts';
 import { startChild } from './child.ts';
 import { measureCounts } from './counts.ts';
 import { measureDecisions } from './decisions.ts';
+import { measureDue } from './due.ts';
+import { measureFilters } from './filters.ts';
 import { measureIdentity } from './identity.ts';
 import type { Measurement, Run } from './load.ts';
 import { NO_PEERS, openPeers } from './peers/peers.ts';
@@ -19,15 +21,17 @@ import { measureFirstCalls, measureWrites } from './writes.ts';
  * keeps the last ones in `bench/last.md`, with the ratios first. Asserts nothing on time.
  *
  * `--peers` also measures what people would use otherwise. `--quick` measures shorter and once. Names of parts
- * (`counts`, `writes`, `first`, `stored`, `decisions`, `identity`, `reads`, `activations`, `backtests`) measure only
- * those. Neither of the last two is kept.
+ * (`counts`, `writes`, `first`, `stored`, `filters`, `due`, `decisions`, `identity`, `reads`, `activations`,
+ * `backtests`) measure only those. Neither of the last two is kept.
  */
 const OPTIONS = ['--quick', '--peers'];
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((argument) => !OPTIONS.includes(argument));
+const ROWS = { seeded: 100_000, listed: 1_000_000, due: 2000 };
+const QUICK_ROWS = { seeded: 10_000, listed: 30_000, due: 200 };
 const PACE: Pace = quick
-  ? { rounds: 1, clients: [8], warmUpMs: 500, settleMs: 200, measureMs: 600, seeded: 10_000 }
-  : { rounds: 3, clients: [1, 8, 32], warmUpMs: 2500, settleMs: 500, measureMs: 1500, seeded: 100_000 };
+  ? { ...{ rounds: 1, clients: [8], warmUpMs: 500, settleMs: 200, measureMs: 600 }, ...QUICK_ROWS }
+  : { ...{ rounds: 3, clients: [1, 8, 32], warmUpMs: 2500, settleMs: 500, measureMs: 1500 }, ...ROWS };
 
 async function main(): Promise<void> {
   const report = createReport(Date.now());
@@ -44,6 +48,8 @@ async function main(): Promise<void> {
       writes: () => measureWrites(bench),
       first: () => measureFirstCalls(bench),
       stored: () => measureStored(bench, toggledId),
+      filters: () => measureFilters(bench, toggledId),
+      due: () => measureDue(bench),
       decisions: () => measureDecisions(bench),
       identity: () => measureIdentity(bench),
       reads: () => measureReads(bench),

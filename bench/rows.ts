@@ -64,10 +64,46 @@ export function reading<T>(file: string, work: (reader: DatabaseReader) => T): T
 
 /** Copies what a request wrote as often as asked for, under new ids, with all its index entries. */
 export function copyRequest(file: string, { requestId, count }: { requestId: unknown; count: number }): void {
+  copyRequests(file, { requestId, copies: [{ count }], isWhole: true });
+}
+
+/** So many copies of a request; with a flag, as if they were about that one. */
+export interface Copies {
+  count: number;
+  flag?: string;
+}
+
+/**
+ * Copies what a request wrote as often as asked for.
+ *
+ * @param options.isWhole false leaves out what no list shows: inputs, results and versions of the flag
+ */
+export function copyRequests(
+  file: string,
+  { requestId, copies, isWhole }: { requestId: unknown; copies: readonly Copies[]; isWhole: boolean },
+): void {
   const db = new Sqlite(file);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = OFF');
-  const each = `with recursive each(n) as (select 1 union all select n + 1 from each where n < ${count})`;
+  db.transaction(() => {
+    let copied = 0;
+    for (const each of copies) {
+      copyAll(db, { ...each, requestId, isWhole, copied });
+      copied += each.count;
+    }
+    rebuildTree(db);
+  })();
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  db.close();
+}
+
+function copyAll(
+  db: Sqlite.Database,
+  options: Copies & { requestId: unknown; isWhole: boolean; copied: number },
+): void {
+  const { requestId, count, flag, isWhole, copied } = options;
+  const [first, last] = [copied + 1, copied + count];
+  const each = `with recursive each(n) as (select ${first} union all select n + 1 from each where n < ${last})`;
   // Ids of the past sort before those of the run, as UUID version 7 does.
   const id = "printf('0190%04x-%04x-7%03x-8000-%012x', n >> 16, n & 65535, n % 4096, n)";
   const copy = (table: string, changed: Record<string, string>, where: string) => {
@@ -77,20 +113,27 @@ export function copyRequest(file: string, { requestId, count }: { requestId: unk
        select ${values.join(', ')} from each, (select * from ${table} where ${where}) as source`,
     ).run(requestId);
   };
-  const size = Number(db.prepare('select size from log_head').pluck().get());
-  const place = `${size} + n`;
+  const size = Number(db.prepare('select max(place) from leaves').pluck().get());
+  const place = `${size - copied} + n`;
   const source = 'place = (select min(place) from record_details where request_id = ?)';
-  db.transaction(() => {
-    copy('requests', { id }, 'id = ?');
-    copy('request_flags', { request_id: id }, 'request_id = ?');
-    copy('leaves', { place }, source);
-    copy('record_flags', { place }, source);
-    copy('record_details', { place, id, request_id: id }, source);
-    rebuildTree(db);
-    copy('flag_state_versions', { version: '1000000 + n', request_id: id }, 'request_id = ?');
-  })();
-  db.pragma('wal_checkpoint(TRUNCATE)');
-  db.close();
+  const about: Record<string, string> = flag === undefined ? {} : { flag: `'${flag}'` };
+  const readable: Record<string, string> = isWhole ? {} : { input: "'{}'", result: "'{}'" };
+  copy('requests', { id }, 'id = ?');
+  copy('request_flags', { ...about, request_id: id }, 'request_id = ?');
+  copy('leaves', { place }, source);
+  copy('record_flags', { ...about, place }, source);
+  copy('record_details', { ...readable, place, id, request_id: id }, source);
+  if (isWhole) copy('flag_state_versions', { version: '1000000 + n', request_id: id }, 'request_id = ?');
+}
+
+/** How many requests wait for their time. */
+export function countDue(file: string): number {
+  const db = new Sqlite(file, { readonly: true });
+  try {
+    return Number(db.prepare('select count(*) from requests where due_ms is not null').pluck().get());
+  } finally {
+    db.close();
+  }
 }
 
 /** Builds the tree of the log again, after leaves were copied beside the writer. */

@@ -167,7 +167,13 @@ export function cycleOf(flag: string, turn: number): object {
   };
 }
 
-function expect(answer: HttpAnswer, status: number): HttpAnswer {
+/** The bytes of a proposal. */
+export function formProposal(content: object, token: string): string {
+  return formRequest({ path: '/v1/requests', token, body: content });
+}
+
+/** @throws Error when the answer has another status */
+export function expect(answer: HttpAnswer, status: number): HttpAnswer {
   if (answer.status === status) return answer;
   throw new Error(`expected ${status}: ${answer.head}\n\n${answer.body.toString()}`);
 }

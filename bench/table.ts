@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
-import { percent, times, whole } from './figures.ts';
+import { fixed, percent, times, whole } from './figures.ts';
 import type { Measured } from './measure.ts';
-import { headline, type Ratio, ratiosOf } from './ratios.ts';
+import { headline, type Measure, type Ratio, ratiosOf } from './ratios.ts';
 
 /** The report: tables in Markdown, printed as they grow, and kept with the ratios before them. */
 export interface Report {
@@ -12,6 +12,8 @@ export interface Report {
   /** One row for each that was measured, the product first; its ratio to each of the others goes into the headline. */
   compare(what: string, clients: number, measured: readonly Measured[]): void;
   ratios(found: readonly Ratio[]): void;
+  /** What has an aim of its own. */
+  measures(found: readonly Measure[]): void;
   /** Says loudly who was to be measured, and could not be. */
   skip(name: string, why: string): void;
   /** Prints the ratios. */
@@ -36,6 +38,7 @@ export const COMPARISON = [
 /** Creates a report that begins with what it was measured on. */
 export function createReport(takenMs: number): Report {
   const ratios: Ratio[] = [];
+  const measures: Measure[] = [];
   const skipped = new Map<string, string>();
   const begin = [
     '# Benchmark',
@@ -65,15 +68,19 @@ export function createReport(takenMs: number): Report {
       ratios.push(...ratiosOf(what, clients, measured));
     },
     ratios: (found) => ratios.push(...found),
+    measures: (found) => measures.push(...found),
     skip: (name, why) => {
       console.log(`\n**SKIPPED: ${name}.** ${why}\n`);
       skipped.set(name, why);
     },
     finish: () => {
-      for (const line of ['', ...headline(ratios, skipped)]) console.log(line);
+      for (const line of ['', ...headline({ ratios, measures }, skipped)]) console.log(line);
     },
     save: (file) =>
-      writeFileSync(file, `${[...begin, ...headline(ratios, skipped), '', ...lines].join('\n')}\n`),
+      writeFileSync(
+        file,
+        `${[...begin, ...headline({ ratios, measures }, skipped), '', ...lines].join('\n')}\n`,
+      ),
   };
 }
 
@@ -91,5 +98,5 @@ function comparison(what: string, clients: number, measured: readonly Measured[]
 
 /** Rate, p50, p99, p99.9 and processor time. */
 export function figures({ perSecond, p50Ms, p99Ms, p999Ms, cpuUs }: Measured): string[] {
-  return [whole(perSecond), ...[p50Ms, p99Ms, p999Ms].map((ms) => ms.toFixed(2)), whole(cpuUs)];
+  return [whole(perSecond), ...[p50Ms, p99Ms, p999Ms].map((ms) => fixed(ms, 2)), whole(cpuUs)];
 }
