@@ -1,15 +1,17 @@
-import type { IncomingMessage, RequestListener } from 'node:http';
-import express, { type Express, type Request, type Response } from 'express';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import express, { type Express, type Request } from 'express';
 import helmet from 'helmet';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
-import { limitAddress, type ServeOptions, serveRoutes } from './decide/serve-routes.ts';
+import { plainRequests } from './decide/plain-routes.ts';
+import { answeringErrors, limitAddress, type RouterOptions, serveRoutes } from './decide/serve-routes.ts';
+import { type ServedRoute, servedRoutes } from './decide/served-routes.ts';
 import { BrokerError } from './errors.ts';
 import { createAdmission } from './http/admission.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import type { CountAttempt } from './http/rate-limit.ts';
-import { requestContext } from './http/request-context.ts';
+import { type RequestContext, requestContext } from './http/request-context.ts';
 import { pathPattern, type RouteShape } from './http/route.ts';
 import type { Turns } from './http/turns.ts';
 import type { Logger } from './logger.ts';
@@ -33,34 +35,59 @@ export interface AppDeps {
   ofrep: OfrepDeps;
   metrics: Metrics;
   log: Logger;
+  /** Serves no request before Express: the answers must be the same. */
+  onlyExpress: boolean;
 }
 
 /**
- * The HTTP surface: what no route may see is refused first. Then request id and log, body limits, and the routes of the list;
- * the problem writer is last. The data plane handles its requests before Express.
+ * The HTTP surface: what no route may see is refused first. The data plane takes its requests, and plain requests to the
+ * other routes are served directly; Express has all others, and the problem writer is its last word.
  */
 export function createListener(deps: AppDeps): RequestListener {
   const admit = createAdmission({ publicUrl: deps.issuer, hosts: deps.hosts });
-  const refusals: Refusals = new WeakMap();
-  const control = createControlApp(deps, refusals);
   const answerOfrep = createOfrepListener(deps.ofrep);
+  const begin = requestContext(deps);
+  const headers = defaultHeaders();
+  const problemOf = problemWriter(deps.log, `${deps.issuer}/.well-known/oauth-protected-resource`);
+  const routes = routesOf(deps.edge.control.kinds);
+  const domains = (Object.keys(routes) as (keyof typeof routes)[]).map((domain) =>
+    servedRoutes(routes[domain] as Parameters<typeof servedRoutes>[0], deps.routes[domain], deps),
+  );
+  const servePlain = deps.onlyExpress ? () => false : plainRequests(domains.flat(), problemOf);
+  const arrived: Arrived = new WeakMap();
+  const control = createControlApp(deps, { domains, arrived, problemOf });
   return (req, res) => {
     const refusal = admit(req);
     if (refusal !== null) {
-      refusals.set(req, refusal);
       deps.metrics.turnedAway(refusal.code);
       // What follows on this connection may be the rest of this message.
       if (refusal.code === 'ambiguous_request') res.setHeader('Connection', 'close');
     }
-    if (!answerOfrep(req, res, refusal)) control(req, res);
+    if (answerOfrep(req, res, refusal)) return;
+    const context = begin(req, res);
+    for (const [name, value] of headers) res.setHeader(name, value);
+    if (refusal === null && servePlain(req, res, context)) return;
+    arrived.set(req, { context, refusal });
+    control(req, res);
   };
 }
 
-/** Requests that are refused before they are routed. */
-type Refusals = WeakMap<IncomingMessage, BrokerError>;
+/** The requests that Express has, and why one is refused before it is routed. */
+type Arrived = WeakMap<IncomingMessage, { context: RequestContext; refusal: BrokerError | null }>;
 
-function createControlApp(deps: AppDeps, refusals: Refusals): Express {
-  const { edge, log, metrics, issuer } = deps;
+function createControlApp(
+  deps: AppDeps,
+  {
+    domains,
+    arrived,
+    problemOf,
+  }: {
+    domains: readonly (readonly ServedRoute[])[];
+    arrived: Arrived;
+    problemOf: ReturnType<typeof problemWriter>;
+  },
+): Express {
+  const { edge, log, metrics } = deps;
   const app = express();
   app.disable('x-powered-by');
   // Routes state their own strong entity tags; Express would add weak hashes of each body.
@@ -68,15 +95,14 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
   app.enable('case sensitive routing');
   app.set('query parser', 'simple');
 
-  app.use(requestContext(deps));
-  app.use(helmet());
-  app.use(keepNowhere);
-  // Refused here, so that the answer has the format of its path.
-  app.use((req, _res, next) => next(refusals.get(req)));
-  const options: ServeOptions = {
-    edge,
+  app.use((req, _res, next) => {
+    const { context, refusal } = arrived.get(req) ?? neverArrived();
+    req.id = context.id;
+    // Refused here, so that the answer has the format of its path.
+    next(refusal);
+  });
+  const options: RouterOptions = {
     countAttempt: deps.countAttempt,
-    turns: deps.turns,
     errorWriters: {
       problem: [],
       ofrep: [],
@@ -86,10 +112,7 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
       logout: logoutErrors({ log, turnedAway: metrics.turnedAway }),
     },
   };
-  const routes = routesOf(edge.control.kinds);
-  for (const domain of Object.keys(routes) as (keyof typeof routes)[]) {
-    app.use(serveRoutes(routes[domain] as Parameters<typeof serveRoutes>[0], deps.routes[domain], options));
-  }
+  for (const served of domains) app.use(serveRoutes(served, options));
   const listed = listRoutes(edge.control.kinds);
   // What was refused before its route has the format of that route, too.
   for (const route of listed) {
@@ -102,18 +125,29 @@ function createControlApp(deps: AppDeps, refusals: Refusals): Express {
     app.use(prefix, limitAddress(countAttempt), answerNoRoute, ...errorWriters[format]);
   }
   app.use(answerNoRoute);
-  app.use(problemWriter(log, `${issuer}/.well-known/oauth-protected-resource`));
+  app.use(answeringErrors(problemOf));
   return app;
 }
 
+function neverArrived(): never {
+  throw new Error('a request has reached Express by itself');
+}
+
 /**
- * Marks answers as private by default. Shared caches may store an answer to a request with a session cookie (RFC 9111
- * section 3.5 covers only requests with `Authorization`), and browsers would show it again after a sign-out. Public
- * answers override this header.
+ * The headers of each answer, unless it sets them itself: those of helmet, which are the same for all, and that answers are
+ * private. Shared caches may store an answer to a request with a session cookie (RFC 9111 section 3.5 covers only requests
+ * with `Authorization`), and browsers would show it again after a sign-out. Public answers override this header.
  */
-function keepNowhere(_req: Request, res: Response, next: () => void): void {
-  res.setHeader('Cache-Control', 'no-store');
-  next();
+function defaultHeaders(): readonly (readonly [string, string])[] {
+  const headers = new Map<string, string>();
+  const res: Pick<ServerResponse, 'removeHeader'> & { setHeader: (name: string, value: string) => void } = {
+    setHeader: (name, value) => headers.set(name, value),
+    removeHeader: (name) => headers.delete(name),
+  };
+  helmet()({} as IncomingMessage, res as ServerResponse, (error) => {
+    if (error !== undefined) throw error;
+  });
+  return [...headers, ['Cache-Control', 'no-store']];
 }
 
 /** Where every refusal has another format than a problem document, also of paths that are not in the list. */

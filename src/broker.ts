@@ -109,6 +109,8 @@ export interface BrokerOptions {
   kinds?: RequestKinds;
   /** Called for each HTTP request before it is answered. Tests check every answer with it. */
   observe?: RequestListener;
+  /** Leaves all requests of the control and audit planes to Express. Tests compare the answers of both ways. */
+  onlyExpress?: boolean;
 }
 
 /**
@@ -150,7 +152,8 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
   const socket = await listen(options.config.listen);
   try {
     if (options.observe !== undefined) socket.serve(options.observe);
-    socket.serve(createListener(openSurface(inside, socket.url)));
+    const { onlyExpress = false } = options;
+    socket.serve(createListener({ ...openSurface(inside, socket.url), onlyExpress }));
   } catch (error) {
     // An open socket would keep the process alive, and with it the port and the database.
     await socket.stop();
@@ -348,7 +351,7 @@ function policiesOf(policy: Policy): Policy[] {
 }
 
 /** The dependencies of the HTTP surface. @param url the address the broker listens on */
-function openSurface(inside: Inside, url: string): AppDeps {
+function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExpress'> {
   const { config, clock, log, store, control, keySets, signingKeys, metrics, usage } = inside;
   const { revocations, policies } = control;
   // The `iss` of the broker's tokens.

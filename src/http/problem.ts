@@ -1,7 +1,7 @@
-import type { ErrorRequestHandler, Request, Response } from 'express';
 import { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { PROBLEMS, type ProblemCode } from '../problems.ts';
+import type { Answer } from './answer.ts';
 
 /*
  * HTTP without domain knowledge: bodies, cursors, problems, rate limits, health and metrics. Only `operating-routes.ts`
@@ -16,22 +16,23 @@ const PROBLEM_BASE = 'https://countersign.dev/problems/';
  * without its cause.
  *
  * @param resourceMetadata the address of the resource metadata, which describes the accepted tokens
+ * @returns a function that logs an error and answers it
  * @see RFC 9457, RFC 9728 section 5.1
  */
-export function problemWriter(log: Logger, resourceMetadata?: string): ErrorRequestHandler {
-  return (error: unknown, req: Request, res: Response, next) => {
+export function problemWriter(
+  log: Logger,
+  resourceMetadata?: string,
+): (error: unknown, requestId: string) => Answer {
+  return (error, requestId) => {
     const problem = toBrokerError(error);
     const { status } = PROBLEMS[problem.code];
-    logProblem(log, problem, req.id);
-    if (res.headersSent) {
-      next(error);
-      return;
-    }
-    res.status(status).set(problem.fields.headers ?? {});
+    logProblem(log, problem, requestId);
+    const headers = { ...problem.fields.headers };
     if (status === 401) {
-      res.set('WWW-Authenticate', withMetadata(res.get('WWW-Authenticate') ?? 'Bearer', resourceMetadata));
+      headers['WWW-Authenticate'] = withMetadata(headers['WWW-Authenticate'] ?? 'Bearer', resourceMetadata);
     }
-    res.type('application/problem+json').send(JSON.stringify(toDocument(problem, req.id)));
+    const body = JSON.stringify(toDocument(problem, requestId));
+    return { status, headers, type: 'application/problem+json', body };
   };
 }
 

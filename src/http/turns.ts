@@ -1,9 +1,12 @@
-import type { Request, RequestHandler, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BrokerError } from '../errors.ts';
 import type { Lane } from '../operations.ts';
 
-/** Work on one call: its authentication, its decision, its write. */
-type Serve = (req: Request, res: Response) => Promise<void>;
+/** The request of a call, and its response. */
+interface Waiter {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+}
 
 /** Lets a bounded number of calls be in progress at once; the others wait for their turn. */
 export interface Turns {
@@ -11,9 +14,11 @@ export interface Turns {
    * Serves the calls of a lane in the order in which their bodies were read. A call whose client leaves while it waits is
    * dropped, so it has no effect. Reading an answer takes no turn.
    *
-   * @returns a handler that throws BrokerError `overloaded` with `Retry-After` if too many calls wait
+   * @param serve the work on the call: its authentication, its decision, its write
+   * @returns what the work returns; null if the call was dropped
+   * @throws BrokerError `overloaded` with `Retry-After` if too many calls wait
    */
-  inTurn(lane: Lane, serve: Serve): RequestHandler;
+  inTurn<T>(lane: Lane, call: Waiter, serve: () => Promise<T>): Promise<T | null>;
   /** The calls in progress and waiting, for metrics. */
   calls(): { lane: Lane; state: 'in_progress' | 'waiting'; count: number }[];
 }
@@ -47,11 +52,11 @@ export function createTurns(limits: Record<Lane, Limits> = LIMITS): Turns {
     emergency: createLane(limits.emergency),
   };
   return {
-    inTurn: (lane, serve) => async (req, res) => {
+    inTurn: async (lane, call, serve) => {
       const { arrive, leave } = lanes[lane];
-      if (!(await arrive(req, res))) return;
+      if (!(await arrive(call))) return null;
       try {
-        await serve(req, res);
+        return await serve();
       } finally {
         leave();
       }
@@ -70,7 +75,7 @@ function createLane(limits: Limits) {
   let waitingBytes = 0;
   let inProgress = 0;
 
-  function wait(res: Response, bytes: number): Promise<boolean> {
+  function wait(res: ServerResponse, bytes: number): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (isTurn: boolean) => {
         waiting.delete(turn);
@@ -90,7 +95,7 @@ function createLane(limits: Limits) {
     inProgress: () => inProgress,
     waiting: () => waiting.size,
     /** @returns whether the call has its turn: false if its client has left @throws BrokerError `overloaded` */
-    arrive: async (req: Request, res: Response): Promise<boolean> => {
+    arrive: async ({ req, res }: Waiter): Promise<boolean> => {
       if (inProgress < limits.in_progress) {
         inProgress += 1;
         return true;
@@ -108,7 +113,7 @@ function createLane(limits: Limits) {
   };
 }
 
-function bytesOf({ headers }: Request): number {
+function bytesOf({ headers }: IncomingMessage): number {
   const length = headers['content-length'];
   if (length !== undefined) return Number(length);
   return headers['transfer-encoding'] === undefined ? 0 : UNKNOWN_LENGTH;

@@ -6,7 +6,7 @@ import { authorizeRead, readablePlaces } from '../decide/read.ts';
 import { Refused } from '../decide/refused.ts';
 import { assertSeen } from '../decide/seen.ts';
 import { environmentKeySchema, flagKeySchema, textSchema } from '../flags/names.ts';
-import { GOVERNED_READ, GOVERNED_WRITE, idBeginsShape } from '../http/route.ts';
+import { GOVERNED_READ, GOVERNED_WRITE, idBeginsShape, noContent } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import {
   listRequestPlaces,
@@ -164,7 +164,9 @@ export function requestRoutes(kinds: RequestKinds) {
       params: idParams,
       success: 200,
       answer: requestViewSchema,
+      also: { 304: noContent },
       etag: strongTag,
+      ifNoneMatch: true,
       handle: async ({ control }, { call, params }) => {
         await assertSeen(control, call, await namedRequest(control, params.id));
         const request = await findExisting(control.store.read, params.id);

@@ -1,11 +1,21 @@
-import express from 'express';
+import express, { type RequestHandler } from 'express';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
+import { answeringErrors } from '../../src/decide/serve-routes.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { problemWriter } from '../../src/http/problem.ts';
 import { requestContext } from '../../src/http/request-context.ts';
 import { createLog } from '../../src/logger.ts';
+
+/** Gives each request its id before Express has it. */
+function identified(deps: Parameters<typeof requestContext>[0]): RequestHandler {
+  const begin = requestContext(deps);
+  return (req, res, next) => {
+    req.id = begin(req, res).id;
+    next();
+  };
+}
 
 /** The edge of the broker around a route that throws. */
 function appThatThrows(thrown: unknown, resourceMetadata?: string) {
@@ -21,11 +31,11 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     logSize: async () => 0,
   });
   const app = express();
-  app.use(requestContext({ log, metrics }));
+  app.use(identified({ log, metrics }));
   app.get('/', () => {
     throw thrown;
   });
-  app.use(problemWriter(log, resourceMetadata));
+  app.use(answeringErrors(problemWriter(log, resourceMetadata)));
   return { app, lines };
 }
 
@@ -88,11 +98,11 @@ describe('the log of an answer', () => {
       logSize: async () => 0,
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
-    app.use(requestContext({ log, metrics }));
+    app.use(identified({ log, metrics }));
     app.get('/flags/:key', (_req, res) => {
       res.sendStatus(204);
     });
-    app.use(problemWriter(log));
+    app.use(answeringErrors(problemWriter(log)));
     const { headers } = await request(app).get(path);
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       { request_id: headers['x-request-id'], method: 'GET', route },

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
 import { BrokerError } from '../../src/errors.ts';
 import { createTurns } from '../../src/http/turns.ts';
@@ -17,15 +17,14 @@ function createBench() {
   const ends = new Map<string, (error?: Error) => void>();
   /** Sends a call; resolves with the code of its refusal. */
   const send = (name: string, lane: Lane, bytes = 0, res = new EventEmitter()): Promise<string | null> => {
-    const handler = turns.inTurn(lane, async () => {
+    const req = { headers: { 'content-length': String(bytes) } } as unknown as IncomingMessage;
+    const served = turns.inTurn(lane, { req, res: res as unknown as ServerResponse }, async () => {
       begun.push(name);
       await new Promise<void>((resolve, reject) => {
         ends.set(name, (error) => (error === undefined ? resolve() : reject(error)));
       });
     });
-    const req = { headers: { 'content-length': String(bytes) } } as unknown as Request;
-    const answered = Promise.resolve(handler(req, res as unknown as Response, () => undefined));
-    return answered.then(
+    return served.then(
       () => null,
       (error: unknown) => (error instanceof BrokerError ? error.code : String(error)),
     );

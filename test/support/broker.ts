@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.ts';
@@ -75,6 +76,10 @@ export async function startTestBroker(
     forged?: true;
     /** Where the broker logs; nowhere unless it is given. */
     log?: Logger;
+    /** Whether Express serves every request of the control and audit planes. */
+    onlyExpress?: boolean;
+    /** Sees every request before it is answered. */
+    observe?: RequestListener;
   } = {},
 ): Promise<TestBroker> {
   const clock = createTestClock(options.nowMs ?? WORKING_HOURS_MS);
@@ -108,7 +113,11 @@ export async function startTestBroker(
       config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
       clock,
       log: options.log ?? createLog('silent'),
-      observe: answers.observe,
+      onlyExpress: options.onlyExpress ?? false,
+      observe: (req, res) => {
+        answers.observe(req, res);
+        options.observe?.(req, res);
+      },
     });
 
   const tokens = new Map<string, string>();

@@ -1,25 +1,25 @@
 import { connect } from 'node:net';
 
-/** Writes bytes to a new connection, ends it, and reads until the broker closes it. A reset is an answer, too. */
-export function sendRaw(url: string, lines: readonly string[]): Promise<string> {
+/** Writes lines or bytes to a new connection, ends it, and reads until the broker closes it. A reset is an answer, too. */
+export function sendRaw(url: string, lines: readonly string[] | Buffer): Promise<string> {
   return exchangeBytes(url, lines, { endsAtOnce: true });
 }
 
 /** The same, but ends the connection only after the broker has begun to answer. */
-export function askRaw(url: string, lines: readonly string[]): Promise<string> {
+export function askRaw(url: string, lines: readonly string[] | Buffer): Promise<string> {
   return exchangeBytes(url, lines, { endsAtOnce: false });
 }
 
 function exchangeBytes(
   url: string,
-  lines: readonly string[],
+  lines: readonly string[] | Buffer,
   { endsAtOnce }: { endsAtOnce: boolean },
 ): Promise<string> {
   const { port } = new URL(url);
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     const socket = connect(Number(port), '127.0.0.1', () => {
-      socket.write(lines.join('\r\n'));
+      socket.write(Buffer.isBuffer(lines) ? lines : lines.join('\r\n'));
       if (endsAtOnce) socket.end();
     });
     socket.on('data', (chunk) => {

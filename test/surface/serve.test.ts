@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Edge, routesFor } from '../../src/decide/edge.ts';
 import { serveRoutes } from '../../src/decide/serve-routes.ts';
+import { servedRoutes } from '../../src/decide/served-routes.ts';
 import { openApiDocument, openApiText } from '../../src/http/openapi.ts';
 import { PUBLIC } from '../../src/http/route.ts';
 import { createTurns } from '../../src/http/turns.ts';
@@ -175,14 +176,9 @@ describe('a deprecated call', () => {
   it('says so in its answers and in the document', async () => {
     const app = express();
     const noWriters = { problem: [], oauth: [], scim: [], page: [], logout: [], ofrep: [] };
-    const edge = {} as Edge;
-    app.use(
-      serveRoutes(
-        [old],
-        {},
-        { edge, turns: createTurns(), countAttempt: async () => undefined, errorWriters: noWriters },
-      ),
-    );
+    const countAttempt = async () => undefined;
+    const served = servedRoutes([old], {}, { edge: {} as Edge, turns: createTurns(), countAttempt });
+    app.use(serveRoutes(served, { countAttempt, errorWriters: noWriters }));
     const server = app.listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { headers, status } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/old`);
