@@ -95,12 +95,15 @@ export const policyResultSchema = z.strictObject({
     .meta({ description: 'Limits for the broker by name, such as `request_ttl_s`.' }),
 });
 
+/** The same, compiled: each decision reads an answer. */
+export const compiledResultSchema = z.compile(policyResultSchema, { strict: true });
+
 /** The version of the result. It changes if a member is removed or changes its meaning. */
 export const RESULT_VERSION = 1;
 
 /** The schema of the result by version, to read answers of former versions. */
 export const RESULT_SCHEMAS: ReadonlyMap<number, typeof policyResultSchema> = new Map([
-  [RESULT_VERSION, policyResultSchema],
+  [RESULT_VERSION, compiledResultSchema],
 ]);
 
 export type Obligation = z.infer<typeof obligationSchema>;

@@ -2,7 +2,7 @@ import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import type { z } from 'zod';
 import { ACCESS_ENTRYPOINT } from './access.ts';
 import { type Bundle, BundleError, ENTRYPOINT } from './bundle.ts';
-import { type PolicyResult, policyResultSchema } from './decision.ts';
+import { compiledResultSchema, type PolicyResult } from './decision.ts';
 import { memoryOf } from './module.ts';
 
 /**
@@ -119,7 +119,7 @@ export async function createEngine(bundle: EngineBundle, log?: EngineLog): Promi
   }
 
   return {
-    evaluate: (inputJson, schema = policyResultSchema) => {
+    evaluate: (inputJson, schema = compiledResultSchema) => {
       let result: unknown;
       try {
         result = ask(ENTRYPOINT, inputJson);

@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { sha256Hex } from '../json.ts';
 import { askedName, OPERATIONS } from '../operations.ts';
 import type { Principal } from '../principal.ts';
@@ -8,7 +9,7 @@ import { type PolicyResult, RESULT_SCHEMAS, RESULT_VERSION } from './decision.ts
 import { createEngine, type EngineLog } from './engine.ts';
 import { GUARDRAILS, GUARDRAILS_VERSION, type GuardedResult } from './guardrails.ts';
 import { INPUT_SCHEMA_VERSION, type PolicyInput } from './input.ts';
-import type { InputVersion, InputVersions } from './input-versions.ts';
+import type { InputVersions } from './input-versions.ts';
 import { withCanonicalPersons } from './persons.ts';
 import { createZoneClock, TZDB_VERSION } from './zones.ts';
 
@@ -105,7 +106,7 @@ export async function createPolicy(bundle: Bundle, { inputs, log }: PolicyDeps):
   const clockAt = (ms: number) => ({ now_ms: ms, tzdb: TZDB_VERSION, zones: readZones(ms) });
 
   function evaluate(document: unknown, inputJson: string, used: DecisionVersions): GuardedResult {
-    const fault = findFault(versionOf(inputs, used.input, 'input'), document);
+    const fault = findFault(versionOf(inputs, used.input, 'input').schema, document);
     if (fault !== null) return missingFact(fault);
     const overrule = versionOf(GUARDRAILS, used.guardrails, 'guardrails');
     // Guardrails read only members that are the same in every version of the document.
@@ -155,8 +156,8 @@ function versionOf<T>(known: ReadonlyMap<number, T>, version: number, what: stri
 }
 
 /** A bug in the broker, or a document that is too large: either way the policy is not evaluated. */
-function findFault({ isValid, schema }: InputVersion, document: unknown): string | null {
-  if (isValid(document)) return null;
+function findFault(schema: z.ZodType, document: unknown): string | null {
+  if (schema.validate(document)) return null;
   const parsed = schema.safeParse(document);
   if (parsed.success) return null;
   const issue = parsed.error.issues[0];
