@@ -83,8 +83,11 @@ export function copyRequests(
   { requestId, copies, isWhole }: { requestId: unknown; copies: readonly Copies[]; isWhole: boolean },
 ): void {
   const db = new Sqlite(file);
-  db.pragma('journal_mode = WAL');
+  // Written once, without a journal: if it fails, so does the run. The broker chooses its own journal.
+  db.pragma('journal_mode = DELETE');
+  db.pragma('journal_mode = OFF');
   db.pragma('synchronous = OFF');
+  db.pragma('cache_size = -262144');
   db.transaction(() => {
     let copied = 0;
     for (const each of copies) {
@@ -93,7 +96,6 @@ export function copyRequests(
     }
     rebuildTree(db);
   })();
-  db.pragma('wal_checkpoint(TRUNCATE)');
   db.close();
 }
 
