@@ -34,6 +34,7 @@ import { cursorSecret, type MasterKeyReport, openSecrets } from './keys/open-sec
 import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
 import { createCheckpoints } from './log/checkpoints.ts';
+import { type LogWatch, watchLog } from './log/watch-log.ts';
 import type { Logger } from './logger.ts';
 import { DAY_MS } from './moment.ts';
 import { OPERATIONS, operationsUnknownTo } from './operations.ts';
@@ -55,6 +56,7 @@ import { dueRequests } from './schedule/due-requests.ts';
 import { housekeeping } from './schedule/housekeeping.ts';
 import { issuerKeys } from './schedule/issuer-keys.ts';
 import { keyRotation } from './schedule/key-rotation.ts';
+import { logWatch } from './schedule/log-watch.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
 import { usageReport } from './schedule/usage.ts';
@@ -113,6 +115,8 @@ export interface BrokerOptions {
   onlyExpress?: boolean;
 }
 
+type OpenOptions = BrokerOptions & { watch: LogWatch };
+
 /**
  * Opens every resource and starts listening.
  *
@@ -133,7 +137,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     ...(onFailure === undefined ? {} : { onFailure }),
   });
   try {
-    return await openOn(store, options);
+    const watch = watchLog({ store, places: config.published_log, fetch, log });
+    // Before anything is written.
+    await watch.start();
+    return await openOn(store, { ...options, watch });
   } catch (error) {
     await store.close();
     throw error;
@@ -146,7 +153,7 @@ function assertCreatable(database: string): void {
   if (code !== null) throw explainFileFault(database, Object.assign(new Error(code), { code }));
 }
 
-async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
+async function openOn(store: Store, options: OpenOptions): Promise<Broker> {
   const inside = await openInside(store, options);
   // Listens before the surface is opened, because the broker signs its own address into tokens.
   const socket = await listen(options.config.listen);
@@ -180,8 +187,8 @@ async function openOn(store: Store, options: BrokerOptions): Promise<Broker> {
 type Inside = Awaited<ReturnType<typeof openInside>>;
 
 /** The inside of a broker: everything that does not depend on its address. */
-async function openInside(store: Store, options: BrokerOptions) {
-  const { config, clock, log, kinds = requestKinds, force = false } = options;
+async function openInside(store: Store, options: OpenOptions) {
+  const { config, clock, log, watch, kinds = requestKinds, force = false } = options;
   const { read } = store;
   // 1. Keys of issuers, and secrets: with invalid files or the wrong master key the broker does not start.
   const keySets = createKeySets({ fetch, clock, log });
@@ -215,10 +222,11 @@ async function openInside(store: Store, options: BrokerOptions) {
     ),
   ];
   warnOfUnknown(policies.latest());
-  const warnings = () => {
+  const boundWarnings = () => {
     const lacking = boundToNobody(policies.latest(), config.issuers);
     return lacking.length === 0 ? [] : [{ code: 'nobody_bound', detail: nobodyCould(lacking) }];
   };
+  const warnings = () => [...boundWarnings(), ...watch.warnings()];
   warnOfNobody();
 
   // 3. Caches of the store.
@@ -237,6 +245,7 @@ async function openInside(store: Store, options: BrokerOptions) {
     wal: store.wal,
     writesRefused: async () => (await store.writeRefusal())?.code ?? null,
     logSize: async () => (await readHead(read)).size,
+    logIsIntact: watch.isIntact,
   });
   const usage = createUsage({ writer: store.writer, clock });
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
@@ -281,7 +290,13 @@ async function openInside(store: Store, options: BrokerOptions) {
     prefix: config.log_origin,
     publicUrl: config.public_url,
   });
-  const checkpoints = createCheckpoints({ store, clock, signers: logKeys.signers });
+  const checkpoints = createCheckpoints({
+    store,
+    clock,
+    signers: logKeys.signers,
+    onUnkept: (error) =>
+      log.warn({ err: error }, 'the signed checkpoint could not be kept beside the database'),
+  });
   const cursors = createCursors(await cursorSecret(store, masterKey));
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
@@ -297,6 +312,7 @@ async function openInside(store: Store, options: BrokerOptions) {
       revocationsOfOthers(() => revocations.refresh(read)),
       usageReport(usage.flush),
       issuerKeys(keySets.refreshDue),
+      logWatch({ ...watch, clock }),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
@@ -321,7 +337,7 @@ async function openInside(store: Store, options: BrokerOptions) {
   /** Only who signs in could change it, so the operator has to. */
   function warnOfNobody(): void {
     const { hash } = policies.latest();
-    for (const { code, detail } of warnings()) log.warn({ policy_hash: hash, code }, detail);
+    for (const { code, detail } of boundWarnings()) log.warn({ policy_hash: hash, code }, detail);
   }
 
   /** An older bundle denies what a newer broker can do, and only its author can correct that. */

@@ -75,6 +75,10 @@ export const configSchema = z.strictObject({
         'the name of the decision log in its checkpoints, before a number that each confirmed restore raises. The log keeps the name of its first start',
       fallback: 'the host of `public_url`, and the beginning of the installation’s id',
     }),
+  published_log: z.array(z.string().min(1).max(2000)).default([]).meta({
+    description:
+      'folders and addresses where the decision log is [published](decision-log.md#publishing-the-log). The broker compares itself with the checkpoint there, at its start and every ten minutes: a disk that was restored whole [is noticed](operations.md#a-restored-copy-of-the-database) only so',
+  }),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')

@@ -85,6 +85,9 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     issuers,
     workload_issuers,
     bundle_keys: parsed.data.bundle_keys.map((key) => locateBundleKey(key, folder)),
+    published_log: parsed.data.published_log.map((place) =>
+      /^https?:\/\//.test(place) ? place : resolve(folder, place),
+    ),
     ...files,
     master_key,
     file: file === null ? null : resolve(file),

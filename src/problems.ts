@@ -242,7 +242,7 @@ export const PROBLEMS = {
     status: 503,
     title: 'The database is an older copy or has another history',
     means:
-      'The database lacks what the broker had acknowledged: it is an older copy, or has another history. Freezes and revocations may be missing, so nothing was written. Reads still work.',
+      'The database lacks what the broker had acknowledged or signed: it is an older copy, or has another history. Freezes and revocations may be missing, so nothing was written. Reads still work.',
     remedy:
       'the operator puts the newest copy back, or confirms the restore with `countersign accept-restore` ([operations](operations.md#a-restored-copy-of-the-database)).',
   },
@@ -268,6 +268,14 @@ export const PROBLEMS = {
     means:
       'SQLite has found the database file damaged, so nothing more is written to it. Flags are still served, and reads still work where the damage is not.',
     remedy: 'the operator restores a backup ([operations](operations.md#a-damaged-database)).',
+  },
+  log_altered: {
+    status: 503,
+    title: 'The stored decision log is not the one that was signed',
+    means:
+      'The broker has found that the stored log does not fit itself: a leaf, a hash of the tree or its head was changed. Nothing more is written to it. Flags are still served, and reads still work.',
+    remedy:
+      'the operator keeps the file as evidence, finds out who had access, and restores a backup ([operations](operations.md#a-log-that-was-changed)).',
   },
   overloaded: {
     status: 503,

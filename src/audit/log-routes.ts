@@ -78,7 +78,7 @@ export const logRoutes = [
     summary: 'the latest signed checkpoint of the log (C2SP tlog-checkpoint)',
     caller: null,
     outcomes: PUBLIC,
-    errors: ['restored_copy'],
+    errors: ['restored_copy', 'log_altered'],
     success: 200,
     answer: z.string(),
     answerType: 'text/plain',
@@ -122,7 +122,7 @@ export const logRoutes = [
     summary: 'the name of the log, and the key that verifies its checkpoints',
     caller: null,
     outcomes: PUBLIC,
-    errors: ['restored_copy'],
+    errors: ['restored_copy', 'log_altered'],
     success: 200,
     answer: logSchema,
     handle: async ({ checkpoints }) => {
@@ -142,7 +142,7 @@ export const logRoutes = [
     summary: 'prove that a record is in the log: its leaf, the hashes to the root, and a checkpoint',
     caller: 'any',
     outcomes: GOVERNED_READ,
-    errors: ['restored_copy'],
+    errors: ['restored_copy', 'log_altered'],
     params: z.object({
       record: z.string().max(100).meta({ description: 'The id of a decision, or the place of its record.' }),
     }),
@@ -170,7 +170,7 @@ export const logRoutes = [
     summary: 'prove that the log only grew between two sizes',
     caller: 'any',
     outcomes: GOVERNED_READ,
-    errors: ['restored_copy'],
+    errors: ['restored_copy', 'log_altered'],
     query: z.strictObject({
       from: size.meta({ description: 'The smaller number of leaves.' }),
       to: size.optional().meta({ description: 'The larger one. Default: that of the latest checkpoint.' }),

@@ -109,6 +109,21 @@ const leafSchema = z
       .meta({ description: 'The controls that the change bypassed.' }),
     activates: z.object({ hash: digest, archive: digest, stage: z.string().optional() }).nullable(),
     erases: z.object({ places: listOf(z.int()), pseudonyms: listOf(pseudonym) }).nullable(),
+    follows: z
+      .object({
+        epoch: z.int(),
+        origin: z
+          .string()
+          .nullable()
+          .meta({ description: 'The name of its checkpoint; null if none is known.' }),
+        root: z.string().nullable(),
+        size: z.int().min(0),
+      })
+      .optional()
+      .meta({
+        description:
+          'In the first record after a confirmed restore: the highest known checkpoint of the log that it has ended.',
+      }),
     log_key: z
       .object({
         former: z.string(),

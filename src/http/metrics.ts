@@ -27,6 +27,8 @@ export interface Gauges {
   unknownOperations(): number;
   /** The calls in progress and waiting, by lane. */
   calls(): { lane: string; state: string; count: number }[];
+  /** Whether the stored log is the one that was signed. */
+  logIsIntact(): boolean;
   /** The write-ahead log; null if it is that of a database server. */
   wal(): LogState | null;
   /** The problem code with which writes are refused now, or null. */
@@ -136,6 +138,14 @@ export function createMetrics(gauges: Gauges): Metrics {
       const size = await gauges.logSize().catch(() => null);
       if (size === null) this.remove();
       else this.set(size);
+    },
+  });
+  new Gauge({
+    name: 'countersign_log_intact',
+    help: 'Whether the stored decision log is the one that was signed and published: 1, or 0, and then writes are refused.',
+    registers,
+    collect() {
+      this.set(gauges.logIsIntact() ? 1 : 0);
     },
   });
   watchLog(registers, gauges.wal);

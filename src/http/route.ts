@@ -255,7 +255,7 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   if (route.params !== undefined) codes.push('not_found');
   if (operation !== null || outcomes.unwritable === 'refused') {
     codes.push('not_recorded', 'outcome_unknown', 'clock_behind', 'restored_copy', 'shutting_down');
-    codes.push('database_in_use', 'store_unwritable', 'store_damaged');
+    codes.push('database_in_use', 'store_unwritable', 'store_damaged', 'log_altered');
   }
   if (isWrite(route)) codes.push('malformed_json', 'body_too_large', 'unsupported_media_type');
   if (idempotent === true) codes.push('idempotency_key_reused');

@@ -15,7 +15,7 @@ export interface SignedCheckpoint extends Checkpoint {
 
 /** The signed statements of the log about itself. */
 export interface Checkpoints {
-  /** The latest checkpoint. The log may have grown since, for at most a second. @throws BrokerError `restored_copy` */
+  /** The latest checkpoint. The log may have grown since, for at most a second. @throws BrokerError `restored_copy`, `log_altered` */
   latest(): Promise<SignedCheckpoint>;
   /** The first checkpoint with at least so many leaves, which the log must have. It may take a second. */
   covering(size: number): Promise<SignedCheckpoint>;
@@ -32,6 +32,8 @@ export function createCheckpoints(deps: {
   /** The keys that sign now, the newest first. */
   signers: () => Promise<[NoteSigner, ...NoteSigner[]]>;
   clock: Clock;
+  /** Called with the error if a checkpoint could not be kept beside the database. */
+  onUnkept: (error: unknown) => void;
 }): Checkpoints {
   const { store, signers, clock } = deps;
   let kept: (SignedCheckpoint & { at_ms: number; by: string }) | null = null;
@@ -39,8 +41,8 @@ export function createCheckpoints(deps: {
 
   async function make(): Promise<SignedCheckpoint> {
     // The log of another history must not be signed under the name of the acknowledged one.
-    const refusal = store.loss === null ? null : await store.writeRefusal();
-    if (refusal !== null) throw refusal;
+    const refusal = await store.writeRefusal();
+    if (refusal?.code === 'restored_copy' || refusal?.code === 'log_altered') throw refusal;
     // Before the keys: from the record on that commits a new key, that key must sign.
     const head = await readHead(store.read);
     const keys = await signers();
@@ -49,6 +51,9 @@ export function createCheckpoints(deps: {
       const { name: origin } = keys[0].verifier;
       const root = Buffer.from(head.root, 'base64');
       const note = signCheckpoint({ size: head.size, root }, ...keys);
+      const { installation, epoch, size } = head;
+      // Before anybody else has it. A disk that refuses takes nothing from what was signed: the next one is kept again.
+      await store.keepSigned({ installation, epoch, size, root: head.root, note }).catch(deps.onUnkept);
       kept = { origin, size: head.size, root, note, at_ms: clock(), by };
     }
     kept.at_ms = clock();

@@ -63,6 +63,17 @@ export interface RecordedFreeze {
   flag: string | null;
 }
 
+/** The highest known state of a log that a confirmed restore has ended. */
+export interface FormerLog {
+  epoch: number;
+  /** The name of its checkpoint; null if none is known. */
+  origin: string | null;
+  /** The number of its records, at least. */
+  size: number;
+  /** The root hash of that checkpoint, base64. */
+  root: string | null;
+}
+
 /** The controls that the change bypassed. */
 export interface Passage {
   /** Ids of the freezes that covered them. */
@@ -93,6 +104,8 @@ export interface Entry {
   passed?: Passage;
   /** The newly activated policy: its hash, the digest of the bundle's archive, and its stage, if that is an earlier one. */
   activates?: { hash: string; archive: string; stage?: string };
+  /** The log that a confirmed restore has ended. */
+  follows?: FormerLog;
   /** The key that the log is handed over to. */
   log_key?: KeyHandover;
   /** The details and pseudonyms that this record erases. */

@@ -1,6 +1,6 @@
 import { canonicalJson, saltedDigest } from '../json.ts';
 import type { KeyHandover } from '../tree/key-chain.ts';
-import type { Entry, FlagMove, Passage, RecordedFreeze, RecordedObligation } from './entry.ts';
+import type { Entry, FlagMove, FormerLog, Passage, RecordedFreeze, RecordedObligation } from './entry.ts';
 
 /**
  * Version 1 of the record, which is the hashed leaf. A change of meaning requires a new version.
@@ -39,6 +39,8 @@ export interface RecordV1 {
   /** The counted votes, by the records of their decisions. */
   votes: ListOf<string>;
   flags: ListOf<FlagMove>;
+  /** The log that this one takes the place of. Only the first record of an epoch has this member. */
+  follows?: FormerLog | undefined;
   freeze: RecordedFreeze | null;
   passed: { freezes: ListOf<string>; exception: boolean };
   /** The stage is there if it is an earlier one. */
@@ -189,6 +191,7 @@ function toRecord(
         ? null
         : { places: list('erases.places'), pseudonyms: list('erases.pseudonyms') },
     flags: list('flags'),
+    ...(entry.follows === undefined ? {} : { follows: formerInOrder(entry.follows) }),
     freeze: entry.freeze ? inOrder(entry.freeze) : null,
     guardrail: decision.guardrail ?? null,
     id: entry.id,
@@ -231,6 +234,10 @@ function toRecord(
 
 function activatesInOrder({ archive, hash, stage }: NonNullable<Entry['activates']>) {
   return { archive, hash, ...(stage === undefined ? {} : { stage }) };
+}
+
+function formerInOrder({ epoch, origin, root, size }: FormerLog): FormerLog {
+  return { epoch, origin, root, size };
 }
 
 function handoverInOrder({ former, key, signature }: KeyHandover): KeyHandover {

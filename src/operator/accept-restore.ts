@@ -1,3 +1,5 @@
+import type { FormerLog } from '../log/entry.ts';
+import { findHeadFault } from '../log/self-check.ts';
 import { operatorPrincipal } from '../principal.ts';
 import { acceptClock, batchOf, clockFault, momentOf } from '../store/batch.ts';
 import { replaceAcknowledged } from '../store/database.ts';
@@ -7,6 +9,7 @@ import { insertRevocation } from '../store/revocations.ts';
 import { endBrowserSessionsAfter } from '../store/sessions.ts';
 import { endAllSigningKeys } from '../store/signing-keys.ts';
 import type { Tx } from '../store/statement.ts';
+import type { Loss } from '../store/store.ts';
 import { type ActDeps, ActRefused, recordAct } from './act.ts';
 
 /** An accepted restore. */
@@ -29,14 +32,18 @@ const EVER_MS = -1;
  * more: credentials, browser and break-glass sessions, approvals of open requests, and the signing keys, one of which may
  * have been revoked since.
  *
- * @throws ActRefused if the database is the one that was acknowledged
+ * @param order.published what it lacks of the log where that is published, which nothing beside the database may show
+ * @throws ActRefused if the database is the one that was acknowledged, or its log does not fit itself
  * @throws BrokerError `not_recorded`
  */
-export function acceptRestore(
+export async function acceptRestore(
   { store, clock, newId }: ActDeps,
-  order: { reason: string },
+  order: { reason: string; published: Omit<Loss, 'mark'> | null },
 ): Promise<AcceptedRestore> {
-  const { loss } = store;
+  const loss = lossOf(store.loss, order.published);
+  const altered = await findHeadFault(store.read);
+  if (altered !== null)
+    throw new ActRefused(`${altered} No restore makes that good; put a backup in its place.`);
   return store.writer.write(async (tx) => {
     if (loss === null)
       throw new ActRefused(
@@ -57,9 +64,29 @@ export function acceptRestore(
       because: { code: 'restore_accepted', detail: `An operator accepted a restored copy. ${loss.detail}` },
       note: { code: 'restore_accepted', detail: order.reason },
       freeze: { change: 'engaged', id: freeze, ...EVERYTHING },
+      ...followed(loss),
     });
     return { decision_id, freeze, epoch: batchOf(tx).head.epoch, at_ms };
   });
+}
+
+/** What the database lacks of all that is known. */
+function lossOf(known: Loss | null, published: Omit<Loss, 'mark'> | null): Loss | null {
+  if (published === null) return known;
+  if (known === null) return { ...published, mark: null };
+  const signed = [known.signed, published.signed]
+    .filter((checkpoint) => checkpoint !== null)
+    .toSorted((a, b) => b.epoch - a.epoch || b.size - a.size)[0];
+  return { ...known, signed: signed ?? null };
+}
+
+/** The highest known state of the log that the copy takes the place of: of a checkpoint, if one is as high as the mark. */
+function followed({ mark, signed }: Loss): { follows?: FormerLog } {
+  if (signed !== null && (mark === null || mark.epoch <= signed.epoch)) {
+    const { epoch, size, root, note } = signed;
+    return { follows: { epoch, origin: note.split('\n', 1)[0] ?? null, size, root } };
+  }
+  return mark === null ? {} : { follows: { epoch: mark.epoch, origin: null, size: mark.size, root: null } };
 }
 
 const EVERYTHING = { scope: 'all', environment: null, namespace: null, flag: null } as const;

@@ -5,7 +5,8 @@ import type { Reason } from '../reason.ts';
 import { RESULT_VERSION } from './decision.ts';
 
 /** What an operator does at the machine, which no policy decides. */
-export interface OperatorAct extends Pick<Entry, 'id' | 'at_ms' | 'operation' | 'freeze' | 'activates'> {
+export interface OperatorAct
+  extends Pick<Entry, 'id' | 'at_ms' | 'operation' | 'freeze' | 'activates' | 'follows'> {
   /** The active policy. */
   policy_hash: string;
   /** Why it is allowed without a policy. */

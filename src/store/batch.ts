@@ -77,10 +77,14 @@ export function acceptClock(tx: Tx): number {
   return nowMs;
 }
 
-/** Begins a new epoch of the log, for a confirmed restore. It is written with the record of that act. */
-export function beginEpoch(tx: Tx): void {
+/**
+ * Begins a new epoch of the log, for a confirmed restore. It is written with the record of that act.
+ *
+ * @param known the highest epoch that is known from outside the database
+ */
+export function beginEpoch(tx: Tx, known = 0): void {
   const batch = batchOf(tx);
-  batch.head = { ...batch.head, epoch: batch.head.epoch + 1 };
+  batch.head = { ...batch.head, epoch: Math.max(batch.head.epoch, known) + 1 };
 }
 
 /**

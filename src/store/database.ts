@@ -1,9 +1,9 @@
 import type Sqlite from 'better-sqlite3';
 import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import { BrokerError } from '../errors.ts';
+import type { BrokerError } from '../errors.ts';
 import { loadVersion } from '../version.ts';
-import { acknowledgedPath, findLoss, markOf, openAcknowledged, readMark } from './acknowledged.ts';
+import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
 import { beginEpoch, clockFault } from './batch.ts';
 import { assertDurable, type Guard, kyselyOver, neverSleep, openConnection } from './connection.ts';
 import { sqliteTransactions } from './durable-transaction.ts';
@@ -14,12 +14,14 @@ import { type ClaimedFile, claimFile } from './file-lock.ts';
 import { createHeldReads } from './held-reads.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
+import { isLogFault, lacking, logAltered } from './log-refusals.ts';
 import { growTree } from './log-tiles.ts';
 import { migrations } from './migrations.ts';
 import { isAddress } from './postgres/address.ts';
 import { openPostgres } from './postgres/open.ts';
 import type { Schema } from './schema.ts';
 import { newerSchema, WRITTEN_BY } from './schema-version.ts';
+import { findSignedLoss, readSigned, signedPath, writeSigned } from './signed-checkpoint.ts';
 import { makeStandIn, removeAbandonedCopies, type Unwritable, unwritableAtStart } from './stand-in.ts';
 import type { Db, Tx } from './statement.ts';
 import type { Loss, Store, StoreOptions } from './store.ts';
@@ -150,9 +152,9 @@ async function openFile(
       },
       transactions: sqliteTransactions({ reads, sync: wal.sync }),
       beforeBatch: wal.beforeBatch,
-      stopped: unwritable ?? (isStopped && loss !== null ? restoredCopy(loss) : null),
+      stopped: unwritable ?? (isStopped && loss !== null ? lacking(loss.detail) : null),
       onFailure: (error) => {
-        isUnknown = !(error instanceof TakeoverError);
+        isUnknown = !(error instanceof TakeoverError || isLogFault(error));
         options.onFailure?.(error);
       },
       onListenerFailure: options.onListenerFailure ?? (() => undefined),
@@ -184,6 +186,12 @@ async function openFile(
       loss,
       writeRefusal: async () =>
         (await refusalNow()) ?? wal.refusal() ?? clockFault(await readHead(read), options.clock()),
+      keepSigned: async (signed) => {
+        if (unwritable === null) await writeSigned(signedPath(file), signed);
+      },
+      signed: () => readSigned(signedPath(file)),
+      stopLacking: (detail) => writer.stop(lacking(detail)),
+      stopAltered: (detail) => writer.stop(logAltered(detail)),
       wal: wal.state,
       rewrite: async () => {
         await wal.rest();
@@ -203,30 +211,29 @@ async function openFile(
 /** Compares a database with the mark beside it. An installation of a former version has none yet. */
 async function lossOf(db: Db, file: string): Promise<Loss | null> {
   const path = acknowledgedPath(file);
-  const mark = readMark(path);
-  if (mark === 'missing' && (await findMeta(db, MARK_KEPT)) === null) return null;
-  if (mark === 'missing' || mark === 'damaged') {
-    const detail = `${path} is ${mark}, so whether the database is an older copy is unknown.`;
-    return { detail, mark: null };
-  }
-  const detail = await findLoss(db, mark, await findMeta(db, MARK_REPLACED));
-  return detail === null ? null : { detail, mark };
+  const found = readMark(path);
+  const signed = readSigned(signedPath(file));
+  const mark = typeof found === 'string' ? null : found;
+  const detail =
+    (await lossOfMark(db, path, found)) ??
+    (signed === null ? null : await findSignedLoss(db, await readHead(db), signed));
+  return detail === null ? null : { detail, mark, signed };
 }
 
-function restoredCopy({ detail }: Loss): BrokerError {
-  return new BrokerError(
-    'restored_copy',
-    `${detail} Nothing was written; the operator must put the newest copy back, or confirm the restore with "countersign accept-restore".`,
-    { headers: { 'Retry-After': '60' } },
-  );
+async function lossOfMark(db: Db, path: string, mark: Mark | 'missing' | 'damaged'): Promise<string | null> {
+  if (mark === 'missing' && (await findMeta(db, MARK_KEPT)) === null) return null;
+  if (typeof mark === 'string')
+    return `${path} is ${mark}, so whether the database is an older copy is unknown.`;
+  return findLoss(db, mark, await findMeta(db, MARK_REPLACED));
 }
 
 /**
  * Confirms that this database takes the place of the one that was acknowledged: begins a new epoch of the log. The record
  * of the decision MUST be appended in the same write.
  */
-export async function replaceAcknowledged(tx: Tx, { mark }: Loss): Promise<void> {
-  beginEpoch(tx);
+export async function replaceAcknowledged(tx: Tx, { mark, signed }: Loss): Promise<void> {
+  // A copy may be restored twice: the second time, its log must not have the name of the first time.
+  beginEpoch(tx, Math.max(mark?.epoch ?? 0, signed?.epoch ?? 0));
   await setMeta(tx, MARK_KEPT, '1');
   if (mark !== null) await setMeta(tx, MARK_REPLACED, JSON.stringify(mark));
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Mark } from './acknowledged.ts';
+import type { SignedCheckpointFile } from './signed-checkpoint.ts';
 import type { Db } from './statement.ts';
 import type { CheckpointReport, WalLimits, WalState } from './wal-checkpoints.ts';
 import type { Writer } from './writer.ts';
@@ -17,6 +18,19 @@ export interface Store {
   read: Db;
   /** What this database lacks of the acknowledged log; null if it is complete. */
   loss: Loss | null;
+  /**
+   * Keeps a signed checkpoint of the log beside the database file, so that a later start notices if the database lacks it. A
+   * database server has no such place.
+   *
+   * @throws Error if it cannot be written
+   */
+  keepSigned(signed: SignedCheckpointFile): Promise<void>;
+  /** The checkpoint that was kept last, or null. */
+  signed(): SignedCheckpointFile | null;
+  /** Refuses every write from now on, because the database lacks what was signed before. Reads go on. */
+  stopLacking(detail: string): void;
+  /** Refuses every write from now on, because the stored log is not consistent. Reads go on. */
+  stopAltered(detail: string): void;
   /** Why a write would be refused now, or null: `restored_copy`, `clock_behind`, `database_in_use`, or a disk that fails. */
   writeRefusal(): Promise<BrokerError | null>;
   /** The state of the write-ahead log; null if a database server has it. */
@@ -38,6 +52,8 @@ export interface Loss {
   detail: string;
   /** The mark beside the database, or null if there is none that can be read. */
   mark: Mark | null;
+  /** The highest known checkpoint of the log, or null if none was kept. */
+  signed: SignedCheckpointFile | null;
 }
 
 /** How a store is opened. */

@@ -55,7 +55,7 @@ export interface Writer {
    * @throws BrokerError `outcome_unknown` if the disk failed at the commit: only a restart can tell whether it is written
    * @throws BrokerError `database_in_use` if another program holds the database
    * @throws BrokerError `restored_copy` if the database lacks what was acknowledged before
-   * @throws BrokerError `store_unwritable`, `store_damaged` if only an operator can help
+   * @throws BrokerError `store_unwritable`, `store_damaged`, `log_altered` if only an operator can help
    * @throws BrokerError `shutting_down` after {@link Writer.close}, and if it has to be prepared then
    * @throws BrokerError `overloaded` if it has to be prepared and too many others wait for that
    * @throws BrokerError `clock_behind` if `work` asks for its time and the clock is too far behind the last record

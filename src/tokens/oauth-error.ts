@@ -82,6 +82,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   restored_copy: UNAVAILABLE,
   store_unwritable: UNAVAILABLE,
   store_damaged: UNAVAILABLE,
+  log_altered: UNAVAILABLE,
   shutting_down: UNAVAILABLE,
   internal_error: ['server_error', 'internal error'],
 };

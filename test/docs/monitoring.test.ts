@@ -143,6 +143,7 @@ it('what cannot be read is left out of the metrics, and the others are still the
     wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
     writesRefused: async () => 'store_damaged',
     logSize: fail,
+    logIsIntact: () => true,
   });
   const lines = (await text()).split('\n');
   expect(lines).toContain('countersign_active_freezes 2');

@@ -26,6 +26,7 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     activeFreezes: () => 0,
     unknownOperations: () => 0,
     calls: () => [],
+    logIsIntact: () => true,
     wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
     writesRefused: async () => null,
     logSize: async () => 0,
@@ -96,6 +97,7 @@ describe('the log of an answer', () => {
       wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
       writesRefused: async () => null,
       logSize: async () => 0,
+      logIsIntact: () => true,
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(identified({ log, metrics }));

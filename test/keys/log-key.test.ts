@@ -18,6 +18,9 @@ import { logKeyTexts } from '../support/sqlite/secrets.ts';
 /* The key of the log: its own, sealed, and one for each origin. */
 
 const clock = () => 1_795_000_000_000;
+const onUnkept = (error: unknown) => {
+  throw error;
+};
 const newKey = () => createSecretKey(randomBytes(32));
 
 let folder: string;
@@ -88,7 +91,7 @@ describe('the key of the log', () => {
   it('is another one under another name after a confirmed restore', async () => {
     const keys = keysOf(newKey());
     const { signers } = await open(keys, { prefix: 'flags.example/log' });
-    const checkpoints = createCheckpoints({ store, signers, clock });
+    const checkpoints = createCheckpoints({ store, signers, clock, onUnkept });
     await appendTo(store);
     const first = await checkpoints.latest();
     const [firstKey] = await checkpoints.keys();
@@ -96,7 +99,7 @@ describe('the key of the log', () => {
       beginEpoch(tx);
       await append(tx, entryOf(tx));
     });
-    const renewed = createCheckpoints({ store, signers, clock });
+    const renewed = createCheckpoints({ store, signers, clock, onUnkept });
     const second = await renewed.latest();
     expect([first.origin, second.origin]).toEqual(['flags.example/log/1', 'flags.example/log/2']);
     expect(second.size).toBe(2);

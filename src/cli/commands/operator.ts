@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Config } from '../../config.ts';
 import { BrokerError } from '../../errors.ts';
 import { textSchema } from '../../flags/names.ts';
+import { comparePublished } from '../../log/published.ts';
 import { acceptBehindClock } from '../../operator/accept-clock.ts';
 import { acceptRestore } from '../../operator/accept-restore.ts';
 import { type ActDeps, ActRefused } from '../../operator/act.ts';
@@ -17,6 +18,8 @@ import { PROBLEMS } from '../../problems.ts';
 import { newId } from '../../random.ts';
 import { requestKinds } from '../../requests/kinds/kinds.ts';
 import { openStore } from '../../store/database.ts';
+import type { SignedCheckpointFile } from '../../store/signed-checkpoint.ts';
+import type { Loss, Store } from '../../store/store.ts';
 import { assertSoundRules } from '../../trust/policy-rules.ts';
 import { bundleUnusable } from '../bundle-file.ts';
 import type { Cli, Output } from '../cli.ts';
@@ -69,7 +72,8 @@ export function registerOperator(program: Command, cli: Cli): void {
     cli.runLocal(options, async (output) => {
       await confirmAct(output, RESTORE, options);
       return runAct(output, options, { acceptsLoss: true }, async (deps, order) => {
-        const accepted = await acceptRestore(deps, order);
+        const published = await findPublishedLoss(deps.store, order.config.published_log, output);
+        const accepted = await acceptRestore(deps, { reason: order.reason, published });
         output.print(
           accepted,
           () =>
@@ -81,6 +85,24 @@ export function registerOperator(program: Command, cli: Cli): void {
       });
     }),
   );
+}
+
+/** What the database lacks of the log, where that is published. */
+async function findPublishedLoss(
+  store: Store,
+  places: readonly string[],
+  { io, note }: Output,
+): Promise<Omit<Loss, 'mark'> | null> {
+  let highest: (Omit<Loss, 'mark'> & { signed: SignedCheckpointFile }) | null = null;
+  for (const place of places) {
+    const compared = await comparePublished(store.read, place, io.fetch);
+    if (compared.state === 'unknown') note(compared.detail);
+    if (compared.state !== 'lacking') continue;
+    const { detail, signed } = compared;
+    if (highest === null || signed.epoch > highest.signed.epoch || signed.size > highest.signed.size)
+      highest = { detail, signed };
+  }
+  return highest;
 }
 
 const RESTORE = {

@@ -6,6 +6,7 @@ import { clockFault } from '../batch.ts';
 import { watchFaults } from '../fault-watch.ts';
 import { findMeta, setMeta } from '../installation.ts';
 import { raiseFence, readHead, writeHead } from '../log-head.ts';
+import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
 import type { Schema } from '../schema.ts';
 import { newerSchema, WRITTEN_BY } from '../schema-version.ts';
@@ -94,6 +95,10 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     writer,
     read,
     loss: null,
+    keepSigned: async () => undefined,
+    signed: () => null,
+    stopLacking: (detail) => writer.stop(lacking(detail)),
+    stopAltered: (detail) => writer.stop(logAltered(detail)),
     writeRefusal,
     wal: () => null,
     rewrite: async () => {

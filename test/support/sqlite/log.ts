@@ -151,3 +151,18 @@ export function insertFormerLeaves(file: string, leaves: ReadonlyMap<number, str
 export function moveFence(file: string, by: number): void {
   withFile(file, (db) => db.prepare('update log_head set fence = fence + ?').run(by));
 }
+
+/** Changes the stored log from outside, past what keeps it. @param statement an SQL statement */
+export function alterLog(file: string, statement: string): void {
+  withFile(file, (db) => {
+    const triggers = db
+      .prepare(
+        "select name, sql from sqlite_master where type = 'trigger' and tbl_name in ('leaves', 'log_tiles')",
+      )
+      .all() as { name: string; sql: string }[];
+    for (const { name } of triggers) db.exec(`drop trigger ${name}`);
+    const { changes } = db.prepare(statement).run();
+    for (const { sql } of triggers) db.exec(sql);
+    if (changes === 0) throw new Error(`${statement} changes nothing`);
+  });
+}
