@@ -13,7 +13,11 @@ export type ReadYaml = { value: unknown } | { faults: string[] };
  */
 export function readYaml(text: string, version: '1.1' | '1.2' = '1.2'): ReadYaml {
   const document = parseDocument(text, { uniqueKeys: true, version });
-  const faults = document.errors.map(({ message }) => message);
+  const faults = document.errors
+    // Behind a fault of the syntax, the parser guesses.
+    .filter(({ code }, place) => code === 'DUPLICATE_KEY' || place === 0)
+    // The lines below show the place that the first one names.
+    .map(({ message }) => message.split('\n', 1).join('').replace(/:$/, ''));
   visit(document, {
     Scalar: (_key, { value, source }) => {
       if (typeof value !== 'number' && typeof value !== 'bigint') return;

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../store/sync-folder.ts';
 import { usageError } from './cli-error.ts';
+import { makeFolder } from './make-folder.ts';
 
 /**
  * Replaces a file atomically and durably: a reader sees the former content or the new one, also after a power failure.
@@ -13,7 +14,7 @@ import { usageError } from './cli-error.ts';
 export async function replaceFile(file: string, content: string | Buffer): Promise<void> {
   const fresh = `${file}.${randomUUID()}`;
   try {
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolder(dirname(file));
     await writeFile(fresh, content, { flag: 'wx', flush: true });
     await rename(fresh, file);
     syncFolder(dirname(file));

@@ -104,7 +104,7 @@ function approvalDetail({ count, role, organization }: Extract<Obligation, { kin
     count === 1 ? '1 more approval required from' : `${count} more approvals required, each from`;
   const article = /^[aeiou]/.test(role) ? 'an' : 'a';
   const organizationSuffix = organization === undefined ? '' : ` for ${organization}`;
-  return `${needed} ${article} ${role}${organizationSuffix} who is not an author.`;
+  return `${needed} ${article} ${role}${organizationSuffix} who is not an author: an author asks somebody else.`;
 }
 
 /** The most places that a sentence lists. */

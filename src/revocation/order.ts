@@ -26,7 +26,7 @@ export interface OrderChecks {
 }
 
 /** The classes of principals that can be revoked as a whole. */
-const CLASSES = ['person', 'workload', 'agent', 'all'];
+export const CLASSES: readonly string[] = ['person', 'workload', 'agent', 'all'];
 
 /** The maximum age of accepted tokens of other issuers. */
 const LONGEST_TOKEN_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;

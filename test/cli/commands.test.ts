@@ -93,7 +93,7 @@ describe('freeze, lift and break-glass', () => {
     const frozen = await terminal.as('riley', 'freeze', '--environment', 'staging', ...said);
     expect([frozen.code, frozen.json.scope]).toEqual([0, 'environment']);
     const listed = await terminal.as('dana', 'freeze', '--list');
-    expect(listed.out).toContain(frozen.json.id);
+    expect(listed.out).toMatch(new RegExp(`^${frozen.json.id} +all writes in staging +INC-7 `, 'm'));
 
     const denied = await terminal.as(
       'dana',
@@ -226,6 +226,22 @@ describe('texts for people', () => {
     expect(out).toMatch(/^expires +Sun 31 Jan 2027, 00:00 UTC$/m);
     expect(out).toMatch(/^created +Wed 18 Nov 2026, /m);
     expect(out).not.toMatch(/_ms\b/);
+  });
+
+  it('say nothing of JSON for what a flag does not have', async () => {
+    await createFlag(t, 'without-contract');
+    const { out } = await terminal.as('dana', 'flags', 'without-contract');
+    expect(out).toMatch(/^contract +none$/m);
+    expect(out).toMatch(/^expires +never$/m);
+    expect(out).not.toContain('null');
+  });
+
+  it('list what creates a flag for every environment, and what switches it for its own', async () => {
+    await createFlag(t, 'listed-everywhere');
+    await applyChanges(t, [{ action: 'enable', flag: 'listed-everywhere' }], { environment: 'staging' });
+    const { out } = await terminal.as('dana', 'list', '--state', 'applied', '--flag', 'listed-everywhere');
+    expect(out).toMatch(/ every +.* create listed-everywhere$/m);
+    expect(out).toMatch(/ staging +.* enable listed-everywhere$/m);
   });
 
   it('say of a new flag that it is off everywhere', async () => {

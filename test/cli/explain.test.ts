@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { createFlag, propose } from '../support/flags.ts';
+import { approve, createFlag, propose } from '../support/flags.ts';
 import { createTerminal, type Terminal } from './support.ts';
 
 let t: TestBroker;
@@ -62,7 +62,9 @@ describe('what-if', () => {
     const where = ['--environment', 'production'];
     const as = (who: string, ...words: string[]) =>
       terminal.as('avery', 'what-if', '--as', who, ...words, ...where);
-    expect((await as('emp-1002', '--enable', 'told')).out).toMatch(/answer +deny\n +role_missing/);
+    expect((await as('emp-1002', '--enable', 'told')).out).toMatch(
+      /answer +deny\n[\s\S]*^denied because\n +role_missing/m,
+    );
     const group = await as('group:payments-developers', '--issuer', t.people.issuer, '--enable', 'told');
     expect(group.out).toMatch(/answer +hold/);
     const { out } = await as('emp-1002', '--operation', 'decision.read');
@@ -112,8 +114,28 @@ describe('propose --plan', () => {
       '--enable',
       'told',
     );
-    expect([denied.code, denied.out]).toEqual([4, expect.stringMatching(/answer +deny\n +role_missing/)]);
+    expect([denied.code, denied.out]).toEqual([
+      4,
+      expect.stringMatching(/answer +deny\n[\s\S]*^denied because\n +role_missing/m),
+    ]);
     expect((await t.call('dana', 'GET', '/v1/requests?limit=200')).body.items).toHaveLength(before);
+  });
+
+  it('says each reason once, also under a freeze', async () => {
+    const freeze = { scope: 'flag', flag: 'told', incident: 'I', reason: 'x' };
+    await t.call('riley', 'POST', '/v1/freezes', freeze);
+    const { code, out } = await planned('staging', '--enable', 'told');
+    expect([code, out]).toEqual([4, expect.stringMatching(/answer +deny/)]);
+    const said = out
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => /^[a-z_]+: /.test(line));
+    expect(said.filter((line) => line.startsWith('frozen: '))).toHaveLength(1);
+    expect(new Set(said).size).toBe(said.length);
+    const [{ id }] = (await t.call('riley', 'GET', '/v1/freezes')).body.items;
+    const lift = { kind: 'freeze.lift', freeze: id, reason: 'over' };
+    const { body } = await t.call('riley', 'POST', '/v1/requests', lift);
+    expect((await approve(t, 'sam', body)).body.state).toBe('applied');
   });
 
   it('prints one document with --json, and passes on faults', async () => {

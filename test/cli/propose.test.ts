@@ -213,6 +213,37 @@ changes:
     expect(enabled.json).toMatchObject({ state: 'applied', environment: 'production' });
   });
 
+  it('says one thing of a file that is neither YAML nor JSON, and of which line', async () => {
+    const file = join(terminal.home, 'not.yaml');
+    await writeFile(file, 'hello [ this is: not: yaml }\n - x\n"');
+    const run = await terminal.as('dana', ...inProduction, '--file', file);
+    expect([run.code, run.out]).toEqual([2, '']);
+    expect(run.err.trimEnd().split('\n')).toEqual([
+      expect.anything(),
+      expect.stringMatching(/not\.yaml is not usable YAML or JSON: [^;]+ at line 1, column \d+$/),
+    ]);
+    await writeFile(file, 'reason: a\nreason: b\nticket: a\nticket: b\n');
+    const twice = await terminal.as('dana', ...inProduction, '--file', file);
+    expect(twice.err).toMatch(/at line 2, .*; .* at line 4, /);
+  });
+
+  it('takes the earliest time by either of its names', async () => {
+    await createFlag(t, 'cli-later', { tier: 'informational' });
+    for (const name of ['--start', '--at']) {
+      const run = await terminal.as(
+        'dana',
+        ...inProduction,
+        '--enable',
+        'cli-later',
+        name,
+        '2026-11-20',
+        '--json',
+      );
+      expect(run.json).toMatchObject({ start_ms: expect.any(Number), state: 'ready' });
+      await terminal.as('dana', 'withdraw', run.json.id);
+    }
+  });
+
   it('proposes once for one idempotency key, and shows the request as it is now', async () => {
     const flag = await createFlag(t, 'cli-once');
     const words = [...inProduction, '--enable', flag, '--idempotency-key', 'run-7', '--json'];

@@ -69,6 +69,14 @@ describe('countersign revoke', () => {
     expect((await terminal.as('riley', 'revocations', 'list', '--json')).json.items).toEqual([]);
   });
 
+  it('says that a class is unknown before it asks for anything else', async () => {
+    for (const more of [[], ['--yes'], ['--dry-run']]) {
+      const run = await terminal.as('riley', 'revoke', 'class', 'persn', ...WHY, ...more);
+      expect(run).toMatchObject({ code: 2, err: expect.stringMatching(/class "persn".*"?person"?/) });
+      expect(run.err).not.toContain('--yes');
+    }
+  });
+
   it('needs an incident and a reason to revoke, and neither to look', async () => {
     const look = await terminal.as('riley', 'revoke', 'class', 'workload', '--dry-run', '--json');
     expect(look).toMatchObject({ code: 0, json: { dry_run: true } });

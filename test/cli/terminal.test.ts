@@ -162,10 +162,15 @@ describe('people at a broker, in a terminal', () => {
     await expectRestored(at);
   });
 
-  it.each([60, 80, 200])('tables fit a terminal of %i columns, without colours', async (columns) => {
+  // Whatever the environment says of colours.
+  it.each([
+    [60, { NO_COLOR: '1' }],
+    [80, {}],
+    [200, { FORCE_COLOR: '1' }],
+  ])('tables fit a terminal of %i columns, without colours, with %o', async (columns, colours) => {
     await propose(t, [{ action: 'enable', flag: 'payouts' }], { ticket: TICKET });
     const token = await t.people.idToken('avery');
-    const at = await open({ columns, env: { COUNTERSIGN_URL: t.url, COUNTERSIGN_TOKEN: token } });
+    const at = await open({ columns, env: { COUNTERSIGN_URL: t.url, COUNTERSIGN_TOKEN: token, ...colours } });
     for (const command of [
       'flags --environment production',
       'list',

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { CliError } from '../cli-error.ts';
+import { makeFolder } from '../make-folder.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 /*
@@ -67,7 +68,7 @@ async function take(mark: string, mine: Holder): Promise<void> {
 async function tryTake(mark: string, mine: Holder): Promise<boolean> {
   const fresh = `${mark}.${mine.id}`;
   try {
-    await mkdir(dirname(mark), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(mark), { mode: 0o700 });
     await mkdir(fresh, { mode: 0o700 });
     await writeFile(`${fresh}/holder.json`, JSON.stringify(mine), { mode: 0o600 });
     // A folder replaces no folder that has something in it.

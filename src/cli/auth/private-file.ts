@@ -3,6 +3,7 @@ import { constants, type Stats } from 'node:fs';
 import { chmod, mkdir, open, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { makeFolder } from '../make-folder.ts';
 
 /** The permission bits of group and others. */
 const OTHERS = 0o077;
@@ -69,8 +70,8 @@ export async function replacePrivateFile(file: string, text: string): Promise<vo
 }
 
 async function makePrivateFolder(folder: string): Promise<void> {
-  await mkdir(dirname(folder), { recursive: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(folder));
+  await makeFolder(folder, { mode: 0o700 });
   await chmod(folder, 0o700);
 }
 

@@ -71,10 +71,15 @@ async function chosenProfile(io: Pick<Io, 'env' | 'home'>): Promise<string> {
   }
 }
 
-/** Makes a profile that of every later command which names none. */
+/** Makes a profile that of every later command which names none. @throws CliError `usage` if that cannot be kept */
 export async function useProfile(io: Pick<Io, 'env' | 'home'>, profile: string): Promise<void> {
   assertProfileName(profile);
-  await replacePrivateFile(chosenFile(io), `${profile}\n`);
+  const file = chosenFile(io);
+  await replacePrivateFile(file, `${profile}\n`).catch((error: Error) => {
+    throw usageError(
+      `${file} cannot be written: ${error.message}. Make its folder writable, or name another one with XDG_CONFIG_HOME.`,
+    );
+  });
 }
 
 /** The profiles that have credentials, and the default one, by name. */

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { BundleFiles } from '../../policy/archive.ts';
+import { makeNamedFolder } from '../make-folder.ts';
 import type { Opa } from './opa.ts';
 import { SHIPPED_CAPABILITIES, SHIPPED_MANIFEST } from './package-files.ts';
 import { FOLDERS, type Project } from './project.ts';
@@ -78,7 +79,7 @@ function fileOf({ folder }: Pick<Project, 'folder'>, name: string, shipped: stri
 
 async function writeFiles(folder: string, files: BundleFiles): Promise<void> {
   for (const [path, bytes] of files) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await makeNamedFolder(dirname(join(folder, path)));
     await writeFile(join(folder, path), bytes);
   }
 }

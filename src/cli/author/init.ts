@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readFolder } from '../../policy/bundle-folder.ts';
 import { STARTER_DATA } from '../../policy/shipped.ts';
 import { loadPackage } from '../../version.ts';
 import { CliError } from '../cli-error.ts';
+import { makeNamedFolder } from '../make-folder.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { PROJECT_TEXTS, SHIPPED_CAPABILITIES, SHIPPED_MANIFEST, SHIPPED_SCHEMAS } from './package-files.ts';
 import { FOLDERS, readShippedRego } from './project.ts';
@@ -40,7 +41,7 @@ export async function createProject(
   for (const [path, bytes] of files) {
     const file = join(folder, path);
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await makeNamedFolder(dirname(file));
       // Never replaces a file.
       await writeFile(file, bytes, { flag: 'wx' });
       created.written.push(path);

@@ -96,7 +96,7 @@ async function engage(context: Context, order: object): Promise<ExitCode> {
   const { body } = await context.client.call<FreezeView>(call);
   context.print(body, () =>
     [
-      `freeze   ${body.id} ${describeScope(body)} is in effect`,
+      `freeze   ${body.id} of ${describeScope(body)} is in effect`,
       `incident ${printable(body.incident)}`,
       'lift it with',
       `    ${context.commandLine('lift', body.id, '--reason', '…')}`,

@@ -69,10 +69,9 @@ async function showFlag(context: Context, key: string, options: FlagsOptions): P
   context.print(flag, (columns) => {
     const { states: _, ...definition } = flag;
     return [
-      ...Object.entries(definition).map(([key, given]) => {
-        const { name, value } = member(key, given);
-        return `${name.padEnd(18)} ${value}`;
-      }),
+      ...Object.entries(definition)
+        .map(([key, given]) => member(key, given))
+        .map(({ name, value }) => `${name.padEnd(18)} ${value}`),
       '',
       table(
         ['ENVIRONMENT', 'VERSION', 'STATE'],

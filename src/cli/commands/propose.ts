@@ -21,6 +21,8 @@ interface ContentOptions extends CommonOptions {
   apply?: 'auto' | 'manual';
   /** Epoch milliseconds, or `none` for as soon as policy allows. */
   start?: number | 'none';
+  /** What `schedule` calls it, too. */
+  at?: number | 'none';
 }
 
 /** Options for waiting. */
@@ -84,9 +86,12 @@ function addContentOptions(command: Command): Command {
         'auto: as soon as the policy allows; manual: only with an apply command',
       ).choices(['auto', 'manual']),
     )
-    .option('--start <moment>', `earliest time to apply: ${MOMENT_HELP}, or none`, (text: string) =>
-      text === 'none' ? text : parseMoment('--start', text, 'none'),
-    );
+    .option('--start <moment>', `earliest time to apply: ${MOMENT_HELP}, or none`, parseStart)
+    .addOption(new Option('--at <moment>', 'the same as --start').argParser(parseStart).hideHelp());
+}
+
+function parseStart(text: string): number | 'none' {
+  return text === 'none' ? text : parseMoment('--start', text, 'none');
 }
 
 /** Adds `--wait` and `--timeout`. */
@@ -96,7 +101,7 @@ export function addWaitOptions(command: Command): Command {
     .option('--timeout <time>', 'how long to wait, such as 90s, 30m or 2h', '30m');
 }
 
-function contentOf({ reason, ticket, apply, start }: ContentOptions): Record<string, unknown> {
+function contentOf({ reason, ticket, apply, at, start = at }: ContentOptions): Record<string, unknown> {
   return {
     ...(reason === undefined ? {} : { reason }),
     ...(ticket === undefined ? {} : { ticket }),

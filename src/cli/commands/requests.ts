@@ -123,14 +123,13 @@ function registerList(program: Command, cli: Cli): void {
 
 function toRow(request: RequestView): string[] {
   const what = describeWhat(request);
-  return [
-    request.id,
-    request.state,
-    request.environment ?? '-',
-    moment(request.created_ms),
-    request.proposer.id,
-    what,
-  ];
+  return [request.id, request.state, placeOf(request), moment(request.created_ms), request.proposer.id, what];
+}
+
+/** A definition is the same in every environment. */
+function placeOf({ changes, environment }: RequestView): string {
+  const isOfDefinitions = changes.length > 0 && changes.every(({ facts }) => facts.scope === 'definition');
+  return isOfDefinitions ? 'every' : (environment ?? '-');
 }
 
 function describeWhat({ changes, summary }: RequestView): string {

@@ -7,6 +7,7 @@ import { REVOCATION_KINDS } from '../../policy/input.ts';
 import type { Hits } from '../../revocation/hits.ts';
 import type { Impact } from '../../revocation/incident.ts';
 import { describeRevocation } from '../../revocation/input-revocation.ts';
+import { CLASSES } from '../../revocation/order.ts';
 import type { RevocationView } from '../../revocation/view.ts';
 import type { AnswerOf } from '../../routes.ts';
 import { unknownWord } from '../../unknown-name.ts';
@@ -86,6 +87,8 @@ function registerRevoke(program: Command, cli: Cli): void {
   addYesOption(revocation).action((kind: string, value: string, options: RevokeOptions) =>
     cli.run(options, async (context) => {
       if (!KINDS.includes(kind)) throw usageError(unknownWord('kind', kind, KINDS, true));
+      if (kind === 'class' && !CLASSES.includes(value))
+        throw usageError(unknownWord('class', value, CLASSES, true));
       const body = {
         kind: kind.replace('-', '_'),
         value: kind === 'token' ? await tokenValue(context, value) : value,

@@ -15,12 +15,21 @@ export function renderExplanation(explanation: ExplanationView, context: Context
     `about    ${about.type === 'what_if' ? 'what if' : `${about.type} ${printable(about.id ?? '')}`}`,
     `asked    ${printable(operation)} by ${nameOf(principal)}${where}, ${moment(at_ms)}`,
     `answer   ${effect}${guardrail === null ? '' : `, by the guardrail ${printable(guardrail)}`}`,
-    ...reasons.map(({ code, detail }) => `         ${printable(code)}: ${printable(detail)}`),
+    ...reasons
+      .filter(isSaidOnlyThere(explanation))
+      .map(({ code, detail }) => `         ${printable(code)}: ${printable(detail)}`),
     ...renderGrants(explanation),
     ...renderMissing(explanation, context),
     ...renderOutcome(explanation, context),
     `policy   ${printable(policy_hash)}`,
   ].join('\n');
+}
+
+/** Whether what is missing, which comes below, does not say the same as a reason. */
+function isSaidOnlyThere({ gates, obligations }: ExplanationView) {
+  const said = [...gates, ...obligations.map(({ gate }) => gate)];
+  return (reason: { code: string; detail: string }) =>
+    said.every(({ code, detail }) => code !== reason.code || detail !== reason.detail);
 }
 
 /** What a plan would do, before the answer to it. */

@@ -49,6 +49,7 @@ export function member(name: string, value: unknown): { name: string; value: str
   if (name.endsWith('_ms') && (typeof value === 'number' || value === null)) {
     return { name: name.slice(0, -'_ms'.length), value: value === null ? 'never' : moment(value) };
   }
+  if (value === null) return { name, value: 'none' };
   return { name, value: typeof value === 'string' ? printable(value) : printableJson(value) };
 }
 

@@ -1,9 +1,10 @@
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { buildProject } from '../author/build.ts';
 import { createProject } from '../author/init.ts';
 import { readProject } from '../author/project.ts';
 import { CliError } from '../cli-error.ts';
+import { makeNamedFolder } from '../make-folder.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { configurationText, type SetupAnswers, serviceText, trialTexts } from './texts.ts';
 
@@ -40,7 +41,7 @@ export async function createSetup(
     ...trial.files,
   ];
   if (!force) await assertFree(folder, [...texts.map(([path]) => path), POLICY, BUNDLE]);
-  await mkdir(folder, { recursive: true });
+  await makeNamedFolder(folder);
   const project = join(folder, POLICY);
   const policy = await createProject(
     project,

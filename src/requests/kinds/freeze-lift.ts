@@ -60,6 +60,6 @@ export const freezeLift: RequestKind<ContentOf<typeof contentSchema>> = {
   },
   sentence: ({ object }) => {
     const freeze = objectSchema.parse(object);
-    return `lift freeze ${freeze.id} ${describeScope(freeze)}`;
+    return `lift freeze ${freeze.id} of ${describeScope(freeze)}`;
   },
 };
