@@ -16,6 +16,7 @@ import type { Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { loadParts } from '../revocation/authored-parts.ts';
+import { findPrincipals } from '../store/principals.ts';
 import type { Db } from '../store/statement.ts';
 import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
 import { aboutRequest } from './gates.ts';
@@ -59,8 +60,11 @@ export async function questionAbout(
   const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
   const votes = about.votes.filter((vote) => counts(vote, request));
   // An earlier approval counts only if its giver still has the role.
+  const actors = [request.proposer, ...votes.map((vote) => vote.principal)];
+  const persons = actors.filter(({ kind }) => kind === 'person').map(({ id }) => id);
+  const seen = operation === 'request.apply' ? await findPrincipals(db, persons) : null;
   const asOfNow = (who: Principal, actedMs: number) =>
-    operation === 'request.apply' ? lastKnown(db, who, actedMs) : who;
+    seen === null ? who : lastKnown(db, who, { actedMs, seen });
   const toVotes = (verdict: StoredVote['verdict']) =>
     Promise.all(
       votes

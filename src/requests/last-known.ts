@@ -1,5 +1,6 @@
 import type { Principal } from '../principal.ts';
-import { findNewestOfPerson, findPrincipal } from '../store/principals.ts';
+import { findNewestOfPerson } from '../store/principals.ts';
+import type { PrincipalsTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
 
 /**
@@ -7,13 +8,21 @@ import type { Db } from '../store/statement.ts';
  * no longer counts. They are those of the principal's own act if nothing newer was seen. For an agent they are its
  * sponsor's. A workload has its roles by its trust rule, which is always the current one.
  *
- * @param actedMs when the principal acted, in epoch milliseconds
+ * @param act.actedMs when the principal acted, in epoch milliseconds
+ * @param act.seen the persons among the principals, as last seen
  */
-export async function lastKnown(db: Db, principal: Principal, actedMs: number): Promise<Principal> {
+export async function lastKnown(
+  db: Db,
+  principal: Principal,
+  {
+    actedMs,
+    seen,
+  }: { actedMs: number; seen: ReadonlyMap<string, Pick<PrincipalsTable, 'principal' | 'last_seen_ms'>> },
+): Promise<Principal> {
   if (principal.kind === 'workload') return principal;
   const row =
     principal.kind === 'person'
-      ? await findPrincipal(db, principal.id)
+      ? seen.get(principal.id)
       : await findNewestOfPerson(db, { person: principal.person, issuer: principal.issuer });
   if (row === undefined) return { ...principal, groups_seen_ms: actedMs };
   const { groups, claims, token } = JSON.parse(row.principal) as Principal;

@@ -4,7 +4,7 @@ import type { InputChange } from '../flags/change-facts.ts';
 import type { Change } from '../flags/changes.ts';
 import { type FlagDefinition, type FlagState, TIERS } from '../flags/model.ts';
 import { initialStateOf, planChange } from '../flags/plan.ts';
-import { findDefinition, findState, findStateVersion, listStates } from '../store/flags.ts';
+import { findInEnvironment, findStateVersion, listStates } from '../store/flags.ts';
 import type { Db } from '../store/statement.ts';
 
 /** The result of a request for one flag, with the versions that it replaces. */
@@ -115,18 +115,15 @@ function higherTier(
 }
 
 async function loadFolding(db: Db, flag: string | null, environment: string): Promise<FlagFold> {
-  const definitionRow = flag === null ? undefined : await findDefinition(db, flag);
-  const stateRow =
-    definitionRow === undefined ? undefined : await findState(db, definitionRow.key, environment);
-  const definition =
-    definitionRow === undefined ? null : (JSON.parse(definitionRow.definition) as FlagDefinition);
-  const state = stateRow === undefined ? null : (JSON.parse(stateRow.state) as FlagState);
+  const row = flag === null ? undefined : await findInEnvironment(db, flag, environment);
+  const definition = row === undefined ? null : (JSON.parse(row.definition) as FlagDefinition);
+  const state = typeof row?.state === 'string' ? (JSON.parse(row.state) as FlagState) : null;
   return {
     definition,
-    definitionBase: definitionRow?.version ?? 0,
+    definitionBase: row?.version ?? 0,
     definitionChanged: false,
     state: state ?? (definition === null ? null : initialStateOf(definition)),
-    stateBase: stateRow?.version ?? 0,
+    stateBase: row?.state_version ?? 0,
     stateChanged: false,
     initial: null,
     reached: [],

@@ -107,9 +107,13 @@ export function openAcknowledged(path: string): AcknowledgedFile {
   };
 }
 
-/** The mark of a log with that head. */
-export async function markOf(db: Db, { installation, epoch, size }: LogHead): Promise<Mark> {
-  return { installation, epoch, size, last: await leafHashAt(db, size) };
+/**
+ * The mark of a log with that head.
+ *
+ * @param last the hash of its last leaf, if it is known
+ */
+export async function markOf(db: Db, { installation, epoch, size }: LogHead, last?: Buffer): Promise<Mark> {
+  return { installation, epoch, size, last: last?.toString('hex') ?? (await leafHashAt(db, size)) };
 }
 
 async function leafHashAt(db: Db, place: number): Promise<string | null> {

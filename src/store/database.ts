@@ -4,7 +4,7 @@ import { Migrator } from 'kysely/migration';
 import type { BrokerError } from '../errors.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
-import { beginEpoch, clockFault } from './batch.ts';
+import { batchOf, beginEpoch, clockFault } from './batch.ts';
 import { assertDurable, type Guard, kyselyOver, neverSleep, openConnection } from './connection.ts';
 import { sqliteTransactions } from './durable-transaction.ts';
 import { watchFaults } from './fault-watch.ts';
@@ -147,7 +147,7 @@ async function openFile(
         const lost = claim.lost();
         if (lost !== null) throw new FileLost(lost);
         await writeHead(tx, await growTree(tx, head));
-        const mark = await markOf(tx, head);
+        const mark = await markOf(tx, head, batchOf(tx).leaves.get(head.size));
         return () => acknowledged?.put(mark);
       },
       transactions: sqliteTransactions({ reads, sync: wal.sync }),

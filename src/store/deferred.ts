@@ -14,6 +14,7 @@ const TABLES = [
   'requests',
   'request_flags',
   'request_namespaces',
+  'environment_versions',
 ] as const;
 
 /** One of these tables. */

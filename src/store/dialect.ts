@@ -22,6 +22,14 @@ export function isAmong(
   return sql<boolean>`${sql.ref(column)} in (select value from json_each(${JSON.stringify(values)}))`;
 }
 
+/** Whether a column has one of the texts of a JSON array, which is the parameter of a prepared statement. */
+export function isInArray(db: Db, column: string, array: string): RawBuilder<boolean> {
+  const values = isPostgres(db)
+    ? sql`select json_array_elements_text(${array}::json)`
+    : sql`select value from json_each(${array})`;
+  return sql<boolean>`${sql.ref(column)} in (${values})`;
+}
+
 /** A column that SQLite does not look for in an index, where it would choose a wrong one. PostgreSQL knows what its indices hold. */
 export function notByIndex(db: Db, column: string): RawBuilder<unknown> {
   return isPostgres(db) ? sql`${sql.ref(column)}` : sql`+${sql.ref(column)}`;

@@ -15,6 +15,25 @@ const listOpenSessionsStatement = settledStatement<{ now_ms: number }, Breakglas
       .where('expires_ms', '>', p('now_ms')),
 );
 
+const lastExpiryStatement = settledStatement<Record<never, never>, { expires_ms: number | null }>(
+  'breakglass_sessions',
+  (db) =>
+    db
+      .selectFrom('breakglass_sessions')
+      .select((e) => e.fn.max('expires_ms').as('expires_ms'))
+      .where('closed_ms', 'is', null),
+);
+
+/** Tells the writes of a batch that there is no active freeze. */
+export function knowNoFreeze(tx: Tx): void {
+  listActiveFreezesStatement.know(tx, {}, []);
+}
+
+/** Tells the writes of a batch when the last session expires that is not closed; null: there is none. */
+export function knowLastExpiry(tx: Tx, expiresMs: number | null): void {
+  lastExpiryStatement.know(tx, {}, [{ expires_ms: expiresMs }]);
+}
+
 /** The active freezes. Read in the writing transaction, so that they apply to every write in flight. */
 export async function listActiveFreezes(db: Db): Promise<FreezesTable[]> {
   return (await listActiveFreezesStatement(db, {})).rows;
@@ -52,6 +71,8 @@ export async function liftFreeze(
 
 /** All open, unexpired break-glass sessions, newest first. One that was opened in the future is none. */
 export async function listOpenSessions(db: Db, nowMs: number): Promise<BreakglassSessionsTable[]> {
+  const [last] = (await lastExpiryStatement(db, {})).rows;
+  if ((last?.expires_ms ?? 0) <= nowMs) return [];
   const { rows } = await listOpenSessionsStatement(db, { now_ms: nowMs });
   return rows.toSorted((one, other) => other.opened_ms - one.opened_ms);
 }

@@ -1,17 +1,28 @@
 import { sql } from 'kysely';
-import type { FlagStatesTable, FlagStateVersionsTable, FlagsTable, FlagVersionsTable } from './schema.ts';
-import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
+import type {
+  EnvironmentVersionsTable,
+  FlagStatesTable,
+  FlagStateVersionsTable,
+  FlagsTable,
+  FlagVersionsTable,
+} from './schema.ts';
+import { type Db, deferredInsert, settledStatement, statement, type Tx } from './statement.ts';
 
 const findDefinitionStatement = statement<{ key: string }, FlagsTable>((db, p) =>
   db.selectFrom('flags').selectAll().where('key', '=', p('key')),
 );
-const findStateStatement = statement<{ flag: string; environment: string }, FlagStatesTable>((db, p) =>
-  db
+// Two look-ups instead of a join, which SQLite would plan again for each binding.
+const findInEnvironmentStatement = statement<{ key: string; environment: string }, FlagRow>((db, p) => {
+  const state = db
     .selectFrom('flag_states')
-    .selectAll()
     .where('environment', '=', p('environment'))
-    .where('flag', '=', p('flag')),
-);
+    .whereRef('flag', '=', 'flags.key' as never);
+  return db
+    .selectFrom('flags')
+    .select(['key', 'namespace', 'version', 'retired', 'definition'])
+    .select([state.select('version').as('state_version'), state.select('state').as('state')])
+    .where('key', '=', p('key'));
+});
 const insertDefinitionStatement = statement<FlagsTable>((db, p) =>
   db.insertInto('flags').values({
     key: p('key'),
@@ -66,16 +77,15 @@ const insertStateVersion = deferredInsert<FlagStateVersionsTable>('flag_state_ve
   'decision_id',
   'at_ms',
 ]);
-const raiseEnvironmentStatement = statement<{ environment: string }, { version: number }>((db, p) =>
-  db
-    .insertInto('environment_versions')
-    .values({ environment: p('environment'), version: 1 })
-    .onConflict((conflict) =>
-      conflict
-        .column('environment')
-        .doUpdateSet((e) => ({ version: e('environment_versions.version', '+', 1) })),
-    )
-    .returning('version'),
+const environmentVersionStatement = settledStatement<{ environment: string }, { version: number }>(
+  'environment_versions',
+  (db, p) =>
+    db.selectFrom('environment_versions').select('version').where('environment', '=', p('environment')),
+);
+const putEnvironmentVersion = deferredInsert<EnvironmentVersionsTable>(
+  'environment_versions',
+  ['environment', 'version'],
+  { replacedBy: 'environment' },
 );
 
 /** The current definition of a flag, or undefined if the flag never existed. */
@@ -143,13 +153,13 @@ export async function listFlagGroups(db: Db, maxNames: number): Promise<FlagGrou
   return [...groups.values()];
 }
 
-/** The current state of a flag in an environment, or undefined if it never had one there. */
-export async function findState(
+/** A flag with its current state in an environment, or undefined if the flag never existed. */
+export async function findInEnvironment(
   db: Db,
-  flag: string,
+  key: string,
   environment: string,
-): Promise<FlagStatesTable | undefined> {
-  return (await findStateStatement(db, { flag, environment })).rows[0];
+): Promise<FlagRow | undefined> {
+  return (await findInEnvironmentStatement(db, { key, environment })).rows[0];
 }
 
 /** The request and the decision behind a new version. */
@@ -192,10 +202,15 @@ export async function writeState(tx: Tx, row: FlagStatesTable, origin: VersionOr
 
 /** Increments the version of an environment. @returns its new version */
 export async function raiseEnvironmentVersion(tx: Tx, environment: string): Promise<number> {
-  const { rows } = await raiseEnvironmentStatement(tx, { environment });
-  const version = rows[0]?.version;
-  if (version === undefined) throw new Error('the store did not return an environment version');
+  const version = (await environmentVersion(tx, environment)) + 1;
+  await putEnvironmentVersion(tx, { environment, version });
+  knowEnvironmentVersion(tx, { environment, version });
   return version;
+}
+
+/** Tells the writes of a batch the version of an environment. */
+export function knowEnvironmentVersion(tx: Tx, { environment, version }: EnvironmentVersionsTable): void {
+  environmentVersionStatement.know(tx, { environment }, [{ version }]);
 }
 
 /**
@@ -208,12 +223,7 @@ export async function renewEnvironment(tx: Tx, environment: string): Promise<voi
 
 /** The version of an environment; 0 if nothing ever changed there. */
 export async function environmentVersion(db: Db, environment: string): Promise<number> {
-  const row = await db
-    .selectFrom('environment_versions')
-    .select('version')
-    .where('environment', '=', environment)
-    .executeTakeFirst();
-  return row?.version ?? 0;
+  return (await environmentVersionStatement(db, { environment })).rows[0]?.version ?? 0;
 }
 
 /** A flag with its state in one environment; `state` is null if it never had one. */

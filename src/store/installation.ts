@@ -59,6 +59,11 @@ export async function findMeta(db: Db, key: string): Promise<string | null> {
   return (await findMetaStatement(db, { key })).rows[0]?.value ?? null;
 }
 
+/** Tells the writes of a batch one fact about this installation. */
+export function knowMeta(tx: Tx, key: string, value: string | null): void {
+  findMetaStatement.know(tx, { key }, value === null ? [] : [{ value }]);
+}
+
 /** Sets one fact about this installation. */
 export async function setMeta(tx: Tx, key: string, value: string): Promise<void> {
   await tx

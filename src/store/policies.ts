@@ -91,6 +91,11 @@ export async function findNewestNumber(db: Db): Promise<number> {
   return (await findNewestNumberStatement(db, {})).rows[0]?.number ?? 0;
 }
 
+/** Tells the writes of a batch that number. */
+export function knowNewestNumber(tx: Tx, number: number | null): void {
+  findNewestNumberStatement.know(tx, {}, [{ number }]);
+}
+
 /** The current activation of each stage that ever had one. */
 export function listCurrentActivations(db: Db): Promise<PolicyActivationsTable[]> {
   return db

@@ -1,5 +1,6 @@
+import { isInArray } from './dialect.ts';
 import type { GrantUsesTable, PrincipalsTable } from './schema.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, settledStatement, statement, type Tx } from './statement.ts';
 
 /** The value for an operation that names no environment, or no namespace. */
 export const ANY_PLACE = '*';
@@ -68,13 +69,26 @@ export async function upsertGrantUse(tx: Tx, row: GrantUsesTable): Promise<void>
   await upsertGrantUseStatement(tx, row);
 }
 
-const findStatement = statement<{ id: string }, PrincipalsTable>((db, p) =>
+const findStatement = settledStatement<{ id: string }, PrincipalsTable>('principals', (db, p) =>
   db.selectFrom('principals').selectAll().where('id', '=', p('id')),
 );
 
 /** One principal as last seen, or undefined. */
 export async function findPrincipal(db: Db, id: string): Promise<PrincipalsTable | undefined> {
   return (await findStatement(db, { id })).rows[0];
+}
+
+const findAllStatement = settledStatement<{ ids: string }, PrincipalsTable>('principals', (db, p) =>
+  db
+    .selectFrom('principals')
+    .selectAll()
+    .where(isInArray(db, 'id', p('ids'))),
+);
+
+/** These principals as last seen, by id; those that are known. */
+export async function findPrincipals(db: Db, ids: readonly string[]): Promise<Map<string, PrincipalsTable>> {
+  const { rows } = await findAllStatement(db, { ids: JSON.stringify([...new Set(ids)].sort()) });
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 /** The account of a person at an issuer that was last seen, or undefined. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { isMember } from './dialect.ts';
 import type { RequestFlagsTable, RequestNamespacesTable, RequestsTable, VotesTable } from './schema.ts';
-import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
+import { type Db, deferredInsert, settledStatement, statement, type Tx } from './statement.ts';
 
 /** The states of requests that can still change. */
 export const OPEN_STATES = ['pending', 'ready'] as const;
@@ -63,7 +63,7 @@ const addRequestNamespaceStatement = statement<RequestNamespacesTable>((db, p) =
     .values({ request_id: p('request_id'), namespace: p('namespace') })
     .onConflict((conflict) => conflict.doNothing()),
 );
-const findRequestStatement = statement<{ id: string }, RequestsTable>((db, p) =>
+const findRequestStatement = settledStatement<{ id: string }, RequestsTable>('requests', (db, p) =>
   db.selectFrom('requests').selectAll().where('id', '=', p('id')),
 );
 const makeDueStatement = statement<{ id: string; due_ms: number }>((db, p) =>
@@ -99,7 +99,7 @@ const upsertVoteStatement = statement<VotesTable>((db, p) =>
       })),
     ),
 );
-const listVotesStatement = statement<{ request_id: string }, VotesTable>((db, p) =>
+const listVotesStatement = settledStatement<{ request_id: string }, VotesTable>('votes', (db, p) =>
   db.selectFrom('votes').selectAll().where('request_id', '=', p('request_id')),
 );
 

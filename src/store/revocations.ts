@@ -5,7 +5,7 @@ import type { RevocationsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
 /** Changes with every revocation and every lift, so that a cached list can be checked for staleness. */
-const EPOCH = 'revocation_epoch';
+export const REVOCATION_EPOCH = 'revocation_epoch';
 
 const insertStatement = statement<RevocationsTable>((db, p) =>
   db.insertInto('revocations').values({
@@ -29,7 +29,7 @@ const insertStatement = statement<RevocationsTable>((db, p) =>
 
 /** The epoch of the list of revocations in the state that `db` sees; null if there never was a revocation. */
 export function revocationEpoch(db: Db): Promise<string | null> {
-  return findMeta(db, EPOCH);
+  return findMeta(db, REVOCATION_EPOCH);
 }
 
 /** The active revocations, oldest first. */
@@ -83,7 +83,7 @@ export function findRevocation(db: Db, id: string): Promise<RevocationsTable | u
 /** Adds a revocation. Its id is the list's new epoch: it is never reused, even if this write is rolled back. */
 export async function insertRevocation(tx: Tx, row: RevocationsTable): Promise<void> {
   await insertStatement(tx, row);
-  await setMeta(tx, EPOCH, row.id);
+  await setMeta(tx, REVOCATION_EPOCH, row.id);
 }
 
 /**
@@ -104,7 +104,7 @@ export async function liftRevocation(
     .where('lifted_ms', 'is', null)
     .executeTakeFirst();
   if (numUpdatedRows !== 1n) return false;
-  await setMeta(tx, EPOCH, lift.epoch);
+  await setMeta(tx, REVOCATION_EPOCH, lift.epoch);
   return true;
 }
 
@@ -124,7 +124,7 @@ export async function markReturned(
     .where('id', '=', id)
     .where('returned_ms', 'is', null)
     .execute();
-  await setMeta(tx, EPOCH, back.epoch);
+  await setMeta(tx, REVOCATION_EPOCH, back.epoch);
 }
 
 /**

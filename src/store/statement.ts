@@ -1,4 +1,4 @@
-import { CompiledQuery, type Kysely } from 'kysely';
+import { CompiledQuery, type InsertQueryBuilder, type InsertResult, type Kysely } from 'kysely';
 import { createDeferredRows, type DeferredRows, type DeferredTable } from './deferred.ts';
 import type { Schema } from './schema.ts';
 import { createSettledReads, type SettledReads, type SettledTable } from './settled.ts';
@@ -51,9 +51,36 @@ export function beginBatch(tx: Tx): void {
   found?.deferred.begin(tx);
 }
 
-/** The rows of a batch that wait for its end. None wait on a connection that runs no statement directly. */
-export function deferredOf(tx: Tx): DeferredRows {
-  return direct.get(tx)?.deferred ?? createDeferredRows();
+/** Whether a batch remembers what it has read. */
+export function remembers(tx: Tx): boolean {
+  return direct.has(tx);
+}
+
+/**
+ * Begins a write of the batch.
+ *
+ * @returns to be called once what it changed is rolled back
+ */
+export function beginWrite(tx: Tx): () => void {
+  const found = direct.get(tx);
+  if (found === undefined) return () => undefined;
+  const { deferred, settled } = found;
+  const waiting = deferred.mark();
+  settled.beginWrite();
+  return () => {
+    deferred.restore(waiting);
+    settled.undo();
+  };
+}
+
+/** Inserts the rows that wait for the end of the batch. */
+export function insertDeferred(tx: Tx): void {
+  direct.get(tx)?.deferred.flush();
+}
+
+/** Ends a batch, however. */
+export function endBatch(tx: Tx): void {
+  direct.get(tx)?.deferred.end();
 }
 
 /** The same for a transaction on the connection of that `Db`. */
@@ -102,27 +129,40 @@ export function statement<P extends object, R = unknown>(
   };
 }
 
+/** A {@link statement} that reads what a batch remembers. */
+export interface SettledStatement<P extends object, R> {
+  (db: Db, values: P): Promise<{ rows: R[]; affected: number }>;
+  /** Tells the writes of a batch what they would read. */
+  know(tx: Tx, values: P, rows: R[]): void;
+}
+
 /**
- * A {@link statement} that reads a table which each write reads and hardly any changes. In the writing transaction it runs
- * once for all writes of a batch that want the same, until one of them changes the table. Its rows are shared, so nobody may
- * change them.
+ * A {@link statement} that reads a table which writes of a batch read again and again. In the writing transaction it runs once
+ * for all that want the same, until one of them changes the table. Its rows are shared, so nobody may change them.
  */
 export function settledStatement<P extends object, R = unknown>(
   table: SettledTable,
   build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<R> },
-): (db: Db, values: P) => Promise<{ rows: R[]; affected: number }> {
+): SettledStatement<P, R> {
   const run = statement(build);
   settledStatements += 1;
   const name = settledStatements;
-  return (db, values) => {
+  const keyOf = (values: P) => `${name} ${JSON.stringify(values)}`;
+  const read = (db: Db, values: P) => {
     const settled = direct.get(db)?.settled;
-    const read = () => run(db, values);
-    if (settled === undefined) return read();
-    return settled.once({ db, table, key: `${name} ${JSON.stringify(values)}`, read });
+    if (settled === undefined) return run(db, values);
+    return settled.once({ db, table, key: keyOf(values), read: () => run(db, values) });
   };
+  const know = (tx: Tx, values: P, rows: R[]) => {
+    const answer = Promise.resolve({ rows, affected: 0 });
+    direct.get(tx)?.settled.know({ db: tx, table, key: keyOf(values), answer });
+  };
+  return Object.assign(read, { know });
 }
 
 let settledStatements = 0;
+
+type Replacing = InsertQueryBuilder<Schema, DeferredTable, InsertResult>;
 
 /**
  * An insert that waits for the end of the batch, and is then one statement with the rows of all its writes. Any statement that
@@ -130,10 +170,12 @@ let settledStatements = 0;
  * no statement is run directly, it does not wait.
  *
  * @param columns all columns of the table that a row has
+ * @param options.replacedBy the key of a table whose rows are replaced; who adds one says what is to be read
  */
 export function deferredInsert<Row extends object>(
   table: DeferredTable,
   columns: readonly (keyof Row & string)[],
+  { replacedBy }: { replacedBy?: keyof Row & string } = {},
 ): (tx: Tx, row: Row) => Promise<void> {
   const compiled = new WeakMap<object, Map<number, string>>();
   const inserts = new WeakMap<Direct, (rows: readonly object[]) => void>();
@@ -146,10 +188,22 @@ export function deferredInsert<Row extends object>(
     let text = texts.get(count);
     if (text === undefined) {
       const row = Object.fromEntries(columns.map((column) => [column, null]));
-      text = db.insertInto(table).values(Array(count).fill(row)).compile().sql;
+      const insert = db.insertInto(table).values(Array(count).fill(row));
+      text = (replacedBy === undefined ? insert : replacing(insert, replacedBy)).compile().sql;
       texts.set(count, text);
     }
     return text;
+  }
+
+  function replacing(insert: Replacing, key: string) {
+    const others = columns.filter((column) => column !== key);
+    return insert.onConflict((conflict) =>
+      conflict
+        .column(key as never)
+        .doUpdateSet((e) =>
+          Object.fromEntries(others.map((name) => [name, e.ref(`excluded.${name}` as never)])),
+        ),
+    );
   }
 
   function insertOn(db: Db, on: Direct): (rows: readonly object[]) => void {
@@ -176,6 +230,7 @@ export function deferredInsert<Row extends object>(
       return;
     }
     const insert = insertOn(tx, on);
+    if (replacedBy === undefined) on.settled.change(table);
     if (on.deferred.isOpen(tx)) on.deferred.add(table, row, insert);
     else insert([row]);
   };

@@ -2,10 +2,19 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { type Batch, openBatch } from './batch.ts';
+import { knowStart } from './batch-start.ts';
 import type { LogHead } from './log-head.ts';
 import { createPreparations, type Preparable, type WriteLane } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
-import { type Db, deferredOf, fixedStatement, runLike, type Tx } from './statement.ts';
+import {
+  beginWrite,
+  type Db,
+  endBatch,
+  fixedStatement,
+  insertDeferred,
+  runLike,
+  type Tx,
+} from './statement.ts';
 import type { Transactions } from './transactions.ts';
 import {
   isStorageFault,
@@ -177,7 +186,7 @@ export function createWriter(deps: WriterDeps): Writer {
 
   async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult> {
     const { head } = batch;
-    const waiting = deferredOf(tx).mark();
+    const undo = beginWrite(tx);
     await savepoint(tx);
     try {
       const listeners: (() => void)[] = [];
@@ -191,7 +200,7 @@ export function createWriter(deps: WriterDeps): Writer {
       await releaseSavepoint(tx);
       // Its places are free again, and its rows are forgotten.
       batch.head = head;
-      deferredOf(tx).restore(waiting);
+      undo();
       if (error instanceof RunAgain) return { job, missing: error };
       return { job, error: isStoreError(error) ? notRecorded(error) : error };
     }
@@ -207,6 +216,7 @@ export function createWriter(deps: WriterDeps): Writer {
       const { clock } = deps;
       const batch: Batch = { head, from: head, leaves, clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
+      await knowStart(tx);
       const results: JobResult[] = [];
       let turnMs = performance.now();
       for (const job of jobs) {
@@ -216,7 +226,7 @@ export function createWriter(deps: WriterDeps): Writer {
         }
         results.push(await runJob(job, tx, batch));
       }
-      insertDeferred(tx, jobs);
+      insertWaiting(tx, jobs);
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       const unknown = await commit(connection);
       owed = acknowledge ?? owed;
@@ -226,14 +236,14 @@ export function createWriter(deps: WriterDeps): Writer {
       await transactions.rollback(connection).catch(() => undefined);
       throw error;
     } finally {
-      deferredOf(tx).end();
+      endBatch(tx);
     }
   }
 
   /** @throws RefusedAtEnd if the rows of any of several writes are refused */
-  function insertDeferred(tx: Tx, jobs: readonly Job[]): void {
+  function insertWaiting(tx: Tx, jobs: readonly Job[]): void {
     try {
-      deferredOf(tx).flush();
+      insertDeferred(tx);
     } catch (error) {
       if (jobs.length === 1 || isStorageFault(error)) throw error;
       throw new RefusedAtEnd();

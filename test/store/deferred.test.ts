@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { openStore } from '../../src/store/database.ts';
 import { createDeferredRows } from '../../src/store/deferred.ts';
+import { environmentVersion, raiseEnvironmentVersion } from '../../src/store/flags.ts';
 import { findRequest, insertRequest, postponeRequest } from '../../src/store/requests.ts';
 import type { RequestsTable } from '../../src/store/schema.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -158,6 +159,47 @@ describe('rows that wait for the end of their batch', () => {
     });
     await expect(stuck).rejects.toMatchObject({ code: 'not_recorded' });
     expect(await store.writer.write((tx) => findRequest(tx, 'lost'))).toBeUndefined();
+  });
+});
+
+describe('the version of an environment', () => {
+  it('rises by one with each write that stays, whoever of a batch raises it', {
+    timeout: 120_000,
+  }, async () => {
+    const anyRaise = fc.record({
+      environments: fc.array(fc.constantFrom('staging', 'production'), { minLength: 1, maxLength: 3 }),
+      failsAtTheEnd: fc.boolean(),
+    });
+    const versions = new Map<string, number>();
+    const property = fc.asyncProperty(fc.array(anyRaise, { minLength: 1, maxLength: 8 }), async (raises) => {
+      const wanted = raises.map(({ environments, failsAtTheEnd }) => {
+        const before = new Map(versions);
+        const raised = environments.map((each) => {
+          versions.set(each, (versions.get(each) ?? 0) + 1);
+          return versions.get(each);
+        });
+        if (!failsAtTheEnd) return raised;
+        versions.clear();
+        for (const [each, version] of before) versions.set(each, version);
+        return 'failed';
+      });
+      const found = await Promise.all(
+        raises.map(({ environments, failsAtTheEnd }) =>
+          store.writer
+            .write(async (tx) => {
+              const raised: number[] = [];
+              for (const each of environments) raised.push(await raiseEnvironmentVersion(tx, each));
+              if (failsAtTheEnd) throw new Error('failed');
+              return raised;
+            })
+            .catch((error: Error) => error.message),
+        ),
+      );
+      expect(found).toEqual(wanted);
+      for (const each of ['staging', 'production'])
+        expect(await environmentVersion(store.read, each)).toBe(versions.get(each) ?? 0);
+    });
+    await fc.assert(property, { numRuns: 150 });
   });
 });
 

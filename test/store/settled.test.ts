@@ -119,6 +119,50 @@ describe('what a batch has read of a settled table', () => {
   });
 });
 
+describe('what is known of a table', () => {
+  const tx = {};
+  const start = () => {
+    const settled = createSettledReads();
+    settled.begin(tx);
+    const once = (answer: string) =>
+      settled.once({ db: tx, table: 'meta', key: 'k', read: async () => answer });
+    return { settled, once };
+  };
+  const told = { db: tx, table: 'meta', key: 'k', answer: Promise.resolve('told') } as const;
+
+  it('is what was told before the first write, also after one that is undone', async () => {
+    const { settled, once } = start();
+    settled.know(told);
+    settled.beginWrite();
+    expect(await once('read')).toBe('told');
+    settled.undo();
+    expect(await once('read')).toBe('told');
+  });
+
+  it('is not what a write that is undone has told, read or changed', async () => {
+    const { settled, once } = start();
+    settled.beginWrite();
+    settled.know(told);
+    settled.undo();
+    expect(await once('before')).toBe('before');
+    settled.beginWrite();
+    settled.note('update "meta" set "value" = ?');
+    expect(await once('changed')).toBe('changed');
+    settled.undo();
+    expect(await once('after')).toBe('after');
+    expect(await once('again')).toBe('after');
+  });
+
+  it('is nothing once it changes without a statement, and nothing for others', async () => {
+    const { settled, once } = start();
+    settled.know(told);
+    settled.change('meta');
+    expect(await once('read')).toBe('read');
+    settled.know({ ...told, db: {} });
+    expect(await once('other')).toBe('read');
+  });
+});
+
 describe('a statement', () => {
   const tx = {};
   const readsAgainAfter = async (sql: string) => {
