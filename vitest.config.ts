@@ -2,7 +2,13 @@ import { defineConfig } from 'vitest/config';
 import { hasPostgres } from './test/support/postgres-server.ts';
 
 /** What both engines promise: these files run on SQLite with all others, and once more on PostgreSQL. */
-const ON_BOTH = ['test/store/{writer,run-again,long-lists}.test.ts', 'test/access/usage.test.ts'];
+const ON_BOTH = [
+  'test/access/usage.test.ts',
+  'test/emergency/freeze.test.ts',
+  'test/requests/propose.test.ts',
+  'test/store/{writer,run-again}.test.ts',
+  'test/tokens/single-use.test.ts',
+];
 
 const onPostgres = {
   extends: true as const,
@@ -15,7 +21,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     // By default one processor is left out: half of a machine with two.
     maxWorkers: '100%',
-    globalSetup: ['test/support/postgres-run.ts'],
+    // The process of the run: what its workers share is named after it, and ends with it.
+    env: { COUNTERSIGN_TEST_RUN: String(process.pid) },
     projects: [
       { extends: true, test: { name: 'sqlite', include: ['test/**/*.test.ts'] } },
       ...(hasPostgres('the tests of the store on PostgreSQL') ? [onPostgres] : []),

@@ -63,6 +63,7 @@ import { usageReport } from './schedule/usage.ts';
 import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
 import { openStore } from './store/database.ts';
+import { isAddress } from './store/database-address.ts';
 import { listActiveFreezes } from './store/emergency.ts';
 import { explainFileFault } from './store/file-faults.ts';
 import { readHead } from './store/log-head.ts';
@@ -125,9 +126,10 @@ type OpenOptions = BrokerOptions & { watch: LogWatch };
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { config, clock, log, onFailure } = options;
   // Before anything is created.
-  if (config.policy_bundle === undefined && !existsSync(config.database)) throw noBundle();
+  const isOnServer = isAddress(config.database);
+  if (config.policy_bundle === undefined && !isOnServer && !existsSync(config.database)) throw noBundle();
   await assertFree(config.listen);
-  assertCreatable(config.database);
+  if (!isOnServer) assertCreatable(config.database);
   const store = await openStore({
     file: config.database,
     clock,

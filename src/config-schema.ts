@@ -40,7 +40,11 @@ export const configSchema = z.strictObject({
     }),
   database: z.string().min(1).default('countersign.db').meta({
     description:
-      'the SQLite file, created on the first start. Its folder must exist; only the owner can read the file',
+      'the SQLite file, created on the first start. Its folder must exist; only the owner can read the file. Or the address of a database on a PostgreSQL server: `postgres://user@host/name`',
+  }),
+  database_file: z.string().min(1).optional().meta({
+    description:
+      'a file that holds the address of the database, if it has a password; takes the place of `database`',
   }),
   policy_bundle: z.string().min(1).optional().meta({
     description:

@@ -13,6 +13,7 @@ import { personFaults } from './issuers/subjects.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
 import type { BundleKeyConfig } from './policy/bundle-keys.ts';
 import type { SchemaFault } from './schema-faults.ts';
+import { isAddress } from './store/database-address.ts';
 import { readYaml } from './yaml.ts';
 
 /*
@@ -55,16 +56,21 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
   }
   const parsed = configSchema.safeParse(document);
   const folder = file === null ? process.cwd() : dirname(resolve(file));
-  const files = locateFiles(document, folder);
+  const located = locateFiles(document, folder);
+  const { address, faults: addressFaults } = readAddress(document, located);
+  const files = { ...located, ...(address === null ? {} : { database: address }) };
   const { master_key, faults: keyFaults } = readMasterKeys({
     env: options.env,
     file: files.master_key_file,
     previousFile: files.previous_master_key_file,
-    defaultFile: `${files.database}.master-key`,
+    defaultFile: isAddress(files.database ?? '')
+      ? resolve(folder, 'countersign.master-key')
+      : `${files.database}.master-key`,
   });
   const { faults: ownFaults, sound } = findFaults(configSchema, document);
   const faults = [
     ...ownFaults,
+    ...addressFaults,
     ...fileFaults(files),
     ...keyFaults,
     ...webFaults(sound),
@@ -95,7 +101,13 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
 }
 
 /** The keys that name files. */
-const FILE_KEYS = ['database', 'policy_bundle', 'master_key_file', 'previous_master_key_file'] as const;
+const FILE_KEYS = [
+  'database',
+  'database_file',
+  'policy_bundle',
+  'master_key_file',
+  'previous_master_key_file',
+] as const;
 
 /** The files that the configuration names, without those whose name is itself invalid. */
 type Files = { [Key in (typeof FILE_KEYS)[number]]?: string };
@@ -105,14 +117,31 @@ function locateFiles(document: Record<string, unknown>, folder: string): Files {
   const files: Files = {};
   for (const key of FILE_KEYS) {
     const file = configSchema.shape[key].safeParse(document[key]).data;
-    if (file !== undefined) files[key] = resolve(folder, file);
+    if (file !== undefined) files[key] = isAddress(file) ? file : resolve(folder, file);
   }
   return files;
 }
 
+/** The address of the database that a file holds, or null if none is named. A fault contains nothing of it. */
+function readAddress(
+  document: Record<string, unknown>,
+  { database_file: file }: Files,
+): { address: string | null; faults: SchemaFault[] } {
+  const fault = (detail: string) => ({ address: null, faults: [{ path: ['database_file'], detail }] });
+  if (file === undefined) return { address: null, faults: [] };
+  if (document.database !== undefined) return fault('`database` is set, too; use only one of them');
+  if (!isReadableFile(file)) return fault(`${file} cannot be read; put the address of the database there`);
+  const address = readFileSync(file, 'utf8').trim();
+  if (!isAddress(address)) return fault(`${file} holds no address such as postgres://user@host/name`);
+  return { address, faults: [] };
+}
+
 /** Faults that would make the first start fail half-way. Later starts have the bundle in the database. */
-function fileFaults({ database, policy_bundle }: Files): SchemaFault[] {
-  const isStarted = database !== undefined && existsSync(database);
+function fileFaults({ database: name, policy_bundle }: Files): SchemaFault[] {
+  // Whether a server has an installation already is found out when it is opened.
+  const isOnServer = name !== undefined && isAddress(name);
+  const database = isOnServer ? undefined : name;
+  const isStarted = isOnServer || (database !== undefined && existsSync(database));
   const faults: SchemaFault[] = [];
   if (database !== undefined && !isFolder(dirname(database))) {
     const detail = `the directory ${dirname(database)} does not exist; create it, or choose another file`;

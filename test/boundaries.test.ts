@@ -79,7 +79,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   {
     part: /^src\/config(-schema)?\.ts$/,
-    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys)\.ts$/,
+    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys|store\/database-address)\.ts$/,
   },
   { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },

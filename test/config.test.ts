@@ -211,6 +211,23 @@ describe('the files that a configuration names', () => {
     });
   });
 
+  it('are none where the database is on a server: its address may be in a file, and is never shown', async () => {
+    const address = 'postgres://countersign:hidden-5@db.example/flags';
+    const master_key = { from: join(folder, 'countersign.master-key') };
+    expect(await load({ database: address })).toMatchObject({ database: address, master_key });
+    await writeFile(join(folder, 'address'), `${address}\n`);
+    expect(await load({ database_file: 'address' })).toMatchObject({ database: address, master_key });
+    for (const document of [{ database_file: 'none' }, { database_file: 'address', database: 'x.db' }]) {
+      const lines = await faultsOf(document);
+      expect(lines).toEqual([expect.stringMatching(/^database_file: /)]);
+      expect(lines.join()).not.toContain('hidden-5');
+    }
+    await writeFile(join(folder, 'address'), 'hidden-5');
+    expect(await faultsOf({ database_file: 'address' })).toEqual([
+      `database_file: ${join(folder, 'address')} holds no address such as postgres://user@host/name`,
+    ]);
+  });
+
   it('may be a folder for the bundle, but not for the database', async () => {
     await mkdir(join(folder, 'sub'));
     expect(await load({ policy_bundle: 'sub' })).toMatchObject({ policy_bundle: join(folder, 'sub') });

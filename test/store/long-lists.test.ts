@@ -18,7 +18,7 @@ import { insertRequest } from '../../src/store/requests.ts';
 import type { Store } from '../../src/store/store.ts';
 import { entryOf } from '../support/entries.ts';
 import { personOf } from '../support/local-control.ts';
-import { createPlace, IS_POSTGRES, type Place } from '../support/place.ts';
+import { createPlace, type Place } from '../support/place.ts';
 import { planOf } from '../support/sqlite/file.ts';
 
 /*
@@ -157,8 +157,6 @@ async function statementsOf(work: () => Promise<unknown>): Promise<Statement[]> 
 /** Expects that every step of every statement finds its rows by a key, and that there are not more of them. */
 async function expectBounded(work: () => Promise<unknown>, most: number): Promise<void> {
   const statements = await statementsOf(work);
-  // How PostgreSQL finds rows depends on what its tables hold.
-  if (IS_POSTGRES) return;
   expect(statements.length).toBeGreaterThan(0);
   let looks = 0;
   for (const { sql, parameters, rows } of statements) {

@@ -14,6 +14,7 @@ import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import type { Store } from '../../src/store/store.ts';
 import { watchAnswers } from './answers.ts';
+import { IS_POSTGRES } from './postgres-server.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
 
 /** Wednesday, 18 November 2026, 10:30 in Berlin: inside the shipped business hours. */
@@ -40,7 +41,7 @@ export interface TestBroker {
   broker: Broker;
   url: string;
   folder: string;
-  /** Its database. */
+  /** Its database, as the configuration names it. */
   file: string;
   clock: TestClock;
   people: TokenIssuer;
@@ -99,12 +100,19 @@ export async function startTestBroker(
     return options.editData?.(local, { people: people.issuer, ci: ci.issuer }) ?? local;
   });
   await writeFile(join(folder, 'bundle.tar.gz'), archive);
-  if (options.database !== undefined) await writeFile(join(folder, 'countersign.db'), options.database);
+  const file = join(folder, 'countersign.db');
+  if (options.database !== undefined) await writeFile(file, options.database);
+  // Not loaded otherwise: processes of tests start brokers, too.
+  const server = IS_POSTGRES ? await (await import('./postgres.ts')).createDatabase() : null;
   const { config } = options;
   const defaults = configFor(people, ci);
   await writeFile(
     join(folder, 'countersign.yaml'),
-    JSON.stringify({ ...defaults, ...(typeof config === 'function' ? config(defaults) : config) }),
+    JSON.stringify({
+      ...defaults,
+      ...(server === null ? {} : { database: server.address }),
+      ...(typeof config === 'function' ? config(defaults) : config),
+    }),
   );
   const answers = watchAnswers();
   const start = (kinds = options.kinds) =>
@@ -125,7 +133,7 @@ export async function startTestBroker(
     broker: await start(),
     url: '',
     folder,
-    file: join(folder, 'countersign.db'),
+    file: server?.address ?? file,
     clock,
     people,
     ci,
@@ -161,7 +169,7 @@ export async function startTestBroker(
     close: async () => {
       if (options.forged !== true) await assertReplayable(test.broker.store, options.kinds);
       await test.broker.close();
-      await Promise.all([people.close(), ci.close()]);
+      await Promise.all([people.close(), ci.close(), server?.remove()]);
       await rm(folder, { recursive: true, force: true });
       answers.assertDeclared();
     },

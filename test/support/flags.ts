@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import type { Reply, TestBroker } from './broker.ts';
-import { countsOf } from './sqlite/rows.ts';
+import { IS_POSTGRES } from './postgres-server.ts';
+import { countsOf, TABLES } from './sqlite/rows.ts';
 
 /** A ticket that matches the pattern of the shipped policy. */
 export const TICKET = 'PAY-17';
@@ -81,7 +82,13 @@ export async function createFlag(
   return key;
 }
 
+const COUNTED = ['records', 'details', 'requests', 'votes', 'flags', 'flagStates', 'freezes'] as const;
+
 /** How many rows each table has that a write could touch: equal before and after means nothing was written. */
 export async function countRows({ file }: TestBroker): Promise<Record<string, number>> {
-  return countsOf(file, ['records', 'details', 'requests', 'votes', 'flags', 'flagStates', 'freezes']);
+  if (!IS_POSTGRES) return countsOf(file, COUNTED);
+  const { runAt } = await import('./postgres.ts');
+  const counts = COUNTED.map((subject) => `(select count(*)::int from ${TABLES[subject]}) as "${subject}"`);
+  const [row] = await runAt(file, `select ${counts.join(', ')}`);
+  return row as Record<string, number>;
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase } from './postgres.ts';
+import { IS_POSTGRES } from './postgres-server.ts';
 import { holdWriteLock } from './sqlite/file.ts';
 import { moveFence } from './sqlite/log.ts';
 
@@ -9,9 +10,6 @@ import { moveFence } from './sqlite/log.ts';
  * Where the store of a test is. Files that try what both engines promise run twice: on a file, and on a PostgreSQL server
  * (`vitest.config.ts` lists them).
  */
-
-/** Whether this run is the one on PostgreSQL. */
-export const IS_POSTGRES = process.env.COUNTERSIGN_TEST_ENGINE === 'postgres';
 
 /** A new, empty place for a store. */
 export interface Place {

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 
 /* Whether the machine has a PostgreSQL server for tests, and where that of a run is. */
 
+/** Whether this run is the one on PostgreSQL. */
+export const IS_POSTGRES = process.env.COUNTERSIGN_TEST_ENGINE === 'postgres';
+
 const DEBIAN = '/usr/lib/postgresql';
 /** Of memory: the tests try what the server answers, and not the disk below it. */
 const SHARED_MEMORY = '/dev/shm';

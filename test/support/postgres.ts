@@ -5,7 +5,6 @@ import { chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
-import { inject } from 'vitest';
 import { findPostgres, folderOf } from './postgres-server.ts';
 
 /*
@@ -14,13 +13,8 @@ import { findPostgres, folderOf } from './postgres-server.ts';
  * and it ends with the run, however that ends.
  */
 
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** The process of this run. */
-    runner: number;
-  }
-}
-
+/** The process of this run. */
+const RUNNER = Number(process.env.COUNTERSIGN_TEST_RUN);
 const START_MS = 60_000;
 
 /** A database of a test. */
@@ -50,8 +44,13 @@ function addressOf(folder: string, database: string): string {
   return `postgres://postgres@${encodeURIComponent(folder)}/${database}`;
 }
 
-async function runOn(folder: string, database: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new Client({ connectionString: addressOf(folder, database) });
+function runOn(folder: string, database: string, text: string): Promise<Record<string, unknown>[]> {
+  return runAt(addressOf(folder, database), text);
+}
+
+/** Runs statements as the owner of the server, on a connection of their own. */
+export async function runAt(address: string, text: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: address });
   await client.connect();
   try {
     return (await client.query<Record<string, unknown>>(text)).rows;
@@ -64,7 +63,7 @@ let started: Promise<string> | null = null;
 
 /** Starts the server of this run once, whichever of its processes comes first. @returns its folder */
 function startServer(): Promise<string> {
-  started ??= startOnce(folderOf(inject('runner')));
+  started ??= startOnce(folderOf(RUNNER));
   return started;
 }
 
@@ -118,7 +117,7 @@ async function start(folder: string): Promise<void> {
     kill -QUIT "$2" 2>/dev/null
     while kill -0 "$2" 2>/dev/null; do sleep 1; done
     rm -rf "$3"`;
-  const names = [String(inject('runner')), String(server.pid), folder];
+  const names = [String(RUNNER), String(server.pid), folder];
   spawn('sh', ['-c', watch, 'watch', ...names], { detached: true, stdio: 'ignore' }).unref();
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { BackupRefused, backUp } from '../../store/backup.ts';
+import { isAddress, shownDatabase } from '../../store/database-address.ts';
 import type { Cli, Output } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import { readConfig } from '../local-config.ts';
@@ -33,6 +34,10 @@ export function registerBackup(program: Command, cli: Cli): void {
 async function runBackup(output: Output, file: string, options: BackupOptions): Promise<ExitCode> {
   const { io } = output;
   const { database } = readConfig(io, options.config);
+  if (isAddress(database)) {
+    const detail = `${shownDatabase(database)} is on a PostgreSQL server: back it up with pg_dump or pg_basebackup.`;
+    throw new CliError(EXIT.error, { code: 'backup_failed', title: 'No backup was made', detail });
+  }
   let isStopped = false;
   const disarm = io.onStopSignal(() => {
     isStopped = true;

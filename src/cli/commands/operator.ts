@@ -18,6 +18,7 @@ import { PROBLEMS } from '../../problems.ts';
 import { newId } from '../../random.ts';
 import { requestKinds } from '../../requests/kinds/kinds.ts';
 import { openStore } from '../../store/database.ts';
+import { isAddress } from '../../store/database-address.ts';
 import type { SignedCheckpointFile } from '../../store/signed-checkpoint.ts';
 import type { Loss, Store } from '../../store/store.ts';
 import { assertSoundRules } from '../../trust/policy-rules.ts';
@@ -177,7 +178,8 @@ async function runAct(
   if (!reason.success) throw usageError(`--reason: ${reason.error.issues[0]?.message}`);
   const config = readConfig(io, options.config);
   const { database } = config;
-  if (!existsSync(database)) throw usageError(`The database ${database} does not exist.`);
+  if (!isAddress(database) && !existsSync(database))
+    throw usageError(`The database ${database} does not exist.`);
   const { clock } = io;
   try {
     const store = await openStore({ file: database, clock, acceptsLoss });

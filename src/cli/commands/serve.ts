@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Broker, startBroker } from '../../broker.ts';
 import { type Config, ConfigError, loadConfig } from '../../config.ts';
 import { createLog } from '../../logger.ts';
+import { isAddress, shownDatabase } from '../../store/database-address.ts';
 import { listSigningKeys } from '../../store/signing-keys.ts';
 import { TakeoverError } from '../../store/write-faults.ts';
 import { loadVersion } from '../../version.ts';
@@ -47,7 +48,7 @@ Examples:
  */
 async function serve(io: Io, { config: file, force = false }: ServeOptions): Promise<ExitCode> {
   const config = readConfig(io, file);
-  const isNew = !existsSync(config.database);
+  const isNew = !isAddress(config.database) && !existsSync(config.database);
   const startedMs = io.clock();
   const log = createLog(config.log_level);
   // Registered before anything is opened: a signal during the start takes effect after it, and stops the broker
@@ -139,7 +140,7 @@ function describeStart(
   return [
     `countersign     ${loadVersion()}`,
     `configuration   ${config.file ?? 'no file; environment variables and defaults'}`,
-    `database        ${isNew ? 'created' : 'opened'} ${config.database}`,
+    `database        ${isNew ? 'created' : 'opened'} ${shownDatabase(config.database)}`,
     ...describeMasterKey(masterKey),
     `signing keys    ${isKeyNew ? 'generated the first key' : 'loaded'}`,
     ...describePolicy(policy, bundle),

@@ -3,6 +3,7 @@ import { Migrator } from 'kysely/migration';
 import type { Pool } from 'pg';
 import { loadVersion } from '../../version.ts';
 import { clockFault } from '../batch.ts';
+import { shownDatabase } from '../database-address.ts';
 import { watchFaults } from '../fault-watch.ts';
 import { findMeta, setMeta } from '../installation.ts';
 import { raiseFence, readHead, writeHead } from '../log-head.ts';
@@ -14,7 +15,6 @@ import type { Tx } from '../statement.ts';
 import type { Store, StoreOptions } from '../store.ts';
 import { notRecorded, TakeoverError } from '../write-faults.ts';
 import { createWriter } from '../writer.ts';
-import { shownAddress } from './address.ts';
 import { kyselyOver, openPool, readsOver } from './connection.ts';
 import { PostgresFault } from './faults.ts';
 import { postgresMigrations } from './migrations.ts';
@@ -43,7 +43,7 @@ export async function openPostgres(options: StoreOptions): Promise<Store> {
   } catch (error) {
     await Promise.allSettled(pools.map((pool) => pool.end()));
     if (!(error instanceof PostgresFault)) throw error;
-    const shown = shownAddress(options.file);
+    const shown = shownDatabase(options.file);
     throw new Error(`could not open the database ${shown}: ${error.message}`, { cause: error });
   }
 }
@@ -53,7 +53,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   const write = kyselyOver(writing);
   const read = readsOver(reading);
   await assertUsable(write);
-  await assertNotNewer(write, shownAddress(options.file));
+  await assertNotNewer(write, shownDatabase(options.file));
   await migrate(write);
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
   const fence = await raiseFence(write);

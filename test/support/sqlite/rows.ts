@@ -102,7 +102,7 @@ const REVOCATIONS = `select kind, value, issued_before_ms, cause, incident, crea
 const ACTIVE_BUNDLE = `select policy_hash as hash, archive
   from policy_activations join policy_bundles using (policy_hash, archive_digest) order by number desc`;
 
-/** The tables by what they are about. For this folder only. */
+/** The tables by what they are about. For the folders of raw SQL only. */
 export const TABLES = {
   records: 'leaves',
   tiles: 'log_tiles',

@@ -1,0 +1,230 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import { openStore } from '../../../src/store/database.ts';
+import { findMeta, setMeta } from '../../../src/store/installation.ts';
+import type { Store } from '../../../src/store/store.ts';
+import { TakeoverError } from '../../../src/store/write-faults.ts';
+import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { type PostgresProxy, startProxy } from '../../support/postgres-proxy.ts';
+import { hasPostgres } from '../../support/postgres-server.ts';
+
+describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL server', () => {
+  let database: TestDatabase;
+  let proxy: PostgresProxy;
+  let store: Store;
+  let failures: unknown[];
+
+  const open = (address: string) =>
+    openStore({ file: address, clock: systemClock, onFailure: (error) => failures.push(error) });
+  const set = (key: string, value = 'x') => store.writer.write((tx) => setMeta(tx, key, value));
+  /** Adds one to a counter: what is written twice, or not at all, shows. */
+  const count = (told: number[] = []) =>
+    store.writer.write(async (tx, afterCommit) => {
+      const next = Number((await findMeta(tx, 'counter')) ?? 0) + 1;
+      await setMeta(tx, 'counter', String(next));
+      afterCommit(() => told.push(next));
+      return next;
+    });
+
+  beforeEach(async () => {
+    failures = [];
+    database = await createDatabase();
+    proxy = await startProxy(database.address);
+    store = await open(proxy.address);
+  });
+
+  afterEach(async () => {
+    proxy.open();
+    await store.close();
+    await proxy.close();
+    await database.remove();
+  });
+
+  describe('whose connection is lost at a commit', () => {
+    it('did not get it: the write is undone, and said to be', async () => {
+      const told: number[] = [];
+      await count(told);
+      proxy.cutNextCommit('before');
+      await expect(count(told)).rejects.toMatchObject({ code: 'not_recorded' });
+      expect(await count(told)).toBe(2);
+      expect(told).toEqual([1, 2]);
+      expect(failures).toEqual([]);
+    });
+
+    it.each(['during', 'after'] as const)('%s it: the answer is what the database has', async (cut) => {
+      const told: number[] = [];
+      await count(told);
+      proxy.cutNextCommit(cut);
+      const outcome = await count(told).catch((error: { code?: string }) => error.code);
+      const kept = Number(await findMeta(store.read, 'counter'));
+      expect(outcome).toBe(kept === 2 ? 2 : 'not_recorded');
+      if (cut === 'after') expect(kept).toBe(2);
+      expect(await count(told)).toBe(kept + 1);
+      // Listeners follow what was committed, once each, in its order.
+      expect(told).toEqual(Array.from({ length: kept + 1 }, (_, place) => place + 1));
+      expect(failures).toEqual([]);
+    });
+
+    it('and which nobody can ask: callers are told so, and its listeners run once it is known', async () => {
+      const told: number[] = [];
+      proxy.shutAtNextCommit('after');
+      await expect(count(told)).rejects.toMatchObject({
+        code: 'outcome_unknown',
+        fields: { headers: { 'Retry-After': '30' } },
+      });
+      await expect(count(told)).rejects.toMatchObject({ code: 'not_recorded' });
+      expect(told).toEqual([]);
+      proxy.open();
+      await expect.poll(() => told, { timeout: 20_000 }).toEqual([1]);
+      expect(await count(told)).toBe(2);
+      expect(failures).toEqual([]);
+    }, 90_000);
+  });
+
+  it('that ends every connection is connected to again', async () => {
+    await set('before');
+    await database.run(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    await expect
+      .poll(
+        () =>
+          set('after').then(
+            () => 'written',
+            () => 'refused',
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe('written');
+    expect(await findMeta(store.read, 'before')).toBe('x');
+  });
+
+  it('undoes alone a write with a text that it cannot hold', async () => {
+    const outcomes = await Promise.allSettled([set('first'), set('nul', 'a\0b'), set('last')]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'not_recorded' } });
+  });
+
+  it('whose lock another holds refuses with database_in_use, and goes on afterwards', async () => {
+    const holding = database.run('begin; select 1 from log_head for update; select pg_sleep(8); commit');
+    await expect
+      .poll(
+        async () =>
+          (
+            await database.run(
+              "select 1 from pg_stat_activity where query like '%pg_sleep(8)%' and state = 'active' and pid <> pg_backend_pid()",
+            )
+          ).length,
+      )
+      .toBe(1);
+    await expect(set('late')).rejects.toMatchObject({ code: 'database_in_use' });
+    await holding;
+    await set('later');
+  }, 30_000);
+
+  it('lets the broker write that was opened last, and ends the other one', async () => {
+    await set('k', 'first');
+    const second = await open(database.address);
+    await second.writer.write((tx) => setMeta(tx, 'k', 'second'));
+    expect(await store.writeRefusal()).toMatchObject({ code: 'not_recorded' });
+    await expect(set('k', 'late')).rejects.toMatchObject({ code: 'not_recorded' });
+    expect(failures).toEqual([expect.any(TakeoverError)]);
+    expect(await findMeta(second.read, 'k')).toBe('second');
+    expect(await second.writeRefusal()).toBeNull();
+    await second.close();
+  });
+
+  it('undoes what a broker wrote that stops between the lock and the commit', async () => {
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const stopped = store.writer.write(async (tx) => {
+      await setMeta(tx, 'k', 'stopped');
+      await held;
+    });
+    const refused = expect(stopped).rejects.toMatchObject({ code: 'not_recorded' });
+    await new Promise((resolve) => setImmediate(resolve));
+    // Opening waits for the lock, which the server takes from a transaction that does nothing.
+    const second = await open(database.address);
+    await second.writer.write((tx) => setMeta(tx, 'k', 'second'));
+    release();
+    await refused;
+    expect(await findMeta(second.read, 'k')).toBe('second');
+    await second.close();
+  }, 60_000);
+
+  it('refuses writes on a connection for reads', async () => {
+    await expect(setMeta(store.read as never, 'k', 'v')).rejects.toThrow('does not write');
+  });
+});
+
+describe.skipIf(!hasPostgres('the evidence on PostgreSQL'))('the evidence on PostgreSQL', () => {
+  it('cannot be changed, deleted or emptied, nor a place be left out', async () => {
+    const database = await createDatabase();
+    await (await openStore({ file: database.address, clock: systemClock })).close();
+    await database.run("insert into leaves values (1, 1, '{}')");
+    for (const statement of [
+      "update leaves set leaf = 'x'",
+      'delete from leaves',
+      'truncate leaves',
+      "insert into leaves values (3, 1, '{}')",
+      "insert into leaves values (1, 1, '{}')",
+    ]) {
+      await expect(database.run(statement), statement).rejects.toThrow(/append-only|duplicate key/);
+    }
+    expect(await database.run('select place, leaf from leaves')).toEqual([{ place: '1', leaf: '{}' }]);
+    await database.remove();
+  });
+
+  it('may be erased only where an erasure is recorded', async () => {
+    const database = await createDatabase();
+    await (await openStore({ file: database.address, clock: systemClock })).close();
+    await database.run("insert into pseudonyms values ('person', 'erika', 'p1'), ('person', 'max', 'p2')");
+    await database.run("insert into erasures values (null, 'p1', 1)");
+    await expect(database.run("delete from pseudonyms where name = 'max'")).rejects.toThrow('append-only');
+    await database.run("delete from pseudonyms where name = 'erika'");
+    expect(await database.run('select name from pseudonyms')).toEqual([{ name: 'max' }]);
+    await database.remove();
+  });
+});
+
+describe.skipIf(!hasPostgres('opening a database on PostgreSQL'))('opening', () => {
+  let database: TestDatabase;
+  const open = (address = database.address) => openStore({ file: address, clock: systemClock });
+
+  beforeEach(async () => {
+    database = await createDatabase();
+  });
+
+  afterEach(() => database.remove());
+
+  it('at once by two brokers creates one schema, and one of them writes', async () => {
+    const stores = await Promise.all([open(), open()]);
+    const outcomes = await Promise.allSettled(
+      stores.map(({ writer }) => writer.write((tx) => setMeta(tx, 'k', 'v'))),
+    );
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  it('says that a schema is of a newer version, and changes nothing', async () => {
+    await (await open()).close();
+    await database.run("insert into kysely_migration values ('9999_future', 'now')");
+    const head = await database.run('select * from log_head');
+    await expect(open()).rejects.toThrow(/is newer than this broker/);
+    expect(await database.run('select * from log_head')).toEqual(head);
+  });
+
+  it('of a database that does not exist names it, and no password', async () => {
+    const address = database.address
+      .replace(/\/test_\w+$/, '/nowhere')
+      .replace('postgres@', 'postgres:secret-x@');
+    const error = await open(address).catch((caught: Error) => caught);
+    expect(String(error)).toMatch(/could not open the database postgres:.*nowhere.*does not exist/);
+    expect(String(error)).not.toContain('secret-x');
+  });
+
+  it('of a server that nobody runs says so', async () => {
+    await expect(open('postgres://postgres@127.0.0.1:1/x')).rejects.toThrow(
+      'could not open the database postgres://127.0.0.1:1/x: the database server does not answer',
+    );
+  });
+});

@@ -1,0 +1,98 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createConnection, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** When the connection of the next commit is cut, as the broker sees it. */
+export type Cut = 'before' | 'during' | 'after';
+
+/** A connection to a server that can be cut where it hurts. */
+export interface PostgresProxy {
+  /** The address of the database through it. */
+  address: string;
+  /** Cuts the connection of the next commit: before the server has it, right after it was sent, or before its answer. */
+  cutNextCommit(cut: Cut): void;
+  /** The same, and lets no connection through until {@link PostgresProxy.open}. */
+  shutAtNextCommit(cut: Cut): void;
+  open(): void;
+  close(): Promise<void>;
+}
+
+const SOCKET = '.s.PGSQL.5432';
+
+/** Starts a proxy before the server of an address, which is that of a socket. */
+export async function startProxy(address: string): Promise<PostgresProxy> {
+  const [, host = '', database = ''] = /@([^/]+)\/(.+)$/.exec(address) ?? [];
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-proxy-'));
+  const sockets = new Set<Socket>();
+  let cut: Cut | null = null;
+  let isShut = false;
+  let shutsThen = false;
+
+  const server = createServer((client) => {
+    const upstream = createConnection(join(decodeURIComponent(host), SOCKET));
+    const end = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    const endNow = () => {
+      isShut = shutsThen;
+      if (isShut) for (const socket of sockets) socket.destroy();
+      end();
+    };
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', end);
+      socket.on('close', () => {
+        sockets.delete(socket);
+        end();
+      });
+    }
+    if (isShut) {
+      end();
+      return;
+    }
+    let isAnswerCut = false;
+    client.on('data', (bytes) => {
+      const isCommit = cut !== null && bytes.includes('commit\0');
+      if (!isCommit) {
+        upstream.write(bytes);
+        return;
+      }
+      const now = cut;
+      cut = null;
+      if (now === 'before') endNow();
+      else {
+        isAnswerCut = true;
+        upstream.write(bytes, () => {
+          if (now === 'during') endNow();
+        });
+      }
+    });
+    upstream.on('data', (bytes) => {
+      if (isAnswerCut) endNow();
+      else client.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(join(folder, SOCKET), resolve));
+
+  return {
+    address: `postgres://postgres@${encodeURIComponent(folder)}/${database}`,
+    cutNextCommit: (next) => {
+      cut = next;
+    },
+    shutAtNextCommit: (next) => {
+      cut = next;
+      shutsThen = true;
+    },
+    open: () => {
+      isShut = false;
+      shutsThen = false;
+    },
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
