@@ -9,6 +9,7 @@ import { RECORDED_NAMES } from '../operations.ts';
 import { listRecords, type RecordFilter } from '../store/record-list.ts';
 import { findRecord } from '../store/records.ts';
 import { unknownName } from '../unknown-name.ts';
+import { keptPage, keptPageSchema } from './kept-page.ts';
 import { assertRecorded, assertRecordedEnvironment, readingOf } from './list-filter.ts';
 import { replayOne, replayPage, replayPageSchema, replayViewSchema } from './replay.ts';
 import { fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
@@ -98,6 +99,28 @@ export const auditRoutes = [
           result: JSON.parse(result) as unknown,
         },
       };
+    },
+  }),
+  route({
+    name: 'listInputs',
+    operation: 'decision.read',
+    method: 'GET',
+    path: '/v1/log/inputs',
+    summary:
+      'the inputs and results of decisions with the salts of their digests, a page at a time, oldest first',
+    caller: 'any',
+    outcomes: RECORDED_READ,
+    query: z.strictObject({
+      from_place: z.int().min(1).default(1).meta({ description: 'From this place in the log.' }),
+      limit: z.int().min(1).max(1000).default(200).meta({
+        description: 'The maximum number of records; a page of large inputs has fewer.',
+      }),
+    }),
+    success: 200,
+    answer: keptPageSchema,
+    handle: async ({ control }, { query, write }) => {
+      await write((writing) => authorize(writing, { operation: 'decision.read' }));
+      return { body: await keptPage(control, query) };
     },
   }),
   route({

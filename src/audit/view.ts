@@ -29,6 +29,7 @@ const flagMove = {
 const digestedMoveSchema = z
   .object({
     ...flagMove,
+    namespace: z.string().optional().meta({ description: "Of a moved definition: the flag's namespace." }),
     digest: digest
       .nullable()
       .meta({ description: 'Digest of the new definition or state; null if nothing moved.' }),
@@ -48,6 +49,23 @@ const listDigestSchema = z.object({ count: z.int().min(0), digest }).meta({
 function listOf<Item extends z.ZodType>(item: Item) {
   return z.union([z.array(item).readonly(), listDigestSchema]);
 }
+
+const stageListItem = z
+  .object({ name: z.string(), environments: z.array(z.string()).readonly() })
+  .meta({ id: 'LeafStage' });
+const activatedBundle = { hash: digest, archive: digest };
+const activatesSchema = z.object({
+  ...activatedBundle,
+  stage: z.string().optional().meta({ description: 'The stage, if it is an earlier one.' }),
+  stages: listOf(stageListItem).optional().meta({
+    description: 'Of the last stage: the map of stages from now on; empty if one policy decides everything.',
+  }),
+  followers: z
+    .array(z.object({ ...activatedBundle, stage: z.string() }))
+    .readonly()
+    .optional()
+    .meta({ description: 'What becomes active in earlier stages with it.' }),
+});
 
 /** Version 1 of the hashed leaf. */
 const leafSchema = z
@@ -107,7 +125,7 @@ const leafSchema = z
     passed: z
       .object({ freezes: listOf(z.string()), exception: z.boolean() })
       .meta({ description: 'The controls that the change bypassed.' }),
-    activates: z.object({ hash: digest, archive: digest, stage: z.string().optional() }).nullable(),
+    activates: activatesSchema.nullable(),
     erases: z.object({ places: listOf(z.int()), pseudonyms: listOf(pseudonym) }).nullable(),
     follows: z
       .object({
@@ -212,6 +230,7 @@ const detailsSchema = z.object({
     .meta({ description: 'Ids that link the record to events elsewhere.' }),
   lists: z
     .object({
+      'activates.stages': z.array(stageListItem).readonly().optional(),
       authors: z.array(pseudonym).readonly(),
       votes: z.array(z.string()).readonly(),
       flags: z.array(digestedMoveSchema).readonly(),

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogView } from '../audit/log-routes.ts';
-import { LogFault } from '../tree/fault.ts';
+import { FAULTS, MeaningFault } from '../audit/verify/fault.ts';
+import { LogFault, UnreadableFile } from '../tree/fault.ts';
 import { type NoteVerifier, parseVerifier } from '../tree/note.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { type Client, toCliError } from './client.ts';
@@ -22,7 +23,7 @@ export function logInFolder(folder: string): LogSource {
       try {
         return await readFile(join(folder, path));
       } catch (error) {
-        throw new LogFault(`the file ${path} cannot be read: ${(error as Error).message}`);
+        throw new UnreadableFile(`the file ${path} cannot be read: ${(error as Error).message}`);
       }
     },
   };
@@ -39,7 +40,9 @@ export function logAtUrl(io: Io, url: string): LogSource {
           throw unreachable(base, error);
         });
       if (!response.ok)
-        throw new LogFault(`the file ${path} cannot be read: ${base} answers with status ${response.status}`);
+        throw new UnreadableFile(
+          `the file ${path} cannot be read: ${base} answers with status ${response.status}`,
+        );
       return Buffer.from(await arrived(base, response.arrayBuffer()));
     },
   };
@@ -96,7 +99,12 @@ export async function failOnFault<T>(work: () => Promise<T>): Promise<T> {
     if (!(error instanceof LogFault)) throw error;
     // A path stays as it is.
     const detail = `${error.message.replace(/^[a-z]+ /, (word) => word.charAt(0).toUpperCase() + word.slice(1))}.`;
-    const problem = { code: 'log_fault', title: 'The log or the proof is not valid', detail };
+    const problem = {
+      code: 'log_fault',
+      title: 'The log or the proof is not valid',
+      detail: error instanceof MeaningFault ? `${detail} ${FAULTS[error.code]}` : detail,
+      ...(error instanceof MeaningFault ? { fault: error.code, place: error.place } : {}),
+    };
     throw new CliError(EXIT.different, problem, { cause: error });
   }
 }

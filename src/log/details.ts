@@ -2,6 +2,11 @@ import type { Reason } from '../reason.ts';
 import type { Correlation, Entry, FlagMove } from './entry.ts';
 import type { Lists } from './record.ts';
 
+/** Lists that a leaf has only the digests of. Earlier records lack the newer ones. */
+type RecordedLists = Omit<Lists, 'activates.stages'> & {
+  'activates.stages'?: Lists['activates.stages'] | undefined;
+};
+
 /** The readable details of a record: names, reasons and correlation ids. They are stored beside the leaf. */
 export interface DecisionRecord {
   id: string;
@@ -25,12 +30,12 @@ export interface DecisionRecord {
     note: Reason | null;
   };
   request: { id: string; digest: string; from: string | null; to: string } | null;
-  flags: readonly Omit<FlagMove, 'digest'>[];
+  flags: readonly Omit<FlagMove, 'digest' | 'namespace'>[];
   policy_hash: string;
   input_digest: string;
   correlation: Correlation;
   /** The lists of a record that was too large; its leaf has only their digests. */
-  lists?: Lists | undefined;
+  lists?: RecordedLists | undefined;
 }
 
 /** The readable details of an entry. */
@@ -66,7 +71,7 @@ export function toDetails({
       note: note ?? null,
     },
     request: request && { id: request.id, digest: request.digest, from: request.from, to: request.to },
-    flags: flags.map(({ digest: _, ...move }) => move),
+    flags: flags.map(({ digest: _, namespace: __, ...move }) => move),
     policy_hash: decision.policy_hash,
     input_digest: decision.input_digest,
     correlation,

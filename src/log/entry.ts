@@ -7,6 +7,8 @@ import type { KeyHandover } from '../tree/key-chain.ts';
 export interface FlagMove {
   flag: string;
   environment: string | null;
+  /** Of a moved definition: the flag's namespace, which never changes. Freezes of a namespace cover its flags. */
+  namespace?: string | undefined;
   version_before: number;
   version_after: number;
   /** Digest of the new definition or state; null if nothing moved. */
@@ -82,6 +84,28 @@ export interface Passage {
   exception: boolean;
 }
 
+/** A bundle that becomes active: its policy hash, and the digest of its archive. */
+interface ActivatedBundle {
+  hash: string;
+  archive: string;
+}
+
+/** A stage, and the environments that its policy decides. */
+export interface RecordedStage {
+  name: string;
+  environments: readonly string[];
+}
+
+/** A policy that a record makes active. */
+export interface ActivatedPolicy extends ActivatedBundle {
+  /** Its stage, if that is an earlier one. */
+  stage?: string;
+  /** Of the last stage: the map of stages from now on; empty if one policy decides everything. */
+  stages?: readonly RecordedStage[];
+  /** What becomes active in earlier stages with it. */
+  followers?: readonly (ActivatedBundle & { stage: string })[];
+}
+
 /** One event to record. */
 export interface Entry {
   /** The decision's id (UUID version 7), which is also the record's id. */
@@ -102,8 +126,8 @@ export interface Entry {
   flags: readonly FlagMove[];
   freeze?: RecordedFreeze | null;
   passed?: Passage;
-  /** The newly activated policy: its hash, the digest of the bundle's archive, and its stage, if that is an earlier one. */
-  activates?: { hash: string; archive: string; stage?: string };
+  /** The newly activated policy. */
+  activates?: ActivatedPolicy;
   /** The log that a confirmed restore has ended. */
   follows?: FormerLog;
   /** The key that the log is handed over to. */

@@ -1,6 +1,15 @@
 import { canonicalJson, saltedDigest } from '../json.ts';
 import type { KeyHandover } from '../tree/key-chain.ts';
-import type { Entry, FlagMove, FormerLog, Passage, RecordedFreeze, RecordedObligation } from './entry.ts';
+import type {
+  ActivatedPolicy,
+  Entry,
+  FlagMove,
+  FormerLog,
+  Passage,
+  RecordedFreeze,
+  RecordedObligation,
+  RecordedStage,
+} from './entry.ts';
 
 /**
  * Version 1 of the record, which is the hashed leaf. A change of meaning requires a new version.
@@ -43,8 +52,14 @@ export interface RecordV1 {
   follows?: FormerLog | undefined;
   freeze: RecordedFreeze | null;
   passed: { freezes: ListOf<string>; exception: boolean };
-  /** The stage is there if it is an earlier one. */
-  activates: { hash: string; archive: string; stage?: string | undefined } | null;
+  /** As {@link ActivatedPolicy} says. Records of earlier versions of the broker have neither stages nor followers. */
+  activates: {
+    hash: string;
+    archive: string;
+    stage?: string | undefined;
+    stages?: ListOf<RecordedStage> | undefined;
+    followers?: readonly { hash: string; archive: string; stage: string }[] | undefined;
+  } | null;
   erases: { places: ListOf<number>; pseudonyms: ListOf<string> } | null;
   /** The new key of the log. Only a record that hands the log over to one has this member. */
   log_key?: KeyHandover | undefined;
@@ -104,6 +119,7 @@ const NOTHING_PASSED: Passage = { freezes: [], exception: false };
 
 /** The lists of a record by the labels of their digests. */
 export interface Lists {
+  'activates.stages': readonly RecordedStage[];
   authors: readonly string[];
   votes: readonly string[];
   flags: readonly FlagMove[];
@@ -118,12 +134,17 @@ export interface Lists {
 export function listsOf(entry: Entry, { authors }: Pseudonyms): Lists {
   const { reasons, obligations } = entry.decision;
   return {
+    'activates.stages': (entry.activates?.stages ?? []).map(({ environments, name }) => ({
+      environments,
+      name,
+    })),
     authors,
     votes: entry.votes ?? [],
-    flags: entry.flags.map(({ digest, environment, flag, version_after, version_before }) => ({
+    flags: entry.flags.map(({ digest, environment, flag, namespace, version_after, version_before }) => ({
       digest,
       environment,
       flag,
+      ...(namespace === undefined ? {} : { namespace }),
       version_after,
       version_before,
     })),
@@ -169,7 +190,7 @@ function toRecord(
   const { principal, decision, request, passed = NOTHING_PASSED, note, correlation } = entry;
   const { ticket } = correlation;
   return {
-    activates: entry.activates === undefined ? null : activatesInOrder(entry.activates),
+    activates: entry.activates === undefined ? null : inHashOrder(entry.activates, list('activates.stages')),
     at_ms: entry.at_ms,
     authors: list('authors'),
     correlation: {
@@ -232,8 +253,21 @@ function toRecord(
   };
 }
 
-function activatesInOrder({ archive, hash, stage }: NonNullable<Entry['activates']>) {
-  return { archive, hash, ...(stage === undefined ? {} : { stage }) };
+function inHashOrder(
+  { archive, followers, hash, stage, stages }: ActivatedPolicy,
+  stageList: ListOf<RecordedStage>,
+): RecordV1['activates'] {
+  return {
+    archive,
+    ...(followers === undefined
+      ? {}
+      : {
+          followers: followers.map((each) => ({ archive: each.archive, hash: each.hash, stage: each.stage })),
+        }),
+    hash,
+    ...(stage === undefined ? {} : { stage }),
+    ...(stages === undefined ? {} : { stages: stageList }),
+  };
 }
 
 function formerInOrder({ epoch, origin, root, size }: FormerLog): FormerLog {

@@ -1,3 +1,5 @@
+import type { ActivatedPolicy } from '../log/entry.ts';
+import { toActivated, withFollowers } from '../policy/activate.ts';
 import { type Bundle, moduleDigest } from '../policy/bundle.ts';
 import { momentOf } from '../store/batch.ts';
 import { renewEnvironment } from '../store/flags.ts';
@@ -30,8 +32,7 @@ export async function recoverPolicy(
   { bundle, stage: name, reason }: { bundle: Bundle; stage?: string | undefined; reason: string },
 ): Promise<RecoveredPolicy> {
   const bundles = await stageBundles(store.read, bundle, name);
-  const [{ stage, bundle: recovered }] = bundles;
-  const key = { hash: recovered.hash, archive: recovered.archive_digest };
+  const [{ stage, bundle: recovered }, ...followers] = bundles;
   return store.writer.write(async (tx) => {
     const active = await findActivationOf(tx, stage);
     if (active?.policy_hash === recovered.hash) throw new ActRefused('This policy is active already.');
@@ -47,13 +48,17 @@ export async function recoverPolicy(
         detail: 'An operator activated a policy at the machine, without a decision.',
       },
       note: { code: 'policy_recovered', detail: reason },
-      activates: { ...key, ...(stage === null ? {} : { stage }) },
+      activates: withFollowers(described({ stage, bundle: recovered }), followers.map(described)),
     });
     for (const each of bundles) await activate(tx, each, { at_ms, decision_id });
     for (const environment of bundle.broker.environments.keys()) await renewEnvironment(tx, environment);
     await makeAllDue(tx, at_ms);
     return { decision_id, policy_hash: recovered.hash, replaced: active?.policy_hash ?? '' };
   });
+}
+
+function described({ stage, bundle: { hash, archive_digest, broker } }: StageBundle): ActivatedPolicy {
+  return toActivated({ hash, archive: archive_digest, stage }, broker.stages);
 }
 
 async function activate(

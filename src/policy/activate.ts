@@ -1,3 +1,4 @@
+import type { ActivatedPolicy } from '../log/entry.ts';
 import { renewEnvironment, type VersionOrigin } from '../store/flags.ts';
 import {
   type BundleKey,
@@ -11,6 +12,7 @@ import type { Db, Tx } from '../store/statement.ts';
 import type { AfterCommit } from '../store/writer.ts';
 import type { Policies } from './active.ts';
 import type { Policy } from './policies.ts';
+import type { Stage } from './stages.ts';
 
 /** The part of a write that an activation needs. */
 export interface ActivatingWrite {
@@ -63,10 +65,41 @@ export async function activateBundle(
   writing: ActivatingWrite,
   { stage, module, built_from, ...bundle }: StageBundle,
   { request_id, decision_id }: Pick<VersionOrigin, 'request_id' | 'decision_id'>,
-): Promise<{ hash: string; archive: string; stage?: string }> {
+): Promise<ActivatedPolicy> {
   const { policy_hash, archive_digest } = bundle;
   await storeBundle(writing.tx, { ...bundle, stored_ms: writing.now_ms });
   if (built_from !== undefined) await storeBuilt(writing.tx, archive_digest, built_from);
-  await activate(writing, { policy_hash, archive_digest, request_id, decision_id, stage, module });
-  return { hash: policy_hash, archive: archive_digest, ...(stage === null ? {} : { stage }) };
+  const { broker } = await activate(writing, {
+    policy_hash,
+    archive_digest,
+    request_id,
+    decision_id,
+    stage,
+    module,
+  });
+  return toActivated({ hash: policy_hash, archive: archive_digest, stage }, broker.stages);
+}
+
+/**
+ * What a record says of a bundle that becomes active.
+ *
+ * @param bundle.stage null: the last stage, whose data has the map of stages
+ */
+export function toActivated(
+  { hash, archive, stage }: { hash: string; archive: string; stage: string | null },
+  stages: readonly Stage[],
+): ActivatedPolicy {
+  if (stage !== null) return { hash, archive, stage };
+  return { hash, archive, stages };
+}
+
+/** What a record says of bundles of earlier stages that become active with one of the last stage. */
+export function withFollowers(
+  activated: ActivatedPolicy,
+  followers: readonly ActivatedPolicy[],
+): ActivatedPolicy {
+  const named = followers.flatMap(({ hash, archive, stage }) =>
+    stage === undefined ? [] : [{ hash, archive, stage }],
+  );
+  return named.length === 0 ? activated : { ...activated, followers: named };
 }

@@ -2,6 +2,7 @@ import { append } from '../log/append.ts';
 import { momentOf } from '../store/batch.ts';
 import { findActivation, insertActivation, storeBundle } from '../store/policies.ts';
 import type { Store } from '../store/store.ts';
+import { toActivated } from './activate.ts';
 import { type Bundle, moduleDigest } from './bundle.ts';
 import { operatorEntry } from './operator-entry.ts';
 
@@ -51,7 +52,7 @@ export async function activateFirst(
         operation: 'policy.activate',
         policy_hash: hash,
         because: { code: 'first_start', detail: 'The first start activates the configured bundle.' },
-        activates: { hash, archive: archive_digest },
+        activates: toActivated({ hash, archive: archive_digest, stage: null }, bundle.broker.stages),
       }),
     );
     return { kind: 'activated', hash };

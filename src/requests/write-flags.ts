@@ -64,7 +64,8 @@ async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: Version
     };
     assertMoved(await writeDefinition(tx, row, origin), flag);
     const digest = digestOf(definition.value);
-    moves.push({ flag, environment: null, version_before: definition.base, version_after: version, digest });
+    const versions = { version_before: definition.base, version_after: version };
+    moves.push({ flag, environment: null, namespace, ...versions, digest });
   }
   for (const [environment, { value, base }] of states) {
     const row = { flag, environment, version: base + 1, state: JSON.stringify(value) };

@@ -5,3 +5,6 @@ export class LogFault extends Error {
     this.name = 'LogFault';
   }
 }
+
+/** A file of a log cannot be read. It may have been replaced by a newer one meanwhile. */
+export class UnreadableFile extends LogFault {}

@@ -29,7 +29,7 @@ export interface LogVerification {
   /** Called with each file once its content is verified. */
   verified?: (path: string, bytes: Buffer) => Promise<void>;
   /** Called with the leaves of each bundle, in order. @param index that of the first one */
-  leaves?: (leaves: readonly Buffer[], index: number) => void;
+  leaves?: (leaves: readonly Buffer[], index: number) => void | Promise<void>;
 }
 
 /**
@@ -129,7 +129,7 @@ async function verifyBundle(given: LogVerification, tile: Tile, hashes: readonly
       );
   }
   await given.verified?.(path, bytes);
-  given.leaves?.(leaves, first);
+  await given.leaves?.(leaves, first);
 }
 
 /** @throws LogFault if the log is not a continuation of the older checkpoint */

@@ -42,7 +42,7 @@ export async function verifySignedLog(given: SignedLogVerification): Promise<Ver
       continues: former?.checkpoint,
       leaves: (bundle, index) => {
         for (const [at, leaf] of bundle.entries()) chain.add(leaf, index + at);
-        leaves?.(bundle, index);
+        return leaves?.(bundle, index);
       },
     });
   } catch (error) {
@@ -55,8 +55,16 @@ export async function verifySignedLog(given: SignedLogVerification): Promise<Ver
   return { checkpoint, older: former?.checkpoint, keys: chain.keys() };
 }
 
-/** Reads a checkpoint. @returns with the fault that the pinned key has not signed it, which a later key may have */
-function readNote(note: string, pinned: NoteVerifier): { checkpoint: Checkpoint; unsigned: LogFault | null } {
+/**
+ * Reads a checkpoint whose other keys are not known yet.
+ *
+ * @returns with the fault that the pinned key has not signed it, which a later key may have
+ * @throws LogFault if it is malformed, of another log, or a signature of the pinned key does not fit
+ */
+export function readNote(
+  note: string,
+  pinned: NoteVerifier,
+): { checkpoint: Checkpoint; unsigned: LogFault | null } {
   const checkpoint = parseUnverified(note, pinned.name);
   try {
     openCheckpoint(note, pinned);

@@ -212,7 +212,9 @@ describe('a leaf', () => {
         ),
         note: said.outcome.note?.code ?? null,
       });
-      const { digest: _, ...moved } = { digest: null, ...record.flags[0] };
+      const { digest: _, namespace, ...moved } = { digest: null, ...record.flags[0] };
+      const isDefined = moved.environment === null && moved.version_after !== moved.version_before;
+      expect(namespace).toBe(isDefined ? 'payments' : undefined);
       expect(record.flags.length === 0 ? said.flags : [moved]).toEqual(said.flags.slice(0, 1));
       expect(record.flags).toHaveLength(said.flags.length);
       const { http_request_id, ci_run } = said.correlation;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type CiIssuer, startCiIssuer } from '../../fixtures/identity/ci-issuer.ts';
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { replayPage } from '../../src/audit/replay.ts';
+import { createMeaning } from '../../src/audit/verify/meaning.ts';
 import { type Broker, startBroker } from '../../src/broker.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { RequestKinds } from '../../src/decide/control.ts';
@@ -12,7 +13,10 @@ import { createLog, type Logger } from '../../src/logger.ts';
 import { inputVersions } from '../../src/policy/input-versions.ts';
 import { storedPolicies } from '../../src/policy/stored-policies.ts';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
+import { readHead } from '../../src/store/log-head.ts';
+import { listTileLeaves } from '../../src/store/log-tiles.ts';
 import type { Store } from '../../src/store/store.ts';
+import { TILE_WIDTH } from '../../src/tree/tiles.ts';
 import { watchAnswers } from './answers.ts';
 import { IS_POSTGRES } from './postgres-server.ts';
 import { startTokenIssuer, type TokenIssuer } from './token-issuer.ts';
@@ -167,7 +171,10 @@ export async function startTestBroker(
       test.url = test.broker.url;
     },
     close: async () => {
-      if (options.forged !== true) await assertReplayable(test.broker.store, options.kinds);
+      if (options.forged !== true) {
+        await assertReplayable(test.broker.store, options.kinds);
+        await assertMeaningful(test.broker.store);
+      }
       await test.broker.close();
       await Promise.all([people.close(), ci.close(), server?.remove()]);
       await rm(folder, { recursive: true, force: true });
@@ -198,6 +205,16 @@ async function assertReplayable(store: Store, kinds: RequestKinds = requestKinds
     if (page.first_difference !== null) throw new Error(JSON.stringify(page.first_difference));
     if (page.next_place === null) return;
     from_place = page.next_place;
+  }
+}
+
+/** What a stranger can verify holds for the log of every test, so no honest log is ever taken for a forged one. */
+async function assertMeaningful(store: Store): Promise<void> {
+  const meaning = createMeaning();
+  const { size } = await readHead(store.read);
+  for (let index = 0; index * TILE_WIDTH < size; index += 1) {
+    const leaves = await listTileLeaves(store.read, { index, width: TILE_WIDTH });
+    for (const leaf of leaves) meaning.take(Buffer.from(leaf));
   }
 }
 

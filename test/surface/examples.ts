@@ -264,6 +264,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   proveInclusion: change(async (bench) => ({ params: { record: await someDecision(bench) } }), 'avery'),
   proveConsistency: plain('avery', { query: { from: '1' } }),
   replayDecisions: plain('avery', { body: { limit: 3 } }),
+  listInputs: plain('avery', { query: { limit: '3' } }),
   explainPolicy: {
     who: 'avery',
     prepare: async (bench) => ({ body: { decision: await someDecision(bench) } }),

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { InclusionView } from '../../audit/log-routes.ts';
 import { formatProofFile, verifyProofFile } from '../../tree/proof-file.ts';
 import type { Cli, CommonOptions, Context, Output } from '../cli.ts';
+import { exportInputs } from '../export-inputs.ts';
 import { describeLog, failOnFault, readLogKey, readText } from '../log-source.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { jsonText, pathSegment, printable } from '../output/text.ts';
@@ -28,6 +29,30 @@ and a signed checkpoint (C2SP tlog-proof). Whoever has it and the key of the log
     )
     .action((decision: string, options: CommonOptions & { out?: string }) =>
       cli.run(options, (context) => writeProof(context, decision, options.out)),
+    );
+  cli
+    .command(audit, 'inputs', 'write the inputs and results of all decisions, with the bundles that decided')
+    .requiredOption('--out <folder>', 'the folder that they are written to')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  countersign audit inputs --out evidence
+  countersign verify --key log.key --inputs evidence/inputs.jsonl
+
+The file has one decision on each line, in the order of the log, and the salts of its digests. It names persons: keep it
+like the database.`,
+    )
+    .action((options: CommonOptions & { out: string }) =>
+      cli.run(options, async (context) => {
+        const written = await exportInputs(context, options.out);
+        const { file, decisions, bundles } = written;
+        context.print(
+          written,
+          () => `${decisions} decisions are in ${printable(file)}, and ${bundles} bundles beside it.`,
+        );
+        return EXIT.done;
+      }),
     );
   cli
     .localCommand(

@@ -1,27 +1,18 @@
 import type { Command } from 'commander';
-import { verifySignedLog } from '../../tree/verify-signed-log.ts';
 import type { Cli, CommonOptions, Output } from '../cli.ts';
-import {
-  failOnFault,
-  type LogSource,
-  logAtUrl,
-  logInFolder,
-  logOfBroker,
-  readLogKey,
-  readText,
-} from '../log-source.ts';
-import { EXIT, type ExitCode } from '../output/exit-codes.ts';
-import { printable } from '../output/text.ts';
-
-/** A note of the progress after so many records. */
-const NOTE_EVERY = 25_600;
+import { usageError } from '../cli-error.ts';
+import { type LogSource, logAtUrl, logInFolder, logOfBroker } from '../log-source.ts';
+import { verifyWith } from '../verify-log.ts';
 
 interface VerifyOptions extends CommonOptions {
   key: string;
   since?: string;
+  inputs?: string;
+  flags?: string;
+  follow?: boolean;
 }
 
-/** `verify`: whether a log is what its checkpoint says, without the database. */
+/** `verify`: whether a log is what its checkpoint says, and says what can be, without the database. */
 export function registerVerify(program: Command, cli: Cli): void {
   cli
     .command(
@@ -31,70 +22,46 @@ export function registerVerify(program: Command, cli: Cli): void {
     )
     .requiredOption('--key <key>', 'the key of the log: a file, or the key itself')
     .option('--since <file>', 'an older checkpoint, which the log must continue')
+    .option('--inputs <file>', 'replay each decision with these inputs (audit inputs writes them)')
+    .option(
+      '--flags <file>',
+      'compare the flags that are served: a file with one flag a line (flags KEY --json), or the URL of a broker',
+    )
+    .option('--follow', 'keep verifying what is recorded, until it is stopped or something is wrong')
     .addHelpText(
       'after',
       `
 Examples:
   countersign verify /srv/log --key log.key
   countersign verify https://log.example.com --key log.key --since old-checkpoint
-  countersign verify --key log.key
+  countersign verify --key log.key --flags https://countersign.example.com
+  countersign verify /srv/log --key log.key --inputs evidence/inputs.jsonl
+  countersign verify /srv/log --key log.key --follow || echo 'the log is not what it was'
 
-Exit status: 0 if every record, tile and signature fits, 6 at the first that does not.`,
+Exit status: 0 if every record, tile and signature fits, and the records fit each other; 6 at the first that does not;
+5 if something could not be verified although it should be.`,
     )
     .action((log: string | undefined, options: VerifyOptions) => {
+      const flagsAt = isUrl(options.flags) ? options.flags : undefined;
       if (log === undefined) {
-        return cli.run(options, (context) =>
-          verify(context, { source: logOfBroker(context.client), name: context.broker, options }),
-        );
+        return cli.run(options, (context) => {
+          if (flagsAt !== undefined && flagsAt.replace(/\/+$/, '') !== context.broker)
+            throw usageError('--flags is another broker than that of the log. Name the log as well.');
+          const source = logOfBroker(context.client);
+          return verifyWith(context, { source, name: context.broker, client: context.client, options });
+        });
       }
-      return cli.runLocal(options, (output) => {
-        const source = /^https?:\/\//.test(log) ? logAtUrl(output.io, log) : logInFolder(log);
-        return verify(output, { source, name: log, options });
-      });
+      const sourceFor = ({ io }: Output): LogSource => (isUrl(log) ? logAtUrl(io, log) : logInFolder(log));
+      if (flagsAt !== undefined)
+        return cli.run({ ...options, broker: flagsAt }, (context) =>
+          verifyWith(context, { source: sourceFor(context), name: log, client: context.client, options }),
+        );
+      return cli.runLocal(options, (output) =>
+        verifyWith(output, { source: sourceFor(output), name: log, client: null, options }),
+      );
     });
 }
 
-async function verify(
-  output: Output,
-  { source, name, options }: { source: LogSource; name: string; options: VerifyOptions },
-): Promise<ExitCode> {
-  const pinned = await readLogKey(options.key);
-  const older = options.since === undefined ? undefined : await readText(options.since);
-  return failOnFault(async () => {
-    const {
-      checkpoint,
-      older: since,
-      keys,
-    } = await verifySignedLog({
-      note: String(await source.read('checkpoint')),
-      pinned,
-      older,
-      read: (path) => source.read(path),
-      leaves: (leaves, index) => {
-        const done = index + leaves.length;
-        if (done % NOTE_EVERY === 0) output.note(`Verified ${done} records.`);
-      },
-    });
-    const { origin, size, root } = checkpoint;
-    const view = {
-      origin,
-      size,
-      root: root.toString('base64'),
-      since: since?.size ?? null,
-      keys: keys.map(({ verifier, from }) => ({ key: verifier.vkey, from })),
-    };
-    const [key] = keys.toReversed();
-    output.print(view, () =>
-      [
-        `${printable(name)} is valid: ${size} records of the log ${printable(origin)}, each in the tree that was signed.`,
-        ...(since === undefined ? [] : [`It continues the checkpoint with ${since.size} records.`]),
-        ...(key === undefined || key.verifier.vkey === pinned.vkey
-          ? []
-          : [
-              `Its key was rotated, by the record at place ${key.from}. Keep the new one: ${printable(key.verifier.vkey)}`,
-            ]),
-      ].join('\n'),
-    );
-    return EXIT.done;
-  });
+function isUrl(text: string | undefined): text is string {
+  return text !== undefined && /^https?:\/\//.test(text);
 }

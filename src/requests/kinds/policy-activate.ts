@@ -9,7 +9,8 @@ import { basesOfSources, describeSources, policySources, sourcesOf } from '../..
 import { type Effect, EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
 import type { Base, NextActivation, Plan } from '../../decide/plan.ts';
 import { DIGEST_PATTERN } from '../../json.ts';
-import { activateBundle, type StageBundle } from '../../policy/activate.ts';
+import type { ActivatedPolicy } from '../../log/entry.ts';
+import { activateBundle, type StageBundle, withFollowers } from '../../policy/activate.ts';
 import { identifier } from '../../principal.ts';
 import { findBundle } from '../../store/policies.ts';
 import { type ContentOf, commonShape } from '../content.ts';
@@ -199,11 +200,11 @@ function describeNobody({ why, opens_ms }: NonNullable<NextActivation['nobody']>
 function activation(bundles: readonly [StageBundle, ...StageBundle[]]): Effect {
   return {
     carryOut: async (writing, origin) => {
-      // The record names the first; the others follow it, and have the same request.
-      const [first, ...followers] = bundles;
-      const activates = await activateBundle(writing, first, origin);
-      for (const follower of followers) await activateBundle(writing, follower, origin);
-      return { activates };
+      const [first, ...rest] = bundles;
+      const activated = await activateBundle(writing, first, origin);
+      const followers: ActivatedPolicy[] = [];
+      for (const follower of rest) followers.push(await activateBundle(writing, follower, origin));
+      return { activates: withFollowers(activated, followers) };
     },
   };
 }

@@ -1,0 +1,151 @@
+import { OPERATIONS, OPERATOR_ACTS } from '../../operations.ts';
+import { MeaningFault } from './fault.ts';
+import { createFindings, type Findings, type FindingsView } from './findings.ts';
+import { followFreezes } from './freezes.ts';
+import { type BesideLeaf, type LogRecord, readLeaf, toRecord } from './leaf.ts';
+import { followRequests } from './open-requests.ts';
+import { followPolicies } from './policies.ts';
+import { followVersions, movesOf, type Versions } from './versions.ts';
+
+/*
+ * What the records of a log say together, as a stranger verifies it: with the leaves alone, in their order, and in memory
+ * that is bounded by the flags, the open requests, the open freezes and the stages, whatever the number of records.
+ * `tree/verify-log.ts` verifies before that these are the leaves that were signed. None of the code that decides or writes
+ * is used here.
+ */
+
+/** Follows a log, record by record. */
+export interface Meaning {
+  /**
+   * Verifies the next record.
+   *
+   * @param beside what is kept beside the leaf, if it was given
+   * @returns the record; null if its leaf says nothing but that it exists
+   * @throws MeaningFault for the first fault
+   */
+  take(leaf: Buffer, beside?: BesideLeaf | null): LogRecord | null;
+  /** The number of records so far. */
+  size(): number;
+  versions: Versions;
+  findings: Findings;
+  view(): MeaningView;
+}
+
+/** What was verified, and what is listed. */
+export interface MeaningView extends FindingsView {
+  records: number;
+  flag_versions: number;
+  counted_votes: number;
+  activations: number;
+  open_freezes: number;
+}
+
+/** Operations that move flags. */
+const WRITES_FLAGS: ReadonlySet<string> = new Set(
+  Object.entries(OPERATIONS).flatMap(([name, { changes }]) => (changes === 'flags' ? [name] : [])),
+);
+/** Acts after which the time may be earlier. */
+const ACCEPTS_CLOCK: ReadonlySet<string> = new Set(Object.keys(OPERATOR_ACTS));
+
+/** Starts at the beginning of a log. */
+export function createMeaning(): Meaning {
+  const findings = createFindings();
+  const requests = followRequests();
+  const versions = followVersions();
+  const freezes = followFreezes(findings);
+  const policies = followPolicies(findings);
+  let place = 0;
+  let firstReadable: number | null = null;
+  let isComplete = true;
+  let lastMs = 0;
+
+  function unreadable(version: 0 | 'unknown'): null {
+    if (version === 0 && firstReadable !== null)
+      throw new MeaningFault('record_order', place, 'it is of version 0, after records of a later version');
+    findings.gap(version === 0 ? 'record_version_0' : 'record_version_unknown', place);
+    isComplete = false;
+    return null;
+  }
+
+  function verify(record: LogRecord): void {
+    if (record.at_ms < lastMs && !ACCEPTS_CLOCK.has(record.operation))
+      throw new MeaningFault(
+        'time_backwards',
+        place,
+        `its time is ${new Date(record.at_ms).toISOString()}, before that of the record before it`,
+      );
+    lastMs = record.at_ms;
+    assertAllowed(record);
+    listOperatorAct(findings, record);
+    const complete = { complete: isComplete };
+    const { stages } = policies;
+    requests.take(record, { startsAt0: isComplete });
+    freezes.take(record, { namespaceOf: versions.namespaceOf, stages: stages(), ...complete });
+    policies.take(record, complete);
+    versions.take(record, complete);
+  }
+
+  return {
+    take: (leaf, beside = null) => {
+      place += 1;
+      const read = readLeaf(leaf, place);
+      if (read.version !== 1) return unreadable(read.version);
+      firstReadable ??= place;
+      const { record, withheld } = toRecord(read.parsed, place, beside);
+      if (withheld.length > 0) findings.gap('lists_withheld', place);
+      verify(record);
+      return record;
+    },
+    size: () => place,
+    versions,
+    findings,
+    view: () => ({
+      records: place,
+      flag_versions: versions.count(),
+      counted_votes: requests.votes(),
+      activations: policies.count(),
+      open_freezes: freezes.open(),
+      ...findings.view(),
+    }),
+  };
+}
+
+/** @throws MeaningFault if a record changes something without a decision that allows it */
+function assertAllowed(record: LogRecord): void {
+  const { place, effect, operation, request, freeze, activates, erased } = record;
+  const fault = (message: string) => new MeaningFault('change_not_allowed', place, message);
+  const moves = movesOf(record);
+  const changes = moves.length > 0 || freeze !== null || activates !== null || erased?.length !== 0;
+  if (effect !== 'allow' && (changes || request?.to === 'applied'))
+    throw fault(`it changes something, and the decision is ${effect}`);
+  if (moves.length > 0) {
+    const isApplied = request?.kind === 'flag.change' && request.to === 'applied';
+    if (!isApplied || !WRITES_FLAGS.has(operation))
+      throw fault(
+        `it moves ${moves[0]?.flag}, and is no ${[...WRITES_FLAGS].join(', ')} of a change of flags`,
+      );
+  }
+  if (freeze !== null && !mayChange(freeze.change, record))
+    throw fault(`a freeze is ${freeze.change} by ${operation}`);
+  const ahead = erased?.find((erasedPlace) => erasedPlace >= place);
+  if (ahead !== undefined)
+    throw new MeaningFault('erasure_ahead', place, `it erases the details at place ${ahead}`);
+}
+
+function mayChange(change: 'engaged' | 'lifted', { operation, request }: LogRecord): boolean {
+  if (change === 'engaged') return operation === 'freeze.engage' || operation === 'restore.accept';
+  return request?.kind === 'freeze.lift' && request.to === 'applied';
+}
+
+function listOperatorAct(findings: Findings, record: LogRecord): void {
+  const { place, at_ms, operation, request, activates, codes } = record;
+  const isAct = Object.hasOwn(OPERATOR_ACTS, operation) || (activates !== null && request === null);
+  if (!isAct) return;
+  findings.operatorAct({
+    place,
+    at_ms,
+    operation,
+    code: codes?.[0] ?? '',
+    activates: activates?.hash ?? null,
+  });
+}

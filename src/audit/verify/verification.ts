@@ -1,0 +1,113 @@
+import type { Checkpoint } from '../../tree/checkpoint.ts';
+import { LogFault, UnreadableFile } from '../../tree/fault.ts';
+import { createKeyChain, type LogKeyAt } from '../../tree/key-chain.ts';
+import type { NoteVerifier } from '../../tree/note.ts';
+import { type ReadLogFile, verifyLog } from '../../tree/verify-log.ts';
+import { readNote } from '../../tree/verify-signed-log.ts';
+import type { KeptDecisions } from './kept-decisions.ts';
+import { createMeaning, type Meaning } from './meaning.ts';
+
+/** What a verification is given. */
+export interface VerificationDeps {
+  read: ReadLogFile;
+  /** A key of the log, whichever: the later ones are found in its leaves. */
+  pinned: NoteVerifier;
+  /** An older signed checkpoint, which the log must continue. */
+  older?: string | undefined;
+  /** The inputs and results of the decisions, if they are verified, too. */
+  kept?: KeptDecisions | undefined;
+  /** Called after each bundle of records. */
+  progress?: (done: number, of: number) => void;
+}
+
+/** A verification of a log that may grow. */
+export interface Verification {
+  /**
+   * Verifies the log up to its latest checkpoint: what is new since the last call, in tree, signature and meaning.
+   *
+   * @throws LogFault for the first fault, also if the log stepped back or has another history
+   */
+  advance(): Promise<Checkpoint>;
+  meaning: Meaning;
+  /** The keys of the log so far, the first one first. */
+  keys(): readonly LogKeyAt[];
+}
+
+/** How often files that were replaced while they were read are read again. */
+const MAX_ATTEMPTS = 3;
+const CHECKPOINT = 'checkpoint';
+
+/** Starts a verification at the beginning of a log. */
+export function createVerification(given: VerificationDeps): Verification {
+  const { read, pinned, kept, progress } = given;
+  const meaning = createMeaning();
+  // Up to where everything is verified; and the newest checkpoint that was seen, which may be further.
+  let verified: Checkpoint | undefined;
+  const older = given.older === undefined ? undefined : readNote(given.older, pinned);
+  let seen = older?.checkpoint;
+  const chain = createKeyChain(pinned);
+
+  async function take(leaves: readonly Buffer[], index: number, size: number): Promise<void> {
+    // A partial bundle is read again when it has grown.
+    for (const leaf of leaves.slice(Math.max(0, meaning.size() - index))) {
+      const place = meaning.size() + 1;
+      chain.add(leaf, place - 1);
+      const beside = (await kept?.at(place)) ?? null;
+      const record = meaning.take(leaf, beside);
+      await kept?.verify(place, record, meaning.findings);
+    }
+    progress?.(meaning.size(), size);
+  }
+
+  async function verifyTo(note: string): Promise<Checkpoint> {
+    const { checkpoint, unsigned } = readNote(note, pinned);
+    assertNoStepBack(checkpoint, verified ?? older?.checkpoint);
+    try {
+      await verifyLog({
+        checkpoint,
+        since: verified?.size === 0 ? undefined : verified,
+        continues: seen,
+        read,
+        leaves: (leaves, index) => take(leaves, index, checkpoint.size),
+      });
+    } catch (error) {
+      // It will be tried again, and what is served then must continue this one.
+      if (!(error instanceof LogFault) && checkpoint.size > (seen?.size ?? 0)) seen = checkpoint;
+      // Whose log this is comes before what is wrong with it.
+      throw unsigned !== null && error instanceof LogFault && chain.keys().length === 1 ? unsigned : error;
+    }
+    if (chain.keys().length === 1) for (const fault of [unsigned, older?.unsigned]) if (fault) throw fault;
+    chain.open(note);
+    if (given.older !== undefined) chain.open(given.older);
+    return checkpoint;
+  }
+
+  return {
+    meaning,
+    keys: chain.keys,
+    advance: async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        const note = String(await read(CHECKPOINT));
+        try {
+          verified = await verifyTo(note);
+          seen = verified;
+          return verified;
+        } catch (error) {
+          const wasReplaced =
+            error instanceof UnreadableFile &&
+            attempt < MAX_ATTEMPTS &&
+            String(await read(CHECKPOINT)) !== note;
+          if (!wasReplaced) throw error;
+        }
+      }
+    },
+  };
+}
+
+/** @throws LogFault if a log that was verified further is now shorter */
+function assertNoStepBack({ size }: Checkpoint, before: Checkpoint | undefined): void {
+  if (before === undefined || size >= before.size) return;
+  throw new LogFault(
+    `the log was cut off: it stepped back to ${size} leaves, and the older checkpoint has ${before.size}`,
+  );
+}

@@ -1,0 +1,69 @@
+import { GAPS, type Listed } from '../../audit/verify/findings.ts';
+import type { MeaningView } from '../../audit/verify/meaning.ts';
+import { moment, printable } from './text.ts';
+
+/** What was verified. */
+export interface VerificationReport extends MeaningView {
+  origin: string;
+  size: number;
+  root: string;
+  /** The size of the older checkpoint that the log continues, or null. */
+  since: number | null;
+  /** The keys of the log, the first one first, each with the size from which on it signs. */
+  keys: readonly { key: string; from: number }[];
+  /** How many decisions came out the same when they were replayed; null without inputs. */
+  replayed: number | null;
+  /** How many definitions and states are served as the log says; null without flags. */
+  flags_compared: number | null;
+}
+
+/** How many items of each list are shown to people. */
+const MAX_SHOWN = 20;
+
+const EXCEPTIONS = {
+  break_glass: 'in a break-glass session',
+  safer_change: 'only makes things safer',
+  operator: 'act of an operator',
+} as const;
+
+/** What was verified, for people: the answer first, then what is listed. @param pinned the key that was given */
+export function renderVerification(name: string, report: VerificationReport, pinned: string): string {
+  const key = report.keys.at(-1);
+  const { size, origin, since, flag_versions, counted_votes, activations, replayed, flags_compared } = report;
+  return [
+    `${printable(name)} is valid: ${size} records of the log ${printable(origin)}, each in the tree that was signed.`,
+    `They fit each other: ${flag_versions} versions of flags, ${counted_votes} counted approvals, ${activations} activations of policies.`,
+    ...(since === null ? [] : [`It continues the checkpoint with ${since} records.`]),
+    ...(key === undefined || key.key === pinned
+      ? []
+      : [`Its key was rotated, by the record at place ${key.from}. Keep the new one: ${printable(key.key)}`]),
+    ...(replayed === null ? [] : [`${replayed} decisions were replayed, and come out the same.`]),
+    ...(flags_compared === null
+      ? []
+      : [`The flags that are served are those of the log: ${flags_compared} definitions and states.`]),
+    ...list('without a decision, by an operator', report.operator_acts, (act) => [
+      `place ${act.place}  ${moment(act.at_ms)}  ${printable(act.operation)}  ${printable(act.code)}`,
+      ...(act.activates === null ? [] : [printable(act.activates)]),
+    ]),
+    ...list('past a freeze', report.exceptions, ({ place, at_ms, kind, freezes, flags }) => [
+      `place ${place}  ${moment(at_ms)}  ${EXCEPTIONS[kind]}`,
+      printable(flags.join(', ')),
+      `freeze ${printable(freezes.join(', '))}`,
+    ]),
+    ...report.gaps.map(
+      ({ code, count, first_place }) =>
+        `not verified  ${count} ${count === 1 ? 'record' : 'records'}, the first at place ${first_place}: ${GAPS[code]}`,
+    ),
+  ].join('\n');
+}
+
+function list<Item>(title: string, { count, items }: Listed<Item>, line: (item: Item) => string[]): string[] {
+  if (count === 0) return [];
+  const shown = items.slice(0, MAX_SHOWN).map((item) => `  ${line(item).join('  ')}`);
+  const more = count - shown.length;
+  return [
+    `${title}: ${count}`,
+    ...shown,
+    ...(more === 0 ? [] : [`  and ${more} more; --json has the first 1000`]),
+  ];
+}

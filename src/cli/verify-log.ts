@@ -1,0 +1,147 @@
+import { MeaningFault } from '../audit/verify/fault.ts';
+import { EXPECTED_GAPS } from '../audit/verify/findings.ts';
+import { compareFlags } from '../audit/verify/served-flags.ts';
+import { createVerification, type Verification } from '../audit/verify/verification.ts';
+import { readNote } from '../tree/verify-signed-log.ts';
+import type { Output } from './cli.ts';
+import { CliError } from './cli-error.ts';
+import type { Client } from './client.ts';
+import { failOnFault, type LogSource, readLogKey, readText } from './log-source.ts';
+import { EXIT, type ExitCode } from './output/exit-codes.ts';
+import { createProgress } from './output/progress.ts';
+import { renderVerification, type VerificationReport } from './output/render-verification.ts';
+import { printable } from './output/text.ts';
+import { readFlagsFile, readFlagsOf, readInputsFile } from './verify-material.ts';
+
+/** How often `--follow` looks for new records. */
+const FOLLOW_MS = 5000;
+/** How often flags that change while they are compared are compared, and the pause before they are compared again. */
+const COMPARE_ATTEMPTS = 5;
+const COMPARE_AGAIN_MS = 1100;
+
+/** What a verification is asked for. */
+export interface VerifyOrder {
+  source: LogSource;
+  /** The log, for people. */
+  name: string;
+  /** The broker whose flags are compared, if `flags` is its URL. */
+  client: Client | null;
+  options: {
+    key: string;
+    since?: string | undefined;
+    inputs?: string | undefined;
+    flags?: string | undefined;
+    follow?: boolean | undefined;
+  };
+}
+
+/** Verifies a log, and prints what was found. @throws CliError `log_fault` for the first fault */
+export async function verifyWith(output: Output, order: VerifyOrder): Promise<ExitCode> {
+  const { source, name, options } = order;
+  const pinned = await readLogKey(options.key);
+  const older = options.since === undefined ? undefined : await readText(options.since);
+  const kept = options.inputs === undefined ? undefined : await readInputsFile(options.inputs);
+  const progress = createProgress(output.io, 'records');
+  return failOnFault(async () => {
+    const since = older === undefined ? undefined : readNote(older, pinned).checkpoint;
+    const { read } = source;
+    const verification = createVerification({ read, pinned, older, kept, progress: progress.show });
+    const check = async (): Promise<VerificationReport> => {
+      let checkpoint = await verification.advance();
+      let compared: number | null = null;
+      if (options.flags !== undefined)
+        ({ checkpoint, compared } = await compareServed(output, verification, order));
+      const { origin, size, root } = checkpoint;
+      return {
+        origin,
+        size,
+        root: root.toString('base64'),
+        since: since?.size ?? null,
+        keys: verification.keys().map(({ verifier, from }) => ({ key: verifier.vkey, from })),
+        replayed: kept?.replayed() ?? null,
+        flags_compared: compared,
+        ...verification.meaning.view(),
+      };
+    };
+    let report: VerificationReport;
+    try {
+      report = await check();
+      kept?.finish();
+    } finally {
+      progress.end();
+    }
+    if (options.follow === true) report = await follow(output, check, report);
+    output.print(report, () => renderVerification(name, report, pinned.vkey));
+    return report.gaps.some(({ code }) => !EXPECTED_GAPS.includes(code)) ? EXIT.conflict : EXIT.done;
+  });
+}
+
+/**
+ * Compares the flags that are served with the log. Those of a broker are read before the log is read on, and again as long
+ * as both move.
+ */
+async function compareServed(
+  { io }: Output,
+  { advance, meaning }: Verification,
+  { client, options: { flags = '' } }: VerifyOrder,
+): Promise<{ checkpoint: Awaited<ReturnType<Verification['advance']>>; compared: number }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const before = meaning.size();
+    const served =
+      client === null ? await readFlagsFile(flags) : await readFlagsOf(client, environmentsIn(meaning));
+    const checkpoint = await advance();
+    try {
+      return { checkpoint, compared: compareFlags(meaning.versions, served) };
+    } catch (error) {
+      if (!(error instanceof MeaningFault) || client === null) throw error;
+      if (attempt < COMPARE_ATTEMPTS) await io.sleep(COMPARE_AGAIN_MS);
+      else if (meaning.size() === before) throw error;
+      else throw stillMoving(error);
+    }
+  }
+}
+
+function environmentsIn({ versions }: Verification['meaning']): Set<string> {
+  const named = [...versions.newest().values()].flatMap((chain) => [...chain.keys()]);
+  return new Set(named.filter((environment) => environment !== null));
+}
+
+function stillMoving(cause: MeaningFault): CliError {
+  const detail = `The flags changed each time they were compared. The last difference: ${cause.message}. Try again.`;
+  return new CliError(EXIT.conflict, { code: 'flags_moved', title: 'The flags were not compared', detail });
+}
+
+/** Verifies what is new until it is stopped. A fault, or a step back, ends it. */
+async function follow(
+  output: Output,
+  check: () => Promise<VerificationReport>,
+  first: VerificationReport,
+): Promise<VerificationReport> {
+  const { io } = output;
+  const stop = new AbortController();
+  const forget = io.onStopSignal(() => stop.abort());
+  let last = first;
+  output.note(`Verified ${last.size} records. Watching for more.`);
+  try {
+    for (;;) {
+      await io.sleep(FOLLOW_MS, stop.signal).catch(() => undefined);
+      if (stop.signal.aborted) return last;
+      const next = await unlessTransient(output, check);
+      if (next !== null && next.size > last.size) output.note(`Verified ${next.size} records.`);
+      last = next ?? last;
+    }
+  } finally {
+    forget();
+  }
+}
+
+/** An address that cannot be reached for a while is no fault of the log. */
+async function unlessTransient<T>(output: Output, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CliError) || !error.transient) throw error;
+    output.note(`Not verified, trying again: ${printable(error.problem.detail)}`);
+    return null;
+  }
+}
