@@ -7,7 +7,7 @@ import { entryOf } from '../support/entries.ts';
 import { applyChanges, createFlag, propose } from '../support/flags.ts';
 import { createTerminal, type Terminal } from './support.ts';
 
-/* Each decision is made again by somebody who has nothing but files. */
+/* Each decision is made again with nothing but files. */
 
 let t: TestBroker;
 let terminal: Terminal;

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { append } from '../../src/log/append.ts';
 import type { Entry } from '../../src/log/entry.ts';
 import { momentOf } from '../../src/store/batch.ts';
+import { findActivation } from '../../src/store/policies.ts';
 import type { Tx } from '../../src/store/statement.ts';
 import type { Store } from '../../src/store/store.ts';
 import { personOf } from './local-control.ts';
@@ -33,7 +34,20 @@ export function entryOf(tx: Tx, given: Partial<Entry> = {}): Entry {
   };
 }
 
-/** Appends one entry in a write of its own. @returns its place */
+/**
+ * Appends one entry in a write of its own. @returns its place
+ *
+ * Unless a decision is given, it names the active policy, and that no policy made it, since none can be asked again.
+ */
 export function appendTo(store: Store, given: Partial<Entry> = {}): Promise<number> {
-  return store.writer.write((tx) => append(tx, entryOf(tx, given)));
+  return store.writer.write(async (tx) => {
+    const entry = entryOf(tx, given);
+    const active = given.decision === undefined ? await findActivation(tx) : null;
+    if (active === null) return append(tx, entry);
+    const versions = { input: null, result: 1, guardrails: null };
+    return append(tx, {
+      ...entry,
+      decision: { ...entry.decision, versions, policy_hash: active.policy_hash },
+    });
+  });
 }
