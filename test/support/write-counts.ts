@@ -1,9 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { loadPolicy } from '@open-policy-agent/opa-wasm';
-import { readBundle } from '../../src/policy/bundle.ts';
 import { exchange, type Reply, startTestBroker, type TestBroker } from './broker.ts';
 import { countBytes, countStatements, type StatementCount } from './sqlite/counting.ts';
 
@@ -55,8 +51,8 @@ const SHOWN = 'count-shown';
 /** Starts a broker and counts what each kind of write takes. @throws Error if a call is not answered as it should be */
 export async function countWrites(): Promise<Record<WriteKind, WriteCount>> {
   const statements = countStatements();
+  const evaluations = countEvaluations();
   const t = await startTestBroker();
-  const evaluations = await countEvaluations(join(t.folder, 'bundle.tar.gz'));
   try {
     await createFlags(t);
     return await countEach(t, { statements, evaluations });
@@ -221,17 +217,32 @@ interface EvaluationCount {
   stop(): void;
 }
 
-/** Counts what the SDK evaluates in this thread, by whichever policy. */
-async function countEvaluations(archive: string): Promise<EvaluationCount> {
-  const { wasm } = await readBundle(await readFile(archive));
-  const prototype = Object.getPrototypeOf(
-    await loadPolicy(Uint8Array.from(wasm).buffer, { initial: 5, maximum: 256 }),
-  );
-  const original = prototype.evaluate;
+interface WasmInstance {
+  exports: { opa_eval: (...values: unknown[]) => number };
+}
+
+/** The part of the global `WebAssembly` by which policies are loaded. */
+const wasm = (
+  globalThis as unknown as { WebAssembly: { instantiate: (...given: unknown[]) => Promise<object> } }
+).WebAssembly;
+
+/** Counts the evaluations of policies that are loaded from now on, in this thread. */
+function countEvaluations(): EvaluationCount {
+  const original = wasm.instantiate;
   let count = 0;
-  prototype.evaluate = function (this: unknown, ...values: unknown[]) {
-    count += 1;
-    return original.apply(this, values);
+  const counting = ({ exports }: WasmInstance): WasmInstance => {
+    const { opa_eval: evaluate } = exports;
+    const counted = (...values: unknown[]) => {
+      count += 1;
+      return evaluate(...values);
+    };
+    return { exports: { ...exports, opa_eval: counted } };
+  };
+  wasm.instantiate = async (...given) => {
+    const loaded = await original(...given);
+    // Of bytes there is a module beside the instance.
+    if ('instance' in loaded) return { ...loaded, instance: counting(loaded.instance as WasmInstance) };
+    return counting(loaded as WasmInstance);
   };
   return {
     take: () => {
@@ -240,7 +251,7 @@ async function countEvaluations(archive: string): Promise<EvaluationCount> {
       return taken;
     },
     stop: () => {
-      prototype.evaluate = original;
+      wasm.instantiate = original;
     },
   };
 }
