@@ -35,6 +35,7 @@ import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
 import { createSigningKeys } from './keys/signing-keys.ts';
 import { createCheckpoints } from './log/checkpoints.ts';
 import { type LogWatch, watchLog } from './log/watch-log.ts';
+import { openWitnesses } from './log/witnesses.ts';
 import type { Logger } from './logger.ts';
 import { DAY_MS } from './moment.ts';
 import { OPERATIONS, operationsUnknownTo } from './operations.ts';
@@ -60,6 +61,7 @@ import { logWatch } from './schedule/log-watch.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler, type Scheduler } from './schedule/scheduler.ts';
 import { usageReport } from './schedule/usage.ts';
+import { witnessJob } from './schedule/witnesses.ts';
 import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
 import { openStore } from './store/database.ts';
@@ -238,6 +240,7 @@ async function openInside(store: Store, options: OpenOptions) {
     log,
   });
   const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
+  const logSize = async () => (await readHead(read)).size;
   const turns = createTurns();
   const metrics = createMetrics({
     openRequests: () => countOpenRequests(read),
@@ -246,7 +249,7 @@ async function openInside(store: Store, options: OpenOptions) {
     calls: turns.calls,
     wal: store.wal,
     writesRefused: async () => (await store.writeRefusal())?.code ?? null,
-    logSize: async () => (await readHead(read)).size,
+    logSize,
     logIsIntact: watch.isIntact,
   });
   const usage = createUsage({ writer: store.writer, clock });
@@ -299,6 +302,10 @@ async function openInside(store: Store, options: OpenOptions) {
     onUnkept: (error) =>
       log.warn({ err: error }, 'the signed checkpoint could not be kept beside the database'),
   });
+  const witnesses = openWitnesses({
+    ...{ store, checkpoints, clock, fetch, log },
+    ...{ witnesses: config.witnesses, quorum: config.witness_quorum },
+  });
   const cursors = createCursors(await cursorSecret(store, masterKey));
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
@@ -315,6 +322,7 @@ async function openInside(store: Store, options: OpenOptions) {
       usageReport(usage.flush),
       issuerKeys(keySets.refreshDue),
       logWatch({ ...watch, clock }),
+      witnessJob({ witnesses, size: logSize, clock }),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
@@ -333,6 +341,7 @@ async function openInside(store: Store, options: OpenOptions) {
       warnings,
       checkpoints,
       logKeys,
+      witnesses,
     },
   };
 
@@ -443,7 +452,7 @@ function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExpress'> 
       revocation: { control, issuer, personIssuers, signingKeys },
       drill: { control, issuer, signingKeys, url, log },
       audit: { control },
-      log: { control, checkpoints: inside.checkpoints },
+      log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
       activation: { control },
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },

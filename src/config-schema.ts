@@ -3,6 +3,7 @@ import { isHost, isLogOrigin, isOrigin, isProxy } from './config-addresses.ts';
 import { PROXY_HEADERS } from './http/client-address.ts';
 import { issuerConfigSchema, workloadIssuerSchema } from './issuers/issuers.ts';
 import { bundleKeySchema } from './policy/bundle-keys.ts';
+import { isCosigner } from './tree/cosignature.ts';
 
 /**
  * The keys of the configuration. The rules for flags are not here but in the policy bundle, under the policy hash.
@@ -82,6 +83,22 @@ export const configSchema = z.strictObject({
   published_log: z.array(z.string().min(1).max(2000)).default([]).meta({
     description:
       'folders and addresses where the decision log is [published](decision-log.md#publishing-the-log). The broker compares itself with the checkpoint there, at its start and every ten minutes: a disk that was restored whole [is noticed](operations.md#a-restored-copy-of-the-database) only so',
+  }),
+  witnesses: z
+    .array(
+      z.strictObject({
+        url: z.url({ protocol: /^https?$/ }).meta({ description: 'its address, before `/add-checkpoint`' }),
+        key: z
+          .string()
+          .refine(isCosigner, 'It must be the key that `countersign witness` prints.')
+          .meta({ description: 'its key for cosignatures, `<name>+<id>+<base64>`' }),
+      }),
+    )
+    .max(20)
+    .default([]),
+  witness_quorum: z.coerce.number().int().min(1).max(20).optional().meta({
+    description: 'how many witnesses must cosign a checkpoint until it counts as cosigned',
+    fallback: 'more than half of them',
   }),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

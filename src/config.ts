@@ -76,6 +76,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     ...webFaults(sound),
     ...personFaults(soundIssuers(sound)),
     ...namedFileFaults(sound, folder),
+    ...quorumFaults(parsed.data),
   ]
     .filter(({ path }, place, all) => all.findIndex((other) => `${other.path}` === `${path}`) === place)
     .map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
@@ -98,6 +99,13 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     master_key,
     file: file === null ? null : resolve(file),
   });
+}
+
+/** A quorum that no set of witnesses can reach. */
+function quorumFaults(config: Pick<Config, 'witnesses' | 'witness_quorum'> | undefined): SchemaFault[] {
+  if (config === undefined || (config.witness_quorum ?? 0) <= config.witnesses.length) return [];
+  const detail = `there are only ${config.witnesses.length} witnesses; name more of them, or ask for fewer`;
+  return [{ path: ['witness_quorum'], detail }];
 }
 
 /** The keys that name files. */

@@ -21,6 +21,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   identity: [],
   http: [],
   log: ['store', 'tree'],
+  witness: ['store', 'tree'],
   policy: ['flags', 'log', 'store'],
   decide: ['flags', 'identity', 'log', 'policy', 'store'],
   // Domains. Request kinds import them; they never import requests.
@@ -63,6 +64,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'tokens',
     'tree',
     'trust',
+    'witness',
   ],
 };
 
@@ -79,7 +81,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   {
     part: /^src\/config(-schema)?\.ts$/,
-    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys|store\/database-address)\.ts$/,
+    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys|store\/database-address|tree\/cosignature)\.ts$/,
   },
   { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },

@@ -350,3 +350,33 @@ describe('the public URL', () => {
     },
   );
 });
+
+describe('the witnesses of the log', () => {
+  const key = 'witness.example.org/w1+1096b42c+BPF8/wxx/oNrmdZe+q7MugJSTCP7evMv9+zF82SOdOA9';
+  const witness = { url: 'https://witness.example.org', key };
+
+  it('are named by address and key', async () => {
+    expect(await load({ issuers: [issuer], witnesses: [witness], witness_quorum: 1 })).toMatchObject({
+      witnesses: [witness],
+    });
+  });
+
+  it.each([
+    [key.slice(0, -2)],
+    [key.replace('+B', '+A')],
+    [key.replace('1096b42c', '1096b42d')],
+    ['witness.example.org'],
+    [''],
+  ])('with the key %j are refused', async (other) => {
+    const [fault] = await faultsOf({ issuers: [issuer], witnesses: [{ ...witness, key: other }] });
+    expect(fault).toContain('witnesses.0.key');
+    expect(fault).toContain('countersign witness');
+  });
+
+  it('cannot be fewer than their quorum', async () => {
+    const document = { issuers: [issuer], witnesses: [witness], witness_quorum: 2 };
+    expect(await faultsOf(document)).toEqual([
+      expect.stringMatching(/^witness_quorum: there are only 1 witnesses/),
+    ]);
+  });
+});

@@ -6,6 +6,8 @@ import { BrokerError } from '../errors.ts';
 import { GOVERNED_READ, PUBLIC } from '../http/route.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
 import { proveConsistency, proveInclusion, readTile } from '../log/tree-reads.ts';
+import type { Witnesses } from '../log/witnesses.ts';
+import { epochMs } from '../moment.ts';
 import { findPlaceOf } from '../store/records.ts';
 import { LogFault } from '../tree/fault.ts';
 import { parseTilePath, type Tile } from '../tree/tiles.ts';
@@ -20,6 +22,7 @@ import { unknownName } from '../unknown-name.ts';
 export interface LogRoutesDeps {
   control: ControlDeps;
   checkpoints: Checkpoints;
+  witnesses: Witnesses;
 }
 
 const { route } = routesFor<LogRoutesDeps>({ tag: 'Audit', format: 'problem', since: '2.0' });
@@ -64,6 +67,26 @@ const logSchema = z
     }),
     size: z.int().min(0).meta({ description: 'The number of leaves of the latest checkpoint.' }),
     root: hash,
+    cosigned: z
+      .object({
+        quorum: z.int().min(1).meta({ description: 'How many witnesses must agree.' }),
+        size: z.int().min(0).nullable().meta({ description: 'The size that they agree on; null if none.' }),
+        at_ms: epochMs.nullable().meta({ description: 'When the last of them cosigned it.' }),
+        checkpoint: z.string().nullable().meta({ description: 'The checkpoint with their cosignatures.' }),
+        witnesses: z.array(
+          z.object({
+            name: z.string(),
+            size: z.int().min(0).nullable().meta({ description: 'The size that it has cosigned last.' }),
+            at_ms: epochMs.nullable(),
+            fault: z
+              .string()
+              .nullable()
+              .meta({ description: 'Why it has not cosigned what it was sent last.' }),
+          }),
+        ),
+      })
+      .optional()
+      .meta({ description: 'What the witnesses have cosigned. Absent if none is configured.' }),
   })
   .meta({ id: 'Log' });
 export type LogView = z.infer<typeof logSchema>;
@@ -82,9 +105,10 @@ export const logRoutes = [
     success: 200,
     answer: z.string(),
     answerType: 'text/plain',
-    handle: async ({ checkpoints }) => {
-      const { note } = await checkpoints.latest();
-      return { body: note, headers: { ...BRIEFLY, 'Content-Type': TEXT } };
+    handle: async ({ checkpoints, witnesses }) => {
+      const checkpoint = await checkpoints.latest();
+      const body = `${checkpoint.note}${await witnesses.linesFor(checkpoint)}`;
+      return { body, headers: { ...BRIEFLY, 'Content-Type': TEXT } };
     },
   }),
   route({
@@ -125,11 +149,16 @@ export const logRoutes = [
     errors: ['restored_copy', 'log_altered'],
     success: 200,
     answer: logSchema,
-    handle: async ({ checkpoints }) => {
+    handle: async ({ checkpoints, witnesses }) => {
       const { origin, size: leaves, root } = await checkpoints.latest();
+      const views = await witnesses.views();
+      const cosigned = views.length === 0 ? null : await witnesses.cosigned();
       const [key, ...former_keys] = await checkpoints.keys();
       return {
-        body: { origin, key, former_keys, size: leaves, root: root.toString('base64') },
+        body: {
+          ...{ origin, key, former_keys, size: leaves, root: root.toString('base64') },
+          ...(views.length === 0 ? {} : { cosigned: cosignedView(witnesses.quorum, cosigned, views) }),
+        },
         headers: BRIEFLY,
       };
     },
@@ -192,6 +221,15 @@ export const logRoutes = [
     },
   }),
 ];
+
+function cosignedView(
+  quorum: number,
+  cosigned: Awaited<ReturnType<Witnesses['cosigned']>>,
+  witnesses: Awaited<ReturnType<Witnesses['views']>>,
+): NonNullable<LogView['cosigned']> {
+  const { size = null, at_ms = null, note = null } = cosigned ?? {};
+  return { quorum, size, at_ms, checkpoint: note, witnesses };
+}
 
 function text(bytes: Buffer): string {
   return bytes.toString('base64');

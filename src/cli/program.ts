@@ -32,6 +32,7 @@ import { registerTrust } from './commands/trust.ts';
 import { registerVerify } from './commands/verify.ts';
 import { registerVotes } from './commands/vote.ts';
 import { registerWhoami } from './commands/whoami.ts';
+import { registerWitness } from './commands/witness.ts';
 import { DELIBERATE_HELP } from './deliberate.ts';
 import type { Io } from './io.ts';
 import { describeArguments } from './output/arguments.ts';
@@ -137,6 +138,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerAudit(program, cli);
   registerPublish(program, cli);
   registerVerify(program, cli);
+  registerWitness(program, cli);
   registerExplain(program, cli);
   registerAccess(program, cli);
   registerAgents(program, cli);

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addBuiltBundles } from './migration-built.ts';
+import { addCosignatures } from './migration-cosignatures.ts';
 import { addDenials } from './migration-denials.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
@@ -48,6 +49,7 @@ export const migrations: MigrationProvider = {
     '0020_tree': { up: addTree },
     '0021_log_keys': { up: addLogKeys },
     '0022_log_key_rotation': { up: addLogKeyRotation },
+    '0023_cosignatures': { up: addCosignatures },
   }),
 };
 

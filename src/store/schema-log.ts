@@ -97,6 +97,22 @@ export interface LogKeysTable {
   retires_ms: number | null;
 }
 
+/** A cosignature of a witness. Rows older than the last checkpoint that a quorum has cosigned are deleted. */
+export interface CosignaturesTable {
+  /** The key of the witness (C2SP signed-note). */
+  witness: string;
+  origin: string;
+  size: number;
+  /** The root hash, base64. */
+  root: string;
+  /** The checkpoint as the log signed it. */
+  note: string;
+  /** The line of the cosignature. */
+  line: string;
+  /** When it was made, by the clock of the witness, and never later than it arrived. */
+  at_ms: number;
+}
+
 /** The head of the log: one row. */
 export interface LogHeadTable {
   /** Always 1. */

@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely';
 import type {
+  CosignaturesTable,
   DenialsTable,
   ErasuresTable,
   LeavesTable,
@@ -45,6 +46,7 @@ export interface Schema {
   erasures: ErasuresTable;
   log_head: LogHeadTable;
   log_keys: LogKeysTable;
+  cosignatures: CosignaturesTable;
   log_tiles: LogTilesTable;
   denials: DenialsTable;
   outbox: OutboxTable;

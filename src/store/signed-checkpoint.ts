@@ -1,14 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { z } from 'zod';
 import { treeRoot } from '../tree/proofs.ts';
 import { subtreesFrom } from '../tree/tiles.ts';
+import { replaceDurably } from './durable-file.ts';
 import type { LogHead } from './log-head.ts';
 import { listTileHashes } from './log-tiles.ts';
 import type { Db } from './statement.ts';
-import { syncFolder } from './sync-folder.ts';
 
 /*
  * The highest checkpoint of the log that was signed, or seen where the log is published, in a file beside the database. The
@@ -49,16 +46,8 @@ export function readSigned(path: string): SignedCheckpointFile | null {
 }
 
 /** Replaces the file, atomically and durably. @throws Error if it cannot be written */
-export async function writeSigned(path: string, signed: SignedCheckpointFile): Promise<void> {
-  const fresh = `${path}.${randomUUID()}`;
-  try {
-    await writeFile(fresh, `${JSON.stringify(signed)}\n`, { flag: 'wx', flush: true, mode: 0o600 });
-    await rename(fresh, path);
-    syncFolder(dirname(path));
-  } catch (error) {
-    await rm(fresh, { force: true }).catch(() => undefined);
-    throw error;
-  }
+export function writeSigned(path: string, signed: SignedCheckpointFile): Promise<void> {
+  return replaceDurably(path, `${JSON.stringify(signed)}\n`, { mode: 0o600 });
 }
 
 /** The root of the tree at an earlier size, out of what is stored. */

@@ -41,42 +41,74 @@ export function isKeyName(name: string): boolean {
 
 /** A signer from an Ed25519 key. @param name the name of the key; for a log, its origin */
 export function noteSigner(name: string, key: KeyObject): NoteSigner {
+  return {
+    verifier: verifierOf(name, publicKeyOf(key)),
+    sign: (text) => sign(null, Buffer.from(text), key),
+  };
+}
+
+/** The bytes of the public part of an Ed25519 key. */
+export function publicKeyOf(key: KeyObject): Buffer {
   const { x } = createPublicKey(key).export({ format: 'jwk' });
-  const verifier = verifierOf(name, Buffer.from(x ?? '', 'base64url'));
-  return { verifier, sign: (text) => sign(null, Buffer.from(text), key) };
+  return Buffer.from(x ?? '', 'base64url');
 }
 
 /** Reads the text form of a verifying key. @throws LogFault if it is malformed, or of another type */
 export function parseVerifier(vkey: string): NoteVerifier {
+  const { name, publicKey } = parseTypedKey(vkey, ED25519, 'The key of a log is an Ed25519 key.');
+  return verifierOf(name, publicKey);
+}
+
+/**
+ * Reads the text form of a key of a type.
+ *
+ * @param hint what is said of a key of another type
+ * @throws LogFault if it is malformed, or of another type
+ */
+export function parseTypedKey(vkey: string, type: number, hint: string): { name: string; publicKey: Buffer } {
   const [name, id, encoded] = splitTwice(vkey.trim(), '+');
   const bytes = encoded === undefined ? null : parseBase64(encoded);
   if (name === undefined || id === undefined || bytes === null || !isKeyName(name))
     throw new LogFault('the key is malformed. It has the form <name>+<8 hexadecimal digits>+<base64>.');
-  if (bytes[0] !== ED25519 || bytes.length !== 1 + PUBLIC_KEY_BYTES)
-    throw new LogFault('the key is of an unknown type. The key of a log is an Ed25519 key.');
-  const verifier = verifierOf(name, bytes.subarray(1));
-  if (verifier.id !== id)
+  if (bytes[0] !== type || bytes.length !== 1 + PUBLIC_KEY_BYTES)
+    throw new LogFault(`the key is of an unknown type. ${hint}`);
+  const publicKey = bytes.subarray(1);
+  const { id: own } = typedKeyOf(name, type, publicKey);
+  if (own !== id)
     throw new LogFault(
-      `the key is damaged: its id should be ${verifier.id}, but it says ${id}. Copy it again, whole.`,
+      `the key is damaged: its id should be ${own}, but it says ${id}. Copy it again, whole.`,
     );
-  return verifier;
+  return { name, publicKey };
 }
 
 function verifierOf(name: string, publicKey: Buffer): NoteVerifier {
   if (!isKeyName(name)) throw new LogFault(`${JSON.stringify(name)} cannot be the name of a key`);
-  const typed = Buffer.concat([Buffer.of(ED25519), publicKey]);
+  const { id, vkey, key } = typedKeyOf(name, ED25519, publicKey);
+  return {
+    name,
+    id,
+    vkey,
+    verify: (text, signature) =>
+      signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), key, signature),
+  };
+}
+
+/** The id, the text form and the object of an Ed25519 key, for signatures of a type. */
+export function typedKeyOf(
+  name: string,
+  type: number,
+  publicKey: Buffer,
+): { id: string; vkey: string; key: KeyObject } {
+  const typed = Buffer.concat([Buffer.of(type), publicKey]);
   const id = hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), typed]), 'hex').slice(
     0,
     2 * KEY_ID_BYTES,
   );
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: publicKey.toString('base64url') };
-  const key = createPublicKey({ key: jwk, format: 'jwk' });
   return {
-    name,
     id,
     vkey: `${name}+${id}+${typed.toString('base64')}`,
-    verify: (text, signature) =>
-      signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), key, signature),
+    key: createPublicKey({ key: jwk, format: 'jwk' }),
   };
 }
 
@@ -133,6 +165,16 @@ interface NoteSignature {
   name: string;
   id: string;
   signature: Buffer;
+  /** As it stands in the note, with its line break. */
+  line: string;
+}
+
+/** Reads the signature lines of a note. @throws LogFault if one is malformed */
+export function signatureLines(below: string): NoteSignature[] {
+  if (!below.endsWith('\n')) throw new LogFault('the signatures of the note do not end in a line break');
+  const lines = below.slice(0, -1).split('\n');
+  if (lines.length > MAX_SIGNATURES) throw new LogFault('the note has too many signatures');
+  return lines.map(parseSignature);
 }
 
 function parseNote(note: string): { text: string; signatures: NoteSignature[] } {
@@ -142,9 +184,7 @@ function parseNote(note: string): { text: string; signatures: NoteSignature[] } 
   const below = note.slice(end + 2);
   if (end < 0 || !isNoteText(text) || !below.endsWith('\n'))
     throw new LogFault('this is not a signed note: a text, an empty line, and signatures');
-  const lines = below.slice(0, -1).split('\n');
-  if (lines.length > MAX_SIGNATURES) throw new LogFault('the note has too many signatures');
-  return { text, signatures: lines.map(parseSignature) };
+  return { text, signatures: signatureLines(below) };
 }
 
 function parseSignature(line: string): NoteSignature {
@@ -152,7 +192,12 @@ function parseSignature(line: string): NoteSignature {
   const bytes = encoded === undefined ? null : parseBase64(encoded);
   if (name === undefined || !isKeyName(name) || bytes === null || bytes.length <= KEY_ID_BYTES)
     throw new LogFault('the note has a malformed signature line. It has the form: — <name> <base64>');
-  return { name, id: bytes.toString('hex', 0, KEY_ID_BYTES), signature: bytes.subarray(KEY_ID_BYTES) };
+  return {
+    name,
+    id: bytes.toString('hex', 0, KEY_ID_BYTES),
+    signature: bytes.subarray(KEY_ID_BYTES),
+    line: `${line}\n`,
+  };
 }
 
 /** Lines of text without control characters or damaged UTF-8, each with a line break. */

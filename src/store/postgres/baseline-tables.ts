@@ -17,6 +17,10 @@ export const TABLES = `
   create table bundle_sources (
     archive_digest text primary key, source text not null, stored_ms bigint not null
   );
+  create table cosignatures (
+    witness text not null, origin text not null, size bigint not null, root text not null, note text not null,
+    line text not null, at_ms bigint not null, primary key (witness, origin, size)
+  );
   create table denials (
     minute_ms bigint not null, caller text not null, operation text not null, decision_id text not null,
     count bigint not null, primary key (minute_ms, caller, operation)

@@ -1,0 +1,207 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type CosignerKey,
+  cosignerKey,
+  openCosignatures,
+  parseCosigner,
+} from '../../src/tree/cosignature.ts';
+import { parseVerifier, textOfNote } from '../../src/tree/note.ts';
+import { serveWitness } from '../../src/witness/serve-witness.ts';
+import { openWitness, type Witness } from '../../src/witness/witness.ts';
+import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { record } from '../support/pass-time.ts';
+import { withFile } from '../support/sqlite/file.ts';
+
+/* A broker and its witnesses: real ones, and some that lie. */
+
+let folder: string;
+let t: TestBroker;
+let servers: Server[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'countersign-witnesses-'));
+  servers = [];
+});
+afterEach(async () => {
+  await t.close();
+  for (const server of servers) server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function listen(server: Server): Promise<string> {
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+interface Running {
+  vkey: string;
+  url: string;
+  isDown: boolean;
+  witness: Witness | null;
+}
+
+/** A witness that learns of the log once there is one. */
+async function startWitness(name: string): Promise<Running> {
+  const options = { folder: join(folder, name), name: `witness.example/${name}`, clock: () => t.clock() };
+  const first = await openWitness({ ...options, logs: [] });
+  const { vkey } = first;
+  first.close();
+  const running: Running = { vkey, url: '', isDown: false, witness: null };
+  const open = async () => {
+    const { body } = await t.call(null, 'GET', '/v1/log');
+    running.witness ??= await openWitness({ ...options, logs: [parseVerifier(body.key)] });
+    if (running.isDown) throw new Error('down');
+    return running.witness;
+  };
+  const server = serveWitness(
+    {
+      vkey,
+      add: async (body) => (await open()).add(body),
+      latest: async (hash) => (await open()).latest(hash),
+      close: () => undefined,
+    },
+    () => undefined,
+  );
+  running.url = await listen(server);
+  return running;
+}
+
+async function submit(): Promise<void> {
+  t.clock.advance(10_000);
+  await t.broker.scheduler.tick();
+}
+
+const cosigned = async () => (await t.call(null, 'GET', '/v1/log')).body.cosigned;
+
+describe('witnesses', () => {
+  it('cosign what was signed, and their cosignatures are served with it', async () => {
+    const witnesses = [await startWitness('w1'), await startWitness('w2')];
+    t = await startTestBroker({
+      config: { witnesses: witnesses.map(({ url, vkey: key }) => ({ url, key })) },
+    });
+    expect(await cosigned()).toMatchObject({ quorum: 2, size: null, at_ms: null, checkpoint: null });
+    await submit();
+    const first = await cosigned();
+    expect(first).toMatchObject({ at_ms: t.clock() });
+    const known = witnesses.map(({ vkey }) => parseCosigner(vkey));
+    const note = await (await fetch(`${t.url}/log/checkpoint`)).text();
+    expect(note).toBe(first.checkpoint);
+    const below = note.slice(note.lastIndexOf('\n\n') + 2);
+    expect(openCosignatures(textOfNote(note), below, known)).toHaveLength(2);
+
+    // It grows, and the proof that it does is sent.
+    await record(t);
+    await submit();
+    expect((await cosigned()).size).toBe(first.size + 1);
+
+    // An idle log is cosigned again, so that its cosignature stays young.
+    const { at_ms } = await cosigned();
+    for (let turn = 0; turn < 29; turn += 1) await submit();
+    expect((await cosigned()).at_ms).toBe(at_ms);
+    await submit();
+    expect((await cosigned()).at_ms).toBe(t.clock());
+
+    // One that is down costs nothing but the age.
+    const [down] = witnesses;
+    if (down !== undefined) down.isDown = true;
+    const before = await cosigned();
+    expect(await record(t)).toBe(200);
+    await submit();
+    const after = await cosigned();
+    expect(after).toMatchObject({ size: before.size, at_ms: before.at_ms, checkpoint: before.checkpoint });
+    expect(after.witnesses).toMatchObject([
+      { name: 'witness.example/w1', size: before.size, fault: expect.stringContaining('500') },
+      { name: 'witness.example/w2', size: before.size + 1, fault: null },
+    ]);
+    if (down !== undefined) down.isDown = false;
+    await record(t);
+    await submit();
+    expect(await cosigned()).toMatchObject({ size: before.size + 2, at_ms: t.clock() });
+
+    // A broker that does not know any more what it has sent is told.
+    await t.broker.close();
+    withFile(t.file, (db) => db.exec('delete from cosignatures'));
+    await t.restart();
+    await record(t);
+    await submit();
+    expect(await cosigned()).toMatchObject({ size: before.size + 3, at_ms: t.clock() });
+    for (const { witness } of witnesses) witness?.close();
+  });
+});
+
+describe('a witness that lies', () => {
+  const key = () => cosignerKey('witness.example/liar', generateKeyPairSync('ed25519').privateKey);
+
+  /** A broker with a witness that answers so. */
+  async function withLiar(
+    answer: (liar: CosignerKey, note: string) => { status?: number; body: string },
+  ): Promise<{ fault: string | null; at_ms: number | null; size: number | null }> {
+    const liar = key();
+    const url = await listen(
+      createServer(async (request, response) => {
+        let body = '';
+        for await (const part of request) body += part;
+        const { status = 200, body: text } = answer(liar, body.slice(body.indexOf('\n\n') + 2));
+        response.writeHead(status).end(text);
+      }),
+    );
+    t = await startTestBroker({ config: { witnesses: [{ url, key: liar.cosigner.vkey }] } });
+    await submit();
+    expect(await record(t)).toBe(200);
+    return (await cosigned()).witnesses[0];
+  }
+  const nowS = () => Math.floor(t.clock() / 1000);
+
+  it.each([
+    [
+      'a cosignature of an unknown key',
+      'no cosignature of its key',
+      (_: CosignerKey, note: string) => ({
+        body: key().cosign(textOfNote(note), nowS()),
+      }),
+    ],
+    [
+      'a cosignature of another checkpoint',
+      'is not valid',
+      (liar: CosignerKey) => ({
+        body: liar.cosign('other\n1\nAAAA\n', nowS()),
+      }),
+    ],
+    ['no cosignature', 'malformed', () => ({ body: 'fine\n' })],
+    ['nothing', 'line break', () => ({ body: '' })],
+    [
+      'that it knows a longer log',
+      'has cosigned 1000000 records',
+      () => ({ status: 409, body: '1000000\n' }),
+    ],
+    ['another size each time', 'does not stay', () => ({ status: 409, body: `${1 + (nowS() % 2)}\n` })],
+    ['that it saw another history', '422: another history', () => ({ status: 422, body: 'another history' })],
+    ['a redirect', 'fetch failed', () => ({ status: 302, body: '' })],
+  ])('with %s is not believed', async (_, fault, answer) => {
+    expect(await withLiar(answer)).toMatchObject({
+      size: null,
+      at_ms: null,
+      fault: expect.stringContaining(fault),
+    });
+    expect((await cosigned()).size).toBeNull();
+  });
+
+  it('about the time makes nothing fresher', async () => {
+    const ahead = await withLiar((liar, note) => ({ body: liar.cosign(textOfNote(note), nowS() + 86_400) }));
+    expect(ahead).toMatchObject({ at_ms: t.clock(), fault: null });
+  });
+
+  it('with an old cosignature is as old as that', async () => {
+    const old = await withLiar((liar, note) => ({ body: liar.cosign(textOfNote(note), nowS() - 86_400) }));
+    expect(old.at_ms).toBe(t.clock() - 86_400_000);
+    expect((await cosigned()).at_ms).toBe(t.clock() - 86_400_000);
+  });
+});
