@@ -84,6 +84,8 @@ const recordSchema = z.object({
   votes: listOf(z.string()),
 });
 type Parsed = z.infer<typeof recordSchema>;
+// Every leaf of a log is read.
+const compiledRecord = z.compile(recordSchema, { strict: true });
 
 /** How one version of a flag moved. */
 export type Move = z.infer<typeof moveSchema>;
@@ -122,7 +124,7 @@ export interface BesideLeaf {
   lists?: Readonly<Record<string, unknown>> | undefined;
 }
 
-const leafSchema = z.object({ schema: z.object({ record: z.int() }) });
+const leafSchema = z.compile(z.object({ schema: z.object({ record: z.int() }) }), { strict: true });
 
 /**
  * Reads a leaf.
@@ -136,7 +138,7 @@ export function readLeaf(bytes: Buffer, place: number): Leaf {
   if (!known.success) throw malformed(place, known.error);
   const { record } = known.data.schema;
   if (record !== 1) return { version: record === 0 ? 0 : 'unknown' };
-  const parsed = recordSchema.safeParse(value);
+  const parsed = compiledRecord.safeParse(value);
   if (!parsed.success) throw malformed(place, parsed.error);
   return { version: 1, parsed: parsed.data };
 }
