@@ -329,6 +329,7 @@ describe('a leaf', () => {
       readBundles(t.file).map(({ policy_hash, archive }) => ({
         hash: policy_hash,
         archive: sha256(archive),
+        stages: [],
       })),
     );
   });

@@ -1,6 +1,11 @@
+import { v7 as uuidv7 } from 'uuid';
 import { rebundle } from '../../fixtures/rebundle.ts';
+import { append } from '../../src/log/append.ts';
+import { toActivated } from '../../src/policy/activate.ts';
 import { readStoredBundle } from '../../src/policy/bundle.ts';
-import { insertActivation, storeBundle } from '../../src/store/policies.ts';
+import { operatorEntry } from '../../src/policy/operator-entry.ts';
+import { momentOf } from '../../src/store/batch.ts';
+import { findActivation, insertActivation, storeBundle } from '../../src/store/policies.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { TestBroker } from './broker.ts';
 
@@ -17,13 +22,15 @@ export function withConfig(archive: Buffer, edit: (config: Config) => void): Pro
 
 /**
  * Stores a bundle and makes it the active one behind the broker's back, as another broker on the same store does, which
- * may be older and refuse fewer faults.
+ * may be older and refuse fewer faults. The record is that of an operator.
  *
  * @returns its policy hash
  */
 export async function activateElsewhere(store: Store, archive: Buffer, nowMs: number): Promise<string> {
-  const { hash: policy_hash, archive_digest, revision } = await readStoredBundle(archive);
+  const bundle = await readStoredBundle(archive);
+  const { hash: policy_hash, archive_digest, revision } = bundle;
   await store.writer.write(async (tx) => {
+    const active = await findActivation(tx);
     await storeBundle(tx, { policy_hash, archive_digest, revision, archive, stored_ms: nowMs });
     await insertActivation(tx, {
       policy_hash,
@@ -33,6 +40,20 @@ export async function activateElsewhere(store: Store, archive: Buffer, nowMs: nu
       request_id: null,
       stage: null,
     });
+    await append(
+      tx,
+      operatorEntry({
+        id: uuidv7({ msecs: nowMs }),
+        at_ms: momentOf(tx),
+        operation: 'policy.activate',
+        policy_hash: active?.policy_hash ?? policy_hash,
+        because: { code: 'policy_recovered', detail: 'Another broker activated it.' },
+        activates: toActivated(
+          { hash: policy_hash, archive: archive_digest, stage: null },
+          bundle.broker.stages,
+        ),
+      }),
+    );
   });
   return policy_hash;
 }

@@ -276,7 +276,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   delegate: plain('dana', { body: { agent: 'release-agent' } }),
   listKeys: plain('morgan'),
   rotateKey: plain('morgan'),
-  rotateLogKey: plain('morgan', { body: {} }),
+  rotateLogKey: plain('morgan', { body: { overlap_days: 30 } }),
   testTrust: change(async ({ t }) => ({ body: { token: await t.ci.token() } }), 'morgan'),
   exchangeToken: {
     who: 'dana',

@@ -40,7 +40,7 @@ const WRONG: Record<string, [wrong: string, near: string | null]> = {
 };
 
 /** Parameters that are no names: the rest is tested as words of a fixed list, or is in this list. */
-const NO_NAMES = /^(limit|cursor|from|to|unused|unused_days|tile|level)$/;
+const NO_NAMES = /^(limit|cursor|from|from_place|to|unused|unused_days|tile|level)$/;
 
 const routes = listRoutes(requestKinds).filter(
   ({ format, caller }) => format === 'problem' && caller !== null && caller !== 'data',
