@@ -321,7 +321,7 @@ async function openInside(store: Store, options: OpenOptions) {
       revocationsOfOthers(() => revocations.refresh(read)),
       usageReport(usage.flush),
       issuerKeys(keySets.refreshDue),
-      logWatch({ ...watch, clock }),
+      logWatch({ ...watch, clock, log }),
       witnessJob({ witnesses, size: logSize, clock }),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),

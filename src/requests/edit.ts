@@ -5,6 +5,7 @@ import type { Refused } from '../decide/refused.ts';
 import type { Decision } from '../policy/policies.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { editTouches } from '../store/requests.ts';
+import { isStoreError } from '../store/write-faults.ts';
 import { editContent, type RequestEdit } from './content.ts';
 import { decideRequest, record } from './decide-request.ts';
 import { expire } from './expire.ts';
@@ -54,6 +55,8 @@ export async function edit(
   const context = planContextOf(writing, request.proposer);
   // A key that is taken is only told to those who may create the flag: they are judged as if it were free.
   const judged = async (fault: unknown) => {
+    // What the store could not do says nothing about the edit.
+    if (isStoreError(fault)) throw fault;
     const { plan } = await kind.plan(tx, content, { ...context, onlyJudged: true });
     return { plan, fault };
   };

@@ -7,6 +7,7 @@ import { isStrangerTo } from '../decide/strangers.ts';
 import { BrokerError } from '../errors.ts';
 import { inWords } from '../moment.ts';
 import { insertRequest } from '../store/requests.ts';
+import { isStoreError } from '../store/write-faults.ts';
 import { decideRequest, record } from './decide-request.ts';
 import { type ChangeRequest, humansBehind, requestDigest, toRow } from './request.ts';
 import { type Settlement, STARTS_TOO_LATE, settle } from './settle.ts';
@@ -37,6 +38,8 @@ export async function propose<Content extends RequestContent>(
       return made;
     })
     .catch(async (fault: unknown) => {
+      // What the store could not do says nothing about the proposal.
+      if (isStoreError(fault)) throw fault;
       const stranger = await refuseStranger(writing, operation);
       if (stranger !== null) return stranger;
       const free = await kind.plan(tx, content, { ...context, onlyJudged: true });

@@ -99,12 +99,14 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
     if (wake === undefined) return { count: 0, isStuck: false };
     const ids = await listWoken(read, wake, limit);
     const last = ids.at(-1);
-    const { isStuck } = await attemptAll(ids, isOpen);
+    const looked = await attemptAll(ids, isOpen);
+    // Else those that could not even be postponed would be passed over.
+    if (looked.isStuck) return looked;
     await writer.write(
       (tx) => (last === undefined ? endWake(tx, wake.id) : advanceWake(tx, wake.id, last)),
       'scheduled',
     );
-    return { count: Math.max(ids.length, 1), isStuck };
+    return { count: Math.max(ids.length, 1), isStuck: false };
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
 import type { ScheduledJob } from './scheduler.ts';
 
 const LOOK_EVERY_MS = 10_000;
@@ -9,8 +10,9 @@ export function logWatch(deps: {
   look: () => Promise<void>;
   compare: () => Promise<void>;
   clock: Clock;
+  log: Pick<Logger, 'error'>;
 }): ScheduledJob {
-  const { look, compare, clock } = deps;
+  const { look, compare, clock, log } = deps;
   // The start has compared.
   let comparedMs = clock();
   let lookedMs = Number.NEGATIVE_INFINITY;
@@ -23,9 +25,13 @@ export function logWatch(deps: {
       if (Math.abs(nowMs - comparedMs) >= COMPARE_EVERY_MS) {
         comparedMs = nowMs;
         // No other job waits for an address.
-        comparing ??= compare().finally(() => {
-          comparing = null;
-        });
+        comparing ??= compare()
+          .catch((error: unknown) => {
+            log.error({ err: error }, 'the log could not be compared with where it is published');
+          })
+          .finally(() => {
+            comparing = null;
+          });
       }
       if (Math.abs(nowMs - lookedMs) < LOOK_EVERY_MS) return;
       lookedMs = nowMs;

@@ -70,7 +70,13 @@ export function createDeferredRows(): DeferredRows {
     for (let from = 0; from < found.rows.length; ) {
       const left = found.rows.length - from;
       const count = Math.min(MAX_ROWS, 2 ** Math.floor(Math.log2(left)));
-      found.insert(found.rows.slice(from, from + count));
+      try {
+        found.insert(found.rows.slice(from, from + count));
+      } catch (error) {
+        // Whoever is told may go on, so the end of the batch has to meet the refusal again.
+        waiting.set(table, { ...found, rows: found.rows.slice(from) });
+        throw error;
+      }
       from += count;
     }
   }

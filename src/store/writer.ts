@@ -286,7 +286,8 @@ export function createWriter(deps: WriterDeps): Writer {
     return false;
   }
 
-  async function runBatch(batch: Job[]): Promise<void> {
+  /** @returns the refusal that holds for every write, if there was one */
+  async function runBatch(batch: Job[]): Promise<BrokerError | null> {
     let ran: BatchResult;
     try {
       // Without it, a restored older copy of the database would not be noticed.
@@ -295,10 +296,10 @@ export function createWriter(deps: WriterDeps): Writer {
     } catch (error) {
       if (error instanceof RefusedAtEnd) await runEachAlone(batch);
       else refuse(batch, error);
-      return;
+      return error instanceof BrokerError ? error : null;
     }
     const { results, unknown } = ran;
-    if (unknown !== null && !(await isCommitted(batch, unknown))) return;
+    if (unknown !== null && !(await isCommitted(batch, unknown))) return null;
     fault = null;
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
@@ -311,12 +312,15 @@ export function createWriter(deps: WriterDeps): Writer {
     for (const result of results) {
       if ('missing' in result) prepare(result.job, result.missing);
     }
+    return null;
   }
 
   async function runEachAlone(batch: readonly Job[]): Promise<void> {
+    let refusal: BrokerError | null = null;
     for (const job of batch) {
-      if (failed === null) await runBatch([job]);
-      else job.reject(failed);
+      refusal ??= failed;
+      if (refusal === null) refusal = await runBatch([job]);
+      else job.reject(refusal);
     }
   }
 

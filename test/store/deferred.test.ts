@@ -152,6 +152,33 @@ describe('rows that wait for the end of their batch', () => {
     expect(committed).toEqual(['one', 'two', 'three']);
   });
 
+  it('are refused, and those of neighbours kept, also if the write whose read inserts them goes on after the error', async () => {
+    const insert = (id: string, flag: string) =>
+      store.writer.write((tx) => insertRequest(tx, rowOf(id), { flags: [flag], namespaces: [] }));
+    await insert('taken', 'e');
+    const results = await Promise.allSettled([
+      insert('taken', 'f'),
+      insert('innocent', 'g'),
+      store.writer.write(async (tx) => {
+        await findRequest(tx, 'other').catch(() => undefined);
+      }),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    const rows = await store.read
+      .selectFrom('request_flags')
+      .select(['request_id', 'flag'])
+      .orderBy('flag')
+      .execute();
+    expect(rows).toEqual([
+      { request_id: 'taken', flag: 'e' },
+      { request_id: 'innocent', flag: 'g' },
+    ]);
+    expect(await store.read.selectFrom('requests').select('id').orderBy('id').execute()).toEqual([
+      { id: 'innocent' },
+      { id: 'taken' },
+    ]);
+  });
+
   it('are gone with a batch that is not committed', async () => {
     const stuck = store.writer.write(async (tx) => {
       await insertRequest(tx, rowOf('lost'), touches);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { canonicalJson, DIGEST_PATTERN, saltedDigest } from '../../json.ts';
 import type { Lists } from '../../log/record.ts';
@@ -132,8 +133,7 @@ const leafSchema = z.compile(z.object({ schema: z.object({ record: z.int() }) })
  * @throws MeaningFault if it is not the canonical JSON of a record
  */
 export function readLeaf(bytes: Buffer, place: number): Leaf {
-  const text = bytes.toString();
-  const value = parse(text, place);
+  const value = parse(bytes, place);
   const known = leafSchema.safeParse(value);
   if (!known.success) throw malformed(place, known.error);
   const { record } = known.data.schema;
@@ -143,11 +143,13 @@ export function readLeaf(bytes: Buffer, place: number): Leaf {
   return { version: 1, parsed: parsed.data };
 }
 
-function parse(text: string, place: number): unknown {
+function parse(bytes: Buffer, place: number): unknown {
+  const text = bytes.toString();
   try {
     const value: unknown = JSON.parse(text);
-    // Members that occur twice, white space and numbers that cannot be kept exactly would be read as something else.
-    if (JSON.stringify(value) === text) return value;
+    // Members that occur twice, white space, numbers that cannot be kept exactly and bytes that are no UTF-8 would be read as
+    // something else.
+    if (isUtf8(bytes) && JSON.stringify(value) === text) return value;
   } catch {
     // Said below.
   }

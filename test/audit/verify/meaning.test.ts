@@ -104,6 +104,15 @@ describe('a forged and signed log is found when', () => {
     expect(faultIn(log)?.code).toBe('vote_replaced');
   });
 
+  it('a leaf has bytes that are no text, and so would read as another one does', () => {
+    const honest = Buffer.from(leaves[0] ?? '');
+    const at = honest.indexOf('first_start');
+    for (const bytes of [[0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80]]) {
+      const changed = Buffer.concat([honest.subarray(0, at), Buffer.from(bytes), honest.subarray(at)]);
+      expect(() => createMeaning().take(changed)).toThrow('its leaf is not canonical JSON');
+    }
+  });
+
   it('a record of the old form stands after new ones', () => {
     const old = canonical({ digest: DIGEST, schema: { record: 0 } });
     expect(read([old, ...leaves.slice(1)]).gaps).toMatchObject([{ code: 'record_version_0', count: 1 }]);
