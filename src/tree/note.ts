@@ -127,28 +127,28 @@ function signatureLine({ verifier, sign: signText }: NoteSigner, text: string): 
  * Verifies a note. Signatures of other keys are ignored.
  *
  * @param verifiers the known keys
- * @returns the text, and the known keys that signed it, at least one
+ * @returns the text, the known keys that signed it, at least one, and a signature line of each, with its line break
  * @throws LogFault if the note is malformed, a signature of a known key does not fit, or there is none
  */
 export function openNote(
   note: string,
   verifiers: readonly NoteVerifier[],
-): { text: string; signedBy: NoteVerifier[] } {
+): { text: string; signedBy: NoteVerifier[]; lines: string[] } {
   const { text, signatures } = parseNote(note);
-  const signedBy = new Set<NoteVerifier>();
-  for (const { name, id, signature } of signatures) {
+  const lines = new Map<NoteVerifier, string>();
+  for (const { name, id, signature, line } of signatures) {
     const verifier = verifiers.find((known) => known.name === name && known.id === id);
     if (verifier === undefined) continue;
     if (!verifier.verify(text, signature))
       throw new LogFault(`the signature of ${name} (key ${id}) is not valid`);
-    signedBy.add(verifier);
+    lines.set(verifier, line);
   }
-  if (signedBy.size === 0) {
+  if (lines.size === 0) {
     const found = signatures.map(({ name, id }) => `${name} (key ${id})`).join(', ');
     const wanted = verifiers.map(({ name, id }) => `${name} (key ${id})`).join(', ');
     throw new LogFault(`there is no signature of ${wanted}; it is signed by ${found}`);
   }
-  return { text, signedBy: [...signedBy] };
+  return { text, signedBy: [...lines.keys()], lines: [...lines.values()] };
 }
 
 /** The text of a note, unverified. @throws LogFault if it is malformed */

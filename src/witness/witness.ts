@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { replaceDurably } from '../store/durable-file.ts';
 import { claimFile } from '../store/file-lock.ts';
+import { syncFolder } from '../store/sync-folder.ts';
 import { parseBase64 } from '../tree/base64.ts';
 import { type Checkpoint, parseCheckpoint, parseUnverified } from '../tree/checkpoint.ts';
 import { type CosignerKey, cosignerKey, originHash } from '../tree/cosignature.ts';
@@ -62,24 +63,39 @@ export async function openWitness(options: {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   // Two processes on one folder could cosign two histories.
   const claim = claimFile(join(folder, LOCK_FILE));
+  const hashes = new Set(logs.map(({ name }) => originHash(name)));
+  const fileOf = (hashOfOrigin: string) => join(folder, hashOfOrigin, CHECKPOINT_FILE);
+  /** The last cosigned checkpoint of each log by the hash of its origin: a file that is lost is no empty log. */
+  const cosigned = new Map<string, string>();
   let key: CosignerKey;
   try {
     key = await openKey(folder, options.name);
+    for (const each of hashes) {
+      mkdirSync(join(folder, each), { recursive: true, mode: 0o700 });
+      const note = await readIfPresent(fileOf(each));
+      if (note !== null) cosigned.set(each, note);
+    }
+    // A checkpoint is as durable as the folder that it is in.
+    syncFolder(folder);
   } catch (error) {
     claim.release();
     throw error;
   }
-  const origins = new Map(logs.map(({ name }) => [originHash(name), name]));
   /** The last submission of each log: the next one waits for it. */
   const queues = new Map<string, Promise<unknown>>();
-  const fileOf = (origin: string) => join(folder, originHash(origin), CHECKPOINT_FILE);
 
+  /** @throws Error if the file is not as this process has read or written it */
   async function known(origin: string): Promise<Checkpoint> {
-    const note = await readIfPresent(fileOf(origin));
+    const lost = claim.lost();
+    if (lost !== null) throw new Error(lost);
+    const file = fileOf(originHash(origin));
+    const note = cosigned.get(originHash(origin)) ?? null;
+    if ((await readIfPresent(file)) !== note)
+      throw new Error(`${file} is not what was cosigned last: it was lost or changed. Bring it back`);
     return note === null ? { origin, size: 0, root: EMPTY_ROOT } : parseUnverified(note, origin);
   }
 
-  async function decide({ old, proof, text, note }: Submission): Promise<WitnessAnswer> {
+  async function decide({ old, proof, text, lines }: Submission): Promise<WitnessAnswer> {
     const next = parseCheckpoint(text);
     const last = await known(next.origin);
     if (old > next.size) return answer(400, 'the old size is larger than that of the checkpoint');
@@ -92,9 +108,9 @@ export async function openWitness(options: {
       throw error;
     }
     const line = key.cosign(text, Math.floor(clock() / 1000));
-    const file = fileOf(next.origin);
-    mkdirSync(join(folder, originHash(next.origin)), { recursive: true, mode: 0o700 });
-    await replaceDurably(file, `${note}${line}`);
+    const note = `${text}\n${lines.join('')}${line}`;
+    await replaceDurably(fileOf(originHash(next.origin)), note);
+    cosigned.set(originHash(next.origin), note);
     return { status: 200, body: line, isSize: false };
   }
 
@@ -111,10 +127,7 @@ export async function openWitness(options: {
       );
       return turn;
     },
-    latest: async (hashOfOrigin) => {
-      const origin = origins.get(hashOfOrigin);
-      return origin === undefined ? null : readIfPresent(fileOf(origin));
-    },
+    latest: async (hashOfOrigin) => cosigned.get(hashOfOrigin) ?? null,
     close: claim.release,
   };
 }
@@ -123,9 +136,9 @@ interface Submission {
   origin: string;
   old: number;
   proof: Buffer[];
-  /** The checkpoint as it was sent, with its signatures. */
-  note: string;
   text: string;
+  /** The signatures of the known keys of the log. Nobody vouches for the others that were sent. */
+  lines: string[];
 }
 
 /** Reads a submission, and verifies who signed the checkpoint. */
@@ -151,7 +164,8 @@ function open(body: string, logs: readonly NoteVerifier[]): Submission | Witness
     return answer(400, (error as Error).message);
   }
   try {
-    return { origin, old, proof, note, text: openNote(note, verifiers).text };
+    const { text, lines } = openNote(note, verifiers);
+    return { origin, old, proof, text, lines };
   } catch (error) {
     return answer(403, (error as Error).message);
   }

@@ -20,8 +20,12 @@ describe('a note', () => {
 
   it('is verified by the keys that are known', () => {
     const note = signNote(text, [other, log]);
-    expect(openNote(note, [log.verifier])).toEqual({ text, signedBy: [log.verifier] });
-    expect(openNote(note, [log.verifier, other.verifier]).signedBy).toHaveLength(2);
+    const line = signNote(text, [log]).slice(text.length + 1);
+    expect(openNote(note, [log.verifier])).toEqual({ text, signedBy: [log.verifier], lines: [line] });
+    expect(openNote(`${note}${line}`, [log.verifier])).toEqual(openNote(note, [log.verifier]));
+    const both = openNote(note, [log.verifier, other.verifier]);
+    expect(both.signedBy).toHaveLength(2);
+    expect(`${text}\n${both.lines.join('')}`).toBe(note);
   });
 
   it('needs the signature of a known key', () => {

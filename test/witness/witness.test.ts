@@ -1,12 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { signCheckpoint } from '../../src/tree/checkpoint.ts';
 import { openCosignatures, originHash, parseCosigner } from '../../src/tree/cosignature.ts';
-import { noteSigner, textOfNote } from '../../src/tree/note.ts';
+import { noteSigner, signNote, textOfNote } from '../../src/tree/note.ts';
 import { openWitness, type Witness } from '../../src/witness/witness.ts';
+import { HAS_STRACE, traceFiles } from '../support/file-trace.ts';
 import { continuation, treeHash } from '../support/tree-oracle.ts';
 import { leavesOf } from '../tree/samples.ts';
 
@@ -90,6 +91,96 @@ describe('a witness', () => {
     await expect(witness.add(submission(8, leavesOf(9)))).rejects.toThrow();
     await expect(witness.add(submission(0, other))).rejects.toThrow();
   });
+
+  it('cosigns nothing once its state is lost or older than what it has cosigned', async () => {
+    const lost = `${folder}-away`;
+    const file = join(folder, originHash(ORIGIN), 'checkpoint');
+    await add(submission(0, leavesOf(3)));
+    const older = await readFile(file);
+    await add(submission(3, leavesOf(8)));
+    const newer = await readFile(file);
+
+    await rename(folder, lost);
+    await expect(witness.add(submission(0, other))).rejects.toThrow('deleted or moved');
+    // A copy of it is no state, either: it has another file that is locked.
+    await cp(lost, folder, { recursive: true });
+    await expect(witness.add(submission(8, leavesOf(9)))).rejects.toThrow('replaced');
+    await rm(folder, { recursive: true });
+    await rename(lost, folder);
+
+    await rm(file);
+    await expect(witness.add(submission(0, other))).rejects.toThrow('lost or changed');
+    await rm(join(folder, originHash(ORIGIN)), { recursive: true });
+    await expect(witness.add(submission(0, other))).rejects.toThrow('lost or changed');
+    await mkdir(join(folder, originHash(ORIGIN)));
+    await writeFile(file, older);
+    await expect(witness.add(submission(3, [...leavesOf(3), ...other.slice(3)]))).rejects.toThrow('lost');
+    await writeFile(file, newer);
+    expect(await add(submission(8, leavesOf(9)))).toBe(200);
+  });
+
+  it('cosigns nothing from a state that another put there', async () => {
+    const file = join(folder, originHash(ORIGIN), 'checkpoint');
+    await writeFile(file, noteOf(other.slice(0, 8)));
+    await expect(witness.add(submission(8, other))).rejects.toThrow('lost or changed');
+    expect(await witness.latest(originHash(ORIGIN))).toBeNull();
+  });
+
+  it('serves the signatures that it has verified, and none else of what it was sent', async () => {
+    const note = noteOf(leavesOf(3));
+    const signature = note.slice(note.lastIndexOf('\n\n') + 2);
+    const [name, id] = witness.vkey.split('+');
+    const falseLine = `— ${name} ${Buffer.concat([Buffer.from(id ?? '', 'hex'), Buffer.alloc(72, 1)]).toString('base64')}\n`;
+    const strange = noteOf(leavesOf(3), stranger).slice(note.lastIndexOf('\n\n') + 2);
+    const sent = `${submission(0, leavesOf(3))}${falseLine}${strange}${signature.repeat(97)}`;
+    const first = await witness.add(sent);
+    expect(first.status).toBe(200);
+    expect(await witness.latest(originHash(ORIGIN))).toBe(`${note}${first.body}`);
+    // What it has stored can be read: it goes on, now and after a restart.
+    const second = await witness.add(submission(3, leavesOf(8)));
+    expect(second.status).toBe(200);
+    witness.close();
+    witness = await open();
+    expect(await witness.latest(originHash(ORIGIN))).toBe(`${noteOf(leavesOf(8))}${second.body}`);
+    expect(await add(`${submission(8, leavesOf(9))}${strange.repeat(100)}`)).toBe(400);
+    expect(await add(submission(8, leavesOf(9)))).toBe(200);
+  });
+
+  it('keeps the signature of each known key of the log', async () => {
+    witness.close();
+    const logs = [log.verifier, stranger.verifier];
+    witness = await openWitness({ folder, name: 'witness.example/w1', logs, clock: () => NOW_MS });
+    const both = signNote(textOfNote(noteOf(leavesOf(3))), [log, stranger]);
+    const { body } = await witness.add(`old 0\n\n${both}`);
+    expect(await witness.latest(originHash(ORIGIN))).toBe(`${both}${body}`);
+  });
+
+  // An entry of a folder that was not synchronized is lost with the power, and the witness would begin anew.
+  it.runIf(HAS_STRACE)(
+    'has durable folders for all logs before it answers',
+    async () => {
+      witness.close();
+      const others = ['flags.example/log/2', 'flags.example/log/3'];
+      const keys = others.map(
+        (name) => noteSigner(name, generateKeyPairSync('ed25519').privateKey).verifier.vkey,
+      );
+      const logs = keys.flatMap((vkey) => ['--log', vkey]);
+      const options = ['--name', 'witness.example/w1', '--state', folder, '--listen', '127.0.0.1:0'];
+      const { calls, errors } = await traceFiles(
+        [process.execPath, 'src/main.ts', 'witness', ...options, ...logs],
+        { log: join(folder, 'calls'), isEnough: (output) => output.includes('answers at') },
+      );
+      expect(errors).toBe('');
+      const real = await realpath(folder);
+      expect(calls.some(({ name, path, succeeded }) => name === 'fsync' && path === real && succeeded)).toBe(
+        true,
+      );
+      for (const name of others)
+        expect((await stat(join(folder, originHash(name)))).isDirectory()).toBe(true);
+      witness = await open();
+    },
+    60_000,
+  );
 
   it('cosigns one of two histories that arrive at once', async () => {
     await add(submission(0, leavesOf(2)));
