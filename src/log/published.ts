@@ -6,6 +6,7 @@ import { findSignedLoss, type SignedCheckpointFile } from '../store/signed-check
 import type { Db } from '../store/statement.ts';
 import { parseUnverified } from '../tree/checkpoint.ts';
 import { openNote, parseVerifier } from '../tree/note.ts';
+import { readAnswer } from './read-answer.ts';
 
 /*
  * The log as it is published elsewhere: a copy of the whole disk that is restored is as old as the files beside the database,
@@ -49,8 +50,8 @@ async function readPublished(place: string, fetchFrom: typeof fetch): Promise<st
     redirect: 'error',
   });
   if (!response.ok) throw new Error(`it answers with status ${response.status}`);
-  const text = await response.text();
-  if (text.length > MAX_BYTES) throw new Error('its answer is too long');
+  const text = await readAnswer(response, MAX_BYTES);
+  if (text === null) throw new Error('its answer is too long');
   return text;
 }
 

@@ -7,10 +7,12 @@ import {
   listCosignatures,
 } from '../store/cosignatures.ts';
 import type { Store } from '../store/store.ts';
-import { type Cosigner, openCosignatures, parseCosigner } from '../tree/cosignature.ts';
+import { type Cosignature, type Cosigner, openCosignatures, parseCosigner } from '../tree/cosignature.ts';
 import { parseDecimal } from '../tree/decimal.ts';
+import { LogFault } from '../tree/fault.ts';
 import { textOfNote } from '../tree/note.ts';
 import type { Checkpoints, SignedCheckpoint } from './checkpoints.ts';
+import { readAnswer } from './read-answer.ts';
 import { proveConsistency } from './tree-reads.ts';
 
 /*
@@ -22,7 +24,9 @@ const TIMEOUT_MS = 10_000;
 /** How often a witness may correct what is known of its state, in one submission. */
 const ATTEMPTS = 3;
 /** An answer is a line for each key of the witness. */
-const MAX_ANSWER = 20_000;
+const MAX_ANSWER_BYTES = 20_000;
+/** How much of a refusal the broker's own log repeats. */
+const MAX_DETAIL = 200;
 
 /** A witness that the configuration names. */
 interface KnownWitness {
@@ -31,6 +35,17 @@ interface KnownWitness {
   cosigner: Cosigner;
 }
 
+/** Why a witness has not cosigned. Everybody reads these words, so nothing that a witness or an error says is among them. */
+export const WITNESS_FAULTS = {
+  unreachable: 'it does not answer',
+  refused: 'it answers with another status',
+  invalid_answer: 'its answer is too long, or names no size that it stays with',
+  invalid_cosignature: 'its answer has no valid cosignature of its key',
+  other_history: 'it has cosigned what this log does not continue',
+  failed: 'the broker could not make the submission',
+} as const;
+export type WitnessFault = keyof typeof WITNESS_FAULTS;
+
 /** What is known of a witness. */
 export interface WitnessView {
   name: string;
@@ -38,7 +53,9 @@ export interface WitnessView {
   size: number | null;
   at_ms: number | null;
   /** Why it has not cosigned what it was sent last; null if it has. */
-  fault: string | null;
+  fault: WitnessFault | null;
+  /** The status of the answer with that fault; null if there was none. */
+  fault_status: number | null;
 }
 
 /** The witnesses of the log. */
@@ -57,7 +74,15 @@ export interface Witnesses {
 }
 
 /** The answer of one witness to one submission. */
-type Submitted = { row: CosignatureRow } | { known: number } | { fault: string };
+type Submitted = { row: CosignatureRow } | { known: number } | Refusal;
+
+/** Why a submission has led to no cosignature. */
+interface Refusal {
+  fault: WitnessFault;
+  status: number | null;
+  /** What the witness or the error says: only for the broker's own log. */
+  detail: string;
+}
 
 /**
  * Opens the witnesses of the configuration.
@@ -76,7 +101,23 @@ export function openWitnesses(deps: {
   const { store, checkpoints, clock, log } = deps;
   const witnesses = deps.witnesses.map(({ url, key }) => ({ url, cosigner: parseCosigner(key) }));
   const quorum = deps.quorum ?? Math.floor(witnesses.length / 2) + 1;
-  const faults = new Map<string, string>();
+  /** By the key of the witness. */
+  const faults = new Map<string, Refusal>();
+
+  async function ask(url: string, body: string): Promise<{ status: number; text: string | null } | Refusal> {
+    try {
+      const response = await deps.fetch(`${url.replace(/\/+$/, '')}/add-checkpoint`, {
+        method: 'POST',
+        headers: { 'content-type': 'text/plain; charset=utf-8' },
+        body,
+        redirect: 'error',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      return { status: response.status, text: await readAnswer(response, MAX_ANSWER_BYTES) };
+    } catch (error) {
+      return { fault: 'unreachable', status: null, detail: (error as Error).message };
+    }
+  }
 
   async function send(
     { url, cosigner }: KnownWitness,
@@ -86,24 +127,30 @@ export function openWitnesses(deps: {
     const proof =
       old === 0 || old === size ? [] : (await proveConsistency(store.read, { from: old, to: size })).proof;
     const lines = [`old ${old}`, ...proof.map((hash) => hash.toString('base64'))];
-    const response = await deps.fetch(`${url.replace(/\/+$/, '')}/add-checkpoint`, {
-      method: 'POST',
-      headers: { 'content-type': 'text/plain; charset=utf-8' },
-      body: `${lines.join('\n')}\n\n${note}`,
-      redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    const text = (await response.text()).slice(0, MAX_ANSWER);
-    if (response.status === 409) {
-      const known = parseDecimal(text.trim());
-      if (known === null) return { fault: 'it answers 409 without a size' };
-      if (known > size) return { fault: `it has cosigned ${known} records of this log, which has ${size}` };
-      return { known };
+    const answer = await ask(url, `${lines.join('\n')}\n\n${note}`);
+    if ('fault' in answer) return answer;
+    const { status, text } = answer;
+    if (status === 409) {
+      const known = text === null ? null : parseDecimal(text.trim());
+      if (known === null) return { fault: 'invalid_answer', status, detail: 'it names no size' };
+      if (known <= size) return { known };
+      const detail = `it has cosigned ${known} records of this log, which has ${size}`;
+      return { fault: 'other_history', status, detail };
     }
-    if (response.status !== 200)
-      return { fault: `it answers ${response.status}: ${text.trim().slice(0, 200)}` };
-    const [cosignature] = openCosignatures(textOfNote(note), text, [cosigner]);
-    if (cosignature === undefined) return { fault: 'its answer has no cosignature of its key' };
+    if (status !== 200) {
+      const detail = (text ?? '').trim().slice(0, MAX_DETAIL);
+      return { fault: status === 422 ? 'other_history' : 'refused', status, detail };
+    }
+    if (text === null) return { fault: 'invalid_answer', status, detail: 'its answer is too long' };
+    let cosignature: Cosignature | undefined;
+    try {
+      [cosignature] = openCosignatures(textOfNote(note), text, [cosigner]);
+    } catch (error) {
+      if (!(error instanceof LogFault)) throw error;
+      return { fault: 'invalid_cosignature', status, detail: error.message };
+    }
+    if (cosignature === undefined)
+      return { fault: 'invalid_cosignature', status, detail: 'its answer has no cosignature of its key' };
     // A clock that is ahead makes nothing fresher.
     const at_ms = Math.min(cosignature.time_s * 1000, clock());
     const { line } = cosignature;
@@ -117,7 +164,9 @@ export function openWitnesses(deps: {
     let old = Math.max(0, ...rows.filter((row) => row.witness === vkey).map(({ size }) => size));
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       const sent: Submitted = await send(witness, { old, checkpoint }).catch((error: unknown) => ({
-        fault: (error as Error).message,
+        fault: 'failed',
+        status: null,
+        detail: (error as Error).message,
       }));
       if ('known' in sent) {
         old = sent.known;
@@ -125,14 +174,22 @@ export function openWitnesses(deps: {
       }
       if ('row' in sent) {
         await store.writer.write((tx) => keepCosignature(tx, sent.row, quorum));
-        if (faults.delete(name)) log.info({ witness: name }, 'the witness cosigns again');
+        if (faults.delete(vkey)) log.info({ witness: name }, 'the witness cosigns again');
         return;
       }
-      if (faults.get(name) !== sent.fault) log.warn({ witness: name, fault: sent.fault }, 'no cosignature');
-      faults.set(name, sent.fault);
+      blame(witness.cosigner, sent);
       return;
     }
-    faults.set(name, 'it does not stay with the size that it names');
+    const detail = 'it does not stay with the size that it names';
+    blame(witness.cosigner, { fault: 'invalid_answer', status: 409, detail });
+  }
+
+  function blame({ vkey, name }: Cosigner, refusal: Refusal): void {
+    const before = faults.get(vkey);
+    faults.set(vkey, refusal);
+    // Once for each kind: a witness must not fill the log.
+    if (before?.fault !== refusal.fault || before.status !== refusal.status)
+      log.warn({ witness: name, ...refusal }, 'no cosignature');
   }
 
   async function cosigned(): Promise<{ note: string; size: number; at_ms: number } | null> {
@@ -178,7 +235,8 @@ export function openWitnesses(deps: {
       return witnesses.map(({ cosigner: { name, vkey } }) => {
         const last = rows.filter(({ witness }) => witness === vkey).toSorted((a, b) => b.size - a.size)[0];
         const { size = null, at_ms = null } = last ?? {};
-        return { name, size, at_ms, fault: faults.get(name) ?? null };
+        const { fault = null, status: fault_status = null } = faults.get(vkey) ?? {};
+        return { name, size, at_ms, fault, fault_status };
       });
     },
   };

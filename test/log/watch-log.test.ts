@@ -210,6 +210,27 @@ describe('a place that says something else', () => {
     await restore();
     expect(await record(t)).toBe(200);
   });
+
+  it('may be an address whose answer never ends, which is not read', async () => {
+    const ended = Promise.withResolvers<void>();
+    server = createServer((_, response) => {
+      response.on('close', ended.resolve);
+      const more = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(10_000, 'a')));
+      };
+      response.on('drain', more);
+      more();
+    }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server?.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const file = join(t.folder, 'countersign.yaml');
+    const config = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(file, JSON.stringify({ ...config, published_log: [`http://127.0.0.1:${port}/log`] }));
+    await t.restart();
+    await ended.promise;
+    const { body } = await t.call(null, 'GET', '/readyz');
+    expect(body.warnings[0].detail).toContain('its answer is too long');
+  });
 });
 
 describe('a log that was edited', () => {

@@ -118,8 +118,8 @@ describe('witnesses', () => {
     const after = await cosigned();
     expect(after).toMatchObject({ size: before.size, at_ms: before.at_ms, checkpoint: before.checkpoint });
     expect(after.witnesses).toMatchObject([
-      { name: 'witness.example/w1', size: before.size, fault: expect.stringContaining('500') },
-      { name: 'witness.example/w2', size: before.size + 1, fault: null },
+      { name: 'witness.example/w1', size: before.size, fault: 'refused', fault_status: 500 },
+      { name: 'witness.example/w2', size: before.size + 1, fault: null, fault_status: null },
     ]);
     if (down !== undefined) down.isDown = false;
     await record(t);
@@ -136,6 +136,8 @@ describe('witnesses', () => {
     for (const { witness } of witnesses) witness?.close();
   });
 });
+
+const SECRET = 'SQLITE_ERROR: no such table: secrets';
 
 describe('a witness that lies', () => {
   const key = () => cosignerKey('witness.example/liar', generateKeyPairSync('ed25519').privateKey);
@@ -163,35 +165,68 @@ describe('a witness that lies', () => {
   it.each([
     [
       'a cosignature of an unknown key',
-      'no cosignature of its key',
+      'invalid_cosignature',
+      200,
       (_: CosignerKey, note: string) => ({
         body: key().cosign(textOfNote(note), nowS()),
       }),
     ],
     [
       'a cosignature of another checkpoint',
-      'is not valid',
+      'invalid_cosignature',
+      200,
       (liar: CosignerKey) => ({
         body: liar.cosign('other\n1\nAAAA\n', nowS()),
       }),
     ],
-    ['no cosignature', 'malformed', () => ({ body: 'fine\n' })],
-    ['nothing', 'line break', () => ({ body: '' })],
+    ['no cosignature', 'invalid_cosignature', 200, () => ({ body: 'fine\n' })],
+    ['nothing', 'invalid_cosignature', 200, () => ({ body: '' })],
+    ['that it knows a longer log', 'other_history', 409, () => ({ status: 409, body: '1000000\n' })],
+    ['another size each time', 'invalid_answer', 409, () => ({ status: 409, body: `${1 + (nowS() % 2)}\n` })],
+    ['that it saw another history', 'other_history', 422, () => ({ status: 422, body: 'another history' })],
+    ['no size', 'invalid_answer', 409, () => ({ status: 409, body: `${SECRET}\n` })],
+    ['a refusal', 'refused', 403, () => ({ status: 403, body: SECRET })],
+    ['a refusal without an end', 'refused', 500, () => ({ status: 500, body: SECRET.repeat(20_000) })],
+    ['a redirect', 'unreachable', null, () => ({ status: 302, body: SECRET })],
     [
-      'that it knows a longer log',
-      'has cosigned 1000000 records',
-      () => ({ status: 409, body: '1000000\n' }),
+      'an answer that is too long',
+      'invalid_answer',
+      200,
+      (liar: CosignerKey, note: string) => ({ body: liar.cosign(textOfNote(note), nowS()).repeat(200) }),
     ],
-    ['another size each time', 'does not stay', () => ({ status: 409, body: `${1 + (nowS() % 2)}\n` })],
-    ['that it saw another history', '422: another history', () => ({ status: 422, body: 'another history' })],
-    ['a redirect', 'fetch failed', () => ({ status: 302, body: '' })],
-  ])('with %s is not believed', async (_, fault, answer) => {
-    expect(await withLiar(answer)).toMatchObject({
-      size: null,
-      at_ms: null,
-      fault: expect.stringContaining(fault),
-    });
-    expect((await cosigned()).size).toBeNull();
+  ])(
+    'with %s is not believed, and nothing that it says is published',
+    async (_, fault, fault_status, answer) => {
+      expect(await withLiar(answer)).toMatchObject({
+        size: null,
+        at_ms: null,
+        fault,
+        fault_status,
+      });
+      expect((await cosigned()).size).toBeNull();
+      expect(JSON.stringify(await cosigned())).not.toContain(SECRET);
+    },
+  );
+
+  it('without an end is not read to it', async () => {
+    let sent = 0;
+    const ended = Promise.withResolvers<void>();
+    const url = await listen(
+      createServer((_, response) => {
+        response.on('close', ended.resolve);
+        const more = () => {
+          while (!response.destroyed && response.write(Buffer.alloc(10_000, 'a'))) sent += 10_000;
+        };
+        response.on('drain', more);
+        more();
+      }),
+    );
+    t = await startTestBroker({ config: { witnesses: [{ url, key: key().cosigner.vkey }] } });
+    await submit();
+    await ended.promise;
+    expect((await cosigned()).witnesses[0]).toMatchObject({ fault: 'invalid_answer', fault_status: 200 });
+    // What the buffers of the two connections hold.
+    expect(sent).toBeLessThan(20_000_000);
   });
 
   it('about the time makes nothing fresher', async () => {
