@@ -276,7 +276,14 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   delegate: plain('dana', { body: { agent: 'release-agent' } }),
   listKeys: plain('morgan'),
   rotateKey: plain('morgan'),
-  rotateLogKey: plain('morgan', { body: { overlap_days: 30 } }),
+  rotateLogKey: {
+    who: 'morgan',
+    prepare: async ({ t }) => {
+      // The first checkpoint creates the key that is replaced.
+      await t.call(null, 'GET', '/v1/log');
+      return { body: { overlap_days: 30 } };
+    },
+  },
   testTrust: change(async ({ t }) => ({ body: { token: await t.ci.token() } }), 'morgan'),
   exchangeToken: {
     who: 'dana',

@@ -26,7 +26,11 @@ export function registerWitness(program: Command, cli: Cli): void {
     .localCommand(program, 'witness', 'run a witness, which cosigns the checkpoints of logs that only grow')
     .requiredOption('--name <name>', 'the name of its key, like an address without a scheme')
     .requiredOption('--state <folder>', 'where it keeps its key, and what it has cosigned')
-    .requiredOption('--log <key...>', 'the keys of the logs that it knows: files, or the keys themselves')
+    .requiredOption(
+      '--log <key>',
+      'the key of a log that it knows: a file, or the key itself; repeat the option for several',
+      (value: string, former: string[] = []) => [...former, value],
+    )
     .option('--listen <address>', 'the address to listen on (default: 127.0.0.1:8490)', parseAddress)
     .addHelpText(
       'after',
