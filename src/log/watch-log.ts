@@ -12,7 +12,7 @@ const BUNDLES_AT_START = 16;
 
 /** What the broker knows of its own log. */
 export interface LogWatch {
-  /** Looks at the tail of the log and at where it is published, before anything is written. */
+  /** Looks at the tail of the log and at where it is published, before anything is written. Never rejects. */
   start(): Promise<void>;
   /** Looks at the head, and at the next bundles. */
   look(): Promise<void>;
@@ -37,7 +37,7 @@ export function watchLog(deps: {
   log: Logger;
 }): LogWatch {
   const { store, places, log } = deps;
-  const unknown = new Map<string, string>();
+  const unknown = new Set<string>();
   let found: { code: string; detail: string } | null = null;
   let next = 0;
 
@@ -65,11 +65,16 @@ export function watchLog(deps: {
     }
   }
 
+  /** Everybody may read it, so it has nothing of a place, or of what was found there. */
+  function unknownPlaces(): string {
+    return `The log could not be compared with ${unknown.size} of ${places.length} places where it is published; the log of the broker says why.`;
+  }
+
   async function compareWith(place: string): Promise<void> {
     const compared: PublishedState = await comparePublished(store.read, place, deps.fetch);
     if (compared.state === 'unknown') {
       if (!unknown.has(place)) log.warn({ place }, compared.detail);
-      unknown.set(place, compared.detail);
+      unknown.add(place);
       return;
     }
     unknown.delete(place);
@@ -85,14 +90,21 @@ export function watchLog(deps: {
     await Promise.all(places.map(compareWith));
   };
 
+  async function lookAtTail(): Promise<void> {
+    await lookAtHead();
+    const count = await countBundles(store.read);
+    await lookAtBundles(Math.max(0, count - BUNDLES_AT_START), count);
+  }
+
+  /** Flags are served whatever cannot be read of the log. The store itself stops writes for a damaged page. */
+  const unread = (error: unknown): void => {
+    log.error({ err: error }, 'the decision log could not be read at the start');
+  };
+
   return {
     start: async () => {
-      if (store.loss === null) {
-        await lookAtHead();
-        const count = await countBundles(store.read);
-        await lookAtBundles(Math.max(0, count - BUNDLES_AT_START), count);
-      }
-      await compare();
+      if (store.loss === null) await lookAtTail().catch(unread);
+      await compare().catch(unread);
     },
     look: async () => {
       if (found !== null || store.loss !== null) return;
@@ -107,7 +119,7 @@ export function watchLog(deps: {
     warnings: () => [
       ...(found === null ? [] : [found]),
       ...(store.loss === null ? [] : [{ code: 'restored_copy', detail: store.loss.detail }]),
-      ...[...unknown.values()].map((detail) => ({ code: 'published_log_unknown', detail })),
+      ...(unknown.size === 0 ? [] : [{ code: 'published_log_unknown', detail: unknownPlaces() }]),
     ],
     isIntact: () => found === null && store.loss === null,
   };

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLog } from '../../src/logger.ts';
 import { signCheckpoint } from '../../src/tree/checkpoint.ts';
 import { noteSigner } from '../../src/tree/note.ts';
 import { createTerminal } from '../cli/support.ts';
@@ -13,17 +14,22 @@ import { appendTo } from '../support/entries.ts';
 import { createFlag, readFlag } from '../support/flags.ts';
 import { act } from '../support/operator.ts';
 import { record } from '../support/pass-time.ts';
+import { damageTable } from '../support/sqlite/file.ts';
 import { alterLog, readHead, readLeaves } from '../support/sqlite/log.ts';
 
 /* A broker that finds its own log truncated, forked, rolled back or edited. */
 
 let t: TestBroker;
 let published: string;
+/** What the broker has logged. */
+let logged: string[];
 
 beforeEach(async () => {
+  logged = [];
   published = await mkdtemp(join(tmpdir(), 'countersign-published-'));
   t = await startTestBroker({
     forged: true,
+    log: createLog('warn', { write: (line: string) => logged.push(line) }),
     config: { public_url: 'https://flags.example', published_log: [published] },
   });
   await createFlag(t, 'watched');
@@ -174,6 +180,9 @@ describe('a place that says something else', () => {
     const { body } = await t.call(null, 'GET', '/readyz?for=writes');
     expect(body.status).toBe('ready');
     expect(body.warnings).toMatchObject([{ code: 'published_log_unknown' }]);
+    // Everybody may read this answer, and only the operator the log.
+    expect(body.warnings[0].detail).not.toMatch(/other\.example|\//);
+    expect(logged.join('')).toContain(published);
     await rm(join(published, 'checkpoint'), { force: true });
     await publish();
     t.clock.advance(10 * 60 * 1000);
@@ -190,7 +199,8 @@ describe('a place that says something else', () => {
     await t.restart();
     expect(await record(t)).toBe(200);
     const { body } = await t.call(null, 'GET', '/readyz');
-    expect(body.warnings[0].detail).toContain('there is no signature of');
+    expect(body.warnings).toMatchObject([{ code: 'published_log_unknown' }]);
+    expect(logged.join('')).toContain('there is no signature of');
   });
 
   it('may be an address', async () => {
@@ -229,7 +239,8 @@ describe('a place that says something else', () => {
     await t.restart();
     await ended.promise;
     const { body } = await t.call(null, 'GET', '/readyz');
-    expect(body.warnings[0].detail).toContain('its answer is too long');
+    expect(body.warnings).toMatchObject([{ code: 'published_log_unknown' }]);
+    expect(logged.join('')).toContain('its answer is too long');
   });
 });
 
@@ -284,4 +295,14 @@ describe('a log that was edited', () => {
     await restore();
     await expectStopped('restored_copy');
   });
+});
+
+it('a tile that cannot be read stops writes at a start, and flags are served', async () => {
+  await Promise.all(Array.from({ length: 300 }, () => appendTo(t.broker.store)));
+  await t.broker.close();
+  damageTable(t.file, 'log_tiles');
+  await t.restart();
+  expect((await readFlag(t, 'watched')).key).toBe('watched');
+  const { body } = await t.call(null, 'GET', '/readyz?for=writes');
+  expect([body.status, body.refusal?.code]).toEqual(['not_ready', 'store_damaged']);
 });
