@@ -22,7 +22,7 @@ import { lastRecordOf, write } from './write.ts';
 
 /*
  * Everything that a route states about itself (caller, limits, idempotency, entity tags, paging) is carried out here, once,
- * on what `node:http` provides. Requests come by Express (`serve-routes.ts`), or directly (`plain-routes.ts`).
+ * on what `node:http` provides. Requests come by Express (`express-routes.ts`), or directly (`plain-routes.ts`).
  */
 
 /** The header with a place in the log, which is unique only with the epoch. */

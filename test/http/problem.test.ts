@@ -1,7 +1,7 @@
 import express, { type RequestHandler } from 'express';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
-import { answeringErrors } from '../../src/decide/serve-routes.ts';
+import { answeringErrors } from '../../src/decide/express-routes.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { problemWriter } from '../../src/http/problem.ts';

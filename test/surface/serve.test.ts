@@ -4,7 +4,7 @@ import express from 'express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Edge, routesFor } from '../../src/decide/edge.ts';
-import { serveRoutes } from '../../src/decide/serve-routes.ts';
+import { serveRoutes } from '../../src/decide/express-routes.ts';
 import { servedRoutes } from '../../src/decide/served-routes.ts';
 import { openApiDocument, openApiText } from '../../src/http/openapi.ts';
 import { PUBLIC } from '../../src/http/route.ts';

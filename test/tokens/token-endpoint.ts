@@ -1,6 +1,6 @@
 import express, { type Express } from 'express';
 import type { Edge } from '../../src/decide/edge.ts';
-import { serveRoutes } from '../../src/decide/serve-routes.ts';
+import { serveRoutes } from '../../src/decide/express-routes.ts';
 import { servedRoutes } from '../../src/decide/served-routes.ts';
 import { createTurns } from '../../src/http/turns.ts';
 import type { IdentityLog } from '../../src/identity/refusal.ts';
