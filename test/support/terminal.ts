@@ -9,7 +9,7 @@ interface Pty {
   onData(listener: (data: string) => void): void;
   onExit(listener: (exit: { exitCode: number }) => void): void;
   write(data: string): void;
-  kill(): void;
+  kill(signal: string): void;
 }
 interface NodePty {
   spawn(
@@ -157,7 +157,8 @@ export async function startShell(
       return { status: Number(status), lines: lines().slice(before, -1) };
     },
     close: async () => {
-      child.kill();
+      // A hangup, too, would wait for the next key. When bash is gone, the terminal hangs up on whatever it runs.
+      child.kill('SIGKILL');
       await ended;
     },
   };
