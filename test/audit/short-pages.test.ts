@@ -3,7 +3,7 @@ import { append } from '../../src/log/append.ts';
 import { openStore } from '../../src/store/database.ts';
 import { createTerminal } from '../cli/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { entryOf } from '../support/entries.ts';
+import { undecidedEntry } from '../support/entries.ts';
 import { createFlag } from '../support/flags.ts';
 
 /* A record that few others are like, behind more of them than a page looks at. */
@@ -17,7 +17,7 @@ beforeAll(async () => {
   const store = await openStore({ file: t.file, clock: t.clock });
   for (let batch = 0; batch < 10; batch += 1) {
     await store.writer.write(async (tx) => {
-      for (let count = 0; count < 500; count += 1) await append(tx, entryOf(tx));
+      for (let count = 0; count < 500; count += 1) await append(tx, await undecidedEntry(tx));
     });
   }
   await store.close();

@@ -35,19 +35,20 @@ export function entryOf(tx: Tx, given: Partial<Entry> = {}): Entry {
 }
 
 /**
- * Appends one entry in a write of its own. @returns its place
- *
- * Unless a decision is given, it names the active policy, and that no policy made it, since none can be asked again.
+ * An entry that a stranger accepts in a broker's log: it names the active policy, and that no policy made the decision,
+ * since none can be asked again.
  */
+export async function undecidedEntry(tx: Tx, given: Partial<Entry> = {}): Promise<Entry> {
+  const entry = entryOf(tx, given);
+  const active = await findActivation(tx);
+  if (active === null) return entry;
+  const versions = { input: null, result: 1, guardrails: null };
+  return { ...entry, decision: { ...entry.decision, versions, policy_hash: active.policy_hash } };
+}
+
+/** Appends one entry in a write of its own. Unless a decision is given, no policy made it. @returns its place */
 export function appendTo(store: Store, given: Partial<Entry> = {}): Promise<number> {
-  return store.writer.write(async (tx) => {
-    const entry = entryOf(tx, given);
-    const active = given.decision === undefined ? await findActivation(tx) : null;
-    if (active === null) return append(tx, entry);
-    const versions = { input: null, result: 1, guardrails: null };
-    return append(tx, {
-      ...entry,
-      decision: { ...entry.decision, versions, policy_hash: active.policy_hash },
-    });
-  });
+  return store.writer.write(async (tx) =>
+    append(tx, given.decision === undefined ? await undecidedEntry(tx, given) : entryOf(tx, given)),
+  );
 }
