@@ -72,7 +72,10 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: GROUND, may: null },
   { part: /^src\/main\.ts$/, may: /^src\/cli\// },
-  { part: /^src\/broker\.ts$/, may: /^src\/(app|config|routes)\.ts$|^src\/[a-z-]+\/(?!.*routes)/ },
+  {
+    part: /^src\/broker(-inside|-surface)?\.ts$/,
+    may: /^src\/(app|broker-inside|broker-surface|config|routes)\.ts$|^src\/[a-z-]+\/(?!.*routes)/,
+  },
   // The list of routes; `app.ts` serves it.
   { part: /^src\/routes\.ts$/, may: /^src\/[a-z-]+\/(.*routes|route)\.ts$|^src\/decide\/control\.ts$/ },
   {

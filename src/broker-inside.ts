@@ -1,0 +1,258 @@
+import { createUsage } from './access/usage.ts';
+import { accessCheck } from './activation/checks/access.ts';
+import { createChecks } from './activation/checks/checks.ts';
+import { flagsCheck } from './activation/checks/flags.ts';
+import { nextActivationCheck } from './activation/checks/next-activation-check.ts';
+import { openRequestsCheck } from './activation/checks/open-requests.ts';
+import { createRuns } from './activation/checks/runs.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { snapshotLoader } from './data/load-snapshot.ts';
+import { openSnapshots } from './data/open-snapshots.ts';
+import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
+import { placeFreezes } from './emergency/state.ts';
+import { watchFreezes } from './emergency/watch.ts';
+import { createCursors } from './http/cursor.ts';
+import { createMetrics } from './http/metrics.ts';
+import { createTurns } from './http/turns.ts';
+import { acrValuesFor } from './issuers/issuers.ts';
+import { createKeySets } from './issuers/key-sets.ts';
+import { declaredStable } from './issuers/subjects.ts';
+import { openLogKeys } from './keys/log-key.ts';
+import { cursorSecret, openSecrets } from './keys/open-secrets.ts';
+import { rotateDueKey, storedSigningKeys } from './keys/rotation.ts';
+import { createSigningKeys } from './keys/signing-keys.ts';
+import { createCheckpoints } from './log/checkpoints.ts';
+import type { LogWatch } from './log/watch-log.ts';
+import { openWitnesses } from './log/witnesses.ts';
+import type { Logger } from './logger.ts';
+import { DAY_MS } from './moment.ts';
+import { OPERATIONS, operationsUnknownTo } from './operations.ts';
+import { assertBoundToSomebody, boundToNobody, nobodyCould } from './policy/bound-issuers.ts';
+import { loadBundleKeys } from './policy/bundle-keys.ts';
+import { inputVersions } from './policy/input-versions.ts';
+import { openPolicies } from './policy/open-policies.ts';
+import type { Policy } from './policy/policies.ts';
+import { probeBundle } from './policy/probe.ts';
+import { newId } from './random.ts';
+import { requestKinds } from './requests/kinds/kinds.ts';
+import { openQuestions } from './requests/open-questions.ts';
+import { openRevocations } from './revocation/open-revocations.ts';
+import { activePolicy } from './schedule/active-policy.ts';
+import { countedDenials } from './schedule/denials.ts';
+import { dueRequests } from './schedule/due-requests.ts';
+import { housekeeping } from './schedule/housekeeping.ts';
+import { issuerKeys } from './schedule/issuer-keys.ts';
+import { keyRotation } from './schedule/key-rotation.ts';
+import { logWatch } from './schedule/log-watch.ts';
+import { revocationsOfOthers } from './schedule/revocations.ts';
+import { createScheduler } from './schedule/scheduler.ts';
+import { usageReport } from './schedule/usage.ts';
+import { witnessJob } from './schedule/witnesses.ts';
+import { listActiveFreezes } from './store/emergency.ts';
+import { readHead } from './store/log-head.ts';
+import { countOpenRequests } from './store/requests.ts';
+import type { Store } from './store/store.ts';
+import { assertSoundRules, trustRulesOf } from './trust/policy-rules.ts';
+
+/** What the inside of a broker is opened with. */
+export interface InsideOptions {
+  config: Config;
+  clock: Clock;
+  log: Logger;
+  watch: LogWatch;
+  /** Activates a first policy also if it binds nobody who could sign in. */
+  force?: boolean;
+  /** The kinds of requests. Default: the built-in kinds. */
+  kinds?: RequestKinds;
+}
+
+/** The inside of a broker. */
+export type Inside = Awaited<ReturnType<typeof openInside>>;
+
+/** The inside of a broker: everything that does not depend on its address. */
+export async function openInside(store: Store, options: InsideOptions) {
+  const { config, clock, log, watch, kinds = requestKinds, force = false } = options;
+  const { read } = store;
+  // 1. Keys of issuers, and secrets: with invalid files or the wrong master key the broker does not start.
+  const keySets = createKeySets({ fetch, clock, log });
+  await keySets.readFiles([...config.issuers, ...config.workload_issuers]);
+  for (const declared of declaredStable(config.issuers)) {
+    log.warn(declared, 'the configuration declares that this claim identifies a person for good');
+  }
+  const { masterKey, report: masterKeyReport } = await openSecrets(store, config.master_key);
+
+  // 2. Policy.
+  const inputs = inputVersions(kinds.all);
+  const { policies, start } = await openPolicies({
+    store,
+    newId,
+    file: config.policy_bundle,
+    inputs,
+    log,
+    keys: await loadBundleKeys(config.bundle_keys),
+    probe: (bundle) => probeBundle(bundle, inputs),
+    assertUsable: trustRulesOf,
+    assertSound: assertSoundRules,
+    ...(force ? {} : { assertFirst: (policy) => assertBoundToSomebody(policy, config.issuers) }),
+    policyChanged: followPolicy,
+  });
+  const environments = () => environmentsOf(policies.latest());
+  const unknownOperations = () => [
+    ...new Set(
+      policiesOf(policies.latest()).flatMap(({ broker }) =>
+        operationsUnknownTo(broker.operations, OPERATIONS),
+      ),
+    ),
+  ];
+  warnOfUnknown(policies.latest());
+  const boundWarnings = () => {
+    const lacking = boundToNobody(policies.latest(), config.issuers);
+    return lacking.length === 0 ? [] : [{ code: 'nobody_bound', detail: nobodyCould(lacking) }];
+  };
+  const warnings = () => [...boundWarnings(), ...watch.warnings()];
+  warnOfNobody();
+
+  // 3. Caches of the store.
+  const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
+  const freezes = await watchFreezes({
+    list: async () => placeFreezes(read, await listActiveFreezes(read)),
+    log,
+  });
+  const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
+  const logSize = async () => (await readHead(read)).size;
+  const turns = createTurns();
+  const metrics = createMetrics({
+    openRequests: () => countOpenRequests(read),
+    activeFreezes: () => freezes.active().length,
+    unknownOperations: () => unknownOperations().length,
+    calls: turns.calls,
+    wal: store.wal,
+    writesRefused: async () => (await store.writeRefusal())?.code ?? null,
+    logSize,
+    logIsIntact: watch.isIntact,
+  });
+  const usage = createUsage({ writer: store.writer, clock });
+  const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
+
+  const state = {
+    access: accessCheck,
+    open_requests: openRequestsCheck(openQuestions(kinds)),
+    flags: flagsCheck,
+    next_activation: nextActivationCheck,
+  };
+  const checks = createChecks({
+    ...{ read, policies, revocations, clock, inputs, state },
+    flushUsage: usage.flush,
+  });
+  const runs = createRuns({
+    ...{ checks, clock, newId },
+    onFault: (error) => log.error({ err: error }, 'the checks of a policy failed'),
+  });
+
+  // 4. The dependencies of use cases, and scheduled jobs.
+  const control: ControlDeps = {
+    store,
+    policies,
+    revocations,
+    checks,
+    kinds,
+    clock,
+    newId,
+    acrValuesFor: acrValuesFor(config.issuers),
+    events: {
+      flagsChanged: snapshots.put,
+      freezesChanged: freezes.refresh,
+      revocationsChanged,
+      keysChanged: signingKeys.refresh,
+      decided: metrics.decided,
+      stranger: usage.stranger,
+      used: usage.used,
+    },
+  };
+  const logKeys = openLogKeys({
+    ...{ store, masterKey, clock },
+    prefix: config.log_origin,
+    publicUrl: config.public_url,
+  });
+  const checkpoints = createCheckpoints({
+    store,
+    clock,
+    signers: logKeys.signers,
+    onUnkept: (error) =>
+      log.warn({ err: error }, 'the signed checkpoint could not be kept beside the database'),
+  });
+  const witnesses = openWitnesses({
+    ...{ store, checkpoints, clock, fetch, log },
+    ...{ witnesses: config.witnesses, quorum: config.witness_quorum },
+  });
+  const cursors = createCursors(await cursorSecret(store, masterKey));
+  const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
+  const scheduler = createScheduler({
+    log,
+    writeRefusal: store.writeRefusal,
+    jobs: [
+      dueRequests({ control, log }),
+      countedDenials(control),
+      activePolicy({
+        refresh: () => policies.refresh(read),
+        loadMissing: () => snapshots.loadMissing(environments()),
+      }),
+      revocationsOfOthers(() => revocations.refresh(read)),
+      usageReport(usage.flush),
+      issuerKeys(keySets.refreshDue),
+      logWatch({ ...watch, clock, log }),
+      witnessJob({ witnesses, size: logSize, clock }),
+      housekeeping(control),
+      keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
+    ],
+  });
+  return {
+    ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
+    ...{
+      keySets,
+      signingKeys,
+      snapshots,
+      freezes,
+      metrics,
+      usage,
+      turns,
+      runs,
+      warnings,
+      checkpoints,
+      logKeys,
+      witnesses,
+    },
+  };
+
+  /** Only who signs in could change it, so the operator has to. */
+  function warnOfNobody(): void {
+    const { hash } = policies.latest();
+    for (const { code, detail } of boundWarnings()) log.warn({ policy_hash: hash, code }, detail);
+  }
+
+  /** An older bundle denies what a newer broker can do, and only its author can correct that. */
+  function warnOfUnknown(policy: Policy): void {
+    for (const { hash, broker } of policiesOf(policy)) {
+      const operations = operationsUnknownTo(broker.operations, OPERATIONS);
+      if (operations.length === 0) continue;
+      log.warn({ policy_hash: hash, operations }, 'the active policy does not know these operations');
+    }
+  }
+
+  /** Updates the caches that depend on the policy after an activation. */
+  function followPolicy(policy: Policy): void {
+    log.info({ policy_hash: policy.hash }, 'a new policy is active');
+    warnOfUnknown(policy);
+    warnOfNobody();
+    revocationsChanged();
+    snapshots
+      .reload(environmentsOf(policy))
+      .catch((error: unknown) => log.error({ err: error }, 'could not load the snapshots'));
+  }
+}
+
+/** The policies of all stages. */
+function policiesOf(policy: Policy): Policy[] {
+  return [policy, ...policy.earlier.values()];
+}

@@ -1,0 +1,140 @@
+import type { AppDeps } from './app.ts';
+import type { Inside } from './broker-inside.ts';
+import { readablePlaces } from './decide/read.ts';
+import { freezeHeader } from './emergency/watch.ts';
+import { createClientAddress } from './http/client-address.ts';
+import { openApiText } from './http/openapi.ts';
+import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
+import { createAuthenticator } from './identity/authenticate.ts';
+import { createCallers } from './identity/callers.ts';
+import type { RequestCredentials } from './identity/credential.ts';
+import { withKeys } from './issuers/key-sets.ts';
+import { listRoutes } from './routes.ts';
+import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
+import { openPeople } from './sessions/people.ts';
+import { findActivation, listBootstraps } from './store/policies.ts';
+import { openExchange } from './tokens/open-exchange.ts';
+import type { SubjectDeps } from './tokens/subject.ts';
+import { loadVersion } from './version.ts';
+
+/** The dependencies of the HTTP surface. @param url the address the broker listens on */
+export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExpress'> {
+  const { config, clock, log, store, control, keySets, signingKeys, metrics, usage } = inside;
+  const { revocations, policies } = control;
+  // The `iss` of the broker's tokens.
+  const issuer = config.public_url ?? url;
+  const addressOf = createClientAddress({ trusted: config.trusted_proxies, header: config.proxy_header });
+  const countAttempt = limitAttempts(config.attempts_per_minute, addressOf);
+  const limitCalls = {
+    ordinary: createRateLimit(config.calls_per_minute),
+    emergency: createRateLimit(config.calls_per_minute),
+  };
+  const authenticator = createAuthenticator({
+    issuer,
+    personIssuers: withKeys(config.issuers, keySets),
+    keySets,
+    signingKeys,
+    clock,
+    log,
+    revoked: revocations.hitByLatest,
+  });
+  const people = openPeople({
+    control,
+    issuers: config.issuers,
+    limits: config.sessions,
+    authenticator,
+    limitCalls: limitCalls.ordinary,
+    publicUrl: issuer,
+    clock,
+    log,
+  });
+  const trust: SubjectDeps = {
+    issuer,
+    workloadIssuers: config.workload_issuers,
+    personIssuers: config.issuers,
+    keySets,
+    clock,
+    log,
+  };
+  const authenticate = createCallers({
+    authenticator,
+    sessions: people.sessions,
+    revocations,
+    read: store.read,
+    limitCalls,
+    turnedAway: metrics.turnedAway,
+    seen: usage.seen,
+    log,
+  });
+  const personIssuers = config.issuers.map((configured) => configured.issuer);
+  const exchange = openExchange(control, { ...trust, signingKeys, examine: authenticator.examine });
+  const hasSession = ({ cookie }: RequestCredentials) => hasCookie(cookie, SESSION_COOKIE);
+  const checks = {
+    store: () => findActivation(store.read),
+    policy: () => policies.active(store.read),
+    keys: () => signingKeys.jwks(),
+  };
+  const writeRefusal = () => store.writeRefusal();
+  return {
+    edge: {
+      ...{ control, cursors: inside.cursors, authenticate, hasSession },
+      freezesSeenBy: async (call) => {
+        const active = inside.freezes.active();
+        if (active.length === 0) return null;
+        return freezeHeader(active, await readablePlaces(control, call, 'freeze.read', { counts: false }));
+      },
+    },
+    turns: inside.turns,
+    routes: {
+      requests: { control },
+      flags: { control },
+      emergency: { control },
+      revocation: { control, issuer, personIssuers, signingKeys },
+      drill: { control, issuer, signingKeys, url, log },
+      audit: { control },
+      log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
+      activation: { control },
+      checks: { control, runs: inside.runs },
+      explain: { control, flushUsage: usage.flush },
+      access: { control, flushUsage: usage.flush },
+      sessions: { control, sessions: people.sessions },
+      delegation: { control, signingKeys, issuer },
+      keys: { control, signingKeys, logKeys: inside.logKeys },
+      trust: { ...trust, control },
+      tokens: { exchange, signingKeys },
+      tokenStatus: { control, examine: authenticator.examine, issuer, signingKeys, log },
+      metadata: { issuer },
+      discovery: {
+        issuers: config.issuers,
+        version: loadVersion(),
+        signInAgeS: async () => (await control.policies.active(control.store.read)).broker.sign_in_age_s,
+      },
+      auth: { ...people, control, authenticate, publicUrl: issuer },
+      logout: { control, issuers: people.providers.issuers, keySets, clock, log },
+      scim: { control, naming: config.provisioning, issuer },
+      operating: {
+        health: {
+          checks,
+          writeRefusal,
+          bootstraps: () => listBootstraps(store.read),
+          warnings: inside.warnings,
+        },
+        metrics,
+        openapi: openApiText(() => listRoutes(control.kinds)),
+      },
+    },
+    issuer,
+    hosts: config.hosts,
+    countAttempt,
+    ofrep: {
+      snapshots: inside.snapshots,
+      countAttempt,
+      clock,
+      log,
+      metrics: { answered: metrics.evaluated },
+      authenticate: authenticator.authenticateData,
+    },
+    metrics,
+    log,
+  };
+}
