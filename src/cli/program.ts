@@ -17,6 +17,7 @@ import { registerInit } from './commands/init.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLogin } from './commands/login.ts';
 import { registerLogout } from './commands/logout.ts';
+import { registerMigrate } from './commands/migrate.ts';
 import { registerOperator } from './commands/operator.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerProfiles } from './commands/profiles.ts';
@@ -120,6 +121,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerInit(program, cli);
   registerServe(program, cli);
   registerBackup(program, cli);
+  registerMigrate(program, cli);
   registerOperator(program, cli);
   registerLogin(program, cli);
   registerLogout(program, cli);

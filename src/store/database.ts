@@ -1,6 +1,4 @@
 import type Sqlite from 'better-sqlite3';
-import type { Kysely } from 'kysely';
-import { Migrator } from 'kysely/migration';
 import type { BrokerError } from '../errors.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
@@ -12,15 +10,14 @@ import { watchFaults } from './fault-watch.ts';
 import { assertUndamaged, checkInThread, isCheckedFirst } from './file-check.ts';
 import { explainFileFault } from './file-faults.ts';
 import { type ClaimedFile, claimFile } from './file-lock.ts';
+import { migrateFile, missingMigrations } from './file-schema.ts';
 import { createHeldReads } from './held-reads.ts';
 import { findMeta, setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { isLogFault, lacking, logAltered } from './log-refusals.ts';
 import { growTree } from './log-tiles.ts';
-import { migrations } from './migrations.ts';
 import { openPostgres } from './postgres/open.ts';
-import type { Schema } from './schema.ts';
-import { newerSchema, WRITTEN_BY } from './schema-version.ts';
+import { WRITTEN_BY } from './schema-version.ts';
 import { findSignedLoss, readSigned, signedPath, writeSigned } from './signed-checkpoint.ts';
 import { makeStandIn, removeAbandonedCopies, type Unwritable, unwritableAtStart } from './stand-in.ts';
 import type { Db, Tx } from './statement.ts';
@@ -114,8 +111,7 @@ async function openFile(
     if (isChecked && unwritable === null) assertUndamaged(connection);
     const write = kyselyOver(connection, guard);
     copyFormerLog(connection);
-    assertNotNewer(connection, Object.keys(await migrations.getMigrations()));
-    await migrate(connection, write);
+    if ((await missingMigrations(connection)).length > 0) await migrateFile(connection, write);
     await setMeta(write as Tx, WRITTEN_BY, loadVersion());
     assertDurable(connection);
     const reader = openConnection(file, { readonly: true });
@@ -251,22 +247,4 @@ function rewrite(writer: Sqlite.Database): void {
       { cause: error },
     );
   }
-}
-
-/** A schema of a newer broker: nothing of it may be changed, and what this one would not write could not be repaired. */
-function assertNotNewer(connection: Sqlite.Database, known: readonly string[]): void {
-  const table = connection.prepare("select 1 from sqlite_master where name = 'kysely_migration'").get();
-  if (table === undefined) return;
-  const names = connection.prepare('select name from kysely_migration').pluck().all() as string[];
-  if (names.every((name) => known.includes(name))) return;
-  const by = connection.prepare('select value from meta where key = ?').pluck().get(WRITTEN_BY);
-  throw newerSchema(connection.name, (by as string | undefined) ?? null);
-}
-
-/** Runs in one transaction, which the migrator does not open for SQLite: a crash leaves the old schema or the new one. */
-async function migrate(writer: Sqlite.Database, db: Kysely<Schema>): Promise<void> {
-  writer.exec('begin immediate');
-  const { error } = await new Migrator({ db, provider: migrations }).migrateToLatest();
-  writer.exec(error === undefined ? 'commit' : 'rollback');
-  if (error !== undefined) throw new Error('could not migrate the database schema', { cause: error });
 }

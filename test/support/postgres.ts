@@ -24,6 +24,8 @@ export interface TestDatabase {
   /** Runs statements as the owner of the server, on a connection of their own. */
   run(text: string): Promise<Record<string, unknown>[]>;
   remove(): Promise<void>;
+  /** Drops roles of the server, once nothing belongs to them any more. */
+  dropRoles(...roles: string[]): Promise<void>;
 }
 
 /** Creates an empty database on the server of this run. */
@@ -36,6 +38,9 @@ export async function createDatabase(): Promise<TestDatabase> {
     run: (text) => runOn(server, name, text),
     remove: async () => {
       await runOn(server, 'postgres', `drop database ${name} with (force)`);
+    },
+    dropRoles: async (...roles) => {
+      await runOn(server, 'postgres', `drop role ${roles.join(', ')}`);
     },
   };
 }

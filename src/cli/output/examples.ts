@@ -10,6 +10,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign backup /backups/countersign-2026-11-30.db',
     'countersign backup --force --json /backups/newest.db',
   ],
+  migrate: [
+    'countersign migrate --config /etc/countersign/countersign.yaml',
+    'countersign migrate --database postgres://countersign_owner@db.example.com/countersign --grant-to countersign',
+  ],
   login: ['countersign login', 'countersign login --mfa', 'countersign login --device'],
   logout: ['countersign logout'],
   whoami: ['countersign whoami'],

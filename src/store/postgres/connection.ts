@@ -10,7 +10,7 @@ import {
 } from 'kysely';
 import { Pool, type PoolClient, types } from 'pg';
 import type { Schema } from '../schema.ts';
-import { faultOf, LOST, NOT_REPLICATED, PostgresFault, ROLLED_BACK } from './faults.ts';
+import { faultOf, LOST, NOT_REPLICATED, POOLED, PostgresFault, ROLLED_BACK } from './faults.ts';
 
 /*
  * Connections to a PostgreSQL server, and Kysely over them. Nothing of a session is relied on, so a pooler that gives each
@@ -39,13 +39,48 @@ const parsers = {
 
 /** Opens a pool of connections to the primary server. */
 export function openPool(address: string, { max }: { max: number }): Pool {
+  return createPool(address, { max, query_timeout: ANSWER_MS });
+}
+
+/**
+ * How long a change of the schema waits for those who use the tables. No server has this number by itself: it is found again
+ * in a session that nothing is between.
+ */
+const SCHEMA_LOCK_MS = 60_007;
+
+/**
+ * Opens a pool for what needs sessions of its own, and may take long.
+ *
+ * @throws Error if the address leads through a pooler, which does not pass on the settings of a session
+ */
+export async function openDirectPool(address: string): Promise<Pool> {
+  const pool = createPool(address, { max: 2, lock_timeout: SCHEMA_LOCK_MS });
+  try {
+    const { rows } = await pool.query<{ setting: string }>(
+      "select setting from pg_settings where name = 'lock_timeout'",
+    );
+    if (rows[0]?.setting !== String(SCHEMA_LOCK_MS)) throw new PostgresFault(POOLED, NEEDS_DIRECT);
+    return pool;
+  } catch (error) {
+    await pool.end();
+    const isRefused = /unsupported startup parameter/.test((error as Error).message);
+    throw isRefused ? new PostgresFault(POOLED, NEEDS_DIRECT, error) : faultOf(error);
+  }
+}
+
+const NEEDS_DIRECT =
+  'a pooler is between, and a change of the schema needs a session of its own. Run "countersign migrate --database ADDRESS" with a direct address of the server, then start again';
+
+function createPool(
+  address: string,
+  options: { max: number; query_timeout?: number; lock_timeout?: number },
+): Pool {
   const pool = new Pool({
     connectionString: address,
-    max,
     types: parsers as never,
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,
-    query_timeout: ANSWER_MS,
+    ...options,
     application_name: 'countersign',
     verify: (client, done) => {
       assertPrimary(client).then(

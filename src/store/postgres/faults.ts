@@ -8,6 +8,8 @@ import { DatabaseError } from 'pg';
 export const LOST = 'PG_LOST';
 /** A warning at a commit: the server stopped waiting for its standby. */
 export const NOT_REPLICATED = 'PG_NOT_REPLICATED';
+/** A pooler is between. */
+export const POOLED = 'PG_POOLED';
 /** The server undid the transaction at its commit. */
 export const ROLLED_BACK = 'PG_ROLLED_BACK';
 

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 
 /*
  * What the database refuses, whoever asks: changes of evidence, and gaps in the log.
@@ -26,15 +26,22 @@ const NUMBERED = { leaves: 'place', policy_activations: 'number' };
 
 /** Creates the triggers. */
 export async function guardTables(db: Kysely<unknown>): Promise<void> {
-  await sql`create function refuse_change() returns trigger language plpgsql as $$
+  const { rows } = await sql<{ schema: string }>`select current_schema() as schema`.execute(db);
+  // Otherwise whoever writes could show the functions other tables, such as temporary ones of the same names.
+  const bound = sql`language plpgsql set search_path = pg_catalog, ${sql.id(rows[0]?.schema ?? 'public')}, pg_temp`;
+  await sql`create function refuse_change() returns trigger ${bound} as $$
     begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$`.execute(
     db,
   );
-  for (const [table, erasable] of Object.entries(APPEND_ONLY)) await refuseChanges(db, table, erasable);
-  for (const [table, column] of Object.entries(NUMBERED)) await refuseGaps(db, table, column);
+  for (const [table, erasable] of Object.entries(APPEND_ONLY))
+    await refuseChanges(db, { table, erasable, bound });
+  for (const [table, column] of Object.entries(NUMBERED)) await refuseGaps(db, { table, column, bound });
 }
 
-async function refuseChanges(db: Kysely<unknown>, table: string, erasable: string | null): Promise<void> {
+async function refuseChanges(
+  db: Kysely<unknown>,
+  { table, erasable, bound }: { table: string; erasable: string | null; bound: RawBuilder<unknown> },
+): Promise<void> {
   const [on, trigger] = [sql.id(table), (what: string) => sql.id(`${table}_refuse_${what}`)];
   await sql`create trigger ${trigger('update')} before update on ${on}
     for each row execute function refuse_change()`.execute(db);
@@ -45,7 +52,7 @@ async function refuseChanges(db: Kysely<unknown>, table: string, erasable: strin
       for each row execute function refuse_change()`.execute(db);
     return;
   }
-  await sql`create function ${trigger('delete')}() returns trigger language plpgsql as $$ begin
+  await sql`create function ${trigger('delete')}() returns trigger ${bound} as $$ begin
       if ${sql.raw(erasable)} then return old; end if;
       raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation';
     end $$`.execute(db);
@@ -53,9 +60,12 @@ async function refuseChanges(db: Kysely<unknown>, table: string, erasable: strin
     for each row execute function ${trigger('delete')}()`.execute(db);
 }
 
-async function refuseGaps(db: Kysely<unknown>, table: string, column: string): Promise<void> {
+async function refuseGaps(
+  db: Kysely<unknown>,
+  { table, column, bound }: { table: string; column: string; bound: RawBuilder<unknown> },
+): Promise<void> {
   const [on, place, trigger] = [sql.id(table), sql.id(column), sql.id(`${table}_refuse_gap`)];
-  await sql`create function ${trigger}() returns trigger language plpgsql as $$ begin
+  await sql`create function ${trigger}() returns trigger ${bound} as $$ begin
       if new.${place} = (select coalesce(max(${place}), 0) + 1 from ${on}) then return new; end if;
       raise exception '% is append-only, and without gaps', tg_table_name using errcode = 'restrict_violation';
     end $$`.execute(db);

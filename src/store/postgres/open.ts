@@ -1,31 +1,28 @@
-import { type Kysely, sql } from 'kysely';
-import { Migrator } from 'kysely/migration';
+import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { loadVersion } from '../../version.ts';
 import { clockFault } from '../batch.ts';
 import { shownDatabase } from '../database-address.ts';
 import { watchFaults } from '../fault-watch.ts';
-import { findMeta, setMeta } from '../installation.ts';
+import { setMeta } from '../installation.ts';
 import { raiseFence, readHead, writeHead } from '../log-head.ts';
 import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
-import type { Schema } from '../schema.ts';
-import { newerSchema, WRITTEN_BY } from '../schema-version.ts';
+import { WRITTEN_BY } from '../schema-version.ts';
 import type { Tx } from '../statement.ts';
 import type { Store, StoreOptions } from '../store.ts';
 import { notRecorded, TakeoverError } from '../write-faults.ts';
 import { createWriter } from '../writer.ts';
 import { kyselyOver, openPool, readsOver } from './connection.ts';
 import { PostgresFault } from './faults.ts';
-import { postgresMigrations } from './migrations.ts';
+import { unusable } from './remedies.ts';
+import { prepareSchema } from './schema-changes.ts';
 import { postgresTransactions } from './transactions.ts';
+import { assertUsable } from './usable.ts';
 
 /** One writes, and one asks what became of a batch whose connection was lost. */
 const WRITING_CONNECTIONS = 2;
 const READING_CONNECTIONS = 8;
-
-/** The oldest version that is tested, as the server numbers it. */
-const OLDEST_SERVER = 150_000;
 
 /**
  * Opens a database on a PostgreSQL server, and creates its schema if there is none. One broker writes at a time: the one that was
@@ -42,9 +39,7 @@ export async function openPostgres(options: StoreOptions): Promise<Store> {
     return await openOver(pools, options);
   } catch (error) {
     await Promise.allSettled(pools.map((pool) => pool.end()));
-    if (!(error instanceof PostgresFault)) throw error;
-    const shown = shownDatabase(options.file);
-    throw new Error(`could not open the database ${shown}: ${error.message}`, { cause: error });
+    throw error instanceof PostgresFault ? unusable(shownDatabase(options.file), error) : error;
   }
 }
 
@@ -53,8 +48,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   const write = kyselyOver(writing);
   const read = readsOver(reading);
   await assertUsable(write);
-  await assertNotNewer(write, shownDatabase(options.file));
-  await migrate(write);
+  await prepareSchema(write, options.file);
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
   const fence = await raiseFence(write);
   const writer = createWriter({
@@ -113,45 +107,3 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
 
 /** The tables that hold secrets, sealed under the master key. */
 const WITH_SECRETS = ['meta', 'signing_keys', 'log_keys'];
-
-interface ServerState {
-  version: number;
-  fsync: string;
-  full_page_writes: string;
-  encoding: string;
-}
-
-/** Asserts that a server keeps what it has acknowledged. */
-async function assertUsable(db: Kysely<Schema>): Promise<void> {
-  const { rows } = await sql<ServerState>`select current_setting('server_version_num')::bigint as version,
-    current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes,
-    current_setting('server_encoding') as encoding`.execute(db);
-  const [state] = rows as [ServerState];
-  if (state.version < OLDEST_SERVER)
-    throw new Error('the PostgreSQL server is too old: version 15 or later is required');
-  if (state.encoding !== 'UTF8')
-    throw new Error(`the database has the encoding ${state.encoding}; UTF8 is required`);
-  if (state.fsync !== 'on' || state.full_page_writes !== 'on') {
-    throw new Error(
-      `the PostgreSQL server runs with fsync=${state.fsync} full_page_writes=${state.full_page_writes}, so it could lose what was acknowledged; both must be on`,
-    );
-  }
-}
-
-/** A schema of a newer broker: nothing of it may be changed, and what this one would not write could not be repaired. */
-async function assertNotNewer(db: Kysely<Schema>, shown: string): Promise<void> {
-  const { rows } = await sql<{
-    found: boolean;
-  }>`select to_regclass('kysely_migration') is not null as found`.execute(db);
-  if (rows[0]?.found !== true) return;
-  const known = Object.keys(await postgresMigrations.getMigrations());
-  const { rows: names } = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
-  if (names.every(({ name }) => known.includes(name))) return;
-  throw newerSchema(shown, await findMeta(db, WRITTEN_BY));
-}
-
-/** Runs in one transaction: a crash leaves the old schema or the new one. */
-async function migrate(db: Kysely<Schema>): Promise<void> {
-  const { error } = await new Migrator({ db, provider: postgresMigrations }).migrateToLatest();
-  if (error !== undefined) throw new Error('could not migrate the database schema', { cause: error });
-}

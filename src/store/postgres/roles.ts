@@ -1,0 +1,86 @@
+import { type Kysely, sql } from 'kysely';
+import type { Schema } from '../schema.ts';
+import { TABLE_NAMES } from '../tables.ts';
+import { APPEND_ONLY } from './guards.ts';
+
+/*
+ * What the role of a broker may do. It owns no table, so it cannot alter one, empty it, or take away a trigger; and it has
+ * only the rights that a broker uses.
+ */
+
+type Right = 'select' | 'insert' | 'update' | 'delete';
+
+/** The tables that only this engine has. The history of the schema is read at each start. */
+const OWN: Readonly<Record<string, readonly Right[]>> = {
+  kysely_migration: ['select'],
+  writers: ['select', 'insert', 'update', 'delete'],
+};
+
+/** Every table, with what a broker does there. */
+export const RIGHTS: ReadonlyMap<string, readonly Right[]> = new Map([
+  ...TABLE_NAMES.map((table) => [table, rightsOn(table)] as const),
+  ...Object.entries(OWN),
+]);
+
+function rightsOn(table: string): readonly Right[] {
+  if (table === 'log_head') return ['select', 'update'];
+  const erasable = APPEND_ONLY[table];
+  if (erasable === undefined) return ['select', 'insert', 'update', 'delete'];
+  // Its trigger lets only those rows go whose erasure is recorded.
+  return erasable === null ? ['select', 'insert'] : ['select', 'insert', 'delete'];
+}
+
+/** A right that the role of this connection lacks. */
+export interface MissingRight {
+  role: string;
+  table: string;
+  right: Right;
+}
+
+/** The first right of a broker that the role lacks, or null. */
+export async function findMissingRights(db: Kysely<Schema>): Promise<MissingRight | null> {
+  const needed = [...RIGHTS].flatMap(([table, rights]) => rights.map((right) => sql`(${table}, ${right})`));
+  const { rows } = await sql<MissingRight>`
+    select current_user as role, needed.name as "table", needed.task as right
+    from (values ${sql.join(needed)}) as needed (name, task)
+    where not has_table_privilege(needed.name, needed.task) limit 1`.execute(db);
+  return rows[0] ?? null;
+}
+
+/**
+ * Grants a role what a broker needs, and takes every other right on the tables from it.
+ *
+ * @throws Error if there is no such role, or none that could be kept from anything
+ */
+export async function grantTo(db: Kysely<Schema>, role: string): Promise<void> {
+  const { rows } = await sql<{ rolsuper: boolean; owns: boolean }>`
+    select rolsuper, pg_has_role(oid, (select relowner from pg_class where oid = 'log_head'::regclass), 'member') as owns
+    from pg_roles where rolname = ${role}`.execute(db);
+  const [found] = rows;
+  if (found === undefined)
+    throw new Error(
+      `there is no role "${role}" on the server: create it, with  create role "${role}" login password '…'`,
+    );
+  if (found.rolsuper || found.owns)
+    throw new Error(
+      `the role "${role}" ${found.rolsuper ? 'is a superuser' : 'owns the tables'}, so nothing could be kept from it: create another one for the broker`,
+    );
+  const to = sql.id(role);
+  await db.transaction().execute(async (tx) => {
+    const { rows: schemas } = await sql<{ name: string }>`select current_schema() as name`.execute(tx);
+    await sql`grant usage on schema ${sql.id(schemas[0]?.name ?? 'public')} to ${to}`.execute(tx);
+    for (const [table, rights] of RIGHTS) {
+      await sql`revoke all on table ${sql.id(table)} from ${to}`.execute(tx);
+      await sql`grant ${sql.raw(rights.join(', '))} on table ${sql.id(table)} to ${to}`.execute(tx);
+    }
+  });
+}
+
+/** The roles that were granted what a broker needs: new tables are for them, too. */
+export async function listGranted(db: Kysely<Schema>): Promise<string[]> {
+  const { rows } = await sql<{ rolname: string }>`
+    select distinct r.rolname from pg_class c, aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
+    where c.oid = 'log_head'::regclass and a.grantee <> c.relowner and a.privilege_type = 'UPDATE'
+    order by 1`.execute(db);
+  return rows.map(({ rolname }) => rolname);
+}
