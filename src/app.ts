@@ -66,9 +66,11 @@ export function createListener(deps: AppDeps): RequestListener {
     if (answerOfrep(req, res, refusal)) return;
     const context = begin(req, res);
     for (const [name, value] of headers) res.setHeader(name, value);
-    if (refusal === null && servePlain(req, res, context)) return;
-    arrived.set(req, { context, refusal });
-    control(req, res);
+    context.trace.within(() => {
+      if (refusal === null && servePlain(req, res, context)) return;
+      arrived.set(req, { context, refusal });
+      control(req, res);
+    });
   };
 }
 
@@ -98,6 +100,7 @@ function createControlApp(
   app.use((req, _res, next) => {
     const { context, refusal } = arrived.get(req) ?? neverArrived();
     req.id = context.id;
+    req.trace_id = context.trace.id;
     // Refused here, so that the answer has the format of its path.
     next(refusal);
   });

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+import { activeTraceId } from './tracing.ts';
 
 /** The structured log: constant messages, values as fields. Log lines are never evidence. */
 export type Logger = PinoLogger;
@@ -19,6 +20,10 @@ const SECRET_FIELDS = [
 /** Creates the log. @param level pino level, such as `info` or `silent` */
 export function createLog(level: string, destination?: DestinationStream): Logger {
   const paths = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
-  const options = { level, base: null, redact: { paths, censor: '[redacted]' } };
+  const mixin = () => {
+    const trace_id = activeTraceId();
+    return trace_id === undefined ? {} : { trace_id };
+  };
+  const options = { level, base: null, mixin, redact: { paths, censor: '[redacted]' } };
   return destination === undefined ? pino(options) : pino(options, destination);
 }

@@ -6,7 +6,7 @@ const sources = readSources('src', '.ts');
 
 /** Small files at the bottom, which everybody may use. */
 const GROUND =
-  /^src\/(errors|problems|clock|json|json-members|json-numbers|logger|moment|operations|person-name|principal|random|reason|schema-faults|unicode-tables|unknown-name|strong-tag|version|yaml)\.ts$/;
+  /^src\/(errors|problems|clock|json|json-members|json-numbers|logger|moment|operations|person-name|principal|random|reason|schema-faults|unicode-tables|unknown-name|strong-tag|tracing|version|yaml)\.ts$/;
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
@@ -105,6 +105,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   kysely: /^src\/store\//,
   'kysely/migration': /^src\/store\//,
   pino: /^src\/logger\.ts$/,
+  '@opentelemetry/api': /^src\/tracing\.ts$/,
   'prom-client': /^src\/http\/metrics\.ts$/,
   'rate-limiter-flexible': /^src\/http\/rate-limit\.ts$/,
   'tar-stream': /^src\/policy\/archive\.ts$/,

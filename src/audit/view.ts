@@ -214,6 +214,10 @@ const detailsSchema = z.object({
   correlation: z
     .object({
       http_request_id: z.string().nullable(),
+      trace_id: z.string().optional().meta({
+        description:
+          'The trace that the call belongs to, by the `traceparent` of its caller or of the broker itself.',
+      }),
       ticket: z.string().nullable(),
       ci_run: z.string().nullable(),
       token: z.string().nullable().meta({

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
+import { traceCall } from '../tracing.ts';
 import { answerFor } from './answers.ts';
 import { createBulkAnswers } from './bulk.ts';
 import { readContext } from './context.ts';
@@ -88,6 +89,14 @@ interface OfrepCall {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly key: string | null;
+}
+
+function traceEvaluation(req: IncomingMessage, res: ServerResponse, key: string | null | undefined): void {
+  const trace = traceCall(req);
+  if (trace.id === undefined) return;
+  const path = key === null ? FLAGS_PATH : evaluateFlag.path;
+  const route = key === undefined ? null : path;
+  res.once('close', () => trace.end({ route, status: res.statusCode }));
 }
 
 function withKey(key: string | null, error: OfrepError): OfrepError {
@@ -255,6 +264,7 @@ export function createOfrepListener(
     const url = req.url ?? '';
     if (!url.startsWith('/ofrep/')) return false;
     const key = keyOf(url);
+    traceEvaluation(req, res, key);
     if (refusal !== null) refuse({ req, res, key: key ?? null }, refusal);
     else if (key === undefined) sendError(res, 404, general('Path not found.'));
     else if (req.method === 'OPTIONS') sendPreflight(res);

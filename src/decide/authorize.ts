@@ -16,6 +16,7 @@ export function correlationOf(call: Call, principal: Principal, ticket: string |
   const agentRun = origins?.find(({ ci_run }) => ci_run !== undefined)?.ci_run;
   return {
     http_request_id: call.http_request_id,
+    ...(call.trace_id === undefined ? {} : { trace_id: call.trace_id }),
     ticket,
     ci_run: ciRunOf(principal.claims) ?? agentRun ?? null,
     token: call.credential?.token_id ?? null,

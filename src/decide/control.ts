@@ -74,13 +74,19 @@ export interface ChangedFlag {
   version: number | null;
 }
 
+/** The ids of an HTTP request that records name. */
+export interface CallIds {
+  /** Null for the scheduler. */
+  http_request_id: string | null;
+  /** The id of the trace that it belongs to. */
+  trace_id?: string | undefined;
+}
+
 /** The caller, and the correlation ids of the call. */
-export interface Call {
+export interface Call extends CallIds {
   principal: Principal;
   /** The caller's credential; null for the broker's own principals. */
   credential: Credential | null;
-  /** Id of the HTTP request, or null for the scheduler. */
-  http_request_id: string | null;
 }
 
 /** The context of one write: its transaction, its time, and the policy that decides it. */

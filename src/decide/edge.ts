@@ -4,7 +4,7 @@ import type { CallerKind, RouteShape } from '../http/route.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
 import type { Lane } from '../operations.ts';
 import type { CookieChange } from '../sessions/cookies.ts';
-import type { Call, ControlDeps, Named, WriteContext } from './control.ts';
+import type { Call, CallIds, ControlDeps, Named, WriteContext } from './control.ts';
 import type { Refused } from './refused.ts';
 
 /** The dependencies of the routes of the control and audit planes. */
@@ -47,7 +47,7 @@ export interface Given<Params = object, Query = object, Body = unknown, Who = Ca
 
 /** The facts of an HTTP request that pages and token endpoints need. */
 export interface RequestFacts {
-  id: string;
+  ids: CallIds & { http_request_id: string };
   /** Path and query as they were sent. */
   target: string;
   presented: RequestCredentials;

@@ -23,8 +23,8 @@ export function serveRoutes(
   const router = Router({ caseSensitive: true, strict: true });
   for (const { route, serve } of served) {
     const answer: RequestHandler = async (req, res) => {
-      const { id, originalUrl: target, path, params, query } = req;
-      const answered = await serve({ req, res, id, target, path, params, query }, req.body);
+      const { id, trace_id, originalUrl: target, path, params, query } = req;
+      const answered = await serve({ req, res, id, trace_id, target, path, params, query }, req.body);
       if (answered !== null) send(res, answered);
     };
     router[methodOf(route)](

@@ -65,6 +65,7 @@ export function plainRequests(
         req,
         res,
         id: context.id,
+        trace_id: context.trace.id,
         target,
         path,
         params,

@@ -13,7 +13,7 @@ import { schemeOf, TokenRefused, tokenInvalid } from '../identity/refusal.ts';
 import { laneOf } from '../operations.ts';
 import type { CookieChange } from '../sessions/cookies.ts';
 import { unknownName } from '../unknown-name.ts';
-import type { Call } from './control.ts';
+import type { Call, CallIds } from './control.ts';
 import type { Edge, Given, Page, Reply, Route } from './edge.ts';
 import { once, parseIdempotencyKey } from './idempotency.ts';
 import { Refused } from './refused.ts';
@@ -34,6 +34,8 @@ export interface Arrival {
   readonly res: ServerResponse;
   /** The id of the HTTP request. */
   readonly id: string;
+  /** The id of its trace. */
+  readonly trace_id: string | undefined;
   /** Path and query as they were sent. */
   readonly target: string;
   /** The path without the query. */
@@ -118,9 +120,10 @@ async function readRequest(
   arrival: Arrival,
   sent: unknown,
 ): Promise<AnyGiven> {
-  const { req, res, id, target } = arrival;
+  const { req, res, id, trace_id, target } = arrival;
+  const ids = { http_request_id: id, trace_id };
   const presented = presentedBy(arrival);
-  const call = await callOf(route, edge, presented, id).catch(async (error: unknown) => {
+  const call = await callOf(route, edge, presented, ids).catch(async (error: unknown) => {
     if (route.perAddress !== true && isWithoutIdentity(error)) await countAttempt(req);
     throw error;
   });
@@ -137,7 +140,7 @@ async function readRequest(
     query,
     body,
     call,
-    request: { id, target, presented, user_agent: req.headers['user-agent'] ?? '' },
+    request: { ids, target, presented, user_agent: req.headers['user-agent'] ?? '' },
     ifMatch: route.ifMatch === true ? req.headers['if-match'] : undefined,
     ifNoneMatch: route.ifNoneMatch === true ? req.headers['if-none-match'] : undefined,
     page: { limit, place },
@@ -159,14 +162,14 @@ async function callOf(
   { caller, operation }: RouteShape,
   edge: Edge,
   presented: RequestCredentials,
-  requestId: string,
+  ids: CallIds,
 ): Promise<Call | null> {
   if (caller === null) return null;
   // Pages accept no tokens.
   if (caller === 'session' && !edge.hasSession(presented)) {
     throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');
   }
-  return { ...(await edge.authenticate(presented, laneOf(operation))), http_request_id: requestId };
+  return { ...(await edge.authenticate(presented, laneOf(operation))), ...ids };
 }
 
 /**

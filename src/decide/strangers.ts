@@ -7,6 +7,7 @@ import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { countDenial, countDeniedCallers, findDenial } from '../store/denials.ts';
 import type { Tx } from '../store/statement.ts';
+import { traceStep } from '../tracing.ts';
 import type { WriteContext } from './control.ts';
 
 /*
@@ -53,6 +54,18 @@ export function toldReasons({ reasons, without_content }: JudgedDecision): reado
  * what they sent is kept, and their refusal depends on nothing that they may not know.
  */
 export function decideFor(policy: Policy, question: Question, nowMs: number): JudgedDecision {
+  return traceStep(
+    'countersign.decide',
+    () => judge(policy, question, nowMs),
+    ({ effect, policy_hash }) => ({
+      'countersign.operation': question.operation,
+      'countersign.effect': effect,
+      'countersign.policy_hash': policy_hash,
+    }),
+  );
+}
+
+function judge(policy: Policy, question: Question, nowMs: number): JudgedDecision {
   const decision = policy.decide(question, nowMs);
   if (decision.effect !== 'deny' || !isStranger(policy, question, nowMs)) return decision;
   const bare = policy.decide(withoutContent(question), nowMs);

@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request } from 'express';
 import type { Logger } from '../logger.ts';
+import { type CallTrace, traceCall } from '../tracing.ts';
 import type { Metrics } from './metrics.ts';
 
 declare module 'express-serve-static-core' {
   interface Request {
     /** The id of this HTTP request. */
     id: string;
+    /** The id of its trace. */
+    trace_id: string | undefined;
   }
 }
 
@@ -15,6 +18,7 @@ declare module 'express-serve-static-core' {
 export interface RequestContext {
   /** Its id. It appears in the log, in the response's `X-Request-Id`, and in records. */
   readonly id: string;
+  readonly trace: CallTrace;
   /** The path of its route as docs/api.md has it, such as `/v1/flags/{key}`; null where Express finds the route. */
   route: string | null;
 }
@@ -23,7 +27,7 @@ export interface RequestContext {
 const ACCEPTED_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /**
- * Assigns each request its id, and logs it after the response. Nothing that the caller wrote is logged: of the path only the
+ * Assigns each request its id and its trace, and logs it after the response. Nothing that the caller wrote is logged: of the path only the
  * route, because anything can be pasted into a path, also a token.
  */
 export function requestContext({
@@ -39,7 +43,8 @@ export function requestContext({
     const { method } = req;
     const sent = req.headers['x-request-id'];
     const id = typeof sent === 'string' && ACCEPTED_ID.test(sent) ? sent : randomUUID();
-    const context: RequestContext = { id, route: null };
+    const trace = traceCall(req);
+    const context: RequestContext = { id, trace, route: null };
     res.setHeader('X-Request-Id', id);
     const startedMs = performance.now();
     res.once('finish', () => {
@@ -47,8 +52,12 @@ export function requestContext({
       const { statusCode: status } = res;
       metrics.answered(status, ms / 1000);
       const route = context.route ?? routeOf(req);
-      lines.info({ request_id: id, method, route, status, ms }, 'answered');
+      lines.info({ request_id: id, trace_id: trace.id, method, route, status, ms }, 'answered');
     });
+    if (trace.id !== undefined) {
+      // Also where the client has left before its answer.
+      res.once('close', () => trace.end({ route: context.route ?? routeOf(req), status: res.statusCode }));
+    }
     return context;
   };
 }

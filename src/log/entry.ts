@@ -142,6 +142,8 @@ export interface Entry {
 /** Ids that link a record to events elsewhere. */
 export interface Correlation {
   http_request_id: string | null;
+  /** The trace that the request belongs to. Its caller may have chosen it freely, so it is not in the leaf. */
+  trace_id?: string | undefined;
   ticket: string | null;
   /** The CI run of a workload's token, if its claims name one. */
   ci_run: string | null;

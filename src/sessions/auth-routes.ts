@@ -182,14 +182,10 @@ export const authRoutes = [
     outcomes: { ...PUBLIC, garbage: 'refused', denied: 'refused' },
     ...PAGE,
     errors: ['unauthenticated', 'token_invalid', 'policy_denied', 'sign_in_required'],
-    handle: async (deps, { request: { presented, id } }) => {
+    handle: async (deps, { request: { presented, ids } }) => {
       if (!hasCookie(presented.cookie, SESSION_COOKIE)) return redirectTo('/auth/sign-in');
       const { principal, credential } = await deps.authenticate(presented);
-      await authorizeRead(
-        deps.control,
-        { principal, credential, http_request_id: id },
-        { operation: 'session.read' },
-      );
+      await authorizeRead(deps.control, { principal, credential, ...ids }, { operation: 'session.read' });
       const current = sessionIdOf(credential);
       const shown = (await deps.sessions.listOpen(principal)).map((row) => ({
         ...row,
@@ -235,7 +231,7 @@ export const authRoutes = [
     errors: ['cross_site'],
     handle: async (deps, { request }) => {
       assertSameOrigin(request.presented, deps.publicUrl);
-      const issuer = await signOut(deps, { presented: request.presented, http_request_id: request.id });
+      const issuer = await signOut(deps, request);
       const end = issuer === null ? null : await endSessionUrl(deps, issuer);
       return redirectTo(end === null ? '/auth/signed-out' : end.href, [withoutCookie(SESSION_COOKIE)]);
     },
@@ -281,7 +277,7 @@ function linkWith(target: string, key: string): string {
 async function completeSignIn(
   { signIn, publicUrl }: AuthRoutesDeps,
   path: string,
-  { id, target, presented, user_agent }: RequestFacts,
+  { ids, target, presented, user_agent }: RequestFacts,
 ): Promise<Reply<undefined>> {
   const url = new URL(`${publicUrl}${path}`);
   url.search = new URL(target, publicUrl).search;
@@ -291,7 +287,7 @@ async function completeSignIn(
     url,
     formerSecret: readSecret(presented.cookie, SESSION_COOKIE),
     userAgent: user_agent,
-    http_request_id: id,
+    ids,
   });
   return redirectTo(opened.return_to, [
     withoutCookie(cookie),

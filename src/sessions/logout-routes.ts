@@ -43,7 +43,7 @@ export const logoutRoutes = [
     answer: noContent,
     errors: ['token_invalid', 'issuer_unavailable'],
     handle: async (deps, { body, request }) => {
-      await endByProvider(deps, { token: parseForm(body), http_request_id: request.id });
+      await endByProvider(deps, { token: parseForm(body), ids: request.ids });
       return { body: undefined };
     },
   }),

@@ -1,5 +1,5 @@
 import { authorize } from '../decide/authorize.ts';
-import type { ControlDeps, WriteContext } from '../decide/control.ts';
+import type { CallIds, ControlDeps, WriteContext } from '../decide/control.ts';
 import { Refused } from '../decide/refused.ts';
 import { write } from '../decide/write.ts';
 import { type Caller, nameAtIssuer } from '../identity/credential.ts';
@@ -21,7 +21,7 @@ export interface NewSession {
   issuer: WebIssuer;
   formerSecret: string | null;
   userAgent: string;
-  http_request_id: string | null;
+  ids: CallIds;
 }
 
 /**
@@ -33,10 +33,10 @@ export interface NewSession {
  */
 export async function openSession(
   { control, sessions }: { control: ControlDeps; sessions: Sessions },
-  { caller, issuer, formerSecret, userAgent, http_request_id }: NewSession,
+  { caller, issuer, formerSecret, userAgent, ids }: NewSession,
 ): Promise<string> {
   const secret = createSecret();
-  return write(control, { ...caller, http_request_id }, async (writing) => {
+  return write(control, { ...caller, ...ids }, async (writing) => {
     const { tx, now_ms } = writing;
     const id = control.newId(now_ms);
     const authorized = await authorize(writing, { operation: 'session.open', note: sessionNote(id) });

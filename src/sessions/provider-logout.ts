@@ -1,5 +1,5 @@
 import { authorizeEnd } from '../decide/authorize.ts';
-import type { ControlDeps, WriteContext } from '../decide/control.ts';
+import type { CallIds, ControlDeps, WriteContext } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
@@ -42,11 +42,11 @@ const REVOKED_FOR_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;
  */
 export async function endByProvider(
   deps: ProviderLogoutDeps,
-  { token, http_request_id }: { token: string; http_request_id: string | null },
+  { token, ids }: { token: string; ids: CallIds },
 ): Promise<void> {
   try {
     const logout = await verifyLogoutToken(deps, token);
-    const call = { principal: unseenHolder(logout), credential: null, http_request_id };
+    const call = { principal: unseenHolder(logout), credential: null, ...ids };
     await write(deps.control, call, (writing) => endSessions(writing, logout));
   } catch (error) {
     if (!(error instanceof TokenRefused)) throw error;

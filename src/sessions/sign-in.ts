@@ -1,6 +1,6 @@
 import * as client from 'openid-client';
 import type { Clock } from '../clock.ts';
-import type { ControlDeps } from '../decide/control.ts';
+import type { CallIds, ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import type { Caller } from '../identity/credential.ts';
@@ -56,7 +56,7 @@ export interface ProviderAnswer {
   /** The secret of the browser's current session. */
   formerSecret: string | null;
   userAgent: string;
-  http_request_id: string | null;
+  ids: CallIds;
 }
 
 /** Sign-in with a browser: code flow with PKCE, state, nonce and the `iss` check. */
@@ -225,12 +225,7 @@ async function take({ control, publicUrl }: SignInDeps, { secret, url }: Provide
 /** Exchanges the code for the ID token. The library checks `iss`, `state`, `nonce`, signature, times and audience. */
 async function grant(
   { providers, publicUrl, log }: SignInDeps,
-  {
-    issuer,
-    secret,
-    url,
-    http_request_id,
-  }: { issuer: WebIssuer; secret: string } & Pick<ProviderAnswer, 'url' | 'http_request_id'>,
+  { issuer, secret, url, ids }: { issuer: WebIssuer; secret: string } & Pick<ProviderAnswer, 'url' | 'ids'>,
 ): Promise<string> {
   const config = await providers.open(issuer);
   if (
@@ -254,7 +249,7 @@ async function grant(
   } catch (error) {
     const note = faultOf(error);
     log.warn(
-      { reason: 'sign_in_not_accepted', note, issuer: issuer.issuer, request_id: http_request_id },
+      { reason: 'sign_in_not_accepted', note, issuer: issuer.issuer, request_id: ids.http_request_id },
       'sign-in refused',
     );
     if (error instanceof client.AuthorizationResponseError) {

@@ -1,4 +1,4 @@
-import type { ControlDeps } from '../decide/control.ts';
+import type { CallIds, ControlDeps } from '../decide/control.ts';
 import { BrokerError } from '../errors.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
 import { hasCookie, readSecret, SESSION_COOKIE } from './cookies.ts';
@@ -20,7 +20,7 @@ export interface SignOutDeps {
  */
 export async function signOut(
   { authenticate, control, sessions }: SignOutDeps,
-  { presented, http_request_id }: { presented: RequestCredentials; http_request_id: string },
+  { presented, ids }: { presented: RequestCredentials; ids: CallIds },
 ): Promise<string | null> {
   // Pages accept no tokens.
   if (!hasCookie(presented.cookie, SESSION_COOKIE)) return null;
@@ -29,7 +29,7 @@ export async function signOut(
     const caller = await authenticate(presented);
     const id = sessionIdOf(caller.credential);
     if (id === null) return null;
-    await endSession(control, { ...caller, http_request_id }, { id, reason: 'signed_out' });
+    await endSession(control, { ...caller, ...ids }, { id, reason: 'signed_out' });
   } catch (error) {
     // An expired or revoked session has already ended. The cookie is removed anyway.
     const isOver =

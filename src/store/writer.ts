@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
+import { traceWrite, type WriteTrace } from '../tracing.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { knowStart } from './batch-start.ts';
 import type { LogHead } from './log-head.ts';
@@ -115,6 +116,8 @@ interface Job extends Preparable {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
+  /** Null if nobody traces the call that it belongs to. */
+  trace: WriteTrace | null;
 }
 
 /** What became of a write: its result, its error, or that it has to be prepared first. */
@@ -191,7 +194,8 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       const listeners: (() => void)[] = [];
       batch.afterCommit = (listener) => listeners.push(listener);
-      const value = await job.work(tx, batch.afterCommit);
+      const work = () => job.work(tx, batch.afterCommit);
+      const value = await (job.trace === null ? work() : job.trace.within(work));
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {
@@ -224,7 +228,10 @@ export function createWriter(deps: WriterDeps): Writer {
           await setImmediate();
           turnMs = performance.now();
         }
-        results.push(await runJob(job, tx, batch));
+        job.trace?.next('write');
+        const result = await runJob(job, tx, batch);
+        job.trace?.next('missing' in result ? 'wait' : 'commit');
+        results.push(result);
       }
       insertWaiting(tx, jobs);
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
@@ -429,7 +436,7 @@ export function createWriter(deps: WriterDeps): Writer {
           return;
         }
         const unprepared = { preparations: 0, faults: new Map(), hasPlace: false };
-        queues[lane].push({ work, resolve, reject, lane, ...unprepared });
+        queues[lane].push({ work, ...traced({ resolve, reject }), lane, ...unprepared });
         running ??= drain();
       }),
     refusal: () => failed ?? closed,
@@ -445,6 +452,26 @@ export function createWriter(deps: WriterDeps): Writer {
       refuseWaiting(closed);
       ending.abort();
       while (running !== null) await running;
+    },
+  };
+}
+
+/** Ends the trace of a write, if there is one, with its answer. */
+function traced({
+  resolve,
+  reject,
+}: Pick<Job, 'resolve' | 'reject'>): Pick<Job, 'resolve' | 'reject' | 'trace'> {
+  const trace = traceWrite();
+  if (trace === null) return { resolve, reject, trace };
+  return {
+    trace,
+    resolve: (value) => {
+      trace.end();
+      resolve(value);
+    },
+    reject: (error) => {
+      trace.end();
+      reject(error);
     },
   };
 }

@@ -49,7 +49,7 @@ export const tokenStatusRoutes = [
     answer: noContent,
     errors: ['issuer_unavailable'],
     handle: async (deps, { body, request }) => {
-      await surrenderToken(deps, tokenOfForm(body), request.id);
+      await surrenderToken(deps, tokenOfForm(body), request.ids);
       return { body: undefined };
     },
   }),

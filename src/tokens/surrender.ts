@@ -1,5 +1,5 @@
 import { authorizeEnd } from '../decide/authorize.ts';
-import type { Call } from '../decide/control.ts';
+import type { Call, CallIds } from '../decide/control.ts';
 import { write } from '../decide/write.ts';
 import { BrokerError } from '../errors.ts';
 import { nameAtIssuer } from '../identity/credential.ts';
@@ -16,15 +16,11 @@ import { liveToken, type TokenStatusDeps } from './live-token.ts';
  * @throws BrokerError `issuer_unavailable`, `not_recorded`
  * @see RFC 7009
  */
-export async function surrenderToken(
-  deps: TokenStatusDeps,
-  token: string,
-  httpRequestId: string,
-): Promise<void> {
+export async function surrenderToken(deps: TokenStatusDeps, token: string, ids: CallIds): Promise<void> {
   const live = await liveToken(deps, token);
   if (live === null) return;
   const { principal, credential } = live;
-  const call: Call = { principal, credential, http_request_id: httpRequestId };
+  const call: Call = { principal, credential, ...ids };
   try {
     await write(deps.control, call, async (writing) => {
       await authorizeEnd(writing, { operation: 'token.revoke' });
