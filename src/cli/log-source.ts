@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogView } from '../audit/log-routes.ts';
+import { COSIGNED, QuorumMissing } from '../audit/verify/cosigned.ts';
 import { FAULTS, MeaningFault } from '../audit/verify/fault.ts';
+import { type Cosigner, parseCosigner } from '../tree/cosignature.ts';
 import { LogFault, UnreadableFile } from '../tree/fault.ts';
 import { type NoteVerifier, parseVerifier } from '../tree/note.ts';
 import { CliError, usageError } from './cli-error.ts';
@@ -50,7 +52,16 @@ export function logAtUrl(io: Io, url: string): LogSource {
 
 /** The log of a broker. */
 export function logOfBroker(client: Client): LogSource {
-  return { read: (path) => client.download(`/log/${path}`) };
+  return {
+    read: async (path) => {
+      if (path !== COSIGNED) return client.download(`/log/${path}`);
+      const { body } = await client.call<LogView>({ method: 'GET', path: '/v1/log' });
+      const note = body.cosigned?.checkpoint ?? null;
+      if (note === null)
+        throw new UnreadableFile('no quorum of witnesses has cosigned the log of the broker');
+      return Buffer.from(note);
+    },
+  };
 }
 
 /** The name and the key of a broker's log, which everybody may read. @throws CliError with the broker's problem */
@@ -72,13 +83,22 @@ export async function describeLog(io: Io, broker: string): Promise<LogView> {
  *
  * @throws CliError `usage`
  */
-export async function readLogKey(given: string): Promise<NoteVerifier> {
+export function readLogKey(given: string, option = '--key'): Promise<NoteVerifier> {
+  return readKey(given, option, parseVerifier);
+}
+
+/** The key of a witness: a file, or the key itself. @throws CliError `usage` */
+export function readWitnessKey(given: string): Promise<Cosigner> {
+  return readKey(given, '--witness', parseCosigner);
+}
+
+async function readKey<Key>(given: string, option: string, parse: (text: string) => Key): Promise<Key> {
   // A key has a plus sign before and after its id; files seldom do.
   const text = /^[^+]+\+[0-9a-f]{8}\+/.test(given) ? given : await readText(given);
   try {
-    return parseVerifier(text);
+    return parse(text);
   } catch (error) {
-    throw usageError(`--key: ${(error as Error).message}`);
+    throw usageError(`${option}: ${(error as Error).message}`);
   }
 }
 
@@ -97,14 +117,16 @@ export async function failOnFault<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!(error instanceof LogFault)) throw error;
+    const isQuorumMissing = error instanceof QuorumMissing;
     // A path stays as it is.
     const detail = `${error.message.replace(/^[a-z]+ /, (word) => word.charAt(0).toUpperCase() + word.slice(1))}.`;
     const problem = {
-      code: 'log_fault',
-      title: 'The log or the proof is not valid',
+      ...(isQuorumMissing
+        ? { code: 'quorum_missing', title: 'Too few witnesses have cosigned the log' }
+        : { code: 'log_fault', title: 'The log or the proof is not valid' }),
       detail: error instanceof MeaningFault ? `${detail} ${FAULTS[error.code]}` : detail,
       ...(error instanceof MeaningFault ? { fault: error.code, place: error.place } : {}),
     };
-    throw new CliError(EXIT.different, problem, { cause: error });
+    throw new CliError(isQuorumMissing ? EXIT.unwitnessed : EXIT.different, problem, { cause: error });
   }
 }

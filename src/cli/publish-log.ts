@@ -1,5 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { COSIGNED, openCosigned } from '../audit/verify/cosigned.ts';
 import { type Checkpoint, openCheckpoint, parseUnverified } from '../tree/checkpoint.ts';
 import { LogFault } from '../tree/fault.ts';
 import { keysOfNote, type NoteVerifier } from '../tree/note.ts';
@@ -7,7 +6,7 @@ import { TILE_WIDTH, tilePath, tilesOf, widthIn } from '../tree/tiles.ts';
 import { verifyLog } from '../tree/verify-log.ts';
 import { verifySignedLog } from '../tree/verify-signed-log.ts';
 import type { LogSource } from './log-source.ts';
-import { replaceFile } from './replace-file.ts';
+import type { LogTarget } from './log-target.ts';
 
 /** The name of the checkpoint in a published log. */
 const CHECKPOINT = 'checkpoint';
@@ -24,17 +23,18 @@ export interface Published {
 
 /**
  * Brings a published log up to date. Every file is verified before it is written, and the checkpoint is written last, so
- * that the folder has a complete log at every moment. What an interrupted run left is used, if it is right.
+ * that a complete log is there at every moment. What an interrupted run left is used, if it is right. A longer log is never
+ * overwritten.
  *
  * @param options.pinned a key of the log
  * @throws LogFault if the log is not what its checkpoint says, or does not continue what is published
  */
 export async function publishLog(
   source: LogSource,
-  { folder, pinned }: { folder: string; pinned: NoteVerifier },
+  { target, pinned }: { target: LogTarget; pinned: NoteVerifier },
 ): Promise<Published> {
   const note = String(await source.read(CHECKPOINT));
-  const present = await publishedIn(folder, pinned);
+  const present = await publishedIn(target, pinned);
   const { checkpoint, key } = await openSigned(source, { note, present: present?.note ?? null, pinned });
   const { origin, size } = checkpoint;
   if (present?.note === note) return { origin, size, files: 0, key };
@@ -45,16 +45,27 @@ export async function publishLog(
     since,
     read: (path) => source.read(path),
     verified: async (path, bytes) => {
-      const file = join(folder, path);
-      const published = await readFile(file).catch(() => null);
+      const published = await target.read(path);
       if (published?.equals(bytes) === true) return;
-      await replaceFile(file, bytes);
+      await target.write(path, bytes);
       files += 1;
     },
   });
-  await replaceFile(join(folder, CHECKPOINT), note);
-  if (since !== undefined) await removePartial(folder, since, checkpoint);
+  files += await publishCosigned(source, { target, checkpoint, keys: [pinned, key] });
+  await target.write(CHECKPOINT, note);
+  if (since !== undefined) await removePartial(target, since, checkpoint);
   return { origin, size, files: files + 1, key };
+}
+
+/** Publishes what the witnesses have cosigned last. @returns how many files that are */
+async function publishCosigned(
+  { read }: LogSource,
+  { target, ...log }: { target: LogTarget; checkpoint: Checkpoint; keys: readonly NoteVerifier[] },
+): Promise<number> {
+  const cosigned = await openCosigned({ ...log, read });
+  if (cosigned === null || String(await target.read(COSIGNED)) === cosigned) return 0;
+  await target.write(COSIGNED, cosigned);
+  return 1;
 }
 
 /**
@@ -85,26 +96,25 @@ function signersOf(note: string, { name }: NoteVerifier): string[] {
 
 /** The checkpoint that is published, or null. @throws LogFault if it is of another log */
 async function publishedIn(
-  folder: string,
+  target: LogTarget,
   pinned: NoteVerifier,
 ): Promise<{ note: string; checkpoint: Checkpoint } | null> {
-  const note = await readFile(join(folder, CHECKPOINT), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw new LogFault(`the published checkpoint cannot be read: ${error.message}`);
-  });
-  if (note === null) return null;
+  const bytes = await target.read(CHECKPOINT);
+  if (bytes === null) return null;
+  const note = String(bytes);
   try {
     return { note, checkpoint: parseUnverified(note, pinned.name) };
   } catch (error) {
-    throw new LogFault(`${join(folder, CHECKPOINT)}: ${(error as Error).message}; publish to another folder`);
+    const place = `${target.name}/${CHECKPOINT}`;
+    throw new LogFault(`${place}: ${(error as Error).message}; publish to another place`);
   }
 }
 
 /** Removes partial tiles of tiles that are complete now. */
-async function removePartial(folder: string, since: Checkpoint, { size }: Checkpoint): Promise<void> {
+async function removePartial(target: LogTarget, since: Checkpoint, { size }: Checkpoint): Promise<void> {
   for (const tile of tilesOf(since.size, since.size)) {
     if (widthIn({ ...tile, level: tile.level ?? 0 }, size) < TILE_WIDTH) continue;
     const partial = tilePath(tile).replace(/\/\d+$/, '');
-    await rm(join(folder, partial), { recursive: true, force: true });
+    await target.removePartial(partial);
   }
 }

@@ -96,7 +96,8 @@ export async function arrived<T>(broker: string, arriving: Promise<T>): Promise<
   });
 }
 
-function reasonOf(error: unknown): string {
+/** Why a request got no answer, in plain words. */
+export function reasonOf(error: unknown): string {
   const { message, cause } = error as { message?: string; cause?: { code?: string; message?: string } };
   return networkMeaning(error) ?? cause?.code ?? cause?.message ?? message ?? 'unknown';
 }

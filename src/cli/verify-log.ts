@@ -1,12 +1,14 @@
+import type { WitnessDemand } from '../audit/verify/cosigned.ts';
 import { MeaningFault } from '../audit/verify/fault.ts';
 import { EXPECTED_GAPS } from '../audit/verify/findings.ts';
 import { compareFlags } from '../audit/verify/served-flags.ts';
 import { createVerification, type Verification } from '../audit/verify/verification.ts';
+import type { Cosigner } from '../tree/cosignature.ts';
 import { readNote } from '../tree/verify-signed-log.ts';
 import type { Output } from './cli.ts';
-import { CliError } from './cli-error.ts';
+import { CliError, usageError } from './cli-error.ts';
 import type { Client } from './client.ts';
-import { failOnFault, type LogSource, readLogKey, readText } from './log-source.ts';
+import { failOnFault, type LogSource, readLogKey, readText, readWitnessKey } from './log-source.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import { createProgress } from './output/progress.ts';
 import { renderVerification, type VerificationReport } from './output/render-verification.ts';
@@ -29,6 +31,8 @@ export interface VerifyOrder {
   options: {
     key: string;
     since?: string | undefined;
+    witness?: readonly string[] | undefined;
+    quorum?: number | undefined;
     inputs?: string | undefined;
     flags?: string | undefined;
     follow?: boolean | undefined;
@@ -41,11 +45,19 @@ export async function verifyWith(output: Output, order: VerifyOrder): Promise<Ex
   const pinned = await readLogKey(options.key);
   const older = options.since === undefined ? undefined : await readText(options.since);
   const kept = options.inputs === undefined ? undefined : await readInputsFile(options.inputs);
+  const witnesses = await readWitnesses(options);
   const progress = createProgress(output.io, 'records');
   return failOnFault(async () => {
     const since = older === undefined ? undefined : readNote(older, pinned).checkpoint;
     const { read } = source;
-    const verification = createVerification({ read, pinned, older, kept, progress: progress.show });
+    const verification = createVerification({
+      read,
+      pinned,
+      older,
+      witnesses,
+      kept,
+      progress: progress.show,
+    });
     const check = async (): Promise<VerificationReport> => {
       let checkpoint = await verification.advance();
       let compared: number | null = null;
@@ -58,6 +70,8 @@ export async function verifyWith(output: Output, order: VerifyOrder): Promise<Ex
         root: root.toString('base64'),
         since: since?.size ?? null,
         keys: verification.keys().map(({ verifier, from }) => ({ key: verifier.vkey, from })),
+        cosigned: verification.cosigned(),
+        unknown_signatures: verification.unknown(),
         replayed: kept?.replayed() ?? null,
         flags_compared: compared,
         ...verification.meaning.view(),
@@ -74,6 +88,25 @@ export async function verifyWith(output: Output, order: VerifyOrder): Promise<Ex
     output.print(report, () => renderVerification(name, report, pinned.vkey));
     return report.gaps.some(({ code }) => !EXPECTED_GAPS.includes(code)) ? EXIT.conflict : EXIT.done;
   });
+}
+
+/** The witnesses of `--witness` and `--quorum`. @throws CliError `usage` */
+async function readWitnesses({
+  witness: given = [],
+  quorum,
+}: VerifyOrder['options']): Promise<WitnessDemand | undefined> {
+  const keys = new Map<string, Cosigner>();
+  for (const each of given) {
+    const key = await readWitnessKey(each);
+    keys.set(key.vkey, key);
+  }
+  if (keys.size === 0) {
+    if (quorum === undefined) return undefined;
+    throw usageError('--quorum needs the keys of the witnesses: name each with --witness.');
+  }
+  if (quorum !== undefined && quorum > keys.size)
+    throw usageError(`--quorum: ${quorum} witnesses can never agree, because --witness names ${keys.size}.`);
+  return { known: [...keys.values()], quorum: quorum ?? Math.floor(keys.size / 2) + 1 };
 }
 
 /**

@@ -156,6 +156,13 @@ export function textOfNote(note: string): string {
   return parseNote(note).text;
 }
 
+/** The signature lines of a note, unverified. @throws LogFault if it is malformed */
+export function signaturesOf(note: string): string {
+  return parseNote(note)
+    .signatures.map(({ line }) => line)
+    .join('');
+}
+
 /** The names and the ids of the keys whose signatures a note has, unverified. @throws LogFault if it is malformed */
 export function keysOfNote(note: string): { name: string; id: string }[] {
   return parseNote(note).signatures.map(({ name, id }) => ({ name, id }));

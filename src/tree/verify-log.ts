@@ -132,8 +132,15 @@ async function verifyBundle(given: LogVerification, tile: Tile, hashes: readonly
   await given.leaves?.(leaves, first);
 }
 
-/** @throws LogFault if the log is not a continuation of the older checkpoint */
-async function verifyContinues({ checkpoint, read }: LogVerification, since: Checkpoint): Promise<void> {
+/**
+ * Verifies that a log continues an older checkpoint. Its tiles must have been verified before.
+ *
+ * @throws LogFault if it does not
+ */
+export async function verifyContinues(
+  { checkpoint, read }: Pick<LogVerification, 'checkpoint' | 'read'>,
+  since: Checkpoint,
+): Promise<void> {
   const { size } = checkpoint;
   if (since.size === 0) return;
   if (since.size > size)

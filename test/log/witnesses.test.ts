@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ import {
 import { parseVerifier, textOfNote } from '../../src/tree/note.ts';
 import { serveWitness } from '../../src/witness/serve-witness.ts';
 import { openWitness, type Witness } from '../../src/witness/witness.ts';
+import { createTerminal } from '../cli/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { record } from '../support/pass-time.ts';
 import { withFile } from '../support/sqlite/file.ts';
@@ -133,6 +134,83 @@ describe('witnesses', () => {
     await record(t);
     await submit();
     expect(await cosigned()).toMatchObject({ size: before.size + 3, at_ms: t.clock() });
+    for (const { witness } of witnesses) witness?.close();
+  });
+});
+
+describe('verify --witness', () => {
+  it('asks for a quorum, of the broker and of a published folder, and names who is unknown', async () => {
+    const witnesses = [await startWitness('w1'), await startWitness('w2'), await startWitness('w3')];
+    t = await startTestBroker({
+      config: { witnesses: witnesses.map(({ url, vkey: key }) => ({ url, key })), witness_quorum: 2 },
+    });
+    const terminal = createTerminal(t);
+    const key = (await terminal.as('avery', 'audit', 'key')).out.trim();
+    const published = join(folder, 'published');
+    const [w1, w2, w3] = witnesses.map(({ vkey }) => ['--witness', vkey]) as [string[], string[], string[]];
+    const both = [...w1, ...w2];
+    const verify = (log: string, ...more: string[]) =>
+      terminal.as('avery', 'verify', ...(log === '' ? [] : [log]), '--key', key, '--json', ...more);
+    const publish = () => terminal.as('avery', 'publish', '--log', published, '--json');
+
+    expect((await publish()).code).toBe(0);
+    const none = await verify(published, ...both);
+    expect([none.code, none.json.code]).toEqual([8, 'quorum_missing']);
+    expect(none.json.detail).toBe(
+      'Only 0 of the 2 known witnesses cosigned this log, and 2 must agree on one checkpoint.',
+    );
+
+    (witnesses[2] as Running).isDown = true;
+    await submit();
+    const { size, at_ms } = await cosigned();
+    expect(await record(t)).toBe(200);
+    t.clock.advance(1000);
+    expect((await publish()).code).toBe(0);
+    // The newest checkpoint has no cosignature yet: the one that has is in a file of its own.
+    for (const log of ['', published]) {
+      const { code, json } = await verify(log, ...both);
+      expect([code, json.unknown_signatures]).toEqual([0, []]);
+      expect(json.size).toBeGreaterThan(size);
+      expect(json.cosigned).toMatchObject({ quorum: 2, size, at_ms });
+      expect(json.cosigned.witnesses.map((one: { key: string }) => one.key).toSorted()).toEqual(
+        witnesses.slice(0, 2).map(({ vkey }) => vkey),
+      );
+      expect((await verify(log, ...both, ...w3)).code).toBe(0);
+      expect((await verify(log, ...both, ...w3, '--quorum', '3')).code).toBe(8);
+      expect((await verify(log, ...w1, ...w1, '--quorum', '1')).code).toBe(0);
+      // A key that is named twice is one witness.
+      expect((await verify(log, ...w1, ...w1, '--quorum', '2')).code).toBe(2);
+      expect((await verify(log, ...w3)).code).toBe(8);
+    }
+    expect((await verify(published, '--quorum', '1')).code).toBe(2);
+    expect((await verify(published, '--witness', key)).json.detail).toContain('--witness: the key is of');
+
+    await submit();
+    expect((await publish()).json.files).toBeGreaterThan(0);
+    const { json } = await verify(published, ...w1);
+    expect(json.unknown_signatures).toEqual([{ name: 'witness.example/w2', id: expect.any(String) }]);
+    const shown = await terminal.run('verify', published, '--key', key, ...w1);
+    expect(shown.out).toMatch(/Witnesses cosigned its first \d+ records, on .*: witness.example\/w1\./);
+    expect(shown.out).toMatch(/unknown keys, too, which count for nothing: witness.example\/w2 \(key /);
+
+    // What is in the file must be what they cosigned, and what the log continues.
+    const file = join(published, 'cosigned');
+    const good = await readFile(file, 'utf8');
+    const line =
+      good
+        .trimEnd()
+        .split('\n')
+        .findLast((each) => each.includes('w1')) ?? '';
+    const bytes = Buffer.from(line.split(' ').at(-1) ?? '', 'base64');
+    bytes[30] = (bytes[30] ?? 0) ^ 1;
+    await writeFile(file, good.replace(line.split(' ').at(-1) ?? '', bytes.toString('base64')));
+    const forged = await verify(published, ...both);
+    expect([forged.code, forged.json.detail]).toEqual([
+      6,
+      expect.stringContaining('The cosignature of witness.example/w1'),
+    ]);
+    await writeFile(file, good.replace(/^\S+\n/, 'other.example/log/1\n'));
+    expect((await verify(published, ...both)).code).toBe(6);
     for (const { witness } of witnesses) witness?.close();
   });
 });

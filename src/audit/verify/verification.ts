@@ -4,6 +4,13 @@ import { createKeyChain, type LogKeyAt } from '../../tree/key-chain.ts';
 import type { NoteVerifier } from '../../tree/note.ts';
 import { type ReadLogFile, verifyLog } from '../../tree/verify-log.ts';
 import { readNote } from '../../tree/verify-signed-log.ts';
+import {
+  type CosignedState,
+  type UnknownSigner,
+  unknownSigners,
+  verifyCosigned,
+  type WitnessDemand,
+} from './cosigned.ts';
 import type { KeptDecisions } from './kept-decisions.ts';
 import { createMeaning, type Meaning } from './meaning.ts';
 
@@ -14,6 +21,8 @@ export interface VerificationDeps {
   pinned: NoteVerifier;
   /** An older signed checkpoint, which the log must continue. */
   older?: string | undefined;
+  /** The witnesses that are believed. Without it, no cosignature is asked for. */
+  witnesses?: WitnessDemand | undefined;
   /** The inputs and results of the decisions, if they are verified, too. */
   kept?: KeptDecisions | undefined;
   /** Called after each bundle of records. */
@@ -29,6 +38,10 @@ export interface Verification {
    */
   advance(): Promise<Checkpoint>;
   meaning: Meaning;
+  /** What the witnesses agree on; null if none were given. */
+  cosigned(): CosignedState | null;
+  /** Who signed the latest checkpoint, too, with keys that nobody named. */
+  unknown(): readonly UnknownSigner[];
   /** The keys of the log so far, the first one first. */
   keys(): readonly LogKeyAt[];
 }
@@ -46,6 +59,8 @@ export function createVerification(given: VerificationDeps): Verification {
   const older = given.older === undefined ? undefined : readNote(given.older, pinned);
   let seen = older?.checkpoint;
   const chain = createKeyChain(pinned);
+  let cosigned: CosignedState | null = null;
+  let unknown: readonly UnknownSigner[] = [];
 
   async function take(leaves: readonly Buffer[], index: number, size: number): Promise<void> {
     // A partial bundle is read again when it has grown.
@@ -79,11 +94,16 @@ export function createVerification(given: VerificationDeps): Verification {
     if (chain.keys().length === 1) for (const fault of [unsigned, older?.unsigned]) if (fault) throw fault;
     chain.open(note);
     if (given.older !== undefined) chain.open(given.older);
+    unknown = unknownSigners(note, chain, given.witnesses?.known ?? []);
+    if (given.witnesses !== undefined)
+      cosigned = await verifyCosigned({ note, checkpoint, read, chain }, given.witnesses);
     return checkpoint;
   }
 
   return {
     meaning,
+    cosigned: () => cosigned,
+    unknown: () => unknown,
     keys: chain.keys,
     advance: async () => {
       for (let attempt = 1; ; attempt += 1) {

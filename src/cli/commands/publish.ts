@@ -1,8 +1,9 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { parseVerifier } from '../../tree/note.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import { describeLog, failOnFault, logOfBroker, readLogKey } from '../log-source.ts';
+import { openTarget } from '../log-target.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 import { type Published, publishLog } from '../publish-log.ts';
@@ -12,6 +13,7 @@ const FOLLOW_MS = 5000;
 
 interface PublishOptions extends CommonOptions {
   log: string;
+  headerFile?: string;
   key?: string;
   follow?: boolean;
 }
@@ -20,7 +22,14 @@ interface PublishOptions extends CommonOptions {
 export function registerPublish(program: Command, cli: Cli): void {
   cli
     .command(program, 'publish', 'write the decision log as plain files, for any web server or object store')
-    .requiredOption('--log <folder>', 'the folder that the log is written to', parseFolder)
+    .requiredOption(
+      '--log <place>',
+      'the folder, or the address of an object store, that the log is written to',
+    )
+    .option(
+      '--header-file <file>',
+      'headers for that address, such as one with its credential: a file with <name>: <value> in each line',
+    )
     .option(
       '--key <key>',
       'the key of the log: a file, or the key itself (default: the one the broker names)',
@@ -32,9 +41,10 @@ export function registerPublish(program: Command, cli: Cli): void {
 Examples:
   countersign publish --log /srv/log
   countersign publish --log /srv/log --key log.key --follow
+  countersign publish --log https://bucket.example.com/log --header-file bucket.headers
 
 Everything is verified before it is written, and the checkpoint is written last. An interrupted run continues where it
-ended. Published records are public: they name flags, namespaces and environments.`,
+ended, and a longer log is never overwritten. An address gets each file by PUT, and is asked for it by GET. Published records are public: they name flags, namespaces and environments.`,
     )
     .action((options: PublishOptions) =>
       cli.run(options, (context) => failOnFault(() => publish(context, options))),
@@ -47,8 +57,9 @@ async function publish(context: Context, options: PublishOptions): Promise<ExitC
     options.key === undefined
       ? parseVerifier((await describeLog(io, context.broker)).key)
       : await readLogKey(options.key);
+  const target = await openTarget(io, options.log, options.headerFile);
   const run = async () => {
-    const published = await publishLog(logOfBroker(client), { folder: options.log, pinned });
+    const published = await publishLog(logOfBroker(client), { target, pinned });
     pinned = published.key;
     return published;
   };
@@ -65,7 +76,7 @@ async function publish(context: Context, options: PublishOptions): Promise<ExitC
     }
   }
   const { key, ...view } = last;
-  context.print({ ...view, key: key.vkey }, () => describe(last, options.log));
+  context.print({ ...view, key: key.vkey }, () => describe(last, target.name));
   return EXIT.done;
 }
 
@@ -88,14 +99,6 @@ async function unlessTransient(context: Context, run: () => Promise<Published>):
   }
 }
 
-function describe({ origin, size, files }: Published, folder: string): string {
-  return `${size} records of ${printable(origin)} are in ${printable(folder)}; ${files} files are new.`;
-}
-
-function parseFolder(text: string): string {
-  if (/^[a-z]+:\/\//i.test(text))
-    throw new InvalidArgumentError(
-      'It must be a folder. Copy the folder to an object store with its own tool.',
-    );
-  return text;
+function describe({ origin, size, files }: Published, place: string): string {
+  return `${size} records of ${printable(origin)} are in ${printable(place)}; ${files} files are new.`;
 }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Cli, CommonOptions, Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { type LogSource, logAtUrl, logInFolder, logOfBroker } from '../log-source.ts';
@@ -7,6 +7,8 @@ import { verifyWith } from '../verify-log.ts';
 interface VerifyOptions extends CommonOptions {
   key: string;
   since?: string;
+  witness?: string[];
+  quorum?: number;
   inputs?: string;
   flags?: string;
   follow?: boolean;
@@ -22,6 +24,16 @@ export function registerVerify(program: Command, cli: Cli): void {
     )
     .requiredOption('--key <key>', 'the key of the log: a file, or the key itself')
     .option('--since <file>', 'an older checkpoint, which the log must continue')
+    .option(
+      '--witness <key>',
+      'the key of a witness that must have cosigned the log: a file, or the key itself; repeat the option for several',
+      (value: string, former: string[] = []) => [...former, value],
+    )
+    .option(
+      '--quorum <number>',
+      'how many of these witnesses must agree (default: more than half of them)',
+      parseQuorum,
+    )
     .option('--inputs <file>', 'replay each decision with these inputs (audit inputs writes them)')
     .option(
       '--flags <file>',
@@ -34,12 +46,13 @@ export function registerVerify(program: Command, cli: Cli): void {
 Examples:
   countersign verify /srv/log --key log.key
   countersign verify https://log.example.com --key log.key --since old-checkpoint
+  countersign verify https://log.example.com --key log.key --witness w1.key --witness w2.key --quorum 2
   countersign verify --key log.key --flags https://countersign.example.com
   countersign verify /srv/log --key log.key --inputs evidence/inputs.jsonl
   countersign verify /srv/log --key log.key --follow || echo 'the log is not what it was'
 
 Exit status: 0 if every record, tile and signature fits, and the records fit each other; 6 at the first that does not;
-5 if something could not be verified although it should be.`,
+5 if something could not be verified although it should be; 8 if too few of the given witnesses have cosigned it.`,
     )
     .action((log: string | undefined, options: VerifyOptions) => {
       const flagsAt = isUrl(options.flags) ? options.flags : undefined;
@@ -60,6 +73,12 @@ Exit status: 0 if every record, tile and signature fits, and the records fit eac
         verifyWith(output, { source: sourceFor(output), name: log, client: null, options }),
       );
     });
+}
+
+function parseQuorum(text: string): number {
+  const quorum = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (quorum === 0) throw new InvalidArgumentError('It must be a number of witnesses, 1 or more.');
+  return quorum;
 }
 
 function isUrl(text: string | undefined): text is string {

@@ -16,6 +16,8 @@ export const EXIT = {
   different: 6,
   /** There is no sign-in or token that is accepted, so nothing was decided. */
   signIn: 7,
+  /** A log is valid, and too few of the given witnesses have cosigned it. */
+  unwitnessed: 8,
   /** The store failed in a way that requires a restart (`EX_SOFTWARE` of sysexits.h). */
   restart: 70,
 } as const;
@@ -49,6 +51,10 @@ export const EXIT_CODES: readonly { status: number; means: string }[] = [
   {
     status: EXIT.signIn,
     means: 'not signed in, or the sign-in or token is not accepted; nothing was decided',
+  },
+  {
+    status: EXIT.unwitnessed,
+    means: 'verify: the log is valid, but too few of the given witnesses have cosigned it',
   },
   { status: EXIT.restart, means: 'serve only: the store failed; a supervisor should restart the broker' },
   { status: 130, means: 'serve only: ended by a second signal before work in flight completed' },

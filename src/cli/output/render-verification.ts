@@ -1,3 +1,4 @@
+import type { CosignedState, UnknownSigner } from '../../audit/verify/cosigned.ts';
 import { GAPS, type Listed } from '../../audit/verify/findings.ts';
 import type { MeaningView } from '../../audit/verify/meaning.ts';
 import { moment, printable } from './text.ts';
@@ -11,6 +12,10 @@ export interface VerificationReport extends MeaningView {
   since: number | null;
   /** The keys of the log, the first one first, each with the size from which on it signs. */
   keys: readonly { key: string; from: number }[];
+  /** What the given witnesses agree on; null if none were given. */
+  cosigned: CosignedState | null;
+  /** Who signed the checkpoint, too, with keys that were not given. */
+  unknown_signatures: readonly UnknownSigner[];
   /** How many decisions came out the same when they were replayed; null without inputs. */
   replayed: number | null;
   /** How many definitions and states are served as the log says; null without flags. */
@@ -37,6 +42,7 @@ export function renderVerification(name: string, report: VerificationReport, pin
     ...(key === undefined || key.key === pinned
       ? []
       : [`Its key was rotated, by the record at place ${key.from}. Keep the new one: ${printable(key.key)}`]),
+    ...witnessed(report),
     ...(replayed === null ? [] : [`${replayed} decisions were replayed, and come out the same.`]),
     ...(flags_compared === null
       ? []
@@ -55,6 +61,23 @@ export function renderVerification(name: string, report: VerificationReport, pin
         `not verified  ${count} ${count === 1 ? 'record' : 'records'}, the first at place ${first_place}: ${GAPS[code]}`,
     ),
   ].join('\n');
+}
+
+function witnessed({ cosigned, size, unknown_signatures: unknown }: VerificationReport): string[] {
+  const lines: string[] = [];
+  if (cosigned !== null) {
+    const names = cosigned.witnesses.map(({ name }) => printable(name)).join(', ');
+    const later = size - cosigned.size;
+    const rest = later === 0 ? '' : ` The ${later} records after that are not cosigned yet.`;
+    lines.push(
+      `Witnesses cosigned its first ${cosigned.size} records, on ${moment(cosigned.at_ms)}: ${names}.${rest}`,
+    );
+  }
+  if (unknown.length > 0) {
+    const names = unknown.map(({ name, id }) => `${printable(name)} (key ${id})`).join(', ');
+    lines.push(`Signed by unknown keys, too, which count for nothing: ${names}.`);
+  }
+  return lines;
 }
 
 function list<Item>(title: string, { count, items }: Listed<Item>, line: (item: Item) => string[]): string[] {
