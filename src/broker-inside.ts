@@ -50,6 +50,7 @@ import { createScheduler } from './schedule/scheduler.ts';
 import { usageReport } from './schedule/usage.ts';
 import { witnessJob } from './schedule/witnesses.ts';
 import { listActiveFreezes } from './store/emergency.ts';
+import { environmentVersions } from './store/flags.ts';
 import { readHead } from './store/log-head.ts';
 import { countOpenRequests } from './store/requests.ts';
 import type { Store } from './store/store.ts';
@@ -191,6 +192,7 @@ export async function openInside(store: Store, options: InsideOptions) {
   const scheduler = createScheduler({
     log,
     writeRefusal: store.writeRefusal,
+    isScheduler: store.isScheduler,
     jobs: [
       dueRequests({ control, log }),
       countedDenials(control),
@@ -198,7 +200,7 @@ export async function openInside(store: Store, options: InsideOptions) {
         refresh: () => policies.refresh(read),
         loadMissing: () => snapshots.loadMissing(environments()),
       }),
-      revocationsOfOthers(() => revocations.refresh(read)),
+      revocationsOfOthers(() => revocations.follow(read)),
       usageReport(usage.flush),
       issuerKeys(keySets.refreshDue),
       logWatch({ ...watch, clock, log }),
@@ -207,6 +209,19 @@ export async function openInside(store: Store, options: InsideOptions) {
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
   });
+  // 5. What other brokers change. Writes read it under the lock of the log's head, so this is for reads.
+  const takeOver = async () => {
+    await Promise.all([
+      policies.refresh(read),
+      revocations.follow(read),
+      freezes.reload(),
+      signingKeys.reload(),
+      environmentVersions(read).then(snapshots.catchUp),
+    ]);
+  };
+  store.follow(takeOver, (error) =>
+    log.error({ err: error }, 'could not take over what other brokers have written'),
+  );
   return {
     ...{ config, clock, log, store, control, cursors, scheduler, start, masterKeyReport, unknownOperations },
     ...{

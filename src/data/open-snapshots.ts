@@ -7,6 +7,13 @@ export interface PolicySnapshots extends Snapshots {
   reload(environments: readonly string[]): Promise<void>;
   /** Retries environments that failed to load. */
   loadMissing(environments: readonly string[]): Promise<void>;
+  /**
+   * Reloads the environments that others have changed.
+   *
+   * @param stored the version of each environment in the store
+   * @throws Error if one cannot be loaded
+   */
+  catchUp(stored: ReadonlyMap<string, number>): Promise<void>;
 }
 
 /** Opens the snapshots of some environments. */
@@ -39,5 +46,12 @@ export async function openSnapshots(deps: {
         environments.filter((environment) => current(environment) === undefined),
         served,
       ),
+    catchUp: async (stored) => {
+      for (const environment of served) {
+        const { version = 0 } = snapshots.current(environment) ?? {};
+        if ((stored.get(environment) ?? 0) <= version) continue;
+        if (!(await snapshots.refresh(environment))) throw new Error(`could not load ${environment}`);
+      }
+    },
   };
 }

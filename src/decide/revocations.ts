@@ -45,8 +45,10 @@ export interface Revocations<Db> {
    * only while a change that this broker has just committed is being loaded.
    */
   hitByLatest(caller: Caller): Revocation | null | Promise<Revocation | null>;
-  /** Reloads the list if it has changed. Called after a commit, and periodically for changes by other brokers. */
+  /** Reloads the list if it has changed, after a commit of this broker. Until then {@link hitByLatest} waits for it. */
   refresh(db: Db): Promise<void>;
+  /** The same for changes by other brokers, for which nobody waits. */
+  follow(db: Db): Promise<void>;
 }
 
 /** Which callers are revoked, and which requests are parked for it, under the names of one policy. */

@@ -13,6 +13,8 @@ export interface FreezeWatch {
   active(): readonly WatchedFreeze[];
   /** Reads them again. If the store does not answer, the cached freezes are still shown. */
   refresh(): void;
+  /** The same for who waits for it. @throws the error of the store */
+  reload(): Promise<void>;
 }
 
 /** What {@link watchFreezes} needs. */
@@ -41,6 +43,7 @@ export async function watchFreezes({ list, log }: FreezeWatchDeps): Promise<Free
   await read();
   return {
     active: () => active,
+    reload: read,
     refresh: () => {
       read().catch((error: unknown) =>
         log.error({ err: error }, 'could not read the freezes; still showing the cached ones'),

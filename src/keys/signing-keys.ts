@@ -25,6 +25,8 @@ export const RETIREMENT_OVERLAP_MS = (Math.max(MAX_ISSUED_LIFE_S, MAX_DELEGATION
 
 /** How long the keys in memory are fresh. Then the store is read again, to detect a rotation by another broker. */
 const RELOAD_AFTER_MS = 5_000;
+/** How often unknown key ids are a reason to read the store. */
+const SOUGHT_AFTER_MS = 500;
 
 /** A signing key as a row. Keys are JWK documents. The private one is sealed for {@link sealedKeyUse}. */
 export interface StoredKey {
@@ -71,6 +73,8 @@ export interface SigningKeys {
   prepare(): Promise<StoredKey>;
   /** Forces a reload before the next use. Called after each commit that changed keys. */
   refresh(): void;
+  /** Reads the keys again. @throws the error of the store */
+  reload(): Promise<void>;
   /** Registers a callback for changes of the set of keys. */
   onChange(listener: () => void): void;
 }
@@ -130,6 +134,16 @@ export async function createSigningKeys({
   const reloadIfOlderThan = async (ms: number): Promise<void> => {
     if (Math.abs(clock() - loadedMs) >= ms) await reload().catch(() => undefined);
   };
+  let soughtMs = Number.NEGATIVE_INFINITY;
+  let seeking: Promise<unknown> = Promise.resolve();
+  /** Looks for a key that is not known here: another broker may have made it a moment ago. Anybody can ask for one. */
+  const seek = (): Promise<unknown> => {
+    if (Math.abs(clock() - soughtMs) >= SOUGHT_AFTER_MS) {
+      soughtMs = clock();
+      seeking = reload().catch(() => undefined);
+    }
+    return seeking;
+  };
   const verifying = (): StoredKey[] => rows.filter((row) => stateOf(row, clock()) !== 'retired');
   const privateKey = async ({ kid, private_jwk }: StoredKey): Promise<CryptoKey> => {
     if (unsealed?.kid === kid) return unsealed.key;
@@ -161,7 +175,7 @@ export async function createSigningKeys({
       const find = (): CryptoKey | undefined =>
         verifying().some((row) => row.kid === kid) ? publicKeys.get(kid ?? '') : undefined;
       await reloadIfOlderThan(RELOAD_AFTER_MS);
-      if (find() === undefined) await reloadIfOlderThan(RELOAD_AFTER_MS / 10);
+      if (find() === undefined) await seek();
       const key = find();
       if (key === undefined) throw new TokenRefused('key_not_found');
       return key;
@@ -175,6 +189,9 @@ export async function createSigningKeys({
       loadedMs = Number.NEGATIVE_INFINITY;
       // Reload immediately as well, so that caches of verified tokens are notified. A failed read is retried later.
       reload().catch(() => undefined);
+    },
+    async reload() {
+      await reload();
     },
     onChange(listener) {
       listeners.push(listener);

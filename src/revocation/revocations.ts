@@ -33,6 +33,8 @@ export function createRevocations<Db>(deps: {
   /** The list as of the last committed read; a write that is rolled back never affects it. */
   let latest = known;
   let reading: Promise<void> | null = null;
+  let begun = 0;
+  let taken = 0;
   let checks: { version: string; of: RevocationChecks<Db> } | null = null;
 
   /** The same rows have other names under another policy. */
@@ -87,6 +89,16 @@ export function createRevocations<Db>(deps: {
     };
   }
 
+  async function follow(db: Db): Promise<void> {
+    begun += 1;
+    const mine = begun;
+    const list = await present(db, latestNames());
+    // Reads may overlap; one that began earlier must not undo a later one.
+    if (mine < taken) return;
+    taken = mine;
+    latest = list;
+  }
+
   return {
     under,
     latest: () => under(latestNames()),
@@ -97,16 +109,13 @@ export function createRevocations<Db>(deps: {
       return reading.then(answer, answer);
     },
     refresh: (db) => {
-      const mine = present(db, latestNames())
-        .then((list) => {
-          latest = list;
-        })
-        .finally(() => {
-          if (reading === mine) reading = null;
-        });
+      const mine = follow(db).finally(() => {
+        if (reading === mine) reading = null;
+      });
       reading = mine;
       return mine;
     },
+    follow,
   };
 }
 

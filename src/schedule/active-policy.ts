@@ -8,6 +8,7 @@ export function activePolicy(deps: {
   return {
     name: 'active policy',
     writes: false,
+    alone: false,
     run: async () => {
       await deps.refresh();
       await deps.loadMissing();

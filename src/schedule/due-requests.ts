@@ -112,6 +112,7 @@ export function dueRequests({ control, log }: { control: ControlDeps; log: Logge
   return {
     name: 'due requests',
     writes: true,
+    alone: true,
     run: async () => {
       hasMore = false;
       for (let count = 0; count < MAX_PER_RUN; ) {

@@ -22,6 +22,7 @@ export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'cloc
   return {
     name: 'housekeeping',
     writes: true,
+    alone: true,
     run: async () => {
       const nowMs = clock();
       // A clock that was set back is a reason to look at it at once.

@@ -5,6 +5,7 @@ export function issuerKeys(refreshDue: () => Promise<void>): ScheduledJob {
   return {
     name: 'issuer keys',
     writes: false,
+    alone: false,
     run: async () => {
       refreshDue().catch(() => undefined);
     },

@@ -18,6 +18,7 @@ export function keyRotation(deps: {
   return {
     name: 'key rotation',
     writes: true,
+    alone: true,
     run: async () => {
       const nowMs = clock();
       if (nowMs < againMs) return;

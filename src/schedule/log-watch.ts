@@ -20,6 +20,7 @@ export function logWatch(deps: {
   return {
     name: 'log watch',
     writes: false,
+    alone: false,
     run: async () => {
       const nowMs = clock();
       if (Math.abs(nowMs - comparedMs) >= COMPARE_EVERY_MS) {

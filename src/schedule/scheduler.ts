@@ -15,6 +15,8 @@ export interface ScheduledJob {
   name: string;
   /** Whether it writes. Such a job waits while the store takes no writes. */
   writes: boolean;
+  /** Whether one of the brokers on a database does it for all. */
+  alone: boolean;
   /** Runs once. There MAY be nothing to do. */
   run(): Promise<void>;
   /** Whether the last run ended only to give the other jobs their turn, and goes on at once. */
@@ -37,6 +39,8 @@ export interface SchedulerDeps {
   jobs: readonly ScheduledJob[];
   /** Why a write would be refused now, or null. */
   writeRefusal: () => Promise<BrokerError | null>;
+  /** Whether this broker is the one that does what only one has to do. */
+  isScheduler: () => Promise<boolean>;
   log: Logger;
 }
 
@@ -44,7 +48,7 @@ export interface SchedulerDeps {
  * Creates the scheduler. A failed job is logged and does not block the others. Each look also notices whether the store
  * takes writes, and logs when that changes.
  */
-export function createScheduler({ jobs, writeRefusal, log }: SchedulerDeps): Scheduler {
+export function createScheduler({ jobs, writeRefusal, isScheduler, log }: SchedulerDeps): Scheduler {
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> | null = null;
   /** The code of the refusal that was logged last. */
@@ -58,14 +62,24 @@ export function createScheduler({ jobs, writeRefusal, log }: SchedulerDeps): Sch
     else log.error({ code, detail: refusal.message, err: refusal.cause }, 'writes are refused; reads go on');
   }
 
+  /** One that cannot tell leaves the work to the others. */
+  async function isChosen(): Promise<boolean> {
+    return isScheduler().catch((error: unknown) => {
+      log.error({ err: error }, 'could not tell which broker does the scheduled work');
+      return false;
+    });
+  }
+
   async function run(): Promise<void> {
     const refusal = await writeRefusal().catch((error: unknown) => {
       log.error({ err: error }, 'could not tell whether the store takes writes');
       return null;
     });
     noteRefusal(refusal);
+    const doesAlone = refusal === null && (await isChosen());
     for (const job of jobs) {
       if (job.writes && refusal !== null) continue;
+      if (job.alone && !doesAlone) continue;
       try {
         await job.run();
       } catch (error) {

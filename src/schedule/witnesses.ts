@@ -23,6 +23,8 @@ export function witnessJob({
     name: 'witnesses',
     // A cosignature is kept by a write.
     writes: true,
+    // Each broker tells what it knows of the witnesses.
+    alone: false,
     run: async () => {
       const nowMs = clock();
       const passedMs = Math.abs(nowMs - sent.at_ms);

@@ -189,6 +189,8 @@ async function openFile(
       stopLacking: (detail) => writer.stop(lacking(detail)),
       stopAltered: (detail) => writer.stop(logAltered(detail)),
       wal: wal.state,
+      isScheduler: async () => true,
+      follow: () => undefined,
       rewrite: async () => {
         await wal.rest();
         rewrite(connection);

@@ -226,6 +226,12 @@ export async function environmentVersion(db: Db, environment: string): Promise<n
   return (await environmentVersionStatement(db, { environment })).rows[0]?.version ?? 0;
 }
 
+/** The versions of all environments. */
+export async function environmentVersions(db: Db): Promise<ReadonlyMap<string, number>> {
+  const rows = await db.selectFrom('environment_versions').selectAll().execute();
+  return new Map(rows.map(({ environment, version }) => [environment, version]));
+}
+
 /** A flag with its state in one environment; `state` is null if it never had one. */
 export interface FlagRow {
   key: string;

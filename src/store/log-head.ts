@@ -1,7 +1,7 @@
 import type { LogHeadTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
-/** The size and the tree of the log, and the fence of its writer. */
+/** The size and the tree of the log, and the fence of its writers. */
 export type LogHead = Readonly<Omit<LogHeadTable, 'id'>>;
 
 const readStatement = statement<Record<never, never>, LogHeadTable>((db) =>
@@ -32,7 +32,7 @@ export async function writeHead(tx: Tx, head: LogHead): Promise<void> {
 }
 
 /**
- * Takes over the writer. A writer with an earlier fence fails at its next batch.
+ * Ends every writer that has an earlier fence, at its next batch.
  *
  * @returns the new fence
  */

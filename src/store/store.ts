@@ -36,6 +36,18 @@ export interface Store {
   /** The state of the write-ahead log; null if a database server has it. */
   wal(): WalState | null;
   /**
+   * Whether this broker does the work that needs no more than one of those on the database: on a file it does. To be asked
+   * before each piece of such work.
+   */
+  isScheduler(): Promise<boolean>;
+  /**
+   * Calls `look` once, and within a second after others have written, until the store is closed. One that fails is repeated.
+   * On a file there are no others.
+   *
+   * @param onFault called with the first error of several in a row
+   */
+  follow(look: () => Promise<void>, onFault: (error: unknown) => void): void;
+  /**
    * Rewrites what has secrets, which removes all remains of overwritten and deleted data. For use at startup only: there MUST NOT
    * be concurrent reads or writes, and it takes time and disk space in proportion to the size of the file.
    *
@@ -64,7 +76,7 @@ export interface StoreOptions {
   clock: Clock;
   /**
    * Called once if the store takes no more writes: the outcome of a commit is unknown, the file is damaged or was taken away.
-   * After a takeover by another process, this one MUST stop, because its caches are stale.
+   * After the fence was raised, this process MUST stop, because its caches are stale.
    */
   onFailure?: (error: unknown) => void;
   /** Called with the error of a listener after a commit. */
@@ -73,6 +85,11 @@ export interface StoreOptions {
   onWalCheckpoint?: (report: CheckpointReport) => void;
   /** Limits of the write-ahead log. */
   walLimits?: WalLimits;
+  /**
+   * Ends all brokers that have the database open, for an act of an operator: what they remember may not hold after it. On a file
+   * there are none.
+   */
+  exclusive?: boolean;
   /** Writes although the database lacks what was acknowledged; for a confirmed restore only. */
   acceptsLoss?: boolean;
   /** With a log, a large file is checked for damage after it was opened. */

@@ -5,10 +5,12 @@ import { BrokerError } from '../errors.ts';
  * was read stays true, and flags are served from memory.
  */
 
-/** Another process has taken over the writer: all caches of this process are stale. */
+/** Another process has raised the fence: what this one remembers may no longer hold. */
 export class TakeoverError extends Error {
   constructor() {
-    super('another broker has taken over this store, so this broker no longer writes');
+    super(
+      'another broker has taken over this store, or an operator has changed it, so this broker no longer writes',
+    );
     this.name = 'TakeoverError';
   }
 }

@@ -131,6 +131,8 @@ type JobResult = { job: Job } & (
 interface BatchResult {
   results: JobResult[];
   unknown: UnknownOutcome | null;
+  /** The end of the log after it. */
+  head: LogHead;
 }
 
 const savepoint = fixedStatement('savepoint one_write');
@@ -143,7 +145,7 @@ export interface WriterDeps {
   /** The writing connection. */
   db: Db;
   clock: Clock;
-  /** The fence of this process, raised when it took over the writer. */
+  /** The fence when this process opened the store. Once it is raised, nothing that is remembered here holds any more. */
   fence: number;
   /** Writes the head at the end of each batch that appended something, before its commit. */
   seal: (tx: Tx, head: LogHead) => Promise<Acknowledge>;
@@ -171,9 +173,11 @@ export function createWriter(deps: WriterDeps): Writer {
   const queues: Record<WriteLane, Job[]> = { emergency: [], ordinary: [], scheduled: [] };
   const waits = () => Object.values(queues).some((queue) => queue.length > 0);
   const pseudonyms = new Map<string, string>();
+  /** Where the log ended after the last batch of this writer; null if that is not known. */
+  let endedAt: Pick<LogHead, 'epoch' | 'size'> | null = null;
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = deps.stopped ?? null;
-  /** Set if this process must not write any more: the outcome of a commit is unknown, or another process has taken over. */
+  /** Set if this process must not write any more: the outcome of a commit is unknown, or the fence was raised. */
   let failed: BrokerError | null = null;
   let fault: BrokerError | null = null;
   /** Set while it takes long to find out what became of a batch. */
@@ -216,6 +220,9 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       const head = await transactions.begin(connection);
       if (head.fence !== deps.fence) throw new TakeoverError();
+      // Another broker may have erased some of them, which leaves a record.
+      if (endedAt?.size !== head.size || endedAt.epoch !== head.epoch) pseudonyms.clear();
+      endedAt = null;
       const leaves = new Map<number, Buffer>();
       const { clock } = deps;
       const batch: Batch = { head, from: head, leaves, clock, pseudonyms, afterCommit: () => undefined };
@@ -237,7 +244,7 @@ export function createWriter(deps: WriterDeps): Writer {
       const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
       const unknown = await commit(connection);
       owed = acknowledge ?? owed;
-      return { results, unknown };
+      return { results, unknown, head: batch.head };
     } catch (error) {
       // The database may already have rolled back; report the first error.
       await transactions.rollback(connection).catch(() => undefined);
@@ -305,9 +312,10 @@ export function createWriter(deps: WriterDeps): Writer {
       else refuse(batch, error);
       return error instanceof BrokerError ? error : null;
     }
-    const { results, unknown } = ran;
+    const { results, unknown, head } = ran;
     if (unknown !== null && !(await isCommitted(batch, unknown))) return null;
     fault = null;
+    endedAt = head;
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
     for (const result of results) {

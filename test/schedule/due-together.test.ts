@@ -191,10 +191,15 @@ describe('a job that has more to do', () => {
       .mockReturnValueOnce(true)
       .mockReturnValueOnce(true);
     const jobs: ScheduledJob[] = [
-      { name: 'a', writes: false, run: async () => void ran.push('a'), hasMore },
-      { name: 'b', writes: false, run: async () => void ran.push('b') },
+      { name: 'a', writes: false, alone: false, run: async () => void ran.push('a'), hasMore },
+      { name: 'b', writes: false, alone: false, run: async () => void ran.push('b') },
     ];
-    const scheduler = createScheduler({ jobs, writeRefusal: async () => null, log: createLog('silent') });
+    const scheduler = createScheduler({
+      jobs,
+      writeRefusal: async () => null,
+      isScheduler: async () => true,
+      log: createLog('silent'),
+    });
     scheduler.start();
     await vi.advanceTimersByTimeAsync(1000);
     expect(ran).toEqual(['a', 'b', 'a', 'b', 'a', 'b']);

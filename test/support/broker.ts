@@ -62,6 +62,12 @@ export interface TestBroker {
   workloadToken(job?: 'payments' | 'checkout', form?: Record<string, string>): Promise<string>;
   /** Stops the broker and starts another one on the same file, which may know other kinds of requests. */
   restart(kinds?: RequestKinds): Promise<void>;
+  /**
+   * Starts another broker on the same database, whose `close` leaves everything else as it is. Both need the same `public_url`.
+   *
+   * @param itsClock default: the clock of this one
+   */
+  another(itsClock?: TestClock): Promise<TestBroker>;
   close(): Promise<void>;
 }
 
@@ -119,11 +125,11 @@ export async function startTestBroker(
     }),
   );
   const answers = watchAnswers();
-  const start = (kinds = options.kinds) =>
+  const start = (kinds = options.kinds, itsClock = clock) =>
     startBroker({
       ...(kinds === undefined ? {} : { kinds }),
       config: loadConfig({ file: join(folder, 'countersign.yaml'), env: {} }),
-      clock,
+      clock: itsClock,
       log: options.log ?? createLog('silent'),
       onlyExpress: options.onlyExpress ?? false,
       observe: (req, res) => {
@@ -141,34 +147,16 @@ export async function startTestBroker(
     clock,
     people,
     ci,
-    call: async (who, method, path, body, headers = {}) => {
-      const token = who === null ? null : await tokenOf(who);
-      const response = await fetch(`${test.url}${path}`, {
-        method,
-        headers: {
-          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      return {
-        status: response.status,
-        body: text === '' ? null : JSON.parse(text),
-        headers: response.headers,
-      };
-    },
-    workloadToken: async (job = 'payments', form = {}) => {
-      const subject = job === 'payments' ? await ci.token() : await ci.checkoutToken();
-      const answer = await exchange(test.url, subject, form);
-      if (answer.body.access_token === undefined) throw new Error(JSON.stringify(answer.body));
-      return answer.body.access_token;
-    },
+    ...callsTo(() => test.url),
     restart: async (kinds) => {
       await test.broker.close();
       test.broker = await start(kinds);
       test.url = test.broker.url;
+    },
+    another: async (itsClock = clock) => {
+      const broker = await start(options.kinds, itsClock);
+      const { url } = broker;
+      return { ...test, ...callsTo(() => url), broker, url, clock: itsClock, close: () => broker.close() };
     },
     close: async () => {
       if (options.forged !== true) {
@@ -183,6 +171,35 @@ export async function startTestBroker(
   };
   test.url = test.broker.url;
   return test;
+
+  function callsTo(urlNow: () => string): Pick<TestBroker, 'call' | 'workloadToken'> {
+    return {
+      call: async (who, method, path, body, headers = {}) => {
+        const token = who === null ? null : await tokenOf(who);
+        const response = await fetch(`${urlNow()}${path}`, {
+          method,
+          headers: {
+            ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...headers,
+          },
+          ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+        });
+        const text = await response.text();
+        return {
+          status: response.status,
+          body: text === '' ? null : JSON.parse(text),
+          headers: response.headers,
+        };
+      },
+      workloadToken: async (job = 'payments', form = {}) => {
+        const subject = job === 'payments' ? await ci.token() : await ci.checkoutToken();
+        const answer = await exchange(urlNow(), subject, form);
+        if (answer.body.access_token === undefined) throw new Error(JSON.stringify(answer.body));
+        return answer.body.access_token;
+      },
+    };
+  }
 
   async function tokenOf(who: string): Promise<string> {
     if (who.includes('.')) return who;
@@ -257,7 +274,8 @@ function configFor(people: TokenIssuer, ci: CiIssuer): Record<string, unknown> {
   };
 }
 
-function createTestClock(startMs: number): TestClock {
+/** A clock that stands until a test moves it. */
+export function createTestClock(startMs: number): TestClock {
   let read = () => startMs;
   const set = (ms: number) => {
     read = () => ms;

@@ -15,7 +15,7 @@ export interface OwnStore {
   /** What it said first: that it is open, or why not. */
   opened: string;
   /** Gives an order, and returns the answer. */
-  ask(order: 'write' | 'read' | 'refusal' | 'close'): Promise<string>;
+  ask(order: 'write' | 'read' | 'refusal' | 'stop' | 'close'): Promise<string>;
   /** Resolves when the process has ended, with its status. */
   end(): Promise<number | null>;
 }

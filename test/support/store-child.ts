@@ -51,6 +51,14 @@ const orders: Readonly<Record<string, () => Promise<string>>> = {
     const refusal = await store.writeRefusal();
     return refusal === null ? 'none' : told(refusal);
   },
+  /** Stops itself after what it has written, before the commit. */
+  stop: async () => {
+    await store.writer.write(async (tx) => {
+      await setMeta(tx, 'last', String(await append(tx, entryOf(tx))));
+      process.kill(process.pid, 'SIGSTOP');
+    });
+    return `written ${await findMeta(store.read, 'last')}`;
+  },
   close: async () => {
     await store.close();
     return 'closed';

@@ -182,7 +182,7 @@ async function runAct(
     throw usageError(`The database ${database} does not exist.`);
   const { clock } = io;
   try {
-    const store = await openStore({ file: database, clock, acceptsLoss });
+    const store = await openStore({ file: database, clock, acceptsLoss, exclusive: true });
     try {
       await act({ store, clock, newId }, { config, reason: reason.data });
     } finally {

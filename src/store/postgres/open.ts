@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { loadVersion } from '../../version.ts';
@@ -5,6 +6,7 @@ import { clockFault } from '../batch.ts';
 import { shownDatabase } from '../database-address.ts';
 import { watchFaults } from '../fault-watch.ts';
 import { setMeta } from '../installation.ts';
+import { openLease } from '../lease.ts';
 import { raiseFence, readHead, writeHead } from '../log-head.ts';
 import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
@@ -15,6 +17,7 @@ import { notRecorded, TakeoverError } from '../write-faults.ts';
 import { createWriter } from '../writer.ts';
 import { kyselyOver, openPool, readsOver } from './connection.ts';
 import { PostgresFault } from './faults.ts';
+import { type Others, watchOthers } from './others.ts';
 import { unusable } from './remedies.ts';
 import { prepareSchema } from './schema-changes.ts';
 import { postgresTransactions } from './transactions.ts';
@@ -25,8 +28,8 @@ const WRITING_CONNECTIONS = 2;
 const READING_CONNECTIONS = 8;
 
 /**
- * Opens a database on a PostgreSQL server, and creates its schema if there is none. One broker writes at a time: the one that was
- * opened last, as on SQLite.
+ * Opens a database on a PostgreSQL server, and creates its schema if there is none. Any number of brokers may write: the lock
+ * on the log's head lets one batch follow the other. An act of an operator raises the fence, which ends all that were open before.
  *
  * @throws Error if the server cannot be reached, is a standby, too old, or not durable; if the schema is of a newer broker
  */
@@ -50,10 +53,11 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   await assertUsable(write);
   await prepareSchema(write, options.file);
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
-  const fence = await raiseFence(write);
+  const fence = options.exclusive === true ? await raiseFence(write) : (await readHead(write)).fence;
+  const id = randomUUID();
   const writer = createWriter({
     db: write,
-    transactions: postgresTransactions(write),
+    transactions: postgresTransactions(write, id),
     clock,
     fence,
     seal: async (tx, head) => {
@@ -64,6 +68,8 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     onListenerFailure: options.onListenerFailure ?? (() => undefined),
   });
   const refusalNow = watchFaults({ writer, clock });
+  const lease = openLease({ writer, read });
+  let others: Others | null = null;
   let closing: Promise<void> | null = null;
 
   async function writeRefusal() {
@@ -80,6 +86,9 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   }
 
   async function close(): Promise<void> {
+    await others?.stop();
+    // Where this fails, it ends by itself.
+    await lease.release().catch(() => undefined);
     await writer.close();
     await read.destroy();
     await write.destroy();
@@ -95,6 +104,10 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     stopAltered: (detail) => writer.stop(logAltered(detail)),
     writeRefusal,
     wal: () => null,
+    isScheduler: lease.holds,
+    follow: (look, onFault) => {
+      others = watchOthers({ address: options.file, writer: id, read, look, onFault });
+    },
     rewrite: async () => {
       for (const table of WITH_SECRETS) await sql`vacuum full ${sql.table(table)}`.execute(write);
     },

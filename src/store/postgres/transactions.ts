@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { CompiledQuery } from 'kysely';
 import type { LogHead } from '../log-head.ts';
@@ -7,6 +6,7 @@ import type { Db } from '../statement.ts';
 import type { Transactions } from '../transactions.ts';
 import { databaseLocked, UnknownOutcome } from '../write-faults.ts';
 import { LOST, NOT_REPLICATED, PostgresFault } from './faults.ts';
+import { CHANNEL } from './others.ts';
 
 /*
  * The transactions of the writer on PostgreSQL. Each takes the lock on the log's head first, so writers are serial, and what a
@@ -38,9 +38,13 @@ const LONGEST_PAUSE_MS = 1000;
 /** The lock was not to be had in time. */
 const LOCK_NOT_AVAILABLE = 'PG_55P03';
 
-/** The transactions of one writer. @param db its connections: one writes, another asks about a lost one */
-export function postgresTransactions(db: Db): Transactions {
-  const writer = randomUUID();
+/**
+ * The transactions of one writer.
+ *
+ * @param db its connections: one writes, another asks about a lost one
+ * @param writer its id, a UUID
+ */
+export function postgresTransactions(db: Db, writer: string): Transactions {
   /** The number of the last batch that was to be committed. */
   let batch = 0;
 
@@ -84,7 +88,7 @@ export function postgresTransactions(db: Db): Transactions {
       const note = `insert into writers (writer, batch, asked) values ('${writer}', ${batch}, 0)
         on conflict (writer) do update set batch = excluded.batch`;
       try {
-        await run(connection, `${note}; commit`);
+        await run(connection, `${note}; notify ${CHANNEL}, '${writer}'; commit`);
       } catch (error) {
         throw hasCode(error, LOST) || hasCode(error, NOT_REPLICATED) ? new UnknownOutcome(error) : error;
       }

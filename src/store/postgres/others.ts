@@ -1,0 +1,129 @@
+import { setTimeout } from 'node:timers/promises';
+import { Client } from 'pg';
+import { readHead } from '../log-head.ts';
+import type { Db } from '../statement.ts';
+
+/*
+ * What other brokers have written on the same database. The end of the log says so, and it is read twice a second. A
+ * notification makes it sooner, and nothing more depends on it: one that is lost costs half a second.
+ */
+
+/** The channel on which each commit is announced, with the writer as the payload. */
+export const CHANNEL = 'countersign_commits';
+
+const POLL_MS = 500;
+/** The least pause between two looks, however much is written. */
+const PAUSE_MS = 50;
+/** The pause is so many times what the last look took: looking must leave time for everything else. */
+const SHARE = 4;
+/** How long the connection for notifications stays lost before the next try. */
+const RECONNECT_MS = 2000;
+
+/** Watches for writes of others until it is stopped. */
+export interface Others {
+  stop(): Promise<void>;
+}
+
+/** What {@link watchOthers} needs. */
+export interface OthersDeps {
+  /** A direct address: behind a pooler, a session that listens belongs to somebody else a moment later. */
+  address: string;
+  /** This broker's writer, whose own notifications are none. */
+  writer: string;
+  read: Db;
+  /** Takes over what was written. Called again, later, if it fails. */
+  look: () => Promise<void>;
+  /** Called with the first error of `look` in a row. */
+  onFault: (error: unknown) => void;
+}
+
+/** Calls `look` once at the beginning, and whenever the log has grown. */
+export function watchOthers({ address, writer, read, look, onFault }: OthersDeps): Others {
+  const ending = new AbortController();
+  const { signal } = ending;
+  let wake: () => void = () => undefined;
+  /** The end of the log at the last look. */
+  let seen = '';
+  let hasFailed = false;
+
+  async function lookOnce(): Promise<void> {
+    let end: string;
+    try {
+      const { epoch, size } = await readHead(read);
+      end = `${epoch} ${size}`;
+    } catch {
+      // The database does not answer, which everybody who writes is told.
+      return;
+    }
+    if (end === seen) return;
+    try {
+      await look();
+      seen = end;
+      hasFailed = false;
+    } catch (error) {
+      if (!hasFailed) onFault(error);
+      hasFailed = true;
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      const { promise: woken, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      const beginMs = performance.now();
+      await lookOnce();
+      const took = performance.now() - beginMs;
+      const pauseMs = Math.min(Math.max(PAUSE_MS, SHARE * took), POLL_MS);
+      await pause(pauseMs, signal);
+      const rest = new AbortController();
+      await Promise.race([woken, pause(POLL_MS - pauseMs, AbortSignal.any([signal, rest.signal]))]);
+      rest.abort();
+    }
+  }
+
+  const running = run();
+  const listening = listen({ address, signal, heard: (from) => (from === writer ? undefined : wake()) });
+  return {
+    stop: async () => {
+      ending.abort();
+      await Promise.all([running, listening]);
+    },
+  };
+}
+
+/** Listens until the signal aborts, on a connection of its own that is made again whenever it is lost. */
+async function listen(deps: {
+  address: string;
+  signal: AbortSignal;
+  heard: (from: string | undefined) => void;
+}): Promise<void> {
+  const { address, signal, heard } = deps;
+  while (!signal.aborted) {
+    const client = new Client({
+      connectionString: address,
+      application_name: 'countersign-listen',
+      keepAlive: true,
+      connectionTimeoutMillis: RECONNECT_MS,
+    });
+    const { promise: lost, resolve } = Promise.withResolvers<void>();
+    client.on('error', () => resolve());
+    client.on('end', () => resolve());
+    client.on('notification', ({ payload }) => heard(payload));
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+      // What was written while nobody listened.
+      heard(undefined);
+      await lost;
+    } catch {
+      // The poll goes on.
+    }
+    await client.end().catch(() => undefined);
+    await pause(RECONNECT_MS, signal);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(Math.max(0, ms), undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,230 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Erasure, erase } from '../../../src/log/erase.ts';
+import { schedulerPrincipal } from '../../../src/principal.ts';
+import { readFlags, revoke } from '../../revocation/support.ts';
+import { activateElsewhere, withConfig } from '../../support/activation.ts';
+import { createTestClock, exchange, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { appendTo, undecidedEntry } from '../../support/entries.ts';
+import { applyChanges, approve, createFlag, propose, readRequest } from '../../support/flags.ts';
+import { findContradictions } from '../../support/log-oracle.ts';
+import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { hasPostgres } from '../../support/postgres-server.ts';
+import { copyToFile } from '../../support/sqlite/copied.ts';
+
+/*
+ * Two brokers that both write on one database. What one changes, the very next write on the other meets; its reads follow
+ * within a second.
+ */
+
+const SOON = { timeout: 5000, interval: 20 };
+
+describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on one database', () => {
+  let database: TestDatabase;
+  let one: TestBroker;
+  let other: TestBroker;
+  let rounds = 0;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    one = await startTestBroker({
+      config: { database: database.address, public_url: 'https://countersign.example' },
+    });
+    other = await one.another();
+  });
+
+  afterAll(async () => {
+    await other.close();
+    await one.close();
+    await database.remove();
+  });
+
+  const enable = (flag: string) => [{ action: 'enable', flag }];
+  /** Both ways round: whatever one of them has changed. */
+  const pairs = () =>
+    [
+      [one, other],
+      [other, one],
+    ] as const;
+  const dataToken = (t: TestBroker) => t.workloadToken('checkout', { audience: 'data:production' });
+  const served = async (t: TestBroker, token: string, flag: string) =>
+    (await t.call(token, 'POST', `/ofrep/v1/evaluate/flags/${flag}`, { context: { targetingKey: 'u' } })).body
+      ?.value;
+
+  // The first: the judge of the log knows no entries that only tests append.
+  it('leave after any schedule of simultaneous calls what some sequence of them could have left', async () => {
+    const calls = fc.array(
+      fc.record({
+        at: fc.boolean(),
+        verb: fc.constantFrom('approve', 'again', 'apply', 'withdraw', 'reject', 'freeze', 'edit', 'tick'),
+      }),
+      { minLength: 4, maxLength: 12 },
+    );
+    await fc.assert(
+      fc.asyncProperty(calls, async (schedule) => {
+        rounds += 1;
+        const flag = await createFlag(one, `raced-${rounds}`);
+        const { body: request } = await propose(other, enable(flag));
+        const path = `/v1/requests/${request.id}`;
+        const send = (t: TestBroker, verb: string) => {
+          if (verb === 'approve') return approve(t, 'alex', request);
+          if (verb === 'again') return approve(t, 'sam', request);
+          if (verb === 'edit')
+            return t.call('dana', 'PATCH', path, { reason: 'edited' }, { 'If-Match': '*' });
+          if (verb === 'reject') return t.call('alex', 'POST', `${path}/reject`, { digest: request.digest });
+          if (verb === 'freeze')
+            return t.call('riley', 'POST', '/v1/freezes', {
+              ...{ scope: 'flag', flag, incident: 'INC-3', reason: 'race' },
+            });
+          if (verb === 'tick') return t.broker.scheduler.tick().then(() => ({ status: 200 }));
+          return t.call('dana', 'POST', `${path}/${verb}`);
+        };
+        const replies = await Promise.all(schedule.map(({ at, verb }) => send(at ? one : other, verb)));
+        for (const { status } of replies) expect(status).toBeLessThan(500);
+        const views = await Promise.all(
+          [one, other].map(async (t) => [
+            (await t.call('dana', 'GET', path)).body,
+            (await t.call('dana', 'GET', `/v1/flags/${flag}`)).body,
+          ]),
+        );
+        expect(views[0]).toEqual(views[1]);
+        const [[seen, { states }]] = views as [
+          [{ state: string }, { states: Record<string, { enabled: boolean }> }],
+        ];
+        expect(states.production?.enabled).toBe(seen.state === 'applied');
+      }),
+      { numRuns: 15, seed: 1411 },
+    );
+    const folder = await mkdtemp(join(tmpdir(), 'countersign-copied-'));
+    const file = join(folder, 'copied.db');
+    await copyToFile(database, file);
+    expect(await findContradictions(file)).toEqual([]);
+    await rm(folder, { recursive: true });
+  }, 120_000);
+
+  it('decide by a freeze of the other at once, and show it within a second', async () => {
+    for (const [here, there] of pairs()) {
+      rounds += 1;
+      const flag = await createFlag(here, `frozen-${rounds}`, { tier: 'informational' });
+      const frozen = { scope: 'flag', flag, incident: 'INC-1', reason: 'a test' };
+      expect((await here.call('riley', 'POST', '/v1/freezes', frozen)).status).toBe(201);
+      const { body } = await propose(there, enable(flag));
+      expect(body.state ?? body.code).not.toBe('applied');
+      expect(JSON.stringify(body)).toContain('frozen');
+      await expect
+        .poll(
+          async () => (await there.call('dana', 'GET', '/v1/flags')).headers.get('countersign-freeze'),
+          SOON,
+        )
+        .toContain('flag');
+    }
+  });
+
+  it('refuse whom the other has revoked: writes at once, reads of flags within a second', async () => {
+    const flag = await createFlag(one, 'revoked');
+    for (const [here, there] of pairs()) {
+      const token = await dataToken(there);
+      const read = async () => (await readFlags(there, token)).status;
+      expect((await propose(there, enable(flag))).status).toBe(201);
+      expect(await read()).toBe(200);
+      one.clock.advance(1000);
+      for (const revoked of ['workload', 'person'])
+        expect((await revoke(here, 'class', revoked)).status).toBe(201);
+      expect((await propose(there, enable(flag))).status).toBe(401);
+      await expect.poll(read, SOON).toBe(401);
+      // Then everybody has signed in again.
+      one.clock.advance(60_000);
+    }
+  });
+
+  it('serve a change of the other within a second', async () => {
+    const flag = await createFlag(one, 'served');
+    const token = await dataToken(one);
+    for (const [at, [here, there]] of pairs().entries()) {
+      await applyChanges(here, [{ action: at === 0 ? 'enable' : 'disable', flag }]);
+      await expect.poll(() => served(there, token, flag), SOON).toBe(at === 0);
+    }
+  });
+
+  it('accept tokens of a key that the other has just made, and sign with it', async () => {
+    for (const [here, there] of pairs()) {
+      expect((await here.call('morgan', 'POST', '/v1/keys/rotate')).status).toBe(201);
+      const token = await here.workloadToken();
+      expect((await there.call(token, 'GET', '/v1/whoami')).status).toBe(200);
+      const kid = (signed: string) =>
+        JSON.parse(Buffer.from(signed.split('.')[0] ?? '', 'base64url').toString()).kid;
+      expect(kid(await there.workloadToken())).toBe(kid(token));
+    }
+  });
+
+  it('take a token, a key of a retry and an approval once, whichever of them is asked', async () => {
+    const both = [one, other, one, other, one, other];
+    const token = await one.ci.token();
+    const exchanged = await Promise.all(both.map(({ url }) => exchange(url, token)));
+    expect(exchanged.filter(({ status }) => status === 200)).toHaveLength(1);
+    const flag = await createFlag(one, 'taken-once');
+    const body = { environment: 'production', changes: enable(flag), reason: 'a test' };
+    const proposed = await Promise.all(
+      both.map((t) => t.call('dana', 'POST', '/v1/requests', body, { 'Idempotency-Key': 'same' })),
+    );
+    expect(new Set(proposed.map((reply) => reply.body.id)).size).toBe(1);
+    await Promise.all(both.map((t) => approve(t, 'alex', proposed[0]?.body)));
+    const { body: after } = await other.call('dana', 'GET', `/v1/requests/${proposed[0]?.body.id}`);
+    expect(after.state).toBe('applied');
+  });
+
+  it('name somebody anew whose name the other has erased', async () => {
+    const pseudonymIn = async (place: number) => {
+      const [row] = await database.run(`select leaf from leaves where place = ${place}`);
+      return JSON.parse(String(row?.leaf)).principal.pseudonym as string;
+    };
+    const { store } = one.broker;
+    const before = await pseudonymIn(await appendTo(store));
+    expect(await pseudonymIn(await appendTo(store))).toBe(before);
+    const names = (await database.run(
+      `select kind, name from pseudonyms where pseudonym = '${before}'`,
+    )) as unknown as Erasure['names'];
+    await other.broker.store.writer.write(async (tx) =>
+      erase(tx, { places: [], names }, await undecidedEntry(tx, { principal: schedulerPrincipal })),
+    );
+    expect(await pseudonymIn(await appendTo(store))).not.toBe(before);
+  });
+
+  it('decide by a policy that the other has activated, from the next write on', async () => {
+    const archive = await readFile(join(one.folder, 'bundle.tar.gz'));
+    for (const [at, [here, there]] of pairs().entries()) {
+      const changed = await withConfig(archive, (config) => {
+        Object.assign(config.limits ?? {}, { request_ttl_s: 10_000 + at });
+      });
+      const hash = await activateElsewhere(here.broker.store, changed, here.clock());
+      const flag = await createFlag(there, `policy-${at}`);
+      const rows = await database.run('select policy_hash from record_details order by place desc limit 1');
+      expect(rows).toEqual([{ policy_hash: hash }]);
+      expect(flag).toBe(`policy-${at}`);
+    }
+  });
+
+  it('keep one order of time, and refuse where a clock is behind the record of the other', async () => {
+    const flag = await createFlag(one, 'on-time');
+    const clock = createTestClock(one.clock() + 120_000);
+    const ahead = await one.another(clock);
+    const { body: early } = await propose(ahead, enable(flag));
+    expect(early.state).toBe('pending');
+    const refused = await approve(one, 'alex', early);
+    expect([refused.status, refused.body.code]).toEqual([503, 'clock_behind']);
+    expect(refused.headers.get('retry-after')).toBe('60');
+    expect((await one.call(null, 'GET', '/readyz?for=writes')).status).toBe(503);
+    expect((await readRequest(one, early.id)).state).toBe('pending');
+    // Within what is tolerated, a write takes the time of the last record.
+    one.clock.set(clock() - 4000);
+    expect((await approve(one, 'alex', early)).body.state).toBe('applied');
+    await ahead.close();
+    expect(
+      await database.run(`select one.place from record_details one
+        join record_details next on next.place = one.place + 1 where next.at_ms < one.at_ms`),
+    ).toEqual([]);
+  });
+});
