@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 # Everything runs on the Node version that the lock file pins, whatever the system has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+# What many processes load is compiled once.
+export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/node
 
 ##@ Start here
 .PHONY: demo test

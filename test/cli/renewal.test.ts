@@ -6,6 +6,7 @@ import { decodeJwt } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
 import type { ProviderOptions } from '../../fixtures/identity/provider.ts';
 import { runExclusively } from '../../src/cli/auth/exclusive.ts';
+import { CHILD_ENV } from '../support/child-env.ts';
 import { createFlag, propose, TICKET } from '../support/flags.ts';
 import {
   credentialsOf,
@@ -81,6 +82,7 @@ describe('renewing', () => {
     // Processes have the machine's clock.
     vi.useRealTimers();
     await open();
+    t.clock.follow();
     const { home } = await signedIn('dana');
     const before = await keptBy({ home });
     const expired = { ...before, expires_ms: 1 };
@@ -88,7 +90,7 @@ describe('renewing', () => {
     const shell = () =>
       new Promise<string>((resolve) => {
         const child = spawn(process.execPath, ['src/main.ts', 'whoami', '--json', '--broker', t.url], {
-          env: { HOME: home, PATH: process.env.PATH ?? '' },
+          env: { HOME: home, ...CHILD_ENV },
           stdio: ['ignore', 'pipe', 'inherit'],
         });
         let text = '';

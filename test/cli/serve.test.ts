@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebundle } from '../../fixtures/rebundle.ts';
 import { systemClock } from '../../src/clock.ts';
+import { CHILD_ENV } from '../support/child-env.ts';
 import { HAS_MOUNTS, within } from '../support/own-store.ts';
 import { listening, MAIN, type Serving, serveIn, stop } from '../support/serving.ts';
 import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
@@ -149,7 +150,7 @@ describe('a command as a process', () => {
   it('gives its exit status to the shell, and its one document to a pipe', async () => {
     const serving = serve();
     const url = await listening(serving);
-    const env = { PATH: process.env.PATH, HOME: folder, COUNTERSIGN_URL: url };
+    const env = { ...CHILD_ENV, HOME: folder, COUNTERSIGN_URL: url };
     const list = spawnSync(process.execPath, [MAIN, 'list', '--json'], { env, encoding: 'utf8' });
     expect(list.status).toBe(7);
     expect(JSON.parse(list.stdout)).toMatchObject({ code: 'not_signed_in' });

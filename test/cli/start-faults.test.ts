@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CHILD_ENV } from '../support/child-env.ts';
 import { HAS_MOUNTS, within } from '../support/own-store.ts';
 import { serveIn } from '../support/serving.ts';
 
@@ -108,7 +109,7 @@ describe.skipIf(!HAS_MOUNTS)('a disk that', () => {
 describe('a start with --json', () => {
   it('that fails is one document, and nothing for people', () => {
     const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-    const env = { PATH: process.env.PATH, COUNTERSIGN_DATABASE: 'nowhere/x.db' };
+    const env = { ...CHILD_ENV, COUNTERSIGN_DATABASE: 'nowhere/x.db' };
     const run = spawnSync(process.execPath, [MAIN, 'serve', '--json'], {
       cwd: folder,
       env,

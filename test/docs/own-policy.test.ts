@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { lintTrustRules } from '../../src/trust/lint.ts';
 import { trustRulesSchema } from '../../src/trust/rules.ts';
+import { CHILD_ENV } from '../support/child-env.ts';
 import { readPage } from './pages.ts';
 
 /* The commands of docs/how-to/own-policy.md that need no broker, word for word, in an empty folder. */
@@ -35,7 +36,7 @@ it('leads from an empty folder to a bundle', { timeout: 60_000 }, async () => {
   for (const command of commands) {
     const [, ...words] = command.split(/\s+/);
     // No opa on the path: it takes none.
-    await run(process.execPath, [MAIN, ...words], { cwd: folder, env: { PATH: '/nowhere' } });
+    await run(process.execPath, [MAIN, ...words], { cwd: folder, env: { ...CHILD_ENV, PATH: '/nowhere' } });
   }
   expect((await readFile(join(folder, 'bundle.tar.gz'))).length).toBeGreaterThan(1000);
   const bindings = await readFile(join(folder, 'policy/data/config/role_bindings/data.yaml'), 'utf8');

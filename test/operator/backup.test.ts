@@ -8,6 +8,7 @@ import { systemClock } from '../../src/clock.ts';
 import { openStore } from '../../src/store/database.ts';
 import { setMeta } from '../../src/store/installation.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { CHILD_ENV } from '../support/child-env.ts';
 import { createFlag, propose } from '../support/flags.ts';
 import { findContradictions } from '../support/log-oracle.ts';
 import { HAS_MOUNTS, within } from '../support/own-store.ts';
@@ -44,7 +45,7 @@ function backup(
 ): Promise<Outcome> {
   const { database = t.file, inside = [], started } = options;
   const [program = '', ...rest] = [...inside, process.execPath, MAIN, 'backup', ...words];
-  const env = { PATH: process.env.PATH, HOME: folder, COUNTERSIGN_DATABASE: database };
+  const env = { ...CHILD_ENV, HOME: folder, COUNTERSIGN_DATABASE: database };
   const child = spawn(program, rest, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk) => {

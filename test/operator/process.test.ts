@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rebundle, replaceText } from '../../fixtures/rebundle.ts';
 import { systemClock } from '../../src/clock.ts';
+import { CHILD_ENV } from '../support/child-env.ts';
 import { listening, MAIN, type Serving, serveIn, stop } from '../support/serving.ts';
 import { startTokenIssuer, type TokenIssuer } from '../support/token-issuer.ts';
 
@@ -70,7 +71,7 @@ async function copyDatabase(from: string, to: string): Promise<void> {
 }
 
 function command(...words: string[]): { status: number | null; stderr: string } {
-  const env = { PATH: process.env.PATH, HOME: folder };
+  const env = { ...CHILD_ENV, HOME: folder };
   const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words], {
     cwd: folder,
     env,

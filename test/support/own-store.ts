@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { CHILD_ENV } from './child-env.ts';
 
 const CHILD = fileURLToPath(new URL('./store-child.ts', import.meta.url));
 
@@ -33,7 +34,7 @@ export async function openOwn(
   const [command = '', ...words] = [...inside, process.execPath, CHILD, file];
   const child = spawn(command, words, {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { PATH: process.env.PATH, ...env },
+    env: { ...CHILD_ENV, ...env },
   });
   const exit = new Promise<number | null>((resolve) => child.on('close', resolve));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

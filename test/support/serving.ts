@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { CHILD_ENV } from './child-env.ts';
 
 /** The command line. */
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -40,7 +41,7 @@ export function serveIn(
   const [program = '', ...rest] = [...within, 'sh', '-c', command, process.execPath, MAIN, 'serve', ...words];
   const child = spawn(program, rest, {
     cwd: folder,
-    env: { PATH: process.env.PATH, COUNTERSIGN_PORT: '0', ...env },
+    env: { ...CHILD_ENV, COUNTERSIGN_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let printed = '';

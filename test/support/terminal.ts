@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CHILD_ENV } from './child-env.ts';
 import { MAIN } from './serving.ts';
 import { loadTool } from './tools.ts';
 
@@ -89,6 +90,7 @@ export async function startShell(
     rows: 50,
     cwd: folder,
     env: {
+      ...CHILD_ENV,
       PATH: `${bin}:${process.env.PATH ?? ''}`,
       HOME: folder,
       TERM: 'xterm-256color',
