@@ -13,7 +13,7 @@ test: setup ## Run all tests
 	@vitest run
 
 ##@ Develop
-.PHONY: dev policies docs lint format typecheck bench package
+.PHONY: dev policies docs lint format typecheck bench package test-cluster
 dev: setup ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
 	@node fixtures/demo/dev.ts
 policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
@@ -29,6 +29,8 @@ typecheck: setup ## Check types
 	@tsc --noEmit
 bench: setup ## Measure against minimal programs of the same work; writes bench/last.md (QUICK=1: short, not kept; PEERS=1: also against other products)
 	@node bench/main.ts $(if $(QUICK),--quick) $(if $(PEERS),--peers)
+test-cluster: setup ## Kill the primary of PostgreSQL servers again and again while clients write (minutes)
+	@COUNTERSIGN_TEST_CLUSTER=1 vitest run --project sqlite --reporter=verbose test/store/postgres/failover.test.ts
 package: setup ## Build the npm package (npm pack)
 	@npm run --silent build && npm pack
 
@@ -47,4 +49,4 @@ node_modules/.package-lock.json: package.json package-lock.json
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

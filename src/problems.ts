@@ -220,15 +220,23 @@ export const PROBLEMS = {
     title: 'The decision could not be recorded, so its write was undone',
     means: 'The decision could not be committed, so its write was undone. Reads still work.',
     remedy:
-      'retry after `Retry-After`. If the problem persists, the operator checks the disk, which is full or failing. Writes resume automatically once it has space again.',
+      'retry after `Retry-After`. If the problem persists, the operator checks the disk or the database server: `detail` says what is wrong. Writes resume automatically.',
   },
   outcome_unknown: {
     status: 503,
-    title: 'Whether the write was recorded is unknown until the broker restarts',
+    title: 'Whether the write was recorded is not known yet',
     means:
-      'The disk failed while the decision was being committed. Whether it was written is unknown until the broker has restarted and has read the disk again. Until then it takes no writes.',
+      'The disk failed, or the connection to the database server was lost, while the decision was being committed. Whether it was written is unknown until the broker has restarted and has read the disk again, or has found out at the server, which it does by itself. Until then it takes no writes.',
     remedy:
-      'after the restart, read the current state, then decide whether to repeat the call. A call with an `Idempotency-Key` can be repeated without reading: if it was written, it is answered as the first time.',
+      'then read the current state, then decide whether to repeat the call. A call with an `Idempotency-Key` can be repeated without reading: if it was written, it is answered as the first time.',
+  },
+  store_unreachable: {
+    status: 503,
+    title: 'The database server does not answer',
+    means:
+      'The server of the database does not answer, is a standby, or has no connection to spare, as for some seconds of a failover. Flags are still served.',
+    remedy:
+      'retry after `Retry-After`; a call that writes with the same `Idempotency-Key`. It goes on by itself once there is a primary server. If it lasts, the operator looks at the server ([failover](failover.md)).',
   },
   clock_behind: {
     status: 503,

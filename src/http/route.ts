@@ -246,6 +246,8 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   const { caller, operation, errors = [], format, idempotent, ifMatch, paged, perAddress, outcomes } = route;
   const codes: ProblemCode[] = ['internal_error', 'ambiguous_request', 'misdirected_request', ...errors];
   if (format !== 'ofrep') codes.push('invalid_request');
+  if (caller !== null || operation !== null || outcomes.unwritable === 'refused')
+    codes.push('store_unreachable');
   if (caller !== null)
     codes.push('unauthenticated', 'token_invalid', 'claims_incomplete', 'issuer_unavailable');
   if (caller !== null || perAddress === true) codes.push('rate_limited');

@@ -41,7 +41,7 @@ export class FileLost extends Error {
 
 /** The error of a write that was undone. */
 export function notRecorded(cause: unknown): BrokerError {
-  const why = REASONS.find(({ codes }) => codes.test(refusedBySystem(cause) ?? codeOf(cause) ?? ''))?.says;
+  const why = whyOf(cause);
   return new BrokerError(
     'not_recorded',
     `The store could not commit the decision${why === undefined ? '' : `, because ${why}`}, so this write was undone; try again later.`,
@@ -56,6 +56,17 @@ export function outcomeUnknown(cause: UnknownOutcome): BrokerError {
     ? 'The connection to the database was lost while the decision was being committed. Repeat the call with the same Idempotency-Key, or read the current state first.'
     : 'The disk failed while the decision was being committed. Read the current state after the broker has restarted, then decide whether to repeat the call.';
   return new BrokerError('outcome_unknown', detail, { headers: { 'Retry-After': '30' } }, cause);
+}
+
+/** The error of a read that the database server did not answer. What its call wrote before is written. */
+export function storeUnreachable(cause: unknown): BrokerError {
+  const why = whyOf(cause) ?? 'its server does not answer';
+  return new BrokerError(
+    'store_unreachable',
+    `The database cannot be read now, because ${why}; try again later, and repeat a write with the same Idempotency-Key.`,
+    { headers: { 'Retry-After': '5' } },
+    cause,
+  );
 }
 
 /**
@@ -167,6 +178,10 @@ const REASONS: readonly { codes: RegExp; says: string }[] = [
   { codes: /^(?:SQLITE_READONLY|EROFS)/, says: 'its disk is read-only' },
   { codes: /^(?:EACCES|EPERM|SQLITE_CANTOPEN)/, says: 'the broker may not write its files' },
 ];
+
+function whyOf(cause: unknown): string | undefined {
+  return REASONS.find(({ codes }) => codes.test(refusedBySystem(cause) ?? codeOf(cause) ?? ''))?.says;
+}
 
 function codeOf(error: unknown): string | null {
   const code = (error as { code?: unknown } | null)?.code;

@@ -76,6 +76,7 @@ const ANSWERS: Partial<Record<ProblemCode, readonly [OAuthErrorCode, string]>> =
   issuer_unavailable: UNAVAILABLE,
   not_recorded: UNAVAILABLE,
   outcome_unknown: UNAVAILABLE,
+  store_unreachable: UNAVAILABLE,
   clock_behind: UNAVAILABLE,
   database_in_use: UNAVAILABLE,
   overloaded: UNAVAILABLE,

@@ -10,6 +10,8 @@ export const IS_POSTGRES = process.env.COUNTERSIGN_TEST_ENGINE === 'postgres';
 const DEBIAN = '/usr/lib/postgresql';
 /** Of memory: the tests try what the server answers, and not the disk below it. */
 const SHARED_MEMORY = '/dev/shm';
+/** The folder in which the servers of tests have theirs. */
+export const SERVERS_FOLDER = existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir();
 
 /** The folder of the newest installed server's programs, or null. */
 export function findPostgres(): string | null {
@@ -38,6 +40,5 @@ export function hasPostgres(what: string): boolean {
 
 /** The folder of the server of a run. Nothing is created until a test needs it. */
 export function folderOf(runner: number): string {
-  const parent = existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir();
-  return join(parent, `countersign-postgres-${runner}`);
+  return join(SERVERS_FOLDER, `countersign-postgres-${runner}`);
 }

@@ -108,11 +108,16 @@ async function start(folder: string): Promise<void> {
   const settings = { listen_addresses: '', unix_socket_directories: folder, max_connections: '200' };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
   writeFileSync(join(data, 'postgresql.auto.conf'), lines.join(''));
+  spawnServer(folder);
+}
+
+/** Starts a server on the data in its folder, which ends with this run and is then removed. @returns its process */
+export function spawnServer(folder: string): number {
   const log = openSync(join(folder, 'log'), 'a');
-  const apart = { cwd: folder, detached: true };
-  const server = spawn(join(programs, 'postgres'), ['-D', data], {
-    ...as,
-    ...apart,
+  const server = spawn(join(findPostgres() ?? '', 'postgres'), ['-D', join(folder, 'data')], {
+    ...serverUser(),
+    cwd: folder,
+    detached: true,
     stdio: ['ignore', log, log],
   });
   closeSync(log);
@@ -124,10 +129,11 @@ async function start(folder: string): Promise<void> {
     rm -rf "$3"`;
   const names = [String(RUNNER), String(server.pid), folder];
   spawn('sh', ['-c', watch, 'watch', ...names], { detached: true, stdio: 'ignore' }).unref();
+  return server.pid ?? 0;
 }
 
 /** The server refuses to run as root: then it runs as the user of its package. */
-function serverUser(): { uid?: number; gid?: number } {
+export function serverUser(): { uid?: number; gid?: number } {
   if (process.getuid?.() !== 0) return {};
   const id = (option: string) => Number(execFileSync('id', [option, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };

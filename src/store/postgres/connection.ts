@@ -10,6 +10,7 @@ import {
 } from 'kysely';
 import { Pool, type PoolClient, types } from 'pg';
 import type { Schema } from '../schema.ts';
+import { storeUnreachable } from '../write-faults.ts';
 import { faultOf, LOST, NOT_REPLICATED, POOLED, PostgresFault, ROLLED_BACK } from './faults.ts';
 
 /*
@@ -111,7 +112,7 @@ export function kyselyOver(pool: Pool): Kysely<Schema> {
 
 /** Kysely over a pool, for reads only. A transaction sees one state. */
 export function readsOver(pool: Pool): Kysely<Schema> {
-  const config = { pool: guardedPool(pool, assertRead) };
+  const config = { pool: guardedPool(pool, { check: assertRead, told: toldOfRead }) };
   const dialect = Object.assign(new PostgresDialect(config), {
     createDriver: () => Object.assign(new PostgresDriver(config), { beginTransaction: beginReads }),
   });
@@ -130,14 +131,29 @@ function assertRead(text: string): void {
   throw new PostgresFault('PG_25006', 'a connection for reads does not write');
 }
 
-function guardedPool(pool: Pool, check: (text: string) => void = () => undefined): PostgresPool {
+/** Faults that pass, such as a failover: whoever reads is told to try again. */
+const PASSING = /^PG_(?:LOST|53|57014|58|55P03)/;
+
+function toldOfRead(fault: PostgresFault): Error {
+  return PASSING.test(fault.code) ? storeUnreachable(fault) : fault;
+}
+
+/** What a connection may be used for, and as what its faults are thrown. */
+interface Use {
+  check(text: string): void;
+  told(fault: PostgresFault): Error;
+}
+
+const ANY_USE: Use = { check: () => undefined, told: (fault) => fault };
+
+function guardedPool(pool: Pool, use = ANY_USE): PostgresPool {
   return {
     options: pool.options,
     connect: async () => {
       try {
-        return guardedClient(await pool.connect(), check);
+        return guardedClient(await pool.connect(), use);
       } catch (error) {
-        throw faultOf(error);
+        throw use.told(faultOf(error));
       }
     },
     end: () => pool.end(),
@@ -145,7 +161,7 @@ function guardedPool(pool: Pool, check: (text: string) => void = () => undefined
 }
 
 /** A connection that says what went wrong in one form, and is not used again after it may be out of step. */
-function guardedClient(client: PoolClient, check: (text: string) => void): PostgresPoolClient {
+function guardedClient(client: PoolClient, { check, told }: Use): PostgresPoolClient {
   let isLost = false;
   // Without a listener, a connection that ends while it is in use would end the process.
   const onError = () => {
@@ -159,7 +175,7 @@ function guardedClient(client: PoolClient, check: (text: string) => void): Postg
     } catch (error) {
       const fault = faultOf(error);
       if (fault.code === LOST) isLost = true;
-      throw fault;
+      throw told(fault);
     }
   };
   return {

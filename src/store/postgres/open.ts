@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
+import { BrokerError } from '../../errors.ts';
 import { loadVersion } from '../../version.ts';
 import { clockFault } from '../batch.ts';
 import { shownDatabase } from '../database-address.ts';
@@ -81,7 +82,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
       if (head.fence !== fence) writer.stop(notRecorded(new TakeoverError()));
       return writer.refusal() ?? clockFault(head, clock());
     } catch (error) {
-      return notRecorded(error);
+      return error instanceof BrokerError ? error : notRecorded(error);
     }
   }
 
