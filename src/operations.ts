@@ -38,8 +38,11 @@ export interface OperationRow {
   at: 'request' | 'freeze' | 'seen' | 'somewhere' | 'everywhere' | 'own' | 'none';
   /** The accepted token audiences; empty if the operation is about the token itself. */
   audiences: readonly ('control' | 'audit')[];
-  /** When the decision is recorded. Allowed plain reads change nothing and are not recorded. */
-  recorded: 'always' | 'denied';
+  /**
+   * When the decision is recorded. Allowed plain reads change nothing and are not recorded (`denied`), except those that show
+   * flags which the policy calls sensitive (`sensitive`).
+   */
+  recorded: 'always' | 'sensitive' | 'denied';
   /** What an allow may change at once: `broker` for freezes, sessions, tokens, revocations, keys and the policy. */
   changes: 'nothing' | 'requests' | 'flags' | 'broker';
   /** Whether it may proceed while a freeze covers its flags; `safe_only` permits only what is safe. */
@@ -144,7 +147,12 @@ export const OPERATIONS = {
     under_freeze: 'passes',
     says: 'Expire a request whose time to live has passed.',
   },
-  'flag.read': { ...PLAIN_READ, shows: true, says: 'Read flags, their states and their history.' },
+  'flag.read': {
+    ...PLAIN_READ,
+    recorded: 'sensitive',
+    shows: true,
+    says: 'Read flags, their states and their history.',
+  },
   'decision.read': { ...AUDIT_READ, says: 'Read the decision log.' },
   'log.read': {
     ...PLAIN_AUDIT_READ,
@@ -277,10 +285,15 @@ export type BrokerEventName = keyof typeof BROKER_EVENTS;
 /** The name of an operation. */
 export type Operation = keyof typeof OPERATIONS;
 
-/** An operation whose decision is recorded only when it is a denial. */
-export type PlainRead = {
-  [Name in Operation]: (typeof OPERATIONS)[Name]['recorded'] extends 'denied' ? Name : never;
+type RecordedAs<When extends OperationRow['recorded']> = {
+  [Name in Operation]: (typeof OPERATIONS)[Name]['recorded'] extends When ? Name : never;
 }[Operation];
+
+/** A read whose decision is recorded too if it shows something sensitive. */
+export type SensitiveRead = RecordedAs<'sensitive'>;
+
+/** A read whose decision is otherwise recorded only when it is a denial. */
+export type PlainRead = RecordedAs<'denied' | 'sensitive'>;
 
 /** All operation names, as a non-empty tuple for schemas. */
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as [Operation, ...Operation[]];

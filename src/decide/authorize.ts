@@ -1,5 +1,5 @@
 import { ciRunOf } from '../identity/credential.ts';
-import type { Correlation, Entry, RecordedFreeze } from '../log/entry.ts';
+import type { Correlation, Entry, FlagMove, RecordedFreeze } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
 import { type InputRevocation, NO_EMERGENCY, type PolicyInput } from '../policy/input.ts';
 import type { Decision, Policy, Question } from '../policy/policies.ts';
@@ -45,6 +45,8 @@ export interface Intent {
   freeze?: RecordedFreeze;
   /** The key that the log is handed over to if this is allowed. */
   log_key?: NonNullable<Entry['log_key']>;
+  /** The flags that it is about, for the record. None of them moves. */
+  flags?: readonly FlagMove[];
   /** The broker's own note on the outcome, for the record. */
   note?: Reason;
   /** It happens whatever the decision is, so it is recorded in full. */
@@ -77,7 +79,7 @@ export async function authorize(writing: WriteContext, intent: Intent): Promise<
     knows_environment: knowsEnvironment(policy, intent.environment ?? null),
     decision,
     request: null,
-    flags: [],
+    flags: intent.flags ?? [],
     ...(intent.freeze === undefined || decision.effect !== 'allow' ? {} : { freeze: intent.freeze }),
     ...(intent.log_key === undefined || decision.effect !== 'allow' ? {} : { log_key: intent.log_key }),
     ...(intent.note === undefined ? {} : { note: intent.note }),

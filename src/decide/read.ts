@@ -1,4 +1,6 @@
-import type { PlainRead } from '../operations.ts';
+import type { FlagDefinition } from '../flags/model.ts';
+import type { PlainRead, SensitiveRead } from '../operations.ts';
+import { isSensitive } from '../policy/data.ts';
 import { authorize, type Intent, questionOf, useOf } from './authorize.ts';
 import type { Call, ControlDeps, Place, WriteContext } from './control.ts';
 import { Refused } from './refused.ts';
@@ -60,4 +62,37 @@ export async function readablePlaces(
     if (readable && counts) deps.events.used(useOf(call.principal, intent));
     return readable;
   };
+}
+
+/** A flag in an answer. */
+export interface ShownFlag extends Pick<FlagDefinition, 'key' | 'namespace' | 'tier'> {
+  /** The version of its state in the environment of the read; without an environment, of its definition. */
+  version: number;
+}
+
+/**
+ * Records an allowed read that shows flags which the policy calls sensitive: once, whatever their number, and durably before
+ * the answer. What it shows to a caller who was allowed to read is not recorded otherwise.
+ *
+ * @param intent where the read was allowed
+ * @throws BrokerError `not_recorded`: nothing may be shown; `policy_denied` if the policy has changed in between
+ */
+export async function recordSensitive(
+  deps: ControlDeps,
+  call: Call,
+  intent: Intent & { operation: SensitiveRead },
+  shown: readonly ShownFlag[],
+): Promise<void> {
+  const { broker } = await deps.policies.active(deps.store.read);
+  const sensitive = shown.filter((flag) => isSensitive(broker.recorded_reads, flag));
+  if (sensitive.length === 0) return;
+  const environment = intent.environment ?? null;
+  const flags = sensitive.map(({ key, version }) => ({
+    flag: key,
+    environment,
+    version_before: version,
+    version_after: version,
+    digest: null,
+  }));
+  await write(deps, call, (writing) => authorize(writing, { ...intent, flags }));
 }

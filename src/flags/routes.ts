@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { pageOf, routesFor } from '../decide/edge.ts';
 import { askingOf, assertEnvironment, namedFlag, namedNamespace } from '../decide/names.ts';
-import { authorizeRead, readablePlaces } from '../decide/read.ts';
+import { authorizeRead, readablePlaces, recordSensitive } from '../decide/read.ts';
 import { assertSeen } from '../decide/seen.ts';
 import { GOVERNED_READ } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
@@ -77,11 +77,8 @@ export const flagRoutes = [
         const about = { namespace, environment, pointer: '#/namespace' };
         await assertSeen(control, call, await namedNamespace(asking.db, asking.policy, about));
       }
-      await authorizeRead(control, call, {
-        operation: 'flag.read',
-        environment,
-        namespace: namespace ?? null,
-      });
+      const intent = { operation: 'flag.read', environment, namespace: namespace ?? null } as const;
+      await authorizeRead(control, call, intent);
       const { read } = control.store;
       const isReadable = await readablePlaces(control, call, 'flag.read');
       const all = namespace === undefined ? await listNamespaces(read) : [namespace];
@@ -90,7 +87,7 @@ export const flagRoutes = [
         after: place === null ? null : String(place),
         limit: limit + 1,
       });
-      return pageOf(limit, {
+      const page = pageOf(limit, {
         rows,
         view: (row) => ({
           ...(JSON.parse(row.definition) as FlagDefinition),
@@ -100,6 +97,8 @@ export const flagRoutes = [
         }),
         next: (row) => row.key,
       });
+      await recordSensitive(control, call, intent, page.items);
+      return page;
     },
   }),
   route({
@@ -127,10 +126,14 @@ export const flagRoutes = [
       const states = asked.filter((row) =>
         isReadable({ environment: row.environment, namespace: definition.namespace }),
       );
+      const { version, namespace } = definition;
+      const shown = JSON.parse(definition.definition) as FlagDefinition;
+      const intent = { operation: 'flag.read', namespace } as const;
+      await recordSensitive(control, call, intent, [{ ...shown, version }]);
       return {
         body: {
-          ...(JSON.parse(definition.definition) as FlagDefinition),
-          definition_version: definition.version,
+          ...shown,
+          definition_version: version,
           states: Object.fromEntries(
             states.map((row) => [
               row.environment,
@@ -155,13 +158,16 @@ export const flagRoutes = [
     answer: flagVersionSchema,
     handle: async ({ control }, { call, params, query: { environment }, page: { limit, place } }) => {
       assertEnvironment(await askingOf(control, call), environment);
-      const { key } = await findReadable({ control, call }, params.key, environment);
+      const { key, namespace, definition } = await findReadable({ control, call }, params.key, environment);
       const rows = await listStateVersions(control.store.read, {
         flag: key,
         environment,
         beforeVersion: place === null ? null : Number(place),
         limit: limit + 1,
       });
+      const intent = { operation: 'flag.read', environment, namespace } as const;
+      const shown = { ...(JSON.parse(definition) as FlagDefinition), version: rows[0]?.version ?? 0 };
+      await recordSensitive(control, call, intent, [shown]);
       return pageOf(limit, {
         rows,
         view: ({ version, state, request_id, decision_id, at_ms }) => ({

@@ -162,6 +162,11 @@ export const DATA_FOLDERS = {
   }),
   exceptions: z.record(keyOf([...TIERS, '*']), z.record(name, additional)),
   recent: z.strictObject({ minutes: z.int().min(1).max(1440) }),
+  /** The flags whose allowed reads are recorded: those of a tier, and those in a namespace (`*` for all). */
+  recorded_reads: z.strictObject({
+    tiers: z.array(tierName).optional(),
+    namespaces: z.array(name).optional(),
+  }),
   windows: z.record(name, window),
   holidays: z.record(name, holidaysSchema),
   blackouts: z.record(name, blackout),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { FlagDefinition } from '../flags/model.ts';
 import { keyPattern } from '../flags/names.ts';
 import { resolveAliases, resolveStoredAliases } from './aliases.ts';
 import { type CalendarData, readCalendar } from './calendar.ts';
@@ -30,6 +31,8 @@ const brokerDataSchema = z.looseObject({
       .default({}),
     /** How far back `input.recent` goes; without it, the input has none. */
     recent: z.unknown().optional(),
+    /** Which flags are sensitive, so that each read of them is recorded. */
+    recorded_reads: z.unknown().optional(),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
     /** Only how long a sign-in is accepted, and a request can be followed; the rest belongs to the Rego. */
@@ -45,6 +48,24 @@ const brokerDataSchema = z.looseObject({
 
 function isWithoutDuplicates(names: readonly string[]): boolean {
   return new Set(names).size === names.length;
+}
+
+/** The tiers and namespaces whose flags are sensitive. */
+export interface SensitiveFlags {
+  tiers: readonly string[];
+  /** `*` for all. */
+  namespaces: readonly string[];
+}
+
+/** What is sensitive in a bundle that does not say it. */
+const SENSITIVE_TIERS: readonly string[] = ['high-risk'];
+
+/** Whether the policy calls a flag sensitive, so that each read of it is recorded. */
+export function isSensitive(
+  { tiers, namespaces }: SensitiveFlags,
+  { tier, namespace }: Pick<FlagDefinition, 'tier' | 'namespace'>,
+): boolean {
+  return tiers.includes(tier) || namespaces.includes(namespace) || namespaces.includes('*');
 }
 
 /** The broker's part of a bundle's data. */
@@ -63,6 +84,8 @@ export interface BrokerData {
   stages: readonly Stage[];
   /** How far back `input.recent` goes, in minutes; null if the bundle does not ask for it. */
   recent_minutes: number | null;
+  /** Which flags are sensitive. */
+  recorded_reads: SensitiveFlags;
   /** The operations that the bundle declares to be single-use, besides those that change something. */
   single_use: ReadonlySet<string>;
   /** How long a person's sign-in is accepted, in seconds; null without a limit. The Rego enforces it. */
@@ -92,6 +115,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     operations,
     exposure_order,
     recent,
+    recorded_reads,
     token_lifetimes,
   } = parsed.data.config;
   for (const zone of zones) {
@@ -109,11 +133,19 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     operations: new Set(Object.keys(isNamed(operations) ? operations : {})),
     stages: readStages(parsed.data),
     recent_minutes: DATA_FOLDERS.recent.safeParse(recent).data?.minutes ?? null,
+    recorded_reads: sensitiveFlags(recorded_reads),
     single_use: new Set(Object.entries(isNamed(operations) ? operations : {}).flatMap(singleUse)),
     follow_up_s: token_lifetimes?.follow_up ?? null,
     sign_in_age_s: token_lifetimes?.sign_in ?? null,
     calendar: readCalendar(data),
   };
+}
+
+/** A custom bundle may have any value under that name. */
+function sensitiveFlags(value: unknown): SensitiveFlags {
+  const { tiers = SENSITIVE_TIERS, namespaces = [] } =
+    DATA_FOLDERS.recorded_reads.safeParse(value).data ?? {};
+  return { tiers, namespaces };
 }
 
 /** A custom bundle may have any value under that name. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, createFlag, propose } from '../support/flags.ts';
+import { forgePurpose } from '../support/sqlite/rows.ts';
 import { createTerminal, type Terminal } from './support.ts';
 
 /* What `verify` says of a log that a broker wrote, beside its tree: test/cli/audit.test.ts has that. */
@@ -13,7 +14,13 @@ let key: string;
 let log: string;
 
 beforeAll(async () => {
-  t = await startTestBroker({ config: { public_url: 'https://flags.example' } });
+  t = await startTestBroker({
+    config: { public_url: 'https://flags.example' },
+    editData: (data) => {
+      const { config } = data as { config: object };
+      return { config: { ...config, recorded_reads: { namespaces: ['payments'] } } };
+    },
+  });
   terminal = createTerminal(t);
   await createFlag(t, 'checkout');
   await applyChanges(t, [{ action: 'enable', flag: 'checkout' }]);
@@ -83,6 +90,22 @@ describe('the flags that are served', () => {
     const { code, json } = await verify('--flags', flags(), '--json');
     expect([code, json.fault]).toEqual([6, 'flags_differ']);
     expect(json.detail).toContain(message);
+  });
+});
+
+describe('the flags of a broker that records who reads them', () => {
+  it('are found to be written past the log, although each comparison adds a record', async () => {
+    const patient = createTerminal(t, { sleep: async () => t.clock.advance(1100) });
+    const compare = () => patient.as('avery', 'verify', '--key', key, '--flags', t.url, '--json');
+    const before = await compare();
+    expect([before.code, before.json.flags_compared]).toEqual([0, 4]);
+    forgePurpose(t.file, 'checkout', 'forged');
+    const after = await compare();
+    forgePurpose(t.file, 'checkout', 'A flag of the tests.');
+    expect([after.code, after.json.fault]).toEqual([6, 'flags_differ']);
+    t.clock.advance(1100);
+    const { size } = (await compare()).json;
+    expect(size).toBeGreaterThan(before.json.size);
   });
 });
 

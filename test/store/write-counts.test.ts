@@ -22,6 +22,13 @@ const TAKEN: Awaited<ReturnType<typeof countWrites>> = {
   withdraw: { statements: 5, around: 13, evaluations: 1, writtenBytes: 86000, keptBytes: 6700 },
   'approve, refused': { statements: 4, around: 15, evaluations: 4, writtenBytes: 63000, keptBytes: 7000 },
   'exchange a token': { statements: 3, around: 13, evaluations: 1, writtenBytes: 68000, keptBytes: 5800 },
+  'read a sensitive flag': {
+    statements: 2,
+    around: 20,
+    evaluations: 6,
+    writtenBytes: 65000,
+    keptBytes: 5400,
+  },
 };
 
 const MORE_BYTES = 1.15;

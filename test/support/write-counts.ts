@@ -34,6 +34,7 @@ export const WRITE_KINDS = [
   'withdraw',
   'approve, refused',
   'exchange a token',
+  'read a sensitive flag',
 ] as const;
 
 /** One kind of write. */
@@ -52,7 +53,7 @@ const SHOWN = 'count-shown';
 export async function countWrites(): Promise<Record<WriteKind, WriteCount>> {
   const statements = countStatements();
   const evaluations = countEvaluations();
-  const t = await startTestBroker();
+  const t = await startTestBroker({ editData: withSensitiveFlags });
   try {
     await createFlags(t);
     return await countEach(t, { statements, evaluations });
@@ -61,6 +62,12 @@ export async function countWrites(): Promise<Record<WriteKind, WriteCount>> {
     statements.stop();
     await t.close();
   }
+}
+
+/** Reads of the counted flags are recorded. */
+function withSensitiveFlags(data: unknown): unknown {
+  const { config } = data as { config: object };
+  return { config: { ...config, recorded_reads: { namespaces: ['payments'] } } };
 }
 
 interface Counters {
@@ -103,6 +110,7 @@ async function countEach(t: TestBroker, counters: Counters): Promise<Record<Writ
   const withdraw = await count(200, (place) => request('dana', EACH + place, others, 'withdraw'));
   const subjectTokens = await Promise.all(Array.from({ length: EACH }, () => t.ci.token()));
   const exchanged = await count(200, (place) => exchange(t.url, subjectTokens[place] ?? ''));
+  const read = await count(200, (place) => t.call('dana', 'GET', `/v1/flags/${TOGGLED}-${place}`));
   return {
     toggle,
     [TOGETHER]: together,
@@ -114,6 +122,7 @@ async function countEach(t: TestBroker, counters: Counters): Promise<Record<Writ
     withdraw,
     'approve, refused': refused,
     'exchange a token': exchanged,
+    'read a sensitive flag': read,
   };
 }
 

@@ -187,6 +187,15 @@ export function renameIncidents(file: string, incident: string): void {
   withFile(file, (db) => db.prepare('update revocations set incident = ?').run(incident));
 }
 
+/** Writes the purpose of a flag past the log. */
+export function forgePurpose(file: string, flag: string, purpose: string): void {
+  withFile(file, (db) =>
+    db
+      .prepare(`update flags set definition = json_set(definition, '$.purpose', ?) where key = ?`)
+      .run(purpose, flag),
+  );
+}
+
 /** Bundles of policies. */
 export function readBundles(file: string): { policy_hash: string; archive: Buffer }[] {
   return all(file, 'select policy_hash, archive from policy_bundles order by stored_ms, policy_hash');
