@@ -28,6 +28,7 @@ import { registerRequests } from './commands/requests.ts';
 import { registerRevocations } from './commands/revocations.ts';
 import { registerServe } from './commands/serve.ts';
 import { registerSessions } from './commands/sessions.ts';
+import { registerStore } from './commands/store.ts';
 import { registerToken } from './commands/token.ts';
 import { registerTrust } from './commands/trust.ts';
 import { registerVerify } from './commands/verify.ts';
@@ -122,6 +123,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerServe(program, cli);
   registerBackup(program, cli);
   registerMigrate(program, cli);
+  registerStore(program, cli);
   registerOperator(program, cli);
   registerLogin(program, cli);
   registerLogout(program, cli);

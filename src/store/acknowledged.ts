@@ -12,6 +12,11 @@ import { syncFolder } from './sync-folder.ts';
  * restored copy of both is not noticed here; that takes a witness elsewhere.
  */
 
+/** The meta key that says that a mark is kept beside the database. */
+export const MARK_KEPT = 'mark_kept';
+/** The meta key of the mark that the last confirmed restore replaced. */
+export const MARK_REPLACED = 'mark_replaced';
+
 /** How far a log had come. */
 export interface Mark {
   installation: string;

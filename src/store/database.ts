@@ -1,7 +1,7 @@
 import type Sqlite from 'better-sqlite3';
 import type { BrokerError } from '../errors.ts';
 import { loadVersion } from '../version.ts';
-import { acknowledgedPath, findLoss, type Mark, markOf, openAcknowledged, readMark } from './acknowledged.ts';
+import { acknowledgedPath, MARK_KEPT, MARK_REPLACED, markOf, openAcknowledged } from './acknowledged.ts';
 import { batchOf, beginEpoch, clockFault } from './batch.ts';
 import { assertDurable, type Guard, kyselyOver, neverSleep, openConnection } from './connection.ts';
 import { isAddress } from './database-address.ts';
@@ -10,17 +10,19 @@ import { watchFaults } from './fault-watch.ts';
 import { assertUndamaged, checkInThread, isCheckedFirst } from './file-check.ts';
 import { explainFileFault } from './file-faults.ts';
 import { type ClaimedFile, claimFile } from './file-lock.ts';
+import { lossOf } from './file-loss.ts';
 import { migrateFile, missingMigrations } from './file-schema.ts';
 import { createHeldReads } from './held-reads.ts';
-import { findMeta, setMeta } from './installation.ts';
+import { setMeta } from './installation.ts';
 import { raiseFence, readHead, writeHead } from './log-head.ts';
 import { isLogFault, lacking, logAltered } from './log-refusals.ts';
 import { growTree } from './log-tiles.ts';
+import { assertNotMoved } from './moves.ts';
 import { openPostgres } from './postgres/open.ts';
 import { WRITTEN_BY } from './schema-version.ts';
-import { findSignedLoss, readSigned, signedPath, writeSigned } from './signed-checkpoint.ts';
+import { readSigned, signedPath, writeSigned } from './signed-checkpoint.ts';
 import { makeStandIn, removeAbandonedCopies, type Unwritable, unwritableAtStart } from './stand-in.ts';
-import type { Db, Tx } from './statement.ts';
+import type { Tx } from './statement.ts';
 import type { Loss, Store, StoreOptions } from './store.ts';
 import { findSystemRefusal } from './system-refusal.ts';
 import { copyFormerLog, takeLog } from './write-ahead-log.ts';
@@ -38,11 +40,6 @@ import { createWriter } from './writer.ts';
  * The store: SQLite or PostgreSQL behind Kysely, one file of statements for each domain, the migrations, and the writer, the
  * only place where transactions begin and commit. No code outside this folder depends on the engine.
  */
-
-/** The meta key that says that a mark is kept beside the database. */
-const MARK_KEPT = 'mark_kept';
-/** The meta key of the mark that the last confirmed restore replaced. */
-const MARK_REPLACED = 'mark_replaced';
 
 /**
  * Opens the database. Creates its schema, and for SQLite its file, if it does not exist. Where a file can be read and not
@@ -112,6 +109,7 @@ async function openFile(
     const write = kyselyOver(connection, guard);
     copyFormerLog(connection);
     if ((await missingMigrations(connection)).length > 0) await migrateFile(connection, write);
+    await assertNotMoved(write, options.file);
     await setMeta(write as Tx, WRITTEN_BY, loadVersion());
     assertDurable(connection);
     const reader = openConnection(file, { readonly: true });
@@ -204,25 +202,6 @@ async function openFile(
     connection.close();
     throw error;
   }
-}
-
-/** Compares a database with the mark beside it. An installation of a former version has none yet. */
-async function lossOf(db: Db, file: string): Promise<Loss | null> {
-  const path = acknowledgedPath(file);
-  const found = readMark(path);
-  const signed = readSigned(signedPath(file));
-  const mark = typeof found === 'string' ? null : found;
-  const detail =
-    (await lossOfMark(db, path, found)) ??
-    (signed === null ? null : await findSignedLoss(db, await readHead(db), signed));
-  return detail === null ? null : { detail, mark, signed };
-}
-
-async function lossOfMark(db: Db, path: string, mark: Mark | 'missing' | 'damaged'): Promise<string | null> {
-  if (mark === 'missing' && (await findMeta(db, MARK_KEPT)) === null) return null;
-  if (typeof mark === 'string')
-    return `${path} is ${mark}, so whether the database is an older copy is unknown.`;
-  return findLoss(db, mark, await findMeta(db, MARK_REPLACED));
 }
 
 /**

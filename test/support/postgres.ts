@@ -24,6 +24,8 @@ export interface TestDatabase {
   /** Runs statements as the owner of the server, on a connection of their own. */
   run(text: string): Promise<Record<string, unknown>[]>;
   remove(): Promise<void>;
+  /** Runs statements in a transaction that stays open. @returns ends it */
+  hold(text: string): Promise<() => Promise<void>>;
   /** Drops roles of the server, once nothing belongs to them any more. */
   dropRoles(...roles: string[]): Promise<void>;
 }
@@ -38,6 +40,12 @@ export async function createDatabase(): Promise<TestDatabase> {
     run: (text) => runOn(server, name, text),
     remove: async () => {
       await runOn(server, 'postgres', `drop database ${name} with (force)`);
+    },
+    hold: async (text) => {
+      const client = new Client({ connectionString: addressOf(server, name) });
+      await client.connect();
+      await client.query(`begin; ${text}`);
+      return () => client.end();
     },
     dropRoles: async (...roles) => {
       await runOn(server, 'postgres', `drop role ${roles.join(', ')}`);

@@ -14,6 +14,7 @@ const PLACE = 'the place in the data, as a JSON Pointer such as /config/limits/r
 const ARGUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   init: { folder: 'the folder for the set-up, which is created' },
   backup: { file: 'the file for the copy' },
+  'store reopen': { file: 'the database file that was copied' },
   'sessions end': { id: 'the id of the session, as sessions list shows it' },
   'audit proof': { decision: 'the id of the decision, as decisions shows it, or the place of its record' },
   'audit verify-proof': { file: 'the proof file; - reads standard input' },

@@ -14,6 +14,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign migrate --config /etc/countersign/countersign.yaml',
     'countersign migrate --database postgres://countersign_owner@db.example.com/countersign --grant-to countersign',
   ],
+  'store copy': [
+    'countersign store copy --from countersign.db --to postgres://countersign@db.example.com/countersign',
+  ],
+  'store reopen': ['countersign store reopen countersign.db'],
   login: ['countersign login', 'countersign login --mfa', 'countersign login --device'],
   logout: ['countersign logout'],
   whoami: ['countersign whoami'],

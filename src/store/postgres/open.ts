@@ -11,6 +11,7 @@ import { openLease } from '../lease.ts';
 import { raiseFence, readHead, writeHead } from '../log-head.ts';
 import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
+import { assertNotMoved } from '../moves.ts';
 import { WRITTEN_BY } from '../schema-version.ts';
 import type { Tx } from '../statement.ts';
 import type { Store, StoreOptions } from '../store.ts';
@@ -53,6 +54,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   const read = readsOver(reading);
   await assertUsable(write);
   await prepareSchema(write, options.file);
+  await assertNotMoved(write, shownDatabase(options.file));
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
   const fence = options.exclusive === true ? await raiseFence(write) : (await readHead(write)).fence;
   const id = randomUUID();
