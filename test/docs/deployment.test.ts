@@ -10,6 +10,8 @@ import { parseAllDocuments } from 'yaml';
 import { requestKinds } from '../../src/requests/kinds/kinds.ts';
 import { listRoutes } from '../../src/routes.ts';
 import { buildImage, pathOf, pathsIn, type Stage } from '../support/dockerfile.ts';
+import { createDatabase } from '../support/postgres.ts';
+import { hasPostgres } from '../support/postgres-server.ts';
 import { readPage } from './pages.ts';
 
 // The build installs what the lock file names.
@@ -23,16 +25,21 @@ interface Resource {
   // biome-ignore lint/suspicious/noExplicitAny: a resource of Kubernetes
   [member: string]: any;
 }
-const resources = parseAllDocuments(readPage('docs/examples/deployment/kubernetes.yaml')).map(
-  (document) => document.toJS() as Resource,
-);
-const resource = (kind: string): Resource => {
-  const found = resources.find((each) => each.kind === kind);
-  if (found === undefined) throw new Error(`no ${kind}`);
-  return found;
-};
-const pod = resource('Deployment').spec.template.spec;
-const [container] = pod.containers;
+/** The resources of a manifest, by their kinds. */
+function manifest(name: string): (kind: string) => Resource {
+  const resources = parseAllDocuments(readPage(`docs/examples/deployment/${name}`)).map(
+    (document) => document.toJS() as Resource,
+  );
+  return (kind) => {
+    const found = resources.find((each) => each.kind === kind);
+    if (found === undefined) throw new Error(`no ${kind}`);
+    return found;
+  };
+}
+const onFile = manifest('kubernetes.yaml');
+const onServer = manifest('kubernetes-postgresql.yaml');
+const podOf = (resource: (kind: string) => Resource) => resource('Deployment').spec.template.spec;
+const [container] = podOf(onFile).containers;
 
 let folder: string;
 let image: Stage;
@@ -70,7 +77,7 @@ async function mountVolumes(): Promise<void> {
     ['init', setup, '--issuer', 'https://login.example.com', '--client-id', 'cli', '--group', ...groups],
     { env: env() },
   );
-  const config = resource('ConfigMap').data['countersign.yaml'] as string;
+  const config = onFile('ConfigMap').data['countersign.yaml'] as string;
   await writeFile(join(image.root, 'etc/countersign/countersign.yaml'), within(config));
   const bundle = join(image.root, 'etc/countersign/policy/bundle.tar.gz');
   await writeFile(bundle, await readFile(join(setup, 'bundle.tar.gz')));
@@ -158,33 +165,84 @@ describe('the image', () => {
   });
 });
 
-describe('the manifest for Kubernetes', () => {
+/** What is the same for one broker and for several. */
+describe.each([
+  ['one broker', onFile],
+  ['two brokers', onServer],
+])('the manifest for Kubernetes, of %s', (_, resource) => {
+  const pod = podOf(resource);
+  const [own] = pod.containers;
+
   it('probes paths that there are, and never restarts a broker because it takes no writes', () => {
     const paths = new Set(listRoutes(requestKinds).map(({ path }) => path));
     for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
-      expect(paths).toContain(container[probe].httpGet.path);
-    expect(container.startupProbe.httpGet.path).toBe('/healthz');
-    expect(container.livenessProbe.httpGet.path).toBe('/healthz');
+      expect(paths).toContain(own[probe].httpGet.path);
+    expect(own.startupProbe.httpGet.path).toBe('/healthz');
+    expect(own.livenessProbe.httpGet.path).toBe('/healthz');
   });
 
-  it('runs one broker at a time, without rights', () => {
-    const { replicas, strategy } = resource('Deployment').spec;
-    expect({ replicas, strategy }).toEqual({ replicas: 1, strategy: { type: 'Recreate' } });
-    expect(resource('PersistentVolumeClaim').spec.accessModes).toEqual(['ReadWriteOncePod']);
-    expect(container.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    });
-    const { runAsUser, runAsGroup, runAsNonRoot } = pod.securityContext;
-    expect([runAsNonRoot, `${runAsUser}:${runAsGroup}`]).toEqual([true, image.user]);
+  it('runs without rights', () => {
+    const job = resource === onServer ? [resource('Job').spec.template.spec] : [];
+    for (const { securityContext, containers } of [pod, ...job]) {
+      expect(containers[0].securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+      const { runAsUser, runAsGroup, runAsNonRoot } = securityContext;
+      expect([runAsNonRoot, `${runAsUser}:${runAsGroup}`]).toEqual([true, image.user]);
+    }
   });
 
   it('mounts each volume that it has, and selects its own pods', () => {
-    const mounted = container.volumeMounts.map(({ name }: { name: string }) => name).toSorted();
+    const mounted = own.volumeMounts.map(({ name }: { name: string }) => name).toSorted();
     expect(mounted).toEqual(pod.volumes.map(({ name }: { name: string }) => name).toSorted());
     const { labels } = resource('Deployment').spec.template.metadata;
     expect(labels).toMatchObject(resource('Service').spec.selector);
     expect(labels).toMatchObject(resource('Deployment').spec.selector.matchLabels);
   });
+});
+
+describe('how many brokers there are', () => {
+  it('is one at a time on a file', () => {
+    const { replicas, strategy } = onFile('Deployment').spec;
+    expect({ replicas, strategy }).toEqual({ replicas: 1, strategy: { type: 'Recreate' } });
+    expect(onFile('PersistentVolumeClaim').spec.accessModes).toEqual(['ReadWriteOncePod']);
+  });
+
+  it('is never none of two on a server, and its own disruption budget covers them', () => {
+    const { replicas, strategy, selector } = onServer('Deployment').spec;
+    expect([replicas, strategy.rollingUpdate.maxUnavailable]).toEqual([2, 0]);
+    expect(onServer('PodDisruptionBudget').spec).toEqual({ minAvailable: 1, selector });
+    const images = [podOf(onServer), onServer('Job').spec.template.spec].map(
+      (pod) => pod.containers[0].image,
+    );
+    expect(new Set(images)).toEqual(new Set([container.image]));
+  });
+
+  it.skipIf(!hasPostgres('two containers on a PostgreSQL server'))(
+    'is two on one server, after the job has made the tables',
+    async () => {
+      const database = await createDatabase();
+      const [, name = ''] = /\/(test_\w+)$/.exec(database.address) ?? [];
+      const role = `${name}_broker`;
+      await database.run(`create role ${role} login`);
+      const [job] = onServer('Job').spec.template.spec.containers;
+      const words = (job.args as string[]).map((word) =>
+        word.startsWith('postgres:') ? database.address : word.replace(/^countersign$/, role),
+      );
+      await run('countersign', words, { env: env(), ...user });
+      const config = onServer('ConfigMap').data['countersign.yaml'] as string;
+      await writeFile(join(image.root, 'etc/countersign/countersign.yaml'), within(config));
+      await mkdir(join(image.root, 'run/secrets/database'), { recursive: true });
+      const address = database.address.replace('postgres@', `${role}@`);
+      await writeFile(join(image.root, 'run/secrets/database/address'), `${address}\n`);
+      const both = await Promise.all([start(), start()]);
+      for (const { url } of both) expect((await fetch(`${url}/readyz?for=writes`)).status).toBe(200);
+      for (const { child } of both) child.kill('SIGTERM');
+      expect(await Promise.all(both.map(({ exit }) => exit))).toEqual([0, 0]);
+      await database.remove();
+      await database.dropRoles(role);
+    },
+  );
 });
