@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Pool } from 'pg';
 import { readHead } from '../log-head.ts';
 import type { Db } from '../statement.ts';
+import { openDirectPool } from './connection.ts';
+import { POOLED, type PostgresFault } from './faults.ts';
 
 /*
  * What other brokers have written on the same database. The end of the log says so, and it is read twice a second. A
@@ -26,7 +28,6 @@ export interface Others {
 
 /** What {@link watchOthers} needs. */
 export interface OthersDeps {
-  /** A direct address: behind a pooler, a session that listens belongs to somebody else a moment later. */
   address: string;
   /** This broker's writer, whose own notifications are none. */
   writer: string;
@@ -91,7 +92,10 @@ export function watchOthers({ address, writer, read, look, onFault }: OthersDeps
   };
 }
 
-/** Listens until the signal aborts, on a connection of its own that is made again whenever it is lost. */
+/**
+ * Listens until the signal aborts, on a connection of its own that is made again whenever it is lost. Behind a pooler it does
+ * not: the session that listens would be somebody else's a moment later.
+ */
 async function listen(deps: {
   address: string;
   signal: AbortSignal;
@@ -99,28 +103,35 @@ async function listen(deps: {
 }): Promise<void> {
   const { address, signal, heard } = deps;
   while (!signal.aborted) {
-    const client = new Client({
-      connectionString: address,
-      application_name: 'countersign-listen',
-      keepAlive: true,
-      connectionTimeoutMillis: RECONNECT_MS,
-    });
-    const { promise: lost, resolve } = Promise.withResolvers<void>();
+    try {
+      const pool = await openDirectPool(address);
+      await listenOn(pool, { signal, heard }).finally(() => pool.end());
+    } catch (error) {
+      if ((error as PostgresFault).code === POOLED) return;
+      // The poll goes on.
+    }
+    await pause(RECONNECT_MS, signal);
+  }
+}
+
+/** Resolves when the connection is lost, or the signal aborts. */
+async function listenOn(
+  pool: Pool,
+  { signal, heard }: { signal: AbortSignal; heard: (from: string | undefined) => void },
+): Promise<void> {
+  const client = await pool.connect();
+  try {
+    const { promise: over, resolve } = Promise.withResolvers<void>();
     client.on('error', () => resolve());
     client.on('end', () => resolve());
     client.on('notification', ({ payload }) => heard(payload));
     signal.addEventListener('abort', () => resolve(), { once: true });
-    try {
-      await client.connect();
-      await client.query(`listen ${CHANNEL}`);
-      // What was written while nobody listened.
-      heard(undefined);
-      await lost;
-    } catch {
-      // The poll goes on.
-    }
-    await client.end().catch(() => undefined);
-    await pause(RECONNECT_MS, signal);
+    await client.query(`listen ${CHANNEL}`);
+    // What was written while nobody listened.
+    heard(undefined);
+    if (!signal.aborted) await over;
+  } finally {
+    client.release(true);
   }
 }
 

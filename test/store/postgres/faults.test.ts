@@ -1,14 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
+import { append } from '../../../src/log/append.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { findMeta, setMeta } from '../../../src/store/installation.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TakeoverError } from '../../../src/store/write-faults.ts';
-import { appendTo } from '../../support/entries.ts';
+import { appendTo, entryOf } from '../../support/entries.ts';
 import { openOwn } from '../../support/own-store.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { type PostgresProxy, startProxy } from '../../support/postgres-proxy.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
+
+const SOON = { timeout: 10_000 };
 
 describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL server', () => {
   let database: TestDatabase;
@@ -146,6 +149,32 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     await third.writer.write((tx) => setMeta(tx, 'k', 'third'));
     expect(await third.writeRefusal()).toBeNull();
     await third.close();
+  });
+
+  it('is watched for what others write, also while nobody listens, and a look that failed is repeated', async () => {
+    const seen: (string | null)[] = [];
+    const faults: unknown[] = [];
+    let toFail = 2;
+    const look = async () => {
+      toFail -= 1;
+      if (toFail >= 0) throw new Error('a look failed');
+      seen.push(await findMeta(store.read, 'k'));
+    };
+    store.follow(look, (error) => faults.push(error));
+    await expect.poll(() => seen, SOON).toEqual([null]);
+    expect(faults).toEqual([new Error('a look failed')]);
+    const listening = "from pg_stat_activity where query = 'listen countersign_commits'";
+    const isHeard = async () => (await database.run(`select pid ${listening}`)).length;
+    await expect.poll(isHeard, SOON).toBe(1);
+    await database.run(`select pg_terminate_backend(pid) ${listening}`);
+    const second = await open(database.address);
+    await second.writer.write(async (tx) => {
+      await setMeta(tx, 'k', 'of another');
+      await append(tx, entryOf(tx));
+    });
+    await expect.poll(() => seen.at(-1), SOON).toBe('of another');
+    await expect.poll(isHeard, SOON).toBe(1);
+    await second.close();
   });
 
   it('undoes what a process wrote that is stopped between the lock and the commit, and wakes after another wrote', async () => {
