@@ -69,6 +69,13 @@ export function obligationGate(obligation: Obligation, about: AboutRequest): Gat
         code: 'blackout',
         detail: `The change waits for the end of a blackout: ${obligation.blackouts.join(', ')}.`,
       });
+    case 'cosigned':
+      return {
+        code: 'cosigned_required',
+        detail: `A quorum of witnesses must have cosigned the log in the last ${obligation.max_age_s} seconds. The broker asks them by itself, and decides again every minute; \`cosigned\` of GET /v1/log says what keeps each of them from it.`,
+        cleared_by: 'witnesses',
+        call: { method: 'GET', path: '/v1/log' },
+      };
     case 'sign_in':
       return {
         code: 'sign_in_required',

@@ -26,6 +26,9 @@ const approvals = z.record(
 
 const signIn = z.strictObject({ level: z.int().min(1), max_age_s: z.int().min(1) }).nullable();
 
+/** A log that does not grow is cosigned every five minutes, and a witness may be down for a moment. */
+const MIN_COSIGNED_AGE_S = 600;
+
 /** The requirements of a change. */
 const rule = z.strictObject({
   approvals,
@@ -161,6 +164,12 @@ export const DATA_FOLDERS = {
     'high-risk': additional,
   }),
   exceptions: z.record(keyOf([...TIERS, '*']), z.record(name, additional)),
+  cosigned: z.record(
+    name,
+    z.strictObject({
+      max_age_s: z.int().min(MIN_COSIGNED_AGE_S, 'at least 600: an idle log is cosigned every five minutes'),
+    }),
+  ),
   recent: z.strictObject({ minutes: z.int().min(1).max(1440) }),
   /** The flags whose allowed reads are recorded: those of a tier, and those in a namespace (`*` for all). */
   recorded_reads: z.strictObject({

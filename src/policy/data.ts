@@ -33,6 +33,8 @@ const brokerDataSchema = z.looseObject({
     recent: z.unknown().optional(),
     /** Which flags are sensitive, so that each read of them is recorded. */
     recorded_reads: z.unknown().optional(),
+    /** Whether the input has `log`. */
+    cosigned: z.unknown().optional(),
     /** The operations that the bundle has, by name. The values belong to the Rego. */
     operations: z.unknown().optional(),
     /** Only how long a sign-in is accepted, and a request can be followed; the rest belongs to the Rego. */
@@ -86,6 +88,8 @@ export interface BrokerData {
   recent_minutes: number | null;
   /** Which flags are sensitive. */
   recorded_reads: SensitiveFlags;
+  /** Whether the bundle asks for what the witnesses have cosigned. */
+  asks_cosigned: boolean;
   /** The operations that the bundle declares to be single-use, besides those that change something. */
   single_use: ReadonlySet<string>;
   /** How long a person's sign-in is accepted, in seconds; null without a limit. The Rego enforces it. */
@@ -116,6 +120,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     exposure_order,
     recent,
     recorded_reads,
+    cosigned,
     token_lifetimes,
   } = parsed.data.config;
   for (const zone of zones) {
@@ -134,6 +139,7 @@ export function parseBrokerData(data: unknown, isStored = false): BrokerData {
     stages: readStages(parsed.data),
     recent_minutes: DATA_FOLDERS.recent.safeParse(recent).data?.minutes ?? null,
     recorded_reads: sensitiveFlags(recorded_reads),
+    asks_cosigned: isNamed(cosigned) && Object.keys(cosigned).length > 0,
     single_use: new Set(Object.entries(isNamed(operations) ? operations : {}).flatMap(singleUse)),
     follow_up_s: token_lifetimes?.follow_up ?? null,
     sign_in_age_s: token_lifetimes?.sign_in ?? null,

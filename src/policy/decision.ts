@@ -65,6 +65,15 @@ export const obligationSchema = z.discriminatedUnion('kind', [
     .meta({ description: 'The end of each of these blackouts. Only time clears it.' }),
   z
     .strictObject({
+      kind: z.literal('cosigned').meta({ description: 'The discriminator.' }),
+      max_age_s: z.int().min(1).meta({ description: 'The greatest age of the cosignatures in seconds.' }),
+    })
+    .meta({
+      description:
+        'A checkpoint of the log that a quorum of witnesses has cosigned, at most `max_age_s` ago. The broker asks them by itself. Void for whatever is no change of flags that makes something less safe.',
+    }),
+  z
+    .strictObject({
       kind: z.literal('sign_in').meta({ description: 'The discriminator.' }),
       who: z.enum(['caller', 'approver']).meta({ description: 'Whose sign-in it is.' }),
       level: z.int().min(1).meta({ description: 'The least level of the sign-in.' }),

@@ -181,10 +181,18 @@ async function meet(
     case 'window':
     case 'blackout':
       return opening === null ? null : atTime({ ...asked, document }, opening.opens_ms);
+    case 'cosigned':
+      return withCosigned(document);
     case 'sign_in':
       // That of approvers is part of their approvals.
       return obligation.who === 'caller' ? withSignIn(document, obligation.level) : document;
   }
+}
+
+/** As if the witnesses had cosigned the log just now. */
+function withCosigned(document: PolicyInput): PolicyInput {
+  const { log = { size: 0, cosigned: null }, clock } = document;
+  return { ...document, log: { ...log, cosigned: { size: log.size, at_ms: clock.now_ms } } };
 }
 
 /** Adds approvals until this one is no longer missing, or nobody is left. */

@@ -1,5 +1,6 @@
 import { OPERATIONS, type OperationList, type OperationRow } from '../operations.ts';
 import type { Reason } from '../reason.ts';
+import { mayWaitForWitnesses } from './cosigned.ts';
 import type { BrokerData } from './data.ts';
 import type { PolicyResult } from './decision.ts';
 import type { PolicyInput } from './input.ts';
@@ -12,7 +13,7 @@ import { SAFETY, SAFETY_V1, type SafetyRules } from './safety-rules.ts';
  * Pure functions of input and bundle, so that a replay gives the same answer. The list of operations says which guardrails
  * apply to an operation; only the rules for approvals and break-glass changes are defined here.
  */
-export const applyGuardrails: Guardrails = withTwoPersons(guardrailsWith(SAFETY));
+export const applyGuardrails: Guardrails = withoutWitnesses(withTwoPersons(guardrailsWith(SAFETY)));
 
 /** The guardrails of one version. */
 export type Guardrails = (
@@ -47,17 +48,40 @@ function withTwoPersons(guardrails: Guardrails): Guardrails {
   };
 }
 
+/** From version 3 on, only changes of flags that make something less safe may wait for witnesses. */
+function withoutWitnesses(guardrails: Guardrails): Guardrails {
+  return (input, result, data, operations) => {
+    const obligations = result.obligations.filter(({ kind }) => kind !== 'cosigned');
+    const isDemanded = result.effect === 'hold' && obligations.length < result.obligations.length;
+    if (!isDemanded || mayWaitForWitnesses(input, data)) return guardrails(input, result, data, operations);
+    const waived =
+      obligations.length > 0 ? { ...result, obligations } : { ...result, ...WAIVED, obligations: [] };
+    const guarded = guardrails(input, waived, data, operations);
+    return { ...guarded, guardrail: guarded.guardrail ?? WITNESSES_WAIVED };
+  };
+}
+
+const WITNESSES_WAIVED = 'witnesses_waived';
+/** Nothing else was missing. */
+const WAIVED = {
+  effect: 'allow',
+  reasons: [
+    { code: WITNESSES_WAIVED, detail: 'Only changes that make something less safe may wait for witnesses.' },
+  ],
+} as const satisfies Partial<PolicyResult>;
+
 /** An answer with the code of the guardrail that overruled the policy, if one did. */
 export interface GuardedResult extends PolicyResult {
   guardrail?: string;
 }
 
 /** The version of the guardrails. It changes whenever the answer of one of them changes, including its text. */
-export const GUARDRAILS_VERSION = 2;
+export const GUARDRAILS_VERSION = 3;
 
 /** The guardrails by version: a replay overrules exactly what was overruled then. */
 export const GUARDRAILS: ReadonlyMap<number, Guardrails> = new Map([
   [1, guardrailsWith(SAFETY_V1)],
+  [2, withTwoPersons(guardrailsWith(SAFETY))],
   [GUARDRAILS_VERSION, applyGuardrails],
 ]);
 

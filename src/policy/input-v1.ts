@@ -34,7 +34,7 @@ const requestSchema = inputRequestSchema.omit({ object: true, start_ms: true }).
 });
 
 /** The whole input document of version 1. */
-export const inputV1Schema = inputBaseSchema.omit({ recent: true }).extend({
+export const inputV1Schema = inputBaseSchema.omit({ recent: true, log: true }).extend({
   schema_version: z.literal(1),
   principal: principalV1Schema,
   request: requestSchema.nullable(),
@@ -44,7 +44,7 @@ export const inputV1Schema = inputBaseSchema.omit({ recent: true }).extend({
 
 /** Converts the document to version 1. A kind that version 1 does not have fails its schema. */
 export function toInputV1(input: PolicyInput): unknown {
-  const { recent: _, ...known } = input;
+  const { recent: _, log: __, ...known } = input;
   const { principal, request, approvals, rejections } = known;
   const document = {
     ...known,
@@ -54,7 +54,7 @@ export function toInputV1(input: PolicyInput): unknown {
     rejections: rejections.map(toVoteV1),
   };
   if (request === null) return document;
-  const { object, facts, parked, start_ms: __, ...kept } = request;
+  const { object, facts, parked, start_ms: ___, ...kept } = request;
   const { type = null, ...members } = object ?? {};
   return {
     ...document,

@@ -162,6 +162,22 @@ export const inputBaseSchema = z.strictObject({
     description:
       'The requests that were applied in the last minutes, newest first, without this one; at most 200. Only for requests, and if the bundle asks for them with `recent.minutes` of its data.',
   }),
+  log: z
+    .strictObject({
+      size: z.int().min(0).meta({ description: 'The number of its records.' }),
+      cosigned: z
+        .strictObject({
+          size: z.int().min(0).meta({ description: 'The number of records that they have cosigned.' }),
+          at_ms: epochMs.meta({ description: 'When the quorum was complete.' }),
+        })
+        .nullable()
+        .meta({ description: 'What a quorum of witnesses has cosigned last, or null.' }),
+    })
+    .optional()
+    .meta({
+      description:
+        'The decision log as the decision finds it. Only for changes of flags that are not shown to be safe, and if the bundle asks for it with `cosigned` of its data.',
+    }),
   emergency: z
     .strictObject({
       frozen: z.boolean().meta({ description: 'True if an active freeze covers any flag of the request.' }),

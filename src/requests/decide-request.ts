@@ -12,10 +12,12 @@ import { appendDecision, decideFor, type JudgedDecision } from '../decide/strang
 import { loadEmergency } from '../emergency/state.ts';
 import type { Entry, FlagMove, Passage, RecordedRequest } from '../log/entry.ts';
 import type { Operation } from '../operations.ts';
+import { mayWaitForWitnesses } from '../policy/cosigned.ts';
 import type { Policy, Question } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import { loadParts } from '../revocation/authored-parts.ts';
+import { headFor } from '../store/batch.ts';
 import { findPrincipals } from '../store/principals.ts';
 import type { Db } from '../store/statement.ts';
 import { HELD_BY_PARKING, heldByFreeze } from '../store/wakes.ts';
@@ -99,6 +101,9 @@ export async function questionAbout(
       except: request.id,
       nowMs: now_ms,
     })),
+    ...(decided.broker.asks_cosigned && mayWaitForWitnesses({ operation, request: input }, decided.broker)
+      ? { log: await logOf(db) }
+      : {}),
     emergency,
   };
   const freezes = emergency.freezes.map((freeze) => freeze.id);
@@ -106,6 +111,14 @@ export async function questionAbout(
   const isCounted = ({ verdict, principal: { id } }: StoredVote) =>
     verdict === 'reject' || approvals.some((vote) => vote.principal.id === id);
   return { question: { ...question, approvals }, votes: votes.filter(isCounted), freezes, parked };
+}
+
+/** The log as the decision finds it: under the head of the batch, for a write. */
+async function logOf(db: Db): Promise<NonNullable<Question['log']>> {
+  const { size, cosigned_size, cosigned_ms } = await headFor(db);
+  const cosigned =
+    cosigned_size === null || cosigned_ms === null ? null : { size: cosigned_size, at_ms: cosigned_ms };
+  return { size, cosigned };
 }
 
 /**

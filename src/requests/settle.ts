@@ -9,7 +9,7 @@ import { Worsened } from '../decide/plan.ts';
 import { BrokerError } from '../errors.ts';
 import { canonicalJson } from '../json.ts';
 import type { Operation } from '../operations.ts';
-import { isTimeObligation } from '../policy/next-opening.ts';
+import { clearsByItself } from '../policy/cosigned.ts';
 import type { Decision } from '../policy/policies.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
@@ -207,13 +207,13 @@ function isDue({ content }: ChangeRequest, asking: ApplyAttempt, nowMs: number):
   return started && (asking.explicit || content.apply === 'auto');
 }
 
-/** The state of a request that is not applied: `ready` if it waits only for the clock or a call to apply. */
+/** The state of a request that is not applied: `ready` if it waits only for the clock, witnesses or a call to apply. */
 function waitingState(request: ChangeRequest, decision: Decision): RequestState {
   switch (decision.effect) {
     case 'allow':
       return 'ready';
     case 'hold':
-      return decision.obligations.every(isTimeObligation) ? 'ready' : 'pending';
+      return decision.obligations.every(clearsByItself) ? 'ready' : 'pending';
     case 'deny':
       return request.state;
   }

@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.ts';
-import type { LogHead } from './log-head.ts';
-import { beginBatch, type Tx } from './statement.ts';
+import { type CosignedHead, type LogHead, readHead, writeCosigned } from './log-head.ts';
+import { beginBatch, type Db, type Tx } from './statement.ts';
 
 /** The tolerated clock difference between brokers. Within it, a write takes the time of the last record. */
 const MAX_BEHIND_MS = 5000;
@@ -62,6 +62,18 @@ export function clockFault({ last_ms }: Pick<LogHead, 'last_ms'>, nowMs: number)
     `The clock of this broker is ${behindS} seconds behind the last record. Nothing was written; the operator must correct the clock, or accept it with "countersign accept-clock" if it is right.`,
     { headers: { 'Retry-After': String(Math.min(behindS, 60)) } },
   );
+}
+
+/** The head of the log as a decision sees it: that of its batch, if it is made in a write. */
+export async function headFor(db: Db): Promise<LogHead> {
+  return batches.get(db as Tx)?.head ?? (await readHead(db));
+}
+
+/** Notes in the head what a quorum of witnesses has cosigned last. Later writes of the batch see it. */
+export async function noteCosigned(tx: Tx, cosigned: CosignedHead): Promise<void> {
+  const batch = batchOf(tx);
+  await writeCosigned(tx, cosigned);
+  batch.head = { ...batch.head, ...cosigned };
 }
 
 /**

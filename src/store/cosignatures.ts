@@ -1,3 +1,4 @@
+import { noteCosigned } from './batch.ts';
 import type { CosignaturesTable } from './schema-log.ts';
 import type { Db, Tx } from './statement.ts';
 
@@ -16,7 +17,7 @@ export function listCosignatures(db: Db, origin: string): Promise<CosignatureRow
 }
 
 /**
- * Keeps a cosignature, and drops what is older than the last checkpoint that a quorum has cosigned. An older cosignature of the same
+ * Keeps a cosignature, notes in the head of the log what a quorum has cosigned, and drops what is older than the last checkpoint that a quorum has cosigned. An older cosignature of the same
  * checkpoint takes the place of none.
  */
 export async function keepCosignature(tx: Tx, row: CosignatureRow, quorum: number): Promise<void> {
@@ -33,6 +34,7 @@ export async function keepCosignature(tx: Tx, row: CosignatureRow, quorum: numbe
   await tx.insertInto('cosignatures').values(row).execute();
   const best = bestCosigned([...others, row], quorum);
   if (best === null) return;
+  await noteCosigned(tx, { cosigned_size: best.size, cosigned_ms: best.at_ms });
   await tx
     .deleteFrom('cosignatures')
     .where('origin', '=', row.origin)

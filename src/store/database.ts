@@ -2,7 +2,7 @@ import type Sqlite from 'better-sqlite3';
 import type { BrokerError } from '../errors.ts';
 import { loadVersion } from '../version.ts';
 import { acknowledgedPath, MARK_KEPT, MARK_REPLACED, markOf, openAcknowledged } from './acknowledged.ts';
-import { batchOf, beginEpoch, clockFault } from './batch.ts';
+import { batchOf, beginEpoch, clockFault, noteCosigned } from './batch.ts';
 import { assertDurable, type Guard, kyselyOver, neverSleep, openConnection } from './connection.ts';
 import { isAddress } from './database-address.ts';
 import { sqliteTransactions } from './durable-transaction.ts';
@@ -211,6 +211,8 @@ async function openFile(
 export async function replaceAcknowledged(tx: Tx, { mark, signed }: Loss): Promise<void> {
   // A copy may be restored twice: the second time, its log must not have the name of the first time.
   beginEpoch(tx, Math.max(mark?.epoch ?? 0, signed?.epoch ?? 0));
+  // Its witnesses have cosigned nothing of the new epoch.
+  await noteCosigned(tx, { cosigned_size: null, cosigned_ms: null });
   await setMeta(tx, MARK_KEPT, '1');
   if (mark !== null) await setMeta(tx, MARK_REPLACED, JSON.stringify(mark));
 }

@@ -4,10 +4,13 @@ import { type Db, statement, type Tx } from './statement.ts';
 /** The size and the tree of the log, and the fence of its writers. */
 export type LogHead = Readonly<Omit<LogHeadTable, 'id'>>;
 
+/** What a quorum of witnesses has cosigned last. */
+export type CosignedHead = Pick<LogHead, 'cosigned_size' | 'cosigned_ms'>;
+
 const readStatement = statement<Record<never, never>, LogHeadTable>((db) =>
   db.selectFrom('log_head').selectAll(),
 );
-const writeStatement = statement<Omit<LogHead, 'installation' | 'fence'>>((db, p) =>
+const writeStatement = statement<Omit<LogHead, 'installation' | 'fence' | keyof CosignedHead>>((db, p) =>
   db.updateTable('log_head').set({
     epoch: p('epoch'),
     size: p('size'),
@@ -29,6 +32,11 @@ export async function readHead(db: Db): Promise<LogHead> {
 export async function writeHead(tx: Tx, head: LogHead): Promise<void> {
   const { epoch, size, root, frontier, last_ms } = head;
   await writeStatement(tx, { epoch, size, root, frontier, last_ms });
+}
+
+/** Notes what a quorum of witnesses has cosigned last, or that there is none in this epoch. */
+export async function writeCosigned(tx: Tx, head: CosignedHead): Promise<void> {
+  await tx.updateTable('log_head').set(head).execute();
 }
 
 /**

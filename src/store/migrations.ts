@@ -3,6 +3,7 @@ import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addBuiltBundles } from './migration-built.ts';
 import { addCosignatures } from './migration-cosignatures.ts';
+import { addCosignedHead } from './migration-cosigned.ts';
 import { addDenials } from './migration-denials.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
@@ -50,6 +51,7 @@ export const migrations: MigrationProvider = {
     '0021_log_keys': { up: addLogKeys },
     '0022_log_key_rotation': { up: addLogKeyRotation },
     '0023_cosignatures': { up: addCosignatures },
+    '0024_cosigned_head': { up: addCosignedHead },
   }),
 };
 

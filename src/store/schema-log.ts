@@ -130,6 +130,10 @@ export interface LogHeadTable {
   frontier: string;
   /** The time of the last record. It never decreases. */
   last_ms: number;
+  /** The size of the largest checkpoint of this epoch that a quorum of witnesses has cosigned; null if there is none. */
+  cosigned_size: number | null;
+  /** When that quorum was complete. */
+  cosigned_ms: number | null;
 }
 
 /** An effect of the record at a place, to deliver outside. */

@@ -105,7 +105,7 @@ describe('a leaf', () => {
       expect(record.schema).toEqual(
         record.operation === 'policy.activate'
           ? { record: 1, input: null, result: 1, guardrails: null }
-          : { record: 1, input: 2, result: 1, guardrails: 2 },
+          : { record: 1, input: 2, result: 1, guardrails: 3 },
       );
       expect(record.stage).toBeNull();
     }

@@ -16,6 +16,7 @@ import { serveWitness } from '../../src/witness/serve-witness.ts';
 import { openWitness, type Witness } from '../../src/witness/witness.ts';
 import { createTerminal } from '../cli/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { applyChanges, approve, creation, propose, readRequest, TICKET } from '../support/flags.ts';
 import { record } from '../support/pass-time.ts';
 import { withFile } from '../support/sqlite/file.ts';
 
@@ -135,6 +136,62 @@ describe('witnesses', () => {
     await submit();
     expect(await cosigned()).toMatchObject({ size: before.size + 3, at_ms: t.clock() });
     for (const { witness } of witnesses) witness?.close();
+  });
+});
+
+describe('a policy that asks for witnesses', () => {
+  it('lets what raises wait for a fresh quorum, says so, and nothing that makes things safer', async () => {
+    const witness = await startWitness('w1');
+    t = await startTestBroker({
+      config: { witnesses: [{ url: witness.url, key: witness.vkey }] },
+      editData: (data) => {
+        const { config } = data as { config: object };
+        return { config: { ...config, cosigned: { production: { max_age_s: 600 } } } };
+      },
+    });
+    const proposed = await propose(t, [creation('checkout')]);
+    expect(proposed.body.state).toBe('pending');
+    const held = await approve(t, 'alex+mfa', proposed.body);
+    expect(held.body.state).toBe('ready');
+    expect(held.body.gates).toMatchObject([
+      {
+        code: 'cosigned_required',
+        cleared_by: 'witnesses',
+        call: { method: 'GET', path: '/v1/log' },
+        detail: expect.stringContaining('in the last 600 seconds'),
+      },
+    ]);
+    expect(held.body.standing.reasons).toMatchObject([{ code: 'held_for_witnesses' }]);
+    const inputOf = async (id: string) => (await t.call('avery', 'GET', `/v1/decisions/${id}`)).body.input;
+    expect((await inputOf(held.body.decision_id)).log.cosigned).toBeNull();
+
+    // Nobody has to do anything: once the witness has cosigned, the broker decides again.
+    await submit();
+    const { size, at_ms } = await cosigned();
+    t.clock.advance(60_000);
+    await t.broker.scheduler.tick();
+    const applied = await readRequest(t, held.body.id);
+    expect(applied.state).toBe('applied');
+    const decided = await inputOf(applied.decision_id);
+    expect(decided.log.cosigned).toEqual({ size, at_ms });
+    expect(decided.log.size).toBeGreaterThanOrEqual(size);
+    await applyChanges(t, [{ action: 'enable', flag: 'checkout' }]);
+
+    witness.isDown = true;
+    t.clock.advance(601_000);
+    await t.broker.scheduler.tick();
+    const raise = await propose(t, [{ action: 'disable', flag: 'checkout' }]);
+    expect(raise.body.state).toBe('applied');
+    expect(await inputOf(raise.body.decision_id)).not.toHaveProperty('log');
+    const again = await propose(t, [{ action: 'enable', flag: 'checkout' }], { ticket: TICKET });
+    expect(again.body.gates.map(({ code }: { code: string }) => code)).toContain('cosigned_required');
+    const freeze = { scope: 'all', incident: 'INC-1', reason: 'broken' };
+    expect((await t.call('riley+mfa', 'POST', '/v1/freezes', freeze)).status).toBe(201);
+    const revocation = { kind: 'subject', value: 'person:demo:sam', incident: 'INC-1', reason: 'broken' };
+    expect((await t.call('riley+mfa', 'POST', '/v1/revocations', revocation)).status).toBe(201);
+    const session = { incident: 'INC-1', reason: 'broken' };
+    expect((await t.call('riley+mfa', 'POST', '/v1/break-glass', session)).status).toBe(201);
+    witness.witness?.close();
   });
 });
 

@@ -308,6 +308,69 @@ describe.each(['freeze.lift', 'policy.activate'])('a %s that policy allows', (ki
   });
 });
 
+describe('a policy that asks for witnesses', () => {
+  const cosigned = { kind: 'cosigned', max_age_s: 600 } as const;
+  const ticket = { kind: 'ticket', pattern: '' } as const;
+  const held = (...obligations: PolicyResult['obligations']): PolicyResult => ({
+    ...yes,
+    effect: 'hold',
+    obligations,
+  });
+  const raise: Partial<ChangeFacts> = { direction: 'on', safe: false, audience_grew: true };
+  const lower: Partial<ChangeFacts> = { direction: 'off', safe: true };
+  const ofKind = (kind: string) => {
+    const given = input('request.apply', []);
+    return { ...given, request: given.request && { ...given.request, kind } } as PolicyInput;
+  };
+
+  it.each(['request.propose', 'request.schedule', 'request.apply'] as const)(
+    'may hold a change that makes something less safe: %s',
+    (operation) => {
+      const result = held(cosigned);
+      expect(applyGuardrails(input(operation, [raise]), result, DATA)).toBe(result);
+      expect(applyGuardrails(input(operation, [lower, raise]), result, DATA)).toBe(result);
+    },
+  );
+
+  it.each([
+    ['switching off', input('request.apply', [lower])],
+    ['a proposal to switch off', input('request.propose', [lower, lower])],
+    ['a change in a break-glass session', input('breakglass.apply', [lower], broken)],
+    ['opening a session', input('breakglass.open', [])],
+    ['a freeze', input('freeze.engage', [])],
+    ['a revocation', input('revocation.add', [])],
+    ['a session of a browser', input('session.end', [])],
+    ['lifting a revocation', ofKind('revocation.lift')],
+    ['an approval', input('request.approve', [raise])],
+    ['a token', input('token.exchange', [])],
+  ])('never holds %s', (_what, given) => {
+    expect(applyGuardrails(given, held(cosigned), DATA)).toMatchObject({
+      effect: 'allow',
+      obligations: [],
+      guardrail: 'witnesses_waived',
+    });
+    // Whatever else is missing is still missing, and other guardrails still overrule.
+    expect(applyGuardrails(given, held(cosigned, ticket), DATA)).toMatchObject({
+      effect: 'hold',
+      obligations: [ticket],
+    });
+    const denied: PolicyResult = { ...yes, effect: 'deny' };
+    expect(applyGuardrails(given, denied, DATA)).toBe(denied);
+  });
+
+  it('makes nothing pass that another guardrail refuses', () => {
+    const own = input('request.approve', [{}], { principal: principal({ person: 'dana' }) });
+    expect(applyGuardrails(own, held(cosigned), DATA)).toMatchObject({ guardrail: 'self_approval' });
+    expect(applyGuardrails(ofKind('freeze.lift'), held(cosigned), DATA)).toMatchObject({
+      effect: 'hold',
+      guardrail: 'two_persons',
+    });
+    expect(applyGuardrails(input('breakglass.apply', [raise], broken), held(cosigned), DATA)).toMatchObject({
+      guardrail: 'breakglass_unsafe',
+    });
+  });
+});
+
 describe('any other answer', () => {
   it('is left as it is', () => {
     const deny: PolicyResult = { ...yes, effect: 'deny' };

@@ -8,6 +8,7 @@ package countersign.obligations
 import data.countersign.approvals
 import data.countersign.asked
 import data.countersign.blackouts
+import data.countersign.cosigned
 import data.countersign.own
 import data.countersign.tiers
 import data.countersign.windows
@@ -19,7 +20,10 @@ default outstanding := []
 
 outstanding := array.concat(
 	array.concat(approvals.missing, _account_approvals),
-	array.concat(_approver_sign_in, array.concat(_ticket, array.concat(_windows, array.concat(_waits, _blackouts)))),
+	array.concat(array.concat(_approver_sign_in, _ticket), array.concat(
+		array.concat(_windows, _waits),
+		array.concat(_blackouts, _cosigned),
+	)),
 ) if {
 	asked.is_write
 }
@@ -57,6 +61,8 @@ _blackouts := [obligation |
 	count(blackouts.active) > 0
 	obligation := object.union({"kind": "blackout", "blackouts": sort(blackouts.active)}, _calendar)
 ]
+
+_cosigned := [{"kind": "cosigned", "max_age_s": cosigned.outstanding} | cosigned.outstanding]
 
 # Everything that time has to clear, from which the broker computes when it does; omitted if the obligation says it all.
 _calendar := {} if _is_plain

@@ -8,6 +8,7 @@ package countersign.reasons
 import data.countersign.approvals
 import data.countersign.asked
 import data.countersign.blackouts
+import data.countersign.cosigned
 import data.countersign.emergency
 import data.countersign.obligations
 import data.countersign.own
@@ -71,6 +72,14 @@ held contains {
 } if {
 	some name in blackouts.active
 	blackout := data.config.blackouts[name]
+}
+
+held contains {
+	"code": "held_for_witnesses",
+	"detail": "Witnesses have not cosigned the log lately.",
+} if {
+	asked.is_write
+	cosigned.outstanding
 }
 
 held contains {
@@ -164,11 +173,11 @@ allowed contains {
 	not tokens.own_granted
 }
 
-# Something other than the end of a blackout, or of a wait of an own rule, is missing.
+# Something other than the end of a blackout, witnesses, or the end of a wait of an own rule, is missing.
 _is_unmet if {
 	asked.is_write
 	some obligation in obligations.outstanding
-	obligation.kind != "blackout"
+	not obligation.kind in {"blackout", "cosigned"}
 	not obligation.not_before_ms
 }
 

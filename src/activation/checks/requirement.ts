@@ -59,6 +59,8 @@ export function describeNeed(obligation: Obligation): string {
       return obligation.windows.length === 0 ? 'some time' : `the window ${obligation.windows.join(' or ')}`;
     case 'blackout':
       return `the end of the blackout ${obligation.blackouts.join(', ')}`;
+    case 'cosigned':
+      return `a log that witnesses cosigned at most ${obligation.max_age_s} seconds ago`;
     case 'sign_in': {
       const age = obligation.max_age_s === null ? '' : `, at most ${obligation.max_age_s} seconds old`;
       return `a sign-in of the ${obligation.who} at level ${obligation.level}${age}`;

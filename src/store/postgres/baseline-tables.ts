@@ -67,7 +67,8 @@ export const TABLES = `
   );
   create table log_head (
     id bigint primary key check (id = 1), installation text not null, epoch bigint not null,
-    fence bigint not null, size bigint not null, root text, frontier text, last_ms bigint not null
+    fence bigint not null, size bigint not null, root text, frontier text, last_ms bigint not null,
+    cosigned_size bigint, cosigned_ms bigint
   );
   create table log_keys (
     epoch bigint not null, vkey text primary key, private_key text not null, created_ms bigint not null,
