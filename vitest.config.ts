@@ -6,6 +6,7 @@ import { hasPostgres } from './test/support/postgres-server.ts';
 const ON_BOTH = [
   'test/access/usage.test.ts',
   'test/emergency/freeze.test.ts',
+  'test/operator/recover-policy.test.ts',
   'test/requests/propose.test.ts',
   'test/store/{writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',

@@ -23,6 +23,8 @@ const DATABASE = 'countersign';
 export interface PostgresPair {
   /** The address of the database, which leads to the primary. */
   address: string;
+  /** The address of the standby. */
+  standbyAddress(): string;
   /** Runs statements on the primary. */
   run(text: string): Promise<Record<string, unknown>[]>;
   /** Kills every process of the primary. */
@@ -108,6 +110,10 @@ export async function startPair(): Promise<PostgresPair> {
 
   return {
     address: `postgres://postgres@127.0.0.1:${forwarder.port}/${DATABASE}`,
+    standbyAddress: () => {
+      if (standby === null) throw new Error('there is no standby');
+      return addressOf(standby);
+    },
     run: (text) => runAt(addressOf(primary), text),
     killPrimary: () => killServer(primary.pid),
     switchAddress: () => {

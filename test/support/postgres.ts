@@ -26,6 +26,8 @@ export interface TestDatabase {
   remove(): Promise<void>;
   /** Runs statements in a transaction that stays open. @returns ends it */
   hold(text: string): Promise<() => Promise<void>>;
+  /** Keeps a copy of it, as a dump would be. Nobody may use it meanwhile. @returns puts the copy in its place */
+  keep(): Promise<() => Promise<void>>;
   /** Drops roles of the server, once nothing belongs to them any more. */
   dropRoles(...roles: string[]): Promise<void>;
 }
@@ -44,8 +46,16 @@ export async function createDatabase(): Promise<TestDatabase> {
     hold: async (text) => {
       const client = new Client({ connectionString: addressOf(server, name) });
       await client.connect();
+      client.on('error', () => undefined);
       await client.query(`begin; ${text}`);
       return () => client.end();
+    },
+    keep: async () => {
+      await runOn(server, 'postgres', `create database ${name}_kept template ${name}`);
+      return async () => {
+        await runOn(server, 'postgres', `drop database ${name} with (force)`);
+        await runOn(server, 'postgres', `alter database ${name}_kept rename to ${name}`);
+      };
     },
     dropRoles: async (...roles) => {
       await runOn(server, 'postgres', `drop role ${roles.join(', ')}`);

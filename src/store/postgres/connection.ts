@@ -99,7 +99,10 @@ function createPool(
 async function assertPrimary(client: PoolClient): Promise<void> {
   const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
   if (rows[0]?.standby !== false)
-    throw new PostgresFault(LOST, 'the database server is a standby, which is read-only');
+    throw new PostgresFault(
+      LOST,
+      'the database server is a standby, which is read-only: name the primary server, or an address that follows it',
+    );
 }
 
 /** SQLite takes a list without values, which is nothing PostgreSQL can read. */

@@ -31,6 +31,11 @@ const ENDING = /^(?:08|57P0|25P03)/;
 export function faultOf(error: unknown): PostgresFault {
   if (error instanceof PostgresFault) return error;
   const { message } = error as Error;
+  if (/client password must be/.test(message)) {
+    const asked =
+      'the database server asks for a password: put it into the address, into PGPASSWORD or into ~/.pgpass';
+    return new PostgresFault(LOST, asked, error);
+  }
   if (!(error instanceof DatabaseError) || error.code === undefined) {
     return new PostgresFault(LOST, `the database server does not answer: ${message}`, error);
   }

@@ -8,7 +8,7 @@ import { shownDatabase } from '../database-address.ts';
 import { watchFaults } from '../fault-watch.ts';
 import { setMeta } from '../installation.ts';
 import { openLease } from '../lease.ts';
-import { raiseFence, readHead, writeHead } from '../log-head.ts';
+import { readHead, writeHead } from '../log-head.ts';
 import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
 import { assertNotMoved } from '../moves.ts';
@@ -22,7 +22,7 @@ import { PostgresFault } from './faults.ts';
 import { type Others, watchOthers } from './others.ts';
 import { unusable } from './remedies.ts';
 import { prepareSchema } from './schema-changes.ts';
-import { postgresTransactions } from './transactions.ts';
+import { postgresTransactions, takeOver } from './transactions.ts';
 import { assertUsable } from './usable.ts';
 
 /** One writes, and one asks what became of a batch whose connection was lost. */
@@ -56,7 +56,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   await prepareSchema(write, options.file);
   await assertNotMoved(write, shownDatabase(options.file));
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
-  const fence = options.exclusive === true ? await raiseFence(write) : (await readHead(write)).fence;
+  const fence = options.exclusive === true ? await takeOver(write) : (await readHead(write)).fence;
   const id = randomUUID();
   const writer = createWriter({
     db: write,

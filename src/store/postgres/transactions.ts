@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { CompiledQuery } from 'kysely';
-import type { LogHead } from '../log-head.ts';
+import { type LogHead, raiseFence } from '../log-head.ts';
 import type { LogHeadTable } from '../schema-log.ts';
 import type { Db } from '../statement.ts';
 import type { Transactions } from '../transactions.ts';
@@ -107,6 +107,23 @@ export function postgresTransactions(db: Db, writer: string): Transactions {
       }
     },
   };
+}
+
+/**
+ * Raises the fence, which ends every writer that was open before.
+ *
+ * @returns the new fence
+ * @throws BrokerError `database_in_use` if another session does not give the lock on the head
+ */
+export async function takeOver(db: Db): Promise<number> {
+  try {
+    return await db.transaction().execute(async (tx) => {
+      await run(tx, "set local lock_timeout = '5s'");
+      return raiseFence(tx);
+    });
+  } catch (error) {
+    throw hasCode(error, LOCK_NOT_AVAILABLE) ? databaseLocked(error) : error;
+  }
 }
 
 /** Runs statements without parameters. @returns the rows of the last */

@@ -110,21 +110,27 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     expect(outcomes[1]).toMatchObject({ reason: { code: 'not_recorded' } });
   });
 
-  it('whose lock another holds refuses with database_in_use, and goes on afterwards', async () => {
-    const holding = database.run('begin; select 1 from log_head for update; select pg_sleep(8); commit');
-    await expect
-      .poll(
-        async () =>
-          (
-            await database.run(
-              "select 1 from pg_stat_activity where query like '%pg_sleep(8)%' and state = 'active' and pid <> pg_backend_pid()",
-            )
-          ).length,
-      )
-      .toBe(1);
-    await expect(set('late')).rejects.toMatchObject({ code: 'database_in_use' });
-    await holding;
+  it('whose lock another holds for ever refuses writes alone, and goes on by itself', async () => {
+    await set('before');
+    const release = await database.hold('select 1 from log_head for update');
+    await expect(set('late')).rejects.toMatchObject({
+      code: 'database_in_use',
+      fields: { headers: { 'Retry-After': '5' } },
+    });
+    expect(await findMeta(store.read, 'before')).toBe('x');
+    // An act of an operator does not wait for ever either.
+    await expect(
+      openStore({ file: database.address, clock: systemClock, exclusive: true }),
+    ).rejects.toMatchObject({ code: 'database_in_use' });
+    // As docs/postgresql.md says.
+    const holders = await database.run(`select pid, state from pg_stat_activity
+      where pid in (select pid from pg_locks where relation = 'log_head'::regclass)`);
+    expect(holders).toMatchObject([{ state: 'idle in transaction' }]);
+    await database.run(`select pg_terminate_backend(${holders[0]?.pid})`);
+    await release();
     await set('later');
+    expect([await findMeta(store.read, 'late'), await findMeta(store.read, 'later')]).toEqual([null, 'x']);
+    expect(failures).toEqual([]);
   }, 30_000);
 
   it('lets all brokers write, and ends those that were open before an act of an operator', async () => {
