@@ -5,7 +5,7 @@ import { type AddressInfo, createConnection, createServer, type Socket } from 'n
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { runAt, serverUser, spawnServer } from './postgres.ts';
+import { killServer, runAt, serverUser, spawnServer } from './postgres.ts';
 import { findPostgres, SERVERS_FOLDER } from './postgres-server.ts';
 
 /*
@@ -148,31 +148,6 @@ async function untilDone(attempt: () => Promise<unknown>, { folder }: Server): P
       }
     }
     await setTimeout(20);
-  }
-}
-
-/** Kills a server with all its processes, and waits for their end. */
-async function killServer(pid: number): Promise<void> {
-  const pids = [pid, ...childrenOf(pid)];
-  for (const each of pids) signal(each, 'SIGKILL');
-  while (pids.some((each) => signal(each, 0))) await setTimeout(5);
-}
-
-function childrenOf(pid: number): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  } catch {
-    // It has ended, or this system has no such list: then the server's processes notice its end by themselves.
-    return [];
-  }
-}
-
-/** @returns whether there is such a process that has not ended */
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(pid, name);
-  } catch {
-    return false;
   }
 }
 

@@ -140,14 +140,21 @@ export function spawnServer(folder: string): number {
   });
   closeSync(log);
   server.unref();
-  // Removes the server as soon as the run is over, also one that was killed.
+  endWithRun(server.pid ?? 0, { signal: 'QUIT', folder });
+  return server.pid ?? 0;
+}
+
+/** Ends a process and removes its folder as soon as the run is over, also one that was killed. */
+export function endWithRun(
+  pid: number,
+  { signal, folder }: { signal: 'QUIT' | 'TERM'; folder: string },
+): void {
   const watch = `while kill -0 "$1" 2>/dev/null && kill -0 "$2" 2>/dev/null; do sleep 1; done
-    kill -QUIT "$2" 2>/dev/null
+    kill -${signal} "$2" 2>/dev/null
     while kill -0 "$2" 2>/dev/null; do sleep 1; done
     rm -rf "$3"`;
-  const names = [String(RUNNER), String(server.pid), folder];
+  const names = [String(RUNNER), String(pid), folder];
   spawn('sh', ['-c', watch, 'watch', ...names], { detached: true, stdio: 'ignore' }).unref();
-  return server.pid ?? 0;
 }
 
 /** The server refuses to run as root: then it runs as the user of its package. */
@@ -155,4 +162,29 @@ export function serverUser(): { uid?: number; gid?: number } {
   if (process.getuid?.() !== 0) return {};
   const id = (option: string) => Number(execFileSync('id', [option, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
+}
+
+/** Kills a server with all its processes, and waits for their end. */
+export async function killServer(pid: number): Promise<void> {
+  const pids = [pid, ...childrenOf(pid)];
+  for (const each of pids) signal(each, 'SIGKILL');
+  while (pids.some((each) => signal(each, 0))) await setTimeout(5);
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    // It has ended, or this system has no such list: then the server's processes notice its end by themselves.
+    return [];
+  }
+}
+
+/** @returns whether there is such a process that has not ended */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false;
+  }
 }

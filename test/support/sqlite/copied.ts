@@ -1,31 +1,31 @@
-import { openStore } from '../../../src/store/database.ts';
-import type { TestDatabase } from '../postgres.ts';
+import { Client, types } from 'pg';
 import { withFile } from './file.ts';
 
-/** Copies a database on a PostgreSQL server into a new file, for the judges of a log, which read files. */
-export async function copyToFile({ run }: Pick<TestDatabase, 'run'>, file: string): Promise<void> {
-  await (await openStore({ file, clock: Date.now })).close();
-  const names = withFile(file, (db) => {
-    db.pragma('foreign_keys = off');
-    const triggers = db.prepare("select name from sqlite_master where type = 'trigger'").pluck().all();
-    for (const name of triggers) db.exec(`drop trigger "${name}"`);
-    return db
-      .prepare(
-        "select name from sqlite_master where type = 'table' and name not like 'kysely%' and name not like 'sqlite%'",
-      )
-      .pluck()
-      .all() as string[];
-  });
-  for (const name of names) {
-    const rows = await run(`select * from ${name}`);
-    withFile(file, (db) => {
-      db.pragma('foreign_keys = off');
-      db.exec(`delete from "${name}"`);
-      for (const row of rows) {
-        const columns = Object.keys(row);
-        const values = columns.map((column) => row[column]);
-        db.prepare(`insert into "${name}" (${columns}) values (${columns.map(() => '?')})`).run(values);
-      }
-    });
+const INT8 = 20;
+
+/** Copies a database on a PostgreSQL server, as it is at one moment, into a new file, for the judges of a log, which read files. */
+export async function copyToFile({ address }: { address: string }, file: string): Promise<void> {
+  const parsers = {
+    getTypeParser: (type: number) => (type === INT8 ? Number : types.getTypeParser(type)),
+  };
+  const client = new Client({ connectionString: address, types: parsers as never });
+  await client.connect();
+  try {
+    await client.query('begin isolation level repeatable read read only');
+    const { rows: tables } = await client.query<{ name: string }>(
+      "select tablename as name from pg_tables where schemaname = 'public'",
+    );
+    for (const { name } of tables) {
+      const { rows, fields } = await client.query({ text: `select * from "${name}"`, rowMode: 'array' });
+      withFile(file, (db) => {
+        db.exec(`create table "${name}" (${fields.map((field) => `"${field.name}"`).join(', ')})`);
+        const insert = db.prepare(`insert into "${name}" values (${fields.map(() => '?').join(', ')})`);
+        db.transaction(() => {
+          for (const row of rows) insert.run(...row);
+        })();
+      });
+    }
+  } finally {
+    await client.end();
   }
 }
