@@ -81,7 +81,13 @@ async function allWrote(clients: readonly Client[], more: number): Promise<void>
 type FlagMove = ReturnType<typeof readLog>[number]['flags'][number];
 
 /** What a caller may be told of a write while there is no primary. */
-const UNDONE_OR_UNKNOWN = new Set(['not_recorded', 'outcome_unknown', 'store_unreachable']);
+const UNDONE_OR_UNKNOWN = new Set([
+  'not_recorded',
+  'outcome_unknown',
+  'store_unreachable',
+  // The other broker's commit waits for its standby.
+  'database_in_use',
+]);
 
 interface Client {
   flag: string;
