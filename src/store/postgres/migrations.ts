@@ -16,9 +16,23 @@ const BASELINE = '0024_cosigned_head';
 export const postgresMigrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => {
     const later = Object.entries(await migrations.getMigrations()).filter(([name]) => name > BASELINE);
-    return { [BASELINE]: { up: createBaseline }, ...Object.fromEntries(later) };
+    const between = later.map(([name, migration]) => [name, betweenBatches(migration)] as const);
+    return { [BASELINE]: { up: createBaseline }, ...Object.fromEntries(between) };
   },
 };
+
+/**
+ * A migration that runs while brokers of the former version write. It takes the table first that each of their batches locks
+ * first, so neither waits for a table that the other one has.
+ */
+export function betweenBatches({ up }: Migration): Migration {
+  return {
+    up: async (db) => {
+      await sql`lock table log_head in access exclusive mode`.execute(db);
+      await up(db);
+    },
+  };
+}
 
 async function createBaseline(db: Kysely<unknown>): Promise<void> {
   await sql.raw(TABLES).execute(db);
