@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { findMeta, removeMeta, setMeta, setMetaOnce } from '../store/installation.ts';
-import { CURSOR_SECRET, listSecrets, replaceSecret, type StoredSecret } from '../store/secrets.ts';
+import {
+  CURSOR_SECRET,
+  listSecrets,
+  REWRITE_DUE,
+  replaceSecret,
+  type StoredSecret,
+} from '../store/secrets.ts';
 import type { Store } from '../store/store.ts';
 import { sealedLogKeyUse } from './log-key.ts';
 import { createMasterKey, type MasterKey, SealError, sealedUnder } from './master-key.ts';
 import type { MasterKeyConfig } from './master-key-config.ts';
 import { makeMasterKeyFile } from './master-key-file.ts';
 import { sealedKeyUse } from './signing-keys.ts';
-
-/** Set while previous forms of secrets may remain in the database file. */
-const REWRITE_DUE = 'rewrite_due';
 
 /** The outcome of opening the master key at the start. */
 export interface MasterKeyReport {

@@ -3,6 +3,8 @@ import { listLogKeys } from './log-keys.ts';
 import { listSigningKeys } from './signing-keys.ts';
 import type { Db, Tx } from './statement.ts';
 
+/** The meta key that is set while previous forms of secrets may remain in the files of the database. */
+export const REWRITE_DUE = 'rewrite_due';
 /** The secret that list cursors are encrypted with. */
 export const CURSOR_SECRET = 'cursor_secret';
 

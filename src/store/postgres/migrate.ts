@@ -1,11 +1,13 @@
 import { loadVersion } from '../../version.ts';
 import { shownDatabase } from '../database-address.ts';
-import { setMeta } from '../installation.ts';
+import { findMeta, removeMeta, setMeta } from '../installation.ts';
 import { WRITTEN_BY } from '../schema-version.ts';
+import { REWRITE_DUE } from '../secrets.ts';
 import type { Tx } from '../statement.ts';
 import { kyselyOver, openDirectPool } from './connection.ts';
 import { PostgresFault } from './faults.ts';
 import { unusable } from './remedies.ts';
+import { rewriteSecrets } from './rewrite.ts';
 import { grantTo as grantRole, listGranted } from './roles.ts';
 import { changeSchema } from './schema-changes.ts';
 import { assertUsable } from './usable.ts';
@@ -28,6 +30,11 @@ export async function migrateServer(
       if (applied.length > 0) await setMeta(db as Tx, WRITTEN_BY, loadVersion());
       const roles = new Set([...(await listGranted(db)), ...(grantTo === null ? [] : [grantTo])]);
       for (const role of roles) await grantRole(db, role);
+      // What the role of a broker could not do.
+      if ((await findMeta(db, REWRITE_DUE)) !== null) {
+        await rewriteSecrets(db);
+        await removeMeta(db as Tx, REWRITE_DUE);
+      }
       return { applied, granted: [...roles].toSorted() };
     } finally {
       await db.destroy();

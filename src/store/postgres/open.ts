@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { BrokerError } from '../../errors.ts';
 import { loadVersion } from '../../version.ts';
@@ -21,6 +20,7 @@ import { kyselyOver, openPool, readsOver } from './connection.ts';
 import { PostgresFault } from './faults.ts';
 import { type Others, watchOthers } from './others.ts';
 import { unusable } from './remedies.ts';
+import { rewriteSecrets } from './rewrite.ts';
 import { prepareSchema } from './schema-changes.ts';
 import { postgresTransactions, takeOver } from './transactions.ts';
 import { assertUsable } from './usable.ts';
@@ -111,15 +111,10 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     follow: (look, onFault) => {
       others = watchOthers({ address: options.file, writer: id, read, look, onFault });
     },
-    rewrite: async () => {
-      for (const table of WITH_SECRETS) await sql`vacuum full ${sql.table(table)}`.execute(write);
-    },
+    rewrite: () => rewriteSecrets(write),
     close: () => {
       closing ??= close();
       return closing;
     },
   };
 }
-
-/** The tables that hold secrets, sealed under the master key. */
-const WITH_SECRETS = ['meta', 'signing_keys', 'log_keys'];

@@ -171,6 +171,18 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
       await expect(runAt(broker, `${claim}; ${attempt}`)).rejects.toThrow(/append-only/);
     });
 
+    it('a broker with a changed master key is told who rewrites the tables, and migrate does it', async () => {
+      await runAt(owner, "insert into meta values ('rewrite_due', '1')");
+      await expect(t.restart()).rejects.toThrow(
+        /secrets were sealed again.*may not do. Run "countersign migrate --database ADDRESS"/,
+      );
+      const file = 'select pg_relation_filenode(oid) as file from pg_class where relname = $$log_keys$$';
+      const before = await runAt(owner, file);
+      expect((await migrate('--database', owner)).code).toBe(0);
+      expect(await runAt(owner, file)).not.toEqual(before);
+      await t.restart();
+    });
+
     it('the broker goes on afterwards', async () => {
       await createFlag(t, 'afterwards');
       expect(await findMeta(t.broker.store.read, 'written_by_version')).not.toBeNull();
