@@ -9,6 +9,7 @@ import type { Output } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import type { Client } from './client.ts';
 import { failOnFault, type LogSource, readLogKey, readText, readWitnessKey } from './log-source.ts';
+import { alertBy, assertProgram } from './on-fault.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import { createProgress } from './output/progress.ts';
 import { renderVerification, type VerificationReport } from './output/render-verification.ts';
@@ -20,6 +21,9 @@ const FOLLOW_MS = 5000;
 /** How often flags that change while they are compared are compared, and the pause before they are compared again. */
 const COMPARE_ATTEMPTS = 5;
 const COMPARE_AGAIN_MS = 1100;
+
+/** What `--on-fault` is told of: an address that cannot be reached is no fault of the log. */
+const FAULTS: readonly ExitCode[] = [EXIT.different, EXIT.unwitnessed];
 
 /** What a verification is asked for. */
 export interface VerifyOrder {
@@ -36,11 +40,24 @@ export interface VerifyOrder {
     inputs?: string | undefined;
     flags?: string | undefined;
     follow?: boolean | undefined;
+    onFault?: string | undefined;
   };
 }
 
-/** Verifies a log, and prints what was found. @throws CliError `log_fault` for the first fault */
+/** Verifies a log, and prints what was found. @throws CliError `log_fault`, `quorum_missing` for the first fault */
 export async function verifyWith(output: Output, order: VerifyOrder): Promise<ExitCode> {
+  const { onFault } = order.options;
+  if (onFault === undefined) return verifyAll(output, order);
+  await assertProgram(onFault);
+  try {
+    return await verifyAll(output, order);
+  } catch (error) {
+    if (error instanceof CliError && FAULTS.includes(error.exitCode)) await alertBy(output, onFault, error);
+    throw error;
+  }
+}
+
+async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> {
   const { source, name, options } = order;
   const pinned = await readLogKey(options.key);
   const older = options.since === undefined ? undefined : await readText(options.since);

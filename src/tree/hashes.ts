@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { LogFault } from './fault.ts';
 
 /*
  * The Merkle tree of the log, as pure functions: hashes and roots (RFC 6962 section 2.1), proofs, tiles (C2SP tlog-tiles),
@@ -11,8 +12,12 @@ import { hash } from 'node:crypto';
 /** The length of a hash (SHA-256). */
 export const HASH_BYTES = 32;
 
-const LEAF = Buffer.of(0);
-const NODE = Buffer.of(1);
+/** The first byte of what is hashed for a leaf, and for a node. */
+const LEAF = 0;
+const NODE = 1;
+/** What is hashed is put together here: a new buffer for each hash costs as much as the hash of a short leaf. */
+const leafInput = Buffer.alloc(1 + 0xffff, LEAF);
+const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, NODE);
 
 /** The root of a tree without leaves. */
 export const EMPTY_ROOT: Buffer = hash('sha256', '', 'buffer');
@@ -20,12 +25,21 @@ export const EMPTY_ROOT: Buffer = hash('sha256', '', 'buffer');
 /** The hash of a leaf. */
 export function leafHash(data: string | Buffer): Buffer {
   const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-  return hash('sha256', Buffer.concat([LEAF, bytes]), 'buffer');
+  const isLonger = bytes.length >= leafInput.length;
+  const input = isLonger ? Buffer.alloc(1 + bytes.length, LEAF) : leafInput;
+  bytes.copy(input, 1);
+  return hash('sha256', input.subarray(0, 1 + bytes.length), 'buffer');
 }
 
-/** The hash of a node over its children. */
+/** The hash of a node over its children. @throws LogFault if one of them is no hash */
 export function nodeHash(left: Buffer, right: Buffer): Buffer {
-  return hash('sha256', Buffer.concat([NODE, left, right]), 'buffer');
+  if (left.length !== HASH_BYTES || right.length !== HASH_BYTES)
+    throw new LogFault(
+      `a hash has ${left.length === HASH_BYTES ? right.length : left.length} bytes, and not ${HASH_BYTES}`,
+    );
+  left.copy(nodeInput, 1);
+  right.copy(nodeInput, 1 + HASH_BYTES);
+  return hash('sha256', nodeInput, 'buffer');
 }
 
 /**

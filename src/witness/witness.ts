@@ -22,6 +22,8 @@ import { verifyConsistency } from '../tree/proofs.ts';
 
 const KEY_FILE = 'witness.pem';
 const LOCK_FILE = 'witness.state';
+/** Says that a log was cosigned, apart from what was: a checkpoint that is lost is no log that is new. */
+const MARK_END = '.cosigned';
 const CHECKPOINT_FILE = 'checkpoint';
 /** The longest proof: a way through the largest tree that can be counted. */
 const MAX_HASHES = 63;
@@ -40,6 +42,8 @@ export interface Witness {
   vkey: string;
   /** Answers `POST /add-checkpoint`. @throws Error if its own state cannot be read or written */
   add(body: string): Promise<WitnessAnswer>;
+  /** The logs that it knows, each with the size that it has cosigned last; null if it will believe the first checkpoint. */
+  logs(): { origin: string; size: number | null }[];
   /** The last cosigned checkpoint of a log by the hash of its origin, or null. */
   latest(hashOfOrigin: string): Promise<string | null>;
   /** Gives up the folder. */
@@ -51,7 +55,7 @@ export interface Witness {
  *
  * @param options.name the name of its key, like an address without a scheme
  * @param options.logs the keys of the logs that it knows; a log may have several
- * @throws Error if another process has the folder
+ * @throws Error if another process has the folder, or if it has lost what it has cosigned of a log
  */
 export async function openWitness(options: {
   folder: string;
@@ -65,6 +69,7 @@ export async function openWitness(options: {
   const claim = claimFile(join(folder, LOCK_FILE));
   const hashes = new Set(logs.map(({ name }) => originHash(name)));
   const fileOf = (hashOfOrigin: string) => join(folder, hashOfOrigin, CHECKPOINT_FILE);
+  const markOf = (hashOfOrigin: string) => join(folder, `${hashOfOrigin}${MARK_END}`);
   /** The last cosigned checkpoint of each log by the hash of its origin: a file that is lost is no empty log. */
   const cosigned = new Map<string, string>();
   let key: CosignerKey;
@@ -73,7 +78,13 @@ export async function openWitness(options: {
     for (const each of hashes) {
       mkdirSync(join(folder, each), { recursive: true, mode: 0o700 });
       const note = await readIfPresent(fileOf(each));
-      if (note !== null) cosigned.set(each, note);
+      if (note !== null) {
+        cosigned.set(each, note);
+        await replaceDurably(markOf(each), '');
+      } else if ((await readIfPresent(markOf(each))) !== null)
+        throw new Error(
+          `${fileOf(each)} is missing, although this witness has cosigned that log: beginning anew, it could cosign another history. Bring the file back. If that is impossible, remove the whole folder: the witness then has another key, which the configuration of the broker must name`,
+        );
     }
     // A checkpoint is as durable as the folder that it is in.
     syncFolder(folder);
@@ -111,11 +122,18 @@ export async function openWitness(options: {
     const note = `${text}\n${lines.join('')}${line}`;
     await replaceDurably(fileOf(originHash(next.origin)), note);
     cosigned.set(originHash(next.origin), note);
+    // After the checkpoint: a mark without one stops the next start.
+    if (old === 0) await replaceDurably(markOf(originHash(next.origin)), '');
     return { status: 200, body: line, isSize: false };
   }
 
   return {
     vkey: key.cosigner.vkey,
+    logs: () =>
+      [...new Set(logs.map(({ name }) => name))].map((origin) => {
+        const note = cosigned.get(originHash(origin));
+        return { origin, size: note === undefined ? null : parseUnverified(note, origin).size };
+      }),
     add: async (body) => {
       const submission = open(body, logs);
       if ('status' in submission) return submission;

@@ -155,6 +155,24 @@ describe('--follow', () => {
     expect(back.err).toContain('stepped back');
   });
 
+  it('tells a program of the fault, without a shell', async () => {
+    const folder = await copied();
+    const told = join(t.folder, 'told.json');
+    const program = join(t.folder, 'page $(touch hacked); me');
+    await writeFile(program, `#!/bin/sh\ncat > '${told}'\nexit 3\n`, { mode: 0o755 });
+    const argv = ['verify', folder, '--key', key, '--on-fault', program];
+    expect((await terminal.run(...argv)).code).toBe(0);
+    await expect(readFile(told)).rejects.toThrow('ENOENT');
+    const bundle = join(folder, (await verify('--json')).json.size > 256 ? 'tile/entries/000' : 'checkpoint');
+    await writeFile(bundle, (await readFile(bundle)).subarray(0, -1));
+    const { code, err } = await terminal.run(...argv);
+    expect(code).toBe(6);
+    expect(err).toContain('page $(touch hacked); me failed');
+    expect(JSON.parse(await readFile(told, 'utf8'))).toMatchObject({ code: 'log_fault' });
+    const missing = await terminal.run('verify', folder, '--key', key, '--on-fault', join(t.folder, 'none'));
+    expect([missing.code, missing.err]).toEqual([2, expect.stringContaining('cannot be run')]);
+  });
+
   it('ends loudly at a new record that is not what was signed', async () => {
     const folder = await copied();
     const { code, err } = await follow(folder, async () => {

@@ -68,6 +68,7 @@ async function startWitness(name: string): Promise<Running> {
       vkey,
       add: async (body) => (await open()).add(body),
       latest: async (hash) => (await open()).latest(hash),
+      logs: () => [],
       close: () => undefined,
     },
     () => undefined,

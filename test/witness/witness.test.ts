@@ -119,6 +119,24 @@ describe('a witness', () => {
     expect(await add(submission(8, leavesOf(9)))).toBe(200);
   });
 
+  it('does not begin anew if what it has cosigned was lost while it was stopped', async () => {
+    expect(witness.logs()).toEqual([{ origin: ORIGIN, size: null }]);
+    await add(submission(0, leavesOf(3)));
+    expect(witness.logs()).toEqual([{ origin: ORIGIN, size: 3 }]);
+    witness.close();
+    const file = join(folder, originHash(ORIGIN), 'checkpoint');
+    const note = await readFile(file);
+    for (const lost of [file, join(folder, originHash(ORIGIN))]) {
+      await rm(lost, { recursive: true });
+      await expect(open()).rejects.toThrow('is missing, although this witness has cosigned that log');
+    }
+    await mkdir(join(folder, originHash(ORIGIN)), { recursive: true });
+    await writeFile(file, note);
+    witness = await open();
+    expect(await add(submission(0, other))).toBe(409);
+    expect(await add(submission(3, leavesOf(8)))).toBe(200);
+  });
+
   it('cosigns nothing from a state that another put there', async () => {
     const file = join(folder, originHash(ORIGIN), 'checkpoint');
     await writeFile(file, noteOf(other.slice(0, 8)));

@@ -12,6 +12,7 @@ interface VerifyOptions extends CommonOptions {
   inputs?: string;
   flags?: string;
   follow?: boolean;
+  onFault?: string;
 }
 
 /** `verify`: whether a log is what its checkpoint says, and says what can be, without the database. */
@@ -40,6 +41,10 @@ export function registerVerify(program: Command, cli: Cli): void {
       'compare the flags that are served: a file with one flag a line (flags KEY --json), or the URL of a broker',
     )
     .option('--follow', 'keep verifying what is recorded, until it is stopped or something is wrong')
+    .option(
+      '--on-fault <program>',
+      'a program that is run once if something is wrong, without a shell, with the problem as JSON on its standard input',
+    )
     .addHelpText(
       'after',
       `
@@ -49,7 +54,7 @@ Examples:
   countersign verify https://log.example.com --key log.key --witness w1.key --witness w2.key --quorum 2
   countersign verify --key log.key --flags https://countersign.example.com
   countersign verify /srv/log --key log.key --inputs evidence/inputs.jsonl
-  countersign verify /srv/log --key log.key --follow || echo 'the log is not what it was'
+  countersign verify /srv/log --key log.key --follow --on-fault /usr/local/bin/page-security
 
 Exit status: 0 if every record, tile and signature fits, and the records fit each other; 6 at the first that does not;
 5 if something could not be verified although it should be; 8 if too few of the given witnesses have cosigned it.`,

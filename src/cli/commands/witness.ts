@@ -9,6 +9,7 @@ import type { Cli, Output } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import { readLogKey } from '../log-source.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
+import { printable } from '../output/text.ts';
 
 const DEFAULT_ADDRESS = { host: '127.0.0.1', port: 8490 };
 
@@ -66,7 +67,10 @@ async function run(
     });
     const { address, port, family } = server.address() as AddressInfo;
     const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
-    output.print({ key: witness.vkey, url }, () => `${witness.vkey}\nThe witness answers at ${url}.`);
+    const known = witness.logs();
+    output.print({ key: witness.vkey, url, logs: known }, () =>
+      [witness.vkey, ...known.map(describe), `The witness answers at ${url}.`].join('\n'),
+    );
     await new Promise<void>((resolve) => io.onStopSignal(resolve));
     server.close();
     server.closeAllConnections();
@@ -74,6 +78,12 @@ async function run(
   } finally {
     witness.close();
   }
+}
+
+function describe({ origin, size }: { origin: string; size: number | null }): string {
+  return size === null
+    ? `${printable(origin)}: NOTHING COSIGNED YET. It will believe the first checkpoint that it is sent. If it has cosigned this log before, stop it: its state was lost.`
+    : `${printable(origin)}: it has cosigned ${size} records.`;
 }
 
 function failed(error: Error): CliError {
