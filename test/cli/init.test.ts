@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -250,8 +251,19 @@ describe('init', () => {
     expect(service).toMatch(
       /^ExecStart=\S+ \S+main\.(ts|js) serve --config ".*50%% of it\/countersign\.yaml"$/m,
     );
-    expect(service).toMatch(/^ReadWritePaths=.*50%% of it$/m);
+    expect(service).toMatch(/^ReadWritePaths=".*50%% of it"$/m);
     expect(service).toMatch(/^RestartPreventExitStatus=2$/m);
+  });
+
+  it('writes a service that systemd accepts', async ({ skip }) => {
+    if (spawnSync('systemd-analyze', ['--version']).status !== 0) skip('systemd is not installed');
+    await run(['init', at('50% of it'), ...named()]);
+    const checked = spawnSync('systemd-analyze', ['verify', at('50% of it/countersign.service')], {
+      encoding: 'utf8',
+    });
+    // It says what is wrong with other units of this machine, too.
+    const said = checked.stderr.split('\n').filter((line) => line.includes('countersign'));
+    expect([checked.status, said]).toEqual([0, []]);
   });
 
   it('has every answer in the configuration, which is valid where the broker is', async () => {

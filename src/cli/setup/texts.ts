@@ -98,7 +98,7 @@ NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectHome=read-only
 ProtectSystem=strict
-ReadWritePaths=${systemdPath(folder)}
+ReadWritePaths=${quoted(systemdPath(folder))}
 
 [Install]
 WantedBy=multi-user.target
@@ -107,7 +107,11 @@ WantedBy=multi-user.target
 
 /** Percent signs are specifiers, dollar signs variables. */
 function systemdWord(word: string): string {
-  const escaped = systemdPath(word).replaceAll('$', '$$$$');
+  return quoted(systemdPath(word).replaceAll('$', '$$$$'));
+}
+
+/** Of a list, each item that has more than plain characters is quoted. */
+function quoted(escaped: string): string {
   return /^[\w@%+=:,./-]+$/.test(escaped) ? escaped : `"${escaped.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
