@@ -7,7 +7,8 @@ const ON_BOTH = [
   'test/access/usage.test.ts',
   'test/emergency/freeze.test.ts',
   'test/operator/recover-policy.test.ts',
-  'test/requests/propose.test.ts',
+  'test/requests/{propose,races}.test.ts',
+  'test/revocation/model.test.ts',
   'test/store/{writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',
 ];

@@ -1,7 +1,20 @@
+import { join } from 'node:path';
 import { Client, types } from 'pg';
+import { isAddress } from '../../../src/store/database-address.ts';
 import { withFile } from './file.ts';
 
 const INT8 = 20;
+
+let copies = 0;
+
+/** The database of a broker as a file, which the judges of a log read: one on a PostgreSQL server is copied as it is now. */
+export async function asFile({ file, folder }: { file: string; folder: string }): Promise<string> {
+  if (!isAddress(file)) return file;
+  copies += 1;
+  const copy = join(folder, `copy-${copies}.db`);
+  await copyToFile({ address: file }, copy);
+  return copy;
+}
 
 /** Copies a database on a PostgreSQL server, as it is at one moment, into a new file, for the judges of a log, which read files. */
 export async function copyToFile({ address }: { address: string }, file: string): Promise<void> {
