@@ -114,6 +114,13 @@ describe('a disk that was restored whole', () => {
       follows: { epoch: 1, origin, size: Number(size), root },
     });
     expect((await t.call(null, 'GET', '/v1/log')).body.origin).toMatch(/\/2$/);
+    const terminal = createTerminal(t);
+    const vkey = (await terminal.as('avery', 'audit', 'key')).out.trim();
+    const verified = await terminal.as('avery', 'verify', '--key', vkey, '--json');
+    expect([verified.code, verified.json.restores.items]).toMatchObject([
+      0,
+      [{ origin, size: Number(size), root }],
+    ]);
     expect((await t.call(null, 'GET', '/readyz?for=writes')).status).toBe(200);
     await t.restart();
     expect((await t.call(null, 'GET', '/readyz?for=writes')).status).toBe(200);

@@ -58,6 +58,16 @@ export interface ExceptionFound {
   flags: readonly string[];
 }
 
+/** A confirmed restore: from here on, the log has another name, and lacks what the former one had after the copy. */
+export interface RestoreFound {
+  place: number;
+  at_ms: number;
+  /** The highest known state of the former log, as the record commits it. Null: only its size was known. */
+  origin: string | null;
+  size: number;
+  root: string | null;
+}
+
 /** What could not be verified, by its reason. */
 export interface GapFound {
   code: GapCode;
@@ -69,6 +79,7 @@ export interface GapFound {
 export interface Findings {
   operatorAct(act: OperatorActFound): void;
   exception(exception: ExceptionFound): void;
+  restore(restore: RestoreFound): void;
   gap(code: GapCode, place: number): void;
   view(): FindingsView;
 }
@@ -77,6 +88,7 @@ export interface Findings {
 export interface FindingsView {
   operator_acts: Listed<OperatorActFound>;
   exceptions: Listed<ExceptionFound>;
+  restores: Listed<RestoreFound>;
   gaps: GapFound[];
 }
 
@@ -84,16 +96,18 @@ export interface FindingsView {
 export function createFindings(): Findings {
   const acts: Listed<OperatorActFound> = { count: 0, items: [] };
   const exceptions: Listed<ExceptionFound> = { count: 0, items: [] };
+  const restores: Listed<RestoreFound> = { count: 0, items: [] };
   const gaps = new Map<GapCode, GapFound>();
   return {
     operatorAct: (act) => add(acts, act),
     exception: (exception) => add(exceptions, exception),
+    restore: (restore) => add(restores, restore),
     gap: (code, place) => {
       const known = gaps.get(code);
       if (known === undefined) gaps.set(code, { code, count: 1, first_place: place });
       else known.count += 1;
     },
-    view: () => ({ operator_acts: acts, exceptions, gaps: [...gaps.values()] }),
+    view: () => ({ operator_acts: acts, exceptions, restores, gaps: [...gaps.values()] }),
   };
 }
 

@@ -44,6 +44,9 @@ const recordSchema = z.object({
   environment: z.string().nullable(),
   erases: z.object({ places: listOf(z.int().min(1)) }).nullable(),
   flags: listOf(moveSchema),
+  follows: z
+    .object({ epoch: z.int(), origin: z.string().nullable(), root: z.string().nullable(), size: version })
+    .optional(),
   freeze: z
     .object({
       change: z.enum(['engaged', 'lifted']),

@@ -77,6 +77,7 @@ export function createMeaning(): Meaning {
     lastMs = record.at_ms;
     assertAllowed(record);
     listOperatorAct(findings, record);
+    listRestore(findings, record);
     const complete = { complete: isComplete };
     const { stages } = policies;
     requests.take(record, { startsAt0: isComplete });
@@ -135,6 +136,15 @@ function assertAllowed(record: LogRecord): void {
 function mayChange(change: 'engaged' | 'lifted', { operation, request }: LogRecord): boolean {
   if (change === 'engaged') return operation === 'freeze.engage' || operation === 'restore.accept';
   return request?.kind === 'freeze.lift' && request.to === 'applied';
+}
+
+/** @throws MeaningFault if anything but a confirmed restore goes on from another log */
+function listRestore(findings: Findings, { place, at_ms, operation, follows }: LogRecord): void {
+  if (follows === undefined) return;
+  if (operation !== 'restore.accept')
+    throw new MeaningFault('change_not_allowed', place, `it goes on from another log by ${operation}`);
+  const { origin, size, root } = follows;
+  findings.restore({ place, at_ms, origin, size, root });
 }
 
 function listOperatorAct(findings: Findings, record: LogRecord): void {

@@ -56,6 +56,14 @@ export function renderVerification(name: string, report: VerificationReport, pin
       printable(flags.join(', ')),
       `freeze ${printable(freezes.join(', '))}`,
     ]),
+    ...list(
+      'confirmed restore, after which records of the former log are lost',
+      report.restores,
+      (restore) => [
+        `place ${restore.place}  ${moment(restore.at_ms)}  follows ${printable(restore.origin ?? 'a former log')} with ${restore.size} records`,
+        `this log has its first ${restore.place - 1} at most`,
+      ],
+    ),
     ...report.gaps.map(
       ({ code, count, first_place }) =>
         `not verified  ${count} ${count === 1 ? 'record' : 'records'}, the first at place ${first_place}: ${GAPS[code]}`,
