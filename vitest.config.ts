@@ -9,6 +9,8 @@ const ON_BOTH = [
   'test/operator/recover-policy.test.ts',
   'test/requests/{propose,races}.test.ts',
   'test/revocation/model.test.ts',
+  'test/erasure/on-both.test.ts',
+  'test/requests/propose.test.ts',
   'test/store/{writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',
 ];

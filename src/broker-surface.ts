@@ -94,6 +94,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       audit: { control },
       log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
       activation: { control },
+      erasure: { control },
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },

@@ -160,6 +160,13 @@ export const OPERATIONS = {
     formerly: 'decision.read',
     says: "Read the log's tree: its leaves, tiles and proofs.",
   },
+  'erasure.preview': {
+    ...AUDIT_READ,
+    at: 'everywhere',
+    by: PERSONS,
+    never: MACHINES,
+    says: 'Preview what erasing a person would erase, by their name or their pseudonym.',
+  },
   'freeze.engage': {
     ...OVERRIDE,
     ...FIRST,

@@ -7,6 +7,7 @@ import { auditRoutes } from './audit/routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
+import { erasureRoutes } from './erasure/routes.ts';
 import { explainRoutes } from './explain/routes.ts';
 import { flagRoutes } from './flags/routes.ts';
 import { operatingRoutes } from './http/operating-routes.ts';
@@ -40,6 +41,7 @@ export function routesOf(kinds: RequestKinds) {
     drill: drillRoutes,
     audit: auditRoutes,
     log: logRoutes,
+    erasure: erasureRoutes,
     access: accessRoutes,
     activation: activationRoutes,
     checks: checkRoutes,

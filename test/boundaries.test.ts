@@ -32,8 +32,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   revocation: ['decide', 'identity', 'keys', 'log', 'policy', 'store', 'trust'],
   access: ['decide', 'identity', 'policy', 'store', 'trust'],
   activation: ['decide', 'flags', 'policy', 'store', 'trust'],
+  erasure: ['decide', 'flags', 'log', 'policy', 'revocation', 'store'],
   // What people, pipelines and time ask for.
-  requests: ['activation', 'decide', 'emergency', 'flags', 'log', 'policy', 'revocation', 'store'],
+  requests: ['activation', 'decide', 'emergency', 'erasure', 'flags', 'log', 'policy', 'revocation', 'store'],
   schedule: ['decide', 'requests', 'store'],
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
@@ -48,6 +49,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'activation',
     'audit',
     'emergency',
+    'erasure',
     'explain',
     'flags',
     'http',

@@ -18,6 +18,7 @@ import data.countersign.own
 import data.countersign.promotion
 import data.countersign.reasons
 import data.countersign.requests
+import data.countersign.retention
 import data.countersign.roles
 import data.countersign.tiers
 import data.countersign.tokens
@@ -74,6 +75,7 @@ _denied := union({
 	emergency.deny,
 	own.deny,
 	promotion.deny,
+	retention.deny,
 })
 
 # A deny must not depend on the evaluation of the request that it denies, so it lists no obligations.

@@ -276,6 +276,48 @@ test_kind_without_object if {
 	"missing_fact" in {reason.code | some reason in decision.reasons}
 }
 
+# METADATA
+# description: Erasing a person takes an auditor and somebody from security, and waits for the minimum retention
+test_erasure[note] if {
+	some note, tested in {
+		"nobody approved": {"votes": [], "age_s": 31536000, "effect": "hold", "codes": ["held_for_erasure"]},
+		"no auditor": {
+			"votes": [fixtures.base.votes.sam],
+			"age_s": 31536000, "effect": "hold", "codes": ["held_for_erasure"],
+		},
+		"both": {
+			"votes": [fixtures.base.votes.sam, _by_avery],
+			"age_s": 31536000, "effect": "allow", "codes": ["requirements_met"],
+		},
+		"too young": {
+			"votes": [fixtures.base.votes.sam, _by_avery],
+			"age_s": 31535999, "effect": "hold", "codes": ["held_for_retention"],
+		},
+	}
+	newest_ms := fixtures.base.input.clock.now_ms - (tested.age_s * 1000)
+	decision := countersign.decision with input as object.union_n([
+		fixtures.base.input,
+		fixtures.base.parts["request.apply"],
+		fixtures.base.parts.by_scheduler,
+		fixtures.base.parts.from_morgan,
+		{
+			"environment": null,
+			"request": {"kind": "person.erase", "changes": [], "object": {
+				"type": "person",
+				"id": "p", "records": 3, "newest_ms": newest_ms, "revocations": [],
+			}},
+			"approvals": tested.votes,
+		},
+	])
+	decision.effect == tested.effect
+	[reason.code | some reason in decision.reasons] == tested.codes
+}
+
+_by_avery := object.union(
+	fixtures.base.votes.sam,
+	{"principal": object.union(fixtures.base.parts.by_avery.principal, {"groups_seen_ms": 1781611200000})},
+)
+
 _lift := object.union_n([
 	fixtures.base.input,
 	fixtures.base.parts.by_riley,

@@ -11,6 +11,7 @@ import { registerCompletion } from './commands/completion.ts';
 import { registerDecisions } from './commands/decisions.ts';
 import { registerDrill } from './commands/drill.ts';
 import { registerEmergency } from './commands/emergency.ts';
+import { registerErase } from './commands/erase.ts';
 import { registerExplain } from './commands/explain.ts';
 import { registerFlags } from './commands/flags.ts';
 import { registerInit } from './commands/init.ts';
@@ -140,6 +141,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerDecisions(program, cli);
   registerReplay(program, cli);
   registerAudit(program, cli);
+  registerErase(program, cli);
   registerPublish(program, cli);
   registerVerify(program, cli);
   registerWitness(program, cli);

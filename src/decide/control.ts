@@ -143,14 +143,15 @@ export function planContextOf(
   {
     now_ms,
     policy,
-    deps: { policies, checks },
+    deps: { policies, checks, store },
     revocations,
   }: Pick<WriteContext, 'now_ms' | 'policy' | 'revocations'> & {
-    deps: Pick<ControlDeps, 'policies' | 'checks'>;
+    deps: Pick<ControlDeps, 'policies' | 'checks' | 'store'>;
   },
   proposer: Principal,
 ): PlanContext {
-  return { now_ms, policy, policies, checks, revocations, proposer, environments: environmentsOf(policy) };
+  const environments = environmentsOf(policy);
+  return { now_ms, policy, policies, checks, revocations, proposer, environments, read: store.read };
 }
 
 /** Whether the policy has this environment. None at all counts as known. */
@@ -170,6 +171,8 @@ export interface EffectRecord {
   flags?: readonly FlagMove[];
   freeze?: RecordedFreeze;
   activates?: NonNullable<Entry['activates']>;
+  /** The details and pseudonyms that the record erases. */
+  erases?: NonNullable<Entry['erases']>;
 }
 
 /** One effect of applying a request. */
@@ -233,9 +236,17 @@ export interface RequestKind<Content extends RequestContent = RequestContent> {
   namespacesOf(plan: Plan): string[];
   /** What a content names. Refusals tell nothing of it to callers who may not see it. */
   namedBy(db: Db, content: Content, policy: Policy): Promise<Named[]>;
+  /**
+   * Of a kind that is about a person, who takes no part in it: whether a principal is that person, or acts for them.
+   * Guardrails enforce it.
+   */
+  aboutPerson?(db: Db, plan: Plan, policy: Policy): Promise<(principal: Participant) => boolean>;
   /** A short summary of what applying it does, such as `lift the freeze …`; null if the changes describe it. */
   sentence(plan: Plan): string | null;
 }
+
+/** Who takes part in a request. */
+export type Participant = Pick<Principal, 'id' | 'person' | 'started_by'>;
 
 /** The kinds of requests that this broker supports. */
 export interface RequestKinds {

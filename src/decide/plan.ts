@@ -105,6 +105,8 @@ export interface PlanContext {
   proposer: Principal;
   /** Checks candidates. */
   checks: CandidateChecks;
+  /** Reads committed state, for what takes too long in a write. */
+  read: Db;
   /** Who is revoked. */
   revocations: Pick<RevocationChecks<Db>, 'unblocked'>;
   /** The plan of the request as it was proposed: facts of that time are taken from it. */

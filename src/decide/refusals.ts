@@ -152,6 +152,7 @@ const CLEARED_BY: Readonly<Record<string, Remedy>> = {
     call: { method: 'POST', path: '/v1/requests', body: { kind: 'freeze.lift', freeze: '…', reason: '…' } },
   },
   self_approval: otherPerson,
+  own_erasure: otherPerson,
   not_a_person: otherPerson,
   approval_not_wanted: otherPerson,
   not_author: { cleared_by: 'proposer', call: null },

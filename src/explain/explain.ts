@@ -64,7 +64,7 @@ export async function explainDecision(
   const { read } = deps.store;
   const row = await findReplayRow(read, id);
   if (row === undefined) throw unknownName({ what: 'decision', name: id });
-  if (row.input === null) throw notExplainable('erased');
+  if (row.input === null) throw notExplainable('erased', row.erased_by);
   if (row.schema_version === 0) throw notExplainable('record_version_0');
   const leaf = JSON.parse(row.leaf) as RecordV1;
   const { input, result, guardrails } = leaf.schema;
@@ -86,8 +86,9 @@ export async function explainDecision(
   });
 }
 
-function notExplainable(code: NotReplayable): BrokerError {
-  return new BrokerError('state_conflict', `${NOT_REPLAYABLE[code]} It cannot be explained.`, {
+function notExplainable(code: NotReplayable, erasedBy: number | null = null): BrokerError {
+  const by = erasedBy === null ? '' : ` The record at place ${erasedBy} says so.`;
+  return new BrokerError('state_conflict', `${NOT_REPLAYABLE[code]}${by} It cannot be explained.`, {
     extra: { why: code },
   });
 }

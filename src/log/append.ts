@@ -1,4 +1,5 @@
 import { newSalt } from '../json.ts';
+import { eraseReadable } from '../store/erasures.ts';
 import { insertOutbox } from '../store/outbox.ts';
 import { pseudonymOf } from '../store/pseudonyms.ts';
 import { EVERY_ENVIRONMENT, insertRecord } from '../store/records.ts';
@@ -20,8 +21,8 @@ import {
  */
 
 /**
- * Appends one record: the leaf, its readable details, and an outbox row for each of its effects. The only function that
- * writes the decision log; it MUST run in the transaction of the write that it records.
+ * Appends one record: the leaf, its readable details, and an outbox row for each of its effects; and erases what the record
+ * says that it erases. The only function that writes the decision log; it MUST run in the transaction of the write that it records.
  *
  * @returns its place in the log
  */
@@ -55,6 +56,7 @@ export async function append(tx: Tx, entry: Entry): Promise<number> {
     },
     flags: new Set(entry.flags.map((move) => move.flag)),
   });
+  if (entry.erases !== undefined) await eraseReadable(tx, entry.erases, place);
   for (const effectKey of effectsOf(entry)) await insertOutbox(tx, { place, effect: effectKey });
   return place;
 }

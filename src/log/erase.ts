@@ -1,5 +1,5 @@
 import { BrokerError } from '../errors.ts';
-import { type Erasable, eraseReadable } from '../store/erasures.ts';
+import type { Erasable } from '../store/erasures.ts';
 import { findPseudonym } from '../store/pseudonyms.ts';
 import { listOpenRequestsOf, listReadable } from '../store/records.ts';
 import type { PseudonymsTable } from '../store/schema-log.ts';
@@ -23,21 +23,35 @@ export interface Erasure {
  * @throws BrokerError `invalid_request` for records of an open request: its editors and the credentials of its votes still
  *   affect decisions
  */
-export async function erase(tx: Tx, { places, names }: Erasure, entry: Entry): Promise<Erasable> {
+export async function erase(tx: Tx, what: Erasure, entry: Entry): Promise<Erasable> {
+  const erases = await erasableOf(tx, what);
+  await append(tx, { ...entry, erases });
+  return erases;
+}
+
+/**
+ * What there is to erase of that, for the record of the decision that allows it, which erases it.
+ *
+ * @param options.except a request that is closed by the same write
+ * @throws BrokerError `invalid_request` as {@link erase}
+ */
+export async function erasableOf(
+  tx: Tx,
+  { places, names }: Erasure,
+  { except }: { except?: string } = {},
+): Promise<Erasable> {
   const pseudonyms: string[] = [];
   for (const { kind, name } of names) {
     const pseudonym = await findPseudonym(tx, kind, name);
     if (pseudonym !== undefined) pseudonyms.push(pseudonym);
   }
   const readable = await listReadable(tx, places);
-  await assertClosed(tx, readable);
-  const erases = { places: readable, pseudonyms };
-  await eraseReadable(tx, erases, await append(tx, { ...entry, erases }));
-  return erases;
+  await assertClosed(tx, readable, except);
+  return { places: readable, pseudonyms };
 }
 
-async function assertClosed(tx: Tx, places: readonly number[]): Promise<void> {
-  const open = await listOpenRequestsOf(tx, places);
+async function assertClosed(tx: Tx, places: readonly number[], except?: string): Promise<void> {
+  const open = (await listOpenRequestsOf(tx, places)).filter((id) => id !== except);
   if (open.length === 0) return;
   throw new BrokerError(
     'invalid_request',

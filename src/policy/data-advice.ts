@@ -18,7 +18,12 @@ const MAX_ADVICE = 50;
 /** The advice about a bundle's data, for the folders that have the documented form. */
 export function dataAdvice(data: unknown): DataFault[] {
   const folders = readFolders(data);
-  return [...personBindings(folders), ...unusedWindows(folders)]
+  return [
+    ...personBindings(folders),
+    ...personClaims(folders),
+    ...noErasers(folders),
+    ...unusedWindows(folders),
+  ]
     .slice(0, MAX_ADVICE)
     .map(({ path, detail }) => ({
       pointer: ['config', ...path]
@@ -40,13 +45,55 @@ function readFolders(data: unknown): DataFolders {
   return folders as DataFolders;
 }
 
-/** A group ends with the work; a binding of a person has to be thought of when they leave. */
+/** A group ends with the work; a binding of a person has to be thought of when they leave, and no bundle can be erased. */
 function personBindings({ role_bindings }: DataFolders): Advice[] {
   return Object.keys(role_bindings?.principals ?? {})
     .filter((id) => id.startsWith('person:'))
     .map((id) => ({
       path: ['role_bindings', 'principals', id],
-      detail: 'this binding names a person: bind a group, which they leave when their work ends',
+      detail: NAMES_A_PERSON,
+    }));
+}
+
+const NAMES_A_PERSON =
+  'this binding names a person, and no bundle can be erased: bind a group, which they leave when their work ends';
+
+/** Claims whose values are persons. */
+const PERSONAL_CLAIMS = [
+  'sub',
+  'email',
+  'preferred_username',
+  'upn',
+  'unique_name',
+  'oid',
+  'name',
+  'employee_id',
+];
+
+function personClaims({ role_bindings }: DataFolders): Advice[] {
+  return Object.entries(role_bindings?.claims ?? {}).flatMap(([issuer, claims]) =>
+    Object.keys(claims)
+      .filter((claim) => PERSONAL_CLAIMS.includes(claim))
+      .map((claim) => ({ path: ['role_bindings', 'claims', issuer, claim], detail: NAMES_A_PERSON })),
+  );
+}
+
+/** Nobody can be erased where nobody could approve it. */
+function noErasers({ role_bindings, request_kinds }: DataFolders): Advice[] {
+  const erase = request_kinds?.['person.erase'];
+  if (erase === undefined || role_bindings === undefined) return [];
+  const { groups = {}, claims = {}, principals = {} } = role_bindings;
+  const all = [
+    ...Object.values(groups),
+    ...Object.values(claims).flatMap((each) => Object.values(each)),
+    principals,
+  ].flatMap((keys) => Object.values(keys).flat());
+  const held = new Set(all.flatMap(({ roles }) => roles));
+  return Object.keys(erase.rule.approvals)
+    .filter((role) => ![role, ...erase.stand_ins].some((each) => held.has(each)))
+    .map((role) => ({
+      path: ['request_kinds', 'person.erase', 'rule', 'approvals', role],
+      detail: `no binding grants "${role}", so nobody can be erased: bind a group to it`,
     }));
 }
 

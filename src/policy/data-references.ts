@@ -258,14 +258,17 @@ function listApprovals(folders: DataFolders): PlacedRule[] {
       standIns: [],
       where: ofKind(DEFINITIONS),
     })),
-    ...Object.entries(request_kinds ?? {}).map(
-      ([kind, { rule, stand_ins, place }]): PlacedRule => ({
-        path: ['request_kinds', kind, 'rule'],
-        approvals: rule.approvals,
-        standIns: stand_ins,
-        where: place === 'everywhere' ? place : [],
-      }),
-    ),
+    ...Object.entries(request_kinds ?? {})
+      // A company without an auditor can use everything else (`data-advice.ts`).
+      .filter(([kind]) => kind !== 'person.erase')
+      .map(
+        ([kind, { rule, stand_ins, place }]): PlacedRule => ({
+          path: ['request_kinds', kind, 'rule'],
+          approvals: rule.approvals,
+          standIns: stand_ins,
+          where: place === 'everywhere' ? place : [],
+        }),
+      ),
   ];
 }
 

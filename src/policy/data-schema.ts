@@ -95,6 +95,8 @@ const requestKind = z.strictObject({
   place: z.enum(['object', 'everywhere']),
   under_freeze: z.enum(['passes', 'refused']),
   held: z.strictObject({ code: name, detail: name }),
+  /** Of `person.erase`: how long records have to be kept. */
+  retention: z.strictObject({ min_age_s: z.int().min(0) }).optional(),
   /** Of `policy.activate`: how a module has to stand the test of the stage before. */
   promotion: z
     .strictObject({ min_age_s: z.int().min(0), min_decisions: z.int().min(0).max(10_000) })

@@ -6,6 +6,36 @@ import type { PolicyResult } from './decision.ts';
 import type { PolicyInput } from './input.ts';
 import { SAFETY, SAFETY_V1, type SafetyRules } from './safety-rules.ts';
 
+/** The other persons whom a kind of requests takes, and the role that the obligation names. */
+interface OtherPersons {
+  role: string;
+  count: number;
+  detail: string;
+}
+
+/** What takes two persons (design sections 5 and 8), and the role of the second one that the obligation names. */
+const SECOND_PERSON: Readonly<Record<string, OtherPersons>> = {
+  'freeze.lift': {
+    role: 'flag-emergency-override',
+    count: 1,
+    detail: 'Lifting a freeze takes the approval of a second person.',
+  },
+  'policy.activate': {
+    role: 'policy-maintainer',
+    count: 1,
+    detail: 'Activating a policy takes the approval of a second person.',
+  },
+};
+
+/** What takes two others. That one of them is an auditor is for the policy to say: only it knows roles. */
+const APPROVERS_OF_ERASURE: Readonly<Record<string, OtherPersons>> = {
+  'person.erase': {
+    role: 'flag-auditor',
+    count: 2,
+    detail: 'Erasing a person takes the approvals of two others, one of them an auditor.',
+  },
+};
+
 /**
  * What no policy may allow. Custom Rego may be more permissive elsewhere, but these invariants of the design hold under
  * every bundle, because the broker overrules an answer that violates one.
@@ -13,7 +43,9 @@ import { SAFETY, SAFETY_V1, type SafetyRules } from './safety-rules.ts';
  * Pure functions of input and bundle, so that a replay gives the same answer. The list of operations says which guardrails
  * apply to an operation; only the rules for approvals and break-glass changes are defined here.
  */
-export const applyGuardrails: Guardrails = withoutWitnesses(withTwoPersons(guardrailsWith(SAFETY)));
+export const applyGuardrails: Guardrails = withoutSubject(
+  withoutWitnesses(withPersons(guardrailsWith(SAFETY), { ...SECOND_PERSON, ...APPROVERS_OF_ERASURE })),
+);
 
 /** The guardrails of one version. */
 export type Guardrails = (
@@ -39,12 +71,12 @@ function guardrailsWith(safety: SafetyRules): Guardrails {
   };
 }
 
-/** From version 2 on, some kinds of requests take two persons under every policy. */
-function withTwoPersons(guardrails: Guardrails): Guardrails {
+/** From version 2 on, some kinds of requests take other persons under every policy. */
+function withPersons(guardrails: Guardrails, takes: Readonly<Record<string, OtherPersons>>): Guardrails {
   return (input, result, data, operations) => {
     const guarded = guardrails(input, result, data, operations);
-    const second = guarded.effect === 'allow' ? missingSecond(input, data) : null;
-    return second === null ? guarded : heldForSecond(guarded, second);
+    const missing = guarded.effect === 'allow' ? missingPersons(input, data, takes) : null;
+    return missing === null ? guarded : heldForPersons(guarded, missing);
   };
 }
 
@@ -70,6 +102,26 @@ const WAIVED = {
   ],
 } as const satisfies Partial<PolicyResult>;
 
+/** What a request about a person is decided by: a rejection by them would be as much of a part as an approval. */
+const TAKING_PART = ['propose', 'edit', 'schedule', 'apply', 'approve', 'reject'].map(
+  (verb) => `request.${verb}`,
+);
+
+/** From version 3 on, whoever is to be erased takes no part in it. */
+function withoutSubject(guardrails: Guardrails): Guardrails {
+  return (input, result, data, operations) => {
+    const guarded = guardrails(input, result, data, operations);
+    if (guarded.effect === 'deny' || input.request?.subject_takes_part !== true) return guarded;
+    if (!TAKING_PART.includes(input.operation)) return guarded;
+    const detail = 'Whoever is to be erased takes no part in it. Ask two other persons.';
+    return { ...guarded, effect: 'deny', obligations: [], ...overruled({ code: 'own_erasure', detail }) };
+  };
+}
+
+function overruled(reason: Reason): { reasons: Reason[]; guardrail: string } {
+  return { reasons: [reason], guardrail: reason.code };
+}
+
 /** An answer with the code of the guardrail that overruled the policy, if one did. */
 export interface GuardedResult extends PolicyResult {
   guardrail?: string;
@@ -81,7 +133,7 @@ export const GUARDRAILS_VERSION = 3;
 /** The guardrails by version: a replay overrules exactly what was overruled then. */
 export const GUARDRAILS: ReadonlyMap<number, Guardrails> = new Map([
   [1, guardrailsWith(SAFETY_V1)],
-  [2, withTwoPersons(guardrailsWith(SAFETY))],
+  [2, withPersons(guardrailsWith(SAFETY), SECOND_PERSON)],
   [GUARDRAILS_VERSION, applyGuardrails],
 ]);
 
@@ -142,43 +194,31 @@ function isAuthor(
   return id === proposer.id || names.includes(nameOf(person));
 }
 
-/** What takes two persons (design sections 5 and 8), and the role of the second one that the obligation names. */
-const SECOND_PERSON: Readonly<Record<string, { role: string; detail: string }>> = {
-  'freeze.lift': {
-    role: 'flag-emergency-override',
-    detail: 'Lifting a freeze takes the approval of a second person.',
-  },
-  'policy.activate': {
-    role: 'policy-maintainer',
-    detail: 'Activating a policy takes the approval of a second person.',
-  },
-};
-
-/** The second person whom a request still lacks: somebody who is no author approved its present content. */
-function missingSecond(
+/** The persons whom a request still lacks: so many who are no authors approve its present content. */
+function missingPersons(
   { operation, request, approvals }: PolicyInput,
   { persons }: GuardrailData,
-): { role: string; detail: string } | null {
+  takes: Readonly<Record<string, OtherPersons>>,
+): OtherPersons | null {
   if (request === null || (operation !== 'request.propose' && operation !== 'request.apply')) return null;
-  const second = SECOND_PERSON[request.kind];
-  const isSecond = ({ principal }: PolicyInput['approvals'][number]) =>
-    principal.kind === 'person' && principal.person !== null && !isAuthor(principal, request, persons);
-  return second === undefined || approvals.some(isSecond) ? null : second;
+  const wanted = takes[request.kind];
+  if (wanted === undefined) return null;
+  const humans = approvals.flatMap(({ principal }) =>
+    principal.kind === 'person' && principal.person !== null && !isAuthor(principal, request, persons)
+      ? [persons.get(principal.person) ?? principal.person]
+      : [],
+  );
+  const count = wanted.count - new Set(humans).size;
+  return count > 0 ? { ...wanted, count } : null;
 }
 
-/** The request waits for the second person. */
-function heldForSecond(
-  result: GuardedResult,
-  { role, detail }: { role: string; detail: string },
-): GuardedResult {
-  const reason = { code: 'two_persons', detail };
-  const obligation = { kind: 'approval', role, count: 1 } as const;
+/** The request waits for these persons. */
+function heldForPersons(result: GuardedResult, { role, count, detail }: OtherPersons): GuardedResult {
   return {
     ...result,
     effect: 'hold',
-    reasons: [reason],
-    obligations: [obligation],
-    guardrail: reason.code,
+    obligations: [{ kind: 'approval', role, count }],
+    ...overruled({ code: 'two_persons', detail }),
   };
 }
 

@@ -23,15 +23,17 @@ const LATER_FACTS = { safe: true, swaps: true, organizations_named: true, reache
 
 const changeSchema = inputChangeSchema.extend({ facts: changeFactsSchema.omit(LATER_FACTS) });
 
-const requestSchema = inputRequestSchema.omit({ object: true, start_ms: true }).extend({
-  proposer: principalV1Schema,
-  kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
-  changes: z.array(changeSchema),
-  /** The freeze to lift, for `freeze.lift`. */
-  freeze: inputFreezeSchema.nullable(),
-  /** The revocation to lift, for `revocation.lift`. */
-  revocation: inputRevocationSchema.extend({ id: identifier }).optional(),
-});
+const requestSchema = inputRequestSchema
+  .omit({ object: true, start_ms: true, subject_takes_part: true })
+  .extend({
+    proposer: principalV1Schema,
+    kind: z.enum(['flag.change', 'freeze.lift', 'revocation.lift']),
+    changes: z.array(changeSchema),
+    /** The freeze to lift, for `freeze.lift`. */
+    freeze: inputFreezeSchema.nullable(),
+    /** The revocation to lift, for `revocation.lift`. */
+    revocation: inputRevocationSchema.extend({ id: identifier }).optional(),
+  });
 
 /** The whole input document of version 1. */
 export const inputV1Schema = inputBaseSchema.omit({ recent: true, log: true }).extend({

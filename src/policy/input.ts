@@ -106,6 +106,10 @@ export const inputRequestSchema = z.strictObject({
   parked: z.boolean().optional().meta({
     description: 'True while an author or the proposer is disabled or revoked: the request is not applied.',
   }),
+  subject_takes_part: z.boolean().optional().meta({
+    description:
+      'Only for requests about a person: true if the caller, the proposer or an author is that person, or acts for them.',
+  }),
   facts: z
     .strictObject({
       direction: z.enum(['on', 'off', 'widen', 'narrow', 'neutral']).meta({

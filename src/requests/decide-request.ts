@@ -4,6 +4,7 @@ import {
   type EffectRecord,
   inputEnvironment,
   knowsEnvironment,
+  type Participant,
   type WriteContext,
 } from '../decide/control.ts';
 import { denied, notYet } from '../decide/refusals.ts';
@@ -59,8 +60,14 @@ export async function questionAbout(
 ): Promise<RequestQuestion> {
   const { operation, principal, request } = about;
   const parked = await isParked({ revocations, db }, request);
-  const input = { ...toInputRequest(request), ...(parked ? { parked } : {}) };
-  const votes = about.votes.filter((vote) => counts(vote, request));
+  const kind = deps.kinds.of(request.kind);
+  const isSubject = await kind.aboutPerson?.(db, request.plan, policy);
+  const input = {
+    ...toInputRequest(request),
+    ...(parked ? { parked } : {}),
+    ...(isSubject && { subject_takes_part: [principal, ...authorsOf(request)].some(isSubject) }),
+  };
+  const votes = about.votes.filter((vote) => counts(vote, request) && isSubject?.(vote.principal) !== true);
   // An earlier approval counts only if its giver still has the role.
   const actors = [request.proposer, ...votes.map((vote) => vote.principal)];
   const persons = actors.filter(({ kind }) => kind === 'person').map(({ id }) => id);
@@ -77,7 +84,6 @@ export async function questionAbout(
           at_ms,
         })),
     );
-  const kind = deps.kinds.of(request.kind);
   const emergency = await loadEmergency(db, {
     changes: input.changes,
     isCoveredBy: (freeze) => kind.frozenBy?.(freeze, request.plan) === true,
@@ -121,13 +127,21 @@ async function logOf(db: Db): Promise<NonNullable<Question['log']>> {
   return { size, cosigned };
 }
 
+/** The proposer, and whoever wrote part of the content. */
+function authorsOf({ proposer, authors }: ChangeRequest): Participant[] {
+  return [proposer, ...authors.map((person) => ({ id: person, person }))];
+}
+
+/** The kinds whose approvals count only as long as the policy that is active now accepts them. */
+const ACCEPTED_NOW = ['policy.activate', 'person.erase'];
+
 /**
  * The second person of an activation is somebody whom the policy that is active now lets approve it. A policy that asks for
  * no approval itself could otherwise be satisfied, with the guardrail, by one that only a former policy accepted.
  */
 function acceptedApprovals(policy: Policy, question: Question, nowMs: number): Question['approvals'] {
   const { operation, request, approvals } = question;
-  if (operation !== 'request.apply' || request?.kind !== 'policy.activate') return approvals;
+  if (operation !== 'request.apply' || !ACCEPTED_NOW.includes(request?.kind ?? '')) return approvals;
   // What is held anyway is held for the policy's own reasons.
   if (policy.decide(question, nowMs).effect !== 'allow') return approvals;
   return approvals.filter(

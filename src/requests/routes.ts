@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ControlDeps, RequestKinds, WriteContext } from '../decide/control.ts';
+import { type ControlDeps, environmentsOf, type RequestKinds, type WriteContext } from '../decide/control.ts';
 import { type Given, routesFor } from '../decide/edge.ts';
 import { askingOf, assertEnvironment } from '../decide/names.ts';
 import { authorizeRead, readablePlaces } from '../decide/read.ts';
@@ -328,7 +328,9 @@ async function visibleTo(
 ): Promise<VisibleRequests[]> {
   const isReadable = await readablePlaces(control, call, 'request.read');
   const { environments, namespaces } = await listRequestPlaces(control.store.read);
-  return (environment === undefined ? environments : [environment]).map((each) => ({
+  // Every record of an environment may have been erased.
+  const all = new Set([...environments, ...environmentsOf(control.policies.latest())]);
+  return (environment === undefined ? [...all] : [environment]).map((each) => ({
     environment: each,
     namespaces: namespaces.filter((namespace) => isReadable({ environment: each, namespace })),
     others: isReadable({ environment: each, namespace: null }),

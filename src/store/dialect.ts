@@ -5,7 +5,8 @@ import type { Db } from './statement.ts';
  * The expressions for which SQLite and PostgreSQL have no common words. Everything else is in their shared subset.
  */
 
-function isPostgres(db: Db): boolean {
+/** Whether a server has the database. */
+export function isPostgres(db: Db): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }
 

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import { batchOf } from './batch.ts';
+import { isPostgres } from './dialect.ts';
 import type { Tx } from './statement.ts';
 
 /** The data that may be erased: the details of records by place, and pseudonyms. */
@@ -6,6 +8,26 @@ export interface Erasable {
   places: readonly number[];
   pseudonyms: readonly string[];
 }
+
+/**
+ * Overwrites what earlier changes freed of the database file, in this write and in those before it. SQLite keeps the content
+ * of pages that it frees. A database server has a vacuum for it, which no transaction can run.
+ */
+export async function overwriteFreed(tx: Tx): Promise<void> {
+  if (isPostgres(tx)) return;
+  // Until the connection is opened anew: what this write frees is overwritten, too.
+  await sql`pragma secure_delete = on`.execute(tx);
+  const { rows } = await sql<{ bytes: number }>`select freelist_count * page_size as bytes
+    from pragma_freelist_count, pragma_page_size`.execute(tx);
+  for (let left = rows[0]?.bytes ?? 0; left > 0; left -= BLANK_BYTES) {
+    await sql`insert into meta (key, value)
+      values (${`blank ${left}`}, zeroblob(${Math.min(left, BLANK_BYTES)}))`.execute(tx);
+  }
+  await sql`delete from meta where key like 'blank %'`.execute(tx);
+}
+
+/** The size of a row that takes freed pages. */
+const BLANK_BYTES = 64 * 1024 * 1024;
 
 /**
  * Deletes readable data. Each row of `erasures` permits the deletion of exactly one row, and is kept.

@@ -1,4 +1,4 @@
-import { isInArray } from './dialect.ts';
+import { isAmong, isInArray } from './dialect.ts';
 import type { GrantUsesTable, PrincipalsTable } from './schema.ts';
 import { type Db, settledStatement, statement, type Tx } from './statement.ts';
 
@@ -106,6 +106,18 @@ export async function findNewestOfPerson(
     .orderBy('last_seen_ms', 'desc')
     .limit(1)
     .executeTakeFirst();
+}
+
+/** The ids of the accounts of a person, by their names. */
+export async function listAccountsOf(db: Db, persons: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .selectFrom('principals')
+    .select('id')
+    .where('kind', '=', 'person')
+    .where(isAmong(db, 'person', persons))
+    .orderBy('id')
+    .execute();
+  return rows.map(({ id }) => id);
 }
 
 /** All principals ever seen, by id. */

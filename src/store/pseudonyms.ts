@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { batchOf } from './batch.ts';
+import { isAmong } from './dialect.ts';
 import type { PseudonymsTable } from './schema-log.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
@@ -20,6 +21,26 @@ export async function findPseudonym(
   name: string,
 ): Promise<string | undefined> {
   return (await findStatement(db, { kind, name })).rows[0]?.pseudonym;
+}
+
+/** What a pseudonym stands for, or undefined if there is none, or it was erased. */
+export function findPseudonymRow(db: Db, pseudonym: string): Promise<PseudonymsTable | undefined> {
+  return db.selectFrom('pseudonyms').selectAll().where('pseudonym', '=', pseudonym).executeTakeFirst();
+}
+
+/** The pseudonyms of these names. */
+export function listPseudonymsOf(
+  db: Db,
+  kind: PseudonymsTable['kind'],
+  names: readonly string[],
+): Promise<PseudonymsTable[]> {
+  return db
+    .selectFrom('pseudonyms')
+    .selectAll()
+    .where('kind', '=', kind)
+    .where(isAmong(db, 'name', names))
+    .orderBy('name')
+    .execute();
 }
 
 /**

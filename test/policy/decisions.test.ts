@@ -86,7 +86,7 @@ describe('the fixtures', () => {
     }
   });
 
-  it('and the seven that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
+  it('and the eight that no case can give show every reason code that docs/policy.md lists, and no other', async () => {
     const text = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
     const section = /^## Reason codes$(.*?)^## /ms.exec(text)?.[1] ?? '';
     const documented = [...section.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1]);
@@ -115,6 +115,11 @@ async function reasonsOutsideCases(): Promise<string[]> {
     const row = { ...(request_kinds['policy.activate'] as JsonObject), promotion };
     return { request_kinds: { ...request_kinds, 'policy.activate': row } };
   });
+  const forgetful = await withFolders(({ request_kinds = {} }) => {
+    const { retention: _, ...row } = request_kinds['person.erase'] as JsonObject;
+    return { request_kinds: { ...request_kinds, 'person.erase': row } };
+  });
+  const erased = cases.find(({ example }) => example.name === 'erasure: nobody has approved yet');
   const activated = cases.find(({ example }) => example.name === 'activation: both are');
   const { request, ...activation } = inputOf(activated?.example as Case) as { request: JsonObject };
   const object = { ...(request.object as JsonObject), promotes: { age_s: 1, decisions: 1 } };
@@ -129,6 +134,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     lifeless.evaluate(JSON.stringify(exchanged)),
     brief.evaluate(JSON.stringify(closed)),
     patient.evaluate(JSON.stringify({ ...activation, request: { ...request, object } })),
+    forgetful.evaluate(JSON.stringify(inputOf(erased?.example as Case))),
     unclear.evaluate(JSON.stringify(closed)),
   ].map(({ reasons }) => reasons.map(({ code }) => code));
   expect(codes).toEqual([
@@ -137,6 +143,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     expect.arrayContaining(['lifetime_missing']),
     expect.arrayContaining(['sign_in_too_old']),
     expect.arrayContaining(['promotion_too_early']),
+    expect.arrayContaining(['retention_missing']),
     expect.arrayContaining(['holidays_missing', 'blackout_incomplete']),
   ]);
   return codes.flat();

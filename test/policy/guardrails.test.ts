@@ -371,6 +371,52 @@ describe('a policy that asks for witnesses', () => {
   });
 });
 
+describe('an erasure that policy allows', () => {
+  const asked = (operation: PolicyInput['operation'], approvers: string[], more: object = {}) => {
+    const given = input(operation, []);
+    const approvals = approvers.map((person) => ({
+      principal: principal({ person, id: `person:demo:${person}` }),
+      digest: 'd',
+      at_ms: 0,
+    }));
+    const request = given.request && { ...given.request, kind: 'person.erase', ...more };
+    return { ...given, approvals, request } as PolicyInput;
+  };
+
+  it.each([
+    [[], 2],
+    [['alex'], 1],
+    [['alex', 'dana', 'eve'], 1],
+    [['alex', 'alex'], 1],
+  ])('waits for two others: %s', (approvers, count) => {
+    for (const operation of ['request.propose', 'request.apply'] as const) {
+      expect(applyGuardrails(asked(operation, approvers), yes, DATA)).toMatchObject({
+        effect: 'hold',
+        guardrail: 'two_persons',
+        obligations: [{ kind: 'approval', role: 'flag-auditor', count }],
+      });
+    }
+    expect(GUARDRAILS.get(2)?.(asked('request.apply', approvers), yes, DATA)).toBe(yes);
+  });
+
+  it('goes on with two others, and never with the person', () => {
+    const operations = ['propose', 'edit', 'schedule', 'apply', 'approve', 'reject'] as const;
+    for (const verb of operations) {
+      const given = asked(`request.${verb}`, ['alex', 'sam'], { subject_takes_part: true });
+      const other = { ...given, principal: principal({ person: 'noor' }) };
+      expect(applyGuardrails(other, yes, DATA)).toMatchObject({
+        effect: 'deny',
+        reasons: [{ code: 'own_erasure' }],
+      });
+      const without = asked(`request.${verb}`, ['alex', 'sam'], { subject_takes_part: false });
+      expect(applyGuardrails({ ...without, principal: other.principal }, yes, DATA)).toBe(yes);
+      expect(GUARDRAILS.get(2)?.(other, yes, DATA)).toBe(yes);
+    }
+    const withdrawn = asked('request.withdraw', [], { subject_takes_part: true });
+    expect(applyGuardrails(withdrawn, yes, DATA)).toBe(yes);
+  });
+});
+
 describe('any other answer', () => {
   it('is left as it is', () => {
     const deny: PolicyResult = { ...yes, effect: 'deny' };

@@ -262,6 +262,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   getLog: plain('avery'),
   getTile: plain('avery', { params: { level: 'entries', tile: '000.p/1' } }),
   proveInclusion: change(async (bench) => ({ params: { record: await someDecision(bench) } }), 'avery'),
+  previewErasure: plain('avery', { body: { person: 'emp-1006' } }),
   proveConsistency: plain('avery', { query: { from: '1' } }),
   replayDecisions: plain('avery', { body: { limit: 3 } }),
   listInputs: plain('avery', { query: { limit: '3' } }),

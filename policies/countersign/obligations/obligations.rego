@@ -10,6 +10,7 @@ import data.countersign.asked
 import data.countersign.blackouts
 import data.countersign.cosigned
 import data.countersign.own
+import data.countersign.retention
 import data.countersign.tiers
 import data.countersign.windows
 
@@ -53,7 +54,7 @@ _windows := [obligation |
 
 _waits := [object.union({"kind": "window", "windows": [], "not_before_ms": _not_before}, _calendar) | _is_waiting]
 
-_not_before := max(own.waits)
+_not_before := max(own.waits | retention.waits)
 
 _is_waiting if _not_before > input.clock.now_ms
 

@@ -12,6 +12,7 @@ import data.countersign.cosigned
 import data.countersign.emergency
 import data.countersign.obligations
 import data.countersign.own
+import data.countersign.retention
 import data.countersign.tiers
 import data.countersign.tokens
 import data.countersign.windows
@@ -80,6 +81,15 @@ held contains {
 } if {
 	asked.is_write
 	cosigned.outstanding
+}
+
+held contains {
+	"code": "held_for_retention",
+	"detail": "The last record that names the person is younger than the minimum retention.",
+} if {
+	asked.is_write
+	some kept_until in retention.waits
+	kept_until > input.clock.now_ms
 }
 
 held contains {

@@ -168,6 +168,7 @@ export const SAMPLE_OBJECTS: Readonly<Record<string, (place: SamplePlace | null)
     reason: 'sample',
     ...scopeOf(place),
   }),
+  'person.erase': () => ({ type: 'person', id: 'sample', records: 0, newest_ms: 0, revocations: [] }),
   'revocation.lift': () => ({
     type: 'revocation',
     id: 'sample',

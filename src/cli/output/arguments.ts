@@ -36,6 +36,7 @@ const ARGUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'revocations show': REVOCATION,
   'revocations lift': REVOCATION,
+  erase: { person: 'the name of the person, or with --pseudonym the pseudonym' },
   flags: { key: 'the key of one flag, to show it' },
   decisions: { id: 'the id of one decision, to show it in full' },
   explain: { id: 'the id of a decision or of a request' },

@@ -1,0 +1,91 @@
+import type { Effect, WriteContext } from '../decide/control.ts';
+import { erasableOf } from '../log/erase.ts';
+import { foldPerson } from '../person-name.ts';
+import { liftRevocations } from '../revocation/lift.ts';
+import { overwriteFreed } from '../store/erasures.ts';
+import {
+  deleteOwnRows,
+  listNaming,
+  NAMING_TABLES,
+  type NamingRow,
+  type NamingTableName,
+  renameIn,
+} from '../store/mentions.ts';
+import { listActiveRevocations } from '../store/revocations.ts';
+import type { RevocationsTable } from '../store/schema.ts';
+import type { Db, Tx } from '../store/statement.ts';
+import { type Found, findMentions, mentionsOfSubject } from './scan.ts';
+import { type Subject, withAccounts } from './subject.ts';
+
+/** The revocations in force of a person and their accounts: an erased name can be refused no longer. */
+export async function revocationsOf(
+  db: Db,
+  { persons, accounts }: Pick<Subject, 'persons' | 'accounts'>,
+): Promise<RevocationsTable[]> {
+  const names = new Set([...persons, ...accounts]);
+  const active = await listActiveRevocations(db);
+  return active.filter(
+    ({ kind, value, person }) =>
+      kind === 'subject' &&
+      (names.has(value) ||
+        names.has(foldPerson(value)) ||
+        (person !== null && names.has(foldPerson(person)))),
+  );
+}
+
+/** The effect of a request that erases a person. */
+export function personErased(subject: Subject): Effect {
+  return {
+    carryOut: async (writing, { request_id }) => {
+      const { tx, deps, afterCommit } = writing;
+      const found = await findMentions(tx, subject, { read: deps.store.read });
+      const whole = await withAccounts(tx, subject, found.accounts);
+      await liftAll(writing, whole, request_id);
+      await removeNames(tx, whole, found);
+      await overwriteFreed(tx);
+      // The reason of a freeze may have named them.
+      afterCommit(deps.events.freezesChanged);
+      const { places } = found;
+      return { erases: await erasableOf(tx, { places, names: whole.mappings }, { except: request_id }) };
+    },
+  };
+}
+
+async function liftAll(writing: WriteContext, subject: Subject, requestId: string): Promise<void> {
+  const ids = (await revocationsOf(writing.tx, subject)).map(({ id }) => id);
+  await liftRevocations(writing, ids, { request: requestId });
+}
+
+/** Removes the names from every table that is not evidence. */
+async function removeNames(tx: Tx, subject: Subject, found: Found): Promise<void> {
+  const mentions = mentionsOfSubject(subject);
+  const { patterns } = mentions;
+  const by = `erased:${subject.pseudonym}`;
+  await deleteOwnRows(tx, subject);
+  for (const table of Object.keys(NAMING_TABLES) as NamingTableName[]) {
+    const among = table === 'requests' ? { ids: [...found.requests] } : {};
+    const taken = new Set<string>();
+    for (const row of await listNaming(tx, table, { patterns, ...among })) {
+      const rename = (name: string) =>
+        Object.fromEntries(
+          NAMING_TABLES[table].columns.flatMap((column) => {
+            const text = row[column];
+            return typeof text === 'string' && mentions.isIn(text)
+              ? [[column, mentions.redact(text, name)]]
+              : [];
+          }),
+        );
+      const texts = rename(by);
+      if (Object.keys(texts).length === 0) continue;
+      // One human may have voted under two names.
+      const isTaken = taken.has(keyOf(table, { ...row, ...texts }));
+      const renamed = isTaken ? rename(`${by}.${taken.size}`) : texts;
+      taken.add(keyOf(table, { ...row, ...renamed }));
+      await renameIn(tx, table, row, renamed);
+    }
+  }
+}
+
+function keyOf(table: NamingTableName, row: NamingRow): string {
+  return JSON.stringify(NAMING_TABLES[table].key.map((column) => row[column]));
+}

@@ -1,0 +1,139 @@
+import { setImmediate } from 'node:timers/promises';
+import { digestOf } from '../json.ts';
+import {
+  findLastPlace,
+  listMentioning,
+  listMentioningRequests,
+  listRequestIds,
+  type MentioningRecord,
+} from '../store/mentions.ts';
+import { RunAgain } from '../store/run-again.ts';
+import type { Db } from '../store/statement.ts';
+import { type Mentions, mentionsOf } from './mentions.ts';
+import { isSubject, type Subject } from './subject.ts';
+
+/*
+ * Which records name a person. All of them are read for it, so that a name is found wherever it stands: in a reason that
+ * somebody else gave, in the claims of a job. That takes long, so it is done outside of the writing transaction, which then
+ * reads only what was recorded since: records never change.
+ */
+
+/** The records and requests that name a person. */
+export interface Found {
+  /** In order. */
+  places: readonly number[];
+  /** The times of the first and the last of them; null without any. */
+  oldest_ms: number | null;
+  newest_ms: number | null;
+  /** Ids of requests, closed ones too. */
+  requests: ReadonlySet<string>;
+  /** The ids of the person's accounts in those records. */
+  accounts: ReadonlySet<string>;
+}
+
+/** What is found up to a place, and up to a request. */
+interface Progress {
+  place: number;
+  request: string;
+  places: number[];
+  oldest_ms: number | null;
+  newest_ms: number | null;
+  requests: Set<string>;
+  accounts: Set<string>;
+}
+
+/** The records and the requests that are read at once. */
+const RECORDS_AT_ONCE = 500;
+const REQUESTS_AT_ONCE = 200;
+/** The most records that are read in the writing transaction. */
+const TAIL = 2000;
+/** The most persons whose records are remembered. */
+const MAX_REMEMBERED = 8;
+
+/** By the connection that reads committed state: what was found for each person. */
+const memories = new WeakMap<Db, Map<string, Progress>>();
+
+/** The names to look for. */
+export function mentionsOfSubject({ persons, accounts }: Pick<Subject, 'persons' | 'accounts'>): Mentions {
+  return mentionsOf([...persons, ...accounts].map((name) => name.toLowerCase()));
+}
+
+/**
+ * What names a person, in the state that `db` sees.
+ *
+ * @param options.read reads committed state
+ * @throws RunAgain if there is more to read than a write may take time for
+ */
+export async function findMentions(
+  db: Db,
+  subject: Subject,
+  { read, tail = TAIL }: { read: Db; tail?: number },
+): Promise<Found> {
+  const memory = memories.get(read) ?? new Map<string, Progress>();
+  memories.set(read, memory);
+  const key = digestOf([subject.persons, subject.accounts]);
+  const known = memory.get(key);
+  if ((await findLastPlace(db)) - (known?.place ?? 0) > tail) {
+    throw new RunAgain(`the records that name ${subject.pseudonym}`, async () => {
+      const progress = await search(read, subject, { from: known, yields: true });
+      memory.delete(key);
+      memory.set(key, progress);
+      for (const oldest of memory.keys()) {
+        if (memory.size <= MAX_REMEMBERED) break;
+        memory.delete(oldest);
+      }
+    });
+  }
+  return search(db, subject, { from: known, yields: false });
+}
+
+async function search(
+  db: Db,
+  subject: Subject,
+  { from, yields }: { from: Progress | undefined; yields: boolean },
+): Promise<Progress> {
+  const mentions = mentionsOfSubject(subject);
+  const { patterns } = mentions;
+  const found: Progress = {
+    place: 0,
+    request: '',
+    oldest_ms: null,
+    newest_ms: null,
+    ...from,
+    places: [...(from?.places ?? [])],
+    requests: new Set(from?.requests),
+    accounts: new Set(from?.accounts),
+  };
+  const last = await findLastPlace(db);
+  while (found.place < last) {
+    const end = Math.min(found.place + RECORDS_AT_ONCE, last);
+    for (const row of await listMentioning(db, { after: found.place, to: end, patterns })) {
+      if (isNaming(row, mentions)) note(found, row, subject);
+    }
+    found.place = end;
+    if (yields) await setImmediate();
+  }
+  for (;;) {
+    const ids = await listRequestIds(db, found.request, REQUESTS_AT_ONCE);
+    const [first, end] = [ids[0], ids.at(-1)];
+    if (first === undefined || end === undefined) break;
+    const matching = await listMentioningRequests(db, { after: found.request, to: end, patterns });
+    for (const id of matching) found.requests.add(id);
+    found.request = end;
+    if (yields) await setImmediate();
+  }
+  return found;
+}
+
+function isNaming({ details, input, result }: MentioningRecord, mentions: Mentions): boolean {
+  return mentions.isIn(details) || mentions.isIn(input) || mentions.isIn(result);
+}
+
+function note(found: Progress, row: MentioningRecord, subject: Subject): void {
+  found.places.push(row.place);
+  found.oldest_ms = Math.min(found.oldest_ms ?? row.at_ms, row.at_ms);
+  found.newest_ms = Math.max(found.newest_ms ?? row.at_ms, row.at_ms);
+  if (row.request_id !== null) found.requests.add(row.request_id);
+  const { principal_id: id, person } = row;
+  if (id.startsWith('person:') && isSubject(subject, { id, person })) found.accounts.add(id);
+}
