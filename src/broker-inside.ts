@@ -5,8 +5,10 @@ import { flagsCheck } from './activation/checks/flags.ts';
 import { nextActivationCheck } from './activation/checks/next-activation-check.ts';
 import { openRequestsCheck } from './activation/checks/open-requests.ts';
 import { createRuns } from './activation/checks/runs.ts';
+import { createEvaluationRecorder } from './audit/record-evaluations.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { createTally } from './data/evaluation-tally.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { openSnapshots } from './data/open-snapshots.ts';
 import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
@@ -41,6 +43,7 @@ import { openRevocations } from './revocation/open-revocations.ts';
 import { activePolicy } from './schedule/active-policy.ts';
 import { countedDenials } from './schedule/denials.ts';
 import { dueRequests } from './schedule/due-requests.ts';
+import { evaluationRecords } from './schedule/evaluations.ts';
 import { housekeeping } from './schedule/housekeeping.ts';
 import { issuerKeys } from './schedule/issuer-keys.ts';
 import { keyRotation } from './schedule/key-rotation.ts';
@@ -132,8 +135,14 @@ export async function openInside(store: Store, options: InsideOptions) {
     writesRefused: async () => (await store.writeRefusal())?.code ?? null,
     logSize,
     logIsIntact: watch.isIntact,
+    evaluations: () => ({
+      waiting: (tally?.waiting() ?? 0) + (recorder?.unrecorded() ?? 0),
+      shortened: tally?.shortened() ?? 0,
+    }),
   });
   const usage = createUsage({ writer: store.writer, clock });
+  const { interval_seconds, in_full } = config.evaluations;
+  const tally = interval_seconds === 0 ? null : createTally(in_full);
   const signingKeys = await createSigningKeys({ store: storedSigningKeys(store), masterKey, clock });
 
   const state = {
@@ -171,6 +180,11 @@ export async function openInside(store: Store, options: InsideOptions) {
       used: usage.used,
     },
   };
+  const recorder = tally === null ? null : createEvaluationRecorder({ control, counts: tally, log });
+  const evaluations =
+    tally === null || recorder === null
+      ? null
+      : { note: tally.note, flush: recorder.flush, intervalMs: interval_seconds * 1000 };
   const logKeys = openLogKeys({
     ...{ store, masterKey, clock },
     prefix: config.log_origin,
@@ -202,6 +216,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       }),
       revocationsOfOthers(() => revocations.follow(read)),
       usageReport(usage.flush),
+      ...(evaluations === null ? [] : [evaluationRecords({ ...evaluations, clock })]),
       issuerKeys(keySets.refreshDue),
       logWatch({ ...watch, clock, log }),
       witnessJob({ witnesses, size: logSize, clock }),
@@ -231,6 +246,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       freezes,
       metrics,
       usage,
+      evaluations,
       turns,
       runs,
       warnings,

@@ -109,7 +109,10 @@ async function openOn(store: Store, options: BrokerOptions & InsideOptions): Pro
     store,
     close: async () => {
       await socket.stop(scheduler.stop);
-      // Not evidence: a store that takes no writes must still be closed.
+      // A store that takes no writes must still be closed.
+      await inside.evaluations
+        ?.flush()
+        .catch((error: unknown) => log.warn({ err: error }, 'the last evaluations were not recorded'));
       await usage.flush().catch((error: unknown) => log.warn({ err: error }, 'the last uses were not noted'));
       await store.close();
     },

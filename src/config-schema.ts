@@ -143,6 +143,26 @@ export const configSchema = z.strictObject({
         .meta({ description: 'how long a browser session lasts at most' }),
     })
     .prefault({}),
+  evaluations: z
+    .strictObject({
+      interval_seconds: z.coerce.number().int().min(0).max(3600).default(60).meta({
+        description:
+          'after how many seconds it is [recorded](decision-log.md#recorded-evaluations) who evaluated which flag, counted; 0 for never. A crash loses the counts of this time at most',
+      }),
+      in_full: z
+        .strictObject({
+          flags: z
+            .array(z.string().min(1))
+            .default([])
+            .meta({ description: 'flags of which each evaluation is recorded with its time' }),
+          namespaces: z
+            .array(z.string().min(1))
+            .default([])
+            .meta({ description: 'the same for all flags of a namespace; `*` for all' }),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   provisioning: z
     .strictObject({
       attribute: z.enum(['userName', 'externalId']).default('externalId').meta({

@@ -153,7 +153,7 @@ export const OPERATIONS = {
     shows: true,
     says: 'Read flags, their states and their history.',
   },
-  'decision.read': { ...AUDIT_READ, says: 'Read the decision log.' },
+  'decision.read': { ...AUDIT_READ, says: 'Read the decision log, and who evaluated which flag.' },
   'log.read': {
     ...PLAIN_AUDIT_READ,
     at: 'everywhere',
@@ -284,6 +284,7 @@ export type OperatorActName = keyof typeof OPERATOR_ACTS;
 /** What the broker records by itself, and what it is. Nobody can ask for it, and no policy decides it. */
 export const BROKER_EVENTS = {
   'denials.counted': { says: 'Repeated denials of callers without a grant, counted for one minute.' },
+  'evaluations.counted': { says: 'Who evaluated which flag to which variant, counted for one interval.' },
 } as const;
 
 /** The name of an event of the broker. */

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { accessRoutes } from './access/routes.ts';
 import { checkRoutes } from './activation/check-routes.ts';
 import { activationRoutes } from './activation/routes.ts';
+import { evaluationRoutes } from './audit/evaluation-routes.ts';
 import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
@@ -40,6 +41,7 @@ export function routesOf(kinds: RequestKinds) {
     revocation: revocationRoutes,
     drill: drillRoutes,
     audit: auditRoutes,
+    evaluations: evaluationRoutes,
     log: logRoutes,
     erasure: erasureRoutes,
     access: accessRoutes,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import type { DecisionRecord } from '../log/details.ts';
 import type { RecordV1 } from '../log/record.ts';
+import { listEvaluationsOf } from '../store/evaluations.ts';
 import { readHead } from '../store/log-head.ts';
 import { findRecord } from '../store/records.ts';
 import { listReplayRows, type ReplayRow } from '../store/replays.ts';
@@ -21,6 +22,8 @@ export type KeptPage = z.infer<typeof keptPageSchema>;
 /** The number of records in memory at once, and the length of text after which a page ends. */
 const ROWS_AT_ONCE = 25;
 const PAGE_LENGTH = 4_000_000;
+/** About how long a row of evaluations is. */
+const ROW_LENGTH = 200;
 
 /** The inputs and results of decisions with their salts, oldest first. Records of version 0 have none. */
 export async function keptPage(
@@ -38,7 +41,7 @@ export async function keptPage(
       const item = await toKept(read, row);
       if (item === null) continue;
       items.push(item);
-      if ('input' in item) length += item.input.length + item.result.length;
+      if ('input' in item) length += lengthOf(item);
     }
     place = (rows.at(-1)?.place ?? end) + 1;
   }
@@ -52,7 +55,22 @@ async function toKept(db: Db, row: ReplayRow): Promise<KeptDecision | null> {
   if (salt === null || input === null || result === null)
     return erased_by === null ? null : { place, erased_by };
   const lists = await listsBeside(db, row);
-  return { place, salt, input, result, ...(lists === undefined ? {} : { lists }) };
+  const evaluations = isOfEvaluations(input) ? await listEvaluationsOf(db, place) : undefined;
+  return {
+    ...{ place, salt, input, result },
+    ...(lists === undefined ? {} : { lists }),
+    ...(evaluations === undefined ? {} : { evaluations }),
+  };
+}
+
+/** Texts within an input have their quotation marks escaped, so the member is found without parsing it. */
+function isOfEvaluations(input: string): boolean {
+  return input.includes('"operation":"evaluations.counted"');
+}
+
+/** About how many characters an item takes. */
+function lengthOf({ input, result, evaluations = [] }: Extract<KeptDecision, { salt: string }>): number {
+  return input.length + result.length + evaluations.length * ROW_LENGTH;
 }
 
 async function listsBeside(db: Db, { id, leaf }: ReplayRow): Promise<Record<string, unknown[]> | undefined> {

@@ -13,9 +13,10 @@ import type { StoredRecord } from '../store/records.ts';
 
 const { kind } = principalSchema.shape;
 const effect = z.enum(['allow', 'hold', 'deny']);
-const operation = z
-  .string()
-  .meta({ description: 'The name of an operation (docs/policy.md), or `denials.counted`.' });
+const operation = z.string().meta({
+  description:
+    'The name of an operation (docs/policy.md), or of what the broker records by itself, such as `denials.counted`.',
+});
 const digest = z.string().meta({ description: '`sha256:` and the hexadecimal hash.' });
 const pseudonym = z.string();
 

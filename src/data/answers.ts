@@ -17,9 +17,15 @@ import type { View } from './view.ts';
  * once for all flags, and the rest once for a context. All of it is released with the snapshot.
  */
 
-/** A serialised response for one flag. */
-export interface OfrepAnswer {
+/** What was evaluated: a flag, to a variant. */
+export interface Evaluated {
+  readonly key: string;
+  readonly namespace: string;
   readonly variant: string;
+}
+
+/** A serialised response for one flag. */
+export interface OfrepAnswer extends Evaluated {
   readonly reason: EvaluationReason;
   readonly body: string;
   /** The body's length in bytes, as a header value. */
@@ -34,12 +40,15 @@ export interface ContextualPart {
   readonly bytes: number;
   /** Whether each character is one byte. */
   readonly isAscii: boolean;
+  /** What it says of each flag. */
+  readonly evaluated: readonly Evaluated[];
 }
 
 /** The parts that are the same for every bulk request on one view. */
 interface BulkParts {
   readonly fixed: Buffer;
-  readonly hasFixed: boolean;
+  /** What it says of each flag. */
+  readonly fixedEvaluated: readonly Evaluated[];
   readonly contextual: readonly CompiledFlag[];
   readonly end: string;
   /** The sorted end times of exceptions. Each of them changes responses without a new version. */
@@ -68,10 +77,10 @@ function compiled(flag: SnapshotFlag): CompiledFlag {
 }
 
 function serialise(flag: SnapshotFlag, { value, variant, reason }: Evaluation): OfrepAnswer {
-  const { key } = flag.definition;
+  const { key, namespace } = flag.definition;
   const body = JSON.stringify({ key, value, variant, reason, metadata: { version: flag.version } });
   const bytes = Buffer.byteLength(body);
-  return { variant, reason, body, length: String(bytes), isAscii: bytes === body.length };
+  return { key, namespace, variant, reason, body, length: String(bytes), isAscii: bytes === body.length };
 }
 
 /**
@@ -127,12 +136,12 @@ function partsOf(view: View): BulkParts {
   if (known !== undefined) return known;
   const flags = [...view.flags.values()];
   const metadata = metadataOf(view);
-  const fixed = flags.filter(({ state }) => isContextFree(state)).map((flag) => answerFor(flag, {}, 0).body);
+  const fixed = flags.filter(({ state }) => isContextFree(state)).map((flag) => answerFor(flag, {}, 0));
   const contextual = flags.filter(({ state }) => !isContextFree(state)).map(compiled);
   const inputs = [EVALUATOR_VERSION, metadata, view.namespaces, digestOfFlags(flags)];
   const parts: BulkParts = {
-    fixed: Buffer.from(`{"flags":[${fixed.join(',')}`),
-    hasFixed: fixed.length > 0,
+    fixed: Buffer.from(`{"flags":[${fixed.map(({ body }) => body).join(',')}`),
+    fixedEvaluated: fixed,
     contextual,
     end: `],"metadata":${JSON.stringify(metadata)}}`,
     exceptionEnds: exceptionEndsOf(view),
@@ -151,17 +160,25 @@ export function fixedPart(view: View): Buffer {
   return partsOf(view).fixed;
 }
 
+/** What {@link fixedPart} says of each flag. */
+export function fixedEvaluated(view: View): readonly Evaluated[] {
+  return partsOf(view).fixedEvaluated;
+}
+
 /** The rest of the response for all flags of a view, for one context. */
 export function contextualPart(view: View, context: EvaluationContext, nowMs: number): ContextualPart {
-  const { hasFixed, contextual, end } = partsOf(view);
+  const { fixedEvaluated: fixed, contextual, end } = partsOf(view);
+  const evaluated: OfrepAnswer[] = [];
   let text = '';
   for (const flag of contextual) {
-    if (hasFixed || text !== '') text += ',';
-    text += answerOf(flag, context, nowMs).body;
+    if (fixed.length > 0 || text !== '') text += ',';
+    const answer = answerOf(flag, context, nowMs);
+    text += answer.body;
+    evaluated.push(answer);
   }
   text += end;
   const bytes = Buffer.byteLength(text);
-  return { text, bytes, isAscii: bytes === text.length };
+  return { text, bytes, isAscii: bytes === text.length, evaluated };
 }
 
 /**

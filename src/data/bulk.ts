@@ -12,6 +12,7 @@ const MAX_PART_BYTES = 16 * 1024 * 1024;
 
 /** What one of them takes besides its text, about. */
 const ENTRY_BYTES = 256;
+const POINTER_BYTES = 8;
 
 /** A request for all flags of a view. */
 export interface BulkQuestion {
@@ -115,6 +116,6 @@ function createPartMemory() {
   };
 }
 
-function sizeOf({ bytes }: ContextualPart): number {
-  return bytes + ENTRY_BYTES;
+function sizeOf({ bytes, evaluated }: ContextualPart): number {
+  return bytes + POINTER_BYTES * evaluated.length + ENTRY_BYTES;
 }

@@ -4,7 +4,7 @@ import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
 import { traceCall } from '../tracing.ts';
-import { answerFor } from './answers.ts';
+import { answerFor, type Evaluated, fixedEvaluated } from './answers.ts';
 import { createBulkAnswers } from './bulk.ts';
 import { readContext } from './context.ts';
 import {
@@ -53,6 +53,8 @@ const KEY_PATH = evaluateFlag.path.slice(0, evaluateFlag.path.indexOf('{'));
 export interface DataReader {
   readonly environment: string;
   readonly namespaces: Namespaces;
+  /** Whose token it is. The same object for the same token. */
+  readonly principal: { readonly id: string };
 }
 
 /** The headers that may contain a token (OFREP allows both), and its proof. */
@@ -82,6 +84,8 @@ export interface OfrepDeps {
   clock: Clock;
   log: { error(fields: object, message: string): void };
   metrics?: { answered(kind: 'single' | 'bulk', status: number): void };
+  /** Counts what was evaluated for whom. A list is the same object for the same answer. It MUST NOT wait or throw. */
+  evaluated?: (reader: DataReader, what: Evaluated | readonly Evaluated[], nowMs: number) => void;
 }
 
 /** A request in progress; `key` is null for all flags. */
@@ -143,22 +147,25 @@ function decodeKey(encoded: string): string {
   }
 }
 
+/** @returns what was evaluated; null if nothing was */
 function answerSingle(
   { res }: OfrepCall,
   { key, flag }: { key: string; flag: SnapshotFlag | undefined },
   body: Buffer | null,
   nowMs: number,
-): void {
+): Evaluated | null {
   const read = readContext(body);
   if ('fault' in read) {
     sendError(res, 400, { key, ...read.fault });
-    return;
+    return null;
   }
   if (flag === undefined) {
     sendError(res, 404, { key, errorCode: 'FLAG_NOT_FOUND', errorDetails: 'Flag not found.' });
-    return;
+    return null;
   }
-  sendAnswer(res, answerFor(flag, read.context, nowMs));
+  const answer = answerFor(flag, read.context, nowMs);
+  sendAnswer(res, answer);
+  return answer;
 }
 
 /**
@@ -168,7 +175,7 @@ function answerSingle(
 export function createOfrepListener(
   deps: OfrepDeps,
 ): (req: IncomingMessage, res: ServerResponse, refusal?: BrokerError | null) => boolean {
-  const { snapshots, authenticate, countAttempt, clock, log, metrics } = deps;
+  const { snapshots, authenticate, countAttempt, clock, log, metrics, evaluated } = deps;
   const bulk = createBulkAnswers();
   const counters = metrics === undefined ? null : { single: counting('single'), bulk: counting('bulk') };
 
@@ -189,19 +196,35 @@ export function createOfrepListener(
       return;
     }
     const { key } = call;
-    if (key === null) answerBulk(call, viewOf(snapshot, reader.namespaces), body);
-    else answerSingle(call, { key, flag: findFlag(snapshot, reader.namespaces, key) }, body, clock());
+    const nowMs = clock();
+    if (key === null) {
+      answerBulk(call, { view: viewOf(snapshot, reader.namespaces), body, nowMs }, reader);
+      return;
+    }
+    const flag = findFlag(snapshot, reader.namespaces, key);
+    const answered = answerSingle(call, { key, flag }, body, nowMs);
+    if (answered !== null) evaluated?.(reader, answered, nowMs);
   }
 
-  function answerBulk({ req, res }: OfrepCall, view: View, body: Buffer | null): void {
-    const question = bulk.ask(view, body, clock());
+  function answerBulk(
+    { req, res }: OfrepCall,
+    { view, body, nowMs }: { view: View; body: Buffer | null; nowMs: number },
+    reader: DataReader,
+  ): void {
+    const question = bulk.ask(view, body, nowMs);
     if ('fault' in question) {
       sendError(res, 400, question.fault);
       return;
     }
     const { tag } = question;
-    if (isNoneMatch(req.headers['if-none-match'], tag)) sendNotModified(res, tag);
-    else sendBulk(res, tag, bulk.answer(question));
+    const isUnchanged = isNoneMatch(req.headers['if-none-match'], tag);
+    if (isUnchanged) sendNotModified(res, tag);
+    if (isUnchanged && evaluated === undefined) return;
+    const answered = bulk.answer(question);
+    if (!isUnchanged) sendBulk(res, tag, answered);
+    // What is unchanged is in use, too.
+    evaluated?.(reader, fixedEvaluated(view), nowMs);
+    evaluated?.(reader, answered.rest.evaluated, nowMs);
   }
 
   function refuse(call: OfrepCall, error: unknown): void {

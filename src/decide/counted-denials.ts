@@ -1,8 +1,7 @@
-import { canonicalJson, sha256Hex } from '../json.ts';
 import { append } from '../log/append.ts';
-import { RESULT_VERSION } from '../policy/decision.ts';
 import { schedulerPrincipal } from '../principal.ts';
 import { listDeniedMinutes, takeDenials } from '../store/denials.ts';
+import { brokerEventEntry } from './broker-event.ts';
 import type { ControlDeps, WriteContext } from './control.ts';
 import { MINUTE_MS, minuteOf } from './strangers.ts';
 import { write } from './write.ts';
@@ -27,36 +26,18 @@ async function recordMinute(
     .filter(({ count }) => count > 0)
     .map(({ decision_id, operation, count }) => ({ decision_id, operation, count }));
   if (denials.length === 0) return;
-  const operation = 'denials.counted';
   const total = denials.reduce((sum, { count }) => sum + count, 0);
-  const input_json = canonicalJson({
-    operation,
-    principal: schedulerPrincipal,
-    from_ms: minuteMs,
-    to_ms: minuteMs + MINUTE_MS,
-    denials,
-  });
-  await append(tx, {
+  const entry = brokerEventEntry({
     id: deps.newId(now_ms),
     at_ms: now_ms,
-    operation,
-    principal: schedulerPrincipal,
-    environment: null,
-    knows_environment: true,
-    decision: {
-      effect: 'deny',
-      reasons: [
-        { code: 'denials_counted', detail: `Denied ${total} more calls of callers without a grant.` },
-      ],
-      obligations: [],
-      limits: {},
-      versions: { input: null, result: RESULT_VERSION, guardrails: null },
-      policy_hash: policy.hash,
-      input_json,
-      input_digest: `sha256:${sha256Hex(input_json)}`,
+    operation: 'denials.counted',
+    effect: 'deny',
+    because: {
+      code: 'denials_counted',
+      detail: `Denied ${total} more calls of callers without a grant.`,
     },
-    request: null,
-    flags: [],
-    correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
+    policy_hash: policy.hash,
+    input: { from_ms: minuteMs, to_ms: minuteMs + MINUTE_MS, denials },
   });
+  await append(tx, entry);
 }

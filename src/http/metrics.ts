@@ -33,6 +33,8 @@ export interface Gauges {
   wal(): LogState | null;
   /** The problem code with which writes are refused now, or null. */
   writesRefused(): Promise<string | null>;
+  /** How many evaluations wait to be recorded, and how many were recorded without names or times. */
+  evaluations(): { waiting: number; shortened: number };
   /** How many records the decision log has. */
   logSize(): Promise<number>;
 }
@@ -146,6 +148,23 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       this.set(gauges.logIsIntact() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'countersign_evaluations_unrecorded',
+    help: 'Evaluations that are counted in memory until they are recorded. It grows while the store takes no writes.',
+    registers,
+    collect() {
+      this.set(gauges.evaluations().waiting);
+    },
+  });
+  new Counter({
+    name: 'countersign_evaluations_shortened_total',
+    help: 'Evaluations that are recorded without names, or without their times, because too much was evaluated in an interval.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(gauges.evaluations().shortened);
     },
   });
   watchLog(registers, gauges.wal);

@@ -5,6 +5,7 @@ import { addBuiltBundles } from './migration-built.ts';
 import { addCosignatures } from './migration-cosignatures.ts';
 import { addCosignedHead } from './migration-cosigned.ts';
 import { addDenials } from './migration-denials.ts';
+import { addEvaluations } from './migration-evaluations.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
 import { addLogKeyRotation } from './migration-log-key-rotation.ts';
@@ -52,6 +53,7 @@ export const migrations: MigrationProvider = {
     '0022_log_key_rotation': { up: addLogKeyRotation },
     '0023_cosignatures': { up: addCosignatures },
     '0024_cosigned_head': { up: addCosignedHead },
+    '0025_evaluations': { up: addEvaluations },
   }),
 };
 

@@ -83,6 +83,23 @@ export interface DenialsTable {
   count: number;
 }
 
+/**
+ * Who evaluated which flag, counted for an interval; the record at the place has the digest of its rows. Append-only: no row
+ * has the name of anybody.
+ */
+export interface EvaluationsTable {
+  /** The place of the record times 1000, and the number of the row in it: `evaluations.ts`. */
+  id: number;
+  environment: string;
+  /** The pseudonym of the principal; null, like flag and variant, for what was counted without names. */
+  workload: string | null;
+  flag: string | null;
+  variant: string | null;
+  count: number;
+  first_ms: number;
+  last_ms: number;
+}
+
 /** A key that signs the checkpoints of an epoch. */
 export interface LogKeysTable {
   epoch: number;

@@ -3,6 +3,7 @@ import type {
   CosignaturesTable,
   DenialsTable,
   ErasuresTable,
+  EvaluationsTable,
   LeavesTable,
   LogHeadTable,
   LogKeysTable,
@@ -44,6 +45,7 @@ export interface Schema {
   record_flags: RecordFlagsTable;
   pseudonyms: PseudonymsTable;
   erasures: ErasuresTable;
+  evaluations: EvaluationsTable;
   log_head: LogHeadTable;
   log_keys: LogKeysTable;
   cosignatures: CosignaturesTable;

@@ -42,6 +42,7 @@ export const TABLE_KEYS: TableKeys = {
   log_tiles: ['level', 'tile'],
   record_details: ['place'],
   record_flags: ['flag', 'place'],
+  evaluations: ['id'],
   erasures: ['erased_by', 'place', 'pseudonym'],
   cosignatures: ['witness', 'origin', 'size'],
   outbox: ['place', 'effect'],

@@ -29,10 +29,11 @@ export interface OfrepServer {
  */
 export function authenticateSample({ authorization, apiKey }: Partial<Credentials>): DataReader {
   const token = apiKey ?? /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
-  if (token === 'good') return { environment: 'production', namespaces: ['*'] };
-  if (token === 'unknown') return { environment: 'unknown', namespaces: ['*'] };
+  const principal = { id: `workload:${token}` };
+  if (token === 'good') return { environment: 'production', namespaces: ['*'], principal };
+  if (token === 'unknown') return { environment: 'unknown', namespaces: ['*'], principal };
   if (token?.startsWith('only:'))
-    return { environment: 'production', namespaces: token.slice('only:'.length).split(',') };
+    return { environment: 'production', namespaces: token.slice('only:'.length).split(','), principal };
   throw new BrokerError('unauthenticated', 'Send a token of audience data:<environment>.');
 }
 

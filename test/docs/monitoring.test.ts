@@ -144,6 +144,7 @@ it('what cannot be read is left out of the metrics, and the others are still the
     writesRefused: async () => 'store_damaged',
     logSize: fail,
     logIsIntact: () => true,
+    evaluations: () => ({ waiting: 0, shortened: 0 }),
   });
   const lines = (await text()).split('\n');
   expect(lines).toContain('countersign_active_freezes 2');

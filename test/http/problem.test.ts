@@ -27,6 +27,7 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     unknownOperations: () => 0,
     calls: () => [],
     logIsIntact: () => true,
+    evaluations: () => ({ waiting: 0, shortened: 0 }),
     wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
     writesRefused: async () => null,
     logSize: async () => 0,
@@ -98,6 +99,7 @@ describe('the log of an answer', () => {
       writesRefused: async () => null,
       logSize: async () => 0,
       logIsIntact: () => true,
+      evaluations: () => ({ waiting: 0, shortened: 0 }),
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(identified({ log, metrics }));

@@ -266,6 +266,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   proveConsistency: plain('avery', { query: { from: '1' } }),
   replayDecisions: plain('avery', { body: { limit: 3 } }),
   listInputs: plain('avery', { query: { limit: '3' } }),
+  listEvaluations: plain('avery'),
   explainPolicy: {
     who: 'avery',
     prepare: async (bench) => ({ body: { decision: await someDecision(bench) } }),

@@ -29,6 +29,8 @@ export const FAULTS = {
   erasure_ahead: 'Details are said to be erased that did not exist yet.',
   input_other: 'The given input is not the one that was decided.',
   result_other: 'The given result is not the one that was recorded.',
+  evaluations_other:
+    'The given counts of evaluations are not those that were recorded. Somebody changed, added or removed a row.',
   replay_differs: 'The policy does not decide so: what was recorded is not its answer to this input.',
   flags_differ:
     'The flags that are served are not those that the log says. Somebody wrote them past the log, or they are of another moment.',

@@ -17,6 +17,7 @@ export const GAPS = {
   stages_unknown:
     'A policy was activated by an earlier version of the broker, which did not record what followed it in other stages.',
   input_missing: 'The given inputs do not have those of these records.',
+  evaluations_missing: 'The given inputs do not have the counts of evaluations of these records.',
   bundle_missing: 'The policy bundles that made these decisions are not beside the inputs.',
   bundle_unusable: 'This version cannot use the policy bundles that made these decisions.',
   version_unknown: 'A later version of the broker made these decisions. Replay them with that version.',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { saltedDigest } from '../../json.ts';
+import { digestOf, saltedDigest } from '../../json.ts';
 import { parseExactly } from '../../json-numbers.ts';
+import type { BrokerEventName } from '../../operations.ts';
 import type { Policy } from '../../policy/policies.ts';
 import { replayDecision } from '../../policy/replay.ts';
 import { MeaningFault } from './fault.ts';
@@ -21,6 +22,20 @@ export const keptDecisionSchema = z.union([
     salt: z.string().meta({ description: "The record's salt, for the digests of its leaf." }),
     input: z.string().meta({ description: 'The JSON text of the input, as it was evaluated and hashed.' }),
     result: z.string().meta({ description: 'The JSON text of the result, as it was hashed.' }),
+    evaluations: z
+      .array(
+        z.object({
+          environment: z.string(),
+          workload: z.string().nullable(),
+          flag: z.string().nullable(),
+          variant: z.string().nullable(),
+          count: z.int(),
+          first_ms: z.int(),
+          last_ms: z.int(),
+        }),
+      )
+      .optional()
+      .meta({ description: 'Of a record that counts evaluations: its rows, with pseudonyms.' }),
     lists: z
       .record(z.string(), z.array(z.unknown()))
       .optional()
@@ -33,6 +48,9 @@ export const keptDecisionSchema = z.union([
 ]);
 export type KeptDecision = z.infer<typeof keptDecisionSchema>;
 type Kept = Extract<KeptDecision, { salt: string }>;
+
+/** The operation of records that count evaluations. */
+const EVALUATIONS = 'evaluations.counted' satisfies BrokerEventName;
 
 /** The given inputs and results. */
 export interface KeptDecisions {
@@ -145,6 +163,7 @@ export function readKeptDecisions(lines: AsyncIterator<string>, openPolicy: Open
       }
       if (record === null) return;
       assertHashed(record, line);
+      if (record.operation === EVALUATIONS) assertCounted(record, line, findings);
       await replay(record, line, findings);
     },
     finish: () => {
@@ -159,6 +178,14 @@ export function readKeptDecisions(lines: AsyncIterator<string>, openPolicy: Open
     },
     replayed: () => replayed,
   };
+}
+
+/** @throws MeaningFault if the rows of a record are not those that its input has the digest of */
+function assertCounted({ place: at }: LogRecord, { input, evaluations }: Kept, findings: Findings): void {
+  const said = parseExactly(input) as { digest?: unknown };
+  if (evaluations === undefined) findings.gap('evaluations_missing', at);
+  else if (digestOf(evaluations) !== said.digest)
+    throw new MeaningFault('evaluations_other', at, 'its rows do not have the digest in its input');
 }
 
 /** @throws MeaningFault if a line is not what was hashed */

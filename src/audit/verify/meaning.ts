@@ -38,6 +38,8 @@ export interface MeaningView extends FindingsView {
   counted_votes: number;
   activations: number;
   open_freezes: number;
+  /** How many records have the digest of counted evaluations. */
+  evaluation_counts: number;
 }
 
 /** Operations that move flags. */
@@ -58,6 +60,7 @@ export function createMeaning(): Meaning {
   let firstReadable: number | null = null;
   let isComplete = true;
   let lastMs = 0;
+  let evaluationCounts = 0;
 
   function unreadable(version: 0 | 'unknown'): null {
     if (version === 0 && firstReadable !== null)
@@ -78,6 +81,7 @@ export function createMeaning(): Meaning {
     assertAllowed(record);
     listOperatorAct(findings, record);
     listRestore(findings, record);
+    if (record.operation === 'evaluations.counted') evaluationCounts += 1;
     const complete = { complete: isComplete };
     const { stages } = policies;
     requests.take(record, { startsAt0: isComplete });
@@ -106,6 +110,7 @@ export function createMeaning(): Meaning {
       counted_votes: requests.votes(),
       activations: policies.count(),
       open_freezes: freezes.open(),
+      evaluation_counts: evaluationCounts,
       ...findings.view(),
     }),
   };

@@ -7,6 +7,7 @@ import { describeLog, failOnFault, readLogKey, readText } from '../log-source.ts
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { jsonText, pathSegment, printable } from '../output/text.ts';
 import { replaceFile } from '../replace-file.ts';
+import { registerEvaluations } from './audit-evaluations.ts';
 
 /** `audit`: evidence from the log for others. */
 export function registerAudit(program: Command, cli: Cli): void {
@@ -54,6 +55,7 @@ like the database.`,
         return EXIT.done;
       }),
     );
+  registerEvaluations(audit, cli);
   cli
     .localCommand(
       audit,

@@ -31,6 +31,10 @@ export const TABLES = `
   create table erasures (
     place bigint unique, pseudonym text unique, erased_by bigint not null
   );
+  create table evaluations (
+    id bigint primary key, environment text not null, workload text, flag text, variant text,
+    count bigint not null, first_ms bigint not null, last_ms bigint not null
+  );
   create table flag_state_versions (
     flag text not null, environment text not null, version bigint not null, state text not null,
     request_id text not null, decision_id text not null, at_ms bigint not null,
@@ -164,6 +168,8 @@ export const TABLES = `
     id text primary key, cause text not null, after_id text not null
   );
   create index breakglass_sessions_person on breakglass_sessions (person, opened_ms);
+  create index evaluations_flag on evaluations (flag, id);
+  create index evaluations_workload on evaluations (workload, id);
   create index flags_namespace on flags (namespace, key);
   create index freezes_active on freezes (engaged_ms) where lifted_ms is null;
   create index idempotency_keys_age on idempotency_keys (created_ms);

@@ -9,6 +9,7 @@ export const APPEND_ONLY: Readonly<Record<string, string | null>> = {
   built_bundles: null,
   bundle_sources: null,
   erasures: null,
+  evaluations: null,
   flag_state_versions: null,
   flag_versions: null,
   leaves: null,

@@ -196,6 +196,22 @@ export function forgePurpose(file: string, flag: string, purpose: string): void 
   );
 }
 
+/** The rows of counted evaluations, oldest first. */
+export function readEvaluations(file: string): Record<string, unknown>[] {
+  return all(file, 'select * from evaluations order by id');
+}
+
+/** Changes how often something was evaluated, past what refuses it. */
+export function forgeCount(file: string, count: number): void {
+  withFile(file, (db) => {
+    const name = 'evaluations_refuse_update';
+    const trigger = db.prepare('select sql from sqlite_schema where name = ?').pluck().get(name) as string;
+    db.exec(`drop trigger ${name}`);
+    db.prepare('update evaluations set count = ? where id = (select min(id) from evaluations)').run(count);
+    db.exec(trigger);
+  });
+}
+
 /** Bundles of policies. */
 export function readBundles(file: string): { policy_hash: string; archive: Buffer }[] {
   return all(file, 'select policy_hash, archive from policy_bundles order by stored_ms, policy_hash');
