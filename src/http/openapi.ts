@@ -98,7 +98,7 @@ const DESCRIPTION = [
   'A policy-as-code broker: the only principal that may write feature flags.',
   'Every answer has an `X-Request-Id`, as in the log and in records. While freezes are active, answers to callers who may read them name them in `Countersign-Freeze`.',
   'Answers to calls that were recorded, also refusals other than `not_found`, have the place of the last record in the decision log in `Countersign-Log-Place`, such as `1234;epoch=1`.',
-  'Answers may get new members; clients must ignore those that they do not know. Requests with unknown members are refused.',
+  'Answers may get new members, and lists of kinds new kinds; clients must ignore those that they do not know. Requests with unknown members are refused.',
 ].join('\n\n');
 
 const TAG_DESCRIPTIONS: Readonly<Record<(typeof TAGS)[number], string>> = {
