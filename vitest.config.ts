@@ -10,7 +10,6 @@ const ON_BOTH = [
   'test/requests/{propose,races}.test.ts',
   'test/revocation/model.test.ts',
   'test/erasure/on-both.test.ts',
-  'test/requests/propose.test.ts',
   'test/store/{writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',
 ];
