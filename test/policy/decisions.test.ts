@@ -110,6 +110,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
   };
   const lifeless = await withFolders(() => ({ token_lifetimes: {} }));
   const brief = await withFolders(() => ({ token_lifetimes: { default: 600, sign_in: 1 } }));
+  const witnessed = await withFolders(() => ({ cosigned: { production: { max_age_s: 600 } } }));
   const patient = await withFolders(({ request_kinds = {} }) => {
     const promotion = { min_age_s: 100, min_decisions: 10 };
     const row = { ...(request_kinds['policy.activate'] as JsonObject), promotion };
@@ -133,6 +134,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     decide({ ...closed, clock: { ...(closed.clock as JsonObject), zones: {} } }),
     lifeless.evaluate(JSON.stringify(exchanged)),
     brief.evaluate(JSON.stringify(closed)),
+    witnessed.evaluate(JSON.stringify(closed)),
     patient.evaluate(JSON.stringify({ ...activation, request: { ...request, object } })),
     forgetful.evaluate(JSON.stringify(inputOf(erased?.example as Case))),
     unclear.evaluate(JSON.stringify(closed)),
@@ -142,6 +144,7 @@ async function reasonsOutsideCases(): Promise<string[]> {
     expect.arrayContaining(['zone_missing']),
     expect.arrayContaining(['lifetime_missing']),
     expect.arrayContaining(['sign_in_too_old']),
+    expect.arrayContaining(['held_for_witnesses']),
     expect.arrayContaining(['promotion_too_early']),
     expect.arrayContaining(['retention_missing']),
     expect.arrayContaining(['holidays_missing', 'blackout_incomplete']),
