@@ -31,6 +31,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign propose --plan --environment production --enable new-nav --reason "release 2026.11"',
     'countersign propose --file change.yaml --wait --timeout 2h',
   ],
+  erase: [
+    'countersign erase emp-1001 --dry-run',
+    'countersign erase emp-1001 --reason "request 17 to the data protection officer"',
+  ],
   edit: ['countersign edit ID --ticket PAY-1'],
   show: ['countersign show ID'],
   list: ['countersign list --state open', 'countersign list --flag new-nav --all --json'],
