@@ -155,6 +155,8 @@ export function createTally({ flags, namespaces }: InFull, limits: TallyLimits =
 
   return {
     note: (reader, what, nowMs) => {
+      // Nothing to count, and each context has an empty list of its own: as keys they would be without a limit.
+      if (!('key' in what) && what.length === 0) return;
       const of = readerTicks(reader);
       const tick = of.ticks.get(what) ?? open(of, what, nowMs);
       tick.count += 1;

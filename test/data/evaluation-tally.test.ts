@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Evaluated } from '../../src/data/answers.ts';
@@ -84,6 +86,22 @@ describe('a tally', () => {
     expect(rows.filter(({ workload }) => workload === null)).toHaveLength(2);
     expect(sumOf(rows)).toBe(1500);
     expect(tally.shortened()).toBe(1500 - sumOf(rows.filter(({ workload }) => workload !== null)));
+  });
+
+  it('keeps no empty list, of which each context has its own', async () => {
+    const tally = createTally(NOTHING);
+    const noteList = (list: readonly Evaluated[]) => {
+      tally.note(readerOf('a'), list, 1);
+      return new WeakRef(list);
+    };
+    const [kept, empty] = [noteList([flagOf('x')]), noteList([])];
+    // A reference that was made in this turn holds its object until the next one.
+    await new Promise(setImmediate);
+    setFlagsFromString('--expose-gc');
+    runInNewContext('gc')();
+    expect(kept.deref()).toBeDefined();
+    expect(empty.deref()).toBeUndefined();
+    expect(takeAll(tally)).toMatchObject([{ flag: 'x', count: 1 }]);
   });
 
   it('notes each evaluation of what is recorded in full, and counts the others', () => {
