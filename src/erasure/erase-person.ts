@@ -1,6 +1,5 @@
 import type { Effect, WriteContext } from '../decide/control.ts';
 import { erasableOf } from '../log/erase.ts';
-import { foldPerson } from '../person-name.ts';
 import { liftRevocations } from '../revocation/lift.ts';
 import { overwriteFreed } from '../store/erasures.ts';
 import {
@@ -17,19 +16,18 @@ import type { Db, Tx } from '../store/statement.ts';
 import { type Found, findMentions, mentionsOfSubject } from './scan.ts';
 import { type Subject, withAccounts } from './subject.ts';
 
-/** The revocations in force of a person and their accounts: an erased name can be refused no longer. */
+/**
+ * The revocations in force that name a person: an erased name can be refused no longer. Whatever is renamed is among them,
+ * so that none stops to refuse somebody without being lifted.
+ */
 export async function revocationsOf(
   db: Db,
-  { persons, accounts }: Pick<Subject, 'persons' | 'accounts'>,
+  subject: Pick<Subject, 'persons' | 'accounts'>,
 ): Promise<RevocationsTable[]> {
-  const names = new Set([...persons, ...accounts]);
+  const mentions = mentionsOfSubject(subject);
   const active = await listActiveRevocations(db);
   return active.filter(
-    ({ kind, value, person }) =>
-      kind === 'subject' &&
-      (names.has(value) ||
-        names.has(foldPerson(value)) ||
-        (person !== null && names.has(foldPerson(person)))),
+    ({ value, person }) => mentions.isIn(value) || (person !== null && mentions.isIn(person)),
   );
 }
 

@@ -23,8 +23,11 @@ beforeAll(async () => {
   const open = { environment: 'production', reason: 'a test', changes: [creation('second')] };
   await t.call('dana', 'POST', '/v1/requests', open, { 'idempotency-key': 'once' });
   await t.call('dana-alt', 'GET', '/v1/flags');
-  const order = { kind: 'subject', value: 'emp-1001', incident: 'INC-1', reason: 'emp-1001 left' };
-  expect(await t.call('riley', 'POST', '/v1/revocations', order)).toMatchObject({ status: 201 });
+  // Their VPN client is no account of theirs, and has their name.
+  for (const value of ['emp-1001', 'workload:vpn:CN=emp-1001,OU=ci']) {
+    const order = { kind: 'subject', value, incident: 'INC-1', reason: 'emp-1001 left' };
+    expect(await t.call('riley', 'POST', '/v1/revocations', order)).toMatchObject({ status: 201 });
+  }
   await t.broker.scheduler.tick();
 });
 afterAll(() => t.close());
@@ -46,7 +49,7 @@ describe('a preview', () => {
     expect(found).toMatchObject({
       persons: expect.arrayContaining(['emp-1001', 'github:5001']),
       accounts: expect.arrayContaining(['person:demo:dana']),
-      revocations: [expect.any(String)],
+      revocations: [expect.any(String), expect.any(String)],
       open_requests: [expect.any(String)],
     });
     const naming = readRecords(t.file)
