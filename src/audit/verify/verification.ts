@@ -6,6 +6,7 @@ import { type ReadLogFile, verifyLog } from '../../tree/verify-log.ts';
 import { readNote } from '../../tree/verify-signed-log.ts';
 import {
   type CosignedState,
+  QuorumMissing,
   type UnknownSigner,
   unknownSigners,
   verifyCosigned,
@@ -94,6 +95,9 @@ export function createVerification(given: VerificationDeps): Verification {
     if (chain.keys().length === 1) for (const fault of [unsigned, older?.unsigned]) if (fault) throw fault;
     chain.open(note);
     if (given.older !== undefined) chain.open(given.older);
+    // From here on only what witnesses say can be wrong: another attempt begins where this one ends.
+    verified = checkpoint;
+    seen = checkpoint;
     unknown = unknownSigners(note, chain, given.witnesses?.known ?? []);
     if (given.witnesses !== undefined)
       cosigned = await verifyCosigned({ note, checkpoint, read, chain }, given.witnesses);
@@ -109,12 +113,11 @@ export function createVerification(given: VerificationDeps): Verification {
       for (let attempt = 1; ; attempt += 1) {
         const note = String(await read(CHECKPOINT));
         try {
-          verified = await verifyTo(note);
-          seen = verified;
-          return verified;
+          return await verifyTo(note);
         } catch (error) {
+          // What witnesses cosigned of a log that grows is read after its checkpoint, and may be ahead of it.
           const wasReplaced =
-            error instanceof UnreadableFile &&
+            (error instanceof UnreadableFile || error instanceof QuorumMissing) &&
             attempt < MAX_ATTEMPTS &&
             String(await read(CHECKPOINT)) !== note;
           if (!wasReplaced) throw error;

@@ -69,6 +69,11 @@ describe('cosignatures', () => {
     await expect(verify(given)).rejects.toThrow('only 1 of the 2 known witnesses');
   });
 
+  it('of an empty log say nothing of one with leaves', async () => {
+    const empty = cosigned(noteOf([]), [w1, 100], [w2, 100]);
+    await expect(verify({ cosigned: empty })).rejects.toThrow('only 0 of the 2 known witnesses');
+  });
+
   it('of another history convict the log, and name who saw it', async () => {
     const forked = [...bytes.slice(0, 4), Buffer.from('another')];
     const fault = verify({ cosigned: cosigned(noteOf(forked), [w1, 100]) }, 1);
@@ -86,5 +91,30 @@ describe('cosignatures', () => {
     await expect(verify({ cosigned: cosigned(noteOf(ahead), [w1, 100], [w2, 100]) })).rejects.toThrow(
       QuorumMissing,
     );
+  });
+
+  it.each([
+    ['the checkpoint that follows', cosigned(latest, [w1, 100], [w2, 100]), leaves.length],
+    ['an older one', cosigned(noteOf(bytes.slice(0, 5)), [w1, 100], [w2, 100]), 5],
+  ])('of %s count while the log grows', async (_, text, size) => {
+    // The log grows as the file is read, and has the partial tiles of its former size no more.
+    const former = publishLeaves(leaves.slice(0, -1));
+    let now = former;
+    const taken: number[] = [];
+    const read = async (path: string) => {
+      if (path === 'cosigned') now = files;
+      const file = path === 'cosigned' ? Buffer.from(text) : now.get(path);
+      if (file === undefined) throw new UnreadableFile(path);
+      return file;
+    };
+    const verification = createVerification({
+      read,
+      pinned: signer.verifier,
+      witnesses: { known: [w1.cosigner, w2.cosigner], quorum: 2 },
+      progress: (done) => taken.push(done),
+    });
+    expect((await verification.advance()).size).toBe(leaves.length);
+    expect(verification.cosigned()).toMatchObject({ size });
+    expect(taken).toEqual([leaves.length - 1, leaves.length]);
   });
 });
