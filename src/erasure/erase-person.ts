@@ -13,8 +13,9 @@ import {
 import { listActiveRevocations } from '../store/revocations.ts';
 import type { RevocationsTable } from '../store/schema.ts';
 import type { Db, Tx } from '../store/statement.ts';
-import { type Found, findMentions, mentionsOfSubject } from './scan.ts';
-import { type Subject, withAccounts } from './subject.ts';
+import { openRequestsOf } from './open.ts';
+import { type Found, findMentions, mentionsOfSubject, wholeSubject } from './scan.ts';
+import type { Subject } from './subject.ts';
 
 /**
  * The revocations in force that name a person: an erased name can be refused no longer. Whatever is renamed is among them,
@@ -37,14 +38,17 @@ export function personErased(subject: Subject): Effect {
     carryOut: async (writing, { request_id }) => {
       const { tx, deps, afterCommit } = writing;
       const found = await findMentions(tx, subject, { read: deps.store.read });
-      const whole = await withAccounts(tx, subject, found.accounts);
+      const whole = await wholeSubject(tx, subject, found);
+      // Before the names are gone by which they are found.
+      const { erasing } = await openRequestsOf(tx, whole, found);
       await liftAll(writing, whole, request_id);
       await removeNames(tx, whole, found);
       await overwriteFreed(tx);
       // The reason of a freeze may have named them.
       afterCommit(deps.events.freezesChanged);
       const { places } = found;
-      return { erases: await erasableOf(tx, { places, names: whole.mappings }, { except: request_id }) };
+      const except = [request_id, ...erasing];
+      return { erases: await erasableOf(tx, { places, names: whole.mappings }, { except }) };
     },
   };
 }

@@ -1,4 +1,5 @@
 import { foldPerson } from '../person-name.ts';
+import { isPrincipalId } from '../principal.ts';
 
 /*
  * Erasing a person: who is meant, what names them, and what is done with it. A request of kind `person.erase` asks for it
@@ -18,20 +19,20 @@ export interface Mentions {
   redact(text: string, by: string): string;
 }
 
+const LETTER = '[\\p{L}\\p{N}]';
 /** A character that a name may have inside, and that separates words elsewhere. */
 const JOINT = '[._@:+/#-]';
-const LETTER = '[\\p{L}\\p{N}]';
+/** The same for a name that is nobody else's behind a scheme or in a path, as in `mailto:dana@example.org`. */
+const NARROW_JOINT = '[._@+-]';
+/** The part of a person's id before the name at the provider: whether that is the same human, the accounts say. */
+const OF_PROVIDER = '(?<!person:[^:\\s]+:)';
 
 /** @param names in canonical form */
 export function mentionsOf(names: Iterable<string>): Mentions {
   const all = [...new Set(names)].toSorted((one, other) => other.length - one.length);
   const exact = new Set(all);
-  const either = all
-    .filter(isTelling)
-    .map((name) => name.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
-    .join('|');
-  const word =
-    either === '' ? '(?!)' : `(?<!${LETTER}|${LETTER}${JOINT})(?:${either})(?!${LETTER}|${JOINT}${LETTER})`;
+  const either = all.filter(isTelling).map(bounded).join('|');
+  const word = either === '' ? '(?!)' : either;
   const [found, every] = [new RegExp(word, 'u'), new RegExp(word, 'giu')];
   const has = (text: string) => {
     const plain = folded(text);
@@ -85,6 +86,20 @@ export function mentionsOf(names: Iterable<string>): Mentions {
 /** Whether a name is looked for within sentences: a short word would be found in what others wrote about other things. */
 function isTelling(name: string): boolean {
   return name.length > 3 || /[^\p{L}]/u.test(name);
+}
+
+/** The pattern for a name where it is a whole word. */
+function bounded(name: string): string {
+  const escaped = name.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+  const isNarrow = isDistinct(name);
+  const joint = isNarrow ? NARROW_JOINT : JOINT;
+  const behind = `(?<!${LETTER}|${LETTER}${joint})${isNarrow ? OF_PROVIDER : ''}`;
+  return `${behind}${escaped}(?!${LETTER}|${joint}${LETTER})`;
+}
+
+/** Whether a name stands for one human wherever it is: an address, or letters with digits. A number may count anything. */
+function isDistinct(name: string): boolean {
+  return !isPrincipalId(name) && (name.includes('@') || (/\p{N}/u.test(name) && /\p{L}/u.test(name)));
 }
 
 /** The object or the array that a text is; undefined if it is something else. */

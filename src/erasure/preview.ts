@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { epochMs } from '../moment.ts';
-import { listOpenMentioning } from '../store/mentions.ts';
 import type { Db } from '../store/statement.ts';
 import { revocationsOf } from './erase-person.ts';
-import { type Found, findMentions, mentionsOfSubject } from './scan.ts';
-import { type Subject, withAccounts } from './subject.ts';
+import { openRequestsOf } from './open.ts';
+import { type Found, findMentions, wholeSubject } from './scan.ts';
+import type { Subject } from './subject.ts';
 
 /** What an erasure would erase. */
 export const erasurePreviewSchema = z
@@ -46,28 +46,17 @@ export interface Foreseen {
   revocations: readonly string[];
 }
 
-/** The kind of requests that erases a person. */
-export const PERSON_ERASE = 'person.erase';
-
 /** @throws RunAgain as {@link findMentions} */
 export async function foresee(db: Db, subject: Subject, read: Db): Promise<Foreseen> {
   const found = await findMentions(db, subject, { read });
-  const whole = await withAccounts(db, subject, found.accounts);
-  const { patterns } = mentionsOfSubject(whole);
-  const open = await listOpenMentioning(db, { among: found.requests, patterns });
+  const whole = await wholeSubject(db, subject, found);
+  const { others } = await openRequestsOf(db, whole, found);
   return {
     subject: whole,
     found,
-    // The person may have tried to vote on it.
-    open: open
-      .filter(({ kind, content }) => kind !== PERSON_ERASE || subjectOf(content) !== subject.pseudonym)
-      .map(({ id }) => id),
+    open: others,
     revocations: (await revocationsOf(db, whole)).map(({ id }) => id),
   };
-}
-
-function subjectOf(content: string): unknown {
-  return (JSON.parse(content) as { subject?: unknown }).subject;
 }
 
 /** What an erasure would erase, for an answer. */

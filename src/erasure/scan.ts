@@ -4,13 +4,14 @@ import {
   findLastPlace,
   listMentioning,
   listMentioningRequests,
+  listNamingPseudonyms,
   listRequestIds,
   type MentioningRecord,
 } from '../store/mentions.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { Db } from '../store/statement.ts';
 import { type Mentions, mentionsOf } from './mentions.ts';
-import { isSubject, type Subject } from './subject.ts';
+import { isSubject, type Subject, withAccounts } from './subject.ts';
 
 /*
  * Which records name a person. All of them are read for it, so that a name is found wherever it stands: in a reason that
@@ -56,6 +57,20 @@ const memories = new WeakMap<Db, Map<string, Progress>>();
 /** The names to look for. */
 export function mentionsOfSubject({ persons, accounts }: Pick<Subject, 'persons' | 'accounts'>): Mentions {
   return mentionsOf([...persons, ...accounts].map((name) => name.toLowerCase()));
+}
+
+/**
+ * The person with the accounts that were found, and with the pseudonyms of workloads and agents whose ids say the name, such
+ * as that of a job with its actor.
+ */
+export async function wholeSubject(db: Db, subject: Subject, { accounts }: Found): Promise<Subject> {
+  const whole = await withAccounts(db, subject, accounts);
+  const mentions = mentionsOfSubject(whole);
+  const known = new Set(whole.mappings.map(({ pseudonym }) => pseudonym));
+  const naming = (await listNamingPseudonyms(db, mentions.patterns)).filter(
+    ({ name, pseudonym }) => !known.has(pseudonym) && mentions.isIn(name),
+  );
+  return { ...whole, mappings: [...whole.mappings, ...naming] };
 }
 
 /**

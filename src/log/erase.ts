@@ -32,13 +32,14 @@ export async function erase(tx: Tx, what: Erasure, entry: Entry): Promise<Erasab
 /**
  * What there is to erase of that, for the record of the decision that allows it, which erases it.
  *
- * @param options.except a request that is closed by the same write
+ * @param options.except requests that need nothing of it: the one that is closed by the same write, and others that erase
+ *   the same person, who is then gone
  * @throws BrokerError `invalid_request` as {@link erase}
  */
 export async function erasableOf(
   tx: Tx,
   { places, names }: Erasure,
-  { except }: { except?: string } = {},
+  { except = [] }: { except?: readonly string[] } = {},
 ): Promise<Erasable> {
   const pseudonyms: string[] = [];
   for (const { kind, name } of names) {
@@ -50,8 +51,8 @@ export async function erasableOf(
   return { places: readable, pseudonyms };
 }
 
-async function assertClosed(tx: Tx, places: readonly number[], except?: string): Promise<void> {
-  const open = (await listOpenRequestsOf(tx, places)).filter((id) => id !== except);
+async function assertClosed(tx: Tx, places: readonly number[], except: readonly string[]): Promise<void> {
+  const open = (await listOpenRequestsOf(tx, places)).filter((id) => !except.includes(id));
   if (open.length === 0) return;
   throw new BrokerError(
     'invalid_request',

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { isAmong } from './dialect.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { RequestsTable } from './schema.ts';
-import type { RecordDetailsTable } from './schema-log.ts';
+import type { PseudonymsTable, RecordDetailsTable } from './schema-log.ts';
 import type { Db, Tx } from './statement.ts';
 
 /*
@@ -121,6 +121,18 @@ export async function listOpenMentioning(
     .execute();
   const named = new Set([...among, ...voted.map(({ request_id }) => request_id)]);
   return open.filter(({ id, matches }) => Boolean(matches) || named.has(id));
+}
+
+/** The pseudonyms of workloads and agents whose ids match a pattern. */
+export function listNamingPseudonyms(db: Db, patterns: readonly string[]): Promise<PseudonymsTable[]> {
+  return db
+    .selectFrom('pseudonyms')
+    .selectAll()
+    .where('kind', '=', 'principal')
+    .where('name', 'not like', 'person:%')
+    .where(isLike(['name'], patterns))
+    .orderBy('name')
+    .execute();
 }
 
 /** The rows of a table that match a pattern; of requests, only those with the given ids. */

@@ -1,8 +1,10 @@
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { schedulerPrincipal } from '../../src/principal.ts';
 import { createTerminal, type Terminal } from '../cli/support.ts';
 import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { appendTo } from '../support/entries.ts';
 import { applyChanges, approve, createFlag, creation, propose } from '../support/flags.ts';
 import { readLeaves } from '../support/sqlite/log.ts';
 import { readRecords } from '../support/sqlite/rows.ts';
@@ -10,6 +12,7 @@ import { readRecords } from '../support/sqlite/rows.ts';
 /* A person is erased by request; the log stays as it was. One broker, in the order of its life. */
 
 const NAMES = /emp-1001|demo:dana/i;
+const JOB = 'workload:ci:repo:o/r:actor:emp-1001';
 const YEAR_MS = 365 * 24 * 60 * 60 * 1000;
 
 let t: TestBroker;
@@ -28,6 +31,8 @@ beforeAll(async () => {
     const order = { kind: 'subject', value, incident: 'INC-1', reason: 'emp-1001 left' };
     expect(await t.call('riley', 'POST', '/v1/revocations', order)).toMatchObject({ status: 201 });
   }
+  // A job of a provider that says in its id who started it.
+  await appendTo(t.broker.store, { principal: { ...schedulerPrincipal, id: JOB } });
   await t.broker.scheduler.tick();
 });
 afterAll(() => t.close());
@@ -52,6 +57,7 @@ describe('a preview', () => {
       revocations: [expect.any(String), expect.any(String)],
       open_requests: [expect.any(String)],
     });
+    expect(found.mappings).toContainEqual(expect.objectContaining({ kind: 'principal', name: JOB }));
     const naming = readRecords(t.file)
       .filter(({ record, input, result }) => NAMES.test(`${record}${input}${result}`))
       .map(({ place }) => place);

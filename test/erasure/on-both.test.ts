@@ -51,9 +51,14 @@ it('a person is erased whole', async () => {
   expect((await approve(t, 'dana', request)).status).toBe(404);
   await approve(t, 'avery', request);
   expect((await approve(t, 'sam', request)).body.state).toBe('conflicted');
+  // Another one that is open, and that they tried to vote on.
+  const { body: other } = await t.call('morgan', 'POST', '/v1/requests', { ...content, reason: 'twice' });
+  expect((await approve(t, 'dana', other)).status).toBe(404);
   const { body: second } = await t.call('morgan', 'POST', '/v1/requests', content);
   await approve(t, 'avery', second);
-  expect((await approve(t, 'sam', second)).body.state).toBe('applied');
+  expect((await approve(t, 'sam', second)).body).toMatchObject({ state: 'applied' });
+  await approve(t, 'sam', other);
+  expect((await approve(t, 'avery', other)).body).toMatchObject({ state: 'conflicted' });
   expect((await t.call('avery', 'POST', '/v1/erasures/preview', { person: 'emp-1001' })).status).toBe(404);
   const seen = await t.call('sam', 'GET', '/v1/requests?limit=200');
   expect(JSON.stringify(seen.body)).not.toMatch(/emp-1001|demo:dana/);

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { EVERY_NAMESPACE, type RequestKind } from '../../decide/control.ts';
 import { personErased } from '../../erasure/erase-person.ts';
-import { foresee, PERSON_ERASE } from '../../erasure/preview.ts';
+import { PERSON_ERASE } from '../../erasure/open.ts';
+import { foresee } from '../../erasure/preview.ts';
 import { mentionsOfSubject } from '../../erasure/scan.ts';
 import { isSubject, subjectBehind } from '../../erasure/subject.ts';
 import { BrokerError } from '../../errors.ts';
