@@ -31,6 +31,7 @@ const WRONG: Record<string, [wrong: string, near: string | null]> = {
   key: ['names.chekout', 'names.checkout'],
   principal: ['person:demo:danna', 'person:demo:dana'],
   proposer: ['person:demo:danna', 'person:demo:dana'],
+  workload: ['person:demo:danna', 'person:demo:dana'],
   stage: ['prodution', null],
   request: [MISSING_ID, null],
   record: [MISSING_ID, null],

@@ -202,7 +202,7 @@ describe('a candidate that gives access', () => {
       delete groupsOf(config).security;
     });
     expect(gains(report)).toEqual({});
-    expect(gains(report, 'lost').sam?.join()).toContain('request.approve (policy.activate');
+    expect(gains(report, 'lost').sam?.join()).toContain('request.approve (person.erase, policy.activate');
     const none = await diff(() => undefined);
     expect(gainedSince(none, report)).toEqual([]);
   });
