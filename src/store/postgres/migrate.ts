@@ -8,7 +8,7 @@ import { kyselyOver, openDirectPool } from './connection.ts';
 import { PostgresFault } from './faults.ts';
 import { unusable } from './remedies.ts';
 import { rewriteSecrets } from './rewrite.ts';
-import { grantTo as grantRole, listGranted } from './roles.ts';
+import { assertGrantable, grantTo as grantRole, listGranted } from './roles.ts';
 import { changeSchema } from './schema-changes.ts';
 import { assertUsable } from './usable.ts';
 
@@ -26,6 +26,8 @@ export async function migrateServer(
     const db = kyselyOver(pool);
     try {
       await assertUsable(db);
+      // First: a misspelt name is to change nothing.
+      if (grantTo !== null) await assertGrantable(db, grantTo);
       const applied = await changeSchema(address);
       if (applied.length > 0) await setMeta(db as Tx, WRITTEN_BY, loadVersion());
       const roles = new Set([...(await listGranted(db)), ...(grantTo === null ? [] : [grantTo])]);

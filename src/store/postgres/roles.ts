@@ -48,14 +48,21 @@ export async function findMissingRights(db: Kysely<Schema>): Promise<MissingRigh
 }
 
 /**
- * Grants a role what a broker needs, and takes every other right on the tables from it.
- *
- * @throws Error if there is no such role, or none that could be kept from anything
+ * Whether a role `r` could drop the tables, as could whoever owns their schema or the database. Before there are tables, the
+ * role of this connection is going to own them.
  */
-export async function grantTo(db: Kysely<Schema>, role: string): Promise<void> {
+const OWNS = sql<boolean>`(
+  pg_has_role(r.oid, coalesce(
+    (select relowner from pg_class where oid = to_regclass('log_head')),
+    (select oid from pg_roles where rolname = current_user)
+  ), 'member')
+  or exists (select from pg_namespace n where n.nspname = current_schema() and pg_has_role(r.oid, n.nspowner, 'member'))
+  or exists (select from pg_database d where d.datname = current_database() and pg_has_role(r.oid, d.datdba, 'member')))`;
+
+/** @throws Error if there is no such role, or none that could be kept from anything */
+export async function assertGrantable(db: Kysely<Schema>, role: string): Promise<void> {
   const { rows } = await sql<{ rolsuper: boolean; owns: boolean }>`
-    select rolsuper, pg_has_role(oid, (select relowner from pg_class where oid = 'log_head'::regclass), 'member') as owns
-    from pg_roles where rolname = ${role}`.execute(db);
+    select r.rolsuper, ${OWNS} as owns from pg_roles r where r.rolname = ${role}`.execute(db);
   const [found] = rows;
   if (found === undefined)
     throw new Error(
@@ -63,8 +70,17 @@ export async function grantTo(db: Kysely<Schema>, role: string): Promise<void> {
     );
   if (found.rolsuper || found.owns)
     throw new Error(
-      `the role "${role}" ${found.rolsuper ? 'is a superuser' : 'owns the tables'}, so nothing could be kept from it: create another one for the broker`,
+      `the role "${role}" ${found.rolsuper ? 'is a superuser' : 'owns the tables, their schema or the database, or belongs to their owner'}, so nothing could be kept from it: create another one for the broker`,
     );
+}
+
+/**
+ * Grants a role what a broker needs, and takes every other right on the tables from it.
+ *
+ * @throws Error if there is no such role, or none that could be kept from anything
+ */
+export async function grantTo(db: Kysely<Schema>, role: string): Promise<void> {
+  await assertGrantable(db, role);
   const to = sql.id(role);
   await db.transaction().execute(async (tx) => {
     const { rows: schemas } = await sql<{ name: string }>`select current_schema() as name`.execute(tx);
@@ -76,11 +92,15 @@ export async function grantTo(db: Kysely<Schema>, role: string): Promise<void> {
   });
 }
 
-/** The roles that were granted what a broker needs: new tables are for them, too. */
+/**
+ * The roles that were granted what a broker needs: new tables are for them, too. Those that have every right anyway, such as a
+ * group of administrators, are none of them.
+ */
 export async function listGranted(db: Kysely<Schema>): Promise<string[]> {
   const { rows } = await sql<{ rolname: string }>`
     select distinct r.rolname from pg_class c, aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
     where c.oid = 'log_head'::regclass and a.grantee <> c.relowner and a.privilege_type = 'UPDATE'
+      and not r.rolsuper and not ${OWNS}
     order by 1`.execute(db);
   return rows.map(({ rolname }) => rolname);
 }

@@ -47,6 +47,12 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
     );
   });
 
+  it('nothing is created for a role that there is not', async () => {
+    const run = await migrate('--database', owner, '--grant-to', 'misspelt');
+    expect(run.json).toMatchObject({ code: 'migrate_failed', detail: expect.stringContaining('no role') });
+    expect(await database.run("select to_regclass('log_head') as found")).toEqual([{ found: null }]);
+  });
+
   it('the migration role creates them, and grants what a broker needs', async () => {
     const first = await migrate('--database', owner, '--grant-to', names.broker);
     expect(first.json).toMatchObject({ granted: [names.broker], applied: [expect.any(String)] });
@@ -66,11 +72,29 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
   it.each([
     ['nobody-here', /there is no role "nobody-here" on the server: create it/],
     ['postgres', /is a superuser, so nothing could be kept from it/],
-    ['OWNER', /owns the tables, so nothing could be kept from it/],
+    ['OWNER', /owns the tables, .*, so nothing could be kept from it/],
   ])('rights are not granted to %s', async (role, refusal) => {
     const run = await migrate('--database', owner, '--grant-to', role === 'OWNER' ? names.owner : role);
     expect(run.code).not.toBe(0);
     expect(run.json).toMatchObject({ code: 'migrate_failed', detail: expect.stringMatching(refusal) });
+  });
+
+  it.each([
+    ['the schema', 'alter schema public owner to ROLE', 'alter schema public owner to pg_database_owner'],
+    ['the database', 'alter database NAME owner to ROLE', 'alter database NAME owner to OWNER'],
+    ['the owner', 'grant OWNER to ROLE', 'revoke OWNER from ROLE'],
+  ])('rights are not granted to a role that has %s, and migrate leaves it alone', async (_, give, take) => {
+    const role = `${names.owner}_dba`;
+    const fill = (text: string) =>
+      text
+        .replace('ROLE', role)
+        .replace('OWNER', names.owner)
+        .replace('NAME', names.owner.replace('_owner', ''));
+    await database.run(`create role ${role}; grant update on log_head to ${role}; ${fill(give)}`);
+    const run = await migrate('--database', owner, '--grant-to', role);
+    expect(run.json).toMatchObject({ detail: expect.stringContaining('so nothing could be kept from it') });
+    expect((await migrate('--database', owner)).json).toMatchObject({ granted: [names.broker] });
+    await database.run(`${fill(take)}; revoke all on log_head from ${role}; drop role ${role}`);
   });
 
   it('a broker whose role lacks a right is told which, and the command that gives it', async () => {
