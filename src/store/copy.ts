@@ -160,7 +160,7 @@ async function begin(
   const move = found ?? { move: randomUUID(), from, to: shown, at_ms: clock() };
   const fence = await target.transaction().execute(async (tx) => {
     await lockHead(tx);
-    await assertFor(tx, move);
+    await assertFor(tx, { source, move });
     // A broker that has it open ends now, and finds the copy incomplete.
     const raised = await raiseFence(tx);
     // First the file: two databases that could both be written must never be.
@@ -178,10 +178,17 @@ async function lockHead(tx: Db): Promise<number> {
 }
 
 /** @throws CopyRefused if a database is neither empty nor the copy of this move */
-async function assertFor(target: Db, move: Move): Promise<void> {
+async function assertFor(target: Db, { source, move }: { source: Db; move: Move }): Promise<void> {
   const complete = await findMove(target, COPY_OF);
-  if (complete?.move === move.move)
+  if (complete?.move === move.move) {
+    // The run that made it so may have ended before the file knew.
+    await noteComplete(source, move);
     throw new CopyRefused(`The copy in ${move.to} is complete. Start the broker with that database.`);
+  }
+  if (move.complete === true)
+    throw new CopyRefused(
+      `${move.from} was copied completely to ${move.to} before, and a broker may have written there since. If that copy is given up, first run "countersign store reopen ${move.from}".`,
+    );
   const incomplete = await findMove(target, COPY_INCOMPLETE);
   if (incomplete?.move === move.move) return;
   const found = incomplete === null ? await findFilled(target) : null;
@@ -191,6 +198,11 @@ async function assertFor(target: Db, move: Move): Promise<void> {
       ? `is not empty: its table ${found} has rows`
       : `has an incomplete copy of ${incomplete.from}, of another move`;
   throw new CopyRefused(`The database ${move.to} ${what}. Name an empty one. Nothing was changed.`);
+}
+
+/** Lets the file say that its copy was complete: another one would go on with the same log, beside it. */
+async function noteComplete(source: Db, move: Move): Promise<void> {
+  await setMeta(source as Tx, MOVED_TO, JSON.stringify({ ...move, complete: true } satisfies Move));
 }
 
 async function findFilled(db: Db): Promise<TableName | null> {
@@ -264,6 +276,7 @@ async function complete(
     await removeMeta(tx as Db as Tx, COPY_INCOMPLETE);
     await setMeta(tx as Db as Tx, COPY_OF, JSON.stringify(move));
   });
+  await noteComplete(source, move);
 }
 
 /**

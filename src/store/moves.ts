@@ -24,6 +24,8 @@ const moveSchema = z.object({
   from: z.string(),
   to: z.string(),
   at_ms: z.number(),
+  /** In the database that was copied: whether the copy was complete once, so that a broker may have used it. */
+  complete: z.boolean().optional(),
 });
 export type Move = z.infer<typeof moveSchema>;
 

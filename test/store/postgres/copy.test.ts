@@ -314,5 +314,16 @@ describe.skipIf(!hasPostgres('moving to PostgreSQL'))('a copy on a server', () =
       expect([run.code, run.json.code]).toEqual([1, 'copy_failed']);
       expect(run.json.detail).toContain(refusal);
     });
+
+    it('is not made again where it was complete, as long as it is not given up', async () => {
+      const third = await createDatabase();
+      const copyThird = () => runAlone(['store', 'copy', '--json', '--from', file, '--to', third.address]);
+      expect((await copyThird()).code).toBe(0);
+      await third.run('drop schema public cascade; create schema public');
+      expect((await copyThird()).json.detail).toMatch(/was copied completely to postgres:.*store reopen/);
+      expect((await runAlone(['store', 'reopen', file, '--yes', '--json'])).code).toBe(0);
+      expect((await copyThird()).code).toBe(0);
+      await third.remove();
+    });
   });
 });
