@@ -3,8 +3,11 @@ import { createConnection, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** When the connection of the next commit is cut, as the broker sees it. */
-export type Cut = 'before' | 'during' | 'after';
+/** When the connection of the next commit is cut, as the broker sees it. `panic`: after an answer that the server panics. */
+export type Cut = 'before' | 'during' | 'after' | 'panic';
+
+/** The answer of a server that panics, and whose messages are German. */
+const PANIC = Buffer.from('E\0\0\0\x1bSPANIK\0CXX000\0Mfehler\0\0', 'latin1');
 
 /** A connection to a server that can be cut where it hurts. */
 export interface PostgresProxy {
@@ -14,6 +17,8 @@ export interface PostgresProxy {
   cutNextCommit(cut: Cut): void;
   /** The same, and lets no connection through until {@link PostgresProxy.open}. */
   shutAtNextCommit(cut: Cut): void;
+  /** Lets no statement with these words through until {@link PostgresProxy.open}. @returns how many it has kept */
+  keepBack(words: string): () => number;
   open(): void;
   close(): Promise<void>;
 }
@@ -28,6 +33,8 @@ export async function startProxy(address: string): Promise<PostgresProxy> {
   let cut: Cut | null = null;
   let isShut = false;
   let shutsThen = false;
+  let keptWords: string | null = null;
+  let kept = 0;
 
   const server = createServer((client) => {
     const upstream = createConnection(join(decodeURIComponent(host), SOCKET));
@@ -53,7 +60,12 @@ export async function startProxy(address: string): Promise<PostgresProxy> {
       return;
     }
     let isAnswerCut = false;
+    let panics = false;
     client.on('data', (bytes) => {
+      if (keptWords !== null && bytes.includes(keptWords)) {
+        kept += 1;
+        return;
+      }
       const isCommit = cut !== null && bytes.includes('commit\0');
       if (!isCommit) {
         upstream.write(bytes);
@@ -64,13 +76,15 @@ export async function startProxy(address: string): Promise<PostgresProxy> {
       if (now === 'before') endNow();
       else {
         isAnswerCut = true;
+        panics = now === 'panic';
         upstream.write(bytes, () => {
           if (now === 'during') endNow();
         });
       }
     });
     upstream.on('data', (bytes) => {
-      if (isAnswerCut) endNow();
+      if (panics) client.end(PANIC, endNow);
+      else if (isAnswerCut) endNow();
       else client.write(bytes);
     });
   });
@@ -85,7 +99,12 @@ export async function startProxy(address: string): Promise<PostgresProxy> {
       cut = next;
       shutsThen = true;
     },
+    keepBack: (words) => {
+      keptWords = words;
+      return () => kept;
+    },
     open: () => {
+      keptWords = null;
       isShut = false;
       shutsThen = false;
     },

@@ -84,6 +84,8 @@ function createPool(
     ...options,
     application_name: 'countersign',
     verify: (client, done) => {
+      // Nobody else listens yet, and a connection that ends here would end the process.
+      client.on('error', () => undefined);
       assertPrimary(client).then(
         () => done(),
         (error: Error) => done(error),
@@ -173,6 +175,8 @@ function guardedClient(client: PoolClient, { check, told }: Use): PostgresPoolCl
   client.on('error', onError);
   const query = async (text: string, parameters: readonly unknown[]) => {
     check(text);
+    // Behind a statement without an answer, another one would wait as long.
+    if (isLost) throw told(new PostgresFault(LOST, 'the connection to the database server was lost'));
     try {
       return text.endsWith('commit') ? await commit(client, text) : await run(client, text, parameters);
     } catch (error) {

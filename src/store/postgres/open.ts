@@ -54,9 +54,15 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   const read = readsOver(reading);
   await assertUsable(write);
   await prepareSchema(write, options.file);
-  await assertNotMoved(write, shownDatabase(options.file));
+  const shown = shownDatabase(options.file);
+  // First the fence: a copy that begins after it was read raises it, which ends this broker.
+  let { fence } = await readHead(write);
+  await assertNotMoved(write, shown);
+  if (options.exclusive === true) {
+    fence = await takeOver(write);
+    await assertNotMoved(write, shown);
+  }
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
-  const fence = options.exclusive === true ? await takeOver(write) : (await readHead(write)).fence;
   const id = randomUUID();
   const writer = createWriter({
     db: write,

@@ -20,6 +20,8 @@ const PAUSE_MS = 50;
 const SHARE = 4;
 /** How long the connection for notifications stays lost before the next try. */
 const RECONNECT_MS = 2000;
+/** How long the end waits for that connection: a server that has gone silent would keep it for ever. */
+const LEAVE_MS = 1000;
 
 /** Watches for writes of others until it is stopped. */
 export interface Others {
@@ -87,7 +89,10 @@ export function watchOthers({ address, writer, read, look, onFault }: OthersDeps
   return {
     stop: async () => {
       ending.abort();
-      await Promise.all([running, listening]);
+      await running;
+      const left = new AbortController();
+      await Promise.race([listening, pause(LEAVE_MS, left.signal)]);
+      left.abort();
     },
   };
 }

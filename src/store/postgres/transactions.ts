@@ -90,7 +90,12 @@ export function postgresTransactions(db: Db, writer: string): Transactions {
       try {
         await run(connection, `${note}; notify ${CHANNEL}, '${writer}'; commit`);
       } catch (error) {
-        throw hasCode(error, LOST) || hasCode(error, NOT_REPLICATED) ? new UnknownOutcome(error) : error;
+        if (hasCode(error, LOST) || hasCode(error, NOT_REPLICATED)) throw new UnknownOutcome(error);
+        // How severe it is, the server says in its own language: after a panic, which leaves the commit open, it answers no more.
+        await run(connection, 'rollback').catch(() => {
+          throw new UnknownOutcome(error);
+        });
+        throw error;
       }
     },
     rollback: async (connection) => {

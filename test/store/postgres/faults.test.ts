@@ -1,8 +1,10 @@
+import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { append } from '../../../src/log/append.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { findMeta, setMeta } from '../../../src/store/installation.ts';
+import { watchOthers } from '../../../src/store/postgres/others.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TakeoverError } from '../../../src/store/write-faults.ts';
 import { appendTo, entryOf } from '../../support/entries.ts';
@@ -56,19 +58,22 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
       expect(failures).toEqual([]);
     });
 
-    it.each(['during', 'after'] as const)('%s it: the answer is what the database has', async (cut) => {
-      const told: number[] = [];
-      await count(told);
-      proxy.cutNextCommit(cut);
-      const outcome = await count(told).catch((error: { code?: string }) => error.code);
-      const kept = Number(await findMeta(store.read, 'counter'));
-      expect(outcome).toBe(kept === 2 ? 2 : 'not_recorded');
-      if (cut === 'after') expect(kept).toBe(2);
-      expect(await count(told)).toBe(kept + 1);
-      // Listeners follow what was committed, once each, in its order.
-      expect(told).toEqual(Array.from({ length: kept + 1 }, (_, place) => place + 1));
-      expect(failures).toEqual([]);
-    });
+    it.each(['during', 'after', 'panic'] as const)(
+      '%s it: the answer is what the database has',
+      async (cut) => {
+        const told: number[] = [];
+        await count(told);
+        proxy.cutNextCommit(cut);
+        const outcome = await count(told).catch((error: { code?: string }) => error.code);
+        const kept = Number(await findMeta(store.read, 'counter'));
+        expect(outcome).toBe(kept === 2 ? 2 : 'not_recorded');
+        if (cut !== 'during') expect(kept).toBe(2);
+        expect(await count(told)).toBe(kept + 1);
+        // Listeners follow what was committed, once each, in its order.
+        expect(told).toEqual(Array.from({ length: kept + 1 }, (_, place) => place + 1));
+        expect(failures).toEqual([]);
+      },
+    );
 
     it('and which nobody can ask: callers are told so, and its listeners run once it is known', async () => {
       const told: number[] = [];
@@ -169,7 +174,8 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     store.follow(look, (error) => faults.push(error));
     await expect.poll(() => seen, SOON).toEqual([null]);
     expect(faults).toEqual([new Error('a look failed')]);
-    const listening = "from pg_stat_activity where query = 'listen countersign_commits'";
+    const listening =
+      "from pg_stat_activity where datname = current_database() and query = 'listen countersign_commits'";
     const isHeard = async () => (await database.run(`select pid ${listening}`)).length;
     await expect.poll(isHeard, SOON).toBe(1);
     await database.run(`select pg_terminate_backend(pid) ${listening}`);
@@ -181,6 +187,38 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     await expect.poll(() => seen.at(-1), SOON).toBe('of another');
     await expect.poll(isHeard, SOON).toBe(1);
     await second.close();
+  });
+
+  it('that is silent to whoever listens does not keep a broker from its end', async () => {
+    const second = await open(database.address);
+    const kept = proxy.keepBack('pg_is_in_recovery');
+    const others = watchOthers({
+      address: proxy.address,
+      writer: 'w',
+      read: second.read,
+      look: async () => undefined,
+      onFault: () => undefined,
+    });
+    await expect.poll(kept, SOON).toBe(1);
+    await others.stop();
+    await second.close();
+  });
+
+  it('ends a broker that was opening while the fence was raised', async () => {
+    const client = new Client({ connectionString: database.address });
+    await client.connect();
+    await client.query('begin; lock table meta in access exclusive mode');
+    const opening = open(database.address);
+    const waiting =
+      "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    await expect.poll(() => database.run(waiting), SOON).not.toEqual([]);
+    await client.query('update log_head set fence = fence + 1; commit');
+    await client.end();
+    const opened = await opening;
+    await expect(opened.writer.write((tx) => setMeta(tx, 'k', 'late'))).rejects.toMatchObject({
+      code: 'not_recorded',
+    });
+    await opened.close();
   });
 
   it('undoes what a process wrote that is stopped between the lock and the commit, and wakes after another wrote', async () => {
