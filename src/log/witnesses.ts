@@ -6,6 +6,7 @@ import {
   keepCosignature,
   listCosignatures,
 } from '../store/cosignatures.ts';
+import { readHead } from '../store/log-head.ts';
 import type { Store } from '../store/store.ts';
 import { type Cosignature, type Cosigner, openCosignatures, parseCosigner } from '../tree/cosignature.ts';
 import { parseDecimal } from '../tree/decimal.ts';
@@ -74,7 +75,7 @@ export interface Witnesses {
 }
 
 /** The answer of one witness to one submission. */
-type Submitted = { row: CosignatureRow } | { known: number } | Refusal;
+type Submitted = { row: CosignatureRow } | { known: number } | 'overtaken' | Refusal;
 
 /** Why a submission has led to no cosignature. */
 interface Refusal {
@@ -134,6 +135,8 @@ export function openWitnesses(deps: {
       const known = text === null ? null : parseDecimal(text.trim());
       if (known === null) return { fault: 'invalid_answer', status, detail: 'it names no size' };
       if (known <= size) return { known };
+      // Another broker on this log was faster. Whether it is this log is proved by the next submission, from that size on.
+      if (known <= (await readHead(store.read)).size) return 'overtaken';
       const detail = `it has cosigned ${known} records of this log, which has ${size}`;
       return { fault: 'other_history', status, detail };
     }
@@ -168,6 +171,7 @@ export function openWitnesses(deps: {
         status: null,
         detail: (error as Error).message,
       }));
+      if (sent === 'overtaken') return;
       if ('known' in sent) {
         old = sent.known;
         continue;

@@ -365,6 +365,33 @@ describe('a witness that lies', () => {
     expect(sent).toBeLessThan(20_000_000);
   });
 
+  it('of a size that this log has by now is asked for its proof the next time', async () => {
+    let known = 0;
+    const statuses: number[] = [];
+    const url = await listen(
+      createServer(async (request, response) => {
+        let body = '';
+        for await (const part of request) body += part;
+        const size = Number(body.slice(body.indexOf('\n\n') + 2).split('\n')[1]);
+        if (known === 0) {
+          // As another broker on the same log does, which sends its checkpoint first.
+          await record(t);
+          known = size + 1;
+        }
+        const old = Number(/^old (\d+)\n/.exec(body)?.[1]);
+        const status = old === known ? 422 : 409;
+        statuses.push(status);
+        response.writeHead(status).end(`${known}\n`);
+      }),
+    );
+    t = await startTestBroker({ config: { witnesses: [{ url, key: key().cosigner.vkey }] } });
+    await submit();
+    expect((await cosigned()).witnesses[0]).toMatchObject({ size: null, fault: null });
+    await submit();
+    expect((await cosigned()).witnesses[0]).toMatchObject({ fault: 'other_history', fault_status: 422 });
+    expect(statuses).toEqual([409, 409, 422]);
+  });
+
   it('about the time makes nothing fresher', async () => {
     const ahead = await withLiar((liar, note) => ({ body: liar.cosign(textOfNote(note), nowS() + 86_400) }));
     expect(ahead).toMatchObject({ at_ms: t.clock(), fault: null });
