@@ -17,7 +17,7 @@ export type Stream<Key> = (before: Key | null, count: number) => Promise<Key[]>;
 export interface Scan<Key, Row> {
   /** Each row of the list has its key in one of them. */
   streams: readonly Stream<Key>[];
-  /** The rows of these keys that fit the filter, in descending order, at most `limit`. */
+  /** The rows of these keys, at least one, that fit the filter, in descending order, at most `limit`. */
   fetch: (keys: readonly Key[], limit: number) => Promise<Row[]>;
   keyOf: (row: Row) => Key;
   before: Key | null;
@@ -41,7 +41,7 @@ export async function scanPage<Key extends string | number, Row>(
   for (let count = limit + 1; ; count *= GROWTH) {
     const looks = Math.min(count, left);
     const { keys, isEnd } = await nextKeys(scan.streams, before, looks);
-    rows.push(...(await scan.fetch(keys, limit + 1 - rows.length)));
+    if (keys.length > 0) rows.push(...(await scan.fetch(keys, limit + 1 - rows.length)));
     const last = rows[limit - 1];
     if (rows.length > limit && last !== undefined) return { rows: rows.slice(0, limit), next: keyOf(last) };
     if (isEnd) return { rows, next: null };

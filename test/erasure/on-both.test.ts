@@ -65,3 +65,10 @@ it('a person is erased whole', async () => {
   const read = await t.call('avery', 'GET', '/v1/decisions?limit=200');
   expect(JSON.stringify(read.body)).not.toMatch(/emp-1001|demo:dana/);
 });
+
+it('lists that find nothing are empty', async () => {
+  for (const list of ['evaluations', 'decisions?to=1']) {
+    const { status, body } = await t.call('avery', 'GET', `/v1/${list}`);
+    expect([list, status, body.items]).toEqual([list, 200, []]);
+  }
+});
