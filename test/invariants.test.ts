@@ -7,7 +7,7 @@ import { storedPolicies } from '../src/policy/stored-policies.ts';
 import { storeBuilt, storeBundleSource } from '../src/store/policies.ts';
 import { insertReport } from '../src/store/policy-reports.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
-import { undecidedEntry } from './support/entries.ts';
+import { erasureEntry, undecidedEntry } from './support/entries.ts';
 import { INPUTS } from './support/inputs.ts';
 import { findContradictions, readLog } from './support/log-oracle.ts';
 import { namesImported, readSources } from './support/sources.ts';
@@ -104,7 +104,7 @@ describe('the evidence', () => {
   beforeAll(async () => {
     const names = [{ kind: 'person', name: 'emp-1001' }] as const;
     await t.broker.store.writer.write(async (tx) => {
-      await erase(tx, { places: [1], names }, await undecidedEntry(tx));
+      await erase(tx, { places: [1], names }, await erasureEntry(tx));
       await insertReport(tx, { digest: 'a', report: '{}', measured: '{}', stored_ms: 1 });
       await storeBundleSource(tx, { archive_digest: 'a', source: '{}', stored_ms: 1 });
       // One complete tile.

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { erase } from '../../src/log/erase.ts';
 import { createTerminal, type Terminal } from '../cli/support.ts';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
-import { undecidedEntry } from '../support/entries.ts';
+import { erasureEntry } from '../support/entries.ts';
 import { createFlag } from '../support/flags.ts';
 import { canonical } from '../support/log-oracle.ts';
 import { forgeCount, readEvaluations, readRecords, refuseInserts } from '../support/sqlite/rows.ts';
@@ -235,7 +235,7 @@ describe('a stranger', () => {
   it('verifies the rows of a person whose name was erased, and nobody can tell whose they are', async () => {
     await t.broker.store.writer.write(async (tx) => {
       const names = [{ kind: 'principal', name: 'person:demo:dana' }] as const;
-      await erase(tx, { places: [], names }, await undecidedEntry(tx));
+      await erase(tx, { places: [], names }, await erasureEntry(tx));
     });
     const rows = (await list('&flag=plain')).filter(({ workload }) => workload === null);
     expect(rows).toEqual([expect.objectContaining({ pseudonym: expect.any(String), count: 2 })]);

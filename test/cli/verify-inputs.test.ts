@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { erase } from '../../src/log/erase.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
-import { entryOf } from '../support/entries.ts';
+import { erasureEntry } from '../support/entries.ts';
 import { applyChanges, createFlag, propose } from '../support/flags.ts';
 import { createTerminal, type Terminal } from './support.ts';
 
@@ -98,16 +98,8 @@ describe('inputs', () => {
   });
 
   it('that were erased by a record that says so are none that is missing', async () => {
-    const policy_hash = await activeHash();
     await t.broker.store.writer.write(async (tx) => {
-      const { decision } = entryOf(tx);
-      await erase(
-        tx,
-        { places: [2], names: [] },
-        entryOf(tx, {
-          decision: { ...decision, policy_hash, versions: { input: null, result: 1, guardrails: null } },
-        }),
-      );
+      await erase(tx, { places: [2], names: [] }, await erasureEntry(tx));
     });
     await take();
     expect(JSON.parse(lines[1] ?? '')).toEqual({ place: 2, erased_by: expect.any(Number) });
@@ -116,7 +108,3 @@ describe('inputs', () => {
     expect(json.gaps).toContainEqual({ code: 'erased', count: 1, first_place: 2 });
   });
 });
-
-async function activeHash(): Promise<string> {
-  return (await t.call('avery', 'GET', '/v1/policy/activations')).body.items[0].policy_hash;
-}

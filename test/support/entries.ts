@@ -46,6 +46,21 @@ export async function undecidedEntry(tx: Tx, given: Partial<Entry> = {}): Promis
   return { ...entry, decision: { ...entry.decision, versions, policy_hash: active.policy_hash } };
 }
 
+/** The same of a request that erases a person, as it is applied. */
+export function erasureEntry(tx: Tx, given: Partial<Entry> = {}): Promise<Entry> {
+  const request = {
+    id: uuidv7({ msecs: momentOf(tx) }),
+    kind: 'person.erase',
+    object: null,
+    digest: `sha256:${'e'.repeat(64)}`,
+    reason: 'they asked for it',
+    authors: [],
+    from: null,
+    to: 'applied',
+  } as const;
+  return undecidedEntry(tx, { operation: 'request.propose', request, ...given });
+}
+
 /** Appends one entry in a write of its own. Unless a decision is given, no policy made it. @returns its place */
 export function appendTo(store: Store, given: Partial<Entry> = {}): Promise<number> {
   return store.writer.write(async (tx) =>

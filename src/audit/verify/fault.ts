@@ -20,7 +20,7 @@ export const FAULTS = {
   vote_replaced: 'An approval was counted that its giver had replaced by a later vote.',
   vote_of_author: 'Somebody who wrote part of the change was counted as its approver.',
   vote_twice: 'One person was counted as two.',
-  vote_missing: 'What takes two persons under every policy was done by one.',
+  vote_missing: 'What takes the approval of others under every policy was done without it.',
   version_chain:
     'The versions of a flag do not follow from each other. A change of it is missing in the log, or was added.',
   freeze_chain:

@@ -112,6 +112,8 @@ export interface LogRecord
   effect: Parsed['outcome']['effect'];
   codes: readonly string[] | null;
   note: string | null;
+  /** Whether it erases anything: details, or only names. */
+  isErasure: boolean;
   erased: readonly number[] | null;
   flags: readonly Move[] | null;
   passed: readonly string[] | null;
@@ -209,6 +211,7 @@ export function toRecord(
     effect: outcome.effect,
     codes: resolve('outcome.codes', outcome.codes, text),
     note: outcome.note,
+    isErasure: erases !== null,
     erased: erases === null ? [] : resolve('erases.places', erases.places, placeOf),
     flags: resolve('flags', flags, moveSchema),
     passed: resolve('passed.freezes', passed.freezes, text),

@@ -118,29 +118,35 @@ export function createMeaning(): Meaning {
 
 /** @throws MeaningFault if a record changes something without a decision that allows it */
 function assertAllowed(record: LogRecord): void {
-  const { place, effect, operation, request, freeze, activates, erased } = record;
+  const { place, effect, operation, request, freeze, activates, isErasure, erased } = record;
   const fault = (message: string) => new MeaningFault('change_not_allowed', place, message);
   const moves = movesOf(record);
-  const changes = moves.length > 0 || freeze !== null || activates !== null || erased?.length !== 0;
+  const changes = moves.length > 0 || freeze !== null || activates !== null || isErasure;
   if (effect !== 'allow' && (changes || request?.to === 'applied'))
     throw fault(`it changes something, and the decision is ${effect}`);
   if (moves.length > 0) {
-    const isApplied = request?.kind === 'flag.change' && request.to === 'applied';
-    if (!isApplied || !WRITES_FLAGS.has(operation))
+    if (!isApplied(record, 'flag.change') || !WRITES_FLAGS.has(operation))
       throw fault(
         `it moves ${moves[0]?.flag}, and is no ${[...WRITES_FLAGS].join(', ')} of a change of flags`,
       );
   }
   if (freeze !== null && !mayChange(freeze.change, record))
     throw fault(`a freeze is ${freeze.change} by ${operation}`);
+  if (isErasure && !isApplied(record, 'person.erase'))
+    throw fault(`it erases something by ${operation}, and applies no request to erase a person`);
   const ahead = erased?.find((erasedPlace) => erasedPlace >= place);
   if (ahead !== undefined)
     throw new MeaningFault('erasure_ahead', place, `it erases the details at place ${ahead}`);
 }
 
-function mayChange(change: 'engaged' | 'lifted', { operation, request }: LogRecord): boolean {
+function mayChange(change: 'engaged' | 'lifted', record: LogRecord): boolean {
+  const { operation } = record;
   if (change === 'engaged') return operation === 'freeze.engage' || operation === 'restore.accept';
-  return request?.kind === 'freeze.lift' && request.to === 'applied';
+  return isApplied(record, 'freeze.lift');
+}
+
+function isApplied({ request }: LogRecord, kind: string): boolean {
+  return request?.kind === kind && request.to === 'applied';
 }
 
 /** @throws MeaningFault if anything but a confirmed restore goes on from another log */

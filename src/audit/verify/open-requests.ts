@@ -3,8 +3,12 @@ import type { LogRecord } from './leaf.ts';
 
 /** The states that no request leaves. */
 const FINAL: ReadonlySet<string> = new Set(['applied', 'rejected', 'withdrawn', 'expired', 'conflicted']);
-/** What takes the approval of a second person under every policy, from version 2 of the guardrails on. */
-const TWO_PERSONS: ReadonlySet<string> = new Set(['freeze.lift', 'policy.activate']);
+/** What takes approvals under every policy: how many, and from which version of the guardrails on. */
+const APPROVALS: ReadonlyMap<string, { count: number; since: number }> = new Map([
+  ['freeze.lift', { count: 1, since: 2 }],
+  ['policy.activate', { count: 1, since: 2 }],
+  ['person.erase', { count: 2, since: 3 }],
+]);
 
 interface OpenRequest {
   state: string;
@@ -125,11 +129,12 @@ function countVotes(request: OpenRequest, record: LogRecord, { kind, digest }: R
       throw new MeaningFault('vote_of_author', place, `it counts the vote of ${vote.person}, an author`);
     persons.add(vote.person);
   }
-  if (votes.length === 0 && TWO_PERSONS.has(kind) && (schema.guardrails ?? 0) >= 2)
+  const takes = APPROVALS.get(kind);
+  if (takes !== undefined && votes.length < takes.count && (schema.guardrails ?? 0) >= takes.since)
     throw new MeaningFault(
       'vote_missing',
       place,
-      `it applies a request of kind ${kind} without any approval`,
+      `it applies a request of kind ${kind} with ${votes.length} approvals, and that takes ${takes.count}`,
     );
   return persons.size;
 }

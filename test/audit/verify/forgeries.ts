@@ -1,7 +1,7 @@
 import type { FaultCode } from '../../../src/audit/verify/fault.ts';
 import { DIGEST, FIRST, PLACES, type Record, SECOND } from './sample-log.ts';
 
-const { create, approve, apply, engage, break_glass, lift, activate, staged, after } = PLACES;
+const { create, approve, apply, engage, break_glass, lift, activate, staged, after, erase } = PLACES;
 
 /** What a forger does, and by which fault it is found at that place. */
 export const FORGERIES: readonly [
@@ -306,10 +306,43 @@ export const FORGERIES: readonly [
   ],
   [
     'what is not there yet is erased',
-    apply,
+    erase,
     'erasure_ahead',
     (r) => {
-      r.erases = { places: [apply], pseudonyms: [] };
+      r.erases.places = [erase];
+    },
+  ],
+  [
+    'somebody is erased by one other',
+    erase,
+    'vote_missing',
+    (r) => {
+      r.votes.pop();
+    },
+  ],
+  [
+    'a change of a flag erases details',
+    apply,
+    'change_not_allowed',
+    (r) => {
+      r.erases = { places: [create], pseudonyms: [] };
+    },
+  ],
+  [
+    'reading erases a name',
+    erase,
+    'change_not_allowed',
+    (r) => {
+      r.request = null;
+      r.erases.places = [];
+    },
+  ],
+  [
+    'a request to erase somebody erases them before it is applied',
+    erase,
+    'change_not_allowed',
+    (r) => {
+      r.request.to = 'ready';
     },
   ],
   [

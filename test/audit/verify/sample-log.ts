@@ -115,6 +115,7 @@ export const PLACES = {
   activate: 13,
   staged: 14,
   after: 15,
+  erase: 19,
 } as const;
 
 /** A log in which everything happens that a verification follows. */
@@ -219,6 +220,29 @@ export function sampleLeaves(): string[] {
     stage: 'main',
     request: { id: 'after', from: null, to: 'applied' },
     flags: [moved('checkout', 'production', 3)],
+  });
+  const last = { policy: SECOND, stage: 'main', guardrails: 3 };
+  const erasure = { id: 'erase', kind: 'person.erase' };
+  write({
+    ...last,
+    operation: 'request.propose',
+    effect: 'hold',
+    request: { ...erasure, from: null, to: 'pending' },
+  });
+  const votes = ['avery', 'sam'].map((who) =>
+    write({
+      ...last,
+      who,
+      operation: 'request.approve',
+      request: { ...erasure, from: 'pending', to: 'pending' },
+    }),
+  );
+  write({
+    ...last,
+    operation: 'request.apply',
+    request: { ...erasure, from: 'pending', to: 'applied' },
+    votes,
+    erases: { places: [PLACES.create], pseudonyms: ['of olga'] },
   });
   return leaves;
 }

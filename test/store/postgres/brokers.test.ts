@@ -7,7 +7,7 @@ import { schedulerPrincipal } from '../../../src/principal.ts';
 import { readFlags, revoke } from '../../revocation/support.ts';
 import { activateElsewhere, withConfig } from '../../support/activation.ts';
 import { createTestClock, exchange, startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { appendTo, undecidedEntry } from '../../support/entries.ts';
+import { appendTo, erasureEntry } from '../../support/entries.ts';
 import { applyChanges, approve, createFlag, propose, readRequest } from '../../support/flags.ts';
 import { findContradictions } from '../../support/log-oracle.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
@@ -181,7 +181,7 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
       `select kind, name from pseudonyms where pseudonym = '${before}'`,
     )) as unknown as Erasure['names'];
     await other.broker.store.writer.write(async (tx) =>
-      erase(tx, { places: [], names }, await undecidedEntry(tx, { principal: schedulerPrincipal })),
+      erase(tx, { places: [], names }, await erasureEntry(tx, { principal: schedulerPrincipal })),
     );
     expect(await pseudonymIn(await appendTo(store))).not.toBe(before);
   });

@@ -10,7 +10,7 @@ import { TABLE_KEYS } from '../../../src/store/tables.ts';
 import { runAlone } from '../../cli/alone.ts';
 import { createTerminal } from '../../cli/support.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { undecidedEntry } from '../../support/entries.ts';
+import { erasureEntry, undecidedEntry } from '../../support/entries.ts';
 import { applyChanges, createFlag } from '../../support/flags.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
@@ -90,7 +90,7 @@ describe.skipIf(!hasPostgres('moving to PostgreSQL'))('a copy on a server', () =
     await applyChanges(t, [{ action: 'enable', flag: 'moved' }]);
     await playStory(t, { seed: 4711, steps: 90 });
     await t.broker.store.writer.write(async (tx) =>
-      erase(tx, { places: [2, 3], names: [{ kind: 'person', name: 'emp-1001' }] }, await undecidedEntry(tx)),
+      erase(tx, { places: [2, 3], names: [{ kind: 'person', name: 'emp-1001' }] }, await erasureEntry(tx)),
     );
     // A tile of the log is complete, and a page of its leaves is not the last one.
     await t.broker.store.writer.write(async (tx) => {

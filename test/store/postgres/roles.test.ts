@@ -7,7 +7,7 @@ import { APPEND_ONLY } from '../../../src/store/postgres/guards.ts';
 import { RIGHTS } from '../../../src/store/postgres/roles.ts';
 import { runAlone } from '../../cli/alone.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { undecidedEntry } from '../../support/entries.ts';
+import { erasureEntry } from '../../support/entries.ts';
 import { applyChanges, createFlag } from '../../support/flags.ts';
 import { createDatabase, runAt, type TestDatabase } from '../../support/postgres.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
@@ -129,7 +129,7 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
       await applyChanges(t, [{ action: 'enable', flag: 'kept' }]);
       const name = { kind: 'person', name: 'emp-1001' } as const;
       await t.broker.store.writer.write(async (tx) =>
-        erase(tx, { places: [1], names: [name] }, await undecidedEntry(tx)),
+        erase(tx, { places: [1], names: [name] }, await erasureEntry(tx)),
       );
       expect(await runAt(owner, 'select 1 from record_details where place = 1')).toEqual([]);
       await t.broker.scheduler.tick();
