@@ -4,6 +4,7 @@ import { replayPage } from '../src/audit/replay.ts';
 import { append } from '../src/log/append.ts';
 import { erase } from '../src/log/erase.ts';
 import { storedPolicies } from '../src/policy/stored-policies.ts';
+import { insertEvaluations } from '../src/store/evaluations.ts';
 import { storeBuilt, storeBundleSource } from '../src/store/policies.ts';
 import { insertReport } from '../src/store/policy-reports.ts';
 import { type Reply, startTestBroker, type TestBroker } from './support/broker.ts';
@@ -109,6 +110,8 @@ describe('the evidence', () => {
       await storeBundleSource(tx, { archive_digest: 'a', source: '{}', stored_ms: 1 });
       // One complete tile.
       for (let turn = 0; turn < 256; turn += 1) await append(tx, await undecidedEntry(tx));
+      const row = { environment: 'production', workload: null, flag: null, variant: null, count: 1 };
+      await insertEvaluations(tx, 1, [{ ...row, first_ms: 1, last_ms: 1 }]);
       await storeBuilt(tx, 'b', { policy_hash: 'a', archive_digest: 'a' });
     });
   });

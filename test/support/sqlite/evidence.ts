@@ -21,6 +21,7 @@ export const EVIDENCE = [
   'reports',
   'bundleSources',
   'builtBundles',
+  'evaluations',
 ] as const satisfies Subject[];
 
 /** The tables of {@link EVIDENCE}, sorted, and those that the database keeps from changes. */

@@ -121,6 +121,7 @@ export const TABLES = {
   reports: 'policy_reports',
   bundleSources: 'bundle_sources',
   builtBundles: 'built_bundles',
+  evaluations: 'evaluations',
   freezes: 'freezes',
   revocations: 'revocations',
   sessions: 'sessions',
