@@ -62,6 +62,7 @@ const ACTS: Record<string, [who: string, words: () => string[], says: RegExp][]>
       /policy of every environment/,
     ],
   ],
+  'store reopen': [['riley', () => ['store', 'reopen', 'none.db'], /write to this file again/]],
 };
 
 const VOTES = ['approve', 'reject'];

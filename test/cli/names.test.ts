@@ -41,6 +41,7 @@ const COMMANDS: Record<string, [who: string, ...words: string[]] | null> = {
   list: ['dana'],
   decisions: ['avery'],
   'access list': ['avery'],
+  'audit evaluations': ['avery'],
   propose: ['dana', '--environment', 'production', ...ON],
   edit: null,
   freeze: ['riley', ...SAID],
