@@ -5,7 +5,10 @@ export function sendRaw(url: string, lines: readonly string[] | Buffer): Promise
   return exchangeBytes(url, lines, { endsAtOnce: true });
 }
 
-/** The same, but ends the connection only after the broker has begun to answer. */
+/** An interim answer (RFC 9110, section 15.2) and nothing behind it yet. */
+const INTERIM = /^HTTP\/1\.1 1\d\d [^\r\n]*\r\n\r\n$/;
+
+/** The same, but ends the connection only after the broker has begun its final answer. */
 export function askRaw(url: string, lines: readonly string[] | Buffer): Promise<string> {
   return exchangeBytes(url, lines, { endsAtOnce: false });
 }
@@ -24,7 +27,7 @@ function exchangeBytes(
     });
     socket.on('data', (chunk) => {
       chunks.push(chunk);
-      socket.end();
+      if (!INTERIM.test(Buffer.concat(chunks).toString('latin1'))) socket.end();
     });
     socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
     socket.on('error', () => socket.destroy());
