@@ -73,7 +73,8 @@ describe('a process that is killed', () => {
     const file = join(folder, 'random.db');
     const random = createRandom(41);
     const acknowledged: string[] = [];
-    for (let round = 0; round < 8; round += 1) {
+    // However slow the machine is: until enough was acknowledged.
+    for (let round = 0; round < 8 || acknowledged.length <= 50; round += 1) {
       const { acknowledged: said, errors } = await runChild(file, `r${round}`, {
         killAfterMs: random() * 250,
       });
@@ -81,7 +82,6 @@ describe('a process that is killed', () => {
       acknowledged.push(...said);
       await expectWhole(file, acknowledged);
     }
-    expect(acknowledged.length).toBeGreaterThan(50);
   }, 120_000);
 
   it.each([1, 5, 23, 60, 140, 300])(
