@@ -48,7 +48,7 @@ describe('troubleshooting', () => {
   });
 
   it('has each reason that a policy denies or holds something for, once', () => {
-    const guardrails = ['two_persons'];
+    const guardrails = ['own_erasure', 'two_persons'];
     expect(reasons().length).toBeGreaterThan(40);
     expect(codesUnder('reason').toSorted()).toEqual([...reasons(), ...guardrails].toSorted());
   });
