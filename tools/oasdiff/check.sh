@@ -17,15 +17,15 @@ GOFLAGS=-mod=readonly GOTOOLCHAIN=local CGO_ENABLED=0 \
   go build -C tools/oasdiff -buildvcs=false -trimpath -o "$PWD/$bin" github.com/oasdiff/oasdiff
 export OASDIFF_NO_TELEMETRY=1
 
-# Kinds may join a list of kinds in an answer, as members may join an answer: `severity-levels.txt`, and info.description.
-# An alternative that only grows, such as the list of operations inside one, is taken for a removed one: `accepted.txt` names those.
+# `accepted.txt` names what is taken for a break and is none: a kind that joins the obligations in an answer (info.description
+# says that kinds may), and an alternative of a request in which the list of operations grew.
 compared=0
 for commit in $(git log "-$most" --format=%H -- "$document"); do
   git show "$commit:$document" >.cache/openapi-base.json 2>/dev/null || continue
   cmp -s .cache/openapi-base.json "$document" && continue
   compared=$((compared + 1))
   "$bin" breaking .cache/openapi-base.json "$document" --color never \
-    --severity-levels tools/oasdiff/severity-levels.txt --err-ignore tools/oasdiff/accepted.txt --fail-on MISSING-VERSION-BUMP || {
+    --err-ignore tools/oasdiff/accepted.txt --fail-on MISSING-VERSION-BUMP || {
     echo "openapi: these changes break clients of the version in ${commit:0:12}." >&2
     echo "openapi: keep the old form beside the new one, or raise the major number of API_VERSION if it is meant." >&2
     exit 1
