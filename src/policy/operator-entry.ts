@@ -1,8 +1,7 @@
-import { canonicalJson, sha256Hex } from '../json.ts';
 import type { Entry } from '../log/entry.ts';
 import { operatorPrincipal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
-import { RESULT_VERSION } from './decision.ts';
+import { undecided } from './undecided.ts';
 
 /** What an operator does at the machine, which no policy decides. */
 export interface OperatorAct
@@ -16,29 +15,8 @@ export interface OperatorAct
 }
 
 /** The entry of an operator's act: an allow that the broker gives by itself. */
-export function operatorEntry(act: OperatorAct): Entry {
-  const { id, at_ms, operation, policy_hash, because, ...effects } = act;
-  const input_json = canonicalJson({ operation, principal: operatorPrincipal, policy_hash });
-  return {
-    id,
-    at_ms,
-    operation,
-    principal: operatorPrincipal,
-    environment: null,
-    knows_environment: true,
-    decision: {
-      effect: 'allow',
-      reasons: [because],
-      obligations: [],
-      limits: {},
-      versions: { input: null, result: RESULT_VERSION, guardrails: null },
-      policy_hash,
-      input_json,
-      input_digest: `sha256:${sha256Hex(input_json)}`,
-    },
-    request: null,
-    flags: [],
-    ...effects,
-    correlation: { http_request_id: null, ticket: null, ci_run: null, token: null },
-  };
+export function operatorEntry({ policy_hash, because, ...act }: OperatorAct): Entry {
+  const principal = operatorPrincipal;
+  const input = { operation: act.operation, principal, policy_hash };
+  return { principal, ...undecided({ effect: 'allow', because, policy_hash, input }), ...act };
 }
