@@ -1,4 +1,5 @@
 import type { ActivatedPolicy } from '../log/entry.ts';
+import type { AfterCommit } from '../store/batch-transaction.ts';
 import { renewEnvironment, type VersionOrigin } from '../store/flags.ts';
 import {
   type BundleKey,
@@ -9,7 +10,6 @@ import {
 } from '../store/policies.ts';
 import type { PolicyBundlesTable } from '../store/schema.ts';
 import type { Db, Tx } from '../store/statement.ts';
-import type { AfterCommit } from '../store/writer.ts';
 import type { Policies } from './active.ts';
 import type { Policy } from './policies.ts';
 import type { Stage } from './stages.ts';

@@ -1,5 +1,5 @@
+import type { AfterCommit } from '../store/batch-transaction.ts';
 import { RunAgain } from '../store/run-again.ts';
-import type { AfterCommit } from '../store/writer.ts';
 import { type Bundle, BundleError, readBundle, readStoredBundle } from './bundle.ts';
 import type { BundleKeys } from './bundle-keys.ts';
 import { createCompiled, type StoredBundle } from './compiled.ts';

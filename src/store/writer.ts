@@ -1,31 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import { traceWrite, type WriteTrace } from '../tracing.ts';
-import { type Batch, openBatch } from './batch.ts';
-import { knowStart } from './batch-start.ts';
-import type { LogHead } from './log-head.ts';
-import { createPreparations, type Preparable, type WriteLane } from './preparations.ts';
-import { RunAgain } from './run-again.ts';
+import { traceWrite } from '../tracing.ts';
 import {
-  beginWrite,
-  type Db,
-  endBatch,
-  fixedStatement,
-  insertDeferred,
-  runLike,
-  type Tx,
-} from './statement.ts';
-import type { Transactions } from './transactions.ts';
-import {
-  isStorageFault,
-  isStoreError,
-  notRecorded,
-  outcomeUnknown,
-  stoppedBy,
-  TakeoverError,
-  UnknownOutcome,
-} from './write-faults.ts';
+  type Acknowledge,
+  type AfterCommit,
+  type BatchResult,
+  type BatchTransactionDeps,
+  createBatchTransactions,
+  type Job,
+  RefusedAtEnd,
+} from './batch-transaction.ts';
+import { createPreparations, type WriteLane } from './preparations.ts';
+import type { RunAgain } from './run-again.ts';
+import type { Tx } from './statement.ts';
+import { isStorageFault, notRecorded, outcomeUnknown, stoppedBy, UnknownOutcome } from './write-faults.ts';
 
 /**
  * The writer: the only place where transactions begin and commit.
@@ -83,18 +71,6 @@ export interface Writer {
   close(): Promise<void>;
 }
 
-/**
- * Registers a listener that runs after the commit. The write is durable and answered even if the listener fails: its error
- * is reported, and the other listeners still run.
- */
-export type AfterCommit = (listener: () => void) => void;
-
-/**
- * Notes outside the database how far the log has come. Called after the commit, before any answer of the batch leaves.
- * If it throws, it is called again before the next batch.
- */
-export type Acknowledge = () => void;
-
 /** Limits the delay of the first answer of a batch. */
 const MAX_BATCH = 50;
 
@@ -103,52 +79,11 @@ const MAX_SCHEDULED_BATCH = 25;
 /** So many scheduled writes share each batch, however many ordinary ones wait, so that they always go on. */
 const ALWAYS_SCHEDULED = 5;
 
-/**
- * How long the writes of a batch may keep the thread. Then everybody else has a turn: reads are answered, and one of the
- * connections that wait is accepted, because the event loop accepts one a turn.
- */
-const LONGEST_TURN_MS = 2;
-
 /** How long callers wait to learn whether their batch was committed, where that can be found out. */
 const OUTCOME_WITHIN_MS = 10_000;
 
-interface Job extends Preparable {
-  work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
-  resolve: (value: never) => void;
-  reject: (error: unknown) => void;
-  /** Null if nobody traces the call that it belongs to. */
-  trace: WriteTrace | null;
-}
-
-/** What became of a write: its result, its error, or that it has to be prepared first. */
-type JobResult = { job: Job } & (
-  | { value: unknown; listeners: (() => void)[] }
-  | { error: unknown }
-  | { missing: RunAgain }
-);
-
-/** What became of the writes of a batch, if it is committed; and why that is unknown, or null. */
-interface BatchResult {
-  results: JobResult[];
-  unknown: UnknownOutcome | null;
-  /** The end of the log after it. */
-  head: LogHead;
-}
-
-const savepoint = fixedStatement('savepoint one_write');
-const releaseSavepoint = fixedStatement('release savepoint one_write');
-const rollbackToSavepoint = fixedStatement('rollback to savepoint one_write');
-
 /** The dependencies of a writer. */
-export interface WriterDeps {
-  transactions: Transactions;
-  /** The writing connection. */
-  db: Db;
-  clock: Clock;
-  /** The fence when this process opened the store. Once it is raised, nothing that is remembered here holds any more. */
-  fence: number;
-  /** Writes the head at the end of each batch that appended something, before its commit. */
-  seal: (tx: Tx, head: LogHead) => Promise<Acknowledge>;
+export interface WriterDeps extends BatchTransactionDeps {
   /**
    * Called between two batches, while no transaction is open.
    *
@@ -164,17 +99,12 @@ export interface WriterDeps {
   onListenerFailure: (error: unknown) => void;
 }
 
-/** The database refuses a row that waited for the end of its batch. Whose it is, is found by writing each alone. */
-class RefusedAtEnd extends Error {}
-
 /** Creates the writer over the writing connection. */
 export function createWriter(deps: WriterDeps): Writer {
   const { transactions } = deps;
   const queues: Record<WriteLane, Job[]> = { emergency: [], ordinary: [], scheduled: [] };
   const waits = () => Object.values(queues).some((queue) => queue.length > 0);
-  const pseudonyms = new Map<string, string>();
-  /** Where the log ended after the last batch of this writer; null if that is not known. */
-  let endedAt: Pick<LogHead, 'epoch' | 'size'> | null = null;
+  const batches = createBatchTransactions(deps);
   let running: Promise<void> | null = null;
   let closed: BrokerError | null = deps.stopped ?? null;
   /** Set if this process must not write any more: the outcome of a commit is unknown, or the fence was raised. */
@@ -190,90 +120,6 @@ export function createWriter(deps: WriterDeps): Writer {
     for (const job of jobs.toReversed()) queues[job.lane].unshift(job);
     if (jobs.length > 0) running ??= drain();
   });
-
-  async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult> {
-    const { head } = batch;
-    const undo = beginWrite(tx);
-    await savepoint(tx);
-    try {
-      const listeners: (() => void)[] = [];
-      batch.afterCommit = (listener) => listeners.push(listener);
-      const work = () => job.work(tx, batch.afterCommit);
-      const value = await (job.trace === null ? work() : job.trace.within(work));
-      await releaseSavepoint(tx);
-      return { job, value, listeners };
-    } catch (error) {
-      if (isStorageFault(error)) throw error;
-      await rollbackToSavepoint(tx);
-      await releaseSavepoint(tx);
-      // Its places are free again, and its rows are forgotten.
-      batch.head = head;
-      undo();
-      if (error instanceof RunAgain) return { job, missing: error };
-      return { job, error: isStoreError(error) ? notRecorded(error) : error };
-    }
-  }
-
-  async function runTransaction(connection: Db, jobs: readonly Job[]): Promise<BatchResult> {
-    const tx = connection as Tx;
-    runLike(tx, deps.db);
-    try {
-      const head = await transactions.begin(connection);
-      if (head.fence !== deps.fence) throw new TakeoverError();
-      // Another broker may have erased some of them, which leaves a record.
-      if (endedAt?.size !== head.size || endedAt.epoch !== head.epoch) pseudonyms.clear();
-      endedAt = null;
-      const leaves = new Map<number, Buffer>();
-      const { clock } = deps;
-      const batch: Batch = { head, from: head, leaves, clock, pseudonyms, afterCommit: () => undefined };
-      openBatch(tx, batch);
-      await knowStart(tx);
-      const results: JobResult[] = [];
-      let turnMs = performance.now();
-      for (const job of jobs) {
-        if (performance.now() - turnMs > LONGEST_TURN_MS) {
-          await setImmediate();
-          turnMs = performance.now();
-        }
-        job.trace?.next('write');
-        const result = await runJob(job, tx, batch);
-        job.trace?.next('missing' in result ? 'wait' : 'commit');
-        results.push(result);
-      }
-      insertWaiting(tx, jobs);
-      const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
-      const unknown = await commit(connection);
-      owed = acknowledge ?? owed;
-      return { results, unknown, head: batch.head };
-    } catch (error) {
-      // The database may already have rolled back; report the first error.
-      await transactions.rollback(connection).catch(() => undefined);
-      throw error;
-    } finally {
-      endBatch(tx);
-    }
-  }
-
-  /** @throws RefusedAtEnd if the rows of any of several writes are refused */
-  function insertWaiting(tx: Tx, jobs: readonly Job[]): void {
-    try {
-      insertDeferred(tx);
-    } catch (error) {
-      if (jobs.length === 1 || isStorageFault(error)) throw error;
-      throw new RefusedAtEnd();
-    }
-  }
-
-  /** @returns why the outcome is unknown, if it can be found out */
-  async function commit(connection: Db): Promise<UnknownOutcome | null> {
-    try {
-      await transactions.commit(connection);
-      return null;
-    } catch (error) {
-      if (error instanceof UnknownOutcome && transactions.findOutcome !== undefined) return error;
-      throw error;
-    }
-  }
 
   /**
    * Finds out what became of a batch, which no later one may overtake. Whoever waits is told after a while that it is not known
@@ -306,7 +152,7 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       // Without it, a restored older copy of the database would not be noticed.
       acknowledge();
-      ran = await deps.db.connection().execute((connection) => runTransaction(connection, batch));
+      ran = await deps.db.connection().execute((connection) => batches.run(connection, batch));
     } catch (error) {
       if (error instanceof RefusedAtEnd) await runEachAlone(batch);
       else refuse(batch, error);
@@ -315,7 +161,8 @@ export function createWriter(deps: WriterDeps): Writer {
     const { results, unknown, head } = ran;
     if (unknown !== null && !(await isCommitted(batch, unknown))) return null;
     fault = null;
-    endedAt = head;
+    owed = ran.acknowledge ?? owed;
+    batches.knowEnd(head);
     // These writes are durable, whatever becomes of their acknowledgement.
     callListener(acknowledge);
     for (const result of results) {
