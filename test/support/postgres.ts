@@ -1,9 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { findPostgres, folderOf } from './postgres-server.ts';
 
@@ -26,8 +27,8 @@ export interface TestDatabase {
   remove(): Promise<void>;
   /** Runs statements in a transaction that stays open. @returns ends it */
   hold(text: string): Promise<() => Promise<void>>;
-  /** Keeps a copy of it, as a dump would be. Nobody may use it meanwhile. @returns puts the copy in its place */
-  keep(): Promise<() => Promise<void>>;
+  /** Dumps it while it is in use, as a job of an operator does. @returns restores the dump into a new database */
+  dump(): Promise<() => Promise<TestDatabase>>;
   /** Drops roles of the server, once nothing belongs to them any more. */
   dropRoles(...roles: string[]): Promise<void>;
 }
@@ -50,17 +51,24 @@ export async function createDatabase(): Promise<TestDatabase> {
       await client.query(`begin; ${text}`);
       return () => client.end();
     },
-    keep: async () => {
-      await runOn(server, 'postgres', `create database ${name}_kept template ${name}`);
+    dump: async () => {
+      const file = join(server, `${name}.dump`);
+      await runTool('pg_dump', ['--format=custom', `--file=${file}`, addressOf(server, name)]);
       return async () => {
-        await runOn(server, 'postgres', `drop database ${name} with (force)`);
-        await runOn(server, 'postgres', `alter database ${name}_kept rename to ${name}`);
+        const restored = await createDatabase();
+        await runTool('pg_restore', ['--exit-on-error', `--dbname=${restored.address}`, file]);
+        return restored;
       };
     },
     dropRoles: async (...roles) => {
       await runOn(server, 'postgres', `drop role ${roles.join(', ')}`);
     },
   };
+}
+
+/** Runs a program of the server's package. */
+async function runTool(name: string, words: readonly string[]): Promise<void> {
+  await promisify(execFile)(join(findPostgres() ?? '', name), words, serverUser());
 }
 
 function addressOf(folder: string, database: string): string {

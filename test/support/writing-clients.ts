@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { startTestBroker, type TestBroker } from './broker.ts';
+import { exchange, type Reply, startTestBroker, type TestBroker } from './broker.ts';
 import { createFlag, proposal } from './flags.ts';
 import { findContradictions, readLog } from './log-oracle.ts';
 import { copyToFile } from './sqlite/copied.ts';
@@ -13,6 +14,8 @@ import { copyToFile } from './sqlite/copied.ts';
  */
 
 const CLIENTS = 6;
+/** Shorter than what an answer asks for: the more calls meet a failover, the better. */
+const PAUSE_MS = 50;
 /** Generous: what is tried is that it goes on by itself, not how fast this machine is. */
 export const WITHIN = { timeout: 120_000, interval: 100 };
 
@@ -37,7 +40,10 @@ export async function expectNothingLost({ address, failovers, prepare, fail }: F
     const clients = await Promise.all(
       Array.from({ length: CLIENTS }, (_, number) => startClient([t, other], `written.by-${number}`)),
     );
-    const token = await t.workloadToken('checkout', { audience: 'data:development' });
+    const exchanged = await untilTaken(async () =>
+      exchange(t.url, await t.ci.checkoutToken(), { audience: 'data:development' }),
+    );
+    const token = exchanged.body.access_token;
     const readers = [t, other].map((each) => startReader(each, 'written.by-0', token));
     for (let failover = 1; failover <= failovers; failover += 1) {
       await prepare(failover);
@@ -78,6 +84,28 @@ async function allWrote(clients: readonly Client[], more: number): Promise<void>
   await expect.poll(missing, WITHIN).toEqual([]);
 }
 
+/** Repeats a call that was answered 503, as its `Retry-After` asks callers to do. */
+async function untilTaken(call: () => Promise<Reply>): Promise<Reply> {
+  const until = performance.now() + WITHIN.timeout;
+  for (;;) {
+    const reply = await call();
+    const mayRepeat = reply.status === 503 && reply.headers.has('retry-after');
+    if (!mayRepeat || performance.now() > until) return reply;
+    await setTimeout(PAUSE_MS);
+  }
+}
+
+/** A broker to callers who repeat what was answered 503, with the key of the call. */
+function toPatient(t: TestBroker): TestBroker {
+  return {
+    ...t,
+    call: (who, method, path, body, headers) => {
+      const key = method === 'POST' ? { 'idempotency-key': randomUUID() } : {};
+      return untilTaken(() => t.call(who, method, path, body, { ...key, ...headers }));
+    },
+  };
+}
+
 type FlagMove = ReturnType<typeof readLog>[number]['flags'][number];
 
 /** What a caller may be told of a write while there is no primary. */
@@ -101,7 +129,7 @@ interface Client {
 
 /** Switches a flag on and off, and repeats each refused call with its key, at the next broker, until it is acknowledged. */
 async function startClient(brokers: readonly [TestBroker, ...TestBroker[]], flag: string): Promise<Client> {
-  await createFlag(brokers[0], flag);
+  await createFlag(toPatient(brokers[0]), flag);
   const written: Client['written'] = [];
   const refusals: { code: string; retry: string | null }[] = [];
   let isOver = false;
@@ -123,7 +151,7 @@ async function startClient(brokers: readonly [TestBroker, ...TestBroker[]], flag
       }
       if (answer.status !== 503) throw new Error(JSON.stringify(answer.body));
       refusals.push({ code: answer.body.code, retry: answer.headers.get('retry-after') });
-      await setTimeout(50);
+      await setTimeout(PAUSE_MS);
     }
   }
 
