@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type Express, type Request } from 'express';
 import helmet from 'helmet';
+import { createFlagdListener } from './data/flagd.ts';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
 import { answeringErrors, limitAddress, type RouterOptions, serveRoutes } from './decide/express-routes.ts';
@@ -53,6 +54,7 @@ export function createListener(deps: AppDeps): RequestListener {
   const domains = (Object.keys(routes) as (keyof typeof routes)[]).map((domain) =>
     servedRoutes(routes[domain] as Parameters<typeof servedRoutes>[0], deps.routes[domain], deps),
   );
+  const answerFlagd = createFlagdListener({ ...deps.ofrep, problemOf });
   const servePlain = deps.onlyExpress ? () => false : plainRequests(domains.flat(), problemOf);
   const arrived: Arrived = new WeakMap();
   const control = createControlApp(deps, { domains, arrived, problemOf });
@@ -67,7 +69,7 @@ export function createListener(deps: AppDeps): RequestListener {
     const context = begin(req, res);
     for (const [name, value] of headers) res.setHeader(name, value);
     context.trace.within(() => {
-      if (refusal === null && servePlain(req, res, context)) return;
+      if (refusal === null && (answerFlagd(req, res, context) || servePlain(req, res, context))) return;
       arrived.set(req, { context, refusal });
       control(req, res);
     });

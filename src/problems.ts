@@ -293,6 +293,14 @@ export const PROBLEMS = {
     remedy:
       'retry after `Retry-After`, with fewer calls at once. `countersign_calls` in `/metrics` shows what is waiting.',
   },
+  flags_not_loaded: {
+    status: 503,
+    title: 'The flags are not loaded yet',
+    means:
+      'The broker has just started, or could not read the flags of the environment from its store, so it has none to give out. It never answers with an empty list instead.',
+    remedy:
+      'retry after `Retry-After`. If it lasts, the log of the broker says why the flags could not be read.',
+  },
   shutting_down: {
     status: 503,
     title: 'The broker is shutting down',

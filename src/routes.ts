@@ -5,6 +5,7 @@ import { activationRoutes } from './activation/routes.ts';
 import { evaluationRoutes } from './audit/evaluation-routes.ts';
 import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
+import { flagdRoutes } from './data/flagd-routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
@@ -70,7 +71,7 @@ export type RouteDeps = {
   [Domain in keyof Routes]: Parameters<Routes[Domain][number]['handle']>[0];
 };
 
-type Entry = Routes[keyof Routes][number] | (typeof ofrepRoutes)[number];
+type Entry = Routes[keyof Routes][number] | (typeof ofrepRoutes)[number] | (typeof flagdRoutes)[number];
 
 /** The name of a route: its `operationId`. */
 export type RouteName = Entry['name'];
@@ -83,5 +84,5 @@ export type ListedRoute = RouteShape & { readonly name: RouteName };
 
 /** The whole list, with the data plane. */
 export function listRoutes(kinds: RequestKinds): ListedRoute[] {
-  return [...Object.values(routesOf(kinds)).flat(), ...ofrepRoutes];
+  return [...Object.values(routesOf(kinds)).flat(), ...ofrepRoutes, ...flagdRoutes];
 }

@@ -10,7 +10,7 @@ const GROUND =
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
-  /^src\/([a-z-]+\/([a-z-]+-)?routes|decide\/edge|data\/ofrep|data\/ofrep-reply|data\/request-body)\.ts$/;
+  /^src\/([a-z-]+\/([a-z-]+-)?routes|decide\/edge|data\/(flagd|ofrep|ofrep-reply|request-body))\.ts$/;
 
 /** The folders that each folder may import, besides itself and the ground (design section 13). */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -82,7 +82,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: /^src\/routes\.ts$/, may: /^src\/[a-z-]+\/(.*routes|route)\.ts$|^src\/decide\/control\.ts$/ },
   {
     part: /^src\/app\.ts$/,
-    may: /^src\/routes\.ts$|^src\/[a-z-]+\/(.*routes|edge|ofrep)\.ts$|^src\/http\//,
+    may: /^src\/routes\.ts$|^src\/[a-z-]+\/(.*routes|edge|flagd|ofrep)\.ts$|^src\/http\//,
   },
   {
     part: /^src\/config(-schema)?\.ts$/,
@@ -102,6 +102,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   jose: /^src\/((identity|issuers|keys|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
+  '@openfeature/flagd-core': /^src\/data\/flagd-documents\.ts$/,
   'better-sqlite3': /^src\/store\//,
   pg: /^src\/store\/postgres\//,
   kysely: /^src\/store\//,

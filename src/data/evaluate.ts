@@ -68,8 +68,13 @@ function isInAudience(audience: Audience, context: EvaluationContext, nowMs: num
   return user !== undefined && nowMs < user.exception.until_ms;
 }
 
+/** The variant, or the safe one if the flag has no variant of that name. */
+export function variantOrSafe(definition: FlagDefinition, variant: string): string {
+  return Object.hasOwn(definition.variants, variant) ? variant : definition.safe_variant;
+}
+
 function serve(definition: FlagDefinition, variant: string, reason: EvaluationReason): Evaluation {
-  const known = Object.hasOwn(definition.variants, variant) ? variant : definition.safe_variant;
+  const known = variantOrSafe(definition, variant);
   return { value: definition.variants[known] ?? false, variant: known, reason };
 }
 

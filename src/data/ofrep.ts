@@ -7,6 +7,7 @@ import { traceCall } from '../tracing.ts';
 import { answerFor, type Evaluated, fixedEvaluated } from './answers.ts';
 import { createBulkAnswers } from './bulk.ts';
 import { readContext } from './context.ts';
+import { type AuthenticateReader, credentialsOf, type DataReader } from './credentials.ts';
 import {
   type OfrepError,
   sendAnswer,
@@ -19,7 +20,7 @@ import {
 import { evaluateFlag, evaluateFlags } from './ofrep-routes.ts';
 import { hasBody, isPlainJson, readBody } from './request-body.ts';
 import type { SnapshotFlag, Snapshots } from './snapshot.ts';
-import { findFlag, type Namespaces, type View, viewOf } from './view.ts';
+import { findFlag, type View, viewOf } from './view.ts';
 
 /*
  * The data plane: flag reads by applications. It evaluates snapshots in memory, without policy, log or identity
@@ -49,36 +50,10 @@ const FLAGS_PATH: string = evaluateFlags.path;
 /** The path of one flag, up to its key. */
 const KEY_PATH = evaluateFlag.path.slice(0, evaluateFlag.path.indexOf('{'));
 
-/** The environment of a token with the audience `data:<environment>`, and its namespaces: `*` for all. */
-export interface DataReader {
-  readonly environment: string;
-  readonly namespaces: Namespaces;
-  /** Whose token it is. The same object for the same token. */
-  readonly principal: { readonly id: string };
-}
-
-/** The headers that may contain a token (OFREP allows both), and its proof. */
-export interface Credentials {
-  readonly authorization: string | undefined;
-  readonly apiKey: string | undefined;
-  /** The proof of a key-bound token, and the request that it must match. @see RFC 9449 */
-  readonly dpop: string | undefined;
-  readonly method: string;
-  readonly target: string;
-  /** The connection that they came on, which may have sent them before. */
-  readonly connection: object;
-}
-
 /** The dependencies of the listener. */
 export interface OfrepDeps {
   snapshots: Pick<Snapshots, 'current'>;
-  /**
-   * Authenticates the headers. A result that is available immediately MUST be a plain value, because a promise costs a
-   * turn of the event loop on every request.
-   *
-   * @throws BrokerError when the token reads no environment, or when there are two tokens
-   */
-  authenticate: (credentials: Credentials) => DataReader | Promise<DataReader>;
+  authenticate: AuthenticateReader;
   /** Counts a request without a valid identity. @throws BrokerError `rate_limited` */
   countAttempt?: CountAttempt;
   clock: Clock;
@@ -109,22 +84,6 @@ function withKey(key: string | null, error: OfrepError): OfrepError {
 
 function general(errorDetails: string): OfrepError {
   return { errorCode: 'GENERAL', errorDetails };
-}
-
-function credentialsOf({ headers, method = '', url = '', socket }: IncomingMessage): Credentials {
-  return {
-    authorization: headers.authorization,
-    apiKey: soleValue(headers['x-api-key']),
-    dpop: soleValue(headers.dpop),
-    method,
-    target: url,
-    connection: socket,
-  };
-}
-
-/** Node joins repeated headers of these names, although its types also allow arrays. */
-function soleValue(value: string | string[] | undefined): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }
 
 /** The flag key of a path, null for all flags, undefined for a path outside OFREP. */

@@ -52,3 +52,25 @@ it('a service learns nothing of changes in other namespaces from the answer for 
   await applyChanges(t, [{ action: 'disable', flag: 'of-payments' }]);
   expect((await ask()).headers.get('etag')).not.toBe(before.headers.get('etag'));
 });
+
+it('a service gets definitions for flagd of the same flags, and of no other environment', async () => {
+  const token = await t.workloadToken('checkout', { audience: 'data:production' });
+  const ask = (path: string, headers = {}) => t.call(token, 'GET', path, undefined, headers);
+  const before = await ask('/flagd/v1/production.json');
+  expect(before.status).toBe(200);
+  expect(before.headers.get('content-type')).toMatch(/^application\/json/);
+  expect(Object.keys(before.body.flags)).toEqual(['of-payments']);
+  expect(before.body.metadata).toEqual({ flagSetId: 'production' });
+
+  await applyChanges(t, [{ action: 'enable', flag: 'of-platform' }]);
+  const tag = before.headers.get('etag') ?? '';
+  expect((await ask('/flagd/v1/production.json', { 'if-none-match': tag })).status).toBe(304);
+  await applyChanges(t, [{ action: 'enable', flag: 'of-payments' }]);
+  const after = await ask('/flagd/v1/production.json', { 'if-none-match': tag });
+  expect(after).toMatchObject({ status: 200, body: { flags: { 'of-payments': { defaultVariant: 'on' } } } });
+
+  const [other, none] = [await ask('/flagd/v1/staging.json'), await ask('/flagd/v1/nowhere.json')];
+  expect([other.status, none.status]).toEqual([404, 404]);
+  expect({ ...other.body, instance: '' }).toEqual({ ...none.body, instance: '' });
+  expect((await t.call(null, 'GET', '/flagd/v1/production.json')).status).toBe(401);
+});

@@ -1,11 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  type Credentials,
-  createOfrepListener,
-  type DataReader,
-  type OfrepDeps,
-} from '../../src/data/ofrep.ts';
+import type { Credentials, DataReader } from '../../src/data/credentials.ts';
+import { createOfrepListener, type OfrepDeps } from '../../src/data/ofrep.ts';
 import { createSnapshots, type SnapshotFlag, type Snapshots } from '../../src/data/snapshot.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { NOW_MS } from '../flags/samples.ts';

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { DataReader } from '../../src/data/ofrep.ts';
+import type { DataReader } from '../../src/data/credentials.ts';
 import type { SnapshotFlag } from '../../src/data/snapshot.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { exceptionUntil, NOW_MS, sampleDefinition, sampleState } from '../flags/samples.ts';

@@ -228,6 +228,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     params: { key: await newFlag(bench) },
     body: { context: { targetingKey: 'user-1' } },
   })),
+  syncFlagd: plain('data', { params: { environment: 'production' } }),
   engageFreeze: plain('riley', {
     body: { scope: 'flag', flag: 'surface.none', yet_unknown: true, incident: 'INC-7', reason: 'the matrix' },
   }),

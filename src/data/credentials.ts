@@ -1,0 +1,47 @@
+import type { IncomingMessage } from 'node:http';
+import type { Namespaces } from './view.ts';
+
+/** The environment of a token with the audience `data:<environment>`, and its namespaces: `*` for all. */
+export interface DataReader {
+  readonly environment: string;
+  readonly namespaces: Namespaces;
+  /** Whose token it is. The same object for the same token. */
+  readonly principal: { readonly id: string };
+}
+
+/** The headers that may contain a token (OFREP allows both), and its proof. */
+export interface Credentials {
+  readonly authorization: string | undefined;
+  readonly apiKey: string | undefined;
+  /** The proof of a key-bound token, and the request that it must match. @see RFC 9449 */
+  readonly dpop: string | undefined;
+  readonly method: string;
+  readonly target: string;
+  /** The connection that they came on, which may have sent them before. */
+  readonly connection: object;
+}
+
+/**
+ * Authenticates the headers. A result that is available immediately MUST be a plain value, because a promise costs a turn of
+ * the event loop on every request.
+ *
+ * @throws BrokerError when the token reads no environment, or when there are two tokens
+ */
+export type AuthenticateReader = (credentials: Credentials) => DataReader | Promise<DataReader>;
+
+/** The credentials of a request. */
+export function credentialsOf({ headers, method = '', url = '', socket }: IncomingMessage): Credentials {
+  return {
+    authorization: headers.authorization,
+    apiKey: soleValue(headers['x-api-key']),
+    dpop: soleValue(headers.dpop),
+    method,
+    target: url,
+    connection: socket,
+  };
+}
+
+/** Node joins repeated headers of these names, although its types also allow arrays. */
+function soleValue(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
