@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GOVERNED_READ, noContent, type RouteShape } from '../http/route.ts';
+import { anyQuery, GOVERNED_READ, noContent, type RouteShape } from '../http/route.ts';
 import { evaluateFlags } from './ofrep-routes.ts';
 
 /**
@@ -18,6 +18,8 @@ export const syncFlagd = {
   // Neither policy nor store is asked, as for evaluations.
   outcomes: { ...GOVERNED_READ, foreign_origin: 'refused', denied: 'allowed' },
   since: '1.0',
+  // Whoever configures flagd may write any address.
+  query: anyQuery,
   params: z.object({ environment: z.string().meta({ description: 'The environment of the token.' }) }),
   success: 200,
   answer: z
