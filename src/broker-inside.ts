@@ -36,6 +36,10 @@ import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
 import { probeBundle } from './policy/probe.ts';
+import { createPreparation } from './publication/prepare.ts';
+import { publishSnapshot } from './publication/publish.ts';
+import { openPublished } from './publication/published.ts';
+import { createPublisher } from './publication/publisher.ts';
 import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openQuestions } from './requests/open-questions.ts';
@@ -50,6 +54,7 @@ import { keyRotation } from './schedule/key-rotation.ts';
 import { logWatch } from './schedule/log-watch.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler } from './schedule/scheduler.ts';
+import { snapshotPublication } from './schedule/snapshots.ts';
 import { usageReport } from './schedule/usage.ts';
 import { witnessJob } from './schedule/witnesses.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -171,7 +176,10 @@ export async function openInside(store: Store, options: InsideOptions) {
     newId,
     acrValuesFor: acrValuesFor(config.issuers),
     events: {
-      flagsChanged: snapshots.put,
+      flagsChanged: (environment, version, flags) => {
+        snapshots.put(environment, version, flags);
+        publisher.changed(environment);
+      },
       freezesChanged: freezes.refresh,
       revocationsChanged,
       keysChanged: signingKeys.refresh,
@@ -201,6 +209,25 @@ export async function openInside(store: Store, options: InsideOptions) {
     ...{ store, checkpoints, clock, fetch, log },
     ...{ witnesses: config.witnesses, quorum: config.witness_quorum },
   });
+  const isPublished = (environment: string) =>
+    config.snapshots.environments.some((named) => named === '*' || named === environment);
+  const publishedEnvironments = () => environments().filter(isPublished);
+  const publisher = createPublisher({
+    ...{ read, log },
+    environments: publishedEnvironments,
+    prepare: createPreparation(read),
+    publish: (prepared) => publishSnapshot(control, prepared),
+    isScheduler: store.isScheduler,
+  });
+  const published = openPublished({
+    ...{ read, checkpoints, clock },
+    signers: logKeys.signers,
+    lifeMs: config.snapshots.pointer_seconds * 1000,
+  });
+  const snapshotsServed = {
+    published,
+    isPublished: (environment: string) => publishedEnvironments().includes(environment),
+  };
   const cursors = createCursors(await cursorSecret(store, masterKey));
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
@@ -220,6 +247,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       issuerKeys(keySets.refreshDue),
       logWatch({ ...watch, clock, log }),
       witnessJob({ witnesses, size: logSize, clock }),
+      snapshotPublication(publisher),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
@@ -233,6 +261,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       signingKeys.reload(),
       environmentVersions(read).then(snapshots.catchUp),
     ]);
+    for (const environment of publishedEnvironments()) publisher.changed(environment);
   };
   store.follow(takeOver, (error) =>
     log.error({ err: error }, 'could not take over what other brokers have written'),
@@ -253,6 +282,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       checkpoints,
       logKeys,
       witnesses,
+      snapshotsServed,
     },
   };
 

@@ -78,6 +78,18 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
   return {
     edge: {
       ...{ control, cursors: inside.cursors, authenticate, hasSession },
+      authenticateData: async ({ authorization, dpop, method, target }) => {
+        const [proof, ...others] = dpop;
+        // Two proofs are none.
+        const sent = {
+          authorization,
+          apiKey: undefined,
+          dpop: others.length === 0 ? proof : '',
+          method,
+          target,
+        };
+        return authenticator.authenticateData({ ...sent, connection: {} });
+      },
       freezesSeenBy: async (call) => {
         const active = inside.freezes.active();
         if (active.length === 0) return null;
@@ -96,6 +108,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
       activation: { control },
       erasure: { control },
+      snapshots: inside.snapshotsServed,
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },

@@ -163,6 +163,18 @@ export const configSchema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  snapshots: z
+    .strictObject({
+      environments: z.array(z.string().min(1).max(200)).default([]).meta({
+        description:
+          'environments whose flags are [published as snapshots](snapshots.md), for relays and caches; `*` for all. Each version that is published is a record of the log',
+      }),
+      pointer_seconds: z.coerce.number().int().min(10).max(86_400).default(300).meta({
+        description:
+          'for how many seconds a reader may believe that a snapshot is the newest one; the broker signs again at half of it',
+      }),
+    })
+    .prefault({}),
   provisioning: z
     .strictObject({
       attribute: z.enum(['userName', 'externalId']).default('externalId').meta({

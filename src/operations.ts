@@ -285,6 +285,7 @@ export type OperatorActName = keyof typeof OPERATOR_ACTS;
 export const BROKER_EVENTS = {
   'denials.counted': { says: 'Repeated denials of callers without a grant, counted for one minute.' },
   'evaluations.counted': { says: 'Who evaluated which flag to which variant, counted for one interval.' },
+  'snapshot.publish': { says: 'Publish the flags of an environment at one version, for relays and caches.' },
 } as const;
 
 /** The name of an event of the broker. */

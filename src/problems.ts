@@ -137,6 +137,14 @@ export const PROBLEMS = {
     remedy:
       "repeat it from a page under the broker's public URL. Other clients send a token in `Authorization` instead of a cookie.",
   },
+  all_namespaces_required: {
+    status: 403,
+    title: 'A snapshot needs a token that reads all namespaces',
+    means:
+      'A [snapshot](snapshots.md) has the targeting rules of every namespace of its environment, and the token reads some namespaces only.',
+    remedy:
+      'get a token under a trust rule whose `namespaces` are `*`, or evaluate single flags at `/ofrep/v1/evaluate/flags`.',
+  },
   // The answers of policy and state.
   policy_denied: {
     status: 403,
@@ -284,6 +292,14 @@ export const PROBLEMS = {
       'The broker has found that the stored log does not fit itself: a leaf, a hash of the tree or its head was changed. Nothing more is written to it. Flags are still served, and reads still work.',
     remedy:
       'the operator keeps the file as evidence, finds out who had access, and restores a backup ([operations](operations.md#a-log-that-was-changed)).',
+  },
+  snapshot_unavailable: {
+    status: 503,
+    title: 'No snapshot of this environment is published yet',
+    means:
+      'Snapshots of the environment are published, and the first one in this epoch of the log is not there yet: the broker has just started, was just restored, or takes no writes.',
+    remedy:
+      'retry after `Retry-After`, and serve on what you have. If it lasts, look at `/readyz`: it says why the broker takes no writes.',
   },
   overloaded: {
     status: 503,

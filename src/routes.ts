@@ -7,6 +7,7 @@ import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { flagdRoutes } from './data/flagd-routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
+import { snapshotRoutes } from './data/snapshot-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
 import { erasureRoutes } from './erasure/routes.ts';
@@ -45,6 +46,7 @@ export function routesOf(kinds: RequestKinds) {
     evaluations: evaluationRoutes,
     log: logRoutes,
     erasure: erasureRoutes,
+    snapshots: snapshotRoutes,
     access: accessRoutes,
     activation: activationRoutes,
     checks: checkRoutes,

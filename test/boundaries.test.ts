@@ -22,6 +22,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   http: [],
   log: ['store', 'tree'],
   witness: ['store', 'tree'],
+  // What relays and auditors verify, so it knows no broker.
+  snapshot: ['flags', 'tree'],
   policy: ['flags', 'log', 'store'],
   decide: ['flags', 'identity', 'log', 'policy', 'store'],
   // Domains. Request kinds import them; they never import requests.
@@ -42,6 +44,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
   audit: ['decide', 'log', 'policy', 'store', 'tree'],
+  publication: ['decide', 'flags', 'log', 'snapshot', 'store', 'tree'],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],
   cli: [
@@ -62,6 +65,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'requests',
     'revocation',
     'sessions',
+    'snapshot',
     'store',
     'tokens',
     'tree',
@@ -99,7 +103,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   express: /^src\/(app\.ts|http\/.*|.*routes\.ts)$/,
   helmet: /^src\/app\.ts$/,
   'zod-openapi': /^src\/http\/openapi(-answers)?\.ts$/,
-  jose: /^src\/((identity|issuers|keys|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
+  jose: /^src\/((identity|issuers|keys|snapshot|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
   '@openfeature/flagd-core': /^src\/data\/flagd-documents\.ts$/,

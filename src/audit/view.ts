@@ -155,6 +155,15 @@ const leafSchema = z
       .meta({
         description: 'In a record that hands the log over to a new key: the former key and the new one.',
       }),
+    snapshot: z
+      .object({
+        environment: z.string(),
+        version: z.int().min(0).meta({ description: 'The version of the environment.' }),
+        digest: digest.meta({ description: 'The digest of the body.' }),
+        size: z.int().min(0).meta({ description: 'How many records it reflects.' }),
+      })
+      .optional()
+      .meta({ description: 'In a record that publishes a snapshot: which one.' }),
     guardrail: z.string().nullable(),
     stage: z.string().nullable().meta({
       description: 'The stage whose policy decided; null if one policy governs all stages.',

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Cursors } from '../http/cursor.ts';
 import type { CallerKind, RouteShape } from '../http/route.ts';
+import type { DataCaller } from '../identity/authenticate.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
 import type { Lane } from '../operations.ts';
 import type { CookieChange } from '../sessions/cookies.ts';
@@ -15,6 +16,12 @@ export interface Edge {
    * @throws BrokerError `unauthenticated`, `token_invalid`, `issuer_unavailable`, `rate_limited`
    */
   authenticate(presented: RequestCredentials, lane?: Lane): Promise<Caller>;
+  /**
+   * The bearer of a token of audience `data:<environment>`.
+   *
+   * @throws BrokerError `unauthenticated`, `token_invalid`
+   */
+  authenticateData(presented: RequestCredentials): Promise<DataCaller>;
   /** Whether a request has the cookie of a browser session, valid or not. */
   hasSession(presented: RequestCredentials): boolean;
   cursors: Cursors;
@@ -27,8 +34,10 @@ export interface Given<Params = object, Query = object, Body = unknown, Who = Ca
   params: Params;
   query: Query;
   body: Body;
-  /** The authenticated caller; null for a route without a caller. */
+  /** The authenticated caller; null for a route without a caller, and for one of the data plane. */
   call: Who;
+  /** Who reads flags; null for every other route. */
+  reader: DataCaller | null;
   request: RequestFacts;
   /** The `If-Match` header. */
   ifMatch: string | undefined;
@@ -90,7 +99,7 @@ export function pageOf<Row, Item>(
 
 type NoParams = z.ZodObject<Record<never, never>>;
 /** Over HTTP, every caller has a credential. */
-type WhoOf<Who extends CallerKind | null> = Who extends null ? null : Call & Caller;
+type WhoOf<Who extends CallerKind | null> = Who extends null | 'data' ? null : Call & Caller;
 type Others = Readonly<Record<number, z.ZodType>>;
 
 /** A route with the types of its schemas. */

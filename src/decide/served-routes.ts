@@ -123,10 +123,12 @@ async function readRequest(
   const { req, res, id, trace_id, target } = arrival;
   const ids = { http_request_id: id, trace_id };
   const presented = presentedBy(arrival);
-  const call = await callOf(route, edge, presented, ids).catch(async (error: unknown) => {
+  const counted = async (error: unknown): Promise<never> => {
     if (route.perAddress !== true && isWithoutIdentity(error)) await countAttempt(req);
     throw error;
-  });
+  };
+  const reader = route.caller === 'data' ? await edge.authenticateData(presented).catch(counted) : null;
+  const call = await callOf(route, edge, presented, ids).catch(counted);
   assertFollows(route, call, arrival.params.id);
   const freezes = call === null ? null : await edge.freezesSeenBy(call);
   if (freezes !== null) res.setHeader('Countersign-Freeze', freezes);
@@ -140,6 +142,7 @@ async function readRequest(
     query,
     body,
     call,
+    reader,
     request: { ids, target, presented, user_agent: req.headers['user-agent'] ?? '' },
     ifMatch: route.ifMatch === true ? req.headers['if-match'] : undefined,
     ifNoneMatch: route.ifNoneMatch === true ? req.headers['if-none-match'] : undefined,
@@ -164,7 +167,7 @@ async function callOf(
   presented: RequestCredentials,
   ids: CallIds,
 ): Promise<Call | null> {
-  if (caller === null) return null;
+  if (caller === null || caller === 'data') return null;
   // Pages accept no tokens.
   if (caller === 'session' && !edge.hasSession(presented)) {
     throw new BrokerError('unauthenticated', 'You are not signed in. Sign in at /auth/sign-in.');

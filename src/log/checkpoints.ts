@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts';
 import { type Checkpoint, signCheckpoint } from '../tree/checkpoint.ts';
 import type { NoteSigner } from '../tree/note.ts';
 
-/** How long a checkpoint is the latest one. There is at most one in this time. */
+/** How long a checkpoint is the latest one. There is at most one in this time, but for those that are asked for at once. */
 export const CHECKPOINT_INTERVAL_MS = 1000;
 
 /** A checkpoint with its signed text. */
@@ -17,8 +17,12 @@ export interface SignedCheckpoint extends Checkpoint {
 export interface Checkpoints {
   /** The latest checkpoint. The log may have grown since, for at most a second. @throws BrokerError `restored_copy`, `log_altered` */
   latest(): Promise<SignedCheckpoint>;
-  /** The first checkpoint with at least so many leaves, which the log must have. It may take a second. */
-  covering(size: number): Promise<SignedCheckpoint>;
+  /**
+   * The first checkpoint with at least so many leaves, which the log must have. It may take a second.
+   *
+   * @param options.atOnce signs one now if there is none yet: for what others wait for, and the caller limits how often
+   */
+  covering(size: number, options?: { atOnce?: boolean }): Promise<SignedCheckpoint>;
   /** The public parts of the keys that sign, the newest first. */
   keys(): Promise<[string, ...string[]]>;
 }
@@ -71,10 +75,12 @@ export function createCheckpoints(deps: {
 
   return {
     latest: async () => (kept !== null && isFresh() ? kept : renew()),
-    covering: async (size) => {
+    covering: async (size, { atOnce = false } = {}) => {
       if (kept !== null && kept.size >= size) return kept;
-      if (isFresh()) await setTimeout(CHECKPOINT_INTERVAL_MS);
-      return renew();
+      if (!atOnce && isFresh()) await setTimeout(CHECKPOINT_INTERVAL_MS);
+      const renewed = await renew();
+      // One that was running may have begun before the record was there.
+      return renewed.size >= size ? renewed : renew();
     },
     keys: async () => {
       const [newest, ...others] = await signers();

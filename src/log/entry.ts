@@ -106,6 +106,17 @@ export interface ActivatedPolicy extends ActivatedBundle {
   followers?: readonly (ActivatedBundle & { stage: string })[];
 }
 
+/** A snapshot that a record publishes. */
+export interface RecordedSnapshot {
+  environment: string;
+  /** The version of the environment. */
+  version: number;
+  /** The digest of the body. */
+  digest: string;
+  /** The number of records that the snapshot reflects: all of them, from the first one. */
+  size: number;
+}
+
 /** One event to record. */
 export interface Entry {
   /** The decision's id (UUID version 7), which is also the record's id. */
@@ -132,6 +143,8 @@ export interface Entry {
   follows?: FormerLog;
   /** The key that the log is handed over to. */
   log_key?: KeyHandover;
+  /** The snapshot of an environment that this record publishes. */
+  snapshot?: RecordedSnapshot;
   /** The details and pseudonyms that this record erases. */
   erases?: { places: readonly number[]; pseudonyms: readonly string[] };
   /** The broker's own note on the outcome, such as `request_conflicted`. */

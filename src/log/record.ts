@@ -8,6 +8,7 @@ import type {
   Passage,
   RecordedFreeze,
   RecordedObligation,
+  RecordedSnapshot,
   RecordedStage,
 } from './entry.ts';
 
@@ -63,6 +64,8 @@ export interface RecordV1 {
   erases: { places: ListOf<number>; pseudonyms: ListOf<string> } | null;
   /** The new key of the log. Only a record that hands the log over to one has this member. */
   log_key?: KeyHandover | undefined;
+  /** The snapshot that it publishes. Only a record of `snapshot.publish` has this member. */
+  snapshot?: RecordedSnapshot | undefined;
   guardrail: string | null;
   /** The stage whose policy decided; null if one policy governs all stages. */
   stage: string | null;
@@ -248,6 +251,7 @@ function toRecord(
       record: 1,
       result: decision.versions.result,
     },
+    ...(entry.snapshot === undefined ? {} : { snapshot: snapshotInOrder(entry.snapshot) }),
     stage: decision.stage ?? null,
     votes: list('votes'),
   };
@@ -276,6 +280,10 @@ function formerInOrder({ epoch, origin, root, size }: FormerLog): FormerLog {
 
 function handoverInOrder({ former, key, signature }: KeyHandover): KeyHandover {
   return { former, key, signature };
+}
+
+function snapshotInOrder({ digest, environment, size, version }: RecordedSnapshot): RecordedSnapshot {
+  return { digest, environment, size, version };
 }
 
 function inOrder({ change, environment, flag, id, namespace, scope }: RecordedFreeze): RecordedFreeze {

@@ -23,6 +23,10 @@ export interface ScheduledJob {
   hasMore?: () => boolean;
   /** Resolves when what runs has left to be done later is done. */
   rest?: () => Promise<void>;
+  /** Called when the scheduler starts, by a job that also runs between two runs of the scheduler. */
+  begin?: () => void;
+  /** Ends that, and resolves when nothing runs any more. */
+  end?: () => Promise<void>;
 }
 
 /** Runs everything that no call triggers. */
@@ -107,11 +111,13 @@ export function createScheduler({ jobs, writeRefusal, isScheduler, log }: Schedu
     },
     start: () => {
       timer ??= setInterval(runOnTime, INTERVAL_MS);
+      for (const job of jobs) job.begin?.();
     },
     stop: async () => {
       if (timer !== null) clearInterval(timer);
       timer = null;
       await running;
+      for (const job of jobs) await job.end?.();
     },
   };
 }

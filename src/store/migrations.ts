@@ -17,6 +17,7 @@ import { addRecent } from './migration-recent.ts';
 import { addRecords } from './migration-records.ts';
 import { addPolicyReports } from './migration-reports.ts';
 import { renamePlans } from './migration-requests.ts';
+import { addSnapshots } from './migration-snapshots.ts';
 import { addBundleSources } from './migration-sources.ts';
 import { addStages } from './migration-stages.ts';
 import { addTree } from './migration-tree.ts';
@@ -54,6 +55,7 @@ export const migrations: MigrationProvider = {
     '0023_cosignatures': { up: addCosignatures },
     '0024_cosigned_head': { up: addCosignedHead },
     '0025_evaluations': { up: addEvaluations },
+    '0026_snapshots': { up: addSnapshots },
   }),
 };
 

@@ -130,6 +130,25 @@ export interface CosignaturesTable {
   at_ms: number;
 }
 
+/** A published snapshot of an environment. Only the newest ones are kept. */
+export interface SnapshotsTable {
+  environment: string;
+  /** The epoch of the log that has its leaf. */
+  epoch: number;
+  /** The version of the environment. */
+  version: number;
+  /** `sha256:` and hex over the body. */
+  digest: string;
+  /** The digest of the snapshot that was published before it; null for the first one. */
+  previous: string | null;
+  /** The size of the log that it reflects. */
+  size: number;
+  /** The place of the record that publishes it. */
+  place: number;
+  /** JSON, with the exact bytes that the digest is of. */
+  body: string;
+}
+
 /** The head of the log: one row. */
 export interface LogHeadTable {
   /** Always 1. */

@@ -13,6 +13,7 @@ import type {
   PseudonymsTable,
   RecordDetailsTable,
   RecordFlagsTable,
+  SnapshotsTable,
 } from './schema-log.ts';
 
 /**
@@ -46,6 +47,7 @@ export interface Schema {
   pseudonyms: PseudonymsTable;
   erasures: ErasuresTable;
   evaluations: EvaluationsTable;
+  snapshots: SnapshotsTable;
   log_head: LogHeadTable;
   log_keys: LogKeysTable;
   cosignatures: CosignaturesTable;

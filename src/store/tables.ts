@@ -43,6 +43,7 @@ export const TABLE_KEYS: TableKeys = {
   record_details: ['place'],
   record_flags: ['flag', 'place'],
   evaluations: ['id'],
+  snapshots: ['environment', 'epoch', 'version'],
   erasures: ['erased_by', 'place', 'pseudonym'],
   cosignatures: ['witness', 'origin', 'size'],
   outbox: ['place', 'effect'],

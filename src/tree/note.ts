@@ -59,6 +59,11 @@ export function parseVerifier(vkey: string): NoteVerifier {
   return verifierOf(name, publicKey);
 }
 
+/** The bytes of a verifying key. */
+export function publicKeyOfVerifier({ vkey }: Pick<NoteVerifier, 'vkey'>): Buffer {
+  return parseTypedKey(vkey, ED25519, '').publicKey;
+}
+
 /**
  * Reads the text form of a key of a type.
  *

@@ -183,8 +183,8 @@ async function approvalFaults(rows: StoreRows, log: readonly LogEntry[]): Promis
   const votes = new Map<string, Map<string, Vote>>();
   const oracle = await startRevocationOracle(rows, log);
   for (const entry of log) {
-    // No policy decided the first activation or the counts of denials, so these records have no input of it.
-    if (entry.operation === 'policy.activate' || entry.operation === 'denials.counted') continue;
+    // No policy decided these, so their records have no input of it.
+    if (['policy.activate', 'denials.counted', 'snapshot.publish'].includes(entry.operation)) continue;
     faults.push(...oracle.faultsOf(entry));
     const isVoid = oracle.take(entry);
     for (const said of votes.values())

@@ -7,6 +7,7 @@ import { activateElsewhere } from '../support/activation.ts';
 import type { TestBroker } from '../support/broker.ts';
 import { createProofKey, exchangeBound } from '../support/dpop.ts';
 import { approve } from '../support/flags.ts';
+import { withWideService } from '../support/snapshots.ts';
 import { everyRow } from '../support/sqlite/file.ts';
 import { refuseWrites, USAGE_TABLES } from '../support/sqlite/rows.ts';
 
@@ -64,8 +65,10 @@ export async function startSurfaceBench(): Promise<SurfaceBench> {
   const b = await startSignInBench({
     withTokens: true,
     others: [other.config],
-    editData: ({ config }: { config: { limits: Record<string, number> } }) => {
-      config.limits.breakglass_per_week = 1000;
+    config: { snapshots: { environments: ['production'] } },
+    editData: (data: { config: { limits: Record<string, number> } }) => {
+      data.config.limits.breakglass_per_week = 1000;
+      withWideService(data);
     },
   });
   const { t } = b;

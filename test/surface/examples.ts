@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { decodeJwt } from 'jose';
 import type { Attempt } from '../../src/http/route.ts';
 import type { RouteName } from '../../src/routes.ts';
+import { type BodyName, bodyFile } from '../../src/snapshot/body.ts';
 import { SESSION } from '../sessions/support.ts';
 import { signIn, withConfig } from '../support/activation.ts';
 import { createFlag, proposal, propose } from '../support/flags.ts';
+import { fetchSnapshot, readerToken } from '../support/snapshots.ts';
 import { cookieOf, type SurfaceBench } from './bench.ts';
 
 /** What a call is made with, besides the credential. */
@@ -35,6 +38,14 @@ let made = 0;
 function newKey(): string {
   made += 1;
   return `surface.${made}`;
+}
+
+/** The name of the body that the newest pointer names. */
+async function publishedBody({ t }: SurfaceBench): Promise<string> {
+  await t.broker.scheduler.tick();
+  const { bytes } = await fetchSnapshot(t, await readerToken(t), 'latest.json');
+  const [pointer = ''] = JSON.parse(bytes.toString()).pointers;
+  return bodyFile(decodeJwt<BodyName>(pointer));
 }
 
 /** A flag whose changes need nobody's approval. */
@@ -229,6 +240,16 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     body: { context: { targetingKey: 'user-1' } },
   })),
   syncFlagd: plain('data', { params: { environment: 'production' } }),
+  getLatestSnapshot: change(async (bench) => {
+    await publishedBody(bench);
+    return { params: { environment: 'production' } };
+  }, 'data'),
+  getSnapshot: change(
+    async (bench) => ({
+      params: { environment: 'production', snapshot: await publishedBody(bench) },
+    }),
+    'data',
+  ),
   engageFreeze: plain('riley', {
     body: { scope: 'flag', flag: 'surface.none', yet_unknown: true, incident: 'INC-7', reason: 'the matrix' },
   }),

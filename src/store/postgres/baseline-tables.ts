@@ -155,6 +155,11 @@ export const TABLES = `
     kid text primary key, purpose text not null, private_jwk text not null, public_jwk text not null,
     created_ms bigint not null, retires_ms bigint
   );
+  create table snapshots (
+    environment text not null, epoch bigint not null, version bigint not null, digest text not null,
+    previous text, size bigint not null, place bigint not null, body text not null,
+    primary key (environment, epoch, version)
+  );
   create table used_tokens (
     issuer text not null, jti text not null, expires_ms bigint not null, repeatable_for text,
     uses bigint not null default 1, primary key (issuer, jti)

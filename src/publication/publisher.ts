@@ -1,0 +1,127 @@
+import type { Logger } from '../logger.ts';
+import { environmentVersion } from '../store/flags.ts';
+import { readHead } from '../store/log-head.ts';
+import { findLatestSnapshot } from '../store/snapshots.ts';
+import type { Db } from '../store/statement.ts';
+import type { PreparedSnapshot } from './prepare.ts';
+
+/** The shortest time between two snapshots of an environment. */
+const INTERVAL_MS = 50;
+/** Publishing takes a tenth of the time at most, however many flags there are. */
+const SHARE = 10;
+
+/** Publishes what has changed. */
+export interface Publisher {
+  /** From now on, what changes is published at once. */
+  start(): void;
+  /** Publishes an environment soon, if this broker does the scheduled work. Never waits and never throws. */
+  changed(environment: string): void;
+  /** Publishes every environment whose version is not published yet. @throws the first error */
+  publishDue(): Promise<void>;
+  /** Finishes what runs. What changes from now on is not published before the next `publishDue`. */
+  stop(): Promise<void>;
+}
+
+/** What is known of one environment. */
+interface Publication {
+  /** When it may be published again, on a clock that nobody sets. */
+  againMs: number;
+  timer: NodeJS.Timeout | null;
+  running: Promise<void> | null;
+}
+
+/**
+ * Creates the publisher. A change is published within milliseconds; what was missed, because a broker ended or another one did
+ * the scheduled work, is published by the next `publishDue`. An environment without changes makes no record.
+ */
+export function createPublisher(deps: {
+  read: Db;
+  /** The environments that are published. */
+  environments: () => readonly string[];
+  prepare: (environment: string) => Promise<PreparedSnapshot>;
+  publish: (prepared: PreparedSnapshot) => Promise<boolean>;
+  /** Whether this broker is the one that does what only one has to do. */
+  isScheduler: () => Promise<boolean>;
+  log: Pick<Logger, 'warn'>;
+}): Publisher {
+  const { read, environments, prepare, publish, isScheduler, log } = deps;
+  const publications = new Map<string, Publication>();
+  let isStarted = false;
+
+  function publicationOf(environment: string): Publication {
+    let publication = publications.get(environment);
+    if (publication === undefined) {
+      publication = { againMs: 0, timer: null, running: null };
+      publications.set(environment, publication);
+    }
+    return publication;
+  }
+
+  async function publishNow(environment: string, publication: Publication): Promise<void> {
+    if (!(await isDue(read, environment))) return;
+    const beganMs = performance.now();
+    await publish(await prepare(environment));
+    const tookMs = performance.now() - beganMs;
+    publication.againMs = performance.now() + Math.max(INTERVAL_MS, SHARE * tookMs);
+  }
+
+  /** One at a time for each environment. */
+  function runOne(environment: string): Promise<void> {
+    const publication = publicationOf(environment);
+    publication.running ??= publishNow(environment, publication).finally(() => {
+      publication.running = null;
+    });
+    return publication.running;
+  }
+
+  async function runChanged(environment: string): Promise<void> {
+    if (!(await isScheduler())) return;
+    // One that runs may have begun before the change.
+    await publicationOf(environment).running?.catch(() => undefined);
+    if (!isStarted) return;
+    if (performance.now() < publicationOf(environment).againMs) later(environment);
+    else await runOne(environment);
+  }
+
+  function later(environment: string): void {
+    const publication = publicationOf(environment);
+    const waitMs = Math.max(0, publication.againMs - performance.now());
+    publication.timer ??= setTimeout(() => {
+      publication.timer = null;
+      runChanged(environment).catch((error: unknown) =>
+        log.warn({ err: error, environment }, 'a snapshot was not published; it is tried again'),
+      );
+    }, waitMs);
+  }
+
+  return {
+    start: () => {
+      isStarted = true;
+    },
+    changed: (environment) => {
+      if (isStarted && environments().includes(environment)) later(environment);
+    },
+    publishDue: async () => {
+      for (const environment of environments()) {
+        const { againMs } = publicationOf(environment);
+        if (!isStarted || performance.now() >= againMs) await runOne(environment);
+      }
+    },
+    stop: async () => {
+      isStarted = false;
+      for (const publication of publications.values()) {
+        clearTimeout(publication.timer ?? undefined);
+        publication.timer = null;
+      }
+      await Promise.allSettled([...publications.values()].map(({ running }) => running));
+    },
+  };
+}
+
+/** Whether the present version of an environment is not published yet, in this epoch of the log. */
+async function isDue(read: Db, environment: string): Promise<boolean> {
+  const latest = await findLatestSnapshot(read, environment);
+  if (latest === undefined) return true;
+  const { epoch } = await readHead(read);
+  return latest.epoch < epoch || latest.version < (await environmentVersion(read, environment));
+}

@@ -1,0 +1,160 @@
+import { decodeProtectedHeader } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bodyDigest, bodyFile, openBody } from '../../src/snapshot/body.ts';
+import { openLatest } from '../../src/snapshot/latest.ts';
+import { exchange, type TestBroker } from '../support/broker.ts';
+import { applyChanges, createFlag, readFlag } from '../support/flags.ts';
+import { canonical } from '../support/log-oracle.ts';
+import { fetchSnapshot, logKeyOf, readerToken, startPublishingBroker } from '../support/snapshots.ts';
+import { readLeaves } from '../support/sqlite/log.ts';
+
+/* Snapshots from the commit that changes a flag to what a relay has verified. */
+
+let t: TestBroker;
+let token: string;
+
+beforeAll(async () => {
+  t = await startPublishingBroker();
+  await createFlag(t, 'shown', { tier: 'informational' });
+  await createFlag(t, 'gone', { tier: 'informational' });
+  token = await readerToken(t);
+});
+afterAll(() => t.close());
+
+const publications = () => readLeaves(t.file).filter(({ leaf }) => JSON.parse(leaf).snapshot !== undefined);
+
+/** Reads and verifies what is published. */
+async function readPublished() {
+  const { bytes } = await fetchSnapshot(t, token, 'latest.json');
+  const expected = { keys: [await logKeyOf(t)], environment: 'production', nowMs: t.clock() };
+  const pointer = await openLatest(bytes, expected);
+  const { bytes: body } = await fetchSnapshot(t, token, bodyFile(pointer));
+  return { pointer, body: openBody(body, pointer), text: body.toString() };
+}
+
+describe('a snapshot', () => {
+  it('is not there before it is published, which is no final answer', async () => {
+    const { status, headers, bytes } = await fetchSnapshot(t, token, 'latest.json');
+    expect([status, headers.get('retry-after')]).toEqual([503, '1']);
+    expect(JSON.parse(bytes.toString())).toMatchObject({ code: 'snapshot_unavailable' });
+    expect(publications()).toEqual([]);
+  });
+
+  it('holds what evaluation needs, as the log says it, signed and proved', async () => {
+    await applyChanges(t, [{ action: 'enable', flag: 'shown' }]);
+    await applyChanges(t, [{ action: 'retire', flag: 'gone' }]);
+    const before = readLeaves(t.file).length;
+    await t.broker.scheduler.tick();
+    const { pointer, body, text } = await readPublished();
+    const { states, definition_version: _, ...definition } = await readFlag(t, 'shown');
+    const { version, ...state } = states.production;
+    expect(body.flags).toEqual([{ definition, state, version }]);
+    expect(text).toBe(canonical(JSON.parse(text)));
+    expect(pointer).toMatchObject({
+      digest: bodyDigest(text),
+      epoch: 1,
+      previous: null,
+      size: before,
+      version: body.version,
+    });
+    expect(pointer.exp - pointer.iat).toBe(300);
+    const [published, ...others] = publications();
+    expect(others).toEqual([]);
+    expect(published?.place).toBe(pointer.place);
+    const { digest } = pointer;
+    expect(JSON.parse(published?.leaf ?? '')).toMatchObject({
+      operation: 'snapshot.publish',
+      snapshot: { digest, environment: 'production', size: before, version: body.version },
+    });
+  });
+
+  it('is published once, and an idle broker does not fill its log', async () => {
+    const size = readLeaves(t.file).length;
+    for (let turn = 0; turn < 3; turn += 1) {
+      t.clock.advance(1000);
+      await t.broker.scheduler.tick();
+    }
+    expect(readLeaves(t.file)).toHaveLength(size);
+  });
+
+  it('follows the one before it', async () => {
+    const former = await readPublished();
+    await applyChanges(t, [{ action: 'disable', flag: 'shown' }]);
+    await t.broker.scheduler.tick();
+    const { pointer } = await readPublished();
+    expect(pointer.version).toBeGreaterThan(former.pointer.version);
+    expect(pointer.previous).toBe(former.pointer.digest);
+    // Whoever had the former pointer still gets its body.
+    expect((await fetchSnapshot(t, token, bodyFile(former.pointer))).bytes.toString()).toBe(former.text);
+  });
+
+  it('is signed again at half of its life without a new record', async () => {
+    const size = readLeaves(t.file).length;
+    const first = await fetchSnapshot(t, token, 'latest.json');
+    t.clock.advance(149_000);
+    expect((await fetchSnapshot(t, token, 'latest.json')).bytes).toEqual(first.bytes);
+    t.clock.advance(1000);
+    const again = await readPublished();
+    expect(again.pointer.exp).toBe(Math.floor(t.clock() / 1000) + 300);
+    expect(readLeaves(t.file)).toHaveLength(size);
+  });
+
+  it('is published at once while the scheduler runs, and no change waits for it', async () => {
+    t.broker.scheduler.start();
+    const { version } = (await readPublished()).pointer;
+    for (const action of ['enable', 'disable', 'enable']) await applyChanges(t, [{ action, flag: 'shown' }]);
+    await expect
+      .poll(async () => (await readPublished()).pointer.version, { interval: 20, timeout: 10_000 })
+      .toBe(version + 3);
+    await t.broker.scheduler.stop();
+  });
+});
+
+describe('who reads snapshots', () => {
+  it('gets a strong tag, and 304 for it', async () => {
+    for (const file of ['latest.json', bodyFile((await readPublished()).pointer)]) {
+      const { headers } = await fetchSnapshot(t, token, file);
+      const tag = headers.get('etag') ?? '';
+      expect(tag).toMatch(/^"[0-9a-f]{64}"$/);
+      const unchanged = await fetchSnapshot(t, token, file, { 'if-none-match': tag });
+      expect([unchanged.status, unchanged.bytes.length]).toEqual([304, 0]);
+      expect(headers.get('cache-control')).toContain(file === 'latest.json' ? 'max-age=1' : 'immutable');
+    }
+  });
+
+  it('has a token for that environment, and for all its namespaces', async () => {
+    const staging = await readerToken(t, 'data:staging');
+    expect((await fetchSnapshot(t, staging, 'latest.json')).status).toBe(404);
+    const control = await t.workloadToken('payments');
+    expect((await fetchSnapshot(t, control, 'latest.json')).status).toBe(401);
+    const subject_token_type = 'urn:ietf:params:oauth:token-type:id_token';
+    const form = { audience: 'data:production', subject_token_type };
+    const { body } = await exchange(t.url, await t.people.idToken('dana'), form);
+    const narrow = await fetchSnapshot(t, body.access_token, 'latest.json');
+    expect([narrow.status, JSON.parse(narrow.bytes.toString()).code]).toEqual([
+      403,
+      'all_namespaces_required',
+    ]);
+  });
+
+  it('finds nothing under any other name', async () => {
+    const { pointer } = await readPublished();
+    const names = [
+      '0-x.json',
+      `${bodyFile(pointer)}x`,
+      `9${bodyFile(pointer)}`,
+      bodyFile({ ...pointer, digest: `sha256:${'0'.repeat(64)}` }),
+    ];
+    for (const name of names) expect((await fetchSnapshot(t, token, name)).status, name).toBe(404);
+  });
+
+  it('tells a pointer from every other signed text', async () => {
+    const { bytes } = await fetchSnapshot(t, token, 'latest.json');
+    const [jws] = JSON.parse(bytes.toString()).pointers;
+    expect(decodeProtectedHeader(jws)).toEqual({
+      alg: 'EdDSA',
+      kid: expect.stringMatching(/^flags\.example\/log\/[0-9a-f]{8}\/1\+[0-9a-f]{8}$/),
+      typ: 'countersign-snapshot+jwt',
+    });
+  });
+});
