@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CliError, usageError } from './cli-error.ts';
 import type { Io } from './io.ts';
@@ -7,14 +7,22 @@ import { EXIT } from './output/exit-codes.ts';
 import { replaceFile } from './replace-file.ts';
 import { ANSWER_TIMEOUT_MS, reasonOf } from './unreachable.ts';
 
-/** Where a log is published: plain files by their paths. */
-export interface LogTarget {
+/** Plain files by their paths. */
+export interface PlainFiles {
   /** The place, for people. */
   name: string;
-  /** @returns null if there is no such file @throws CliError */
-  read(path: string): Promise<Buffer | null>;
+  /**
+   * @param maxBytes of a longer file no more than one byte beyond is read
+   * @returns null if there is no such file
+   * @throws CliError
+   */
+  read(path: string, maxBytes?: number): Promise<Buffer | null>;
   /** Replaces a file as a whole. @throws CliError */
   write(path: string, content: string | Buffer): Promise<void>;
+}
+
+/** Where a log is published. */
+export interface LogTarget extends PlainFiles {
   /** Removes the partial forms of a tile that is complete now, where that is possible. They do no harm. */
   removePartial(path: string): Promise<void>;
 }
@@ -23,8 +31,8 @@ export interface LogTarget {
 export function folderTarget(folder: string): LogTarget {
   return {
     name: folder,
-    read: (path) =>
-      readFile(join(folder, path)).catch((error: NodeJS.ErrnoException) => {
+    read: (path, maxBytes) =>
+      readBytes(join(folder, path), maxBytes).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
         throw usageError(`${join(folder, path)} cannot be read: ${error.message}`);
       }),
@@ -33,13 +41,27 @@ export function folderTarget(folder: string): LogTarget {
   };
 }
 
+async function readBytes(file: string, maxBytes: number | undefined): Promise<Buffer> {
+  if (maxBytes === undefined) return readFile(file);
+  const handle = await open(file);
+  try {
+    const buffer = Buffer.alloc(Math.min((await handle.stat()).size, maxBytes + 1));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
 const MISSING: readonly number[] = [404, 410];
 /** The file that others replace meanwhile must not be overwritten. */
 const REPLACED: readonly number[] = [409, 412];
 const AGAIN: readonly number[] = [408, 425, 429];
 const IMMUTABLE = 'public, max-age=31536000, immutable';
-const REFUSED = { code: 'publish_refused', title: 'The address does not take the log' } as const;
+const REFUSED = { code: 'publish_refused', title: 'The address does not take or give the files' } as const;
 const BRIEFLY = 'public, max-age=1';
+/** Tiles of a log, and bodies of snapshots: what a path names never changes. */
+const NEVER_CHANGES = /^tile\/|\/\d+-[0-9a-f]{64}\.json$/;
 
 /**
  * An address that takes and gives plain files: `GET` and `PUT` of each below it, as object stores, their gateways and WebDAV
@@ -54,7 +76,12 @@ export function urlTarget(io: Io, { url, headers }: { url: URL; headers: Headers
 
   async function send(
     path: string,
-    init: { method: 'GET' | 'PUT'; body?: Buffer; own?: Readonly<Record<string, string>> },
+    init: {
+      method: 'GET' | 'PUT';
+      body?: Buffer;
+      own?: Readonly<Record<string, string>>;
+      maxBytes?: number | undefined;
+    },
   ) {
     const sent = new Headers(headers);
     for (const [header, value] of Object.entries(init.own ?? {})) sent.set(header, value);
@@ -70,16 +97,16 @@ export function urlTarget(io: Io, { url, headers }: { url: URL; headers: Headers
       .catch((error: unknown) => {
         throw silent(name, error);
       });
-    const body = await response.arrayBuffer().catch((error: unknown) => {
+    const body = await readBody(response, init.maxBytes).catch((error: unknown) => {
       throw silent(name, error);
     });
-    return { response, body: Buffer.from(body) };
+    return { response, body };
   }
 
   return {
     name,
-    read: async (path) => {
-      const { response, body } = await send(path, { method: 'GET' });
+    read: async (path, maxBytes) => {
+      const { response, body } = await send(path, { method: 'GET', maxBytes });
       const isMissing = MISSING.includes(response.status);
       if (!response.ok && !isMissing) throw refused(`GET ${name}/${path}`, response.status);
       const tag = response.headers.get('etag');
@@ -88,15 +115,15 @@ export function urlTarget(io: Io, { url, headers }: { url: URL; headers: Headers
       return isMissing ? null : body;
     },
     write: async (path, content) => {
-      const isTile = path.startsWith('tile/');
+      const isImmutable = NEVER_CHANGES.test(path);
       const tag = tags.get(path) ?? null;
       const { response } = await send(path, {
         method: 'PUT',
         body: Buffer.from(content),
         own: {
-          'content-type': isTile ? 'application/octet-stream' : 'text/plain; charset=utf-8',
-          'cache-control': isTile ? IMMUTABLE : BRIEFLY,
-          ...(isTile || tag === null ? {} : { 'if-match': tag }),
+          'content-type': contentTypeOf(path),
+          'cache-control': isImmutable ? IMMUTABLE : BRIEFLY,
+          ...(isImmutable || tag === null ? {} : { 'if-match': tag }),
         },
       });
       if (!response.ok) throw refused(`PUT ${name}/${path}`, response.status);
@@ -105,6 +132,25 @@ export function urlTarget(io: Io, { url, headers }: { url: URL; headers: Headers
     // A log may keep them, and not every store lets its files be deleted.
     removePartial: async () => undefined,
   };
+}
+
+function contentTypeOf(path: string): string {
+  if (path.endsWith('.json')) return 'application/json';
+  return path.startsWith('tile/') ? 'application/octet-stream' : 'text/plain; charset=utf-8';
+}
+
+/** Reads an answer, and of a longer one than is wanted no more than a byte beyond. */
+export async function readBody(response: Response, maxBytes = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop early cancels the stream, which ends the connection.
+  for await (const part of response.body ?? []) {
+    parts.push(part);
+    length += part.length;
+    if (length > maxBytes) break;
+  }
+  const body = Buffer.concat(parts);
+  return body.length > maxBytes ? body.subarray(0, maxBytes + 1) : body;
 }
 
 function silent(name: string, cause: unknown): CliError {
@@ -123,24 +169,39 @@ function refused(what: string, status: number): CliError {
   });
 }
 
-/** Reads the place of `--log` and the headers of `--header-file`. @throws CliError `usage` */
-export async function openTarget(io: Io, log: string, headerFile: string | undefined): Promise<LogTarget> {
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(log)) {
-    if (headerFile !== undefined) throw usageError('--header-file is for an address, and --log is a folder.');
-    return folderTarget(log);
+/** Whether a place is an address, and no folder. */
+export function isUrl(place: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(place);
+}
+
+/**
+ * Opens a place that the command line names.
+ *
+ * @param given.argument what names it, such as `--log`
+ * @param given.headerFile the file of `--header-file`
+ * @throws CliError `usage`
+ */
+export async function openPlainFiles(
+  io: Io,
+  { place, headerFile, argument }: { place: string; headerFile: string | undefined; argument: string },
+): Promise<LogTarget> {
+  if (!isUrl(place)) {
+    if (headerFile !== undefined)
+      throw usageError(`--header-file is for an address, and ${argument} is a folder.`);
+    return folderTarget(place);
   }
-  const url = URL.canParse(log) ? new URL(log) : null;
+  const url = URL.canParse(place) ? new URL(place) : null;
   if (url === null || !['http:', 'https:'].includes(url.protocol))
     throw usageError(
-      '--log must be a folder, or an address that begins with https:// and takes files by PUT. For any other store, publish to a folder and copy it with the tool of the store, the checkpoint last.',
+      `${argument} must be a folder, or an address that begins with https:// and takes files by PUT. For any other store, publish to a folder and copy it with the tool of the store, what is replaced last.`,
     );
   if (url.username !== '' || url.password !== '')
     throw usageError(
-      '--log must not have a name or a password in it; give them as a header with --header-file.',
+      `${argument} must not have a name or a password in it; give them as a header with --header-file.`,
     );
   const headers = headerFile === undefined ? new Headers() : parseHeaders(await readText(headerFile));
   if (headerFile !== undefined && url.protocol === 'http:' && !isOwnMachine(url))
-    throw usageError('--header-file has secrets, so --log must begin with https://.');
+    throw usageError(`--header-file has secrets, so ${argument} must begin with https://.`);
   return urlTarget(io, { url, headers });
 }
 

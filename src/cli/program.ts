@@ -33,6 +33,7 @@ import { registerStore } from './commands/store.ts';
 import { registerToken } from './commands/token.ts';
 import { registerTrust } from './commands/trust.ts';
 import { registerVerify } from './commands/verify.ts';
+import { registerVerifySnapshot } from './commands/verify-snapshot.ts';
 import { registerVotes } from './commands/vote.ts';
 import { registerWhoami } from './commands/whoami.ts';
 import { registerWitness } from './commands/witness.ts';
@@ -144,6 +145,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerErase(program, cli);
   registerPublish(program, cli);
   registerVerify(program, cli);
+  registerVerifySnapshot(program, cli);
   registerWitness(program, cli);
   registerExplain(program, cli);
   registerAccess(program, cli);

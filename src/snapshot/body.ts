@@ -7,7 +7,7 @@ import {
   rulesSchema,
 } from '../flags/model.ts';
 import { DIGEST_PATTERN, sha256Hex } from '../json.ts';
-import { parseExactly } from '../json-numbers.ts';
+import { findInexactNumber } from '../json-numbers.ts';
 import { SnapshotFault } from './fault.ts';
 
 /*
@@ -93,12 +93,16 @@ export function openBody(bytes: Buffer, { environment, version, digest }: BodyNa
 }
 
 function parse(bytes: Buffer): SnapshotBody {
+  const text = bytes.toString('utf8');
   let value: unknown;
   try {
-    value = parseExactly(bytes.toString('utf8'));
+    value = JSON.parse(text);
   } catch (error) {
-    throw new SnapshotFault('malformed', `the body cannot be read: ${(error as Error).message}`, error);
+    throw new SnapshotFault('malformed', 'the body is not JSON', error);
   }
+  const inexact = findInexactNumber(text);
+  if (inexact !== null)
+    throw new SnapshotFault('malformed', `the number ${inexact} of the body cannot be kept exactly`);
   const parsed = bodySchema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new SnapshotFault('malformed', `the body is malformed at /${placeOf(parsed.error)}`, parsed.error);

@@ -42,4 +42,9 @@ export class SnapshotFault extends Error {
     this.name = 'SnapshotFault';
     this.code = code;
   }
+
+  /** What to do about it. */
+  get remedy(): string {
+    return SNAPSHOT_FAULTS[this.code];
+  }
 }

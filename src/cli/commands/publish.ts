@@ -1,40 +1,51 @@
 import type { Command } from 'commander';
-import { parseVerifier } from '../../tree/note.ts';
+import { type NoteVerifier, parseVerifier } from '../../tree/note.ts';
+import { snapshotsOfBroker } from '../broker-snapshots.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
-import { CliError } from '../cli-error.ts';
+import { CliError, usageError } from '../cli-error.ts';
 import { describeLog, failOnFault, logOfBroker, readLogKey } from '../log-source.ts';
-import { openTarget } from '../log-target.ts';
+import { openPlainFiles } from '../log-target.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 import { type Published, publishLog } from '../publish-log.ts';
+import { failOnSnapshotFault, publishSnapshots } from '../publish-snapshots.ts';
+import { viewOf } from './verify-snapshot.ts';
 
 /** How often `--follow` looks for new records. */
 const FOLLOW_MS = 5000;
+/** The same for snapshots, which applications wait for. */
+const FOLLOW_SNAPSHOTS_MS = 1000;
 
 interface PublishOptions extends CommonOptions {
-  log: string;
+  log?: string;
+  to?: string;
+  environment?: string;
   headerFile?: string;
-  key?: string;
+  key?: string[];
   follow?: boolean;
 }
 
-/** `publish`: the log as plain files. */
+/** `publish`: the log, or the snapshots of an environment, as plain files. */
 export function registerPublish(program: Command, cli: Cli): void {
   cli
-    .command(program, 'publish', 'write the decision log as plain files, for any web server or object store')
-    .requiredOption(
-      '--log <place>',
-      'the folder, or the address of an object store, that the log is written to',
+    .command(
+      program,
+      'publish',
+      'write the decision log, or the snapshots of an environment, as plain files, for any web server or object store',
     )
+    .option('--log <place>', 'the folder, or the address of an object store, that the log is written to')
+    .option('--to <place>', 'the same for the snapshots of an environment')
+    .option('--environment <environment>', 'the environment whose snapshots are written')
     .option(
       '--header-file <file>',
       'headers for that address, such as one with its credential: a file with <name>: <value> in each line',
     )
     .option(
       '--key <key>',
-      'the key of the log: a file, or the key itself (default: the one the broker names)',
+      'the key of the log: a file, or the key itself (default: the one the broker names); with --to, repeat the option for several',
+      (value: string, former: string[] = []) => [...former, value],
     )
-    .option('--follow', 'keep publishing what is recorded, until it is stopped')
+    .option('--follow', 'keep publishing what is new, until it is stopped')
     .addHelpText(
       'after',
       `
@@ -42,56 +53,106 @@ Examples:
   countersign publish --log /srv/log
   countersign publish --log /srv/log --key log.key --follow
   countersign publish --log https://bucket.example.com/log --header-file bucket.headers
+  countersign publish --to /srv/snapshots --environment production --key log.key --follow
 
-Everything is verified before it is written, and the checkpoint is written last. An interrupted run continues where it
-ended, and a longer log is never overwritten. An address gets each file by PUT, and is asked for it by GET. Published records are public: they name flags, namespaces and environments.`,
+Everything is verified before it is written, and what names the rest is written last: the checkpoint, or latest.json. An interrupted
+run continues where it ended, and a longer log or a newer snapshot is never overwritten. An address gets each file by PUT, and is
+asked for it by GET. Published records are public: they name flags, namespaces and environments. Published snapshots contain all
+targeting rules; with --to, the token is one of audience data:<environment> for all namespaces.`,
     )
     .action((options: PublishOptions) =>
-      cli.run(options, (context) => failOnFault(() => publish(context, options))),
+      cli.run(options, (context) => failOnSnapshotFault(() => failOnFault(() => publish(context, options)))),
     );
 }
 
 async function publish(context: Context, options: PublishOptions): Promise<ExitCode> {
-  const { client, io } = context;
-  let pinned =
-    options.key === undefined
-      ? parseVerifier((await describeLog(io, context.broker)).key)
-      : await readLogKey(options.key);
-  const target = await openTarget(io, options.log, options.headerFile);
-  const run = async () => {
-    const published = await publishLog(logOfBroker(client), { target, pinned });
-    pinned = published.key;
-    return published;
-  };
-  let last = await run();
-  if (options.follow === true) {
-    const stop = new AbortController();
-    const forget = io.onStopSignal(() => stop.abort());
-    try {
-      while (await pause(context, stop.signal)) {
-        last = (await unlessTransient(context, run)) ?? last;
-      }
-    } finally {
-      forget();
-    }
+  const { log, to, environment, key = [] } = options;
+  if ((log === undefined) === (to === undefined))
+    throw usageError('Name one place: --log for the log, or --to for the snapshots of an environment.');
+  if ((to === undefined) !== (environment === undefined))
+    throw usageError('--to and --environment belong together: name the place, and what is published there.');
+  if (log !== undefined) {
+    if (key.length > 1) throw usageError('--key: one key of the log is enough, as the log names the others.');
+    return publishTheLog(context, { ...options, log });
   }
-  const { key, ...view } = last;
-  context.print({ ...view, key: key.vkey }, () => describe(last, target.name));
+  return publishEnvironment(context, { ...options, to: to ?? '', environment: environment ?? '' });
+}
+
+async function keysOf({ io, broker }: Context, given: readonly string[]): Promise<NoteVerifier[]> {
+  if (given.length > 0) return Promise.all(given.map((key) => readLogKey(key)));
+  const { key, former_keys } = await describeLog(io, broker);
+  return [key, ...former_keys].map(parseVerifier);
+}
+
+async function publishTheLog(
+  context: Context,
+  { log, headerFile, key = [], follow }: PublishOptions & { log: string },
+): Promise<ExitCode> {
+  let [pinned] = await keysOf(context, key);
+  const target = await openPlainFiles(context.io, { place: log, headerFile, argument: '--log' });
+  const last = await repeat(context, follow, {
+    everyMs: FOLLOW_MS,
+    run: async () => {
+      const published = await publishLog(logOfBroker(context.client), {
+        target,
+        pinned: pinned as NoteVerifier,
+      });
+      pinned = published.key;
+      return published;
+    },
+    says: ({ size }) => `Published ${size} records.`,
+  });
+  const { key: signing, ...view } = last;
+  context.print({ ...view, key: signing.vkey }, () => describe(last, target.name));
   return EXIT.done;
 }
 
-/** @returns false once it is stopped */
-async function pause({ io }: Context, signal: AbortSignal): Promise<boolean> {
-  await io.sleep(FOLLOW_MS, signal).catch(() => undefined);
-  return !signal.aborted;
+async function publishEnvironment(
+  context: Context,
+  { to, environment, headerFile, key = [], follow }: PublishOptions & { to: string; environment: string },
+): Promise<ExitCode> {
+  const keys = await keysOf(context, key);
+  const target = await openPlainFiles(context.io, { place: to, headerFile, argument: '--to' });
+  const source = snapshotsOfBroker(context, environment);
+  const last = await repeat(context, follow, {
+    everyMs: FOLLOW_SNAPSHOTS_MS,
+    run: () => publishSnapshots(source, target, { environment, keys, nowMs: context.io.clock() }),
+    says: ({ version }) => `Published version ${version}.`,
+  });
+  context.print({ ...viewOf(last), files: last.files }, () => {
+    const name = `Version ${last.version} of ${printable(environment)}`;
+    return `${name} is in ${printable(target.name)}; ${last.files} files are new.`;
+  });
+  return EXIT.done;
 }
 
-/** A broker that restarts ends no `--follow`. */
-async function unlessTransient(context: Context, run: () => Promise<Published>): Promise<Published | null> {
+/** Publishes once, or until it is stopped. A broker that restarts ends no `--follow`. @returns what was published last */
+async function repeat<T extends { files: number }>(
+  context: Context,
+  follow: boolean | undefined,
+  { everyMs, run, says }: { everyMs: number; run: () => Promise<T>; says: (published: T) => string },
+): Promise<T> {
+  const { io } = context;
+  let last = await run();
+  if (follow !== true) return last;
+  const stop = new AbortController();
+  const forget = io.onStopSignal(() => stop.abort());
   try {
-    const published = await run();
-    if (published.files > 0) context.note(`Published ${published.size} records.`);
-    return published;
+    for (;;) {
+      await io.sleep(everyMs, stop.signal).catch(() => undefined);
+      if (stop.signal.aborted) return last;
+      const next = await unlessTransient(context, run);
+      if (next !== null && next.files > 0) context.note(says(next));
+      last = next ?? last;
+    }
+  } finally {
+    forget();
+  }
+}
+
+async function unlessTransient<T>(context: Context, run: () => Promise<T>): Promise<T | null> {
+  try {
+    return await run();
   } catch (error) {
     if (!(error instanceof CliError) || !error.transient) throw error;
     context.note(`retrying: ${printable(error.problem.detail)}`);

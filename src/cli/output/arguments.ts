@@ -19,6 +19,9 @@ const ARGUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'audit proof': { decision: 'the id of the decision, as decisions shows it, or the place of its record' },
   'audit verify-proof': { file: 'the proof file; - reads standard input' },
   verify: { log: 'a folder or an address with a published log; without it, the log of the broker' },
+  'verify-snapshot': {
+    place: `where snapshots are published, by environment; or the file latest.json of one`,
+  },
   edit: REQUEST,
   show: REQUEST,
   apply: REQUEST,

@@ -1,0 +1,152 @@
+import { bodyDigest, bodyFile, MAX_BODY_BYTES, openBody } from '../snapshot/body.ts';
+import { SnapshotFault } from '../snapshot/fault.ts';
+import {
+  type Expected,
+  LATEST_FILE,
+  MAX_LATEST_BYTES,
+  openLatest,
+  type ProvedPointer,
+} from '../snapshot/latest.ts';
+import { CliError } from './cli-error.ts';
+import type { PlainFiles } from './log-target.ts';
+import { EXIT } from './output/exit-codes.ts';
+import { printable } from './output/text.ts';
+
+/** The files of published snapshots, as a broker, a folder or an address has them. */
+export type SnapshotFiles = Pick<PlainFiles, 'name' | 'read'>;
+
+/** A snapshot in a place. */
+export interface VerifiedSnapshot extends ProvedPointer {
+  /** How many flags it has. */
+  flags: number;
+}
+
+/** How a snapshot is verified. */
+interface Demand extends Expected {
+  /** The folder of its files, below the place: empty, or with a slash at its end. */
+  folder: string;
+}
+
+/** How often a pointer is read again whose body was replaced meanwhile. */
+const ATTEMPTS = 3;
+
+/**
+ * Reads and verifies the newest snapshot of an environment in a place.
+ *
+ * @throws SnapshotFault for the first thing that is wrong
+ */
+export function readSnapshot(place: SnapshotFiles, demand: Demand): Promise<VerifiedSnapshot> {
+  return withPointer(place, demand, async (_, pointer) => {
+    const body = await readBody(place, demand.folder, pointer);
+    return { ...pointer, flags: openBody(body, pointer).flags.length };
+  });
+}
+
+/** Does something with a verified pointer, and again with the next one if its body was replaced meanwhile. */
+async function withPointer<T>(
+  place: SnapshotFiles,
+  demand: Demand,
+  work: (latest: Buffer, pointer: ProvedPointer) => Promise<T>,
+): Promise<T> {
+  const file = `${demand.folder}${LATEST_FILE}`;
+  for (let attempt = 1; ; attempt += 1) {
+    const latest = await place.read(file, MAX_LATEST_BYTES);
+    if (latest === null) throw new SnapshotFault('not_a_snapshot', `${place.name} has no ${file}`);
+    const pointer = await openLatest(latest, demand);
+    try {
+      return await work(latest, pointer);
+    } catch (error) {
+      const isReplaced = error instanceof SnapshotFault && error.code === 'body_missing';
+      if (!isReplaced || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** @throws SnapshotFault `body_missing` */
+async function readBody(place: SnapshotFiles, folder: string, pointer: ProvedPointer): Promise<Buffer> {
+  const file = `${folder}${bodyFile(pointer)}`;
+  const body = await place.read(file, MAX_BODY_BYTES);
+  if (body === null) throw new SnapshotFault('body_missing', `${place.name} has no ${file}`);
+  return body;
+}
+
+/** What a run has published. */
+export interface PublishedSnapshot extends ProvedPointer {
+  /** How many files it wrote. */
+  files: number;
+}
+
+/**
+ * Brings a place up to date: first the body, then the pointer that names it. Everything is verified before it is written, and
+ * the place never steps back.
+ *
+ * @throws SnapshotFault
+ */
+export async function publishSnapshots(
+  source: SnapshotFiles,
+  target: PlainFiles,
+  { environment, keys, nowMs }: Omit<Demand, 'folder' | 'after'>,
+): Promise<PublishedSnapshot> {
+  const folder = `${environment}/`;
+  const file = `${folder}${LATEST_FILE}`;
+  const present = await target.read(file, MAX_LATEST_BYTES);
+  // What is there may have expired, and still must not be followed by something older.
+  const after =
+    present === null
+      ? undefined
+      : await openPresent(`${target.name}/${file}`, present, { keys, environment, nowMs: null });
+  return withPointer(source, { environment, keys, nowMs, folder, after }, async (latest, pointer) => {
+    if (present?.equals(latest) === true) return { ...pointer, files: 0 };
+    const path = `${folder}${bodyFile(pointer)}`;
+    const kept = await target.read(path, MAX_BODY_BYTES);
+    const isComplete = kept !== null && bodyDigest(kept) === pointer.digest;
+    if (!isComplete) {
+      const body = await readBody(source, folder, pointer);
+      openBody(body, pointer);
+      await target.write(path, body);
+    }
+    await target.write(file, latest);
+    return { ...pointer, files: isComplete ? 1 : 2 };
+  });
+}
+
+/** Reads the pointer that a place has. @throws SnapshotFault */
+async function openPresent(name: string, bytes: Buffer, expected: Expected): Promise<ProvedPointer> {
+  try {
+    return await openLatest(bytes, expected);
+  } catch (error) {
+    if (!(error instanceof SnapshotFault)) throw error;
+    throw new SnapshotFault(
+      error.code,
+      `${name}, which is there already, is not accepted: ${error.message}. Publish to another place, or remove the file if it is known why`,
+      error,
+    );
+  }
+}
+
+/** Turns the fault of a snapshot into the failure of a command. */
+export async function failOnSnapshotFault<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof SnapshotFault)) throw error;
+    throw new CliError(
+      EXIT.different,
+      {
+        code: 'snapshot_fault',
+        title: 'The snapshot is not valid',
+        detail: describeFault(error),
+        fault: error.code,
+      },
+      { cause: error },
+    );
+  }
+}
+
+function describeFault(fault: SnapshotFault): string {
+  const sentence = printable(fault.message).replace(
+    /^[a-z]+ /,
+    (word) => word.charAt(0).toUpperCase() + word.slice(1),
+  );
+  return `${sentence}. ${fault.remedy}`;
+}

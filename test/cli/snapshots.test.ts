@@ -1,0 +1,201 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { bodyFile } from '../../src/snapshot/body.ts';
+import type { TestBroker } from '../support/broker.ts';
+import { applyChanges, createFlag } from '../support/flags.ts';
+import { claimsOf, latestOf, newSigner } from '../support/forged-snapshots.ts';
+import { logKeyOf, readerToken, startPublishingBroker } from '../support/snapshots.ts';
+import { createTerminal, type Run } from './support.ts';
+
+/* Snapshots as plain files: published, served by anybody, and verified with nothing but the key of the log. */
+
+let t: TestBroker;
+let key: string;
+let place: string;
+
+beforeAll(async () => {
+  t = await startPublishingBroker();
+  await createFlag(t, 'shown', { tier: 'informational' });
+  await t.broker.scheduler.tick();
+  key = (await logKeyOf(t)).vkey;
+});
+afterAll(() => t.close());
+beforeEach(async () => {
+  place = await mkdtemp(join(t.folder, 'place-'));
+});
+
+const folder = () => join(place, 'production');
+const latest = () => join(folder(), 'latest.json');
+
+async function publish(...argv: string[]): Promise<Run> {
+  const terminal = createTerminal(t, { env: { COUNTERSIGN_TOKEN: await readerToken(t) } });
+  return terminal.run('publish', '--to', place, '--environment', 'production', '--json', ...argv);
+}
+const verify = (...argv: string[]) =>
+  createTerminal(t).run('verify-snapshot', '--key', key, '--json', ...argv);
+
+async function toggle(): Promise<void> {
+  const { body } = await t.call('dana', 'GET', '/v1/flags/shown');
+  const action = body.states.production?.enabled === true ? 'disable' : 'enable';
+  await applyChanges(t, [{ action, flag: 'shown' }]);
+  await t.broker.scheduler.tick();
+}
+
+describe('publish --to', () => {
+  it('writes the body and then its pointer, and nothing twice', async () => {
+    const first = await publish('--key', key);
+    expect([first.code, first.err]).toEqual([0, '']);
+    expect(first.json).toMatchObject({ environment: 'production', files: 2, epoch: 1 });
+    expect(await readdir(folder())).toEqual([bodyFile(first.json), 'latest.json'].sort());
+    expect((await publish()).json).toEqual({ ...first.json, files: 0 });
+    await toggle();
+    const next = await publish();
+    expect(next.json).toMatchObject({
+      files: 2,
+      version: first.json.version + 1,
+      previous: first.json.digest,
+    });
+    // Signed again: only the pointer is new.
+    t.clock.advance(160_000);
+    expect((await publish()).json).toMatchObject({ files: 1, digest: next.json.digest });
+    expect(await readdir(folder())).toHaveLength(3);
+  });
+
+  it('goes on with --follow, and keeps a reader that looks at any moment up to date', async () => {
+    let stop: () => void = () => undefined;
+    const terminal = createTerminal(t, {
+      env: { COUNTERSIGN_TOKEN: await readerToken(t) },
+      sleep: async (_, signal) => setTimeout(20, undefined, { ...(signal && { signal }) }),
+      onStopSignal: (listener) => {
+        stop = listener;
+        return () => undefined;
+      },
+    });
+    const argv = ['--to', place, '--environment', 'production', '--follow', '--json'];
+    const running = terminal.run('publish', ...argv);
+    await expect.poll(() => readFile(latest()).catch(() => null), { timeout: 20_000 }).not.toBe(null);
+    const before = (await verify(latest())).json.version;
+    await toggle();
+    await expect
+      .poll(async () => (await verify(latest())).json.version, { timeout: 20_000 })
+      .toBe(before + 1);
+    stop();
+    expect((await running).json.version).toBe(before + 1);
+  });
+
+  it('repairs a body that is half written, and never steps back', async () => {
+    const { json } = await publish();
+    const body = join(folder(), bodyFile(json));
+    await writeFile(body, (await readFile(body)).subarray(0, 100));
+    expect((await verify(latest())).json).toMatchObject({ fault: 'body_other' });
+    t.clock.advance(160_000);
+    expect((await publish()).json.files).toBe(2);
+    expect((await verify(latest())).code).toBe(0);
+
+    const former = await readFile(latest());
+    await toggle();
+    await publish();
+    const newer = await readFile(latest());
+    // What a broker behind the place would publish: the former pointer.
+    const behind = createServer((request, response) => {
+      if (request.url?.endsWith('latest.json') === true) response.end(former);
+      else response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => behind.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(behind.address() as AddressInfo).port}`;
+    const refused = await publish('--key', key, '--broker', url);
+    behind.close();
+    expect([refused.code, refused.json.fault]).toEqual([6, 'stepped_back']);
+    expect(await readFile(latest())).toEqual(newer);
+  });
+
+  it('overwrites nothing that it does not know', async () => {
+    for (const [content, fault] of [
+      ['<html>', 'not_a_snapshot'],
+      [latestOf(newSigner(), claimsOf()), 'unknown_key'],
+    ] as const) {
+      await publish();
+      await writeFile(latest(), content);
+      const { code, json } = await publish();
+      expect([code, json.fault]).toEqual([6, fault]);
+      expect(json.detail).toContain('is there already');
+      expect(await readFile(latest())).toEqual(Buffer.from(content));
+      await rm(folder(), { recursive: true });
+    }
+  });
+
+  it('says which options belong together, and which token it takes', async () => {
+    const terminal = createTerminal(t);
+    for (const argv of [
+      [],
+      ['--to', place],
+      ['--log', place, '--to', place],
+      ['--environment', 'production'],
+    ])
+      expect((await terminal.run('publish', ...argv)).code).toBe(2);
+    const person = await terminal.as('dana', 'publish', '--to', place, '--environment', 'production');
+    expect([person.code, await readdir(place)]).toEqual([7, []]);
+  });
+});
+
+describe('verify-snapshot', () => {
+  it('verifies a file, a folder and an address with the key alone', async () => {
+    const { json: published } = await publish();
+    const server = createServer(async (request, response) => {
+      const content = await readFile(join(place, request.url ?? '')).catch(() => null);
+      response.writeHead(content === null ? 404 : 200).end(content ?? '');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { files: _, ...snapshot } = published;
+    for (const argv of [
+      [latest()],
+      [folder()],
+      [place, '--environment', 'production'],
+      [url, '--environment', 'production'],
+      [`${url}/production/latest.json`],
+    ]) {
+      const { code, json, err } = await verify(...argv, '--after', `${published.version}`);
+      expect([code, err], argv.join(' ')).toEqual([0, '']);
+      expect(json).toEqual({ ...snapshot, flags: 1 });
+    }
+    server.close();
+    const text = await createTerminal(t).run('verify-snapshot', latest(), '--key', key);
+    expect(text.out).toContain(`Version ${published.version} of production in`);
+  });
+
+  it('refuses what is behind, expired, of another environment, or not there', async () => {
+    const { json } = await publish();
+    const faults = async (...argv: string[]) => {
+      const { code, json: problem } = await verify(...argv);
+      return [code, problem.code, problem.fault];
+    };
+    const refused = (fault: string) => [6, 'snapshot_fault', fault];
+    expect(await faults(latest(), '--after', `${json.version + 1}`)).toEqual(refused('stepped_back'));
+    expect(await faults(latest(), '--at', `${json.expires_ms}`)).toEqual(refused('expired'));
+    expect(await faults(latest(), '--environment', 'staging')).toEqual(refused('other_environment'));
+    expect(await faults(place, '--environment', 'staging')).toEqual(refused('not_a_snapshot'));
+    await rm(join(folder(), bodyFile(json)));
+    expect(await faults(latest())).toEqual(refused('body_missing'));
+    const large = await newLarge();
+    expect(await faults(large)).toEqual(refused('too_large'));
+  });
+
+  async function newLarge(): Promise<string> {
+    const file = join(place, 'latest.json');
+    await writeFile(file, Buffer.alloc(1_000_000, ' '));
+    return file;
+  }
+
+  it('says how it is used', async () => {
+    const terminal = createTerminal(t);
+    const other = join(place, 'other.json');
+    await writeFile(other, '{}');
+    for (const argv of [[place], [other], [latest(), '--after', 'x']])
+      expect((await terminal.run('verify-snapshot', ...argv, '--key', key)).code, argv.join(' ')).toBe(2);
+  });
+});
