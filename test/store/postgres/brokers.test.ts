@@ -116,6 +116,44 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
     expect(await findContradictions(await asFile({ ...one, file: database.address }))).toEqual([]);
   }, 120_000);
 
+  it('decide once what a freeze held back, wherever it is lifted and whichever does the scheduled work', async () => {
+    for (const [at, [here, there]] of pairs().entries()) {
+      const flag = await createFlag(here, `woken-${at}`, { tier: 'informational' });
+      const start_ms = one.clock() + 3_600_000;
+      const { body: waiting } = await propose(here, enable(flag), { start_ms });
+      const frozen = { scope: 'flag', flag, incident: 'INC-9', reason: 'a test' };
+      const { body: freeze } = await here.call('riley', 'POST', '/v1/freezes', frozen);
+      one.clock.set(start_ms);
+      const tick = () => Promise.all([one, other].map((t) => t.broker.scheduler.tick()));
+      await tick();
+      expect((await readRequest(here, waiting.id)).state).toBe('ready');
+      const lift = { kind: 'freeze.lift', freeze: freeze.id, reason: 'it is over' };
+      const { body: request } = await here.call('riley', 'POST', '/v1/requests', lift);
+      expect((await approve(there, 'sam', request)).body.state).toBe('applied');
+      await tick();
+      await tick();
+      expect((await readRequest(there, waiting.id)).state).toBe('applied');
+      expect(await database.run('select id from wakes')).toEqual([]);
+      const moved = `select version from flag_state_versions where flag = '${flag}' and request_id = '${waiting.id}'`;
+      expect(await database.run(moved)).toHaveLength(1);
+    }
+  });
+
+  it('count the denials of a stranger together', async () => {
+    one.clock.set(Math.ceil(one.clock() / 60_000) * 60_000);
+    const stranger = await one.people.idToken('avery', {
+      claims: { sub: 'eve', employee_id: 'eve', groups: ['nobody'] },
+    });
+    for (const t of [one, other, one, other])
+      expect((await propose(t, enable('x'), {}, stranger)).status).toBe(403);
+    const counts = 'select sum(count)::int as more, count(distinct caller)::int as callers from denials';
+    expect(await database.run(counts)).toEqual([{ more: 3, callers: 1 }]);
+    one.clock.advance(60_000);
+    await Promise.all([one, other].map((t) => t.broker.scheduler.tick()));
+    const counted = "select 1 from record_details where operation = 'denials.counted'";
+    expect(await database.run(counted)).toHaveLength(1);
+  });
+
   it('refuse whom the other has revoked: writes at once, reads of flags within a second', async () => {
     const flag = await createFlag(one, 'revoked');
     for (const [here, there] of pairs()) {
