@@ -29,7 +29,8 @@ typecheck: setup ## Check types
 	@tsc --noEmit
 bench: setup ## Measure against minimal programs of the same work; writes bench/last.md (QUICK=1: short, not kept; PEERS=1: also against other products)
 	@node bench/main.ts $(if $(QUICK),--quick) $(if $(PEERS),--peers)
-test-cluster: setup ## Kill the primary of PostgreSQL servers again and again while clients write (minutes)
+test-cluster: setup ## Kill the primary of PostgreSQL servers again and again while clients write; the long model test (minutes)
+	@COUNTERSIGN_TEST_CLUSTER=1 vitest run --project postgres --reporter=verbose test/requests/model.test.ts
 	@COUNTERSIGN_TEST_CLUSTER=1 vitest run --project sqlite --reporter=verbose test/store/postgres/failover.test.ts test/cluster
 package: setup ## Build the npm package (npm pack)
 	@npm run --silent build && npm pack

@@ -7,10 +7,10 @@ const ON_BOTH = [
   'test/access/usage.test.ts',
   'test/emergency/freeze.test.ts',
   'test/operator/recover-policy.test.ts',
-  'test/requests/{propose,races}.test.ts',
+  'test/requests/{model,propose,races}.test.ts',
   'test/revocation/model.test.ts',
   'test/erasure/on-both.test.ts',
-  'test/store/{writer,run-again}.test.ts',
+  'test/store/{crash,writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',
 ];
 

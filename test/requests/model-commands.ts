@@ -40,9 +40,10 @@ const NOTHING = '0190b6ac-0000-7000-8000-000000000000';
 
 /** The real workflow on a store of its own. */
 export interface Real {
-  control: ControlDeps;
-  /** Its database. */
-  file: string;
+  /** The broker whose turn it is: each call goes to the next of those on the database. */
+  next(): ControlDeps;
+  /** The database as it is now, for judges that read a file. */
+  look(): Promise<string>;
   nowMs: number;
   reopen(): Promise<void>;
 }
@@ -68,7 +69,7 @@ export async function act<T>(
   if (person === undefined) throw new Error(`${who} is not in the cast`);
   const principal = { ...person, auth: { ...person.auth, auth_time_ms: real.nowMs } };
   try {
-    return await write(real.control, { principal, credential: null, http_request_id: null }, work);
+    return await write(real.next(), { principal, credential: null, http_request_id: null }, work);
   } catch (error) {
     if (error instanceof BrokerError) return error.code;
     throw error;
@@ -81,12 +82,13 @@ export function content(changes: unknown[], manual = false) {
   return { kind: 'flag.change', environment: 'production', changes, ...fields } as never;
 }
 
-function digestOf(real: Real, id: string): string {
-  return readRequests(real.file).find((row) => row.id === id)?.digest ?? '';
+async function digestOf(real: Real, id: string): Promise<string> {
+  return readRequests(await real.look()).find((row) => row.id === id)?.digest ?? '';
 }
 
 /** What holds after every command, whatever came before. */
-async function expectInvariants(model: Model, { file }: Real): Promise<void> {
+async function expectInvariants(model: Model, real: Real): Promise<void> {
+  const file = await real.look();
   // Log gapless, transitions in a chain, no way out of a final state, versions by one, state is the fold of versions,
   // approvals on this digest by no author, nothing switched on under a freeze.
   expect(await findContradictions(file)).toEqual([]);
@@ -155,7 +157,7 @@ function about(
 
 const approveCommand = (place: number, who: string) =>
   about(`approve by ${who}`, place, async (request, model, real) => {
-    const word = { request_id: request.id, digest: digestOf(real, request.id), comment: null };
+    const word = { request_id: request.id, digest: await digestOf(real, request.id), comment: null };
     const answer = await act(real, who, (writing) => approve(writing, word));
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     if (who.startsWith('dana') || request.action === 'disable') return expect(answer).toBe('policy_denied');
@@ -166,7 +168,7 @@ const approveCommand = (place: number, who: string) =>
 
 const rejectCommand = (place: number, who: string) =>
   about(`reject by ${who}`, place, async (request, _model, real) => {
-    const word = { request_id: request.id, digest: digestOf(real, request.id), comment: null };
+    const word = { request_id: request.id, digest: await digestOf(real, request.id), comment: null };
     const answer = await act(real, who, (writing) => reject(writing, word));
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     if (who.startsWith('dana')) return expect(answer).toBe('policy_denied');
@@ -258,9 +260,9 @@ const breakGlassCommand = (flag: string, action: Switch) =>
 const tickCommand = (minutes: number) =>
   command(`tick after ${minutes} minutes`, async (model, real) => {
     real.nowMs += minutes * 60_000;
-    const { run } = dueRequests({ control: real.control, log: createLog('silent') });
-    await Promise.all([run(), run()]);
-    const log = readLog(real.file).filter((entry) => entry.request?.to === 'applied');
+    const due = () => dueRequests({ control: real.next(), log: createLog('silent') });
+    await Promise.all([due().run(), due().run()]);
+    const log = readLog(await real.look()).filter((entry) => entry.request?.to === 'applied');
     const order = new Map(log.map((entry, place) => [entry.request?.id, place]));
     const last = log.length;
     const waiting = model.requests

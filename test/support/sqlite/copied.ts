@@ -28,16 +28,25 @@ export async function copyToFile({ address }: { address: string }, file: string)
     const { rows: tables } = await client.query<{ name: string }>(
       "select tablename as name from pg_tables where schemaname = 'public'",
     );
+    const read: { name: string; rows: unknown[][]; columns: string[] }[] = [];
     for (const { name } of tables) {
-      const { rows, fields } = await client.query({ text: `select * from "${name}"`, rowMode: 'array' });
-      withFile(file, (db) => {
-        db.exec(`create table "${name}" (${fields.map((field) => `"${field.name}"`).join(', ')})`);
-        const insert = db.prepare(`insert into "${name}" values (${fields.map(() => '?').join(', ')})`);
-        db.transaction(() => {
-          for (const row of rows) insert.run(...row);
-        })();
+      const { rows, fields } = await client.query<unknown[]>({
+        text: `select * from "${name}"`,
+        rowMode: 'array',
       });
+      read.push({ name, rows, columns: fields.map((field) => `"${field.name}"`) });
     }
+    withFile(file, (db) => {
+      // It is judged and thrown away: nothing of it has to survive.
+      db.pragma('synchronous = off');
+      db.transaction(() => {
+        for (const { name, rows, columns } of read) {
+          db.exec(`create table "${name}" (${columns.join(', ')})`);
+          const insert = db.prepare(`insert into "${name}" values (${columns.map(() => '?').join(', ')})`);
+          for (const row of rows) insert.run(...row);
+        }
+      })();
+    });
   } finally {
     await client.end();
   }
