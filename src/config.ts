@@ -13,7 +13,7 @@ import { personFaults } from './issuers/subjects.ts';
 import { type MasterKeyConfig, readMasterKeys } from './keys/master-key-config.ts';
 import type { BundleKeyConfig } from './policy/bundle-keys.ts';
 import type { SchemaFault } from './schema-faults.ts';
-import { isAddress } from './store/database-address.ts';
+import { addressFault, isAddress } from './store/database-address.ts';
 import { readYaml } from './yaml.ts';
 
 /*
@@ -141,6 +141,8 @@ function readAddress(
   if (!isReadableFile(file)) return fault(`${file} cannot be read; put the address of the database there`);
   const address = readFileSync(file, 'utf8').trim();
   if (!isAddress(address)) return fault(`${file} holds no address such as postgres://user@host/name`);
+  const unreadable = addressFault(address);
+  if (unreadable !== null) return fault(`in ${file}, ${unreadable}`);
   return { address, faults: [] };
 }
 
@@ -151,6 +153,8 @@ function fileFaults({ database: name, policy_bundle }: Files): SchemaFault[] {
   const database = isOnServer ? undefined : name;
   const isStarted = isOnServer || (database !== undefined && existsSync(database));
   const faults: SchemaFault[] = [];
+  const unreadable = isOnServer ? addressFault(name) : null;
+  if (unreadable !== null) faults.push({ path: ['database'], detail: unreadable });
   if (database !== undefined && !isFolder(dirname(database))) {
     const detail = `the directory ${dirname(database)} does not exist; create it, or choose another file`;
     faults.push({ path: ['database'], detail });

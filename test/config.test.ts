@@ -228,6 +228,17 @@ describe('the files that a configuration names', () => {
     ]);
   });
 
+  it('are refused where the address of a server has characters that must be encoded, and it is not shown', async () => {
+    const address = 'postgres://user:se/cret@host/db';
+    await writeFile(join(folder, 'address'), address);
+    for (const document of [{ database: address }, { database_file: 'address' }]) {
+      const [line = '', ...others] = await faultsOf(document);
+      expect(others).toEqual([]);
+      expect(line).toMatch(/^database(_file)?: .*percent-encode .*PGPASSWORD/);
+      expect(line).not.toContain('cret');
+    }
+  });
+
   it('may be a folder for the bundle, but not for the database', async () => {
     await mkdir(join(folder, 'sub'));
     expect(await load({ policy_bundle: 'sub' })).toMatchObject({ policy_bundle: join(folder, 'sub') });

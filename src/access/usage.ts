@@ -71,7 +71,7 @@ export function createUsage({ writer, clock }: { writer: Pick<Writer, 'write'>; 
   async function writeWaiting(): Promise<void> {
     const nowMs = clock();
     const newPrincipals = [...principals.values()]
-      .map((seen) => ({ ...seen, text: stableText(seen.principal) }))
+      .map((seen) => ({ ...seen, text: writtenText(seen.principal) }))
       .filter(({ principal, text }) => !isWritten(principal.id, text, nowMs));
     const newUses = [...uses].filter(([key]) => !isWritten(key, '', nowMs));
     principals = new Map();
@@ -138,7 +138,10 @@ function isNewer(one: Principal, other: Principal, nowMs: number): boolean {
   return issuedMs !== undefined && otherMs !== undefined && otherMs < issuedMs && hasBegun(issuedMs, nowMs);
 }
 
-/** The identity of a principal, without what differs from token to token. */
-function stableText({ id, person, groups, claims }: Principal): string {
-  return JSON.stringify({ id, person, groups, claims });
+/**
+ * What is written of a principal: who it is, and when its credential was issued. By that time a later use of an older credential is
+ * known to be no news, so the time of each newer one has to be written, too.
+ */
+function writtenText({ id, person, groups, claims, token }: Principal): string {
+  return JSON.stringify({ id, person, groups, claims, issued_ms: token.issued_ms });
 }

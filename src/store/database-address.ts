@@ -21,3 +21,20 @@ export function shownDatabase(database: string): string {
     return 'postgres://…';
   }
 }
+
+/** What is wrong with the address of a server, in words that show nothing of it. Null if it can be used, and for a path. */
+export function addressFault(database: string): string | null {
+  if (!isAddress(database)) return null;
+  try {
+    const { username, password, hostname, pathname } = new URL(database);
+    [username, password, hostname, pathname].forEach(decodeURIComponent);
+  } catch {
+    return UNREADABLE;
+  }
+  // What belongs to the user or the password ends at the last @; other programs take the first.
+  const [, rest = ''] = database.split('://', 2);
+  return rest.split('@').length > 2 || /[/?#].*@/s.test(rest) ? UNREADABLE : null;
+}
+
+const UNREADABLE =
+  'the address of the server cannot be read: percent-encode the characters of its user and its password (/ is %2F, @ is %40, # is %23, ? is %3F, % is %25), or leave the password out of it and use PGPASSWORD or ~/.pgpass';

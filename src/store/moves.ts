@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MARK_KEPT, MARK_REPLACED } from './acknowledged.ts';
 import { findMeta } from './installation.ts';
+import { WRITERS_SEEN } from './postgres/writers.ts';
 import { WRITTEN_BY } from './schema-version.ts';
 import type { Db } from './statement.ts';
 
@@ -37,6 +38,7 @@ export const OF_THE_PLACE: readonly string[] = [
   MARK_KEPT,
   MARK_REPLACED,
   WRITTEN_BY,
+  WRITERS_SEEN,
   'opened',
 ];
 

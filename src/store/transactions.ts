@@ -21,7 +21,7 @@ export interface Transactions {
    * Finds out whether the last transaction was committed, if that is unknown, however long this takes. Absent where only a new
    * start can tell.
    *
-   * @throws Error once the signal aborts
+   * @throws TakeoverError if this writer can no longer find out; Error once the signal aborts
    */
   findOutcome?(signal: AbortSignal): Promise<'committed' | 'undone'>;
 }

@@ -137,8 +137,10 @@ export function createWriter(deps: WriterDeps): Writer {
     try {
       if ((await transactions.findOutcome?.(ending.signal)) === 'committed') return true;
       refuse(batch, unknown.cause);
-    } catch {
+    } catch (error) {
       tellAll(outcomeUnknown(unknown));
+      const stopped = stoppedBy(error);
+      if (stopped !== null) stop(stopped);
     } finally {
       clearTimeout(impatience);
       suspended = null;

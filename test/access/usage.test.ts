@@ -48,6 +48,20 @@ it('keeps who was seen, first and last, with their newest groups', async () => {
   expect(JSON.parse(row?.principal ?? '')).toMatchObject({ groups: ['payments-approvers'] });
 });
 
+it('keeps what the newest credential says, though one of before is used within the same minute', async () => {
+  const issued = (issued_ms: number, ...groups: string[]) => ({
+    ...dana,
+    groups,
+    token: { ...dana.token, issued_ms },
+  });
+  for (const used of [issued(1_000, 'b'), issued(3_000, 'b'), issued(2_000, 'a')]) {
+    usage.seen(used);
+    await usage.flush();
+  }
+  const [row] = await listPrincipals(store.read);
+  expect(JSON.parse(row?.principal ?? '')).toMatchObject({ groups: ['b'], token: { issued_ms: 3_000 } });
+});
+
 it('keeps the last use of a capability in each place', async () => {
   usage.used({ ...propose, namespaces: ['payments', 'search'] });
   usage.used({ ...propose, operation: 'decision.read', environment: null, namespaces: [] });

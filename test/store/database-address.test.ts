@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { shownDatabase } from '../../src/store/database-address.ts';
+import { addressFault, shownDatabase } from '../../src/store/database-address.ts';
 
 describe('the address of a database', () => {
   it.each([
@@ -10,8 +10,20 @@ describe('the address of a database', () => {
     'postgres://user:9@abc?def@host/db',
     'postgres://user:abc/def@host/db',
     'POSTGRESQL://user:9/a\nbc@host/db',
-  ])('shows nothing of the password in %j', (address) => {
+  ])('shows nothing of the password in %j, and cannot be used', (address) => {
     expect(shownDatabase(address)).toBe('postgres://…');
+    expect(addressFault(address)).toMatch(/percent-encode .*\/ is %2F, @ is %40/);
+  });
+
+  it.each([
+    ['postgres://user:se@cret@host/db', true],
+    ['postgres://user:100%@host/db', true],
+    ['postgres://user:secret@host:port/db', true],
+    ['postgres://user:%2F%40%23%3F%25@host:5433/db?sslmode=verify-full', false],
+    ['postgres://user@%2Frun%2Fpostgresql/db', false],
+    ['countersign@home#1.db', false],
+  ])('%s has a fault: %s', (address, isFaulty) => {
+    expect(addressFault(address) !== null).toBe(isFaulty);
   });
 
   it.each([

@@ -9,6 +9,7 @@ import {
   replaceWithNoncontingentExpression,
 } from 'kysely';
 import { Pool, type PoolClient, types } from 'pg';
+import { addressFault } from '../database-address.ts';
 import type { Schema } from '../schema.ts';
 import { storeUnreachable } from '../write-faults.ts';
 import { faultOf, LOST, NOT_REPLICATED, POOLED, PostgresFault, ROLLED_BACK } from './faults.ts';
@@ -76,6 +77,8 @@ function createPool(
   address: string,
   options: { max: number; query_timeout?: number; lock_timeout?: number },
 ): Pool {
+  const fault = addressFault(address);
+  if (fault !== null) throw new Error(fault);
   const pool = new Pool({
     connectionString: address,
     types: parsers as never,

@@ -37,6 +37,26 @@ export async function guardTables(db: Kysely<unknown>): Promise<void> {
   for (const [table, erasable] of Object.entries(APPEND_ONLY))
     await refuseChanges(db, { table, erasable, bound });
   for (const [table, column] of Object.entries(NUMBERED)) await refuseGaps(db, { table, column, bound });
+  await proveErasures(db, bound);
+}
+
+/**
+ * What permits a deletion has to be in the log: the record that an erasure names says that it erases this. Tried at the end of the
+ * transaction, by when the record is there. A record that is too large has digests in place of its lists.
+ */
+async function proveErasures(db: Kysely<unknown>, bound: RawBuilder<unknown>): Promise<void> {
+  await sql`create function erasures_prove() returns trigger ${bound} as $$ begin
+      if exists (
+        select from leaves, lateral (
+          select leaf::json -> 'erases' -> case when new.place is null then 'pseudonyms' else 'places' end
+        ) as named (list)
+        where leaves.place = new.erased_by and (json_typeof(list) = 'object'
+          or list::jsonb @> coalesce(to_jsonb(new.place), to_jsonb(new.pseudonym)))
+      ) then return null; end if;
+      raise exception 'no record at place % erases this', new.erased_by using errcode = 'restrict_violation';
+    end $$`.execute(db);
+  await sql`create constraint trigger erasures_prove after insert on erasures deferrable initially deferred
+    for each row execute function erasures_prove()`.execute(db);
 }
 
 async function refuseChanges(

@@ -24,6 +24,7 @@ import { rewriteSecrets } from './rewrite.ts';
 import { prepareSchema } from './schema-changes.ts';
 import { postgresTransactions, takeOver } from './transactions.ts';
 import { assertUsable } from './usable.ts';
+import { forgetWriter, noteWriter } from './writers.ts';
 
 /** One writes, and one asks what became of a batch whose connection was lost. */
 const WRITING_CONNECTIONS = 2;
@@ -64,6 +65,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   }
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
   const id = randomUUID();
+  await noteWriter(write, id, clock);
   const writer = createWriter({
     db: write,
     transactions: postgresTransactions(write, id),
@@ -99,6 +101,8 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     // Where this fails, it ends by itself.
     await lease.release().catch(() => undefined);
     await writer.close();
+    // Where this fails, it is removed later.
+    await forgetWriter(write, id).catch(() => undefined);
     await read.destroy();
     await write.destroy();
   }

@@ -4,7 +4,7 @@ import { type LogHead, raiseFence } from '../log-head.ts';
 import type { LogHeadTable } from '../schema-log.ts';
 import type { Db } from '../statement.ts';
 import type { Transactions } from '../transactions.ts';
-import { databaseLocked, UnknownOutcome } from '../write-faults.ts';
+import { databaseLocked, TakeoverError, UnknownOutcome } from '../write-faults.ts';
 import { LOST, NOT_REPLICATED, PostgresFault } from './faults.ts';
 import { CHANNEL } from './others.ts';
 
@@ -63,17 +63,19 @@ export function postgresTransactions(db: Db, writer: string): Transactions {
     return db.connection().execute(async (connection) => {
       try {
         await begin(connection);
-        const found = await run(
+        const [note] = await run<{ batch: number }>(
           connection,
-          `select 1 from writers where writer = '${writer}' and batch = ${batch}`,
+          `select batch from writers where writer = '${writer}'`,
         );
+        // It was removed while this process was stopped, and with it the answer.
+        if (note === undefined) throw new TakeoverError();
         // It has to write: then its own commit shows that what was committed before is where it has to be, too.
         await run(
           connection,
           `insert into writers (writer, batch, asked) values ('${writer}', 0, 1)
             on conflict (writer) do update set asked = writers.asked + 1; commit`,
         );
-        return found.length === 1 ? 'committed' : 'undone';
+        return note.batch === batch ? 'committed' : 'undone';
       } catch (error) {
         await run(connection, 'rollback').catch(() => undefined);
         throw error;
@@ -105,7 +107,8 @@ export function postgresTransactions(db: Db, writer: string): Transactions {
       for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
         try {
           return await ask();
-        } catch {
+        } catch (error) {
+          if (error instanceof TakeoverError) throw error;
           // The server is not back yet, or not the one that may be asked.
           await setTimeout(pauseMs, undefined, { signal });
         }

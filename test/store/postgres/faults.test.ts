@@ -91,6 +91,39 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     }, 90_000);
   });
 
+  it('keeps no note of writers that have ended, and none that still ask are forgotten', async () => {
+    const noted = async () =>
+      (await database.run('select writer from writers')).map(({ writer }) => String(writer)).sort();
+    await count();
+    const [own = ''] = await noted();
+    const another = await open(database.address);
+    expect(await noted()).toHaveLength(2);
+    await another.close();
+    expect(await noted()).toEqual([own]);
+    // One that was killed, and one that has been stopped for as long.
+    await database.run("insert into writers values ('00000000-0000-4000-8000-000000000000', 7, 0)");
+    const WEEK_MS = 7 * 86_400_000;
+    let nowMs = systemClock();
+    const openLater = async () => {
+      nowMs += WEEK_MS + 1;
+      await (await openStore({ file: database.address, clock: () => nowMs })).close();
+    };
+    await openLater();
+    expect(await noted()).toHaveLength(2);
+    await count();
+    await openLater();
+    expect(await noted()).toEqual([own]);
+    await openLater();
+    expect(await noted()).toEqual([]);
+    // It writes, as before, and takes nothing for undone of which there is no note.
+    expect(await count()).toBe(3);
+    await database.run('delete from writers');
+    proxy.cutNextCommit('before');
+    await expect(count()).rejects.toMatchObject({ code: 'outcome_unknown' });
+    expect(failures).toEqual([expect.any(TakeoverError)]);
+    await expect(count()).rejects.toMatchObject({ code: 'not_recorded' });
+  });
+
   it('that ends every connection is connected to again', async () => {
     await set('before');
     await database.run(
@@ -264,13 +297,23 @@ describe.skipIf(!hasPostgres('the evidence on PostgreSQL'))('the evidence on Pos
     await database.remove();
   });
 
-  it('may be erased only where an erasure is recorded', async () => {
+  it('may be erased only where the log has a record of it', async () => {
     const database = await createDatabase();
     await (await openStore({ file: database.address, clock: systemClock })).close();
     await database.run("insert into pseudonyms values ('person', 'erika', 'p1'), ('person', 'max', 'p2')");
-    await database.run("insert into erasures values (null, 'p1', 1)");
+    await database.run(`insert into leaves values (1, 1, '{"erases":null}')`);
+    const erase = (pseudonym: string, place: number) =>
+      database.run(`insert into erasures values (null, '${pseudonym}', ${place});
+        delete from pseudonyms where pseudonym = '${pseudonym}'`);
     await expect(database.run("delete from pseudonyms where name = 'max'")).rejects.toThrow('append-only');
-    await database.run("delete from pseudonyms where name = 'erika'");
+    await expect(erase('p1', 2)).rejects.toThrow('no record at place 2 erases this');
+    await expect(erase('p1', 1)).rejects.toThrow('no record at place 1 erases this');
+    const leaf = JSON.stringify({ erases: { places: [7], pseudonyms: ['p1'] } });
+    await database.run(`insert into leaves values (2, 1, '${leaf}')`);
+    await expect(erase('p2', 2)).rejects.toThrow('erases this');
+    await expect(database.run('insert into erasures values (8, null, 2)')).rejects.toThrow('erases this');
+    await database.run('insert into erasures values (7, null, 2)');
+    await erase('p1', 2);
     expect(await database.run('select name from pseudonyms')).toEqual([{ name: 'max' }]);
     await database.remove();
   });

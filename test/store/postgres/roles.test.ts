@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Kysely, sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { erase } from '../../../src/log/erase.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { findMeta } from '../../../src/store/installation.ts';
 import { APPEND_ONLY } from '../../../src/store/postgres/guards.ts';
+import { postgresMigrations } from '../../../src/store/postgres/migrations.ts';
 import { RIGHTS } from '../../../src/store/postgres/roles.ts';
 import { runAlone } from '../../cli/alone.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -104,6 +106,37 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
     await (await open(broker)).close();
   });
 
+  it('an older schema is refused by serve, which names the command that helps', async () => {
+    const present = await postgresMigrations.getMigrations();
+    const later = {
+      up: async (db: Kysely<unknown>) => {
+        await sql`create table later_things (id text)`.execute(db);
+      },
+    };
+    const known = { ...present, '9998_later': later };
+    const spy = vi.spyOn(postgresMigrations, 'getMigrations').mockResolvedValue(known);
+    try {
+      await expect(open(broker)).rejects.toThrow(
+        `has the schema of an older version (it lacks 9998_later), and the role "${names.broker}" may not change that. Run "countersign migrate --database ADDRESS --grant-to ${names.broker}"`,
+      );
+      expect((await migrate('--database', owner)).json).toMatchObject({ applied: ['9998_later'] });
+      await (await open(broker)).close();
+    } finally {
+      spy.mockRestore();
+      await runAt(owner, "drop table later_things; delete from kysely_migration where name = '9998_later'");
+    }
+  });
+
+  it('an address with characters that must be encoded is refused, and not shown', async () => {
+    const address = owner.replace('@', ':se/cret@');
+    for (const words of [['migrate'], ['store', 'copy', '--from', 'nothing.db']]) {
+      const option = words[0] === 'migrate' ? '--database' : '--to';
+      const run = await runAlone([...words, '--json', option, address]);
+      expect(run.json.detail ?? run.err).not.toContain('cret');
+    }
+    expect((await migrate('--database', address)).json.detail).toMatch(/percent-encode/);
+  });
+
   it('a newer schema is refused by serve and migrate, and nothing is changed', async () => {
     await runAt(owner, "insert into kysely_migration values ('9999_future', 'now')");
     await expect(open(broker)).rejects.toThrow(/is newer than this broker/);
@@ -181,6 +214,11 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
         'delete from record_details',
       ],
       [
+        'an erasure that no record says',
+        'insert into erasures select place, null, 2 from record_details on conflict do nothing',
+        'delete from record_details',
+      ],
+      [
         'a log that is only claimed',
         'create temp table leaves (place bigint); insert into leaves values (1000000)',
         "insert into public.leaves values (1000001, 1, '{}')",
@@ -192,7 +230,9 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
         'delete from public.record_details',
       ],
     ])('a trigger does not believe %s', async (_, claim, attempt) => {
-      await expect(runAt(broker, `${claim}; ${attempt}`)).rejects.toThrow(/append-only/);
+      await expect(runAt(broker, `${claim}; ${attempt}`)).rejects.toThrow(
+        /append-only|no record at place 2 erases this/,
+      );
     });
 
     it('a broker with a changed master key is told who rewrites the tables, and migrate does it', async () => {
