@@ -10,7 +10,7 @@ const ON_BOTH = [
   'test/requests/{model,propose,races}.test.ts',
   'test/revocation/model.test.ts',
   'test/erasure/on-both.test.ts',
-  'test/store/{crash,writer,run-again}.test.ts',
+  'test/store/{crash,deferred,writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',
 ];
 

@@ -3,6 +3,7 @@ import type { RequestKinds, WriteContext } from '../decide/control.ts';
 import { refuseRead } from '../decide/read.ts';
 import { denied, notYet } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
+import { expectVotes } from '../store/requests.ts';
 import { expire } from './expire.ts';
 import { aboutRequest, baseMovedGate } from './gates.ts';
 import { findExisting, findOpen, saveNext } from './open-request.ts';
@@ -17,6 +18,7 @@ import { settle } from './settle.ts';
  */
 export async function apply(writing: WriteContext, requestId: string): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms } = writing;
+  expectVotes(tx, requestId);
   const existing = await findExisting(tx, requestId);
   if (existing.state === 'applied') return answerApplied(writing, existing);
   const request = await findOpen(tx, requestId);

@@ -3,7 +3,7 @@ import { notDone } from '../decide/refusals.ts';
 import { Refused } from '../decide/refused.ts';
 import { BrokerError } from '../errors.ts';
 import { type Principal, schedulerPrincipal } from '../principal.ts';
-import { upsertVote } from '../store/requests.ts';
+import { expectVotes, upsertVote } from '../store/requests.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';
 import { expire } from './expire.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
@@ -66,6 +66,7 @@ async function castVote(
   const { person } = principal;
   const decisionId = deps.newId(now_ms);
   const operation = `request.${verdict}` as const;
+  expectVotes(tx, order.request_id);
   const request = await findOpen(tx, order.request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
   assertDigest(request, order.digest);

@@ -7,6 +7,7 @@ import type { LogHead } from './log-head.ts';
 import type { Preparable } from './preparations.ts';
 import { RunAgain } from './run-again.ts';
 import {
+  answered,
   beginWrite,
   type Db,
   endBatch,
@@ -130,9 +131,10 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
 
   async function run(connection: Db, jobs: readonly Job[]): Promise<BatchResult> {
     const tx = connection as Tx;
-    runLike(tx, deps.db);
+    await runLike(tx, deps.db);
     try {
-      const head = await transactions.begin(connection);
+      const start = await transactions.begin(connection);
+      const { head } = start;
       if (head.fence !== deps.fence) throw new TakeoverError();
       // Another broker may have erased some of them, which leaves a record.
       if (endedAt?.size !== head.size || endedAt.epoch !== head.epoch) pseudonyms.clear();
@@ -141,7 +143,7 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
       const { clock } = deps;
       const batch: Batch = { head, from: head, leaves, clock, pseudonyms, afterCommit: () => undefined };
       openBatch(tx, batch);
-      await knowStart(tx);
+      knowStart(tx, start);
       const results: JobResult[] = [];
       let turnMs = performance.now();
       for (const job of jobs) {
@@ -154,8 +156,7 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
         job.trace?.next('missing' in result ? 'wait' : 'commit');
         results.push(result);
       }
-      insertWaiting(tx, jobs);
-      const acknowledge = batch.head.size === head.size ? null : await deps.seal(tx, batch.head);
+      const acknowledge = await end(tx, batch, jobs);
       const unknown = await commit(connection);
       return { results, unknown, head: batch.head, acknowledge };
     } catch (error) {
@@ -167,10 +168,17 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
     }
   }
 
-  /** @throws RefusedAtEnd if the rows of any of several writes are refused */
-  function insertWaiting(tx: Tx, jobs: readonly Job[]): void {
+  /**
+   * Inserts what waits for the end of the batch, and seals the log.
+   *
+   * @throws RefusedAtEnd if the rows of any of several writes are refused
+   */
+  async function end(tx: Tx, { head, from }: Batch, jobs: readonly Job[]): Promise<Acknowledge | null> {
     try {
       insertDeferred(tx);
+      const acknowledge = head.size === from.size ? null : await deps.seal(tx, head);
+      await answered(tx);
+      return acknowledge;
     } catch (error) {
       if (jobs.length === 1 || isStorageFault(error)) throw error;
       throw new RefusedAtEnd();

@@ -4,7 +4,7 @@ import { createDeferredRows } from './deferred.ts';
 import type { HeldReads } from './held-reads.ts';
 import type { Schema } from './schema.ts';
 import { createSettledReads } from './settled.ts';
-import { type RunStatement, runDirectly } from './statement.ts';
+import { type Answer, answersAtOnce, runDirectly } from './statement.ts';
 
 /*
  * One connection to the database, and Kysely over it.
@@ -107,12 +107,12 @@ export function kyselyOver(connection: Sqlite.Database, guard: Guard, reads?: He
         ? dialect
         : Object.assign(dialect, { createDriver: () => holdingDriver(database, reads) }),
   });
-  const run: RunStatement = (text, parameters) => {
+  const run = (text: string, parameters: readonly unknown[]): Answer => {
     const statement = prepare(text);
     if (statement.reader) return { rows: statement.all(parameters), affected: 0 };
     return { rows: [], affected: statement.run(parameters).changes };
   };
-  runDirectly(db, run, { settled, deferred });
+  runDirectly(db, answersAtOnce(run, { settled, deferred }));
   return db;
 }
 

@@ -56,9 +56,11 @@ const MAX_TEXTS = 500;
 /** A statement takes at most so many rows. There is one statement for each power of two, so that few are prepared. */
 const MAX_ROWS = 32;
 
+/** The tables that each text names. */
+const named = new Map<string, readonly DeferredTable[]>();
+
 /** Creates the rows that wait on one connection. */
 export function createDeferredRows(): DeferredRows {
-  const named = new Map<string, readonly DeferredTable[]>();
   let batch: object | null = null;
   let waiting = new Map<DeferredTable, Waiting>();
 

@@ -10,6 +10,14 @@ export function isPostgres(db: Db): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }
 
+/** A JSON object, as a text, of the names and the numbers in two columns; null or empty if there are no rows. */
+export function objectOf(db: Db, name: string, value: string): RawBuilder<string | null> {
+  const [names, values] = [sql.ref(name), sql.ref(value)];
+  return isPostgres(db)
+    ? sql<string | null>`json_object_agg(${names}, ${values})::text`
+    : sql<string | null>`json_group_object(${names}, ${values})`;
+}
+
 /** Whether a column has one of these values, however many they are: they are one parameter. */
 export function isAmong(
   db: Db,

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
+import { startOf, startQuery } from './batch-start.ts';
 import type { HeldReads } from './held-reads.ts';
-import { readHead } from './log-head.ts';
-import { type Db, fixedStatement } from './statement.ts';
+import { type Db, fixedStatement, runQuery } from './statement.ts';
 import type { Transactions } from './transactions.ts';
 import { databaseLocked, isBusy, isDiskFault, UnknownOutcome } from './write-faults.ts';
 
@@ -32,7 +32,7 @@ export function sqliteTransactions(durability: Durability): Transactions {
   return {
     begin: async (connection) => {
       await beginWhenFree(connection);
-      return readHead(connection);
+      return startOf((await runQuery(connection, startQuery(connection)))[0]);
     },
     commit: (connection) => commitDurably(connection, durability),
     rollback,

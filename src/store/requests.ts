@@ -1,7 +1,14 @@
 import { sql } from 'kysely';
 import { isMember } from './dialect.ts';
 import type { RequestFlagsTable, RequestNamespacesTable, RequestsTable, VotesTable } from './schema.ts';
-import { type Db, deferredInsert, settledStatement, statement, type Tx } from './statement.ts';
+import {
+  certainStatement,
+  type Db,
+  deferredInsert,
+  settledStatement,
+  statement,
+  type Tx,
+} from './statement.ts';
 
 /** The states of requests that can still change. */
 export const OPEN_STATES = ['pending', 'ready'] as const;
@@ -31,7 +38,7 @@ const insertNamespace = deferredInsert<RequestNamespacesTable>('request_namespac
   'request_id',
   'namespace',
 ]);
-const updateRequestStatement = statement<RequestsTable & { base: number }>((db, p) =>
+const updateRequestStatement = certainStatement<RequestsTable & { base: number }>((db, p) =>
   db
     .updateTable('requests')
     .set({
@@ -73,7 +80,7 @@ const makeDueStatement = statement<{ id: string; due_ms: number }>((db, p) =>
     .where('id', '=', p('id'))
     .where('state', 'in', OPEN_STATES),
 );
-const upsertVoteStatement = statement<VotesTable>((db, p) =>
+const upsertVoteStatement = certainStatement<VotesTable>((db, p) =>
   db
     .insertInto('votes')
     .values({
@@ -136,8 +143,9 @@ async function addTouches(tx: Tx, request_id: string, { flags, namespaces }: Req
  * @throws Error if the stored revision is not `row.revision - 1`; in the writing transaction that is a programming error
  */
 export async function updateRequest(tx: Tx, row: RequestsTable): Promise<void> {
-  const { affected } = await updateRequestStatement(tx, { ...row, base: row.revision - 1 });
-  if (affected !== 1) throw new Error(`request ${row.id} is not at revision ${row.revision - 1}`);
+  const base = row.revision - 1;
+  const otherwise = `request ${row.id} is not at revision ${base}`;
+  await updateRequestStatement(tx, { ...row, base }, { rows: 1, otherwise });
 }
 
 /** One request, or undefined. */
@@ -147,7 +155,13 @@ export async function findRequest(db: Db, id: string): Promise<RequestsTable | u
 
 /** Stores a vote; a person's newest vote replaces the older one. */
 export async function upsertVote(tx: Tx, row: VotesTable): Promise<void> {
-  await upsertVoteStatement(tx, row);
+  await upsertVoteStatement(tx, row, { rows: 1, otherwise: `no vote on ${row.request_id} was stored` });
+}
+
+/** Reads the votes on a request along with what is read next, for {@link listVotes} in the same write. */
+export function expectVotes(tx: Tx, requestId: string): void {
+  // Whoever lists them is told of a fault.
+  listVotesStatement(tx, { request_id: requestId }).catch(() => undefined);
 }
 
 /** The newest vote of each person, in the order in which they were recorded. */

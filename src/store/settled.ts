@@ -38,9 +38,11 @@ export interface SettledReads {
 /** The texts that are looked through once; those that are built anew for each call are not kept. */
 const MAX_TEXTS = 500;
 
+/** What each text changes. */
+const mentioned = new Map<string, readonly SettledTable[]>();
+
 /** Creates the reads of one connection. */
 export function createSettledReads(): SettledReads {
-  const mentioned = new Map<string, readonly SettledTable[]>();
   let batch: object | null = null;
   let known = new Map<string, Map<string, Promise<unknown>>>();
   /** The tables that may not be after a rollback what they are now. */

@@ -1,4 +1,10 @@
-import { CompiledQuery, type InsertQueryBuilder, type InsertResult, type Kysely } from 'kysely';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type InsertQueryBuilder,
+  type InsertResult,
+  type Kysely,
+} from 'kysely';
 import { createDeferredRows, type DeferredRows, type DeferredTable } from './deferred.ts';
 import type { Schema } from './schema.ts';
 import { createSettledReads, type SettledReads, type SettledTable } from './settled.ts';
@@ -10,15 +16,27 @@ declare const insideWrite: unique symbol;
 /** The open transaction of a write. Only the writer creates one, so a function that takes it cannot run outside. */
 export type Tx = Db & { readonly [insideWrite]: true };
 
-/** Runs one prepared statement on the connection of a `Db`. */
-export type RunStatement = (
-  sql: string,
-  parameters: readonly unknown[],
-) => { rows: unknown[]; affected: number };
+/** What a statement has read or changed. */
+export interface Answer {
+  rows: unknown[];
+  affected: number;
+}
+
+/** Runs one statement on the connection of a `Db`. */
+export type RunStatement = (sql: string, parameters: readonly unknown[]) => Answer | Promise<Answer>;
 
 /** A connection as the statements of this file use it. */
-interface Direct {
+export interface Direct {
   run: RunStatement;
+  /**
+   * Runs a statement that answers nothing. Where each answer takes its time, nobody waits for this one: its fault is thrown by
+   * what waits next.
+   *
+   * @throws Error at the latest if a statement has failed since the last rollback
+   */
+  send(sql: string, parameters: readonly unknown[], certain?: Certain): void;
+  /** Waits for all that was sent. @throws Error the first fault, or that one changed other rows than is certain */
+  answered(): Promise<void>;
   /** What a batch has read of settled tables. */
   settled: SettledReads;
   /** What a batch inserts at its end. */
@@ -26,22 +44,29 @@ interface Direct {
 }
 
 /** Runs statements without Kysely's layers, whose promises cost about as much as the statement itself. */
-const direct = new WeakMap<Db, Direct>();
+const direct = new WeakMap<object, Direct>();
 
 /**
  * Lets the statements of this file run directly on the connection of a `Db`.
  *
- * @param batch takes note of all its statements
+ * @param owner the `Db`, if it has one connection, or else the connection of its driver
+ * @param on takes note of all its statements
  */
-export function runDirectly(
-  db: Db,
-  run: RunStatement,
-  { settled, deferred }: Omit<Direct, 'run'> = {
+export function runDirectly(owner: Db | DatabaseConnection, on: Direct): void {
+  direct.set(owner, on);
+}
+
+/** A connection that answers each statement at once. */
+export function answersAtOnce(
+  run: (sql: string, parameters: readonly unknown[]) => Answer,
+  { settled, deferred }: Pick<Direct, 'settled' | 'deferred'> = {
     settled: createSettledReads(),
     deferred: createDeferredRows(),
   },
-): void {
-  direct.set(db, { run, settled, deferred });
+): Direct {
+  const send: Direct['send'] = (sql, parameters, certain) =>
+    assertCertain(run(sql, parameters).affected, certain);
+  return { run, send, answered: async () => undefined, settled, deferred };
 }
 
 /** Begins a batch: what its writes have read of settled tables holds for the next ones, and their rows may wait for its end. */
@@ -73,6 +98,11 @@ export function beginWrite(tx: Tx): () => void {
   };
 }
 
+/** Waits for the statements of a batch that nobody has waited for. @throws Error if one of them has failed */
+export async function answered(tx: Tx): Promise<void> {
+  await direct.get(tx)?.answered();
+}
+
 /** Inserts the rows that wait for the end of the batch. */
 export function insertDeferred(tx: Tx): void {
   direct.get(tx)?.deferred.flush();
@@ -83,9 +113,10 @@ export function endBatch(tx: Tx): void {
   direct.get(tx)?.deferred.end();
 }
 
-/** The same for a transaction on the connection of that `Db`. */
-export function runLike(tx: Db, db: Db): void {
-  const found = direct.get(db);
+/** Lets them run directly for a transaction, if they do on the connection of that `Db`, or on that of the transaction. */
+export async function runLike(tx: Db, db: Db): Promise<void> {
+  const ofConnection = () => tx.getExecutor().provideConnection(async (connection) => direct.get(connection));
+  const found = direct.get(db) ?? (await ofConnection());
   if (found !== undefined) direct.set(tx, found);
 }
 
@@ -109,10 +140,54 @@ export type Parameter<P> = <K extends keyof P & string>(name: K) => P[K];
 export function statement<P extends object, R = unknown>(
   build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<R> },
 ): (db: Db, values: P) => Promise<{ rows: R[]; affected: number }> {
+  const bind = binding(build);
+  return async (db, values) => {
+    const query = bind(db, values);
+    const run = direct.get(db)?.run;
+    if (run !== undefined) return (await run(query.sql, query.parameters)) as { rows: R[]; affected: number };
+    const result = await db.executeQuery<R>(query);
+    return { rows: result.rows, affected: Number(result.numAffectedRows ?? 0n) };
+  };
+}
+
+/**
+ * A {@link statement} that changes as many rows as its caller says. Where each answer takes its time, nobody waits for this one:
+ * a fault is thrown by what waits next, and another number of rows at the end of the batch.
+ *
+ * @throws Error if it changes more or fewer rows; in the writing transaction that is a programming error
+ */
+export function certainStatement<P extends object>(
+  build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<unknown> },
+): (tx: Tx, values: P, certain: Certain) => Promise<void> {
+  const bind = binding(build);
+  return async (tx, values, certain) => {
+    const query = bind(tx, values);
+    const on = direct.get(tx);
+    if (on !== undefined) on.send(query.sql, query.parameters, certain);
+    else assertCertain(Number((await tx.executeQuery(query)).numAffectedRows ?? 0n), certain);
+  };
+}
+
+/** What a statement is certain to change. */
+export interface Certain {
+  rows: number;
+  /** What it means if it changes more or fewer. */
+  otherwise: string;
+}
+
+/** @throws Error if it has changed more or fewer rows */
+export function assertCertain(affected: number, certain: Certain | undefined): void {
+  if (certain !== undefined && affected !== certain.rows) throw new Error(certain.otherwise);
+}
+
+/** Builds and compiles a query when it is first used on an engine, and binds it. */
+function binding<P extends object, R>(
+  build: (db: Db, parameter: Parameter<P>) => { compile(): CompiledQuery<R> },
+): (db: Db, values: P) => CompiledQuery<R> {
   const compiled = new WeakMap<object, CompiledQuery<R>>();
   const parameter: Parameter<P> = (name) => ({ parameter: name }) as never;
 
-  return async (db, values) => {
+  return (db, values) => {
     const engine = db.getExecutor().adapter;
     let query = compiled.get(engine);
     if (query === undefined) {
@@ -122,10 +197,7 @@ export function statement<P extends object, R = unknown>(
     const parameters = query.parameters.map((value) =>
       isMarker(value) ? (values as Record<string, unknown>)[value.parameter] : value,
     );
-    const run = direct.get(db)?.run;
-    if (run !== undefined) return run(query.sql, parameters) as { rows: R[]; affected: number };
-    const result = await db.executeQuery<R>({ ...query, parameters });
-    return { rows: result.rows, affected: Number(result.numAffectedRows ?? 0n) };
+    return { ...query, parameters };
   };
 }
 
@@ -206,12 +278,18 @@ export function deferredInsert<Row extends object>(
     );
   }
 
+  /** One row for each key: PostgreSQL refuses a statement that would replace a row twice. */
+  function latestOf(rows: readonly Row[]): readonly Row[] {
+    return replacedBy === undefined ? rows : [...new Map(rows.map((row) => [row[replacedBy], row])).values()];
+  }
+
   function insertOn(db: Db, on: Direct): (rows: readonly object[]) => void {
     let insert = inserts.get(on);
     if (insert === undefined) {
       insert = (rows) => {
-        const parameters = (rows as readonly Row[]).flatMap((row) => columns.map((column) => row[column]));
-        on.run(textOf(db, rows.length), parameters);
+        const latest = latestOf(rows as readonly Row[]);
+        const parameters = latest.flatMap((row) => columns.map((column) => row[column]));
+        on.send(textOf(db, latest.length), parameters);
       };
       inserts.set(on, insert);
     }
@@ -240,12 +318,37 @@ function isMarker(value: unknown): value is Marker {
   return typeof value === 'object' && value !== null && 'parameter' in value;
 }
 
-/** A statement without parameters, such as `savepoint`. */
+/** A statement without parameters and without an answer, such as `savepoint`. */
 export function fixedStatement(text: string): (db: Db) => Promise<void> {
   const query = CompiledQuery.raw(text);
   return async (db) => {
-    const run = direct.get(db)?.run;
-    if (run === undefined) await db.executeQuery(query);
-    else run(text, []);
+    const on = direct.get(db);
+    if (on === undefined) await db.executeQuery(query);
+    else on.send(text, []);
   };
+}
+
+/**
+ * A query without parameters that is built and compiled once per engine.
+ *
+ * @throws Error if it has parameters, so that its text alone can be a part of another one
+ */
+export function fixedQuery<R>(
+  build: (db: Db) => { compile(): CompiledQuery<R> },
+): (db: Db) => CompiledQuery<R> {
+  const compiled = new WeakMap<object, CompiledQuery<R>>();
+  return (db) => {
+    const engine = db.getExecutor().adapter;
+    const query = compiled.get(engine) ?? build(db).compile();
+    if (query.parameters.length > 0) throw new Error(`a fixed query has parameters: ${query.sql}`);
+    compiled.set(engine, query);
+    return query;
+  };
+}
+
+/** The rows of a compiled query. */
+export async function runQuery<R>(db: Db, query: CompiledQuery<R>): Promise<R[]> {
+  const run = direct.get(db)?.run;
+  if (run === undefined) return (await db.executeQuery(query)).rows;
+  return (await run(query.sql, query.parameters)).rows as R[];
 }

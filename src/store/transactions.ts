@@ -1,4 +1,4 @@
-import type { LogHead } from './log-head.ts';
+import type { BatchStart } from './batch-start.ts';
 import type { Db } from './statement.ts';
 
 /** The beginning and the end of the writer's transactions. Each engine does both in its own way. */
@@ -6,10 +6,10 @@ export interface Transactions {
   /**
    * Begins one, once no other writer has one.
    *
-   * @returns the head of the log, which nobody else can change before the end
+   * @returns the head of the log, which nobody else can change before the end, and what was read after it was locked
    * @throws BrokerError `database_in_use` if another writer does not end its own
    */
-  begin(connection: Db): Promise<LogHead>;
+  begin(connection: Db): Promise<BatchStart>;
   /**
    * Commits, and resolves once nothing can undo it. Until then nobody sees what was written.
    *

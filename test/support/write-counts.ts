@@ -43,8 +43,8 @@ export type WriteKind = (typeof WRITE_KINDS)[number];
 /** The kind whose writes come at the same time, and share a batch. */
 const TOGETHER = 'toggle with others' satisfies WriteKind;
 
-/** So many that pages are told apart from rows. */
-const EACH = 24;
+/** How many writes of each kind are counted: so many that pages are told apart from rows. */
+export const EACH = 24;
 
 const TOGGLED = 'count-toggle';
 const SHOWN = 'count-shown';
@@ -158,28 +158,12 @@ async function countCalls(
   };
 }
 
-/** Toggles that wait for one write, and are the next batch. The statements are those of each but the first. */
+/** Toggles that share a batch. The statements are those of each but the first. */
 async function countTogether(t: TestBroker, counters: Counters): Promise<WriteCount> {
-  let arrived = 0;
-  const note = () => {
-    arrived += 1;
-  };
-  subscribe(ARRIVALS, note);
   const stopBytes = countBytes(t.file);
   counters.statements.take();
   counters.evaluations.take();
-  const held = Promise.withResolvers<void>();
-  const holding = t.broker.store.writer.write(() => held.promise);
-  const replies = Array.from({ length: EACH }, (_, place) => propose(t, toggleOf(place, 'disable')));
-  while (arrived < EACH) await setImmediate();
-  // Each of them has still to be read and to be known.
-  for (let turn = 0; turn < TURNS_TO_ARRIVE; turn += 1) await setImmediate();
-  held.resolve();
-  for (const { status, body } of await Promise.all([...replies])) {
-    if (status !== 201) throw new Error(`${status}: ${JSON.stringify(body)}`);
-  }
-  await holding;
-  unsubscribe(ARRIVALS, note);
+  await toggleTogether(t);
   const { writtenBytes, keptBytes } = stopBytes();
   const texts = counters.statements.take();
   const own = countsOfWrites(texts);
@@ -192,12 +176,33 @@ async function countTogether(t: TestBroker, counters: Counters): Promise<WriteCo
   };
 }
 
+/** Toggles the flags off, with calls that wait for one write and are the next batch. @throws Error unless all are applied */
+export async function toggleTogether(t: TestBroker): Promise<void> {
+  let arrived = 0;
+  const note = () => {
+    arrived += 1;
+  };
+  subscribe(ARRIVALS, note);
+  const held = Promise.withResolvers<void>();
+  const holding = t.broker.store.writer.write(() => held.promise);
+  const replies = Array.from({ length: EACH }, (_, place) => propose(t, toggleOf(place, 'disable')));
+  while (arrived < EACH) await setImmediate();
+  // Each of them has still to be read and to be known.
+  for (let turn = 0; turn < TURNS_TO_ARRIVE; turn += 1) await setImmediate();
+  held.resolve();
+  for (const { status, body } of await Promise.all([...replies])) {
+    if (status !== 201) throw new Error(`${status}: ${JSON.stringify(body)}`);
+  }
+  await holding;
+  unsubscribe(ARRIVALS, note);
+}
+
 /** Where Node tells of each request that its servers get. */
 const ARRIVALS = 'http.server.request.start';
 const TURNS_TO_ARRIVE = 200;
 
-/** What has to be waited for can be asked for more than once, so single ones may take more. */
-function median(counts: readonly number[]): number {
+/** The middle one: what has to be waited for can be asked for more than once, so single ones may take more. */
+export function median(counts: readonly number[]): number {
   return counts.toSorted((one, other) => one - other)[Math.floor(counts.length / 2)] ?? Number.NaN;
 }
 
@@ -265,7 +270,8 @@ function countEvaluations(): EvaluationCount {
   };
 }
 
-async function createFlags(t: TestBroker): Promise<void> {
+/** Creates the flags that are toggled, and those that are shown to somebody. */
+export async function createFlags(t: TestBroker): Promise<void> {
   const places = Array.from({ length: EACH }, (_, place) => place);
   const audience = { kind: 'some', organizations: ['acme'], users: [] };
   await applied(
@@ -295,15 +301,22 @@ async function applied(t: TestBroker, changes: readonly object[]): Promise<void>
   if (approved.body.state !== 'applied') throw new Error(JSON.stringify(approved.body));
 }
 
-function propose(t: TestBroker, content: object, headers: Record<string, string> = {}): Promise<Reply> {
+/** Proposes. */
+export function propose(
+  t: TestBroker,
+  content: object,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
   return t.call('dana', 'POST', '/v1/requests', content, headers);
 }
 
-function toggleOf(place: number, action: 'enable' | 'disable'): object {
+/** A change that is applied at once. */
+export function toggleOf(place: number, action: 'enable' | 'disable'): object {
   return contentOf([{ action, flag: `${TOGGLED}-${place}` }]);
 }
 
-function audienceOf(place: number, organization: string): object {
+/** A change that is held for an approval, and is applied by a call of its own. */
+export function audienceOf(place: number, organization: string): object {
   const audience = { kind: 'some', organizations: [organization], users: [] };
   return { ...contentOf([{ action: 'set_audience', flag: `${SHOWN}-${place}`, audience }]), apply: 'manual' };
 }

@@ -13,6 +13,7 @@ import { addressFault } from '../database-address.ts';
 import type { Schema } from '../schema.ts';
 import { storeUnreachable } from '../write-faults.ts';
 import { faultOf, LOST, NOT_REPLICATED, POOLED, PostgresFault, ROLLED_BACK } from './faults.ts';
+import { PipelinedDriver } from './pipelined.ts';
 
 /*
  * Connections to a PostgreSQL server, and Kysely over them. Nothing of a session is relied on, so a pooler that gives each
@@ -39,9 +40,9 @@ const parsers = {
     type === INT8 || type === NUMERIC ? wholeNumber : types.getTypeParser(type, format as 'text'),
 };
 
-/** Opens a pool of connections to the primary server. */
+/** Opens a pool of connections to the primary server. A statement need not wait for the answer of the one before. */
 export function openPool(address: string, { max }: { max: number }): Pool {
-  return createPool(address, { max, query_timeout: ANSWER_MS });
+  return createPool(address, { max, query_timeout: ANSWER_MS, pipeline: true });
 }
 
 /**
@@ -75,7 +76,7 @@ const NEEDS_DIRECT =
 
 function createPool(
   address: string,
-  options: { max: number; query_timeout?: number; lock_timeout?: number },
+  options: { max: number; query_timeout?: number; pipeline?: boolean; lock_timeout?: number },
 ): Pool {
   const fault = addressFault(address);
   if (fault !== null) throw new Error(fault);
@@ -115,7 +116,11 @@ const PLUGINS = [new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontinge
 
 /** Kysely over a pool, for the writer. */
 export function kyselyOver(pool: Pool): Kysely<Schema> {
-  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool: guardedPool(pool) }), plugins: PLUGINS });
+  const config = { pool: guardedPool(pool) };
+  const dialect = Object.assign(new PostgresDialect(config), {
+    createDriver: () => new PipelinedDriver(config),
+  });
+  return new Kysely<Schema>({ dialect, plugins: PLUGINS });
 }
 
 /** Kysely over a pool, for reads only. A transaction sees one state. */

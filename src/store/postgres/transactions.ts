@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { CompiledQuery } from 'kysely';
-import { type LogHead, raiseFence } from '../log-head.ts';
-import type { LogHeadTable } from '../schema-log.ts';
+import { type BatchStart, type StartRow, startOf, startQuery } from '../batch-start.ts';
+import { raiseFence } from '../log-head.ts';
 import type { Db } from '../statement.ts';
 import type { Transactions } from '../transactions.ts';
 import { databaseLocked, TakeoverError, UnknownOutcome } from '../write-faults.ts';
@@ -48,11 +48,12 @@ export function postgresTransactions(db: Db, writer: string): Transactions {
   /** The number of the last batch that was to be committed. */
   let batch = 0;
 
-  async function begin(connection: Db): Promise<LogHead> {
+  async function begin(connection: Db): Promise<BatchStart> {
     try {
-      const [head] = (await run<LogHeadTable>(connection, BEGIN)) as [LogHeadTable];
-      const { id: _, ...rest } = head;
-      return rest;
+      // One message for all. Each statement of it sees what was committed before it begins, so the last one sees all that was
+      // committed before the lock was taken.
+      const rows = await run<StartRow>(connection, `${BEGIN}; ${startQuery(connection).sql}`);
+      return startOf(rows[0]);
     } catch (error) {
       throw hasCode(error, LOCK_NOT_AVAILABLE) ? databaseLocked(error) : error;
     }

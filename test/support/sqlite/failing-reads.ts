@@ -1,5 +1,5 @@
 import Sqlite from 'better-sqlite3';
-import { runDirectly } from '../../../src/store/statement.ts';
+import { answersAtOnce, runDirectly } from '../../../src/store/statement.ts';
 import type { Store } from '../../../src/store/store.ts';
 
 /** The reads of a broker's store, which can be made to fail. */
@@ -30,10 +30,11 @@ export function takeOverReads(file: string, { read, writer }: Store): FailingRea
     return executeQuery(query, options);
   };
   // Statements that bypass Kysely.
-  runDirectly(read, (text, parameters) => {
+  const run = (text: string, parameters: readonly unknown[]) => {
     assertWorking();
     return { rows: own.prepare(text).all(parameters), affected: 0 };
-  });
+  };
+  runDirectly(read, answersAtOnce(run));
   writer.write = async (work) => {
     const answer = await write(work);
     committed = true;
