@@ -43,7 +43,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   explain: ['decide', 'log', 'policy', 'requests', 'store'],
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
-  audit: ['decide', 'log', 'policy', 'store', 'tree'],
+  audit: ['decide', 'flags', 'log', 'policy', 'snapshot', 'store', 'tree'],
   publication: ['decide', 'flags', 'log', 'snapshot', 'store', 'tree'],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],

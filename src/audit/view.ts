@@ -31,6 +31,10 @@ const digestedMoveSchema = z
   .object({
     ...flagMove,
     namespace: z.string().optional().meta({ description: "Of a moved definition: the flag's namespace." }),
+    retired: z
+      .literal(true)
+      .optional()
+      .meta({ description: 'Of a moved definition: present if the flag is retired from now on.' }),
     digest: digest
       .nullable()
       .meta({ description: 'Digest of the new definition or state; null if nothing moved.' }),

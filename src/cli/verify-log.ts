@@ -2,6 +2,7 @@ import type { WitnessDemand } from '../audit/verify/cosigned.ts';
 import { MeaningFault } from '../audit/verify/fault.ts';
 import { EXPECTED_GAPS } from '../audit/verify/findings.ts';
 import { compareFlags } from '../audit/verify/served-flags.ts';
+import { compareSnapshots } from '../audit/verify/snapshots.ts';
 import { createVerification, type Verification } from '../audit/verify/verification.ts';
 import type { Cosigner } from '../tree/cosignature.ts';
 import { readNote } from '../tree/verify-signed-log.ts';
@@ -14,7 +15,7 @@ import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import { createProgress } from './output/progress.ts';
 import { renderVerification, type VerificationReport } from './output/render-verification.ts';
 import { printable } from './output/text.ts';
-import { readFlagsFile, readFlagsOf, readInputsFile } from './verify-material.ts';
+import { readFlagsFile, readFlagsOf, readInputsFile, readSnapshotsFolder } from './verify-material.ts';
 
 /** How often `--follow` looks for new records. */
 const FOLLOW_MS = 5000;
@@ -39,6 +40,7 @@ export interface VerifyOrder {
     quorum?: number | undefined;
     inputs?: string | undefined;
     flags?: string | undefined;
+    snapshots?: string | undefined;
     follow?: boolean | undefined;
     onFault?: string | undefined;
   };
@@ -62,6 +64,9 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
   const pinned = await readLogKey(options.key);
   const older = options.since === undefined ? undefined : await readText(options.since);
   const kept = options.inputs === undefined ? undefined : await readInputsFile(options.inputs);
+  const published =
+    options.snapshots === undefined ? undefined : await readSnapshotsFolder(options.snapshots);
+  const snapshots = published && compareSnapshots(published);
   const witnesses = await readWitnesses(options);
   const progress = createProgress(output.io, 'records');
   return failOnFault(async () => {
@@ -73,10 +78,12 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
       older,
       witnesses,
       kept,
+      snapshots,
       progress: progress.show,
     });
     const check = async (): Promise<VerificationReport> => {
       let checkpoint = await verification.advance();
+      snapshots?.finish(verification.meaning.findings, checkpoint.size);
       let compared: number | null = null;
       if (options.flags !== undefined)
         ({ checkpoint, compared } = await compareServed(output, verification, order));
@@ -91,6 +98,7 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
         unknown_signatures: verification.unknown(),
         replayed: kept?.replayed() ?? null,
         flags_compared: compared,
+        snapshots_compared: snapshots?.compared() ?? null,
         ...verification.meaning.view(),
       };
     };

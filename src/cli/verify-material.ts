@@ -1,14 +1,16 @@
 import { createReadStream } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { open, readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type KeptDecisions, type OpenPolicy, readKeptDecisions } from '../audit/verify/kept-decisions.ts';
 import { readServedFlag, type ServedFlag } from '../audit/verify/served-flags.ts';
+import type { PublishedBodies } from '../audit/verify/snapshots.ts';
 import { parseExactly } from '../json-numbers.ts';
 import { readStoredBundle } from '../policy/bundle.ts';
 import { inputVersions } from '../policy/input-versions.ts';
 import { createPolicy, type Policy } from '../policy/policies.ts';
 import { REQUEST_KINDS } from '../requests/kinds/kinds.ts';
+import { parseBodyFile } from '../snapshot/body.ts';
 import { usageError } from './cli-error.ts';
 import type { Client } from './client.ts';
 import { readText } from './log-source.ts';
@@ -86,6 +88,32 @@ function documentsIn(text: string): unknown[] {
         return null;
       }
     });
+}
+
+/**
+ * Reads a folder with published snapshots, as `publish --to` writes it: a folder for each environment. Pointers are verified by
+ * `verify-snapshot`.
+ *
+ * @throws CliError `usage`
+ */
+export async function readSnapshotsFolder(folder: string): Promise<PublishedBodies> {
+  const unreadable = (error: Error) => {
+    throw usageError(`--snapshots: ${folder} cannot be read: ${error.message}`);
+  };
+  const files: { environment: string; file: string }[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(unreadable)) {
+    if (!entry.isDirectory()) continue;
+    const names = await readdir(join(folder, entry.name)).catch(unreadable);
+    for (const file of names) if (parseBodyFile(file) !== null) files.push({ environment: entry.name, file });
+  }
+  return {
+    files,
+    read: async (environment, file) => {
+      // The name of an environment that leaves this folder is none of a folder in it.
+      if (environment !== basename(environment) || environment === '..') return null;
+      return readFile(join(folder, environment, file)).catch(() => null);
+    },
+  };
 }
 
 /** Reads the flags that a broker serves, in the environments that a log names. */

@@ -30,7 +30,7 @@ export interface DecisionRecord {
     note: Reason | null;
   };
   request: { id: string; digest: string; from: string | null; to: string } | null;
-  flags: readonly Omit<FlagMove, 'digest' | 'namespace'>[];
+  flags: readonly Omit<FlagMove, 'digest' | 'namespace' | 'retired'>[];
   policy_hash: string;
   input_digest: string;
   correlation: Correlation;
@@ -71,7 +71,7 @@ export function toDetails({
       note: note ?? null,
     },
     request: request && { id: request.id, digest: request.digest, from: request.from, to: request.to },
-    flags: flags.map(({ digest: _, namespace: __, ...move }) => move),
+    flags: flags.map(({ digest: _, namespace: __, retired: ___, ...move }) => move),
     policy_hash: decision.policy_hash,
     input_digest: decision.input_digest,
     correlation,

@@ -9,6 +9,8 @@ export interface FlagMove {
   environment: string | null;
   /** Of a moved definition: the flag's namespace, which never changes. Freezes of a namespace cover its flags. */
   namespace?: string | undefined;
+  /** Of a moved definition: present if the flag is retired from now on. */
+  retired?: true | undefined;
   version_before: number;
   version_after: number;
   /** Digest of the new definition or state; null if nothing moved. */

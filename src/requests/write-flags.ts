@@ -65,7 +65,7 @@ async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: Version
     assertMoved(await writeDefinition(tx, row, origin), flag);
     const digest = digestOf(definition.value);
     const versions = { version_before: definition.base, version_after: version };
-    moves.push({ flag, environment: null, namespace, ...versions, digest });
+    moves.push({ flag, environment: null, namespace, ...versions, digest, ...(retired && { retired }) });
   }
   for (const [environment, { value, base }] of states) {
     const row = { flag, environment, version: base + 1, state: JSON.stringify(value) };

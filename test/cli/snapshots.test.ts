@@ -4,10 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { bodyFile } from '../../src/snapshot/body.ts';
+import { bodyDigest, bodyFile } from '../../src/snapshot/body.ts';
+import { readHead } from '../../src/store/log-head.ts';
 import type { TestBroker } from '../support/broker.ts';
+import { appendTo } from '../support/entries.ts';
 import { applyChanges, createFlag } from '../support/flags.ts';
 import { claimsOf, latestOf, newSigner } from '../support/forged-snapshots.ts';
+import { canonical } from '../support/log-oracle.ts';
 import { logKeyOf, readerToken, startPublishingBroker } from '../support/snapshots.ts';
 import { createTerminal, type Run } from './support.ts';
 
@@ -199,3 +202,113 @@ describe('verify-snapshot', () => {
       expect((await terminal.run('verify-snapshot', ...argv, '--key', key)).code, argv.join(' ')).toBe(2);
   });
 });
+
+describe('verify --snapshots', () => {
+  const compare = async () => {
+    // The next checkpoint.
+    t.clock.advance(1001);
+    const { code, json, err } = await createTerminal(t).as(
+      'avery',
+      'verify',
+      '--key',
+      key,
+      '--snapshots',
+      place,
+      '--json',
+    );
+    return { code, json, err };
+  };
+
+  it('finds each body that is published to be what the log says at the size that it reflects', async () => {
+    await publish();
+    await createFlag(t, `new.${t.clock()}`, { tier: 'informational' });
+    const gone = await createFlag(t, `gone.${t.clock()}`, { tier: 'informational' });
+    await t.broker.scheduler.tick();
+    await publish();
+    await toggle();
+    await publish();
+    await applyChanges(t, [{ action: 'retire', flag: gone }]);
+    await t.broker.scheduler.tick();
+    await publish();
+    // What moves after the last one makes no difference.
+    await applyChanges(t, [{ action: 'update', flag: 'shown', set: { purpose: 'Another one.' } }]);
+    const { code, json } = await compare();
+    expect([code, json.snapshots_compared, json.gaps]).toEqual([0, 4, []]);
+    expect(json.snapshots).toBeGreaterThan(4);
+    await t.broker.scheduler.tick();
+  });
+
+  it('finds a body that was changed, or that no record publishes', async () => {
+    const { json: published } = await publish();
+    const file = join(folder(), bodyFile(published));
+    const body = await readFile(file);
+    await writeFile(file, String(body).replace('"shown"', '"shoWn"'));
+    expect(await compare()).toMatchObject({ code: 6, json: { fault: 'snapshot_differs' } });
+    await writeFile(file, body);
+    const other = join(folder(), bodyFile({ version: published.version, digest: bodyDigest('{}') }));
+    await writeFile(other, '{}');
+    expect(await compare()).toMatchObject({ code: 6, json: { fault: 'snapshot_differs' } });
+    await rm(other);
+    const newer = join(folder(), bodyFile({ version: published.version + 1000, digest: bodyDigest('{}') }));
+    await writeFile(newer, '{}');
+    expect(await compare()).toMatchObject({ code: 5, json: { gaps: [{ code: 'snapshot_ahead' }] } });
+    await rm(newer);
+    expect((await compare()).code).toBe(0);
+    const missing = await createTerminal(t).as(
+      'avery',
+      'verify',
+      '--key',
+      key,
+      '--snapshots',
+      join(place, 'no'),
+    );
+    expect(missing.code).toBe(2);
+  });
+
+  it('finds what a broker publishes that does not serve what was decided', async () => {
+    let { version } = (await publish()).json;
+    const text = String(await readFile(join(folder(), bodyFile((await publish()).json))));
+    const forge = async (edit: (body: { version: number; flags: Forged[] }) => void) => {
+      version += 1000;
+      const body = JSON.parse(text);
+      body.version = version;
+      edit(body);
+      const bytes = canonical(body);
+      const digest = bodyDigest(bytes);
+      const { size } = await readHead(t.broker.store.read);
+      const snapshot = { digest, environment: 'production', size, version };
+      await appendTo(t.broker.store, { operation: 'snapshot.publish', snapshot });
+      const file = join(folder(), bodyFile({ version, digest }));
+      await writeFile(file, bytes);
+      const { code, json } = await compare();
+      await rm(file);
+      return [code, json.fault ?? json.gaps[0]?.code];
+    };
+    const shown = (flags: Forged[]) => flags.find(({ definition }) => definition.key === 'shown') as Forged;
+    const differs = [6, 'snapshot_differs'];
+    expect(await forge(() => undefined)).toEqual([0, undefined]);
+    expect(
+      await forge(({ flags }) => Object.assign(shown(flags).state, { enabled: !shown(flags).state.enabled })),
+    ).toEqual(differs);
+    expect(await forge(({ flags }) => Object.assign(shown(flags), { version: 1 }))).toEqual(differs);
+    expect(await forge(({ flags }) => Object.assign(shown(flags).definition, { owner: 'nobody' }))).toEqual(
+      differs,
+    );
+    expect(await forge(({ flags }) => Object.assign(shown(flags).definition, { key: 'zz.unknown' }))).toEqual(
+      differs,
+    );
+    expect(await forge(({ flags }) => flags.reverse())).toEqual(differs);
+    expect(await forge(({ flags }) => flags.push(shown(flags)))).toEqual(differs);
+    // A flag that is not there is only known to be missing: an earlier broker did not record that one was retired.
+    expect(await forge(({ flags }) => flags.splice(flags.indexOf(shown(flags)), 1))).toEqual([
+      5,
+      'flag_absent',
+    ]);
+  });
+});
+
+interface Forged {
+  definition: { key: string };
+  state: { enabled: boolean };
+  version: number;
+}

@@ -26,6 +26,10 @@ export const FAULTS = {
   freeze_chain:
     'Freezes do not follow from each other: one is engaged twice, or lifted without being engaged.',
   moved_under_freeze: 'Something changed although it was frozen, and no exception says why.',
+  snapshot_chain:
+    'The published snapshots of an environment do not follow from each other. A reader may have been shown an earlier state as the newest.',
+  snapshot_differs:
+    'A published snapshot is not what the log says. Whoever reads it serves flags that no decision allowed.',
   erasure_ahead: 'Details are said to be erased that did not exist yet.',
   input_other: 'The given input is not the one that was decided.',
   result_other: 'The given result is not the one that was recorded.',

@@ -18,6 +18,11 @@ export const GAPS = {
     'A policy was activated by an earlier version of the broker, which did not record what followed it in other stages.',
   input_missing: 'The given inputs do not have those of these records.',
   evaluations_missing: 'The given inputs do not have the counts of evaluations of these records.',
+  snapshot_unsure:
+    'These records publish snapshots, and what the log said by then cannot be told from the records before them.',
+  snapshot_ahead: 'Snapshots are published that are newer than the log. Verify them with a newer copy of it.',
+  flag_absent:
+    'The snapshots of these records lack flags, and the log does not say that they are retired. Records of earlier versions of the broker never said so.',
   bundle_missing: 'The policy bundles that made these decisions are not beside the inputs.',
   bundle_unusable: 'This version cannot use the policy bundles that made these decisions.',
   version_unknown: 'A later version of the broker made these decisions. Replay them with that version.',

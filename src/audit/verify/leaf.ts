@@ -22,6 +22,7 @@ const moveSchema = z.object({
   environment: z.string().nullable(),
   flag: z.string(),
   namespace: z.string().optional(),
+  retired: z.literal(true).optional(),
   version_after: version,
   version_before: version,
 });
@@ -84,6 +85,7 @@ const recordSchema = z.object({
     record: z.literal(1),
     result: z.int(),
   }),
+  snapshot: z.object({ digest, environment: z.string(), size: version, version }).optional(),
   stage: z.string().nullable(),
   votes: listOf(z.string()),
 });

@@ -5,6 +5,7 @@ import { followFreezes } from './freezes.ts';
 import { type BesideLeaf, type LogRecord, readLeaf, toRecord } from './leaf.ts';
 import { followRequests } from './open-requests.ts';
 import { followPolicies } from './policies.ts';
+import { followSnapshots } from './snapshots.ts';
 import { followVersions, movesOf, type Versions } from './versions.ts';
 
 /*
@@ -40,6 +41,8 @@ export interface MeaningView extends FindingsView {
   open_freezes: number;
   /** How many records have the digest of counted evaluations. */
   evaluation_counts: number;
+  /** How many records publish a snapshot. */
+  snapshots: number;
 }
 
 /** Operations that move flags. */
@@ -56,6 +59,7 @@ export function createMeaning(): Meaning {
   const versions = followVersions();
   const freezes = followFreezes(findings);
   const policies = followPolicies(findings);
+  const snapshots = followSnapshots();
   let place = 0;
   let firstReadable: number | null = null;
   let isComplete = true;
@@ -88,6 +92,7 @@ export function createMeaning(): Meaning {
     freezes.take(record, { namespaceOf: versions.namespaceOf, stages: stages(), ...complete });
     policies.take(record, complete);
     versions.take(record, complete);
+    snapshots.take(record);
   }
 
   return {
@@ -111,6 +116,7 @@ export function createMeaning(): Meaning {
       activations: policies.count(),
       open_freezes: freezes.open(),
       evaluation_counts: evaluationCounts,
+      snapshots: snapshots.count(),
       ...findings.view(),
     }),
   };

@@ -14,6 +14,7 @@ import {
 } from './cosigned.ts';
 import type { KeptDecisions } from './kept-decisions.ts';
 import { createMeaning, type Meaning } from './meaning.ts';
+import type { SnapshotComparison } from './snapshots.ts';
 
 /** What a verification is given. */
 export interface VerificationDeps {
@@ -26,6 +27,8 @@ export interface VerificationDeps {
   witnesses?: WitnessDemand | undefined;
   /** The inputs and results of the decisions, if they are verified, too. */
   kept?: KeptDecisions | undefined;
+  /** The published snapshots, if they are compared, too. */
+  snapshots?: SnapshotComparison | undefined;
   /** Called after each bundle of records. */
   progress?: (done: number, of: number) => void;
 }
@@ -53,7 +56,7 @@ const CHECKPOINT = 'checkpoint';
 
 /** Starts a verification at the beginning of a log. */
 export function createVerification(given: VerificationDeps): Verification {
-  const { read, pinned, kept, progress } = given;
+  const { read, pinned, kept, snapshots, progress } = given;
   const meaning = createMeaning();
   // Up to where everything is verified; and the newest checkpoint that was seen, which may be further.
   let verified: Checkpoint | undefined;
@@ -71,6 +74,7 @@ export function createVerification(given: VerificationDeps): Verification {
       const beside = (await kept?.at(place)) ?? null;
       const record = meaning.take(leaf, beside);
       await kept?.verify(place, record, meaning.findings);
+      if (record !== null) await snapshots?.verify(record, meaning.versions, meaning.findings);
     }
     progress?.(meaning.size(), size);
   }

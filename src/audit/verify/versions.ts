@@ -6,6 +6,16 @@ export interface FlagVersion {
   version: number;
   digest: string;
   place: number;
+  /** Of a definition: whether the flag is retired. Records of earlier versions of the broker do not say so. */
+  retired: boolean;
+}
+
+/** The flags as they were at one size of the log. */
+export interface FlagsAt {
+  /** Their definitions, retired ones too. */
+  definitions: ReadonlyMap<string, FlagVersion>;
+  /** The state of a flag in an environment; undefined if it never had one. */
+  states: (flag: string, environment: string) => FlagVersion | undefined;
 }
 
 /** Follows the versions of flags. */
@@ -19,6 +29,13 @@ export interface Versions {
   namespaceOf(flag: string): string | null;
   /** The newest version of each flag, by the flag and its environments; that of the definition is under null. */
   newest(): ReadonlyMap<string, ReadonlyMap<string | null, FlagVersion>>;
+  /**
+   * The flags as they were after the first `size` records. Only moves since then are undone, so it is for sizes that are not
+   * far behind.
+   *
+   * @returns null if it cannot be told
+   */
+  at(size: number): FlagsAt | null;
   /** How many versions were followed. */
   count(): number;
 }
@@ -28,6 +45,17 @@ export function movesOf({ flags }: LogRecord): readonly Move[] {
   return (flags ?? []).filter(({ version_after, version_before }) => version_after !== version_before);
 }
 
+/** How many moves can be undone. */
+const MAX_UNDONE = 100_000;
+
+/** A move that can be undone. */
+interface Undo {
+  place: number;
+  flag: string;
+  environment: string | null;
+  former: FlagVersion | undefined;
+}
+
 /** Each flag's versions are one chain without a gap, for its definition and for its state in each environment. */
 export function followVersions(): Versions {
   const flags = new Map<string, Map<string | null, FlagVersion>>();
@@ -35,14 +63,53 @@ export function followVersions(): Versions {
   let count = 0;
   // Lists that are withheld may have moved any flag.
   let unsureUntil = 0;
+  let isComplete = true;
+  const recent: Undo[] = [];
+  let undoneFrom = 0;
+
+  function remember(undo: Undo): void {
+    recent.push(undo);
+    if (recent.length <= 2 * MAX_UNDONE) return;
+    undoneFrom = recent[MAX_UNDONE - 1]?.place ?? undoneFrom;
+    recent.splice(0, MAX_UNDONE);
+  }
+
+  function at(size: number): FlagsAt | null {
+    if (!isComplete || unsureUntil > 0 || size < undoneFrom) return null;
+    const undone = new Map<string, Map<string | null, FlagVersion | undefined>>();
+    for (let index = recent.length - 1; index >= 0; index -= 1) {
+      const { place, flag, environment, former } = recent[index] as Undo;
+      if (place <= size) break;
+      undone.set(flag, (undone.get(flag) ?? new Map()).set(environment, former));
+    }
+    const versionAt = (flag: string, environment: string | null) => {
+      const former = undone.get(flag);
+      return former?.has(environment) === true ? former.get(environment) : flags.get(flag)?.get(environment);
+    };
+    const definitions = new Map<string, FlagVersion>();
+    for (const flag of flags.keys()) {
+      const definition = versionAt(flag, null);
+      if (definition !== undefined) definitions.set(flag, definition);
+    }
+    return { definitions, states: versionAt };
+  }
+
   return {
+    at,
     take: (record, { complete }) => {
+      isComplete = complete;
       if (record.flags === null) unsureUntil = record.place;
       for (const move of movesOf(record)) {
         const chain = flags.get(move.flag) ?? new Map<string | null, FlagVersion>();
         const known = chain.get(move.environment);
         const isSure = known === undefined ? complete && unsureUntil === 0 : known.place > unsureUntil;
-        chain.set(move.environment, { ...next(record, move, { known, isSure }), place: record.place });
+        const { place } = record;
+        remember({ place, flag: move.flag, environment: move.environment, former: known });
+        chain.set(move.environment, {
+          ...next(record, move, { known, isSure }),
+          place,
+          retired: move.retired === true,
+        });
         flags.set(move.flag, chain);
         if (move.namespace !== undefined) keepNamespace(namespaces, record, move);
         count += 1;
@@ -58,7 +125,7 @@ function next(
   { place }: LogRecord,
   { flag, environment, version_before, version_after, digest }: Move,
   { known, isSure }: { known: FlagVersion | undefined; isSure: boolean },
-): Omit<FlagVersion, 'place'> {
+): Pick<FlagVersion, 'version' | 'digest'> {
   const what = environment === null ? `the definition of ${flag}` : `${flag} in ${environment}`;
   const fault = (message: string) => new MeaningFault('version_chain', place, message);
   if (version_after !== version_before + 1)

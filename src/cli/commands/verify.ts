@@ -11,6 +11,7 @@ interface VerifyOptions extends CommonOptions {
   quorum?: number;
   inputs?: string;
   flags?: string;
+  snapshots?: string;
   follow?: boolean;
   onFault?: string;
 }
@@ -40,6 +41,10 @@ export function registerVerify(program: Command, cli: Cli): void {
       '--flags <file>',
       'compare the flags that are served: a file with one flag a line (flags KEY --json), or the URL of a broker',
     )
+    .option(
+      '--snapshots <folder>',
+      'compare the snapshots that are published in this folder (publish --to writes it)',
+    )
     .option('--follow', 'keep verifying what is recorded, until it is stopped or something is wrong')
     .option(
       '--on-fault <program>',
@@ -54,6 +59,7 @@ Examples:
   countersign verify https://log.example.com --key log.key --witness w1.key --witness w2.key --quorum 2
   countersign verify --key log.key --flags https://countersign.example.com
   countersign verify /srv/log --key log.key --inputs evidence/inputs.jsonl
+  countersign verify /srv/log --key log.key --snapshots /srv/snapshots
   countersign verify /srv/log --key log.key --follow --on-fault /usr/local/bin/page-security
 
 Exit status: 0 if every record, tile and signature fits, and the records fit each other; 6 at the first that does not;

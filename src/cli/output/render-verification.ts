@@ -20,6 +20,8 @@ export interface VerificationReport extends MeaningView {
   replayed: number | null;
   /** How many definitions and states are served as the log says; null without flags. */
   flags_compared: number | null;
+  /** How many published snapshots are what the log says; null without them. */
+  snapshots_compared: number | null;
 }
 
 /** How many items of each list are shown to people. */
@@ -35,7 +37,7 @@ const EXCEPTIONS = {
 export function renderVerification(name: string, report: VerificationReport, pinned: string): string {
   const key = report.keys.at(-1);
   const { size, origin, since, flag_versions, counted_votes, activations, replayed, flags_compared } = report;
-  const { evaluation_counts } = report;
+  const { evaluation_counts, snapshots, snapshots_compared } = report;
   return [
     `${printable(name)} is valid: ${size} records of the log ${printable(origin)}, each in the tree that was signed.`,
     ...(evaluation_counts === 0
@@ -51,6 +53,11 @@ export function renderVerification(name: string, report: VerificationReport, pin
     ...(flags_compared === null
       ? []
       : [`The flags that are served are those of the log: ${flags_compared} definitions and states.`]),
+    ...(snapshots_compared === null
+      ? []
+      : [
+          `${snapshots_compared} published snapshots have the flags that the log says, of ${snapshots} that it publishes.`,
+        ]),
     ...list('without a decision, by an operator', report.operator_acts, (act) => [
       `place ${act.place}  ${moment(act.at_ms)}  ${printable(act.operation)}  ${printable(act.code)}`,
       ...(act.activates === null ? [] : [printable(act.activates)]),

@@ -2,6 +2,7 @@ import type { FaultCode } from '../../../src/audit/verify/fault.ts';
 import { DIGEST, FIRST, PLACES, type Record, SECOND } from './sample-log.ts';
 
 const { create, approve, apply, engage, break_glass, lift, activate, staged, after, erase } = PLACES;
+const { publish, publish_again: publishAgain } = PLACES;
 
 /** What a forger does, and by which fault it is found at that place. */
 export const FORGERIES: readonly [
@@ -359,6 +360,70 @@ export const FORGERIES: readonly [
     'record_malformed',
     (r) => {
       r.votes = 'all';
+    },
+  ],
+  [
+    'a snapshot is of an earlier version than the one before',
+    publishAgain,
+    'snapshot_chain',
+    (r) => {
+      r.snapshot.version = 3;
+    },
+  ],
+  [
+    'a version is published twice',
+    publishAgain,
+    'snapshot_chain',
+    (r) => {
+      r.snapshot.version = 4;
+    },
+  ],
+  [
+    'a snapshot reflects less than the one before',
+    publishAgain,
+    'snapshot_chain',
+    (r) => {
+      r.snapshot.size = 3;
+    },
+  ],
+  [
+    'a snapshot reflects what was not there yet',
+    publish,
+    'snapshot_chain',
+    (r) => {
+      r.snapshot.size = publish;
+    },
+  ],
+  [
+    'a record publishes something without saying what',
+    publish,
+    'snapshot_chain',
+    (r) => {
+      delete r.snapshot;
+    },
+  ],
+  [
+    'a proposal publishes a snapshot',
+    publish,
+    'snapshot_chain',
+    (r) => {
+      r.operation = 'decision.read';
+    },
+  ],
+  [
+    'a snapshot is published although it was denied',
+    publish,
+    'snapshot_chain',
+    (r) => {
+      r.outcome.effect = 'deny';
+    },
+  ],
+  [
+    'a snapshot has no digest',
+    publish,
+    'record_malformed',
+    (r) => {
+      r.snapshot.digest = 'none';
     },
   ],
 ];

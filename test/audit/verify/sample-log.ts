@@ -116,6 +116,8 @@ export const PLACES = {
   staged: 14,
   after: 15,
   erase: 19,
+  publish: 20,
+  publish_again: 21,
 } as const;
 
 /** A log in which everything happens that a verification follows. */
@@ -244,6 +246,17 @@ export function sampleLeaves(): string[] {
     votes,
     erases: { places: [PLACES.create], pseudonyms: ['of olga'] },
   });
+  for (const [version, size] of [
+    [4, PLACES.after],
+    [5, PLACES.erase],
+  ] as const)
+    write({
+      policy: SECOND,
+      guardrails: null,
+      operation: 'snapshot.publish',
+      code: 'snapshot_published',
+      snapshot: { digest: DIGEST, environment: 'production', size, version },
+    });
   return leaves;
 }
 
