@@ -5,6 +5,7 @@ import { flagsCheck } from './activation/checks/flags.ts';
 import { nextActivationCheck } from './activation/checks/next-activation-check.ts';
 import { openRequestsCheck } from './activation/checks/open-requests.ts';
 import { createRuns } from './activation/checks/runs.ts';
+import { createToldRuns } from './activation/checks/told-runs.ts';
 import { createEvaluationRecorder } from './audit/record-evaluations.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -161,7 +162,7 @@ export async function openInside(store: Store, options: InsideOptions) {
     flushUsage: usage.flush,
   });
   const runs = createRuns({
-    ...{ checks, clock, newId },
+    ...{ checks, clock, newId, told: createToldRuns({ store, clock }) },
     onFault: (error) => log.error({ err: error }, 'the checks of a policy failed'),
   });
 

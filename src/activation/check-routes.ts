@@ -26,6 +26,7 @@ import { SOMEBODY_ELSE } from './checks/questions.ts';
 import { measuredSchema, reportDigest, reportSchema, spanSchema } from './checks/report.ts';
 import type { CheckRun, CheckRuns } from './checks/runs.ts';
 import { SAMPLE_OBJECTS, sampleQuestion, sampleRequest } from './checks/samples.ts';
+import { faultOf } from './checks/told-runs.ts';
 import { patchSchema } from './patch.ts';
 
 /** The dependencies of {@link checkRoutes}. */
@@ -126,7 +127,7 @@ export const checkRoutes = [
       const place = { caller: callerOf(call) };
       try {
         const comparison = await write((writing) => comparisonOf(writing, asked, () => runs.take(place)));
-        const run = runs.start(place, comparison, span);
+        const run = await runs.start(place, comparison, span);
         return { body: await toRunView(control, call, run, write) };
       } finally {
         runs.giveUp(place);
@@ -146,7 +147,7 @@ export const checkRoutes = [
     answer: runSchema,
     handle: async ({ control, runs }, { call, params: { id }, write }) => {
       await authorizeRead(control, call, { operation: 'request.read', namespace: EVERY_NAMESPACE });
-      return { body: await toRunView(control, call, runs.find(callerOf(call), id), write) };
+      return { body: await toRunView(control, call, await runs.find(callerOf(call), id), write) };
     },
   }),
 ];
@@ -225,9 +226,7 @@ async function toRunView(control: ControlDeps, call: Call, run: CheckRun, write:
   const about = { id, started_ms, progress };
   if (outcome === null) return { ...about, state: 'running', result: null, fault: null };
   if (outcome instanceof BrokerError) {
-    const details = (outcome.fields.errors ?? []).map(({ detail }) => detail);
-    const fault = { code: outcome.code, detail: [outcome.message, ...details].join(' ') };
-    return { ...about, state: 'failed', result: null, fault };
+    return { ...about, state: 'failed', result: null, fault: faultOf(outcome) };
   }
   const result = { digest: reportDigest(outcome.report), ...outcome };
   return { ...about, state: 'done', result: await shown(control, call, result, write), fault: null };

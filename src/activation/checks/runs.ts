@@ -5,8 +5,8 @@ import type { Checked, Checks, Comparison, WantedSpan } from './checks.ts';
 import type { Progress } from './run.ts';
 
 /*
- * Checks that somebody asked for without proposing. They are in this broker's memory only: whoever needs a report for good
- * proposes the policy.
+ * Checks that somebody asked for without proposing. The broker that runs them tells the others how far they are, for a while:
+ * whoever needs a report for good proposes the policy.
  */
 
 /** The number at once: each takes a thread with two policies. */
@@ -14,6 +14,8 @@ const MAX_RUNNING = 2;
 /** Finished runs are kept for this long. */
 const KEPT_MS = 15 * 60 * 1000;
 const MAX_KEPT = 50;
+/** How often the others are told of a run. */
+const TELL_EVERY_MS = 5_000;
 
 /** One run. */
 export interface CheckRun {
@@ -32,6 +34,13 @@ export interface Place {
   readonly caller: string;
 }
 
+/** What the brokers of an installation tell each other of runs. */
+export interface ToldRuns {
+  tell(run: CheckRun): Promise<void>;
+  /** A run of this caller at any broker, or null. */
+  find(caller: string, id: string): Promise<CheckRun | null>;
+}
+
 /** The runs of this broker. */
 export interface CheckRuns {
   /**
@@ -40,22 +49,24 @@ export interface CheckRuns {
    * @throws BrokerError `state_conflict` if the caller has a run or another place, `rate_limited` if all are taken
    */
   take(place: Place): void;
-  /** Starts a run, for which a place was taken. */
-  start(place: Place, comparison: Comparison, span: WantedSpan): CheckRun;
+  /** Starts a run, for which a place was taken. Resolves once the other brokers know of it, if they can be told. */
+  start(place: Place, comparison: Comparison, span: WantedSpan): Promise<CheckRun>;
   /** Gives up a place whose run has not started. Of no effect otherwise. */
   giveUp(place: Place): void;
-  /** A run of this caller. @throws BrokerError `not_found` */
-  find(caller: string, id: string): CheckRun;
+  /** A run of this caller, here or at another broker. @throws BrokerError `not_found` */
+  find(caller: string, id: string): Promise<CheckRun>;
 }
 
 /** Opens the runs of a broker. */
 export function createRuns({
   checks,
+  told,
   clock,
   newId,
   onFault,
 }: {
   checks: Pick<Checks, 'run'>;
+  told: ToldRuns;
   clock: Clock;
   newId: (nowMs: number) => string;
   /** Called with an error that is no refusal. */
@@ -86,10 +97,16 @@ export function createRuns({
     });
   }
 
+  /** While the store takes no writes, this broker alone knows of its runs. */
+  async function tell(run: CheckRun): Promise<void> {
+    await told.tell(run).catch(() => undefined);
+  }
+
   async function work(run: CheckRun, comparison: Comparison, span: WantedSpan): Promise<void> {
     const advance = (progress: Progress) => {
       run.progress = progress;
     };
+    const telling = setInterval(tell, TELL_EVERY_MS, run).unref();
     try {
       run.outcome = await checks.run(comparison, { span, advance });
     } catch (error) {
@@ -100,6 +117,8 @@ export function createRuns({
       if (run.outcome !== error) onFault(error);
     } finally {
       run.ended_ms = clock();
+      clearInterval(telling);
+      await tell(run);
     }
   }
 
@@ -111,7 +130,7 @@ export function createRuns({
       taken.add(place);
     },
     giveUp: (place) => taken.delete(place),
-    start: (place, comparison, span) => {
+    start: async (place, comparison, span) => {
       taken.delete(place);
       const started_ms = clock();
       const run: CheckRun = {
@@ -123,12 +142,14 @@ export function createRuns({
         outcome: null,
       };
       runs.set(run.id, run);
+      await tell(run);
       work(run, comparison, span).catch(onFault);
       return run;
     },
-    find: (caller, id) => {
-      const run = runs.get(id);
-      if (run === undefined || run.caller !== caller) {
+    find: async (caller, id) => {
+      const own = runs.get(id);
+      const run = own?.caller === caller ? own : await told.find(caller, id);
+      if (run === null) {
         throw unknownName({
           what: 'check',
           name: id,

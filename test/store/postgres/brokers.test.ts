@@ -139,6 +139,41 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
     }
   });
 
+  it('find the checks of a policy that the other runs, and their end', async () => {
+    const asked = { patch: [{ op: 'add', path: '/config/limits/request_ttl_s', value: 9_000 }] };
+    for (const [here, there] of pairs()) {
+      const started = await here.call('morgan', 'POST', '/v1/policy/checks', asked);
+      expect(started.status).toBe(202);
+      const path = `/v1/policy/checks/${started.body.id}`;
+      const seen = await there.call('morgan', 'GET', path);
+      expect([seen.status, seen.body.id]).toEqual([200, started.body.id]);
+      expect((await there.call('sam', 'GET', path)).status).toBe(404);
+      const end = async () => (await there.call('morgan', 'GET', path)).body;
+      await expect.poll(async () => (await end()).state, { timeout: 60_000 }).toBe('done');
+      const { body } = await here.call('morgan', 'GET', path);
+      expect(await end()).toEqual(body);
+      expect(body.result.digest).toMatch(/^sha256:/);
+    }
+    // One that was running at a broker that was killed.
+    const killed = await one.call('morgan', 'POST', '/v1/policy/checks', { ...asked, span: 'all' });
+    const key = `key = '${killed.body.id}'`;
+    await expect
+      .poll(
+        () => database.run(`select 1 from idempotency_keys where ${key} and body like '%"changes_nothing"%'`),
+        {
+          timeout: 60_000,
+        },
+      )
+      .toHaveLength(1);
+    await database.run(`update idempotency_keys set created_ms = created_ms - 60001,
+      body = '{"started_ms":1,"ended_ms":null,"progress":null,"done":null,"fault":null}' where ${key}`);
+    const { body } = await other.call('morgan', 'GET', `/v1/policy/checks/${killed.body.id}`);
+    expect(body).toMatchObject({
+      state: 'failed',
+      fault: { detail: expect.stringContaining('start them again') },
+    });
+  }, 120_000);
+
   it('count the denials of a stranger together', async () => {
     one.clock.set(Math.ceil(one.clock() / 60_000) * 60_000);
     const stranger = await one.people.idToken('avery', {
