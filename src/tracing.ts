@@ -80,6 +80,20 @@ export function activeTraceId(): string | undefined {
   return trace.getSpan(context.active())?.spanContext().traceId;
 }
 
+/** Runs something as part of one trace, or of none, whoever calls. */
+export type Within = <T>(run: () => T) => T;
+
+/** What is done later for the present call belongs to its trace, or to none: not to that of whoever lets it run. */
+export function presentContext(): Within {
+  const present = context.active();
+  return (run) => context.with(present, run);
+}
+
+/** Begins what is done for many calls: it belongs to the trace of none, also not to that of the one that lets it begin. */
+export function outsideOfTraces<T>(run: () => T): T {
+  return context.with(ROOT_CONTEXT, run);
+}
+
 /** Runs one step of a call as a span of it. @param attributesOf what the span says of the result */
 export function traceStep<T>(name: string, run: () => T, attributesOf: (result: T) => Attributes): T {
   if (!isTraced(context.active())) return run();

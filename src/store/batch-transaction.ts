@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
-import type { WriteTrace } from '../tracing.ts';
+import type { Within, WriteTrace } from '../tracing.ts';
 import { type Batch, openBatch } from './batch.ts';
 import { knowStart } from './batch-start.ts';
 import type { LogHead } from './log-head.ts';
@@ -41,7 +41,9 @@ export interface Job extends Preparable {
   work: (tx: Tx, afterCommit: AfterCommit) => Promise<unknown>;
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
-  /** Null if nobody traces the call that it belongs to. */
+  /** Runs what is done for it. */
+  within: Within;
+  /** Its steps; null if nobody traces the call that it belongs to. */
   trace: WriteTrace | null;
 }
 
@@ -113,8 +115,8 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
     try {
       const listeners: (() => void)[] = [];
       batch.afterCommit = (listener) => listeners.push(listener);
-      const work = () => job.work(tx, batch.afterCommit);
-      const value = await (job.trace === null ? work() : job.trace.within(work));
+      const { within } = job.trace ?? job;
+      const value = await within(() => job.work(tx, batch.afterCommit));
       await releaseSavepoint(tx);
       return { job, value, listeners };
     } catch (error) {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { BrokerError } from '../errors.ts';
-import { traceWrite } from '../tracing.ts';
+import { outsideOfTraces, presentContext, traceWrite } from '../tracing.ts';
 import {
   type Acknowledge,
   type AfterCommit,
@@ -118,7 +118,7 @@ export function createWriter(deps: WriterDeps): Writer {
   const preparations = createPreparations<Job>((jobs) => {
     // They came earlier than those of their lane that wait now.
     for (const job of jobs.toReversed()) queues[job.lane].unshift(job);
-    if (jobs.length > 0) running ??= drain();
+    if (jobs.length > 0) start();
   });
 
   /**
@@ -169,7 +169,7 @@ export function createWriter(deps: WriterDeps): Writer {
     callListener(acknowledge);
     for (const result of results) {
       if ('value' in result) {
-        for (const listener of result.listeners) callListener(listener);
+        for (const listener of result.listeners) result.job.within(() => callListener(listener));
         result.job.resolve(result.value as never);
       } else if ('error' in result) result.job.reject(result.error);
     }
@@ -275,6 +275,10 @@ export function createWriter(deps: WriterDeps): Writer {
     preparations.ran(batch);
   }
 
+  function start(): void {
+    running ??= outsideOfTraces(drain);
+  }
+
   async function drain(): Promise<void> {
     do {
       // Waits one turn of the event loop, so that requests that have arrived meanwhile join this batch.
@@ -293,14 +297,15 @@ export function createWriter(deps: WriterDeps): Writer {
           return;
         }
         const unprepared = { preparations: 0, faults: new Map(), hasPlace: false };
-        queues[lane].push({ work, ...traced({ resolve, reject }), lane, ...unprepared });
-        running ??= drain();
+        const within = presentContext();
+        queues[lane].push({ work, within, ...traced({ resolve, reject }), lane, ...unprepared });
+        start();
       }),
     refusal: () => failed ?? closed,
     fault: () => suspended ?? fault,
     stop,
     wake: () => {
-      if (failed === null && closed === null) running ??= drain();
+      if (failed === null && closed === null) start();
     },
     close: async () => {
       closed ??= new BrokerError('shutting_down', 'The broker is shutting down; try again shortly.', {

@@ -2,10 +2,11 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { context, type ProxyTracerProvider, trace } from '@opentelemetry/api';
+import { context, type ProxyTracerProvider, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { TracerProvider } from '@opentelemetry/sdk-trace';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLog } from '../../src/logger.ts';
+import { activeTraceId, traceStep } from '../../src/tracing.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, TICKET } from '../support/flags.ts';
 import { readDetails, readLeaves } from '../support/sqlite/log.ts';
@@ -163,6 +164,34 @@ describe('with the SDK of the example', () => {
     }
     const traced = readDetails(t.file).map(({ details }) => JSON.parse(details).correlation.trace_id);
     for (const id of ids) expect(traced).toContain(id);
+  });
+
+  it('what is done for a call that nobody traces is in no trace, whoever woke the writer for their batch', async () => {
+    const span = trace.getTracer('test').startSpan('POST /v1/traced');
+    const { traceId } = span.spanContext();
+    const noted: [string, string | undefined][] = [];
+    const note = (name: string) => noted.push([name, activeTraceId()]);
+    const write = (name: string) =>
+      t.broker.store.writer.write(async (_, afterCommit) => {
+        traceStep(
+          `test.${name}`,
+          () => note(name),
+          () => ({}),
+        );
+        afterCommit(() => note(`after ${name}`));
+      });
+    const traced = () => context.with(trace.setSpan(ROOT_CONTEXT, span), () => write('traced'));
+    const untraced = () => context.with(ROOT_CONTEXT, () => write('untraced'));
+    await Promise.all([traced(), untraced(), traced()]);
+    await Promise.all([untraced(), traced(), untraced()]);
+    span.end();
+    expect(noted).toHaveLength(12);
+    for (const [name, of] of noted)
+      expect([name, of]).toEqual([name, /untraced/.test(name) ? undefined : traceId]);
+    const names = (await spansOf(traceId, 'POST /v1/traced')).map(({ name }) => name);
+    expect(names.filter((name) => name.startsWith('test.'))).toEqual(Array(3).fill('test.traced'));
+    expect(names.filter((name) => name === 'countersign.commit')).toHaveLength(3);
+    expect(spans.filter(({ name }) => name === 'test.untraced')).toEqual([]);
   });
 
   it('a call without a trace begins one, also an evaluation', async () => {
