@@ -41,7 +41,7 @@ export const MOST_CLIENTS = 32;
 /** What is run for one row. */
 export function job({ tokens, approverTokens, pace }: Bench, scenario: ScenarioName, clients: number): Job {
   const { settleMs, measureMs } = pace;
-  const fixed = { unusedTokens: [], requests: [], status: 200 };
+  const fixed = { others: [], unusedTokens: [], requests: [], status: 200 };
   return { scenario, clients, warmupMs: settleMs, measureMs, tokens, approverTokens, ...fixed };
 }
 

@@ -11,6 +11,8 @@ import { createScenarios, type ScenarioName } from './scenarios.ts';
 /** One run. */
 export interface Run {
   url: string;
+  /** The addresses of other processes that answer the same: the clients are dealt out in turn. */
+  others: readonly string[];
   scenario: ScenarioName;
   clients: number;
   warmupMs: number;
@@ -41,7 +43,9 @@ const scenarios = createScenarios();
 
 async function measure(run: Run): Promise<Measurement> {
   const connections: Connection[] = [];
-  for (let client = 0; client < run.clients; client += 1) connections.push(await openConnection(run.url));
+  const urls = [run.url, ...run.others];
+  for (let client = 0; client < run.clients; client += 1)
+    connections.push(await openConnection(pick(urls, client)));
   const before = performance.eventLoopUtilization();
   try {
     const measured = await runAll(run, connections);

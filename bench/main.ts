@@ -11,6 +11,7 @@ import type { Measurement, Run } from './load.ts';
 import { NO_PEERS, openPeers } from './peers/peers.ts';
 import { prepare } from './prepare.ts';
 import { measureReads } from './reads.ts';
+import { measureSeveral } from './several.ts';
 import { setStage } from './stage.ts';
 import { measureStored } from './stored.ts';
 import { createReport } from './table.ts';
@@ -21,8 +22,8 @@ import { measureFirstCalls, measureWrites } from './writes.ts';
  * keeps the last ones in `bench/last.md`, with the ratios first. Asserts nothing on time.
  *
  * `--peers` also measures what people would use otherwise. `--quick` measures shorter and once. Names of parts
- * (`counts`, `writes`, `first`, `stored`, `filters`, `due`, `decisions`, `identity`, `reads`, `activations`,
- * `backtests`) measure only those. Neither of the last two is kept.
+ * (`counts`, `writes`, `several`, `first`, `stored`, `filters`, `due`, `decisions`, `identity`, `reads`,
+ * `activations`, `backtests`) measure only those. Neither of the last two is kept.
  */
 const OPTIONS = ['--quick', '--peers'];
 const quick = process.argv.includes('--quick');
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
     const parts: Record<string, () => Promise<void>> = {
       counts: () => measureCounts(bench),
       writes: () => measureWrites(bench),
+      several: () => measureSeveral(bench),
       first: () => measureFirstCalls(bench),
       stored: () => measureStored(bench, toggledId),
       filters: () => measureFilters(bench, toggledId),

@@ -40,10 +40,7 @@ export async function prepare(stage: Stage): Promise<Preparation> {
   const approve = ({ answer }: Sample) =>
     call(approver, `/v1/requests/${answer.id}/approve`, { digest: answer.digest });
 
-  for (const content of preparations()) {
-    const proposed = await call(author, '/v1/requests', content);
-    if (proposed.answer.state !== 'applied') await approve(proposed);
-  }
+  await createFlags(url, { author, approver });
   const toggle = await call(author, '/v1/requests', toggleOf(toggleFlag(0), true));
   await call(author, '/v1/requests', toggleOf(toggleFlag(0), false));
   // The last flag of the cycle belongs to no client.
@@ -55,6 +52,17 @@ export async function prepare(stage: Stage): Promise<Preparation> {
   const templates = readTemplates(stage.file(BASE), { ...samples, apply });
   await writeFile(stage.file(TEMPLATES), JSON.stringify(templates));
   return { toggledId: toggle.answer.id };
+}
+
+/** Creates the flags of the runs, by the tokens of an author and of somebody who approves. */
+export async function createFlags(
+  url: string,
+  { author, approver }: { author: string; approver: string },
+): Promise<void> {
+  for (const content of preparations()) {
+    const { id, digest, state } = await post(`${url}/v1/requests`, author, content);
+    if (state !== 'applied') await post(`${url}/v1/requests/${id}/approve`, approver, { digest });
+  }
 }
 
 /** Exchanges a platform's token. @returns the Countersign token */

@@ -41,6 +41,7 @@ export const EVALUATION = 'bare evaluation';
 export const BROKER = 'broker';
 
 export const TOGGLE = 'toggle';
+export const SEVERAL = 'toggle, two brokers on PostgreSQL';
 export const ONE_FLAG = 'one flag';
 export const ALL_FLAGS = 'all flags';
 export const UNCHANGED = 'all flags, unchanged';
@@ -48,6 +49,7 @@ export const DECISION = 'decision in process';
 
 const AIMS: readonly Aim[] = [
   { what: TOGGLE, against: UNLEASH, clients: 32, atLeast: 6 },
+  { what: SEVERAL, against: UNLEASH, clients: 32, atLeast: 2 },
   { what: TOGGLE, against: LEAN_FLOOR, clients: 1, atLeast: 0.7 },
   { what: TOGGLE, against: LEAN_FLOOR, clients: 32, atLeast: 0.5 },
   { what: ONE_FLAG, against: BARE_FLOOR, clients: 8, atLeast: 0.75 },

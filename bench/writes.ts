@@ -3,6 +3,7 @@ import { startChild } from './child.ts';
 import { askOnce, formRequest } from './connection.ts';
 import { megabytes, whole } from './figures.ts';
 import type { Server } from './measure.ts';
+import type { RunningUnleash } from './peers/unleash.ts';
 import { BASE, startBrokerProcess, TEMPLATES } from './prepare.ts';
 import { BROKER, EXPRESS_FLOOR, LEAN_FLOOR, OPA, TOGGLE, UNLEASH } from './ratios.ts';
 import type { ScenarioName } from './scenarios.ts';
@@ -87,7 +88,8 @@ function startLean({ stage }: Bench, database: string): Promise<Server> {
   return startChild('lean.ts', [...files, stage.people.issuer]);
 }
 
-function unleashSide(bench: Bench, { server, token }: { server: Server; token: string }): Side {
+/** Unleash, as one side of a comparison. */
+export function unleashSide(bench: Bench, { server, token }: RunningUnleash): Side {
   const jobFor = (clients: number) => ({ ...job(bench, 'unleash_toggle', clients), tokens: [token] });
   return { name: UNLEASH, server, jobFor };
 }

@@ -4,7 +4,7 @@ import type { Stage } from '../stage.ts';
 import type { Report } from '../table.ts';
 import { installFlagd, startFlagd } from './flagd.ts';
 import { installOpa, startOpaOnFlags, startOpaOnPolicy } from './opa.ts';
-import { installUnleash, startUnleash } from './unleash.ts';
+import { installUnleash, type RunningUnleash, startUnleash } from './unleash.ts';
 
 /*
  * What people would use otherwise, measured in the same run. None of it is a dependency of the project: it is found on
@@ -14,7 +14,7 @@ import { installUnleash, startUnleash } from './unleash.ts';
 /** Starts each of them. Null: it was not asked for, or could not be had, and the report says so. */
 export interface Peers {
   /** Unleash with PostgreSQL, with the flags of the toggles, and the token that may switch them. */
-  unleash(): Promise<{ server: Server; token: string } | null>;
+  unleash(): Promise<RunningUnleash | null>;
   /** OPA, which decides by the policy of the broker. */
   opaOnPolicy(): Promise<Server | null>;
   /** OPA, which evaluates flags by a policy of a few lines. */

@@ -63,8 +63,17 @@ async function findOwner(): Promise<Owner> {
   return { uid: Number(uid), gid: Number(gid) };
 }
 
+/** A server of PostgreSQL. */
+export interface RunningPostgres {
+  server: Server;
+  /** The address of its first database. */
+  url: string;
+  /** Creates another one. @returns its address */
+  addDatabase(name: string): Promise<string>;
+}
+
 /** Starts a new, empty database with the settings that PostgreSQL comes with: each commit is durable. */
-export async function startPostgres({ programs, owner }: Postgres): Promise<{ server: Server; url: string }> {
+export async function startPostgres({ programs, owner }: Postgres): Promise<RunningPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-postgres-'));
   // However this process ends.
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -81,16 +90,19 @@ export async function startPostgres({ programs, owner }: Postgres): Promise<{ se
     ...(owner === undefined ? {} : { owner }),
     isReady: () => accepts(port),
   });
-  await createDatabase(programs, port);
-  return { url: `postgres://${NAME}@127.0.0.1:${port}/${NAME}`, server };
+  const addDatabase = async (name: string) => {
+    await createDatabase(programs, port, name);
+    return `postgres://${NAME}@127.0.0.1:${port}/${name}`;
+  };
+  return { url: await addDatabase(NAME), server, addDatabase };
 }
 
 /** It listens a moment before it lets anybody in. */
-async function createDatabase(programs: string, port: number): Promise<void> {
+async function createDatabase(programs: string, port: number, name: string): Promise<void> {
   const args = ['-h', '127.0.0.1', '-p', String(port), '-U', NAME];
   for (let left = 50; ; left -= 1) {
     try {
-      await run(join(programs, 'createdb'), [...args, NAME]);
+      await run(join(programs, 'createdb'), [...args, name]);
       return;
     } catch (error) {
       if (left === 0) throw error;

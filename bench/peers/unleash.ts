@@ -6,7 +6,7 @@ import { TOGGLE_FLAGS, toggleFlag } from '../flags.ts';
 import type { Server } from '../measure.ts';
 import { UNLEASH_ENVIRONMENT, UNLEASH_FEATURES } from '../scenarios.ts';
 import { CACHE, freePort, startOutside, together } from './outside.ts';
-import { findPostgres, type Postgres, startPostgres } from './postgres.ts';
+import { findPostgres, type Postgres, type RunningPostgres, startPostgres } from './postgres.ts';
 
 const run = promisify(execFile);
 
@@ -19,6 +19,15 @@ const ADMIN_TOKEN = '*:*.benchmark-of-another-program';
 export interface Unleash {
   program: string;
   postgres: Postgres;
+}
+
+/** Unleash, with its server of PostgreSQL. */
+export interface RunningUnleash {
+  /** Both. */
+  server: Server;
+  /** May switch the flags of the toggles. */
+  token: string;
+  postgres: RunningPostgres;
 }
 
 /** Finds PostgreSQL, and installs the pinned version from npm. @throws Error if one of them cannot be had */
@@ -45,10 +54,7 @@ async function installedVersion(folder: string): Promise<string | null> {
 }
 
 /** Starts it on a new database with the flags of the toggles, each switched once. */
-export async function startUnleash({
-  program,
-  postgres,
-}: Unleash): Promise<{ server: Server; token: string }> {
+export async function startUnleash({ program, postgres }: Unleash): Promise<RunningUnleash> {
   const database = await startPostgres(postgres);
   try {
     const port = await freePort();
@@ -71,7 +77,7 @@ export async function startUnleash({
       isReady: async () => (await fetch(`${url}/health`)).ok,
     });
     await createFlags(url);
-    return { server: together([database.server, server]), token: ADMIN_TOKEN };
+    return { server: together([database.server, server]), token: ADMIN_TOKEN, postgres: database };
   } catch (error) {
     await database.server.end();
     throw error;
