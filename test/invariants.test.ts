@@ -103,6 +103,7 @@ describe('every stored decision', () => {
 describe('the evidence', () => {
   // So that every table has a row to try it with. The story is over, and its log was looked at.
   beforeAll(async () => {
+    await t.beforeForging();
     const names = [{ kind: 'person', name: 'emp-1001' }] as const;
     await t.broker.store.writer.write(async (tx) => {
       await erase(tx, { places: [1], names }, await erasureEntry(tx));

@@ -93,11 +93,42 @@ async function verifyBelow(
   hashes: readonly Buffer[],
 ): Promise<void> {
   const level = parent.level - 1;
-  for (const [at, expected] of hashes.entries()) {
-    const index = parent.index * TILE_WIDTH + at;
-    if (given.since !== undefined && index < completeTiles(level, given.since.size)) continue;
-    await verifyTile(given, { level, index, width: TILE_WIDTH }, { expected, parent });
+  const first = parent.index * TILE_WIDTH;
+  const from = given.since === undefined ? 0 : completeTiles(level, given.since.size) - first;
+  const below = hashes.map((expected, at) => ({
+    tile: { level, index: first + at, width: TILE_WIDTH },
+    expected,
+  }));
+  const ahead = readAhead(given.read);
+  for (const [at, { tile, expected }] of below.entries()) {
+    if (at < from) continue;
+    for (const next of below.slice(at, at + FILES_AHEAD)) {
+      ahead.start(tilePath(next.tile));
+      if (level === 0) ahead.start(tilePath({ ...next.tile, level: null }));
+    }
+    await verifyTile({ ...given, read: ahead.read }, tile, { expected, parent });
   }
+}
+
+/** How many tiles, each with its leaves, are read while the one before them is verified. */
+const FILES_AHEAD = 4;
+
+/** Reads files before they are needed. One that cannot be read is a fault when it is needed, not before. */
+function readAhead(read: ReadLogFile): { start(path: string): void; read: ReadLogFile } {
+  const started = new Map<string, Promise<Buffer>>();
+  return {
+    start: (path) => {
+      if (started.has(path)) return;
+      const reading = read(path);
+      reading.catch(() => undefined);
+      started.set(path, reading);
+    },
+    read: (path) => {
+      const reading = started.get(path) ?? read(path);
+      started.delete(path);
+      return reading;
+    },
+  };
 }
 
 async function verifyTile(

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { erase } from '../../src/log/erase.ts';
 import { createTerminal, type Terminal } from '../cli/support.ts';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
-import { erasureEntry } from '../support/entries.ts';
+import { erasePerson, withoutRetention } from '../support/erasures.ts';
 import { createFlag } from '../support/flags.ts';
 import { canonical } from '../support/log-oracle.ts';
 import { forgeCount, readEvaluations, readRecords, refuseInserts } from '../support/sqlite/rows.ts';
@@ -26,6 +25,7 @@ beforeAll(async () => {
       public_url: 'https://flags.example',
       evaluations: { interval_seconds: 60, in_full: { flags: ['watched'] } },
     },
+    editData: withoutRetention,
   });
   terminal = createTerminal(t);
   for (const key of ['plain', 'watched']) await createFlag(t, key, { tier: 'informational' });
@@ -233,10 +233,7 @@ describe('a stranger', () => {
   });
 
   it('verifies the rows of a person whose name was erased, and nobody can tell whose they are', async () => {
-    await t.broker.store.writer.write(async (tx) => {
-      const names = [{ kind: 'principal', name: 'person:demo:dana' }] as const;
-      await erase(tx, { places: [], names }, await erasureEntry(tx));
-    });
+    expect(await erasePerson(t, 'emp-1001')).toMatchObject({ state: 'applied' });
     const rows = (await list('&flag=plain')).filter(({ workload }) => workload === null);
     expect(rows).toEqual([expect.objectContaining({ pseudonym: expect.any(String), count: 2 })]);
     expect((await verify()).code).toBe(0);

@@ -1,21 +1,14 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
+import { withoutRetention } from '../support/erasures.ts';
 import { approve, createFlag, creation, propose } from '../support/flags.ts';
 
 /* The same on each engine, seen from outside. */
 
-type Kinds = Record<string, { retention?: { min_age_s: number } }>;
-
 let t: TestBroker;
 
 beforeAll(async () => {
-  t = await startTestBroker({
-    editData: (data) => {
-      const { config } = data as { config: { request_kinds: Kinds } };
-      Object.assign(config.request_kinds['person.erase'] ?? {}, { retention: { min_age_s: 0 } });
-      return data;
-    },
-  });
+  t = await startTestBroker({ editData: withoutRetention });
   await createFlag(t, 'checkout');
   await t.broker.scheduler.tick();
 });

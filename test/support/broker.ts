@@ -68,6 +68,8 @@ export interface TestBroker {
    * @param itsClock default: the clock of this one
    */
   another(itsClock?: TestClock): Promise<TestBroker>;
+  /** Verifies now what `close` verifies, because what is recorded from here on is forged. */
+  beforeForging(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -138,6 +140,11 @@ export async function startTestBroker(
       },
     });
 
+  let isForged = options.forged === true;
+  const assertHonest = async () => {
+    await assertReplayable(test.broker.store, options.kinds);
+    await assertMeaningful(test.broker.store);
+  };
   const tokens = new Map<string, string>();
   const test: TestBroker = {
     broker: await start(),
@@ -158,11 +165,12 @@ export async function startTestBroker(
       const { url } = broker;
       return { ...test, ...callsTo(() => url), broker, url, clock: itsClock, close: () => broker.close() };
     },
+    beforeForging: async () => {
+      await assertHonest();
+      isForged = true;
+    },
     close: async () => {
-      if (options.forged !== true) {
-        await assertReplayable(test.broker.store, options.kinds);
-        await assertMeaningful(test.broker.store);
-      }
+      if (!isForged) await assertHonest();
       await test.broker.close();
       await Promise.all([people.close(), ci.close(), server?.remove()]);
       await rm(folder, { recursive: true, force: true });

@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { brokerEventEntry } from '../../src/decide/broker-event.ts';
 import { append } from '../../src/log/append.ts';
 import type { Entry } from '../../src/log/entry.ts';
 import { momentOf } from '../../src/store/batch.ts';
@@ -35,18 +36,26 @@ export function entryOf(tx: Tx, given: Partial<Entry> = {}): Entry {
 }
 
 /**
- * An entry that a stranger accepts in a broker's log: it names the active policy, and that no policy made the decision,
- * since none can be asked again.
+ * An entry that a stranger accepts in a broker's log: an event of the broker itself, since whatever a policy decided is
+ * decided again. Before the first start, one of {@link entryOf}.
  */
 export async function undecidedEntry(tx: Tx, given: Partial<Entry> = {}): Promise<Entry> {
-  const entry = entryOf(tx, given);
   const active = await findActivation(tx);
-  if (active === null) return entry;
-  const versions = { input: null, result: 1, guardrails: null };
-  return { ...entry, decision: { ...entry.decision, versions, policy_hash: active.policy_hash } };
+  if (active === null) return entryOf(tx, given);
+  const { id, at_ms } = entryOf(tx);
+  const event = brokerEventEntry({
+    id,
+    at_ms,
+    operation: 'denials.counted',
+    effect: 'deny',
+    because: { code: 'denials_counted', detail: 'Denied 1 more call.' },
+    policy_hash: active.policy_hash,
+    input: { from_ms: at_ms, to_ms: at_ms, denials: [] },
+  });
+  return { ...event, ...given };
 }
 
-/** The same of a request that erases a person, as it is applied. */
+/** A request that erases a person, as it is applied. No policy decided it, so a stranger finds that it is forged. */
 export function erasureEntry(tx: Tx, given: Partial<Entry> = {}): Promise<Entry> {
   const request = {
     id: uuidv7({ msecs: momentOf(tx) }),
@@ -61,7 +70,7 @@ export function erasureEntry(tx: Tx, given: Partial<Entry> = {}): Promise<Entry>
   return undecidedEntry(tx, { operation: 'request.propose', request, ...given });
 }
 
-/** Appends one entry in a write of its own. Unless a decision is given, no policy made it. @returns its place */
+/** Appends one entry in a write of its own. Unless a decision is given, it is an event of the broker. @returns its place */
 export function appendTo(store: Store, given: Partial<Entry> = {}): Promise<number> {
   return store.writer.write(async (tx) =>
     append(tx, given.decision === undefined ? await undecidedEntry(tx, given) : entryOf(tx, given)),

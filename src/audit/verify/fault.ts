@@ -7,6 +7,8 @@ export const FAULTS = {
   record_order: 'Records of the old form come before all others. Somebody put this one between newer ones.',
   time_backwards:
     'Times never go back, except where an operator accepted a clock. The order of the records, or a time, is false.',
+  policy_missing:
+    'No policy decided it, as it says, and only acts of an operator and events of the broker itself have none. Somebody wrote past the policy, and past replay.',
   policy_not_active:
     'The decision was made by a policy that nobody had activated there, so the rules that everybody approved did not decide.',
   activation_not_allowed:

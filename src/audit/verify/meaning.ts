@@ -1,8 +1,10 @@
-import { OPERATIONS, OPERATOR_ACTS } from '../../operations.ts';
+import { BROKER_EVENTS, OPERATIONS, OPERATOR_ACTS } from '../../operations.ts';
+import { assertDecided, isUndecided } from './decided.ts';
 import { MeaningFault } from './fault.ts';
 import { createFindings, type Findings, type FindingsView } from './findings.ts';
 import { followFreezes } from './freezes.ts';
 import { type BesideLeaf, type LogRecord, readLeaf, toRecord } from './leaf.ts';
+import type { ParsedLeaf } from './leaf-schema.ts';
 import { followRequests } from './open-requests.ts';
 import { followPolicies } from './policies.ts';
 import { followSnapshots } from './snapshots.ts';
@@ -20,11 +22,12 @@ export interface Meaning {
   /**
    * Verifies the next record.
    *
+   * @param leaf its bytes, or what was read of them
    * @param beside what is kept beside the leaf, if it was given
    * @returns the record; null if its leaf says nothing but that it exists
    * @throws MeaningFault for the first fault
    */
-  take(leaf: Buffer, beside?: BesideLeaf | null): LogRecord | null;
+  take(leaf: Buffer | ParsedLeaf, beside?: BesideLeaf | null): LogRecord | null;
   /** The number of records so far. */
   size(): number;
   versions: Versions;
@@ -82,6 +85,7 @@ export function createMeaning(): Meaning {
         `its time is ${new Date(record.at_ms).toISOString()}, before that of the record before it`,
       );
     lastMs = record.at_ms;
+    assertDecided(record);
     assertAllowed(record);
     listOperatorAct(findings, record);
     listRestore(findings, record);
@@ -98,10 +102,10 @@ export function createMeaning(): Meaning {
   return {
     take: (leaf, beside = null) => {
       place += 1;
-      const read = readLeaf(leaf, place);
-      if (read.version !== 1) return unreadable(read.version);
+      const read = Buffer.isBuffer(leaf) ? readLeaf(leaf, place) : leaf;
+      if (read === 0 || read === 'unknown') return unreadable(read);
       firstReadable ??= place;
-      const { record, withheld } = toRecord(read.parsed, place, beside);
+      const { record, withheld } = toRecord(read, place, beside);
       if (withheld.length > 0) findings.gap('lists_withheld', place);
       verify(record);
       return record;
@@ -165,8 +169,8 @@ function listRestore(findings: Findings, { place, at_ms, operation, follows }: L
 }
 
 function listOperatorAct(findings: Findings, record: LogRecord): void {
-  const { place, at_ms, operation, request, activates, codes } = record;
-  const isAct = Object.hasOwn(OPERATOR_ACTS, operation) || (activates !== null && request === null);
+  const { place, at_ms, operation, activates, codes } = record;
+  const isAct = isUndecided(record) && !Object.hasOwn(BROKER_EVENTS, operation);
   if (!isAct) return;
   findings.operatorAct({
     place,

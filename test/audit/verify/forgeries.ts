@@ -1,16 +1,11 @@
-import type { FaultCode } from '../../../src/audit/verify/fault.ts';
-import { DIGEST, FIRST, PLACES, type Record, SECOND } from './sample-log.ts';
+import { DIGEST, FIRST, PLACES, SECOND } from './sample-log.ts';
+import { type Forgery, WITHOUT_POLICY } from './without-policy.ts';
 
 const { create, approve, apply, engage, break_glass, lift, activate, staged, after, erase } = PLACES;
 const { publish, publish_again: publishAgain } = PLACES;
 
 /** What a forger does, and by which fault it is found at that place. */
-export const FORGERIES: readonly [
-  name: string,
-  place: number,
-  code: FaultCode,
-  forge: (record: Record) => void,
-][] = [
+export const FORGERIES: readonly Forgery[] = [
   [
     'a flag skips a version',
     apply,
@@ -403,17 +398,18 @@ export const FORGERIES: readonly [
     },
   ],
   [
-    'a proposal publishes a snapshot',
+    'a decided read publishes a snapshot',
     publish,
     'snapshot_chain',
     (r) => {
       r.operation = 'decision.read';
+      Object.assign(r.schema, { input: 2, guardrails: 3 });
     },
   ],
   [
     'a snapshot is published although it was denied',
     publish,
-    'snapshot_chain',
+    'policy_missing',
     (r) => {
       r.outcome.effect = 'deny';
     },
@@ -426,4 +422,5 @@ export const FORGERIES: readonly [
       r.snapshot.digest = 'none';
     },
   ],
+  ...WITHOUT_POLICY,
 ];

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { Entry } from '../../../src/log/entry.ts';
 import { buildLeaf } from '../../../src/log/record.ts';
+import { operatorPrincipal } from '../../../src/principal.ts';
 import { signCheckpoint } from '../../../src/tree/checkpoint.ts';
 import { noteSigner } from '../../../src/tree/note.ts';
 import { formatBundle, tilePath, tilesOf } from '../../../src/tree/tiles.ts';
@@ -46,7 +47,7 @@ export function createWriter(): { write(said: Said): string; leaves: string[] } 
         id,
         at_ms: MOMENT_MS + leaves.length * 1000,
         operation: 'decision.read',
-        principal: personOf(who, []),
+        principal: guardrails === null ? operatorPrincipal : personOf(who, []),
         environment: null,
         knows_environment: true,
         flags: [],
@@ -78,7 +79,7 @@ export function createWriter(): { write(said: Said): string; leaves: string[] } 
       const names = {
         principal: `of ${who}`,
         act: [],
-        person: who,
+        person: guardrails === null ? null : who,
         authors: (entry.request?.authors as string[]) ?? [],
       };
       leaves.push(buildLeaf(entry, names, { salt: SALT, details: '{}', result: '{}' }));

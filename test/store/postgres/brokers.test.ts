@@ -9,6 +9,7 @@ import { activateElsewhere, withConfig } from '../../support/activation.ts';
 import { createTestClock, exchange, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { appendTo, erasureEntry } from '../../support/entries.ts';
 import { applyChanges, approve, createFlag, propose, readRequest } from '../../support/flags.ts';
+import { personOf } from '../../support/local-control.ts';
 import { findContradictions } from '../../support/log-oracle.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
@@ -242,23 +243,6 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
     expect(after.state).toBe('applied');
   });
 
-  it('name somebody anew whose name the other has erased', async () => {
-    const pseudonymIn = async (place: number) => {
-      const [row] = await database.run(`select leaf from leaves where place = ${place}`);
-      return JSON.parse(String(row?.leaf)).principal.pseudonym as string;
-    };
-    const { store } = one.broker;
-    const before = await pseudonymIn(await appendTo(store));
-    expect(await pseudonymIn(await appendTo(store))).toBe(before);
-    const names = (await database.run(
-      `select kind, name from pseudonyms where pseudonym = '${before}'`,
-    )) as unknown as Erasure['names'];
-    await other.broker.store.writer.write(async (tx) =>
-      erase(tx, { places: [], names }, await erasureEntry(tx, { principal: schedulerPrincipal })),
-    );
-    expect(await pseudonymIn(await appendTo(store))).not.toBe(before);
-  });
-
   it('decide by a policy that the other has activated, from the next write on', async () => {
     const archive = await readFile(join(one.folder, 'bundle.tar.gz'));
     for (const [at, [here, there]] of pairs().entries()) {
@@ -292,5 +276,24 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
       await database.run(`select one.place from record_details one
         join record_details next on next.place = one.place + 1 where next.at_ms < one.at_ms`),
     ).toEqual([]);
+  });
+
+  it('name somebody anew whose name the other has erased', async () => {
+    const pseudonymIn = async (place: number) => {
+      const [row] = await database.run(`select leaf from leaves where place = ${place}`);
+      return JSON.parse(String(row?.leaf)).principal.pseudonym as string;
+    };
+    await one.beforeForging();
+    const byDana = { principal: personOf('dana', ['everybody']) };
+    const { store } = one.broker;
+    const before = await pseudonymIn(await appendTo(store, byDana));
+    expect(await pseudonymIn(await appendTo(store, byDana))).toBe(before);
+    const names = (await database.run(
+      `select kind, name from pseudonyms where pseudonym = '${before}'`,
+    )) as unknown as Erasure['names'];
+    await other.broker.store.writer.write(async (tx) =>
+      erase(tx, { places: [], names }, await erasureEntry(tx, { principal: schedulerPrincipal })),
+    );
+    expect(await pseudonymIn(await appendTo(store, byDana))).not.toBe(before);
   });
 });

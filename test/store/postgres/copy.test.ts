@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { append } from '../../../src/log/append.ts';
-import { erase } from '../../../src/log/erase.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { TABLE_KEYS } from '../../../src/store/tables.ts';
 import { runAlone } from '../../cli/alone.ts';
 import { createTerminal } from '../../cli/support.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
-import { erasureEntry, undecidedEntry } from '../../support/entries.ts';
+import { undecidedEntry } from '../../support/entries.ts';
+import { erasePerson, withoutRetention } from '../../support/erasures.ts';
 import { applyChanges, createFlag } from '../../support/flags.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
@@ -84,14 +84,16 @@ describe.skipIf(!hasPostgres('moving to PostgreSQL'))('a copy on a server', () =
   }
 
   beforeAll(async () => {
-    t = await startTestBroker({ config: { public_url: 'https://flags.example' } });
+    t = await startTestBroker({
+      config: { public_url: 'https://flags.example' },
+      editData: withoutRetention,
+    });
     database = await createDatabase();
     await createFlag(t, 'moved');
     await applyChanges(t, [{ action: 'enable', flag: 'moved' }]);
+    await t.broker.scheduler.tick();
+    expect(await erasePerson(t, 'emp-1001')).toMatchObject({ state: 'applied' });
     await playStory(t, { seed: 4711, steps: 90 });
-    await t.broker.store.writer.write(async (tx) =>
-      erase(tx, { places: [2, 3], names: [{ kind: 'person', name: 'emp-1001' }] }, await erasureEntry(tx)),
-    );
     // A tile of the log is complete, and a page of its leaves is not the last one.
     await t.broker.store.writer.write(async (tx) => {
       for (let turn = 0; turn < 300; turn += 1) await append(tx, await undecidedEntry(tx));

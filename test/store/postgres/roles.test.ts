@@ -160,6 +160,7 @@ describe.skipIf(!hasPostgres('the roles on PostgreSQL'))('on PostgreSQL', () => 
       expect(replies.filter(({ status }) => status < 300).length).toBeGreaterThan(15);
       await createFlag(t, 'kept');
       await applyChanges(t, [{ action: 'enable', flag: 'kept' }]);
+      await t.beforeForging();
       const name = { kind: 'person', name: 'emp-1001' } as const;
       await t.broker.store.writer.write(async (tx) =>
         erase(tx, { places: [1], names: [name] }, await erasureEntry(tx)),
