@@ -37,10 +37,7 @@ import { inputVersions } from './policy/input-versions.ts';
 import { openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
 import { probeBundle } from './policy/probe.ts';
-import { createPreparation } from './publication/prepare.ts';
-import { publishSnapshot } from './publication/publish.ts';
-import { openPublished } from './publication/published.ts';
-import { createPublisher } from './publication/publisher.ts';
+import { openPublication } from './publication/open.ts';
 import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openQuestions } from './requests/open-questions.ts';
@@ -179,7 +176,7 @@ export async function openInside(store: Store, options: InsideOptions) {
     events: {
       flagsChanged: (environment, version, flags) => {
         snapshots.put(environment, version, flags);
-        publisher.changed(environment);
+        publication.publisher.changed(environment);
       },
       freezesChanged: freezes.refresh,
       revocationsChanged,
@@ -210,25 +207,11 @@ export async function openInside(store: Store, options: InsideOptions) {
     ...{ store, checkpoints, clock, fetch, log },
     ...{ witnesses: config.witnesses, quorum: config.witness_quorum },
   });
-  const isPublished = (environment: string) =>
-    config.snapshots.environments.some((named) => named === '*' || named === environment);
-  const publishedEnvironments = () => environments().filter(isPublished);
-  const publisher = createPublisher({
-    ...{ read, log },
-    environments: publishedEnvironments,
-    prepare: createPreparation(read),
-    publish: (prepared) => publishSnapshot(control, prepared),
-    isScheduler: store.isScheduler,
-  });
-  const published = openPublished({
-    ...{ read, checkpoints, clock },
+  const publication = openPublication({
+    ...{ control, checkpoints, environments, log },
     signers: logKeys.signers,
-    lifeMs: config.snapshots.pointer_seconds * 1000,
+    config: config.snapshots,
   });
-  const snapshotsServed = {
-    published,
-    isPublished: (environment: string) => publishedEnvironments().includes(environment),
-  };
   const cursors = createCursors(await cursorSecret(store, masterKey));
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
@@ -248,7 +231,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       issuerKeys(keySets.refreshDue),
       logWatch({ ...watch, clock, log }),
       witnessJob({ witnesses, size: logSize, clock }),
-      snapshotPublication(publisher),
+      snapshotPublication(publication.publisher),
       housekeeping(control),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
@@ -262,7 +245,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       signingKeys.reload(),
       environmentVersions(read).then(snapshots.catchUp),
     ]);
-    for (const environment of publishedEnvironments()) publisher.changed(environment);
+    for (const environment of publication.environments()) publication.publisher.changed(environment);
   };
   store.follow(takeOver, (error) =>
     log.error({ err: error }, 'could not take over what other brokers have written'),
@@ -283,7 +266,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       checkpoints,
       logKeys,
       witnesses,
-      snapshotsServed,
+      publication,
     },
   };
 

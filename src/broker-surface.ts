@@ -108,7 +108,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
       activation: { control },
       erasure: { control },
-      snapshots: inside.snapshotsServed,
+      snapshots: inside.publication,
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },

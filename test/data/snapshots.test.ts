@@ -7,6 +7,7 @@ import { applyChanges, createFlag, readFlag } from '../support/flags.ts';
 import { canonical } from '../support/log-oracle.ts';
 import { fetchSnapshot, logKeyOf, readerToken, startPublishingBroker } from '../support/snapshots.ts';
 import { readLeaves } from '../support/sqlite/log.ts';
+import { refuseInserts } from '../support/sqlite/rows.ts';
 
 /* Snapshots from the commit that changes a flag to what a relay has verified. */
 
@@ -156,5 +157,48 @@ describe('who reads snapshots', () => {
       kid: expect.stringMatching(/^flags\.example\/log\/[0-9a-f]{8}\/1\+[0-9a-f]{8}$/),
       typ: 'countersign-snapshot+jwt',
     });
+  });
+});
+
+describe('publishing', () => {
+  it('goes on where it ended: after a restart, and after writes were refused', async () => {
+    await applyChanges(t, [{ action: 'disable', flag: 'shown' }]);
+    const { pointer: before } = await readPublished();
+    await t.restart();
+    // Nothing was published meanwhile, and what was is still there.
+    expect((await readPublished()).pointer.digest).toBe(before.digest);
+    const heal = refuseInserts(t.file, 'records');
+    await t.broker.scheduler.tick();
+    heal();
+    expect(publications().filter(({ place }) => place > before.place)).toEqual([]);
+    await t.broker.scheduler.tick();
+    const { pointer } = await readPublished();
+    expect([pointer.version, pointer.previous]).toEqual([before.version + 1, before.digest]);
+  });
+
+  it('keeps the bodies of the newest versions alone', async () => {
+    const first = bodyFile((await readPublished()).pointer);
+    for (let turn = 0; turn < 8; turn += 1) {
+      const action = turn % 2 === 0 ? 'enable' : 'disable';
+      await applyChanges(t, [{ action, flag: 'shown' }]);
+      await t.broker.scheduler.tick();
+    }
+    expect((await fetchSnapshot(t, token, first)).status).toBe(404);
+    expect((await readPublished()).body.flags).toHaveLength(1);
+  });
+
+  it('is signed by both keys while a rotation of the log overlaps, and at once', async () => {
+    const former = await logKeyOf(t);
+    const order = { overlap_days: 1 };
+    expect((await t.call('morgan', 'POST', '/v1/log/keys/rotate', order)).status).toBeLessThan(300);
+    t.clock.advance(1001);
+    const next = await logKeyOf(t);
+    expect(next.vkey).not.toBe(former.vkey);
+    const { bytes } = await fetchSnapshot(t, token, 'latest.json');
+    for (const key of [former, next])
+      expect(
+        (await openLatest(bytes, { keys: [key], environment: 'production', nowMs: t.clock() })).epoch,
+      ).toBe(1);
+    expect(JSON.parse(bytes.toString()).pointers).toHaveLength(2);
   });
 });

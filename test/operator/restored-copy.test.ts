@@ -1,10 +1,12 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openLatest } from '../../src/snapshot/latest.ts';
 import { introspect, readFlags, revoke, status } from '../revocation/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, createFlag, propose, readFlag, readRequest } from '../support/flags.ts';
 import { act, actOffline } from '../support/operator.ts';
 import { record } from '../support/pass-time.ts';
+import { fetchSnapshot, logKeyOf, readerToken, startPublishingBroker } from '../support/snapshots.ts';
 import { formerDatabase } from '../support/sqlite/former.ts';
 import { readHead } from '../support/sqlite/log.ts';
 
@@ -15,7 +17,7 @@ const INCIDENT = { incident: 'INC-9', reason: 'money leaves twice' };
 let t: TestBroker;
 
 beforeEach(async () => {
-  t = await startTestBroker({ config: { public_url: 'https://countersign.example' } });
+  t = await startPublishingBroker({ public_url: 'https://countersign.example' });
 });
 afterEach(() => t.close());
 
@@ -207,5 +209,41 @@ describe('an accepted restore', () => {
     // The copy from before stays refused.
     await restore([`${t.file}.old`, t.file]);
     await expectStopped();
+  });
+});
+
+describe('snapshots', () => {
+  const latest = (token: string) => fetchSnapshot(t, token, 'latest.json');
+  const refusal = async (token: string) => {
+    const { status: code, bytes } = await latest(token);
+    return [code, JSON.parse(bytes.toString()).code];
+  };
+
+  it('of a restored copy belong to another log, and a reader goes on only with its key', async () => {
+    await createFlag(t, 'nav', { tier: 'informational' });
+    await t.broker.scheduler.tick();
+    const former = await logKeyOf(t);
+    const reader = await readerToken(t);
+    await keep(t.file, `${t.file}.old`);
+    await applyChanges(t, [{ action: 'enable', flag: 'nav' }]);
+    await t.broker.scheduler.tick();
+    const expected = { environment: 'production', nowMs: t.clock() };
+    const seen = await openLatest((await latest(reader)).bytes, { ...expected, keys: [former] });
+    await restore([`${t.file}.old`, t.file]);
+    await t.broker.scheduler.tick();
+    // What it would sign contradicts what was there.
+    expect(await refusal(reader)).toEqual([503, 'restored_copy']);
+    await actOffline(t, 'accept-restore');
+    // Tokens of before count no more.
+    t.clock.advance(1000);
+    const again = await readerToken(t);
+    expect(await refusal(again)).toEqual([503, 'snapshot_unavailable']);
+    await t.broker.scheduler.tick();
+    const { bytes } = await latest(again);
+    const open = (keys: (typeof former)[]) =>
+      openLatest(bytes, { ...expected, nowMs: t.clock(), keys, after: seen });
+    await expect(open([former])).rejects.toMatchObject({ code: 'other_epoch' });
+    const next = await open([former, await logKeyOf(t)]);
+    expect([next.epoch, next.version]).toEqual([2, seen.version - 1]);
   });
 });

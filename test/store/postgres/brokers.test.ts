@@ -1,18 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Erasure, erase } from '../../../src/log/erase.ts';
 import { schedulerPrincipal } from '../../../src/principal.ts';
 import { readFlags, revoke } from '../../revocation/support.ts';
 import { activateElsewhere, withConfig } from '../../support/activation.ts';
-import { createTestClock, exchange, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { createTestClock, exchange, type TestBroker } from '../../support/broker.ts';
 import { appendTo, erasureEntry } from '../../support/entries.ts';
 import { applyChanges, approve, createFlag, propose, readRequest } from '../../support/flags.ts';
 import { personOf } from '../../support/local-control.ts';
 import { findContradictions } from '../../support/log-oracle.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
+import { fetchSnapshot, readerToken, startPublishingBroker } from '../../support/snapshots.ts';
 import { asFile } from '../../support/sqlite/copied.ts';
 
 /*
@@ -30,8 +32,9 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
 
   beforeAll(async () => {
     database = await createDatabase();
-    one = await startTestBroker({
-      config: { database: database.address, public_url: 'https://countersign.example' },
+    one = await startPublishingBroker({
+      database: database.address,
+      public_url: 'https://countersign.example',
     });
     other = await one.another();
   });
@@ -255,6 +258,33 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
       expect(rows).toEqual([{ policy_hash: hash }]);
       expect(flag).toBe(`policy-${at}`);
     }
+  });
+
+  it('publish each version once, at once while they run, and both serve it', async () => {
+    const flag = await createFlag(one, 'published', { tier: 'informational' });
+    const versions = async () =>
+      (
+        await database.run("select version from snapshots where environment = 'production' order by place")
+      ).map(({ version }) => Number(version));
+    await Promise.all([one.broker.scheduler.tick(), other.broker.scheduler.tick()]);
+    const first = (await versions()).at(-1) ?? 0;
+    expect(first).toBeGreaterThan(0);
+    for (const { broker } of [one, other]) broker.scheduler.start();
+    // Whichever of them does the scheduled work.
+    await applyChanges(one, enable(flag));
+    await expect.poll(async () => (await versions()).at(-1), SOON).toBe(first + 1);
+    await applyChanges(other, [{ action: 'disable', flag }]);
+    await expect.poll(async () => (await versions()).at(-1), SOON).toBe(first + 2);
+    for (const { broker } of [one, other]) await broker.scheduler.stop();
+    const found = await versions();
+    expect(new Set(found).size).toBe(found.length);
+    const pointers = [];
+    for (const t of [one, other]) {
+      const { status, bytes } = await fetchSnapshot(t, await readerToken(t), 'latest.json');
+      expect(status).toBe(200);
+      pointers.push(decodeJwt(JSON.parse(bytes.toString()).pointers[0]).digest);
+    }
+    expect(pointers[0]).toBe(pointers[1]);
   });
 
   it('keep one order of time, and refuse where a clock is behind the record of the other', async () => {

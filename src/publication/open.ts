@@ -1,0 +1,54 @@
+import type { ControlDeps } from '../decide/control.ts';
+import type { Checkpoints } from '../log/checkpoints.ts';
+import type { Logger } from '../logger.ts';
+import type { NoteSigner } from '../tree/note.ts';
+import { createPreparation } from './prepare.ts';
+import { publishSnapshot } from './publish.ts';
+import { openPublished, type Published } from './published.ts';
+import { createPublisher, type Publisher } from './publisher.ts';
+
+/** The publication of snapshots. */
+export interface Publication {
+  publisher: Publisher;
+  published: Published;
+  /** The environments that are published, as the active policy has them. */
+  environments(): readonly string[];
+  /** Whether snapshots of an environment are published at all. */
+  isPublished(environment: string): boolean;
+}
+
+/** Opens it. Nothing is published unless the configuration names an environment. */
+export function openPublication(deps: {
+  control: ControlDeps;
+  checkpoints: Checkpoints;
+  /** The keys of the log that sign now, the newest first. */
+  signers: () => Promise<[NoteSigner, ...NoteSigner[]]>;
+  /** The environments of the active policy. */
+  environments: () => readonly string[];
+  config: { environments: readonly string[]; pointer_seconds: number };
+  log: Logger;
+}): Publication {
+  const { control, checkpoints, signers, config, log } = deps;
+  const { read, isScheduler } = control.store;
+  const named = new Set(config.environments);
+  const environments = () =>
+    deps.environments().filter((environment) => named.has('*') || named.has(environment));
+  const present = deps.environments();
+  const unknown = config.environments.filter((name) => name !== '*' && !present.includes(name));
+  if (unknown.length > 0)
+    log.warn({ environments: unknown }, 'snapshots.environments names what the active policy does not have');
+  return {
+    publisher: createPublisher({
+      ...{ read, environments, isScheduler, log },
+      prepare: createPreparation(read),
+      publish: (prepared) => publishSnapshot(control, prepared),
+    }),
+    published: openPublished({
+      ...{ read, checkpoints, signers },
+      clock: control.clock,
+      lifeMs: config.pointer_seconds * 1000,
+    }),
+    environments,
+    isPublished: (environment) => environments().includes(environment),
+  };
+}
