@@ -1,13 +1,13 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTerminal, type Terminal } from '../cli/support.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { appendTo } from '../support/entries.ts';
 import { createFlag, propose } from '../support/flags.ts';
+import { buildGoTool, hasGo } from '../support/go-tools.ts';
 
 /*
  * Somebody else's code reads our log: that of Go's checksum database (golang.org/x/mod/sumdb, see tools/tlog), and the fsck of
@@ -15,30 +15,20 @@ import { createFlag, propose } from '../support/flags.ts';
  */
 
 const run = promisify(execFile);
-const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-const TOOL = at('.cache/bin/tlog');
-const FSCK = at('.cache/bin/fsck');
 
-/** Builds a pinned tool. */
-async function build(tool: string, from: string, what: string): Promise<void> {
-  const env = { ...process.env, GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'local', CGO_ENABLED: '0' };
-  await run('go', ['build', '-C', at(from), '-buildvcs=false', '-trimpath', '-o', tool, what], { env });
-}
-
-const hasGo = spawnSync('go', ['version']).status === 0;
-if (!hasGo) process.emitWarning('SKIPPED: the log is not read by the code of others, because there is no Go');
-
-describe.skipIf(!hasGo)('the code of others', () => {
+describe.skipIf(!hasGo('the log is not read by the code of others'))('the code of others', () => {
   let t: TestBroker;
   let terminal: Terminal;
   let folder: string;
   let key: string;
   let keyFile: string;
   let proofs: string[];
+  let reader: string;
+  let checker: string;
 
   beforeAll(async () => {
-    await build(TOOL, 'tools/tlog', '.');
-    await build(FSCK, 'tools/tessera', 'github.com/transparency-dev/tessera/cmd/fsck');
+    reader = await buildGoTool('tlog', 'tlog');
+    checker = await buildGoTool('fsck', 'tessera', 'github.com/transparency-dev/tessera/cmd/fsck');
     t = await startTestBroker({ forged: true, config: { public_url: 'https://flags.example' } });
     terminal = createTerminal(t);
     await createFlag(t, 'read');
@@ -62,7 +52,7 @@ describe.skipIf(!hasGo)('the code of others', () => {
   /** Reads the published log with the code of the checksum database. @returns what it says, or the fault that it found */
   async function read(...files: string[]): Promise<string> {
     try {
-      return (await run(TOOL, [key, folder, ...files])).stdout;
+      return (await run(reader, [key, folder, ...files])).stdout;
     } catch (error) {
       return (error as { stderr: string }).stderr;
     }
@@ -72,7 +62,7 @@ describe.skipIf(!hasGo)('the code of others', () => {
   async function fsck(url: string, ...more: string[]): Promise<string | null> {
     const argv = [`--storage_url=${url}`, `--public_key=${keyFile}`, '--ui=false', '--logtostderr=true'];
     // With one worker it waits for ever after a fault.
-    const { stderr } = await run(FSCK, [...argv, '--N=16', ...more]);
+    const { stderr } = await run(checker, [...argv, '--N=16', ...more]);
     if (stderr.includes("Successfully fsck'd log")) return null;
     return /fsck failed: .*/.exec(stderr)?.[0] ?? stderr;
   }
