@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { SOCKET, startForwarder } from './forwarder.ts';
 import { killServer, runAt, serverUser, spawnServer } from './postgres.ts';
 import { findPostgres, SERVERS_FOLDER } from './postgres-server.ts';
 
@@ -105,7 +105,10 @@ export async function startPair(): Promise<PostgresPair> {
   }
 
   let primary = await startPrimary();
-  const forwarder = await startForwarder(() => primary.folder);
+  const forwarder = await startForwarder({
+    listen: { port: 0, host: '127.0.0.1' },
+    to: () => join(primary.folder, SOCKET),
+  });
   await addStandby();
 
   return {
@@ -149,38 +152,4 @@ async function untilDone(attempt: () => Promise<unknown>, { folder }: Server): P
     }
     await setTimeout(20);
   }
-}
-
-/** A port that leads to the socket in a folder, which may be another one for each connection. */
-async function startForwarder(folder: () => string) {
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = createConnection(join(folder(), '.s.PGSQL.5432'));
-    const end = () => {
-      client.destroy();
-      upstream.destroy();
-    };
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', end);
-      socket.on('close', () => {
-        sockets.delete(socket);
-        end();
-      });
-    }
-    client.pipe(upstream);
-    upstream.pipe(client);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const endAll = () => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    port: (server.address() as AddressInfo).port,
-    endAll,
-    close: async () => {
-      endAll();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
 }

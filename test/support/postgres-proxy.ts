@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createConnection, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Ends, type Forwarder, SOCKET, startForwarder } from './forwarder.ts';
 
 /** When the connection of the next commit is cut, as the broker sees it. `panic`: after an answer that the server panics. */
 export type Cut = 'before' | 'during' | 'after' | 'panic';
@@ -23,42 +23,22 @@ export interface PostgresProxy {
   close(): Promise<void>;
 }
 
-const SOCKET = '.s.PGSQL.5432';
-
 /** Starts a proxy before the server of an address, which is that of a socket. */
 export async function startProxy(address: string): Promise<PostgresProxy> {
   const [, host = '', database = ''] = /@([^/]+)\/(.+)$/.exec(address) ?? [];
   const folder = await mkdtemp(join(tmpdir(), 'countersign-proxy-'));
-  const sockets = new Set<Socket>();
   let cut: Cut | null = null;
   let isShut = false;
   let shutsThen = false;
   let keptWords: string | null = null;
   let kept = 0;
 
-  const server = createServer((client) => {
-    const upstream = createConnection(join(decodeURIComponent(host), SOCKET));
-    const end = () => {
-      client.destroy();
-      upstream.destroy();
-    };
+  function forward({ client, upstream, end }: Ends): void {
     const endNow = () => {
       isShut = shutsThen;
-      if (isShut) for (const socket of sockets) socket.destroy();
+      if (isShut) forwarder.endAll();
       end();
     };
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', end);
-      socket.on('close', () => {
-        sockets.delete(socket);
-        end();
-      });
-    }
-    if (isShut) {
-      end();
-      return;
-    }
     let isAnswerCut = false;
     let panics = false;
     client.on('data', (bytes) => {
@@ -87,8 +67,13 @@ export async function startProxy(address: string): Promise<PostgresProxy> {
       else if (isAnswerCut) endNow();
       else client.write(bytes);
     });
+  }
+
+  const forwarder: Forwarder = await startForwarder({
+    listen: { path: join(folder, SOCKET) },
+    to: () => (isShut ? null : join(decodeURIComponent(host), SOCKET)),
+    join: forward,
   });
-  await new Promise<void>((resolve) => server.listen(join(folder, SOCKET), resolve));
 
   return {
     address: `postgres://postgres@${encodeURIComponent(folder)}/${database}`,
@@ -109,8 +94,7 @@ export async function startProxy(address: string): Promise<PostgresProxy> {
       shutsThen = false;
     },
     close: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
+      await forwarder.close();
       await rm(folder, { recursive: true, force: true });
     },
   };
