@@ -55,15 +55,25 @@ export function openLease({
     return isTaken;
   }
 
+  async function look(): Promise<boolean> {
+    if (own !== null && !isOlder(own.atMs, RENEWED_AFTER_MS)) return true;
+    const present = await findMeta(read, LEASE);
+    if (found === null || found.value !== present) found = { value: present, sinceMs: nowMs() };
+    const isFree = present === null || present === own?.value || isOlder(found.sinceMs, VALID_MS);
+    if (isFree) return take(present);
+    own = null;
+    return false;
+  }
+
+  /** Who asks meanwhile gets the same answer: of two renewals at once, the second would take its own lease for that of another. */
+  let looking: Promise<boolean> | null = null;
+
   return {
-    holds: async () => {
-      if (own !== null && !isOlder(own.atMs, RENEWED_AFTER_MS)) return true;
-      const present = await findMeta(read, LEASE);
-      if (found === null || found.value !== present) found = { value: present, sinceMs: nowMs() };
-      const isFree = present === null || present === own?.value || isOlder(found.sinceMs, VALID_MS);
-      if (isFree) return take(present);
-      own = null;
-      return false;
+    holds: () => {
+      looking ??= look().finally(() => {
+        looking = null;
+      });
+      return looking;
     },
     release: async () => {
       const value = own?.value;

@@ -45,6 +45,18 @@ describe('the scheduled work', () => {
     await other.lease.release();
   });
 
+  it('stays with its holder, however many pieces of work ask for it at once', async () => {
+    const [one, other] = [broker(), broker()];
+    for (let turn = 0; turn < 5; turn += 1) {
+      const asked = await Promise.all([one, one, one].map(({ lease }) => lease.holds()));
+      expect([...asked, await other.lease.holds()]).toEqual([true, true, true, false]);
+      // It is renewed, and not yet free.
+      one.passS(5);
+      other.passS(5);
+    }
+    await one.lease.release();
+  });
+
   it('passes to another after the time in which its holder did nothing, who then knows', async () => {
     const [one, other] = [broker(), broker()];
     expect([await one.lease.holds(), await other.lease.holds()]).toEqual([true, false]);
