@@ -41,6 +41,7 @@ import { openPublication } from './publication/open.ts';
 import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openQuestions } from './requests/open-questions.ts';
+import { retentionTasks } from './retention/tasks.ts';
 import { openRevocations } from './revocation/open-revocations.ts';
 import { activePolicy } from './schedule/active-policy.ts';
 import { countedDenials } from './schedule/denials.ts';
@@ -50,6 +51,7 @@ import { housekeeping } from './schedule/housekeeping.ts';
 import { issuerKeys } from './schedule/issuer-keys.ts';
 import { keyRotation } from './schedule/key-rotation.ts';
 import { logWatch } from './schedule/log-watch.ts';
+import { retention } from './schedule/retention.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler } from './schedule/scheduler.ts';
 import { snapshotPublication } from './schedule/snapshots.ts';
@@ -233,6 +235,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       witnessJob({ witnesses, size: logSize, clock }),
       snapshotPublication(publication.publisher),
       housekeeping(control),
+      retention({ tasks: retentionTasks(control, config.retention), clock, log }),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
     ],
   });

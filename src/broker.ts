@@ -62,6 +62,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   if (!isOnServer) assertCreatable(config.database);
   const store = await openStore({
     file: config.database,
+    archiveFolder: config.retention.archive_folder,
     clock,
     log,
     onListenerFailure: (error) => log.error({ err: error }, 'a post-commit listener failed'),

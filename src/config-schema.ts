@@ -175,6 +175,23 @@ export const configSchema = z.strictObject({
       }),
     })
     .prefault({}),
+  retention: z
+    .strictObject({
+      archive_folder: z.string().min(1).optional().meta({
+        description:
+          'the folder of the [archives](operations.md#old-inputs-and-counts) that inputs of old decisions are in',
+      }),
+      inputs_days: z.coerce.number().int().min(1).optional().meta({
+        description: 'after so many days the broker moves the inputs of decisions to an archive',
+        fallback: 'never',
+      }),
+      evaluations_days: z.coerce.number().int().min(1).optional().meta({
+        description:
+          'after so many days it deletes the rows of [recorded evaluations](decision-log.md#recorded-evaluations)',
+        fallback: 'never',
+      }),
+    })
+    .prefault({}),
   provisioning: z
     .strictObject({
       attribute: z.enum(['userName', 'externalId']).default('externalId').meta({

@@ -77,6 +77,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     ...personFaults(soundIssuers(sound)),
     ...namedFileFaults(sound, folder),
     ...quorumFaults(parsed.data),
+    ...archiveFaults(parsed.data),
   ]
     .filter(({ path }, place, all) => all.findIndex((other) => `${other.path}` === `${path}`) === place)
     .map(({ path, detail }) => `  ${nameKey(path, options.env)}: ${detail}`);
@@ -95,6 +96,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
     published_log: parsed.data.published_log.map((place) =>
       /^https?:\/\//.test(place) ? place : resolve(folder, place),
     ),
+    retention: locateArchives(parsed.data.retention, folder),
     ...files,
     master_key,
     file: file === null ? null : resolve(file),
@@ -106,6 +108,20 @@ function quorumFaults(config: Pick<Config, 'witnesses' | 'witness_quorum'> | und
   if (config === undefined || (config.witness_quorum ?? 0) <= config.witnesses.length) return [];
   const detail = `there are only ${config.witnesses.length} witnesses; name more of them, or ask for fewer`;
   return [{ path: ['witness_quorum'], detail }];
+}
+
+/** Inputs without a place to move them to. A folder that is not mounted is no reason not to start. */
+function archiveFaults(config: Pick<Config, 'retention'> | undefined): SchemaFault[] {
+  const { archive_folder, inputs_days } = config?.retention ?? {};
+  if (inputs_days === undefined || archive_folder !== undefined) return [];
+  const detail = 'is required with `inputs_days`: name the folder for the archives';
+  return [{ path: ['retention', 'archive_folder'], detail }];
+}
+
+function locateArchives(retention: Config['retention'], folder: string): Config['retention'] {
+  const { archive_folder } = retention;
+  if (archive_folder === undefined) return retention;
+  return { ...retention, archive_folder: resolve(folder, archive_folder) };
 }
 
 /** The keys that name files. */

@@ -286,6 +286,8 @@ export const BROKER_EVENTS = {
   'denials.counted': { says: 'Repeated denials of callers without a grant, counted for one minute.' },
   'evaluations.counted': { says: 'Who evaluated which flag to which variant, counted for one interval.' },
   'snapshot.publish': { says: 'Publish the flags of an environment at one version, for relays and caches.' },
+  'evaluations.deleted': { says: 'Old counts of evaluations were deleted from the database.' },
+  'inputs.archived': { says: 'Old inputs of decisions were moved from the database to an archive file.' },
 } as const;
 
 /** The name of an event of the broker. */

@@ -35,6 +35,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   access: ['decide', 'identity', 'policy', 'store', 'trust'],
   activation: ['decide', 'flags', 'policy', 'store', 'trust'],
   erasure: ['decide', 'flags', 'log', 'policy', 'revocation', 'store'],
+  retention: ['decide', 'erasure', 'log', 'store'],
   // What people, pipelines and time ask for.
   requests: ['activation', 'decide', 'emergency', 'erasure', 'flags', 'log', 'policy', 'revocation', 'store'],
   schedule: ['decide', 'requests', 'store'],
@@ -63,6 +64,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'operator',
     'policy',
     'requests',
+    'retention',
     'revocation',
     'sessions',
     'snapshot',

@@ -4,6 +4,8 @@ import { replayPage } from '../src/audit/replay.ts';
 import { append } from '../src/log/append.ts';
 import { erase } from '../src/log/erase.ts';
 import { storedPolicies } from '../src/policy/stored-policies.ts';
+import { newId } from '../src/random.ts';
+import { moveInputs } from '../src/retention/archive-inputs.ts';
 import { insertEvaluations } from '../src/store/evaluations.ts';
 import { storeBuilt, storeBundleSource } from '../src/store/policies.ts';
 import { insertReport } from '../src/store/policy-reports.ts';
@@ -115,6 +117,8 @@ describe('the evidence', () => {
       await insertEvaluations(tx, 1, [{ ...row, first_ms: 1, last_ms: 1 }]);
       await storeBuilt(tx, 'b', { policy_hash: 'a', archive_digest: 'a' });
     });
+    const deps = { store: t.broker.store, clock: t.clock, newId };
+    await moveInputs(deps, { before_ms: Number.MAX_SAFE_INTEGER, folder: t.folder });
   });
 
   it('is every table that the database keeps from changes', () => {

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import type { DecisionRecord } from '../log/details.ts';
 import type { RecordV1 } from '../log/record.ts';
+import { ArchiveFault, readInput } from '../store/archived-inputs.ts';
+import { findDeletionOf } from '../store/archives.ts';
 import { listEvaluationsOf } from '../store/evaluations.ts';
 import { readHead } from '../store/log-head.ts';
 import { findRecord } from '../store/records.ts';
@@ -27,9 +29,10 @@ const ROW_LENGTH = 200;
 
 /** The inputs and results of decisions with their salts, oldest first. Records of version 0 have none. */
 export async function keptPage(
-  { store: { read } }: Pick<ControlDeps, 'store'>,
+  { store }: Pick<ControlDeps, 'store'>,
   { from_place, limit }: { from_place: number; limit: number },
 ): Promise<KeptPage> {
+  const { read } = store;
   const { size } = await readHead(read);
   const end = Math.min(size, from_place + limit - 1);
   const items: KeptDecision[] = [];
@@ -38,7 +41,7 @@ export async function keptPage(
   while (place <= end && length < PAGE_LENGTH) {
     const rows = await listReplayRows(read, { from: place, to: end, limit: ROWS_AT_ONCE });
     for (const row of rows) {
-      const item = await toKept(read, row);
+      const item = await toKept(store, row);
       if (item === null) continue;
       items.push(item);
       if ('input' in item) length += lengthOf(item);
@@ -49,18 +52,40 @@ export async function keptPage(
 }
 
 /** Null if nothing is beside the leaf: it is of version 0, or what was there is missing without a record that says so. */
-async function toKept(db: Db, row: ReplayRow): Promise<KeptDecision | null> {
-  const { place, schema_version, salt, input, result, erased_by } = row;
+async function toKept(store: ControlDeps['store'], row: ReplayRow): Promise<KeptDecision | null> {
+  const { place, schema_version, salt, result, erased_by } = row;
+  const db = store.read;
   if (schema_version === 0) return null;
-  if (salt === null || input === null || result === null)
+  if (salt === null || row.input === null || result === null)
     return erased_by === null ? null : { place, erased_by };
+  const input = await readKept(store, row);
+  if (input === null || input instanceof ArchiveFault)
+    return input && { place, archive: { code: input.code, detail: input.message } };
   const lists = await listsBeside(db, row);
-  const evaluations = isOfEvaluations(input) ? await listEvaluationsOf(db, place) : undefined;
   return {
     ...{ place, salt, input, result },
     ...(lists === undefined ? {} : { lists }),
-    ...(evaluations === undefined ? {} : { evaluations }),
+    ...(isOfEvaluations(input) ? await evaluationsOf(db, place) : {}),
   };
+}
+
+async function readKept(store: ControlDeps['store'], row: ReplayRow): Promise<string | null | ArchiveFault> {
+  try {
+    return await readInput(store, row);
+  } catch (error) {
+    if (error instanceof ArchiveFault) return error;
+    throw error;
+  }
+}
+
+/** The rows of a record that counts evaluations, or which record deleted them. */
+async function evaluationsOf(
+  db: Db,
+  place: number,
+): Promise<Pick<Extract<KeptDecision, { salt: string }>, 'evaluations' | 'evaluations_deleted_by'>> {
+  const evaluations = await listEvaluationsOf(db, place);
+  const deletedBy = evaluations.length === 0 ? await findDeletionOf(db, place) : null;
+  return deletedBy === null ? { evaluations } : { evaluations_deleted_by: deletedBy };
 }
 
 /** Texts within an input have their quotation marks escaped, so the member is found without parsing it. */

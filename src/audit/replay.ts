@@ -13,8 +13,10 @@ import {
   type Replay,
   replayDecision,
 } from '../policy/replay.ts';
+import { ArchiveFault, readInput } from '../store/archived-inputs.ts';
 import { readHead } from '../store/log-head.ts';
 import { findPlaceAt, findReplayRow, listReplayRows, type ReplayRow } from '../store/replays.ts';
+import type { Store } from '../store/store.ts';
 import { unknownName } from '../unknown-name.ts';
 
 /*
@@ -92,7 +94,9 @@ const ROWS_AT_ONCE = 25;
 const PAGE_MS = 5000;
 
 /** The dependencies of replays. */
-type ReplayDeps = Pick<ControlDeps, 'store' | 'policies'>;
+interface ReplayDeps extends Pick<ControlDeps, 'policies'> {
+  store: Pick<Store, 'read' | 'archiveFolder'>;
+}
 
 /** Replays one decision. @throws BrokerError `not_found` */
 export async function replayOne(deps: ReplayDeps, id: string): Promise<ReplayView> {
@@ -155,7 +159,9 @@ function count(page: ReplayPage, view: ReplayView): void {
 
 async function replayRow(deps: ReplayDeps, row: ReplayRow): Promise<ReplayView> {
   const leaf = row.schema_version === 0 ? null : (JSON.parse(row.leaf) as RecordV1);
-  const replay = await replayLeaf(deps, row, leaf);
+  const read = await readRow(deps, row);
+  const replay: Outcome =
+    read instanceof ArchiveFault ? unreadable(read) : await replayLeaf(deps, read, leaf);
   const about = {
     id: row.id ?? leaf?.id ?? null,
     place: row.place,
@@ -167,13 +173,33 @@ async function replayRow(deps: ReplayDeps, row: ReplayRow): Promise<ReplayView> 
     case 'different':
       return { ...about, outcome: 'different', difference: replay.difference, why: null };
     case 'not_replayable':
-      return { ...about, outcome: 'not_replayable', difference: null, why: whyNot(replay.code, row) };
+      return { ...about, outcome: 'not_replayable', difference: null, why: whyNot(replay, row) };
   }
 }
 
-function whyNot(code: NotReplayable, { erased_by }: ReplayRow): ReplayView['why'] {
+/** A replay; where an archive cannot be read, with what is wrong with it. */
+type Outcome = Replay & { detail?: string };
+
+/** The row with its input, from wherever it is. */
+async function readRow({ store }: ReplayDeps, row: ReplayRow): Promise<ReplayRow | ArchiveFault> {
+  try {
+    return { ...row, input: await readInput(store, row) };
+  } catch (error) {
+    if (error instanceof ArchiveFault) return error;
+    throw error;
+  }
+}
+
+function unreadable({ code, message }: ArchiveFault): Outcome {
+  return { outcome: 'not_replayable', code, detail: message };
+}
+
+function whyNot(
+  { code, detail = NOT_REPLAYABLE[code] }: { code: NotReplayable; detail?: string },
+  { erased_by }: ReplayRow,
+): ReplayView['why'] {
   const by = code === 'erased' && erased_by !== null ? ` The record at place ${erased_by} says so.` : '';
-  return { code, detail: `${NOT_REPLAYABLE[code]}${by}`, erased_by };
+  return { code, detail: `${detail}${by}`, erased_by };
 }
 
 /** What is hashed says what was decided. What is stored beside it has to match, and has to come out again. */

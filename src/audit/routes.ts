@@ -6,6 +6,7 @@ import { environmentKeySchema, flagKeySchema } from '../flags/names.ts';
 import { GOVERNED_WRITE, idBeginsShape, RECORDED_READ } from '../http/route.ts';
 import { momentSchema, toEpochMs } from '../moment.ts';
 import { RECORDED_NAMES } from '../operations.ts';
+import { readInputOf } from '../store/archived-inputs.ts';
 import { listRecords, type RecordFilter } from '../store/record-list.ts';
 import { findRecord } from '../store/records.ts';
 import { unknownName } from '../unknown-name.ts';
@@ -87,15 +88,18 @@ export const auditRoutes = [
     params: z.object({ id: z.string().max(100) }),
     success: 200,
     answer: fullRecordViewSchema,
+    errors: ['state_conflict'],
     handle: async ({ control }, { params: { id }, write }) => {
       await write((writing) => authorize(writing, { operation: 'decision.read' }));
       const found = await findRecord(control.store.read, id);
       if (found === undefined) throw unknownName({ what: 'decision', name: id });
-      const { input, result } = found;
+      const { result } = found;
+      const input = await readInputOf(control.store, found);
       return {
         body: {
           ...toView(found),
-          input: JSON.parse(input) as unknown,
+          // Erased meanwhile, it would not have been found.
+          input: JSON.parse(input ?? 'null') as unknown,
           result: JSON.parse(result) as unknown,
         },
       };

@@ -168,6 +168,20 @@ const leafSchema = z
       })
       .optional()
       .meta({ description: 'In a record that publishes a snapshot: which one.' }),
+    retention: z
+      .object({
+        what: z.enum(['inputs', 'evaluations']),
+        from_place: z.int().min(1),
+        to_place: z.int().min(1),
+        count: z.int().min(1).meta({ description: 'How many inputs, or rows of evaluations.' }),
+        digest: digest
+          .nullable()
+          .meta({ description: 'The digest of the archive file; null for rows that are gone.' }),
+      })
+      .optional()
+      .meta({
+        description: 'In a record that takes something old out of the database: what, and of which records.',
+      }),
     guardrail: z.string().nullable(),
     stage: z.string().nullable().meta({
       description: 'The stage whose policy decided; null if one policy governs all stages.',

@@ -5,6 +5,7 @@ import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { registerAccess } from './commands/access.ts';
 import { registerAgents } from './commands/agents.ts';
+import { registerArchive } from './commands/archive.ts';
 import { registerAudit } from './commands/audit.ts';
 import { registerBackup } from './commands/backup.ts';
 import { registerCompletion } from './commands/completion.ts';
@@ -124,6 +125,7 @@ export function createProgram(cli: Cli, json = false): Command {
   registerInit(program, cli);
   registerServe(program, cli);
   registerBackup(program, cli);
+  registerArchive(program, cli);
   registerMigrate(program, cli);
   registerStore(program, cli);
   registerOperator(program, cli);

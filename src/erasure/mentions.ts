@@ -35,7 +35,7 @@ export function mentionsOf(names: Iterable<string>): Mentions {
   const word = either === '' ? '(?!)' : either;
   const [found, every] = [new RegExp(word, 'u'), new RegExp(word, 'giu')];
   const has = (text: string) => {
-    const plain = folded(text);
+    const plain = canonicalText(text);
     return exact.has(plain) || found.test(plain);
   };
 
@@ -84,7 +84,7 @@ export function mentionsOf(names: Iterable<string>): Mentions {
 }
 
 /** Whether a name is looked for within sentences: a short word would be found in what others wrote about other things. */
-function isTelling(name: string): boolean {
+export function isTelling(name: string): boolean {
   return name.length > 3 || /[^\p{L}]/u.test(name);
 }
 
@@ -98,12 +98,12 @@ function bounded(name: string): string {
 }
 
 /** Whether a name stands for one human wherever it is: an address, or letters with digits. A number may count anything. */
-function isDistinct(name: string): boolean {
+export function isDistinct(name: string): boolean {
   return !isPrincipalId(name) && (name.includes('@') || (/\p{N}/u.test(name) && /\p{L}/u.test(name)));
 }
 
 /** The object or the array that a text is; undefined if it is something else. */
-function documentIn(text: string): object | undefined {
+export function documentIn(text: string): object | undefined {
   if (!/^[[{]/.test(text)) return undefined;
   try {
     return JSON.parse(text) as object;
@@ -112,7 +112,8 @@ function documentIn(text: string): object | undefined {
   }
 }
 
-function folded(text: string): string {
+/** A text as names are compared with it. */
+export function canonicalText(text: string): string {
   // In ASCII, folding is lower case.
   return /^[\0-\x7f]*$/.test(text) ? text.toLowerCase() : foldPerson(text);
 }

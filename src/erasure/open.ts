@@ -1,4 +1,4 @@
-import { listOpenMentioning } from '../store/mentions.ts';
+import { listOpenTexts } from '../store/mentions.ts';
 import type { Db } from '../store/statement.ts';
 import { type Found, mentionsOfSubject } from './scan.ts';
 import type { Subject } from './subject.ts';
@@ -16,8 +16,10 @@ export interface OpenRequests {
 
 /** The open requests that name a person, of what was found. */
 export async function openRequestsOf(db: Db, subject: Subject, found: Found): Promise<OpenRequests> {
-  const { patterns } = mentionsOfSubject(subject);
-  const open = await listOpenMentioning(db, { among: found.requests, patterns });
+  const mentions = mentionsOfSubject(subject);
+  const open = (await listOpenTexts(db)).filter(
+    ({ id, texts }) => found.requests.has(id) || texts.some(mentions.isIn),
+  );
   const { erasing = [], others = [] } = Object.groupBy(open, ({ kind, content }) =>
     kind === PERSON_ERASE && subjectOf(content) === subject.pseudonym ? 'erasing' : 'others',
   );

@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { digestOf } from '../json.ts';
+import { type ArchivedWords, listArchivedWords } from '../store/archives.ts';
 import {
+  findLastErasure,
   findLastPlace,
   listMentioning,
   listMentioningRequests,
@@ -10,13 +12,15 @@ import {
 } from '../store/mentions.ts';
 import { RunAgain } from '../store/run-again.ts';
 import type { Db } from '../store/statement.ts';
-import { type Mentions, mentionsOf } from './mentions.ts';
+import { canonicalText, type Mentions, mentionsOf } from './mentions.ts';
 import { isSubject, type Subject, withAccounts } from './subject.ts';
+import { namesAmong } from './words.ts';
 
 /*
  * Which records name a person. All of them are read for it, so that a name is found wherever it stands: in a reason that
- * somebody else gave, in the claims of a job. That takes long, so it is done outside of the writing transaction, which then
- * reads only what was recorded since: records never change.
+ * somebody else gave, in the claims of a job; of an archived input, the digests of its words. That takes long, so it is done
+ * outside of the writing transaction, which then reads only what was recorded since: records change by an erasure only, and
+ * after one, on any broker, everything is read again.
  */
 
 /** The records and requests that name a person. */
@@ -34,6 +38,8 @@ export interface Found {
 
 /** What is found up to a place, and up to a request. */
 interface Progress {
+  /** The place of the last erasure before everything was read. */
+  erasure: number;
   place: number;
   request: string;
   places: number[];
@@ -56,7 +62,11 @@ const memories = new WeakMap<Db, Map<string, Progress>>();
 
 /** The names to look for. */
 export function mentionsOfSubject({ persons, accounts }: Pick<Subject, 'persons' | 'accounts'>): Mentions {
-  return mentionsOf([...persons, ...accounts].map((name) => name.toLowerCase()));
+  return mentionsOf(namesOf({ persons, accounts }));
+}
+
+function namesOf({ persons, accounts }: Pick<Subject, 'persons' | 'accounts'>): string[] {
+  return [...persons, ...accounts].map(canonicalText);
 }
 
 /**
@@ -87,10 +97,13 @@ export async function findMentions(
   const memory = memories.get(read) ?? new Map<string, Progress>();
   memories.set(read, memory);
   const key = digestOf([subject.persons, subject.accounts]);
-  const known = memory.get(key);
+  const remembered = memory.get(key);
+  const known = remembered?.erasure === (await findLastErasure(db)) ? remembered : undefined;
   if ((await findLastPlace(db)) - (known?.place ?? 0) > tail) {
     throw new RunAgain(`the records that name ${subject.pseudonym}`, async () => {
-      const progress = await search(read, subject, { from: known, yields: true });
+      const erasure = await findLastErasure(read);
+      const from = remembered?.erasure === erasure ? remembered : undefined;
+      const progress = await search(read, subject, { from, erasure, yields: true });
       memory.delete(key);
       memory.set(key, progress);
       for (const oldest of memory.keys()) {
@@ -99,17 +112,19 @@ export async function findMentions(
       }
     });
   }
-  return search(db, subject, { from: known, yields: false });
+  return search(db, subject, { from: known, erasure: known?.erasure ?? 0, yields: false });
 }
 
 async function search(
   db: Db,
   subject: Subject,
-  { from, yields }: { from: Progress | undefined; yields: boolean },
+  { from, erasure, yields }: { from: Progress | undefined; erasure: number; yields: boolean },
 ): Promise<Progress> {
   const mentions = mentionsOfSubject(subject);
   const { patterns } = mentions;
+  const isAmongWords = namesAmong(namesOf(subject));
   const found: Progress = {
+    erasure,
     place: 0,
     request: '',
     oldest_ms: null,
@@ -122,9 +137,10 @@ async function search(
   const last = await findLastPlace(db);
   while (found.place < last) {
     const end = Math.min(found.place + RECORDS_AT_ONCE, last);
-    for (const row of await listMentioning(db, { after: found.place, to: end, patterns })) {
-      if (isNaming(row, mentions)) note(found, row, subject);
-    }
+    const span = { after: found.place, to: end };
+    const naming = (await listMentioning(db, { ...span, patterns })).filter((row) => isNaming(row, mentions));
+    const archived = (await listArchivedWords(db, span)).filter(({ words }) => isAmongWords(words));
+    for (const row of inOrder(naming, archived)) note(found, row, subject);
     found.place = end;
     if (yields) await setImmediate();
   }
@@ -133,7 +149,7 @@ async function search(
     const [first, end] = [ids[0], ids.at(-1)];
     if (first === undefined || end === undefined) break;
     const matching = await listMentioningRequests(db, { after: found.request, to: end, patterns });
-    for (const id of matching) found.requests.add(id);
+    for (const { id, texts } of matching) if (texts.some(mentions.isIn)) found.requests.add(id);
     found.request = end;
     if (yields) await setImmediate();
   }
@@ -144,7 +160,16 @@ function isNaming({ details, input, result }: MentioningRecord, mentions: Mentio
   return mentions.isIn(details) || mentions.isIn(input) || mentions.isIn(result);
 }
 
-function note(found: Progress, row: MentioningRecord, subject: Subject): void {
+/** A record that names the person, by what is in the database or by its archived input. */
+type NamingRecord = Pick<MentioningRecord, 'place' | 'at_ms' | 'principal_id' | 'person' | 'request_id'>;
+
+/** Each record once, in the order of the log. */
+function inOrder(naming: readonly MentioningRecord[], archived: readonly ArchivedWords[]): NamingRecord[] {
+  const byPlace = new Map<number, NamingRecord>([...naming, ...archived].map((row) => [row.place, row]));
+  return [...byPlace.values()].toSorted((one, other) => one.place - other.place);
+}
+
+function note(found: Progress, row: NamingRecord, subject: Subject): void {
   found.places.push(row.place);
   found.oldest_ms = Math.min(found.oldest_ms ?? row.at_ms, row.at_ms);
   found.newest_ms = Math.max(found.newest_ms ?? row.at_ms, row.at_ms);

@@ -19,6 +19,7 @@ import { requestGates, scopeOf } from '../requests/gates.ts';
 import { namedRequest } from '../requests/named.ts';
 import { findExisting } from '../requests/open-request.ts';
 import { isOpen, loadVotes } from '../requests/request.ts';
+import { readInputOf } from '../store/archived-inputs.ts';
 import { listPrincipals } from '../store/principals.ts';
 import { findReplayRow } from '../store/replays.ts';
 import { unknownName } from '../unknown-name.ts';
@@ -64,7 +65,8 @@ export async function explainDecision(
   const { read } = deps.store;
   const row = await findReplayRow(read, id);
   if (row === undefined) throw unknownName({ what: 'decision', name: id });
-  if (row.input === null) throw notExplainable('erased', row.erased_by);
+  const recorded = await readInputOf(deps.store, row);
+  if (recorded === null) throw notExplainable('erased', row.erased_by);
   if (row.schema_version === 0) throw notExplainable('record_version_0');
   const leaf = JSON.parse(row.leaf) as RecordV1;
   const { input, result, guardrails } = leaf.schema;
@@ -73,7 +75,7 @@ export async function explainDecision(
   if (policy === null) throw notExplainable('bundle_missing');
   const versions = { input, result, guardrails };
   if (!policy.knows(versions)) throw notExplainable('version_unknown');
-  const document = JSON.parse(row.input) as PolicyInput;
+  const document = JSON.parse(recorded) as PolicyInput;
   return explain(deps, reader, {
     about: { type: 'decision', id },
     operation: leaf.operation,

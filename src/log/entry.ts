@@ -78,6 +78,18 @@ export interface FormerLog {
   root: string | null;
 }
 
+/** What a record takes out of the database because it grew old. */
+export interface Retention {
+  what: 'inputs' | 'evaluations';
+  /** The places of the first and the last record whose rows these are. */
+  from_place: number;
+  to_place: number;
+  /** How many inputs, or rows. */
+  count: number;
+  /** The SHA-256 digest of the file where they are; null if they are gone. */
+  digest: string | null;
+}
+
 /** The controls that the change bypassed. */
 export interface Passage {
   /** Ids of the freezes that covered them. */
@@ -149,6 +161,8 @@ export interface Entry {
   snapshot?: RecordedSnapshot;
   /** The details and pseudonyms that this record erases. */
   erases?: { places: readonly number[]; pseudonyms: readonly string[] };
+  /** What it takes out of the database. */
+  retention?: Retention;
   /** The broker's own note on the outcome, such as `request_conflicted`. */
   note?: Reason;
   correlation: Correlation;

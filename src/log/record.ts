@@ -10,6 +10,7 @@ import type {
   RecordedObligation,
   RecordedSnapshot,
   RecordedStage,
+  Retention,
 } from './entry.ts';
 
 /**
@@ -66,6 +67,8 @@ export interface RecordV1 {
   log_key?: KeyHandover | undefined;
   /** The snapshot that it publishes. Only a record of `snapshot.publish` has this member. */
   snapshot?: RecordedSnapshot | undefined;
+  /** What it takes out of the database. Only a record that does so has this member. */
+  retention?: Retention | undefined;
   guardrail: string | null;
   /** The stage whose policy decided; null if one policy governs all stages. */
   stage: string | null;
@@ -248,6 +251,7 @@ function toRecord(
       object: request.object && { id: request.object.id, type: request.object.type },
       to: request.to,
     },
+    ...(entry.retention === undefined ? {} : { retention: retentionInOrder(entry.retention) }),
     schema: {
       guardrails: decision.versions.guardrails,
       input: decision.versions.input,
@@ -287,6 +291,10 @@ function handoverInOrder({ former, key, signature }: KeyHandover): KeyHandover {
 
 function snapshotInOrder({ digest, environment, size, version }: RecordedSnapshot): RecordedSnapshot {
   return { digest, environment, size, version };
+}
+
+function retentionInOrder({ count, digest, from_place, to_place, what }: Retention): Retention {
+  return { count, digest, from_place, to_place, what };
 }
 
 function inOrder({ change, environment, flag, id, namespace, scope }: RecordedFreeze): RecordedFreeze {

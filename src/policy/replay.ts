@@ -42,6 +42,8 @@ export const NOT_REPLAYABLE = {
     'No policy made this decision: it records an act of the operator, or an event of the broker itself.',
   record_version_0: 'The record is older than the versions of records that say how the decision was made.',
   erased: 'Its input and result were erased.',
+  archive_missing: 'Its input is in an archive that is not there.',
+  archive_damaged: 'Its input is in an archive that was changed or damaged.',
   bundle_missing: 'This database does not have the policy bundle that made the decision.',
   bundle_unusable: 'This version of the broker cannot use the policy bundle that made the decision.',
   version_unknown: 'A later version of the broker made this decision; replay it with that version.',

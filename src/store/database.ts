@@ -175,6 +175,7 @@ async function openFile(
       wal.close();
     }
     return {
+      archiveFolder: options.archiveFolder ?? null,
       writer,
       read,
       loss,

@@ -38,6 +38,8 @@ export async function eraseReadable(tx: Tx, what: Erasable, erasedBy: number): P
   for (const place of what.places) {
     await tx.insertInto('erasures').values({ place, pseudonym: null, erased_by: erasedBy }).execute();
     await tx.deleteFrom('record_details').where('place', '=', place).execute();
+    // With the key, whatever is in an archive.
+    await tx.deleteFrom('archived_inputs').where('place', '=', place).execute();
   }
   for (const pseudonym of what.pseudonyms) {
     await tx.insertInto('erasures').values({ place: null, pseudonym, erased_by: erasedBy }).execute();

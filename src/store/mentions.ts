@@ -6,7 +6,8 @@ import type { PseudonymsTable, RecordDetailsTable } from './schema-log.ts';
 import type { Db, Tx } from './statement.ts';
 
 /*
- * Texts that may name a person. They are found by patterns in lower case, which find too much rather than too little:
+ * Texts that may name a person. They are found by patterns in lower case, and whatever is not plain ASCII is found, because a name
+ * may be in it in another form, in full-width letters or with a character that nobody sees. That is too much rather than too little:
  * whoever asks reads the rows.
  */
 
@@ -40,10 +41,11 @@ export type NamingTableName = keyof typeof NAMING_TABLES;
 /** A row of such a table: its key and its texts. */
 export type NamingRow = Readonly<Record<string, string | number | null>>;
 
-function isLike(columns: readonly string[], patterns: readonly string[]): RawBuilder<boolean> {
-  const each = columns.flatMap((column) =>
-    patterns.map((pattern) => sql`lower(${sql.ref(column)}) like ${pattern}`),
-  );
+function mayName(columns: readonly string[], patterns: readonly string[]): RawBuilder<boolean> {
+  const each = columns.flatMap((column) => [
+    ...patterns.map((pattern) => sql`lower(${sql.ref(column)}) like ${pattern}`),
+    sql`octet_length(${sql.ref(column)}) <> length(${sql.ref(column)})`,
+  ]);
   return sql<boolean>`(${sql.join(each, sql` or `)})`;
 }
 
@@ -62,7 +64,16 @@ export async function findLastPlace(db: Db): Promise<number> {
   return Number(row?.last ?? 0);
 }
 
-/** The records after one place, up to another, that match a pattern. */
+/** The place of the last record that erased anything; 0 if nothing was erased. */
+export async function findLastErasure(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom('erasures')
+    .select((e) => e.fn.max('erased_by').as('last'))
+    .executeTakeFirst();
+  return Number(row?.last ?? 0);
+}
+
+/** The records after one place, up to another, that may name somebody. */
 export function listMentioning(
   db: Db,
   { after, to, patterns }: { after: number; to: number; patterns: readonly string[] },
@@ -72,7 +83,7 @@ export function listMentioning(
     .select(['place', 'at_ms', 'principal_id', 'person', 'request_id', 'details', 'input', 'result'])
     .where('place', '>', after)
     .where('place', '<=', to)
-    .where(isLike(['details', 'input', 'result'], patterns))
+    .where(mayName(['details', 'input', 'result'], patterns))
     .orderBy('place')
     .execute();
 }
@@ -89,53 +100,74 @@ export async function listRequestIds(db: Db, after: string, limit: number): Prom
   return rows.map(({ id }) => id);
 }
 
-/** Ids of the requests after one id, up to another, that match a pattern. */
+/** Texts that may name somebody, and the request that they belong to. */
+export interface TextsOfRequest {
+  id: string;
+  texts: readonly string[];
+}
+
+/** The texts of the requests after one id, up to another, that may name somebody. */
 export async function listMentioningRequests(
   db: Db,
   { after, to, patterns }: { after: string; to: string; patterns: readonly string[] },
-): Promise<string[]> {
+): Promise<TextsOfRequest[]> {
+  const { columns } = NAMING_TABLES.requests;
   const rows = await db
     .selectFrom('requests')
-    .select('id')
+    .select(['id', ...columns])
     .where('id', '>', after)
     .where('id', '<=', to)
-    .where(isLike(NAMING_TABLES.requests.columns, patterns))
+    .where(mayName(columns, patterns))
     .execute();
-  return rows.map(({ id }) => id);
+  return rows.map((row) => ({ id: row.id, texts: columns.map((column) => row[column]) }));
 }
 
-/** Those of the given requests that are open, and all open ones that match a pattern or have a vote that does. */
-export async function listOpenMentioning(
-  db: Db,
-  { among, patterns }: { among: ReadonlySet<string>; patterns: readonly string[] },
-): Promise<Pick<RequestsTable, 'id' | 'kind' | 'content'>[]> {
+/** An open request, with its own texts and those of its votes. */
+export type OpenTexts = TextsOfRequest & Pick<RequestsTable, 'kind' | 'content'>;
+
+/** All open requests. */
+export async function listOpenTexts(db: Db): Promise<OpenTexts[]> {
+  const { columns } = NAMING_TABLES.requests;
   const open = await db
     .selectFrom('requests')
-    .select(['id', 'kind', 'content', isLike(NAMING_TABLES.requests.columns, patterns).as('matches')])
+    .select(['id', 'kind', ...columns])
     .where('state', 'in', OPEN_STATES)
     .execute();
-  const voted = await db
+  const votes = await db
     .selectFrom('votes')
-    .select('request_id')
-    .where(isLike(NAMING_TABLES.votes.columns, patterns))
+    .innerJoin('requests', 'requests.id', 'votes.request_id')
+    .select(['votes.request_id', 'votes.person', 'votes.principal', 'votes.comment'])
+    .where('requests.state', 'in', OPEN_STATES)
     .execute();
-  const named = new Set([...among, ...voted.map(({ request_id }) => request_id)]);
-  return open.filter(({ id, matches }) => Boolean(matches) || named.has(id));
+  const ofVotes = Map.groupBy(votes, ({ request_id }) => request_id);
+  return open.map((row) => ({
+    id: row.id,
+    kind: row.kind,
+    content: row.content,
+    texts: [
+      ...columns.map((column) => row[column]),
+      ...(ofVotes.get(row.id) ?? []).flatMap(({ person, principal, comment }) => [
+        person,
+        principal,
+        ...(comment === null ? [] : [comment]),
+      ]),
+    ],
+  }));
 }
 
-/** The pseudonyms of workloads and agents whose ids match a pattern. */
+/** The pseudonyms of workloads and agents whose ids may name somebody. */
 export function listNamingPseudonyms(db: Db, patterns: readonly string[]): Promise<PseudonymsTable[]> {
   return db
     .selectFrom('pseudonyms')
     .selectAll()
     .where('kind', '=', 'principal')
     .where('name', 'not like', 'person:%')
-    .where(isLike(['name'], patterns))
+    .where(mayName(['name'], patterns))
     .orderBy('name')
     .execute();
 }
 
-/** The rows of a table that match a pattern; of requests, only those with the given ids. */
+/** The rows of a table that may name somebody; of requests, only those with the given ids. */
 export async function listNaming(
   db: Db,
   table: NamingTableName,
@@ -144,7 +176,7 @@ export async function listNaming(
   const { key, columns }: NamingTable = NAMING_TABLES[table];
   const wanted = sql.join([...new Set([...key, ...columns])].map((column) => sql.ref(column)));
   const found: NamingRow[] = [];
-  const where = isLike(columns, patterns);
+  const where = mayName(columns, patterns);
   if (ids === undefined) {
     const { rows } = await sql<NamingRow>`select ${wanted} from ${sql.table(table)} where ${where}`.execute(
       db,

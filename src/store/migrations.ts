@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
+import { addArchives } from './migration-archives.ts';
 import { addBuiltBundles } from './migration-built.ts';
 import { addCosignatures } from './migration-cosignatures.ts';
 import { addCosignedHead } from './migration-cosigned.ts';
@@ -56,6 +57,7 @@ export const migrations: MigrationProvider = {
     '0024_cosigned_head': { up: addCosignedHead },
     '0025_evaluations': { up: addEvaluations },
     '0026_snapshots': { up: addSnapshots },
+    '0027_archives': { up: addArchives },
   }),
 };
 

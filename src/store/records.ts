@@ -1,4 +1,5 @@
 import { leafHash } from '../tree/hashes.ts';
+import { ARCHIVE_PLACE, type ArchivePlace } from './archived-inputs.ts';
 import { batchOf, takePlace } from './batch.ts';
 import { memberNumber } from './dialect.ts';
 import { OPEN_STATES } from './requests.ts';
@@ -169,15 +170,23 @@ export function listAllowed(
     .execute();
 }
 
-/** One record with the input and result of its decision, or undefined. */
+/** One record with the result of its decision, and where its input is, or undefined. */
 export async function findRecord(
   db: Db,
   id: string,
-): Promise<(StoredRecord & Pick<RecordDetailsTable, 'input' | 'result'>) | undefined> {
+): Promise<(StoredRecord & Pick<RecordDetailsTable, 'id' | 'input' | 'result'> & ArchivePlace) | undefined> {
   return db
     .selectFrom('record_details')
     .innerJoin('leaves', 'leaves.place', 'record_details.place')
-    .select([...STORED_RECORD, 'record_details.input', 'record_details.result'])
+    .leftJoin('archived_inputs as archived', 'archived.place', 'record_details.place')
+    .leftJoin('archives', 'archives.place', 'archived.archived_by')
+    .select([
+      ...STORED_RECORD,
+      ...ARCHIVE_PLACE,
+      'record_details.id',
+      'record_details.input',
+      'record_details.result',
+    ])
     .where('record_details.id', '=', id)
     .executeTakeFirst();
 }

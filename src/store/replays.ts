@@ -1,16 +1,22 @@
+import { ARCHIVE_PLACE, type ArchivePlace } from './archived-inputs.ts';
 import type { LeavesTable, RecordDetailsTable } from './schema-log.ts';
 import type { Db } from './statement.ts';
 
-/** A leaf with what is needed to make its decision again; the other members are null where that was erased. */
+/**
+ * A leaf with what is needed to make its decision again; the other members are null where that was erased. Where the input was
+ * archived, `archive` says where it is: {@link readInput}.
+ */
 export type ReplayRow = LeavesTable & {
   [Member in 'id' | 'policy_hash' | 'salt' | 'input' | 'result']: RecordDetailsTable[Member] | null;
-} & { erased_by: number | null };
+} & { erased_by: number | null } & ArchivePlace;
 
 function selectReplays(db: Db) {
   return db
     .selectFrom('leaves')
     .leftJoin('record_details as details', 'details.place', 'leaves.place')
     .leftJoin('erasures', 'erasures.place', 'leaves.place')
+    .leftJoin('archived_inputs as archived', 'archived.place', 'leaves.place')
+    .leftJoin('archives', 'archives.place', 'archived.archived_by')
     .select([
       'leaves.place',
       'leaves.schema_version',
@@ -21,6 +27,7 @@ function selectReplays(db: Db) {
       'details.input',
       'details.result',
       'erasures.erased_by',
+      ...ARCHIVE_PLACE,
     ]);
 }
 

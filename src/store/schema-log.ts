@@ -25,8 +25,9 @@ export interface LogTilesTable {
 }
 
 /**
- * The readable details of each leaf, and the columns for queries. Never updated; deleted by a recorded erasure only.
- * `details` is the JSON in answers; `input` and `result`, also JSON, are the full decision, for replay.
+ * The readable details of each leaf, and the columns for queries. Deleted by a recorded erasure only, and never updated, but for
+ * an input that is in an archive: it is then empty. `details` is the JSON in answers; `input` and `result`, also JSON, are the
+ * full decision, for replay.
  */
 export interface RecordDetailsTable {
   place: number;
@@ -84,8 +85,8 @@ export interface DenialsTable {
 }
 
 /**
- * Who evaluated which flag, counted for an interval; the record at the place has the digest of its rows. Append-only: no row
- * has the name of anybody.
+ * Who evaluated which flag, counted for an interval; the record at the place has the digest of its rows. Never updated; deleted
+ * by a record that says so. No row has the name of anybody.
  */
 export interface EvaluationsTable {
   /** The place of the record times 1000, and the number of the row in it: `evaluations.ts`. */
@@ -98,6 +99,38 @@ export interface EvaluationsTable {
   count: number;
   first_ms: number;
   last_ms: number;
+}
+
+/**
+ * What was taken out of the database as it grew old, by the record at the place: inputs of decisions, which are in a file, or
+ * counts of evaluations, which are gone. The record says the same, or the database refuses the row. Append-only.
+ */
+export interface ArchivesTable {
+  place: number;
+  what: 'inputs' | 'evaluations';
+  /** The places of the first and the last record whose rows these are. */
+  from_place: number;
+  to_place: number;
+  /** How many inputs, or rows. */
+  count: number;
+  /** The name of the file, without its folder; null if there is none. */
+  file: string | null;
+  /** The SHA-256 digest of the file. */
+  digest: string | null;
+}
+
+/** An input that is in an archive. Never updated; deleted by a recorded erasure only: without its key nobody can read it. */
+export interface ArchivedInputsTable {
+  /** The place of the record whose input it is. */
+  place: number;
+  /** The place of the record that archived it. */
+  archived_by: number;
+  file_offset: number;
+  file_length: number;
+  /** The key of this input alone. */
+  key: Buffer;
+  /** Digests of the words of the input, so that an erasure finds whom it names: `erasure/words.ts`. */
+  words: Buffer;
 }
 
 /** A key that signs the checkpoints of an epoch. */

@@ -1,5 +1,7 @@
 import type { Generated } from 'kysely';
 import type {
+  ArchivedInputsTable,
+  ArchivesTable,
   CosignaturesTable,
   DenialsTable,
   ErasuresTable,
@@ -48,6 +50,8 @@ export interface Schema {
   erasures: ErasuresTable;
   evaluations: EvaluationsTable;
   snapshots: SnapshotsTable;
+  archives: ArchivesTable;
+  archived_inputs: ArchivedInputsTable;
   log_head: LogHeadTable;
   log_keys: LogKeysTable;
   cosignatures: CosignaturesTable;

@@ -12,6 +12,8 @@ import type { Writer } from './writer.ts';
  * the engine.
  */
 export interface Store {
+  /** The folder of the archives that inputs of old decisions are in; null if none is configured. */
+  archiveFolder: string | null;
   /** The only way to write. */
   writer: Writer;
   /** Reads committed state. Read-only. */
@@ -72,6 +74,8 @@ export interface Loss {
 export interface StoreOptions {
   /** The path of the SQLite file, or the address of a PostgreSQL database. */
   file: string;
+  /** The folder of the archives that inputs of old decisions are in. */
+  archiveFolder?: string | undefined;
   /** The source of the time of each write. */
   clock: Clock;
   /**

@@ -44,6 +44,8 @@ export const TABLE_KEYS: TableKeys = {
   record_flags: ['flag', 'place'],
   evaluations: ['id'],
   snapshots: ['environment', 'epoch', 'version'],
+  archives: ['place'],
+  archived_inputs: ['place'],
   erasures: ['erased_by', 'place', 'pseudonym'],
   cosignatures: ['witness', 'origin', 'size'],
   outbox: ['place', 'effect'],

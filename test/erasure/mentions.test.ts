@@ -1,7 +1,12 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mentionsOf } from '../../src/erasure/mentions.ts';
+import { canonicalText, mentionsOf } from '../../src/erasure/mentions.ts';
+import { namesAmong, wordsOf } from '../../src/erasure/words.ts';
 
-const { isIn, redact } = mentionsOf(['emp-1001', 'dana@x.org', 'dana', '4711', 'person:demo:dana']);
+const NAMES = ['emp-1001', 'dana@x.org', 'dana', '4711', 'person:demo:dana'];
+const { isIn, redact } = mentionsOf(NAMES);
+/** What is known of an archived input. */
+const isAmongWords = (text: string, names = NAMES) => namesAmong(names)(wordsOf(text));
 
 describe('a name', () => {
   it.each([
@@ -17,7 +22,7 @@ describe('a name', () => {
     '{"claims":{"actor":"user:emp-1001"}}',
     'as dana said.',
   ])('is found in %s, and is gone when it is redacted', (text) => {
-    expect(isIn(text)).toBe(true);
+    expect([isIn(text), isAmongWords(text)]).toEqual([true, true]);
     expect(redact(text, 'erased:p')).not.toMatch(/emp-1001|dana/i);
   });
 
@@ -33,6 +38,60 @@ describe('a name', () => {
     'https://forge/issues/4711',
     'person:demo:dana-alt',
   ])('is not found in %s, which is something else', (text) => {
-    expect(isIn(text)).toBe(false);
+    expect([isIn(text), isAmongWords(text)]).toEqual([false, false]);
+  });
+});
+
+describe('the words of an archived input', () => {
+  it('name whomever the input names', () => {
+    const part = fc.constantFrom(
+      'emp',
+      'Emp-1001',
+      '1001',
+      'person:',
+      'demo',
+      'ｄａｎａ',
+      '\u00ad',
+      'li',
+      ' ',
+      '-',
+      '.',
+      ':',
+      '/',
+      '@',
+      '#',
+      '=',
+    );
+    const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(''));
+    const name = fc
+      .array(part, { minLength: 1, maxLength: 4 })
+      .map((parts) => canonicalText(parts.join('')).trim());
+    let named = 0;
+    fc.assert(
+      fc.property(
+        text,
+        name.filter((each) => /\w/.test(each)),
+        fc.boolean(),
+        (around, wanted, isInside) => {
+          const said = JSON.stringify({
+            reason: isInside ? `${around} ${wanted.toUpperCase()}` : around,
+            [around]: [wanted === around],
+          });
+          const isNamed = mentionsOf([wanted]).isIn(said);
+          expect(isNamed && !isAmongWords(said, [wanted])).toBe(false);
+          named += Number(isNamed);
+        },
+      ),
+      { numRuns: 200 },
+    );
+    expect(named).toBeGreaterThan(20);
+  });
+
+  it('are digests, and few', () => {
+    const words = wordsOf(JSON.stringify({ actor: 'emp-1001', team: ['emp-1001', 'payments'] }));
+    expect(words.length).toBe(4 * 3);
+    expect(words.toString('latin1')).not.toContain('emp');
+    expect(isAmongWords('{"actor":"dan"}', ['dan'])).toBe(true);
+    expect(isAmongWords('{"actor":"dan said so"}', ['dan'])).toBe(false);
   });
 });

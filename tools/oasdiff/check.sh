@@ -18,7 +18,7 @@ GOFLAGS=-mod=readonly GOTOOLCHAIN=local CGO_ENABLED=0 \
 export OASDIFF_NO_TELEMETRY=1
 
 # `accepted.txt` names what is taken for a break and is none: a kind that joins the obligations in an answer (info.description
-# says that kinds may), and an alternative of a request in which the list of operations grew.
+# says that kinds may), as do lines of the inputs and reasons why a decision is not replayed, and an alternative of a request in which the list of operations grew.
 compared=0
 for commit in $(git log "-$most" --format=%H -- "$document"); do
   git show "$commit:$document" >.cache/openapi-base.json 2>/dev/null || continue

@@ -22,6 +22,7 @@ export const SKIPPED = {
   no_policy: 'no policy made the decision',
   other_stage: 'another stage decided it',
   erased: 'its input was erased',
+  archived: 'its input is in an archive',
   record_version_0: 'its record is older than the versions of records',
   input_version: 'its input has an older version, or one that this broker does not know',
 } as const;
@@ -85,6 +86,7 @@ export function backtest(
     return { outcome: 'skipped', why: 'no_policy' };
   if (stage !== null && (leaf.stage ?? stage) !== stage) return { outcome: 'skipped', why: 'other_stage' };
   if (row.input === null || row.result === null) return { outcome: 'skipped', why: 'erased' };
+  if (row.input === '') return { outcome: 'skipped', why: 'archived' };
   if (leaf.schema.input !== INPUT_SCHEMA_VERSION) return { outcome: 'skipped', why: 'input_version' };
   const input = JSON.parse(row.input) as PolicyInput;
   const questionTo = (policy: Policy) => questionOf(input, leaf.operation as Operation, policy);

@@ -32,6 +32,8 @@ export const FAULTS = {
     'The published snapshots of an environment do not follow from each other. A reader may have been shown an earlier state as the newest.',
   snapshot_differs:
     'A published snapshot is not what the log says. Whoever reads it serves flags that no decision allowed.',
+  retention_other:
+    'Inputs or counts are said to be taken out of the database that were before, or that did not exist yet. Somebody wrote past the broker.',
   erasure_ahead: 'Details are said to be erased that did not exist yet.',
   input_other: 'The given input is not the one that was decided.',
   result_other: 'The given result is not the one that was recorded.',

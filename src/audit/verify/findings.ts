@@ -9,6 +9,7 @@ export const GAPS = {
     'Records of version 0 are digests only, so what they did is taken from the records after them.',
   no_policy: 'No policy made these decisions: acts of an operator, and events of the broker itself.',
   erased: 'The inputs were erased, by records that say so.',
+  evaluations_deleted: 'The counts of evaluations were deleted when they were old, by records that say so.',
   record_version_unknown: 'A later version of the broker wrote these records. Verify with that version.',
   lists_withheld:
     'These records are so large that their lists are beside the log. Verify with --inputs, which has them.',
@@ -17,6 +18,10 @@ export const GAPS = {
   stages_unknown:
     'A policy was activated by an earlier version of the broker, which did not record what followed it in other stages.',
   input_missing: 'The given inputs do not have those of these records.',
+  archive_missing:
+    'The inputs are in archives that were not there when they were exported. Put the files back, and export again.',
+  archive_damaged:
+    'The inputs are in archives that were changed or damaged. Restore the files from a copy, and export again.',
   evaluations_missing: 'The given inputs do not have the counts of evaluations of these records.',
   snapshot_unsure:
     'These records publish snapshots, and what the log said by then cannot be told from the records before them.',
@@ -32,7 +37,12 @@ export const GAPS = {
 export type GapCode = keyof typeof GAPS;
 
 /** Gaps that are none in the evidence: nothing more can ever be expected there. */
-export const EXPECTED_GAPS: readonly GapCode[] = ['record_version_0', 'no_policy', 'erased'];
+export const EXPECTED_GAPS: readonly GapCode[] = [
+  'record_version_0',
+  'no_policy',
+  'erased',
+  'evaluations_deleted',
+];
 
 /** How many items of each list are kept. The others are counted. */
 const MAX_LISTED = 1000;

@@ -36,6 +36,10 @@ export const keptDecisionSchema = z.union([
       )
       .optional()
       .meta({ description: 'Of a record that counts evaluations: its rows, with pseudonyms.' }),
+    evaluations_deleted_by: place.optional().meta({
+      description:
+        'Of a record whose rows were deleted when they were old: the place of the record that says so.',
+    }),
     lists: z
       .record(z.string(), z.array(z.unknown()))
       .optional()
@@ -44,6 +48,12 @@ export const keptDecisionSchema = z.union([
   z.object({
     place,
     erased_by: place.meta({ description: 'The place of the record that erased it.' }),
+  }),
+  z.object({
+    place,
+    archive: z.object({ code: z.enum(['archive_missing', 'archive_damaged']), detail: z.string() }).meta({
+      description: 'Why the input cannot be read from the archive that it is in. It was not erased.',
+    }),
   }),
 ]);
 export type KeptDecision = z.infer<typeof keptDecisionSchema>;
@@ -80,6 +90,8 @@ export function readKeptDecisions(lines: AsyncIterator<string>, openPolicy: Open
   let replayed = 0;
   // Records whose erasure is said to come later: the place of the record that erases each.
   const erasedBy = new Map<number, number>();
+  // The same for rows of evaluations that are said to be deleted.
+  const deletedBy = new Map<number, number>();
 
   async function lineAt(wanted: number): Promise<KeptDecision | null> {
     if (next === null && !isAtEnd) next = await read();
@@ -138,9 +150,23 @@ export function readKeptDecisions(lines: AsyncIterator<string>, openPolicy: Open
   }
 
   /** What a record erases is what was said to be erased by it. */
-  function settle({ place: by, erased }: LogRecord): void {
+  function settle({ place: by, erased, retention }: LogRecord): void {
     for (const [at, claimed] of erasedBy)
       if (claimed === by && (erased === null || erased.includes(at))) erasedBy.delete(at);
+    if (retention?.what !== 'evaluations') return;
+    for (const [at, claimed] of deletedBy)
+      if (claimed === by && at >= retention.from_place && at <= retention.to_place) deletedBy.delete(at);
+  }
+
+  /** The rows of a record are those that were counted, or a later record deletes them. */
+  function takeCounted(record: LogRecord, line: Kept, findings: Findings): void {
+    const { evaluations_deleted_by: by } = line;
+    if (by === undefined) {
+      assertCounted(record, line, findings);
+      return;
+    }
+    findings.gap('evaluations_deleted', record.place);
+    deletedBy.set(record.place, by);
   }
 
   return {
@@ -161,20 +187,19 @@ export function readKeptDecisions(lines: AsyncIterator<string>, openPolicy: Open
         erasedBy.set(wanted, line.erased_by);
         return;
       }
+      if ('archive' in line) return findings.gap(line.archive.code, wanted);
       if (record === null) return;
       assertHashed(record, line);
-      if (record.operation === EVALUATIONS) assertCounted(record, line, findings);
+      if (record.operation === EVALUATIONS) takeCounted(record, line, findings);
       await replay(record, line, findings);
     },
     finish: () => {
-      const [unsettled] = erasedBy;
-      if (unsettled === undefined) return;
-      const [at, by] = unsettled;
-      throw new MeaningFault(
-        'input_other',
-        at,
-        `it is said to be erased by the record at place ${by}, which does not say so`,
-      );
+      for (const [claims, done, code] of [
+        [erasedBy, 'it is said to be erased', 'input_other'],
+        [deletedBy, 'its rows are said to be deleted', 'evaluations_other'],
+      ] as const)
+        for (const [at, by] of claims)
+          throw new MeaningFault(code, at, `${done} by the record at place ${by}, which does not say so`);
     },
     replayed: () => replayed,
   };

@@ -79,6 +79,15 @@ export const recordSchema = z.object({
       to: z.string(),
     })
     .nullable(),
+  retention: z
+    .object({
+      count: z.int().min(1),
+      digest: digest.nullable(),
+      from_place: z.int().min(1),
+      to_place: z.int().min(1),
+      what: z.enum(['inputs', 'evaluations']),
+    })
+    .optional(),
   schema: z.object({
     guardrails: z.int().nullable(),
     input: z.int().nullable(),

@@ -143,6 +143,7 @@ export function toRecord(
     policy_hash: parsed.policy_hash,
     principal: parsed.principal,
     request: parsed.request,
+    retention: parsed.retention,
     schema: parsed.schema,
     snapshot: parsed.snapshot,
     stage: parsed.stage,

@@ -7,6 +7,7 @@ import { type BesideLeaf, type LogRecord, readLeaf, toRecord } from './leaf.ts';
 import type { ParsedLeaf } from './leaf-schema.ts';
 import { followRequests } from './open-requests.ts';
 import { followPolicies } from './policies.ts';
+import { followRetention } from './retention.ts';
 import { followSnapshots } from './snapshots.ts';
 import { followVersions, movesOf, type Versions } from './versions.ts';
 
@@ -46,6 +47,9 @@ export interface MeaningView extends FindingsView {
   evaluation_counts: number;
   /** How many records publish a snapshot. */
   snapshots: number;
+  /** How many inputs were moved to archives, and how many rows of evaluations were deleted. */
+  archived_inputs: number;
+  deleted_evaluations: number;
 }
 
 /** Operations that move flags. */
@@ -63,6 +67,7 @@ export function createMeaning(): Meaning {
   const freezes = followFreezes(findings);
   const policies = followPolicies(findings);
   const snapshots = followSnapshots();
+  const retention = followRetention();
   let place = 0;
   let firstReadable: number | null = null;
   let isComplete = true;
@@ -95,6 +100,7 @@ export function createMeaning(): Meaning {
     requests.take(record, { startsAt0: isComplete });
     freezes.take(record, { namespaceOf: versions.namespaceOf, stages: stages(), ...complete });
     policies.take(record, complete);
+    retention.take(record);
     versions.take(record, complete);
     snapshots.take(record);
   }
@@ -121,6 +127,8 @@ export function createMeaning(): Meaning {
       open_freezes: freezes.open(),
       evaluation_counts: evaluationCounts,
       snapshots: snapshots.count(),
+      archived_inputs: retention.count('inputs'),
+      deleted_evaluations: retention.count('evaluations'),
       ...findings.view(),
     }),
   };

@@ -10,6 +10,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign backup /backups/countersign-2026-11-30.db',
     'countersign backup --force --json /backups/newest.db',
   ],
+  archive: ['countersign archive --older-than 365d --dry-run', 'countersign archive --older-than 365d'],
   migrate: [
     'countersign migrate --config /etc/countersign/countersign.yaml',
     'countersign migrate --database postgres://countersign_owner@db.example.com/countersign --grant-to countersign',

@@ -37,12 +37,17 @@ const EXCEPTIONS = {
 export function renderVerification(name: string, report: VerificationReport, pinned: string): string {
   const key = report.keys.at(-1);
   const { size, origin, since, flag_versions, counted_votes, activations, replayed, flags_compared } = report;
-  const { evaluation_counts, snapshots, snapshots_compared } = report;
+  const { evaluation_counts, snapshots, snapshots_compared, archived_inputs, deleted_evaluations } = report;
   return [
     `${printable(name)} is valid: ${size} records of the log ${printable(origin)}, each in the tree that was signed.`,
     ...(evaluation_counts === 0
       ? []
       : [`${evaluation_counts} of them have the digests of counted evaluations.`]),
+    ...(archived_inputs === 0 && deleted_evaluations === 0
+      ? []
+      : [
+          `By records that say so, ${archived_inputs} inputs were moved to archives, and ${deleted_evaluations} counts of evaluations deleted.`,
+        ]),
     `They fit each other: ${flag_versions} versions of flags, ${counted_votes} counted approvals, ${activations} activations of policies.`,
     ...(since === null ? [] : [`It continues the checkpoint with ${since} records.`]),
     ...(key === undefined || key.key === pinned

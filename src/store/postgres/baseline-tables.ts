@@ -7,6 +7,14 @@ const TEXT = 'text collate "C"';
 
 /** The statements that create the tables and their indices. Every integer is a `bigint`, as it may be in SQLite. */
 export const TABLES = `
+  create table archived_inputs (
+    place bigint primary key, archived_by bigint not null, file_offset bigint not null, file_length bigint not null,
+    key bytea not null, words bytea not null
+  );
+  create table archives (
+    place bigint primary key, what text not null, from_place bigint not null, to_place bigint not null,
+    count bigint not null, file text unique, digest text
+  );
   create table breakglass_sessions (
     id text primary key, person text not null, principal text not null, incident text not null,
     reason text not null, opened_ms bigint not null, expires_ms bigint not null, closed_ms bigint
@@ -172,7 +180,9 @@ export const TABLES = `
   create table wakes (
     id text primary key, cause text not null, after_id text not null
   );
+  create index archives_what on archives (what, to_place);
   create index breakglass_sessions_person on breakglass_sessions (person, opened_ms);
+  create index erasures_erased_by on erasures (erased_by);
   create index evaluations_flag on evaluations (flag, id);
   create index evaluations_workload on evaluations (workload, id);
   create index flags_namespace on flags (namespace, key);

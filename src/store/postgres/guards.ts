@@ -1,4 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { ARCHIVE_SAID, EVALUATIONS_DELETED, INPUT_ARCHIVED, INPUT_ERASED } from '../archive-guards.ts';
 
 /*
  * What the database refuses, whoever asks: changes of evidence, and gaps in the log.
@@ -6,10 +7,12 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 
 /** The tables of evidence. The text is the condition over `old` under which a row may be deleted. */
 export const APPEND_ONLY: Readonly<Record<string, string | null>> = {
+  archived_inputs: INPUT_ERASED,
+  archives: null,
   built_bundles: null,
   bundle_sources: null,
   erasures: null,
-  evaluations: null,
+  evaluations: EVALUATIONS_DELETED,
   flag_state_versions: null,
   flag_versions: null,
   leaves: null,
@@ -21,6 +24,12 @@ export const APPEND_ONLY: Readonly<Record<string, string | null>> = {
   record_details: 'exists (select 1 from erasures where erasures.place = old.place)',
   record_flags: null,
 };
+
+/** Those of them whose rows may be updated, with the condition over `old` and `new`. */
+export const CHANGEABLE: Readonly<Record<string, string>> = { record_details: INPUT_ARCHIVED };
+
+/** Those into which not every row may be inserted, with the condition over `new`. */
+const INSERTABLE: Readonly<Record<string, string>> = { archives: ARCHIVE_SAID };
 
 /** The tables whose rows are numbered from 1 without a gap, by that column. */
 const NUMBERED = { leaves: 'place', policy_activations: 'number' };
@@ -63,22 +72,41 @@ async function refuseChanges(
   db: Kysely<unknown>,
   { table, erasable, bound }: { table: string; erasable: string | null; bound: RawBuilder<unknown> },
 ): Promise<void> {
-  const [on, trigger] = [sql.id(table), (what: string) => sql.id(`${table}_refuse_${what}`)];
-  await sql`create trigger ${trigger('update')} before update on ${on}
-    for each row execute function refuse_change()`.execute(db);
-  await sql`create trigger ${trigger('truncate')} before truncate on ${on}
+  const on = sql.id(table);
+  await sql`create trigger ${sql.id(`${table}_refuse_truncate`)} before truncate on ${on}
     for each statement execute function refuse_change()`.execute(db);
-  if (erasable === null) {
-    await sql`create trigger ${trigger('delete')} before delete on ${on}
-      for each row execute function refuse_change()`.execute(db);
+  await refuseRows(db, { table, task: 'update', unless: CHANGEABLE[table], bound });
+  await refuseRows(db, { table, task: 'delete', unless: erasable ?? undefined, bound });
+  const insertable = INSERTABLE[table];
+  if (insertable !== undefined) await refuseRows(db, { table, task: 'insert', unless: insertable, bound });
+}
+
+/** Refuses what a task does to rows, unless a condition is true. */
+async function refuseRows(
+  db: Kysely<unknown>,
+  {
+    table,
+    task,
+    unless,
+    bound,
+  }: {
+    table: string;
+    task: 'insert' | 'update' | 'delete';
+    unless: string | undefined;
+    bound: RawBuilder<unknown>;
+  },
+): Promise<void> {
+  const [on, trigger] = [sql.id(table), sql.id(`${table}_refuse_${task}`)];
+  const before = sql`create trigger ${trigger} before ${sql.raw(task)} on ${on} for each row execute function`;
+  if (unless === undefined) {
+    await sql`${before} refuse_change()`.execute(db);
     return;
   }
-  await sql`create function ${trigger('delete')}() returns trigger ${bound} as $$ begin
-      if ${sql.raw(erasable)} then return old; end if;
+  await sql`create function ${trigger}() returns trigger ${bound} as $$ begin
+      if ${sql.raw(unless)} then return ${sql.raw(task === 'delete' ? 'old' : 'new')}; end if;
       raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation';
     end $$`.execute(db);
-  await sql`create trigger ${trigger('delete')} before delete on ${on}
-    for each row execute function ${trigger('delete')}()`.execute(db);
+  await sql`${before} ${trigger}()`.execute(db);
 }
 
 async function refuseGaps(

@@ -108,6 +108,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   }
 
   return {
+    archiveFolder: options.archiveFolder ?? null,
     writer,
     read,
     loss: null,

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Schema } from '../schema.ts';
 import { TABLE_NAMES } from '../tables.ts';
-import { APPEND_ONLY } from './guards.ts';
+import { APPEND_ONLY, CHANGEABLE } from './guards.ts';
 
 /*
  * What the role of a broker may do. It owns no table, so it cannot alter one, empty it, or take away a trigger; and it has
@@ -26,8 +26,12 @@ function rightsOn(table: string): readonly Right[] {
   if (table === 'log_head') return ['select', 'update'];
   const erasable = APPEND_ONLY[table];
   if (erasable === undefined) return ['select', 'insert', 'update', 'delete'];
-  // Its trigger lets only those rows go whose erasure is recorded.
-  return erasable === null ? ['select', 'insert'] : ['select', 'insert', 'delete'];
+  // Its triggers let only those rows go whose erasure is recorded, and only those change whose input was archived.
+  const more = [
+    ...(CHANGEABLE[table] === undefined ? [] : (['update'] as const)),
+    ...(erasable === null ? [] : (['delete'] as const)),
+  ];
+  return ['select', 'insert', ...more];
 }
 
 /** A right that the role of this connection lacks. */

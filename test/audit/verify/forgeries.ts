@@ -4,8 +4,41 @@ import { type Forgery, WITHOUT_POLICY } from './without-policy.ts';
 const { create, approve, apply, engage, break_glass, lift, activate, staged, after, erase } = PLACES;
 const { publish, publish_again: publishAgain } = PLACES;
 
+/** A record that takes something out of the database, in place of the first one that publishes a snapshot. */
+function takenOut(forged: object, operation = 'inputs.archived'): Forgery[3] {
+  const retention = { count: 1, digest: DIGEST, from_place: 1, to_place: 2, what: 'inputs', ...forged };
+  return (r) => {
+    r.operation = operation;
+    delete r.snapshot;
+    r.retention = retention;
+  };
+}
+
+const TAKEN_OUT: readonly Forgery[] = [
+  ['inputs are skipped', publish, 'retention_other', takenOut({ from_place: 2 })],
+  ['inputs are archived that are not there yet', publish, 'retention_other', takenOut({ to_place: publish })],
+  ['more inputs are archived than there are', publish, 'retention_other', takenOut({ count: 3 })],
+  ['inputs are archived nowhere', publish, 'retention_other', takenOut({ digest: null })],
+  [
+    'inputs are archived by another event',
+    publish,
+    'change_not_allowed',
+    takenOut({}, 'evaluations.counted'),
+  ],
+  [
+    'an archive does not say of what',
+    publish,
+    'change_not_allowed',
+    (r) => {
+      takenOut({})(r);
+      delete r.retention;
+    },
+  ],
+];
+
 /** What a forger does, and by which fault it is found at that place. */
 export const FORGERIES: readonly Forgery[] = [
+  ...TAKEN_OUT,
   [
     'a flag skips a version',
     apply,

@@ -22,6 +22,8 @@ export const EVIDENCE = [
   'bundleSources',
   'builtBundles',
   'evaluations',
+  'archives',
+  'archivedInputs',
 ] as const satisfies Subject[];
 
 /** The tables of {@link EVIDENCE}, sorted, and those that the database keeps from changes. */

@@ -122,6 +122,8 @@ export const TABLES = {
   bundleSources: 'bundle_sources',
   builtBundles: 'built_bundles',
   evaluations: 'evaluations',
+  archives: 'archives',
+  archivedInputs: 'archived_inputs',
   freezes: 'freezes',
   revocations: 'revocations',
   sessions: 'sessions',

@@ -1,0 +1,181 @@
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { wordsOf } from '../erasure/words.ts';
+import { headOf, removeArchive, seal, writeArchive } from '../store/archive-file.ts';
+import {
+  type Archivable,
+  findLastTakenOut,
+  insertArchive,
+  listArchivable,
+  listReadableIn,
+  takeOutInputs,
+} from '../store/archives.ts';
+import { findMeta, removeMeta, setMeta } from '../store/installation.ts';
+import { readHead } from '../store/log-head.ts';
+import type { ArchivedInputsTable } from '../store/schema-log.ts';
+import type { Tx } from '../store/statement.ts';
+import { type RetentionDeps, recordRetention } from './record.ts';
+
+/*
+ * Moves the inputs of old decisions to files. A file is announced in the database, written and made durable; then one write
+ * records it, keeps the key of each input, and takes the inputs out. A file that was announced and never recorded is what a
+ * crash has left: nothing has its keys, and the next move removes it.
+ */
+
+/** The inputs of one file at most, and about the characters in it. The writer is held for the rows of one file. */
+const INPUTS_PER_FILE = 2000;
+const CHARACTERS_PER_FILE = 16_000_000;
+/** The records that are read at once, and sealed before others have their turn. */
+const RECORDS_AT_ONCE = 100;
+const SEALED_AT_ONCE = 10;
+
+/** The meta key of the files that were announced: an array of names. */
+const ANNOUNCED = 'announced_archives';
+
+/** The moments of a move between which a crash is told apart. */
+export type MoveStep = 'announced' | 'written' | 'moved';
+
+/** What a move needs. */
+export interface MoveOptions {
+  /** Inputs of records before this time are moved, in epoch milliseconds. */
+  before_ms: number;
+  /** The folder of the archives. */
+  folder: string;
+  /** Called at each step. Tests end the process there. */
+  onStep?: (step: MoveStep) => void;
+}
+
+/** A file of inputs that were moved. */
+export interface MovedInputs {
+  file: string;
+  digest: string;
+  from_place: number;
+  to_place: number;
+  count: number;
+  /** The size of the file. */
+  bytes: number;
+}
+
+/** What a file will hold. */
+interface Draft {
+  from_place: number;
+  to_place: number;
+  content: Buffer;
+  inputs: Omit<ArchivedInputsTable, 'archived_by'>[];
+}
+
+/**
+ * Moves the next inputs that are old enough to one file. Records are moved in their order, up to the first one that is too new
+ * or belongs to an open request.
+ *
+ * @returns null if there are none
+ * @throws Error if the file cannot be written; then everything is as before
+ */
+export async function moveInputs(
+  deps: RetentionDeps,
+  { before_ms, folder, onStep = () => undefined }: MoveOptions,
+): Promise<MovedInputs | null> {
+  const { writer, read } = deps.store;
+  const after = await findLastTakenOut(read, 'inputs');
+  const { installation } = await readHead(read);
+  const draft = await collect(deps, { after, before_ms, installation });
+  const left = await announcedIn(read);
+  if (draft === null && left.length === 0) return null;
+  const name = draft === null ? null : fileName(installation, draft, deps.newId(deps.clock()));
+
+  // From here on, whoever announced a file before cannot record it any more.
+  await writer.write((tx) => announce(tx, name), 'scheduled');
+  onStep('announced');
+  for (const file of left) await removeArchive(join(folder, file));
+  if (draft === null || name === null) {
+    await writer.write((tx) => removeMeta(tx, ANNOUNCED), 'scheduled');
+    return null;
+  }
+  const digest = await writeArchive(join(folder, name), draft.content);
+  onStep('written');
+  const count = await writer.write((tx) => record(tx, deps, { draft, name, digest }), 'scheduled');
+  onStep('moved');
+  if (count === null) return null;
+  const { from_place, to_place, content } = draft;
+  return { file: name, digest, from_place, to_place, count, bytes: content.length };
+}
+
+/** Names tell people which records a file has; the id lets nothing overwrite another file. */
+function fileName(installation: string, { from_place, to_place }: Draft, id: string): string {
+  return `inputs-${installation.slice(0, 8)}-${from_place}-${to_place}-${id.slice(-12)}.archive`;
+}
+
+async function collect(
+  { store: { read } }: RetentionDeps,
+  { after, before_ms, installation }: { after: number; before_ms: number; installation: string },
+): Promise<Draft | null> {
+  const taken: Archivable[] = [];
+  let characters = 0;
+  let last = after;
+  const isFull = () => taken.length >= INPUTS_PER_FILE || characters >= CHARACTERS_PER_FILE;
+  const isDue = ({ at_ms, isOpen }: Archivable) => at_ms < before_ms && !isOpen && !isFull();
+  for (;;) {
+    const rows = await listArchivable(read, last, RECORDS_AT_ONCE);
+    for (const row of rows) {
+      if (!isDue(row)) return sealAll(taken, { after, installation });
+      taken.push(row);
+      characters += row.input.length;
+      last = row.place;
+    }
+    if (rows.length < RECORDS_AT_ONCE) return sealAll(taken, { after, installation });
+    await setImmediate();
+  }
+}
+
+async function sealAll(
+  taken: readonly Archivable[],
+  { after, installation }: { after: number; installation: string },
+): Promise<Draft | null> {
+  const last = taken.at(-1);
+  if (last === undefined) return null;
+  const [from_place, to_place] = [after + 1, last.place];
+  const parts: Uint8Array[] = [Buffer.from(headOf({ installation, from_place, to_place }))];
+  const inputs: Draft['inputs'] = [];
+  let offset = parts[0]?.length ?? 0;
+  for (const { place, leaf, input } of taken) {
+    const { sealed, key } = seal(input, { place, leaf });
+    inputs.push({ place, file_offset: offset, file_length: sealed.length, key, words: wordsOf(input) });
+    parts.push(sealed);
+    offset += sealed.length;
+    if (inputs.length % SEALED_AT_ONCE === 0) await setImmediate();
+  }
+  return { from_place, to_place, content: Buffer.concat(parts), inputs };
+}
+
+async function announcedIn(db: Tx | RetentionDeps['store']['read']): Promise<string[]> {
+  const text = await findMeta(db, ANNOUNCED);
+  return text === null ? [] : (JSON.parse(text) as string[]);
+}
+
+/** Announces a file beside those that are still to be removed. The last one is the only one that can be recorded. */
+async function announce(tx: Tx, name: string | null): Promise<void> {
+  const left = await announcedIn(tx);
+  await setMeta(tx, ANNOUNCED, JSON.stringify([...left, ...(name === null ? [] : [name])]));
+}
+
+/** @returns how many inputs were taken out; null if another broker has announced a file since */
+async function record(
+  tx: Tx,
+  deps: RetentionDeps,
+  { draft, name, digest }: { draft: Draft; name: string; digest: string },
+): Promise<number | null> {
+  const { from_place, to_place } = draft;
+  if ((await announcedIn(tx)).at(-1) !== name) return null;
+  if ((await findLastTakenOut(tx, 'inputs')) !== from_place - 1) return null;
+  // Some may have been erased since they were sealed: nothing has their keys.
+  const readable = new Set(await listReadableIn(tx, { from: from_place, to: to_place }));
+  const inputs = draft.inputs.filter(({ place }) => readable.has(place));
+  if (inputs.length === 0 || inputs.length < readable.size) return null;
+  const said = { what: 'inputs', from_place, to_place, count: inputs.length, digest } as const;
+  const place = await recordRetention(tx, deps, said);
+  const archive = { place, ...said, file: name };
+  await insertArchive(tx, archive);
+  await takeOutInputs(tx, archive, inputs);
+  await removeMeta(tx, ANNOUNCED);
+  return inputs.length;
+}

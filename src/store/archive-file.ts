@@ -1,0 +1,93 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { sha256Hex } from '../json.ts';
+import { randomBytesOf } from '../random.ts';
+import { leafHash } from '../tree/hashes.ts';
+import { syncFolder } from './sync-folder.ts';
+
+/*
+ * Archive files: inputs of decisions, compressed, each sealed under a key of its own that is not in the file. A line says what
+ * it is, then one sealed input follows the other; where each is, and its key, are in the database.
+ */
+
+const CIPHER = 'aes-256-gcm';
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** The record that an input belongs to. What is sealed for one is not opened for another. */
+export interface Sealed {
+  place: number;
+  leaf: string;
+}
+
+/** What nobody may exchange: the place of the record and the hash of its leaf, which has the digest of the input. */
+function bindingOf({ place, leaf }: Sealed): Buffer {
+  return Buffer.from(`countersign-archive/1\n${place}\n${leafHash(leaf).toString('hex')}`);
+}
+
+/** Seals an input under a new key. */
+export function seal(input: string, of: Sealed): { sealed: Buffer; key: Buffer } {
+  const key = randomBytesOf(KEY_BYTES);
+  const nonce = randomBytesOf(NONCE_BYTES);
+  const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+  cipher.setAAD(bindingOf(of));
+  const text = Buffer.concat([cipher.update(deflateRawSync(input)), cipher.final()]);
+  return { sealed: Buffer.concat([nonce, text, cipher.getAuthTag()]), key };
+}
+
+/** Opens what was sealed for that record. @throws Error if a byte is another one */
+export function unseal(sealed: Buffer, key: Buffer, of: Sealed): string {
+  const cipher = createDecipheriv(CIPHER, key, sealed.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
+  cipher.setAAD(bindingOf(of));
+  cipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+  const text = Buffer.concat([cipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), cipher.final()]);
+  return inflateRawSync(text).toString('utf8');
+}
+
+/** The line that says what a file is. */
+export function headOf(about: { installation: string; from_place: number; to_place: number }): string {
+  const { installation, from_place, to_place } = about;
+  return `countersign-archive/1 installation ${installation} records ${from_place}-${to_place}\n`;
+}
+
+/**
+ * Writes a file that does not exist, and makes it and its name durable.
+ *
+ * @returns its digest
+ * @throws Error if it cannot be written
+ */
+export async function writeArchive(file: string, content: Buffer): Promise<string> {
+  // It names persons to whoever has the keys.
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  syncFolder(dirname(file));
+  return `sha256:${sha256Hex(content)}`;
+}
+
+/** Removes a file that nothing refers to, if it is there. @throws Error if it cannot be removed */
+export async function removeArchive(file: string): Promise<void> {
+  await rm(file, { force: true });
+  syncFolder(dirname(file));
+}
+
+/** The bytes at a place in a file; null if it ends before. @throws Error if it cannot be read */
+export async function readPart(
+  file: string,
+  { offset, length }: { offset: number; length: number },
+): Promise<Buffer | null> {
+  const handle = await open(file, 'r');
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset);
+    return bytesRead === length ? buffer : null;
+  } finally {
+    await handle.close();
+  }
+}
