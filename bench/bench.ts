@@ -20,6 +20,8 @@ export interface Pace {
   seeded: number;
   /** Requests, and as many records, that lists with filters are asked for. */
   listed: number;
+  /** Records of the log that is verified, at least. */
+  verified: number;
   /** Requests that are due within one second. */
   due: number;
 }

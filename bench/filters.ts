@@ -1,6 +1,3 @@
-import { parseCheckpoint } from '../src/tree/checkpoint.ts';
-import { textOfNote } from '../src/tree/note.ts';
-import { verifyLog } from '../src/tree/verify-log.ts';
 import { type Bench, job } from './bench.ts';
 import { formRequest } from './connection.ts';
 import { fixed, whole } from './figures.ts';
@@ -15,9 +12,6 @@ const SHARE_OF_FLAG = 0.1;
 /** A page of a list is answered within, in milliseconds. */
 const PAGE_MS = 20;
 
-/** So many leaves are verified in a second. */
-const LEAVES_PER_SECOND = 30_000;
-
 /** What is asked, by whom, on many rows: each as its first page. */
 const PAGES = [
   ['requests by flag', 'dana', `/v1/requests?flag=${toggleFlag(1)}`],
@@ -27,7 +21,7 @@ const PAGES = [
   ['decisions by operation, none', 'avery', '/v1/decisions?operation=freeze.engage'],
 ] as const;
 
-/** Lists with filters, and the verification of the whole log, on a database with much in it. */
+/** Lists with filters, on a database with much in it. */
 export async function measureFilters(bench: Bench, toggledId: unknown): Promise<void> {
   const { stage, report, load, pace } = bench;
   const ofFlag = Math.round(pace.listed * SHARE_OF_FLAG);
@@ -55,39 +49,5 @@ export async function measureFilters(bench: Bench, toggledId: unknown): Promise<
     report.row([what, whole(perSecond), fixed(quantileMs(latencies, 0.5), 2), fixed(p99, 2)]);
     report.measures([{ what: `${what}, p99 on ${rows}`, value: p99, unit: 'ms', aim: { atMost: PAGE_MS } }]);
   }
-  const { leaves, seconds } = await verifyWholeLog(url, (await stage.personTokens('avery', 1))[0] ?? '');
-  report.heading(
-    'Verification of the log',
-    'Every leaf and every tile, downloaded from the broker one after another and verified against its checkpoint.',
-  );
-  report.header(['', 'leaves', 'seconds', 'per second']);
-  report.row(['whole log', whole(leaves), fixed(seconds, 1), whole(leaves / seconds)]);
-  report.measures([
-    {
-      what: 'leaves verified',
-      value: leaves / seconds,
-      unit: 'a second',
-      aim: { atLeast: LEAVES_PER_SECOND },
-    },
-  ]);
   await broker.end();
-}
-
-async function verifyWholeLog(url: string, token: string): Promise<{ leaves: number; seconds: number }> {
-  const read = async (path: string) => {
-    const response = await fetch(`${url}/log/${path}`, { headers: { authorization: `Bearer ${token}` } });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return Buffer.from(await response.arrayBuffer());
-  };
-  const checkpoint = parseCheckpoint(textOfNote((await read('checkpoint')).toString()));
-  let leaves = 0;
-  const startMs = performance.now();
-  await verifyLog({
-    checkpoint,
-    read,
-    leaves: (bundle) => {
-      leaves += bundle.length;
-    },
-  });
-  return { leaves, seconds: (performance.now() - startMs) / 1000 };
 }

@@ -15,6 +15,7 @@ import { measureSeveral } from './several.ts';
 import { setStage } from './stage.ts';
 import { measureStored } from './stored.ts';
 import { createReport } from './table.ts';
+import { measureVerified } from './verified.ts';
 import { measureFirstCalls, measureWrites } from './writes.ts';
 
 /**
@@ -22,14 +23,14 @@ import { measureFirstCalls, measureWrites } from './writes.ts';
  * keeps the last ones in `bench/last.md`, with the ratios first. Asserts nothing on time.
  *
  * `--peers` also measures what people would use otherwise. `--quick` measures shorter and once. Names of parts
- * (`counts`, `writes`, `several`, `first`, `stored`, `filters`, `due`, `decisions`, `identity`, `reads`,
+ * (`counts`, `writes`, `several`, `first`, `stored`, `filters`, `verified`, `due`, `decisions`, `identity`, `reads`,
  * `activations`, `backtests`) measure only those. Neither of the last two is kept.
  */
 const OPTIONS = ['--quick', '--peers'];
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((argument) => !OPTIONS.includes(argument));
-const ROWS = { seeded: 100_000, listed: 1_000_000, due: 2000 };
-const QUICK_ROWS = { seeded: 10_000, listed: 30_000, due: 200 };
+const ROWS = { seeded: 100_000, listed: 1_000_000, verified: 100_000, due: 2000 };
+const QUICK_ROWS = { seeded: 10_000, listed: 30_000, verified: 3000, due: 200 };
 const PACE: Pace = quick
   ? { ...{ rounds: 1, clients: [8], warmUpMs: 500, settleMs: 200, measureMs: 600 }, ...QUICK_ROWS }
   : { ...{ rounds: 3, clients: [1, 8, 32], warmUpMs: 2500, settleMs: 500, measureMs: 1500 }, ...ROWS };
@@ -51,6 +52,7 @@ async function main(): Promise<void> {
       first: () => measureFirstCalls(bench),
       stored: () => measureStored(bench, toggledId),
       filters: () => measureFilters(bench, toggledId),
+      verified: () => measureVerified(bench),
       due: () => measureDue(bench),
       decisions: () => measureDecisions(bench),
       identity: () => measureIdentity(bench),
