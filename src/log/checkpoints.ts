@@ -28,8 +28,8 @@ export interface Checkpoints {
 }
 
 /**
- * Signs checkpoints, outside of every write. A checkpoint is made only of what reads see, which is committed and durable: one
- * for a state that could be lost would contradict the log later.
+ * Signs checkpoints, outside of every write. A checkpoint is made only of what reads see and nothing can undo: one for a state
+ * that could be lost would contradict the log later.
  */
 export function createCheckpoints(deps: {
   store: Store;
@@ -52,6 +52,7 @@ export function createCheckpoints(deps: {
     const keys = await signers();
     const by = keys.map(({ verifier }) => verifier.vkey).join(' ');
     if (kept?.size !== head.size || kept.by !== by) {
+      await store.settle(head);
       const { name: origin } = keys[0].verifier;
       const root = Buffer.from(head.root, 'base64');
       const note = signCheckpoint({ size: head.size, root }, ...keys);

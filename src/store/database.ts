@@ -185,6 +185,8 @@ async function openFile(
         if (unwritable === null) await writeSigned(signedPath(file), signed);
       },
       signed: () => readSigned(signedPath(file)),
+      // Reads are held at the state that the disk has.
+      settle: async () => undefined,
       stopLacking: (detail) => writer.stop(lacking(detail)),
       stopAltered: (detail) => writer.stop(logAltered(detail)),
       wal: wal.state,

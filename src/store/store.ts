@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Mark } from './acknowledged.ts';
+import type { LogHead } from './log-head.ts';
 import type { SignedCheckpointFile } from './signed-checkpoint.ts';
 import type { Db } from './statement.ts';
 import type { CheckpointReport, WalLimits, WalState } from './wal-checkpoints.ts';
@@ -29,6 +30,13 @@ export interface Store {
   keepSigned(signed: SignedCheckpointFile): Promise<void>;
   /** The checkpoint that was kept last, or null. */
   signed(): SignedCheckpointFile | null;
+  /**
+   * Resolves once nothing can undo the log as it was read, up to that head. On a server, reads may see a commit that its standby
+   * has not got: one whose wait was cancelled, or was ended by a restart. A later commit that succeeds shows that it has.
+   *
+   * @throws BrokerError `store_unreachable`, or why no write may begin: nothing shows it now
+   */
+  settle(head: Pick<LogHead, 'epoch' | 'size'>): Promise<void>;
   /** Refuses every write from now on, because the database lacks what was signed before. Reads go on. */
   stopLacking(detail: string): void;
   /** Refuses every write from now on, because the stored log is not consistent. Reads go on. */

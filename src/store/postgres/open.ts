@@ -7,14 +7,14 @@ import { shownDatabase } from '../database-address.ts';
 import { watchFaults } from '../fault-watch.ts';
 import { setMeta } from '../installation.ts';
 import { openLease } from '../lease.ts';
-import { readHead, writeHead } from '../log-head.ts';
+import { type LogHead, readHead, writeHead } from '../log-head.ts';
 import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
 import { assertNotMoved } from '../moves.ts';
 import { WRITTEN_BY } from '../schema-version.ts';
 import type { Tx } from '../statement.ts';
 import type { Store, StoreOptions } from '../store.ts';
-import { notRecorded, TakeoverError } from '../write-faults.ts';
+import { notRecorded, storeUnreachable, TakeoverError } from '../write-faults.ts';
 import { createWriter } from '../writer.ts';
 import { kyselyOver, openPool, readsOver } from './connection.ts';
 import { PostgresFault } from './faults.ts';
@@ -65,6 +65,8 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   }
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
   const id = randomUUID();
+  /** Where the log ended when the last commit of this writer that added to it had succeeded. */
+  let settled: Pick<LogHead, 'epoch' | 'size'> | null = null;
   await noteWriter(write, id, clock);
   const writer = createWriter({
     db: write,
@@ -73,7 +75,9 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     fence,
     seal: async (tx, head) => {
       await writeHead(tx, await growTree(tx, head));
-      return () => undefined;
+      return () => {
+        settled = head;
+      };
     },
     onFailure: options.onFailure ?? (() => undefined),
     onListenerFailure: options.onListenerFailure ?? (() => undefined),
@@ -96,6 +100,18 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     }
   }
 
+  async function settle(head: Pick<LogHead, 'epoch' | 'size'>): Promise<void> {
+    if (settled?.epoch === head.epoch && settled.size >= head.size) return;
+    try {
+      // Each commit of the writer changes a row, and waits for the standby.
+      await writer.write(async () => undefined);
+      settled = head;
+    } catch (error) {
+      const { code } = error as BrokerError;
+      throw code === 'outcome_unknown' || code === 'not_recorded' ? storeUnreachable(error) : error;
+    }
+  }
+
   async function close(): Promise<void> {
     await others?.stop();
     // Where this fails, it ends by itself.
@@ -114,6 +130,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     loss: null,
     keepSigned: async () => undefined,
     signed: () => null,
+    settle,
     stopLacking: (detail) => writer.stop(lacking(detail)),
     stopAltered: (detail) => writer.stop(logAltered(detail)),
     writeRefusal,

@@ -1,22 +1,33 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
+import { createCheckpoints } from '../../../src/log/checkpoints.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { findMeta, setMeta } from '../../../src/store/installation.ts';
+import { readHead } from '../../../src/store/log-head.ts';
 import type { Store } from '../../../src/store/store.ts';
+import { noteSigner } from '../../../src/tree/note.ts';
+import { appendTo } from '../../support/entries.ts';
 import { createDatabase, runAt, serverUser, type TestDatabase } from '../../support/postgres.ts';
 import { type PostgresPair, startPair } from '../../support/postgres-pair.ts';
 import { hasPostgres, SERVERS_FOLDER } from '../../support/postgres-server.ts';
 
 /* What only servers of one's own can do: a standby, a password, a replication that stands still, a full disk. */
 
+/** The commits of a batch, and of the question what became of one. */
+const BATCH = '%set batch = excluded.batch%commit';
+const ASKING = '%writers.asked + 1%commit';
+
 const open = (address: string) => openStore({ file: address, clock: systemClock });
 
 describe.skipIf(!hasPostgres('a pair of PostgreSQL servers'))('a pair of servers', () => {
   let pair: PostgresPair;
+  /** The sessions that wait at a commit of that text for the standby. */
+  const waiting = (text: string) =>
+    pair.run(`select pid from pg_stat_activity where wait_event = 'SyncRep' and query like '${text}'`);
 
   beforeAll(async () => {
     pair = await startPair();
@@ -65,19 +76,15 @@ describe.skipIf(!hasPostgres('a pair of PostgreSQL servers'))('a pair of servers
         afterCommit(() => told.push(next));
         return next;
       });
-    /** The sessions that wait at a commit of that text for the standby. */
-    const waiting = (text: string) =>
-      pair.run(`select pid from pg_stat_activity where wait_event = 'SyncRep' and query like '${text}'`);
     await count();
     await pair.run("alter system set synchronous_standby_names = 'nobody'");
     await pair.run('select pg_reload_conf()');
     const outcome = count().catch((error: { code?: string }) => error.code);
-    const batch = '%set batch = excluded.batch%commit';
-    await expect.poll(() => waiting(batch), { timeout: 30_000 }).toHaveLength(1);
+    await expect.poll(() => waiting(BATCH), { timeout: 30_000 }).toHaveLength(1);
     // The commit then succeeds, with a warning alone.
-    await pair.run(`select pg_cancel_backend(${(await waiting(batch))[0]?.pid})`);
+    await pair.run(`select pg_cancel_backend(${(await waiting(BATCH))[0]?.pid})`);
     // The broker asks what became of it, in a commit that waits for the standby, too.
-    await expect.poll(() => waiting('%writers.asked + 1%commit'), { timeout: 30_000 }).toHaveLength(1);
+    await expect.poll(() => waiting(ASKING), { timeout: 30_000 }).toHaveLength(1);
     expect(told).toEqual([1]);
     await pair.run("alter system set synchronous_standby_names = 'standby'");
     await pair.run('select pg_reload_conf()');
@@ -85,6 +92,47 @@ describe.skipIf(!hasPostgres('a pair of PostgreSQL servers'))('a pair of servers
     expect([2, 'outcome_unknown']).toContain(await outcome);
     await expect.poll(() => told, { timeout: 30_000 }).toEqual([1, 2]);
     expect(await count()).toBe(3);
+    await store.close();
+  }, 90_000);
+
+  it('signs nothing that the standby has not, though reads see it', async () => {
+    const names = async (standby: string) => {
+      await pair.run(`alter system set synchronous_standby_names = '${standby}'`);
+      await pair.run('select pg_reload_conf()');
+    };
+    const cancel = async (text: string) => {
+      await expect.poll(() => waiting(text), { timeout: 30_000 }).toHaveLength(1);
+      await pair.run(`select pg_cancel_backend(${(await waiting(text))[0]?.pid})`);
+    };
+    const store = await open(pair.address);
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const checkpoints = createCheckpoints({
+      store,
+      signers: async () => [noteSigner('log.example', privateKey)],
+      clock: systemClock,
+      onUnkept: () => undefined,
+    });
+    await appendTo(store);
+    const before = await checkpoints.latest();
+    const other = await open(pair.address);
+    await names('nobody');
+    const written = appendTo(other).catch((error: { code?: string }) => error.code);
+    // As after a restart of the primary: nobody waits any more, and the record is there.
+    await cancel(BATCH);
+    const closing = other.close();
+    await cancel(ASKING);
+    expect(await written).toBe('outcome_unknown');
+    expect((await readHead(store.read)).size).toBe(before.size + 1);
+    let signed: number | null = null;
+    const covering = checkpoints.covering(before.size + 1, { atOnce: true }).then(({ size }) => {
+      signed = size;
+    });
+    await expect.poll(() => waiting(BATCH), { timeout: 15_000 }).toHaveLength(1);
+    expect(signed).toBeNull();
+    await names('standby');
+    await covering;
+    expect(signed).toBe(before.size + 1);
+    await closing;
     await store.close();
   }, 90_000);
 });
