@@ -54,7 +54,7 @@ export async function prepare(stage: Stage): Promise<Preparation> {
   return { toggledId: toggle.answer.id };
 }
 
-/** Creates the flags of the runs, by the tokens of an author and of somebody who approves. */
+/** Creates the flags of the runs, by the tokens of an author and an approver. */
 export async function createFlags(
   url: string,
   { author, approver }: { author: string; approver: string },
