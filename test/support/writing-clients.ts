@@ -44,6 +44,9 @@ export async function expectNothingLost({ address, failovers, prepare, fail }: F
       exchange(t.url, await t.ci.checkoutToken(), { audience: 'data:development' }),
     );
     const token = exchanged.body.access_token;
+    // The other broker serves a new flag within a second.
+    for (const each of [t, other])
+      await expect.poll(() => evaluate(each, 'written.by-0', token), WITHIN).toBe(200);
     const readers = [t, other].map((each) => startReader(each, 'written.by-0', token));
     for (let failover = 1; failover <= failovers; failover += 1) {
       await prepare(failover);
@@ -174,14 +177,18 @@ async function startClient(brokers: readonly [TestBroker, ...TestBroker[]], flag
   };
 }
 
+async function evaluate(t: TestBroker, flag: string, token: string): Promise<number> {
+  const path = `/ofrep/v1/evaluate/flags/${flag}`;
+  return (await t.call(token, 'POST', path, { context: { targetingKey: 'org-1' } })).status;
+}
+
 /** Evaluates a flag all the time. */
 function startReader(t: TestBroker, flag: string, token: string): { stop(): Promise<number[]> } {
   const answers: number[] = [];
   let isOver = false;
   const running = (async () => {
     while (!isOver) {
-      const path = `/ofrep/v1/evaluate/flags/${flag}`;
-      answers.push((await t.call(token, 'POST', path, { context: { targetingKey: 'org-1' } })).status);
+      answers.push(await evaluate(t, flag, token));
       await setTimeout(20);
     }
   })();
