@@ -20,7 +20,7 @@ export interface SnapshotRoutesDeps {
   isPublished: (environment: string) => boolean;
 }
 
-const { route } = routesFor<SnapshotRoutesDeps>({ tag: 'Evaluation', format: 'problem', since: '2.1' });
+const { route } = routesFor<SnapshotRoutesDeps>({ tag: 'Evaluation', format: 'problem', since: '3.0' });
 
 const environmentParam = z.string().max(200).meta({ description: 'The environment of the token.' });
 

@@ -21,8 +21,9 @@ export interface Checkpoints {
    * The first checkpoint with at least so many leaves, which the log must have. It may take a second.
    *
    * @param options.atOnce signs one now if there is none yet: for what others wait for, and the caller limits how often
+   * @param options.by the public parts of the keys that must have signed it, if they still sign
    */
-  covering(size: number, options?: { atOnce?: boolean }): Promise<SignedCheckpoint>;
+  covering(size: number, options?: { atOnce?: boolean; by?: readonly string[] }): Promise<SignedCheckpoint>;
   /** The public parts of the keys that sign, the newest first. */
   keys(): Promise<[string, ...string[]]>;
 }
@@ -76,8 +77,9 @@ export function createCheckpoints(deps: {
 
   return {
     latest: async () => (kept !== null && isFresh() ? kept : renew()),
-    covering: async (size, { atOnce = false } = {}) => {
-      if (kept !== null && kept.size >= size) return kept;
+    covering: async (size, { atOnce = false, by } = {}) => {
+      const isSigned = by === undefined || kept?.by === by.join(' ');
+      if (kept !== null && kept.size >= size && isSigned) return kept;
       if (!atOnce && isFresh()) await setTimeout(CHECKPOINT_INTERVAL_MS);
       const renewed = await renew();
       // One that was running may have begun before the record was there.

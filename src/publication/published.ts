@@ -44,12 +44,13 @@ export function openPublished(deps: {
 }): Published {
   const { read, checkpoints, signers, clock, lifeMs } = deps;
   const signed = new Map<string, Signed>();
-  const signing = new Map<string, Promise<Signed>>();
+  const renewing = new Map<string, Promise<Signed>>();
 
   async function sign(row: SnapshotRow): Promise<Signed> {
     const { place, digest, environment, epoch, previous, size, version } = row;
-    const checkpoint = await checkpoints.covering(place, { atOnce: true });
     const keys = await signers();
+    const by = keys.map(({ verifier }) => verifier.vkey);
+    const checkpoint = await checkpoints.covering(place, { atOnce: true, by });
     const { leaf, proof } = await proveInclusion(read, { place, size: checkpoint.size });
     const atMs = clock();
     const iat = Math.floor(atMs / 1000);
@@ -59,20 +60,20 @@ export function openPublished(deps: {
     const proofFile = formatProofFile({ leaf: Buffer.from(leaf), index: place - 1, proof, checkpoint: note });
     // Whoever knows one key only verifies pointer and checkpoint with it.
     const ids = new Set(keysOfNote(note).map(({ id }) => id));
-    const both = keys.filter(({ verifier }) => ids.has(verifier.id));
-    const text = formatLatest(
-      both.map((key) => signPointer(claims, key)),
-      proofFile,
-    );
-    return { text, place, epoch, at_ms: atMs, by: namesOf(both) };
+    const signing = keys.filter(({ verifier }) => ids.has(verifier.id));
+    // The log was handed over just now, and the former key signs no more.
+    if (signing.length === 0) return sign(row);
+    const pointers = signing.map((key) => signPointer(claims, key));
+    return { text: formatLatest(pointers, proofFile), place, epoch, at_ms: atMs, by: namesOf(signing) };
   }
 
+  /** Who asks for the same at once waits for one signature. */
   function renew(row: SnapshotRow): Promise<Signed> {
-    const { environment } = row;
-    let running = signing.get(environment);
+    const name = `${row.epoch}/${row.place}`;
+    let running = renewing.get(name);
     if (running === undefined) {
-      running = sign(row).finally(() => signing.delete(environment));
-      signing.set(environment, running);
+      running = sign(row).finally(() => renewing.delete(name));
+      renewing.set(name, running);
     }
     return running;
   }

@@ -2,6 +2,7 @@ import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bodyDigest, bodyFile, openBody } from '../../src/snapshot/body.ts';
 import { openLatest } from '../../src/snapshot/latest.ts';
+import type { NoteVerifier } from '../../src/tree/note.ts';
 import { exchange, type TestBroker } from '../support/broker.ts';
 import { applyChanges, createFlag, readFlag } from '../support/flags.ts';
 import { canonical } from '../support/log-oracle.ts';
@@ -200,5 +201,13 @@ describe('publishing', () => {
         (await openLatest(bytes, { keys: [key], environment: 'production', nowMs: t.clock() })).epoch,
       ).toBe(1);
     expect(JSON.parse(bytes.toString()).pointers).toHaveLength(2);
+    // A key that others may know signs nothing more, from that moment on.
+    await t.call('morgan', 'POST', '/v1/log/keys/rotate', { overlap_days: 0 });
+    const at = await fetchSnapshot(t, token, 'latest.json');
+    const open = (keys: NoteVerifier[]) =>
+      openLatest(at.bytes, { keys, environment: 'production', nowMs: t.clock() });
+    await expect(open([next])).rejects.toMatchObject({ code: 'unknown_key' });
+    t.clock.advance(1001);
+    expect((await open([await logKeyOf(t)])).epoch).toBe(1);
   });
 });
