@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
 import { batchOf } from './batch.ts';
-import { isPostgres } from './dialect.ts';
+import { isAmong, isPostgres } from './dialect.ts';
 import type { Tx } from './statement.ts';
+
+/** The rows that are erased in one statement. */
+const ROWS_AT_ONCE = 500;
 
 /** The data that may be erased: the details of records by place, and pseudonyms. */
 export interface Erasable {
@@ -35,15 +38,28 @@ const BLANK_BYTES = 64 * 1024 * 1024;
  * @param erasedBy the place of the record of this erasure
  */
 export async function eraseReadable(tx: Tx, what: Erasable, erasedBy: number): Promise<void> {
-  for (const place of what.places) {
-    await tx.insertInto('erasures').values({ place, pseudonym: null, erased_by: erasedBy }).execute();
-    await tx.deleteFrom('record_details').where('place', '=', place).execute();
+  for (let from = 0; from < what.places.length; from += ROWS_AT_ONCE) {
+    const places = what.places.slice(from, from + ROWS_AT_ONCE);
+    const rows = places.map((place) => ({ place, pseudonym: null, erased_by: erasedBy }));
+    await tx.insertInto('erasures').values(rows).execute();
+    await tx
+      .deleteFrom('record_details')
+      .where(isAmong(tx, 'place', places))
+      .execute();
     // With the key, whatever is in an archive.
-    await tx.deleteFrom('archived_inputs').where('place', '=', place).execute();
+    await tx
+      .deleteFrom('archived_inputs')
+      .where(isAmong(tx, 'place', places))
+      .execute();
   }
-  for (const pseudonym of what.pseudonyms) {
-    await tx.insertInto('erasures').values({ place: null, pseudonym, erased_by: erasedBy }).execute();
-    await tx.deleteFrom('pseudonyms').where('pseudonym', '=', pseudonym).execute();
+  for (let from = 0; from < what.pseudonyms.length; from += ROWS_AT_ONCE) {
+    const pseudonyms = what.pseudonyms.slice(from, from + ROWS_AT_ONCE);
+    const rows = pseudonyms.map((pseudonym) => ({ place: null, pseudonym, erased_by: erasedBy }));
+    await tx.insertInto('erasures').values(rows).execute();
+    await tx
+      .deleteFrom('pseudonyms')
+      .where(isAmong(tx, 'pseudonym', pseudonyms))
+      .execute();
   }
   // Now for later writes of this batch, and again after the commit for earlier ones.
   const { pseudonyms, afterCommit } = batchOf(tx);

@@ -1,7 +1,7 @@
 import { leafHash } from '../tree/hashes.ts';
 import { ARCHIVE_PLACE, type ArchivePlace } from './archived-inputs.ts';
 import { batchOf, takePlace } from './batch.ts';
-import { memberNumber } from './dialect.ts';
+import { isAmong, memberNumber } from './dialect.ts';
 import { OPEN_STATES } from './requests.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
@@ -191,32 +191,42 @@ export async function findRecord(
     .executeTakeFirst();
 }
 
+/** The places in one statement. */
+const PLACES_AT_ONCE = 500;
+
 /** Ids of the open requests that the given records are about. */
 export async function listOpenRequestsOf(db: Db, places: readonly number[]): Promise<string[]> {
   const open = new Set<string>();
-  for (const place of places) {
-    const row = await db
+  for (const some of inParts(places)) {
+    const rows = await db
       .selectFrom('record_details')
       .innerJoin('requests', 'requests.id', 'record_details.request_id')
       .select('requests.id')
-      .where('record_details.place', '=', place)
+      .where(isAmong(db, 'record_details.place', some))
       .where('requests.state', 'in', OPEN_STATES)
-      .executeTakeFirst();
-    if (row !== undefined) open.add(row.id);
+      .execute();
+    for (const { id } of rows) open.add(id);
   }
   return [...open];
 }
 
-/** Those of the given places whose details are not erased. */
+/** Those of the given places whose details are not erased, in their order. */
 export async function listReadable(db: Db, places: readonly number[]): Promise<number[]> {
-  const readable: number[] = [];
-  for (const place of new Set(places)) {
-    const row = await db
+  const readable = new Set<number>();
+  for (const some of inParts(places)) {
+    const rows = await db
       .selectFrom('record_details')
       .select('place')
-      .where('place', '=', place)
-      .executeTakeFirst();
-    if (row !== undefined) readable.push(place);
+      .where(isAmong(db, 'place', some))
+      .execute();
+    for (const { place } of rows) readable.add(place);
   }
-  return readable;
+  return [...new Set(places)].filter((place) => readable.has(place));
+}
+
+function inParts(places: readonly number[]): number[][] {
+  const parts: number[][] = [];
+  for (let from = 0; from < places.length; from += PLACES_AT_ONCE)
+    parts.push(places.slice(from, from + PLACES_AT_ONCE));
+  return parts;
 }
