@@ -1,6 +1,7 @@
 import type { WitnessDemand } from '../audit/verify/cosigned.ts';
 import { MeaningFault } from '../audit/verify/fault.ts';
 import { EXPECTED_GAPS } from '../audit/verify/findings.ts';
+import { type FormerFound, verifyFormer } from '../audit/verify/former.ts';
 import { compareFlags } from '../audit/verify/served-flags.ts';
 import { compareSnapshots } from '../audit/verify/snapshots.ts';
 import { createVerification, type Verification } from '../audit/verify/verification.ts';
@@ -9,7 +10,14 @@ import { readNote } from '../tree/verify-signed-log.ts';
 import type { Output } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
 import type { Client } from './client.ts';
-import { failOnFault, type LogSource, readLogKey, readText, readWitnessKey } from './log-source.ts';
+import {
+  failOnFault,
+  type LogSource,
+  logInFolder,
+  readLogKey,
+  readText,
+  readWitnessKey,
+} from './log-source.ts';
 import { alertBy, assertProgram } from './on-fault.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import { createProgress } from './output/progress.ts';
@@ -36,6 +44,7 @@ export interface VerifyOrder {
   options: {
     key: string;
     since?: string | undefined;
+    former?: readonly string[] | undefined;
     witness?: readonly string[] | undefined;
     quorum?: number | undefined;
     inputs?: string | undefined;
@@ -81,6 +90,8 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
       snapshots,
       progress: progress.show,
     });
+    // What a log was before does not change while it is followed.
+    let formers: FormerFound[] | null = null;
     const check = async (): Promise<VerificationReport> => {
       let checkpoint = await verification.advance();
       snapshots?.finish(verification.meaning.findings, checkpoint.size);
@@ -88,6 +99,14 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
       if (options.flags !== undefined)
         ({ checkpoint, compared } = await compareServed(output, verification, order));
       const { origin, size, root } = checkpoint;
+      const view = verification.meaning.view();
+      if (options.former !== undefined && formers === null) {
+        formers = [];
+        for (const folder of options.former)
+          formers.push(
+            await verifyFormer({ checkpoint, read }, logInFolder(folder).read, view.restores.items),
+          );
+      }
       return {
         origin,
         size,
@@ -99,7 +118,8 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
         replayed: kept?.replayed() ?? null,
         flags_compared: compared,
         snapshots_compared: snapshots?.compared() ?? null,
-        ...verification.meaning.view(),
+        former_logs: formers,
+        ...view,
       };
     };
     let report: VerificationReport;

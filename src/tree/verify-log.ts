@@ -178,14 +178,22 @@ export async function verifyContinues(
     throw new LogFault(
       `the log was cut off: it has ${size} leaves, and the older checkpoint has ${since.size}`,
     );
-  const root = await treeRoot(since.size, (subtrees) =>
-    subtreesFrom(subtrees, async ({ level, index }) => {
-      const tile = { level, index, width: widthIn({ level: level ?? 0, index }, size) };
-      return parseTile(await read(tilePath(tile)), tile);
-    }),
-  );
+  const root = await rootOfFirst({ checkpoint, read }, since.size);
   if (!root.equals(since.root))
     throw new LogFault(
       `the log has another history: its first ${since.size} leaves are not those of the older checkpoint`,
     );
+}
+
+/** The root over the first leaves of a log, by its tiles, which must have been verified before. */
+export function rootOfFirst(
+  { checkpoint, read }: Pick<LogVerification, 'checkpoint' | 'read'>,
+  size: number,
+): Promise<Buffer> {
+  return treeRoot(size, (subtrees) =>
+    subtreesFrom(subtrees, async ({ level, index }) => {
+      const tile = { level, index, width: widthIn({ level: level ?? 0, index }, checkpoint.size) };
+      return parseTile(await read(tilePath(tile)), tile);
+    }),
+  );
 }

@@ -121,6 +121,31 @@ describe('a disk that was restored whole', () => {
       0,
       [{ origin, size: Number(size), root }],
     ]);
+    const former = (...folders: string[]) =>
+      terminal.as(
+        ...['avery', 'verify', '--key', vkey, '--json'],
+        ...folders.flatMap((folder) => ['--former', folder]),
+      );
+    const [{ place }] = verified.json.restores.items;
+    const whole = await former(published);
+    expect([whole.code, whole.json.former_logs]).toEqual([
+      0,
+      [{ origin, size: Number(size), followed_at: place, common: place - 1 }],
+    ]);
+    // Another history, a log that was cut off, and one that no restore names.
+    const at = (path: string) => join(published, path);
+    for (const [path, change] of [
+      [`tile/entries/000.p/${size}`, (text: string) => text.replace('watched', 'Watched')],
+      ['checkpoint', (text: string) => text.replace(`\n${size}\n`, `\n${Number(size) - 1}\n`)],
+      ['checkpoint', (text: string) => text.replace(String(origin), 'flags.example/log/7')],
+    ] as const) {
+      const good = await readFile(at(path), 'latin1');
+      await writeFile(at(path), change(good), 'latin1');
+      const { code, json } = await former(published);
+      expect([code, json.fault]).toEqual([6, 'former_other']);
+      await writeFile(at(path), good, 'latin1');
+    }
+    expect((await former(join(published, 'none'))).json.code).toBe('log_fault');
     expect((await t.call(null, 'GET', '/readyz?for=writes')).status).toBe(200);
     await t.restart();
     expect((await t.call(null, 'GET', '/readyz?for=writes')).status).toBe(200);

@@ -35,6 +35,8 @@ export const FAULTS = {
   retention_other:
     'Inputs or counts are said to be taken out of the database that were before, or that did not exist yet. Somebody wrote past the broker.',
   erasure_ahead: 'Details are said to be erased that did not exist yet.',
+  former_other:
+    'The given former log is not the one that a restore names. It is not whole, or the restored log has another history.',
   input_other: 'The given input is not the one that was decided.',
   result_other: 'The given result is not the one that was recorded.',
   evaluations_other:

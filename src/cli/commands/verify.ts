@@ -7,6 +7,7 @@ import { verifyWith } from '../verify-log.ts';
 interface VerifyOptions extends CommonOptions {
   key: string;
   since?: string;
+  former?: string[];
   witness?: string[];
   quorum?: number;
   inputs?: string;
@@ -27,9 +28,14 @@ export function registerVerify(program: Command, cli: Cli): void {
     .requiredOption('--key <key>', 'the key of the log: a file, or the key itself')
     .option('--since <file>', 'an older checkpoint, which the log must continue')
     .option(
+      '--former <folder>',
+      'a former log that a restore in this one names, as it was published; repeat the option for several',
+      collect,
+    )
+    .option(
       '--witness <key>',
       'the key of a witness that must have cosigned the log: a file, or the key itself; repeat the option for several',
-      (value: string, former: string[] = []) => [...former, value],
+      collect,
     )
     .option(
       '--quorum <number>',
@@ -56,6 +62,7 @@ export function registerVerify(program: Command, cli: Cli): void {
 Examples:
   countersign verify /srv/log --key log.key
   countersign verify https://log.example.com --key log.key --since old-checkpoint
+  countersign verify /srv/log --key log.key --former /srv/former-log
   countersign verify https://log.example.com --key log.key --witness w1.key --witness w2.key --quorum 2
   countersign verify --key log.key --flags https://countersign.example.com
   countersign verify /srv/log --key log.key --inputs evidence/inputs.jsonl
@@ -85,6 +92,8 @@ Exit status: 0 if every record, tile and signature fits, and the records fit eac
       );
     });
 }
+
+const collect = (value: string, former: string[] = []): string[] => [...former, value];
 
 function parseQuorum(text: string): number {
   const quorum = /^\d{1,4}$/.test(text) ? Number(text) : 0;

@@ -1,5 +1,6 @@
 import type { CosignedState, UnknownSigner } from '../../audit/verify/cosigned.ts';
 import { GAPS, type Listed } from '../../audit/verify/findings.ts';
+import type { FormerFound } from '../../audit/verify/former.ts';
 import type { MeaningView } from '../../audit/verify/meaning.ts';
 import { moment, printable } from './text.ts';
 
@@ -18,6 +19,8 @@ export interface VerificationReport extends MeaningView {
   unknown_signatures: readonly UnknownSigner[];
   /** How many decisions came out the same when they were replayed; null without inputs. */
   replayed: number | null;
+  /** The former logs that restores name; null if none were given. */
+  former_logs: readonly FormerFound[] | null;
   /** How many definitions and states are served as the log says; null without flags. */
   flags_compared: number | null;
   /** How many published snapshots are what the log says; null without them. */
@@ -53,6 +56,10 @@ export function renderVerification(name: string, report: VerificationReport, pin
     ...(key === undefined || key.key === pinned
       ? []
       : [`Its key was rotated, by the record at place ${key.from}. Keep the new one: ${printable(key.key)}`]),
+    ...(report.former_logs ?? []).map(
+      ({ origin: former, size: all, followed_at, common }) =>
+        `The restore at place ${followed_at} follows ${printable(former)}, whose ${all} records are there: ${common} are in this log, too.`,
+    ),
     ...witnessed(report),
     ...(replayed === null ? [] : [`${replayed} decisions were replayed, and come out the same.`]),
     ...(flags_compared === null
