@@ -234,7 +234,7 @@ describe('snapshots', () => {
     // What it would sign contradicts what was there.
     expect(await refusal(reader)).toEqual([503, 'restored_copy']);
     await actOffline(t, 'accept-restore');
-    // Tokens of before count no more.
+    // The tokens of before are void.
     t.clock.advance(1000);
     const again = await readerToken(t);
     expect(await refusal(again)).toEqual([503, 'snapshot_unavailable']);
