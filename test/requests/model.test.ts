@@ -19,7 +19,7 @@ import { act, commands, content, FLAGS, type Real, seen } from './model-commands
 const BROKERS = IS_POSTGRES ? 2 : 1;
 /** On a server a few sequences in every run of the suite, and more of them in `make test-cluster`. */
 const IS_LONG = !IS_POSTGRES || process.env.COUNTERSIGN_TEST_CLUSTER !== undefined;
-const RUNS = IS_POSTGRES ? (IS_LONG ? 20 : 3) : 60;
+const RUNS = IS_POSTGRES ? (IS_LONG ? 20 : 5) : 60;
 /** How often each state has to be seen: otherwise the sequences have become tame. */
 const SEEN = {
   ...{ pending: 20, applied: 20 },
