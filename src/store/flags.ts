@@ -6,7 +6,15 @@ import type {
   FlagsTable,
   FlagVersionsTable,
 } from './schema.ts';
-import { type Db, deferredInsert, settledStatement, statement, type Tx } from './statement.ts';
+import {
+  type Certain,
+  certainStatement,
+  type Db,
+  deferredInsert,
+  settledStatement,
+  statement,
+  type Tx,
+} from './statement.ts';
 
 const findDefinitionStatement = statement<{ key: string }, FlagsTable>((db, p) =>
   db.selectFrom('flags').selectAll().where('key', '=', p('key')),
@@ -23,7 +31,7 @@ const findInEnvironmentStatement = statement<{ key: string; environment: string 
     .select([state.select('version').as('state_version'), state.select('state').as('state')])
     .where('key', '=', p('key'));
 });
-const insertDefinitionStatement = statement<FlagsTable>((db, p) =>
+const insertDefinitionStatement = certainStatement<FlagsTable>((db, p) =>
   db.insertInto('flags').values({
     key: p('key'),
     namespace: p('namespace'),
@@ -32,7 +40,7 @@ const insertDefinitionStatement = statement<FlagsTable>((db, p) =>
     definition: p('definition'),
   }),
 );
-const updateDefinitionStatement = statement<FlagsTable & { base: number }>((db, p) =>
+const updateDefinitionStatement = certainStatement<FlagsTable & { base: number }>((db, p) =>
   db
     .updateTable('flags')
     .set({
@@ -52,7 +60,7 @@ const insertDefinitionVersion = deferredInsert<FlagVersionsTable>('flag_versions
   'decision_id',
   'at_ms',
 ]);
-const insertStateStatement = statement<FlagStatesTable>((db, p) =>
+const insertStateStatement = certainStatement<FlagStatesTable>((db, p) =>
   db.insertInto('flag_states').values({
     flag: p('flag'),
     environment: p('environment'),
@@ -60,7 +68,7 @@ const insertStateStatement = statement<FlagStatesTable>((db, p) =>
     state: p('state'),
   }),
 );
-const updateStateStatement = statement<FlagStatesTable & { base: number }>((db, p) =>
+const updateStateStatement = certainStatement<FlagStatesTable & { base: number }>((db, p) =>
   db
     .updateTable('flag_states')
     .set({ version: p('version'), state: p('state') })
@@ -170,34 +178,28 @@ export interface VersionOrigin {
 }
 
 /**
- * Writes the next version of a definition, if the current one is still `row.version - 1`.
+ * Writes the next version of a definition.
  *
- * @returns false if it is not: there was a concurrent write, and nothing was written
+ * @throws Error if the stored version is not `row.version - 1`; in the writing transaction that is a programming error
  */
-export async function writeDefinition(tx: Tx, row: FlagsTable, origin: VersionOrigin): Promise<boolean> {
+export async function writeDefinition(tx: Tx, row: FlagsTable, origin: VersionOrigin): Promise<void> {
   const base = row.version - 1;
-  if (base === 0) {
-    await insertDefinitionStatement(tx, row);
-  } else {
-    const { affected } = await updateDefinitionStatement(tx, { ...row, base });
-    if (affected !== 1) return false;
-  }
+  if (base === 0) await insertDefinitionStatement(tx, row, moved(row.key));
+  else await updateDefinitionStatement(tx, { ...row, base }, moved(row.key));
   const { version, definition } = row;
   await insertDefinitionVersion(tx, { flag: row.key, version, definition, ...origin });
-  return true;
 }
 
 /** As {@link writeDefinition}, for the state in one environment. */
-export async function writeState(tx: Tx, row: FlagStatesTable, origin: VersionOrigin): Promise<boolean> {
+export async function writeState(tx: Tx, row: FlagStatesTable, origin: VersionOrigin): Promise<void> {
   const base = row.version - 1;
-  if (base === 0) {
-    await insertStateStatement(tx, row);
-  } else {
-    const { affected } = await updateStateStatement(tx, { ...row, base });
-    if (affected !== 1) return false;
-  }
+  if (base === 0) await insertStateStatement(tx, row, moved(row.flag));
+  else await updateStateStatement(tx, { ...row, base }, moved(row.flag));
   await insertStateVersion(tx, { ...row, ...origin });
-  return true;
+}
+
+function moved(flag: string): Certain {
+  return { rows: 1, otherwise: `the version of ${flag} changed inside the writing transaction` };
 }
 
 /** Increments the version of an environment. @returns its new version */

@@ -30,7 +30,7 @@ export interface Direct {
   run: RunStatement;
   /**
    * Runs a statement that answers nothing. Where each answer takes its time, nobody waits for this one: its fault is thrown by
-   * what waits next.
+   * what waits next, which may be of another write, and in any case by `answered`.
    *
    * @throws Error at the latest if a statement has failed since the last rollback
    */
@@ -152,7 +152,7 @@ export function statement<P extends object, R = unknown>(
 
 /**
  * A {@link statement} that changes as many rows as its caller says. Where each answer takes its time, nobody waits for this one:
- * a fault is thrown by what waits next, and another number of rows at the end of the batch.
+ * a fault, or another number of rows, is thrown at the end of the batch, whose writes are then written each alone.
  *
  * @throws Error if it changes more or fewer rows; in the writing transaction that is a programming error
  */

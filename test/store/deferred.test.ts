@@ -5,10 +5,10 @@ import { openStore } from '../../src/store/database.ts';
 import { createDeferredRows } from '../../src/store/deferred.ts';
 import { environmentVersion, raiseEnvironmentVersion } from '../../src/store/flags.ts';
 import { findRequest, insertRequest, postponeRequest, updateRequest } from '../../src/store/requests.ts';
-import type { RequestsTable } from '../../src/store/schema.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createPlace, type Place } from '../support/place.ts';
 import { IS_POSTGRES } from '../support/postgres-server.ts';
+import { requestRow } from '../support/request-row.ts';
 import { countStatements } from '../support/sqlite/counting.ts';
 
 /** Each takes longer on a server. */
@@ -26,14 +26,6 @@ afterEach(async () => {
   await store.close();
   await place.remove();
 });
-
-function rowOf(id: string, due_ms: number | null = null): RequestsTable {
-  return {
-    ...{ id, kind: 'flag.change', environment: null, state: 'pending', proposer_id: 'p', proposer: '{}' },
-    ...{ revision: 1, digest: 'd', content: '{}', plan: '{}', decision_id: 'x', held_by: null, due_ms },
-    ...{ created_ms: 1, updated_ms: 1, expires_ms: 1, authors: '[]', standing: '{}' },
-  };
-}
 
 const touches = { flags: ['f', 'f'], namespaces: ['n', 'n'] };
 
@@ -83,7 +75,7 @@ async function runOn(write: { steps: Step[]; failsAtTheEnd: boolean }): Promise<
       for (const { act, id, due } of write.steps) {
         if (act === 'read') found.push((await findRequest(tx, id))?.due_ms);
         else if (act === 'change') await postponeRequest(tx, id, { due_ms: due });
-        else await insertRequest(tx, rowOf(id, due), touches);
+        else await insertRequest(tx, requestRow(id, due), touches);
       }
       if (write.failsAtTheEnd) throw thrown;
       return found;
@@ -122,7 +114,7 @@ describe('rows that wait for the end of their batch', () => {
       const statements = countStatements();
       try {
         const writes = Array.from({ length: 21 }, (_, number) =>
-          store.writer.write((tx) => insertRequest(tx, rowOf(`r-${number}`), touches)),
+          store.writer.write((tx) => insertRequest(tx, requestRow(`r-${number}`), touches)),
         );
         await Promise.all(writes);
         // 16, 4 and 1; each text has as many rows.
@@ -136,13 +128,13 @@ describe('rows that wait for the end of their batch', () => {
   );
 
   it('are those of the neighbours only, if the database refuses one of them', async () => {
-    await store.writer.write((tx) => insertRequest(tx, rowOf('taken'), touches));
+    await store.writer.write((tx) => insertRequest(tx, requestRow('taken'), touches));
     const committed: string[] = [];
     const ids = ['one', 'taken', 'two', 'two', 'three'];
     const outcomes = await Promise.allSettled(
       ids.map((id) =>
         store.writer.write(async (tx, afterCommit) => {
-          await insertRequest(tx, rowOf(id), touches);
+          await insertRequest(tx, requestRow(id), touches);
           afterCommit(() => committed.push(id));
         }),
       ),
@@ -159,7 +151,7 @@ describe('rows that wait for the end of their batch', () => {
 
   it('are refused, and those of neighbours kept, also if the write whose read inserts them goes on after the error', async () => {
     const insert = (id: string, flag: string) =>
-      store.writer.write((tx) => insertRequest(tx, rowOf(id), { flags: [flag], namespaces: [] }));
+      store.writer.write((tx) => insertRequest(tx, requestRow(id), { flags: [flag], namespaces: [] }));
     await insert('taken', 'e');
     const results = await Promise.allSettled([
       insert('taken', 'f'),
@@ -186,7 +178,7 @@ describe('rows that wait for the end of their batch', () => {
 
   it('are gone with a batch that is not committed', async () => {
     const stuck = store.writer.write(async (tx) => {
-      await insertRequest(tx, rowOf('lost'), touches);
+      await insertRequest(tx, requestRow('lost'), touches);
       throw Object.assign(new Error('disk full'), { code: 'SQLITE_FULL' });
     });
     await expect(stuck).rejects.toMatchObject({ code: 'not_recorded' });
@@ -197,9 +189,9 @@ describe('rows that wait for the end of their batch', () => {
 describe('a change that is certain', () => {
   it('fails its write alone if it is not, whatever comes after it', async () => {
     const revise = (id: string, revision: number) =>
-      store.writer.write((tx) => updateRequest(tx, { ...rowOf(id), revision }));
+      store.writer.write((tx) => updateRequest(tx, { ...requestRow(id), revision }));
     await store.writer.write(async (tx) => {
-      for (const id of ['a', 'b', 'c']) await insertRequest(tx, rowOf(id), touches);
+      for (const id of ['a', 'b', 'c']) await insertRequest(tx, requestRow(id), touches);
     });
     const outcomes = await Promise.allSettled([
       revise('a', 2),

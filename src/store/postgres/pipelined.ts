@@ -1,7 +1,7 @@
 import { CompiledQuery, type DatabaseConnection, PostgresDriver, type QueryResult } from 'kysely';
 import { createDeferredRows } from '../deferred.ts';
 import { createSettledReads } from '../settled.ts';
-import { type Answer, assertCertain, type Certain, type Direct, runDirectly } from '../statement.ts';
+import { type Answer, assertCertain, type Direct, runDirectly } from '../statement.ts';
 
 /*
  * The connections of the writer. To wait for an answer of a server costs more than most statements take there, so a statement
@@ -50,8 +50,11 @@ function pipelined(connection: DatabaseConnection): DatabaseConnection {
   let first: { error: unknown } | null = null;
   /** What nobody has waited for. None of it rejects. */
   let sent: Promise<void>[] = [];
-  /** A statement of the transaction has changed other rows than is certain. Whose it was, nobody knows any more. */
-  let uncertain: { error: unknown } | null = null;
+  /**
+   * A statement of the transaction that nobody waited for has failed, or has changed other rows than is certain. Its write may
+   * have gone on, and a later one have been told: so this stays until the end of the transaction, which it prevents.
+   */
+  let unnoticed: { error: unknown } | null = null;
 
   /** Is sent before this returns, after the rows that it may read. */
   async function execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
@@ -60,7 +63,7 @@ function pipelined(connection: DatabaseConnection): DatabaseConnection {
     if (UNDOING.test(query.sql)) first = null;
     if (ENDING.test(query.sql)) {
       sent = [];
-      uncertain = null;
+      unnoticed = null;
     }
     try {
       const result = await connection.executeQuery<R>(query);
@@ -72,14 +75,6 @@ function pipelined(connection: DatabaseConnection): DatabaseConnection {
     }
   }
 
-  function check(affected: number, certain: Certain | undefined): void {
-    try {
-      assertCertain(affected, certain);
-    } catch (error) {
-      uncertain ??= { error };
-    }
-  }
-
   const on: Direct = {
     run: async (text, parameters) => {
       const { rows, numAffectedRows } = await execute(CompiledQuery.raw(text, [...parameters]));
@@ -88,17 +83,16 @@ function pipelined(connection: DatabaseConnection): DatabaseConnection {
     send: (text, parameters, certain) => {
       if (first !== null && !UNDOING.test(text)) throw first.error;
       const answer = on.run(text, parameters) as Promise<Answer>;
-      // Whoever waits next is told of its fault.
+      const checked = answer.then(({ affected }) => assertCertain(affected, certain));
       sent.push(
-        answer.then(
-          ({ affected }) => check(affected, certain),
-          () => undefined,
-        ),
+        checked.catch((error: unknown) => {
+          unnoticed ??= { error };
+        }),
       );
     },
     answered: async () => {
       await Promise.all(sent);
-      const fault = first ?? uncertain;
+      const fault = first ?? unnoticed;
       if (fault !== null) throw fault.error;
     },
     settled,

@@ -5,6 +5,7 @@ import { append } from '../../../src/log/append.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { findMeta, setMeta } from '../../../src/store/installation.ts';
 import { watchOthers } from '../../../src/store/postgres/others.ts';
+import { insertRequest, updateRequest } from '../../../src/store/requests.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TakeoverError } from '../../../src/store/write-faults.ts';
 import { appendTo, entryOf } from '../../support/entries.ts';
@@ -12,6 +13,7 @@ import { openOwn } from '../../support/own-store.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { type PostgresProxy, startProxy } from '../../support/postgres-proxy.ts';
 import { hasPostgres } from '../../support/postgres-server.ts';
+import { requestRow } from '../../support/request-row.ts';
 
 const SOON = { timeout: 10_000 };
 
@@ -146,6 +148,25 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     const outcomes = await Promise.allSettled([set('first'), set('nul', 'a\0b'), set('last')]);
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(outcomes[1]).toMatchObject({ reason: { code: 'not_recorded' } });
+  });
+
+  it('undoes alone a write that ends with what it cannot hold, and does not wait for', async () => {
+    const row = requestRow('r');
+    await store.writer.write((tx) => insertRequest(tx, row, { flags: [], namespaces: [] }));
+    const spoil = store.writer.write(async (tx) => {
+      await setMeta(tx, 'spoilt', 'x');
+      await updateRequest(tx, { ...row, revision: 2, digest: 'a\0b' });
+    });
+    const outcomes = await Promise.allSettled([set('before'), spoil, set('after'), set('last')]);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      ...['fulfilled', 'fulfilled'],
+    ]);
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'not_recorded' } });
+    const found = ['before', 'spoilt', 'after', 'last'].map((key) => findMeta(store.read, key));
+    expect(await Promise.all(found)).toEqual(['x', null, 'x', 'x']);
+    expect(failures).toEqual([]);
   });
 
   it('whose lock another holds for ever refuses writes alone, and goes on by itself', async () => {
