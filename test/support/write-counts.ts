@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setImmediate } from 'node:timers/promises';
 import { exchange, type Reply, startTestBroker, type TestBroker } from './broker.ts';
-import { countBytes, countStatements, type StatementCount } from './sqlite/counting.ts';
+import { type Bytes, countBytes, countStatements, type StatementCount } from './sqlite/counting.ts';
 
 /*
  * What each kind of write takes: counted, not timed, so that it is the same on every machine. One call after another, so
@@ -20,6 +20,8 @@ export interface WriteCount {
   writtenBytes: number;
   /** Bytes that the file grows by. */
   keptBytes: number;
+  /** The same by table and index, without what is free in their pages. */
+  keptIn: ReadonlyMap<string, number>;
 }
 
 /** The kinds of writes, in the order of the count. */
@@ -148,13 +150,12 @@ async function countCalls(
     around.push(texts.length - ownCount);
     evaluations.push(counters.evaluations.take());
   }
-  const { writtenBytes, keptBytes } = stopBytes();
+  const bytes = bytesOfEach(stopBytes());
   return {
     statements: median(own),
     around: median(around),
     evaluations: median(evaluations),
-    writtenBytes: Math.round(writtenBytes / EACH),
-    keptBytes: Math.round(keptBytes / EACH),
+    ...bytes,
   };
 }
 
@@ -164,15 +165,22 @@ async function countTogether(t: TestBroker, counters: Counters): Promise<WriteCo
   counters.statements.take();
   counters.evaluations.take();
   await toggleTogether(t);
-  const { writtenBytes, keptBytes } = stopBytes();
+  const bytes = bytesOfEach(stopBytes());
   const texts = counters.statements.take();
   const own = countsOfWrites(texts);
   return {
     statements: median(own),
     around: Math.round((texts.length - sumOf(own)) / EACH),
     evaluations: Math.round(counters.evaluations.take() / EACH),
+    ...bytes,
+  };
+}
+
+function bytesOfEach({ writtenBytes, keptBytes, keptIn }: Bytes): Bytes {
+  return {
     writtenBytes: Math.round(writtenBytes / EACH),
     keptBytes: Math.round(keptBytes / EACH),
+    keptIn: new Map([...keptIn].map(([name, bytes]) => [name, Math.round(bytes / EACH)])),
   };
 }
 

@@ -47,6 +47,14 @@ function prototypeOfStatements(): Record<(typeof RUNS)[number], Running> {
   return prototype;
 }
 
+/** What was written, and what is kept of it. */
+export interface Bytes {
+  writtenBytes: number;
+  keptBytes: number;
+  /** By table and index. */
+  keptIn: Map<string, number>;
+}
+
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 
@@ -54,19 +62,36 @@ const FRAME_HEADER_BYTES = 24;
  * Empties the write-ahead log of a broker's file.
  *
  * @returns what tells the pages that were written since: one after another into that log, and from there each once into
- *   the file, and how many bytes the file has more than before
+ *   the file, and how many bytes the file, and each table and index, has more than before
  */
-export function countBytes(file: string): () => { writtenBytes: number; keptBytes: number } {
+export function countBytes(file: string): () => Bytes {
   const [checkpoint] = withFile(file, (db) => db.pragma('wal_checkpoint(TRUNCATE)')) as { busy: number }[];
   if (checkpoint?.busy !== 0) throw new Error('the write-ahead log is in use');
   const before = pagesOf(file);
+  const usedBefore = usedBytes(file);
   return () => {
+    const keptIn = new Map<string, number>();
+    for (const [name, bytes] of usedBytes(file)) {
+      const more = bytes - (usedBefore.get(name) ?? 0);
+      if (more !== 0) keptIn.set(name, more);
+    }
     const { frames, pages } = readWal(`${file}-wal`, before.pageBytes);
     return {
       writtenBytes: frames * (before.pageBytes + FRAME_HEADER_BYTES) + pages * before.pageBytes,
       keptBytes: (pagesOf(file).count - before.count) * before.pageBytes,
+      keptIn,
     };
   };
+}
+
+/** The bytes in use of each table and each index, without what is free in their pages. @see https://sqlite.org/dbstat.html */
+function usedBytes(file: string): Map<string, number> {
+  const rows = withFile(
+    file,
+    (db) => db.prepare('select name, sum(pgsize - unused) as bytes from dbstat group by name').all(),
+    { readonly: true },
+  ) as { name: string; bytes: number }[];
+  return new Map(rows.map(({ name, bytes }) => [name, bytes]));
 }
 
 /** The pages that hold something. */
