@@ -1,4 +1,4 @@
-import type { WitnessDemand } from '../audit/verify/cosigned.ts';
+import { type CosignedState, QuorumMissing, type WitnessDemand } from '../audit/verify/cosigned.ts';
 import { MeaningFault } from '../audit/verify/fault.ts';
 import { EXPECTED_GAPS } from '../audit/verify/findings.ts';
 import { type FormerFound, verifyFormer } from '../audit/verify/former.ts';
@@ -34,6 +34,10 @@ const COMPARE_AGAIN_MS = 1100;
 /** What `--on-fault` is told of: an address that cannot be reached is no fault of the log. */
 const FAULTS: readonly ExitCode[] = [EXIT.different, EXIT.unwitnessed];
 
+/** What it is told of, too: that it cannot be verified any more whether there is one. */
+const SILENT = 'log_silent';
+const SILENT_AFTER_MS = 15 * 60_000;
+
 /** What a verification is asked for. */
 export interface VerifyOrder {
   source: LogSource;
@@ -47,10 +51,14 @@ export interface VerifyOrder {
     former?: readonly string[] | undefined;
     witness?: readonly string[] | undefined;
     quorum?: number | undefined;
+    /** The greatest age of what a quorum has cosigned, in milliseconds. */
+    witnessAge?: number | undefined;
     inputs?: string | undefined;
     flags?: string | undefined;
     snapshots?: string | undefined;
     follow?: boolean | undefined;
+    /** How long an address that is followed may be silent, in milliseconds. */
+    silentAfter?: number | undefined;
     onFault?: string | undefined;
   };
 }
@@ -63,7 +71,9 @@ export async function verifyWith(output: Output, order: VerifyOrder): Promise<Ex
   try {
     return await verifyAll(output, order);
   } catch (error) {
-    if (error instanceof CliError && FAULTS.includes(error.exitCode)) await alertBy(output, onFault, error);
+    const isFault =
+      error instanceof CliError && (FAULTS.includes(error.exitCode) || error.problem.code === SILENT);
+    if (isFault) await alertBy(output, onFault, error);
     throw error;
   }
 }
@@ -94,6 +104,7 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
     let formers: FormerFound[] | null = null;
     const check = async (): Promise<VerificationReport> => {
       let checkpoint = await verification.advance();
+      assertYoung(verification.cosigned(), options.witnessAge, output.io.clock());
       snapshots?.finish(verification.meaning.findings, checkpoint.size);
       let compared: number | null = null;
       if (options.flags !== undefined)
@@ -129,7 +140,11 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
     } finally {
       progress.end();
     }
-    if (options.follow === true) report = await follow(output, check, report);
+    if (options.follow === true)
+      report = await follow(output, check, {
+        first: report,
+        silentMs: options.silentAfter ?? SILENT_AFTER_MS,
+      });
     output.print(report, () => renderVerification(name, report, pinned.vkey));
     return report.gaps.some(({ code }) => !EXPECTED_GAPS.includes(code)) ? EXIT.conflict : EXIT.done;
   });
@@ -139,6 +154,7 @@ async function verifyAll(output: Output, order: VerifyOrder): Promise<ExitCode> 
 async function readWitnesses({
   witness: given = [],
   quorum,
+  witnessAge,
 }: VerifyOrder['options']): Promise<WitnessDemand | undefined> {
   const keys = new Map<string, Cosigner>();
   for (const each of given) {
@@ -146,6 +162,8 @@ async function readWitnesses({
     keys.set(key.vkey, key);
   }
   if (keys.size === 0) {
+    if (witnessAge !== undefined)
+      throw usageError('--witness-age needs the keys of the witnesses: name each with --witness.');
     if (quorum === undefined) return undefined;
     throw usageError('--quorum needs the keys of the witnesses: name each with --witness.');
   }
@@ -194,12 +212,13 @@ function stillMoving(cause: MeaningFault): CliError {
 async function follow(
   output: Output,
   check: () => Promise<VerificationReport>,
-  first: VerificationReport,
+  { first, silentMs }: { first: VerificationReport; silentMs: number },
 ): Promise<VerificationReport> {
   const { io } = output;
   const stop = new AbortController();
   const forget = io.onStopSignal(() => stop.abort());
   let last = first;
+  let heardMs = io.clock();
   output.note(`Verified ${last.size} records. Watching for more.`);
   try {
     for (;;) {
@@ -208,10 +227,28 @@ async function follow(
       const next = await unlessTransient(output, check);
       if (next !== null && next.size > last.size) output.note(`Verified ${next.size} records.`);
       last = next ?? last;
+      if (next !== null) heardMs = io.clock();
+      else if (io.clock() - heardMs >= silentMs) throw silent(io.clock() - heardMs);
     }
   } finally {
     forget();
   }
+}
+
+/** Whoever silences a log hides what is in it. */
+function silent(ms: number): CliError {
+  const detail = `Nothing could be verified for ${Math.floor(ms / 1000)} seconds: the address of the log does not answer.`;
+  return new CliError(EXIT.error, { code: SILENT, title: 'The log is silent', detail });
+}
+
+/** @throws QuorumMissing if what a quorum has cosigned is older than it may be */
+function assertYoung(cosigned: CosignedState | null, witnessAge: number | undefined, nowMs: number): void {
+  if (cosigned === null || witnessAge === undefined) return;
+  const ageMs = nowMs - cosigned.at_ms;
+  if (ageMs > witnessAge)
+    throw new QuorumMissing(
+      `what a quorum of the witnesses has cosigned last is ${Math.floor(ageMs / 1000)} seconds old, and at most ${witnessAge / 1000} are accepted`,
+    );
 }
 
 /** An address that cannot be reached for a while is no fault of the log. */

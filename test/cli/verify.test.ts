@@ -155,6 +155,39 @@ describe('--follow', () => {
     expect(back.err).toContain('stepped back');
   });
 
+  it('ends loudly when the address is silent for too long, and not before', async () => {
+    const told = join(t.folder, 'silent.json');
+    const program = join(t.folder, 'silent.sh');
+    await writeFile(program, `#!/bin/sh\ncat > '${told}'\n`, { mode: 0o755 });
+    let looks = 0;
+    // It answers once, and again before the time is over.
+    const answers = (look: number) => look === 0 || look === 3;
+    const following = createTerminal(t, {
+      fetch: async (url) => {
+        if (!answers(looks)) throw new TypeError('fetch failed');
+        const path = new URL(String(url)).pathname;
+        return new Response(await readFile(join(log, path)).catch(() => null), { status: 200 });
+      },
+      sleep: async () => {
+        looks += 1;
+        t.clock.advance(20_000);
+      },
+    });
+    const argv = [
+      'verify',
+      'https://log.example',
+      '--key',
+      key,
+      '--follow',
+      '--silent-after',
+      '1m',
+      '--json',
+    ];
+    const { code, json } = await following.run(...argv, '--on-fault', program);
+    expect([code, json.code, looks]).toEqual([1, 'log_silent', 6]);
+    expect(JSON.parse(await readFile(told, 'utf8'))).toMatchObject({ code: 'log_silent' });
+  });
+
   it('tells a program of the fault, without a shell', async () => {
     const folder = await copied();
     const told = join(t.folder, 'told.json');

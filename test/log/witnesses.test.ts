@@ -241,6 +241,12 @@ describe('verify --witness', () => {
       expect((await verify(log, ...w3)).code).toBe(8);
     }
     expect((await verify(published, '--quorum', '1')).code).toBe(2);
+    // What they have cosigned may be asked to be young.
+    const age = Math.floor((t.clock() - at_ms) / 1000);
+    expect((await verify(published, ...both, '--witness-age', `${age}s`)).code).toBe(0);
+    const stale = await verify(published, ...both, '--witness-age', `${age - 1}s`);
+    expect([stale.code, stale.json.code]).toEqual([8, 'quorum_missing']);
+    expect((await verify(published, '--witness-age', '1m')).code).toBe(2);
     expect((await verify(published, '--witness', key)).json.detail).toContain('--witness: the key is of');
 
     await submit();

@@ -3,6 +3,7 @@ import type { Cli, CommonOptions, Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { type LogSource, logAtUrl, logInFolder, logOfBroker } from '../log-source.ts';
 import { verifyWith } from '../verify-log.ts';
+import { parseDuration } from './wait.ts';
 
 interface VerifyOptions extends CommonOptions {
   key: string;
@@ -10,10 +11,12 @@ interface VerifyOptions extends CommonOptions {
   former?: string[];
   witness?: string[];
   quorum?: number;
+  witnessAge?: number;
   inputs?: string;
   flags?: string;
   snapshots?: string;
   follow?: boolean;
+  silentAfter?: number;
   onFault?: string;
 }
 
@@ -42,6 +45,11 @@ export function registerVerify(program: Command, cli: Cli): void {
       'how many of these witnesses must agree (default: more than half of them)',
       parseQuorum,
     )
+    .option(
+      '--witness-age <duration>',
+      'the greatest age of what they have cosigned, such as 30m (default: any)',
+      parseDuration,
+    )
     .option('--inputs <file>', 'replay each decision with these inputs (audit inputs writes them)')
     .option(
       '--flags <file>',
@@ -52,6 +60,11 @@ export function registerVerify(program: Command, cli: Cli): void {
       'compare the snapshots that are published in this folder (publish --to writes it)',
     )
     .option('--follow', 'keep verifying what is recorded, until it is stopped or something is wrong')
+    .option(
+      '--silent-after <duration>',
+      'with --follow: end with the problem log_silent if the address does not answer for so long (default: 15m)',
+      parseDuration,
+    )
     .option(
       '--on-fault <program>',
       'a program that is run once if something is wrong, without a shell, with the problem as JSON on its standard input',
