@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { type Reply, startTestBroker } from './broker.ts';
 import { createDatabase } from './postgres.ts';
-import { audienceOf, createFlags, EACH, median, propose, toggleOf, toggleTogether } from './write-counts.ts';
+import { audienceOf, createFlags, EACH, propose, toggleOf, toggleTogether } from './write-counts.ts';
 
 /*
  * How often a write waits for a PostgreSQL server, from the call to its answer: what is sent while nothing is unanswered on its
@@ -31,8 +31,8 @@ export async function countRoundTrips(): Promise<RoundTrips> {
       trips.push(counter.take());
       if (reply.status !== status) throw new Error(`${reply.status}: ${JSON.stringify(reply.body)}`);
     }
-    // Now and then the broker asks by itself.
-    return median(trips);
+    // The broker asks by itself, too, on a slow machine during most calls: what the call takes is the least.
+    return Math.min(...trips);
   };
   try {
     await createFlags(t);

@@ -210,7 +210,7 @@ const ARRIVALS = 'http.server.request.start';
 const TURNS_TO_ARRIVE = 200;
 
 /** The middle one: what has to be waited for can be asked for more than once, so single ones may take more. */
-export function median(counts: readonly number[]): number {
+function median(counts: readonly number[]): number {
   return counts.toSorted((one, other) => one - other)[Math.floor(counts.length / 2)] ?? Number.NaN;
 }
 
