@@ -34,8 +34,7 @@ const COMPARE_AGAIN_MS = 1100;
 /** What `--on-fault` is told of: an address that cannot be reached is no fault of the log. */
 const FAULTS: readonly ExitCode[] = [EXIT.different, EXIT.unwitnessed];
 
-/** What it is told of, too: that it cannot be verified any more whether there is one. */
-const SILENT = 'log_silent';
+/** How long an address that is followed may be silent, unless it is said. */
 const SILENT_AFTER_MS = 15 * 60_000;
 
 /** What a verification is asked for. */
@@ -71,8 +70,9 @@ export async function verifyWith(output: Output, order: VerifyOrder): Promise<Ex
   try {
     return await verifyAll(output, order);
   } catch (error) {
+    // Of a silent log, nobody can say any more whether it is good.
     const isFault =
-      error instanceof CliError && (FAULTS.includes(error.exitCode) || error.problem.code === SILENT);
+      error instanceof CliError && (FAULTS.includes(error.exitCode) || error.problem.code === 'log_silent');
     if (isFault) await alertBy(output, onFault, error);
     throw error;
   }
@@ -238,7 +238,7 @@ async function follow(
 /** Whoever silences a log hides what is in it. */
 function silent(ms: number): CliError {
   const detail = `Nothing could be verified for ${Math.floor(ms / 1000)} seconds: the address of the log does not answer.`;
-  return new CliError(EXIT.error, { code: SILENT, title: 'The log is silent', detail });
+  return new CliError(EXIT.error, { code: 'log_silent', title: 'The log is silent', detail });
 }
 
 /** @throws QuorumMissing if what a quorum has cosigned is older than it may be */
