@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { CompiledQuery } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_MS } from '../../src/moment.ts';
+import { seal, unseal } from '../../src/store/archive-file.ts';
 import { createTerminal, type Terminal } from '../cli/support.ts';
 import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { applyChanges, approve, createFlag, creation, propose } from '../support/flags.ts';
@@ -207,6 +208,19 @@ describe('old inputs', () => {
       return () => writeFile(file, content);
     };
     await withFile(cut, async () => expect((await replay(proposed)).why.code).toBe('archive_damaged'));
+  });
+});
+
+describe('a sealed input', () => {
+  it('is opened with its own key, for its own record, and for no other', () => {
+    const of = { place: 7, leaf: '{"id":"seven"}' };
+    const { sealed, key } = seal('{"some":"input"}', of);
+    const other = seal('{"some":"input"}', of);
+    expect(unseal(sealed, key, of)).toBe('{"some":"input"}');
+    expect(other.sealed.equals(sealed)).toBe(false);
+    expect(() => unseal(sealed, other.key, of)).toThrow();
+    expect(() => unseal(sealed, key, { ...of, place: 8 })).toThrow();
+    expect(() => unseal(sealed, key, { ...of, leaf: '{"id":"eight"}' })).toThrow();
   });
 });
 
