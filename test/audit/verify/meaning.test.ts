@@ -79,9 +79,9 @@ describe('a forged and signed log is found when', () => {
   it('each fault has a forgery that shows it, unless it needs more than the log', () => {
     const shown = new Set<string>([
       ...FORGERIES.map(([, , code]) => code),
-      // Below, and with given inputs, rows and flags.
+      // Below, and with given inputs, rows, flags and former logs.
       ...['record_order', 'vote_replaced', 'input_other', 'result_other', 'evaluations_other'],
-      ...['replay_differs', 'flags_differ', 'snapshot_differs'],
+      ...['replay_differs', 'flags_differ', 'former_other', 'snapshot_differs'],
     ]);
     expect(Object.keys(FAULTS).filter((code) => !shown.has(code))).toEqual([]);
   });
