@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { batchOf } from './batch.ts';
 import { isAmong, isPostgres } from './dialect.ts';
-import type { Tx } from './statement.ts';
+import { insertDeferred, type Tx } from './statement.ts';
 
 /** The rows that are erased in one statement. */
 const ROWS_AT_ONCE = 500;
@@ -35,9 +35,11 @@ const BLANK_BYTES = 64 * 1024 * 1024;
 /**
  * Deletes readable data. Each row of `erasures` permits the deletion of exactly one row, and is kept.
  *
- * @param erasedBy the place of the record of this erasure
+ * @param erasedBy the place of the record of this erasure, which is appended before
  */
 export async function eraseReadable(tx: Tx, what: Erasable, erasedBy: number): Promise<void> {
+  // A server tries each row of `erasures` by the record.
+  insertDeferred(tx);
   for (let from = 0; from < what.places.length; from += ROWS_AT_ONCE) {
     const places = what.places.slice(from, from + ROWS_AT_ONCE);
     const rows = places.map((place) => ({ place, pseudonym: null, erased_by: erasedBy }));

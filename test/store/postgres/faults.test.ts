@@ -8,7 +8,7 @@ import { watchOthers } from '../../../src/store/postgres/others.ts';
 import { insertRequest, updateRequest } from '../../../src/store/requests.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TakeoverError } from '../../../src/store/write-faults.ts';
-import { appendTo, entryOf } from '../../support/entries.ts';
+import { appendTo, entryOf, undecidedEntry } from '../../support/entries.ts';
 import { openOwn } from '../../support/own-store.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 import { type PostgresProxy, startProxy } from '../../support/postgres-proxy.ts';
@@ -332,10 +332,42 @@ describe.skipIf(!hasPostgres('the evidence on PostgreSQL'))('the evidence on Pos
     const leaf = JSON.stringify({ erases: { places: [7], pseudonyms: ['p1'] } });
     await database.run(`insert into leaves values (2, 1, '${leaf}')`);
     await expect(erase('p2', 2)).rejects.toThrow('erases this');
-    await expect(database.run('insert into erasures values (8, null, 2)')).rejects.toThrow('erases this');
+    for (const rows of ['(8, null, 2)', '(7, null, 2), (8, null, 2)', "(7, 'p2', 2)", '(null, null, 2)'])
+      await expect(database.run(`insert into erasures values ${rows}`), rows).rejects.toThrow('erases this');
+    // The record has to be there before.
+    await expect(
+      database.run(`insert into erasures values (9, null, 3);
+        insert into leaves values (3, 1, '${leaf.replace('7', '9')}')`),
+    ).rejects.toThrow('no record at place 3 erases this');
     await database.run('insert into erasures values (7, null, 2)');
     await erase('p1', 2);
     expect(await database.run('select name from pseudonyms')).toEqual([{ name: 'max' }]);
+    // A record that was too large says how many, and no more.
+    const short = JSON.stringify({ erases: { places: { count: 1, digest: 'x' }, pseudonyms: [] } });
+    await database.run(
+      `insert into leaves values (3, 1, '${short}'); insert into erasures values (8, null, 3)`,
+    );
+    await expect(erase('p2', 3)).rejects.toThrow('erases this');
+    await database.remove();
+  });
+
+  it('is erased within the time of a statement, however much a record can name', async () => {
+    const database = await createDatabase();
+    const store = await openStore({ file: database.address, clock: systemClock });
+    const places = Array.from({ length: 9000 }, (_, at) => at + 2);
+    await store.writer.write(async (tx) => {
+      const entry = await undecidedEntry(tx);
+      await append(tx, { ...entry, erases: { places, pseudonyms: [] } });
+    });
+    const [leaf] = await database.run('select leaf from leaves');
+    expect(JSON.parse(String(leaf?.leaf)).erases.places).toEqual(places);
+    expect(await database.run('select count(*)::int as count from erasures')).toEqual([{ count: 9000 }]);
+    // Nor does it take long to refuse as many in one statement.
+    const rows = 'select place, null, 1 from generate_series(9002, 18000) as place';
+    await expect(database.run(`set statement_timeout = '10s'; insert into erasures ${rows}`)).rejects.toThrow(
+      'no record at place 1 erases this',
+    );
+    await store.close();
     await database.remove();
   });
 });
