@@ -47,7 +47,8 @@ export async function undecidedEntry(tx: Tx, given: Partial<Entry> = {}): Promis
     id,
     at_ms,
     operation: 'denials.counted',
-    effect: 'deny',
+    // Of the events that tests append, only this one allows.
+    effect: given.operation === 'snapshot.publish' ? 'allow' : 'deny',
     because: { code: 'denials_counted', detail: 'Denied 1 more call.' },
     policy_hash: active.policy_hash,
     input: { from_ms: at_ms, to_ms: at_ms, denials: [] },
