@@ -54,7 +54,7 @@ import { logWatch } from './schedule/log-watch.ts';
 import { retention } from './schedule/retention.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler } from './schedule/scheduler.ts';
-import { snapshotPublication } from './schedule/snapshots.ts';
+import { snapshotDelays, snapshotPublication } from './schedule/snapshots.ts';
 import { usageReport } from './schedule/usage.ts';
 import { witnessJob } from './schedule/witnesses.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -119,7 +119,7 @@ export async function openInside(store: Store, options: InsideOptions) {
     const lacking = boundToNobody(policies.latest(), config.issuers);
     return lacking.length === 0 ? [] : [{ code: 'nobody_bound', detail: nobodyCould(lacking) }];
   };
-  const warnings = () => [...boundWarnings(), ...watch.warnings()];
+  const warnings = () => [...boundWarnings(), ...watch.warnings(), ...publication.delays.warnings()];
   warnOfNobody();
 
   // 3. Caches of the store.
@@ -233,6 +233,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       issuerKeys(keySets.refreshDue),
       logWatch({ ...watch, clock, log }),
       witnessJob({ witnesses, size: logSize, clock }),
+      snapshotDelays(publication.delays),
       snapshotPublication(publication.publisher),
       housekeeping(control),
       retention({ tasks: retentionTasks(control, config.retention), clock, log }),

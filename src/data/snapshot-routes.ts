@@ -68,9 +68,13 @@ export const snapshotRoutes = [
       const text = await published.latest(environment);
       // Never 404 for what is only late: clients would treat that as final.
       if (text === null)
-        throw new BrokerError('snapshot_unavailable', `No snapshot of ${environment} is published yet.`, {
-          headers: { 'Retry-After': '1' },
-        });
+        throw new BrokerError(
+          'snapshot_unavailable',
+          `The present flags of ${environment} are not published yet.`,
+          {
+            headers: { 'Retry-After': '1' },
+          },
+        );
       const ETag = `"${sha256Hex(text)}"`;
       const headers = { ETag, 'Cache-Control': BRIEFLY };
       return isNoneMatch(ifNoneMatch, ETag)

@@ -2,6 +2,7 @@ import type { ControlDeps } from '../decide/control.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
 import type { Logger } from '../logger.ts';
 import type { NoteSigner } from '../tree/note.ts';
+import { createDelays, type Delays } from './delays.ts';
 import { createPreparation } from './prepare.ts';
 import { publishSnapshot } from './publish.ts';
 import { openPublished, type Published } from './published.ts';
@@ -11,6 +12,7 @@ import { createPublisher, type Publisher } from './publisher.ts';
 export interface Publication {
   publisher: Publisher;
   published: Published;
+  delays: Delays;
   /** The environments that are published, as the active policy has them. */
   environments(): readonly string[];
   /** Whether snapshots of an environment are published at all. */
@@ -29,6 +31,7 @@ export function openPublication(deps: {
   log: Logger;
 }): Publication {
   const { control, checkpoints, signers, config, log } = deps;
+  const { clock } = control;
   const { read, isScheduler } = control.store;
   const named = new Set(config.environments);
   const environments = () =>
@@ -37,15 +40,16 @@ export function openPublication(deps: {
   const unknown = config.environments.filter((name) => name !== '*' && !present.includes(name));
   if (unknown.length > 0)
     log.warn({ environments: unknown }, 'snapshots.environments names what the active policy does not have');
+  const delays = createDelays({ read, environments, clock, log });
   return {
+    delays,
     publisher: createPublisher({
-      ...{ read, environments, isScheduler, log },
+      ...{ delays, environments, isScheduler, clock, log },
       prepare: createPreparation(read),
       publish: (prepared) => publishSnapshot(control, prepared),
     }),
     published: openPublished({
-      ...{ read, checkpoints, signers },
-      clock: control.clock,
+      ...{ read, delays, checkpoints, signers, clock },
       lifeMs: config.pointer_seconds * 1000,
     }),
     environments,

@@ -1,14 +1,14 @@
+import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
-import { environmentVersion } from '../store/flags.ts';
-import { readHead } from '../store/log-head.ts';
-import { findLatestSnapshot } from '../store/snapshots.ts';
-import type { Db } from '../store/statement.ts';
+import type { Delays } from './delays.ts';
 import type { PreparedSnapshot } from './prepare.ts';
 
 /** The shortest time between two snapshots of an environment. */
 const INTERVAL_MS = 50;
 /** Publishing takes a tenth of the time at most, however many flags there are. */
 const SHARE = 10;
+/** After this time, a broker publishes what the one that does the scheduled work has not published. */
+const OTHERS_MS = 2000;
 
 /** Publishes what has changed. */
 export interface Publisher {
@@ -16,7 +16,10 @@ export interface Publisher {
   start(): void;
   /** Publishes an environment soon, if this broker does the scheduled work. Never waits and never throws. */
   changed(environment: string): void;
-  /** Publishes every environment whose version is not published yet. @throws the first error */
+  /**
+   * Publishes every environment whose version is not published yet: at once if this broker does the scheduled work, and after
+   * some seconds otherwise, because the one that does may be configured to publish none. @throws the first error
+   */
   publishDue(): Promise<void>;
   /** Finishes what runs. What changes from now on is not published before the next `publishDue`. */
   stop(): Promise<void>;
@@ -35,16 +38,17 @@ interface Publication {
  * the scheduled work, is published by the next `publishDue`. An environment without changes makes no record.
  */
 export function createPublisher(deps: {
-  read: Db;
+  delays: Pick<Delays, 'look'>;
   /** The environments that are published. */
   environments: () => readonly string[];
   prepare: (environment: string) => Promise<PreparedSnapshot>;
   publish: (prepared: PreparedSnapshot) => Promise<boolean>;
   /** Whether this broker is the one that does what only one has to do. */
   isScheduler: () => Promise<boolean>;
+  clock: Clock;
   log: Pick<Logger, 'warn'>;
 }): Publisher {
-  const { read, environments, prepare, publish, isScheduler, log } = deps;
+  const { delays, environments, prepare, publish, isScheduler, clock, log } = deps;
   const publications = new Map<string, Publication>();
   let isStarted = false;
 
@@ -58,7 +62,7 @@ export function createPublisher(deps: {
   }
 
   async function publishNow(environment: string, publication: Publication): Promise<void> {
-    if (!(await isDue(read, environment))) return;
+    if ((await delays.look(environment)).sinceMs === null) return;
     const beganMs = performance.now();
     await publish(await prepare(environment));
     const tookMs = performance.now() - beganMs;
@@ -102,9 +106,12 @@ export function createPublisher(deps: {
       if (isStarted && environments().includes(environment)) later(environment);
     },
     publishDue: async () => {
+      const waitsMs = (await isScheduler()) ? 0 : OTHERS_MS;
       for (const environment of environments()) {
         const { againMs } = publicationOf(environment);
-        if (!isStarted || performance.now() >= againMs) await runOne(environment);
+        if (isStarted && performance.now() < againMs) continue;
+        const { sinceMs } = await delays.look(environment);
+        if (sinceMs !== null && clock() - sinceMs >= waitsMs) await runOne(environment);
       }
     },
     stop: async () => {
@@ -116,12 +123,4 @@ export function createPublisher(deps: {
       await Promise.allSettled([...publications.values()].map(({ running }) => running));
     },
   };
-}
-
-/** Whether the present version of an environment is not published yet, in this epoch of the log. */
-async function isDue(read: Db, environment: string): Promise<boolean> {
-  const latest = await findLatestSnapshot(read, environment);
-  if (latest === undefined) return true;
-  const { epoch } = await readHead(read);
-  return latest.epoch < epoch || latest.version < (await environmentVersion(read, environment));
 }

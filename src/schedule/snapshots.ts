@@ -1,6 +1,17 @@
 import type { ScheduledJob } from './scheduler.ts';
 
-/** Publishes snapshots: when flags have changed, and in each run of the scheduler what was missed. */
+/**
+ * Notices what is not published. A broker that takes no writes does, too, because it must not say any more that what is
+ * published is the newest.
+ */
+export function snapshotDelays(delays: { lookAtAll(): Promise<void> }): ScheduledJob {
+  return { name: 'snapshot_delays', writes: false, alone: false, run: delays.lookAtAll };
+}
+
+/**
+ * Publishes snapshots: when flags have changed, and in each run of the scheduler what was missed. Each broker runs it, since
+ * the one that does the scheduled work may be configured otherwise; two that publish the same publish it once.
+ */
 export function snapshotPublication(publisher: {
   start(): void;
   stop(): Promise<void>;
@@ -9,7 +20,7 @@ export function snapshotPublication(publisher: {
   return {
     name: 'snapshots',
     writes: true,
-    alone: true,
+    alone: false,
     run: publisher.publishDue,
     begin: publisher.start,
     end: publisher.stop,

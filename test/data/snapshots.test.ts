@@ -177,6 +177,45 @@ describe('publishing', () => {
     expect([pointer.version, pointer.previous]).toEqual([before.version + 1, before.digest]);
   });
 
+  it('signs nothing as the newest that is not, however long publication fails, and says so', async () => {
+    const latest = async () => (await fetchSnapshot(t, await readerToken(t), 'latest.json')).bytes;
+    const warnings = async () => (await t.call(null, 'GET', '/readyz')).body.warnings;
+    const { pointer: before } = await readPublished();
+    const heal = refuseInserts(t.file, 'snapshots');
+    await applyChanges(t, [{ action: 'enable', flag: 'shown' }]);
+    await t.broker.scheduler.tick();
+    const lastMs = t.clock() + 300_000;
+    expect(await warnings()).toBeUndefined();
+    t.clock.advance(160_000);
+    await t.broker.scheduler.tick();
+    expect(await warnings()).toMatchObject([{ code: 'snapshots_late' }]);
+    const keys = [await logKeyOf(t)];
+    const open = async (bytes: Buffer) =>
+      openLatest(bytes, { keys, environment: 'production', nowMs: t.clock() });
+    const kept = await latest();
+    expect((await open(kept)).exp).toBeLessThanOrEqual(lastMs / 1000);
+    t.clock.advance(60_000);
+    expect(await latest()).toEqual(kept);
+    t.clock.advance(80_000);
+    await expect(open(await latest())).rejects.toMatchObject({ code: 'expired' });
+    // One that has signed nothing has nothing to show, but at first does not know since when.
+    await t.restart();
+    await t.broker.scheduler.tick();
+    t.clock.advance(299_000);
+    expect((await open(await latest())).exp).toBe(Math.floor(t.clock() / 1000) + 1);
+    await t.restart();
+    await t.broker.scheduler.tick();
+    t.clock.advance(300_000);
+    expect((await fetchSnapshot(t, await readerToken(t), 'latest.json')).status).toBe(503);
+    heal();
+    await t.broker.scheduler.tick();
+    token = await readerToken(t);
+    const { pointer } = await readPublished();
+    expect([pointer.version, pointer.exp]).toEqual([before.version + 1, Math.floor(t.clock() / 1000) + 300]);
+    expect(await warnings()).toBeUndefined();
+    await applyChanges(t, [{ action: 'disable', flag: 'shown' }]);
+  });
+
   it('keeps the bodies of the newest versions alone', async () => {
     const first = bodyFile((await readPublished()).pointer);
     for (let turn = 0; turn < 8; turn += 1) {

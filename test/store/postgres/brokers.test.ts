@@ -287,6 +287,30 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
     expect(pointers[0]).toBe(pointers[1]);
   });
 
+  it('publish what the one that does the scheduled work has not published for some seconds', async () => {
+    const flag = await createFlag(one, 'left', { tier: 'informational' });
+    const holds = await Promise.all([one, other].map(({ broker }) => broker.store.isScheduler()));
+    expect(holds.filter(Boolean)).toHaveLength(1);
+    const [holder, follower] = holds[0] === true ? [one, other] : [other, one];
+    const version = async () =>
+      decodeJwt(
+        JSON.parse((await fetchSnapshot(one, await readerToken(one), 'latest.json')).bytes.toString())
+          .pointers[0],
+      ).version as number;
+    await holder.broker.scheduler.tick();
+    const first = await version();
+    await applyChanges(holder, enable(flag));
+    await follower.broker.scheduler.tick();
+    expect(await version()).toBe(first);
+    one.clock.advance(2000);
+    // It keeps its right.
+    expect(await holder.broker.store.isScheduler()).toBe(true);
+    await follower.broker.scheduler.tick();
+    expect(await version()).toBe(first + 1);
+    await holder.broker.scheduler.tick();
+    expect(await version()).toBe(first + 1);
+  });
+
   it('keep one order of time, and refuse where a clock is behind the record of the other', async () => {
     const flag = await createFlag(one, 'on-time');
     const clock = createTestClock(one.clock() + 120_000);

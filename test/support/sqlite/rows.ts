@@ -126,6 +126,7 @@ export const TABLES = {
   archivedInputs: 'archived_inputs',
   freezes: 'freezes',
   revocations: 'revocations',
+  snapshots: 'snapshots',
   sessions: 'sessions',
   usedTokens: 'used_tokens',
   environments: 'environment_versions',
