@@ -8,7 +8,7 @@ const ON_BOTH = [
   'test/emergency/freeze.test.ts',
   'test/operator/recover-policy.test.ts',
   'test/requests/{model,propose,races}.test.ts',
-  'test/retention/archive.test.ts',
+  'test/retention/{archive,movers}.test.ts',
   'test/revocation/model.test.ts',
   'test/erasure/on-both.test.ts',
   'test/store/{crash,deferred,writer,run-again}.test.ts',

@@ -10,16 +10,16 @@ import {
   listReadableIn,
   takeOutInputs,
 } from '../store/archives.ts';
-import { findMeta, removeMeta, setMeta } from '../store/installation.ts';
 import { readHead } from '../store/log-head.ts';
 import type { ArchivedInputsTable } from '../store/schema-log.ts';
 import type { Tx } from '../store/statement.ts';
+import { announce, isLastAnnounced, listAnnounced, takeOff } from './announced.ts';
 import { type RetentionDeps, recordRetention } from './record.ts';
 
 /*
  * Moves the inputs of old decisions to files. A file is announced in the database, written and made durable; then one write
  * records it, keeps the key of each input, and takes the inputs out. A file that was announced and never recorded is what a
- * crash has left: nothing has its keys, and the next move removes it.
+ * crash has left, or of a mover that is slower: nothing has its keys, and the next move removes it.
  */
 
 /** The inputs of one file at most, and about the characters in it. The writer is held for the rows of one file. */
@@ -28,9 +28,6 @@ const CHARACTERS_PER_FILE = 16_000_000;
 /** The records that are read at once, and sealed before others have their turn. */
 const RECORDS_AT_ONCE = 100;
 const SEALED_AT_ONCE = 10;
-
-/** The meta key of the files that were announced: an array of names. */
-const ANNOUNCED = 'announced_archives';
 
 /** The moments of a move between which a crash is told apart. */
 export type MoveStep = 'announced' | 'written' | 'moved';
@@ -79,29 +76,37 @@ export async function moveInputs(
   const after = await findLastTakenOut(read, 'inputs');
   const { installation } = await readHead(read);
   const draft = await collect(deps, { after, before_ms, installation });
-  const left = await announcedIn(read);
-  if (draft === null && left.length === 0) return null;
-  const name = draft === null ? null : fileName(installation, draft, deps.newId(deps.clock()));
+  if (draft === null && (await listAnnounced(read)).length === 0) return null;
+  // Without inputs it is the name of a file that nobody writes.
+  const name = fileName(installation, draft ?? { from_place: 0, to_place: 0 }, deps.newId(deps.clock()));
 
-  // From here on, whoever announced a file before cannot record it any more.
-  await writer.write((tx) => announce(tx, name), 'scheduled');
+  // From here on, whoever announced a file before cannot record it any more. One that was recorded is not among these.
+  const left = await writer.write((tx) => announce(tx, name), 'scheduled');
   onStep('announced');
   for (const file of left) await removeArchive(join(folder, file));
-  if (draft === null || name === null) {
-    await writer.write((tx) => removeMeta(tx, ANNOUNCED), 'scheduled');
-    return null;
-  }
+  const gone = draft === null ? [...left, name] : left;
+  if (gone.length > 0) await writer.write((tx) => takeOff(tx, gone), 'scheduled');
+  if (draft === null) return null;
   const digest = await writeArchive(join(folder, name), draft.content);
   onStep('written');
   const count = await writer.write((tx) => record(tx, deps, { draft, name, digest }), 'scheduled');
   onStep('moved');
-  if (count === null) return null;
+  if (count === null) {
+    // Nobody else can record it. Whoever announced one since may have looked for it before it was there.
+    await removeArchive(join(folder, name));
+    await writer.write((tx) => takeOff(tx, [name]), 'scheduled');
+    return null;
+  }
   const { from_place, to_place, content } = draft;
   return { file: name, digest, from_place, to_place, count, bytes: content.length };
 }
 
 /** Names tell people which records a file has; the id lets nothing overwrite another file. */
-function fileName(installation: string, { from_place, to_place }: Draft, id: string): string {
+function fileName(
+  installation: string,
+  { from_place, to_place }: Pick<Draft, 'from_place' | 'to_place'>,
+  id: string,
+): string {
   return `inputs-${installation.slice(0, 8)}-${from_place}-${to_place}-${id.slice(-12)}.archive`;
 }
 
@@ -147,25 +152,14 @@ async function sealAll(
   return { from_place, to_place, content: Buffer.concat(parts), inputs };
 }
 
-async function announcedIn(db: Tx | RetentionDeps['store']['read']): Promise<string[]> {
-  const text = await findMeta(db, ANNOUNCED);
-  return text === null ? [] : (JSON.parse(text) as string[]);
-}
-
-/** Announces a file beside those that are still to be removed. The last one is the only one that can be recorded. */
-async function announce(tx: Tx, name: string | null): Promise<void> {
-  const left = await announcedIn(tx);
-  await setMeta(tx, ANNOUNCED, JSON.stringify([...left, ...(name === null ? [] : [name])]));
-}
-
-/** @returns how many inputs were taken out; null if another broker has announced a file since */
+/** @returns how many inputs were taken out; null if another mover was faster */
 async function record(
   tx: Tx,
   deps: RetentionDeps,
   { draft, name, digest }: { draft: Draft; name: string; digest: string },
 ): Promise<number | null> {
   const { from_place, to_place } = draft;
-  if ((await announcedIn(tx)).at(-1) !== name) return null;
+  if (!(await isLastAnnounced(tx, name))) return null;
   if ((await findLastTakenOut(tx, 'inputs')) !== from_place - 1) return null;
   // Some may have been erased since they were sealed: nothing has their keys.
   const readable = new Set(await listReadableIn(tx, { from: from_place, to: to_place }));
@@ -176,6 +170,6 @@ async function record(
   const archive = { place, ...said, file: name };
   await insertArchive(tx, archive);
   await takeOutInputs(tx, archive, inputs);
-  await removeMeta(tx, ANNOUNCED);
+  await takeOff(tx, [name]);
   return inputs.length;
 }

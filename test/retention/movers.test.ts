@@ -1,0 +1,129 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { CompiledQuery } from 'kysely';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { append } from '../../src/log/append.ts';
+import { newId } from '../../src/random.ts';
+import { type MovedInputs, moveInputs } from '../../src/retention/archive-inputs.ts';
+import { readInput } from '../../src/store/archived-inputs.ts';
+import { listReplayRows } from '../../src/store/replays.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { Writer } from '../../src/store/writer.ts';
+import { undecidedEntry } from '../support/entries.ts';
+import { openControl } from '../support/local-control.ts';
+import { createPlace, type Place } from '../support/place.ts';
+
+/* Several processes that move inputs at once, as a broker and the command do on PostgreSQL: no input is lost. */
+
+let place: Place;
+let folder: string;
+let store: Store;
+
+beforeAll(async () => {
+  place = await createPlace();
+  folder = await mkdtemp(join(tmpdir(), 'countersign-movers-'));
+  const archive = await readFile(new URL('../../policies/examples/demo/bundle.tar.gz', import.meta.url));
+  ({ store } = await openControl({ file: place.database, archive, clock: systemClock }));
+});
+afterAll(async () => {
+  await store.close();
+  await place.remove();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(() => grow());
+
+/** Two more records. */
+async function grow(): Promise<void> {
+  for (let count = 0; count < 2; count += 1)
+    await store.writer.write(async (tx) => append(tx, await undecidedEntry(tx)));
+}
+
+const EVERYTHING = Number.MAX_SAFE_INTEGER;
+
+/** What a mover waits for before and after each of its writes. @param write counted from 1 */
+type Gate = (when: 'before' | 'after', write: number) => Promise<unknown> | undefined;
+
+/** Another process that moves inputs. @param before_ms 0: nothing is old enough for it */
+function move(gate: Gate = () => undefined, before_ms = EVERYTHING): Promise<MovedInputs | null> {
+  let writes = 0;
+  const write: Writer['write'] = async (...given) => {
+    writes += 1;
+    const number = writes;
+    await gate('before', number);
+    const result = await store.writer.write(...given);
+    await gate('after', number);
+    return result;
+  };
+  const deps = { store: { ...store, writer: { ...store.writer, write } }, clock: systemClock, newId };
+  return moveInputs(deps, { before_ms, folder });
+}
+
+/** Every input can be read, every file is of a record, and nothing is announced. */
+async function assertWhole(): Promise<void> {
+  const rows = await listReplayRows(store.read, { from: 1, to: 100_000, limit: 100_000 });
+  for (const row of rows) {
+    const input = await readInput({ archiveFolder: folder }, row);
+    expect(JSON.parse(input ?? ''), `place ${row.place}`).toBeTypeOf('object');
+  }
+  const query = (text: string) => store.read.executeQuery<Record<string, string>>(CompiledQuery.raw(text));
+  const recorded = (await query('select file from archives')).rows.map(({ file }) => file);
+  expect((await readdir(folder)).toSorted()).toEqual(recorded.toSorted());
+  expect((await query(`select value from meta where key = 'announced_archives'`)).rows).toEqual([]);
+}
+
+it('keeps a file that another has recorded since it was seen on the list', async () => {
+  const seen = Promise.withResolvers<void>();
+  const recorded = Promise.withResolvers<void>();
+  let slow: Promise<unknown> | undefined;
+  // The slow one has collected the same records, and has read the list, before the fast one records its file.
+  const fast = await move(async (when, write) => {
+    if (when !== 'before' || write !== 2) return;
+    slow = move((its, first) => {
+      if (its !== 'before' || first !== 1) return;
+      seen.resolve();
+      return recorded.promise;
+    });
+    await seen.promise;
+  });
+  expect(fast?.count).toBeGreaterThan(0);
+  expect(await readdir(folder)).toContain(fast?.file);
+  recorded.resolve();
+  expect(await slow).toBeNull();
+  await assertWhole();
+});
+
+it.each([
+  ['that has nothing to move', 0],
+  ['that moves the same', EVERYTHING],
+])('does not record a file that another removes, %s', async (_, before_ms) => {
+  let other: MovedInputs | null = null;
+  const lost = await move(async (when, write) => {
+    if (when === 'before' && write === 2) other = await move(undefined, before_ms);
+  });
+  expect(lost).toBeNull();
+  expect(other === null).toBe(before_ms === 0);
+  await assertWhole();
+  if (before_ms === 0) expect(await move()).toMatchObject({ count: expect.any(Number) });
+  await assertWhole();
+});
+
+it('in any order of their steps', { timeout: 120_000 }, async () => {
+  let moved = 0;
+  const ages = fc.array(fc.constantFrom(EVERYTHING, EVERYTHING, 0), { minLength: 2, maxLength: 4 });
+  const property = fc.asyncProperty(fc.scheduler(), ages, async (scheduler, movers) => {
+    await grow();
+    const all = movers.map((before_ms, mover) =>
+      move((when, write) => scheduler.schedule(Promise.resolve(), `${mover} ${when} ${write}`), before_ms),
+    );
+    const results = await scheduler.waitFor(Promise.all(all));
+    moved += results.filter((result) => result !== null).length;
+    // What a mover has left that was overtaken is removed by the next one.
+    await move();
+    await assertWhole();
+  });
+  await fc.assert(property, { numRuns: 15 });
+  expect(moved).toBeGreaterThan(5);
+});
