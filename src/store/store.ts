@@ -32,11 +32,13 @@ export interface Store {
   signed(): SignedCheckpointFile | null;
   /**
    * Resolves once nothing can undo the log as it was read, up to that head. On a server, reads may see a commit that its standby
-   * has not got: one whose wait was cancelled, or was ended by a restart. A later commit that succeeds shows that it has.
+   * has not got: one whose wait was cancelled, or was ended by a restart. A later commit that continues it and succeeds shows
+   * that it has.
    *
-   * @throws BrokerError `store_unreachable`, or why no write may begin: nothing shows it now
+   * @throws BrokerError `store_unreachable`, or why no write may begin: nothing shows it now, or another server answers that
+   *   has not got it
    */
-  settle(head: Pick<LogHead, 'epoch' | 'size'>): Promise<void>;
+  settle(head: Pick<LogHead, 'epoch' | 'size' | 'root'>): Promise<void>;
   /** Refuses every write from now on, because the database lacks what was signed before. Reads go on. */
   stopLacking(detail: string): void;
   /** Refuses every write from now on, because the stored log is not consistent. Reads go on. */

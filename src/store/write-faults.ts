@@ -31,6 +31,16 @@ export class CheckpointFailed extends Error {
   }
 }
 
+/** What was read is not in the log of the server that writes now. */
+export class HeadLost extends Error {
+  readonly code = 'HEAD_LOST';
+
+  constructor() {
+    super('the end of the log that was read is not in the log of the server that writes now');
+    this.name = 'HeadLost';
+  }
+}
+
 /** What is written no longer reaches the file of this name: an acknowledged write would be lost. */
 export class FileLost extends Error {
   constructor(message: string) {
@@ -171,6 +181,7 @@ function refusedBySystem(error: unknown): string | null {
 /** For callers, by the refusal of the system or the code of the database. */
 const REASONS: readonly { codes: RegExp; says: string }[] = [
   { codes: /^PG_LOST/, says: 'its server does not answer' },
+  { codes: /^HEAD_LOST/, says: 'another server answers, which does not have what was read before' },
   { codes: /^PG_53300/, says: 'its server has no connection to spare' },
   { codes: /^PG_25006/, says: 'its server is read-only' },
   { codes: /^(?:SQLITE_FULL|PG_53100|ENOSPC|EFBIG)/, says: 'its disk is full' },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import { BrokerError } from '../../errors.ts';
 import { loadVersion } from '../../version.ts';
-import { clockFault } from '../batch.ts';
+import { batchOf, clockFault } from '../batch.ts';
 import { shownDatabase } from '../database-address.ts';
 import { watchFaults } from '../fault-watch.ts';
 import { setMeta } from '../installation.ts';
@@ -12,9 +12,10 @@ import { lacking, logAltered } from '../log-refusals.ts';
 import { growTree } from '../log-tiles.ts';
 import { assertNotMoved } from '../moves.ts';
 import { WRITTEN_BY } from '../schema-version.ts';
+import { rootAt } from '../signed-checkpoint.ts';
 import type { Tx } from '../statement.ts';
 import type { Store, StoreOptions } from '../store.ts';
-import { notRecorded, storeUnreachable, TakeoverError } from '../write-faults.ts';
+import { HeadLost, notRecorded, storeUnreachable, TakeoverError } from '../write-faults.ts';
 import { createWriter } from '../writer.ts';
 import { kyselyOver, openPool, readsOver } from './connection.ts';
 import { PostgresFault } from './faults.ts';
@@ -66,7 +67,7 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
   await setMeta(write as Tx, WRITTEN_BY, loadVersion());
   const id = randomUUID();
   /** Where the log ended when the last commit of this writer that added to it had succeeded. */
-  let settled: Pick<LogHead, 'epoch' | 'size'> | null = null;
+  let settled: SettledHead | null = null;
   await noteWriter(write, id, clock);
   const writer = createWriter({
     db: write,
@@ -74,9 +75,10 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     clock,
     fence,
     seal: async (tx, head) => {
-      await writeHead(tx, await growTree(tx, head));
+      const grown = await growTree(tx, head);
+      await writeHead(tx, grown);
       return () => {
-        settled = head;
+        settled = grown;
       };
     },
     onFailure: options.onFailure ?? (() => undefined),
@@ -100,11 +102,14 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
     }
   }
 
-  async function settle(head: Pick<LogHead, 'epoch' | 'size'>): Promise<void> {
-    if (settled?.epoch === head.epoch && settled.size >= head.size) return;
+  async function settle(head: SettledHead): Promise<void> {
+    const { epoch, size, root } = head;
+    if (settled?.epoch === epoch && settled.size === size && settled.root === root) return;
     try {
       // Each commit of the writer changes a row, and waits for the standby.
-      await writer.write(async () => undefined);
+      await writer.write(async (tx) => {
+        if (!(await isOf(tx, head))) throw storeUnreachable(new HeadLost());
+      });
       settled = head;
     } catch (error) {
       const { code } = error as BrokerError;
@@ -145,4 +150,14 @@ async function openOver([writing, reading]: readonly [Pool, Pool], options: Stor
       return closing;
     },
   };
+}
+
+/** The end of a log, with all that is before it. */
+type SettledHead = Pick<LogHead, 'epoch' | 'size' | 'root'>;
+
+/** Whether the log that a write continues goes through that head, which another server may have shown that no longer writes. */
+async function isOf(tx: Tx, { epoch, size, root }: SettledHead): Promise<boolean> {
+  const { from } = batchOf(tx);
+  if (from.epoch !== epoch || from.size < size) return false;
+  return (from.size === size ? from.root : (await rootAt(tx, size)).toString('base64')) === root;
 }

@@ -1,13 +1,17 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { append } from '../../../src/log/append.ts';
+import { createCheckpoints } from '../../../src/log/checkpoints.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { findMeta, setMeta } from '../../../src/store/installation.ts';
+import { readHead } from '../../../src/store/log-head.ts';
 import { watchOthers } from '../../../src/store/postgres/others.ts';
 import { insertRequest, updateRequest } from '../../../src/store/requests.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TakeoverError } from '../../../src/store/write-faults.ts';
+import { noteSigner } from '../../../src/tree/note.ts';
 import { appendTo, entryOf, undecidedEntry } from '../../support/entries.ts';
 import { openOwn } from '../../support/own-store.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
@@ -294,6 +298,37 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     expect(await other.end()).toBe(0);
     expect(await database.run('select count(*)::int as leaves from leaves')).toEqual([{ leaves: 3 }]);
   }, 60_000);
+
+  it('shows nothing of the log of a server that is gone: what it alone had is not signed', async () => {
+    await appendTo(store);
+    // As its standby had it when the primary was lost, which had a record more.
+    const gone = await (await database.dump())();
+    const former = await open(gone.address);
+    await appendTo(former);
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const sign = (read: Store['read']) =>
+      createCheckpoints({
+        store: { ...store, read },
+        signers: async () => [noteSigner('log.example', privateKey)],
+        clock: systemClock,
+        onUnkept: () => undefined,
+      }).latest();
+    const refused = { code: 'store_unreachable', message: expect.stringContaining('another server answers') };
+    await expect(sign(former.read)).rejects.toMatchObject(refused);
+    expect((await sign(store.read)).size).toBe(1);
+    // The log that goes on becomes as long, and longer.
+    for (const size of [2, 3]) {
+      await appendTo(store);
+      await expect(sign(former.read)).rejects.toMatchObject(refused);
+      expect((await sign(store.read)).size).toBe(size);
+    }
+    const head = await readHead(store.read);
+    await appendTo(store);
+    await store.settle(head);
+    await expect(store.settle({ ...head, epoch: head.epoch + 1 })).rejects.toMatchObject(refused);
+    await former.close();
+    await gone.remove();
+  });
 
   it('refuses writes on a connection for reads', async () => {
     await expect(setMeta(store.read as never, 'k', 'v')).rejects.toThrow('does not write');
