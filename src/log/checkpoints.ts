@@ -20,6 +20,7 @@ export interface Checkpoints {
   /**
    * The first checkpoint with at least so many leaves, which the log must have. It may take a second.
    *
+   * @throws BrokerError `restored_copy`, `log_altered`
    * @param options.atOnce signs one now if there is none yet: for what others wait for, and the caller limits how often
    * @param options.by the public parts of the keys that must have signed it, if they still sign
    */
@@ -44,10 +45,14 @@ export function createCheckpoints(deps: {
   let kept: (SignedCheckpoint & { at_ms: number; by: string }) | null = null;
   let running: Promise<SignedCheckpoint> | null = null;
 
-  async function make(): Promise<SignedCheckpoint> {
-    // The log of another history must not be signed under the name of the acknowledged one.
+  /** The log of another history must not be signed under the name of the acknowledged one, nor anything that it proves. */
+  async function assertSignable(): Promise<void> {
     const refusal = await store.writeRefusal();
     if (refusal?.code === 'restored_copy' || refusal?.code === 'log_altered') throw refusal;
+  }
+
+  async function make(): Promise<SignedCheckpoint> {
+    await assertSignable();
     // Before the keys: from the record on that commits a new key, that key must sign.
     const head = await readHead(store.read);
     const keys = await signers();
@@ -79,7 +84,11 @@ export function createCheckpoints(deps: {
     latest: async () => (kept !== null && isFresh() ? kept : renew()),
     covering: async (size, { atOnce = false, by } = {}) => {
       const isSigned = by === undefined || kept?.by === by.join(' ');
-      if (kept !== null && kept.size >= size && isSigned) return kept;
+      if (kept !== null && kept.size >= size && isSigned) {
+        // What it proves is signed or handed out now, however old it is.
+        await assertSignable();
+        return kept;
+      }
       if (!atOnce && isFresh()) await setTimeout(CHECKPOINT_INTERVAL_MS);
       const renewed = await renew();
       // One that was running may have begun before the record was there.

@@ -7,7 +7,7 @@ import { exchange, type TestBroker } from '../support/broker.ts';
 import { applyChanges, createFlag, readFlag } from '../support/flags.ts';
 import { canonical } from '../support/log-oracle.ts';
 import { fetchSnapshot, logKeyOf, readerToken, startPublishingBroker } from '../support/snapshots.ts';
-import { readLeaves } from '../support/sqlite/log.ts';
+import { alterLog, readLeaves } from '../support/sqlite/log.ts';
 import { refuseInserts } from '../support/sqlite/rows.ts';
 
 /* Snapshots from the commit that changes a flag to what a relay has verified. */
@@ -248,5 +248,18 @@ describe('publishing', () => {
     await expect(open([next])).rejects.toMatchObject({ code: 'unknown_key' });
     t.clock.advance(1001);
     expect((await open([await logKeyOf(t)])).epoch).toBe(1);
+  });
+
+  it('signs nothing more once the log was found to be altered, though its checkpoint was signed before', async () => {
+    await t.broker.scheduler.tick();
+    token = await readerToken(t);
+    await readPublished();
+    await t.beforeForging();
+    alterLog(t.file, 'update log_head set frontier = upper(frontier)');
+    t.clock.advance(10_000);
+    await t.broker.scheduler.tick();
+    t.clock.advance(150_000);
+    const { status, bytes } = await fetchSnapshot(t, token, 'latest.json');
+    expect([status, JSON.parse(bytes.toString()).code]).toEqual([503, 'log_altered']);
   });
 });
