@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { wordsOf } from '../erasure/words.ts';
-import { headOf, removeArchive, seal, writeArchive } from '../store/archive-file.ts';
+import { archiveName, headOf, removeArchive, seal, writeArchive } from '../store/archive-file.ts';
 import {
   type Archivable,
   findLastTakenOut,
@@ -78,7 +78,8 @@ export async function moveInputs(
   const draft = await collect(deps, { after, before_ms, installation });
   if (draft === null && (await listAnnounced(read)).length === 0) return null;
   // Without inputs it is the name of a file that nobody writes.
-  const name = fileName(installation, draft ?? { from_place: 0, to_place: 0 }, deps.newId(deps.clock()));
+  const { from_place, to_place } = draft ?? { from_place: 0, to_place: 0 };
+  const name = archiveName({ installation, from_place, to_place }, deps.newId(deps.clock()));
 
   // From here on, whoever announced a file before cannot record it any more. One that was recorded is not among these.
   const left = await writer.write((tx) => announce(tx, name), 'scheduled');
@@ -97,17 +98,7 @@ export async function moveInputs(
     await writer.write((tx) => takeOff(tx, [name]), 'scheduled');
     return null;
   }
-  const { from_place, to_place, content } = draft;
-  return { file: name, digest, from_place, to_place, count, bytes: content.length };
-}
-
-/** Names tell people which records a file has; the id lets nothing overwrite another file. */
-function fileName(
-  installation: string,
-  { from_place, to_place }: Pick<Draft, 'from_place' | 'to_place'>,
-  id: string,
-): string {
-  return `inputs-${installation.slice(0, 8)}-${from_place}-${to_place}-${id.slice(-12)}.archive`;
+  return { file: name, digest, from_place, to_place, count, bytes: draft.content.length };
 }
 
 async function collect(

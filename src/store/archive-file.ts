@@ -53,6 +53,33 @@ export function headOf(about: { installation: string; from_place: number; to_pla
   return `countersign-archive/1 installation ${installation} records ${from_place}-${to_place}\n`;
 }
 
+const NAME = /^inputs-([0-9a-f]{8})-\d+-\d+-[0-9a-f]{12}\.archive$/;
+
+/** The beginning of the id of an installation, as names have it. */
+function startOf(installation: string): string {
+  return installation.slice(0, 8);
+}
+
+/** The name of a new file: which records it has, for people, and the end of an id, so that it is nobody else's. */
+export function archiveName(
+  about: { installation: string; from_place: number; to_place: number },
+  id: string,
+): string {
+  const { installation, from_place, to_place } = about;
+  return `inputs-${startOf(installation)}-${from_place}-${to_place}-${id.slice(-12)}.archive`;
+}
+
+/**
+ * Whether a text is a name of {@link archiveName}. Names come from the database, which somebody else may have changed: another
+ * text MUST NOT become a path.
+ *
+ * @param installation whose archive it has to be; without it, anybody's
+ */
+export function isArchiveName(text: string, installation?: string): boolean {
+  const start = NAME.exec(text)?.[1];
+  return start !== undefined && (installation === undefined || start === startOf(installation));
+}
+
 /**
  * Writes a file that does not exist, and makes it and its name durable.
  *

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BrokerError } from '../errors.ts';
-import { readPart, unseal } from './archive-file.ts';
+import { isArchiveName, readPart, unseal } from './archive-file.ts';
 import type { ArchivedInputsTable, ArchivesTable } from './schema-log.ts';
 
 /** Where an input is; null members: in the database itself. */
@@ -53,6 +53,11 @@ export async function readInput({ archiveFolder }: ArchivesAt, row: InputRow): P
     throw new ArchiveFault(
       'archive_missing',
       `${where}, and the configuration names no folder of archives: name it in retention.archive_folder.`,
+    );
+  if (!isArchiveName(file))
+    throw new ArchiveFault(
+      'archive_damaged',
+      `${where}, which is no name of an archive, so the database was changed: restore it from a backup.`,
     );
   let sealed: Buffer | null;
   try {

@@ -21,6 +21,13 @@ export async function findLastTakenOut(db: Db, what: ArchivesTable['what']): Pro
   return row?.to_place ?? 0;
 }
 
+/** A file of these that was recorded, or null. */
+export async function findRecordedFile(db: Db, files: readonly string[]): Promise<string | null> {
+  if (files.length === 0) return null;
+  const row = await db.selectFrom('archives').select('file').where('file', 'in', files).executeTakeFirst();
+  return row?.file ?? null;
+}
+
 /** The last record before a time, by its place; 0 if there is none that can be read. */
 export async function findLastBefore(db: Db, ms: number): Promise<number> {
   const row = await db

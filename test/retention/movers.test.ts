@@ -1,14 +1,17 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { CompiledQuery } from 'kysely';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { append } from '../../src/log/append.ts';
 import { newId } from '../../src/random.ts';
 import { type MovedInputs, moveInputs } from '../../src/retention/archive-inputs.ts';
+import { archiveName } from '../../src/store/archive-file.ts';
 import { readInput } from '../../src/store/archived-inputs.ts';
+import { setMeta } from '../../src/store/installation.ts';
+import { readHead } from '../../src/store/log-head.ts';
 import { listReplayRows } from '../../src/store/replays.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Writer } from '../../src/store/writer.ts';
@@ -61,6 +64,8 @@ function move(gate: Gate = () => undefined, before_ms = EVERYTHING): Promise<Mov
   return moveInputs(deps, { before_ms, folder });
 }
 
+const query = (text: string) => store.read.executeQuery<Record<string, string>>(CompiledQuery.raw(text));
+
 /** Every input can be read, every file is of a record, and nothing is announced. */
 async function assertWhole(): Promise<void> {
   const rows = await listReplayRows(store.read, { from: 1, to: 100_000, limit: 100_000 });
@@ -68,7 +73,6 @@ async function assertWhole(): Promise<void> {
     const input = await readInput({ archiveFolder: folder }, row);
     expect(JSON.parse(input ?? ''), `place ${row.place}`).toBeTypeOf('object');
   }
-  const query = (text: string) => store.read.executeQuery<Record<string, string>>(CompiledQuery.raw(text));
   const recorded = (await query('select file from archives')).rows.map(({ file }) => file);
   expect((await readdir(folder)).toSorted()).toEqual(recorded.toSorted());
   expect((await query(`select value from meta where key = 'announced_archives'`)).rows).toEqual([]);
@@ -108,6 +112,81 @@ it.each([
   await assertWhole();
   if (before_ms === 0) expect(await move()).toMatchObject({ count: expect.any(Number) });
   await assertWhole();
+});
+
+describe('a list that somebody else has changed', () => {
+  const announceForged = (text: string) =>
+    store.writer.write((tx) => setMeta(tx, 'announced_archives', text));
+
+  it.each([
+    ['a path', async () => '../kept', /has "..\/kept", which is no archive of this installation/],
+    ['an absolute path', async () => '/etc/kept', /which is no archive of this installation/],
+    ['another file', async () => 'kept', /which is no archive of this installation/],
+    [
+      'an archive of others',
+      async () => 'inputs-00000000-1-2-0123456789ab.archive',
+      /which is no archive of this installation/,
+    ],
+    ['a path with the name of an archive', async () => `sub/${await ownName()}`, /no archive of this/],
+    ['no name', async () => 7, /has 7, which is no archive/],
+    ['a file with inputs', () => recordedFile(), /has inputs-\S+, which has inputs of the log/],
+  ])('by %s is said to be, and nothing is removed', async (_, forged, said) => {
+    await move();
+    await grow();
+    await writeFile(join(folder, 'kept'), '');
+    const own = await ownName();
+    await writeFile(join(folder, own), '');
+    const before = await readdir(folder);
+    // What is its own is not removed either.
+    const list = JSON.stringify([own, await forged()]);
+    await announceForged(list);
+    for (const before_ms of [EVERYTHING, 0]) await expect(move(undefined, before_ms)).rejects.toThrow(said);
+    expect(await readdir(folder)).toEqual(before);
+    const { rows } = await query(`select value from meta where key = 'announced_archives'`);
+    expect(rows).toEqual([{ value: list }]);
+    await rm(join(folder, 'kept'));
+    await announceForged(JSON.stringify([own]));
+    expect(await move()).not.toBeNull();
+    await assertWhole();
+  });
+
+  it.each(['{}', '', '"../kept"'])('to %j is said to be', async (text) => {
+    await announceForged(text);
+    await expect(move()).rejects.toThrow(/is no list of names: somebody else has changed the database/);
+    await announceForged('[]');
+    await move();
+    await assertWhole();
+  });
+
+  async function recordedFile(): Promise<string> {
+    return (await query('select file from archives')).rows[0]?.file ?? '';
+  }
+
+  /** The name of a file that a mover of this installation might have left. */
+  async function ownName(): Promise<string> {
+    const { installation } = await readHead(store.read);
+    return archiveName({ installation, from_place: 1, to_place: 2 }, newId(Date.now()));
+  }
+});
+
+it('reads no file that has another name than an archive', async () => {
+  await move();
+  const [row] = await listReplayRows(store.read, { from: 1, to: 1, limit: 1 });
+  if (row?.file === null || row === undefined) throw new Error('it was not moved');
+  const { file } = row;
+  await writeFile(join(folder, 'other'), await readFile(join(folder, file)));
+  for (const name of [
+    'other',
+    `./${file}`,
+    `../${basename(folder)}/${file}`,
+    join(folder, file),
+    `${file}\n`,
+  ])
+    await expect(readInput({ archiveFolder: folder }, { ...row, file: name }), name).rejects.toMatchObject({
+      code: 'archive_damaged',
+      message: expect.stringContaining('which is no name of an archive'),
+    });
+  await rm(join(folder, 'other'));
 });
 
 it('in any order of their steps', { timeout: 120_000 }, async () => {
