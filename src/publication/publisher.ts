@@ -18,7 +18,7 @@ export interface Publisher {
   changed(environment: string): void;
   /**
    * Publishes every environment whose version is not published yet: at once if this broker does the scheduled work, and after
-   * some seconds otherwise, because the one that does may be configured to publish none. @throws the first error
+   * some seconds otherwise, because the one that does may be configured to publish none. @throws the first error, after all were tried
    */
   publishDue(): Promise<void>;
   /** Finishes what runs. What changes from now on is not published before the next `publishDue`. */
@@ -64,9 +64,13 @@ export function createPublisher(deps: {
   async function publishNow(environment: string, publication: Publication): Promise<void> {
     if ((await delays.look(environment)).sinceMs === null) return;
     const beganMs = performance.now();
-    await publish(await prepare(environment));
-    const tookMs = performance.now() - beganMs;
-    publication.againMs = performance.now() + Math.max(INTERVAL_MS, SHARE * tookMs);
+    try {
+      await publish(await prepare(environment));
+    } finally {
+      // What fails takes its time, too.
+      const tookMs = performance.now() - beganMs;
+      publication.againMs = performance.now() + Math.max(INTERVAL_MS, SHARE * tookMs);
+    }
   }
 
   /** One at a time for each environment. */
@@ -98,6 +102,12 @@ export function createPublisher(deps: {
     }, waitMs);
   }
 
+  async function publishIfDue(environment: string, waitsMs: number): Promise<void> {
+    if (isStarted && performance.now() < publicationOf(environment).againMs) return;
+    const { sinceMs } = await delays.look(environment);
+    if (sinceMs !== null && clock() - sinceMs >= waitsMs) await runOne(environment);
+  }
+
   return {
     start: () => {
       isStarted = true;
@@ -107,12 +117,10 @@ export function createPublisher(deps: {
     },
     publishDue: async () => {
       const waitsMs = (await isScheduler()) ? 0 : OTHERS_MS;
-      for (const environment of environments()) {
-        const { againMs } = publicationOf(environment);
-        if (isStarted && performance.now() < againMs) continue;
-        const { sinceMs } = await delays.look(environment);
-        if (sinceMs !== null && clock() - sinceMs >= waitsMs) await runOne(environment);
-      }
+      const failures: unknown[] = [];
+      for (const environment of environments())
+        await publishIfDue(environment, waitsMs).catch((error: unknown) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
     },
     stop: async () => {
       isStarted = false;

@@ -263,3 +263,23 @@ describe('publishing', () => {
     expect([status, JSON.parse(bytes.toString()).code]).toEqual([503, 'log_altered']);
   });
 });
+
+it('an environment that cannot be published keeps no other one back', async () => {
+  const wide = await startPublishingBroker({ snapshots: { environments: ['production', 'staging'] } });
+  const published = () =>
+    readLeaves(wide.file).flatMap(({ leaf }) => JSON.parse(leaf).snapshot?.environment ?? []);
+  for (const [failing, other] of [
+    ['production', 'staging'],
+    ['staging', 'production'],
+  ] as const) {
+    const before = published().length;
+    const heal = refuseInserts(wide.file, 'snapshots', { environment: failing });
+    await createFlag(wide, `of.${failing}`, { tier: 'informational' });
+    await wide.broker.scheduler.tick();
+    expect(published().slice(before)).toEqual([other]);
+    heal();
+    await wide.broker.scheduler.tick();
+    expect(published().slice(before)).toEqual([other, failing]);
+  }
+  await wide.close();
+});

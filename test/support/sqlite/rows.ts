@@ -268,9 +268,14 @@ export function refuseWrites(file: string): () => void {
 export function refuseInserts(
   file: string,
   subject: Subject,
-  options: { flagsLike?: string } = {},
+  options: { flagsLike?: string; environment?: string } = {},
 ): () => void {
-  const when = options.flagsLike === undefined ? '' : `when new.flag like '${options.flagsLike}'`;
+  const { flagsLike, environment } = options;
+  const conditions = [
+    ...(flagsLike === undefined ? [] : [`new.flag like '${flagsLike}'`]),
+    ...(environment === undefined ? [] : [`new.environment = '${environment}'`]),
+  ];
+  const when = conditions.length === 0 ? '' : `when ${conditions.join(' and ')}`;
   withFile(file, (db) =>
     db.exec(
       `create trigger fault before insert on ${TABLES[subject]} ${when} begin select raise(abort, 'disk on fire'); end`,
