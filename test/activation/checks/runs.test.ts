@@ -1,8 +1,15 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Checked, Comparison } from '../../../src/activation/checks/checks.ts';
-import { createRuns } from '../../../src/activation/checks/runs.ts';
+import { type CheckRun, createRuns } from '../../../src/activation/checks/runs.ts';
+import { createToldRuns } from '../../../src/activation/checks/told-runs.ts';
+import { systemClock } from '../../../src/clock.ts';
+import { openStore } from '../../../src/store/database.ts';
+import type { Store } from '../../../src/store/store.ts';
 
-/* The places for checks without a proposal. */
+/* The places for checks without a proposal, and what brokers tell each other of those that run. */
 
 /** Runs whose checks end when the test says so. */
 function openRuns() {
@@ -48,4 +55,50 @@ describe('places for checks', () => {
     await expect(runs.find('b', run.id)).rejects.toMatchObject({ code: 'not_found' });
     expect((await runs.find('a', run.id)).outcome).toEqual({});
   });
+});
+
+describe('a run at another broker', () => {
+  let folder: string;
+  let store: Store;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'countersign-told-'));
+    store = await openStore({ file: join(folder, 'told.db'), clock: systemClock });
+  });
+  afterAll(async () => {
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it.each([-3_600_000, 0, 3_600_000])(
+    'has ended once nothing new of it was seen for a minute, by a broker whose clock is %i ms ahead',
+    async (aheadMs) => {
+      let nowMs = 1_000_000;
+      const clock = () => nowMs;
+      const teller = createToldRuns({ store, clock });
+      const other = createToldRuns({ store, clock: () => nowMs + aheadMs, nowMs: clock });
+      const run: CheckRun = {
+        ...{ id: `run-${aheadMs}`, caller: 'a', started_ms: nowMs, ended_ms: null },
+        ...{ progress: null, outcome: null },
+      };
+      const outcomeAfter = async (passedMs: number) => {
+        nowMs += passedMs;
+        return (await other.find('a', run.id))?.outcome;
+      };
+      await teller.tell(run);
+      expect(await outcomeAfter(0)).toBeNull();
+      for (let turn = 0; turn < 20; turn += 1) {
+        nowMs += 5_000;
+        await teller.tell(run);
+        expect(await outcomeAfter(1)).toBeNull();
+      }
+      expect(await outcomeAfter(60_000)).toBeNull();
+      expect(await outcomeAfter(1)).toMatchObject({ code: 'state_conflict' });
+      // Its broker was only cut off.
+      await teller.tell(run);
+      expect(await outcomeAfter(0)).toBeNull();
+      await teller.tell({ ...run, ended_ms: nowMs, outcome: {} as Checked });
+      expect(await outcomeAfter(600_000)).toEqual({});
+    },
+  );
 });
