@@ -169,13 +169,11 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
         },
       )
       .toHaveLength(1);
+    // By whatever clock that was told: that it has ended is known once this broker has seen nothing new for a while.
     await database.run(`update idempotency_keys set created_ms = created_ms - 60001,
       body = '{"started_ms":1,"ended_ms":null,"progress":null,"done":null,"fault":null}' where ${key}`);
     const { body } = await other.call('morgan', 'GET', `/v1/policy/checks/${killed.body.id}`);
-    expect(body).toMatchObject({
-      state: 'failed',
-      fault: { detail: expect.stringContaining('start them again') },
-    });
+    expect(body).toMatchObject({ state: 'running', fault: null });
   }, 120_000);
 
   it('count the denials of a stranger together', async () => {
