@@ -26,6 +26,11 @@ export interface FlagdDocumentsDeps {
   log: { error(fields: object, message: string): void };
 }
 
+/** After so many flags, other work goes on, also when none of them is new. */
+const FLAGS_AT_ONCE = 100;
+/** How many documents are kept for when a later one is invalid: one for each list of namespaces that trust rules name. */
+const MAX_LAST_GOOD = 32;
+
 const SCHEMA = 'https://flagd.dev/schema/v0/flags.json';
 
 /**
@@ -35,7 +40,8 @@ const SCHEMA = 'https://flagd.dev/schema/v0/flags.json';
  */
 export function createFlagdDocuments({ log }: FlagdDocumentsDeps): FlagdDocuments {
   const byView = new WeakMap<View, Promise<FlagdDocument | null>>();
-  const lastGood = new Map<string, FlagdDocument>();
+  /** The last valid documents, that of the list of namespaces last that was asked for last. */
+  const lastGood = new Map<string, { document: FlagdDocument; version: number }>();
   const texts = new WeakMap<SnapshotFlag, string>();
   /** The valid text of each flag by environment and key. A snapshot that is loaded anew has new objects of equal flags. */
   const valid = new Map<string, string>();
@@ -61,11 +67,22 @@ export function createFlagdDocuments({ log }: FlagdDocumentsDeps): FlagdDocument
     for (const flag of view.flags.values()) {
       const { text, isNew } = memberOf(view.environment, flag);
       members.push(text);
-      if (isNew) await setImmediate();
+      if (isNew || members.length % FLAGS_AT_ONCE === 0) await setImmediate();
     }
     const head = JSON.stringify({ $schema: SCHEMA, metadata: metadataOf(view) }).slice(0, -1);
     const body = Buffer.from(`${head},"flags":{${members.join()}}}`);
     return { body, tag: `"${createHash('sha256').update(body).digest('base64url')}"` };
+  }
+
+  function keep(place: string, built: { document: FlagdDocument; version: number }): void {
+    const former = lastGood.get(place);
+    lastGood.delete(place);
+    // A slow build may end after that of a newer version.
+    lastGood.set(place, former !== undefined && former.version > built.version ? former : built);
+    for (const oldest of lastGood.keys()) {
+      if (lastGood.size <= MAX_LAST_GOOD) break;
+      lastGood.delete(oldest);
+    }
   }
 
   async function buildOrLast(view: View): Promise<FlagdDocument | null> {
@@ -73,11 +90,11 @@ export function createFlagdDocuments({ log }: FlagdDocumentsDeps): FlagdDocument
     const place = JSON.stringify([environment, ...namespaces]);
     try {
       const document = await build(view);
-      lastGood.set(place, document);
+      keep(place, { document, version });
       return document;
     } catch (err) {
       log.error({ err, environment, version }, 'no valid document for flagd, the previous one stays');
-      return lastGood.get(place) ?? null;
+      return lastGood.get(place)?.document ?? null;
     }
   }
 

@@ -1,7 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FlagDefinition } from '../flags/model.ts';
 import { initialStateOf } from '../flags/plan.ts';
 import { canonicalJson } from '../json.ts';
-import { bodyDigest, formatBody } from '../snapshot/body.ts';
+import { bodyDigest, formatBody, MAX_BODY_BYTES } from '../snapshot/body.ts';
 import { environmentVersion, type FlagRow, listFlags } from '../store/flags.ts';
 import { readHead } from '../store/log-head.ts';
 import type { Db } from '../store/statement.ts';
@@ -10,6 +11,9 @@ import type { Db } from '../store/statement.ts';
  * Publishing snapshots: after a commit, the flags of an environment become a body, a record with its digest, and a pointer that
  * is signed again and again. `snapshot/` has the form, and verifies it.
  */
+
+/** After so many flags, other work goes on: this runs on the loop that answers evaluations. */
+const FLAGS_AT_ONCE = 100;
 
 /** A snapshot that can be published. */
 export interface PreparedSnapshot {
@@ -34,8 +38,13 @@ interface Part {
 /**
  * Prepares snapshots on what reads see, which is committed and durable. Only flags that have changed since the last one of an
  * environment are written out again.
+ *
+ * @param options.maxBytes no reader takes a larger body; the preparation of one fails
  */
-export function createPreparation(read: Db): (environment: string) => Promise<PreparedSnapshot> {
+export function createPreparation(
+  read: Db,
+  { maxBytes = MAX_BODY_BYTES }: { maxBytes?: number } = {},
+): (environment: string) => Promise<PreparedSnapshot> {
   const partsOf = new Map<string, Map<string, Part>>();
 
   return async (environment) => {
@@ -46,12 +55,22 @@ export function createPreparation(read: Db): (environment: string) => Promise<Pr
       rows: await listFlags(db, environment),
     }));
     const former = partsOf.get(environment);
-    const parts = new Map(rows.map((row) => [row.key, reuse(former?.get(row.key), row)]));
+    const parts = new Map<string, Part>();
+    for (const row of rows) {
+      parts.set(row.key, reuse(former?.get(row.key), row));
+      if (parts.size % FLAGS_AT_ONCE === 0) await setImmediate();
+    }
     partsOf.set(environment, parts);
     const texts = [...parts]
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .flatMap(([, { text }]) => text ?? []);
+    await setImmediate();
     const body = formatBody(environment, version, texts);
+    const bytes = Buffer.byteLength(body);
+    if (bytes > maxBytes)
+      throw new Error(
+        `the snapshot of ${environment} would have ${bytes} bytes, and readers take ${maxBytes} at most; retire flags, or make their targeting smaller`,
+      );
     const { epoch, size } = head;
     return { environment, epoch, version, size, digest: bodyDigest(body), body };
   };

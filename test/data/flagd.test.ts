@@ -8,6 +8,7 @@ import { createSnapshots, type SnapshotFlag } from '../../src/data/snapshot.ts';
 import { viewOf } from '../../src/data/view.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { sampleDefinition, sampleState } from '../flags/samples.ts';
+import { turnsDuring } from '../support/turns.ts';
 import { authenticateSample } from './ofrep-server.ts';
 
 const closing: (() => Promise<void>)[] = [];
@@ -70,6 +71,13 @@ async function start(flags: SnapshotFlag[]) {
   };
 }
 
+const some = (length: number) => Array.from({ length }, (_, number) => flag(`flag-${number}`));
+const snapshotOf = (version: number, flags: SnapshotFlag[]) => ({
+  environment: 'production',
+  version,
+  flags: new Map(flags.map((each) => [each.definition.key, each])),
+});
+
 describe('the documents for flagd', () => {
   it("are loaded by flagd's evaluator as they are", async () => {
     const { get } = await start([flag('one'), flag('two', false)]);
@@ -131,12 +139,7 @@ describe('the documents for flagd', () => {
 
   it('load a flag into the evaluator once, however often its snapshot is read', async () => {
     const documents = createFlagdDocuments({ log: { error: () => undefined } });
-    const flags = Array.from({ length: 3 }, (_, number) => flag(`flag-${number}`));
-    const snapshotOf = (version: number, copies: SnapshotFlag[]) => ({
-      environment: 'production',
-      version,
-      flags: new Map(copies.map((each) => [each.definition.key, each])),
-    });
+    const flags = some(3);
     const first = viewOf(snapshotOf(1, flags), ['*']);
     expect(await documents.of(first)).toBe(await documents.of(first));
     const loads: string[] = [];
@@ -153,5 +156,32 @@ describe('the documents for flagd', () => {
     } finally {
       FlagdCore.prototype.setConfigurations = load;
     }
+  });
+
+  it('let other work go on between flags, also when none is new', async () => {
+    const documents = createFlagdDocuments({ log: { error: () => undefined } });
+    const flags = some(400);
+    await documents.of(viewOf(snapshotOf(1, flags), ['*']));
+    expect(
+      await turnsDuring(() => documents.of(viewOf(snapshotOf(2, structuredClone(flags)), ['*']))),
+    ).toBeGreaterThanOrEqual(3);
+  });
+
+  it('do not step back when a slow build ends after that of a newer version', async () => {
+    const documents = createFlagdDocuments({ log: { error: () => undefined } });
+    const slow = documents.of(viewOf(snapshotOf(1, some(5)), ['*']));
+    const newer = await documents.of(viewOf(snapshotOf(2, some(1)), ['*']));
+    expect(await slow).not.toEqual(newer);
+    expect(await documents.of(viewOf(snapshotOf(3, [unusable('bad')]), ['*']))).toBe(newer);
+  });
+
+  it('are kept for the lists of namespaces that were asked for last', async () => {
+    const documents = createFlagdDocuments({ log: { error: () => undefined } });
+    const of = (version: number, flags: SnapshotFlag[], list: number) =>
+      documents.of(viewOf(snapshotOf(version, flags), ['*', `list-${list}`]));
+    for (let list = 0; list < 33; list += 1) await of(1, some(1), list);
+    const bad = [unusable('bad')];
+    expect(await of(2, bad, 0)).toBeNull();
+    for (const list of [1, 32]) expect(await of(2, bad, list)).not.toBeNull();
   });
 });
