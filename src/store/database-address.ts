@@ -31,10 +31,17 @@ export function addressFault(database: string): string | null {
   } catch {
     return UNREADABLE;
   }
+  const rest = database.slice(database.indexOf('://') + '://'.length);
+  const [, authority = '', path = '', query = '', fragment = ''] =
+    /^([^/?#]*)([^?#]*)(?:\?([^#]*))?(.*)$/s.exec(rest) ?? [];
   // What belongs to the user or the password ends at the last @; other programs take the first.
-  const [, rest = ''] = database.split('://', 2);
-  return rest.split('@').length > 2 || /[/?#].*@/s.test(rest) ? UNREADABLE : null;
+  if (authority.split('@').length > 2) return UNREADABLE;
+  // After the host, an @ is that of a password with a character that had to be escaped, but for values that may have one.
+  const others = query.split('&').filter((parameter) => !MAY_HAVE_AT.test(parameter));
+  return [path, ...others, fragment].some((part) => part.includes('@')) ? UNREADABLE : null;
 }
 
+const MAY_HAVE_AT = /^(?:application_name|fallback_application_name|options|user|password|host|ssl\w+)=/;
+
 const UNREADABLE =
-  'the address of the server cannot be read: percent-encode the characters of its user and its password (/ is %2F, @ is %40, # is %23, ? is %3F, % is %25), or leave the password out of it and use PGPASSWORD or ~/.pgpass';
+  'the address of the server cannot be read: percent-encode the characters of its user, its password and its database (/ is %2F, @ is %40, # is %23, ? is %3F, % is %25), or leave the password out of it and use PGPASSWORD or ~/.pgpass';
