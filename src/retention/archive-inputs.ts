@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { wordsOf } from '../erasure/words.ts';
-import { archiveName, headOf, removeArchive, seal, writeArchive } from '../store/archive-file.ts';
+import {
+  archiveName,
+  assertFolder,
+  headOf,
+  removeArchive,
+  seal,
+  writeArchive,
+} from '../store/archive-file.ts';
 import {
   type Archivable,
   findLastTakenOut,
@@ -77,6 +84,8 @@ export async function moveInputs(
   const { installation } = await readHead(read);
   const draft = await collect(deps, { after, before_ms, installation });
   if (draft === null && (await listAnnounced(read)).length === 0) return null;
+  // Else each attempt would leave a name on the list.
+  await assertFolder(folder);
   // Without inputs it is the name of a file that nobody writes.
   const { from_place, to_place } = draft ?? { from_place: 0, to_place: 0 };
   const name = archiveName({ installation, from_place, to_place }, deps.newId(deps.clock()));

@@ -1,11 +1,11 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { sha256Hex } from '../json.ts';
 import { randomBytesOf } from '../random.ts';
 import { leafHash } from '../tree/hashes.ts';
-import { syncFolder } from './sync-folder.ts';
+import { syncFolderAside } from './sync-folder.ts';
 
 /*
  * Archive files: inputs of decisions, compressed, each sealed under a key of its own that is not in the file. A line says what
@@ -80,6 +80,16 @@ export function isArchiveName(text: string, installation?: string): boolean {
   return start !== undefined && (installation === undefined || start === startOf(installation));
 }
 
+/** @throws Error if there is no such folder, as when it is not mounted */
+export async function assertFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error);
+  if (!(found instanceof Error) && found.isDirectory()) return;
+  const why = found instanceof Error ? `cannot be found (${found.code})` : 'is not a directory';
+  throw new Error(
+    `The folder of archives ${folder} (retention.archive_folder) ${why}: create it, or mount it.`,
+  );
+}
+
 /**
  * Writes a file that does not exist, and makes it and its name durable.
  *
@@ -95,14 +105,14 @@ export async function writeArchive(file: string, content: Buffer): Promise<strin
   } finally {
     await handle.close();
   }
-  syncFolder(dirname(file));
+  await syncFolderAside(dirname(file));
   return `sha256:${sha256Hex(content)}`;
 }
 
 /** Removes a file that nothing refers to, if it is there. @throws Error if it cannot be removed */
 export async function removeArchive(file: string): Promise<void> {
   await rm(file, { force: true });
-  syncFolder(dirname(file));
+  await syncFolderAside(dirname(file));
 }
 
 /** The bytes at a place in a file; null if it ends before. @throws Error if it cannot be read */

@@ -1,9 +1,11 @@
+import fs from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { CompiledQuery } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { append } from '../../src/log/append.ts';
 import { newId } from '../../src/random.ts';
@@ -112,6 +114,39 @@ it.each([
   await assertWhole();
   if (before_ms === 0) expect(await move()).toMatchObject({ count: expect.any(Number) });
   await assertWhole();
+});
+
+describe('the folder', () => {
+  it('that is not there is said before anything is announced', async () => {
+    await writeFile(join(folder, 'a-file'), '');
+    for (const [name, said] of [
+      ['absent', /absent \(retention.archive_folder\) cannot be found \(ENOENT\): create it, or mount it/],
+      ['a-file', /a-file \(retention.archive_folder\) is not a directory/],
+    ] as const) {
+      const options = { before_ms: EVERYTHING, folder: join(folder, name) };
+      await expect(moveInputs({ store, clock: systemClock, newId }, options)).rejects.toThrow(said);
+      expect((await query(`select value from meta where key = 'announced_archives'`)).rows).toEqual([]);
+    }
+    await rm(join(folder, 'a-file'));
+  });
+
+  it('is made durable while others have their turn, since it may be on another machine', async () => {
+    const [atOnce, aside] = [vi.spyOn(fs, 'openSync'), vi.spyOn(fs.promises, 'open')];
+    syncBuiltinESMExports();
+    try {
+      const lost = await move(async (when, write) => {
+        if (when === 'before' && write === 2) await move();
+      });
+      expect(lost).toBeNull();
+      // Two files were written, and one removed twice.
+      expect(aside.mock.calls.filter(([path]) => path === folder).length).toBeGreaterThan(3);
+      expect(atOnce.mock.calls.filter(([path]) => String(path).startsWith(folder))).toEqual([]);
+    } finally {
+      vi.restoreAllMocks();
+      syncBuiltinESMExports();
+    }
+    await assertWhole();
+  });
 });
 
 describe('a list that somebody else has changed', () => {
