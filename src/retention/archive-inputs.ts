@@ -32,9 +32,10 @@ import { type RetentionDeps, recordRetention } from './record.ts';
 /** The inputs of one file at most, and about the characters in it. The writer is held for the rows of one file. */
 const INPUTS_PER_FILE = 2000;
 const CHARACTERS_PER_FILE = 16_000_000;
-/** The records that are read at once, and sealed before others have their turn. */
+/** The records that are read at once. */
 const RECORDS_AT_ONCE = 100;
-const SEALED_AT_ONCE = 10;
+/** How long the thread is kept while inputs are sealed. A long one takes longer by itself. */
+const LONGEST_TURN_MS = 2;
 
 /** The moments of a move between which a crash is told apart. */
 export type MoveStep = 'announced' | 'written' | 'moved';
@@ -142,12 +143,16 @@ async function sealAll(
   const parts: Uint8Array[] = [Buffer.from(headOf({ installation, from_place, to_place }))];
   const inputs: Draft['inputs'] = [];
   let offset = parts[0]?.length ?? 0;
+  let turnMs = performance.now();
   for (const { place, leaf, input } of taken) {
+    if (performance.now() - turnMs > LONGEST_TURN_MS) {
+      await setImmediate();
+      turnMs = performance.now();
+    }
     const { sealed, key } = seal(input, { place, leaf });
     inputs.push({ place, file_offset: offset, file_length: sealed.length, key, words: wordsOf(input) });
     parts.push(sealed);
     offset += sealed.length;
-    if (inputs.length % SEALED_AT_ONCE === 0) await setImmediate();
   }
   return { from_place, to_place, content: Buffer.concat(parts), inputs };
 }

@@ -149,6 +149,36 @@ describe('the folder', () => {
   });
 });
 
+it('gives everybody else a turn between inputs that take long to seal', async () => {
+  const words = Array.from({ length: 20_000 }, (_, number) => `word-${number}`);
+  const input_json = JSON.stringify({ words });
+  for (let count = 0; count < 5; count += 1)
+    await store.writer.write(async (tx) => {
+      const entry = await undecidedEntry(tx);
+      await append(tx, { ...entry, decision: { ...entry.decision, input_json } });
+    });
+  let inTurn = 0;
+  const counts: number[] = [];
+  const tick = () => {
+    if (inTurn > 0) counts.push(inTurn);
+    inTurn = 0;
+    next = setImmediate(tick);
+  };
+  let next = setImmediate(tick);
+  const { parse } = JSON;
+  const spy = vi.spyOn(JSON, 'parse').mockImplementation((text, ...rest) => {
+    if (text === input_json) inTurn += 1;
+    return parse(text, ...rest);
+  });
+  try {
+    expect((await move())?.count).toBeGreaterThan(5);
+  } finally {
+    spy.mockRestore();
+    clearImmediate(next);
+  }
+  expect(counts).toEqual([1, 1, 1, 1, 1]);
+});
+
 describe('a list that somebody else has changed', () => {
   const announceForged = (text: string) =>
     store.writer.write((tx) => setMeta(tx, 'announced_archives', text));
