@@ -12,13 +12,13 @@ const SAFETY_MS = 30_000;
 /** The snapshots of one environment, as the broker serves them. */
 export function snapshotsOfBroker(context: Context, environment: string): SnapshotFiles {
   const { io, broker } = context;
-  const token = readerTokens(context, environment);
+  const tokens = readerTokens(context, environment);
   return {
     name: `${broker}/snapshots`,
     read: async (path, maxBytes) => {
       const response = await io
         .fetch(`${broker}/snapshots/${path}`, {
-          headers: { authorization: `Bearer ${await token()}` },
+          headers: { authorization: `Bearer ${await tokens.get()}` },
           redirect: 'error',
           signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
         })
@@ -29,15 +29,20 @@ export function snapshotsOfBroker(context: Context, environment: string): Snapsh
       if (response.ok) return body;
       // A body that was replaced meanwhile; the pointer says which one is the newest.
       if (response.status === 404 && !path.endsWith(`/${LATEST_FILE}`)) return null;
+      // It was revoked, or the broker was restored.
+      if (response.status === 401) tokens.drop();
       throw toCliError(response, parseProblem(body));
     },
   };
 }
 
-/** Supplies a token that reads an environment, and another one before it expires. */
-function readerTokens({ io, broker, tokens }: Context, environment: string): () => Promise<string> {
+/** Supplies a token that reads an environment, and another one before it expires or when it is no longer accepted. */
+function readerTokens(
+  { io, broker, tokens }: Context,
+  environment: string,
+): { get: () => Promise<string>; drop: () => void } {
   let kept: { value: string; untilMs: number } | null = null;
-  return async () => {
+  const get = async () => {
     const given = io.env.COUNTERSIGN_TOKEN?.trim();
     if (given !== undefined && given !== '') return given;
     if (kept !== null && io.clock() < kept.untilMs - SAFETY_MS) return kept.value;
@@ -46,6 +51,12 @@ function readerTokens({ io, broker, tokens }: Context, environment: string): () 
     const { access_token, expires_ms } = await exchangeToken(io, broker, asked, false);
     kept = { value: access_token, untilMs: expires_ms };
     return access_token;
+  };
+  return {
+    get,
+    drop: () => {
+      kept = null;
+    },
   };
 }
 

@@ -143,7 +143,8 @@ export async function failOnSnapshotFault<T>(work: () => Promise<T>): Promise<T>
   }
 }
 
-function describeFault(fault: SnapshotFault): string {
+/** What is wrong with a snapshot, and what to do about it. */
+export function describeFault(fault: SnapshotFault): string {
   const sentence = printable(fault.message).replace(
     /^[a-z]+ /,
     (word) => word.charAt(0).toUpperCase() + word.slice(1),

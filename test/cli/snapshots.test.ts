@@ -203,6 +203,72 @@ describe('verify-snapshot', () => {
   });
 });
 
+describe('publish --to --follow', () => {
+  it('goes on after faults that pass, and ends at what is forged', async () => {
+    let notes = '';
+    let sent: string | null = null;
+    let revoked: string | null = null;
+    const terminal = createTerminal(t, {
+      env: {
+        COUNTERSIGN_URL: 'https://flags.example',
+        COUNTERSIGN_SUBJECT_TOKEN: await t.ci.checkoutToken(),
+      },
+      sleep: async (_, signal) => setTimeout(20, undefined, { ...(signal && { signal }) }),
+      stderr: (text) => {
+        notes += text;
+      },
+      fetch: async (input, init) => {
+        const url = String(input).replace('https://flags.example', t.url);
+        if (!url.includes('/snapshots/')) return fetch(url, init);
+        sent = new Headers(init?.headers).get('authorization');
+        return sent === revoked ? Response.json({}, { status: 401 }) : fetch(url, init);
+      },
+    });
+    const soon = { timeout: 20_000, interval: 50 };
+    const verified = async (by: string) => {
+      const { code, json } = await createTerminal(t).run('verify-snapshot', latest(), '--key', by, '--json');
+      return code === 0 ? (json.version as number) : null;
+    };
+    const running = terminal.run(
+      'publish',
+      '--to',
+      place,
+      '--environment',
+      'production',
+      '--follow',
+      '--json',
+    );
+    await expect.poll(() => verified(key), soon).not.toBe(null);
+    const before = await verified(key);
+
+    await writeFile(latest(), '<html>');
+    await expect.poll(() => notes, soon).toContain('retrying: ');
+    expect(notes).toContain('is there already');
+    await rm(latest());
+    await expect.poll(() => verified(key), soon).toBe(before);
+
+    revoked = sent;
+    await expect.poll(() => notes, soon).toContain('status 401');
+    await toggle();
+    await expect.poll(() => verified(key), soon).toBe((before ?? 0) + 1);
+
+    await t.call('morgan', 'POST', '/v1/log/keys/rotate', { overlap_days: 0 });
+    t.clock.advance(1001);
+    const next = (await logKeyOf(t)).vkey;
+    expect(next).not.toBe(key);
+    await expect.poll(() => verified(next), soon).toBe((before ?? 0) + 1);
+
+    key = next;
+
+    const { pointers, proof } = JSON.parse(String(await readFile(latest())));
+    const [head, claims, signature] = pointers[0].split('.');
+    const forged = { pointers: [[head, claims, `${signature.slice(4)}AAAA`].join('.')], proof };
+    await writeFile(latest(), JSON.stringify(forged));
+    const { code, out } = await running;
+    expect([code, JSON.parse(out).fault]).toEqual([6, 'signature_invalid']);
+  }, 60_000);
+});
+
 describe('verify --snapshots', () => {
   const compare = async () => {
     // The next checkpoint.

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { SnapshotFault, type SnapshotFaultCode } from '../../snapshot/fault.ts';
 import { type NoteVerifier, parseVerifier } from '../../tree/note.ts';
 import { snapshotsOfBroker } from '../broker-snapshots.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
@@ -8,13 +9,24 @@ import { openPlainFiles } from '../log-target.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 import { type Published, publishLog } from '../publish-log.ts';
-import { failOnSnapshotFault, publishSnapshots } from '../publish-snapshots.ts';
+import { describeFault, failOnSnapshotFault, publishSnapshots } from '../publish-snapshots.ts';
 import { viewOf } from './verify-snapshot.ts';
 
 /** How often `--follow` looks for new records. */
 const FOLLOW_MS = 5000;
 /** The same for snapshots, which applications wait for. */
 const FOLLOW_SNAPSHOTS_MS = 1000;
+/** The pause after a fault that somebody may have to correct. */
+const FAULT_MS = 5000;
+
+/** What is evidence of a forgery, or of another log. Every other fault of a snapshot may pass. */
+const FINAL_FAULTS: readonly SnapshotFaultCode[] = [
+  'signature_invalid',
+  'forked',
+  'unproven',
+  'proof_other',
+  'other_epoch',
+];
 
 interface PublishOptions extends CommonOptions {
   log?: string;
@@ -101,6 +113,7 @@ async function publishTheLog(
       return published;
     },
     says: ({ size }) => `Published ${size} records.`,
+    passes: isTransient,
   });
   const { key: signing, ...view } = last;
   context.print({ ...view, key: signing.vkey }, () => describe(last, target.name));
@@ -111,13 +124,27 @@ async function publishEnvironment(
   context: Context,
   { to, environment, headerFile, key = [], follow }: PublishOptions & { to: string; environment: string },
 ): Promise<ExitCode> {
-  const keys = await keysOf(context, key);
+  let keys = await keysOf(context, key);
   const target = await openPlainFiles(context.io, { place: to, headerFile, argument: '--to' });
   const source = snapshotsOfBroker(context, environment);
+  const publishOnce = () =>
+    publishSnapshots(source, target, { environment, keys, nowMs: context.io.clock() });
   const last = await repeat(context, follow, {
     everyMs: FOLLOW_SNAPSHOTS_MS,
-    run: () => publishSnapshots(source, target, { environment, keys, nowMs: context.io.clock() }),
+    run: async () => {
+      try {
+        return await publishOnce();
+      } catch (error) {
+        if (key.length > 0 || !(error instanceof SnapshotFault) || error.code !== 'unknown_key') throw error;
+        // The log was handed over to another key. What lies there may be signed by the former one alone.
+        keys = [...(await keysOf(context, [])), ...keys].filter(
+          ({ vkey }, at, all) => all.findIndex((each) => each.vkey === vkey) === at,
+        );
+        return publishOnce();
+      }
+    },
     says: ({ version }) => `Published version ${version}.`,
+    passes: (error) => !(error instanceof SnapshotFault && FINAL_FAULTS.includes(error.code)),
   });
   context.print({ ...viewOf(last), files: last.files }, () => {
     const name = `Version ${last.version} of ${printable(environment)}`;
@@ -126,38 +153,59 @@ async function publishEnvironment(
   return EXIT.done;
 }
 
-/** Publishes once, or until it is stopped. A broker that restarts ends no `--follow`. @returns what was published last */
+/**
+ * Publishes once, or until it is stopped. A broker that restarts ends no `--follow`.
+ *
+ * @param options.passes whether a fault after the first success may pass; another one ends it
+ * @returns what was published last
+ */
 async function repeat<T extends { files: number }>(
   context: Context,
   follow: boolean | undefined,
-  { everyMs, run, says }: { everyMs: number; run: () => Promise<T>; says: (published: T) => string },
+  {
+    everyMs,
+    run,
+    says,
+    passes,
+  }: {
+    everyMs: number;
+    run: () => Promise<T>;
+    says: (published: T) => string;
+    passes: (error: unknown) => boolean;
+  },
 ): Promise<T> {
   const { io } = context;
   let last = await run();
   if (follow !== true) return last;
   const stop = new AbortController();
   const forget = io.onStopSignal(() => stop.abort());
+  let pauseMs = everyMs;
   try {
     for (;;) {
-      await io.sleep(everyMs, stop.signal).catch(() => undefined);
+      await io.sleep(pauseMs, stop.signal).catch(() => undefined);
       if (stop.signal.aborted) return last;
-      const next = await unlessTransient(context, run);
-      if (next !== null && next.files > 0) context.note(says(next));
-      last = next ?? last;
+      pauseMs = everyMs;
+      try {
+        last = await run();
+        if (last.files > 0) context.note(says(last));
+      } catch (error) {
+        if (!passes(error)) throw error;
+        context.note(`retrying: ${printable(detailOf(error))}`);
+        if (!isTransient(error)) pauseMs = FAULT_MS;
+      }
     }
   } finally {
     forget();
   }
 }
 
-async function unlessTransient<T>(context: Context, run: () => Promise<T>): Promise<T | null> {
-  try {
-    return await run();
-  } catch (error) {
-    if (!(error instanceof CliError) || !error.transient) throw error;
-    context.note(`retrying: ${printable(error.problem.detail)}`);
-    return null;
-  }
+function isTransient(error: unknown): boolean {
+  return error instanceof CliError && error.transient;
+}
+
+function detailOf(error: unknown): string {
+  if (error instanceof CliError) return error.problem.detail;
+  return error instanceof SnapshotFault ? describeFault(error) : String(error);
 }
 
 function describe({ origin, size, files }: Published, place: string): string {
