@@ -86,15 +86,20 @@ export interface BatchTransactionDeps {
   seal: (tx: Tx, head: LogHead) => Promise<Acknowledge>;
 }
 
-/** The database refuses a row that waited for the end of its batch. Whose it is, is found by writing each alone. */
+/** The database refuses what nobody of the batch has waited for. Whose it is, is found by writing each alone. */
 export class RefusedAtEnd extends Error {}
+
+/** What a batch is refused with if that may have been the fault of any of its writes. */
+function refusalOfAny(error: unknown, jobs: readonly Job[]): unknown {
+  return jobs.length === 1 || isStorageFault(error) ? error : new RefusedAtEnd();
+}
 
 /** The transactions of one writer. */
 export interface BatchTransactions {
   /**
    * Runs the writes of a batch, and commits.
    *
-   * @throws RefusedAtEnd if the rows of any of several writes are refused
+   * @throws RefusedAtEnd if the database refuses what any of several writes has not waited for
    */
   run(connection: Db, jobs: readonly Job[]): Promise<BatchResult>;
   /** The last batch was committed, so the log ends there unless somebody else writes. */
@@ -111,7 +116,6 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
   async function runJob(job: Job, tx: Tx, batch: Batch): Promise<JobResult> {
     const { head } = batch;
     const undo = beginWrite(tx);
-    await savepoint(tx);
     try {
       const listeners: (() => void)[] = [];
       batch.afterCommit = (listener) => listeners.push(listener);
@@ -128,6 +132,15 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
       undo();
       if (error instanceof RunAgain) return { job, missing: error };
       return { job, error: isStoreError(error) ? notRecorded(error) : error };
+    }
+  }
+
+  /** @throws RefusedAtEnd if the fault of a write before it arrives now */
+  async function beginJob(tx: Tx, jobs: readonly Job[]): Promise<void> {
+    try {
+      await savepoint(tx);
+    } catch (error) {
+      throw refusalOfAny(error, jobs);
     }
   }
 
@@ -154,6 +167,7 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
           turnMs = performance.now();
         }
         job.trace?.next('write');
+        await beginJob(tx, jobs);
         const result = await runJob(job, tx, batch);
         job.trace?.next('missing' in result ? 'wait' : 'commit');
         results.push(result);
@@ -182,8 +196,7 @@ export function createBatchTransactions(deps: BatchTransactionDeps): BatchTransa
       await answered(tx);
       return acknowledge;
     } catch (error) {
-      if (jobs.length === 1 || isStorageFault(error)) throw error;
-      throw new RefusedAtEnd();
+      throw refusalOfAny(error, jobs);
     }
   }
 

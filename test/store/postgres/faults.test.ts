@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
@@ -171,6 +172,30 @@ describe.skipIf(!hasPostgres('faults of a PostgreSQL server'))('a PostgreSQL ser
     const found = ['before', 'spoilt', 'after', 'last'].map((key) => findMeta(store.read, key));
     expect(await Promise.all(found)).toEqual(['x', null, 'x', 'x']);
     expect(failures).toEqual([]);
+  });
+
+  it('undoes alone a write whose fault arrives as the next one begins', async () => {
+    // The thread is kept for a while, which the proxy would need.
+    const own = await open(database.address);
+    try {
+      const row = requestRow('r');
+      await own.writer.write((tx) => insertRequest(tx, row, { flags: [], namespaces: [] }));
+      const spoil = own.writer.write(async (tx) => {
+        // From here, the next turn begins with what has arrived.
+        await setImmediate();
+        await updateRequest(tx, { ...row, revision: 2, digest: 'a\0b' });
+        const fromMs = performance.now();
+        while (performance.now() - fromMs < 100);
+      });
+      const others = ['after', 'last'].map((key) => own.writer.write((tx) => setMeta(tx, key, 'x')));
+      const outcomes = await Promise.allSettled([spoil, ...others]);
+      expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+      expect(outcomes[0]).toMatchObject({ reason: { code: 'not_recorded' } });
+      expect(await findMeta(own.read, 'last')).toBe('x');
+      expect(failures).toEqual([]);
+    } finally {
+      await own.close();
+    }
   });
 
   it('whose lock another holds for ever refuses writes alone, and goes on by itself', async () => {
