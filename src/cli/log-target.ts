@@ -57,9 +57,9 @@ const MISSING: readonly number[] = [404, 410];
 /** The file that others replace meanwhile must not be overwritten. */
 const REPLACED: readonly number[] = [409, 412];
 const AGAIN: readonly number[] = [408, 425, 429];
-const IMMUTABLE = 'public, max-age=31536000, immutable';
+const IMMUTABLE = 'max-age=31536000, immutable';
 const REFUSED = { code: 'publish_refused', title: 'The address does not take or give the files' } as const;
-const BRIEFLY = 'public, max-age=1';
+const BRIEFLY = 'max-age=1';
 /** Tiles of a log, and bodies of snapshots: what a path names never changes. */
 const NEVER_CHANGES = /^tile\/|\/\d+-[0-9a-f]{64}\.json$/;
 
@@ -68,8 +68,12 @@ const NEVER_CHANGES = /^tile\/|\/\d+-[0-9a-f]{64}\.json$/;
  * have it. Its query, if it has one, is sent with each file.
  *
  * @param given.headers sent with each request, and never shown
+ * @param given.isPublic whether a shared cache may give the files to whoever has no credential
  */
-export function urlTarget(io: Io, { url, headers }: { url: URL; headers: Headers }): LogTarget {
+export function urlTarget(
+  io: Io,
+  { url, headers, isPublic }: { url: URL; headers: Headers; isPublic: boolean },
+): LogTarget {
   const name = `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
   /** The tags of the files that are replaced, as they were read; null if they were not there. */
   const tags = new Map<string, string | null>();
@@ -122,7 +126,7 @@ export function urlTarget(io: Io, { url, headers }: { url: URL; headers: Headers
         body: Buffer.from(content),
         own: {
           'content-type': contentTypeOf(path),
-          'cache-control': isImmutable ? IMMUTABLE : BRIEFLY,
+          'cache-control': `${isPublic ? 'public, ' : ''}${isImmutable ? IMMUTABLE : BRIEFLY}`,
           ...(isImmutable || tag === null ? {} : { 'if-match': tag }),
         },
       });
@@ -179,11 +183,17 @@ export function isUrl(place: string): boolean {
  *
  * @param given.argument what names it, such as `--log`
  * @param given.headerFile the file of `--header-file`
+ * @param given.isPublic whether what is written there is public; false unless it is given
  * @throws CliError `usage`
  */
 export async function openPlainFiles(
   io: Io,
-  { place, headerFile, argument }: { place: string; headerFile: string | undefined; argument: string },
+  {
+    place,
+    headerFile,
+    argument,
+    isPublic = false,
+  }: { place: string; headerFile: string | undefined; argument: string; isPublic?: boolean },
 ): Promise<LogTarget> {
   if (!isUrl(place)) {
     if (headerFile !== undefined)
@@ -202,7 +212,7 @@ export async function openPlainFiles(
   const headers = headerFile === undefined ? new Headers() : parseHeaders(await readText(headerFile));
   if (headerFile !== undefined && url.protocol === 'http:' && !isOwnMachine(url))
     throw usageError(`--header-file has secrets, so ${argument} must begin with https://.`);
-  return urlTarget(io, { url, headers });
+  return urlTarget(io, { url, headers, isPublic });
 }
 
 function isOwnMachine({ hostname }: URL): boolean {

@@ -1,3 +1,4 @@
+import { decodeProtectedHeader } from 'jose';
 import { bodyDigest, bodyFile, MAX_BODY_BYTES, openBody } from '../snapshot/body.ts';
 import { SnapshotFault } from '../snapshot/fault.ts';
 import {
@@ -96,7 +97,8 @@ export async function publishSnapshots(
       ? undefined
       : await openPresent(`${target.name}/${file}`, present, { keys, environment, nowMs: null });
   return withPointer(source, { environment, keys, nowMs, folder, after }, async (latest, pointer) => {
-    if (present?.equals(latest) === true) return { ...pointer, files: 0 };
+    if (present !== null && after !== undefined && saysAsMuch(present, after, latest, pointer))
+      return { ...pointer, files: 0 };
     const path = `${folder}${bodyFile(pointer)}`;
     const kept = await target.read(path, MAX_BODY_BYTES);
     const isComplete = kept !== null && bodyDigest(kept) === pointer.digest;
@@ -108,6 +110,25 @@ export async function publishSnapshots(
     await target.write(file, latest);
     return { ...pointer, files: isComplete ? 1 : 2 };
   });
+}
+
+/**
+ * Whether a place has what a broker has, or the same for longer. Each broker signs for itself, so those behind one address answer
+ * with different texts.
+ */
+function saysAsMuch(present: Buffer, had: ProvedPointer, latest: Buffer, has: ProvedPointer): boolean {
+  if (present.equals(latest)) return true;
+  const isSame = had.epoch === has.epoch && had.version === has.version && had.digest === has.digest;
+  return isSame && had.exp >= has.exp && kidsOf(present) === kidsOf(latest);
+}
+
+/** The keys that signed a pointer, which was read before. */
+function kidsOf(latest: Buffer): string {
+  const { pointers } = JSON.parse(latest.toString()) as { pointers: string[] };
+  return pointers
+    .map((pointer) => decodeProtectedHeader(pointer).kid)
+    .toSorted()
+    .join(' ');
 }
 
 /** Reads the pointer that a place has. @throws SnapshotFault */

@@ -96,17 +96,14 @@ export const snapshotRoutes = [
     handle: async ({ published }, { reader, params: { environment, snapshot }, ifNoneMatch }) => {
       assertReads(reader, environment);
       const name = parseBodyFile(snapshot);
-      const body = name === null ? null : await published.body({ environment, ...name });
-      if (name === null || body === null)
-        throw new BrokerError(
-          'not_found',
-          `No snapshot of ${environment} has this name, or it is not kept any more. Read ${LATEST_FILE} again, which names the newest one.`,
-        );
+      if (name === null) throw notKept(environment);
       const ETag = `"${name.digest.slice('sha256:'.length)}"`;
       const headers = { ETag, 'Cache-Control': IMMUTABLE };
-      return isNoneMatch(ifNoneMatch, ETag)
-        ? { status: 304, body: undefined, headers }
-        : { body: body as never, headers };
+      if (isNoneMatch(ifNoneMatch, ETag) && (await published.has({ environment, ...name })))
+        return { status: 304, body: undefined, headers };
+      const body = await published.body({ environment, ...name });
+      if (body === null) throw notKept(environment);
+      return { body: body as never, headers };
     },
   }),
 ];
@@ -127,6 +124,13 @@ function assertReads(reader: DataReader | null, asked: string): void {
       'all_namespaces_required',
       `A snapshot has the flags of every namespace, and the token reads ${namespaces.join(', ') || 'none'}.`,
     );
+}
+
+function notKept(environment: string): BrokerError {
+  return new BrokerError(
+    'not_found',
+    `No snapshot of ${environment} has this name, or it is not kept any more. Read ${LATEST_FILE} again, which names the newest one.`,
+  );
 }
 
 function notPublished(environment: string): BrokerError {

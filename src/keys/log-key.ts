@@ -10,9 +10,9 @@ import type { MasterKey } from './master-key.ts';
 import { stateOf } from './signing-keys.ts';
 
 /*
- * The key of the log signs its checkpoints, and nothing else. It is apart from the keys of tokens, which come and go:
- * whoever verifies the log has the public part in advance. It is
- * handed over to a new key by a decided write (`log-rotation.ts`).
+ * The key of the log signs its checkpoints and the pointers to published snapshots, and nothing else. It is apart from the keys
+ * of tokens, which come and go: whoever verifies the log has the public part in advance. It is handed over to a new key by a
+ * decided write (`log-rotation.ts`).
  */
 
 /** What a log key is sealed for. @param vkey its public part */

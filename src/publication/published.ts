@@ -3,7 +3,7 @@ import type { Checkpoints } from '../log/checkpoints.ts';
 import { proveInclusion } from '../log/tree-reads.ts';
 import { formatLatest } from '../snapshot/latest.ts';
 import { signPointer } from '../snapshot/pointer.ts';
-import { findSnapshotBody, type SnapshotRow } from '../store/snapshots.ts';
+import { findSnapshotBody, hasSnapshotBody, type SnapshotRow } from '../store/snapshots.ts';
 import type { Db } from '../store/statement.ts';
 import { keysOfNote, type NoteSigner } from '../tree/note.ts';
 import { formatProofFile } from '../tree/proof-file.ts';
@@ -21,6 +21,8 @@ export interface Published {
   latest(environment: string): Promise<string | null>;
   /** A body, or null if there is none of that name, or it is not kept any more. */
   body(name: Pick<SnapshotRow, 'environment' | 'version' | 'digest'>): Promise<string | null>;
+  /** Whether there is such a body. */
+  has(name: Pick<SnapshotRow, 'environment' | 'version' | 'digest'>): Promise<boolean>;
 }
 
 /** A pointer that was signed. */
@@ -99,6 +101,7 @@ export function openPublished(deps: {
       signed.set(environment, renewed);
       return renewed.text;
     },
+    has: (name) => hasSnapshotBody(read, name),
     body: async (name) => (await findSnapshotBody(read, name)) ?? null,
   };
 }

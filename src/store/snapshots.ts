@@ -37,6 +37,22 @@ export async function findSnapshotBody(
   return row?.body;
 }
 
+/** Whether a body is kept. Its megabytes are not read. */
+export async function hasSnapshotBody(
+  db: Db,
+  { environment, version, digest }: Pick<SnapshotRow, 'environment' | 'version' | 'digest'>,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('snapshots')
+    .select('version')
+    .where('environment', '=', environment)
+    .where('version', '=', version)
+    .where('digest', '=', digest)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Keeps a snapshot, and removes those that were kept for long enough. */
 export async function insertSnapshot(tx: Tx, row: SnapshotsTable): Promise<void> {
   await tx.insertInto('snapshots').values(row).execute();

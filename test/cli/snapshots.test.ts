@@ -116,6 +116,38 @@ describe('publish --to', () => {
     expect(await readFile(latest())).toEqual(newer);
   });
 
+  it('writes nothing where another broker has signed the same for longer', async () => {
+    await publish();
+    const former = await readFile(latest());
+    t.clock.advance(160_000);
+    expect((await publish()).json.files).toBe(1);
+    const present = await readFile(latest());
+    expect(present).not.toEqual(former);
+    const behind = createServer((_, response) => response.end(former));
+    await new Promise<void>((resolve) => behind.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(behind.address() as AddressInfo).port}`;
+    const { code, json } = await publish('--key', key, '--broker', url);
+    behind.close();
+    expect([code, json.files]).toEqual([0, 0]);
+    expect(await readFile(latest())).toEqual(present);
+  });
+
+  it('lets no shared cache give an address to others what takes a credential', async () => {
+    const sent = new Map<string, string | undefined>();
+    const store = createServer((request, response) => {
+      if (request.method === 'PUT') sent.set(request.url ?? '', request.headers['cache-control']);
+      request.resume().on('end', () => response.writeHead(request.method === 'PUT' ? 201 : 404).end());
+    });
+    await new Promise<void>((resolve) => store.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(store.address() as AddressInfo).port}`;
+    const { json } = await publish('--key', key, '--to', url);
+    store.close();
+    expect([...sent]).toEqual([
+      [`/production/${bodyFile(json)}`, 'max-age=31536000, immutable'],
+      ['/production/latest.json', 'max-age=1'],
+    ]);
+  });
+
   it('overwrites nothing that it does not know', async () => {
     for (const [content, fault] of [
       ['<html>', 'not_a_snapshot'],

@@ -147,7 +147,9 @@ describe('who reads snapshots', () => {
       `9${bodyFile(pointer)}`,
       bodyFile({ ...pointer, digest: `sha256:${'0'.repeat(64)}` }),
     ];
-    for (const name of names) expect((await fetchSnapshot(t, token, name)).status, name).toBe(404);
+    for (const name of names)
+      for (const headers of [{}, { 'if-none-match': '*' }])
+        expect((await fetchSnapshot(t, token, name, headers)).status, name).toBe(404);
   });
 
   it('tells a pointer from every other signed text', async () => {

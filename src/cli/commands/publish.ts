@@ -101,7 +101,12 @@ async function publishTheLog(
   { log, headerFile, key = [], follow }: PublishOptions & { log: string },
 ): Promise<ExitCode> {
   let [pinned] = await keysOf(context, key);
-  const target = await openPlainFiles(context.io, { place: log, headerFile, argument: '--log' });
+  const target = await openPlainFiles(context.io, {
+    place: log,
+    headerFile,
+    argument: '--log',
+    isPublic: true,
+  });
   const last = await repeat(context, follow, {
     everyMs: FOLLOW_MS,
     run: async () => {
