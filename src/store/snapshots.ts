@@ -21,36 +21,27 @@ export async function findLatestSnapshot(db: Db, environment: string): Promise<S
     .executeTakeFirst();
 }
 
+/** Which body it is. */
+type BodyName = Pick<SnapshotRow, 'environment' | 'version' | 'digest'>;
+
 /** The body of a snapshot, or undefined if it is not kept (any more). */
-export async function findSnapshotBody(
-  db: Db,
-  { environment, version, digest }: Pick<SnapshotRow, 'environment' | 'version' | 'digest'>,
-): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('snapshots')
-    .select('body')
-    .where('environment', '=', environment)
-    .where('version', '=', version)
-    .where('digest', '=', digest)
-    .limit(1)
-    .executeTakeFirst();
-  return row?.body;
+export async function findSnapshotBody(db: Db, name: BodyName): Promise<string | undefined> {
+  return (await withBody(db, name).select('body').executeTakeFirst())?.body;
 }
 
 /** Whether a body is kept. Its megabytes are not read. */
-export async function hasSnapshotBody(
-  db: Db,
-  { environment, version, digest }: Pick<SnapshotRow, 'environment' | 'version' | 'digest'>,
-): Promise<boolean> {
-  const row = await db
+export async function hasSnapshotBody(db: Db, name: BodyName): Promise<boolean> {
+  return (await withBody(db, name).select('version').executeTakeFirst()) !== undefined;
+}
+
+/** A snapshot of an earlier epoch may have the same body. */
+function withBody(db: Db, { environment, version, digest }: BodyName) {
+  return db
     .selectFrom('snapshots')
-    .select('version')
     .where('environment', '=', environment)
     .where('version', '=', version)
     .where('digest', '=', digest)
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+    .limit(1);
 }
 
 /** Keeps a snapshot, and removes those that were kept for long enough. */

@@ -259,6 +259,26 @@ describe('the database', () => {
     const update = `update record_details set input = '' where place = ${last?.place}`;
     expect(await attempt(forged, update)).toMatch(refused);
   });
+
+  it('lets no other column of a record change with the input that moves, whichever columns there are', async () => {
+    const rows = await query('select * from record_details order by place');
+    const [first] = rows;
+    const others = Object.keys(first ?? {}).filter((column) => column !== 'input');
+    expect(others.length).toBeGreaterThan(10);
+    const same = `update record_details set input = '' where place = 1`;
+    expect(await attempt(same)).not.toMatch(/append-only|no record says/);
+    for (const column of others) {
+      const other = rows.find(
+        (row) => row[column] !== null && String(row[column]) !== String(first?.[column]),
+      );
+      const value =
+        other === undefined
+          ? "'other'"
+          : `(select ${column} from record_details where place = ${other.place})`;
+      const changed = `update record_details set input = '', ${column} = ${value} where place = 1`;
+      expect(await attempt(changed), column).toMatch(/append-only|no record says/);
+    }
+  });
 });
 
 describe('an erasure', () => {
