@@ -264,7 +264,7 @@ describe('verify --witness', () => {
       good
         .trimEnd()
         .split('\n')
-        .findLast((each) => each.includes('w1')) ?? '';
+        .findLast((each) => each.includes(' witness.example/w1 ')) ?? '';
     const bytes = Buffer.from(line.split(' ').at(-1) ?? '', 'base64');
     bytes[30] = (bytes[30] ?? 0) ^ 1;
     await writeFile(file, good.replace(line.split(' ').at(-1) ?? '', bytes.toString('base64')));
