@@ -42,6 +42,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
   explain: ['decide', 'log', 'policy', 'requests', 'store'],
+  // What people see of it.
+  inbox: ['decide', 'policy', 'requests', 'store'],
+  preview: ['data', 'decide', 'explain', 'flags', 'requests', 'store'],
+  organizations: ['data', 'decide', 'flags', 'store'],
+  events: ['decide', 'log', 'policy', 'requests', 'store'],
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
   audit: ['decide', 'flags', 'log', 'policy', 'snapshot', 'store', 'tree'],
