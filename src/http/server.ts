@@ -22,6 +22,23 @@ const BACKLOG = 4096;
 /** The maximum size of the headers of a request, in bytes: the longest token twice, for a proof and cookies beside it. */
 const MAX_HEADER_BYTES = 32 * 1024;
 
+/** The answers that a stop waits for. */
+const stopping = new WeakSet<ServerResponse>();
+
+/** Tells an answer that its server stops. */
+const STOP = Symbol('stop');
+
+/** Whether the server of an answer stops. */
+export function isStopping(res: ServerResponse): boolean {
+  return stopping.has(res);
+}
+
+/** Calls a function once the server of an answer stops. An answer without an end of its own MUST end then. */
+export function whenStopping(res: ServerResponse, end: () => void): void {
+  if (isStopping(res)) end();
+  else res.once(STOP, end);
+}
+
 /** A listening server and its address. */
 export interface OpenSocket {
   /** Its address: `http://<host>:<port>`. */
@@ -118,7 +135,7 @@ function createAnswersInFlight() {
   const sockets = new Set<Socket>();
   const ending = new WeakSet<Socket>();
   const newestOf = new WeakMap<Socket, ServerResponse>();
-  let isStopping = false;
+  let hasStopped = false;
 
   /** One for all answers, because each has one. */
   function closed(this: ServerResponse): void {
@@ -147,7 +164,10 @@ function createAnswersInFlight() {
       newestOf.set(socket, res);
       open.add(res);
       res.on('close', closed);
-      if (isStopping) endWith(res, socket);
+      if (hasStopped) {
+        stopping.add(res);
+        endWith(res, socket);
+      }
       return true;
     },
     /** Closes the connections whose requests have not arrived whole. */
@@ -159,7 +179,11 @@ function createAnswersInFlight() {
      * a connection that has sent nothing, or a part of a head, for a busy one; here it is closed at once.
      */
     closeAll(): void {
-      isStopping = true;
+      hasStopped = true;
+      for (const res of open) {
+        stopping.add(res);
+        res.emit(STOP);
+      }
       const newest = new Map<Socket, ServerResponse>();
       for (const res of open) newest.set(res.req.socket, res);
       for (const [socket, res] of newest) {
