@@ -1,4 +1,5 @@
 import type { Caller } from '../identity/credential.ts';
+import type { RevocablePrincipal } from '../identity/revocable.ts';
 import type { CallerChecks, Revocation } from '../identity/revocations.ts';
 import type { Principal } from '../principal.ts';
 
@@ -9,12 +10,6 @@ export interface Authorship {
   authors: readonly string[];
   /** Each proposal, edit and schedule of it, oldest first. */
   parts: readonly AuthoredPart[];
-}
-
-/** The parts of a principal that revocations match. */
-export interface RevocablePrincipal extends Pick<Principal, 'id' | 'person' | 'issuer'> {
-  trust_rule: string | null;
-  act?: readonly string[] | undefined;
 }
 
 /** A part of a request, by who wrote it with which credential. The authors include jobs, which are not persons. */

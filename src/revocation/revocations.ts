@@ -1,11 +1,13 @@
-import type {
-  Authorship,
-  PersonNames,
-  RevocablePrincipal,
-  RevocationChecks,
-  Revocations,
-} from '../decide/revocations.ts';
-import { type Caller, type CredentialOrigin, nameAtIssuer } from '../identity/credential.ts';
+import type { Authorship, PersonNames, RevocationChecks, Revocations } from '../decide/revocations.ts';
+import type { Caller } from '../identity/credential.ts';
+import {
+  covers,
+  namesOf,
+  namesOfPrincipal,
+  type Resolve,
+  revocableName,
+  shownBy,
+} from '../identity/revocable.ts';
 import type { Revocation } from '../identity/revocations.ts';
 import { isPrincipalId, type Principal } from '../principal.ts';
 import { isUnconfirmed } from './authored-parts.ts';
@@ -14,8 +16,6 @@ import { isUnconfirmed } from './authored-parts.ts';
  * Everything about revocation: the list that callers are checked against, adding and lifting, the consequences (sessions
  * end, approvals become void, requests are parked), revoking in an incident, provisioning (SCIM), and the drill.
  */
-
-type Resolve = PersonNames['resolve'];
 
 /** The storage of revocations. */
 export interface RevocationStore<Db> {
@@ -149,8 +149,8 @@ const ACCOUNT_OF = 'account-of';
 function indexed(revocations: readonly Revocation[]): RevocationList {
   const accounts = revocations.filter(({ person }) => person !== null);
   return new Map([
-    ...Map.groupBy(revocations, ({ kind, value }) => nameOf(kind, value)),
-    ...Map.groupBy(accounts, ({ person }) => nameOf(ACCOUNT_OF, person ?? '')),
+    ...Map.groupBy(revocations, ({ kind, value }) => revocableName(kind, value)),
+    ...Map.groupBy(accounts, ({ person }) => revocableName(ACCOUNT_OF, person ?? '')),
   ]);
 }
 
@@ -165,45 +165,6 @@ function findHit(list: RevocationList, caller: Caller, resolve: Resolve): Revoca
   return null;
 }
 
-/** The credential of a caller and those it was issued for, each with the names that it can be revoked under. */
-function shownBy(
-  { principal, credential }: Caller,
-  resolve: Resolve,
-): { names: string[]; issued_ms: number }[] {
-  const own = [...credentialNames(credential, principal.kind), ...namesOfPrincipal(principal, resolve)];
-  const origins = (credential.origins ?? []).map((origin) => ({
-    names: [
-      ...credentialNames(origin, origin.kind),
-      nameOf('subject', origin.principal),
-      // The person behind an agent is its sponsor, whose credential this then is.
-      ...(origin.kind === 'person' ? personNames(principal, resolve) : []),
-    ],
-    issued_ms: origin.issued_ms,
-  }));
-  return [{ names: own, issued_ms: credential.issued_ms }, ...origins];
-}
-
-/** The names under which a credential can be revoked, whatever its principal. */
-function credentialNames(
-  { issuer, token_id, session, kid }: Pick<CredentialOrigin, 'issuer' | 'token_id' | 'session' | 'kid'>,
-  kind: Principal['kind'],
-): string[] {
-  return [
-    nameOf('token', nameAtIssuer(issuer, token_id)),
-    nameOf('session', token_id),
-    ...(session === null ? [] : [nameOf('session', session)]),
-    ...(kid === null ? [] : [nameOf('key', kid)]),
-    // The issuer of the token itself, in addition to the issuer of the principal.
-    nameOf('issuer', issuer),
-    nameOf('class', kind),
-    nameOf('class', 'all'),
-  ];
-}
-
-function personNames({ person }: Pick<Principal, 'person'>, resolve: Resolve): string[] {
-  return person === null ? [] : [nameOf('subject', resolve(person))];
-}
-
 function isParkedBy(
   { list, all }: Pick<KnownList, 'list' | 'all'>,
   { proposer, authors, parts }: Authorship,
@@ -213,42 +174,19 @@ function isParkedBy(
   const names = [
     ...namesOfPrincipal(proposer, resolve),
     ...parts.flatMap((part) => namesOf(part, resolve)),
-    ...persons.flatMap((name) => [nameOf('subject', name), nameOf(ACCOUNT_OF, name)]),
+    ...persons.flatMap((name) => [revocableName('subject', name), revocableName(ACCOUNT_OF, name)]),
   ];
   if (names.some((name) => (list.get(name) ?? []).some(parks))) return true;
   return isUnconfirmed(parts, all, {
-    isNamed: ({ kind, value }, part) => namesOf(part, resolve).includes(nameOf(kind, value)),
+    isNamed: ({ kind, value }, part) => namesOf(part, resolve).includes(revocableName(kind, value)),
     isHuman: (one, other) => one !== null && other !== null && resolve(one) === resolve(other),
   });
 }
 
-function namesOfPrincipal(principal: Principal, resolve: Resolve): string[] {
-  return namesOf({ ...principal, trust_rule: principal.token.trust_rule }, resolve);
-}
-
 function endedBy(list: RevocationList, { principal, credential }: Caller): Revocation[] {
   if (list.size === 0) return [];
-  const found = list.get(nameOf('subject', principal.id)) ?? [];
+  const found = list.get(revocableName('subject', principal.id)) ?? [];
   return found.filter((logout) => isOpenLogout(logout) && !covers(logout, credential.issued_ms));
-}
-
-/** The names under which a principal can be revoked. An agent is revoked with its sponsor. */
-function namesOf({ id, person, issuer, trust_rule, act }: RevocablePrincipal, resolve: Resolve): string[] {
-  return [
-    nameOf('subject', id),
-    ...personNames({ person }, resolve),
-    ...(act ?? []).map((actor) => nameOf('subject', actor)),
-    nameOf('issuer', issuer),
-    ...(trust_rule === null ? [] : [nameOf('trust_rule', trust_rule)]),
-  ];
-}
-
-function nameOf(kind: string, value: string): string {
-  return `${kind} ${value}`;
-}
-
-function covers({ issued_before_ms }: Revocation, issuedMs: number): boolean {
-  return issued_before_ms === null || issuedMs < issued_before_ms;
 }
 
 function isIncident({ cause }: Revocation): boolean {

@@ -5,9 +5,9 @@ import { leafHash } from '../tree/hashes.ts';
 import type { NoteVerifier } from '../tree/note.ts';
 import { type ProofFile, parseProofFile } from '../tree/proof-file.ts';
 import { verifyInclusion } from '../tree/proofs.ts';
-import { placeOf } from './body.ts';
 import { SnapshotFault } from './fault.ts';
 import { openPointer, type PointerClaims } from './pointer.ts';
+import { assertInTime, assertOfLog, parseFile } from './signed.ts';
 
 /*
  * What is published of an environment: immutable bodies, and one small file that is replaced. It has the pointer with its proof,
@@ -23,8 +23,8 @@ export const PUBLISHES = 'snapshot.publish';
 /** A leaf has 64 KiB at most, and a checkpoint some cosignatures. */
 export const MAX_LATEST_BYTES = 512 * 1024;
 
-/** How far the clock of the broker may be ahead. */
-const LEEWAY_S = 60;
+/** What the file is called in a sentence. */
+const WHAT = 'pointer to a snapshot';
 
 const MAX_SIGNERS = 8;
 
@@ -87,45 +87,13 @@ export async function openLatest(bytes: Buffer, expected: Expected): Promise<Pro
 }
 
 function readLatest(bytes: Buffer): z.infer<typeof latestSchema> {
-  if (bytes.length > MAX_LATEST_BYTES)
-    throw new SnapshotFault('too_large', `the file with the pointer has ${bytes.length} bytes`);
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    const begins = JSON.stringify(bytes.toString('utf8', 0, 40));
-    throw new SnapshotFault('not_a_snapshot', `this is not JSON: it begins with ${begins}`, error);
-  }
-  const parsed = latestSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new SnapshotFault(
-    'not_a_snapshot',
-    `this is not a pointer to a snapshot: it is malformed at /${placeOf(parsed.error)}`,
-    parsed.error,
-  );
+  return parseFile(bytes, { what: WHAT, maxBytes: MAX_LATEST_BYTES, schema: latestSchema });
 }
 
 function assertFits(claims: PointerClaims, key: NoteVerifier, { environment, after, nowMs }: Expected): void {
-  if (claims.environment !== environment)
-    throw new SnapshotFault(
-      'other_environment',
-      `the pointer is of ${claims.environment}, and ${environment} was asked for`,
-    );
-  if (claims.origin !== key.name || !key.name.endsWith(`/${claims.epoch}`))
-    throw new SnapshotFault(
-      'other_epoch',
-      `the pointer names epoch ${claims.epoch} of the log ${claims.origin}, and the key of ${key.name} signed it`,
-    );
+  assertOfLog('pointer', claims, { key, environment });
   assertNotBehind(claims, after);
-  if (nowMs !== null) assertInTime(claims, nowMs);
-}
-
-function assertInTime({ iat, exp }: PointerClaims, nowMs: number): void {
-  const nowS = nowMs / 1000;
-  const at = (s: number) => new Date(s * 1000).toISOString();
-  if (iat > nowS + LEEWAY_S)
-    throw new SnapshotFault('not_yet_valid', `the pointer was signed at ${at(iat)}, and it is ${at(nowS)}`);
-  if (exp <= nowS) throw new SnapshotFault('expired', `the pointer has expired at ${at(exp)}`);
+  if (nowMs !== null) assertInTime('pointer', claims, nowMs);
 }
 
 /** @throws SnapshotFault `stepped_back`, `forked` */

@@ -1,8 +1,8 @@
 import type { Credential } from '../identity/credential.ts';
-import { verifiedPerson } from '../identity/person.ts';
 import { type IssuedParts, issuedPrincipal } from '../identity/workload.ts';
 import type { Principal } from '../principal.ts';
-import { scalarClaim, type TrustRule } from '../trust/rules.ts';
+import type { TrustRule } from '../trust/rules.ts';
+import { startersOf, workloadId } from '../trust/workload.ts';
 import { carriedClaims } from './carried-claims.ts';
 import {
   platformCredential,
@@ -54,23 +54,6 @@ export async function workloadApplicant(
   wanted: Pick<WantedRule, 'rules' | 'audience'>,
 ): Promise<Applicant> {
   return applicantOf(await verifySubject(deps, subjectToken, { ...wanted, kind: 'workload' }));
-}
-
-/** The principal id of a workload. @param sub the subject at its platform */
-export function workloadId(ruleName: string, sub: string): string {
-  return `workload:${ruleName}:${sub}`;
-}
-
-/**
- * The humans who started a job, as its rule identifies them, without duplicates: who started it first, then who started
- * it again. Empty if the rule identifies nobody.
- */
-export function startersOf({ rule, claims }: Pick<Subject, 'rule' | 'claims'>): string[] {
-  const names = [rule.person, rule.rerun_by].flatMap((human) => {
-    const value = human && scalarClaim(claims, human.claim);
-    return human && value ? [verifiedPerson(`${human.prefix}${value}`)] : [];
-  });
-  return [...new Set(names)];
 }
 
 /** The workload under its trust rule. @throws TokenRefused `claims_too_large`, `claim_shape` */

@@ -1,17 +1,9 @@
 import type { Clock } from '../clock.ts';
 import { credentialOf } from '../identity/authenticate.ts';
-import type { Claims } from '../identity/claim.ts';
 import type { Credential } from '../identity/credential.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
-import {
-  mediaTypeOf,
-  parseTokenForm,
-  type TokenForm,
-  tokenTypeOf,
-  typeRefused,
-} from '../identity/token-form.ts';
 import { tokenIdOf } from '../identity/token-id.ts';
-import { LEEWAY_S, type VerifiedClaims, verifyToken } from '../identity/verify-token.ts';
+import { LEEWAY_S } from '../identity/verify-token.ts';
 import {
   algorithmsOf,
   type IssuerConfig,
@@ -19,8 +11,13 @@ import {
   workloadIssuerSchema,
 } from '../issuers/issuers.ts';
 import type { KeySets } from '../issuers/key-sets.ts';
-import { isSpiffe, isTrustDomain, trustDomainOf } from '../issuers/spiffe.ts';
 import { matchTrustRule } from '../trust/match.ts';
+import {
+  assertNotOfPeople,
+  audiencesOfPeople,
+  type PlatformToken,
+  verifyByRules,
+} from '../trust/platform-token.ts';
 import type { TrustRule, TrustRules } from '../trust/rules.ts';
 
 /** How long the single use of a subject token is stored beyond its `exp`, in milliseconds. */
@@ -36,12 +33,6 @@ export interface SubjectDeps {
   keySets: KeySets;
   clock: Clock;
   log: IdentityLog;
-}
-
-/** A verified platform token. Its `iss` is the issuer as in trust rules: for SPIFFE the trust domain. */
-export interface PlatformToken {
-  claims: VerifiedClaims;
-  form: TokenForm;
 }
 
 /** A verified platform token with its trust rule. */
@@ -98,21 +89,18 @@ export async function verifyPlatformToken(
   token: string,
   rules: TrustRules,
 ): Promise<PlatformToken> {
-  const form = parseTokenForm(token);
-  const issuer = issuerOf(form.unverified);
-  const isTrusted = Object.values(rules).some((rule) => rule.issuer === issuer);
-  if (issuer === null || issuer === deps.issuer || !isTrusted) throw new TokenRefused('issuer_not_accepted');
-  if (!isPlatformType(form.header.typ, issuer)) throw typeRefused(form.header.typ);
-  const settings = settingsOf(deps.workloadIssuers, issuer);
-  const claims = await verifyToken(token, form, {
-    issuer,
-    isNamedByKeys: isTrustDomain(issuer),
-    algorithms: algorithmsOf(settings),
-    keys: deps.keySets.keysOf(settings),
+  let settings: WorkloadIssuer | undefined;
+  const { claims, form } = await verifyByRules(token, {
+    issuer: deps.issuer,
+    isTrusted: (issuer) => Object.values(rules).some((rule) => rule.issuer === issuer),
+    keysOf: (issuer) => {
+      settings = settingsOf(deps.workloadIssuers, issuer);
+      return { algorithms: algorithmsOf(settings), keys: deps.keySets.keysOf(settings) };
+    },
     clock: deps.clock,
   });
-  await deps.keySets.assertNotWithdrawn(settings);
-  if (isOfPeople(deps.personIssuers, claims)) throw new TokenRefused('audience_not_accepted', 'of people');
+  if (settings !== undefined) await deps.keySets.assertNotWithdrawn(settings);
+  assertNotOfPeople(claims, audiencesOfPeople(deps.personIssuers, claims.iss));
   assertLifeLeft(claims.exp, deps.clock(), 'exp');
   return { claims, form };
 }
@@ -126,32 +114,6 @@ export async function verifyPlatformToken(
  */
 export function assertLifeLeft(exp: number, nowMs: number, note: string): void {
   if (exp * 1000 < nowMs + 1000) throw new TokenRefused('expired', note);
-}
-
-/**
- * The issuer as in trust rules: `iss`, or for a SPIFFE ID its trust domain, whatever `iss` the token has. The two
- * cannot be confused: an `iss` in the form of a trust domain is not accepted.
- */
-export function issuerOf({ iss, sub }: Claims): string | null {
-  if (typeof sub === 'string' && isSpiffe(sub)) return trustDomainOf(sub);
-  return typeof iss === 'string' && !isSpiffe(iss) ? iss : null;
-}
-
-/**
- * Whether a token is one that its issuer issues to people who sign in here. As a workload token it would give a person
- * a second principal, which could propose what the first one approves. RFC 8725 section 3.12
- */
-function isOfPeople(personIssuers: readonly IssuerConfig[], { iss, aud }: VerifiedClaims): boolean {
-  const audiences = typeof aud === 'string' ? [aud] : aud;
-  return personIssuers.some(
-    ({ issuer, audience }) => issuer === iss && audiences.some((name) => audience.includes(name)),
-  );
-}
-
-/** JWT-SVID section 2.3: `typ` may be `JOSE` there. */
-function isPlatformType(typ: string | undefined, issuer: string): boolean {
-  if (typ !== undefined && isTrustDomain(issuer) && mediaTypeOf(typ) === 'jose') return true;
-  return tokenTypeOf(typ) === 'jwt';
 }
 
 /** The matching rule that grants the audience, otherwise any matching rule; undefined without a match. */

@@ -4,13 +4,14 @@ import { TokenRefused } from '../identity/refusal.ts';
 import { parseTokenForm, type TokenForm } from '../identity/token-form.ts';
 import { checkTypes, type VerifiedClaims } from '../identity/verify-token.ts';
 import { missesOf } from '../trust/match.ts';
+import { issuerOf } from '../trust/platform-token.ts';
 import type { Miss } from '../trust/platforms/platform.ts';
 import { platformOf } from '../trust/platforms/platforms.ts';
 import { PLATFORM_NAMES, rulesByName, type TrustRule, type TrustRules } from '../trust/rules.ts';
 import { type Applicant, applicantOf } from './applicant.ts';
 import { exchangeRefusalSchema, explainRefusal } from './explain-refusal.ts';
 import { chooseAudience, chooseScope, grantedLifeS, grantedNamespaces } from './grant.ts';
-import { assertLifeLeft, chooseRule, issuerOf } from './subject.ts';
+import { assertLifeLeft, chooseRule } from './subject.ts';
 
 /** The parameters of the hypothetical exchange. */
 export interface TrustQuestion {
