@@ -3,42 +3,8 @@ import { didYouMean, nearestOf } from '../unknown-name.ts';
 import { loadVersion } from '../version.ts';
 import { type Cli, createCli } from './cli.ts';
 import { CliError, usageError } from './cli-error.ts';
-import { registerAccess } from './commands/access.ts';
-import { registerAgents } from './commands/agents.ts';
-import { registerArchive } from './commands/archive.ts';
-import { registerAudit } from './commands/audit.ts';
-import { registerBackup } from './commands/backup.ts';
-import { registerCompletion } from './commands/completion.ts';
-import { registerDecisions } from './commands/decisions.ts';
-import { registerDrill } from './commands/drill.ts';
-import { registerEmergency } from './commands/emergency.ts';
-import { registerErase } from './commands/erase.ts';
-import { registerExplain } from './commands/explain.ts';
-import { registerFlags } from './commands/flags.ts';
-import { registerInit } from './commands/init.ts';
-import { registerKeys } from './commands/keys.ts';
-import { registerLogin } from './commands/login.ts';
-import { registerLogout } from './commands/logout.ts';
-import { registerMigrate } from './commands/migrate.ts';
-import { registerOperator } from './commands/operator.ts';
-import { registerPolicy } from './commands/policy.ts';
-import { registerProfiles } from './commands/profiles.ts';
-import { registerPropose } from './commands/propose.ts';
-import { registerPublish } from './commands/publish.ts';
-import { registerReplay } from './commands/replay.ts';
-import { registerRequests } from './commands/requests.ts';
-import { registerRevocations } from './commands/revocations.ts';
-import { registerServe } from './commands/serve.ts';
-import { registerSessions } from './commands/sessions.ts';
-import { registerStore } from './commands/store.ts';
-import { registerToken } from './commands/token.ts';
-import { registerTrust } from './commands/trust.ts';
-import { registerVerify } from './commands/verify.ts';
-import { registerVerifySnapshot } from './commands/verify-snapshot.ts';
-import { registerVotes } from './commands/vote.ts';
-import { registerWhoami } from './commands/whoami.ts';
-import { registerWitness } from './commands/witness.ts';
 import { DELIBERATE_HELP } from './deliberate.ts';
+import { loadGroups, type Register } from './groups.ts';
 import type { Io } from './io.ts';
 import { describeArguments } from './output/arguments.ts';
 import { addExamples } from './output/examples.ts';
@@ -76,7 +42,9 @@ terminal it prints the command to do so.
 export async function runCli(argv: readonly string[], io: Io): Promise<ExitCode> {
   const cli = createCli(io);
   try {
-    await createProgram(cli, argv.includes('--json')).parseAsync(commandFirst(argv), { from: 'user' });
+    const words = commandFirst(argv);
+    const program = createProgram(cli, await loadGroups(words), argv.includes('--json'));
+    await program.parseAsync(words, { from: 'user' });
     return cli.exitCode();
   } catch (error) {
     return report(error, argv, cli);
@@ -107,8 +75,11 @@ function commandFirst(argv: readonly string[]): string[] {
   return to === 0 ? [...argv] : [...rest.slice(0, to), ...argv.slice(0, from), ...rest.slice(to)];
 }
 
-/** @param json whether errors are told as a document, and so not in words as well */
-export function createProgram(cli: Cli, json = false): Command {
+/**
+ * @param groups the commands it has
+ * @param json whether errors are told as a document, and so not in words as well
+ */
+export function createProgram(cli: Cli, groups: readonly Register[], json = false): Command {
   const program = new Command('countersign')
     .description('Propose, approve and apply feature flag changes under a policy, and run the broker.')
     .version(loadVersion())
@@ -122,41 +93,7 @@ export function createProgram(cli: Cli, json = false): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', `${TOKEN_HELP}\n${variablesHelp()}${DELIBERATE_HELP}\n${EXIT_HELP}`);
-  registerInit(program, cli);
-  registerServe(program, cli);
-  registerBackup(program, cli);
-  registerArchive(program, cli);
-  registerMigrate(program, cli);
-  registerStore(program, cli);
-  registerOperator(program, cli);
-  registerLogin(program, cli);
-  registerLogout(program, cli);
-  registerWhoami(program, cli);
-  registerProfiles(program, cli);
-  registerSessions(program, cli);
-  registerPropose(program, cli);
-  registerRequests(program, cli);
-  registerVotes(program, cli);
-  registerEmergency(program, cli);
-  registerRevocations(program, cli);
-  registerDrill(program, cli);
-  registerFlags(program, cli);
-  registerDecisions(program, cli);
-  registerReplay(program, cli);
-  registerAudit(program, cli);
-  registerErase(program, cli);
-  registerPublish(program, cli);
-  registerVerify(program, cli);
-  registerVerifySnapshot(program, cli);
-  registerWitness(program, cli);
-  registerExplain(program, cli);
-  registerAccess(program, cli);
-  registerAgents(program, cli);
-  registerKeys(program, cli);
-  registerPolicy(program, cli);
-  registerTrust(program, cli);
-  registerToken(program, cli);
-  registerCompletion(program, cli);
+  for (const register of groups) register(program, cli);
   describeArguments(program);
   addExamples(program);
   return program;

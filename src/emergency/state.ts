@@ -147,13 +147,6 @@ export function namespacesOfFreeze({ namespace, flag }: FreezeScope): string[] {
   return namespace === null ? [] : [namespace];
 }
 
-/** Describes the scope of a freeze: what it is a freeze of. */
-export function describeScope({ scope, environment, namespace, flag }: FreezeScope): string {
-  const at = environment === null ? '' : ` in ${environment}`;
-  const covered = flag ?? namespace;
-  return covered === null ? `all writes${at}` : `${scope} ${covered}${at}`;
-}
-
 /** The effect of a request that lifts a freeze. */
 export function freezeLifted(freeze: FreezesTable): Effect {
   const { id, scope, environment, namespace, flag } = freeze;

@@ -5,7 +5,8 @@ import { inWords } from '../moment.ts';
 import { calendarOf, nextOpening, type Opening, type TimeObligation } from '../policy/next-opening.ts';
 import type { Policy } from '../policy/policies.ts';
 import { activeWithHash } from '../policy/staged-policy.ts';
-import { type ChangeRequest, isOpen, placesOf, type Standing } from './request.ts';
+import { type ChangeRequest, placesOf, type Standing } from './request.ts';
+import { isOpen } from './states.ts';
 
 /**
  * Every answer says what would change it (design invariant 14). Obligations and reasons become gates; each names who can

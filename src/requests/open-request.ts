@@ -4,7 +4,8 @@ import type { Db, Tx } from '../store/statement.ts';
 import { strongTag } from '../strong-tag.ts';
 import { type UnknownName, unknownName } from '../unknown-name.ts';
 import type { GateContext } from './gates.ts';
-import { type ChangeRequest, isOpen, loadRequest, type StoredVote, toRow } from './request.ts';
+import { type ChangeRequest, loadRequest, type StoredVote, toRow } from './request.ts';
+import { isOpen } from './states.ts';
 import { toView } from './view.ts';
 
 /** One request. @throws BrokerError `not_found` */

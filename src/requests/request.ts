@@ -5,32 +5,16 @@ import type { Obligation } from '../policy/decision.ts';
 import type { InputRequest, Vote } from '../policy/input.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
-import { findRequest, listVotes, OPEN_STATES } from '../store/requests.ts';
+import { findRequest, listVotes } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { isOpen, type RequestState } from './states.ts';
 
 /*
  * Requests: the workflow of design section 7, one file for each use case (`propose`, `edit`, `vote`, `withdraw`, `apply`,
  * `expire`), all of which end in `settle.ts`. The kinds of requests are in `kinds/`, one file each. `write-flags.ts` is
  * the one door for flag state. This folder imports domains; domains never import it.
  */
-
-/**
- * A change request as the use cases see it (design section 7).
- *
- *     propose ──> pending ──> ready ──> applied
- *                    │           └────> conflicted
- *                    └──> rejected, withdrawn, expired
- */
-export const REQUEST_STATES = [
-  ...OPEN_STATES,
-  'applied',
-  'rejected',
-  'withdrawn',
-  'expired',
-  'conflicted',
-] as const;
-export type RequestState = (typeof REQUEST_STATES)[number];
 
 /** The latest decision on applying it. */
 export interface Standing {
@@ -84,11 +68,6 @@ export function humansBehind({ person, started_by = [] }: Principal): string[] {
 /** Whether a vote covers the request's current content (design invariant 4) and is not void. */
 export function counts(vote: Pick<StoredVote, 'digest' | 'voided_ms'>, request: ChangeRequest): boolean {
   return vote.digest === request.digest && vote.voided_ms === null;
-}
-
-/** Whether a request can still change its state. The other states are final. */
-export function isOpen({ state }: Pick<ChangeRequest, 'state'>): boolean {
-  return (OPEN_STATES as readonly string[]).includes(state);
 }
 
 /** The digest that an approval names: of the content and the versions that it is based on. */

@@ -14,7 +14,7 @@ import {
   type RequestFilter,
   type VisibleRequests,
 } from '../store/request-list.ts';
-import { OPEN_STATES } from '../store/requests.ts';
+import { OPEN_STATES } from '../store/request-states.ts';
 import type { Db } from '../store/statement.ts';
 import { strongTag } from '../strong-tag.ts';
 import { apply } from './apply.ts';
@@ -32,7 +32,8 @@ import { assertFilter } from './list-filter.ts';
 import { namedByContent, namedRequest } from './named.ts';
 import { findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
-import { type ChangeRequest, fromRow, loadRequest, loadVotes, REQUEST_STATES } from './request.ts';
+import { type ChangeRequest, fromRow, loadRequest, loadVotes } from './request.ts';
+import { REQUEST_STATES } from './states.ts';
 import { type RequestView, requestViewSchema, toView } from './view.ts';
 import { approve, reject } from './vote.ts';
 import { withdraw } from './withdraw.ts';

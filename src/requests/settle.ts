@@ -17,14 +17,13 @@ import type { VersionOrigin } from '../store/flags.ts';
 import { decideRequest, type RequestDecision, record } from './decide-request.ts';
 import {
   type ChangeRequest,
-  isOpen,
   isSamePlan,
   isUnmoved,
-  type RequestState,
   requestDigest,
   type Standing,
   type StoredVote,
 } from './request.ts';
+import { isOpen, type RequestState } from './states.ts';
 
 /** The delay until the scheduler decides again after a deny or a wait. Windows open on whole minutes. */
 const RECHECK_MS = 60_000;

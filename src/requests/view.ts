@@ -6,7 +6,8 @@ import { obligationSchema } from '../policy/decision.ts';
 import { principalSchema } from '../principal.ts';
 import { reasonSchema } from '../reason.ts';
 import { type GateContext, requestGates } from './gates.ts';
-import { type ChangeRequest, counts, REQUEST_STATES, type StoredVote } from './request.ts';
+import { type ChangeRequest, counts, type StoredVote } from './request.ts';
+import { REQUEST_STATES } from './states.ts';
 
 const digest = z.string();
 

@@ -13,6 +13,7 @@ import type { Db } from '../store/statement.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import { nearestOf, unknownName } from '../unknown-name.ts';
 import type { RevocationOrder } from './add.ts';
+import { CLASSES } from './classes.ts';
 
 /** The context that an order is checked against. */
 export interface OrderChecks {
@@ -24,9 +25,6 @@ export interface OrderChecks {
   /** The `iss` of each issuer of persons. */
   personIssuers: readonly string[];
 }
-
-/** The classes of principals that can be revoked as a whole. */
-export const CLASSES: readonly string[] = ['person', 'workload', 'agent', 'all'];
 
 /** The maximum age of accepted tokens of other issuers. */
 const LONGEST_TOKEN_MS = (MAX_TOKEN_AGE_S + LEEWAY_S) * 1000;

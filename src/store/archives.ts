@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { isPostgres } from './dialect.ts';
 import { MAX_ROWS_OF_RECORD, placeOfRow } from './evaluations.ts';
 import { findLeaf } from './records.ts';
-import { OPEN_STATES } from './requests.ts';
+import { OPEN_STATES } from './request-states.ts';
 import type { ArchivedInputsTable, ArchivesTable, RecordDetailsTable } from './schema-log.ts';
 import type { Db, Tx } from './statement.ts';
 

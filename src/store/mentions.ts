@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { isAmong } from './dialect.ts';
-import { OPEN_STATES } from './requests.ts';
+import { OPEN_STATES } from './request-states.ts';
 import type { RequestsTable } from './schema.ts';
 import type { PseudonymsTable, RecordDetailsTable } from './schema-log.ts';
 import type { Db, Tx } from './statement.ts';

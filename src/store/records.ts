@@ -2,7 +2,7 @@ import { leafHash } from '../tree/hashes.ts';
 import { ARCHIVE_PLACE, type ArchivePlace } from './archived-inputs.ts';
 import { batchOf, takePlace } from './batch.ts';
 import { isAmong, memberNumber } from './dialect.ts';
-import { OPEN_STATES } from './requests.ts';
+import { OPEN_STATES } from './request-states.ts';
 import type { LeavesTable, RecordDetailsTable, RecordFlagsTable } from './schema-log.ts';
 import { type Db, deferredInsert, statement, type Tx } from './statement.ts';
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { isMember } from './dialect.ts';
+import { OPEN_STATES } from './request-states.ts';
 import type { RequestFlagsTable, RequestNamespacesTable, RequestsTable, VotesTable } from './schema.ts';
 import {
   certainStatement,
@@ -9,9 +10,6 @@ import {
   statement,
   type Tx,
 } from './statement.ts';
-
-/** The states of requests that can still change. */
-export const OPEN_STATES = ['pending', 'ready'] as const;
 
 const insertRow = deferredInsert<RequestsTable>('requests', [
   'id',

@@ -1,6 +1,6 @@
 import { afterAll } from './id-range.ts';
 import { findMeta, setMeta } from './installation.ts';
-import { OPEN_STATES } from './requests.ts';
+import { OPEN_STATES } from './request-states.ts';
 import type { RevocationsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 

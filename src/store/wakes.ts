@@ -1,5 +1,5 @@
 import { hasElement } from './dialect.ts';
-import { OPEN_STATES } from './requests.ts';
+import { OPEN_STATES } from './request-states.ts';
 import type { WakesTable } from './schema.ts';
 import type { Db, Tx } from './statement.ts';
 

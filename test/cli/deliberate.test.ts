@@ -2,12 +2,15 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCli } from '../../src/cli/cli.ts';
+import { loadGroups } from '../../src/cli/groups.ts';
 import { createProcessIo } from '../../src/cli/process-io.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag, propose, readFlag, readRequest } from '../support/flags.ts';
 import { readRecords } from '../support/sqlite/rows.ts';
 import { createTerminal, type Run } from './support.ts';
+
+const GROUPS = await loadGroups();
 
 /* Deliberate acts: one rule of what asks, and of what `--yes` does, for every command that has it. */
 
@@ -72,7 +75,7 @@ function commandsOf(command: Command, words: readonly string[] = []): [string, C
   return [...own, ...command.commands.flatMap((each) => commandsOf(each, [...words, each.name()]))];
 }
 
-const program = createProgram(createCli(createProcessIo({})));
+const program = createProgram(createCli(createProcessIo({})), GROUPS);
 const withYes = commandsOf(program).filter(([, command]) =>
   command.options.some(({ long }) => long === '--yes'),
 );

@@ -6,9 +6,12 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCli } from '../../src/cli/cli.ts';
+import { loadGroups } from '../../src/cli/groups.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { SHELLS } from '../../src/cli/output/completion.ts';
 import { createProgram, runCli } from '../../src/cli/program.ts';
+
+const GROUPS = await loadGroups();
 
 const io: Io = {
   stdout: () => undefined,
@@ -47,7 +50,7 @@ function leavesOf(command: Command, words: string[] = []): Leaf[] {
   return inner.length === 0 ? [{ words, command }] : inner;
 }
 
-const leaves = leavesOf(createProgram(createCli(io)));
+const leaves = leavesOf(createProgram(createCli(io), GROUPS));
 
 /** The words of a command line, as a shell reads it. */
 function wordsOf(line: string): string[] {
@@ -77,7 +80,7 @@ describe('the help of a command', () => {
         );
       expect(lines.length, help).toBeGreaterThan(0);
       for (const line of lines) {
-        const program = createProgram(createCli(io));
+        const program = createProgram(createCli(io), GROUPS);
         const done: string[] = [];
         for (const { words, command } of leavesOf(program)) {
           command.action(() => {

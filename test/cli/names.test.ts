@@ -1,11 +1,14 @@
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createCli } from '../../src/cli/cli.ts';
+import { loadGroups } from '../../src/cli/groups.ts';
 import { createProcessIo } from '../../src/cli/process-io.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createFlag } from '../support/flags.ts';
 import { createTerminal } from './support.ts';
+
+const GROUPS = await loadGroups();
 
 /* One mistake, one answer: every option of the command line that takes a name, with a wrong one. */
 
@@ -73,11 +76,12 @@ function commandsOf(command: Command, words: readonly string[] = []): [string, C
   return [...own, ...command.commands.flatMap((each) => commandsOf(each, [...words, each.name()]))];
 }
 
-const named = commandsOf(createProgram(createCli(createProcessIo({})))).flatMap(([name, { options }]) =>
-  options
-    .map(({ long }) => long ?? '')
-    .filter((option) => Object.hasOwn(WRONG, option))
-    .map((option) => [name, option] as const),
+const named = commandsOf(createProgram(createCli(createProcessIo({})), GROUPS)).flatMap(
+  ([name, { options }]) =>
+    options
+      .map(({ long }) => long ?? '')
+      .filter((option) => Object.hasOwn(WRONG, option))
+      .map((option) => [name, option] as const),
 );
 const tried = named.filter(([name]) => COMMANDS[name] != null);
 

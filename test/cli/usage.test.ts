@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { createCli } from '../../src/cli/cli.ts';
+import { loadGroups } from '../../src/cli/groups.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { runAlone } from './alone.ts';
+
+const GROUPS = await loadGroups();
 
 /* A wrong command line is told once: in words on standard error, or with --json as the one document on standard output. */
 
@@ -17,7 +20,7 @@ function leavesOf(command: Command, words: string[] = []): Leaf[] {
   return inner.length === 0 ? [{ words, command }] : inner;
 }
 
-const leaves = leavesOf(createProgram(createCli({} as Io)));
+const leaves = leavesOf(createProgram(createCli({} as Io), GROUPS));
 
 /** What options want that are read before the rest of the line is judged. */
 const SAMPLES: Readonly<Record<string, string>> = { '--days': '1-5', '--start': '09:00', '--end': '17:00' };

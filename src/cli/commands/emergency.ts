@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { BreakglassView } from '../../emergency/break-glass.ts';
 import type { FreezeView } from '../../emergency/freeze.ts';
-import { describeScope } from '../../emergency/state.ts';
+import { describeScope } from '../../emergency/scope.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { AnswerOf } from '../../routes.ts';
 import { addChangeOptions } from '../changes.ts';

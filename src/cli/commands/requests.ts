@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { REQUEST_KINDS } from '../../requests/kinds/kinds.ts';
-import { isOpen } from '../../requests/request.ts';
+import { KIND_NAMES } from '../../requests/kinds/names.ts';
+import { isOpen } from '../../requests/states.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { AnswerOf } from '../../routes.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
@@ -99,9 +99,7 @@ function registerList(program: Command, cli: Cli): void {
   const list = cli
     .command(program, 'list', 'list requests, newest first')
     .option('--state <state>', 'only these states, separated by commas, or open')
-    .addOption(
-      new Option('--kind <kind>', 'only this kind of request').choices(REQUEST_KINDS.map(({ name }) => name)),
-    )
+    .addOption(new Option('--kind <kind>', 'only this kind of request').choices(KIND_NAMES))
     .option('--environment <key>', 'only in this environment')
     .option('--flag <key>', 'only requests that affect this flag')
     .option('--proposer <id>', 'only by this principal');

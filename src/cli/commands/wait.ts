@@ -1,4 +1,4 @@
-import { isOpen } from '../../requests/request.ts';
+import { isOpen } from '../../requests/states.ts';
 import type { RequestView } from '../../requests/view.ts';
 import { followUp } from '../auth/exchange.ts';
 import type { Context } from '../cli.ts';

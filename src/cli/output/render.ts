@@ -1,7 +1,7 @@
 import type { Gate } from '../../errors.ts';
 import type { ChangeFacts, InputChange } from '../../flags/change-facts.ts';
 import { inWords } from '../../moment.ts';
-import { isOpen } from '../../requests/request.ts';
+import { isOpen } from '../../requests/states.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import type { Problem } from '../cli-error.ts';

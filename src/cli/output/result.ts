@@ -1,4 +1,4 @@
-import { isOpen } from '../../requests/request.ts';
+import { isOpen } from '../../requests/states.ts';
 import type { RequestView } from '../../requests/view.ts';
 import type { Context } from '../cli.ts';
 import { EXIT, type ExitCode, exitOfState } from './exit-codes.ts';

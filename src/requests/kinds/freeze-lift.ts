@@ -1,12 +1,7 @@
 import { z } from 'zod';
 import type { RequestKind } from '../../decide/control.ts';
-import {
-  describeScope,
-  freezeLifted,
-  namespacesOfFreeze,
-  placeOfFreeze,
-  toInputFreeze,
-} from '../../emergency/state.ts';
+import { describeScope } from '../../emergency/scope.ts';
+import { freezeLifted, namespacesOfFreeze, placeOfFreeze, toInputFreeze } from '../../emergency/state.ts';
 import { BrokerError } from '../../errors.ts';
 import { inputFreezeSchema } from '../../policy/input.ts';
 import { findFreeze } from '../../store/emergency.ts';

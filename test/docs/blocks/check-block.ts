@@ -5,6 +5,7 @@ import { type Command, CommanderError } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { createCli } from '../../../src/cli/cli.ts';
+import { loadGroups } from '../../../src/cli/groups.ts';
 import { createProcessIo } from '../../../src/cli/process-io.ts';
 import { createProgram } from '../../../src/cli/program.ts';
 import { configSchema } from '../../../src/config-schema.ts';
@@ -17,6 +18,8 @@ import { listedIn, readPage } from '../pages.ts';
 
 import { callsOf } from './commands.ts';
 import type { Block } from './read-blocks.ts';
+
+const GROUPS = await loadGroups();
 
 /*
  * What can be said about a block without running it: that its commands, its configuration, its data and its answers are
@@ -42,7 +45,7 @@ export function commandFaults(text: string): string[] {
 function parseFault(words: readonly string[]): string | null {
   let said = '';
   const silent = { stdout: () => undefined, stderr: (text: string) => (said += text) };
-  const program = createProgram(createCli({ ...createProcessIo({}), ...silent }));
+  const program = createProgram(createCli({ ...createProcessIo({}), ...silent }), GROUPS);
   let done = 0;
   const disarm = (command: Command): void => {
     if (command.commands.length === 0)

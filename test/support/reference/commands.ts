@@ -1,10 +1,13 @@
 import type { Argument, Command, Option } from 'commander';
 import { createCli } from '../../../src/cli/cli.ts';
 import { DELIBERATE_RULE } from '../../../src/cli/deliberate.ts';
+import { loadGroups } from '../../../src/cli/groups.ts';
 import { EXIT_CODES } from '../../../src/cli/output/exit-codes.ts';
 import { createProcessIo } from '../../../src/cli/process-io.ts';
 import { createProgram } from '../../../src/cli/program.ts';
 import { markdownTable } from './markdown.ts';
+
+const GROUPS = await loadGroups();
 
 /** Options that the introduction of the page describes once. */
 const COMMON: ReadonlySet<string> = new Set(['--json', '--broker', '--profile', '--step-up']);
@@ -23,7 +26,7 @@ export function leavesOf(command: Command, words: string[] = []): Leaf[] {
 
 /** All commands. */
 export function listCommands(): Leaf[] {
-  return leavesOf(createProgram(createCli(createProcessIo({}))));
+  return leavesOf(createProgram(createCli(createProcessIo({})), GROUPS));
 }
 
 /** The generated part of docs/commands.md. */
