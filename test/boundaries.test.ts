@@ -6,7 +6,7 @@ const sources = readSources('src', '.ts');
 
 /** Small files at the bottom, which everybody may use. */
 const GROUND =
-  /^src\/(errors|problems|clock|json|json-members|json-numbers|logger|moment|operations|person-name|principal|random|reason|schema-faults|unicode-tables|unknown-name|strong-tag|tracing|version|yaml)\.ts$/;
+  /^src\/(errors|problems|clock|durable-file|json|json-members|json-numbers|logger|moment|operations|person-name|principal|random|reason|schema-faults|unicode-tables|unknown-name|strong-tag|sync-folder|tracing|version|yaml)\.ts$/;
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
@@ -53,6 +53,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   publication: ['decide', 'flags', 'log', 'snapshot', 'store', 'tree'],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],
+  // The same read side, with public keys and without a store.
+  relay: ['data', 'flags', 'http', 'snapshot', 'tree'],
   cli: [
     'access',
     'activation',
@@ -68,6 +70,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'log',
     'operator',
     'policy',
+    'relay',
     'requests',
     'retention',
     'revocation',
@@ -101,6 +104,8 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },
+  { part: /^src\/relay\/listener\.ts$/, may: /^src\/data\/(flagd|ofrep)\.ts$/ },
+  { part: /^src\/relay\/config\.ts$/, may: /^src\/config-(addresses|faults)\.ts$/ },
   // Routes say what shape answers have.
   { part: /^src\/cli\//, may: /^src\/(broker|config)\.ts$|routes\.ts$/ },
 ];
@@ -120,7 +125,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'kysely/migration': /^src\/store\//,
   pino: /^src\/logger\.ts$/,
   '@opentelemetry/api': /^src\/tracing\.ts$/,
-  'prom-client': /^src\/http\/metrics\.ts$/,
+  'prom-client': /^src\/http\/(relay-)?metrics\.ts$/,
   'rate-limiter-flexible': /^src\/http\/rate-limit\.ts$/,
   'tar-stream': /^src\/policy\/archive\.ts$/,
   imurmurhash: /^src\/flags\/bucket\.ts$/,

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { replaceDurably } from '../store/durable-file.ts';
+import { replaceDurably } from '../durable-file.ts';
 import { usageError } from './cli-error.ts';
 import { makeFolder } from './make-folder.ts';
 

@@ -17,16 +17,16 @@ import type { View } from './view.ts';
  * once for all flags, and the rest once for a context. All of it is released with the snapshot.
  */
 
-/** What was evaluated: a flag, to a variant. */
+/** What was evaluated: a flag, to a variant, and why. */
 export interface Evaluated {
   readonly key: string;
   readonly namespace: string;
   readonly variant: string;
+  readonly reason: EvaluationReason;
 }
 
 /** A serialised response for one flag. */
 export interface OfrepAnswer extends Evaluated {
-  readonly reason: EvaluationReason;
   readonly body: string;
   /** The body's length in bytes, as a header value. */
   readonly length: string;

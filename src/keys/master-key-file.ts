@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { syncFolder } from '../store/sync-folder.ts';
+import { syncFolder } from '../sync-folder.ts';
 import { newMasterKeyText, parseMasterKey } from './master-key.ts';
 
 /** The format of a master key, for error messages. */

@@ -1,11 +1,11 @@
 import { closeSync, constants, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { syncFolder } from '../sync-folder.ts';
 import { leafHash } from '../tree/hashes.ts';
 import { type LogHead, readHead } from './log-head.ts';
 import { findLeaf } from './records.ts';
 import type { Db } from './statement.ts';
-import { syncFolder } from './sync-folder.ts';
 
 /*
  * What was last acknowledged, in a file beside the database: a restored older copy of the database does not have it. A

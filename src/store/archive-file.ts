@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { sha256Hex } from '../json.ts';
 import { randomBytesOf } from '../random.ts';
+import { syncFolderAside } from '../sync-folder.ts';
 import { leafHash } from '../tree/hashes.ts';
-import { syncFolderAside } from './sync-folder.ts';
 
 /*
  * Archive files: inputs of decisions, compressed, each sealed under a key of its own that is not in the file. A line says what

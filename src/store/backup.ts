@@ -1,10 +1,10 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import Sqlite from 'better-sqlite3';
+import { syncFolder } from '../sync-folder.ts';
 import { assertUndamaged } from './file-check.ts';
 import { faultIn } from './file-faults.ts';
 import { realPathOf } from './file-lock.ts';
-import { syncFolder } from './sync-folder.ts';
 
 /*
  * A copy of a database while a broker writes to it. SQLite copies the state of one moment, with what is still in the

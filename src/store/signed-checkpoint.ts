@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { replaceDurably } from '../durable-file.ts';
 import { treeRoot } from '../tree/proofs.ts';
 import { subtreesFrom } from '../tree/tiles.ts';
-import { replaceDurably } from './durable-file.ts';
 import type { LogHead } from './log-head.ts';
 import { listTileHashes } from './log-tiles.ts';
 import type { Db } from './statement.ts';

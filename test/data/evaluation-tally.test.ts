@@ -13,6 +13,7 @@ const flagOf = (key: string, variant = 'on', namespace = 'payments'): Evaluated 
   key,
   namespace,
   variant,
+  reason: 'STATIC',
 });
 const nameOf = (row: EvaluationCount) => [row.environment, row.workload, row.flag, row.variant].join(' ');
 const sumOf = (rows: readonly EvaluationCount[]) => rows.reduce((sum, { count }) => sum + count, 0);

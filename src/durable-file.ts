@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncFolder } from './sync-folder.ts';
+import { syncFolderAside } from './sync-folder.ts';
 
 /**
  * Replaces a file atomically and durably: a reader sees the former content or the new one, also after a power failure.
@@ -17,7 +17,7 @@ export async function replaceDurably(
   try {
     await writeFile(fresh, content, { flag: 'wx', flush: true, ...options });
     await rename(fresh, file);
-    syncFolder(dirname(file));
+    await syncFolderAside(dirname(file));
   } catch (error) {
     await rm(fresh, { force: true }).catch(() => undefined);
     throw error;

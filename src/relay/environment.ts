@@ -1,0 +1,158 @@
+import { join } from 'node:path';
+import type { Snapshot } from '../data/snapshot.ts';
+import type { NoteVerifier } from '../tree/note.ts';
+import type { RelayFaultCode } from './fault.ts';
+import { createFaultBook } from './fault-book.ts';
+import type { StreamSource } from './follow.ts';
+import { type Follower, follow, latestFile } from './follow.ts';
+import { createHeldSnapshot } from './held-snapshot.ts';
+import { keptFiles } from './kept-files.ts';
+import type { Pace, Random } from './pace.ts';
+import { createReports, type Reports, type ReportTarget } from './reports.ts';
+import type { Source } from './source.ts';
+import type { StalenessPolicy } from './staleness.ts';
+import type { EnvironmentStatus } from './status.ts';
+
+/** What the operator can change while a relay runs. */
+export interface RelaySettings {
+  /** The keys of the log that are known. */
+  keys: readonly NoteVerifier[];
+  staleness: StalenessPolicy;
+}
+
+/** One environment of a relay. */
+export interface RelayEnvironment {
+  name: string;
+  served(): Snapshot | undefined;
+  status(): EnvironmentStatus;
+  /** Null for a published place, which nobody can report to. */
+  reports: Reports | null;
+  /** Begins to follow, after what was kept on disk is taken up. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Asks at once: what was refused may be accepted now. */
+  pollNow(): void;
+  /** Resolves when everything has ended. */
+  done(): Promise<void>;
+}
+
+/** What {@link createEnvironment} needs. */
+export interface EnvironmentDeps {
+  name: string;
+  relay: string;
+  /** The state folder. */
+  folder: string;
+  source: Source;
+  stream: StreamSource | null;
+  reportTo: ReportTarget | null;
+  settings: () => RelaySettings;
+  pace: Pace;
+  random: Random;
+  clock: () => number;
+  log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+  faulted: (code: RelayFaultCode) => void;
+  /** Another version is served so long after its pointer was signed. */
+  propagated: (seconds: number) => void;
+}
+
+/** Creates one that serves nothing yet. */
+export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
+  const { name, relay, source, stream, reportTo, settings, pace, random, clock, log } = deps;
+  const faults = createFaultBook({ environment: name, clock, log, count: deps.faulted });
+  let follower: Follower | null = null;
+  let reports: Reports | null = null;
+  let connection: EnvironmentStatus['connection'] = {
+    state: 'unreachable',
+    since_ms: clock(),
+    reached_ms: null,
+  };
+  let ending = new AbortController().signal;
+
+  const held = createHeldSnapshot({
+    environment: name,
+    keys: () => settings().keys,
+    staleness: () => settings().staleness,
+    kept: keptFiles(join(deps.folder, name)),
+    readBody: async (file, maxBytes) =>
+      (await source.read(`${name}/${file}`, { maxBytes, signal: ending }))?.bytes ?? null,
+    faults,
+    clock,
+    log,
+    adopted: ({ iat }) => {
+      deps.propagated(clock() / 1000 - iat);
+      reports?.changed();
+    },
+  });
+
+  function setConnection(state: (typeof connection)['state']): void {
+    if (connection.state !== state) connection = { ...connection, state, since_ms: clock() };
+  }
+
+  return {
+    name,
+    get reports() {
+      return reports;
+    },
+    served: held.served,
+    status: () => {
+      const pointer = held.pointer();
+      const nowMs = clock();
+      const staleSinceMs = pointer !== null && pointer.exp * 1000 <= nowMs ? pointer.exp * 1000 : null;
+      const policyFromMs = pointer === null ? null : pointer.exp * 1000 + settings().staleness.maxMs;
+      return {
+        state: pointer === null ? 'waiting' : staleSinceMs === null ? 'fresh' : 'stale',
+        version: pointer?.version ?? null,
+        digest: pointer?.digest ?? null,
+        epoch: pointer?.epoch ?? null,
+        signed_ms: pointer === null ? null : pointer.iat * 1000,
+        age_ms: pointer === null ? null : Math.max(0, nowMs - pointer.iat * 1000),
+        stale_since_ms: staleSinceMs,
+        staleness_applied: policyFromMs !== null && nowMs >= policyFromMs,
+        adopted_ms: held.adoptedMs(),
+        epoch_change: held.epochChange(),
+        connection,
+        reports:
+          reports === null ? null : { accepted_ms: reports.acceptedMs(), waiting: reports.tally.waiting() },
+        faults: faults.present(),
+        last_fault: faults.last(),
+      };
+    },
+    start: async (signal) => {
+      ending = signal;
+      await held.restore();
+      if (reportTo !== null) {
+        const served = () => {
+          const pointer = held.pointer();
+          if (pointer === null) return null;
+          return {
+            version: pointer.version,
+            digest: pointer.digest,
+            served_ms: held.adoptedMs() ?? clock(),
+          };
+        };
+        reports = createReports({ relay, target: reportTo, served, pace, random, clock, faults }, signal);
+      }
+      follower = follow(
+        {
+          environment: name,
+          ...{ source, stream, pace, random, faults },
+          files: [latestFile(held.offer)],
+          connected: (isAlive) => setConnection(isAlive ? 'streaming' : 'polling'),
+          reached: (isThere) => {
+            if (isThere) connection = { ...connection, reached_ms: clock() };
+            if (connection.state !== 'streaming') setConnection(isThere ? 'polling' : 'unreachable');
+          },
+          tick: held.keepAgain,
+        },
+        signal,
+      );
+    },
+    pollNow: () => follower?.pollNow(),
+    done: async () => {
+      await Promise.all([follower?.done, reports?.done]);
+    },
+  };
+}

@@ -1,0 +1,209 @@
+import type { Evaluated } from '../data/answers.ts';
+import type { AuthenticateReader } from '../data/credentials.ts';
+import { limitAttempts } from '../http/rate-limit.ts';
+import { createRelayMetrics } from '../http/relay-metrics.ts';
+import { listen } from '../http/server.ts';
+import type { Logger } from '../logger.ts';
+import { loadVersion } from '../version.ts';
+import { createEnvironment, type RelayEnvironment, type RelaySettings } from './environment.ts';
+import { type RelayFault, type ShownFault, shownFault } from './fault.ts';
+import { createRelayListener } from './listener.ts';
+import { PACE, type Pace } from './pace.ts';
+import { brokerSource, type Source } from './source.ts';
+import type { RelayStatus } from './status.ts';
+import { createRelayTokens, type ExchangeToken } from './tokens.ts';
+
+/*
+ * The relay: one process near the applications, which follows the snapshots of some environments, verifies each before it
+ * serves it, keeps the last good one on disk, and serves evaluations and documents as a broker does. It needs neither policy nor
+ * store, has public keys only, and may never write anything but its reports of reads. Nothing that its source says or fails to
+ * say ends it, or takes away what it has verified.
+ *
+ * `environment.ts` puts together what one environment consists of: `follow.ts` asks, `held-snapshot.ts` verifies and holds,
+ * `kept-files.ts` is the disk, `reports.ts` tells the broker.
+ */
+
+/** Where the snapshots come from. */
+export type RelaySource =
+  | { kind: 'broker'; broker: string; exchange: ExchangeToken }
+  | { kind: 'place'; source: Source };
+
+/** What a relay is started with. */
+export interface RelayOptions {
+  /** Its name, which stays the same when it restarts. */
+  name: string;
+  listen: { host: string; port: number };
+  /** Other hosts that it serves. */
+  hosts?: readonly string[];
+  environments: readonly string[];
+  settings: RelaySettings;
+  /** The state folder, which must be there. */
+  folder: string;
+  source: RelaySource;
+  authenticate: AuthenticateReader;
+  /** Attempts of an address without a valid identity; 0 sets no limit. */
+  attemptsPerMinute?: number;
+  clock: () => number;
+  log: Logger;
+  random?: () => number;
+  pace?: Partial<Pace>;
+  fetch?: typeof globalThis.fetch;
+}
+
+/** A running relay. */
+export interface Relay {
+  url: string;
+  status(): RelayStatus;
+  /** Takes over what the operator has changed, and asks again for what was refused. */
+  reload(settings: RelaySettings): void;
+  /** The bootstrap file could not be read again. */
+  reloadFailed(fault: RelayFault): void;
+  /** Answers what has begun, reports what was read, and ends. */
+  close(): Promise<void>;
+}
+
+const ATTEMPTS_PER_MINUTE = 300;
+
+/**
+ * Starts a relay. It resolves when it serves what it had kept, whether or not its source answers.
+ *
+ * @throws Error when the address is taken
+ */
+export async function createRelay(options: RelayOptions): Promise<Relay> {
+  const { name, clock, log, random = Math.random, fetch = globalThis.fetch } = options;
+  const pace = { ...PACE, ...options.pace };
+  const startedMs = clock();
+  const stopping = new AbortController();
+  let settings = options.settings;
+  let configFault: ShownFault | null = null;
+
+  const environments = new Map<string, RelayEnvironment>();
+  const metrics = createRelayMetrics(() =>
+    [...environments.values()].map((each) => {
+      const { version, age_ms, state, connection, reports } = each.status();
+      return {
+        environment: each.name,
+        version,
+        ageS: age_ms === null ? null : age_ms / 1000,
+        isStale: state === 'stale',
+        isStreaming: connection.state === 'streaming',
+        waiting: reports?.waiting ?? 0,
+      };
+    }),
+  );
+
+  const tokens = new Map(
+    options.source.kind === 'broker'
+      ? options.environments.map((environment) => {
+          const { exchange } = options.source as Extract<RelaySource, { kind: 'broker' }>;
+          return [environment, createRelayTokens({ exchange, environment, clock, random, pace })] as const;
+        })
+      : [],
+  );
+  const source =
+    options.source.kind === 'place'
+      ? options.source.source
+      : brokerSource({
+          broker: options.source.broker,
+          tokensOf: (environment) => known(tokens, environment),
+          fetch,
+          answerMs: pace.answerMs,
+        });
+  for (const environment of options.environments) {
+    const own = tokens.get(environment);
+    const at = (what: string) =>
+      own === undefined ? null : { address: `${source.name}/${environment}/${what}`, tokens: own, fetch };
+    environments.set(
+      environment,
+      createEnvironment({
+        name: environment,
+        relay: name,
+        folder: options.folder,
+        source,
+        stream: at('events'),
+        reportTo: at('reports'),
+        settings: () => settings,
+        pace,
+        random,
+        clock,
+        log,
+        faulted: (code) => metrics.faulted(environment, code),
+        propagated: (seconds) => metrics.propagated(environment, seconds),
+      }),
+    );
+  }
+
+  const status = (): RelayStatus => ({
+    relay: name,
+    version: loadVersion(),
+    state: [...environments.values()].every((each) => each.served() !== undefined) ? 'ready' : 'waiting',
+    started_ms: startedMs,
+    source: source.name,
+    config_fault: configFault,
+    environments: Object.fromEntries([...environments].map(([key, each]) => [key, each.status()])),
+  });
+
+  const socket = await listen(options.listen);
+  socket.serve(
+    createRelayListener({
+      snapshots: { current: (environment) => environments.get(environment)?.served() },
+      authenticate: options.authenticate,
+      countAttempt: limitAttempts(
+        options.attemptsPerMinute ?? ATTEMPTS_PER_MINUTE,
+        ({ socket: { remoteAddress = '' } }) => remoteAddress,
+      ),
+      evaluated: (reader, what, nowMs) => {
+        environments.get(reader.environment)?.reports?.tally.note(reader, what, nowMs);
+        countReasons(what, metrics.evaluated);
+      },
+      ...{ status, metrics, clock, log },
+      url: socket.url,
+      hosts: options.hosts ?? [],
+    }),
+  );
+  await Promise.all([...environments.values()].map((each) => each.start(stopping.signal)));
+
+  return {
+    url: socket.url,
+    status,
+    reload: (changed) => {
+      settings = changed;
+      configFault = null;
+      for (const each of environments.values()) each.pollNow();
+    },
+    reloadFailed: (fault) => {
+      configFault = shownFault(fault, clock());
+    },
+    close: () =>
+      socket.stop(async () => {
+        stopping.abort();
+        await Promise.all([...environments.values()].map((each) => each.done()));
+      }),
+  };
+}
+
+function known<T>(map: ReadonlyMap<string, T>, key: string): T {
+  const value = map.get(key);
+  if (value === undefined) throw new Error(`${key} is no environment of this relay`);
+  return value;
+}
+
+/** How often each reason is in a list, which is the same object for the same answer. */
+const reasonsByList = new WeakMap<readonly Evaluated[], ReadonlyMap<string, number>>();
+
+function countReasons(
+  what: Evaluated | readonly Evaluated[],
+  count: (reason: string, times: number) => void,
+): void {
+  if ('key' in what) {
+    count(what.reason, 1);
+    return;
+  }
+  let reasons = reasonsByList.get(what);
+  if (reasons === undefined) {
+    const grouped = Map.groupBy(what, ({ reason }) => reason);
+    reasons = new Map([...grouped].map(([reason, each]) => [reason, each.length]));
+    reasonsByList.set(what, reasons);
+  }
+  for (const [reason, times] of reasons) count(reason, times);
+}
