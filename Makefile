@@ -7,14 +7,14 @@ export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/node
 
 ##@ Start here
 .PHONY: demo test
-demo: setup ## Play a story on real processes, then keep them running (DEMO_EXIT=1: exit after it)
+demo: console ## Play a story on real processes, then keep them running (DEMO_EXIT=1: exit after it)
 	@node fixtures/demo/main.ts
-test: setup ## Run all tests
+test: console ## Run all tests
 	@vitest run
 
 ##@ Develop
 .PHONY: dev policies docs lint format typecheck bench package test-cluster
-dev: setup ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
+dev: console ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
 	@node fixtures/demo/dev.ts
 policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
 	@policies/build.sh
@@ -26,7 +26,7 @@ lint: setup ## Check style, formatting and the wording of texts
 format: setup ## Fix formatting, and what can be fixed of style
 	@biome check --write .
 typecheck: setup ## Check types
-	@tsc --noEmit
+	@npm run --silent typecheck
 bench: setup ## Measure against minimal programs of the same work; writes bench/last.md (QUICK=1: short, not kept; PEERS=1: also against other products)
 	@node bench/main.ts $(if $(QUICK),--quick) $(if $(PEERS),--peers)
 test-cluster: setup ## Kill the primary of PostgreSQL servers again and again while clients write; the long model test (minutes)
@@ -41,6 +41,11 @@ verify: setup ## All checks: types, style, policies rebuilt and compared, tests,
 	@.ci/verify
 clean: ## Remove what was built and installed
 	@rm -rf node_modules dist .cache .demo countersign-*.tgz
+
+# The web console, built if it is missing or of other sources.
+.PHONY: console
+console: setup
+	@node tools/console/build.ts
 
 setup: node_modules/.package-lock.json
 node_modules/.package-lock.json: package.json package-lock.json

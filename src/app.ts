@@ -9,6 +9,7 @@ import { plainRequests } from './decide/plain-routes.ts';
 import { type ServedRoute, servedRoutes } from './decide/served-routes.ts';
 import { BrokerError } from './errors.ts';
 import { createAdmission } from './http/admission.ts';
+import { serveConsole } from './http/console-files.ts';
 import type { Metrics } from './http/metrics.ts';
 import { problemWriter } from './http/problem.ts';
 import type { CountAttempt } from './http/rate-limit.ts';
@@ -36,13 +37,16 @@ export interface AppDeps {
   ofrep: OfrepDeps;
   metrics: Metrics;
   log: Logger;
+  /** The folder of the built console; null if it is not served. */
+  consoleFolder: string | null;
   /** Serves no request before Express: the answers must be the same. */
   onlyExpress: boolean;
 }
 
 /**
  * The HTTP surface: what no route may see is refused first. The data plane takes its requests, and plain requests to the
- * other routes are served directly; Express has all others, and the problem writer is its last word.
+ * other routes are served directly, as are the files of the console; Express has all others, and the problem writer is its
+ * last word.
  */
 export function createListener(deps: AppDeps): RequestListener {
   const admit = createAdmission({ publicUrl: deps.issuer, hosts: deps.hosts });
@@ -55,6 +59,7 @@ export function createListener(deps: AppDeps): RequestListener {
     servedRoutes(routes[domain] as Parameters<typeof servedRoutes>[0], deps.routes[domain], deps),
   );
   const answerFlagd = createFlagdListener({ ...deps.ofrep, problemOf });
+  const answerConsole = serveConsole(deps.consoleFolder);
   const servePlain = deps.onlyExpress ? () => false : plainRequests(domains.flat(), problemOf);
   const arrived: Arrived = new WeakMap();
   const control = createControlApp(deps, { domains, arrived, problemOf });
@@ -69,7 +74,12 @@ export function createListener(deps: AppDeps): RequestListener {
     const context = begin(req, res);
     for (const [name, value] of headers) res.setHeader(name, value);
     context.trace.within(() => {
-      if (refusal === null && (answerFlagd(req, res, context) || servePlain(req, res, context))) return;
+      if (
+        refusal === null &&
+        (answerFlagd(req, res, context) || servePlain(req, res, context) || answerConsole(req, res, context))
+      ) {
+        return;
+      }
       arrived.set(req, { context, refusal });
       control(req, res);
     });

@@ -18,7 +18,7 @@ import type { SubjectDeps } from './tokens/subject.ts';
 import { loadVersion } from './version.ts';
 
 /** The dependencies of the HTTP surface. @param url the address the broker listens on */
-export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExpress'> {
+export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExpress' | 'consoleFolder'> {
   const { config, clock, log, store, control, keySets, signingKeys, metrics, usage } = inside;
   const { revocations, policies } = control;
   // The `iss` of the broker's tokens.

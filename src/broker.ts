@@ -46,6 +46,8 @@ export interface BrokerOptions extends Omit<InsideOptions, 'watch'> {
   observe?: RequestListener;
   /** Leaves all requests of the control and audit planes to Express. Tests compare the answers of both ways. */
   onlyExpress?: boolean;
+  /** The folder of the built console. Default: none is served. */
+  consoleFolder?: string | null;
 }
 
 /**
@@ -92,8 +94,8 @@ async function openOn(store: Store, options: BrokerOptions & InsideOptions): Pro
   const socket = await listen(options.config.listen);
   try {
     if (options.observe !== undefined) socket.serve(options.observe);
-    const { onlyExpress = false } = options;
-    socket.serve(createListener({ ...openSurface(inside, socket.url), onlyExpress }));
+    const { onlyExpress = false, consoleFolder = null } = options;
+    socket.serve(createListener({ ...openSurface(inside, socket.url), onlyExpress, consoleFolder }));
   } catch (error) {
     // An open socket would keep the process alive, and with it the port and the database.
     await socket.stop();

@@ -81,6 +81,28 @@ export type RouteName = Entry['name'];
 /** What a call answers, for clients; of a list, one item. */
 export type AnswerOf<Name extends RouteName> = z.output<Extract<Entry, { name: Name }>['answer']>;
 
+type RouteNamed<Name extends RouteName> = Extract<Entry, { name: Name }>;
+type InputOf<Schema> = NonNullable<Schema> extends z.ZodType ? z.input<NonNullable<Schema>> : object;
+
+/** The parameters in the path of a call, for clients. */
+export type ParamsOf<Name extends RouteName> =
+  RouteNamed<Name> extends { readonly params?: infer Params } ? InputOf<Params> : object;
+
+/** The query parameters of a call, for clients; of a list, without those of pages. */
+export type QueryOf<Name extends RouteName> =
+  RouteNamed<Name> extends { readonly query?: infer Query } ? InputOf<Query> : object;
+
+/** The body of a call, for clients. */
+export type BodyOf<Name extends RouteName> =
+  RouteNamed<Name> extends { readonly body?: infer Body }
+    ? NonNullable<Body> extends z.ZodType
+      ? z.input<NonNullable<Body>>
+      : undefined
+    : undefined;
+
+/** The names of the routes that answer one page of a list. */
+export type ListName = Extract<Entry, { readonly paged: true }>['name'];
+
 /** A route of the list. */
 export type ListedRoute = RouteShape & { readonly name: RouteName };
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { importsOf, readSources, type Source } from './support/sources.ts';
 
-const sources = readSources('src', '.ts');
+const sources = [...readSources('src', '.ts'), ...readSources('src', '.tsx')];
 
 /** Small files at the bottom, which everybody may use. */
 const GROUND =
@@ -106,6 +106,8 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: EDGE, may: /^src\/[a-z-]+\// },
   { part: /^src\/relay\/listener\.ts$/, may: /^src\/data\/(flagd|ofrep)\.ts$/ },
   { part: /^src\/relay\/config\.ts$/, may: /^src\/config-(addresses|faults)\.ts$/ },
+  // The console knows shapes alone; see below.
+  { part: /^src\/console\//, may: /^src\/[a-z-]+\/|^src\/(routes|errors)\.ts$/ },
   // Routes say what shape answers have.
   { part: /^src\/cli\//, may: /^src\/(broker|config)\.ts$|routes\.ts$/ },
 ];
@@ -132,6 +134,11 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   rfc6902: /^src\/activation\/patch\.ts$/,
   canonicalize: /^src\/json\.ts$/,
   commander: /^src\/cli\//,
+  react: /^src\/console\//,
+  'react-dom/client': /^src\/console\/main\.tsx$/,
+  '@tanstack/react-query': /^src\/console\//,
+  '@tanstack/react-router': /^src\/console\//,
+  vite: /^src\/console\/vite\.config\.ts$/,
 };
 
 /** The folder of `src` that a file is in, or undefined. */
@@ -176,7 +183,7 @@ describe('imports', () => {
   });
 
   it('name files that exist', () => {
-    const paths = new Set(sources.map((source) => source.path));
+    const paths = new Set([...sources, ...readSources('src', '.css')].map((source) => source.path));
     const own = sources.flatMap(importsOf).filter((to) => to.startsWith('src/'));
     expect(own.length).toBeGreaterThan(100);
     expect(own.filter((to) => !paths.has(to))).toEqual([]);
@@ -192,6 +199,17 @@ describe('imports', () => {
     ).toBeUndefined();
   });
 
+  it('of the console are types wherever they leave it, so that no code of the broker reaches a browser', () => {
+    const code = sources
+      .filter(({ path }) => path.startsWith('src/console/'))
+      .flatMap(({ path, text }) =>
+        importsOf({ path, text: text.replaceAll(/^import type .*?;$/gms, '') })
+          .filter((to) => to.startsWith('src/') && !to.startsWith('src/console/'))
+          .map((to) => `${path} -> ${to}`),
+      );
+    expect(code).toEqual([]);
+  });
+
   it.each(Object.keys(VENDORS))('of %s stay where it is wrapped', (vendor) => {
     const users = sources.filter((source) => importsOf(source).includes(vendor)).map((source) => source.path);
     expect(users.length).toBeGreaterThan(0);
@@ -202,6 +220,7 @@ describe('imports', () => {
 describe('a file', () => {
   const all = [
     ...sources,
+    ...readSources('src', '.css'),
     ...readSources('test', '.ts'),
     ...readSources('fixtures', '.ts'),
     ...readSources('policies', '.rego'),

@@ -180,7 +180,7 @@ async function instantiate(bundle: EngineBundle): Promise<Instance> {
  * The input is written where the heap begins, and each evaluation begins with the heap behind its input.
  */
 function toInstance({ wasmInstance, mem, dataAddr, dataHeapPtr, entrypoints }: Loaded): Instance {
-  const { opa_eval } = (wasmInstance as { exports: Exports }).exports;
+  const { opa_eval } = (wasmInstance as unknown as { exports: Exports }).exports;
   const memory = mem as Memory;
   const heap = dataHeapPtr as number;
   let bytes = Buffer.from(memory.buffer);

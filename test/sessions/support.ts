@@ -60,6 +60,8 @@ export interface BenchOptions {
    * name it.
    */
   withTokens?: boolean;
+  /** The folder of the built console, if it is served. */
+  consoleFolder?: string;
 }
 
 /** The session's cookie. */
@@ -104,6 +106,7 @@ export async function startSignInBench(options: BenchOptions = {}): Promise<Sign
   const own = issuerConfig(withTokens ? 'web' : 'demo', provider.issuer, secretFile);
   const t = await startTestBroker({
     nowMs: Date.now(),
+    ...(options.consoleFolder === undefined ? {} : { consoleFolder: options.consoleFolder }),
     editData: (data, { people }) => {
       const local = withTokens
         ? withIssuer(data, { as: people, issuer: provider.issuer })

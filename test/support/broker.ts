@@ -91,6 +91,8 @@ export async function startTestBroker(
     log?: Logger;
     /** Whether Express serves every request of the control and audit planes. */
     onlyExpress?: boolean;
+    /** The folder of the built console, if it is served. */
+    consoleFolder?: string;
     /** Sees every request before it is answered. */
     observe?: RequestListener;
   } = {},
@@ -134,6 +136,7 @@ export async function startTestBroker(
       clock: itsClock,
       log: options.log ?? createLog('silent'),
       onlyExpress: options.onlyExpress ?? false,
+      consoleFolder: options.consoleFolder ?? null,
       observe: (req, res) => {
         answers.observe(req, res);
         options.observe?.(req, res);

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type Broker, startBroker } from '../../broker.ts';
 import { type Config, ConfigError, loadConfig } from '../../config.ts';
+import { findConsole } from '../../http/console-files.ts';
 import { createLog } from '../../logger.ts';
 import { isAddress, shownDatabase } from '../../store/database-address.ts';
 import { listSigningKeys } from '../../store/signing-keys.ts';
@@ -55,13 +56,16 @@ async function serve(io: Io, { config: file, force = false }: ServeOptions): Pro
   // cleanly.
   const signals = listenForStop(io);
   let hasFailed = false;
-  const broker = await start({ config, clock: io.clock, log, force }, (error) => {
-    log.fatal({ err: error }, 'the store failed, and takes no more writes until a restart');
-    // Whatever this process knows may be out of date.
-    if (error instanceof TakeoverError) io.exit(EXIT.restart);
-    // Flags are served and reads answered on, from what is known to be on the disk.
-    hasFailed = true;
-  });
+  const broker = await start(
+    { config, clock: io.clock, log, force, consoleFolder: findConsole() },
+    (error) => {
+      log.fatal({ err: error }, 'the store failed, and takes no more writes until a restart');
+      // Whatever this process knows may be out of date.
+      if (error instanceof TakeoverError) io.exit(EXIT.restart);
+      // Flags are served and reads answered on, from what is known to be on the disk.
+      hasFailed = true;
+    },
+  );
   broker.scheduler.start();
   const keys = await listSigningKeys(broker.store.read);
   const isKeyNew = keys.some((key) => key.created_ms >= startedMs);
@@ -104,7 +108,7 @@ function readConfig(io: Io, file: string | undefined): Config {
 }
 
 async function start(
-  deps: Pick<Parameters<typeof startBroker>[0], 'config' | 'clock' | 'log' | 'force'>,
+  deps: Pick<Parameters<typeof startBroker>[0], 'config' | 'clock' | 'log' | 'force' | 'consoleFolder'>,
   onFailure: (error: unknown) => void,
 ): Promise<Broker> {
   try {

@@ -1,0 +1,26 @@
+import type { RouteName } from '../../routes.ts';
+
+/** The calls that the console makes. A test compares them with the list of routes, whose code stays on the broker. */
+export const CALLS = {
+  whoami: 'GET /v1/whoami',
+  listRequests: 'GET /v1/requests',
+  getRequest: 'GET /v1/requests/{id}',
+  proposeRequest: 'POST /v1/requests',
+  editRequest: 'PATCH /v1/requests/{id}',
+  approveRequest: 'POST /v1/requests/{id}/approve',
+  rejectRequest: 'POST /v1/requests/{id}/reject',
+  withdrawRequest: 'POST /v1/requests/{id}/withdraw',
+  applyRequest: 'POST /v1/requests/{id}/apply',
+  scheduleRequest: 'POST /v1/requests/{id}/schedule',
+  rebaseRequest: 'POST /v1/requests/{id}/rebase',
+  listFlags: 'GET /v1/flags',
+  getFlag: 'GET /v1/flags/{key}',
+  listFlagVersions: 'GET /v1/flags/{key}/versions',
+  listFreezes: 'GET /v1/freezes',
+  explainPolicy: 'POST /v1/policy/explain',
+  getPolicyData: 'GET /v1/policy/data',
+  listDecisions: 'GET /v1/decisions',
+} as const satisfies Partial<Record<RouteName, `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`>>;
+
+/** The name of a call that the console makes. */
+export type CallName = keyof typeof CALLS;

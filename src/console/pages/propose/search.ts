@@ -1,0 +1,12 @@
+import { textOf } from '../../parts/search.ts';
+
+/** What a proposal begins with. */
+export interface ProposeSearch {
+  flag?: string;
+  environment?: string;
+}
+
+/** Reads the search parameters of an address. */
+export function proposeSearch(search: Record<string, unknown>): ProposeSearch {
+  return { ...textOf('flag', search.flag), ...textOf('environment', search.environment) };
+}

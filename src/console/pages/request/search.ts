@@ -1,0 +1,14 @@
+import { oneOf } from '../../parts/search.ts';
+
+/** The ways to look at the same change. */
+export const VIEWS = ['sentence', 'table', 'json'] as const;
+
+/** How the page shows a request. */
+export interface RequestSearch {
+  view?: (typeof VIEWS)[number];
+}
+
+/** Reads the search parameters of an address. */
+export function requestSearch(search: Record<string, unknown>): RequestSearch {
+  return oneOf('view', search.view, VIEWS);
+}

@@ -1,0 +1,70 @@
+import { useSyncExternalStore } from 'react';
+
+const MINUTE = 60_000;
+
+const inFull = new Intl.DateTimeFormat('en-GB', {
+  weekday: 'short',
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  timeZoneName: 'short',
+});
+const ofToday = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+/** The moment of now, which moves once a minute. Instants that count come from the broker; this is only for ages. */
+function useNow(): number {
+  return useSyncExternalStore(subscribe, nowMs);
+}
+
+let current = Math.floor(readClock() / MINUTE) * MINUTE;
+const listeners = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function readClock(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+function nowMs(): number {
+  return current;
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  timer ??= setInterval(() => {
+    const now = Math.floor(readClock() / MINUTE) * MINUTE;
+    if (now === current) return;
+    current = now;
+    for (const each of listeners) each();
+  }, 5000);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}
+
+/** A moment in the zone of the viewer, with its zone; the same in UTC stands in its `datetime` and its title. */
+export function Moment({ ms, as = 'age' }: { ms: number; as?: 'age' | 'full' }) {
+  const now = useNow();
+  const utc = new Date(ms).toISOString();
+  const full = inFull.format(ms);
+  return (
+    <time dateTime={utc} title={`${full} · ${utc.slice(0, 16).replace('T', ' ')} UTC`}>
+      {as === 'full' ? full : (age(ms, now) ?? full)}
+    </time>
+  );
+}
+
+/** How long ago, or how long from now, if that is less than a week. */
+function age(ms: number, now: number): string | null {
+  const minutes = Math.round((ms - now) / MINUTE);
+  if (Math.abs(minutes) < 1) return 'just now';
+  if (Math.abs(minutes) < 60) return ofToday.format(minutes, 'minute');
+  const hours = Math.round(minutes / 60);
+  if (Math.abs(hours) < 48) return ofToday.format(hours, 'hour');
+  const days = Math.round(hours / 24);
+  return Math.abs(days) < 7 ? ofToday.format(days, 'day') : null;
+}
