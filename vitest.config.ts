@@ -11,7 +11,7 @@ const ON_BOTH = [
   'test/retention/{archive,movers}.test.ts',
   'test/revocation/model.test.ts',
   'test/erasure/on-both.test.ts',
-  'test/store/{crash,deferred,writer,run-again}.test.ts',
+  'test/store/{crash,deferred,inbox-index,writer,run-again}.test.ts',
   'test/tokens/single-use.test.ts',
 ];
 

@@ -99,6 +99,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
     turns: inside.turns,
     routes: {
       requests: { control },
+      inbox: { control },
       flags: { control },
       emergency: { control },
       revocation: { control, issuer, personIssuers, signingKeys },

@@ -15,6 +15,7 @@ import { explainRoutes } from './explain/routes.ts';
 import { flagRoutes } from './flags/routes.ts';
 import { operatingRoutes } from './http/operating-routes.ts';
 import type { RouteShape } from './http/route.ts';
+import { inboxRoutes } from './inbox/routes.ts';
 import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import { keyRoutes } from './keys/routes.ts';
 import { requestRoutes } from './requests/routes.ts';
@@ -38,6 +39,7 @@ import { trustRoutes } from './tokens/trust-routes.ts';
 export function routesOf(kinds: RequestKinds) {
   return {
     requests: requestRoutes(kinds),
+    inbox: inboxRoutes,
     flags: flagRoutes,
     emergency: emergencyRoutes,
     revocation: revocationRoutes,

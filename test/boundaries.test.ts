@@ -65,6 +65,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'flags',
     'http',
     'identity',
+    'inbox',
     'issuers',
     'keys',
     'log',

@@ -37,6 +37,7 @@ export const GROUPS: readonly Group[] = [
     names: ['show', 'list', 'apply', 'withdraw', 'rebase', 'schedule'],
     load: async () => (await import('./commands/requests.ts')).registerRequests,
   },
+  { names: ['inbox'], load: async () => (await import('./commands/inbox.ts')).registerInbox },
   { names: ['approve', 'reject'], load: async () => (await import('./commands/vote.ts')).registerVotes },
   {
     names: ['freeze', 'lift', 'break-glass'],

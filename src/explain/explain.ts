@@ -9,12 +9,10 @@ import type { RecordV1 } from '../log/record.ts';
 import type { Operation } from '../operations.ts';
 import { explainHold, findOthers, grantingBindings } from '../policy/explain.ts';
 import type { PolicyInput } from '../policy/input.ts';
-import { personNames } from '../policy/persons.ts';
-import type { Policy, Question } from '../policy/policies.ts';
 import { NOT_REPLAYABLE, type NotReplayable } from '../policy/replay.ts';
 import { type AskedQuestion, ask } from '../policy/variations.ts';
 import { type Principal, schedulerPrincipal } from '../principal.ts';
-import { questionAbout } from '../requests/decide-request.ts';
+import { askedAbout, askedOf } from '../requests/asked.ts';
 import { requestGates, scopeOf } from '../requests/gates.ts';
 import { namedRequest } from '../requests/named.ts';
 import { findExisting } from '../requests/open-request.ts';
@@ -234,22 +232,6 @@ async function proposal(
   const granted = { principal, document: asked.document };
   const scope = scopeOf(request, deps.kinds);
   return { operation, principal, environment: request.environment, asked, granted, scope };
-}
-
-async function askedAbout(
-  deps: ControlDeps,
-  { policy, now_ms }: { policy: Policy; now_ms: number },
-  about: Parameters<typeof questionAbout>[1],
-): Promise<AskedQuestion> {
-  const revocations = deps.revocations.under(personNames(policy));
-  const context = { deps, db: deps.store.read, now_ms, policy, revocations };
-  return askedOf(policy, (await questionAbout(context, about)).question, now_ms);
-}
-
-function askedOf(policy: Policy, question: Question, nowMs: number): AskedQuestion {
-  const decided = policy.deciding(question);
-  const { input_json, versions } = decided.decide(question, nowMs);
-  return { policy: decided, versions, document: JSON.parse(input_json) as PolicyInput };
 }
 
 async function explain(

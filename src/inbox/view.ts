@@ -6,9 +6,6 @@ import { requestViewSchema } from '../requests/view.ts';
  * `requests/`.
  */
 
-/** The parts of an inbox: `approve`: what the caller could approve; `own`: what the caller proposed and is still open. */
-export const INBOX_PARTS = ['approve', 'own'] as const;
-
 /** A missing approval that the caller could give. */
 const clearableSchema = z
   .object({
@@ -23,9 +20,8 @@ const clearableSchema = z
 /** One request of an inbox. */
 export const inboxItemSchema = z
   .object({
-    request: requestViewSchema.meta({
-      description: 'The request without its votes; `gates` says what holds it.',
-    }),
+    /** Without its votes; `gates` says what holds it. */
+    request: requestViewSchema,
     clears: z.array(clearableSchema).meta({
       description:
         'Of the part `approve`: the missing approvals that the caller could give. Otherwise empty.',

@@ -8,6 +8,7 @@ import type { Reason } from '../reason.ts';
 import { findRequest, listVotes } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { gateOf } from './gate.ts';
 import { isOpen, type RequestState } from './states.ts';
 
 /*
@@ -152,12 +153,14 @@ export function toRow(request: ChangeRequest): RequestsTable {
     authors: JSON.stringify(request.authors),
     standing: JSON.stringify(request.standing),
     held_by: heldByColumn(request),
+    gate: gateOf(request),
+    owner: isOpen(request) ? (humansBehind(request.proposer)[0] ?? null) : null,
   };
 }
 
 /** Converts a row to its request. */
 export function fromRow(row: RequestsTable): ChangeRequest {
-  const { proposer_id: _, ...rest } = row;
+  const { proposer_id: _, gate: __, owner: ___, ...rest } = row;
   return {
     ...rest,
     state: row.state as RequestState,

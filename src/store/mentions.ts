@@ -21,7 +21,7 @@ interface NamingTable {
 export const NAMING_TABLES = {
   requests: {
     key: ['id'],
-    columns: ['content', 'plan', 'proposer', 'proposer_id', 'authors', 'standing'],
+    columns: ['content', 'plan', 'proposer', 'proposer_id', 'authors', 'standing', 'owner'],
   },
   votes: { key: ['request_id', 'person'], columns: ['person', 'principal', 'comment'] },
   freezes: { key: ['id'], columns: ['incident', 'reason', 'engaged_by'] },
@@ -119,7 +119,7 @@ export async function listMentioningRequests(
     .where('id', '<=', to)
     .where(mayName(columns, patterns))
     .execute();
-  return rows.map((row) => ({ id: row.id, texts: columns.map((column) => row[column]) }));
+  return rows.map((row) => ({ id: row.id, texts: columns.map((column) => row[column] ?? '') }));
 }
 
 /** An open request, with its own texts and those of its votes. */
@@ -145,7 +145,7 @@ export async function listOpenTexts(db: Db): Promise<OpenTexts[]> {
     kind: row.kind,
     content: row.content,
     texts: [
-      ...columns.map((column) => row[column]),
+      ...columns.map((column) => row[column] ?? ''),
       ...(ofVotes.get(row.id) ?? []).flatMap(({ person, principal, comment }) => [
         person,
         principal,

@@ -9,6 +9,7 @@ import { addDenials } from './migration-denials.ts';
 import { addEvaluations } from './migration-evaluations.ts';
 import { addExchanges } from './migration-exchanges.ts';
 import { addIdentity } from './migration-identity.ts';
+import { addInbox } from './migration-inbox.ts';
 import { addLogKeyRotation } from './migration-log-key-rotation.ts';
 import { addLogKeys } from './migration-log-keys.ts';
 import { addRequestNamespaces } from './migration-places.ts';
@@ -58,6 +59,7 @@ export const migrations: MigrationProvider = {
     '0025_evaluations': { up: addEvaluations },
     '0026_snapshots': { up: addSnapshots },
     '0027_archives': { up: addArchives },
+    '0030_inbox': { up: addInbox },
   }),
 };
 

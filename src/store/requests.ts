@@ -28,6 +28,8 @@ const insertRow = deferredInsert<RequestsTable>('requests', [
   'expires_ms',
   'due_ms',
   'held_by',
+  'gate',
+  'owner',
   'standing',
   'decision_id',
 ]);
@@ -50,6 +52,8 @@ const updateRequestStatement = certainStatement<RequestsTable & { base: number }
       expires_ms: p('expires_ms'),
       due_ms: p('due_ms'),
       held_by: p('held_by'),
+      gate: p('gate'),
+      owner: p('owner'),
       standing: p('standing'),
       decision_id: p('decision_id'),
     })

@@ -217,6 +217,10 @@ export interface RequestsTable {
   due_ms: number | null;
   /** JSON: the causes that held it back at its last decision, as `wakes` names them; null if there are none. */
   held_by: string | null;
+  /** What pending requests that want the same approvals share (`requests/gate.ts`); null for all others. */
+  gate: string | null;
+  /** The human behind the proposer while the request is open; null if unknown, or closed. */
+  owner: string | null;
   /** The last decision about applying it. */
   standing: string;
   decision_id: string;

@@ -121,7 +121,17 @@ async function writeRequest(tx: Tx, number: number): Promise<void> {
   const { id, kind, environment, state, proposer } = request;
   const row = {
     ...{ id, kind, environment, state, proposer_id: proposer, proposer: '{}', authors: '[]', standing: '{}' },
-    ...{ revision: 1, digest: 'd', content: '{}', plan: '{}', decision_id: 'x', held_by: null, due_ms: null },
+    ...{
+      revision: 1,
+      digest: 'd',
+      content: '{}',
+      plan: '{}',
+      decision_id: 'x',
+      held_by: null,
+      due_ms: null,
+      gate: null,
+      owner: null,
+    },
     ...{ created_ms: 1, updated_ms: 1, expires_ms: 1 },
   };
   const namespaces = request.namespace === null ? [] : [request.namespace];

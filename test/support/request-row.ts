@@ -4,7 +4,17 @@ import type { RequestsTable } from '../../src/store/schema.ts';
 export function requestRow(id: string, due_ms: number | null = null): RequestsTable {
   return {
     ...{ id, kind: 'flag.change', environment: null, state: 'pending', proposer_id: 'p', proposer: '{}' },
-    ...{ revision: 1, digest: 'd', content: '{}', plan: '{}', decision_id: 'x', held_by: null, due_ms },
+    ...{
+      revision: 1,
+      digest: 'd',
+      content: '{}',
+      plan: '{}',
+      decision_id: 'x',
+      held_by: null,
+      due_ms,
+      gate: null,
+      owner: null,
+    },
     ...{ created_ms: 1, updated_ms: 1, expires_ms: 1, authors: '[]', standing: '{}' },
   };
 }

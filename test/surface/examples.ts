@@ -205,6 +205,8 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     return { body: proposal([{ action: 'enable', flag }]) };
   }),
   listRequests: plain('dana'),
+  listInbox: plain('alex'),
+  countInbox: plain('alex'),
   getRequest: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
   editRequest: change(async (bench) => {
     const { id } = await pending(bench);

@@ -39,6 +39,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   edit: ['countersign edit ID --ticket PAY-1'],
   show: ['countersign show ID'],
   list: ['countersign list --state open', 'countersign list --flag new-nav --all --json'],
+  inbox: ['countersign inbox', 'countersign inbox --part own --json'],
   apply: ['countersign apply ID'],
   withdraw: ['countersign withdraw ID'],
   rebase: ['countersign rebase ID'],

@@ -141,7 +141,7 @@ export const TABLES = `
     revision bigint not null, digest text not null, content text not null, plan text not null,
     proposer text not null, proposer_id text not null, authors text not null, created_ms bigint not null,
     updated_ms bigint not null, expires_ms bigint not null, due_ms bigint, standing text not null,
-    decision_id text not null, held_by text
+    decision_id text not null, held_by text, gate text, owner text
   );
   create table revocations (
     id text primary key, kind text not null, value text not null, issued_before_ms bigint,
@@ -197,7 +197,9 @@ export const TABLES = `
   create index request_namespaces_namespace on request_namespaces (namespace);
   create index requests_applied on requests (updated_ms) where state = 'applied';
   create index requests_due on requests (due_ms) where due_ms is not null;
+  create index requests_gate on requests (gate, id) where gate is not null;
   create index requests_held on requests (id) where held_by is not null;
+  create index requests_owner on requests (owner, id) where owner is not null;
   create index requests_proposer on requests (proposer_id, id);
   create index requests_state on requests (state, id);
   create index revocations_active on revocations (created_ms) where lifted_ms is null;

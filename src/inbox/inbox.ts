@@ -1,0 +1,137 @@
+import type { Call, ControlDeps } from '../decide/control.ts';
+import { readablePlaces } from '../decide/read.ts';
+import { resolvePerson } from '../policy/persons.ts';
+import { fromRow, placesOf } from '../requests/request.ts';
+import { toView } from '../requests/view.ts';
+import { countAtGate, countOwned, listAtGate, listByIds, listGates, listOwned } from '../store/inbox.ts';
+import { type Asker, type Clearing, judge, mayPass } from './judge.ts';
+import type { InboxCount, InboxItem } from './view.ts';
+
+/** How far a part of an inbox is counted. */
+const MAX_COUNTED = 100;
+/** How many requests one page asks the policy about: some tenths of a second at most, in small pieces. */
+const MAX_LOOKS = 200;
+
+/** A page after a request, oldest first. */
+export interface InboxPage {
+  after: string | null;
+  limit: number;
+}
+
+/** The next items, and where those after them begin. */
+interface ItemsPage {
+  items: InboxItem[];
+  next: string | null;
+}
+
+/** What a person could approve. Empty for whoever is no person. */
+export async function approvable(
+  deps: ControlDeps,
+  call: Call,
+  { after, limit }: InboxPage,
+): Promise<ItemsPage> {
+  const asker = await askerOf(deps, call);
+  if (asker === null) return { items: [], next: null };
+  const gates = await openGates(deps, asker);
+  const isReadable = await readablePlaces(deps, call, 'request.read');
+  const items: InboxItem[] = [];
+  let last = after ?? '';
+  for (let looks = 0; looks < MAX_LOOKS; ) {
+    const ids = await nextOf(deps, asker, gates, { after: last, limit: limit + 1 });
+    for (const row of await listByIds(deps.store.read, ids.slice(0, limit))) {
+      if (items.length === limit || looks === MAX_LOOKS) return { items, next: last };
+      looks += 1;
+      last = row.id;
+      const request = fromRow(row);
+      if (!placesOf(request, deps.kinds).every(isReadable)) continue;
+      const clearing = await judge(deps, asker, request);
+      if (clearing === null || clearing.clears.length === 0) continue;
+      items.push(toItem(deps, asker, request, clearing));
+    }
+    if (ids.length <= limit) return { items, next: null };
+  }
+  return { items, next: last };
+}
+
+/** The caller's own open requests. Who proposed one may read it as long as they may read its places. */
+export async function owned(deps: ControlDeps, call: Call, { after, limit }: InboxPage): Promise<ItemsPage> {
+  const asker = await askerOf(deps, call);
+  if (asker === null) return { items: [], next: null };
+  const isReadable = await readablePlaces(deps, call, 'request.read');
+  const found = { after: after ?? '', limit: limit + 1 };
+  const rows = [];
+  for (const owner of namesOf(asker)) rows.push(...(await listOwned(deps.store.read, { owner, ...found })));
+  rows.sort((one, other) => (one.id < other.id ? -1 : 1));
+  const page = rows.slice(0, limit).map(fromRow);
+  return {
+    items: page
+      .filter((request) => placesOf(request, deps.kinds).every(isReadable))
+      .map((request) => toItem(deps, asker, request, { clears: [], needs_sign_in: false })),
+    next: rows.length > limit ? (page.at(-1)?.id ?? null) : null,
+  };
+}
+
+/**
+ * How much is in each part, up to a hundred, by the indices alone. It may count a request that the policy holds back at the
+ * moment, whoever approves.
+ */
+export async function countInbox(deps: ControlDeps, call: Call): Promise<InboxCount> {
+  const asker = await askerOf(deps, call);
+  if (asker === null) return { approve: toCount(0), own: toCount(0) };
+  const { read } = deps.store;
+  const { person } = asker;
+  let approve = 0;
+  for (const gate of await openGates(deps, asker)) {
+    if (approve > MAX_COUNTED) break;
+    approve += await countAtGate(read, { gate, person, limit: MAX_COUNTED + 1 - approve });
+  }
+  let own = 0;
+  for (const owner of namesOf(asker)) own += await countOwned(read, { owner, limit: MAX_COUNTED + 1 });
+  return { approve: toCount(approve), own: toCount(own) };
+}
+
+function toCount(found: number): InboxCount['own'] {
+  return { count: Math.min(found, MAX_COUNTED), more: found > MAX_COUNTED };
+}
+
+async function askerOf(deps: ControlDeps, { principal }: Call): Promise<Asker | null> {
+  const { kind, person } = principal;
+  if (kind !== 'person' || person === null) return null;
+  return { principal, person, policy: await deps.policies.active(deps.store.read), now_ms: deps.clock() };
+}
+
+/** The names of the person: a job is started by an account of another provider. */
+function namesOf({ person, policy }: Asker): string[] {
+  const aliases = [...policy.broker.persons].filter(([, of]) => of === resolvePerson(policy, person));
+  return [...new Set([person, ...aliases.map(([alias]) => alias)])];
+}
+
+/** The gates that the person could clear. */
+async function openGates(deps: ControlDeps, asker: Asker): Promise<string[]> {
+  const open: string[] = [];
+  for (const gate of await listGates(deps.store.read)) {
+    if (await mayPass(deps, asker, gate)) open.push(gate);
+  }
+  return open;
+}
+
+/** The ids of the next requests of these gates, oldest first. */
+async function nextOf(
+  { store }: ControlDeps,
+  { person }: Asker,
+  gates: readonly string[],
+  page: { after: string; limit: number },
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const gate of gates) found.push(...(await listAtGate(store.read, { gate, person, ...page })));
+  return found.sort().slice(0, page.limit);
+}
+
+function toItem(
+  { kinds }: ControlDeps,
+  { policy, now_ms }: Asker,
+  request: ReturnType<typeof fromRow>,
+  clearing: Clearing,
+): InboxItem {
+  return { request: toView(request, { policy, now_ms, kinds, votes: [] }), ...clearing };
+}
