@@ -11,6 +11,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createTally } from './data/evaluation-tally.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
+import { openFollowing } from './data/open-following.ts';
 import { openSnapshots } from './data/open-snapshots.ts';
 import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/control.ts';
 import { placeFreezes } from './emergency/state.ts';
@@ -124,6 +125,8 @@ export async function openInside(store: Store, options: InsideOptions) {
 
   // 3. Caches of the store.
   const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
+  const secret = await cursorSecret(store, masterKey);
+  const following = openFollowing({ snapshots, clock, secret });
   const freezes = await watchFreezes({
     list: async () => placeFreezes(read, await listActiveFreezes(read)),
     log,
@@ -140,6 +143,7 @@ export async function openInside(store: Store, options: InsideOptions) {
     writesRefused: async () => (await store.writeRefusal())?.code ?? null,
     logSize,
     logIsIntact: watch.isIntact,
+    streams: () => [{ kind: 'flags', ...following.streams.counts() }],
     evaluations: () => ({
       waiting: (tally?.waiting() ?? 0) + (recorder?.unrecorded() ?? 0),
       shortened: tally?.shortened() ?? 0,
@@ -214,7 +218,8 @@ export async function openInside(store: Store, options: InsideOptions) {
     signers: logKeys.signers,
     config: config.snapshots,
   });
-  const cursors = createCursors(await cursorSecret(store, masterKey));
+  const cursors = createCursors(secret);
+  const catchUpFlags = () => environmentVersions(read).then(snapshots.catchUp);
   const rotation = { maxAgeMs: config.signing_key_days * DAY_MS, prepare: signingKeys.prepare };
   const scheduler = createScheduler({
     log,
@@ -247,7 +252,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       revocations.follow(read),
       freezes.reload(),
       signingKeys.reload(),
-      environmentVersions(read).then(snapshots.catchUp),
+      catchUpFlags(),
     ]);
     for (const environment of publication.environments()) publication.publisher.changed(environment);
   };
@@ -260,6 +265,8 @@ export async function openInside(store: Store, options: InsideOptions) {
       keySets,
       signingKeys,
       snapshots,
+      following,
+      catchUpFlags,
       freezes,
       metrics,
       usage,

@@ -8,6 +8,7 @@ import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
 import type { RequestCredentials } from './identity/credential.ts';
+import { dataToken } from './identity/shown-token.ts';
 import { withKeys } from './issuers/key-sets.ts';
 import { listRoutes } from './routes.ts';
 import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
@@ -150,6 +151,15 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       metrics: { answered: metrics.evaluated },
       ...(inside.evaluations === null ? {} : { evaluated: inside.evaluations.note }),
       authenticate: authenticator.authenticateData,
+      catchUp: inside.catchUpFlags,
+      streams: {
+        ...inside.following,
+        tokenOf: (credentials) => dataToken(credentials).token,
+        follow: async (token) => {
+          const { caller, ...rest } = await authenticator.followData(token);
+          return { reader: caller, ...rest };
+        },
+      },
     },
     metrics,
     log,

@@ -10,7 +10,7 @@ const GROUND =
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
-  /^src\/([a-z-]+\/([a-z-]+-)?routes|decide\/edge|data\/(flagd|ofrep|ofrep-reply|request-body))\.ts$/;
+  /^src\/([a-z-]+\/([a-z-]+-)?routes|decide\/edge|data\/(flagd|ofrep(-paths|-reply|-stream)?|request-body))\.ts$/;
 
 /** The folders that each folder may import, besides itself and the ground (design section 13). */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {

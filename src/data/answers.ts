@@ -34,7 +34,7 @@ export interface OfrepAnswer extends Evaluated {
   readonly isAscii: boolean;
 }
 
-/** The part of a bulk response that depends on the context, and its end. */
+/** The part of a bulk response that depends on the context, up to the member behind which its object ends. */
 export interface ContextualPart {
   readonly text: string;
   readonly bytes: number;
@@ -55,6 +55,8 @@ interface BulkParts {
   readonly exceptionEnds: readonly number[];
   /** The beginning of the text whose hash is a tag: everything but the context and the exceptions. */
   readonly tagged: string;
+  /** The tag of what every reader of the view sees, and for how many exceptions that are over. */
+  viewTag: { over: number; tag: string } | null;
 }
 
 /** A flag and its responses so far. They depend only on variant and reason, so there are few. */
@@ -143,9 +145,10 @@ function partsOf(view: View): BulkParts {
     fixed: Buffer.from(`{"flags":[${fixed.map(({ body }) => body).join(',')}`),
     fixedEvaluated: fixed,
     contextual,
-    end: `],"metadata":${JSON.stringify(metadata)}}`,
+    end: `],"metadata":${JSON.stringify(metadata)}`,
     exceptionEnds: exceptionEndsOf(view),
     tagged: `[${inputs.map(canonicalJson).join(',')},`,
+    viewTag: null,
   };
   partsByView.set(view, parts);
   return parts;
@@ -189,6 +192,19 @@ export function exceptionsOver(view: View, nowMs: number): number {
   const { exceptionEnds } = partsOf(view);
   const running = exceptionEnds.findIndex((endMs) => endMs > nowMs);
   return running === -1 ? exceptionEnds.length : running;
+}
+
+/**
+ * A tag over what readers of a view can see, for any context: the inputs of {@link bulkTag} without one. It is the same on
+ * every replica.
+ */
+export function viewTag(view: View, nowMs: number): string {
+  const parts = partsOf(view);
+  const over = exceptionsOver(view, nowMs);
+  if (parts.viewTag?.over !== over) {
+    parts.viewTag = { over, tag: hash('sha256', `${parts.tagged}${over}]`, 'base64url') };
+  }
+  return parts.viewTag.tag;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BrokerError } from '../errors.ts';
 import { type Answer, sendText } from '../http/answer.ts';
 import { isNoneMatch } from '../http/none-match.ts';
-import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
+import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
 import { type AuthenticateReader, credentialsOf } from './credentials.ts';
 import { createFlagdDocuments } from './flagd-documents.ts';
 import { syncFlagd } from './flagd-routes.ts';
@@ -63,12 +63,7 @@ export function createFlagdListener({ snapshots, authenticate, countAttempt, pro
   }
 
   async function refuse(req: IncomingMessage, error: unknown, id: string): Promise<Answer> {
-    try {
-      if (countAttempt !== undefined && isWithoutIdentity(error)) await countAttempt(req);
-      return problemOf(error, id);
-    } catch (limited) {
-      return problemOf(limited, id);
-    }
+    return problemOf(await countedRefusal(countAttempt, req, error), id);
   }
 
   return (req: IncomingMessage, res: ServerResponse, known: Known): boolean => {

@@ -32,12 +32,17 @@ export function sendAnswer(res: ServerResponse, { body, length, isAscii }: Ofrep
   res.end(body, encodingOf(isAscii));
 }
 
-/** Sends the response for all flags. The shared part is written without a copy. */
-export function sendBulk(res: ServerResponse, tag: string, { fixed, rest }: BulkAnswer): void {
-  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', String(fixed.length + rest.bytes), 'ETag', tag]);
+/** Sends the response for all flags. The shared part is written without a copy. @param end in ASCII, what ends the body */
+export function sendBulk(
+  res: ServerResponse,
+  tag: string,
+  { fixed, rest, end }: BulkAnswer & { end: string },
+): void {
+  const length = String(fixed.length + rest.bytes + end.length);
+  res.writeHead(200, [...JSON_HEADERS, 'Content-Length', length, 'ETag', tag]);
   res.cork();
   res.write(fixed);
-  res.end(rest.text, encodingOf(rest.isAscii));
+  res.end(rest.text + end, encodingOf(rest.isAscii));
   res.uncork();
 }
 
@@ -49,14 +54,17 @@ export function sendNotModified(res: ServerResponse, tag: string): void {
 
 /** The headers that browsers may send. The last three belong to tracing. @see W3C Trace Context, W3C Baggage */
 const ALLOWED_HEADERS =
-  'Authorization, Content-Type, DPoP, If-None-Match, X-API-Key, traceparent, tracestate, baggage';
+  'Authorization, Cache-Control, Content-Type, DPoP, If-None-Match, Last-Event-ID, X-API-Key, traceparent, tracestate, baggage';
+
+/** The headers of a stream of events beside those that every stream has. */
+export const STREAM_HEADERS: readonly string[] = CORS;
 
 /** Answers a CORS preflight. Any origin is allowed, because every read requires a token. */
-export function sendPreflight(res: ServerResponse): void {
+export function sendPreflight(res: ServerResponse, method: string): void {
   res.writeHead(204, [
     ...CORS,
     'Access-Control-Allow-Methods',
-    'POST, OPTIONS',
+    `${method}, OPTIONS`,
     'Access-Control-Allow-Headers',
     ALLOWED_HEADERS,
     'Access-Control-Max-Age',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GOVERNED_WRITE, noContent, type RouteShape } from '../http/route.ts';
+import { GOVERNED_READ, GOVERNED_WRITE, noContent, type RouteShape } from '../http/route.ts';
 
 /*
  * The calls of the data plane, for the list of routes. `ofrep.ts` serves them.
@@ -41,6 +41,21 @@ const bulkEvaluationSchema = z
         .optional()
         .meta({ description: 'The version of the environment, for readers of all its namespaces.' }),
     }),
+    eventStreams: z
+      .array(
+        z.object({
+          type: z.enum(['sse']),
+          endpoint: z.object({
+            requestUri: z.string().meta({
+              description:
+                'Path and query at the origin of the broker, with a ticket that ends with the token. Use it as it is, and keep it secret.',
+            }),
+          }),
+          inactivityDelaySec: z.int().min(1),
+        }),
+      )
+      .optional()
+      .meta({ description: 'Where changes are told. Without `EventSource`, ask again every few seconds.' }),
   })
   .meta({ id: 'BulkEvaluation' });
 
@@ -66,6 +81,13 @@ export const evaluateFlags = {
   answer: bulkEvaluationSchema,
   also: { 304: noContent },
   ifNoneMatch: true,
+  query: z.looseObject({
+    flagConfigEtag: z.string().optional().meta({
+      description:
+        '`etag` of the event that caused the request. If it is not that of the flags here, they are loaded again, and the answer is 200.',
+    }),
+    flagConfigLastModified: z.string().optional().meta({ description: 'Accepted; events have none.' }),
+  }),
 } as const satisfies RouteShape;
 
 /** One flag for one context. */
@@ -78,5 +100,30 @@ export const evaluateFlag = {
   answer: evaluationSchema,
 } as const satisfies RouteShape;
 
+/** Tells that the answer of {@link evaluateFlags} may have changed. @see OFREP 0.3.0, ADR-0008 */
+export const followFlags = {
+  name: 'followFlags',
+  operation: null,
+  method: 'GET',
+  path: '/ofrep/v1/events',
+  tag: 'Evaluation',
+  summary: 'server-sent events whenever flags that the token reads have changed (OFREP)',
+  format: 'ofrep',
+  caller: 'data',
+  outcomes: { ...GOVERNED_READ, foreign_origin: 'refused', denied: 'allowed' },
+  since: '1.0',
+  query: z.looseObject({
+    ticket: z.string().optional().meta({
+      description: 'Of the address in an answer for all flags: instead of a token, for `EventSource`.',
+    }),
+  }),
+  success: 200,
+  answer: z.string().meta({
+    description:
+      'Events with an id and the data `{"type": "refetchEvaluation", "etag": …}`. The first one comes at once, unless `Last-Event-ID` is the newest id.',
+  }),
+  answerType: 'text/event-stream',
+} as const satisfies RouteShape;
+
 /** The calls of the data plane. */
-export const ofrepRoutes = [evaluateFlags, evaluateFlag] as const;
+export const ofrepRoutes = [evaluateFlags, evaluateFlag, followFlags] as const;

@@ -2,14 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
-import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
+import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
 import { traceCall } from '../tracing.ts';
-import { answerFor, type Evaluated, fixedEvaluated } from './answers.ts';
+import { answerFor, type Evaluated, fixedEvaluated, viewTag } from './answers.ts';
 import { createBulkAnswers } from './bulk.ts';
 import { readContext } from './context.ts';
 import { type AuthenticateReader, credentialsOf, type DataReader } from './credentials.ts';
+import { keyOf, pathOf, routeOf, toldTag } from './ofrep-paths.ts';
 import {
   type OfrepError,
+  STREAM_HEADERS,
   sendAnswer,
   sendBulk,
   sendError,
@@ -17,7 +19,8 @@ import {
   sendPreflight,
   sendRefusal,
 } from './ofrep-reply.ts';
-import { evaluateFlag, evaluateFlags } from './ofrep-routes.ts';
+import { evaluateFlags, followFlags } from './ofrep-routes.ts';
+import { createOfrepStreams, type OfrepStreams } from './ofrep-stream.ts';
 import { hasBody, isPlainJson, readBody } from './request-body.ts';
 import type { SnapshotFlag, Snapshots } from './snapshot.ts';
 import { findFlag, type View, viewOf } from './view.ts';
@@ -42,17 +45,19 @@ import { findFlag, type View, viewOf } from './view.ts';
 /** The maximum size of a request body, in bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** The method of both calls. */
+/** The method of evaluations. */
 const METHOD: string = evaluateFlags.method;
 
-const FLAGS_PATH: string = evaluateFlags.path;
-
-/** The path of one flag, up to its key. */
-const KEY_PATH = evaluateFlag.path.slice(0, evaluateFlag.path.indexOf('{'));
+/** How long a request waits for flags that an event of another broker told of. */
+const CATCH_UP_MS = 1000;
 
 /** The dependencies of the listener. */
 export interface OfrepDeps {
   snapshots: Pick<Snapshots, 'current'>;
+  /** Loads what others have written, if there is anything. */
+  catchUp?: () => Promise<unknown>;
+  /** Absent: changes are not told. */
+  streams?: OfrepStreams;
   authenticate: AuthenticateReader;
   /** Counts a request without a valid identity. @throws BrokerError `rate_limited` */
   countAttempt?: CountAttempt;
@@ -70,11 +75,10 @@ interface OfrepCall {
   readonly key: string | null;
 }
 
-function traceEvaluation(req: IncomingMessage, res: ServerResponse, key: string | null | undefined): void {
+/** Never with what was sent: a path may be a ticket. */
+function traceRoute(req: IncomingMessage, res: ServerResponse, route: string | null): void {
   const trace = traceCall(req);
   if (trace.id === undefined) return;
-  const path = key === null ? FLAGS_PATH : evaluateFlag.path;
-  const route = key === undefined ? null : path;
   res.once('close', () => trace.end({ route, status: res.statusCode }));
 }
 
@@ -84,26 +88,6 @@ function withKey(key: string | null, error: OfrepError): OfrepError {
 
 function general(errorDetails: string): OfrepError {
   return { errorCode: 'GENERAL', errorDetails };
-}
-
-/** The flag key of a path, null for all flags, undefined for a path outside OFREP. */
-function keyOf(url: string): string | null | undefined {
-  const query = url.indexOf('?');
-  const path = query === -1 ? url : url.slice(0, query);
-  // Clients of flagd may append a slash.
-  if (path === FLAGS_PATH || path === KEY_PATH) return null;
-  if (!path.startsWith(KEY_PATH) || path.includes('/', KEY_PATH.length)) return undefined;
-  return decodeKey(path.slice(KEY_PATH.length));
-}
-
-function decodeKey(encoded: string): string {
-  if (!encoded.includes('%')) return encoded;
-  try {
-    return decodeURIComponent(encoded);
-  } catch {
-    // Not a valid flag key either way, so it gets the response for an unknown flag.
-    return encoded;
-  }
 }
 
 /** @returns what was evaluated; null if nothing was */
@@ -135,6 +119,7 @@ export function createOfrepListener(
   deps: OfrepDeps,
 ): (req: IncomingMessage, res: ServerResponse, refusal?: BrokerError | null) => boolean {
   const { snapshots, authenticate, countAttempt, clock, log, metrics, evaluated } = deps;
+  const streams = deps.streams === undefined ? null : createOfrepStreams(deps.streams, authenticate);
   const bulk = createBulkAnswers();
   const counters = metrics === undefined ? null : { single: counting('single'), bulk: counting('bulk') };
 
@@ -157,7 +142,10 @@ export function createOfrepListener(
     const { key } = call;
     const nowMs = clock();
     if (key === null) {
-      answerBulk(call, { view: viewOf(snapshot, reader.namespaces), body, nowMs }, reader);
+      const view = viewOf(snapshot, reader.namespaces);
+      const told = toldTag(call.req.url ?? '');
+      if (told === null || told === viewTag(view, nowMs)) answerBulk(call, { view, body, nowMs }, reader);
+      else answerTold(call, { view, body, told }, reader).catch((error: unknown) => refuse(call, error));
       return;
     }
     const flag = findFlag(snapshot, reader.namespaces, key);
@@ -165,9 +153,39 @@ export function createOfrepListener(
     if (answered !== null) evaluated?.(reader, answered, nowMs);
   }
 
+  /** The flags that an event told of are others than those here: the event may be of another broker, or of a change ago. */
+  async function answerTold(
+    call: OfrepCall,
+    { view, body, told }: { view: View; body: Buffer | null; told: string },
+    reader: DataReader,
+  ): Promise<void> {
+    await catchUp();
+    const snapshot = snapshots.current(reader.environment);
+    const newest = snapshot === undefined ? view : viewOf(snapshot, reader.namespaces);
+    const nowMs = clock();
+    // ADR-0008: as long as they differ, the answer has a body, whatever the sender has.
+    answerBulk(call, { view: newest, body, nowMs, isTold: told !== viewTag(newest, nowMs) }, reader);
+  }
+
+  /** Waits no longer than an application would, and serves what is there when the store does not answer. */
+  async function catchUp(): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, CATCH_UP_MS);
+    const caughtUp = deps.catchUp?.().catch((error: unknown) => {
+      log.error({ err: error }, 'could not load what an event told of');
+    });
+    await Promise.race([caughtUp, late.promise]);
+    clearTimeout(timer);
+  }
+
   function answerBulk(
     { req, res }: OfrepCall,
-    { view, body, nowMs }: { view: View; body: Buffer | null; nowMs: number },
+    {
+      view,
+      body,
+      nowMs,
+      isTold = false,
+    }: { view: View; body: Buffer | null; nowMs: number; isTold?: boolean },
     reader: DataReader,
   ): void {
     const question = bulk.ask(view, body, nowMs);
@@ -175,25 +193,23 @@ export function createOfrepListener(
       sendError(res, 400, question.fault);
       return;
     }
-    const { tag } = question;
-    const isUnchanged = isNoneMatch(req.headers['if-none-match'], tag);
+    const address = streams?.addressFor(reader, req);
+    const tag = address === undefined ? question.tag : `${question.tag.slice(0, -1)}-${address.mark}"`;
+    const isUnchanged = !isTold && isNoneMatch(req.headers['if-none-match'], tag);
     if (isUnchanged) sendNotModified(res, tag);
     if (isUnchanged && evaluated === undefined) return;
     const answered = bulk.answer(question);
-    if (!isUnchanged) sendBulk(res, tag, answered);
+    if (!isUnchanged) sendBulk(res, tag, { ...answered, end: address?.text ?? '}' });
     // What is unchanged is in use, too.
     evaluated?.(reader, fixedEvaluated(view), nowMs);
     evaluated?.(reader, answered.rest.evaluated, nowMs);
   }
 
   function refuse(call: OfrepCall, error: unknown): void {
-    if (countAttempt === undefined || !isWithoutIdentity(error)) sendRefused(call, error);
-    else {
-      countAttempt(call.req).then(
-        () => sendRefused(call, error),
-        (limited: unknown) => sendRefused(call, limited),
-      );
-    }
+    countedRefusal(countAttempt, call.req, error).then(
+      (refusal) => sendRefused(call, refusal),
+      (fault: unknown) => sendRefused(call, fault),
+    );
   }
 
   function sendRefused({ req, res, key }: OfrepCall, error: unknown): void {
@@ -242,14 +258,31 @@ export function createOfrepListener(
     });
   }
 
+  /** True for the path of streams. */
+  function serveStream(req: IncomingMessage, res: ServerResponse, path: string): boolean {
+    if (streams === null || path !== followFlags.path) return false;
+    traceRoute(req, res, path);
+    if (req.method === 'OPTIONS') sendPreflight(res, followFlags.method);
+    else if (req.method !== followFlags.method) {
+      sendError(res, 405, general(`Use ${followFlags.method}.`), ['Allow', `${followFlags.method}, OPTIONS`]);
+    } else {
+      streams
+        .open(req, res, STREAM_HEADERS)
+        .catch((error: unknown) => refuse({ req, res, key: null }, error));
+    }
+    return true;
+  }
+
   return (req, res, refusal = null) => {
     const url = req.url ?? '';
     if (!url.startsWith('/ofrep/')) return false;
-    const key = keyOf(url);
-    traceEvaluation(req, res, key);
+    const path = pathOf(url);
+    if (refusal === null && serveStream(req, res, path)) return true;
+    const key = keyOf(path);
+    traceRoute(req, res, routeOf(key));
     if (refusal !== null) refuse({ req, res, key: key ?? null }, refusal);
     else if (key === undefined) sendError(res, 404, general('Path not found.'));
-    else if (req.method === 'OPTIONS') sendPreflight(res);
+    else if (req.method === 'OPTIONS') sendPreflight(res, METHOD);
     else if (req.method !== METHOD) {
       sendError(res, 405, withKey(key, general(`Use ${METHOD}.`)), ['Allow', `${METHOD}, OPTIONS`]);
     } else {

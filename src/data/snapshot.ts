@@ -38,7 +38,12 @@ export interface Snapshots {
    * @param version the environment's version after the commit
    */
   put(environment: string, version: number, flags: readonly FlagUpdate[]): void;
+  /** Calls a function whenever an environment has a newer snapshot. It MUST NOT wait or throw. @returns ends the calls */
+  onChange(listener: ChangeListener): () => void;
 }
+
+/** Told of an environment that has a newer snapshot. */
+export type ChangeListener = (environment: string) => void;
 
 /** A flag after a commit; state and version are null if only the definition changed. */
 export interface FlagUpdate {
@@ -79,6 +84,11 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
   /** Updates that no reader has needed yet. Writes come in bursts, so the map is copied once for all of them. */
   const pending = new Map<string, PendingUpdates>();
   const loading = new Map<string, LoadState>();
+  const listeners = new Set<ChangeListener>();
+
+  function changed(environment: string): void {
+    for (const listener of listeners) listener(environment);
+  }
 
   async function loadOnce(environment: string): Promise<boolean> {
     try {
@@ -87,6 +97,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
       if (loaded.version > (versionOf(environment) ?? -1)) {
         pending.delete(environment);
         snapshots.set(environment, snapshotOf(environment, loaded.version, loaded.flags));
+        changed(environment);
       }
       return true;
     } catch (err) {
@@ -133,6 +144,12 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
     waiting.version = version;
     for (const flag of flags) waiting.updates.set(flag.definition.key, flag);
     pending.set(environment, waiting);
+    changed(environment);
+  }
+
+  function onChange(listener: ChangeListener): () => void {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
   }
 
   function refresh(environment: string): Promise<boolean> {
@@ -147,7 +164,7 @@ export function createSnapshots({ load, log }: SnapshotsDeps): Snapshots {
     return state.next;
   }
 
-  return { current, refresh, put };
+  return { current, refresh, put, onChange };
 }
 
 /** Puts a changed flag into a map of flags, or removes a retired one. */

@@ -5,7 +5,7 @@ import type { Answer } from '../http/answer.ts';
 import { parse } from '../http/body.ts';
 import { toBrokerError } from '../http/problem.ts';
 import { parseQuery } from '../http/query.ts';
-import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
+import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
 import { ARCHIVE, answerTypeOf, FORM, isWrite, queryOf, type RouteShape, takesTurns } from '../http/route.ts';
 import type { Turns } from '../http/turns.ts';
 import type { RequestCredentials } from '../identity/credential.ts';
@@ -124,8 +124,8 @@ async function readRequest(
   const ids = { http_request_id: id, trace_id };
   const presented = presentedBy(arrival);
   const counted = async (error: unknown): Promise<never> => {
-    if (route.perAddress !== true && isWithoutIdentity(error)) await countAttempt(req);
-    throw error;
+    // There, every call has been counted.
+    throw route.perAddress === true ? error : await countedRefusal(countAttempt, req, error);
   };
   const reader = route.caller === 'data' ? await edge.authenticateData(presented).catch(counted) : null;
   const call = await callOf(route, edge, presented, ids).catch(counted);

@@ -35,6 +35,8 @@ export interface Gauges {
   writesRefused(): Promise<string | null>;
   /** How many evaluations wait to be recorded, and how many were recorded without names or times. */
   evaluations(): { waiting: number; shortened: number };
+  /** The streams of events by kind: how many are open; and ever were opened, were refused, and were cut off. */
+  streams(): { kind: string; open: number; opened: number; refused: number; cut_off: number }[];
   /** How many records the decision log has. */
   logSize(): Promise<number>;
 }
@@ -167,6 +169,7 @@ export function createMetrics(gauges: Gauges): Metrics {
       this.inc(gauges.evaluations().shortened);
     },
   });
+  watchStreams(registers, gauges.streams);
   watchLog(registers, gauges.wal);
   return {
     decided: (operation, effect) => decisions.inc({ operation, effect }),
@@ -184,6 +187,31 @@ export function createMetrics(gauges: Gauges): Metrics {
 
 function statusClass(status: number): string {
   return `${Math.floor(status / 100)}xx`;
+}
+
+function watchStreams(registers: Registry[], streams: Gauges['streams']): void {
+  new Gauge({
+    name: 'countersign_streams',
+    help: 'Open streams of events, by kind.',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      for (const { kind, open } of streams()) this.set({ kind }, open);
+    },
+  });
+  new Counter({
+    name: 'countersign_streams_total',
+    help: 'Streams of events by kind and outcome: opened, refused because there are too many, cut off because their client took no data.',
+    labelNames: ['kind', 'outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, opened, refused, cut_off } of streams()) {
+        for (const [outcome, count] of Object.entries({ opened, refused, cut_off }))
+          this.inc({ kind, outcome }, count);
+      }
+    },
+  });
 }
 
 function watchLog(registers: Registry[], wal: () => LogState | null): void {

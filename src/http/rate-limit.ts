@@ -34,6 +34,25 @@ export function isWithoutIdentity(error: unknown): boolean {
 }
 
 /**
+ * Counts a refused request as an attempt of its client, if the client has shown no valid identity.
+ *
+ * @returns what to answer: the refusal, or `rate_limited` in its place
+ */
+export async function countedRefusal(
+  countAttempt: CountAttempt | undefined,
+  req: IncomingMessage,
+  refusal: unknown,
+): Promise<unknown> {
+  if (countAttempt === undefined || !isWithoutIdentity(refusal)) return refusal;
+  try {
+    await countAttempt(req);
+    return refusal;
+  } catch (limited) {
+    return limited;
+  }
+}
+
+/**
  * Limits the attempts per client address: calls of routes without authentication, and calls without a valid identity
  * anywhere.
  *

@@ -18,7 +18,7 @@ import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './sho
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
-import { type VerifiedClaims, verifyToken } from './verify-token.ts';
+import { LEEWAY_S, type VerifiedClaims, verifyToken } from './verify-token.ts';
 import { type VerifiedIssuedToken, verifiedIssued } from './workload.ts';
 
 /*
@@ -78,6 +78,15 @@ export interface DataCaller {
   principal: Principal;
 }
 
+/** A flag reader whose connection goes on after the token was verified. */
+export interface FollowedCaller {
+  caller: DataCaller;
+  /** When the token is no longer accepted. */
+  endsAtMs: number;
+  /** Whether the token is not revoked, as far as is known without waiting. */
+  mayGoOn(): boolean;
+}
+
 /** Turns credentials into a principal, or refuses. */
 export interface Authenticator {
   /**
@@ -96,6 +105,13 @@ export interface Authenticator {
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`
    */
   authenticateData(credentials: DataCredentials): DataCaller | Promise<DataCaller>;
+  /**
+   * Verifies a token with the audience `data:<environment>` for a connection that stays open. No proof of a bound key is
+   * required: whoever asks has required it before.
+   *
+   * @throws BrokerError `token_invalid`
+   */
+  followData(token: string): Promise<FollowedCaller>;
   /**
    * The claims and the principal of a token, for introspection and revocation: the checks of {@link authenticate}
    * without a proof.
@@ -204,6 +220,24 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
         });
       } catch (error) {
         throw answerTo(error, scheme);
+      }
+    },
+    followData: async (token) => {
+      try {
+        const verified = await verifiedOf(token);
+        const caller = dataCaller(verified, await deps.revoked(verified));
+        return {
+          caller,
+          // As long as it could be shown again.
+          endsAtMs: verified.credential.expires_ms + LEEWAY_S * 1000,
+          mayGoOn: () => {
+            const hit = deps.revoked(verified);
+            // While revocations are read, the last answer holds: it is asked again within a second.
+            return hit === null || hit instanceof Promise;
+          },
+        };
+      } catch (error) {
+        throw answerTo(error, 'Bearer');
       }
     },
     invalidate: cache.clear,

@@ -47,7 +47,7 @@ function ask(bulk: BulkAnswers, view: View, body: Buffer | null, nowMs: number) 
   if ('fault' in question) return question;
   const { fixed, rest } = bulk.answer(question);
   expect(rest.bytes).toBe(Buffer.byteLength(rest.text));
-  const { flags } = JSON.parse(fixed.toString() + rest.text) as { flags: { key: string }[] };
+  const { flags } = JSON.parse(`${fixed}${rest.text}}`) as { flags: { key: string }[] };
   return { tag: question.tag, flags };
 }
 
@@ -167,7 +167,7 @@ describe('the parts of an answer', () => {
       const flags = new Map([[definition.key, { definition, state, version: 1 }]]);
       const view = viewOf({ environment: 'production', version: 1, flags }, ['*']);
       const part = contextualPart(view, {}, NOW_MS);
-      const body = JSON.parse(fixedPart(view).toString() + part.text);
+      const body = JSON.parse(`${fixedPart(view)}${part.text}}`);
       expect(body.flags).toMatchObject([{ value: text }]);
       expect(part.bytes).toBe(Buffer.byteLength(part.text));
     }

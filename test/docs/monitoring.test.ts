@@ -144,6 +144,7 @@ it('what cannot be read is left out of the metrics, and the others are still the
     writesRefused: async () => 'store_damaged',
     logSize: fail,
     logIsIntact: () => true,
+    streams: () => [{ kind: 'flags', open: 1, opened: 1, refused: 1, cut_off: 1 }],
     evaluations: () => ({ waiting: 0, shortened: 0 }),
   });
   const lines = (await text()).split('\n');

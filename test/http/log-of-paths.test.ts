@@ -37,6 +37,7 @@ it.each([
   ['a call of SCIM', 'GET', `/scim/v2/Users/${TOKEN}`],
   ['a filter of SCIM', 'GET', `/scim/v2/Users?filter=userName%20eq%20"${TOKEN}"`],
   ['an evaluation', 'POST', `/ofrep/v1/evaluate/flags/${TOKEN}`],
+  ['a stream with a ticket', 'GET', `/ofrep/v1/events?ticket=${TOKEN}`],
   ['no route of OFREP', 'POST', `/ofrep/v1/${TOKEN}`],
   ['a path that does not decode', 'GET', `/v1/flags/${TOKEN}%`],
   ['a path with empty segments', 'GET', `//v1//${TOKEN}`],

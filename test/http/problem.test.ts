@@ -28,6 +28,7 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     calls: () => [],
     logIsIntact: () => true,
     evaluations: () => ({ waiting: 0, shortened: 0 }),
+    streams: () => [],
     wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
     writesRefused: async () => null,
     logSize: async () => 0,
@@ -100,6 +101,7 @@ describe('the log of an answer', () => {
       logSize: async () => 0,
       logIsIntact: () => true,
       evaluations: () => ({ waiting: 0, shortened: 0 }),
+      streams: () => [],
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(identified({ log, metrics }));

@@ -241,6 +241,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     params: { key: await newFlag(bench) },
     body: { context: { targetingKey: 'user-1' } },
   })),
+  followFlags: plain('data'),
   syncFlagd: plain('data', { params: { environment: 'production' } }),
   getLatestSnapshot: change(async (bench) => {
     await publishedBody(bench);

@@ -35,8 +35,19 @@ export async function send(
     },
     ...(body === undefined ? {} : { body: isForm || Buffer.isBuffer(body) ? body : JSON.stringify(body) }),
   });
-  const text = await response.text();
+  const text = await textOf(response);
   return { status: response.status, text, body: jsonOf(text), headers: response.headers };
+}
+
+/** A stream has no end: of one, what comes first. */
+async function textOf(response: Response): Promise<string> {
+  if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
+    return response.text();
+  }
+  const reader = response.body.getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  return new TextDecoder().decode(value);
 }
 
 function jsonOf(text: string): Record<string, unknown> | null {
