@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type Express, type Request } from 'express';
 import helmet from 'helmet';
-import { createFlagdListener } from './data/flagd.ts';
+import { createFlagdListener, type FlagdDeps } from './data/flagd.ts';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
 import type { Edge } from './decide/edge.ts';
 import { answeringErrors, limitAddress, type RouterOptions, serveRoutes } from './decide/express-routes.ts';
@@ -34,7 +34,7 @@ export interface AppDeps {
   /** Other hosts that are served. */
   hosts: readonly string[];
   countAttempt: CountAttempt;
-  ofrep: OfrepDeps;
+  ofrep: OfrepDeps & Pick<FlagdDeps, 'read'>;
   metrics: Metrics;
   log: Logger;
   /** The folder of the built console; null if it is not served. */

@@ -9,7 +9,7 @@ import { createToldRuns } from './activation/checks/told-runs.ts';
 import { createEvaluationRecorder } from './audit/record-evaluations.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import { createTally } from './data/evaluation-tally.ts';
+import { createTally, DEFINITIONS, type EvaluationReader } from './data/evaluation-tally.ts';
 import { snapshotLoader } from './data/load-snapshot.ts';
 import { openFollowing } from './data/open-following.ts';
 import { openSnapshots } from './data/open-snapshots.ts';
@@ -196,7 +196,13 @@ export async function openInside(store: Store, options: InsideOptions) {
   const evaluations =
     tally === null || recorder === null
       ? null
-      : { note: tally.note, flush: recorder.flush, intervalMs: interval_seconds * 1000 };
+      : {
+          note: tally.note,
+          noteDefinitions: (reader: EvaluationReader, nowMs: number) =>
+            tally.note(reader, DEFINITIONS, nowMs),
+          flush: recorder.flush,
+          intervalMs: interval_seconds * 1000,
+        };
   const logKeys = openLogKeys({
     ...{ store, masterKey, clock },
     prefix: config.log_origin,

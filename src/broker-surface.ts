@@ -149,7 +149,9 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       clock,
       log,
       metrics: { answered: metrics.evaluated },
-      ...(inside.evaluations === null ? {} : { evaluated: inside.evaluations.note }),
+      ...(inside.evaluations === null
+        ? {}
+        : { evaluated: inside.evaluations.note, read: inside.evaluations.noteDefinitions }),
       authenticate: authenticator.authenticateData,
       catchUp: inside.catchUpFlags,
       streams: {

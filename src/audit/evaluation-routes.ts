@@ -24,6 +24,8 @@ import { nearestOf, unknownName } from '../unknown-name.ts';
 const { list } = routesFor<{ control: ControlDeps }>({ tag: 'Audit', format: 'problem', since: '1.0' });
 
 const orOthers = 'Null for what was counted without names, because too much was evaluated at once.';
+const orDefinitions =
+  'Null with a principal: they read the definitions of all flags that their token reads, and evaluate elsewhere.';
 
 /** A row of the counts. */
 const evaluationCountSchema = z
@@ -38,8 +40,11 @@ const evaluationCountSchema = z
       .string()
       .nullable()
       .meta({ description: `Of the principal, as in leaves. ${orOthers}` }),
-    flag: z.string().nullable().meta({ description: orOthers }),
-    variant: z.string().nullable().meta({ description: orOthers }),
+    flag: z
+      .string()
+      .nullable()
+      .meta({ description: `${orDefinitions} ${orOthers}` }),
+    variant: z.string().nullable().meta({ description: 'Null without a flag.' }),
     count: z.int().min(1).meta({ description: 'How often. 1 for each evaluation that is recorded in full.' }),
     first_ms: epochMs,
     last_ms: epochMs,

@@ -1,11 +1,22 @@
-import type { Evaluated } from './answers.ts';
-
 /*
  * Who evaluated what, counted in memory. An evaluation costs a look-up and an addition here, and waits for nothing: names are
  * looked at when counts are taken. Whatever is asked, by however many, takes a bounded amount of memory.
  */
 
-/** How often one reader was given one variant; without names, how often anything else was evaluated in the environment. */
+/** What is counted: a flag, evaluated to a variant. */
+export interface Counted {
+  readonly key: string | null;
+  readonly namespace: string | null;
+  readonly variant: string | null;
+}
+
+/** All definitions that a token reads, as one document: what becomes of them is evaluated elsewhere. */
+export const DEFINITIONS: Counted = { key: null, namespace: null, variant: null };
+
+/**
+ * How often one reader was given one variant, or all definitions if no flag is named; without the name of a reader, how often
+ * anything else was evaluated in the environment.
+ */
 export interface EvaluationCount {
   environment: string;
   /** The id of the principal. */
@@ -33,7 +44,7 @@ export interface InFull {
 /** The counts since they were last taken. */
 export interface EvaluationTally {
   /** Counts one flag, or a list of flags that is one object for the same answer. */
-  note(reader: EvaluationReader, what: Evaluated | readonly Evaluated[], nowMs: number): void;
+  note(reader: EvaluationReader, what: Counted | readonly Counted[], nowMs: number): void;
   /** Takes counts out, at most `limit` rows; none if nothing waits. */
   take(limit: number): EvaluationCount[];
   /** How many evaluations wait to be taken. */
@@ -55,8 +66,8 @@ const LIMITS: TallyLimits = { rows: 10_000, flags: 50_000 };
 /** How often something was answered to one reader. */
 interface Tick {
   /** What is counted, and what is noted in full. */
-  readonly counted: readonly Evaluated[];
-  readonly inFull: readonly Evaluated[];
+  readonly counted: readonly Counted[];
+  readonly inFull: readonly Counted[];
   count: number;
   first_ms: number;
   last_ms: number;
@@ -65,11 +76,11 @@ interface Tick {
 /** The ticks of one reader. An object is found without making a text of it. */
 interface ReaderTicks {
   readonly environment: string;
-  readonly ticks: Map<Evaluated | readonly Evaluated[], Tick>;
+  readonly ticks: Map<Counted | readonly Counted[], Tick>;
 }
 
 type Times = Pick<EvaluationCount, 'count' | 'first_ms' | 'last_ms'>;
-const NONE: readonly Evaluated[] = [];
+const NONE: readonly Counted[] = [];
 
 /** Creates an empty tally. */
 export function createTally({ flags, namespaces }: InFull, limits: TallyLimits = LIMITS): EvaluationTally {
@@ -81,8 +92,10 @@ export function createTally({ flags, namespaces }: InFull, limits: TallyLimits =
   let waiting = 0;
   let shortened = 0;
   const isNothingInFull = flags.length === 0 && namespaces.length === 0;
-  const isInFull = ({ key, namespace }: Evaluated) =>
-    flags.includes(key) || namespaces.includes(namespace) || namespaces.includes('*');
+  const isInFull = ({ key, namespace }: Counted) =>
+    namespaces.includes('*') ||
+    (key !== null && flags.includes(key)) ||
+    (namespace !== null && namespaces.includes(namespace));
 
   function readerTicks({ principal, environment }: EvaluationReader): ReaderTicks {
     const known = readers.get(principal);
@@ -94,7 +107,7 @@ export function createTally({ flags, namespaces }: InFull, limits: TallyLimits =
     return fresh;
   }
 
-  function open({ ticks }: ReaderTicks, what: Evaluated | readonly Evaluated[], nowMs: number): Tick {
+  function open({ ticks }: ReaderTicks, what: Counted | readonly Counted[], nowMs: number): Tick {
     const list = 'key' in what ? [what] : what;
     const tick: Tick = {
       counted: isNothingInFull ? list : list.filter((each) => !isInFull(each)),
@@ -108,7 +121,7 @@ export function createTally({ flags, namespaces }: InFull, limits: TallyLimits =
     return tick;
   }
 
-  function noteInFull({ environment, principal }: EvaluationReader, flag: Evaluated, nowMs: number): void {
+  function noteInFull({ environment, principal }: EvaluationReader, flag: Counted, nowMs: number): void {
     const names = { environment, workload: principal.id, flag: flag.key, variant: flag.variant };
     const once = { count: 1, first_ms: nowMs, last_ms: nowMs };
     if (singles.length < limits.rows) {
@@ -138,7 +151,7 @@ export function createTally({ flags, namespaces }: InFull, limits: TallyLimits =
   /** Counts by name what was counted by object, and forgets the objects. */
   function countByName(): void {
     for (const [{ id }, { environment, ticks }] of readers) {
-      const byFlag = new Map<Evaluated, Times>();
+      const byFlag = new Map<Counted, Times>();
       for (const { counted, count, first_ms, last_ms } of ticks.values()) {
         for (const flag of counted) {
           const known = byFlag.get(flag);

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { type Answer, sendText } from '../http/answer.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
-import { type AuthenticateReader, credentialsOf } from './credentials.ts';
+import { type AuthenticateReader, credentialsOf, type DataReader } from './credentials.ts';
 import { createFlagdDocuments } from './flagd-documents.ts';
 import { syncFlagd } from './flagd-routes.ts';
 import type { Snapshots } from './snapshot.ts';
@@ -22,6 +23,9 @@ export interface FlagdDeps {
   authenticate: AuthenticateReader;
   /** Counts a request without a valid identity. @throws BrokerError `rate_limited` */
   countAttempt?: CountAttempt;
+  clock: Clock;
+  /** Counts a read of all definitions. It MUST NOT wait or throw. */
+  read?: (reader: DataReader, nowMs: number) => void;
   /** Writes a refusal. */
   problemOf: (error: unknown, requestId: string) => Answer;
   log: { error(fields: object, message: string): void };
@@ -37,7 +41,8 @@ interface Known {
  * Creates the listener. It returns true when it handles the request. False leaves request and response untouched for the
  * next listener.
  */
-export function createFlagdListener({ snapshots, authenticate, countAttempt, problemOf, log }: FlagdDeps) {
+export function createFlagdListener(deps: FlagdDeps) {
+  const { snapshots, authenticate, countAttempt, problemOf, log, clock, read } = deps;
   const documents = createFlagdDocuments({ log });
 
   async function answer(req: IncomingMessage, environment: string): Promise<Answer> {
@@ -56,6 +61,8 @@ export function createFlagdListener({ snapshots, authenticate, countAttempt, pro
       });
     }
     const { tag, body } = document;
+    // What is unchanged is in use, too.
+    read?.(reader, clock());
     const headers = { ETag: tag, 'Cache-Control': 'private, no-cache' };
     return isNoneMatch(req.headers['if-none-match'], tag)
       ? { status: 304, headers, type: '', body: undefined }

@@ -92,7 +92,7 @@ export interface EvaluationsTable {
   /** The place of the record times 1000, and the number of the row in it: `evaluations.ts`. */
   id: number;
   environment: string;
-  /** The pseudonym of the principal; null, like flag and variant, for what was counted without names. */
+  /** The pseudonym of the principal; null for what was counted without names. Then flag and variant are, as for definitions. */
   workload: string | null;
   flag: string | null;
   variant: string | null;

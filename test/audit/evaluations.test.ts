@@ -257,3 +257,17 @@ describe('a broker that ends', () => {
     expect(readEvaluations(t.file)).toHaveLength(before + 2);
   });
 });
+
+it('evaluations elsewhere are counted by who reads the definitions', async () => {
+  await renewTokens();
+  const read = (token: string | null) => t.call(token, 'GET', '/flagd/v1/production.json');
+  await read(service);
+  await read(service);
+  expect((await read(null)).status).toBe(401);
+  await passInterval();
+  const [row] = await list();
+  expect(row).toMatchObject({ flag: null, variant: null, count: 2, workload: expect.any(String) });
+  expect(row.pseudonym).not.toBeNull();
+  const [, latest] = (await terminal.as('avery', 'audit', 'evaluations')).out.split('\n');
+  expect(latest).toMatch(/ 2 +production +definitions +- +workload:/);
+});

@@ -3,7 +3,13 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Evaluated } from '../../src/data/answers.ts';
-import { createTally, type EvaluationCount, type TallyLimits } from '../../src/data/evaluation-tally.ts';
+import {
+  type Counted,
+  createTally,
+  DEFINITIONS,
+  type EvaluationCount,
+  type TallyLimits,
+} from '../../src/data/evaluation-tally.ts';
 
 const NOTHING = { flags: [], namespaces: [] };
 const SMALL: TallyLimits = { rows: 4, flags: 10 };
@@ -26,7 +32,7 @@ const lists = [[], flags.slice(0, 2), flags.slice(1)];
 const notes = fc.array(
   fc.record({
     reader: fc.constantFrom(...readers),
-    what: fc.constantFrom<Evaluated | readonly Evaluated[]>(...flags, ...lists),
+    what: fc.constantFrom<Counted | readonly Counted[]>(...flags, ...lists, DEFINITIONS),
     ms: fc.integer({ min: 0, max: 50 }),
     takes: fc.boolean(),
   }),

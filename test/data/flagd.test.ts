@@ -7,7 +7,7 @@ import { createFlagdDocuments } from '../../src/data/flagd-documents.ts';
 import { createSnapshots, type SnapshotFlag } from '../../src/data/snapshot.ts';
 import { viewOf } from '../../src/data/view.ts';
 import { BrokerError } from '../../src/errors.ts';
-import { sampleDefinition, sampleState } from '../flags/samples.ts';
+import { NOW_MS, sampleDefinition, sampleState } from '../flags/samples.ts';
 import { turnsDuring } from '../support/turns.ts';
 import { authenticateSample } from './ofrep-server.ts';
 
@@ -30,6 +30,7 @@ function unusable(key: string): SnapshotFlag {
 async function start(flags: SnapshotFlag[]) {
   const store = { version: 1, flags };
   const logged: { err?: Error }[] = [];
+  const reads: string[] = [];
   const snapshots = createSnapshots({
     load: async (environment) => (environment === 'production' ? { ...store } : null),
   });
@@ -37,6 +38,8 @@ async function start(flags: SnapshotFlag[]) {
   const listener = createFlagdListener({
     snapshots,
     authenticate: authenticateSample,
+    clock: () => NOW_MS,
+    read: ({ principal }, nowMs) => reads.push(`${principal.id} ${nowMs}`),
     problemOf: (error) => ({
       status: error instanceof BrokerError ? 400 : 500,
       headers: error instanceof BrokerError ? (error.fields.headers ?? {}) : {},
@@ -56,6 +59,7 @@ async function start(flags: SnapshotFlag[]) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     logged,
+    reads,
     async change(next: SnapshotFlag[]) {
       store.version += 1;
       store.flags = next;
@@ -121,6 +125,15 @@ describe('the documents for flagd', () => {
     expect(answer.headers.get('retry-after')).toBe('1');
     const unknown = await get('/flagd/v1/unknown.json', { authorization: 'Bearer unknown' });
     expect(JSON.parse(unknown.text)).toEqual({ code: 'flags_not_loaded' });
+  });
+
+  it('are counted for whoever gets them, changed or not, and for nobody else', async () => {
+    const { get, reads } = await start([flag('one')]);
+    const tag = (await get()).headers.get('etag') ?? '';
+    await get(undefined, { 'if-none-match': tag });
+    await get('/flagd/v1/staging.json');
+    await get(undefined, { authorization: 'Bearer bad' });
+    expect(reads).toEqual([`workload:good ${NOW_MS}`, `workload:good ${NOW_MS}`]);
   });
 
   it('leave other paths and methods to others', async () => {

@@ -65,7 +65,7 @@ function toRow(row: EvaluationCountView): string[] {
     moment(last_ms),
     String(count),
     environment,
-    flag ?? 'others',
+    flag ?? (pseudonym === null ? 'others' : 'definitions'),
     variant ?? '-',
     who,
     String(place),
