@@ -3,6 +3,7 @@ import express, { type Express, type Request } from 'express';
 import helmet from 'helmet';
 import { createFlagdListener, type FlagdDeps } from './data/flagd.ts';
 import { createOfrepListener, type OfrepDeps } from './data/ofrep.ts';
+import { createSnapshotStreamListener, type SnapshotEvents } from './data/snapshot-events.ts';
 import type { Edge } from './decide/edge.ts';
 import { answeringErrors, limitAddress, type RouterOptions, serveRoutes } from './decide/express-routes.ts';
 import { plainRequests } from './decide/plain-routes.ts';
@@ -35,6 +36,7 @@ export interface AppDeps {
   hosts: readonly string[];
   countAttempt: CountAttempt;
   ofrep: OfrepDeps & Pick<FlagdDeps, 'read'>;
+  snapshotEvents: SnapshotEvents;
   metrics: Metrics;
   log: Logger;
   /** The folder of the built console; null if it is not served. */
@@ -60,6 +62,11 @@ export function createListener(deps: AppDeps): RequestListener {
   );
   const answerFlagd = createFlagdListener({ ...deps.ofrep, problemOf });
   const answerConsole = serveConsole(deps.consoleFolder);
+  const answerStream = createSnapshotStreamListener({
+    ...deps.ofrep,
+    events: deps.snapshotEvents,
+    problemOf,
+  });
   const servePlain = deps.onlyExpress ? () => false : plainRequests(domains.flat(), problemOf);
   const arrived: Arrived = new WeakMap();
   const control = createControlApp(deps, { domains, arrived, problemOf });
@@ -74,12 +81,13 @@ export function createListener(deps: AppDeps): RequestListener {
     const context = begin(req, res);
     for (const [name, value] of headers) res.setHeader(name, value);
     context.trace.within(() => {
-      if (
+      const isAnswered =
         refusal === null &&
-        (answerFlagd(req, res, context) || servePlain(req, res, context) || answerConsole(req, res, context))
-      ) {
-        return;
-      }
+        (answerFlagd(req, res, context) ||
+          answerStream(req, res, context) ||
+          servePlain(req, res, context) ||
+          answerConsole(req, res, context));
+      if (isAnswered) return;
       arrived.set(req, { context, refusal });
       control(req, res);
     });

@@ -55,7 +55,7 @@ import { logWatch } from './schedule/log-watch.ts';
 import { retention } from './schedule/retention.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler } from './schedule/scheduler.ts';
-import { snapshotDelays, snapshotPublication } from './schedule/snapshots.ts';
+import { snapshotDelays, snapshotPublication, snapshotStreams } from './schedule/snapshots.ts';
 import { usageReport } from './schedule/usage.ts';
 import { witnessJob } from './schedule/witnesses.ts';
 import { listActiveFreezes } from './store/emergency.ts';
@@ -185,7 +185,10 @@ export async function openInside(store: Store, options: InsideOptions) {
         publication.publisher.changed(environment);
       },
       freezesChanged: freezes.refresh,
-      revocationsChanged,
+      revocationsChanged: () => {
+        revocationsChanged();
+        publication.changed('readers');
+      },
       keysChanged: signingKeys.refresh,
       decided: metrics.decided,
       stranger: usage.stranger,
@@ -246,6 +249,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       witnessJob({ witnesses, size: logSize, clock }),
       snapshotDelays(publication.delays),
       snapshotPublication(publication.publisher),
+      snapshotStreams(publication.changed),
       housekeeping(control),
       retention({ tasks: retentionTasks(control, config.retention), clock, log }),
       keyRotation({ rotateDueKey: () => rotateDueKey(control, rotation), clock, log }),
@@ -261,7 +265,11 @@ export async function openInside(store: Store, options: InsideOptions) {
       catchUpFlags(),
     ]);
     for (const environment of publication.environments()) publication.publisher.changed(environment);
+    publication.changed('latest');
+    publication.changed('readers');
   };
+  keySets.onChange(() => publication.changed('readers'));
+  signingKeys.onChange(() => publication.changed('readers'));
   store.follow(takeOver, (error) =>
     log.error({ err: error }, 'could not take over what other brokers have written'),
   );
@@ -308,6 +316,7 @@ export async function openInside(store: Store, options: InsideOptions) {
     warnOfUnknown(policy);
     warnOfNobody();
     revocationsChanged();
+    publication.changed('readers');
     snapshots
       .reload(environmentsOf(policy))
       .catch((error: unknown) => log.error({ err: error }, 'could not load the snapshots'));

@@ -1,5 +1,6 @@
 import type { AppDeps } from './app.ts';
 import type { Inside } from './broker-inside.ts';
+import { createSnapshotEvents } from './data/snapshot-events.ts';
 import { readablePlaces } from './decide/read.ts';
 import { freezeHeader } from './emergency/watch.ts';
 import { createClientAddress } from './http/client-address.ts';
@@ -10,6 +11,7 @@ import { createCallers } from './identity/callers.ts';
 import type { RequestCredentials } from './identity/credential.ts';
 import { dataToken } from './identity/shown-token.ts';
 import { withKeys } from './issuers/key-sets.ts';
+import { openPublishedReaders } from './publication/readers.ts';
 import { listRoutes } from './routes.ts';
 import { hasCookie, SESSION_COOKIE } from './sessions/cookies.ts';
 import { openPeople } from './sessions/people.ts';
@@ -76,6 +78,24 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
     keys: () => signingKeys.jwks(),
   };
   const writeRefusal = () => store.writeRefusal();
+  const readers = openPublishedReaders({
+    ...{ store, policies, issuer, keySets, clock },
+    signers: inside.logKeys.signers,
+    jwks: signingKeys.jwks,
+    workloadIssuers: config.workload_issuers,
+    personIssuers: config.issuers,
+    lifeMs: inside.publication.readersLifeMs,
+  });
+  const snapshotEvents = createSnapshotEvents({
+    files: { latest: inside.publication.published.latest, readers: readers.readers },
+    isPublished: inside.publication.isPublished,
+    ...{ clock, log },
+    random: Math.random,
+  });
+  inside.publication.onChange((what) => {
+    // It never rejects.
+    snapshotEvents.refresh(what).catch(() => undefined);
+  });
   return {
     edge: {
       ...{ control, cursors: inside.cursors, authenticate, hasSession },
@@ -110,7 +130,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
       activation: { control },
       erasure: { control },
-      snapshots: inside.publication,
+      snapshots: { ...inside.publication, readers },
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },
@@ -140,6 +160,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
         openapi: openApiText(() => listRoutes(control.kinds)),
       },
     },
+    snapshotEvents,
     issuer,
     hosts: config.hosts,
     countAttempt,

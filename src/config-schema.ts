@@ -173,6 +173,10 @@ export const configSchema = z.strictObject({
         description:
           'for how many seconds a reader may believe that a snapshot is the newest one; the broker signs again at half of it',
       }),
+      readers_days: z.coerce.number().int().min(1).max(90).default(7).meta({
+        description:
+          'for how many days a [relay](snapshots.md#who-reads-at-a-relay) goes on by the last list of readers while it does not reach the broker',
+      }),
     })
     .prefault({}),
   retention: z

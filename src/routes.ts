@@ -7,7 +7,7 @@ import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { flagdRoutes } from './data/flagd-routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
-import { snapshotRoutes } from './data/snapshot-routes.ts';
+import { snapshotRoutes, snapshotStreamRoutes } from './data/snapshot-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
 import { erasureRoutes } from './erasure/routes.ts';
@@ -75,7 +75,11 @@ export type RouteDeps = {
   [Domain in keyof Routes]: Parameters<Routes[Domain][number]['handle']>[0];
 };
 
-type Entry = Routes[keyof Routes][number] | (typeof ofrepRoutes)[number] | (typeof flagdRoutes)[number];
+type Entry =
+  | Routes[keyof Routes][number]
+  | (typeof ofrepRoutes)[number]
+  | (typeof flagdRoutes)[number]
+  | (typeof snapshotStreamRoutes)[number];
 
 /** The name of a route: its `operationId`. */
 export type RouteName = Entry['name'];
@@ -110,5 +114,5 @@ export type ListedRoute = RouteShape & { readonly name: RouteName };
 
 /** The whole list, with the data plane. */
 export function listRoutes(kinds: RequestKinds): ListedRoute[] {
-  return [...Object.values(routesOf(kinds)).flat(), ...ofrepRoutes, ...flagdRoutes];
+  return [...Object.values(routesOf(kinds)).flat(), ...ofrepRoutes, ...flagdRoutes, ...snapshotStreamRoutes];
 }

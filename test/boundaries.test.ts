@@ -10,7 +10,7 @@ const GROUND =
 
 /** Files that speak HTTP: they may reach every use case, and nothing below them may reach them. */
 const EDGE =
-  /^src\/([a-z-]+\/([a-z-]+-)?routes|decide\/edge|data\/(flagd|ofrep(-paths|-reply|-stream)?|request-body))\.ts$/;
+  /^src\/([a-z-]+\/([a-z-]+-)?routes|decide\/edge|data\/(flagd|ofrep(-paths|-reply|-stream)?|request-body|snapshot-events))\.ts$/;
 
 /** The folders that each folder may import, besides itself and the ground (design section 13). */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -50,11 +50,22 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
   audit: ['decide', 'flags', 'log', 'policy', 'snapshot', 'store', 'tree'],
-  publication: ['decide', 'flags', 'log', 'snapshot', 'store', 'tree'],
+  publication: [
+    'decide',
+    'flags',
+    'identity',
+    'issuers',
+    'log',
+    'policy',
+    'snapshot',
+    'store',
+    'tree',
+    'trust',
+  ],
   // Applications: neither policy nor decide is asked.
   data: ['flags', 'http', 'store'],
   // The same read side, with public keys and without a store.
-  relay: ['data', 'flags', 'http', 'snapshot', 'tree'],
+  relay: ['data', 'flags', 'http', 'identity', 'issuers', 'snapshot', 'tree', 'trust'],
   cli: [
     'access',
     'activation',
@@ -97,7 +108,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: /^src\/routes\.ts$/, may: /^src\/[a-z-]+\/(.*routes|route)\.ts$|^src\/decide\/control\.ts$/ },
   {
     part: /^src\/app\.ts$/,
-    may: /^src\/routes\.ts$|^src\/[a-z-]+\/(.*routes|edge|flagd|ofrep)\.ts$|^src\/http\//,
+    may: /^src\/routes\.ts$|^src\/[a-z-]+\/(.*routes|edge|flagd|ofrep|snapshot-events)\.ts$|^src\/http\//,
   },
   {
     part: /^src\/config(-schema)?\.ts$/,
@@ -118,7 +129,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   express: /^src\/(app\.ts|http\/.*|.*routes\.ts)$/,
   helmet: /^src\/app\.ts$/,
   'zod-openapi': /^src\/http\/openapi(-answers)?\.ts$/,
-  jose: /^src\/((identity|issuers|keys|snapshot|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
+  jose: /^src\/((identity|issuers|keys|publication|relay|snapshot|tokens|sessions|cli)\/|policy\/bundle-signature\.ts$)/,
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
   '@openfeature/flagd-core': /^src\/data\/flagd-documents\.ts$/,

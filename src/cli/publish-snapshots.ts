@@ -8,6 +8,7 @@ import {
   openLatest,
   type ProvedPointer,
 } from '../snapshot/latest.ts';
+import { MAX_READERS_BYTES, openReaders, READERS_FILE } from '../snapshot/readers.ts';
 import { CliError } from './cli-error.ts';
 import type { PlainFiles } from './log-target.ts';
 import { EXIT } from './output/exit-codes.ts';
@@ -95,10 +96,13 @@ export async function publishSnapshots(
   const after =
     present === null
       ? undefined
-      : await openPresent(`${target.name}/${file}`, present, { keys, environment, nowMs: null });
+      : await acceptedPresent(`${target.name}/${file}`, () =>
+          openLatest(present, { keys, environment, nowMs: null }),
+        );
+  const readers = await publishReaders(source, target, { environment, keys, nowMs });
   return withPointer(source, { environment, keys, nowMs, folder, after }, async (latest, pointer) => {
     if (present !== null && after !== undefined && saysAsMuch(present, after, latest, pointer))
-      return { ...pointer, files: 0 };
+      return { ...pointer, files: readers };
     const path = `${folder}${bodyFile(pointer)}`;
     const kept = await target.read(path, MAX_BODY_BYTES);
     const isComplete = kept !== null && bodyDigest(kept) === pointer.digest;
@@ -108,8 +112,38 @@ export async function publishSnapshots(
       await target.write(path, body);
     }
     await target.write(file, latest);
-    return { ...pointer, files: isComplete ? 1 : 2 };
+    return { ...pointer, files: readers + (isComplete ? 1 : 2) };
   });
+}
+
+/**
+ * Brings the list of readers up to date, before the pointer: whoever reads what is new must not be judged by what is old.
+ *
+ * @returns how many files it wrote
+ * @throws SnapshotFault
+ */
+async function publishReaders(
+  source: SnapshotFiles,
+  target: PlainFiles,
+  { environment, keys, nowMs }: Omit<Demand, 'folder' | 'after'>,
+): Promise<number> {
+  const file = `${environment}/${READERS_FILE}`;
+  const present = await target.read(file, MAX_READERS_BYTES);
+  const after =
+    present === null
+      ? undefined
+      : await acceptedPresent(`${target.name}/${file}`, () =>
+          openReaders(present, { keys, environment, nowMs: null }),
+        );
+  const bytes = await source.read(file, MAX_READERS_BYTES);
+  // A broker of an earlier version has none.
+  if (bytes === null) return 0;
+  const has = await openReaders(bytes, { keys, environment, nowMs, after });
+  // Each broker signs for itself: those behind one address answer with different texts that say the same.
+  const isSame = after?.epoch === has.epoch && after.digest === has.digest && after.exp >= has.exp;
+  if (present !== null && isSame && kidsOf(present, 'readers') === kidsOf(bytes, 'readers')) return 0;
+  await target.write(file, bytes);
+  return 1;
 }
 
 /**
@@ -119,22 +153,22 @@ export async function publishSnapshots(
 function saysAsMuch(present: Buffer, had: ProvedPointer, latest: Buffer, has: ProvedPointer): boolean {
   if (present.equals(latest)) return true;
   const isSame = had.epoch === has.epoch && had.version === has.version && had.digest === has.digest;
-  return isSame && had.exp >= has.exp && kidsOf(present) === kidsOf(latest);
+  return isSame && had.exp >= has.exp && kidsOf(present, 'pointers') === kidsOf(latest, 'pointers');
 }
 
-/** The keys that signed a pointer, which was read before. */
-function kidsOf(latest: Buffer): string {
-  const { pointers } = JSON.parse(latest.toString()) as { pointers: string[] };
-  return pointers
-    .map((pointer) => decodeProtectedHeader(pointer).kid)
+/** The keys that signed a file, which was read before. */
+function kidsOf(file: Buffer, member: 'pointers' | 'readers'): string {
+  const texts = (JSON.parse(file.toString()) as Record<string, string[]>)[member] ?? [];
+  return texts
+    .map((text) => decodeProtectedHeader(text).kid)
     .toSorted()
     .join(' ');
 }
 
-/** Reads the pointer that a place has. @throws SnapshotFault */
-async function openPresent(name: string, bytes: Buffer, expected: Expected): Promise<ProvedPointer> {
+/** Reads what a place has already. @throws SnapshotFault */
+async function acceptedPresent<T>(name: string, open: () => Promise<T>): Promise<T> {
   try {
-    return await openLatest(bytes, expected);
+    return await open();
   } catch (error) {
     if (!(error instanceof SnapshotFault)) throw error;
     throw new SnapshotFault(

@@ -7,6 +7,10 @@ export interface DataReader {
   readonly namespaces: Namespaces;
   /** Whose token it is. The same object for the same token. */
   readonly principal: { readonly id: string };
+  /** When the token expires, in epoch milliseconds: what lasts longer than a request ends then. Absent: never. */
+  readonly expires_ms?: number;
+  /** Whether the token is still not revoked. Never waits. Absent: it cannot be revoked. */
+  readonly mayGoOn?: () => boolean;
 }
 
 /** The headers that may contain a token (OFREP allows both), and its proof. */

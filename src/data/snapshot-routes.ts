@@ -2,11 +2,13 @@ import { z } from 'zod';
 import { routesFor } from '../decide/edge.ts';
 import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
-import { GOVERNED_READ, noContent } from '../http/route.ts';
+import { anyQuery, GOVERNED_READ, noContent, type RouteShape } from '../http/route.ts';
 import { sha256Hex } from '../json.ts';
 import type { Published } from '../publication/published.ts';
+import type { PublishedReaders } from '../publication/readers.ts';
 import { parseBodyFile } from '../snapshot/body.ts';
 import { LATEST_FILE } from '../snapshot/latest.ts';
+import { READERS_FILE } from '../snapshot/readers.ts';
 import type { DataReader } from './credentials.ts';
 
 /*
@@ -16,6 +18,7 @@ import type { DataReader } from './credentials.ts';
 /** The dependencies of {@link snapshotRoutes}. */
 export interface SnapshotRoutesDeps {
   published: Published;
+  readers: PublishedReaders;
   /** Whether snapshots of an environment are published at all. */
   isPublished: (environment: string) => boolean;
 }
@@ -48,6 +51,15 @@ const latestSchema = z
   })
   .meta({ id: 'LatestSnapshot' });
 
+const readersSchema = z
+  .object({
+    readers: z.array(z.string()).meta({
+      description:
+        'The same list as a compact JWS (EdDSA) of each key of the log that signs: the keys of the broker tokens, the trust rules that read the environment with the keys of their issuers, and hashes of what is revoked.',
+    }),
+  })
+  .meta({ id: 'SnapshotReaders' });
+
 /** The pointer is replaced in place, and a body never is. */
 const BRIEFLY = 'private, max-age=1';
 const IMMUTABLE = 'private, max-age=31536000, immutable';
@@ -63,7 +75,7 @@ export const snapshotRoutes = [
     params: z.object({ environment: environmentParam }),
     answer: latestSchema,
     handle: async ({ published, isPublished }, { reader, params: { environment }, ifNoneMatch }) => {
-      assertReads(reader, environment);
+      assertReadsSnapshots(reader, environment);
       if (!isPublished(environment)) throw notPublished(environment);
       const text = await published.latest(environment);
       // Never 404 for what is only late: clients would treat that as final.
@@ -84,6 +96,25 @@ export const snapshotRoutes = [
   }),
   route({
     ...shared,
+    name: 'getSnapshotReaders',
+    path: `/snapshots/{environment}/${READERS_FILE}`,
+    summary: 'the signed list of who may read the flags of an environment at a relay',
+    errors: ['restored_copy', 'log_altered', 'all_namespaces_required'],
+    params: z.object({ environment: environmentParam }),
+    answer: readersSchema,
+    handle: async ({ readers, isPublished }, { reader, params: { environment }, ifNoneMatch }) => {
+      assertReadsSnapshots(reader, environment);
+      if (!isPublished(environment)) throw notPublished(environment);
+      const text = await readers.readers(environment);
+      const ETag = `"${sha256Hex(text)}"`;
+      const headers = { ETag, 'Cache-Control': BRIEFLY };
+      return isNoneMatch(ifNoneMatch, ETag)
+        ? { status: 304, body: undefined, headers }
+        : { body: text as never, headers };
+    },
+  }),
+  route({
+    ...shared,
     name: 'getSnapshot',
     path: '/snapshots/{environment}/{snapshot}',
     summary: 'the flags of an environment at one version, as its pointer names them',
@@ -94,7 +125,7 @@ export const snapshotRoutes = [
     }),
     answer: z.looseObject({ environment: z.string(), version: z.int() }).meta({ id: 'Snapshot' }),
     handle: async ({ published }, { reader, params: { environment, snapshot }, ifNoneMatch }) => {
-      assertReads(reader, environment);
+      assertReadsSnapshots(reader, environment);
       const name = parseBodyFile(snapshot);
       if (name === null) throw notKept(environment);
       const ETag = `"${name.digest.slice('sha256:'.length)}"`;
@@ -108,13 +139,37 @@ export const snapshotRoutes = [
   }),
 ];
 
+/** The stream of an environment. `snapshot-events.ts` serves it. */
+export const streamSnapshots = {
+  name: 'streamSnapshots',
+  operation: null,
+  method: 'GET',
+  path: '/snapshots/{environment}/events',
+  tag: 'Evaluation',
+  summary: `a stream of the texts of \`${LATEST_FILE}\` and \`${READERS_FILE}\`, now and at each change, until the token ends`,
+  format: 'problem',
+  caller: 'data',
+  outcomes: shared.outcomes,
+  since: '3.0',
+  // Whoever follows may name itself there.
+  query: anyQuery,
+  params: z.object({ environment: environmentParam }),
+  success: 200,
+  answerType: 'text/event-stream',
+  answer: z.string(),
+  errors: ['all_namespaces_required', 'overloaded', 'shutting_down', 'restored_copy', 'log_altered'],
+} as const satisfies RouteShape;
+
+/** The calls that are served as streams. */
+export const snapshotStreamRoutes = [streamSnapshots] as const;
+
 /**
  * A snapshot has the targeting rules of all namespaces, so only who may see all of them gets one. Another environment than
  * that of the token does not exist for its bearer.
  *
  * @throws BrokerError `not_found`, `all_namespaces_required`
  */
-function assertReads(reader: DataReader | null, asked: string): void {
+export function assertReadsSnapshots(reader: DataReader | null, asked: string): void {
   if (reader === null) throw new Error('a route of the data plane has no reader');
   const { environment, namespaces } = reader;
   if (environment !== asked)
@@ -133,7 +188,8 @@ function notKept(environment: string): BrokerError {
   );
 }
 
-function notPublished(environment: string): BrokerError {
+/** The refusal of an environment that is not published. */
+export function notPublished(environment: string): BrokerError {
   return new BrokerError(
     'not_found',
     `Snapshots of ${environment} are not published. The operator names the environment in snapshots.environments of the configuration.`,

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { Cursors } from '../http/cursor.ts';
 import type { CallerKind, RouteShape } from '../http/route.ts';
-import type { DataCaller } from '../identity/authenticate.ts';
 import type { Caller, RequestCredentials } from '../identity/credential.ts';
+import type { DataCaller } from '../identity/data-callers.ts';
 import type { Lane } from '../operations.ts';
 import type { CookieChange } from '../sessions/cookies.ts';
 import type { Call, CallIds, ControlDeps, Named, WriteContext } from './control.ts';

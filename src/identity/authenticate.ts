@@ -1,7 +1,6 @@
 import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Principal } from '../principal.ts';
-import { createConnectionMemory } from './connection-memory.ts';
 import {
   type Caller,
   type Credential,
@@ -9,12 +8,13 @@ import {
   type RequestCredentials,
   type VerifiedToken,
 } from './credential.ts';
-import { dataEnvironmentOf, ISSUED_ALGORITHM } from './issued-token.ts';
+import { createDataCallers, type DataCaller, dataCallerOf } from './data-callers.ts';
+import { ISSUED_ALGORITHM } from './issued-token.ts';
 import { assertOwnToken, type PersonIssuer, personPrincipal } from './person.ts';
 import { createProofCheck } from './proof-check.ts';
-import { type IdentityLog, type Scheme, TokenRefused, tokenInvalid } from './refusal.ts';
+import { type IdentityLog, refusalTold, type Scheme, TokenRefused } from './refusal.ts';
 import type { Revocation } from './revocations.ts';
-import { type DataCredentials, dataToken, type ShownToken, tokenOf } from './shown-token.ts';
+import { type DataCredentials, tokenOf } from './shown-token.ts';
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
@@ -69,13 +69,6 @@ export interface AuthenticatorDeps {
 /** A token examined on its own, without a request. */
 export interface ExaminedToken extends VerifiedToken {
   claims: VerifiedClaims;
-}
-
-/** A flag reader and its scope: one environment, and some or all (`*`) of its namespaces. */
-export interface DataCaller {
-  environment: string;
-  namespaces: readonly string[];
-  principal: Principal;
 }
 
 /** A flag reader whose connection goes on after the token was verified. */
@@ -144,10 +137,8 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const examine = createExamine(profilesByIssuer(deps), clock);
   const withdrawal = new Map(deps.personIssuers.map((each) => [each.issuer, each.assertNotWithdrawn]));
   const cache = createTokenCache<VerifiedToken>({ clock, capacity: CACHE_CAPACITY });
-  const connections = createConnectionMemory<DataCaller>(cache);
   // One cache per plane, so that flag reads do not evict tokens of the control plane.
   const withControlProof = createProofCheck({ publicUrl: deps.issuer, clock });
-  const withDataProof = createProofCheck({ publicUrl: deps.issuer, clock });
   deps.keySets.onChange(cache.clear);
   deps.signingKeys.onChange(cache.clear);
 
@@ -159,27 +150,18 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return verified;
   };
 
-  /** Logs the exact reason. The sender of the token gets the single public response. */
-  const answerTo = (error: unknown, scheme: Scheme): unknown => {
-    if (!(error instanceof TokenRefused)) return error;
-    log.warn({ reason: error.reason, note: error.note }, 'token refused');
-    return tokenInvalid(error, scheme);
-  };
-
   const verifiedOf = (token: string): VerifiedToken | Promise<VerifiedToken> => {
     const key = cache.keyOf(token);
     return cache.find(key)?.value ?? verify(token, key);
   };
 
-  const dataCallerLater = async (
-    pending: VerifiedToken | Promise<VerifiedToken>,
-    sent: ShownToken,
-    { dpop, method, target }: DataCredentials,
-  ): Promise<DataCaller> => {
-    const shown = { dpop: dpop === undefined ? [] : [dpop], method, target };
-    const verified = await withDataProof(await pending, sent, shown);
-    return dataCaller(verified, await deps.revoked(verified));
-  };
+  const authenticateData = createDataCallers({
+    cache,
+    verify,
+    proofCheck: createProofCheck({ publicUrl: deps.issuer, clock }),
+    revoked: deps.revoked,
+    log,
+  });
 
   return {
     examine,
@@ -193,51 +175,19 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
         if (!READING_METHODS.has(presented.method)) await withdrawal.get(verified.credential.issuer)?.();
         return await withControlProof(verified, sent, presented);
       } catch (error) {
-        throw answerTo(error, scheme);
+        throw refusalTold(error, scheme, log);
       }
     },
-    authenticateData: (credentials) => {
-      const known = connections.find(credentials);
-      if (known !== undefined && deps.revoked(known.cached.value) === null) return known.caller;
-      let scheme: Scheme = 'Bearer';
-      try {
-        const sent = dataToken(credentials);
-        ({ scheme } = sent);
-        const key = cache.keyOf(sent.token);
-        const cached = cache.find(key);
-        const isPlain = scheme === 'Bearer' && credentials.dpop === undefined;
-        if (isPlain && cached !== undefined && cached.value.jkt === null) {
-          const hit = deps.revoked(cached.value);
-          if (!(hit instanceof Promise)) {
-            const caller = dataCaller(cached.value, hit);
-            connections.keep(credentials, { cached, caller });
-            return caller;
-          }
-        }
-        const verified = cached?.value ?? verify(sent.token, key);
-        return dataCallerLater(verified, sent, credentials).catch((error: unknown) => {
-          throw answerTo(error, scheme);
-        });
-      } catch (error) {
-        throw answerTo(error, scheme);
-      }
-    },
+    authenticateData,
     followData: async (token) => {
       try {
         const verified = await verifiedOf(token);
-        const caller = dataCaller(verified, await deps.revoked(verified));
-        return {
-          caller,
-          // As long as it could be shown again.
-          endsAtMs: verified.credential.expires_ms + LEEWAY_S * 1000,
-          mayGoOn: () => {
-            const hit = deps.revoked(verified);
-            // While revocations are read, the last answer holds: it is asked again within a second.
-            return hit === null || hit instanceof Promise;
-          },
-        };
+        const caller = dataCallerOf(verified, await deps.revoked(verified), deps.revoked);
+        // As long as it could be shown again.
+        const endsAtMs = caller.expires_ms + LEEWAY_S * 1000;
+        return { caller, endsAtMs, mayGoOn: caller.mayGoOn };
       } catch (error) {
-        throw answerTo(error, 'Bearer');
+        throw refusalTold(error, 'Bearer', log);
       }
     },
     invalidate: cache.clear,
@@ -296,15 +246,6 @@ export function sinceSignIn({
   return { issued_ms: Math.min(auth_time_ms, issued_ms) };
 }
 
-/** @throws TokenRefused `revoked`, or `audience_not_accepted` for a token that does not read an environment */
-function dataCaller({ principal, namespaces }: VerifiedToken, hit: Revocation | null): DataCaller {
-  if (hit !== null) throw new TokenRefused('revoked', hit.kind);
-  const { audience } = principal.token;
-  const environment = dataEnvironmentOf(audience);
-  if (environment === null) throw new TokenRefused('audience_not_accepted', audience);
-  return { environment, namespaces, principal };
-}
-
 /** The credential of a verified token, for revocation. @param isOwn whether the broker itself signed it */
 export function credentialOf(form: TokenForm, claims: VerifiedClaims, isOwn: boolean): Credential {
   const { sid } = claims;
@@ -350,7 +291,7 @@ function profilesByIssuer(deps: AuthenticatorDeps): ReadonlyMap<string, Profile>
 }
 
 /** A cached object serves many requests, so it must not change. */
-function deepFreeze<T extends object>(value: T): T {
+export function deepFreeze<T extends object>(value: T): T {
   for (const member of Object.values(value)) {
     if (typeof member === 'object' && member !== null) deepFreeze(member);
   }

@@ -84,6 +84,13 @@ export function tokenInvalid(cause: TokenRefused, scheme: Scheme = 'Bearer'): Br
   return new BrokerError('token_invalid', detail, { headers }, cause);
 }
 
+/** Logs the exact reason of a refusal. @returns the single public response, or the error itself if it is no refusal */
+export function refusalTold(error: unknown, scheme: Scheme, log: IdentityLog): unknown {
+  if (!(error instanceof TokenRefused)) return error;
+  log.warn({ reason: error.reason, note: error.note }, 'token refused');
+  return tokenInvalid(error, scheme);
+}
+
 const NOT_ACCEPTED = 'The token was not accepted. Sign in again, or exchange a new workload token.';
 
 /** The token is authentic, and only its provider can change what it lacks, so these two reasons are said. */

@@ -325,6 +325,15 @@ export function algorithmsOf({ issuer, algorithms: configured }: WorkloadIssuer)
   return configured ?? (isTrustDomain(issuer) ? SPIFFE_ALGORITHMS : ['RS256', 'ES256']);
 }
 
+/** The settings of an issuer that a trust rule names; null for one whose keys may not be fetched, such as plain http. */
+export function workloadSettings(
+  configured: readonly WorkloadIssuer[],
+  issuer: string,
+): WorkloadIssuer | null {
+  const found = configured.find((settings) => settings.issuer === issuer);
+  return found ?? workloadIssuerSchema.safeParse({ issuer }).data ?? null;
+}
+
 /** A person issuer, as configured. */
 export type IssuerConfig = z.infer<typeof issuerConfigSchema>;
 

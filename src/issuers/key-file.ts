@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { canonicalJson } from '../json.ts';
@@ -26,6 +26,8 @@ export interface IssuerKeys {
   find: JWTVerifyGetKey;
   /** Whether the newest key set was empty or unusable. Looks again, with a cooldown, while it was. */
   isWithdrawn(): Promise<boolean>;
+  /** The keys that are believed now: none after they were withdrawn, null if they were never known. Fetches those that are not known yet. */
+  published(): Promise<JSONWebKeySet | null>;
 }
 
 /** The keys of a file. */
@@ -82,6 +84,11 @@ export function createFileKeySet({ issuer, file, use, clock, log, notify }: File
     isWithdrawn: async () => {
       await refresh();
       return isWithdrawn;
+    },
+    published: async () => {
+      await refresh();
+      if (isWithdrawn) return { keys: [] };
+      return known === null ? null : (JSON.parse(known.text) as JSONWebKeySet);
     },
     find: async (header, token) => {
       await refresh();

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
@@ -53,6 +53,8 @@ export interface KeySets {
    * @throws BrokerError `issuer_unavailable`
    */
   assertNotWithdrawn(source: KeySource): Promise<void>;
+  /** The keys of a source that are believed now, for whoever verifies elsewhere ({@link IssuerKeys.published}). Never rejects. */
+  published(source: KeySource): Promise<JSONWebKeySet | null>;
   /**
    * Reads the key files of all sources. The broker does not start with an invalid one.
    *
@@ -104,6 +106,7 @@ export function createKeySets({ fetch, clock, log, timeoutMs = 5_000 }: KeySetDe
         'The issuer of the token has withdrawn its keys. Nothing can be changed with its tokens.',
       );
     },
+    published: (source) => keysOf(source).published(),
     readFiles: async (sources) => {
       const faults: string[] = [];
       for (const source of sources) {
@@ -254,6 +257,11 @@ function createKeySet({ issuer, load, clock, log, notify }: KeySetParts): Fetche
     isWithdrawn: async () => {
       if (isWithdrawn) await refresh(FAILURE_COOLDOWN_MS);
       return isWithdrawn;
+    },
+    published: async () => {
+      if (known === null) await refresh(FAILURE_COOLDOWN_MS);
+      if (isWithdrawn) return { keys: [] };
+      return known === null ? null : (JSON.parse(known.text) as JSONWebKeySet);
     },
   };
 }

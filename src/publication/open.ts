@@ -1,6 +1,7 @@
 import type { ControlDeps } from '../decide/control.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
 import type { Logger } from '../logger.ts';
+import { DAY_MS } from '../moment.ts';
 import type { NoteSigner } from '../tree/note.ts';
 import { createDelays, type Delays } from './delays.ts';
 import { createPreparation } from './prepare.ts';
@@ -8,11 +9,20 @@ import { publishSnapshot } from './publish.ts';
 import { openPublished, type Published } from './published.ts';
 import { createPublisher, type Publisher } from './publisher.ts';
 
+/** What is published of an environment, and replaced. */
+export type PublishedKind = 'latest' | 'readers';
+
 /** The publication of snapshots. */
 export interface Publication {
   publisher: Publisher;
   published: Published;
   delays: Delays;
+  /** What is published of this kind may have changed: whoever follows is told. */
+  changed(what: PublishedKind): void;
+  /** Calls a function at each such change. */
+  onChange(listener: (what: PublishedKind) => void): void;
+  /** How long a list of readers is valid. */
+  readersLifeMs: number;
   /** The environments that are published, as the active policy has them. */
   environments(): readonly string[];
   /** Whether snapshots of an environment are published at all. */
@@ -27,7 +37,7 @@ export function openPublication(deps: {
   signers: () => Promise<[NoteSigner, ...NoteSigner[]]>;
   /** The environments of the active policy. */
   environments: () => readonly string[];
-  config: { environments: readonly string[]; pointer_seconds: number };
+  config: { environments: readonly string[]; pointer_seconds: number; readers_days: number };
   log: Logger;
 }): Publication {
   const { control, checkpoints, signers, config, log } = deps;
@@ -41,12 +51,25 @@ export function openPublication(deps: {
   if (unknown.length > 0)
     log.warn({ environments: unknown }, 'snapshots.environments names what the active policy does not have');
   const delays = createDelays({ read, environments, clock, log });
+  const listeners: ((what: PublishedKind) => void)[] = [];
+  const changed = (what: PublishedKind) => {
+    for (const listener of listeners) listener(what);
+  };
   return {
     delays,
+    changed,
+    onChange: (listener) => {
+      listeners.push(listener);
+    },
+    readersLifeMs: config.readers_days * DAY_MS,
     publisher: createPublisher({
       ...{ delays, environments, isScheduler, clock, log },
       prepare: createPreparation(read),
-      publish: (prepared) => publishSnapshot(control, prepared),
+      publish: async (prepared) => {
+        const isPublished = await publishSnapshot(control, prepared);
+        changed('latest');
+        return isPublished;
+      },
     }),
     published: openPublished({
       ...{ read, delays, checkpoints, signers, clock },

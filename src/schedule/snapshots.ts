@@ -26,3 +26,16 @@ export function snapshotPublication(publisher: {
     end: publisher.stop,
   };
 }
+
+/** Lets whoever follows know what was signed again, which no write tells of. */
+export function snapshotStreams(changed: (what: 'latest' | 'readers') => void): ScheduledJob {
+  return {
+    name: 'snapshot_streams',
+    writes: false,
+    alone: false,
+    run: async () => {
+      changed('latest');
+      changed('readers');
+    },
+  };
+}

@@ -109,13 +109,13 @@ export function readersDigest({ tokens, rules, issuers, revoked }: ReadersConten
 }
 
 /**
- * The name of what is revoked: a hash, so that the list names no person, workload or token. Whoever guesses a name can confirm
- * the guess, since every relay must be able to.
+ * How the file names what is revoked: by a hash, so that it tells of no person, workload or token. Whoever guesses a name can
+ * confirm the guess, since every relay must be able to.
  *
- * @param kind as of a revocation, such as `subject`
+ * @param name the kind and the value of a revocation
  */
-export function revokedName(origin: string, kind: string, value: string): string {
-  const hex = sha256Hex(JSON.stringify([READERS_TYPE, origin, kind, value]));
+export function revokedName(origin: string, name: string): string {
+  const hex = sha256Hex(JSON.stringify([READERS_TYPE, origin, name]));
   return Buffer.from(hex.slice(0, 32), 'hex').toString('base64url');
 }
 

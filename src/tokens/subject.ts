@@ -8,7 +8,7 @@ import {
   algorithmsOf,
   type IssuerConfig,
   type WorkloadIssuer,
-  workloadIssuerSchema,
+  workloadSettings,
 } from '../issuers/issuers.ts';
 import type { KeySets } from '../issuers/key-sets.ts';
 import { matchTrustRule } from '../trust/match.ts';
@@ -135,11 +135,9 @@ function eligible({ rules, kind, rule }: WantedRule): TrustRules {
 
 /** @throws TokenRefused for an issuer that a trust rule names, but whose keys may not be fetched, such as plain http */
 function settingsOf(configured: readonly WorkloadIssuer[], issuer: string): WorkloadIssuer {
-  const found = configured.find((settings) => settings.issuer === issuer);
-  if (found !== undefined) return found;
-  const settings = workloadIssuerSchema.safeParse({ issuer });
-  if (!settings.success) throw new TokenRefused('issuer_not_accepted', 'not in workload_issuers');
-  return settings.data;
+  const settings = workloadSettings(configured, issuer);
+  if (settings === null) throw new TokenRefused('issuer_not_accepted', 'not in workload_issuers');
+  return settings;
 }
 
 /** The single use of a subject token. @throws TokenRefused `claim_shape` */

@@ -52,8 +52,8 @@ describe('publish --to', () => {
   it('writes the body and then its pointer, and nothing twice', async () => {
     const first = await publish('--key', key);
     expect([first.code, first.err]).toEqual([0, '']);
-    expect(first.json).toMatchObject({ environment: 'production', files: 2, epoch: 1 });
-    expect(await readdir(folder())).toEqual([bodyFile(first.json), 'latest.json'].sort());
+    expect(first.json).toMatchObject({ environment: 'production', files: 3, epoch: 1 });
+    expect(await readdir(folder())).toEqual([bodyFile(first.json), 'latest.json', 'readers.json'].sort());
     expect((await publish()).json).toEqual({ ...first.json, files: 0 });
     await toggle();
     const next = await publish();
@@ -65,7 +65,7 @@ describe('publish --to', () => {
     // Signed again: only the pointer is new.
     t.clock.advance(160_000);
     expect((await publish()).json).toMatchObject({ files: 1, digest: next.json.digest });
-    expect(await readdir(folder())).toHaveLength(3);
+    expect(await readdir(folder())).toHaveLength(4);
   });
 
   it('goes on with --follow, and keeps a reader that looks at any moment up to date', async () => {
@@ -116,6 +116,31 @@ describe('publish --to', () => {
     expect(await readFile(latest())).toEqual(newer);
   });
 
+  it('keeps the list of readers up to date, and lets it never step back', async () => {
+    await publish();
+    const list = join(folder(), 'readers.json');
+    const former = await readFile(list);
+    const order = {
+      kind: 'subject',
+      value: 'workload:checkout-service:nobody',
+      incident: 'INC-1',
+      reason: 'x',
+    };
+    expect((await t.call('riley', 'POST', '/v1/revocations', order)).status).toBe(201);
+    expect((await publish()).json.files).toBeGreaterThan(0);
+    const newer = await readFile(list);
+    expect(newer).not.toEqual(former);
+    const behind = createServer((request, response) =>
+      request.url?.endsWith('readers.json') === true ? response.end(former) : response.writeHead(404).end(),
+    );
+    await new Promise<void>((resolve) => behind.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(behind.address() as AddressInfo).port}`;
+    const refused = await publish('--key', key, '--broker', url);
+    behind.close();
+    expect([refused.code, refused.json.fault]).toEqual([6, 'stepped_back']);
+    expect(await readFile(list)).toEqual(newer);
+  });
+
   it('writes nothing where another broker has signed the same for longer', async () => {
     await publish();
     const former = await readFile(latest());
@@ -123,7 +148,9 @@ describe('publish --to', () => {
     expect((await publish()).json.files).toBe(1);
     const present = await readFile(latest());
     expect(present).not.toEqual(former);
-    const behind = createServer((_, response) => response.end(former));
+    const behind = createServer((request, response) =>
+      request.url?.endsWith('latest.json') === true ? response.end(former) : response.writeHead(404).end(),
+    );
     await new Promise<void>((resolve) => behind.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(behind.address() as AddressInfo).port}`;
     const { code, json } = await publish('--key', key, '--broker', url);
@@ -143,6 +170,7 @@ describe('publish --to', () => {
     const { json } = await publish('--key', key, '--to', url);
     store.close();
     expect([...sent]).toEqual([
+      ['/production/readers.json', 'max-age=1'],
       [`/production/${bodyFile(json)}`, 'max-age=31536000, immutable'],
       ['/production/latest.json', 'max-age=1'],
     ]);

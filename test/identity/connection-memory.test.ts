@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DataCaller } from '../../src/identity/authenticate.ts';
+import type { DataCaller } from '../../src/identity/data-callers.ts';
 import type { Revocation } from '../../src/identity/revocations.ts';
 import type { DataCredentials } from '../../src/identity/shown-token.ts';
 import { createProofKey } from '../support/dpop.ts';

@@ -53,14 +53,19 @@ const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(document, 'openapi');
 
-const templates = Object.entries(document.paths).map(([path, operations]) => {
-  const [spanning] = Object.values(operations).flatMap((operation) => operation['x-spans-segments'] ?? []);
-  const pattern = path
-    .replaceAll('.', '\\.')
-    .replace(`{${spanning}}`, '.+')
-    .replaceAll(/\{\w+\}/g, '[^/]+');
-  return { path, pattern: new RegExp(`^${pattern}$`) };
-});
+const templates = Object.entries(document.paths)
+  .map(([path, operations]) => {
+    const [spanning] = Object.values(operations).flatMap((operation) => operation['x-spans-segments'] ?? []);
+    const pattern = path
+      .replaceAll('.', '\\.')
+      .replace(`{${spanning}}`, '.+')
+      .replaceAll(/\{\w+\}/g, '[^/]+');
+    return { path, pattern: new RegExp(`^${pattern}$`) };
+  })
+  .sort(
+    // A path without a parameter is meant before one with it.
+    ({ path: one }, { path: other }) => one.split('{').length - other.split('{').length,
+  );
 const validators = new Map<string, ValidateFunction>();
 
 function validatorOf(pointer: string): ValidateFunction {

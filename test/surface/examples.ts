@@ -247,6 +247,8 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     await publishedBody(bench);
     return { params: { environment: 'production' } };
   }, 'data'),
+  getSnapshotReaders: plain('data', { params: { environment: 'production' } }),
+  streamSnapshots: plain('data', { params: { environment: 'production' } }),
   getSnapshot: change(
     async (bench) => ({
       params: { environment: 'production', snapshot: await publishedBody(bench) },
