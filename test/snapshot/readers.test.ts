@@ -132,7 +132,9 @@ describe('a list of readers', () => {
     const latest = Buffer.from(
       JSON.stringify({ pointers: [readers], proof: proofOf(signer, leafOf(claimsOf())) }),
     );
-    await expect(openLatest(latest, { ...expected, after: undefined })).rejects.toMatchObject({ code: 'malformed' });
+    await expect(openLatest(latest, { ...expected, after: undefined })).rejects.toMatchObject({
+      code: 'malformed',
+    });
     // The same claims under the other type.
     expect(await refusal(fileOf(jwsOf(signer, header, JSON.stringify(claimsOf()))))).toBe('malformed');
     expect(await refusal(fileOf(jwsOf(signer, headerOf(signer), JSON.stringify(readersClaims()))))).toBe(
