@@ -41,7 +41,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   schedule: ['decide', 'requests', 'store'],
   tokens: ['decide', 'identity', 'issuers', 'keys', 'policy', 'revocation', 'store', 'trust'],
   sessions: ['decide', 'identity', 'issuers', 'policy', 'revocation', 'store'],
-  explain: ['decide', 'log', 'policy', 'requests', 'store'],
+  explain: ['decide', 'emergency', 'log', 'policy', 'requests', 'store'],
   // What people see of it.
   inbox: ['decide', 'policy', 'requests', 'store'],
   preview: ['data', 'decide', 'explain', 'flags', 'requests', 'store'],

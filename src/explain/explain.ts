@@ -23,6 +23,7 @@ import { listPrincipals } from '../store/principals.ts';
 import { findReplayRow } from '../store/replays.ts';
 import { unknownName } from '../unknown-name.ts';
 import { type Draft, proposedDraft, seenDraft } from './draft.ts';
+import { intentOf } from './power.ts';
 import { type Explanation, type ExplanationView, toView } from './view.ts';
 import { type As, resolveAs } from './who.ts';
 
@@ -164,11 +165,9 @@ export async function explainWhatIf(
     await assertPlace(deps, call, { environment, namespace });
     await authorizeRead(deps, call, { operation: 'flag.read', environment, namespace });
     const principal = await resolveAs(deps, call.principal, as);
-    const asked = askedOf(
-      policy,
-      questionOf(policy, principal, { operation, environment, namespace }),
-      now_ms,
-    );
+    const asking = { principal, policy, now_ms };
+    const intent = await intentOf(deps, asking, { operation, environment, namespace });
+    const asked = askedOf(policy, questionOf(policy, principal, intent), now_ms);
     const granted = { principal, document: asked.document };
     return explain(deps, reader, { ...subject, operation, principal, environment, asked, granted });
   }

@@ -12,7 +12,7 @@ import { asSchema } from './who.ts';
 
 /** The operations that can be asked about without a content: those that need a role and are about no request. */
 const PLAIN_OPERATIONS = OPERATION_NAMES.filter((name) =>
-  ['seen', 'somewhere', 'everywhere'].includes(OPERATIONS[name].at),
+  ['freeze', 'seen', 'somewhere', 'everywhere'].includes(OPERATIONS[name].at),
 ) as [Operation, ...Operation[]];
 
 const explainSchemaOf = (kinds: RequestKinds) =>

@@ -56,8 +56,35 @@ const flagVersionSchema = z
 
 const { route, list } = routesFor<FlagRoutesDeps>({ tag: 'Flags', format: 'problem', since: '1.0' });
 
+const environmentSchema = z
+  .object({
+    key: z.string(),
+    kind: z.string().meta({ description: 'What it is, such as `production`: rules of tiers are by kind.' }),
+  })
+  .meta({ id: 'Environment' });
+
 /** Flags for people and pipelines. Applications read flags through OFREP instead. */
 export const flagRoutes = [
+  route({
+    name: 'listEnvironments',
+    operation: 'flag.read',
+    method: 'GET',
+    path: '/v1/environments',
+    summary: 'list the environments in which you may read flags, in the order of the policy',
+    caller: 'any',
+    outcomes: GOVERNED_READ,
+    success: 200,
+    answer: z.object({ items: z.array(environmentSchema) }),
+    handle: async ({ control }, { call }) => {
+      await authorizeRead(control, call, { operation: 'flag.read' });
+      const { broker } = await control.policies.active(control.store.read);
+      const isReadable = await readablePlaces(control, call, 'flag.read', { counts: false });
+      const items = [...broker.environments]
+        .filter(([environment]) => isReadable({ environment, namespace: null }))
+        .map(([key, { kind }]) => ({ key, kind }));
+      return { body: { items } };
+    },
+  }),
   list({
     name: 'listFlags',
     operation: 'flag.read',

@@ -217,6 +217,41 @@ describe('what if', () => {
     expect(await explain('dana', { what_if: { operation: 'flag.read' } })).toMatchObject({ effect: 'allow' });
   });
 
+  it.each([
+    ['freeze.engage', 'riley', 'allow', []],
+    ['freeze.engage', 'dana', 'deny', ['role_missing']],
+    ['breakglass.open', 'riley', 'hold', ['sign_in_required']],
+    ['breakglass.open', 'riley+mfa', 'allow', []],
+    ['breakglass.open', 'alex+mfa', 'deny', ['role_missing']],
+    ['revocation.add', 'riley', 'allow', []],
+    ['revocation.add', 'casey', 'deny', ['role_missing']],
+  ])('says of %s to %s, who have written no reason yet: %s %j', async (operation, who, effect, denied) => {
+    const { status, body } = await t.call(who, 'POST', '/v1/policy/explain', { what_if: { operation } });
+    expect([status, body.effect]).toEqual([200, effect]);
+    expect(body.gates.map(({ code }: { code: string }) => code)).toEqual(denied);
+  });
+
+  it('counts the sessions of the week when it says whether another one may be opened', async () => {
+    const what_if = { operation: 'breakglass.open' };
+    for (const _ of [1, 2]) {
+      const order = { incident: 'INC-7', reason: 'practice' };
+      const session = await t.call('riley+mfa', 'POST', '/v1/break-glass', order);
+      await t.call('riley+mfa', 'POST', `/v1/break-glass/${session.body.id}/close`);
+    }
+    const { body } = await t.call('riley+mfa', 'POST', '/v1/policy/explain', { what_if });
+    expect([body.effect, body.reasons[0].code]).toEqual(['deny', 'breakglass_budget_spent']);
+  });
+
+  it('asks about a freeze in its own place', async () => {
+    const ask = async (environment: string | null) =>
+      (
+        await explain('riley', {
+          what_if: { operation: 'freeze.engage', environment, namespace: 'payments' },
+        })
+      ).effect;
+    expect([await ask(null), await ask('production')]).toEqual(['allow', 'allow']);
+  });
+
   it.each(['dana', 'alex', 'riley'])(
     'is not asked as somebody else by %s, and that is recorded',
     async (who) => {

@@ -153,6 +153,22 @@ async function hideFlag(key: string): Promise<void> {
   });
 }
 
+describe('the list of environments', () => {
+  it('names those in which the caller reads flags, in the order of the policy', async () => {
+    const { status, body } = await list('/v1/environments');
+    expect([status, body.items]).toEqual([
+      200,
+      ['production', 'staging', 'development'].map((key) => ({ key, kind: key })),
+    ]);
+  });
+
+  it('is refused to whoever reads none', async () => {
+    const token = await t.people.idToken('dana', { claims: { groups: ['gardeners'] } });
+    const { status, body } = await list('/v1/environments', token);
+    expect([status, body.code]).toEqual([403, 'policy_denied']);
+  });
+});
+
 describe('a list of flags', () => {
   it('is ordered by key, in pages', async () => {
     expect(await readAll('/v1/flags?environment=production&limit=2')).toEqual(['alpha', 'beta', 'gamma']);

@@ -230,6 +230,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     const { id } = await pending(bench);
     return { params: { id }, headers: anyTag };
   }),
+  listEnvironments: plain('dana'),
   listFlags: plain('dana', { query: { environment: 'production' } }),
   getFlag: change(async (bench) => ({ params: { key: await newFlag(bench) } })),
   listFlagVersions: change(async (bench) => ({
