@@ -76,6 +76,7 @@ function requestOf({
     expires_ms: created_ms,
     due_ms: null,
     held_by: [],
+    demands: [],
     standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: created_ms },
     decision_id: '',
   };

@@ -120,6 +120,7 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
     turns: inside.turns,
     routes: {
       requests: { control },
+      comments: { control },
       inbox: { control },
       flags: { control },
       emergency: { control },

@@ -122,6 +122,19 @@ export const OPERATIONS = {
     says: 'Approve exactly the content that was read.',
   },
   'request.reject': { ...VOTE, says: 'Reject a request permanently.' },
+  'request.ask_changes': {
+    ...VOTE,
+    formerly: 'request.reject',
+    says: 'Ask for changes of a request, which is not applied as it is.',
+  },
+  'request.comment': {
+    ...NOTHING_SPECIAL,
+    capability: 'read',
+    at: 'seen',
+    changes: 'requests',
+    formerly: 'request.read',
+    says: 'Comment on a request.',
+  },
   'request.withdraw': {
     ...AUTHORING,
     at: 'none',

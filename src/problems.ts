@@ -186,7 +186,7 @@ export const PROBLEMS = {
     status: 409,
     title: 'The operation is not possible in the current state',
     means:
-      'The operation is not possible in the current state: a break-glass session is already open, or has ended; the log was handed over to another key meanwhile; or a decision cannot be explained, because it cannot be made again (`why` has the [reason](decision-log.md#replay)).',
+      'The operation is not possible in the current state: a break-glass session is already open, or has ended; a comment is that of somebody else, or a request has too many; the log was handed over to another key meanwhile; or a decision cannot be explained, because it cannot be made again (`why` has the [reason](decision-log.md#replay)).',
     remedy: 'use or close the open session, or open a new one.',
   },
   precondition_required: {

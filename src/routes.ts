@@ -18,6 +18,7 @@ import type { RouteShape } from './http/route.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import { keyRoutes } from './keys/routes.ts';
+import { commentRoutes } from './requests/comment-routes.ts';
 import { requestRoutes } from './requests/routes.ts';
 import { drillRoutes } from './revocation/drill-routes.ts';
 import { revocationRoutes } from './revocation/routes.ts';
@@ -39,6 +40,7 @@ import { trustRoutes } from './tokens/trust-routes.ts';
 export function routesOf(kinds: RequestKinds) {
   return {
     requests: requestRoutes(kinds),
+    comments: commentRoutes,
     inbox: inboxRoutes,
     flags: flagRoutes,
     emergency: emergencyRoutes,

@@ -37,6 +37,10 @@ export const GROUPS: readonly Group[] = [
     names: ['show', 'list', 'apply', 'withdraw', 'rebase', 'schedule'],
     load: async () => (await import('./commands/requests.ts')).registerRequests,
   },
+  {
+    names: ['comments', 'comment', 'request-changes'],
+    load: async () => (await import('./commands/comment.ts')).registerComments,
+  },
   { names: ['inbox'], load: async () => (await import('./commands/inbox.ts')).registerInbox },
   { names: ['approve', 'reject'], load: async () => (await import('./commands/vote.ts')).registerVotes },
   {

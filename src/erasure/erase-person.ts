@@ -1,6 +1,7 @@
 import type { Effect, WriteContext } from '../decide/control.ts';
 import { erasableOf } from '../log/erase.ts';
 import { liftRevocations } from '../revocation/lift.ts';
+import { eraseComments } from '../store/comments.ts';
 import { overwriteFreed } from '../store/erasures.ts';
 import {
   deleteOwnRows,
@@ -64,6 +65,7 @@ async function removeNames(tx: Tx, subject: Subject, found: Found): Promise<void
   const { patterns } = mentions;
   const by = `erased:${subject.pseudonym}`;
   await deleteOwnRows(tx, subject);
+  await eraseComments(tx, subject);
   for (const table of Object.keys(NAMING_TABLES) as NamingTableName[]) {
     const among = table === 'requests' ? { ids: [...found.requests] } : {};
     const taken = new Set<string>();

@@ -5,6 +5,7 @@ import { inWords } from '../moment.ts';
 import { calendarOf, nextOpening, type Opening, type TimeObligation } from '../policy/next-opening.ts';
 import type { Policy } from '../policy/policies.ts';
 import { activeWithHash } from '../policy/staged-policy.ts';
+import { standingDemands } from './demands.ts';
 import { type ChangeRequest, placesOf, type Standing } from './request.ts';
 import { isOpen } from './states.ts';
 
@@ -34,11 +35,19 @@ export function requestGates(request: ChangeRequest, at: GateContext): Gate[] {
     standing.effect === 'deny'
       ? standing.reasons.map(reasonGate)
       : standing.obligations.map((obligation) => obligationGate(obligation, aboutRequest(request, at)));
+  for (const { person, comment } of standingDemands(request)) {
+    gates.push({
+      code: 'changes_requested',
+      detail: `${person} asks for changes. Edit the request, or ask ${person} to approve it or to withdraw comment ${comment}.`,
+      cleared_by: 'proposer',
+      call: { method: 'PATCH', path: `/v1/requests/${request.id}` },
+    });
+  }
   if (content.start_ms !== null && content.start_ms > nowMs) {
     const detail = `The request starts on ${inWords('UTC', content.start_ms)}.`;
     gates.push({ code: 'start_time', detail, cleared_by: 'time', call: null });
   }
-  if (standing.effect === 'allow' && content.apply === 'manual') {
+  if (standing.effect === 'allow' && request.state === 'ready' && content.apply === 'manual') {
     gates.push({
       code: 'apply_required',
       detail: 'All requirements are met; the request waits for a call to apply.',

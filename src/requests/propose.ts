@@ -174,6 +174,7 @@ export function draftOf(
     expires_ms: Number.MAX_SAFE_INTEGER,
     due_ms: null,
     held_by: [],
+    demands: [],
     standing: { effect: 'deny', reasons: [], obligations: [], policy_hash: policy.hash, at_ms: now_ms },
     decision_id: '',
   };

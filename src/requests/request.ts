@@ -8,6 +8,7 @@ import type { Reason } from '../reason.ts';
 import { findRequest, listVotes } from '../store/requests.ts';
 import type { RequestsTable, VotesTable } from '../store/schema.ts';
 import type { Db } from '../store/statement.ts';
+import { type Demand, demandsColumn, readDemands } from './demands.ts';
 import { gateOf } from './gate.ts';
 import { isOpen, type RequestState } from './states.ts';
 
@@ -46,6 +47,8 @@ export interface ChangeRequest {
   due_ms: number | null;
   /** What held it back at its last decision, if that was not an allow: `freeze:<id>`, `parked`. */
   held_by: readonly string[];
+  /** The changes that were asked for; only those about the present content stand. */
+  demands: readonly Demand[];
   standing: Standing;
   decision_id: string;
 }
@@ -153,6 +156,7 @@ export function toRow(request: ChangeRequest): RequestsTable {
     authors: JSON.stringify(request.authors),
     standing: JSON.stringify(request.standing),
     held_by: heldByColumn(request),
+    demands: demandsColumn(request.demands),
     gate: gateOf(request),
     owner: isOpen(request) ? (humansBehind(request.proposer)[0] ?? null) : null,
   };
@@ -170,6 +174,7 @@ export function fromRow(row: RequestsTable): ChangeRequest {
     authors: JSON.parse(row.authors) as string[],
     standing: JSON.parse(row.standing) as Standing,
     held_by: row.held_by === null ? [] : (JSON.parse(row.held_by) as string[]),
+    demands: readDemands(row.demands),
   };
 }
 

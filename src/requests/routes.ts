@@ -79,7 +79,7 @@ const listSchemaOf = ({ all }: RequestKinds) =>
 const { route, list } = routesFor<RequestRoutesDeps>({ tag: 'Requests', format: 'problem', since: '1.0' });
 
 /** What the calls that change one request have in common. */
-const CHANGE = {
+export const CHANGE = {
   method: 'POST',
   caller: 'any',
   params: idParams,
@@ -311,7 +311,7 @@ async function viewOf(db: Db, request: ChangeRequest, context: GateContext): Pro
 }
 
 /** Builds the answer in the write itself: what is committed can be answered, whatever fails afterwards. */
-function answeredAs(
+export function answeredAs(
   control: ControlDeps,
   work: (writing: WriteContext) => Promise<ChangeRequest | Refused>,
 ): (writing: WriteContext) => Promise<RequestView | Refused> {

@@ -15,6 +15,7 @@ import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import type { VersionOrigin } from '../store/flags.ts';
 import { decideRequest, type RequestDecision, record } from './decide-request.ts';
+import { validDemands } from './demands.ts';
 import {
   type ChangeRequest,
   isSamePlan,
@@ -33,6 +34,12 @@ const DEFAULT_TTL_S = 3 * 24 * 60 * 60;
 
 /** The note on a proposal that was decided but not stored, because it would expire before its start. */
 export const STARTS_TOO_LATE = 'expires_before_start';
+
+/** The note on an allowed request that is not applied, because somebody who could approve asks for changes. */
+const CHANGES_REQUESTED: Reason = {
+  code: 'changes_requested',
+  detail: 'Not applied: somebody who could approve it asks for changes.',
+};
 
 /** Who asks to apply a request, and how. */
 export interface ApplyAttempt {
@@ -79,23 +86,27 @@ export async function settle(
   const { operation, principal } = asking;
   const isNew = asked.revision === 0;
   const from = isNew ? null : asked.state;
-  const renewed = planned === null ? await renewPlan(writing, asked) : asked;
+  const valid = isNew ? [] : await validDemands(writing, asked);
+  const present = { ...asked, demands: valid };
+  const renewed = planned === null ? await renewPlan(writing, present) : present;
   const decision = await decideRequest(writing, { operation, principal, request: renewed, votes });
   const request = isNew ? withLife(renewed, decision) : renewed;
   const decisionId = writing.deps.newId(writing.now_ms);
   const standing = standingOf(decision, writing.now_ms);
 
-  let state = waitingState(request, decision);
+  const isDemanded = valid.length > 0;
+  let state = waitingState(request, decision, isDemanded);
   let done: EffectRecord | undefined;
   let conflict: string | null = null;
   let note = isNew && decision.effect !== 'deny' ? lateStart(request) : undefined;
-  if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
-    const present = planned ?? (await planNow(writing, request));
-    if ('plan' in present && isSamePlan(request.plan, present.plan)) {
-      done = await carryOut(writing, present.effects, { request_id: request.id, decision_id: decisionId });
+  if (decision.effect === 'allow' && isDemanded) note = CHANGES_REQUESTED;
+  else if (decision.effect === 'allow' && isDue(request, asking, writing.now_ms)) {
+    const found = planned ?? (await planNow(writing, request));
+    if ('plan' in found && isSamePlan(request.plan, found.plan)) {
+      done = await carryOut(writing, found.effects, { request_id: request.id, decision_id: decisionId });
       state = 'applied';
     } else {
-      conflict = 'plan' in present ? null : present.conflict;
+      conflict = 'plan' in found ? null : found.conflict;
       note = {
         code: 'request_conflicted',
         detail: conflict ?? writing.deps.kinds.of(request.kind).conflict,
@@ -185,7 +196,9 @@ async function renewPlan(writing: WriteContext, request: ChangeRequest): Promise
   if (!('plan' in present) || !isUnmoved(request.plan, present.plan)) return request;
   const { plan } = present;
   await present.keep?.(writing.tx, writing.now_ms);
-  return { ...request, plan, digest: requestDigest(request.content, plan.bases) };
+  const digest = requestDigest(request.content, plan.bases);
+  const demands = request.demands.map((demand) => ({ ...demand, digest }));
+  return { ...request, plan, digest, demands };
 }
 
 async function carryOut(
@@ -207,12 +220,12 @@ function isDue({ content }: ChangeRequest, asking: ApplyAttempt, nowMs: number):
 }
 
 /** The state of a request that is not applied: `ready` if it waits only for the clock, witnesses or a call to apply. */
-function waitingState(request: ChangeRequest, decision: Decision): RequestState {
+function waitingState(request: ChangeRequest, decision: Decision, isDemanded: boolean): RequestState {
   switch (decision.effect) {
     case 'allow':
-      return 'ready';
+      return isDemanded ? 'pending' : 'ready';
     case 'hold':
-      return decision.obligations.every(clearsByItself) ? 'ready' : 'pending';
+      return !isDemanded && decision.obligations.every(clearsByItself) ? 'ready' : 'pending';
     case 'deny':
       return request.state;
   }
@@ -224,7 +237,7 @@ function nextLook(request: ChangeRequest, nowMs: number): number | null {
   const { standing, content, expires_ms } = request;
   const start = content.start_ms !== null && content.start_ms > nowMs ? content.start_ms : null;
   if (standing.effect === 'allow' && content.apply === 'manual') return expires_ms;
-  if (standing.effect === 'hold' && request.state === 'pending') return expires_ms;
+  if (standing.effect !== 'deny' && request.state === 'pending') return expires_ms;
   const recheck = start ?? (Math.floor(nowMs / RECHECK_MS) + 1) * RECHECK_MS;
   return Math.min(recheck, expires_ms);
 }

@@ -5,9 +5,10 @@ import { epochMs } from '../moment.ts';
 import { obligationSchema } from '../policy/decision.ts';
 import { principalSchema } from '../principal.ts';
 import { reasonSchema } from '../reason.ts';
+import { standingDemands } from './demands.ts';
 import { type GateContext, requestGates } from './gates.ts';
 import { type ChangeRequest, counts, type StoredVote } from './request.ts';
-import { REQUEST_STATES } from './states.ts';
+import { isOpen, REQUEST_STATES } from './states.ts';
 
 const digest = z.string();
 
@@ -59,6 +60,10 @@ export const requestViewSchema = z
       .meta({ description: 'The persons who wrote part of the current content. None of them may approve.' }),
     approvals: z.array(voteViewSchema),
     rejections: z.array(voteViewSchema),
+    changes_requested: z.array(z.object({ person: z.string(), comment: z.string(), at_ms: epochMs })).meta({
+      description:
+        'Who asks for changes of the present content. Until they approve, they withdraw the comment, or the content changes, it is not applied.',
+    }),
     created_ms: epochMs,
     updated_ms: epochMs,
     expires_ms: epochMs,
@@ -109,6 +114,9 @@ export function toView(
     authors: request.authors,
     approvals: view('approve'),
     rejections: view('reject'),
+    changes_requested: isOpen(request)
+      ? standingDemands(request).map(({ person, comment, at_ms }) => ({ person, comment, at_ms }))
+      : [],
     created_ms: request.created_ms,
     updated_ms: request.updated_ms,
     expires_ms: request.expires_ms,

@@ -5,6 +5,7 @@ import { BrokerError } from '../errors.ts';
 import { type Principal, schedulerPrincipal } from '../principal.ts';
 import { expectVotes, upsertVote } from '../store/requests.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';
+import { withoutDemandOf } from './demands.ts';
 import { expire } from './expire.ts';
 import { assertDigest, findOpen, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes } from './request.ts';
@@ -27,8 +28,10 @@ export interface VoteOrder {
 export async function approve(writing: WriteContext, order: VoteOrder): Promise<ChangeRequest | Refused> {
   const given = await castVote(writing, order, 'approve');
   if (given instanceof Refused) return given;
+  const { person } = writing.call.principal;
+  const demands = person === null ? given.demands : withoutDemandOf(given.demands, person);
   const settled = await settle(writing, {
-    request: given,
+    request: { ...given, demands },
     votes: await loadVotes(writing.tx, given.id),
     planned: null,
     asking: { operation: 'request.apply', principal: schedulerPrincipal, explicit: false },

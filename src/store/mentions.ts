@@ -21,8 +21,9 @@ interface NamingTable {
 export const NAMING_TABLES = {
   requests: {
     key: ['id'],
-    columns: ['content', 'plan', 'proposer', 'proposer_id', 'authors', 'standing', 'owner'],
+    columns: ['content', 'plan', 'proposer', 'proposer_id', 'authors', 'standing', 'owner', 'demands'],
   },
+  comments: { key: ['id'], columns: ['person', 'principal', 'principal_id', 'text'] },
   votes: { key: ['request_id', 'person'], columns: ['person', 'principal', 'comment'] },
   freezes: { key: ['id'], columns: ['incident', 'reason', 'engaged_by'] },
   breakglass_sessions: { key: ['id'], columns: ['person', 'principal', 'incident', 'reason'] },

@@ -3,6 +3,7 @@ import type { Migration, MigrationProvider } from 'kysely/migration';
 import { refuseChanges } from './append-only.ts';
 import { addArchives } from './migration-archives.ts';
 import { addBuiltBundles } from './migration-built.ts';
+import { addComments } from './migration-comments.ts';
 import { addCosignatures } from './migration-cosignatures.ts';
 import { addCosignedHead } from './migration-cosigned.ts';
 import { addDenials } from './migration-denials.ts';
@@ -60,6 +61,7 @@ export const migrations: MigrationProvider = {
     '0026_snapshots': { up: addSnapshots },
     '0027_archives': { up: addArchives },
     '0030_inbox': { up: addInbox },
+    '0031_comments': { up: addComments },
   }),
 };
 

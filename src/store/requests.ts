@@ -30,6 +30,7 @@ const insertRow = deferredInsert<RequestsTable>('requests', [
   'held_by',
   'gate',
   'owner',
+  'demands',
   'standing',
   'decision_id',
 ]);
@@ -54,6 +55,7 @@ const updateRequestStatement = certainStatement<RequestsTable & { base: number }
       held_by: p('held_by'),
       gate: p('gate'),
       owner: p('owner'),
+      demands: p('demands'),
       standing: p('standing'),
       decision_id: p('decision_id'),
     })

@@ -41,6 +41,7 @@ export interface Schema {
   request_namespaces: RequestNamespacesTable;
   wakes: WakesTable;
   votes: VotesTable;
+  comments: CommentsTable;
   freezes: FreezesTable;
   breakglass_sessions: BreakglassSessionsTable;
   leaves: LeavesTable;
@@ -221,6 +222,8 @@ export interface RequestsTable {
   gate: string | null;
   /** The human behind the proposer while the request is open; null if unknown, or closed. */
   owner: string | null;
+  /** JSON: the demands for changes, as `requests/demands.ts` reads them; null if there are none. */
+  demands: string | null;
   /** The last decision about applying it. */
   standing: string;
   decision_id: string;
@@ -260,6 +263,25 @@ export interface VotesTable {
   voided_ms: number | null;
   /** The record in which the vote was allowed; null for some older votes. */
   decision_id: string | null;
+}
+
+/** What was said about requests, oldest id first; `principal` is JSON. No evidence: the records of the comments are. */
+export interface CommentsTable {
+  /** The id of the decision, UUID version 7. */
+  id: string;
+  request_id: string;
+  /** `comment` or `changes_requested`. */
+  kind: string;
+  person: string | null;
+  principal: string;
+  principal_id: string;
+  /** Null once it was withdrawn, or its author was erased. */
+  text: string | null;
+  /** The digest of the content that it is about. */
+  digest: string;
+  at_ms: number;
+  withdrawn_ms: number | null;
+  decision_id: string;
 }
 
 /** Freezes. Engaged once, lifted once. `engaged_by` is JSON. */

@@ -28,6 +28,7 @@ export const TABLE_KEYS: TableKeys = {
   request_flags: ['flag', 'request_id'],
   request_namespaces: ['request_id', 'namespace'],
   votes: ['request_id', 'person'],
+  comments: ['id'],
   wakes: ['id'],
   freezes: ['id'],
   breakglass_sessions: ['id'],

@@ -131,6 +131,7 @@ async function writeRequest(tx: Tx, number: number): Promise<void> {
       due_ms: null,
       gate: null,
       owner: null,
+      demands: null,
     },
     ...{ created_ms: 1, updated_ms: 1, expires_ms: 1 },
   };

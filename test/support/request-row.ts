@@ -14,6 +14,7 @@ export function requestRow(id: string, due_ms: number | null = null): RequestsTa
       due_ms,
       gate: null,
       owner: null,
+      demands: null,
     },
     ...{ created_ms: 1, updated_ms: 1, expires_ms: 1, authors: '[]', standing: '{}' },
   };

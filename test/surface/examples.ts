@@ -220,6 +220,22 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     const { id, digest } = await pending(bench);
     return { params: { id }, body: { digest } };
   }, 'alex'),
+  listComments: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
+  commentOnRequest: change(async (bench) => ({
+    params: { id: (await pending(bench)).id },
+    body: { text: 'the matrix' },
+  })),
+  requestChanges: change(async (bench) => {
+    const { id, digest } = await pending(bench);
+    return { params: { id }, body: { digest, text: 'the matrix' } };
+  }, 'alex'),
+  withdrawComment: change(async (bench) => {
+    const { id } = await pending(bench);
+    const { body } = await bench.t.call('dana', 'POST', `/v1/requests/${id}/comments`, {
+      text: 'the matrix',
+    });
+    return { params: { id, comment: body.id } };
+  }),
   withdrawRequest: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
   applyRequest: change(async (bench) => ({ params: { id: await ready(bench) } })),
   scheduleRequest: change(async (bench) => {

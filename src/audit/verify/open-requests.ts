@@ -41,7 +41,7 @@ export function followRequests(): OpenRequests {
       // A restore voids every vote: the record of a later one, which replaced it, may be lost.
       if (record.operation === 'restore.accept') for (const { votes } of open.values()) votes.clear();
       const { request } = record;
-      if (request === null) return;
+      if (request === null || isRemark(record, request)) return;
       const known = transit(open, record, request, startsAt0);
       if (known === undefined) return;
       keepVote(known, record, request);
@@ -53,6 +53,11 @@ export function followRequests(): OpenRequests {
 }
 
 type RecordedRequest = NonNullable<LogRecord['request']>;
+
+/** A comment on what is closed, which moves nothing. */
+function isRemark({ operation }: LogRecord, { from, to }: RecordedRequest): boolean {
+  return operation === 'request.comment' && from === to && FINAL.has(to);
+}
 
 /** The request, in its new state; undefined if it is refused before it is stored. */
 function transit(

@@ -25,6 +25,11 @@ export const TABLES = `
   create table bundle_sources (
     archive_digest text primary key, source text not null, stored_ms bigint not null
   );
+  create table comments (
+    id text primary key, request_id text not null, kind text not null, person text, principal text not null,
+    principal_id text not null, text text, digest text not null, at_ms bigint not null, withdrawn_ms bigint,
+    decision_id text not null
+  );
   create table cosignatures (
     witness text not null, origin text not null, size bigint not null, root text not null, note text not null,
     line text not null, at_ms bigint not null, primary key (witness, origin, size)
@@ -141,7 +146,7 @@ export const TABLES = `
     revision bigint not null, digest text not null, content text not null, plan text not null,
     proposer text not null, proposer_id text not null, authors text not null, created_ms bigint not null,
     updated_ms bigint not null, expires_ms bigint not null, due_ms bigint, standing text not null,
-    decision_id text not null, held_by text, gate text, owner text
+    decision_id text not null, held_by text, gate text, owner text, demands text
   );
   create table revocations (
     id text primary key, kind text not null, value text not null, issued_before_ms bigint,
@@ -182,6 +187,7 @@ export const TABLES = `
   );
   create index archives_what on archives (what, to_place);
   create index breakglass_sessions_person on breakglass_sessions (person, opened_ms);
+  create index comments_request on comments (request_id, id);
   create index erasures_erased_by on erasures (erased_by);
   create index evaluations_flag on evaluations (flag, id);
   create index evaluations_workload on evaluations (workload, id);

@@ -112,6 +112,7 @@ export const TABLES = {
   recordFlags: 'record_flags',
   requests: 'requests',
   votes: 'votes',
+  comments: 'comments',
   flags: 'flags',
   flagStates: 'flag_states',
   flagVersions: 'flag_versions',
