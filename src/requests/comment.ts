@@ -101,7 +101,7 @@ export async function withdrawOwnComment(
   if (refusal !== null) return refusal;
   if (!isOwn) return Refused.because(fault, decisionId);
   if (found.withdrawn_ms === null) await withdrawComment(tx, id, now_ms);
-  const withdrawn = { ...found, text: null, withdrawn_ms: found.withdrawn_ms ?? now_ms };
+  const withdrawn = { ...found, said: null, withdrawn_ms: found.withdrawn_ms ?? now_ms };
   const demands = request.demands.filter((demand) => demand.comment !== id);
   if (demands.length === request.demands.length || !isOpen(request)) return toCommentView(withdrawn, request);
   return toCommentView(withdrawn, await settleAgain(writing, { ...request, demands }));
@@ -132,7 +132,7 @@ async function store(
     person: principal.person,
     principal: JSON.stringify(principal),
     principal_id: principal.id,
-    text,
+    said: text,
     digest: request.digest,
     at_ms: now_ms,
     withdrawn_ms: null,
@@ -208,7 +208,7 @@ export function toCommentView(
     kind: row.kind as CommentView['kind'],
     person: row.person,
     principal: row.principal_id,
-    text: row.text,
+    text: row.said,
     digest: row.digest,
     stands,
     at_ms: row.at_ms,

@@ -58,7 +58,7 @@ export async function countComments(
 export async function withdrawComment(tx: Tx, id: string, withdrawnMs: number): Promise<void> {
   await tx
     .updateTable('comments')
-    .set({ text: null, withdrawn_ms: withdrawnMs })
+    .set({ said: null, withdrawn_ms: withdrawnMs })
     .where('id', '=', id)
     .execute();
 }
@@ -70,12 +70,12 @@ export async function eraseComments(
 ): Promise<void> {
   await tx
     .updateTable('comments')
-    .set({ text: null })
+    .set({ said: null })
     .where(isAmong(tx, 'principal_id', accounts))
     .execute();
   await tx
     .updateTable('comments')
-    .set({ text: null })
+    .set({ said: null })
     .where(isAmong(tx, 'person', persons))
     .execute();
 }

@@ -23,7 +23,7 @@ export const NAMING_TABLES = {
     key: ['id'],
     columns: ['content', 'plan', 'proposer', 'proposer_id', 'authors', 'standing', 'owner', 'demands'],
   },
-  comments: { key: ['id'], columns: ['person', 'principal', 'principal_id', 'text'] },
+  comments: { key: ['id'], columns: ['person', 'principal', 'principal_id', 'said'] },
   votes: { key: ['request_id', 'person'], columns: ['person', 'principal', 'comment'] },
   freezes: { key: ['id'], columns: ['incident', 'reason', 'engaged_by'] },
   breakglass_sessions: { key: ['id'], columns: ['person', 'principal', 'incident', 'reason'] },

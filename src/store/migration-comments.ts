@@ -10,7 +10,7 @@ export async function addComments(db: Kysely<unknown>): Promise<void> {
     .addColumn('person', 'text')
     .addColumn('principal', 'text', (c) => c.notNull())
     .addColumn('principal_id', 'text', (c) => c.notNull())
-    .addColumn('text', 'text')
+    .addColumn('said', 'text')
     .addColumn('digest', 'text', (c) => c.notNull())
     .addColumn('at_ms', 'bigint', (c) => c.notNull())
     .addColumn('withdrawn_ms', 'bigint')

@@ -276,7 +276,7 @@ export interface CommentsTable {
   principal: string;
   principal_id: string;
   /** Null once it was withdrawn, or its author was erased. */
-  text: string | null;
+  said: string | null;
   /** The digest of the content that it is about. */
   digest: string;
   at_ms: number;

@@ -27,7 +27,7 @@ export const TABLES = `
   );
   create table comments (
     id text primary key, request_id text not null, kind text not null, person text, principal text not null,
-    principal_id text not null, text text, digest text not null, at_ms bigint not null, withdrawn_ms bigint,
+    principal_id text not null, said text, digest text not null, at_ms bigint not null, withdrawn_ms bigint,
     decision_id text not null
   );
   create table cosignatures (
