@@ -19,6 +19,7 @@ interface Group {
 export const GROUPS: readonly Group[] = [
   { names: ['init'], load: async () => (await import('./commands/init.ts')).registerInit },
   { names: ['serve'], load: async () => (await import('./commands/serve.ts')).registerServe },
+  { names: ['relay'], load: async () => (await import('./commands/relay.ts')).registerRelay },
   { names: ['backup'], load: async () => (await import('./commands/backup.ts')).registerBackup },
   { names: ['archive'], load: async () => (await import('./commands/archive.ts')).registerArchive },
   { names: ['migrate'], load: async () => (await import('./commands/migrate.ts')).registerMigrate },

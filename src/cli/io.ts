@@ -22,6 +22,8 @@ export interface Io {
   columns?: number | null;
   /** Handles SIGINT and SIGTERM with a callback. Returns a function that removes the handler. */
   onStopSignal(listener: () => void): () => void;
+  /** Handles SIGHUP with a callback. Returns a function that removes the handler. Absent: nobody sends one. */
+  onReloadSignal?(listener: () => void): () => void;
   /** Ends the process immediately, even with work in flight. */
   exit(code: number): void;
 }

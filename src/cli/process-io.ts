@@ -38,6 +38,10 @@ export function createProcessIo(env: NodeJS.ProcessEnv): Io {
         for (const signal of signals) process.off(signal, listener);
       };
     },
+    onReloadSignal: (listener) => {
+      process.on('SIGHUP', listener);
+      return () => process.off('SIGHUP', listener);
+    },
     exit: (code) => process.exit(code),
   };
 }

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { Snapshot } from '../data/snapshot.ts';
+import type { ReadersClaims } from '../snapshot/readers.ts';
 import type { NoteVerifier } from '../tree/note.ts';
 import type { RelayFaultCode } from './fault.ts';
 import { createFaultBook } from './fault-book.ts';
 import type { StreamSource } from './follow.ts';
-import { type Follower, follow, latestFile } from './follow.ts';
+import { type Follower, follow, latestFile, readersFile } from './follow.ts';
+import { createHeldReaders } from './held-readers.ts';
 import { createHeldSnapshot } from './held-snapshot.ts';
 import { keptFiles } from './kept-files.ts';
 import type { Pace, Random } from './pace.ts';
@@ -24,6 +26,8 @@ export interface RelaySettings {
 export interface RelayEnvironment {
   name: string;
   served(): Snapshot | undefined;
+  /** Whether flags are served, to whomever may read them. */
+  isReady(): boolean;
   status(): EnvironmentStatus;
   /** Null for a published place, which nobody can report to. */
   reports: Reports | null;
@@ -45,6 +49,8 @@ export interface EnvironmentDeps {
   stream: StreamSource | null;
   reportTo: ReportTarget | null;
   settings: () => RelaySettings;
+  /** Takes over a list of readers; null: who reads is known otherwise. */
+  takeReaders: ((claims: ReadersClaims) => void) | null;
   pace: Pace;
   random: Random;
   clock: () => number;
@@ -71,11 +77,21 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
   };
   let ending = new AbortController().signal;
 
+  const kept = keptFiles(join(deps.folder, name));
+  const readers =
+    deps.takeReaders === null
+      ? null
+      : createHeldReaders({
+          environment: name,
+          keys: () => settings().keys,
+          take: deps.takeReaders,
+          ...{ kept, faults, clock, log },
+        });
   const held = createHeldSnapshot({
     environment: name,
     keys: () => settings().keys,
     staleness: () => settings().staleness,
-    kept: keptFiles(join(deps.folder, name)),
+    kept,
     readBody: async (file, maxBytes) =>
       (await source.read(`${name}/${file}`, { maxBytes, signal: ending }))?.bytes ?? null,
     faults,
@@ -87,6 +103,17 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
     },
   });
 
+  function isReady(): boolean {
+    return held.pointer() !== null && readers?.claims() !== null;
+  }
+
+  function readersStatus(): EnvironmentStatus['readers'] {
+    const claims = readers?.claims() ?? null;
+    if (claims === null) return null;
+    const { sequence, iat, exp } = claims;
+    return { sequence, signed_ms: iat * 1000, expires_ms: exp * 1000 };
+  }
+
   function setConnection(state: (typeof connection)['state']): void {
     if (connection.state !== state) connection = { ...connection, state, since_ms: clock() };
   }
@@ -97,13 +124,14 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
       return reports;
     },
     served: held.served,
+    isReady,
     status: () => {
       const pointer = held.pointer();
       const nowMs = clock();
       const staleSinceMs = pointer !== null && pointer.exp * 1000 <= nowMs ? pointer.exp * 1000 : null;
       const policyFromMs = pointer === null ? null : pointer.exp * 1000 + settings().staleness.maxMs;
       return {
-        state: pointer === null ? 'waiting' : staleSinceMs === null ? 'fresh' : 'stale',
+        state: !isReady() ? 'waiting' : staleSinceMs === null ? 'fresh' : 'stale',
         version: pointer?.version ?? null,
         digest: pointer?.digest ?? null,
         epoch: pointer?.epoch ?? null,
@@ -112,6 +140,7 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
         stale_since_ms: staleSinceMs,
         staleness_applied: policyFromMs !== null && nowMs >= policyFromMs,
         adopted_ms: held.adoptedMs(),
+        readers: readersStatus(),
         epoch_change: held.epochChange(),
         connection,
         reports:
@@ -122,6 +151,7 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
     },
     start: async (signal) => {
       ending = signal;
+      await readers?.restore();
       await held.restore();
       if (reportTo !== null) {
         const served = () => {
@@ -139,13 +169,16 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
         {
           environment: name,
           ...{ source, stream, pace, random, faults },
-          files: [latestFile(held.offer)],
+          files: [...(readers === null ? [] : [readersFile(readers.offer)]), latestFile(held.offer)],
           connected: (isAlive) => setConnection(isAlive ? 'streaming' : 'polling'),
           reached: (isThere) => {
             if (isThere) connection = { ...connection, reached_ms: clock() };
             if (connection.state !== 'streaming') setConnection(isThere ? 'polling' : 'unreachable');
           },
-          tick: held.keepAgain,
+          tick: async () => {
+            await held.keepAgain();
+            await readers?.keepAgain();
+          },
         },
         signal,
       );

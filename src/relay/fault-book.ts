@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { type RelayFaultCode, type ShownFault, shownFault } from './fault.ts';
 
 /** What a fault keeps from working. */
-export type FaultPart = 'source' | 'stream' | 'snapshot' | 'readers' | 'disk' | 'reports';
+export type FaultPart = 'source' | 'stream' | 'snapshot' | 'readers' | 'disk' | 'readers_disk' | 'reports';
 
 /** The faults of one environment. */
 export interface FaultBook {

@@ -7,7 +7,8 @@ const FAULTS = {
   source_slow: 'Check the network, and what is in between. What was verified before is served on.',
   source_refused:
     'Check what the trust rule of this relay grants: the audience data:<environment>, and the namespaces *.',
-  not_published: 'Name the environment under snapshots.environments in the configuration of the broker.',
+  not_published:
+    'Name the environment under snapshots.environments in the configuration of the broker, or publish it to this place.',
   source_busy: 'It passes by itself: the broker is starting, or has not published the present flags yet.',
   token_refused:
     'Check the identity of this relay, and the trust rule for it. The log of the broker has the exact reason.',
@@ -56,8 +57,10 @@ const MAX_DETAIL = 500;
 /** What `/status` shows of an error, with what to do about it. @throws the error, if it is none of these */
 export function shownFault(error: unknown, nowMs: number): ShownFault {
   if (!(error instanceof SnapshotFault || error instanceof RelayFault)) throw error;
-  const said = error.message.slice(0, MAX_DETAIL);
+  // An address stays as it is.
+  const sentence = error.message
+    .slice(0, MAX_DETAIL)
+    .replace(/^[a-z]+ /, (word) => word.charAt(0).toUpperCase() + word.slice(1));
   const remedy = error instanceof SnapshotFault ? SNAPSHOT_FAULTS[error.code] : FAULTS[error.code];
-  const sentence = `${said.charAt(0).toUpperCase()}${said.slice(1)}`;
   return { code: error.code, detail: `${sentence.replace(/\.$/, '')}. ${remedy}`, at_ms: nowMs };
 }

@@ -1,4 +1,5 @@
 import { LATEST_FILE, MAX_LATEST_BYTES } from '../snapshot/latest.ts';
+import { MAX_READERS_BYTES, READERS_FILE } from '../snapshot/readers.ts';
 import { RelayFault } from './fault.ts';
 import type { FaultBook } from './fault-book.ts';
 import { about, backoff, createPause, type Pace, type Random } from './pace.ts';
@@ -8,6 +9,7 @@ import type { RelayTokens } from './tokens.ts';
 
 /** A file that is followed: by the name of its event, and by its name in a place. */
 export interface FollowedFile {
+  part: 'snapshot' | 'readers';
   event: string;
   file: string;
   maxBytes: number;
@@ -64,7 +66,6 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
     try {
       for (const followed of files) await pollFile(followed);
       failures = 0;
-      deps.reached(true);
       faults.clear('source');
     } catch (error) {
       if (signal.aborted) return;
@@ -74,14 +75,18 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
     }
   }
 
-  async function pollFile({ file, maxBytes, offer }: FollowedFile): Promise<void> {
+  async function pollFile({ part, file, maxBytes, offer }: FollowedFile): Promise<void> {
     const known = tags.get(file);
     const read = await source.read(`${environment}/${file}`, {
       maxBytes,
       signal,
       ...(known === undefined ? {} : { known }),
     });
-    if (read === null) throw new RelayFault('not_published', `${source.name} has no ${environment}/${file}`);
+    deps.reached(true);
+    if (read === null) {
+      faults.note(part, new RelayFault('not_published', `${source.name} has no ${environment}/${file}`));
+      return;
+    }
     if (read.bytes === null) return;
     tags.delete(file);
     if ((await offer(read.bytes)) && read.tag !== null) tags.set(file, read.tag);
@@ -164,5 +169,10 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
 
 /** The pointer of an environment as a file that is followed. */
 export function latestFile(offer: FollowedFile['offer']): FollowedFile {
-  return { event: 'latest', file: LATEST_FILE, maxBytes: MAX_LATEST_BYTES, offer };
+  return { part: 'snapshot', event: 'latest', file: LATEST_FILE, maxBytes: MAX_LATEST_BYTES, offer };
+}
+
+/** The list of readers of an environment as a file that is followed. */
+export function readersFile(offer: FollowedFile['offer']): FollowedFile {
+  return { part: 'readers', event: 'readers', file: READERS_FILE, maxBytes: MAX_READERS_BYTES, offer };
 }

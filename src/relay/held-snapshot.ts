@@ -12,8 +12,8 @@ import {
   type SeenSnapshot,
 } from '../snapshot/latest.ts';
 import type { NoteVerifier } from '../tree/note.ts';
-import { RelayFault } from './fault.ts';
 import type { FaultBook } from './fault-book.ts';
+import { isDamage, keptFault } from './kept-fault.ts';
 import type { KeptFiles } from './kept-files.ts';
 import { oneByOne } from './one-by-one.ts';
 import { type StalenessPolicy, whenStale } from './staleness.ts';
@@ -155,8 +155,7 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
       }
       faults.clear('snapshot');
     } catch (error) {
-      // What the source does not give is a fault of the source.
-      faults.note(error instanceof RelayFault ? 'source' : 'snapshot', error);
+      faults.note('snapshot', error);
     }
   });
 
@@ -212,18 +211,6 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
 
 function isSame(one: ProvedPointer, other: ProvedPointer): boolean {
   return one.epoch === other.epoch && one.version === other.version && one.digest === other.digest;
-}
-
-/** A key that is not known says nothing against the file: it may have been taken out of the bootstrap file. */
-function isDamage(error: unknown): boolean {
-  return error instanceof SnapshotFault && error.code !== 'unknown_key' && error.code !== 'other_epoch';
-}
-
-function keptFault(error: unknown): unknown {
-  if (!(error instanceof SnapshotFault) || !isDamage(error)) return error;
-  return new RelayFault('kept_damaged', `what was kept is not used (${error.code}): ${error.message}`, {
-    cause: error,
-  });
 }
 
 /** The flags of a body by key. One that has not changed stays the same object, with the answers that were made of it. */

@@ -20,6 +20,8 @@ export interface ListenerDeps {
   authenticate: AuthenticateReader;
   countAttempt: CountAttempt;
   evaluated: (reader: DataReader, what: Evaluated | readonly Evaluated[], nowMs: number) => void;
+  /** All definitions were read. */
+  read: (reader: DataReader, nowMs: number) => void;
   status: () => RelayStatus;
   metrics: RelayMetrics;
   /** At which URL the relay listens, and other hosts that it serves. */
@@ -37,7 +39,7 @@ export function createRelayListener(deps: ListenerDeps): RequestListener {
   const authenticate = whenHydrated(deps);
   const data = { snapshots, authenticate, countAttempt, clock, log };
   const answerOfrep = createOfrepListener({ ...data, metrics, evaluated });
-  const answerFlagd = createFlagdListener({ ...data, problemOf });
+  const answerFlagd = createFlagdListener({ ...data, problemOf, read: deps.read });
 
   async function answerOperating(req: IncomingMessage, id: string): Promise<Answer> {
     try {

@@ -1,17 +1,20 @@
 import type { Evaluated } from '../data/answers.ts';
 import type { AuthenticateReader } from '../data/credentials.ts';
+import { DEFINITIONS } from '../data/evaluation-tally.ts';
+import { createClientAddress, type ProxyTrust } from '../http/client-address.ts';
 import { limitAttempts } from '../http/rate-limit.ts';
 import { createRelayMetrics } from '../http/relay-metrics.ts';
 import { listen } from '../http/server.ts';
 import type { Logger } from '../logger.ts';
 import { loadVersion } from '../version.ts';
+import { createReaders } from './authenticate.ts';
 import { createEnvironment, type RelayEnvironment, type RelaySettings } from './environment.ts';
 import { type RelayFault, type ShownFault, shownFault } from './fault.ts';
 import { createRelayListener } from './listener.ts';
 import { PACE, type Pace } from './pace.ts';
 import { brokerSource, type Source } from './source.ts';
 import type { RelayStatus } from './status.ts';
-import { createRelayTokens, type ExchangeToken } from './tokens.ts';
+import { createRelayTokens, type ExchangeToken, type RelayTokens } from './tokens.ts';
 
 /*
  * The relay: one process near the applications, which follows the snapshots of some environments, verifies each before it
@@ -40,9 +43,14 @@ export interface RelayOptions {
   /** The state folder, which must be there. */
   folder: string;
   source: RelaySource;
-  authenticate: AuthenticateReader;
+  /** Who reads; by the lists that the broker signs, unless it is given. */
+  authenticate?: AuthenticateReader;
   /** Attempts of an address without a valid identity; 0 sets no limit. */
   attemptsPerMinute?: number;
+  /** Which proxies say whose address a request comes from. */
+  proxies?: ProxyTrust;
+  /** The URL at which applications reach it; default: where it listens. */
+  publicUrl?: string;
   clock: () => number;
   log: Logger;
   random?: () => number;
@@ -56,13 +64,14 @@ export interface Relay {
   status(): RelayStatus;
   /** Takes over what the operator has changed, and asks again for what was refused. */
   reload(settings: RelaySettings): void;
-  /** The bootstrap file could not be read again. */
-  reloadFailed(fault: RelayFault): void;
+  /** The bootstrap file could not be read again; null: it can be. */
+  reloadFailed(fault: RelayFault | null): void;
   /** Answers what has begun, reports what was read, and ends. */
   close(): Promise<void>;
 }
 
 const ATTEMPTS_PER_MINUTE = 300;
+const NO_PROXIES: ProxyTrust = { trusted: [], header: 'X-Forwarded-For' };
 
 /**
  * Starts a relay. It resolves when it serves what it had kept, whether or not its source answers.
@@ -76,6 +85,11 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const stopping = new AbortController();
   let settings = options.settings;
   let configFault: ShownFault | null = null;
+
+  const socket = await listen(options.listen);
+  const publicUrl = options.publicUrl ?? socket.url;
+  const readers = createReaders({ environments: options.environments, publicUrl, clock, log });
+  const { authenticate = readers.authenticate } = options;
 
   const environments = new Map<string, RelayEnvironment>();
   const metrics = createRelayMetrics(() =>
@@ -92,25 +106,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     }),
   );
 
-  const tokens = new Map(
-    options.source.kind === 'broker'
-      ? options.environments.map((environment) => {
-          const { exchange } = options.source as Extract<RelaySource, { kind: 'broker' }>;
-          return [environment, createRelayTokens({ exchange, environment, clock, random, pace })] as const;
-        })
-      : [],
-  );
-  const source =
-    options.source.kind === 'place'
-      ? options.source.source
-      : brokerSource({
-          broker: options.source.broker,
-          tokensOf: (environment) => known(tokens, environment),
-          fetch,
-          answerMs: pace.answerMs,
-        });
+  const tokensOf = new Map<string, RelayTokens>();
+  const source = openSource();
   for (const environment of options.environments) {
-    const own = tokens.get(environment);
+    const own = tokensOf.get(environment);
     const at = (what: string) =>
       own === undefined ? null : { address: `${source.name}/${environment}/${what}`, tokens: own, fetch };
     environments.set(
@@ -120,44 +119,52 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         relay: name,
         folder: options.folder,
         source,
-        stream: at('events'),
+        stream: at(`events?relay=${encodeURIComponent(name)}`),
         reportTo: at('reports'),
         settings: () => settings,
-        pace,
-        random,
-        clock,
-        log,
+        takeReaders: options.authenticate === undefined ? readers.take : null,
+        ...{ pace, random, clock, log },
         faulted: (code) => metrics.faulted(environment, code),
         propagated: (seconds) => metrics.propagated(environment, seconds),
       }),
     );
   }
 
+  function openSource(): Source {
+    if (options.source.kind === 'place') return options.source.source;
+    const { broker, exchange } = options.source;
+    for (const environment of options.environments)
+      tokensOf.set(environment, createRelayTokens({ exchange, environment, clock, random, pace }));
+    return brokerSource({ broker, tokensOf, fetch, answerMs: pace.answerMs });
+  }
+
   const status = (): RelayStatus => ({
     relay: name,
     version: loadVersion(),
-    state: [...environments.values()].every((each) => each.served() !== undefined) ? 'ready' : 'waiting',
+    state: [...environments.values()].every((each) => each.isReady()) ? 'ready' : 'waiting',
     started_ms: startedMs,
     source: source.name,
     config_fault: configFault,
     environments: Object.fromEntries([...environments].map(([key, each]) => [key, each.status()])),
   });
 
-  const socket = await listen(options.listen);
   socket.serve(
     createRelayListener({
       snapshots: { current: (environment) => environments.get(environment)?.served() },
-      authenticate: options.authenticate,
+      authenticate,
       countAttempt: limitAttempts(
         options.attemptsPerMinute ?? ATTEMPTS_PER_MINUTE,
-        ({ socket: { remoteAddress = '' } }) => remoteAddress,
+        createClientAddress(options.proxies ?? NO_PROXIES),
       ),
       evaluated: (reader, what, nowMs) => {
         environments.get(reader.environment)?.reports?.tally.note(reader, what, nowMs);
         countReasons(what, metrics.evaluated);
       },
+      read: (reader, nowMs) => {
+        environments.get(reader.environment)?.reports?.tally.note(reader, DEFINITIONS, nowMs);
+      },
       ...{ status, metrics, clock, log },
-      url: socket.url,
+      url: publicUrl,
       hosts: options.hosts ?? [],
     }),
   );
@@ -168,11 +175,14 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     status,
     reload: (changed) => {
       settings = changed;
-      configFault = null;
+      const keys = changed.keys.map(({ name: of, id }) => `${of}+${id}`);
+      log.info({ keys }, 'the bootstrap file is taken over');
       for (const each of environments.values()) each.pollNow();
     },
     reloadFailed: (fault) => {
-      configFault = shownFault(fault, clock());
+      const shown = fault === null ? null : shownFault(fault, clock());
+      if (shown !== null && configFault === null) log.warn(shown, 'the bootstrap file is not taken over');
+      configFault = shown;
     },
     close: () =>
       socket.stop(async () => {
@@ -180,12 +190,6 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         await Promise.all([...environments.values()].map((each) => each.done()));
       }),
   };
-}
-
-function known<T>(map: ReadonlyMap<string, T>, key: string): T {
-  const value = map.get(key);
-  if (value === undefined) throw new Error(`${key} is no environment of this relay`);
-  return value;
 }
 
 /** How often each reason is in a list, which is the same object for the same answer. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { SnapshotFault } from '../snapshot/fault.ts';
 import { RelayFault } from './fault.ts';
 import { readFileUpTo } from './read-file.ts';
 import type { RelayTokens } from './tokens.ts';
@@ -38,8 +39,7 @@ export function brokerSource({
   answerMs,
 }: {
   broker: string;
-  /** The tokens of the environment. */
-  tokensOf: (environment: string) => RelayTokens;
+  tokensOf: ReadonlyMap<string, RelayTokens>;
   fetch: typeof globalThis.fetch;
   answerMs: number;
 }): Source {
@@ -47,7 +47,8 @@ export function brokerSource({
   return {
     name,
     read: async (path, { maxBytes, signal, known }) => {
-      const tokens = tokensOf(path.slice(0, path.indexOf('/')));
+      const tokens = tokensOf.get(path.slice(0, path.indexOf('/')));
+      if (tokens === undefined) throw new Error(`${path} is of no environment of this relay`);
       const authorization = `Bearer ${await tokens.get(signal)}`;
       const headers = { authorization, ...(known === undefined ? {} : { 'if-none-match': known }) };
       const answered = await request(fetch, `${name}/${path}`, { headers, maxBytes, signal, answerMs });
@@ -127,6 +128,10 @@ async function request(
       redirect: 'error',
       signal: AbortSignal.any([signal, deadline]),
     });
+    if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
+      await response.body?.cancel();
+      throw new SnapshotFault('too_large', `${place} announces more than ${maxBytes} bytes`);
+    }
     const tag = response.headers.get('etag');
     return {
       status: response.status,
@@ -136,6 +141,7 @@ async function request(
       bytes: await readUpTo(response, maxBytes),
     };
   } catch (error) {
+    if (error instanceof SnapshotFault) throw error;
     if (deadline.aborted)
       throw new RelayFault('source_slow', `${place} did not answer whole within ${answerMs} ms`, {
         cause: error,

@@ -4,7 +4,7 @@ import type { EpochChange } from './held-snapshot.ts';
 
 /** What `/status` says of one environment. Anybody who reaches the relay may read it, so no flag is named. */
 export interface EnvironmentStatus {
-  /** `waiting`: there is nothing to serve yet. `stale`: what is served may not be the newest any more. */
+  /** `waiting`: there is nothing to serve yet, or it is not known to whom. `stale`: what is served may not be the newest any more. */
   state: 'waiting' | 'fresh' | 'stale';
   version: number | null;
   digest: string | null;
@@ -17,6 +17,8 @@ export interface EnvironmentStatus {
   /** Whether flags are served by the staleness policy. */
   staleness_applied: boolean;
   adopted_ms: number | null;
+  /** The list of who may read; null before there is one. */
+  readers: { sequence: number; signed_ms: number; expires_ms: number } | null;
   /** The last time that the log of another epoch was followed, since the start. */
   epoch_change: EpochChange | null;
   connection: {

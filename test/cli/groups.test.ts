@@ -51,6 +51,7 @@ const OF_THIS_MACHINE = [
   'audit',
   'backup',
   'migrate',
+  'relay',
   'replay',
   'serve',
   'store',

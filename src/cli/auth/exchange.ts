@@ -41,6 +41,24 @@ export async function exchangeToken(
   );
 }
 
+/** The path of the token endpoint of each broker. */
+const TOKEN_PATH = '/oauth/token';
+
+/**
+ * Exchanges a token for one that is bound to no key, at whatever address the broker is reached: without proofs, nothing has to
+ * name its public one.
+ *
+ * @throws CliError as {@link exchangeToken}, but for the address
+ */
+export async function exchangeUnbound(
+  io: Pick<Io, 'fetch' | 'clock'>,
+  broker: string,
+  tokens: Readonly<Record<string, string>>,
+): Promise<KeptExchange> {
+  const at = { broker, issuer: broker, token_endpoint: `${broker}${TOKEN_PATH}` };
+  return requestToken(io, { ...at, tokens, isBound: false, key: await createProofKey() });
+}
+
 /**
  * Exchanges the token of a job for one that reads one request, for as long as policy lets it.
  *

@@ -11,10 +11,8 @@ import { loadVersion } from '../../version.ts';
 import type { Cli } from '../cli.ts';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
+import { listenForStop } from '../listen-for-stop.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
-
-/** The exit status of a forced stop: 128 plus the number of SIGINT. */
-const FORCED = 130;
 
 interface ServeOptions {
   config?: string;
@@ -120,18 +118,6 @@ async function start(
       { cause: error },
     );
   }
-}
-
-/** Handles signals without a gap: the first one resolves, every later one ends the process. */
-function listenForStop(io: Io): { first: Promise<void>; disarm: () => void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let isStopping = false;
-  const disarm = io.onStopSignal(() => {
-    if (isStopping) io.exit(FORCED);
-    isStopping = true;
-    resolve();
-  });
-  return { first: promise, disarm };
 }
 
 /** Describes the start, one line per step. */
