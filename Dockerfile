@@ -15,6 +15,7 @@ ENV NODE_ENV=production COUNTERSIGN_HOST=0.0.0.0
 COPY --from=build /build/package.json /build/LICENSE /build/sbom.cdx.json ./
 COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/policies ./policies
+COPY --from=build /build/proto ./proto
 COPY --from=build /build/dist ./dist
 RUN ln -s /app/dist/main.js /usr/local/bin/countersign && chmod +x dist/main.js
 USER 65532:65532

@@ -35,8 +35,8 @@ export interface AppDeps {
   /** Other hosts that are served. */
   hosts: readonly string[];
   countAttempt: CountAttempt;
-  ofrep: OfrepDeps & Pick<FlagdDeps, 'read'>;
   snapshotEvents: SnapshotEvents;
+  ofrep: OfrepDeps & Pick<FlagdDeps, 'documents' | 'read'>;
   metrics: Metrics;
   log: Logger;
   /** The folder of the built console; null if it is not served. */

@@ -126,7 +126,7 @@ export async function openInside(store: Store, options: InsideOptions) {
   // 3. Caches of the store.
   const snapshots = await openSnapshots({ load: snapshotLoader(read), log, environments: environments() });
   const secret = await cursorSecret(store, masterKey);
-  const following = openFollowing({ snapshots, clock, secret });
+  const following = openFollowing({ snapshots, clock, secret, log });
   const freezes = await watchFreezes({
     list: async () => placeFreezes(read, await listActiveFreezes(read)),
     log,

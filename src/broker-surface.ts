@@ -1,5 +1,6 @@
 import type { AppDeps } from './app.ts';
 import type { Inside } from './broker-inside.ts';
+import type { FlagdSyncParts } from './data/open-flagd-sync.ts';
 import { createSnapshotEvents } from './data/snapshot-events.ts';
 import { readablePlaces } from './decide/read.ts';
 import { freezeHeader } from './emergency/watch.ts';
@@ -9,7 +10,7 @@ import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
 import { createAuthenticator } from './identity/authenticate.ts';
 import { createCallers } from './identity/callers.ts';
 import type { RequestCredentials } from './identity/credential.ts';
-import { dataToken } from './identity/shown-token.ts';
+import { type DataCredentials, dataToken } from './identity/shown-token.ts';
 import { withKeys } from './issuers/key-sets.ts';
 import { openPublishedReaders } from './publication/readers.ts';
 import { listRoutes } from './routes.ts';
@@ -20,8 +21,13 @@ import { openExchange } from './tokens/open-exchange.ts';
 import type { SubjectDeps } from './tokens/subject.ts';
 import { loadVersion } from './version.ts';
 
-/** The dependencies of the HTTP surface. @param url the address the broker listens on */
-export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExpress' | 'consoleFolder'> {
+/** The dependencies of the HTTP surface, and those of the sync of flagd. */
+export interface Surface extends Omit<AppDeps, 'onlyExpress' | 'consoleFolder'> {
+  flagdSync: FlagdSyncParts;
+}
+
+/** Opens the dependencies. @param url the address the broker listens on */
+export function openSurface(inside: Inside, url: string): Surface {
   const { config, clock, log, store, control, keySets, signingKeys, metrics, usage } = inside;
   const { revocations, policies } = control;
   // The `iss` of the broker's tokens.
@@ -96,6 +102,17 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
     // It never rejects.
     snapshotEvents.refresh(what).catch(() => undefined);
   });
+  const byToken = {
+    authenticate: authenticator.authenticateData,
+    tokenOf: (credentials: DataCredentials) => dataToken(credentials).token,
+    follow: async (token: string) => {
+      const { caller, ...rest } = await authenticator.followData(token);
+      return { reader: caller, ...rest };
+    },
+  };
+  const { evaluations } = inside;
+  const counting =
+    evaluations === null ? {} : { evaluated: evaluations.note, read: evaluations.noteDefinitions };
   return {
     edge: {
       ...{ control, cursors: inside.cursors, authenticate, hasSession },
@@ -171,19 +188,15 @@ export function openSurface(inside: Inside, url: string): Omit<AppDeps, 'onlyExp
       clock,
       log,
       metrics: { answered: metrics.evaluated },
-      ...(inside.evaluations === null
-        ? {}
-        : { evaluated: inside.evaluations.note, read: inside.evaluations.noteDefinitions }),
-      authenticate: authenticator.authenticateData,
+      ...counting,
+      authenticate: byToken.authenticate,
+      documents: inside.following.documents,
       catchUp: inside.catchUpFlags,
-      streams: {
-        ...inside.following,
-        tokenOf: (credentials) => dataToken(credentials).token,
-        follow: async (token) => {
-          const { caller, ...rest } = await authenticator.followData(token);
-          return { reader: caller, ...rest };
-        },
-      },
+      streams: { ...inside.following, ...byToken },
+    },
+    flagdSync: {
+      ...{ ...inside.following, ...byToken, ...counting, clock, log },
+      attemptsPerMinute: config.attempts_per_minute,
     },
     metrics,
     log,

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { createListener } from './app.ts';
-import { type InsideOptions, openInside } from './broker-inside.ts';
+import { type Inside, type InsideOptions, openInside } from './broker-inside.ts';
 import { openSurface } from './broker-surface.ts';
-import { assertFree, listen } from './http/server.ts';
+import { type OpenFlagdSyncs, openFlagdSyncs } from './data/open-flagd-sync.ts';
+import { assertFree, listen, type OpenSocket } from './http/server.ts';
 import type { MasterKeyReport } from './keys/open-secrets.ts';
 import { watchLog } from './log/watch-log.ts';
 import type { BundleStart } from './policy/first-start.ts';
@@ -25,6 +26,8 @@ import { logWalCheckpoints } from './store/wal-reports.ts';
 export interface Broker {
   /** The address it listens on. */
   url: string;
+  /** The addresses at which the sync of flagd is served. */
+  flagdSync: readonly string[];
   /** The outcome for the bundle that the configuration names. */
   policy: BundleStart;
   /** The operations that the active bundle does not know, and so denies. */
@@ -95,15 +98,21 @@ async function openOn(store: Store, options: BrokerOptions & InsideOptions): Pro
   try {
     if (options.observe !== undefined) socket.serve(options.observe);
     const { onlyExpress = false, consoleFolder = null } = options;
-    socket.serve(createListener({ ...openSurface(inside, socket.url), onlyExpress, consoleFolder }));
+    const { flagdSync, ...surface } = openSurface(inside, socket.url);
+    socket.serve(createListener({ ...surface, onlyExpress, consoleFolder }));
+    return running(inside, socket, await openFlagdSyncs(options.config.flagd_sync, flagdSync));
   } catch (error) {
     // An open socket would keep the process alive, and with it the port and the database.
     await socket.stop();
     throw error;
   }
-  const { start, masterKeyReport, scheduler, usage, log } = inside;
+}
+
+function running(inside: Inside, socket: OpenSocket, sync: OpenFlagdSyncs): Broker {
+  const { store, start, masterKeyReport, scheduler, usage, log } = inside;
   return {
     url: socket.url,
+    flagdSync: sync.addresses,
     policy: start,
     unknownOperations: inside.unknownOperations(),
     masterKey: masterKeyReport,
@@ -111,7 +120,7 @@ async function openOn(store: Store, options: BrokerOptions & InsideOptions): Pro
     scheduler,
     store,
     close: async () => {
-      await socket.stop(scheduler.stop);
+      await Promise.all([sync.stop(), socket.stop(scheduler.stop)]);
       // A store that takes no writes must still be closed.
       await inside.evaluations
         ?.flush()

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isHost, isLogOrigin, isOrigin, isProxy } from './config-addresses.ts';
+import { syncListenerSchema } from './data/sync-config.ts';
 import { PROXY_HEADERS } from './http/client-address.ts';
 import { issuerConfigSchema, workloadIssuerSchema } from './issuers/issuers.ts';
 import { bundleKeySchema } from './policy/bundle-keys.ts';
@@ -179,6 +180,11 @@ export const configSchema = z.strictObject({
       }),
     })
     .prefault({}),
+  flagd_sync: z
+    .array(syncListenerSchema)
+    .max(20)
+    .refine(isEachOnce('listen'), 'must have unique addresses')
+    .default([]),
   retention: z
     .strictObject({
       archive_folder: z.string().min(1).optional().meta({

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { findFaults } from './config-faults.ts';
 import { configSchema, VARIABLES } from './config-schema.ts';
+import type { SyncListenerConfig } from './data/sync-config.ts';
 import {
   type IssuerConfig,
   isFetchable,
@@ -97,6 +98,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
       /^https?:\/\//.test(place) ? place : resolve(folder, place),
     ),
     retention: locateArchives(parsed.data.retention, folder),
+    flagd_sync: parsed.data.flagd_sync.map((listener) => locateCertificates(listener, folder)),
     ...files,
     master_key,
     file: file === null ? null : resolve(file),
@@ -201,6 +203,13 @@ const NAMED_FILES = [
   { list: 'issuers', members: ['web', 'client_secret_file'], remedy: '' },
   { list: 'workload_issuers', members: ['jwks_file'], remedy: "; put the issuer's key set there" },
   { list: 'bundle_keys', members: ['key_file'], remedy: '; put the public key there' },
+  { list: 'flagd_sync', members: ['tls', 'cert_file'], remedy: '; put the certificate there' },
+  { list: 'flagd_sync', members: ['tls', 'key_file'], remedy: '; put its private key there' },
+  {
+    list: 'flagd_sync',
+    members: ['tls', 'client_ca_file'],
+    remedy: "; put the authority's certificate there",
+  },
 ] as const;
 
 /** @param sound the document, whose other values may have been repaired */
@@ -233,6 +242,15 @@ function soundIssuers(sound: Record<string, unknown>): IssuerConfig[] {
 
 function locateBundleKey(key: BundleKeyConfig, folder: string): BundleKeyConfig {
   return key.key_file === undefined ? key : { ...key, key_file: resolve(folder, key.key_file) };
+}
+
+function locateCertificates(listener: SyncListenerConfig, folder: string): SyncListenerConfig {
+  const { tls } = listener;
+  if (tls === undefined) return listener;
+  const [cert_file, key_file, client_ca_file] = [tls.cert_file, tls.key_file, tls.client_ca_file].map(
+    (file) => resolve(folder, file),
+  ) as [string, string, string];
+  return { ...listener, tls: { cert_file, key_file, client_ca_file } };
 }
 
 function locateSecret(issuer: IssuerConfig, folder: string): IssuerConfig {

@@ -112,7 +112,7 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   },
   {
     part: /^src\/config(-schema)?\.ts$/,
-    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys|store\/database-address|tree\/cosignature)\.ts$/,
+    may: /^src\/config-(addresses|faults|schema)\.ts$|^src\/(data\/sync-config|http\/client-address|issuers\/(issuers|subjects)|keys\/master-key-config|policy\/bundle-keys|store\/database-address|tree\/cosignature)\.ts$/,
   },
   { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },
@@ -133,6 +133,8 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'openid-client': /^src\/(sessions|cli)\//,
   '@open-policy-agent/opa-wasm': /^src\/policy\/engine\.ts$/,
   '@openfeature/flagd-core': /^src\/data\/flagd-documents\.ts$/,
+  '@grpc/grpc-js': /^src\/data\/flagd-sync(-server)?\.ts$/,
+  '@grpc/proto-loader': /^src\/data\/flagd-sync-server\.ts$/,
   'better-sqlite3': /^src\/store\//,
   pg: /^src\/store\/postgres\//,
   kysely: /^src\/store\//,

@@ -13,6 +13,14 @@ export interface DataReader {
   readonly mayGoOn?: () => boolean;
 }
 
+/** A reader whose token is looked at again and again. */
+export interface FollowedReader {
+  readonly reader: DataReader;
+  readonly endsAtMs: number;
+  /** Whether the token is not revoked. It MUST NOT wait. */
+  mayGoOn(): boolean;
+}
+
 /** The headers that may contain a token (OFREP allows both), and its proof. */
 export interface Credentials {
   readonly authorization: string | undefined;

@@ -5,7 +5,7 @@ import { type Answer, sendText } from '../http/answer.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
 import { type AuthenticateReader, credentialsOf, type DataReader } from './credentials.ts';
-import { createFlagdDocuments } from './flagd-documents.ts';
+import { createFlagdDocuments, type FlagdDocuments } from './flagd-documents.ts';
 import { syncFlagd } from './flagd-routes.ts';
 import type { Snapshots } from './snapshot.ts';
 import { viewOf } from './view.ts';
@@ -24,6 +24,8 @@ export interface FlagdDeps {
   /** Counts a request without a valid identity. @throws BrokerError `rate_limited` */
   countAttempt?: CountAttempt;
   clock: Clock;
+  /** Default: documents of its own. */
+  documents?: FlagdDocuments;
   /** Counts a read of all definitions. It MUST NOT wait or throw. */
   read?: (reader: DataReader, nowMs: number) => void;
   /** Writes a refusal. */
@@ -43,7 +45,7 @@ interface Known {
  */
 export function createFlagdListener(deps: FlagdDeps) {
   const { snapshots, authenticate, countAttempt, problemOf, log, clock, read } = deps;
-  const documents = createFlagdDocuments({ log });
+  const { documents = createFlagdDocuments({ log }) } = deps;
 
   async function answer(req: IncomingMessage, environment: string): Promise<Answer> {
     const reader = await authenticate(credentialsOf(req));

@@ -2,7 +2,13 @@ import { hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BrokerError } from '../errors.ts';
 import { type EventStream, type EventStreams, eventFrame, type Frame } from '../http/event-stream.ts';
-import { type AuthenticateReader, type Credentials, credentialsOf, type DataReader } from './credentials.ts';
+import {
+  type AuthenticateReader,
+  type Credentials,
+  credentialsOf,
+  type DataReader,
+  type FollowedReader,
+} from './credentials.ts';
 import { followFlags } from './ofrep-routes.ts';
 import type { StreamTickets } from './stream-tickets.ts';
 import type { ViewWatch } from './view-watch.ts';
@@ -12,14 +18,6 @@ import type { ViewWatch } from './view-watch.ts';
  * connects, for the first time or again, is told at once unless it has seen the newest version: providers do not ask by
  * themselves after a connection was lost. Telling it once stands for all that it missed.
  */
-
-/** A reader whose token is looked at again and again. */
-export interface FollowedReader {
-  readonly reader: DataReader;
-  readonly endsAtMs: number;
-  /** Whether the token is not revoked. It MUST NOT wait. */
-  mayGoOn(): boolean;
-}
 
 /** What streams need besides the listener's own dependencies. */
 export interface OfrepStreams {

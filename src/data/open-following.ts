@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { createEventStreams, type EventStreams } from '../http/event-stream.ts';
+import { createFlagdDocuments, type FlagdDocuments } from './flagd-documents.ts';
 import type { Snapshots } from './snapshot.ts';
 import { createStreamTickets, type StreamTickets } from './stream-tickets.ts';
 import { createViewWatch, type ViewWatch } from './view-watch.ts';
@@ -13,6 +14,8 @@ export interface Following {
   /** The streams of OFREP. */
   readonly streams: EventStreams;
   readonly tickets: StreamTickets;
+  /** The definitions that flagd gets, by HTTP and by gRPC. */
+  readonly documents: FlagdDocuments;
 }
 
 /** Opens it. @param secret processes with the same secret accept each other's tickets */
@@ -20,14 +23,17 @@ export function openFollowing({
   snapshots,
   clock,
   secret,
+  log,
 }: {
   snapshots: Pick<Snapshots, 'current' | 'onChange'>;
   clock: Clock;
   secret: Buffer;
+  log: { error(fields: object, message: string): void };
 }): Following {
   return {
     views: createViewWatch({ snapshots, clock }),
     streams: createEventStreams({ limits: LIMITS, clock }),
     tickets: createStreamTickets(secret),
+    documents: createFlagdDocuments({ log }),
   };
 }

@@ -23,7 +23,7 @@ const ADDRESS_COUNTERS = 65_536;
  *
  * @throws BrokerError `rate_limited` with `Retry-After` in seconds, above the limit
  */
-export type CountAttempt = (req: IncomingMessage) => Promise<void>;
+export type CountAttempt<Client = IncomingMessage> = (client: Client) => Promise<void>;
 
 /** The refusals of callers whose identity is missing, not valid, or not verified because the issuer is down. */
 const WITHOUT_IDENTITY: readonly ProblemCode[] = ['unauthenticated', 'token_invalid', 'issuer_unavailable'];
@@ -38,14 +38,14 @@ export function isWithoutIdentity(error: unknown): boolean {
  *
  * @returns what to answer: the refusal, or `rate_limited` in its place
  */
-export async function countedRefusal(
-  countAttempt: CountAttempt | undefined,
-  req: IncomingMessage,
+export async function countedRefusal<Client = IncomingMessage>(
+  countAttempt: CountAttempt<Client> | undefined,
+  client: Client,
   refusal: unknown,
 ): Promise<unknown> {
   if (countAttempt === undefined || !isWithoutIdentity(refusal)) return refusal;
   try {
-    await countAttempt(req);
+    await countAttempt(client);
     return refusal;
   } catch (limited) {
     return limited;
@@ -62,17 +62,17 @@ export async function countedRefusal(
  * @param attemptsPerMinute 0 disables the limit
  * @param addressOf says whose address a request comes from
  */
-export function limitAttempts(
+export function limitAttempts<Client = IncomingMessage>(
   attemptsPerMinute: number,
-  addressOf: (req: IncomingMessage) => string,
-): CountAttempt {
+  addressOf: (client: Client) => string,
+): CountAttempt<Client> {
   const check = limitTo(attemptsPerMinute, 'attempts');
   const secret = randomBytes(32);
   const counterOf = (address: string): string => {
     const digest = createHmac('sha256', secret).update(addressBlock(address)).digest();
     return String(digest.readUInt32BE() % ADDRESS_COUNTERS);
   };
-  return (req) => check(counterOf(addressOf(req)));
+  return (client) => check(counterOf(addressOf(client)));
 }
 
 function limitTo(perMinute: number, what: 'calls' | 'attempts'): (key: string) => Promise<void> {
