@@ -138,6 +138,7 @@ export function openSurface(inside: Inside, url: string): Surface {
     routes: {
       requests: { control },
       comments: { control },
+      preview: { control },
       inbox: { control },
       flags: { control },
       emergency: { control },

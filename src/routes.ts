@@ -18,6 +18,7 @@ import type { RouteShape } from './http/route.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import { keyRoutes } from './keys/routes.ts';
+import { previewRoutes } from './preview/routes.ts';
 import { commentRoutes } from './requests/comment-routes.ts';
 import { requestRoutes } from './requests/routes.ts';
 import { drillRoutes } from './revocation/drill-routes.ts';
@@ -41,6 +42,7 @@ export function routesOf(kinds: RequestKinds) {
   return {
     requests: requestRoutes(kinds),
     comments: commentRoutes,
+    preview: previewRoutes(kinds),
     inbox: inboxRoutes,
     flags: flagRoutes,
     emergency: emergencyRoutes,

@@ -283,6 +283,19 @@ export async function listStates(db: Db, flag: string): Promise<FlagStatesTable[
   return db.selectFrom('flag_states').selectAll().where('flag', '=', flag).orderBy('environment').execute();
 }
 
+/** One version of a definition, or undefined. */
+export async function findDefinitionVersion(
+  db: Db,
+  at: { flag: string; version: number },
+): Promise<FlagVersionsTable | undefined> {
+  return db
+    .selectFrom('flag_versions')
+    .selectAll()
+    .where('flag', '=', at.flag)
+    .where('version', '=', at.version)
+    .executeTakeFirst();
+}
+
 /** One earlier state, or undefined. */
 export async function findStateVersion(
   db: Db,

@@ -220,6 +220,14 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     const { id, digest } = await pending(bench);
     return { params: { id }, body: { digest } };
   }, 'alex'),
+  previewRequest: change(async (bench) => ({
+    params: { id: (await pending(bench)).id },
+    body: { contexts: [{ organization: 'acme' }] },
+  })),
+  previewProposal: change(async (bench) => {
+    const flag = await newFlag(bench);
+    return { body: { content: proposal([{ action: 'enable', flag }]), contexts: [{}] } };
+  }),
   listComments: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
   commentOnRequest: change(async (bench) => ({
     params: { id: (await pending(bench)).id },
