@@ -13,7 +13,7 @@ import { unknownName } from '../unknown-name.ts';
 import { keptPage, keptPageSchema } from './kept-page.ts';
 import { assertRecorded, assertRecordedEnvironment, readingOf } from './list-filter.ts';
 import { replayOne, replayPage, replayPageSchema, replayViewSchema } from './replay.ts';
-import { fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
+import { effectSchema, fullRecordViewSchema, recordViewSchema, toView } from './view.ts';
 
 /*
  * Audit: queries of the decision log. Each read is itself decided and recorded; nothing here writes anything else.
@@ -52,6 +52,7 @@ export const auditRoutes = [
       environment: environmentKeySchema.optional(),
       principal: z.string().max(512).optional().meta({ description: "A principal's id, or a person." }),
       operation: z.enum(RECORDED_NAMES).optional(),
+      outcome: effectSchema.optional().meta({ description: 'What the policy answered.' }),
       request: z.uuid().optional(),
       ...idBeginsShape,
       from: momentSchema.optional().meta({ description: 'Not before.' }),

@@ -12,7 +12,9 @@ import type { StoredRecord } from '../store/records.ts';
  */
 
 const { kind } = principalSchema.shape;
-const effect = z.enum(['allow', 'hold', 'deny']);
+/** What a policy answers. */
+export const effectSchema = z.enum(['allow', 'hold', 'deny']);
+
 const operation = z.string().meta({
   description:
     'The name of an operation (docs/policy.md), or of what the broker records by itself, such as `denials.counted`.',
@@ -187,7 +189,7 @@ const leafSchema = z
       description: 'The stage whose policy decided; null if one policy governs all stages.',
     }),
     outcome: z.object({
-      effect,
+      effect: effectSchema,
       codes: listOf(z.string()),
       obligations: listOf(leafObligationSchema),
       note: z.string().nullable(),
@@ -227,7 +229,7 @@ const detailsSchema = z.object({
   }),
   environment: z.string().nullable(),
   outcome: z.object({
-    effect,
+    effect: effectSchema,
     reasons: z.array(reasonSchema).readonly(),
     obligations: z.array(obligationSchema).readonly(),
     note: reasonSchema.nullable().meta({ description: "The broker's own note on the outcome." }),

@@ -14,6 +14,8 @@ export interface RecordFilter {
   environment?: string;
   principal?: string;
   operation?: string;
+  /** What the policy answered. */
+  outcome?: string;
   request?: string;
   /** The beginning of the id. */
   id?: string;
@@ -174,7 +176,7 @@ async function fetchRecords(
   db: Db,
   { filter, places, limit }: { filter: RecordFilter; places: readonly number[]; limit: number },
 ): Promise<StoredRecord[]> {
-  const { flag, environment, principal, operation, request, id, from_ms, to_ms } = filter;
+  const { flag, environment, principal, operation, outcome, request, id, from_ms, to_ms } = filter;
   let query = db
     .selectFrom('record_details')
     .innerJoin('leaves', 'leaves.place', 'record_details.place')
@@ -202,6 +204,7 @@ async function fetchRecords(
     );
   }
   if (operation !== undefined) query = query.where('record_details.operation', '=', operation);
+  if (outcome !== undefined) query = query.where('record_details.outcome', '=', outcome);
   if (request !== undefined) query = query.where(notByIndex(db, 'record_details.request_id'), '=', request);
   if (id !== undefined) {
     const own = notByIndex(db, 'record_details.id');

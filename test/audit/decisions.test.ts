@@ -57,6 +57,11 @@ describe('the decision log', () => {
     ['principal=emp-1002', (item: Reply['body']) => item.principal.person === 'emp-1002'],
     ['principal=person:demo:alex', (item: Reply['body']) => item.principal.id === 'person:demo:alex'],
     ['operation=request.approve', (item: Reply['body']) => item.operation === 'request.approve'],
+    ['outcome=hold', (item: Reply['body']) => item.outcome.effect === 'hold'],
+    [
+      'outcome=deny&flag=checkout',
+      (item: Reply['body']) => item.outcome.effect === 'deny' && item.flags.length > 0,
+    ],
     ['environment=production', (item: Reply['body']) => item.environment === 'production'],
     [`from=${WORKING_HOURS_MS + 2000}`, (item: Reply['body']) => item.at_ms >= WORKING_HOURS_MS + 2000],
     [`to=${WORKING_HOURS_MS + 1}`, (item: Reply['body']) => item.at_ms <= WORKING_HOURS_MS],
@@ -81,13 +86,18 @@ describe('the decision log', () => {
     expect((await read('dana')).status).toBe(403);
   });
 
-  it.each(['from=soon', 'to=-1', `to=${'9'.repeat(400)}`, 'operation=request.bless', 'request=1', 'limit=0'])(
-    'refuses the query %s',
-    async (query) => {
-      const { status, body } = await t.call('avery', 'GET', `/v1/decisions?${query}`);
-      expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' });
-    },
-  );
+  it.each([
+    'from=soon',
+    'to=-1',
+    `to=${'9'.repeat(400)}`,
+    'operation=request.bless',
+    'outcome=yes',
+    'request=1',
+    'limit=0',
+  ])('refuses the query %s', async (query) => {
+    const { status, body } = await t.call('avery', 'GET', `/v1/decisions?${query}`);
+    expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' });
+  });
 
   it('keeps input and result beside each record, under the digest that the record names', async () => {
     for (const { id } of await list(`&request=${request.id}`)) {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { DecisionRecord } from '../../log/details.ts';
 import { BROKER_EVENTS, OPERATIONS, OPERATOR_ACTS, RECORDED_NAMES } from '../../operations.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
@@ -14,6 +14,7 @@ interface DecisionsOptions extends CommonOptions, PageOptions {
   environment?: string;
   principal?: string;
   operation?: string;
+  outcome?: string;
   request?: string;
   /** Epoch milliseconds. */
   from?: number;
@@ -29,6 +30,9 @@ export function registerDecisions(program: Command, cli: Cli): void {
     .option('--environment <key>', 'only about this environment')
     .option('--principal <id>', 'only by this principal or person')
     .option('--operation <name>', 'only this operation, such as request.approve')
+    .addOption(
+      new Option('--outcome <effect>', 'only what was answered so').choices(['allow', 'hold', 'deny']),
+    )
     .option('--request <id>', 'only about this request')
     .option('--from <moment>', `not before: ${MOMENT_HELP}`, (text: string) => parseMoment('--from', text))
     .option('--to <moment>', `before: ${MOMENT_HELP}`, (text: string) => parseMoment('--to', text))
@@ -45,13 +49,13 @@ export function registerDecisions(program: Command, cli: Cli): void {
         context.print(body, () => jsonText(body));
         return EXIT.done;
       }
-      const { flag, environment, principal, operation, from, to } = options;
+      const { flag, environment, principal, operation, outcome, from, to } = options;
       const request =
         options.request === undefined ? undefined : await fullId(context, 'request', options.request);
       const page = await context.client.list<DecisionRecord>({
         path: '/v1/decisions',
         query: {
-          ...{ flag, environment, principal, operation, request },
+          ...{ flag, environment, principal, operation, outcome, request },
           from: from?.toString(),
           to: to?.toString(),
           ...pageQuery(options),

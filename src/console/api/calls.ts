@@ -20,6 +20,15 @@ export const CALLS = {
   explainPolicy: 'POST /v1/policy/explain',
   getPolicyData: 'GET /v1/policy/data',
   listDecisions: 'GET /v1/decisions',
+  getDecision: 'GET /v1/decisions/{id}',
+  replayDecision: 'POST /v1/decisions/{id}/replay',
+  proveInclusion: 'GET /v1/log/proofs/inclusion/{record}',
+  getLog: 'GET /v1/log',
+  listActivations: 'GET /v1/policy/activations',
+  listBundles: 'GET /v1/policy/bundles',
+  getPolicyReport: 'GET /v1/policy/reports/{digest}',
+  checkPolicy: 'POST /v1/policy/checks',
+  getPolicyChecks: 'GET /v1/policy/checks/{id}',
 } as const satisfies Partial<Record<RouteName, `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`>>;
 
 /** The name of a call that the console makes. */

@@ -44,3 +44,13 @@ export const activeFreezes = queryOptions({
   // Whoever may not read them is told nothing about them.
   retry: false,
 });
+
+/** The environments of the active policy, in the order of its data. */
+export const environments = queryOptions({
+  queryKey: ['policy', 'environments'],
+  queryFn: async ({ signal }) => {
+    const { data } = await api('getPolicyData', { signal });
+    return Object.keys(data.config.environments ?? {});
+  },
+  staleTime: 300_000,
+});

@@ -1,6 +1,6 @@
 /** A page that navigation and palette lead to. */
 export interface Place {
-  to: '/' | '/requests' | '/propose' | '/flags';
+  to: '/' | '/requests' | '/propose' | '/flags' | '/organizations' | '/policy' | '/audit' | '/api';
   label: string;
   /** What it is for, in the palette. */
   about: string;
@@ -14,4 +14,13 @@ export const PLACES: readonly Place[] = [
   { to: '/requests', label: 'Requests', about: 'all change requests', key: 'r' },
   { to: '/flags', label: 'Flags', about: 'every flag, and its state in each environment', key: 'f' },
   { to: '/propose', label: 'Propose', about: 'a change of one flag or of many', key: 'p' },
+  {
+    to: '/organizations',
+    label: 'Organizations',
+    about: 'what one customer sees, and why',
+    key: 'o',
+  },
+  { to: '/policy', label: 'Policy', about: 'the rules that decide, their history, and what if', key: 'y' },
+  { to: '/audit', label: 'Audit', about: 'every decision, and the health of the log', key: 'a' },
+  { to: '/api', label: 'API', about: 'every call, with an example', key: 'c' },
 ];

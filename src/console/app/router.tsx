@@ -5,9 +5,13 @@ import {
   createRouter,
   lazyRouteComponent,
 } from '@tanstack/react-router';
+import { auditSearch } from '../pages/audit/search.ts';
 import { flagSearch, flagsSearch } from '../pages/flags/search.ts';
 import { InboxPage } from '../pages/inbox/inbox.tsx';
+import { organizationSearch, organizationsSearch } from '../pages/organizations/search.ts';
+import { policySearch } from '../pages/policy/search.ts';
 import { proposeSearch } from '../pages/propose/search.ts';
+import { referenceSearch } from '../pages/reference/search.ts';
 import { requestSearch } from '../pages/request/search.ts';
 import { requestsSearch } from '../pages/requests/search.ts';
 import { NoPage, PageFault } from './no-page.tsx';
@@ -23,7 +27,52 @@ const root = createRootRouteWithContext<{ queries: QueryClient }>()({
 });
 const below = { getParentRoute: () => root } as const;
 
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: '/audit',
+  validateSearch: auditSearch,
+  component: lazyRouteComponent(() => import('../pages/audit/audit.tsx'), 'AuditPage'),
+});
+const decision = createRoute({
+  getParentRoute: () => root,
+  path: '/audit/$id',
+  component: lazyRouteComponent(() => import('../pages/audit/decision.tsx'), 'DecisionPage'),
+});
+const policy = createRoute({
+  getParentRoute: () => root,
+  path: '/policy',
+  validateSearch: policySearch,
+  component: lazyRouteComponent(() => import('../pages/policy/policy.tsx'), 'PolicyPage'),
+});
+const organizations = createRoute({
+  getParentRoute: () => root,
+  path: '/organizations',
+  validateSearch: organizationsSearch,
+  component: lazyRouteComponent(
+    () => import('../pages/organizations/organizations.tsx'),
+    'OrganizationsPage',
+  ),
+});
+const organization = createRoute({
+  getParentRoute: () => root,
+  path: '/organizations/$name',
+  validateSearch: organizationSearch,
+  component: lazyRouteComponent(() => import('../pages/organizations/organization.tsx'), 'OrganizationPage'),
+});
+const reference = createRoute({
+  getParentRoute: () => root,
+  path: '/api',
+  validateSearch: referenceSearch,
+  component: lazyRouteComponent(() => import('../pages/reference/reference.tsx'), 'ReferencePage'),
+});
+
 const pages = root.addChildren([
+  audit,
+  decision,
+  policy,
+  organizations,
+  organization,
+  reference,
   createRoute({ ...below, path: '/', component: InboxPage }),
   createRoute({
     ...below,

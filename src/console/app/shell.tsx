@@ -69,7 +69,7 @@ function Frame() {
         <button type="button" onClick={() => setOpen('keys')}>
           Help and keys <kbd>?</kbd>
         </button>
-        <a href="/openapi.json">API</a>
+        <Link to="/api">API</Link>
       </footer>
       <Announcer />
       <Suspense fallback={null}>
