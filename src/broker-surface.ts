@@ -150,6 +150,8 @@ export function openSurface(inside: Inside, url: string): Surface {
       activation: { control },
       erasure: { control },
       snapshots: { ...inside.publication, readers },
+      reports: { control, keepsReads: inside.evaluations !== null },
+      relays: { control },
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },
       access: { control, flushUsage: usage.flush },

@@ -7,7 +7,7 @@ import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { flagdRoutes } from './data/flagd-routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
-import { snapshotRoutes, snapshotStreamRoutes } from './data/snapshot-routes.ts';
+import { reportRoutes, snapshotRoutes, snapshotStreamRoutes } from './data/snapshot-routes.ts';
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
 import { erasureRoutes } from './erasure/routes.ts';
@@ -19,6 +19,7 @@ import { inboxRoutes } from './inbox/routes.ts';
 import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import { keyRoutes } from './keys/routes.ts';
 import { previewRoutes } from './preview/routes.ts';
+import { relayRoutes } from './publication/relay-routes.ts';
 import { commentRoutes } from './requests/comment-routes.ts';
 import { requestRoutes } from './requests/routes.ts';
 import { drillRoutes } from './revocation/drill-routes.ts';
@@ -53,6 +54,8 @@ export function routesOf(kinds: RequestKinds) {
     log: logRoutes,
     erasure: erasureRoutes,
     snapshots: snapshotRoutes,
+    reports: reportRoutes,
+    relays: relayRoutes,
     access: accessRoutes,
     activation: activationRoutes,
     checks: checkRoutes,

@@ -7,6 +7,7 @@ import { schedulerPrincipal } from '../principal.ts';
 import { type EvaluationRow, insertEvaluations, MAX_ROWS_OF_RECORD } from '../store/evaluations.ts';
 import { pseudonymOf } from '../store/pseudonyms.ts';
 import { findDetails } from '../store/records.ts';
+import { hasReportedReads, takeReportedReads } from '../store/relays.ts';
 
 /*
  * Who evaluated what becomes evidence: rows in a table, and a record with their digest. No policy decides it. Rows name
@@ -81,6 +82,8 @@ export function createEvaluationRecorder({
       await write(control, call, (writing) => recordInterval(writing, interval), 'scheduled');
       taken = takeNext(startMs, nowMs);
     }
+    while (await hasReportedReads(control.store.read))
+      await write(control, call, recordReported, 'scheduled');
   }
 
   return {
@@ -93,14 +96,40 @@ export function createEvaluationRecorder({
 }
 
 async function recordInterval(
-  { tx, now_ms, policy }: WriteContext,
+  writing: WriteContext,
   { id, rows: counted, from_ms, to_ms }: Interval,
 ): Promise<undefined> {
+  const { tx } = writing;
   if ((await findDetails(tx, id)) !== undefined) return;
   const rows: EvaluationRow[] = [];
   for (const { workload, ...row } of counted)
     rows.push({ ...row, workload: workload === null ? null : await pseudonymOf(tx, 'principal', workload) });
+  await recordRows(writing, { id, rows, from_ms, to_ms });
+}
+
+/**
+ * Records what relays have reported, of one reporter at a time: the record says who told it. Rows leave the store with the same
+ * commit, so each read counts once.
+ */
+async function recordReported(writing: WriteContext): Promise<undefined> {
+  const { tx, deps, now_ms } = writing;
+  const taken = await takeReportedReads(tx, MAX_ROWS_OF_RECORD);
+  const [first] = taken;
+  if (first === undefined) return;
+  const rows = taken.map(({ name: _, reporter: _reporter, ...row }): EvaluationRow => row);
+  const from_ms = Math.min(...rows.map(({ first_ms }) => first_ms));
+  const to_ms = Math.max(now_ms, from_ms);
+  await recordRows(writing, { id: deps.newId(now_ms), rows, from_ms, to_ms }, first.reporter);
+}
+
+/** @param reporter the pseudonym of who told it; undefined for what this broker has counted */
+async function recordRows(
+  { tx, now_ms, policy }: WriteContext,
+  { id, rows, from_ms, to_ms }: Omit<Interval, 'rows'> & { rows: EvaluationRow[] },
+  reporter?: string,
+): Promise<void> {
   const evaluations = totalOf(rows);
+  const where = reporter === undefined ? '' : ' at relays';
   const entry = brokerEventEntry({
     id,
     at_ms: now_ms,
@@ -108,10 +137,13 @@ async function recordInterval(
     effect: 'allow',
     because: {
       code: 'evaluations_counted',
-      detail: `Flags were evaluated ${evaluations} times; ${rows.length} rows say by whom.`,
+      detail: `Flags were evaluated ${evaluations} times${where}; ${rows.length} rows say by whom.`,
     },
     policy_hash: policy.hash,
-    input: { from_ms, to_ms, evaluations, rows: rows.length, digest: digestOf(rows) },
+    input: {
+      ...{ from_ms, to_ms, evaluations, rows: rows.length, digest: digestOf(rows) },
+      ...(reporter === undefined ? {} : { reported_by: reporter }),
+    },
   });
   await insertEvaluations(tx, await append(tx, entry), rows);
 }

@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import type { ControlDeps } from '../decide/control.ts';
 import { routesFor } from '../decide/edge.ts';
 import { BrokerError } from '../errors.ts';
 import { isNoneMatch } from '../http/none-match.ts';
-import { anyQuery, GOVERNED_READ, noContent, type RouteShape } from '../http/route.ts';
+import { anyQuery, GOVERNED_READ, GOVERNED_WRITE, noContent, type RouteShape } from '../http/route.ts';
 import { sha256Hex } from '../json.ts';
 import type { Published } from '../publication/published.ts';
 import type { PublishedReaders } from '../publication/readers.ts';
+import { reportSchema, takeReport } from '../publication/relays.ts';
 import { parseBodyFile } from '../snapshot/body.ts';
 import { LATEST_FILE } from '../snapshot/latest.ts';
 import { READERS_FILE } from '../snapshot/readers.ts';
@@ -139,6 +141,43 @@ export const snapshotRoutes = [
   }),
 ];
 
+/** The dependencies of {@link reportRoutes}. */
+export interface ReportRoutesDeps {
+  control: ControlDeps;
+  /** Whether this broker records who evaluated what; otherwise what relays have read is not kept either. */
+  keepsReads: boolean;
+}
+
+const { route: writing } = routesFor<ReportRoutesDeps>({
+  tag: 'Evaluation',
+  format: 'problem',
+  since: '3.0',
+});
+
+/** The reports of relays. */
+export const reportRoutes = [
+  writing({
+    name: 'reportReads',
+    operation: null,
+    method: 'POST',
+    path: '/snapshots/{environment}/reports',
+    summary: 'report which version a relay serves, and what was read there since its last report',
+    caller: 'data',
+    // Policy is not asked: whoever may have every flag may say what became of them.
+    outcomes: { ...GOVERNED_WRITE, denied: 'allowed' },
+    errors: ['all_namespaces_required', 'rate_limited'],
+    params: z.object({ environment: environmentParam }),
+    body: reportSchema,
+    success: 204,
+    answer: noContent,
+    handle: async ({ control, keepsReads }, { reader, params: { environment }, body }) => {
+      const { principal } = assertReadsSnapshots(reader, environment);
+      await takeReport(control, { environment, reporter: principal.id, keepsReads }, body);
+      return { body: undefined };
+    },
+  }),
+];
+
 /** The stream of an environment. `snapshot-events.ts` serves it. */
 export const streamSnapshots = {
   name: 'streamSnapshots',
@@ -169,7 +208,7 @@ export const snapshotStreamRoutes = [streamSnapshots] as const;
  *
  * @throws BrokerError `not_found`, `all_namespaces_required`
  */
-export function assertReadsSnapshots(reader: DataReader | null, asked: string): void {
+export function assertReadsSnapshots(reader: DataReader | null, asked: string): DataReader {
   if (reader === null) throw new Error('a route of the data plane has no reader');
   const { environment, namespaces } = reader;
   if (environment !== asked)
@@ -179,6 +218,7 @@ export function assertReadsSnapshots(reader: DataReader | null, asked: string): 
       'all_namespaces_required',
       `A snapshot has the flags of every namespace, and the token reads ${namespaces.join(', ') || 'none'}.`,
     );
+  return reader;
 }
 
 function notKept(environment: string): BrokerError {

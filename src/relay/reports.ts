@@ -43,7 +43,7 @@ export interface ReportTarget {
 }
 
 /** The most rows of one report. */
-const MAX_ROWS = 1000;
+const MAX_ROWS = 500;
 /** How many reports are sent at the end, and how long each may take. */
 const MAX_LAST = 10;
 const LAST_MS = 2000;

@@ -4,6 +4,7 @@ import { batchOf } from '../store/batch.ts';
 import { forgetAnswers, forgetUsedTokens } from '../store/installation.ts';
 import { dropRetiredLogKeys } from '../store/log-keys.ts';
 import { overBefore } from '../store/passed-time.ts';
+import { forgetRelays } from '../store/relays.ts';
 import { forgetRevocations } from '../store/revocations.ts';
 import { forgetBrowserSessions } from '../store/sessions.ts';
 import type { ScheduledJob } from './scheduler.ts';
@@ -13,6 +14,8 @@ const EVERY_MS = 10 * 60 * 1000;
 const ANSWERS_KEPT_MS = DAY_MS;
 /** The retention of revocations whose credential has expired. */
 const REVOCATIONS_KEPT_MS = DAY_MS;
+/** The retention of what relays serve that do not report any more. */
+const RELAYS_KEPT_MS = 30 * DAY_MS;
 /** The retention of ended sessions, for incident investigations. */
 const SESSIONS_KEPT_MS = 30 * DAY_MS;
 
@@ -35,6 +38,7 @@ export function housekeeping({ store, clock }: Pick<ControlDeps, 'store' | 'cloc
         await forgetUsedTokens(tx, overMs);
         await forgetAnswers(tx, overMs - ANSWERS_KEPT_MS);
         await forgetBrowserSessions(tx, overMs - SESSIONS_KEPT_MS);
+        await forgetRelays(tx, overMs - RELAYS_KEPT_MS);
         await forgetRevocations(tx, overMs - REVOCATIONS_KEPT_MS);
       });
     },

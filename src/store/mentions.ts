@@ -225,6 +225,10 @@ export async function deleteOwnRows(
     .where(isAmong(tx, 'principal_id', accounts))
     .execute();
   await tx
+    .deleteFrom('relays')
+    .where(isAmong(tx, 'principal', accounts))
+    .execute();
+  await tx
     .deleteFrom('principals')
     .where(isAmong(tx, 'id', accounts))
     .execute();

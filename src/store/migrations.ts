@@ -18,6 +18,7 @@ import { addActivations } from './migration-policies.ts';
 import { addProvisionedUsers } from './migration-provisioning.ts';
 import { addRecent } from './migration-recent.ts';
 import { addRecords } from './migration-records.ts';
+import { addRelays } from './migration-relays.ts';
 import { addPolicyReports } from './migration-reports.ts';
 import { renamePlans } from './migration-requests.ts';
 import { addSnapshots } from './migration-snapshots.ts';
@@ -62,6 +63,7 @@ export const migrations: MigrationProvider = {
     '0027_archives': { up: addArchives },
     '0030_inbox': { up: addInbox },
     '0031_comments': { up: addComments },
+    '0032_relays': { up: addRelays },
   }),
 };
 

@@ -17,6 +17,7 @@ import type {
   RecordFlagsTable,
   SnapshotsTable,
 } from './schema-log.ts';
+import type { ReceiptsTable, RelaysTable, ReportedReadsTable } from './schema-relays.ts';
 
 /**
  * The tables, one interface each. Column names are the words of the design; `*_ms` is epoch milliseconds; columns
@@ -51,6 +52,9 @@ export interface Schema {
   erasures: ErasuresTable;
   evaluations: EvaluationsTable;
   snapshots: SnapshotsTable;
+  relays: RelaysTable;
+  reported_reads: ReportedReadsTable;
+  receipts: ReceiptsTable;
   archives: ArchivesTable;
   archived_inputs: ArchivedInputsTable;
   log_head: LogHeadTable;

@@ -272,6 +272,21 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     await publishedBody(bench);
     return { params: { environment: 'production' } };
   }, 'data'),
+  reportReads: change(
+    async ({ t }) => ({
+      params: { environment: 'production' },
+      body: {
+        id: randomUUID(),
+        relay: 'surface',
+        version: 1,
+        digest: `sha256:${'0'.repeat(64)}`,
+        served_ms: t.clock(),
+        reads: [],
+      },
+    }),
+    'data',
+  ),
+  listRelays: plain('dana'),
   getSnapshotReaders: plain('data', { params: { environment: 'production' } }),
   streamSnapshots: plain('data', { params: { environment: 'production' } }),
   getSnapshot: change(

@@ -75,8 +75,8 @@ describe('the list of routes', () => {
       const own = operation !== null && [operation].flat().every((name) => OPERATIONS[name].at === 'own');
       return method !== 'GET' && !own && (operation === null || outcomes.denied !== 'refused');
     });
-    // Evaluation is decided when the token is issued.
-    expect(namesOf(wrong)).toEqual(['evaluateFlags', 'evaluateFlag']);
+    // Evaluation is decided when the token is issued, and so is what relays report of it.
+    expect(namesOf(wrong).toSorted()).toEqual(['evaluateFlag', 'evaluateFlags', 'reportReads']);
   });
 
   it('limits every OAuth call and every page per address, with or without a caller', () => {

@@ -168,6 +168,20 @@ export const TABLES = `
     kid text primary key, purpose text not null, private_jwk text not null, public_jwk text not null,
     created_ms bigint not null, retires_ms bigint
   );
+  create table receipts (
+    request_id text not null, environment text not null, version bigint not null, written text not null,
+    applied_ms bigint not null, state text not null, served text, checked_ms bigint,
+    first_relay_ms bigint, last_relay_ms bigint, primary key (request_id, environment)
+  );
+  create table relays (
+    environment text not null, principal text not null, relay text not null, version bigint not null,
+    digest text not null, served_ms bigint not null, reported_ms bigint not null, recent text not null,
+    primary key (environment, principal, relay)
+  );
+  create table reported_reads (
+    name text primary key, reporter text not null, environment text not null, workload text, flag text,
+    variant text, count bigint not null, first_ms bigint not null, last_ms bigint not null
+  );
   create table snapshots (
     environment text not null, epoch bigint not null, version bigint not null, digest text not null,
     previous text, size bigint not null, place bigint not null, body text not null,
@@ -195,6 +209,8 @@ export const TABLES = `
   create index freezes_active on freezes (engaged_ms) where lifted_ms is null;
   create index idempotency_keys_age on idempotency_keys (created_ms);
   create index policy_activations_stage on policy_activations (stage, number);
+  create index receipts_state on receipts (state, applied_ms);
+  create index receipts_version on receipts (environment, version);
   create index record_details_at on record_details (at_ms);
   create index record_details_environment on record_details (environment, place);
   create index record_details_principal on record_details (principal_id, place);

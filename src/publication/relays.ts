@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import type { ControlDeps } from '../decide/control.ts';
+import { write } from '../decide/write.ts';
+import { BrokerError } from '../errors.ts';
+import { DIGEST_PATTERN } from '../json.ts';
+import { DAY_MS, epochMs } from '../moment.ts';
+import { schedulerPrincipal } from '../principal.ts';
+import { pseudonymOf } from '../store/pseudonyms.ts';
+import { noteServed } from '../store/receipts.ts';
+import {
+  addReportedReads,
+  countRelays,
+  findRelay,
+  listRelays,
+  listUnknownFlags,
+  type RelayRow,
+  writeRelay,
+} from '../store/relays.ts';
+import type { ReportedReadsTable } from '../store/schema-relays.ts';
+import type { Db } from '../store/statement.ts';
+
+/*
+ * What relays report: which version they serve, and what was read there. A report is a write of its own, which counts once:
+ * what it says of reads waits in the store until it is recorded with what this broker has counted.
+ */
+
+/** After so long without a report a relay does not count as connected. It reports about every 10 seconds. */
+export const CONNECTED_MS = 45_000;
+
+/** The most relays of one principal in an environment: a name costs nothing. */
+const MAX_RELAYS = 1000;
+
+/** How many reports of a relay are told from one that comes twice. */
+const RECENT_REPORTS = 64;
+
+/** How far the clock of a relay may be ahead, and how old a read may be that it reports. */
+const LEEWAY_MS = 60_000;
+const OLDEST_MS = 31 * DAY_MS;
+
+const MAX_READS = 1000;
+
+const readSchema = z
+  .strictObject({
+    environment: z.string().max(200),
+    workload: z.string().min(1).max(1024).nullable(),
+    flag: z.string().min(1).max(200).nullable(),
+    variant: z.string().max(200).nullable(),
+    count: z.int().min(1).max(1e12),
+    first_ms: epochMs,
+    last_ms: epochMs,
+  })
+  .meta({ id: 'ReportedRead' });
+
+/** The report of a relay. */
+export const reportSchema = z
+  .strictObject({
+    id: z.uuid().meta({ description: 'The same for each attempt: a report counts once.' }),
+    relay: z
+      .string()
+      .regex(/^[\w.:-]{1,200}$/)
+      .meta({ description: 'The name of the relay, which stays the same when it restarts.' }),
+    version: z.int().min(0).meta({ description: 'The version of the environment that it serves.' }),
+    digest: z.string().regex(DIGEST_PATTERN).meta({ description: 'Of the body that it serves.' }),
+    served_ms: epochMs.meta({ description: 'Since when it serves it.' }),
+    reads: z
+      .array(readSchema)
+      .max(MAX_READS)
+      .meta({ description: 'What was read there since the last report.' }),
+  })
+  .meta({ id: 'RelayReport' });
+export type RelayReport = z.infer<typeof reportSchema>;
+
+/**
+ * Takes a report.
+ *
+ * @param reporter whose token it came with
+ * @throws BrokerError `invalid_request`, `rate_limited`, and that of a store that takes no writes
+ */
+export async function takeReport(
+  control: ControlDeps,
+  { environment, reporter, keepsReads }: { environment: string; reporter: string; keepsReads: boolean },
+  report: RelayReport,
+): Promise<void> {
+  assertPlausible(report, environment, control.clock());
+  await assertFlags(control.store.read, report);
+  const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
+  const name = { environment, principal: reporter, relay: report.relay };
+  const { id, version, digest, served_ms, reads } = report;
+  await write(
+    control,
+    call,
+    async ({ tx, now_ms }) => {
+      const known = await findRelay(tx, name);
+      const recent = known === undefined ? [] : (JSON.parse(known.recent) as string[]);
+      if (recent.includes(id)) return;
+      if (known === undefined) await assertRoom(tx, name);
+      const told = [...recent, id].slice(-RECENT_REPORTS);
+      await writeRelay(tx, {
+        ...name,
+        ...{ version, digest, served_ms },
+        reported_ms: now_ms,
+        recent: JSON.stringify(told),
+      });
+      const after = known?.version ?? version - 1;
+      if (version > after) await noteServed(tx, { environment, after, version, servedMs: served_ms });
+      if (!keepsReads || reads.length === 0) return;
+      const by = await pseudonymOf(tx, 'principal', reporter);
+      const rows = new Map<string, ReportedReadsTable>();
+      for (const { workload, ...read } of reads) {
+        const reader = workload === null ? null : await pseudonymOf(tx, 'principal', workload);
+        const row = { ...read, workload: reader, reporter: by };
+        const key = JSON.stringify([by, environment, reader, read.flag, read.variant]);
+        rows.set(key, merged(rows.get(key), { ...row, name: key }));
+      }
+      await addReportedReads(tx, [...rows.values()]);
+    },
+    'scheduled',
+  );
+}
+
+function merged(former: ReportedReadsTable | undefined, row: ReportedReadsTable): ReportedReadsTable {
+  if (former === undefined) return row;
+  return {
+    ...row,
+    count: former.count + row.count,
+    first_ms: Math.min(former.first_ms, row.first_ms),
+    last_ms: Math.max(former.last_ms, row.last_ms),
+  };
+}
+
+/** The relays that are connected: those that have reported a moment ago. @param environment default: all */
+export function connectedRelays(db: Db, nowMs: number, environment?: string): Promise<RelayRow[]> {
+  const sinceMs = nowMs - CONNECTED_MS;
+  return listRelays(db, environment === undefined ? { sinceMs } : { sinceMs, environment });
+}
+
+/** @throws BrokerError `invalid_request` for what no relay has seen */
+function assertPlausible({ served_ms, reads }: RelayReport, environment: string, nowMs: number): void {
+  if (served_ms > nowMs + LEEWAY_MS) throw refused('#/served_ms', 'is in the future');
+  for (const [index, read] of reads.entries()) {
+    const at = (member: string) => `#/reads/${index}/${member}`;
+    if (read.environment !== environment)
+      throw refused(at('environment'), 'is another one than that of the path');
+    if (read.first_ms > read.last_ms) throw refused(at('first_ms'), 'is after last_ms');
+    if (read.last_ms > nowMs + LEEWAY_MS) throw refused(at('last_ms'), 'is in the future');
+    if (read.last_ms < nowMs - OLDEST_MS) throw refused(at('last_ms'), 'is too long ago');
+    if (read.flag === null && read.variant !== null) throw refused(at('variant'), 'needs a flag');
+  }
+}
+
+/** @throws BrokerError `invalid_request` for flags that there never were */
+async function assertFlags(db: Db, { reads }: RelayReport): Promise<void> {
+  const named = [...new Set(reads.flatMap(({ flag }) => flag ?? []))];
+  const [unknown] = await listUnknownFlags(db, named);
+  if (unknown === undefined) return;
+  const index = reads.findIndex(({ flag }) => flag === unknown);
+  throw refused(`#/reads/${index}/flag`, 'is no flag of this broker');
+}
+
+async function assertRoom(db: Db, name: { environment: string; principal: string }): Promise<void> {
+  if ((await countRelays(db, name)) < MAX_RELAYS) return;
+  throw new BrokerError(
+    'rate_limited',
+    `At most ${MAX_RELAYS} relays of one principal are known in an environment. Give each relay a name that stays the same when it restarts.`,
+    { headers: { 'Retry-After': '3600' } },
+  );
+}
+
+function refused(pointer: string, detail: string): BrokerError {
+  return new BrokerError('invalid_request', 'The report says what no relay can have seen.', {
+    errors: [{ pointer, detail }],
+  });
+}
