@@ -7,7 +7,7 @@ import { CHILD_ENV } from './child-env.ts';
 /** The command line. */
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** A broker in a process of its own. */
+/** A broker, or a relay, in a process of its own. */
 export interface Serving {
   child: ChildProcessByStdio<null, Readable, Readable>;
   /** What it has printed for people so far. */
@@ -20,25 +20,28 @@ export interface Serving {
 /**
  * Serves in a folder.
  *
+ * @param options.command what serves: the broker, unless it is given
  * @param options.before what the shell does first
  * @param options.within the command that runs it all, with its arguments
  */
 export function serveIn(
   folder: string,
   {
+    command = 'serve',
     env = {},
     words = [],
     before = '',
     within = [],
   }: {
+    command?: 'serve' | 'relay';
     env?: Record<string, string | undefined>;
     words?: string[];
     before?: string;
     within?: string[];
   } = {},
 ): Serving {
-  const command = `${before} exec "$0" "$@"`;
-  const [program = '', ...rest] = [...within, 'sh', '-c', command, process.execPath, MAIN, 'serve', ...words];
+  const line = `${before} exec "$0" "$@"`;
+  const [program = '', ...rest] = [...within, 'sh', '-c', line, process.execPath, MAIN, command, ...words];
   const child = spawn(program, rest, {
     cwd: folder,
     env: { ...CHILD_ENV, COUNTERSIGN_PORT: '0', ...env },
