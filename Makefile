@@ -13,7 +13,7 @@ test: console ## Run all tests
 	@vitest run
 
 ##@ Develop
-.PHONY: dev policies docs lint format typecheck bench package test-cluster
+.PHONY: dev policies docs lint format typecheck bench package screenshots test-cluster
 dev: console ## Run identity provider, CI issuer and broker, restarting the broker when its code changes
 	@node fixtures/demo/dev.ts
 policies: setup ## Check, test and build the Rego policies (needs Go >= 1.26); prints the policy hash
@@ -32,6 +32,8 @@ bench: setup ## Measure against minimal programs of the same work; writes bench/
 test-cluster: setup ## Kill the primary of PostgreSQL servers again and again while clients write; the long model test (minutes)
 	@COUNTERSIGN_TEST_CLUSTER=1 vitest run --project postgres --reporter=verbose test/requests/model.test.ts
 	@COUNTERSIGN_TEST_CLUSTER=1 vitest run --project sqlite --reporter=verbose test/store/postgres/failover.test.ts test/cluster
+screenshots: console ## Take pictures of every page of the console into .cache/screenshots (needs Chromium)
+	@node test/console/screenshots.ts
 package: setup ## Build the npm package (npm pack)
 	@npm run --silent build && npm pack
 

@@ -3,6 +3,7 @@ import type { RouteName } from '../../routes.ts';
 /** The calls that the console makes. A test compares them with the list of routes, whose code stays on the broker. */
 export const CALLS = {
   whoami: 'GET /v1/whoami',
+  listInbox: 'GET /v1/inbox',
   listRequests: 'GET /v1/requests',
   getRequest: 'GET /v1/requests/{id}',
   proposeRequest: 'POST /v1/requests',

@@ -45,6 +45,20 @@ export const activeFreezes = queryOptions({
   retry: false,
 });
 
+/** The requests that miss an approval which the person could give, oldest first. */
+export const waitingForMe = queryOptions({
+  queryKey: ['requests', 'inbox', 'approve'],
+  queryFn: ({ signal }) => api('listInbox', { query: { part: 'approve', limit: 200 }, signal }),
+  refetchInterval: REFRESH_MS,
+});
+
+/** The person's own open requests. */
+export const ownRequests = queryOptions({
+  queryKey: ['requests', 'inbox', 'own'],
+  queryFn: ({ signal }) => api('listInbox', { query: { part: 'own', limit: 200 }, signal }),
+  refetchInterval: REFRESH_MS,
+});
+
 /** The environments of the active policy, in the order of its data. */
 export const environments = queryOptions({
   queryKey: ['policy', 'environments'],

@@ -25,7 +25,39 @@ const root = createRootRouteWithContext<{ queries: QueryClient }>()({
   component: Shell,
   notFoundComponent: NoPage,
 });
-const below = { getParentRoute: () => root } as const;
+
+// Each stands by itself: within a list, its types would be lost.
+const inbox = createRoute({ getParentRoute: () => root, path: '/', component: InboxPage });
+const requests = createRoute({
+  getParentRoute: () => root,
+  path: '/requests',
+  validateSearch: requestsSearch,
+  component: lazyRouteComponent(() => import('../pages/requests/requests.tsx'), 'RequestsPage'),
+});
+const request = createRoute({
+  getParentRoute: () => root,
+  path: '/requests/$id',
+  validateSearch: requestSearch,
+  component: lazyRouteComponent(() => import('../pages/request/request.tsx'), 'RequestPage'),
+});
+const propose = createRoute({
+  getParentRoute: () => root,
+  path: '/propose',
+  validateSearch: proposeSearch,
+  component: lazyRouteComponent(() => import('../pages/propose/propose.tsx'), 'ProposePage'),
+});
+const flags = createRoute({
+  getParentRoute: () => root,
+  path: '/flags',
+  validateSearch: flagsSearch,
+  component: lazyRouteComponent(() => import('../pages/flags/flags.tsx'), 'FlagsPage'),
+});
+const flag = createRoute({
+  getParentRoute: () => root,
+  path: '/flags/$key',
+  validateSearch: flagSearch,
+  component: lazyRouteComponent(() => import('../pages/flags/flag.tsx'), 'FlagPage'),
+});
 
 const audit = createRoute({
   getParentRoute: () => root,
@@ -67,43 +99,18 @@ const reference = createRoute({
 });
 
 const pages = root.addChildren([
+  inbox,
+  requests,
+  request,
+  propose,
+  flags,
+  flag,
   audit,
   decision,
   policy,
   organizations,
   organization,
   reference,
-  createRoute({ ...below, path: '/', component: InboxPage }),
-  createRoute({
-    ...below,
-    path: '/requests',
-    validateSearch: requestsSearch,
-    component: lazyRouteComponent(() => import('../pages/requests/requests.tsx'), 'RequestsPage'),
-  }),
-  createRoute({
-    ...below,
-    path: '/requests/$id',
-    validateSearch: requestSearch,
-    component: lazyRouteComponent(() => import('../pages/request/request.tsx'), 'RequestPage'),
-  }),
-  createRoute({
-    ...below,
-    path: '/propose',
-    validateSearch: proposeSearch,
-    component: lazyRouteComponent(() => import('../pages/propose/propose.tsx'), 'ProposePage'),
-  }),
-  createRoute({
-    ...below,
-    path: '/flags',
-    validateSearch: flagsSearch,
-    component: lazyRouteComponent(() => import('../pages/flags/flags.tsx'), 'FlagsPage'),
-  }),
-  createRoute({
-    ...below,
-    path: '/flags/$key',
-    validateSearch: flagSearch,
-    component: lazyRouteComponent(() => import('../pages/flags/flag.tsx'), 'FlagPage'),
-  }),
 ]);
 
 /** Creates the router. */

@@ -1,6 +1,9 @@
+import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { waitingForMe } from '../api/queries.ts';
 import { Announcer } from '../parts/announce.tsx';
+import { Hidden } from '../parts/hidden.tsx';
 import { SkeletonPage } from '../parts/skeleton.tsx';
 import { FreezeBanner } from './freeze-banner.tsx';
 import { useConsoleKeys } from './keys.ts';
@@ -51,6 +54,7 @@ function Frame() {
               activeProps={{ 'aria-current': 'page' }}
             >
               {label}
+              {to === '/' && <WaitingCount />}
             </Link>
           ))}
         </nav>
@@ -77,6 +81,19 @@ function Frame() {
         {open === 'keys' && <KeyList onClose={() => setOpen(null)} />}
       </Suspense>
     </>
+  );
+}
+
+/** How many requests wait for whoever is signed in. */
+function WaitingCount() {
+  const { data } = useQuery(waitingForMe);
+  if (data === undefined || data.items.length === 0) return null;
+  const count = `${data.items.length}${data.next_cursor === null ? '' : '+'}`;
+  return (
+    <span className={styles.count}>
+      {count}
+      <Hidden> waiting for you</Hidden>
+    </span>
   );
 }
 

@@ -9,6 +9,24 @@ import type { Audience, FlagState, Rollout } from '../../flags/model.ts';
 /** How many names a sentence lists before it counts the others. */
 const MOST_NAMES = 5;
 
+/** The changes of a request to one part of one flag, in their order, as one: what was before the first, and is after the last. */
+export interface FoldedChange {
+  change: InputChange;
+  steps: readonly InputChange[];
+}
+
+/** Folds the changes of a request: several steps of one flag together do something else than each of them. */
+export function folded(changes: readonly InputChange[]): FoldedChange[] {
+  const groups = Map.groupBy(changes, ({ flag, facts, action }) =>
+    JSON.stringify([flag.key, facts.scope, action === 'create' || action === 'retire' ? action : '']),
+  );
+  return [...groups.values()].flatMap((steps) => {
+    const [first, last] = [steps[0], steps.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    return [{ steps, change: { ...last, before: first.before } }];
+  });
+}
+
 /** What one change does, as a sentence without a full stop. @param environment null for a change of a definition */
 export function changeInWords(change: InputChange, environment: string | null): string {
   const { action, before, after, facts } = change;

@@ -30,14 +30,31 @@ function isTaken({
   return document.querySelector('[role="dialog"], [role="alertdialog"]') !== null;
 }
 
-/** Calls back for letters that no field takes. The functions are by key. */
+/** How long the key after `g` is waited for, in milliseconds. */
+const PREFIX_MS = 1500;
+
+let prefixedAt = Number.NEGATIVE_INFINITY;
+const combinations = new WeakMap<KeyboardEvent, string>();
+
+/** The key of an event, with `g` before it if that was pressed just before. Every listener gets the same answer. */
+function combinationOf(event: KeyboardEvent): string {
+  const known = combinations.get(event);
+  if (known !== undefined) return known;
+  const isPrefixed = event.timeStamp - prefixedAt < PREFIX_MS && event.key !== 'g';
+  const combination = isPrefixed ? `g ${event.key}` : event.key;
+  prefixedAt = event.key === 'g' ? event.timeStamp : Number.NEGATIVE_INFINITY;
+  combinations.set(event, combination);
+  return combination;
+}
+
+/** Calls back for letters that no field takes. The functions are by key, such as `j` or `g i`. */
 export function useLetterKeys(keys: Readonly<Record<string, () => void>>): void {
   const current = useRef(keys);
   current.current = keys;
   useEffect(() => {
     const listen = (event: KeyboardEvent) => {
       if (isTaken(event) || !hasLetterKeys()) return;
-      const act = current.current[event.key];
+      const act = current.current[combinationOf(event)];
       if (act === undefined) return;
       event.preventDefault();
       act();

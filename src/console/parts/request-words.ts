@@ -1,12 +1,20 @@
 import type { RequestView } from '../../requests/view.ts';
-import { changeInWords } from './change-words.ts';
+import { changeInWords, folded } from './change-words.ts';
 
-/** What a request does, as a sentence; of several changes the first one and their number. */
-export function requestInWords({ summary, changes, environment }: RequestView): string {
-  const [first, ...others] = changes;
-  if (first === undefined) return summary ?? 'Changes nothing';
-  const more = others.length === 0 ? '' : `, and ${others.length} more`;
-  return `${changeInWords(first, environment)}${more}`;
+/** What a request does: a sentence for each part of a flag that it changes. */
+export function sentencesOf({
+  summary,
+  changes,
+  environment,
+}: Pick<RequestView, 'summary' | 'changes' | 'environment'>): string[] {
+  const sentences = folded(changes).map(({ change }) => changeInWords(change, environment));
+  return sentences.length === 0 ? [summary ?? 'Changes nothing'] : sentences;
+}
+
+/** The same in one line: the first sentence, and how many there are besides. */
+export function requestInWords(request: RequestView): string {
+  const [first = '', ...others] = sentencesOf(request);
+  return others.length === 0 ? first : `${first}, and ${others.length} more`;
 }
 
 /** The states, as people call them. */

@@ -4,7 +4,7 @@ import styles from './skeleton.module.css';
 /** Where something will be, while it is read. */
 export function Skeleton({ lines = 3 }: { lines?: number }) {
   return (
-    <div className={styles.lines}>
+    <div className={styles.lines} data-loading>
       <Hidden>Loading</Hidden>
       {Array.from({ length: lines }, (_, line) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: the lines are all the same

@@ -2,13 +2,13 @@ import { countOf, textOf } from '../../parts/search.ts';
 
 /** Which flags the list shows. */
 export interface FlagsSearch {
-  environment?: string;
-  namespace?: string;
-  q?: string;
-  tier?: string;
-  kind?: string;
-  owner?: string;
-  expiring?: number;
+  environment?: string | undefined;
+  namespace?: string | undefined;
+  q?: string | undefined;
+  tier?: string | undefined;
+  kind?: string | undefined;
+  owner?: string | undefined;
+  expiring?: number | undefined;
 }
 
 /** Reads the search parameters of an address. */
@@ -26,7 +26,7 @@ export function flagsSearch(search: Record<string, unknown>): FlagsSearch {
 
 /** What the page of one flag shows. */
 export interface FlagSearch {
-  environment?: string;
+  environment?: string | undefined;
 }
 
 /** Reads the search parameters of an address. */

@@ -2,8 +2,8 @@ import { textOf } from '../../parts/search.ts';
 
 /** What a proposal begins with. */
 export interface ProposeSearch {
-  flag?: string;
-  environment?: string;
+  flag?: string | undefined;
+  environment?: string | undefined;
 }
 
 /** Reads the search parameters of an address. */

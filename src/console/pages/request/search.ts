@@ -1,14 +1,17 @@
 import { oneOf } from '../../parts/search.ts';
+import { ACTS, type Act } from './acts.ts';
 
 /** The ways to look at the same change. */
 export const VIEWS = ['sentence', 'table', 'json'] as const;
 
 /** How the page shows a request. */
 export interface RequestSearch {
-  view?: (typeof VIEWS)[number];
+  view?: (typeof VIEWS)[number] | undefined;
+  /** The dialog that is open. */
+  act?: Act | undefined;
 }
 
 /** Reads the search parameters of an address. */
 export function requestSearch(search: Record<string, unknown>): RequestSearch {
-  return oneOf('view', search.view, VIEWS);
+  return { ...oneOf('view', search.view, VIEWS), ...oneOf('act', search.act, ACTS) };
 }

@@ -5,10 +5,10 @@ export const TABS = ['open', 'mine', 'closed'] as const;
 
 /** Which requests the page shows. */
 export interface RequestsSearch {
-  tab?: (typeof TABS)[number];
-  environment?: string;
-  flag?: string;
-  cursor?: string;
+  tab?: (typeof TABS)[number] | undefined;
+  environment?: string | undefined;
+  flag?: string | undefined;
+  cursor?: string | undefined;
 }
 
 /** Reads the search parameters of an address. What they cannot mean is left out. */

@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ConsoleBench, findBarriers, HAS_BROWSER, signInAsked, startConsoleBench } from './bench.ts';
+import { applyAsDana, HOSTILE, newFlag, organizations, proposeAsDana } from './content.ts';
+
+/* The main journey, as two people take it in two browsers: what one proposes is held, and the other approves what they read. */
+
+describe.skipIf(!HAS_BROWSER)('a request', () => {
+  let b: ConsoleBench;
+  beforeAll(async () => {
+    b = await startConsoleBench();
+    await applyAsDana(b.t, [newFlag('checkout.new'), newFlag('checkout.banner')]);
+  });
+  afterAll(() => b?.close());
+
+  const pilot = () => [
+    { action: 'set_audience', flag: 'checkout.new', audience: organizations('acme', 'globex', 'initech') },
+    { action: 'enable', flag: 'checkout.new' },
+  ];
+
+  it('goes from an inbox to an approval in two clicks, with the change in sight', async () => {
+    const { id, digest } = await proposeAsDana(b.t, pilot());
+    const short = `${digest.slice(7, 11)} ${digest.slice(11, 15)}`;
+    const { page, complaints } = await b.visit('alex');
+    const sentence = 'Turns on checkout.new in production for 3 organizations: acme, globex, initech';
+    await page.getByRole('link', { name: sentence }).click();
+    await page.getByRole('heading', { name: `Request ${short}` }).waitFor();
+    expect(await page.getByText('Waits for an approval by a flag-approver.').isVisible()).toBe(true);
+    expect(await findBarriers(page)).toEqual([]);
+    await page
+      .getByRole('region', { name: 'Decide' })
+      .getByRole('button', { name: `Approve ${short}` })
+      .click();
+    const dialog = page.getByRole('dialog', { name: 'Approve this change' });
+    expect(await dialog.getByText(sentence).isVisible()).toBe(true);
+    expect(await findBarriers(page)).toEqual([]);
+    await dialog.getByLabel('Comment').fill('Agreed with Acme.');
+    await dialog.getByRole('button', { name: `Approve ${short}` }).click();
+    await page.getByText('Applied.', { exact: true }).waitFor();
+    expect((await b.t.call('dana', 'GET', `/v1/requests/${id}`)).body).toMatchObject({
+      state: 'applied',
+      approvals: [{ person: 'emp-1002', digest, comment: 'Agreed with Acme.' }],
+    });
+    expect(complaints).toEqual([]);
+  });
+
+  it('offers no approval to whoever wrote it, and says why before they try', async () => {
+    const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.banner' }]);
+    const { page, open } = await b.visit('dana-alt');
+    await open(`/requests/${id}`);
+    const bar = page.getByRole('region', { name: 'Decide' });
+    await bar.getByText('You wrote a part of this, so another person has to approve it.').waitFor();
+    expect(await bar.getByRole('button', { name: /approve/i }).count()).toBe(0);
+    // Nor with the address of the dialog.
+    await open(`/requests/${id}?act=approve`);
+    expect(await page.getByRole('dialog').count()).toBe(0);
+    await b.t.call('dana', 'POST', `/v1/requests/${id}/withdraw`);
+  });
+
+  it('takes its buttons away when its content moves under an open page', async () => {
+    const { id, digest } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.banner' }]);
+    const { page, open } = await b.visit('alex', { path: `/requests/${id}` });
+    await page.getByRole('button', { name: 'Review and approve…' }).waitFor();
+    await b.t.call('dana', 'PATCH', `/v1/requests/${id}`, { reason: 'Another reason.', digest });
+    await page.evaluate(() => window.dispatchEvent(new Event('visibilitychange')));
+    await page.getByRole('alert').getByText('The content has changed while you looked at it.').waitFor();
+    expect(await page.getByText('Acme asked for it.').first().isVisible()).toBe(true);
+    const approve = page.getByRole('region', { name: 'Decide' }).getByRole('button', { name: /^Approve/ });
+    expect(await approve.isDisabled()).toBe(true);
+    await page.keyboard.press('a');
+    expect(await page.getByRole('dialog').count()).toBe(0);
+    await page.getByRole('button', { name: 'Show the new content' }).click();
+    await page.getByText('Another reason.').first().waitFor();
+    expect(await approve.isEnabled()).toBe(true);
+    // A letter opens the confirmation, and never decides by itself.
+    await page.keyboard.press('a');
+    await page.getByRole('dialog', { name: 'Approve this change' }).waitFor();
+    await page.keyboard.press('Escape');
+    await open(`/requests/${id}?act=reject`);
+    await page
+      .getByRole('alertdialog')
+      .getByRole('button', { name: /^Reject/ })
+      .click();
+    await page.getByText('Say why: the proposer reads it.').waitFor();
+    await page.getByLabel('Why').fill('No\u202eoN');
+    await page
+      .getByRole('alertdialog')
+      .getByRole('button', { name: /^Reject/ })
+      .click();
+    await page.getByRole('alertdialog').getByText('#/comment').waitFor();
+    await page.getByLabel('Why').fill(HOSTILE);
+    await page
+      .getByRole('alertdialog')
+      .getByRole('button', { name: /^Reject/ })
+      .click();
+    await page.getByText('Rejected.', { exact: true }).waitFor();
+    await page.getByText('<script>document.title="owned"</script>').first().waitFor();
+    expect(await page.title()).not.toContain('owned');
+    expect(await page.getByText('\\u{430}', { exact: true }).first().isVisible()).toBe(true);
+  });
+
+  it('keeps what was typed over a sign-in, for that person only', async () => {
+    const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.banner' }]);
+    const { page, context } = await b.visit('alex', { path: `/requests/${id}?act=approve` });
+    await page.getByLabel('Comment').fill('Typed before the session ended.');
+    await b.t.call('alex', 'GET', '/v1/whoami');
+    await context.clearCookies();
+    await page
+      .getByRole('dialog')
+      .getByRole('button', { name: /^Approve/ })
+      .click();
+    await page.getByRole('link', { name: /Sign in again/ }).click();
+    await signInAsked(page, 'alex');
+    await page.getByLabel('Comment').waitFor();
+    expect(await page.getByLabel('Comment').inputValue()).toBe('Typed before the session ended.');
+    await context.clearCookies();
+    await page.goto(
+      `${b.t.url}/auth/sign-in?${new URLSearchParams({ issuer: 'web', return_to: `/requests/${id}` })}`,
+    );
+    await signInAsked(page, 'sam');
+    await page.locator('h1').first().waitFor();
+    expect(
+      await page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.includes('draft'))),
+    ).toEqual([]);
+  });
+});
