@@ -39,3 +39,14 @@ export function variantAt(rollout: Rollout, bucket: number): string | null {
   }
   return null;
 }
+
+/**
+ * The shares in the order of former ones, if both are of the same two variants. Each organization whose share has grown then
+ * keeps it, in whatever order somebody writes the percentages.
+ */
+export function inFormerOrder(rollout: Rollout, former: Rollout | null): Rollout {
+  const [first, second, ...more] = rollout;
+  if (first === undefined || second === undefined || more.length > 0 || former?.length !== 2) return rollout;
+  const isTurned = former[0]?.variant === second.variant && former[1]?.variant === first.variant;
+  return isTurned ? [second, first] : rollout;
+}

@@ -50,7 +50,8 @@ export const changeSchema = z
       action: z.literal('set_rollout'),
       flag,
       rollout: rolloutSchema.nullable().optional().meta({
-        description: 'Null removes the rollout; everybody in the audience then gets the default variant.',
+        description:
+          'Null removes the rollout; everybody in the audience then gets the default variant. Shares of the same two variants as before stay in their order, so that an organization whose share grows keeps it.',
       }),
       rules: rulesSchema
         .optional()

@@ -1,10 +1,11 @@
 import { canonicalJson } from '../json.ts';
+import { inFormerOrder } from './bucket.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { Change, ChangeOf } from './changes.ts';
 import { checkState, plannedAudience } from './check-state.ts';
 import { creationFacts, definitionFacts, retirementFacts, stateFacts } from './facts.ts';
 import { refuseChange } from './fault.ts';
-import type { FlagDefinition, FlagState } from './model.ts';
+import type { FlagDefinition, FlagState, Rule } from './model.ts';
 import { onlyOtherVariant, plannedDefinition, updatedDefinition } from './plan-definition.ts';
 
 /**
@@ -134,11 +135,20 @@ function planRetirement(input: ExistingFlag): PlannedChange {
   return plannedForDefinition(input, { ...input.definition, retired: true }, facts);
 }
 
-function stateAsRolledOut(change: ChangeOf<'set_rollout'>, state: FlagState): FlagState {
+/** A rule, whose shares stay in the order of those of the former rule of that name. */
+function ruleInOrder(rule: Rule, former: readonly Rule[]): Rule {
+  const before = former.find(({ name }) => name === rule.name)?.serve;
+  if (before === undefined || !('rollout' in before) || !('rollout' in rule.serve)) return rule;
+  return { ...rule, serve: { rollout: inFormerOrder(rule.serve.rollout, before.rollout) } };
+}
+
+function stateAsRolledOut({ rollout, ...change }: ChangeOf<'set_rollout'>, state: FlagState): FlagState {
   return {
     ...state,
-    ...(change.rollout === undefined ? {} : { rollout: change.rollout }),
-    ...(change.rules === undefined ? {} : { rules: change.rules }),
+    ...(rollout === undefined ? {} : { rollout: rollout && inFormerOrder(rollout, state.rollout) }),
+    ...(change.rules === undefined
+      ? {}
+      : { rules: change.rules.map((rule) => ruleInOrder(rule, state.rules)) }),
     ...(change.default_variant === undefined ? {} : { default_variant: change.default_variant }),
   };
 }

@@ -402,10 +402,18 @@ describe('the facts of everyday changes', () => {
         { variant: 'off', percent: 90 },
       ]),
     ).toMatchObject({ direction: 'narrow', audience_grew: false });
+    // The other way round they are the same: the order of two shares stays.
     expect(
       fewer([
         { variant: 'off', percent: 90 },
         { variant: 'on', percent: 10 },
+      ]),
+    ).toMatchObject({ direction: 'narrow', audience_grew: false });
+    expect(
+      fewer([
+        { variant: 'off', percent: 90 },
+        { variant: 'on', percent: 10 },
+        { variant: 'alt', percent: 0 },
       ]),
     ).toMatchObject({ direction: 'widen', audience_grew: true });
   });
