@@ -29,7 +29,10 @@ const environment = z
 
 /** The keys of the bootstrap file. docs/relay.md explains them. */
 const bootstrapSchema = z.strictObject({
-  name: z.string().min(1).max(200).optional(),
+  name: z
+    .string()
+    .regex(/^[\w.:-]{1,200}$/)
+    .optional(),
   source: z
     .strictObject({
       broker: webAddress

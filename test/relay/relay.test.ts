@@ -65,5 +65,13 @@ describe('a relay', () => {
     expect((await fetch(`${relay.url}/readyz`)).status).toBe(200);
     const stranger = await fetch(`${relay.url}/ofrep/v1/evaluate/flags`, { method: 'POST' });
     expect(stranger.status).toBe(401);
+    const relays = () => t.call('dana', 'GET', '/v1/relays');
+    const { body } = await until(relays, ({ body: { items } }) => items[0]?.version === production().version);
+    expect(body.items).toMatchObject([{ relay: 'relay-1', environment: 'production' }]);
+    await until(
+      () => production().reports,
+      (reports) => reports?.waiting === 0,
+    );
+    expect(production().faults).toEqual([]);
   });
 });

@@ -73,7 +73,7 @@ export function serveIn(
 export async function listening(serving: Serving): Promise<string> {
   await serving.until('listening');
   await serving.until('\n');
-  return /listening\s+(\S+)/.exec(serving.err())?.[1] ?? '';
+  return /listening\s+([^\s,]+)/.exec(serving.err())?.[1] ?? '';
 }
 
 /** Stops it, and lets it finish. @returns its exit status */

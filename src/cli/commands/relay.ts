@@ -163,6 +163,6 @@ function describeStart(config: RelayConfig, relay: Relay, ms: number): string[] 
         ? `environment     ${name}: nothing kept; answers 503 until the first snapshot is verified`
         : `environment     ${name}: version ${version} from disk, ${state}`,
     ),
-    `listening       ${relay.url} after ${ms} ms`,
+    `listening       ${relay.url}, after ${ms} ms`,
   ];
 }
