@@ -4,6 +4,7 @@ import type { FlagdSyncParts } from './data/open-flagd-sync.ts';
 import { createSnapshotEvents } from './data/snapshot-events.ts';
 import { readablePlaces } from './decide/read.ts';
 import { freezeHeader } from './emergency/watch.ts';
+import { createFeed } from './events/feed.ts';
 import { createClientAddress } from './http/client-address.ts';
 import { openApiText } from './http/openapi.ts';
 import { createRateLimit, limitAttempts } from './http/rate-limit.ts';
@@ -78,6 +79,7 @@ export function openSurface(inside: Inside, url: string): Surface {
   const personIssuers = config.issuers.map((configured) => configured.issuer);
   const exchange = openExchange(control, { ...trust, signingKeys, examine: authenticator.examine });
   const hasSession = ({ cookie }: RequestCredentials) => hasCookie(cookie, SESSION_COOKIE);
+  const feed = createFeed({ control, stillOpen: people.sessions.stillOpen, random: Math.random, log });
   const checks = {
     store: () => findActivation(store.read),
     policy: () => policies.active(store.read),
@@ -139,6 +141,7 @@ export function openSurface(inside: Inside, url: string): Surface {
       requests: { control },
       comments: { control },
       preview: { control },
+      events: { control, feed },
       inbox: { control },
       flags: { control },
       emergency: { control },

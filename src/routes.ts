@@ -11,6 +11,7 @@ import { reportRoutes, snapshotRoutes, snapshotStreamRoutes } from './data/snaps
 import type { RequestKinds } from './decide/control.ts';
 import { emergencyRoutes } from './emergency/routes.ts';
 import { erasureRoutes } from './erasure/routes.ts';
+import { eventRoutes } from './events/routes.ts';
 import { explainRoutes } from './explain/routes.ts';
 import { flagRoutes } from './flags/routes.ts';
 import { operatingRoutes } from './http/operating-routes.ts';
@@ -44,6 +45,7 @@ export function routesOf(kinds: RequestKinds) {
     requests: requestRoutes(kinds),
     comments: commentRoutes,
     preview: previewRoutes(kinds),
+    events: eventRoutes,
     inbox: inboxRoutes,
     flags: flagRoutes,
     emergency: emergencyRoutes,

@@ -46,7 +46,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   inbox: ['decide', 'policy', 'requests', 'store'],
   preview: ['data', 'decide', 'explain', 'flags', 'requests', 'store'],
   organizations: ['data', 'decide', 'flags', 'store'],
-  events: ['decide', 'log', 'policy', 'requests', 'store'],
+  events: ['decide', 'emergency', 'http', 'identity', 'log', 'policy', 'store'],
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],
   audit: ['decide', 'flags', 'log', 'policy', 'snapshot', 'store', 'tree'],

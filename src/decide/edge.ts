@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { z } from 'zod';
 import type { Cursors } from '../http/cursor.ts';
 import type { CallerKind, RouteShape } from '../http/route.ts';
@@ -45,6 +46,8 @@ export interface Given<Params = object, Query = object, Body = unknown, Who = Ca
   ifNoneMatch: string | undefined;
   /** Of a list: the maximum number of items, and the position that the cursor names. */
   page: { limit: number; place: string | number | null };
+  /** Of a route that streams: lets a stream take the response. */
+  stream(open: (res: ServerResponse) => Promise<void>): Promise<void>;
   /**
    * Runs a write of this caller. If the route is `idempotent`, a retry with the same `Idempotency-Key` gets the first
    * answer, and the work is not done again.
@@ -61,6 +64,8 @@ export interface RequestFacts {
   target: string;
   presented: RequestCredentials;
   user_agent: string;
+  /** The `Last-Event-ID` header: where a client of a stream goes on. */
+  last_event_id: string | undefined;
 }
 
 /** An answer; text is sent as it is, everything else as JSON. */

@@ -58,7 +58,7 @@ export interface ServedRoute {
    * Reads the request by the schemas of the route, and runs its handler.
    *
    * @param body as it was read: JSON, the text of a form, or an archive
-   * @returns the answer; null if the client has left, so that nothing was done
+   * @returns the answer; null if the client has left, so that nothing was done, or if a stream has the response
    * @throws the error of the route. Headers of an answer of either kind are set on the response
    */
   serve(arrival: Arrival, body: unknown): Promise<RouteAnswer | null>;
@@ -81,7 +81,7 @@ export function servedRoutes<Deps>(
     // Built once: a schema is compiled when it is first used.
     const query = queryOf(route);
     const lane = laneOf(route.operation);
-    const answer = async (arrival: Arrival, body: unknown): Promise<RouteAnswer> => {
+    const answer = async (arrival: Arrival, body: unknown): Promise<RouteAnswer | null> => {
       const { res } = arrival;
       if (route.deprecated !== undefined) noteDeprecation(res, route.deprecated);
       const given = await readRequest({ route, query, edge, countAttempt }, arrival, body);
@@ -93,6 +93,8 @@ export function servedRoutes<Deps>(
           if (!isNotFound(error)) noteLogPlace(res, given.call);
           throw error;
         });
+      // The stream has the response.
+      if (route.streams === true) return null;
       noteLogPlace(res, given.call);
       return 'next' in reply ? pageAnswer(route, given, { arrival, edge }, reply) : replyAnswer(route, reply);
     };
@@ -143,10 +145,17 @@ async function readRequest(
     body,
     call,
     reader,
-    request: { ids, target, presented, user_agent: req.headers['user-agent'] ?? '' },
+    request: {
+      ids,
+      target,
+      presented,
+      user_agent: req.headers['user-agent'] ?? '',
+      last_event_id: soleValue(req.headers['last-event-id']),
+    },
     ifMatch: route.ifMatch === true ? req.headers['if-match'] : undefined,
     ifNoneMatch: route.ifNoneMatch === true ? req.headers['if-none-match'] : undefined,
     page: { limit, place },
+    stream: (open: (response: ServerResponse) => Promise<void>) => open(res),
   };
   return { ...given, write: writerOf(route, call, { arrival, sent, edge }) };
 }

@@ -166,6 +166,8 @@ export interface RouteShape {
   readonly idempotent?: true;
   /** Answers one page of a list. */
   readonly paged?: true;
+  /** Answers with a stream, which the handler opens. */
+  readonly streams?: true;
   /** Requires what the caller read: `digest` in the body, or `If-Match`. */
   readonly ifMatch?: true;
   /** The entity tag of an answer. */
@@ -253,7 +255,7 @@ export function problemsOf(route: RouteShape): ProblemCode[] {
   if (caller !== null || perAddress === true) codes.push('rate_limited');
   if (caller !== null && caller !== 'data' && isWrite(route)) codes.push('cross_site');
   if (caller !== null && operation !== null) codes.push('policy_denied', 'sign_in_required');
-  if (takesTurns(route)) codes.push('overloaded');
+  if (takesTurns(route) || route.streams === true) codes.push('overloaded');
   if (route.params !== undefined) codes.push('not_found');
   if (operation !== null || outcomes.unwritable === 'refused') {
     codes.push('not_recorded', 'outcome_unknown', 'clock_behind', 'restored_copy', 'shutting_down');

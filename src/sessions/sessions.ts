@@ -5,10 +5,15 @@ import type { IdentityLog } from '../identity/refusal.ts';
 import type { IssuerConfig } from '../issuers/issuers.ts';
 import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
-import { callerOfRow, TOKEN_ID_PREFIX } from '../revocation/session-caller.ts';
+import { callerOfRow, sessionTokenId, TOKEN_ID_PREFIX } from '../revocation/session-caller.ts';
 import { hasBegun } from '../store/batch.ts';
 import type { SessionsTable } from '../store/schema.ts';
-import { findBrowserSession, listBrowserSessions, touchBrowserSession } from '../store/sessions.ts';
+import {
+  findBrowserSession,
+  listBrowserSessions,
+  listBrowserSessionsAmong,
+  touchBrowserSession,
+} from '../store/sessions.ts';
 import type { Store } from '../store/store.ts';
 import { hasCookie, readSecret, SESSION_COOKIE } from './cookies.ts';
 import { assertSameOrigin } from './cross-site.ts';
@@ -49,6 +54,8 @@ export interface Sessions {
   issuerOf(secret: string | null): Promise<string | null>;
   /** The principal's open sessions, newest first. */
   listOpen(principal: Principal): Promise<SessionsTable[]>;
+  /** Of the sessions behind these credentials ({@link Credential.token_id}) those that are still open. */
+  stillOpen(tokenIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** The latest end of a session opened at that moment. */
   endOf(openedMs: number): number;
 }
@@ -117,6 +124,13 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const nowMs = clock();
       const rows = await listBrowserSessions(store.read, principal.id);
       return rows.filter((row) => isOpen(row, nowMs));
+    },
+    stillOpen: async (tokenIds) => {
+      const ids = tokenIds.flatMap((token_id) => sessionIdOf({ token_id }) ?? []);
+      const rows = await listBrowserSessionsAmong(store.read, ids);
+      const nowMs = clock();
+      const open = rows.filter((row) => isOpen(row, nowMs) && isOfIssuer(row));
+      return new Set(open.map(({ id }) => sessionTokenId(id)));
     },
     endOf: (openedMs) => openedMs + absoluteMs,
   };

@@ -1,3 +1,4 @@
+import { isAmong } from './dialect.ts';
 import type { BreakglassSessionsTable, FreezesTable } from './schema.ts';
 import { type Db, settledStatement, type Tx } from './statement.ts';
 
@@ -47,6 +48,15 @@ export async function findFreeze(db: Db, id: string): Promise<FreezesTable | und
 /** All freezes, newest first. */
 export async function listFreezes(db: Db): Promise<FreezesTable[]> {
   return db.selectFrom('freezes').selectAll().orderBy('id', 'desc').execute();
+}
+
+/** The freezes with these ids. */
+export function listFreezesAmong(db: Db, ids: readonly string[]): Promise<FreezesTable[]> {
+  return db
+    .selectFrom('freezes')
+    .selectAll()
+    .where(isAmong(db, 'id', ids))
+    .execute();
 }
 
 /** Stores a freeze, which is active from the commit of this transaction. */

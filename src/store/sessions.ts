@@ -1,3 +1,4 @@
+import { isAmong } from './dialect.ts';
 import type { SessionsTable, SignInsTable } from './schema.ts';
 import { type Db, statement, type Tx } from './statement.ts';
 
@@ -34,6 +35,15 @@ export async function findBrowserSession(db: Db, secretHash: string): Promise<Se
 /** One session by its id, ended or not, or undefined. */
 export function findBrowserSessionById(db: Db, id: string): Promise<SessionsTable | undefined> {
   return db.selectFrom('sessions').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** The sessions with these ids, ended or not. */
+export function listBrowserSessionsAmong(db: Db, ids: readonly string[]): Promise<SessionsTable[]> {
+  return db
+    .selectFrom('sessions')
+    .selectAll()
+    .where(isAmong(db, 'id', ids))
+    .execute();
 }
 
 /**

@@ -205,6 +205,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     return { body: proposal([{ action: 'enable', flag }]) };
   }),
   listRequests: plain('dana'),
+  followEvents: plain('alex'),
   listInbox: plain('alex'),
   countInbox: plain('alex'),
   getRequest: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
