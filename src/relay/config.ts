@@ -28,7 +28,7 @@ const environment = z
   .regex(/^[A-Za-z0-9][\w.-]*$/);
 
 /** The keys of the bootstrap file. docs/relay.md explains them. */
-const bootstrapSchema = z.strictObject({
+export const bootstrapSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[\w.:-]{1,200}$/)

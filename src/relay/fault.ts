@@ -1,7 +1,7 @@
 import { SNAPSHOT_FAULTS, SnapshotFault, type SnapshotFaultCode } from '../snapshot/fault.ts';
 
 /** What can go wrong besides a snapshot that is refused, and what to do about it. */
-const FAULTS = {
+export const RELAY_FAULTS = {
   unreachable:
     'Check that the source runs, and that this machine reaches it. What was verified before is served on.',
   source_slow: 'Check the network, and what is in between. What was verified before is served on.',
@@ -24,16 +24,16 @@ const FAULTS = {
 } as const;
 
 /** The code of a fault of a relay. */
-export type RelayFaultCode = keyof typeof FAULTS | SnapshotFaultCode;
+export type RelayFaultCode = keyof typeof RELAY_FAULTS | SnapshotFaultCode;
 
 /** Something that keeps a relay from being current. It never keeps it from serving what it has. */
 export class RelayFault extends Error {
-  readonly code: keyof typeof FAULTS;
+  readonly code: keyof typeof RELAY_FAULTS;
   /** How long the source asks to wait, in milliseconds, or null. */
   readonly retryAfterMs: number | null;
 
   constructor(
-    code: keyof typeof FAULTS,
+    code: keyof typeof RELAY_FAULTS,
     message: string,
     { cause, retryAfterMs = null }: { cause?: unknown; retryAfterMs?: number | null } = {},
   ) {
@@ -61,6 +61,6 @@ export function shownFault(error: unknown, nowMs: number): ShownFault {
   const sentence = error.message
     .slice(0, MAX_DETAIL)
     .replace(/^[a-z]+ /, (word) => word.charAt(0).toUpperCase() + word.slice(1));
-  const remedy = error instanceof SnapshotFault ? SNAPSHOT_FAULTS[error.code] : FAULTS[error.code];
+  const remedy = error instanceof SnapshotFault ? SNAPSHOT_FAULTS[error.code] : RELAY_FAULTS[error.code];
   return { code: error.code, detail: `${sentence.replace(/\.$/, '')}. ${remedy}`, at_ms: nowMs };
 }

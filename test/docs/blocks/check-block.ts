@@ -12,6 +12,7 @@ import { configSchema } from '../../../src/config-schema.ts';
 import { readCases } from '../../../src/policy/cases.ts';
 import { parseBrokerData } from '../../../src/policy/data.ts';
 import { DATA_FOLDERS } from '../../../src/policy/data-schema.ts';
+import { bootstrapSchema } from '../../../src/relay/config.ts';
 import { lintTrustRules } from '../../../src/trust/lint.ts';
 import { trustRulesOf } from '../../../src/trust/policy-rules.ts';
 import { listedIn, readPage } from '../pages.ts';
@@ -82,6 +83,11 @@ const DOCUMENTS: readonly {
   {
     is: (document) => isTree(document) && Object.keys(document).every((key) => key in configSchema.shape),
     faults: (document) => faultsOf(configSchema, document),
+  },
+  // A bootstrap file of a relay, or a part of one.
+  {
+    is: (document) => isTree(document) && Object.keys(document).every((key) => key in bootstrapSchema.shape),
+    faults: (document) => faultsOf(bootstrapSchema.partial(), document),
   },
   {
     is: (document) =>
