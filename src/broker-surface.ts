@@ -142,6 +142,7 @@ export function openSurface(inside: Inside, url: string): Surface {
       comments: { control },
       preview: { control },
       events: { control, feed },
+      organizations: { control, snapshots: inside.snapshots },
       inbox: { control },
       flags: { control },
       emergency: { control },

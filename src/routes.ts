@@ -19,6 +19,7 @@ import type { RouteShape } from './http/route.ts';
 import { inboxRoutes } from './inbox/routes.ts';
 import { discoveryRoutes } from './issuers/discovery-routes.ts';
 import { keyRoutes } from './keys/routes.ts';
+import { organizationRoutes } from './organizations/routes.ts';
 import { previewRoutes } from './preview/routes.ts';
 import { relayRoutes } from './publication/relay-routes.ts';
 import { commentRoutes } from './requests/comment-routes.ts';
@@ -46,6 +47,7 @@ export function routesOf(kinds: RequestKinds) {
     comments: commentRoutes,
     preview: previewRoutes(kinds),
     events: eventRoutes,
+    organizations: organizationRoutes,
     inbox: inboxRoutes,
     flags: flagRoutes,
     emergency: emergencyRoutes,

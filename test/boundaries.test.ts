@@ -45,7 +45,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // What people see of it.
   inbox: ['decide', 'policy', 'requests', 'store'],
   preview: ['data', 'decide', 'explain', 'flags', 'requests', 'store'],
-  organizations: ['data', 'decide', 'flags', 'store'],
+  organizations: ['data', 'decide', 'flags', 'preview', 'requests', 'store'],
   events: ['decide', 'emergency', 'http', 'identity', 'log', 'policy', 'store'],
   // What an operator decides at the machine.
   operator: ['log', 'policy', 'store'],

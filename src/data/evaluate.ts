@@ -56,7 +56,8 @@ type NamedUser = Extract<Audience, { kind: 'some' }>['users'][number];
 const organizationKey = (organization: string): string => organization;
 const userKey = (user: NamedUser): string => user.id;
 
-function isInAudience(audience: Audience, context: EvaluationContext, nowMs: number): boolean {
+/** Whether a context is in an audience, by its organization or by an exception for its user. */
+export function isInAudience(audience: Audience, context: EvaluationContext, nowMs: number): boolean {
   if (audience.kind !== 'some') return audience.kind === 'all';
   const organization = attributeOf(context, 'organization');
   if (typeof organization === 'string') {

@@ -60,7 +60,7 @@ export const organizationChangeSchema = z
     request_id: z.string(),
     decision_id: z.string(),
     before: z.object({ variant: z.string(), value: z.unknown() }).nullable(),
-    after: z.object({ variant: z.string(), value: z.unknown() }),
+    after: z.object({ variant: z.string(), value: z.unknown() }).nullable(),
     named: z.enum(['added', 'removed', 'kept', 'no']).meta({
       description: 'Whether the state names the organization, and whether that has changed.',
     }),

@@ -18,7 +18,7 @@ interface Evaluable {
 }
 
 /** A flag in one environment before and after a request; null where it is not served. */
-interface Compared {
+export interface Compared {
   flag: string;
   environment: string;
   before: Evaluable | null;
@@ -47,14 +47,19 @@ export async function previewRequest(
   return { digest: request.digest, results, changed };
 }
 
-function serve(flag: Evaluable | null, context: EvaluationContext, nowMs: number): Previewed['before'] {
+/** What a context is served; null if the flag is not. */
+export function serve(
+  flag: Evaluable | null,
+  context: EvaluationContext,
+  nowMs: number,
+): Previewed['before'] {
   if (flag === null) return null;
   const { variant, value, reason } = evaluate({ ...flag, context, now_ms: nowMs });
   return { variant, value, reason };
 }
 
 /** Each flag of a request, in each environment whose state it is based on. */
-async function compare(db: Db, { plan, environment }: Previewable): Promise<Compared[]> {
+export async function compare(db: Db, { plan, environment }: Previewable): Promise<Compared[]> {
   const versions = new Map(plan.bases.map(({ of, version }) => [of, version]));
   const compared: Compared[] = [];
   for (const [flag, changes] of Map.groupBy(plan.changes, (change) => change.flag.key)) {

@@ -229,6 +229,15 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
     const flag = await newFlag(bench);
     return { body: { content: proposal([{ action: 'enable', flag }]), contexts: [{}] } };
   }),
+  listOrganizations: plain('dana', { query: { environment: 'production' } }),
+  listOrganizationFlags: plain('dana', {
+    params: { organization: 'acme' },
+    query: { environment: 'production' },
+  }),
+  listOrganizationChanges: plain('dana', {
+    params: { organization: 'acme' },
+    query: { environment: 'production' },
+  }),
   listComments: change(async (bench) => ({ params: { id: (await pending(bench)).id } })),
   commentOnRequest: change(async (bench) => ({
     params: { id: (await pending(bench)).id },
