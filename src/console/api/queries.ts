@@ -59,12 +59,9 @@ export const ownRequests = queryOptions({
   refetchInterval: REFRESH_MS,
 });
 
-/** The environments of the active policy, in the order of its data. */
+/** The environments in which the person may read flags, in the order of the policy. */
 export const environments = queryOptions({
-  queryKey: ['policy', 'environments'],
-  queryFn: async ({ signal }) => {
-    const { data } = await api('getPolicyData', { signal });
-    return Object.keys(data.config.environments ?? {});
-  },
+  queryKey: ['environments'],
+  queryFn: async ({ signal }) => (await api('listEnvironments', { signal })).items.map(({ key }) => key),
   staleTime: 300_000,
 });

@@ -1,8 +1,9 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { useEffect } from 'react';
-import type { FreezeView } from '../../emergency/freeze.ts';
 import { onFreezesChanged } from '../api/freezes.ts';
 import { activeFreezes } from '../api/queries.ts';
+import { scopeInWords } from '../parts/freeze-words.ts';
 import { Moment } from '../parts/moment.tsx';
 import { Untrusted } from '../parts/untrusted.tsx';
 import styles from './freeze-banner.module.css';
@@ -26,23 +27,10 @@ export function FreezeBanner() {
         <p key={freeze.id}>
           <strong>Frozen: {scopeInWords(freeze)}.</strong> Changes wait until the freeze is lifted; flags are
           still served. Engaged by <Untrusted text={engaged_by.person ?? engaged_by.id} />{' '}
-          <Moment ms={engaged_ms} /> for incident <Untrusted text={incident} />.
+          <Moment ms={engaged_ms} /> for incident <Untrusted text={incident} />.{' '}
+          <Link to="/incident">Incident page</Link>
         </p>
       ))}
     </section>
   );
-}
-
-function scopeInWords({
-  scope,
-  environment,
-  namespace,
-  flag,
-}: Pick<FreezeView, 'scope' | 'environment' | 'namespace' | 'flag'>): string {
-  if (scope === 'all') return 'everything';
-  return [
-    ...(flag == null ? [] : [`flag ${flag}`]),
-    ...(namespace == null ? [] : [`namespace ${namespace}`]),
-    ...(environment == null ? [] : [environment]),
-  ].join(' in ');
 }

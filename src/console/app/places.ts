@@ -1,6 +1,15 @@
 /** A page that navigation and palette lead to. */
 export interface Place {
-  to: '/' | '/requests' | '/propose' | '/flags' | '/organizations' | '/policy' | '/audit' | '/api';
+  to:
+    | '/'
+    | '/requests'
+    | '/propose'
+    | '/flags'
+    | '/incident'
+    | '/organizations'
+    | '/policy'
+    | '/audit'
+    | '/api';
   label: string;
   /** What it is for, in the palette. */
   about: string;
@@ -14,6 +23,7 @@ export const PLACES: readonly Place[] = [
   { to: '/requests', label: 'Requests', about: 'all change requests', key: 'r' },
   { to: '/flags', label: 'Flags', about: 'every flag, and its state in each environment', key: 'f' },
   { to: '/propose', label: 'Propose', about: 'a change of one flag or of many', key: 'p' },
+  { to: '/incident', label: 'Incident', about: 'freeze, break-glass, switch off, revoke', key: 'e' },
   {
     to: '/organizations',
     label: 'Organizations',

@@ -8,6 +8,7 @@ import {
 import { auditSearch } from '../pages/audit/search.ts';
 import { flagSearch, flagsSearch } from '../pages/flags/search.ts';
 import { InboxPage } from '../pages/inbox/inbox.tsx';
+import { incidentSearch } from '../pages/incident/search.ts';
 import { organizationSearch, organizationsSearch } from '../pages/organizations/search.ts';
 import { policySearch } from '../pages/policy/search.ts';
 import { proposeSearch } from '../pages/propose/search.ts';
@@ -98,7 +99,15 @@ const reference = createRoute({
   component: lazyRouteComponent(() => import('../pages/reference/reference.tsx'), 'ReferencePage'),
 });
 
+const incident = createRoute({
+  getParentRoute: () => root,
+  path: '/incident',
+  validateSearch: incidentSearch,
+  component: lazyRouteComponent(() => import('../pages/incident/incident.tsx'), 'IncidentPage'),
+});
+
 const pages = root.addChildren([
+  incident,
   inbox,
   requests,
   request,
