@@ -35,6 +35,12 @@ const stageQuery = z.strictObject({
     .meta({ description: 'A stage; default: the last, or only one.' }),
 });
 
+const dataQuery = stageQuery.extend({
+  policy_hash: hashParams.shape.hash.optional().meta({
+    description: 'A stored policy, in place of the active one of a stage.',
+  }),
+});
+
 const policyDataSchema = z
   .object({
     policy_hash: z.string(),
@@ -116,18 +122,17 @@ export const activationRoutes = [
     operation: 'policy.read',
     method: 'GET',
     path: '/v1/policy/data',
-    summary: 'read the data of the active policy, which patches of `policy.activate` change',
+    summary:
+      'read the data of the active policy, which patches of `policy.activate` change, or of a stored one',
     caller: 'any',
     outcomes: GOVERNED_READ,
-    query: stageQuery,
+    query: dataQuery,
     success: 200,
     answer: policyDataSchema,
     errors: ['not_found'],
     handle: async ({ control }, { call, query }) => {
       await authorizeRead(control, call, { operation: 'policy.read' });
-      const active = await activeIn(control, query.stage);
-      const bundle = active === null ? null : await findBundle(control.store.read, active);
-      if (bundle === null) throw new Error('the active bundle is not stored');
+      const bundle = await bundleOf(control, query);
       const { data } = await readStoredBundle(bundle.archive);
       return { body: { policy_hash: bundle.policy_hash, data: data as { config: Record<string, never> } } };
     },
@@ -189,6 +194,20 @@ async function activeIn(
   const { read } = control.store;
   const stage = name === undefined ? null : stageOf(control, name);
   return (await findActivationOf(read, stage)) ?? (await findActivation(read));
+}
+
+/** The bundle of a policy hash, or else what decides in a stage. @throws BrokerError `not_found` */
+async function bundleOf(control: ControlDeps, { stage, policy_hash }: z.output<typeof dataQuery>) {
+  const { read } = control.store;
+  if (policy_hash !== undefined) {
+    const stored = await findBundle(read, { policy_hash });
+    if (stored === null) throw unknownName({ what: 'policy', name: policy_hash });
+    return stored;
+  }
+  const active = await activeIn(control, stage);
+  const bundle = active === null ? null : await findBundle(read, active);
+  if (bundle === null) throw new Error('the active bundle is not stored');
+  return bundle;
 }
 
 function placeOf(text: string): { stored_ms: number; archive_digest: string } {

@@ -6,11 +6,13 @@ import { noteFreezes } from './freezes.ts';
 /** The names of members without which an object is whole. */
 type Optional<T> = Record<never, never> extends T ? true : false;
 type Part<Name extends string, T> = Optional<T> extends true ? { [N in Name]?: T } : { [N in Name]: T };
+/** A record that may have no members would refuse those of pages. */
+type Members<T> = T extends Record<string, never> ? object : T;
 type Paged<Name extends CallName> = Name extends ListName ? { limit?: number; cursor?: string } : object;
 
 /** What a call takes: parameters of its path and query, and its body. */
 export type Given<Name extends CallName> = Part<'params', ParamsOf<Name>> &
-  Part<'query', QueryOf<Name> & Paged<Name>> &
+  Part<'query', Members<QueryOf<Name>> & Paged<Name>> &
   (BodyOf<Name> extends undefined ? { body?: undefined } : { body: BodyOf<Name> }) & {
     signal?: AbortSignal;
     /** Makes a retry get the first answer. */

@@ -60,6 +60,8 @@ export function Moment({ ms, as = 'age' }: { ms: number; as?: 'age' | 'full' }) 
 
 /** How long ago, or how long from now, if that is less than a week. */
 function age(ms: number, now: number): string | null {
+  // What happened since the minute began is later than this moment of now.
+  if (ms >= now && ms - now < MINUTE) return 'just now';
   const minutes = Math.round((ms - now) / MINUTE);
   if (Math.abs(minutes) < 1) return 'just now';
   if (Math.abs(minutes) < 60) return ofToday.format(minutes, 'minute');
