@@ -17,7 +17,7 @@ import { type ControlDeps, environmentsOf, type RequestKinds } from './decide/co
 import { placeFreezes } from './emergency/state.ts';
 import { watchFreezes } from './emergency/watch.ts';
 import { createCursors } from './http/cursor.ts';
-import { createMetrics } from './http/metrics.ts';
+import { createMetrics, type StreamCounts } from './http/metrics.ts';
 import { createTurns } from './http/turns.ts';
 import { acrValuesFor } from './issuers/issuers.ts';
 import { createKeySets } from './issuers/key-sets.ts';
@@ -39,6 +39,7 @@ import { openPolicies } from './policy/open-policies.ts';
 import type { Policy } from './policy/policies.ts';
 import { probeBundle } from './policy/probe.ts';
 import { openPublication } from './publication/open.ts';
+import { connectedRelays, relaysByVersion } from './publication/relays.ts';
 import { newId } from './random.ts';
 import { requestKinds } from './requests/kinds/kinds.ts';
 import { openQuestions } from './requests/open-questions.ts';
@@ -52,6 +53,7 @@ import { housekeeping } from './schedule/housekeeping.ts';
 import { issuerKeys } from './schedule/issuer-keys.ts';
 import { keyRotation } from './schedule/key-rotation.ts';
 import { logWatch } from './schedule/log-watch.ts';
+import { receipts } from './schedule/receipts.ts';
 import { retention } from './schedule/retention.ts';
 import { revocationsOfOthers } from './schedule/revocations.ts';
 import { createScheduler } from './schedule/scheduler.ts';
@@ -61,6 +63,7 @@ import { witnessJob } from './schedule/witnesses.ts';
 import { listActiveFreezes } from './store/emergency.ts';
 import { environmentVersions } from './store/flags.ts';
 import { readHead } from './store/log-head.ts';
+import { countReceipts } from './store/receipts.ts';
 import { countOpenRequests } from './store/requests.ts';
 import type { Store } from './store/store.ts';
 import { assertSoundRules, trustRulesOf } from './trust/policy-rules.ts';
@@ -134,6 +137,8 @@ export async function openInside(store: Store, options: InsideOptions) {
   const { revocations, changed: revocationsChanged } = await openRevocations({ policies, read, log });
   const logSize = async () => (await readHead(read)).size;
   const turns = createTurns();
+  /** The streams that are opened later, each by its count. */
+  const streamKinds: (() => StreamCounts)[] = [];
   const metrics = createMetrics({
     openRequests: () => countOpenRequests(read),
     activeFreezes: () => freezes.active().length,
@@ -143,7 +148,12 @@ export async function openInside(store: Store, options: InsideOptions) {
     writesRefused: async () => (await store.writeRefusal())?.code ?? null,
     logSize,
     logIsIntact: watch.isIntact,
-    streams: () => [{ kind: 'flags', ...following.streams.counts() }],
+    streams: () => [{ kind: 'flags', ...following.streams.counts() }, ...streamKinds.map((count) => count())],
+    snapshots: {
+      published: () => publication.report(),
+      relays: async () => relaysByVersion(await publication.report(), await connectedRelays(read, clock())),
+      receipts: () => countReceipts(read),
+    },
     evaluations: () => ({
       waiting: (tally?.waiting() ?? 0) + (recorder?.unrecorded() ?? 0),
       shortened: tally?.shortened() ?? 0,
@@ -224,6 +234,7 @@ export async function openInside(store: Store, options: InsideOptions) {
   });
   const publication = openPublication({
     ...{ control, checkpoints, environments, log },
+    publishedAfter: metrics.snapshotPublished,
     signers: logKeys.signers,
     config: config.snapshots,
   });
@@ -236,6 +247,7 @@ export async function openInside(store: Store, options: InsideOptions) {
     isScheduler: store.isScheduler,
     jobs: [
       dueRequests({ control, log }),
+      receipts({ store, served: snapshots.current, clock, log }),
       countedDenials(control),
       activePolicy({
         refresh: () => policies.refresh(read),
@@ -292,6 +304,7 @@ export async function openInside(store: Store, options: InsideOptions) {
       logKeys,
       witnesses,
       publication,
+      streamKinds,
     },
   };
 

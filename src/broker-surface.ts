@@ -100,6 +100,7 @@ export function openSurface(inside: Inside, url: string): Surface {
     ...{ clock, log },
     random: Math.random,
   });
+  inside.streamKinds.push(() => ({ kind: 'snapshots', ...snapshotEvents.counts() }));
   inside.publication.onChange((what) => {
     // It never rejects.
     snapshotEvents.refresh(what).catch(() => undefined);
@@ -154,7 +155,7 @@ export function openSurface(inside: Inside, url: string): Surface {
       activation: { control },
       erasure: { control },
       snapshots: { ...inside.publication, readers },
-      reports: { control, keepsReads: inside.evaluations !== null },
+      reports: { control, keepsReads: inside.evaluations !== null, reported: metrics.relayReported },
       relays: { control },
       checks: { control, runs: inside.runs },
       explain: { control, flushUsage: usage.flush },

@@ -141,7 +141,7 @@ const VENDORS: Readonly<Record<string, RegExp>> = {
   'kysely/migration': /^src\/store\//,
   pino: /^src\/logger\.ts$/,
   '@opentelemetry/api': /^src\/tracing\.ts$/,
-  'prom-client': /^src\/http\/(relay-)?metrics\.ts$/,
+  'prom-client': /^src\/http\/((relay|snapshot)-)?metrics\.ts$/,
   'rate-limiter-flexible': /^src\/http\/rate-limit\.ts$/,
   'tar-stream': /^src\/policy\/archive\.ts$/,
   imurmurhash: /^src\/flags\/bucket\.ts$/,

@@ -20,6 +20,7 @@ export const GROUPS: readonly Group[] = [
   { names: ['init'], load: async () => (await import('./commands/init.ts')).registerInit },
   { names: ['serve'], load: async () => (await import('./commands/serve.ts')).registerServe },
   { names: ['relay'], load: async () => (await import('./commands/relay.ts')).registerRelay },
+  { names: ['relays'], load: async () => (await import('./commands/relays.ts')).registerRelays },
   { names: ['backup'], load: async () => (await import('./commands/backup.ts')).registerBackup },
   { names: ['archive'], load: async () => (await import('./commands/archive.ts')).registerArchive },
   { names: ['migrate'], load: async () => (await import('./commands/migrate.ts')).registerMigrate },

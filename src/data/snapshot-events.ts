@@ -43,10 +43,8 @@ export interface SnapshotEvents {
   refresh(file: StreamedFile): Promise<void>;
   /** Opens a stream. @throws BrokerError */
   open(res: ServerResponse, reader: StreamReader): Promise<void>;
-  /** Whoever is revoked is cut off now. */
-  check(): void;
-  /** How many streams are open, by environment. */
-  clients(): { environment: string; count: number }[];
+  /** The counts of all environments, for metrics. */
+  counts(): ReturnType<EventStreams['counts']>;
 }
 
 /** Who reads, as a stream needs it. */
@@ -135,11 +133,14 @@ export function createSnapshotEvents(deps: SnapshotEventsDeps): SnapshotEvents {
       });
       for (const { frame } of told.values()) stream.send(frame);
     },
-    check: () => {
-      for (const { streams } of channels.values()) streams.check();
+    counts: () => {
+      const sum = { open: 0, opened: 0, refused: 0, cut_off: 0 };
+      for (const { streams } of channels.values()) {
+        const own = streams.counts();
+        for (const name of ['open', 'opened', 'refused', 'cut_off'] as const) sum[name] += own[name];
+      }
+      return sum;
     },
-    clients: () =>
-      [...channels].map(([environment, { streams }]) => ({ environment, count: streams.counts().open })),
   };
 }
 

@@ -146,6 +146,8 @@ export interface ReportRoutesDeps {
   control: ControlDeps;
   /** Whether this broker records who evaluated what; otherwise what relays have read is not kept either. */
   keepsReads: boolean;
+  /** Counts a report that was taken. */
+  reported: () => void;
 }
 
 const { route: writing } = routesFor<ReportRoutesDeps>({
@@ -170,9 +172,10 @@ export const reportRoutes = [
     body: reportSchema,
     success: 204,
     answer: noContent,
-    handle: async ({ control, keepsReads }, { reader, params: { environment }, body }) => {
+    handle: async ({ control, keepsReads, reported }, { reader, params: { environment }, body }) => {
       const { principal } = assertReadsSnapshots(reader, environment);
       await takeReport(control, { environment, reporter: principal.id, keepsReads }, body);
+      reported();
       return { body: undefined };
     },
   }),

@@ -1,7 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { createSnapshotMetrics, type SnapshotGauges, type SnapshotMetrics } from './snapshot-metrics.ts';
 
 /** The metrics of this process, for `/metrics`. */
-export interface Metrics {
+export interface Metrics extends SnapshotMetrics {
   decided(operation: string, effect: string): void;
   /** Counts a response of the control or audit plane. */
   answered(status: number, seconds: number): void;
@@ -20,8 +21,18 @@ interface LogState {
   checkpoints: Readonly<Record<string, number>>;
 }
 
+/** The counts of one kind of streams. */
+export interface StreamCounts {
+  kind: string;
+  open: number;
+  opened: number;
+  refused: number;
+  cut_off: number;
+}
+
 /** Gauges that are read on each scrape. One that cannot be read is left out: monitoring needs the others most then. */
 export interface Gauges {
+  snapshots: SnapshotGauges;
   openRequests(): Promise<{ state: string; count: number }[]>;
   activeFreezes(): number;
   unknownOperations(): number;
@@ -36,7 +47,7 @@ export interface Gauges {
   /** How many evaluations wait to be recorded, and how many were recorded without names or times. */
   evaluations(): { waiting: number; shortened: number };
   /** The streams of events by kind: how many are open; and ever were opened, were refused, and were cut off. */
-  streams(): { kind: string; open: number; opened: number; refused: number; cut_off: number }[];
+  streams(): StreamCounts[];
   /** How many records the decision log has. */
   logSize(): Promise<number>;
 }
@@ -172,6 +183,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   watchStreams(registers, gauges.streams);
   watchLog(registers, gauges.wal);
   return {
+    ...createSnapshotMetrics(registers, gauges.snapshots),
     decided: (operation, effect) => decisions.inc({ operation, effect }),
     answered: (status, seconds) => latency.observe({ status: statusClass(status) }, seconds),
     evaluated: (kind, status) => {

@@ -19,6 +19,8 @@ export interface Publication {
   delays: Delays;
   /** What is published of this kind may have changed: whoever follows is told. */
   changed(what: PublishedKind): void;
+  /** What is published of each environment, for metrics. */
+  report(): Promise<{ environment: string; version: number; behindMs: number }[]>;
   /** Calls a function at each such change. */
   onChange(listener: (what: PublishedKind) => void): void;
   /** How long a list of readers is valid. */
@@ -38,39 +40,63 @@ export function openPublication(deps: {
   /** The environments of the active policy. */
   environments: () => readonly string[];
   config: { environments: readonly string[]; pointer_seconds: number; readers_days: number };
+  /** Told how long after the commit a version was published. */
+  publishedAfter: (seconds: number) => void;
   log: Logger;
 }): Publication {
   const { control, checkpoints, signers, config, log } = deps;
   const { clock } = control;
   const { read, isScheduler } = control.store;
   const named = new Set(config.environments);
-  const environments = () =>
-    deps.environments().filter((environment) => named.has('*') || named.has(environment));
+  const isNamed = (environment: string) => named.has('*') || named.has(environment);
+  const environments = () => deps.environments().filter(isNamed);
   const present = deps.environments();
   const unknown = config.environments.filter((name) => name !== '*' && !present.includes(name));
   if (unknown.length > 0)
     log.warn({ environments: unknown }, 'snapshots.environments names what the active policy does not have');
   const delays = createDelays({ read, environments, clock, log });
+  /** When each environment changed first since it was published last, on a clock that nobody sets. */
+  const changedMs = new Map<string, number>();
   const listeners: ((what: PublishedKind) => void)[] = [];
   const changed = (what: PublishedKind) => {
     for (const listener of listeners) listener(what);
   };
+  const publisher = createPublisher({
+    ...{ delays, environments, isScheduler, clock, log },
+    prepare: createPreparation(read),
+    publish: async (prepared) => {
+      const sinceMs = changedMs.get(prepared.environment);
+      changedMs.delete(prepared.environment);
+      const isPublished = await publishSnapshot(control, prepared);
+      if (isPublished && sinceMs !== undefined) deps.publishedAfter((performance.now() - sinceMs) / 1000);
+      changed('latest');
+      return isPublished;
+    },
+  });
   return {
     delays,
     changed,
+    report: async () => {
+      const nowMs = clock();
+      const states = environments().map(async (environment) => {
+        const { row, sinceMs } = await delays.look(environment);
+        const behindMs = sinceMs === null ? 0 : Math.max(0, nowMs - sinceMs);
+        return row === null ? [] : [{ environment, version: row.version, behindMs }];
+      });
+      return (await Promise.all(states)).flat();
+    },
     onChange: (listener) => {
       listeners.push(listener);
     },
     readersLifeMs: config.readers_days * DAY_MS,
-    publisher: createPublisher({
-      ...{ delays, environments, isScheduler, clock, log },
-      prepare: createPreparation(read),
-      publish: async (prepared) => {
-        const isPublished = await publishSnapshot(control, prepared);
-        changed('latest');
-        return isPublished;
+    publisher: {
+      ...publisher,
+      changed: (environment) => {
+        if (isNamed(environment) && !changedMs.has(environment))
+          changedMs.set(environment, performance.now());
+        publisher.changed(environment);
       },
-    }),
+    },
     published: openPublished({
       ...{ read, delays, checkpoints, signers, clock },
       lifeMs: config.pointer_seconds * 1000,

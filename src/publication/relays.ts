@@ -9,6 +9,7 @@ import { pseudonymOf } from '../store/pseudonyms.ts';
 import { noteServed } from '../store/receipts.ts';
 import {
   addReportedReads,
+  connectedSince,
   countRelays,
   findRelay,
   listRelays,
@@ -23,9 +24,6 @@ import type { Db } from '../store/statement.ts';
  * What relays report: which version they serve, and what was read there. A report is a write of its own, which counts once:
  * what it says of reads waits in the store until it is recorded with what this broker has counted.
  */
-
-/** After so long without a report a relay does not count as connected. It reports about every 10 seconds. */
-export const CONNECTED_MS = 45_000;
 
 /** The most relays of one principal in an environment: a name costs nothing. */
 const MAX_RELAYS = 1000;
@@ -130,8 +128,20 @@ function merged(former: ReportedReadsTable | undefined, row: ReportedReadsTable)
 
 /** The relays that are connected: those that have reported a moment ago. @param environment default: all */
 export function connectedRelays(db: Db, nowMs: number, environment?: string): Promise<RelayRow[]> {
-  const sinceMs = nowMs - CONNECTED_MS;
+  const sinceMs = connectedSince(nowMs);
   return listRelays(db, environment === undefined ? { sinceMs } : { sinceMs, environment });
+}
+
+/** How many of the connected relays of each published environment serve its newest version, and how many are behind. */
+export function relaysByVersion(
+  published: readonly { environment: string; version: number }[],
+  relays: readonly RelayRow[],
+): { environment: string; current: number; behind: number }[] {
+  return published.map(({ environment, version }) => {
+    const own = relays.filter((relay) => relay.environment === environment);
+    const current = own.filter((relay) => relay.version >= version).length;
+    return { environment, current, behind: own.length - current };
+  });
 }
 
 /** @throws BrokerError `invalid_request` for what no relay has seen */

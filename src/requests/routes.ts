@@ -32,6 +32,7 @@ import { assertFilter } from './list-filter.ts';
 import { namedByContent, namedRequest } from './named.ts';
 import { findExisting } from './open-request.ts';
 import { propose } from './propose.ts';
+import { receiptsOf } from './receipts.ts';
 import { type ChangeRequest, fromRow, loadRequest, loadVotes } from './request.ts';
 import { REQUEST_STATES } from './states.ts';
 import { type RequestView, requestViewSchema, toView } from './view.ts';
@@ -172,13 +173,10 @@ export function requestRoutes(kinds: RequestKinds) {
         await assertSeen(control, call, await namedRequest(control, params.id));
         const request = await findExisting(control.store.read, params.id);
         const policy = control.policies.latest();
-        return {
-          body: await viewOf(control.store.read, request, {
-            now_ms: control.clock(),
-            policy,
-            kinds: control.kinds,
-          }),
-        };
+        const { kinds, store } = control;
+        const now_ms = control.clock();
+        const view = await viewOf(store.read, request, { now_ms, policy, kinds });
+        return { body: { ...view, receipts: await receiptsOf(store.read, request.id, now_ms) } };
       },
     }),
     route({

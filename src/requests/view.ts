@@ -7,6 +7,7 @@ import { principalSchema } from '../principal.ts';
 import { reasonSchema } from '../reason.ts';
 import { standingDemands } from './demands.ts';
 import { type GateContext, requestGates } from './gates.ts';
+import { receiptSchema } from './receipts.ts';
 import { type ChangeRequest, counts, type StoredVote } from './request.ts';
 import { isOpen, REQUEST_STATES } from './states.ts';
 
@@ -82,6 +83,10 @@ export const requestViewSchema = z
       .meta({ description: 'The latest decision on applying it, and the policy that made it.' }),
     decision_id: z.string(),
     gates: z.array(gateSchema),
+    receipts: z.array(receiptSchema).optional().meta({
+      description:
+        'What was read back of an applied change of flags, by environment. Only where one request is read.',
+    }),
   })
   .meta({ id: 'ChangeRequest' });
 export type RequestView = z.infer<typeof requestViewSchema>;

@@ -2,6 +2,7 @@ import { type ChangedFlag, type Effect, environmentsOf, type WriteContext } from
 import { digestOf } from '../json.ts';
 import type { FlagMove } from '../log/entry.ts';
 import { raiseEnvironmentVersion, type VersionOrigin, writeDefinition, writeState } from '../store/flags.ts';
+import { insertReceipt } from '../store/receipts.ts';
 import type { FlagWrite } from './plan-flags.ts';
 
 /**
@@ -20,8 +21,11 @@ async function writeFlags(
 ): Promise<FlagMove[]> {
   const moves: FlagMove[] = [];
   for (const write of writes) moves.push(...(await writeFlag(writing, write, origin)));
-  for (const environment of touchedEnvironments(writing, writes))
-    await announce(writing, writes, environment);
+  for (const environment of touchedEnvironments(writing, writes)) {
+    const version = await announce(writing, writes, environment);
+    const written = moves.filter((move) => move.environment === environment);
+    if (written.length > 0) await noteReceipt(writing, origin, { environment, version, written });
+  }
   return moves;
 }
 
@@ -37,7 +41,7 @@ async function announce(
   { tx, deps, afterCommit }: WriteContext,
   writes: readonly FlagWrite[],
   environment: string,
-): Promise<void> {
+): Promise<number> {
   const version = await raiseEnvironmentVersion(tx, environment);
   const flags: ChangedFlag[] = [];
   for (const { served, states } of writes) {
@@ -47,6 +51,21 @@ async function announce(
     else flags.push({ definition: served, state: state.value, version: state.base + 1 });
   }
   afterCommit(() => deps.events.flagsChanged(environment, version, flags));
+  return version;
+}
+
+/** Notes that what was written is to be read back as applications read it. */
+function noteReceipt(
+  { tx }: WriteContext,
+  { request_id, at_ms }: VersionOrigin,
+  { environment, version, written }: { environment: string; version: number; written: readonly FlagMove[] },
+): Promise<void> {
+  const states = written.map(({ flag, version_after, digest }) => ({ flag, version: version_after, digest }));
+  return insertReceipt(tx, {
+    ...{ request_id, environment, version },
+    written: JSON.stringify(states),
+    applied_ms: at_ms,
+  });
 }
 
 async function writeFlag({ tx }: WriteContext, write: FlagWrite, origin: VersionOrigin): Promise<FlagMove[]> {

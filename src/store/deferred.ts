@@ -15,6 +15,7 @@ const TABLES = [
   'request_flags',
   'request_namespaces',
   'environment_versions',
+  'receipts',
 ] as const;
 
 /** One of these tables. */

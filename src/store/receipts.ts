@@ -1,5 +1,5 @@
 import type { ReceiptsTable } from './schema-relays.ts';
-import { type Db, statement, type Tx } from './statement.ts';
+import { type Db, deferredInsert, type Tx } from './statement.ts';
 
 /** A receipt before anything was read back. */
 export type NewReceipt = Pick<
@@ -10,20 +10,18 @@ export type NewReceipt = Pick<
 /** How many receipts are looked at in one run. */
 const MAX_DUE = 100;
 
-const insertStatement = statement<NewReceipt & Pick<ReceiptsTable, 'state'>>((db, p) =>
-  db.insertInto('receipts').values({
-    request_id: p('request_id'),
-    environment: p('environment'),
-    version: p('version'),
-    written: p('written'),
-    applied_ms: p('applied_ms'),
-    state: p('state'),
-  }),
-);
+const insertRow = deferredInsert<NewReceipt & Pick<ReceiptsTable, 'state'>>('receipts', [
+  'request_id',
+  'environment',
+  'version',
+  'written',
+  'applied_ms',
+  'state',
+]);
 
 /** Notes in the write itself that a request has to be read back, so that no crash forgets it. */
 export async function insertReceipt(tx: Tx, receipt: NewReceipt): Promise<void> {
-  await insertStatement(tx, { ...receipt, state: 'pending' });
+  await insertRow(tx, { ...receipt, state: 'pending' });
 }
 
 /** The receipts of a request. */

@@ -1,6 +1,14 @@
 import type { RelaysTable, ReportedReadsTable } from './schema-relays.ts';
 import type { Db, Tx } from './statement.ts';
 
+/** After so long without a report a relay does not count as connected. It reports about every 10 seconds. */
+const CONNECTED_MS = 45_000;
+
+/** Since when a relay must have reported to be connected. */
+export function connectedSince(nowMs: number): number {
+  return nowMs - CONNECTED_MS;
+}
+
 /** A relay as it reported last, without the ids of its reports. */
 export type RelayRow = Omit<RelaysTable, 'recent'>;
 

@@ -145,6 +145,7 @@ it('what cannot be read is left out of the metrics, and the others are still the
     logSize: fail,
     logIsIntact: () => true,
     streams: () => [{ kind: 'flags', open: 1, opened: 1, refused: 1, cut_off: 1 }],
+    snapshots: { published: fail, relays: fail, receipts: fail },
     evaluations: () => ({ waiting: 0, shortened: 0 }),
   });
   const lines = (await text()).split('\n');

@@ -29,6 +29,7 @@ function appThatThrows(thrown: unknown, resourceMetadata?: string) {
     logIsIntact: () => true,
     evaluations: () => ({ waiting: 0, shortened: 0 }),
     streams: () => [],
+    snapshots: { published: async () => [], relays: async () => [], receipts: async () => [] },
     wal: () => ({ bytes: 0, blocked_ms: 0, checkpoints: {} }),
     writesRefused: async () => null,
     logSize: async () => 0,
@@ -102,6 +103,7 @@ describe('the log of an answer', () => {
       logIsIntact: () => true,
       evaluations: () => ({ waiting: 0, shortened: 0 }),
       streams: () => [],
+      snapshots: { published: async () => [], relays: async () => [], receipts: async () => [] },
     });
     const log = createLog('trace', { write: (line: string) => lines.push(line) });
     app.use(identified({ log, metrics }));

@@ -6,18 +6,18 @@ import { countWrites, WRITE_KINDS, type WriteCount, type WriteKind } from '../su
  * so that it stays small. Bytes differ by a page or two from run to run.
  */
 const TAKEN: Record<WriteKind, Omit<WriteCount, 'keptIn'>> = {
-  toggle: { statements: 4, around: 18, evaluations: 1, writtenBytes: 134000, keptBytes: 8700 },
+  toggle: { statements: 4, around: 19, evaluations: 1, writtenBytes: 134000, keptBytes: 8700 },
   'toggle with others': { statements: 4, around: 2, evaluations: 1, writtenBytes: 30000, keptBytes: 8900 },
   'toggle with an Idempotency-Key': {
     statements: 6,
-    around: 18,
+    around: 19,
     evaluations: 1,
     writtenBytes: 154000,
     keptBytes: 10900,
   },
   propose: { statements: 3, around: 15, evaluations: 1, writtenBytes: 117000, keptBytes: 12300 },
   approve: { statements: 8, around: 12, evaluations: 2, writtenBytes: 118000, keptBytes: 17600 },
-  apply: { statements: 8, around: 15, evaluations: 1, writtenBytes: 115000, keptBytes: 7200 },
+  apply: { statements: 8, around: 16, evaluations: 1, writtenBytes: 122000, keptBytes: 7200 },
   reject: { statements: 7, around: 12, evaluations: 1, writtenBytes: 94000, keptBytes: 7300 },
   withdraw: { statements: 5, around: 12, evaluations: 1, writtenBytes: 86000, keptBytes: 6700 },
   'approve, refused': { statements: 4, around: 14, evaluations: 4, writtenBytes: 63000, keptBytes: 7000 },

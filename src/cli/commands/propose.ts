@@ -12,7 +12,7 @@ import { answerRequest } from '../output/result.ts';
 import { pathSegment } from '../output/text.ts';
 import { MOMENT_HELP, parseMoment } from '../parse-moment.ts';
 import { fullId } from '../short-id.ts';
-import { parseDuration, waitUntilClosed } from './wait.ts';
+import { parseDuration, waitUntilClosed, waitUntilServed } from './wait.ts';
 
 /** Options for the members of a request besides its changes. */
 interface ContentOptions extends CommonOptions {
@@ -27,7 +27,8 @@ interface ContentOptions extends CommonOptions {
 
 /** Options for waiting. */
 export interface WaitOptions {
-  wait?: boolean;
+  /** `served`: until connected relays serve it, too. */
+  wait?: boolean | 'served';
   timeout: string;
 }
 
@@ -43,7 +44,7 @@ export function registerPropose(program: Command, cli: Cli): void {
     .command(program, 'propose', 'propose flag changes in one environment, as one request')
     .option('--environment <key>', 'the environment of the flags');
   const changes = addChangeOptions(addContentOptions(propose));
-  addYesOption(addWaitOptions(propose))
+  addYesOption(addTimeoutOption(propose.addOption(waitOption())))
     .option(
       '--plan',
       'say what it would do, what the policy would say and who would approve; propose nothing',
@@ -94,11 +95,21 @@ function parseStart(text: string): number | 'none' {
   return text === 'none' ? text : parseMoment('--start', text, 'none');
 }
 
+/** `--wait`, which may name what it waits for. */
+function waitOption(): Option {
+  return new Option(
+    '--wait [for]',
+    'wait until the request is applied or otherwise closed; served: until the relays that are connected serve it, too',
+  ).choices(['served']);
+}
+
 /** Adds `--wait` and `--timeout`. */
 export function addWaitOptions(command: Command): Command {
-  return command
-    .option('--wait', 'wait until the request is applied or otherwise closed')
-    .option('--timeout <time>', 'how long to wait, such as 90s, 30m or 2h', '30m');
+  return addTimeoutOption(command.option('--wait', 'wait until the request is applied or otherwise closed'));
+}
+
+function addTimeoutOption(command: Command): Command {
+  return command.option('--timeout <time>', 'how long to wait, such as 90s, 30m or 2h', '30m');
 }
 
 function contentOf({ reason, ticket, apply, at, start = at }: ContentOptions): Record<string, unknown> {
@@ -139,7 +150,7 @@ async function planContent(
   body: Record<string, unknown>,
   { wait, idempotencyKey }: ProposeOptions,
 ): Promise<ExitCode> {
-  if (wait === true || idempotencyKey !== undefined) {
+  if (wait !== undefined || idempotencyKey !== undefined) {
     throw usageError('--plan proposes nothing, so --wait and --idempotency-key do not go with it.');
   }
   const call = { method: 'POST', path: '/v1/policy/explain', body: { plan: body } } as const;
@@ -169,8 +180,13 @@ export async function proposeContent(
   // The stored response shows the request as it was at that time.
   const request = answer.replayed ? await readRequest(context, answer.body.id) : answer.body;
   if (answer.replayed) context.note('This request was already proposed with the same idempotency key.');
-  const latest = wait === true ? await waitUntilClosed(context, { request, timeoutMs }) : request;
-  return answerRequest(context, { body: latest, isNew: true });
+  const deadlineMs = context.io.clock() + timeoutMs;
+  const latest = wait === undefined ? request : await waitUntilClosed(context, { request, timeoutMs });
+  if (wait !== 'served' || latest.state !== 'applied')
+    return answerRequest(context, { body: latest, isNew: true });
+  const served = await waitUntilServed(context, { request: latest, deadlineMs });
+  const exit = answerRequest(context, { body: served.request, isNew: true });
+  return served.isServed ? exit : EXIT.unserved;
 }
 
 /** Reads one request. */

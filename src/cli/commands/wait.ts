@@ -69,6 +69,73 @@ export async function waitUntilClosed(
   return latest;
 }
 
+/** How often it is asked what relays serve: they report within a second. */
+const SERVED_POLL_MS = 1_000;
+
+/**
+ * Waits until an applied change was read back, and every relay that is connected serves it. Names the relays that lag.
+ *
+ * @returns the request as last read, and whether all of that is so
+ * @throws CliError when the broker refuses the read
+ */
+export async function waitUntilServed(
+  { io, client, note }: Context,
+  { request, deadlineMs }: { request: RequestView; deadlineMs: number },
+): Promise<{ request: RequestView; isServed: boolean }> {
+  let latest = request;
+  let shown = '';
+  for (;;) {
+    try {
+      ({ body: latest } = await client.call<RequestView>({
+        method: 'GET',
+        path: `/v1/requests/${request.id}`,
+      }));
+      const missing = describeUnserved(latest);
+      if (missing.length === 0) {
+        note(`${latest.id} is served${describeDelay(latest)}`);
+        return { request: latest, isServed: true };
+      }
+      const standing = missing.join('; ');
+      if (standing !== shown) note(`${latest.id} is applied, waiting: ${standing}`);
+      shown = standing;
+      if (latest.receipts?.some(({ state }) => state === 'diverged'))
+        return { request: latest, isServed: false };
+    } catch (error) {
+      if (!(error instanceof CliError) || !error.transient) throw error;
+      note(`retrying: ${printable(error.problem.detail)}`);
+    }
+    const leftMs = deadlineMs - io.clock();
+    if (leftMs <= 0) {
+      note(`Timed out. The request is applied. Not everywhere served: ${shown}`);
+      return { request: latest, isServed: false };
+    }
+    await io.sleep(Math.min(SERVED_POLL_MS, leftMs));
+  }
+}
+
+/** What is missing until an applied change is served everywhere; a request that changed no states of flags lacks nothing. */
+function describeUnserved({ receipts = [] }: RequestView): string[] {
+  return receipts.flatMap(({ environment, version, state, relays }) => {
+    const where = printable(environment);
+    const broker: Readonly<Record<typeof state, string[]>> = {
+      verified: [],
+      pending: [`the broker has not read ${where} back yet`],
+      unverified: [`the broker could not read ${where} back`],
+      diverged: [`what the broker serves in ${where} is not what was written`],
+    };
+    const waiting = relays.waiting.map((relay) => printable(relay)).join(', ');
+    return [
+      ...broker[state],
+      ...(waiting === '' ? [] : [`version ${version} of ${where} is not served by the relays ${waiting}`]),
+    ];
+  });
+}
+
+function describeDelay({ receipts = [] }: RequestView): string {
+  const last = Math.max(-1, ...receipts.map(({ relays }) => relays.last_after_ms ?? -1));
+  return last < 0 ? '' : `, by the last relay ${last} ms after it was applied`;
+}
+
 /**
  * Calls the broker until the deadline. A job whose platform gives it one token only has a token for this request, if its own
  * would end before; without one, its own has to do.

@@ -6,6 +6,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'accept-restore': [
     'countersign accept-restore --reason "the disk failed; last night\'s copy is the newest"',
   ],
+  relays: ['countersign relays', 'countersign relays --json'],
   backup: [
     'countersign backup /backups/countersign-2026-11-30.db',
     'countersign backup --force --json /backups/newest.db',
@@ -31,6 +32,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign propose --environment production --enable new-nav --reason "release 2026.11" --ticket PAY-1',
     'countersign propose --plan --environment production --enable new-nav --reason "release 2026.11"',
     'countersign propose --file change.yaml --wait --timeout 2h',
+    'countersign propose --file change.yaml --wait=served --timeout 5m',
   ],
   erase: [
     'countersign erase emp-1001 --dry-run',

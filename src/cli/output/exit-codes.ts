@@ -18,6 +18,8 @@ export const EXIT = {
   signIn: 7,
   /** A log is valid, and too few of the given witnesses have cosigned it. */
   unwitnessed: 8,
+  /** The request was applied, and what is served of it is not known to be right, or not everywhere in time. */
+  unserved: 9,
   /** The store failed in a way that requires a restart (`EX_SOFTWARE` of sysexits.h). */
   restart: 70,
 } as const;
@@ -55,6 +57,11 @@ export const EXIT_CODES: readonly { status: number; means: string }[] = [
   {
     status: EXIT.unwitnessed,
     means: 'verify: the log is valid, but too few of the given witnesses have cosigned it',
+  },
+  {
+    status: EXIT.unserved,
+    means:
+      'propose --wait=served: applied, but a connected relay does not serve it in time, or something else is served',
   },
   { status: EXIT.restart, means: 'serve only: the store failed; a supervisor should restart the broker' },
   { status: 130, means: 'serve only: ended by a second signal before work in flight completed' },
