@@ -150,6 +150,7 @@ export function openSurface(inside: Inside, url: string): Surface {
       revocation: { control, issuer, personIssuers, signingKeys },
       drill: { control, issuer, signingKeys, url, log },
       audit: { control },
+      summary: { control },
       evaluations: { control },
       log: { control, checkpoints: inside.checkpoints, witnesses: inside.witnesses },
       activation: { control },

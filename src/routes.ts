@@ -5,6 +5,7 @@ import { activationRoutes } from './activation/routes.ts';
 import { evaluationRoutes } from './audit/evaluation-routes.ts';
 import { logRoutes } from './audit/log-routes.ts';
 import { auditRoutes } from './audit/routes.ts';
+import { summaryRoutes } from './audit/summary-routes.ts';
 import { flagdRoutes } from './data/flagd-routes.ts';
 import { ofrepRoutes } from './data/ofrep-routes.ts';
 import { reportRoutes, snapshotRoutes, snapshotStreamRoutes } from './data/snapshot-routes.ts';
@@ -54,6 +55,7 @@ export function routesOf(kinds: RequestKinds) {
     revocation: revocationRoutes,
     drill: drillRoutes,
     audit: auditRoutes,
+    summary: summaryRoutes,
     evaluations: evaluationRoutes,
     log: logRoutes,
     erasure: erasureRoutes,

@@ -6,9 +6,17 @@ import { authorizeRead, readablePlaces, recordSensitive } from '../decide/read.t
 import { assertSeen } from '../decide/seen.ts';
 import { GOVERNED_READ } from '../http/route.ts';
 import { epochMs } from '../moment.ts';
-import { findDefinition, listFlags, listNamespaces, listStates, listStateVersions } from '../store/flags.ts';
+import {
+  type FlagRow,
+  findDefinition,
+  listFlags,
+  listNamespaces,
+  listStates,
+  listStateVersions,
+} from '../store/flags.ts';
 import type { FlagsTable } from '../store/schema.ts';
 import { unknownName } from '../unknown-name.ts';
+import { fits, type InventoryFilter, inventoryShape, isFiltered } from './inventory.ts';
 import { type FlagDefinition, type FlagState, flagDefinitionSchema, flagStateSchema } from './model.ts';
 import { environmentKeySchema, flagKeySchema, namespaceSchema } from './names.ts';
 
@@ -93,11 +101,18 @@ export const flagRoutes = [
     summary: 'list flags with their state in one environment, by key',
     caller: 'any',
     outcomes: GOVERNED_READ,
-    query: z.strictObject({ environment: environmentKeySchema, namespace: namespaceSchema.optional() }),
+    query: z.strictObject({
+      environment: environmentKeySchema,
+      namespace: namespaceSchema.optional(),
+      ...inventoryShape,
+    }),
     success: 200,
     answer: flagInEnvironmentSchema,
     errors: ['not_found'],
-    handle: async ({ control }, { call, query: { environment, namespace }, page: { limit, place } }) => {
+    handle: async (
+      { control },
+      { call, query: { environment, namespace, ...filter }, page: { limit, place } },
+    ) => {
       const asking = await askingOf(control, call);
       assertEnvironment(asking, environment);
       if (namespace !== undefined) {
@@ -109,21 +124,11 @@ export const flagRoutes = [
       const { read } = control.store;
       const isReadable = await readablePlaces(control, call, 'flag.read');
       const all = namespace === undefined ? await listNamespaces(read) : [namespace];
-      const rows = await listFlags(read, environment, {
-        namespaces: all.filter((each) => isReadable({ environment, namespace: each })),
-        after: place === null ? null : String(place),
-        limit: limit + 1,
-      });
-      const page = pageOf(limit, {
-        rows,
-        view: (row) => ({
-          ...(JSON.parse(row.definition) as FlagDefinition),
-          definition_version: row.version,
-          state: row.state === null ? null : (JSON.parse(row.state) as FlagState),
-          version: row.state_version ?? 0,
-        }),
-        next: (row) => row.key,
-      });
+      const namespaces = all.filter((each) => isReadable({ environment, namespace: each }));
+      const page = await inventoryPage(
+        (after, count) => listFlags(read, environment, { namespaces, after, limit: count }),
+        { filter, after: place === null ? null : String(place), limit },
+      );
       await recordSensitive(control, call, intent, page.items);
       return page;
     },
@@ -209,6 +214,41 @@ export const flagRoutes = [
     },
   }),
 ];
+
+/** How many flags a page of the inventory looks at, and how many at once. */
+const MAX_LOOKS = 4000;
+const LOOK = 500;
+
+/** One page of the flags that fit, by key; it is short, with a next one, if few of many do. */
+async function inventoryPage(
+  read: (after: string | null, count: number) => Promise<FlagRow[]>,
+  { filter, after, limit }: { filter: InventoryFilter; after: string | null; limit: number },
+): Promise<{ items: z.infer<typeof flagInEnvironmentSchema>[]; next: string | null }> {
+  const items: z.infer<typeof flagInEnvironmentSchema>[] = [];
+  let last = after;
+  const count = isFiltered(filter) ? LOOK : limit + 1;
+  for (let looks = 0; looks < MAX_LOOKS; looks += count) {
+    const rows = await read(last, count);
+    for (const row of rows) {
+      const item = toItem(row);
+      if (!fits({ definition: item, state: item.state }, filter)) continue;
+      if (items.length === limit) return { items, next: items.at(-1)?.key ?? null };
+      items.push(item);
+    }
+    if (rows.length < count) return { items, next: null };
+    last = rows.at(-1)?.key ?? last;
+  }
+  return { items, next: last };
+}
+
+function toItem(row: FlagRow): z.infer<typeof flagInEnvironmentSchema> {
+  return {
+    ...(JSON.parse(row.definition) as FlagDefinition),
+    definition_version: row.version,
+    state: row.state === null ? null : (JSON.parse(row.state) as FlagState),
+    version: row.state_version ?? 0,
+  };
+}
 
 /**
  * The definition of a flag that the caller may read.

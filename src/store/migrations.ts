@@ -24,6 +24,7 @@ import { renamePlans } from './migration-requests.ts';
 import { addSnapshots } from './migration-snapshots.ts';
 import { addBundleSources } from './migration-sources.ts';
 import { addStages } from './migration-stages.ts';
+import { addSummary } from './migration-summary.ts';
 import { addTree } from './migration-tree.ts';
 import { addWakes } from './migration-wakes.ts';
 
@@ -64,6 +65,7 @@ export const migrations: MigrationProvider = {
     '0030_inbox': { up: addInbox },
     '0031_comments': { up: addComments },
     '0032_relays': { up: addRelays },
+    '0033_summary': { up: addSummary },
   }),
 };
 

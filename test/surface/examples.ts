@@ -344,6 +344,7 @@ export const EXAMPLES: Readonly<Record<RouteName, Example>> = {
   replayDecisions: plain('avery', { body: { limit: 3 } }),
   listInputs: plain('avery', { query: { limit: '3' } }),
   listEvaluations: plain('avery'),
+  getSummary: plain('avery'),
   explainPolicy: {
     who: 'avery',
     prepare: async (bench) => ({ body: { decision: await someDecision(bench) } }),

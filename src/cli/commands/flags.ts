@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
-import type { FlagDefinition, FlagState } from '../../flags/model.ts';
+import { type Command, Option } from 'commander';
+import { FLAG_KINDS, type FlagDefinition, type FlagState, TIERS } from '../../flags/model.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
 import { describeState } from '../output/describe-state.ts';
@@ -11,6 +11,11 @@ interface FlagsOptions extends CommonOptions, PageOptions {
   environment?: string;
   namespace?: string;
   history?: boolean;
+  search?: string;
+  owner?: string;
+  tier?: string;
+  kind?: string;
+  enabled?: boolean;
 }
 
 type ListedFlag = FlagDefinition & { state: FlagState | null; version: number };
@@ -28,6 +33,11 @@ export function registerFlags(program: Command, cli: Cli): void {
     .command(program, 'flags [key]', 'list the flags of an environment, or show one flag')
     .option('--environment <key>', 'the environment')
     .option('--namespace <key>', 'only in this namespace')
+    .option('--search <text>', 'only if the key, the owner or the purpose contains it')
+    .option('--owner <name>', 'only of this owner')
+    .addOption(new Option('--tier <tier>', 'only of this tier').choices(TIERS))
+    .addOption(new Option('--kind <kind>', 'only of this kind').choices(FLAG_KINDS))
+    .option('--enabled', 'only if switched on in the environment')
     .option('--history', 'list all versions of one flag in the environment, newest first');
   addPageOptions(flags).action((key: string | undefined, options: FlagsOptions) =>
     cli.run(options, (context) => {
@@ -42,7 +52,11 @@ async function listFlags(context: Context, options: FlagsOptions): Promise<ExitC
   if (options.history === true) throw usageError('Name the flag: countersign flags KEY --history');
   const page = await context.client.list<ListedFlag>({
     path: '/v1/flags',
-    query: { environment, namespace: options.namespace, ...pageQuery(options) },
+    query: {
+      ...{ environment, namespace: options.namespace, q: options.search, owner: options.owner },
+      ...{ tier: options.tier, kind: options.kind, enabled: options.enabled?.toString() },
+      ...pageQuery(options),
+    },
     all: options.all === true,
   });
   return printPage(context, page, (items, columns) =>

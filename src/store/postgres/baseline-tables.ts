@@ -213,6 +213,7 @@ export const TABLES = `
   create index receipts_version on receipts (environment, version);
   create index record_details_at on record_details (at_ms);
   create index record_details_environment on record_details (environment, place);
+  create index record_details_held on record_details (outcome, at_ms) where outcome <> 'allow';
   create index record_details_principal on record_details (principal_id, place);
   create index record_details_request on record_details (request_id, place);
   create index record_details_stage on record_details (stage, at_ms) where stage is not null;

@@ -10,7 +10,7 @@ import { guardTables } from './guards.ts';
  * The last migration of SQLite whose result the tables of a new database are. Those after the first release carry both dialects;
  * until then a new migration changes these tables, too.
  */
-const BASELINE = '0032_relays';
+const BASELINE = '0033_summary';
 
 /** The history of the schema on PostgreSQL, newest last. */
 export const postgresMigrations: MigrationProvider = {
