@@ -5,6 +5,7 @@ import { hasPostgres } from './test/support/postgres-server.ts';
 /** What both engines promise: these files run on SQLite with all others, and once more on PostgreSQL. */
 const ON_BOTH = [
   'test/access/usage.test.ts',
+  'test/data/reports.test.ts',
   'test/emergency/freeze.test.ts',
   'test/operator/recover-policy.test.ts',
   'test/requests/{model,propose,races}.test.ts',

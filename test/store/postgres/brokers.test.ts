@@ -9,6 +9,7 @@ import { readFlags, revoke } from '../../revocation/support.ts';
 import { activateElsewhere, withConfig } from '../../support/activation.ts';
 import { createTestClock, exchange, type TestBroker } from '../../support/broker.ts';
 import { appendTo, erasureEntry } from '../../support/entries.ts';
+import { openEvents } from '../../support/event-client.ts';
 import { applyChanges, approve, createFlag, propose, readRequest } from '../../support/flags.ts';
 import { personOf } from '../../support/local-control.ts';
 import { findContradictions } from '../../support/log-oracle.ts';
@@ -70,6 +71,31 @@ describe.skipIf(!hasPostgres('several brokers on a database'))('two brokers on o
       expect(body.state ?? body.code).not.toBe('applied');
       expect(JSON.stringify(body)).toContain('frozen');
       await expect.poll(shown, SOON).toContain(incident);
+    }
+  });
+
+  it('tell the clients of their streams what the other has published and revoked', async () => {
+    for (const [at, [here, there]] of pairs().entries()) {
+      const client = await openEvents(`${there.url}/snapshots/production/events`, await readerToken(there));
+      const versionOf = (data: string) =>
+        decodeJwt<{ version: number }>(JSON.parse(data).pointers[0]).version;
+      const revokedOf = (data: string) =>
+        decodeJwt<{ revoked: unknown[] }>(JSON.parse(data).readers[0]).revoked.length;
+      const readers = await client.next(({ event }) => event === 'readers');
+      await createFlag(here, `streamed-${at}`, { tier: 'informational' });
+      await one.broker.scheduler.tick();
+      await other.broker.scheduler.tick();
+      const latest = client.events.filter(({ event }) => event === 'latest');
+      const before = Math.max(0, ...latest.map(({ data }) => versionOf(data)));
+      await applyChanges(here, enable(`streamed-${at}`));
+      await one.broker.scheduler.tick();
+      await other.broker.scheduler.tick();
+      await client.next(({ event, data }) => event === 'latest' && versionOf(data) > before);
+      await revoke(here, 'subject', `workload:checkout-service:nobody-${at}`);
+      await client.next(
+        ({ event, data }) => event === 'readers' && revokedOf(data) > revokedOf(readers.data),
+      );
+      client.close();
     }
   });
 
