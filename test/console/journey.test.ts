@@ -17,6 +17,36 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
     { action: 'enable', flag: 'checkout.new' },
   ];
 
+  it('is proposed by form, with the answer of the policy before it is sent', async () => {
+    const { page, open, complaints } = await b.visit('dana');
+    await open('/propose?flag=checkout.banner&environment=production');
+    const answer = page.getByRole('complementary', { name: 'What will the policy say?' });
+    await answer.getByText('Turns on checkout.banner in production for everybody').waitFor();
+    await answer.getByText('It would be held until everything here is given:').waitFor();
+    await answer.getByText(/1 more approval required from a flag-approver/).waitFor();
+    await page.getByRole('button', { name: 'Propose', exact: true }).click();
+    await page.getByText('Say why: whoever approves it reads it.').waitFor();
+    await page.getByLabel('Reason').fill('Everybody asked for it.');
+    // What is typed is kept: the page is loaded again, as by a sign-in.
+    await page.reload();
+    expect(await page.getByLabel('Reason').inputValue()).toBe('Everybody asked for it.');
+    await page.getByRole('button', { name: 'Add a change' }).click();
+    const second = page.getByRole('group', { name: 'Change 2' });
+    await second.getByLabel('What').selectOption('Choose who sees it');
+    await second.getByLabel('Organizations').fill('globex, acme');
+    await answer
+      .getByText('Turns on checkout.banner in production for 2 organizations: acme, globex')
+      .waitFor();
+    await page.getByRole('button', { name: 'Propose', exact: true }).click();
+    await page.getByText('Waits for an approval by a flag-approver.').waitFor();
+    await page.getByRole('region', { name: 'Decide' }).getByRole('button', { name: 'Withdraw' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Withdraw' }).click();
+    await page.getByText('Withdrawn.', { exact: true }).waitFor();
+    await open('/propose?flag=checkout.banner&environment=production');
+    expect(await page.getByLabel('Reason').inputValue()).toBe('');
+    expect(complaints).toEqual([]);
+  });
+
   it('goes from an inbox to an approval in two clicks, with the change in sight', async () => {
     const { id, digest } = await proposeAsDana(b.t, pilot());
     const short = `${digest.slice(7, 11)} ${digest.slice(11, 15)}`;
@@ -33,7 +63,7 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
     const dialog = page.getByRole('dialog', { name: 'Approve this change' });
     expect(await dialog.getByText(sentence).isVisible()).toBe(true);
     expect(await findBarriers(page)).toEqual([]);
-    await dialog.getByLabel('Comment').fill('Agreed with Acme.');
+    await dialog.getByLabel('Comment', { exact: true }).fill('Agreed with Acme.');
     await dialog.getByRole('button', { name: `Approve ${short}` }).click();
     await page.getByText('Applied.', { exact: true }).waitFor();
     expect((await b.t.call('dana', 'GET', `/v1/requests/${id}`)).body).toMatchObject({
@@ -101,7 +131,7 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
   it('keeps what was typed over a sign-in, for that person only', async () => {
     const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.banner' }]);
     const { page, context } = await b.visit('alex', { path: `/requests/${id}?act=approve` });
-    await page.getByLabel('Comment').fill('Typed before the session ended.');
+    await page.getByLabel('Comment', { exact: true }).fill('Typed before the session ended.');
     await b.t.call('alex', 'GET', '/v1/whoami');
     await context.clearCookies();
     await page
@@ -110,8 +140,10 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
       .click();
     await page.getByRole('link', { name: /Sign in again/ }).click();
     await signInAsked(page, 'alex');
-    await page.getByLabel('Comment').waitFor();
-    expect(await page.getByLabel('Comment').inputValue()).toBe('Typed before the session ended.');
+    await page.getByLabel('Comment', { exact: true }).waitFor();
+    expect(await page.getByLabel('Comment', { exact: true }).inputValue()).toBe(
+      'Typed before the session ended.',
+    );
     await context.clearCookies();
     await page.goto(
       `${b.t.url}/auth/sign-in?${new URLSearchParams({ issuer: 'web', return_to: `/requests/${id}` })}`,

@@ -18,9 +18,11 @@ import { Untrusted } from '../../parts/untrusted.tsx';
 import { ActDialog } from './act-dialog.tsx';
 import { type Act, isAuthorOf, refusalsOf } from './acts.ts';
 import { ChangePanel } from './change.tsx';
+import { CommentsPanel } from './comments.tsx';
 import { FactsPanel } from './facts.tsx';
 import { GatesPanel } from './gates.tsx';
 import { OriginPanel, StandingPanel } from './origin.tsx';
+import { PreviewPanel } from './preview.tsx';
 import styles from './request.module.css';
 import { TimelinePanel } from './timeline.tsx';
 
@@ -73,7 +75,11 @@ function Request({ latest }: { latest: RequestView }) {
   const openIf = (next: Act) => () => {
     if (canAct && refusals[next] === undefined) setAct(next);
   };
-  useLetterKeys({ a: openIf('approve'), x: openIf('reject') });
+  useLetterKeys({
+    a: openIf('approve'),
+    x: openIf('reject'),
+    c: () => document.querySelector<HTMLElement>('[name="comment"]')?.focus(),
+  });
   return (
     <>
       <PageHead
@@ -121,6 +127,7 @@ function Request({ latest }: { latest: RequestView }) {
           <div className={styles.column}>
             <ChangePanel request={request} view={view} />
             <FactsPanel request={request} />
+            {request.changes.length > 0 && <PreviewPanel id={request.id} />}
           </div>
           <div className={styles.column}>
             <GatesPanel
@@ -132,6 +139,7 @@ function Request({ latest }: { latest: RequestView }) {
             <StandingPanel request={request} />
           </div>
         </div>
+        <CommentsPanel request={request} isOff={hasMoved} />
         <TimelinePanel request={request} />
       </div>
       {isOpen(request) && (

@@ -1,0 +1,100 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import type { RequestView } from '../../../requests/view.ts';
+import { api } from '../../api/api.ts';
+import { REFRESH_MS } from '../../api/queries.ts';
+import { useSession } from '../../app/session.tsx';
+import { announce } from '../../parts/announce.tsx';
+import { Button } from '../../parts/button.tsx';
+import { useDraft } from '../../parts/draft.ts';
+import { FaultView } from '../../parts/fault.tsx';
+import { TextField } from '../../parts/fields.tsx';
+import { Moment } from '../../parts/moment.tsx';
+import { Panel } from '../../parts/panel.tsx';
+import { isOpen, shortDigest } from '../../parts/request-words.ts';
+import { Skeleton } from '../../parts/skeleton.tsx';
+import { Untrusted } from '../../parts/untrusted.tsx';
+import styles from './comments.module.css';
+
+const NOTHING_TYPED = '';
+
+/** What people say about the request, and the field to say more. Asking for changes holds it back until they are made. */
+export function CommentsPanel({ request, isOff }: { request: RequestView; isOff: boolean }) {
+  const { id, digest } = request;
+  const { principal } = useSession();
+  const person = principal.person ?? principal.id;
+  const queries = useQueryClient();
+  const comments = useQuery({
+    queryKey: ['request', id, 'comments'],
+    queryFn: ({ signal }) => api('listComments', { params: { id }, query: { limit: 200 }, signal }),
+    refetchInterval: REFRESH_MS,
+  });
+  const [text, setText, forget] = useDraft(person, `comment ${id}`, NOTHING_TYPED);
+  const say = useMutation({
+    mutationFn: async (kind: 'comment' | 'changes') => {
+      if (kind === 'changes') await api('requestChanges', { params: { id }, body: { text, digest } });
+      else await api('commentOnRequest', { params: { id }, body: { text } });
+    },
+    onSuccess: () => {
+      forget();
+      announce('Your comment is there.');
+      queries.invalidateQueries({ queryKey: ['request', id] }).catch(() => undefined);
+    },
+  });
+  const isAuthor = request.authors.includes(person);
+  const isEmpty = text.trim() === '';
+  return (
+    <Panel title="Comments">
+      {comments.isPending && <Skeleton lines={1} />}
+      {comments.error !== null && <FaultView fault={comments.error} />}
+      {comments.data !== undefined && comments.data.items.length === 0 && (
+        <p className={styles.calm}>Nobody has commented yet.</p>
+      )}
+      <ol className={styles.list}>
+        {comments.data?.items.map((comment) => (
+          <li key={comment.id} className={comment.stands ? styles.standing : undefined}>
+            <p className={styles.calm}>
+              <strong>
+                <Untrusted text={comment.person ?? comment.principal} />
+              </strong>{' '}
+              {comment.kind === 'changes_requested' &&
+                (comment.stands ? 'asks for changes' : 'asked for changes')}{' '}
+              <Moment ms={comment.at_ms} />
+              {comment.digest !== digest && (
+                <>
+                  , about <code>{shortDigest(comment.digest)}</code>
+                </>
+              )}
+            </p>
+            <p>{comment.text === null ? 'It was withdrawn.' : <Untrusted text={comment.text} />}</p>
+          </li>
+        ))}
+      </ol>
+      <form
+        className={styles.form}
+        noValidate
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!isEmpty && !say.isPending) say.mutate('comment');
+        }}
+      >
+        <TextField label="Your comment" name="comment" lines={2} value={text} onChange={setText} />
+        {say.error !== null && <FaultView fault={say.error} />}
+        <div className={styles.buttons}>
+          <Button type="submit" isPending={say.isPending}>
+            Comment
+          </Button>
+          {isOpen(request) && !isAuthor && (
+            <Button
+              isDisabled={isOff || isEmpty}
+              onPress={() => {
+                if (!say.isPending) say.mutate('changes');
+              }}
+            >
+              Ask for changes
+            </Button>
+          )}
+        </div>
+      </form>
+    </Panel>
+  );
+}
