@@ -115,6 +115,12 @@ function digestOfFlag(flag: SnapshotFlag): string {
   return digest;
 }
 
+/** Computes what answers about a flag begin with, before anybody asks. */
+export function prepareFlag(flag: SnapshotFlag): void {
+  digestOfFlag(flag);
+  if (isContextFree(flag.state)) answerFor(flag, {}, 0);
+}
+
 function digestOfFlags(flags: readonly SnapshotFlag[]): string {
   const digests = createHash('sha256');
   for (const flag of flags) digests.update(digestOfFlag(flag));

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Snapshot } from '../data/snapshot.ts';
 import type { ReadersClaims } from '../snapshot/readers.ts';
 import type { NoteVerifier } from '../tree/note.ts';
+import type { BodyReader } from './body-thread.ts';
 import type { RelayFaultCode } from './fault.ts';
 import { createFaultBook } from './fault-book.ts';
 import type { StreamSource } from './follow.ts';
@@ -51,6 +52,7 @@ export interface EnvironmentDeps {
   settings: () => RelaySettings;
   /** Takes over a list of readers; null: who reads is known otherwise. */
   takeReaders: ((claims: ReadersClaims) => void) | null;
+  bodies: Pick<BodyReader, 'read'>;
   pace: Pace;
   random: Random;
   clock: () => number;
@@ -92,6 +94,7 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
     keys: () => settings().keys,
     staleness: () => settings().staleness,
     kept,
+    bodies: deps.bodies,
     readBody: async (file, maxBytes) =>
       (await source.read(`${name}/${file}`, { maxBytes, signal: ending }))?.bytes ?? null,
     faults,

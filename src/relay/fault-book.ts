@@ -6,7 +6,6 @@ export type FaultPart = 'source' | 'stream' | 'snapshot' | 'readers' | 'disk' | 
 
 /** The faults of one environment. */
 export interface FaultBook {
-  /** @throws the error, if it is a fault of this program */
   note(part: FaultPart, error: unknown): void;
   /** The part works again. */
   clear(part: FaultPart): void;
@@ -24,7 +23,11 @@ export function createFaultBook({
 }: {
   environment: string;
   clock: Clock;
-  log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
+  log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
   count: (code: RelayFaultCode) => void;
 }): FaultBook {
   const faults = new Map<FaultPart, ShownFault>();
@@ -34,7 +37,8 @@ export function createFaultBook({
       const fault = shownFault(error, clock());
       const { code, detail } = fault;
       count(code);
-      if (faults.get(part)?.code !== code) log.warn({ environment, part, code, detail }, 'relay fault');
+      if (code === 'failed') log.error({ err: error, environment, part }, 'the relay failed, and goes on');
+      else if (faults.get(part)?.code !== code) log.warn({ environment, part, code, detail }, 'relay fault');
       faults.set(part, fault);
       last = { part, ...fault };
     },

@@ -20,6 +20,8 @@ export const RELAY_FAULTS = {
     'Free or mount the disk of the state folder. The relay serves from memory, and would start with what it kept before.',
   kept_damaged:
     'The file was set aside, and another one is written with the next snapshot. Check the disk of the state folder.',
+  unreadable: 'Give the relay more memory. What was verified before is served on.',
+  failed: 'Report it, with the line of the log. What was verified before is served on.',
   config_unusable: 'Correct the bootstrap file. The relay goes on with what it had read before.',
 } as const;
 
@@ -54,9 +56,10 @@ export interface ShownFault {
 /** The longest detail that is shown: a source may say anything. */
 const MAX_DETAIL = 500;
 
-/** What `/status` shows of an error, with what to do about it. @throws the error, if it is none of these */
-export function shownFault(error: unknown, nowMs: number): ShownFault {
-  if (!(error instanceof SnapshotFault || error instanceof RelayFault)) throw error;
+/** What `/status` shows of an error, with what to do about it. */
+export function shownFault(thrown: unknown, nowMs: number): ShownFault {
+  const isKnown = thrown instanceof SnapshotFault || thrown instanceof RelayFault;
+  const error = isKnown ? thrown : new RelayFault('failed', `the relay failed: ${String(thrown)}`);
   // An address stays as it is.
   const sentence = error.message
     .slice(0, MAX_DETAIL)

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
+import { prepareFlag } from '../data/answers.ts';
 import type { Snapshot, SnapshotFlag } from '../data/snapshot.ts';
-import { bodyFile, MAX_BODY_BYTES, openBody, type SnapshotBody } from '../snapshot/body.ts';
+import { bodyFile, MAX_BODY_BYTES } from '../snapshot/body.ts';
 import { SnapshotFault } from '../snapshot/fault.ts';
 import {
   LATEST_FILE,
@@ -12,7 +12,9 @@ import {
   type SeenSnapshot,
 } from '../snapshot/latest.ts';
 import type { NoteVerifier } from '../tree/note.ts';
+import type { BodyReader } from './body-thread.ts';
 import type { FaultBook } from './fault-book.ts';
+import { type FlagTexts, flagTexts } from './flag-texts.ts';
 import { isDamage, keptFault } from './kept-fault.ts';
 import type { KeptFiles } from './kept-files.ts';
 import { oneByOne } from './one-by-one.ts';
@@ -55,6 +57,7 @@ export interface HeldSnapshotDeps {
   keys: () => readonly NoteVerifier[];
   staleness: () => StalenessPolicy;
   kept: KeptFiles;
+  bodies: Pick<BodyReader, 'read'>;
   /** Reads a body from the source; null if it is not there any more. @throws RelayFault */
   readBody: (file: string, maxBytes: number) => Promise<Buffer | null>;
   faults: FaultBook;
@@ -74,11 +77,11 @@ interface Held {
 }
 
 /** After so many flags, requests have their turn. */
-const FLAGS_AT_ONCE = 200;
+const FLAGS_AT_ONCE = 100;
 
 /** Creates one that holds nothing. */
 export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
-  const { environment, keys, staleness, kept, readBody, faults, clock, log } = deps;
+  const { environment, keys, staleness, kept, bodies, readBody, faults, clock, log } = deps;
   let held: Held | null = null;
   /** What must not be fallen behind, also where the body of it was lost. */
   let seen: SeenSnapshot | undefined;
@@ -86,8 +89,12 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
   /** What is not on the disk yet. */
   let unwritten: { latest: Buffer; pointer: ProvedPointer; body: Buffer | null } | null = null;
 
-  async function hold(pointer: ProvedPointer, latest: Buffer, body: SnapshotBody): Promise<void> {
-    const flags = await takeOver(body, held?.snapshot);
+  /** Its texts stay, to find out what has changed in the next one. */
+  let texts: ReadonlyMap<string, string> = new Map();
+
+  async function hold(pointer: ProvedPointer, latest: Buffer, read: FlagTexts): Promise<void> {
+    const flags = await takeOver(read, { texts, flags: held?.snapshot.flags });
+    texts = new Map(read);
     const { version } = pointer;
     held = {
       ...{ pointer, latest, adoptedMs: clock() },
@@ -126,8 +133,7 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
     const file = bodyFile(pointer);
     const bytes = await readBody(file, MAX_BODY_BYTES);
     if (bytes === null) throw new SnapshotFault('body_missing', `there is no ${file}`);
-    const body = openBody(bytes, pointer);
-    await hold(pointer, latest, body);
+    await hold(pointer, latest, await bodies.read(bytes, pointer));
     noteAdopted(pointer);
     await keep(pointer, latest, bytes);
   }
@@ -164,7 +170,8 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
     const bytes = await kept.read(file, MAX_BODY_BYTES);
     if (bytes === null) throw new SnapshotFault('body_missing', `the state folder has no ${file}`);
     try {
-      await hold(pointer, latest, openBody(bytes, pointer));
+      // At once: nothing is served yet.
+      await hold(pointer, latest, flagTexts(bytes, pointer));
     } catch (error) {
       await kept.setAside(file);
       throw error;
@@ -213,17 +220,24 @@ function isSame(one: ProvedPointer, other: ProvedPointer): boolean {
   return one.epoch === other.epoch && one.version === other.version && one.digest === other.digest;
 }
 
-/** The flags of a body by key. One that has not changed stays the same object, with the answers that were made of it. */
+/** The flags by key. One that has not changed stays the same object, with the answers that were made of it. */
 async function takeOver(
-  body: SnapshotBody,
-  former: Snapshot | undefined,
+  read: FlagTexts,
+  former: { texts: ReadonlyMap<string, string>; flags: Snapshot['flags'] | undefined },
 ): Promise<Map<string, SnapshotFlag>> {
   const flags = new Map<string, SnapshotFlag>();
-  for (const [place, flag] of body.flags.entries()) {
-    const { key } = flag.definition;
-    const known = former?.flags.get(key);
-    flags.set(key, known?.version === flag.version && isDeepStrictEqual(known, flag) ? known : flag);
-    if (place % FLAGS_AT_ONCE === FLAGS_AT_ONCE - 1) await setImmediate();
+  let made = 0;
+  for (const [key, text] of read) {
+    const known = former.texts.get(key) === text ? former.flags?.get(key) : undefined;
+    flags.set(key, known ?? prepared(JSON.parse(text) as SnapshotFlag));
+    if (known === undefined) made += 1;
+    if (made % FLAGS_AT_ONCE === FLAGS_AT_ONCE - 1) await setImmediate();
   }
   return flags;
+}
+
+/** With what the first request would otherwise wait for. */
+function prepared(flag: SnapshotFlag): SnapshotFlag {
+  prepareFlag(flag);
+  return flag;
 }

@@ -8,6 +8,7 @@ import { listen } from '../http/server.ts';
 import type { Logger } from '../logger.ts';
 import { loadVersion } from '../version.ts';
 import { createReaders } from './authenticate.ts';
+import { createBodyReader } from './body-thread.ts';
 import { createEnvironment, type RelayEnvironment, type RelaySettings } from './environment.ts';
 import { type RelayFault, type ShownFault, shownFault } from './fault.ts';
 import { createRelayListener } from './listener.ts';
@@ -106,6 +107,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     }),
   );
 
+  const bodies = createBodyReader();
   const tokensOf = new Map<string, RelayTokens>();
   const source = openSource();
   for (const environment of options.environments) {
@@ -123,7 +125,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         reportTo: at('reports'),
         settings: () => settings,
         takeReaders: options.authenticate === undefined ? readers.take : null,
-        ...{ pace, random, clock, log },
+        ...{ bodies, pace, random, clock, log },
         faulted: (code) => metrics.faulted(environment, code),
         propagated: (seconds) => metrics.propagated(environment, seconds),
       }),
@@ -188,6 +190,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
       socket.stop(async () => {
         stopping.abort();
         await Promise.all([...environments.values()].map((each) => each.done()));
+        await bodies.close();
       }),
   };
 }

@@ -204,6 +204,30 @@ describe('in place of a snapshot', () => {
   });
 });
 
+describe('a body of thousands of flags', () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 1000 }, (_, place) => [`flag-${place}`, 'release' as const]),
+  );
+
+  it('is verified aside, and a bad one refused there', async () => {
+    publish(stage.source, forgedVersion(signer, 5, {}, many));
+    await stage.start();
+    await until(production, ({ version }) => version === 5);
+    expect(await valueNow('flag-999')).toBe('version 5');
+    const six = forgedVersion(signer, 6, {}, many);
+    publish(stage.source, six);
+    stage.source.answers.set(
+      `production/${six.file}`,
+      Buffer.from(six.body.toString().replace('safe', 'sofa')),
+    );
+    await until(codes, (present) => present.includes('body_other'));
+    expect(await valueNow('flag-999')).toBe('version 5');
+    publish(stage.source, six);
+    await until(production, ({ version, faults }) => version === 6 && faults.length === 0);
+    expect(await valueNow('flag-999')).toBe('version 6');
+  });
+});
+
 describe('what is asked of a relay', () => {
   it('is bounded: a context of a megabyte is refused, and reads go on', async () => {
     publish(stage.source, FIVE);
