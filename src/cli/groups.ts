@@ -43,6 +43,11 @@ export const GROUPS: readonly Group[] = [
     names: ['comments', 'comment', 'request-changes'],
     load: async () => (await import('./commands/comment.ts')).registerComments,
   },
+  {
+    names: ['organizations'],
+    load: async () => (await import('./commands/organizations.ts')).registerOrganizations,
+  },
+  { names: ['preview'], load: async () => (await import('./commands/preview.ts')).registerPreview },
   { names: ['inbox'], load: async () => (await import('./commands/inbox.ts')).registerInbox },
   { names: ['approve', 'reject'], load: async () => (await import('./commands/vote.ts')).registerVotes },
   {

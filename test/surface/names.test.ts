@@ -35,13 +35,18 @@ const WRONG: Record<string, [wrong: string, near: string | null]> = {
   stage: ['prodution', null],
   request: [MISSING_ID, null],
   record: [MISSING_ID, null],
+  comment: [MISSING_ID, null],
   id: [MISSING_ID, null],
   hash: [MISSING_HASH, null],
   digest: [MISSING_HASH, null],
 };
 
-/** Parameters that are no names: the rest is tested as words of a fixed list, or is in this list. */
-const NO_NAMES = /^(limit|cursor|from|from_place|to|unused|unused_days|tile|level)$/;
+/**
+ * Parameters that are no names: the rest is tested as words of a fixed list, or is in this list. An organization need not be
+ * named by any flag, and owners are free text.
+ */
+const NO_NAMES =
+  /^(limit|cursor|from|from_place|to|unused|unused_days|tile|level|q|since|owner|enabled|retired|expires_before|organization)$/;
 
 const routes = listRoutes(requestKinds).filter(
   ({ format, caller }) => format === 'problem' && caller !== null && caller !== 'data',

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { InclusionView } from '../../audit/log-routes.ts';
+import type { AnswerOf } from '../../routes.ts';
 import { formatProofFile, verifyProofFile } from '../../tree/proof-file.ts';
 import type { Cli, CommonOptions, Context, Output } from '../cli.ts';
 import { exportInputs } from '../export-inputs.ts';
 import { describeLog, failOnFault, readLogKey, readText } from '../log-source.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
-import { jsonText, pathSegment, printable } from '../output/text.ts';
+import { jsonText, pathSegment, printable, table } from '../output/text.ts';
 import { replaceFile } from '../replace-file.ts';
 import { registerEvaluations } from './audit-evaluations.ts';
 
@@ -51,6 +52,26 @@ like the database.`,
         context.print(
           written,
           () => `${decisions} decisions are in ${printable(file)}, and ${bundles} bundles beside it.`,
+        );
+        return EXIT.done;
+      }),
+    );
+  cli
+    .command(audit, 'summary', 'count by day what was applied, held and denied, for the last 30 days')
+    .action((options: CommonOptions) =>
+      cli.run(options, async (context) => {
+        const call = { method: 'GET', path: '/v1/audit/summary' } as const;
+        const { body } = await context.client.call<AnswerOf<'getSummary'>>(call);
+        context.print(body, (columns) =>
+          table(
+            ['DAY', 'APPLIED', 'HELD', 'DENIED', 'MEDIAN WAIT'],
+            body.days.map(({ from_ms, applied, held, denied, median_wait_ms }) => [
+              new Date(from_ms).toISOString().slice(0, 10),
+              ...[String(applied), String(held), String(denied)],
+              median_wait_ms === null ? '-' : `${Math.round(median_wait_ms / 60_000)} min`,
+            ]),
+            columns,
+          ),
         );
         return EXIT.done;
       }),

@@ -28,6 +28,8 @@ const ARGUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   withdraw: REQUEST,
   rebase: REQUEST,
   schedule: REQUEST,
+  organizations: { name: 'the name of one organization' },
+  preview: REQUEST,
   comments: REQUEST,
   comment: REQUEST,
   'request-changes': REQUEST,

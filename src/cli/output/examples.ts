@@ -41,6 +41,12 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   edit: ['countersign edit ID --ticket PAY-1'],
   show: ['countersign show ID'],
   list: ['countersign list --state open', 'countersign list --flag new-nav --all --json'],
+  organizations: [
+    'countersign organizations --environment production --search acme',
+    'countersign organizations acme --environment production --changes',
+  ],
+  preview: ['countersign preview ID --organization acme globex'],
+  'audit summary': ['countersign audit summary'],
   comments: ['countersign comments ID'],
   comment: ['countersign comment ID --text "acme agreed by mail"'],
   'request-changes': ['countersign request-changes ID --text "not for globex"'],
