@@ -7,6 +7,8 @@ import type { PreparedSnapshot } from './prepare.ts';
 const INTERVAL_MS = 50;
 /** Publishing takes a tenth of the time at most, however many flags there are. */
 const SHARE = 10;
+/** One that took long only because something else did, once, delays no other: the shortest of the last ones counts. */
+const LAST = 4;
 /** After this time, a broker publishes what the one that does the scheduled work has not published. */
 const OTHERS_MS = 2000;
 
@@ -29,6 +31,8 @@ export interface Publisher {
 interface Publication {
   /** When it may be published again, on a clock that nobody sets. */
   againMs: number;
+  /** How long the last ones took. */
+  took: number[];
   timer: NodeJS.Timeout | null;
   running: Promise<void> | null;
 }
@@ -55,7 +59,7 @@ export function createPublisher(deps: {
   function publicationOf(environment: string): Publication {
     let publication = publications.get(environment);
     if (publication === undefined) {
-      publication = { againMs: 0, timer: null, running: null };
+      publication = { againMs: 0, took: [], timer: null, running: null };
       publications.set(environment, publication);
     }
     return publication;
@@ -68,7 +72,8 @@ export function createPublisher(deps: {
       await publish(await prepare(environment));
     } finally {
       // What fails takes its time, too.
-      const tookMs = performance.now() - beganMs;
+      publication.took = [...publication.took, performance.now() - beganMs].slice(-LAST);
+      const tookMs = Math.min(...publication.took);
       publication.againMs = performance.now() + Math.max(INTERVAL_MS, SHARE * tookMs);
     }
   }

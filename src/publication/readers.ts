@@ -1,7 +1,6 @@
 import type { JSONWebKeySet } from 'jose';
 import type { Clock } from '../clock.ts';
 import { dataEnvironmentOf } from '../identity/issued-token.ts';
-import { revocableName } from '../identity/revocable.ts';
 import {
   algorithmsOf,
   type IssuerConfig,
@@ -9,27 +8,17 @@ import {
   workloadSettings,
 } from '../issuers/issuers.ts';
 import type { KeySets } from '../issuers/key-sets.ts';
-import { foldPerson } from '../person-name.ts';
 import type { Policies } from '../policy/active.ts';
-import { resolvePerson } from '../policy/persons.ts';
 import type { Policy } from '../policy/policies.ts';
-import { isPrincipalId } from '../principal.ts';
-import {
-  MAX_READER_REVOCATIONS,
-  type ReaderRule,
-  type ReadersContent,
-  readersDigest,
-  revokedName,
-  signReaders,
-} from '../snapshot/readers.ts';
+import { type ReaderRule, type ReadersContent, readersDigest, signReaders } from '../snapshot/readers.ts';
 import { readHead } from '../store/log-head.ts';
 import { listActiveRevocations, revocationEpoch } from '../store/revocations.ts';
-import type { RevocationsTable } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { NoteSigner } from '../tree/note.ts';
 import { audiencesOfPeople } from '../trust/platform-token.ts';
 import { trustRulesOf } from '../trust/policy-rules.ts';
 import { rulesByName, type TrustRule } from '../trust/rules.ts';
+import { listRevoked } from './revoked.ts';
 
 /** The lists of readers of the environments. */
 export interface PublishedReaders {
@@ -80,7 +69,8 @@ export function openPublishedReaders(deps: PublishedReadersDeps): PublishedReade
     under: { origin: string; policy: Policy },
   ): Promise<ReadersContent['revoked']> {
     const of = `${under.origin} ${under.policy.hash} ${await revocationEpoch(db)}`;
-    if (hashed?.of !== of) hashed = { of, revoked: revokedOf(await listActiveRevocations(db), under) };
+    if (hashed?.of !== of)
+      hashed = { of, revoked: listRevoked(await listActiveRevocations(db), { ...under, nowMs: clock() }) };
     return hashed.revoked;
   }
 
@@ -199,58 +189,6 @@ async function issuersOf(
       };
     }),
   );
-}
-
-/** The kinds whose values name persons in one form here and in another in tokens. */
-const SUBJECT = 'subject';
-
-/**
- * What is revoked, by hashes. If there is too much, the oldest revocations of what was issued before a moment become one of
- * everything issued before the last of these moments: it refuses more, and never less.
- *
- * @throws Error if there are too many that hold whatever the moment
- */
-function revokedOf(
-  rows: readonly RevocationsTable[],
-  { origin, policy }: { origin: string; policy: Policy },
-): ReadersContent['revoked'] {
-  const latest = new Map<string, number | null>();
-  const note = (name: string, beforeMs: number | null): void => {
-    const hashed = revokedName(origin, name);
-    const known = latest.get(hashed);
-    const isWider = known === undefined || (known !== null && (beforeMs === null || beforeMs > known));
-    if (isWider) latest.set(hashed, beforeMs);
-  };
-  for (const { kind, value, issued_before_ms } of rows) {
-    for (const name of namesUnder(policy, kind, value)) note(revocableName(kind, name), issued_before_ms);
-  }
-  const order = ([one, a]: [string, number | null], [other, b]: [string, number | null]) =>
-    (b ?? Number.POSITIVE_INFINITY) - (a ?? Number.POSITIVE_INFINITY) || (one < other ? -1 : 1);
-  const all = [...latest].map(([name, ms]): [string, number | null] => [name, ms]);
-  const forEver = all.filter(([, ms]) => ms === null).sort(([one], [other]) => (one < other ? -1 : 1));
-  const before = all.filter(([, ms]) => ms !== null).sort(order);
-  if (forEver.length > MAX_READER_REVOCATIONS)
-    throw new Error(
-      `there are ${forEver.length} revocations that hold until they are lifted, and a list of readers has room for ${MAX_READER_REVOCATIONS}; lift those of what is gone`,
-    );
-  const room = MAX_READER_REVOCATIONS - forEver.length;
-  const [first] = before.slice(room);
-  const everybody = revokedName(origin, revocableName('class', 'all'));
-  const coarse =
-    first === undefined || latest.get(everybody) === null ? [] : [[everybody, first[1]] as const];
-  const kept = [
-    ...forEver,
-    ...before.slice(0, room).filter(([name]) => coarse.length === 0 || name !== everybody),
-  ];
-  return [...kept, ...coarse.map(([name, ms]): [string, number | null] => [name, ms])];
-}
-
-/** Every name that a token may have for what is revoked. Only the broker knows which names are one person. */
-function namesUnder(policy: Policy, kind: string, value: string): readonly string[] {
-  if (kind !== SUBJECT || isPrincipalId(value)) return [value];
-  const person = resolvePerson(policy, value);
-  const aliases = [...policy.broker.persons].filter(([, name]) => name === person).map(([alias]) => alias);
-  return [...new Set([person, ...aliases.map(foldPerson)])];
 }
 
 /** Plain JSON, as it is signed and compared. */
