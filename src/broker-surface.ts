@@ -106,10 +106,10 @@ export function openSurface(inside: Inside, url: string): Surface {
     snapshotEvents.refresh(what).catch(() => undefined);
   });
   const byToken = {
-    authenticate: authenticator.authenticateData,
+    authenticate: authenticator.readers.authenticate,
     tokenOf: (credentials: DataCredentials) => dataToken(credentials).token,
     follow: async (token: string) => {
-      const { caller, ...rest } = await authenticator.followData(token);
+      const { caller, ...rest } = await authenticator.readers.follow(token);
       return { reader: caller, ...rest };
     },
   };
@@ -129,7 +129,7 @@ export function openSurface(inside: Inside, url: string): Surface {
           method,
           target,
         };
-        return authenticator.authenticateData({ ...sent, connection: {} });
+        return authenticator.readers.authenticate({ ...sent, connection: {} });
       },
       freezesSeenBy: async (call) => {
         const active = inside.freezes.active();

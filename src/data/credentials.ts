@@ -21,6 +21,14 @@ export interface FollowedReader {
   mayGoOn(): boolean;
 }
 
+/** How streams get to know readers. */
+export interface ByToken {
+  /** The token in the headers. @throws BrokerError without one, or with two */
+  tokenOf(credentials: Credentials): string;
+  /** Verifies a token without a proof of its key. @throws BrokerError as {@link AuthenticateReader} */
+  follow(token: string): Promise<FollowedReader>;
+}
+
 /** The headers that may contain a token (OFREP allows both), and its proof. */
 export interface Credentials {
   readonly authorization: string | undefined;

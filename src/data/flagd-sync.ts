@@ -7,7 +7,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
-import type { AuthenticateReader, DataReader, FollowedReader } from './credentials.ts';
+import type { AuthenticateReader, ByToken, DataReader, FollowedReader } from './credentials.ts';
 import type { FlagdDocument, FlagdDocuments } from './flagd-documents.ts';
 import type { FollowedView, ViewWatch } from './view-watch.ts';
 
@@ -23,14 +23,11 @@ export const MAX_DOCUMENT_BYTES = 3_670_016;
 const TICK_MS = 500;
 
 /** What the service needs: what is read, by whom, and in which form. */
-export interface FlagdSyncDeps {
+export interface FlagdSyncDeps extends ByToken {
   views: ViewWatch;
   documents: FlagdDocuments;
   /** Authenticates a token in the metadata of a call. */
   authenticate: AuthenticateReader;
-  tokenOf(credentials: Parameters<AuthenticateReader>[0]): string;
-  /** Verifies it for a stream. */
-  follow(token: string): Promise<FollowedReader>;
   /** Who calls without a token; null if nobody may. */
   withoutToken: DataReader | null;
   /** @returns what to answer to a refused call: the refusal, or `rate_limited` in its place */

@@ -4,7 +4,7 @@ import { BrokerError } from '../errors.ts';
 import { type EventStream, type EventStreams, eventFrame, type Frame } from '../http/event-stream.ts';
 import {
   type AuthenticateReader,
-  type Credentials,
+  type ByToken,
   credentialsOf,
   type DataReader,
   type FollowedReader,
@@ -20,14 +20,10 @@ import type { ViewWatch } from './view-watch.ts';
  */
 
 /** What streams need besides the listener's own dependencies. */
-export interface OfrepStreams {
+export interface OfrepStreams extends ByToken {
   streams: EventStreams;
   views: ViewWatch;
   tickets: StreamTickets;
-  /** The token in the headers. @throws BrokerError without one, or with two */
-  tokenOf(credentials: Credentials): string;
-  /** Verifies a token without a proof of its key. @throws BrokerError as {@link AuthenticateReader} */
-  follow(token: string): Promise<FollowedReader>;
 }
 
 /** How long a client should wait before it connects again: spread, so that not all come back at once. */

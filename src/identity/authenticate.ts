@@ -8,17 +8,17 @@ import {
   type RequestCredentials,
   type VerifiedToken,
 } from './credential.ts';
-import { createDataCallers, type DataCaller, dataCallerOf } from './data-callers.ts';
+import { createDataCallers, type DataCallers } from './data-callers.ts';
 import { ISSUED_ALGORITHM } from './issued-token.ts';
 import { assertOwnToken, type PersonIssuer, personPrincipal } from './person.ts';
 import { createProofCheck } from './proof-check.ts';
 import { type IdentityLog, refusalTold, type Scheme, TokenRefused } from './refusal.ts';
 import type { Revocation } from './revocations.ts';
-import { type DataCredentials, tokenOf } from './shown-token.ts';
+import { tokenOf } from './shown-token.ts';
 import { createTokenCache } from './token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from './token-form.ts';
 import { tokenIdOf } from './token-id.ts';
-import { LEEWAY_S, type VerifiedClaims, verifyToken } from './verify-token.ts';
+import { type VerifiedClaims, verifyToken } from './verify-token.ts';
 import { type VerifiedIssuedToken, verifiedIssued } from './workload.ts';
 
 /*
@@ -71,15 +71,6 @@ export interface ExaminedToken extends VerifiedToken {
   claims: VerifiedClaims;
 }
 
-/** A flag reader whose connection goes on after the token was verified. */
-export interface FollowedCaller {
-  caller: DataCaller;
-  /** When the token is no longer accepted. */
-  endsAtMs: number;
-  /** Whether the token is not revoked, as far as is known without waiting. */
-  mayGoOn(): boolean;
-}
-
 /** Turns credentials into a principal, or refuses. */
 export interface Authenticator {
   /**
@@ -91,20 +82,8 @@ export interface Authenticator {
    * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, `issuer_unavailable`
    */
   authenticate(presented: RequestCredentials): Promise<Caller>;
-  /**
-   * Authenticates a token with the audience `data:<environment>`. A cached token returns synchronously, because a
-   * promise would cost each read a turn of the event loop. One that its connection sent before is not even hashed.
-   *
-   * @throws BrokerError `unauthenticated` without credentials, `token_invalid`
-   */
-  authenticateData(credentials: DataCredentials): DataCaller | Promise<DataCaller>;
-  /**
-   * Verifies a token with the audience `data:<environment>` for a connection that stays open. No proof of a bound key is
-   * required: whoever asks has required it before.
-   *
-   * @throws BrokerError `token_invalid`
-   */
-  followData(token: string): Promise<FollowedCaller>;
+  /** Authenticates flag readers. */
+  readers: DataCallers;
   /**
    * The claims and the principal of a token, for introspection and revocation: the checks of {@link authenticate}
    * without a proof.
@@ -155,7 +134,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return cache.find(key)?.value ?? verify(token, key);
   };
 
-  const authenticateData = createDataCallers({
+  const readers = createDataCallers({
     cache,
     verify,
     proofCheck: createProofCheck({ publicUrl: deps.issuer, clock }),
@@ -178,18 +157,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
         throw refusalTold(error, scheme, log);
       }
     },
-    authenticateData,
-    followData: async (token) => {
-      try {
-        const verified = await verifiedOf(token);
-        const caller = dataCallerOf(verified, await deps.revoked(verified), deps.revoked);
-        // As long as it could be shown again.
-        const endsAtMs = caller.expires_ms + LEEWAY_S * 1000;
-        return { caller, endsAtMs, mayGoOn: caller.mayGoOn };
-      } catch (error) {
-        throw refusalTold(error, 'Bearer', log);
-      }
-    },
+    readers,
     invalidate: cache.clear,
   };
 }

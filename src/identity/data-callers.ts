@@ -7,6 +7,7 @@ import { type IdentityLog, refusalTold, type Scheme, TokenRefused } from './refu
 import type { Revocation } from './revocations.ts';
 import { type DataCredentials, dataToken, type ShownToken } from './shown-token.ts';
 import type { TokenCache } from './token-cache.ts';
+import { LEEWAY_S } from './verify-token.ts';
 
 /** A flag reader and its scope: one environment, and some or all (`*`) of its namespaces. */
 export interface DataCaller {
@@ -17,6 +18,33 @@ export interface DataCaller {
   expires_ms: number;
   /** Whether it is still not revoked, for what lasts longer than a request. Never waits. */
   mayGoOn: () => boolean;
+}
+
+/** A flag reader whose connection goes on after the token was verified. */
+export interface FollowedCaller {
+  caller: DataCaller;
+  /** When the token is no longer accepted. */
+  endsAtMs: number;
+  /** Whether the token is not revoked, as far as is known without waiting. */
+  mayGoOn(): boolean;
+}
+
+/** Authenticates flag readers. */
+export interface DataCallers {
+  /**
+   * Authenticates a token with the audience `data:<environment>`. A cached token returns synchronously, because a promise
+   * would cost each read a turn of the event loop. One that its connection sent before is not even hashed.
+   *
+   * @throws BrokerError `unauthenticated` without credentials, `token_invalid`, and what `verify` throws
+   */
+  authenticate(credentials: DataCredentials): DataCaller | Promise<DataCaller>;
+  /**
+   * Verifies a token for a connection that stays open. No proof of a bound key is required: whoever asks has required it
+   * before.
+   *
+   * @throws BrokerError `token_invalid`, and what `verify` throws
+   */
+  follow(token: string): Promise<FollowedCaller>;
 }
 
 type Hit = Pick<Revocation, 'kind'> | null;
@@ -34,15 +62,8 @@ export interface DataCallersDeps {
   log: IdentityLog;
 }
 
-/**
- * Authenticates tokens with the audience `data:<environment>`. A cached token returns synchronously, because a promise would
- * cost each read a turn of the event loop. One that its connection sent before is not even hashed.
- *
- * @returns a function that throws BrokerError `unauthenticated` without credentials, `token_invalid`, and what `verify` throws
- */
-export function createDataCallers(
-  deps: DataCallersDeps,
-): (credentials: DataCredentials) => DataCaller | Promise<DataCaller> {
+/** Creates the callers of one process. */
+export function createDataCallers(deps: DataCallersDeps): DataCallers {
   const { cache, verify, proofCheck, revoked, log } = deps;
   const connections = createConnectionMemory<DataCaller>(cache);
 
@@ -56,7 +77,7 @@ export function createDataCallers(
     return dataCallerOf(verified, await revoked(verified), revoked);
   }
 
-  return (credentials) => {
+  function authenticate(credentials: DataCredentials): DataCaller | Promise<DataCaller> {
     const known = connections.find(credentials);
     if (known !== undefined && revoked(known.cached.value) === null) return known.caller;
     let scheme: Scheme = 'Bearer';
@@ -81,6 +102,21 @@ export function createDataCallers(
     } catch (error) {
       throw refusalTold(error, scheme, log);
     }
+  }
+
+  return {
+    authenticate,
+    follow: async (token) => {
+      try {
+        const key = cache.keyOf(token);
+        const verified = await (cache.find(key)?.value ?? verify(token, key));
+        const caller = dataCallerOf(verified, await revoked(verified), revoked);
+        // As long as it could be shown again.
+        return { caller, endsAtMs: caller.expires_ms + LEEWAY_S * 1000, mayGoOn: caller.mayGoOn };
+      } catch (error) {
+        throw refusalTold(error, 'Bearer', log);
+      }
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../clock.ts';
-import type { AuthenticateReader } from '../data/credentials.ts';
+import type { AuthenticateReader, ByToken } from '../data/credentials.ts';
 import { BrokerError } from '../errors.ts';
 import { credentialOf, deepFreeze } from '../identity/authenticate.ts';
 import type { Caller, VerifiedToken } from '../identity/credential.ts';
@@ -9,6 +9,7 @@ import { dataEnvironmentOf, ISSUED_ALGORITHM } from '../identity/issued-token.ts
 import { createProofCheck } from '../identity/proof-check.ts';
 import { type IdentityLog, TokenRefused } from '../identity/refusal.ts';
 import { covers, shownBy } from '../identity/revocable.ts';
+import { dataToken } from '../identity/shown-token.ts';
 import { createTokenCache } from '../identity/token-cache.ts';
 import { parseTokenForm, type TokenForm, tokenTypeOf, typeRefused } from '../identity/token-form.ts';
 import { type VerifiedClaims, verifyToken } from '../identity/verify-token.ts';
@@ -50,6 +51,8 @@ export interface Readers {
    *   would tell is missing or has expired
    */
   readonly authenticate: AuthenticateReader;
+  /** The same for streams: they need no proof of a bound key, which whoever asks has required before. */
+  readonly byToken: ByToken;
   /** Takes over a list that was verified, in place of the one before. */
   take(claims: ReadersClaims): void;
   /** What is in use, by environment. */
@@ -197,7 +200,7 @@ export function createReaders({ environments, publicUrl, clock, log }: ReadersDe
     return hit;
   }
 
-  const authenticate = createDataCallers({
+  const callers = createDataCallers({
     cache,
     verify: (token, key) => {
       const former = refused.find(key);
@@ -213,8 +216,15 @@ export function createReaders({ environments, publicUrl, clock, log }: ReadersDe
     authenticate: (credentials) => {
       // Before anything is known, a refusal would be final for many clients.
       if (lists.size === 0) throw notKnown(environments.join(', '), undefined);
-      const reader = authenticate(credentials);
+      const reader = callers.authenticate(credentials);
       return reader instanceof Promise ? reader.then(stillKnown) : stillKnown(reader);
+    },
+    byToken: {
+      tokenOf: (credentials) => dataToken(credentials).token,
+      follow: async (token) => {
+        const { caller, ...rest } = await callers.follow(token);
+        return { reader: stillKnown(caller), ...rest };
+      },
     },
     take: (claims) => {
       lists.set(claims.environment, open(claims, lists.get(claims.environment)));

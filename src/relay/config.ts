@@ -63,6 +63,7 @@ export const bootstrapSchema = z.strictObject({
       port: z.coerce.number().int().min(0).max(65535).default(8485),
     })
     .prefault({}),
+  ticket_secret_file: z.string().min(1).optional(),
   public_url: webAddress.transform((url) => url.replace(/\/+$/, '')).optional(),
   hosts: z.array(z.string().refine(isHost, 'must be a host name or an address')).default([]),
   attempts_per_minute: z.coerce.number().int().min(0).default(300),
@@ -83,7 +84,10 @@ export const bootstrapSchema = z.strictObject({
 
 /** What the bootstrap file says, with absolute paths. */
 export interface RelayConfig
-  extends Omit<z.infer<typeof bootstrapSchema>, 'name' | 'source' | 'keys' | 'staleness'> {
+  extends Omit<
+    z.infer<typeof bootstrapSchema>,
+    'name' | 'source' | 'keys' | 'staleness' | 'ticket_secret_file'
+  > {
   file: string;
   name: string;
   source:
@@ -91,6 +95,8 @@ export interface RelayConfig
     | { kind: 'folder'; folder: string }
     | { kind: 'address'; address: URL; headers: Record<string, string> };
   settings: RelaySettings;
+  /** What the tickets of streams are sealed under. */
+  ticketSecret?: Buffer;
 }
 
 /** All faults of a bootstrap file, for the operator. */
@@ -125,6 +131,7 @@ export function loadRelayConfig(file: string): RelayConfig {
   const keys = readKeys(sound.keys, folder, fault);
   const parsed = bootstrapSchema.safeParse(document).data;
   const source = parsed === undefined ? null : readSource(parsed.source, folder, fault);
+  const ticketSecret = readSecret(parsed?.ticket_secret_file, folder, fault);
   if (parsed !== undefined && !isFolder(resolve(folder, parsed.state_folder)))
     fault(
       'state_folder',
@@ -134,11 +141,12 @@ export function loadRelayConfig(file: string): RelayConfig {
     throw new RelayConfigError(
       `the bootstrap file ${file} is invalid:\n${collected.map((line) => `  ${line}`).join('\n')}`,
     );
-  const { name = hostname(), staleness, identity, keys: _, ...rest } = parsed;
+  const { name = hostname(), staleness, identity, keys: _, ticket_secret_file: __, ...rest } = parsed;
   const { token_file } = identity;
   return {
     ...rest,
     ...{ file: resolve(file), name, source },
+    ...(ticketSecret && { ticketSecret }),
     identity: token_file === undefined ? {} : { token_file: resolve(folder, token_file) },
     state_folder: resolve(folder, parsed.state_folder),
     settings: {
@@ -185,6 +193,22 @@ function readKeys(given: unknown, folder: string, fault: NoteFault): NoteVerifie
     }
   }
   return keys;
+}
+
+/** A shorter one could be guessed: whoever knows it opens tickets, and so reads tokens out of addresses. */
+const MIN_SECRET_BYTES = 32;
+
+function readSecret(file: string | undefined, folder: string, fault: NoteFault): Buffer | undefined {
+  if (file === undefined) return undefined;
+  const path = resolve(folder, file);
+  const found = statSync(path, { throwIfNoEntry: false });
+  const secret = found?.isFile() === true ? Buffer.from(readFileSync(path, 'utf8').trim()) : null;
+  if (secret !== null && secret.length >= MIN_SECRET_BYTES) return secret;
+  fault(
+    'ticket_secret_file',
+    `${path} must hold a secret of at least ${MIN_SECRET_BYTES} characters, such as openssl rand -base64 32 writes`,
+  );
+  return undefined;
 }
 
 function readSource(

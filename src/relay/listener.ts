@@ -4,6 +4,7 @@ import type { Evaluated } from '../data/answers.ts';
 import type { AuthenticateReader, DataReader } from '../data/credentials.ts';
 import { createFlagdListener } from '../data/flagd.ts';
 import { createOfrepListener } from '../data/ofrep.ts';
+import type { OfrepStreams } from '../data/ofrep-stream.ts';
 import type { Snapshots } from '../data/snapshot.ts';
 import { BrokerError } from '../errors.ts';
 import { createAdmission } from '../http/admission.ts';
@@ -20,6 +21,8 @@ export interface ListenerDeps {
   authenticate: AuthenticateReader;
   countAttempt: CountAttempt;
   evaluated: (reader: DataReader, what: Evaluated | readonly Evaluated[], nowMs: number) => void;
+  /** Absent: changes are not told. */
+  streams?: OfrepStreams;
   /** All definitions were read. */
   read: (reader: DataReader, nowMs: number) => void;
   status: () => RelayStatus;
@@ -38,7 +41,12 @@ export function createRelayListener(deps: ListenerDeps): RequestListener {
   const problemOf = problemWriter(log);
   const authenticate = whenHydrated(deps);
   const data = { snapshots, authenticate, countAttempt, clock, log };
-  const answerOfrep = createOfrepListener({ ...data, metrics, evaluated });
+  const answerOfrep = createOfrepListener({
+    ...data,
+    ...(deps.streams && { streams: deps.streams }),
+    metrics,
+    evaluated,
+  });
   const answerFlagd = createFlagdListener({ ...data, problemOf, read: deps.read });
 
   async function answerOperating(req: IncomingMessage, id: string): Promise<Answer> {

@@ -1,6 +1,9 @@
 import type { Evaluated } from '../data/answers.ts';
 import type { AuthenticateReader } from '../data/credentials.ts';
 import { DEFINITIONS } from '../data/evaluation-tally.ts';
+import type { OfrepStreams } from '../data/ofrep-stream.ts';
+import { openFollowing } from '../data/open-following.ts';
+import type { ChangeListener } from '../data/snapshot.ts';
 import { createClientAddress, type ProxyTrust } from '../http/client-address.ts';
 import { limitAttempts } from '../http/rate-limit.ts';
 import { createRelayMetrics } from '../http/relay-metrics.ts';
@@ -50,6 +53,11 @@ export interface RelayOptions {
   attemptsPerMinute?: number;
   /** Which proxies say whose address a request comes from. */
   proxies?: ProxyTrust;
+  /**
+   * With it, applications are told of changes by streams. It is the same at all relays behind one address: each opens the
+   * tickets of the others.
+   */
+  ticketSecret?: Buffer;
   /** The URL at which applications reach it; default: where it listens. */
   publicUrl?: string;
   clock: () => number;
@@ -93,6 +101,14 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   const { authenticate = readers.authenticate } = options;
 
   const environments = new Map<string, RelayEnvironment>();
+  const followers = new Set<ChangeListener>();
+  const snapshots = {
+    current: (environment: string) => environments.get(environment)?.served(),
+    onChange: (listener: ChangeListener) => {
+      followers.add(listener);
+      return () => followers.delete(listener);
+    },
+  };
   const metrics = createRelayMetrics(() =>
     [...environments.values()].map((each) => {
       const { version, age_ms, state, connection, reports } = each.status();
@@ -127,7 +143,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         takeReaders: options.authenticate === undefined ? readers.take : null,
         ...{ bodies, pace, random, clock, log },
         faulted: (code) => metrics.faulted(environment, code),
-        propagated: (seconds) => metrics.propagated(environment, seconds),
+        propagated: (seconds) => {
+          metrics.propagated(environment, seconds);
+          for (const listener of followers) listener(environment);
+        },
       }),
     );
   }
@@ -138,6 +157,11 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     for (const environment of options.environments)
       tokensOf.set(environment, createRelayTokens({ exchange, environment, clock, random, pace }));
     return brokerSource({ broker, tokensOf, fetch, answerMs: pace.answerMs });
+  }
+
+  function streamsOf(secret: Buffer | undefined): { streams?: OfrepStreams } {
+    if (secret === undefined) return {};
+    return { streams: { ...openFollowing({ snapshots, clock, secret, log }), ...readers.byToken } };
   }
 
   const status = (): RelayStatus => ({
@@ -152,7 +176,8 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
 
   socket.serve(
     createRelayListener({
-      snapshots: { current: (environment) => environments.get(environment)?.served() },
+      snapshots,
+      ...streamsOf(options.ticketSecret),
       authenticate,
       countAttempt: limitAttempts(
         options.attemptsPerMinute ?? ATTEMPTS_PER_MINUTE,

@@ -59,12 +59,15 @@ async function ask(connection: object | null, shown: Shown): Promise<DataCaller 
   };
   const logged = bench.lines.length;
   try {
-    return await bench.authenticator.authenticateData(credentials);
+    return await bench.authenticator.readers.authenticate(credentials);
   } catch (error) {
     const { code } = error as { code: string };
     return bench.lines.length > logged ? `${code}: ${bench.lastReason()}` : code;
   }
 }
+
+/** What a caller is, without what it can do. */
+const seen = (caller: DataCaller | string): unknown => JSON.parse(JSON.stringify(caller));
 
 const bearer = (token: string): Shown => ({ authorization: `Bearer ${token}` });
 
@@ -114,9 +117,9 @@ describe('a caller whom a connection has shown', () => {
     bench.advance(1);
     const anew = await ask(connection, shown);
     expect(anew).not.toBe(known);
-    expect(anew).toEqual(known);
+    expect(seen(anew)).toEqual(seen(known));
     bench.advance(29_999);
-    expect(await ask(connection, shown)).toEqual(known);
+    expect(seen(await ask(connection, shown))).toEqual(seen(known));
     bench.advance(1);
     expect(await ask(connection, shown)).toBe('token_invalid: expired');
   });
@@ -130,7 +133,7 @@ describe('a caller whom a connection has shown', () => {
     bench.advance(300_001);
     const later = await ask(connection, shown);
     expect(later).not.toBe(known);
-    expect(later).toEqual(known);
+    expect(seen(later)).toEqual(seen(known));
   });
 
   it('is refused when the key of the token is gone', async () => {
@@ -160,13 +163,13 @@ describe('a caller whom a connection has shown', () => {
     const connection = await warm(bearer(token));
     const caller = await ask(connection, bearer(token));
     for (const authorization of [`bearer ${token}`, `BEARER   ${token}`, `Bearer  ${token}`]) {
-      expect(await ask(connection, { authorization })).toEqual(caller);
-      expect(await ask(connection, { authorization })).toEqual(caller);
+      expect(seen(await ask(connection, { authorization }))).toEqual(seen(caller));
+      expect(seen(await ask(connection, { authorization }))).toEqual(seen(caller));
     }
     for (const authorization of [`Bearer ${token} `, `Bearer ${token}, Bearer ${token}`, `Bearer\t${token}`])
       expect(await ask(connection, { authorization })).toBe('token_invalid: scheme_not_accepted');
     expect(await ask(connection, { authorization: `DPoP ${token}` })).toBe('token_invalid: proof_unexpected');
-    expect(await ask(connection, bearer(token))).toEqual(caller);
+    expect(seen(await ask(connection, bearer(token)))).toEqual(seen(caller));
   });
 
   it('is refused with a second token beside the first, or with a proof that the token does not need', async () => {
@@ -243,7 +246,7 @@ describe('connections with a memory', () => {
           } else if ('forget' in each) bench.authenticator.invalidate();
           else {
             const found = await ask(connections[each.on] ?? null, each.show);
-            expect(found).toEqual(await ask(null, each.show));
+            expect(seen(found)).toEqual(seen(await ask(null, each.show)));
           }
         }
         bench.advance(START_MS - bench.clock());

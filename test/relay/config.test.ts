@@ -82,6 +82,18 @@ describe('a bootstrap file', () => {
     expect(fault).not.toContain('secret');
   });
 
+  it('has a secret for tickets, which nobody can guess', async () => {
+    const text = 'a'.repeat(32);
+    await writeFile(join(folder, 'secret'), `${text}\n`);
+    expect((await load({ ...SOUND, ticket_secret_file: 'secret' })).ticketSecret?.toString()).toBe(text);
+    expect(await load(SOUND)).not.toHaveProperty('ticketSecret');
+    await writeFile(join(folder, 'short'), `${'a'.repeat(31)}\n`);
+    for (const file of ['short', 'missing', '.'])
+      expect(await faultsOf({ ...SOUND, ticket_secret_file: file })).toMatch(
+        /ticket_secret_file: .* at least 32/,
+      );
+  });
+
   it('is refused with all of its faults', async () => {
     const fault = await faultsOf({
       source: { broker: 'https://countersign.example/path', place: 'files' },

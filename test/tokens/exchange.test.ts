@@ -164,7 +164,7 @@ describe('the exchange of a CI token', () => {
     const answer = await broker.swap(await ci.checkoutToken(TIMES), { audience: 'data:production' });
     expect(answer.body).toMatchObject({ scope: '' });
     const credentials = presentedForFlags({ apiKey: answer.body.access_token });
-    expect(await broker.authenticator.authenticateData(credentials)).toMatchObject({
+    expect(await broker.authenticator.readers.authenticate(credentials)).toMatchObject({
       environment: 'production',
       namespaces: ['*'],
     });

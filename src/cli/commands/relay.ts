@@ -57,6 +57,7 @@ async function run(io: Io, file: string): Promise<ExitCode> {
     attemptsPerMinute: config.attempts_per_minute,
     proxies: { trusted: config.trusted_proxies, header: config.proxy_header },
     ...(config.public_url === undefined ? {} : { publicUrl: config.public_url }),
+    ...(config.ticketSecret && { ticketSecret: config.ticketSecret }),
     clock: io.clock,
     fetch: io.fetch,
     pace: { pollMs: config.poll_seconds * 1000 },
