@@ -127,7 +127,6 @@ describe.skipIf(!HAS_BROWSER)('an incident', () => {
     await row.getByText('Turns off checkout.retry').waitFor();
     await row.getByRole('button', { name: /^Return to before/ }).click();
     await page.waitForTimeout(1500);
-    await page.screenshot({ path: '/tmp/wt/shots/changes.png', fullPage: true });
     await row.getByText('Policy asks for more:').waitFor();
     await row.getByRole('button', { name: 'Propose to return to checkout.retry@2' }).click();
     await row.getByText('Waits for an approval by a flag-approver', { exact: false }).waitFor();

@@ -9,6 +9,7 @@ export interface Place {
     | '/organizations'
     | '/policy'
     | '/audit'
+    | '/access'
     | '/api';
   label: string;
   /** What it is for, in the palette. */
@@ -32,5 +33,6 @@ export const PLACES: readonly Place[] = [
   },
   { to: '/policy', label: 'Policy', about: 'the rules that decide, their history, and what if', key: 'y' },
   { to: '/audit', label: 'Audit', about: 'every decision, and the health of the log', key: 'a' },
+  { to: '/access', label: 'Access', about: 'who can do what, and your sessions', key: 's' },
   { to: '/api', label: 'API', about: 'every call, with an example', key: 'c' },
 ];

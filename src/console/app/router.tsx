@@ -5,6 +5,7 @@ import {
   createRouter,
   lazyRouteComponent,
 } from '@tanstack/react-router';
+import { accessSearch } from '../pages/access/search.ts';
 import { auditSearch } from '../pages/audit/search.ts';
 import { flagSearch, flagsSearch } from '../pages/flags/search.ts';
 import { InboxPage } from '../pages/inbox/inbox.tsx';
@@ -99,6 +100,17 @@ const reference = createRoute({
   component: lazyRouteComponent(() => import('../pages/reference/reference.tsx'), 'ReferencePage'),
 });
 
+const access = createRoute({
+  getParentRoute: () => root,
+  path: '/access',
+  validateSearch: accessSearch,
+  component: lazyRouteComponent(() => import('../pages/access/access.tsx'), 'AccessPage'),
+});
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: '/setup',
+  component: lazyRouteComponent(() => import('../pages/setup/setup.tsx'), 'SetupPage'),
+});
 const incident = createRoute({
   getParentRoute: () => root,
   path: '/incident',
@@ -108,6 +120,8 @@ const incident = createRoute({
 
 const pages = root.addChildren([
   incident,
+  access,
+  setup,
   inbox,
   requests,
   request,

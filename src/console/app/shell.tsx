@@ -74,6 +74,7 @@ function Frame() {
           Help and keys <kbd>?</kbd>
         </button>
         <Link to="/api">API</Link>
+        <Link to="/setup">Set up</Link>
       </footer>
       <Announcer />
       <Suspense fallback={null}>

@@ -28,13 +28,14 @@ export function Button({
 }) {
   return (
     <AriaButton
-      type={type}
+      // The library's own way to wait names an element that is gone by the time it is read.
+      type={isPending ? 'button' : type}
+      data-pending={isPending || undefined}
       className={`${styles.button} ${styles[kind]}`}
       isDisabled={isDisabled}
-      isPending={isPending}
       {...(label === undefined ? {} : { 'aria-label': label })}
       {...(describedBy === undefined ? {} : { 'aria-describedby': describedBy })}
-      {...(onPress === undefined ? {} : { onPress })}
+      {...(onPress === undefined || isPending ? {} : { onPress })}
     >
       {children}
     </AriaButton>
