@@ -13,7 +13,9 @@ const SIZES = { wide: { width: 1280, height: 800 }, phone: { width: 360, height:
 
 /** Waits until nothing is read any more, and takes the picture of the whole page. */
 async function take({ page }: Visitor, name: string): Promise<void> {
-  await page.waitForLoadState('networkidle');
+  // What is asked after a pause, such as the answer of the policy.
+  await page.waitForTimeout(900);
+  await page.waitForFunction(() => document.querySelector('[data-loading]') === null);
   for (const [size, viewport] of Object.entries(SIZES)) {
     await page.setViewportSize(viewport);
     for (const colorScheme of ['light', 'dark'] as const) {

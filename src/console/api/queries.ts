@@ -2,8 +2,8 @@ import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 import { api } from './api.ts';
 import { Fault } from './fault.ts';
 
-/** How often what others change is read again while no event says so, in milliseconds. */
-export const REFRESH_MS = 15_000;
+/** How often what others change is read again, also if no event has said so, in milliseconds. */
+export const REFRESH_MS = 30_000;
 
 /** The cache of what was read. A refusal is not repeated: it would be the same. */
 export function createQueries(): QueryClient {

@@ -7,6 +7,7 @@ import { Hidden } from '../parts/hidden.tsx';
 import { SkeletonPage } from '../parts/skeleton.tsx';
 import { FreezeBanner } from './freeze-banner.tsx';
 import { useConsoleKeys } from './keys.ts';
+import { useLiveEvents } from './live.ts';
 import { Mark } from './mark.tsx';
 import { PLACES } from './places.ts';
 import { Session, useSession } from './session.tsx';
@@ -27,6 +28,7 @@ export function Shell() {
 function Frame() {
   const [open, setOpen] = useState<'palette' | 'keys' | null>(null);
   useConsoleKeys(setOpen);
+  useLiveEvents();
   const main = useRef<HTMLElement>(null);
   const path = useRouterState({ select: ({ location }) => location.pathname });
   const isFirst = useRef(true);

@@ -55,11 +55,10 @@ function namesThatMove(before: unknown, after: unknown): Row['names'] {
   if (!isNames(before) && !isNames(after)) return null;
   const [one, other] = [isNames(before) ? before : [], isNames(after) ? after : []];
   const added = other.filter((name) => !one.includes(name));
-  return {
-    added,
-    removed: one.filter((name) => !other.includes(name)),
-    kept: other.length - added.length,
-  };
+  const removed = one.filter((name) => !other.includes(name));
+  // A list that comes or goes without names is told as a value.
+  if (added.length === 0 && removed.length === 0) return null;
+  return { added, removed, kept: other.length - added.length };
 }
 
 function isAbsent(value: unknown): boolean {

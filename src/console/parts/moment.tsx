@@ -2,6 +2,9 @@ import { useSyncExternalStore } from 'react';
 
 const MINUTE = 60_000;
 
+/** How often ages are told anew, in milliseconds. */
+const STEP_MS = 20_000;
+
 const inFull = new Intl.DateTimeFormat('en-GB', {
   weekday: 'short',
   day: 'numeric',
@@ -13,12 +16,12 @@ const inFull = new Intl.DateTimeFormat('en-GB', {
 });
 const ofToday = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
-/** The moment of now, which moves once a minute. Instants that count come from the broker; this is only for ages. */
+/** The moment of now, as of a few seconds ago. Instants that count come from the broker; this is only for ages. */
 function useNow(): number {
   return useSyncExternalStore(subscribe, nowMs);
 }
 
-let current = Math.floor(readClock() / MINUTE) * MINUTE;
+let current = readClock();
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
@@ -33,11 +36,9 @@ function nowMs(): number {
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   timer ??= setInterval(() => {
-    const now = Math.floor(readClock() / MINUTE) * MINUTE;
-    if (now === current) return;
-    current = now;
+    current = readClock();
     for (const each of listeners) each();
-  }, 5000);
+  }, STEP_MS);
   return () => {
     listeners.delete(listener);
     if (listeners.size > 0) return;

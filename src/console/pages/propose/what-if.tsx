@@ -2,6 +2,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import type { ExplanationView } from '../../../explain/view.ts';
 import { api } from '../../api/api.ts';
+import { Fault } from '../../api/fault.ts';
 import { changeInWords, folded, listed } from '../../parts/change-words.ts';
 import { FaultView } from '../../parts/fault.tsx';
 import { Moment } from '../../parts/moment.tsx';
@@ -40,6 +41,27 @@ export function useWhatIf(proposal: TypedProposal) {
   });
 }
 
+/** What is wrong with what is typed so far. Nobody has failed: it is not sent. */
+function NotYet({ fault }: { fault: Error }) {
+  if (!(fault instanceof Fault) || fault.errors.length === 0) return <FaultView fault={fault} />;
+  return (
+    <ul className={styles.needs}>
+      {fault.errors.map(({ pointer, detail }) => (
+        <li key={`${pointer} ${detail}`}>
+          {placeInWords(pointer)}: <Untrusted text={detail} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Where in the form a pointer leads. */
+function placeInWords(pointer: string): string {
+  const place = /\/changes\/(\d+)/.exec(pointer)?.[1];
+  if (place !== undefined) return `Change ${Number(place) + 1}`;
+  return pointer.slice(pointer.lastIndexOf('/') + 1).replaceAll('_', ' ');
+}
+
 /** The answer, beside the form. */
 export function WhatIfPanel({
   answer: { data, error, isFetching, isPending },
@@ -52,7 +74,7 @@ export function WhatIfPanel({
     <Panel title="What will the policy say?">
       {!isAskable && <p className={styles.calm}>It answers here as soon as each change names a flag.</p>}
       {isAskable && isPending && isFetching && <Skeleton lines={2} />}
-      {isAskable && error !== null && <FaultView fault={error} />}
+      {isAskable && error !== null && <NotYet fault={error} />}
       {isAskable && error === null && data !== undefined && (
         <>
           <ul className={styles.sentences}>
