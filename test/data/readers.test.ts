@@ -1,4 +1,4 @@
-import { decodeJwt } from 'jose';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Credentials } from '../../src/data/credentials.ts';
 import { BrokerError } from '../../src/errors.ts';
@@ -66,6 +66,10 @@ const revoke = async (kind: string, value: string, fields: Record<string, unknow
   const { status, body } = await revokeAt(t, kind, value, fields);
   expect(status, JSON.stringify(body)).toBe(201);
 };
+
+/** The ids of the keys in the text of a list. */
+const keysIn = (text: string): string[] =>
+  decodeJwt<ReadersClaims>(JSON.parse(text).readers[0]).tokens.jwks.keys.map(({ kid }) => String(kid));
 
 const SERVICE = { environment: 'production', namespaces: ['*'] };
 
@@ -236,6 +240,39 @@ describe('the stream of an environment', () => {
     await revoke('token', `https://flags.example#jti:${decodeJwt(mine).jti}`);
     await client.ended;
     await witness.next(({ event, data: now }) => event === 'readers' && now !== data);
+  });
+
+  it('tells of a new key of tokens, with which tokens are verified from then on', async () => {
+    const client = await open(await readerToken(t));
+    const { data } = await client.next(({ event }) => event === 'readers');
+    expect((await t.call('morgan+mfa', 'POST', '/v1/keys/rotate')).status).toBe(201);
+    const token = await readerToken(t);
+    const kid = decodeProtectedHeader(token).kid ?? '';
+    const { data: next } = await client.next(
+      (received) =>
+        received.event === 'readers' && received.data !== data && keysIn(received.data).includes(kid),
+    );
+    expect(keysIn(data)).not.toContain(kid);
+    const readers = newRelay();
+    const expected = { keys: [key], environment: 'production', nowMs: t.clock() };
+    readers.take(await openReaders(Buffer.from(data), expected));
+    expect(await whoIs(readers, token)).toBe('token_invalid');
+    readers.take(await openReaders(Buffer.from(next), expected));
+    expect(await whoIs(readers, token)).toMatchObject(SERVICE);
+  });
+
+  it('tells of a list that was signed again at half of its life, with the same contents', async () => {
+    const client = await open(await readerToken(t));
+    const { data } = await client.next(({ event }) => event === 'readers');
+    const before = decodeJwt(JSON.parse(data).readers[0]);
+    t.clock.advance(4 * 86_400_000);
+    // The stream ends with its token.
+    await client.ended;
+    const again = await open(await readerToken(t));
+    const { data: next } = await again.next(({ event }) => event === 'readers');
+    const after = decodeJwt(JSON.parse(next).readers[0]);
+    expect(after.exp).toBeGreaterThan(Number(before.exp) + 3 * 86_400);
+    expect(next).not.toBe(data);
   });
 
   it('ends when its token expires', async () => {
