@@ -41,6 +41,7 @@ const ON = ['--enable', 'nav.checkout', '--reason', 'x'];
 /** What each command with such an option is run with besides, by whom; null where the option describes what is new. */
 const COMMANDS: Record<string, [who: string, ...words: string[]] | null> = {
   flags: ['dana', '--environment', 'production'],
+  organizations: ['dana', '--environment', 'production'],
   list: ['dana'],
   decisions: ['avery'],
   'access list': ['avery'],
