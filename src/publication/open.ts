@@ -20,7 +20,7 @@ export interface Publication {
   /** What is published of this kind may have changed: whoever follows is told. */
   changed(what: PublishedKind): void;
   /** What is published of each environment, for metrics. */
-  report(): Promise<{ environment: string; version: number; behindMs: number }[]>;
+  report(): Promise<{ environment: string; version: number; digest: string; behindMs: number }[]>;
   /** Calls a function at each such change. */
   onChange(listener: (what: PublishedKind) => void): void;
   /** How long a list of readers is valid. */
@@ -81,7 +81,9 @@ export function openPublication(deps: {
       const states = environments().map(async (environment) => {
         const { row, sinceMs } = await delays.look(environment);
         const behindMs = sinceMs === null ? 0 : Math.max(0, nowMs - sinceMs);
-        return row === null ? [] : [{ environment, version: row.version, behindMs }];
+        if (row === null) return [];
+        const { version, digest } = row;
+        return [{ environment, version, digest, behindMs }];
       });
       return (await Promise.all(states)).flat();
     },

@@ -18,6 +18,7 @@ import {
   writeRelay,
 } from '../store/relays.ts';
 import type { ReportedReadsTable } from '../store/schema-relays.ts';
+import { servedHistory } from '../store/served-history.ts';
 import type { Db } from '../store/statement.ts';
 
 /*
@@ -99,8 +100,10 @@ export async function takeReport(
         reported_ms: now_ms,
         recent: JSON.stringify(told),
       });
-      const after = known?.version ?? version - 1;
-      if (version > after) await noteServed(tx, { environment, after, version, servedMs: served_ms });
+      const isOfLog = await servedHistory(tx, environment);
+      const after = known !== undefined && isOfLog(known) ? known.version : version - 1;
+      if (version > after && isOfLog({ version, digest }))
+        await noteServed(tx, { environment, after, version, servedMs: served_ms });
       if (!keepsReads || reads.length === 0) return;
       const by = await pseudonymOf(tx, 'principal', reporter);
       const rows = new Map<string, ReportedReadsTable>();
@@ -134,12 +137,12 @@ export function connectedRelays(db: Db, nowMs: number, environment?: string): Pr
 
 /** How many of the connected relays of each published environment serve its newest version, and how many are behind. */
 export function relaysByVersion(
-  published: readonly { environment: string; version: number }[],
+  published: readonly { environment: string; digest: string }[],
   relays: readonly RelayRow[],
 ): { environment: string; current: number; behind: number }[] {
-  return published.map(({ environment, version }) => {
+  return published.map(({ environment, digest }) => {
     const own = relays.filter((relay) => relay.environment === environment);
-    const current = own.filter((relay) => relay.version >= version).length;
+    const current = own.filter((relay) => relay.digest === digest).length;
     return { environment, current, behind: own.length - current };
   });
 }

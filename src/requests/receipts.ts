@@ -5,6 +5,7 @@ import { findDefinition, findStateVersion } from '../store/flags.ts';
 import { checkReceipt, listDueReceipts, listReceipts } from '../store/receipts.ts';
 import { connectedSince, listRelays } from '../store/relays.ts';
 import type { ReceiptsTable } from '../store/schema-relays.ts';
+import { servedHistory } from '../store/served-history.ts';
 import type { Db } from '../store/statement.ts';
 import type { Store } from '../store/store.ts';
 
@@ -49,7 +50,9 @@ export const receiptSchema = z
     relays: z
       .object({
         connected: z.int().meta({ description: 'How many relays have reported in the last 45 seconds.' }),
-        waiting: z.array(z.string()).meta({ description: 'Those of them that serve an earlier version.' }),
+        waiting: z
+          .array(z.string())
+          .meta({ description: 'Those of them that serve an earlier version, or none of the present log.' }),
         first_served_ms: epochMs.nullable().meta({ description: 'When the first relay served it.' }),
         last_served_ms: epochMs.nullable().meta({ description: 'When the last one did, so far.' }),
         first_after_ms: z.int().nullable().meta({ description: 'How long after the change was applied.' }),
@@ -137,6 +140,7 @@ export async function receiptsOf(db: Db, requestId: string, nowMs: number): Prom
   for (const row of await listReceipts(db, requestId)) {
     const { environment, version, applied_ms, checked_ms, first_relay_ms, last_relay_ms } = row;
     const relays = await listRelays(db, { sinceMs: connectedSince(nowMs), environment });
+    const isOfLog = await servedHistory(db, environment);
     // Clocks differ, and nothing is served before it is written.
     const after = (ms: number | null) => (ms === null ? null : Math.max(0, ms - applied_ms));
     views.push({
@@ -146,7 +150,9 @@ export async function receiptsOf(db: Db, requestId: string, nowMs: number): Prom
       served: row.served === null ? null : (JSON.parse(row.served) as FlagStateView[]),
       relays: {
         connected: relays.length,
-        waiting: relays.filter((relay) => relay.version < version).map(({ relay }) => relay),
+        waiting: relays
+          .filter((relay) => relay.version < version || !isOfLog(relay))
+          .map(({ relay }) => relay),
         first_served_ms: first_relay_ms,
         last_served_ms: last_relay_ms,
         first_after_ms: after(first_relay_ms),

@@ -21,6 +21,17 @@ export async function findLatestSnapshot(db: Db, environment: string): Promise<S
     .executeTakeFirst();
 }
 
+/** The published snapshots of an environment whose bodies are kept, the newest first. */
+export function listSnapshots(db: Db, environment: string): Promise<SnapshotRow[]> {
+  return db
+    .selectFrom('snapshots')
+    .select(COLUMNS)
+    .where('environment', '=', environment)
+    .orderBy('epoch', 'desc')
+    .orderBy('version', 'desc')
+    .execute();
+}
+
 /** Which body it is. */
 type BodyName = Pick<SnapshotRow, 'environment' | 'version' | 'digest'>;
 

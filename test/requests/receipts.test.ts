@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { checkReceipts, type ServedFlags } from '../../src/requests/receipts.ts';
 import { createTerminal } from '../cli/support.ts';
 import type { TestBroker } from '../support/broker.ts';
@@ -33,11 +33,25 @@ async function lookAt(served: ServedFlags): Promise<string[]> {
   return errors;
 }
 
-async function report(relay: string, version: number): Promise<void> {
-  const body = {
-    ...{ id: randomUUID(), relay, version, served_ms: t.clock(), reads: [] },
-    digest: `sha256:${'0'.repeat(64)}`,
-  };
+const OTHER_DIGEST = `sha256:${'0'.repeat(64)}`;
+
+/** The digest of a version, which is published before. */
+async function publishedDigest(version: number): Promise<string> {
+  return vi.waitFor(async () => {
+    await t.broker.scheduler.tick();
+    const { digest } = await t.broker.store.read
+      .selectFrom('snapshots')
+      .select('digest')
+      .where('environment', '=', 'production')
+      .where('version', '=', version)
+      .executeTakeFirstOrThrow();
+    return digest;
+  });
+}
+
+async function report(relay: string, version: number, other?: string): Promise<void> {
+  const digest = other ?? (await publishedDigest(version));
+  const body = { id: randomUUID(), relay, version, digest, served_ms: t.clock(), reads: [] };
   const { status } = await t.call(await readerToken(t), 'POST', '/snapshots/production/reports', body);
   expect(status).toBe(204);
 }
@@ -149,6 +163,26 @@ describe('a receipt', () => {
   });
 });
 
+describe('a relay that serves another history', () => {
+  it.each([
+    ['with the same number', 0],
+    ['with a higher number', 7],
+  ])('%s is waited for, and is no first one', async (what, ahead) => {
+    t.clock.advance(60_000);
+    const flag = await createFlag(t, `receipt-history-${ahead}`, { tier: 'informational' });
+    const id = await change(flag);
+    const { version } = await receiptOf(id);
+    await publishedDigest(version);
+    await report(`lost-${what.length}`, version + ahead, OTHER_DIGEST);
+    expect((await receiptOf(id)).relays).toMatchObject({
+      waiting: [`lost-${what.length}`],
+      first_served_ms: null,
+    });
+    await report('near', version);
+    expect((await receiptOf(id)).relays).toMatchObject({ connected: 2, first_served_ms: t.clock() });
+  });
+});
+
 describe('propose --wait=served', () => {
   const words = (flag: string, action: string) =>
     [
@@ -208,7 +242,7 @@ describe('propose --wait=served', () => {
   it('does not wait for relays that are gone, and lists those that are there', async () => {
     t.clock.advance(60_000);
     const flag = await createFlag(t, 'receipt-gone', { tier: 'informational' });
-    await report('ap-1', 1);
+    await report('ap-1', 1, OTHER_DIGEST);
     expect((await createTerminal(t).as('dana', 'relays')).out).toMatch(/production +ap-1 +1 /);
     t.clock.advance(46_000);
     const run = await waiting(() => t.broker.scheduler.tick()).as('dana', ...words(flag, 'enable'), '--json');
