@@ -117,7 +117,6 @@ const FILES: readonly { part: RegExp; may: RegExp | null }[] = [
   { part: /^src\/config-(addresses|faults)\.ts$/, may: null },
   { part: EDGE, may: /^src\/[a-z-]+\// },
   { part: /^src\/relay\/listener\.ts$/, may: /^src\/data\/(flagd|ofrep|ofrep-stream)\.ts$/ },
-  { part: /^src\/relay\/relay\.ts$/, may: /^src\/data\/ofrep-stream\.ts$/ },
   { part: /^src\/relay\/config\.ts$/, may: /^src\/config-(addresses|faults)\.ts$/ },
   // The console knows shapes alone; see below.
   { part: /^src\/console\//, may: /^src\/[a-z-]+\/|^src\/(routes|errors)\.ts$/ },

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { isHost, isOrigin, isProxy } from '../config-addresses.ts';
 import { findFaults } from '../config-faults.ts';
+import { type SyncListenerConfig, syncListenerSchema } from '../data/sync-config.ts';
 import { FLAG_KINDS } from '../flags/model.ts';
 import { PROXY_HEADERS } from '../http/client-address.ts';
 import { LogFault } from '../tree/fault.ts';
@@ -71,6 +72,7 @@ export const bootstrapSchema = z.strictObject({
     .array(z.string().refine(isProxy, 'must be an IP address, or a network such as 10.0.0.0/8'))
     .default([]),
   proxy_header: z.enum(PROXY_HEADERS).default('X-Forwarded-For'),
+  flagd_sync: z.array(syncListenerSchema).default([]),
   poll_seconds: z.coerce.number().min(1).max(3600).default(5),
   staleness: z
     .strictObject({
@@ -149,6 +151,7 @@ export function loadRelayConfig(file: string): RelayConfig {
     ...(ticketSecret && { ticketSecret }),
     identity: token_file === undefined ? {} : { token_file: resolve(folder, token_file) },
     state_folder: resolve(folder, parsed.state_folder),
+    flagd_sync: parsed.flagd_sync.map((listener) => locateCertificates(listener, folder)),
     settings: {
       keys,
       staleness: {
@@ -157,6 +160,16 @@ export function loadRelayConfig(file: string): RelayConfig {
         flags: staleness.flags,
       },
     },
+  };
+}
+
+function locateCertificates({ tls, ...listener }: SyncListenerConfig, folder: string): SyncListenerConfig {
+  if (tls === undefined) return listener;
+  const at = (file: string) => resolve(folder, file);
+  const { cert_file, key_file, client_ca_file } = tls;
+  return {
+    ...listener,
+    tls: { cert_file: at(cert_file), key_file: at(key_file), client_ca_file: at(client_ca_file) },
   };
 }
 

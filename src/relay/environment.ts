@@ -63,7 +63,7 @@ export interface EnvironmentDeps {
   };
   faulted: (code: RelayFaultCode) => void;
   /** Another version is served so long after its pointer was signed. */
-  propagated: (seconds: number) => void;
+  adopted: (seconds: number) => void;
 }
 
 /** Creates one that serves nothing yet. */
@@ -101,7 +101,7 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
     clock,
     log,
     adopted: ({ iat }) => {
-      deps.propagated(clock() / 1000 - iat);
+      deps.adopted(clock() / 1000 - iat);
       reports?.changed();
     },
   });
@@ -189,6 +189,7 @@ export function createEnvironment(deps: EnvironmentDeps): RelayEnvironment {
     pollNow: () => follower?.pollNow(),
     done: async () => {
       await Promise.all([follower?.done, reports?.done]);
+      await Promise.all([held.done(), readers?.done()]);
     },
   };
 }

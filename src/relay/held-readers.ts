@@ -26,6 +26,8 @@ export interface HeldReaders {
   claims(): ReadersClaims | null;
   /** Writes what could not be written before. */
   keepAgain(): Promise<void>;
+  /** Resolves when nothing is being taken over. */
+  done(): Promise<void>;
 }
 
 /** What {@link createHeldReaders} needs. */
@@ -57,6 +59,7 @@ export function createHeldReaders(deps: HeldReadersDeps): HeldReaders {
     }
   }
 
+  let last = Promise.resolve();
   const offerOne = oneByOne(async (bytes: Buffer) => {
     try {
       if (held?.bytes.equals(bytes) !== true || held.claims.exp * 1000 <= clock()) {
@@ -96,10 +99,12 @@ export function createHeldReaders(deps: HeldReadersDeps): HeldReaders {
       }
     },
     offer: async (bytes) => {
-      await offerOne(bytes);
+      last = offerOne(bytes);
+      await last;
       return held?.bytes.equals(bytes) === true;
     },
     claims: () => held?.claims ?? null,
     keepAgain: write,
+    done: () => last,
   };
 }

@@ -48,6 +48,8 @@ export interface HeldSnapshot {
   epochChange(): EpochChange | null;
   /** Writes what could not be written before. */
   keepAgain(): Promise<void>;
+  /** Resolves when nothing is being taken over. */
+  done(): Promise<void>;
 }
 
 /** What {@link createHeldSnapshot} needs. */
@@ -153,6 +155,7 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
     deps.adopted(pointer);
   }
 
+  let last = Promise.resolve();
   const offerOne = oneByOne(async (latest: Buffer) => {
     try {
       if (held?.latest.equals(latest) !== true || held.pointer.exp * 1000 <= clock()) {
@@ -199,7 +202,8 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
       }
     },
     offer: async (latest) => {
-      await offerOne(latest);
+      last = offerOne(latest);
+      await last;
       return held?.latest.equals(latest) === true;
     },
     served: () => {
@@ -213,6 +217,7 @@ export function createHeldSnapshot(deps: HeldSnapshotDeps): HeldSnapshot {
     adoptedMs: () => held?.adoptedMs ?? null,
     epochChange: () => epochChange,
     keepAgain: write,
+    done: () => last,
   };
 }
 

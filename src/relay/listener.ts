@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Evaluated } from '../data/answers.ts';
 import type { AuthenticateReader, DataReader } from '../data/credentials.ts';
 import { createFlagdListener } from '../data/flagd.ts';
+import type { FlagdDocuments } from '../data/flagd-documents.ts';
 import { createOfrepListener } from '../data/ofrep.ts';
 import type { OfrepStreams } from '../data/ofrep-stream.ts';
 import type { Snapshots } from '../data/snapshot.ts';
@@ -21,6 +22,7 @@ export interface ListenerDeps {
   authenticate: AuthenticateReader;
   countAttempt: CountAttempt;
   evaluated: (reader: DataReader, what: Evaluated | readonly Evaluated[], nowMs: number) => void;
+  documents: FlagdDocuments;
   /** Absent: changes are not told. */
   streams?: OfrepStreams;
   /** All definitions were read. */
@@ -47,7 +49,8 @@ export function createRelayListener(deps: ListenerDeps): RequestListener {
     metrics,
     evaluated,
   });
-  const answerFlagd = createFlagdListener({ ...data, problemOf, read: deps.read });
+  const { documents, read } = deps;
+  const answerFlagd = createFlagdListener({ ...data, documents, problemOf, read });
 
   async function answerOperating(req: IncomingMessage, id: string): Promise<Answer> {
     try {

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { Evaluated } from '../data/answers.ts';
-import type { AuthenticateReader } from '../data/credentials.ts';
+import type { AuthenticateReader, DataReader } from '../data/credentials.ts';
 import { DEFINITIONS } from '../data/evaluation-tally.ts';
-import type { OfrepStreams } from '../data/ofrep-stream.ts';
+import { openFlagdSyncs } from '../data/open-flagd-sync.ts';
 import { openFollowing } from '../data/open-following.ts';
 import type { ChangeListener } from '../data/snapshot.ts';
+import type { SyncListenerConfig } from '../data/sync-config.ts';
 import { createClientAddress, type ProxyTrust } from '../http/client-address.ts';
 import { limitAttempts } from '../http/rate-limit.ts';
 import { createRelayMetrics } from '../http/relay-metrics.ts';
@@ -58,6 +60,8 @@ export interface RelayOptions {
    * tickets of the others.
    */
   ticketSecret?: Buffer;
+  /** Where the sync service of flagd listens. */
+  flagdSync?: readonly SyncListenerConfig[];
   /** The URL at which applications reach it; default: where it listens. */
   publicUrl?: string;
   clock: () => number;
@@ -70,6 +74,8 @@ export interface RelayOptions {
 /** A running relay. */
 export interface Relay {
   url: string;
+  /** Where the sync service of flagd listens. */
+  flagdSync: readonly string[];
   status(): RelayStatus;
   /** Takes over what the operator has changed, and asks again for what was refused. */
   reload(settings: RelaySettings): void;
@@ -80,6 +86,7 @@ export interface Relay {
 }
 
 const ATTEMPTS_PER_MINUTE = 300;
+const SECRET_BYTES = 32;
 const NO_PROXIES: ProxyTrust = { trusted: [], header: 'X-Forwarded-For' };
 
 /**
@@ -143,7 +150,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
         takeReaders: options.authenticate === undefined ? readers.take : null,
         ...{ bodies, pace, random, clock, log },
         faulted: (code) => metrics.faulted(environment, code),
-        propagated: (seconds) => {
+        adopted: (seconds) => {
           metrics.propagated(environment, seconds);
           for (const listener of followers) listener(environment);
         },
@@ -159,10 +166,10 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     return brokerSource({ broker, tokensOf, fetch, answerMs: pace.answerMs });
   }
 
-  function streamsOf(secret: Buffer | undefined): { streams?: OfrepStreams } {
-    if (secret === undefined) return {};
-    return { streams: { ...openFollowing({ snapshots, clock, secret, log }), ...readers.byToken } };
-  }
+  // Without a secret that others have, too, no ticket is given out.
+  const { ticketSecret } = options;
+  const secret = ticketSecret ?? randomBytes(SECRET_BYTES);
+  const following = { ...openFollowing({ snapshots, clock, secret, log }), ...readers.byToken };
 
   const status = (): RelayStatus => ({
     relay: name,
@@ -174,31 +181,37 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     environments: Object.fromEntries([...environments].map(([key, each]) => [key, each.status()])),
   });
 
+  const read = (reader: DataReader, nowMs: number) => {
+    environments.get(reader.environment)?.reports?.tally.note(reader, DEFINITIONS, nowMs);
+  };
+  const { attemptsPerMinute = ATTEMPTS_PER_MINUTE } = options;
   socket.serve(
     createRelayListener({
       snapshots,
-      ...streamsOf(options.ticketSecret),
-      authenticate,
-      countAttempt: limitAttempts(
-        options.attemptsPerMinute ?? ATTEMPTS_PER_MINUTE,
-        createClientAddress(options.proxies ?? NO_PROXIES),
-      ),
+      ...(ticketSecret === undefined ? {} : { streams: following }),
+      ...{ authenticate, read, documents: following.documents },
+      countAttempt: limitAttempts(attemptsPerMinute, createClientAddress(options.proxies ?? NO_PROXIES)),
       evaluated: (reader, what, nowMs) => {
         environments.get(reader.environment)?.reports?.tally.note(reader, what, nowMs);
         countReasons(what, metrics.evaluated);
-      },
-      read: (reader, nowMs) => {
-        environments.get(reader.environment)?.reports?.tally.note(reader, DEFINITIONS, nowMs);
       },
       ...{ status, metrics, clock, log },
       url: publicUrl,
       hosts: options.hosts ?? [],
     }),
   );
+  const sync = await openFlagdSyncs(options.flagdSync ?? [], {
+    ...following,
+    ...{ authenticate, attemptsPerMinute, read, clock, log },
+  }).catch(async (error: unknown) => {
+    await socket.stop();
+    throw error;
+  });
   await Promise.all([...environments.values()].map((each) => each.start(stopping.signal)));
 
   return {
     url: socket.url,
+    flagdSync: sync.addresses,
     status,
     reload: (changed) => {
       settings = changed;
@@ -214,6 +227,7 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
     close: () =>
       socket.stop(async () => {
         stopping.abort();
+        await sync.stop();
         await Promise.all([...environments.values()].map((each) => each.done()));
         await bodies.close();
       }),

@@ -18,7 +18,9 @@ const [FIVE, SIX, SEVEN] = [5, 6, 7].map((version) => forgedVersion(signer, vers
 ];
 
 /** Polls so seldom that only a stream can have brought something. */
-const STREAM_ONLY = { ...QUICK, pollStreamingMs: 3_600_000 };
+const STREAM_ONLY = { ...QUICK, pollStreamingMs: 3_600_000, silenceMs: 10_000 };
+/** The same, with a stream that is soon taken for dead. */
+const IMPATIENT = { ...STREAM_ONLY, silenceMs: 200 };
 
 /** A source that is a broker, with tokens that are counted. */
 function broker(options: Partial<RelayOptions> = {}) {
@@ -70,13 +72,13 @@ describe('a stream', () => {
 
   it('that passes nothing on is dead: the relay polls, and connects again', async () => {
     const open = streams();
-    await broker().start();
+    await broker({ pace: IMPATIENT }).start();
     await until(
       () => open.length,
       (count) => count === 1,
     );
     send(open[0], FIVE);
-    await until(production, ({ connection }) => connection.state === 'streaming');
+    await until(production, ({ version }) => version === 5);
     // From here on nothing arrives, and nobody ends the connection.
     publish(stage.source, SIX);
     await until(codes, (present) => present.includes('stream_silent'));
@@ -91,7 +93,7 @@ describe('a stream', () => {
 
   it('that only trickles is dead, too', async () => {
     const open = streams();
-    await broker().start();
+    await broker({ pace: IMPATIENT }).start();
     await until(
       () => open.length,
       (count) => count === 1,
@@ -105,7 +107,7 @@ describe('a stream', () => {
   it('is alive by its heartbeats alone, and polls go on slowly beside it', async () => {
     const open = streams();
     publish(stage.source, FIVE);
-    await broker({ pace: { ...QUICK, pollStreamingMs: 500, silenceMs: 300 } }).start();
+    await broker({ pace: { ...QUICK, pollStreamingMs: 500, silenceMs: 2000 } }).start();
     await until(
       () => open.length,
       (count) => count === 1,

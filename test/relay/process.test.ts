@@ -86,6 +86,11 @@ describe('with a broker', () => {
       ({ state, connection }) => state === 'fresh' && connection.state === 'streaming',
     );
     expect((await readAt({ url }, 'shown', {}, token)).body.value).toBe(true);
+    await until(
+      async () =>
+        (await readdir(join(folder, 'state', 'production'))).filter((name) => /^l|^r/.test(name)).join(),
+      (names) => names === 'latest.json,readers.json',
+    );
     first.child.kill('SIGKILL');
     await first.exit;
 

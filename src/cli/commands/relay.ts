@@ -54,6 +54,7 @@ async function run(io: Io, file: string): Promise<ExitCode> {
     settings: config.settings,
     folder: config.state_folder,
     source: sourceOf(io, config),
+    flagdSync: config.flagd_sync,
     attemptsPerMinute: config.attempts_per_minute,
     proxies: { trusted: config.trusted_proxies, header: config.proxy_header },
     ...(config.public_url === undefined ? {} : { publicUrl: config.public_url }),
@@ -164,6 +165,7 @@ function describeStart(config: RelayConfig, relay: Relay, ms: number): string[] 
         ? `environment     ${name}: nothing kept; answers 503 until the first snapshot is verified`
         : `environment     ${name}: version ${version} from disk, ${state}`,
     ),
+    ...relay.flagdSync.map((address) => `flagd sync      ${address}`),
     `listening       ${relay.url}, after ${ms} ms`,
   ];
 }
