@@ -176,7 +176,9 @@ export function requestRoutes(kinds: RequestKinds) {
         const { kinds, store } = control;
         const now_ms = control.clock();
         const view = await viewOf(store.read, request, { now_ms, policy, kinds });
-        return { body: { ...view, receipts: await receiptsOf(store.read, request.id, now_ms) } };
+        const receipts = await receiptsOf(store.read, request.id, now_ms);
+        // Without any, its tag is that of the answers to writes.
+        return { body: receipts.length === 0 ? view : { ...view, receipts } };
       },
     }),
     route({

@@ -23,14 +23,18 @@ describe('a proposal', () => {
     expect(body).toMatchObject({ state: 'applied', gates: [], revision: 1 });
     expect(headers.get('location')).toBe(`/v1/requests/${body.id}`);
     const read = await t.call('dana', 'GET', `/v1/requests/${body.id}`);
-    expect(headers.get('etag')).toBe(read.headers.get('etag'));
+    const { receipts, ...request } = read.body;
+    expect(request).toEqual(body);
+    expect(receipts).toMatchObject([{ environment: 'production', version: expect.any(Number) }]);
     expect((await readFlag(t, 'plain')).states.production).toMatchObject({ enabled: true, version: 2 });
   });
 
   it('waits as pending while an approval is missing, and the flag stays as it is', async () => {
-    const { status, body } = await propose(t, [enable('checkout')]);
+    const { status, body, headers } = await propose(t, [enable('checkout')]);
     expect(status).toBe(201);
     expect(body).toMatchObject({ state: 'pending', standing: { effect: 'hold' } });
+    const read = await t.call('dana', 'GET', `/v1/requests/${body.id}`);
+    expect(headers.get('etag')).toBe(read.headers.get('etag'));
     expect(body.gates).toEqual([
       {
         code: 'approval_required',
