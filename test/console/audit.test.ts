@@ -89,13 +89,14 @@ describe.skipIf(!HAS_BROWSER)('the audit pages', () => {
 
   it('read the log once, because each look at it is a record', async () => {
     const { page, open } = auditor;
-    const size = async () => (await b.records()).length;
+    const before = (await b.records()).length;
+    const looks = async () => (await b.records()).slice(before).map(({ operation }) => operation);
     await open('/audit');
     await expect.poll(() => rows(auditor).count(), PATIENT).toBe(50);
-    const before = await size();
-    await page.evaluate(() => window.dispatchEvent(new Event('visibilitychange')));
+    expect(await looks()).toEqual(['decision.read']);
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
     await page.getByRole('button', { name: 'Read again' }).click();
-    await expect.poll(size, PATIENT).toBe(before + 1);
+    await expect.poll(looks, PATIENT).toEqual(['decision.read', 'decision.read']);
   });
 
   it('show the health of the log, with what is missing to it', async () => {
@@ -104,6 +105,31 @@ describe.skipIf(!HAS_BROWSER)('the audit pages', () => {
     await health.getByText(key).waitFor();
     expect(await health.innerText()).toContain(origin);
     expect(await health.innerText()).toContain('No witness is configured');
+  });
+
+  it('draw the days as charts for whoever asks, and as a table', async () => {
+    const { page, open } = auditor;
+    await open('/audit');
+    await expect.poll(() => rows(auditor).count(), PATIENT).toBe(50);
+    const before = (await b.records()).length;
+    const panel = page.getByRole('region', { name: 'Day by day' });
+    await panel.getByRole('button', { name: 'Draw the last 30 days' }).click();
+    await panel.getByRole('img', { name: /^Applied by day: at most 2, on/ }).waitFor();
+    expect((await b.records()).slice(before).map(({ operation }) => operation)).toEqual(['decision.read']);
+    await panel.getByRole('button', { name: 'Show as table' }).click();
+    const today = panel.getByRole('row').nth(1);
+    const [applied, held, denied] = await today.getByRole('cell').allInnerTexts();
+    const { days } = (await b.t.call('avery', 'GET', '/v1/audit/summary')).body;
+    const { from_ms: _, ...last } = days.at(-1);
+    expect(last).toMatchObject({ applied: 2, held: Number(held), denied: Number(denied) });
+    expect(applied).toBe('2');
+    expect(new URL(page.url()).searchParams.get('days')).toBe('30');
+    await panel.getByRole('button', { name: 'Show as charts' }).click();
+    expect(await findBarriers(page)).toEqual([]);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 1280, height: 800 });
   });
 
   it('show hostile text as text, and move through the list by keys', async () => {

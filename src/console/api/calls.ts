@@ -40,6 +40,7 @@ export const CALLS = {
   getPolicyData: 'GET /v1/policy/data',
   listDecisions: 'GET /v1/decisions',
   getDecision: 'GET /v1/decisions/{id}',
+  getSummary: 'GET /v1/audit/summary',
   replayDecision: 'POST /v1/decisions/{id}/replay',
   proveInclusion: 'GET /v1/log/proofs/inclusion/{record}',
   getLog: 'GET /v1/log',

@@ -1,10 +1,13 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { Link, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { lazy, Suspense } from 'react';
 import { api } from '../../api/api.ts';
 import { Button, buttonClass } from '../../parts/button.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
+import { Choice } from '../../parts/fields.tsx';
 import { PageHead } from '../../parts/page-head.tsx';
+import { Panel } from '../../parts/panel.tsx';
 import { useListKeys } from '../../parts/request-list.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import styles from './audit.module.css';
@@ -12,6 +15,8 @@ import { Filters } from './filters.tsx';
 import { LogHealth } from './log-health.tsx';
 import { RecordList } from './record-list.tsx';
 import type { AuditSearch } from './search.ts';
+
+const Charts = lazy(() => import('./charts.tsx').then(({ Charts }) => ({ default: Charts })));
 
 /** How many decisions a page has. */
 const PAGE = 50;
@@ -23,20 +28,68 @@ export function AuditPage() {
   return (
     <div className={styles.page}>
       <PageHead title="Audit" />
-      <Filters key={JSON.stringify({ ...search, cursor: null })} search={search} />
+      <Filters key={JSON.stringify({ ...search, cursor: null, days: null })} search={search} />
       <Decisions search={search} />
+      <ChartsPanel search={search} />
       <LogHealth />
     </div>
   );
 }
 
+const SPANS = [
+  ['7', '7 days'],
+  ['30', '30 days'],
+  ['90', '90 days'],
+  ['365', 'a year'],
+] as const;
+
+/** Charts for whoever asks: to count is to read the log, which is recorded. */
+function ChartsPanel({ search }: { search: AuditSearch }) {
+  const navigate = useNavigate();
+  const { days } = search;
+  const go = (next: number) => {
+    navigate({ to: '/audit', search: { ...search, days: next }, resetScroll: false }).catch(() => undefined);
+  };
+  return (
+    <Panel
+      title="Day by day"
+      aside={
+        days === undefined ? (
+          <Button onPress={() => go(30)}>Draw the last 30 days</Button>
+        ) : (
+          <Choice
+            label="The last"
+            value={String(days)}
+            options={
+              SPANS.some(([each]) => each === String(days))
+                ? SPANS
+                : [...SPANS, [String(days), `${days} days`]]
+            }
+            onChange={(next) => go(Number(next))}
+          />
+        )
+      }
+    >
+      {days === undefined ? (
+        <p className={styles.note}>Changes, holds, denials, and how long requests waited.</p>
+      ) : (
+        <Suspense fallback={<Skeleton />}>
+          <Charts days={days} />
+        </Suspense>
+      )}
+    </Panel>
+  );
+}
+
 function Decisions({ search }: { search: AuditSearch }) {
   const queries = useQueryClient();
-  const queryKey = ['decisions', search];
-  // Whoever reads the log is recorded in it, so nothing here reads it by itself.
+  const { days: _, ...asked } = search;
+  const queryKey = ['decisions', asked];
+  // Whoever reads the log is recorded in it, so nothing here reads it by itself, and what was asked is not asked again
+  // because a part of the page was drawn anew meanwhile: it has no signal.
   const { data, error, isPending, isFetching } = useQuery({
     queryKey,
-    queryFn: ({ signal }) => api('listDecisions', { query: { ...search, limit: PAGE }, signal }),
+    queryFn: () => api('listDecisions', { query: { ...asked, limit: PAGE } }),
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     retry: false,

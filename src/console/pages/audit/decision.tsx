@@ -23,7 +23,7 @@ export function DecisionPage() {
   // Whoever reads a decision is recorded, so it is read once.
   const { data, error, isPending } = useQuery({
     queryKey: ['decision', id],
-    queryFn: ({ signal }) => api('getDecision', { params: { id }, signal }),
+    queryFn: () => api('getDecision', { params: { id } }),
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     retry: false,

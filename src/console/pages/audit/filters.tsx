@@ -76,7 +76,7 @@ export function Filters({ search }: { search: AuditSearch }) {
 }
 
 /** What the fields show of an address. */
-function draftOf({ from, to, cursor: _, ...rest }: AuditSearch): Record<string, string> {
+function draftOf({ from, to, cursor: _, days: __, ...rest }: AuditSearch): Record<string, string> {
   return {
     ...(rest as Record<string, string>),
     ...(from === undefined ? {} : { from: inZone(from) }),

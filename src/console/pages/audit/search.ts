@@ -1,4 +1,4 @@
-import { oneOf, textOf } from '../../parts/search.ts';
+import { countOf, oneOf, textOf } from '../../parts/search.ts';
 import { OPERATION_WORDS, type RecordedName } from './decision-words.ts';
 
 /** The answers of a policy. */
@@ -18,6 +18,8 @@ export interface AuditSearch {
   /** Before. */
   to?: string;
   cursor?: string;
+  /** The days that charts are of; absent: there are none. */
+  days?: number;
 }
 
 /** Reads the search parameters of an address. What they cannot mean is left out. */
@@ -32,6 +34,7 @@ export function auditSearch(search: Record<string, unknown>): AuditSearch {
     ...momentOf('from', search.from),
     ...momentOf('to', search.to),
     ...textOf('cursor', search.cursor),
+    ...countOf('days', search.days),
   };
 }
 

@@ -32,6 +32,8 @@ export function OperationView({ document, call }: { document: ApiDocument; call:
           Link to this call
         </Link>
       </p>
+      <h4>Example</h4>
+      <Code label={`Example of ${operationId}`} text={curlOf(document, call, window.location.origin)} />
       {parameters.length > 0 && (
         <>
           <h4>Parameters</h4>
@@ -47,8 +49,6 @@ export function OperationView({ document, call }: { document: ApiDocument; call:
       <h4>Answers</h4>
       <Answers document={document} operation={operation} />
       <Problems operation={operation} />
-      <h4>Example</h4>
-      <Code label={`Example of ${operationId}`} text={curlOf(document, call, window.location.origin)} />
     </div>
   );
 }
@@ -83,7 +83,7 @@ function Answers({ document, operation: { responses } }: { document: ApiDocument
             <strong>{status}</strong> {answer.description} {content === null ? '' : `(${content.type})`}
           </p>
           {content?.type.endsWith('json') === true && (
-            <SchemaView document={document} schema={content.schema} />
+            <SchemaView document={document} schema={content.schema} isAnswer />
           )}
         </div>
       );

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useRouterState, useSearch } from '@tanstack/react-router';
 import { useDeferredValue, useEffect, useRef, useState } from 'react';
 import { faultOfAnswer } from '../../api/fault.ts';
+import { counted } from '../../parts/change-words.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
 import { TextField } from '../../parts/fields.tsx';
@@ -48,7 +49,7 @@ export function ReferencePage() {
         hint={
           data === undefined
             ? ''
-            : `${count} calls: by path, name, parameter, operation of the policy, or problem code`
+            : `${counted(count, 'call')}: by path, name, parameter, operation of the policy, or problem code`
         }
       />
       {isPending && <Skeleton lines={8} />}

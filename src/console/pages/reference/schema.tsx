@@ -4,8 +4,15 @@ import { Untrusted } from '../../parts/untrusted.tsx';
 import { type ApiDocument, nameOf, resolved, type Schema, typeInWords } from './document.ts';
 import styles from './reference.module.css';
 
+interface Shown {
+  document: ApiDocument;
+  schema: Schema;
+  /** In answers, what is always there needs no mark, and what may be absent does. */
+  isAnswer?: boolean;
+}
+
 /** The members of a schema. Those of its members open where they stand, and are written out only then. */
-export function SchemaView({ document, schema }: { document: ApiDocument; schema: Schema }) {
+export function SchemaView({ document, schema, isAnswer = false }: Shown) {
   const whole = resolved(document, schema);
   const choices = whole.oneOf ?? whole.anyOf;
   if (choices !== undefined) {
@@ -19,6 +26,7 @@ export function SchemaView({ document, schema }: { document: ApiDocument; schema
             key={index}
             document={document}
             schema={choice}
+            isAnswer={isAnswer}
             title={choiceInWords(document, choice, index)}
           />
         ))}
@@ -28,10 +36,11 @@ export function SchemaView({ document, schema }: { document: ApiDocument; schema
   if (whole.allOf !== undefined) {
     return whole.allOf.map((part, index) => (
       // biome-ignore lint/suspicious/noArrayIndexKey: parts have no other identity
-      <SchemaView key={index} document={document} schema={part} />
+      <SchemaView key={index} document={document} schema={part} isAnswer={isAnswer} />
     ));
   }
-  if (whole.items !== undefined) return <SchemaView document={document} schema={whole.items} />;
+  if (whole.items !== undefined)
+    return <SchemaView document={document} schema={whole.items} isAnswer={isAnswer} />;
   const members = Object.entries(whole.properties ?? {});
   if (members.length === 0) {
     return (
@@ -50,12 +59,12 @@ export function SchemaView({ document, schema }: { document: ApiDocument; schema
               <Untrusted text={name} />
             </code>{' '}
             <span className={styles.type}>{typeInWords(member)}</span>
-            {whole.required?.includes(name) === true && <span className={styles.required}> required</span>}
+            <Need isRequired={whole.required?.includes(name) === true} isAnswer={isAnswer} />
           </dt>
           <dd>
             {member.description}
             {inner(document, member) !== null && (
-              <Nested document={document} schema={member} title={`members of ${name}`} />
+              <Nested document={document} schema={member} isAnswer={isAnswer} title={`members of ${name}`} />
             )}
           </dd>
         </div>
@@ -64,12 +73,17 @@ export function SchemaView({ document, schema }: { document: ApiDocument; schema
   );
 }
 
-function Nested({ document, schema, title }: { document: ApiDocument; schema: Schema; title: string }) {
+function Need({ isRequired, isAnswer }: { isRequired: boolean; isAnswer: boolean }) {
+  if (isRequired === isAnswer) return null;
+  return <span className={styles.required}> {isAnswer ? 'may be absent' : 'required'}</span>;
+}
+
+function Nested({ document, schema, isAnswer = false, title }: Shown & { title: string }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>{title}</summary>
-      {isOpen ? <SchemaView document={document} schema={schema} /> : <Hidden>…</Hidden>}
+      {isOpen ? <SchemaView document={document} schema={schema} isAnswer={isAnswer} /> : <Hidden>…</Hidden>}
     </details>
   );
 }
