@@ -15,7 +15,7 @@ import type { Principal } from '../principal.ts';
 import type { Reason } from '../reason.ts';
 import type { VersionOrigin } from '../store/flags.ts';
 import { decideRequest, type RequestDecision, record } from './decide-request.ts';
-import { validDemands } from './demands.ts';
+import { standingDemands, validDemands } from './demands.ts';
 import {
   type ChangeRequest,
   isSamePlan,
@@ -122,6 +122,7 @@ export async function settle(
     asking.quiet === true &&
     state === request.state &&
     request.digest === asked.digest &&
+    valid.length === standingDemands(asked).length &&
     isSameAnswer(standing, request.standing);
   let recordedId = decisionId;
   if (!unchanged) {

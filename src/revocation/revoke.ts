@@ -1,6 +1,6 @@
 import type { WriteContext } from '../decide/control.ts';
 import { revokeKey } from '../keys/rotation.ts';
-import { makeDue, voidVote } from '../store/requests.ts';
+import { listDemanded, makeDue, voidVote } from '../store/requests.ts';
 import type { RevocationsTable, SigningKeysTable } from '../store/schema.ts';
 import { endBrowserSession } from '../store/sessions.ts';
 import { addRevocation, type RevocationOrder } from './add.ts';
@@ -51,7 +51,9 @@ export async function revoke(
   for (const { id } of sessions) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });
   for (const { request, person } of approvals)
     await voidVote(tx, { request_id: request, person, voided_ms: now_ms });
-  await makeDue(tx, [...requests.map(({ id }) => id), ...approvals.map(({ request }) => request)], now_ms);
+  // A demand of somebody who is revoked counts no more, which the next decision finds.
+  const due = [...requests.map(({ id }) => id), ...approvals.map(({ request }) => request)];
+  await makeDue(tx, [...due, ...(await listDemanded(tx))], now_ms);
   return { row, consequences };
 }
 

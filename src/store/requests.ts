@@ -340,6 +340,17 @@ export async function listApplied(
   }));
 }
 
+/** The open requests for which somebody asks for changes: few. */
+export async function listDemanded(db: Db): Promise<string[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .select('id')
+    .where('demands', 'is not', null)
+    .where('state', 'in', OPEN_STATES)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 /** The number of open requests, by state. */
 export async function countOpenRequests(db: Db): Promise<{ state: string; count: number }[]> {
   const rows = await db

@@ -236,9 +236,12 @@ it('takes the words of an erased person away, and leaves those of others', async
 });
 
 it('a demand of somebody who is revoked holds nothing back any more', async () => {
-  const request = await pending();
-  await demand('sam', request);
+  const [approved, other] = [await pending(), await pending()];
+  for (const request of [approved, other]) await demand('sam', request);
+  expect((await approve(t, 'alex', approved)).body.state).toBe('pending');
   const order = { kind: 'subject', value: 'emp-1003', incident: 'INC-1', reason: 'left' };
   expect((await t.call('riley', 'POST', '/v1/revocations', order)).status).toBe(201);
-  expect((await approve(t, 'alex', request)).body.state).toBe('applied');
+  await t.broker.scheduler.tick();
+  expect((await readRequest(t, approved.id)).state).toBe('applied');
+  expect(await readRequest(t, other.id)).toMatchObject({ state: 'pending', changes_requested: [] });
 });

@@ -1,10 +1,12 @@
 import { CompiledQuery } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { listAppliedIn } from '../../src/store/applied.ts';
 import { openStore } from '../../src/store/database.ts';
 import { countAtGate, countOwned, listAtGate, listGates, listOwned } from '../../src/store/inbox.ts';
 import { insertRequest, upsertVote } from '../../src/store/requests.ts';
 import type { Store } from '../../src/store/store.ts';
+import { countByDay, listAppliedTimes } from '../../src/store/summary.ts';
 import { createPlace, type Place } from '../support/place.ts';
 import { IS_POSTGRES } from '../support/postgres-server.ts';
 import { requestRow } from '../support/request-row.ts';
@@ -113,6 +115,25 @@ it('reads no table and no whole index for it', async () => {
     expect(plan).not.toMatch(/Seq Scan on requests|SCAN requests|TEMP B-TREE/);
   }
 });
+
+it.skipIf(IS_POSTGRES)('counts for charts, and finds what was applied, by indices', async () => {
+  const span = { from_ms: 0, to_ms: NOW_MS };
+  const LOOKS: readonly [string, () => Promise<unknown>][] = [
+    ['record_details_held', () => countByDay(store.read, { outcome: 'deny', ...span })],
+    ['requests_applied', () => listAppliedTimes(store.read, { ...span, limit: 10 })],
+    ['requests_applied', () => listAppliedIn(store.read, { ...applied, from: null })],
+    ['requests_applied', () => listAppliedIn(store.read, { ...applied, from: { ms: 1, id: 'x' } })],
+  ];
+  for (const [index, look] of LOOKS) {
+    const [query] = await queriesOf(look);
+    if (query === undefined) throw new Error('no statement ran');
+    const plan = await planOf(query);
+    expect(plan).toContain(index);
+    expect(plan).not.toMatch(/SCAN (requests|record_details)/);
+  }
+});
+
+const applied = { environment: 'production', since_ms: 0, limit: 10 };
 
 /** The statements that some work runs on the reading connection. */
 async function queriesOf(work: () => Promise<unknown>): Promise<CompiledQuery[]> {
