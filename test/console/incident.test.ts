@@ -107,6 +107,8 @@ describe.skipIf(!HAS_BROWSER)('an incident', () => {
     expect(await findBarriers(page)).toEqual([]);
     const flag = await b.t.call('dana', 'GET', '/v1/flags/checkout.retry');
     expect(flag.body.states.production).toMatchObject({ enabled: false, version: 3 });
+    await page.setViewportSize({ width: 320, height: 640 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
     await page.getByRole('link', { name: 'Break-glass', exact: true }).click();
     await page
       .getByRole('list', { name: 'Changed in this session' })

@@ -94,11 +94,35 @@ try {
   await take(dana, 'request-own');
   await dana.open('/propose?flag=checkout.banner&environment=production');
   await take(dana, 'propose');
+  const riley = await b.visit('riley', { mfa: true });
+  for (const [name, path] of [
+    ['incident', '/incident'],
+    ['incident-off', '/incident?task=off'],
+    ['incident-changes', '/incident?task=changes'],
+    ['incident-break-glass', '/incident?task=break-glass'],
+    ['incident-revoke', '/incident?task=revoke'],
+    ['access-refused', '/access'],
+  ] as const) {
+    await riley.open(path);
+    await take(riley, name);
+  }
+  const avery = await b.visit('avery');
+  for (const [name, path] of [
+    ['access', '/access'],
+    ['access-bindings', '/access?view=bindings'],
+    ['setup', '/setup'],
+  ] as const) {
+    await avery.open(path);
+    await take(avery, name);
+  }
+  await b.t.call('riley+mfa', 'POST', '/v1/break-glass', { incident: 'INC-7', reason: 'payments fail' });
   await b.t.call('riley+mfa', 'POST', '/v1/freezes', {
     scope: 'all',
     incident: 'INC-7',
     reason: 'payments fail',
   });
+  await riley.open('/incident?task=break-glass');
+  await take(riley, 'incident-frozen');
   await alex.open('/');
   await take(alex, 'frozen');
   await alex.page.keyboard.press('Control+k');

@@ -53,6 +53,8 @@ function takeLock(): boolean {
 }
 
 async function build(sources: string): Promise<void> {
+  // A test that builds it hands its own down, with which React is built as for development: twice as large, and another one.
+  process.env.NODE_ENV = 'production';
   // Loaded only if there is something to build.
   const vite = await import('vite');
   const folder = `${CONSOLE}.new`;

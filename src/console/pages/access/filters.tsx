@@ -34,11 +34,11 @@ export function Filters({ search }: { search: AccessSearch }) {
       }}
     >
       <TextField
-        label="Person, workload or agent"
+        label="Who"
         name="principal"
         type="search"
         initial={search.principal ?? ''}
-        placeholder="its whole name"
+        placeholder="a person, workload or agent"
       />
       <TextField label="Namespace" name="namespace" type="search" initial={search.namespace ?? ''} />
       <TextField label="Group, claim or rule" name="by" type="search" initial={search.by ?? ''} />

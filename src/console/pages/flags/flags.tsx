@@ -84,6 +84,7 @@ export function FlagsPage(): ReactNode {
           <Link to={rows.length === 0 ? '/propose' : '/flags'}>
             {rows.length === 0 ? 'Create a flag' : 'Clear the filters'}
           </Link>
+          {rows.length === 0 && <Link to="/setup">What else a new installation misses</Link>}
         </Empty>
       )}
       {fitting.length > 0 && <FlagTable rows={fitting} environments={shown} />}

@@ -13,7 +13,7 @@ export function ActButton<Answer>({
   children,
 }: {
   act: Act<Answer>;
-  kind?: 'primary' | 'danger';
+  kind?: 'plain' | 'primary' | 'danger';
   /** Policy would refuse it, which stands above the button. */
   isDisabled?: boolean;
   doneText: string;
@@ -22,7 +22,7 @@ export function ActButton<Answer>({
   const isDone = act.answer !== undefined;
   return (
     <div className={styles.act}>
-      <div className={styles.large}>
+      <div className={kind === 'danger' && !isDone && !isDisabled ? styles.stop : styles.large}>
         <Button kind={isDone ? 'plain' : kind} isDisabled={isDisabled && !isDone} onPress={act.press}>
           {isDone ? `✓ ${doneText}` : act.isPending ? 'Sending…' : children}
         </Button>

@@ -107,10 +107,12 @@ function OpenSession({ session, incident }: { session: BreakglassView; incident:
         ]}
       />
       <SessionChanges session={session} incident={incident} />
-      <Link to="/incident" search={(now) => ({ ...now, task: 'off' })} className={buttonClass('primary')}>
-        Switch a flag off in this session…
-      </Link>
-      <ActButton act={act} doneText="Closed">
+      <div className={styles.large}>
+        <Link to="/incident" search={(now) => ({ ...now, task: 'off' })} className={buttonClass('primary')}>
+          Switch a flag off in this session…
+        </Link>
+      </div>
+      <ActButton act={act} kind="plain" doneText="Closed">
         Close the session
       </ActButton>
       <p className={styles.muted}>

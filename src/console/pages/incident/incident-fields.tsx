@@ -1,8 +1,10 @@
 import { type ReactNode, useState } from 'react';
 import { useSession } from '../../app/session.tsx';
+import { Button } from '../../parts/button.tsx';
 import { useDraft } from '../../parts/draft.ts';
 import { TextField } from '../../parts/fields.tsx';
 import { Panel } from '../../parts/panel.tsx';
+import { Untrusted } from '../../parts/untrusted.tsx';
 import styles from './incident.module.css';
 
 /** The incident, which is typed once and goes with everything that is done for it. */
@@ -16,7 +18,10 @@ export interface Incident {
 const FIRST_FIELD = 'incident-fields';
 
 /** What the person has typed about the incident, also before a sign-in in between. */
-export function useIncident(): Incident & { fields: ReactNode } {
+export function useIncident(
+  /** An incident that is in force, which may be the same one. */
+  known: { incident: string; reason: string } | null,
+): Incident & { fields: ReactNode } {
   const { principal } = useSession();
   const initial = { incident: '', reason: '' };
   const [typed, setTyped] = useDraft(principal.person ?? principal.id, 'incident', initial);
@@ -36,11 +41,16 @@ export function useIncident(): Incident & { fields: ReactNode } {
       <div id={FIRST_FIELD}>
         <Panel title="The incident">
           <div className={styles.form}>
+            {known !== null && typed.incident === '' && typed.reason === '' && (
+              <Button onPress={() => setTyped({ incident: known.incident, reason: known.reason })}>
+                It is <Untrusted text={known.incident} />
+              </Button>
+            )}
             <TextField
               label="Incident reference"
               value={typed.incident}
               isRequired
-              placeholder="INC-7"
+              hint="Such as INC-7."
               fault={missing(given.incident, 'Name the incident: every record of it carries the name.')}
               onChange={(incident) => setTyped({ ...typed, incident })}
             />

@@ -32,11 +32,11 @@ const TASK_WORDS: Readonly<Record<Task, string>> = {
 export function IncidentPage() {
   const { task = 'freeze', lift } = route.useSearch();
   const person = usePerson();
-  const incident = useIncident();
   const freezes = useQuery(activeFreezes);
   const known = useQuery(sessions);
   const session = openSessionOf(known.data?.items ?? [], person, browserMs());
   const items = freezes.data?.items ?? [];
+  const incident = useIncident(session ?? items[0] ?? null);
   return (
     <div className={styles.page}>
       <PageHead title="Incident" tab={items.length > 0 ? 'Frozen · Incident' : 'Incident'} />

@@ -88,7 +88,7 @@ export function StateCard({
 function Next({ isFrozen, hasSession }: { isFrozen: boolean; hasSession: boolean }) {
   const task = isFrozen || hasSession ? 'off' : 'freeze';
   return (
-    <div className={styles.large}>
+    <div className={task === 'freeze' ? styles.stop : styles.large}>
       <Link
         to="/incident"
         search={(now) => ({ ...now, task })}
