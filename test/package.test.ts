@@ -104,10 +104,17 @@ async function serve(
 
 const isReady = async (url: string) => expect((await fetch(`${url}/readyz`)).status).toBe(200);
 
-it('the installed package serves from an empty folder, and stops gracefully', async () => {
+it('the installed package serves from an empty folder, with its console, and stops gracefully', async () => {
   const empty = await mkdtemp(join(folder, 'empty-'));
   const bundle = join(folder, 'node_modules/countersign/policies/examples/demo/bundle.tar.gz');
-  await serve(empty, { COUNTERSIGN_POLICY_BUNDLE: bundle }, isReady);
+  await serve(empty, { COUNTERSIGN_POLICY_BUNDLE: bundle }, async (url) => {
+    await isReady(url);
+    const page = await (await fetch(url)).text();
+    const [script = ''] = /\/assets\/[\w.-]+\.js/.exec(page) ?? [];
+    const served = await fetch(`${url}${script}`);
+    expect(served.headers.get('content-type')).toContain('javascript');
+    expect((await served.text()).length).toBeGreaterThan(100_000);
+  });
   expect(await readdir(empty)).toContain('countersign.db');
 });
 

@@ -159,4 +159,44 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
       await page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.includes('draft'))),
     ).toEqual([]);
   });
+
+  it('is found, read and approved with the keyboard alone', async () => {
+    const { id, digest } = await proposeAsDana(b.t, [
+      { action: 'set_audience', flag: 'checkout.banner', audience: organizations('globex') },
+    ]);
+    const { page, open } = await b.visit('alex', { path: '/requests' });
+    await page.keyboard.press('Control+k');
+    await page.getByRole('dialog').getByRole('searchbox').waitFor();
+    await page.keyboard.type('inbo');
+    await page.getByRole('menuitem', { name: /^Inbox/ }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Inbox', exact: true }).waitFor();
+    const item = page.getByRole('link', { name: /checkout\.banner.*globex/ });
+    await item.waitFor();
+    for (let step = 0; step < 10; step += 1) {
+      await page.keyboard.press('j');
+      if (await item.evaluate((element) => element === document.activeElement)) break;
+    }
+    await page.keyboard.press('Enter');
+    await page.getByRole('region', { name: 'Decide' }).waitFor();
+    await page.keyboard.press('a');
+    await page.getByRole('dialog').getByLabel('Comment', { exact: true }).waitFor();
+    await page.keyboard.type('a, x and j are text here');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.getByText('Applied.', { exact: true }).waitFor();
+    expect((await b.t.call('dana', 'GET', `/v1/requests/${id}`)).body.approvals).toMatchObject([
+      { digest, comment: 'a, x and j are text here' },
+    ]);
+    // Whoever dictates to their browser can turn letters off. WCAG 2.1.4
+    await page.keyboard.press('?');
+    await page.getByRole('button', { name: 'Turn keys of one letter off' }).click();
+    await page.keyboard.press('Escape');
+    await open('/requests');
+    await page.keyboard.press('?');
+    await page.keyboard.press('g');
+    await page.keyboard.press('f');
+    expect(new URL(page.url()).pathname).toBe('/requests');
+    expect(await page.getByRole('dialog').count()).toBe(0);
+  });
 });

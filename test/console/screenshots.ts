@@ -5,7 +5,7 @@ import { applyAsDana, newFlag, organizations, proposeAsDana } from './content.ts
 
 /*
  * `make screenshots`: takes pictures of every page, light and dark, wide and as small as a phone, to look at. With a folder as
- * its argument, it writes them there; otherwise to .cache/screenshots.
+ * its argument, it writes them there; otherwise to .cache/screenshots. DOCS=1 also renews those of the documents.
  */
 
 const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../../.cache/screenshots');
@@ -89,6 +89,12 @@ try {
   ] as const) {
     await alex.open(path);
     await take(alex, name);
+  }
+  if (process.env.DOCS === '1') {
+    await alex.page.setViewportSize({ width: 1120, height: 700 });
+    await alex.open(`/requests/${held}?view=table`);
+    await alex.page.screenshot({ path: join(import.meta.dirname, '../../docs/images/request.png') });
+    await alex.page.setViewportSize(SIZES.wide);
   }
   await dana.open(`/requests/${held}`);
   await take(dana, 'request-own');

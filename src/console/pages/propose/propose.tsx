@@ -74,17 +74,17 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
   const isMissing = typed.reason.trim() === '';
   const keys = (flags.data?.items ?? []).map((each) => each.key);
   return (
-    <div className={styles.page}>
-      <form
-        className={styles.form}
-        noValidate
-        aria-label="Proposal"
-        onSubmit={(event) => {
-          event.preventDefault();
-          setTried(true);
-          if (!isMissing && isAskable(typed) && !propose.isPending) propose.mutate();
-        }}
-      >
+    <form
+      className={styles.page}
+      noValidate
+      aria-label="Proposal"
+      onSubmit={(event) => {
+        event.preventDefault();
+        setTried(true);
+        if (!isMissing && isAskable(typed) && !propose.isPending) propose.mutate();
+      }}
+    >
+      <div className={styles.form}>
         <Panel title="Changes">
           <Choice
             label="Environment"
@@ -152,6 +152,11 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
             />
           </div>
         </Panel>
+      </div>
+      <aside className={styles.aside} aria-label="What will the policy say?" aria-live="polite">
+        <WhatIfPanel answer={whatIf} isAskable={isAskable(typed)} />
+      </aside>
+      <div className={styles.form}>
         {propose.error !== null && <FaultView fault={propose.error} />}
         <div className={styles.buttons}>
           <Button type="submit" kind="primary" isPending={propose.isPending}>
@@ -159,10 +164,7 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
           </Button>
           <Button onPress={forget}>Clear the form</Button>
         </div>
-      </form>
-      <aside className={styles.aside} aria-label="What will the policy say?" aria-live="polite">
-        <WhatIfPanel answer={whatIf} isAskable={isAskable(typed)} />
-      </aside>
-    </div>
+      </div>
+    </form>
   );
 }

@@ -127,7 +127,6 @@ function Request({ latest }: { latest: RequestView }) {
           <div className={styles.column}>
             <ChangePanel request={request} view={view} />
             <FactsPanel request={request} />
-            {request.changes.length > 0 && <PreviewPanel id={request.id} />}
           </div>
           <div className={styles.column}>
             <GatesPanel
@@ -139,6 +138,7 @@ function Request({ latest }: { latest: RequestView }) {
             <StandingPanel request={request} />
           </div>
         </div>
+        {request.changes.length > 0 && <PreviewPanel id={request.id} />}
         <CommentsPanel request={request} isOff={hasMoved} />
         <TimelinePanel request={request} />
       </div>
