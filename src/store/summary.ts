@@ -11,8 +11,9 @@ export async function countByDay(
   const rows = await db
     .selectFrom('record_details')
     .select([day.as('day'), (e) => e.fn.countAll<number>().as('count')])
-    // Literal, so that the index of what was not allowed can be used.
+    // Both are literals, and the second is that of the index: otherwise SQLite does not use it.
     .where('outcome', '=', sql.lit(outcome))
+    .where('outcome', '<>', sql.lit('allow'))
     .where('at_ms', '>=', from_ms)
     .where('at_ms', '<', to_ms)
     .groupBy(day)

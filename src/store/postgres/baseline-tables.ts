@@ -218,7 +218,7 @@ export const TABLES = `
   create index record_details_request on record_details (request_id, place);
   create index record_details_stage on record_details (stage, at_ms) where stage is not null;
   create index request_namespaces_namespace on request_namespaces (namespace);
-  create index requests_applied on requests (updated_ms) where state = 'applied';
+  create index requests_applied on requests (state, updated_ms) where state = 'applied';
   create index requests_due on requests (due_ms) where due_ms is not null;
   create index requests_gate on requests (gate, id) where gate is not null;
   create index requests_held on requests (id) where held_by is not null;
