@@ -4,6 +4,8 @@ import { BrokerError } from '../errors.ts';
 import { type Answer, sendText } from '../http/answer.ts';
 import { createEventStreams, type EventStreams, eventFrame, type Frame } from '../http/event-stream.ts';
 import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
+import { MAX_LATEST_BYTES } from '../snapshot/latest.ts';
+import { MAX_READERS_BYTES } from '../snapshot/readers.ts';
 import { type AuthenticateReader, credentialsOf } from './credentials.ts';
 import { assertReadsSnapshots, notPublished, streamSnapshots } from './snapshot-routes.ts';
 
@@ -14,8 +16,11 @@ import { assertReadsSnapshots, notPublished, streamSnapshots } from './snapshot-
 
 const [PATH_HEAD = '', PATH_TAIL = ''] = streamSnapshots.path.split('{environment}');
 
-/** The streams of one environment. Relays of one service are one principal. */
-const LIMITS = { streams: 5000, of_principal: 5000, waiting_bytes: 1024 * 1024 };
+/**
+ * The streams of one environment. Relays of one service are one principal. Whoever connects has both texts to take, and what waits
+ * for many clients is the same memory.
+ */
+const LIMITS = { streams: 5000, of_principal: 5000, waiting_bytes: MAX_READERS_BYTES + 2 * MAX_LATEST_BYTES };
 
 /** When clients should connect again, in milliseconds: each at another time, or all would come at once. */
 const RETRY_MS = 1000;
@@ -108,6 +113,19 @@ export function createSnapshotEvents(deps: SnapshotEventsDeps): SnapshotEvents {
     return state.next;
   }
 
+  /**
+   * A list of readers that cannot be made keeps no flags from those who follow. They see the fault when they poll it.
+   *
+   * @throws BrokerError, or whatever keeps the pointer from being read
+   */
+  async function lookAtAll(environment: string): Promise<void> {
+    const [latest, readers] = await Promise.allSettled(FILES.map((file) => look(environment, file)));
+    if (latest?.status === 'rejected') throw latest.reason;
+    if (readers?.status !== 'rejected') return;
+    if (readers.reason instanceof BrokerError) throw readers.reason;
+    log.warn({ err: readers.reason, environment }, 'the clients of a stream have no new list of readers');
+  }
+
   return {
     refresh: async (file) => {
       for (const [environment, { streams }] of channels) {
@@ -124,14 +142,18 @@ export function createSnapshotEvents(deps: SnapshotEventsDeps): SnapshotEvents {
       if (!isPublished(environment)) throw notPublished(environment);
       const { streams, told } = channelOf(environment);
       // With clients, both are as new as the last change.
-      if (streams.counts().open === 0) await Promise.all(FILES.map((file) => look(environment, file)));
+      if (streams.counts().open === 0) await lookAtAll(environment);
       const stream = streams.open(res, {
         principal: principal.id,
         retryMs: RETRY_MS + Math.floor(random() * RETRY_SPREAD_MS),
         ...(expires_ms === undefined ? {} : { endsAtMs: expires_ms }),
         ...(mayGoOn === undefined ? {} : { mayGoOn }),
       });
-      for (const { frame } of told.values()) stream.send(frame);
+      // The smaller one first: it is what flags wait for.
+      for (const file of FILES) {
+        const known = told.get(file);
+        if (known !== undefined) stream.send(known.frame);
+      }
     },
     counts: () => {
       const sum = { open: 0, opened: 0, refused: 0, cut_off: 0 };

@@ -59,20 +59,24 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
   const pause = createPause();
   /** The tags of what is held, by file: without what it names, a tag would hide it. */
   const tags = new Map<string, string>();
+  /** What streams have brought, and is not on the disk yet. */
+  const taking = new Set<Promise<void>>();
   let isAlive = false;
   let failures = 0;
 
+  /** A file that cannot be read keeps no other from being followed, unless nothing can be read there. */
   async function poll(): Promise<void> {
-    try {
-      for (const followed of files) await pollFile(followed);
-      failures = 0;
-      faults.clear('source');
-    } catch (error) {
-      if (signal.aborted) return;
-      failures += 1;
-      deps.reached(false);
-      faults.note('source', error);
+    const thrown: unknown[] = [];
+    for (const followed of files) {
+      if (thrown.some(isOfSource)) break;
+      await pollFile(followed).catch((error: unknown) => thrown.push(error));
     }
+    if (signal.aborted) return;
+    const isReached = thrown.length < files.length && !thrown.some(isOfSource);
+    failures = isReached ? 0 : failures + 1;
+    if (!isReached) deps.reached(false);
+    if (thrown.length === 0) faults.clear('source');
+    else faults.note('source', thrown[0]);
   }
 
   async function pollFile({ part, file, maxBytes, offer }: FollowedFile): Promise<void> {
@@ -103,12 +107,15 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
 
   /** What is not accepted may have been replaced meanwhile, body and all. */
   function take({ offer }: FollowedFile, bytes: Buffer): void {
-    offer(bytes).then(
-      (isHeld) => {
-        if (!isHeld) pause.wake();
-      },
-      (error: unknown) => faults.note('stream', error),
-    );
+    const taken = offer(bytes)
+      .then(
+        (isHeld) => {
+          if (!isHeld) pause.wake();
+        },
+        (error: unknown) => faults.note('stream', error),
+      )
+      .finally(() => taking.delete(taken));
+    taking.add(taken);
   }
 
   function setAlive(alive: boolean): void {
@@ -123,6 +130,7 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
     let attempts = 0;
     let least = 0;
     while (!signal.aborted) {
+      let isUsed = false;
       try {
         const token = await tokens.get();
         await followStream({
@@ -132,6 +140,7 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
             if (status === 401) tokens.drop();
           },
           event: ({ name, data }) => {
+            isUsed = true;
             attempts = 0;
             setAlive(true);
             faults.clear('stream');
@@ -143,6 +152,8 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
             least = Math.min(ms, pace.maxRetryMs);
           },
         });
+        // One that ends before it says anything may do so each time.
+        if (!isUsed) attempts += 1;
       } catch (error) {
         if (signal.aborted) break;
         attempts += 1;
@@ -162,9 +173,16 @@ export function follow(deps: FollowDeps, signal: AbortSignal): Follower {
       pause.wake();
     },
     done: Promise.all([keepPolling(), ...(deps.stream === null ? [] : [keepStreaming(deps.stream)])]).then(
-      () => undefined,
+      async () => {
+        await Promise.all(taking);
+      },
     ),
   };
+}
+
+/** Whether a fault is one of all files of a source. */
+function isOfSource(error: unknown): boolean {
+  return error instanceof RelayFault && (error.code === 'unreachable' || error.code === 'token_refused');
 }
 
 /** The pointer of an environment as a file that is followed. */

@@ -58,6 +58,7 @@ export function backoff(
 export interface Pause {
   /** Resolves after so long, when it is woken, or when `signal` aborts. Never rejects. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Cuts the pause short; without one, the next. */
   wake(): void;
 }
 
@@ -66,9 +67,9 @@ export function createPause(): Pause {
   let woken = new AbortController();
   return {
     sleep: async (ms, signal) => {
-      woken = new AbortController();
       const either = AbortSignal.any([woken.signal, signal]);
       await setTimeout(ms, undefined, { signal: either }).catch(() => undefined);
+      woken = new AbortController();
     },
     wake: () => woken.abort(),
   };

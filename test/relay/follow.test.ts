@@ -52,7 +52,37 @@ function send(res: ServerResponse | undefined, { latest, body, file }: ForgedVer
   res?.write(`event: latest\ndata: ${latest}\n\n`);
 }
 
+describe('a file that cannot be read', () => {
+  it('keeps no flags from being followed', async () => {
+    stage.source.answers.set('production/readers.json', (_, res) => res.writeHead(500).end());
+    publish(stage.source, FIVE);
+    // Who reads is told by the list, so it is followed, too.
+    await stage.startByLists();
+    await until(production, ({ version }) => version === 5);
+    await until(codes, (present) => present.includes('source_busy'));
+    expect(production().connection.state).toBe('polling');
+    publish(stage.source, SIX);
+    await until(production, ({ version }) => version === 6);
+  });
+});
+
 describe('a stream', () => {
+  it('that ends at once each time is asked for ever more seldom', async () => {
+    const opened: number[] = [];
+    stage.source.answers.set('production/events?relay=relay-1', (_, res) => {
+      opened.push(performance.now());
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+    });
+    publish(stage.source, FIVE);
+    await broker({ random: () => 1, pace: { ...QUICK, retryMs: 10, maxRetryMs: 3_600_000 } }).start();
+    const [, , , , fifth = 0, sixth = 0] = await until(
+      () => opened,
+      ({ length }) => length >= 6,
+    );
+    // The sixth pause is 32 times the first; a machine under load makes it longer still.
+    expect(sixth - fifth).toBeGreaterThan(100);
+  });
+
   it('brings each version at once', async () => {
     const open = streams();
     await broker().start();

@@ -20,6 +20,8 @@ export interface Stage {
   folder: string;
   /** Starts a relay; the one before must have ended. */
   start(options?: Partial<RelayOptions>): Promise<void>;
+  /** Starts one that tells who reads by the lists that are published. */
+  startByLists(): Promise<void>;
   /** Ends it. */
   stop(): Promise<void>;
 }
@@ -28,23 +30,13 @@ export interface Stage {
 export function relayStage(signer: NoteSigner) {
   let running: Relay | null = null;
   const stage = {
+    startByLists: async () => {
+      const { authenticate: _, ...options } = optionsOf({});
+      running = await createRelay(options);
+      stage.relay = running;
+    },
     start: async (options = {}) => {
-      running = await createRelay({
-        name: 'relay-1',
-        listen: { host: '127.0.0.1', port: 0 },
-        environments: ['production'],
-        settings: { keys: [signer.verifier], staleness: LAST },
-        folder: stage.folder,
-        source: {
-          kind: 'place',
-          source: addressSource({ address: new URL(stage.source.url), headers: {}, fetch, answerMs: 300 }),
-        },
-        authenticate: authenticateSample,
-        clock: stage.clock,
-        log: createLog('silent'),
-        pace: QUICK,
-        ...options,
-      });
+      running = await createRelay(optionsOf(options));
       stage.relay = running;
     },
     stop: async () => {
@@ -52,6 +44,25 @@ export function relayStage(signer: NoteSigner) {
       running = null;
     },
   } as Stage;
+
+  function optionsOf(options: Partial<RelayOptions>): RelayOptions {
+    return {
+      name: 'relay-1',
+      listen: { host: '127.0.0.1', port: 0 },
+      environments: ['production'],
+      settings: { keys: [signer.verifier], staleness: LAST },
+      folder: stage.folder,
+      source: {
+        kind: 'place',
+        source: addressSource({ address: new URL(stage.source.url), headers: {}, fetch, answerMs: 300 }),
+      },
+      authenticate: authenticateSample,
+      clock: stage.clock,
+      log: createLog('silent'),
+      pace: QUICK,
+      ...options,
+    };
+  }
 
   beforeAll(async () => {
     stage.source = await startRelaySource();
