@@ -160,7 +160,7 @@ describe.skipIf(!HAS_BROWSER)('the audit pages', () => {
   it('are accessible, and fit a phone', async () => {
     const { page, open, complaints } = auditor;
     const { items } = (await b.t.call('avery', 'GET', '/v1/decisions?flag=new-checkout')).body;
-    for (const path of ['/audit?flag=new-checkout', `/audit/${items[0].id}`]) {
+    for (const path of ['/audit?flag=new-checkout&days=30', `/audit/${items[0].id}`]) {
       await open(path);
       await page
         .getByRole('link', { name: /new-checkout/ })

@@ -52,6 +52,22 @@ describe.skipIf(!HAS_BROWSER)('the policy pages', () => {
     await page.getByRole('region', { name: 'Access' }).getByRole('heading', { name: 'Gained' }).waitFor();
   });
 
+  it('read the data of a stored policy by its hash, for whoever may read policies', async () => {
+    const read = (who: string, hash: string) => b.t.call(who, 'GET', `/v1/policy/data?policy_hash=${hash}`);
+    const [now, first] = (await b.t.call('morgan', 'GET', '/v1/policy/activations')).body.items;
+    for (const [{ policy_hash }, seconds] of [
+      [now, 172_800],
+      [first, 604_800],
+    ]) {
+      const { body } = await read('morgan', policy_hash);
+      expect([body.policy_hash, body.data.config.limits.request_ttl_s]).toEqual([policy_hash, seconds]);
+      expect((await read('dana', policy_hash)).status).toBe(403);
+    }
+    const unknown = await read('morgan', `sha256:${'0'.repeat(64)}`);
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'not_found']);
+    expect((await read('morgan', 'sha256:1')).status).toBe(400);
+  });
+
   it('ask the policy what it would answer to somebody else', async () => {
     const { page, open } = keeper;
     const count = async () => (await b.t.call('dana', 'GET', '/v1/requests')).body.items.length;

@@ -27,11 +27,24 @@ export function AuditPage() {
   useListKeys();
   return (
     <div className={styles.page}>
-      <PageHead title="Audit" />
+      <PageHead title="Audit">
+        <span className={styles.acts}>
+          <Link to="/audit" search={search} hash="days">
+            Day by day
+          </Link>
+          <Link to="/audit" search={search} hash="health">
+            Health of the log
+          </Link>
+        </span>
+      </PageHead>
       <Filters key={JSON.stringify({ ...search, cursor: null, days: null })} search={search} />
       <Decisions search={search} />
-      <ChartsPanel search={search} />
-      <LogHealth />
+      <div id="days" className={styles.anchor}>
+        <ChartsPanel search={search} />
+      </div>
+      <div id="health" className={styles.anchor}>
+        <LogHealth />
+      </div>
     </div>
   );
 }
