@@ -12,21 +12,26 @@ import {
   connectedSince,
   countRelays,
   findRelay,
+  forgetSilent,
   listRelays,
   listUnknownFlags,
+  MAX_COUNT,
   type RelayRow,
   writeRelay,
 } from '../store/relays.ts';
 import type { ReportedReadsTable } from '../store/schema-relays.ts';
 import { servedHistory } from '../store/served-history.ts';
-import type { Db } from '../store/statement.ts';
+import type { Db, Tx } from '../store/statement.ts';
 
 /*
  * What relays report: which version they serve, and what was read there. A report is a write of its own, which counts once:
  * what it says of reads waits in the store until it is recorded with what this broker has counted.
  */
 
-/** The most relays of one principal in an environment: a name costs nothing. */
+/**
+ * The most relays of one principal in an environment: a name costs nothing. Relays beside pods have a new one with each pod, so
+ * those that are silent make room.
+ */
 const MAX_RELAYS = 1000;
 
 /** How many reports of a relay are told from one that comes twice. */
@@ -44,7 +49,7 @@ const readSchema = z
     workload: z.string().min(1).max(1024).nullable(),
     flag: z.string().min(1).max(200).nullable(),
     variant: z.string().max(200).nullable(),
-    count: z.int().min(1).max(1e12),
+    count: z.int().min(1).max(MAX_COUNT),
     first_ms: epochMs,
     last_ms: epochMs,
   })
@@ -92,7 +97,7 @@ export async function takeReport(
       const known = await findRelay(tx, name);
       const recent = known === undefined ? [] : (JSON.parse(known.recent) as string[]);
       if (recent.includes(id)) return;
-      if (known === undefined) await assertRoom(tx, name);
+      if (known === undefined) await assertRoom(tx, name, now_ms);
       const told = [...recent, id].slice(-RECENT_REPORTS);
       await writeRelay(tx, {
         ...name,
@@ -123,7 +128,7 @@ function merged(former: ReportedReadsTable | undefined, row: ReportedReadsTable)
   if (former === undefined) return row;
   return {
     ...row,
-    count: former.count + row.count,
+    count: Math.min(MAX_COUNT, former.count + row.count),
     first_ms: Math.min(former.first_ms, row.first_ms),
     last_ms: Math.max(former.last_ms, row.last_ms),
   };
@@ -170,12 +175,17 @@ async function assertFlags(db: Db, { reads }: RelayReport): Promise<void> {
   throw refused(`#/reads/${index}/flag`, 'is no flag of this broker');
 }
 
-async function assertRoom(db: Db, name: { environment: string; principal: string }): Promise<void> {
-  if ((await countRelays(db, name)) < MAX_RELAYS) return;
+async function assertRoom(
+  tx: Tx,
+  name: { environment: string; principal: string },
+  nowMs: number,
+): Promise<void> {
+  if ((await countRelays(tx, name)) < MAX_RELAYS) return;
+  if (await forgetSilent(tx, { ...name, beforeMs: connectedSince(nowMs) })) return;
   throw new BrokerError(
     'rate_limited',
-    `At most ${MAX_RELAYS} relays of one principal are known in an environment. Give each relay a name that stays the same when it restarts.`,
-    { headers: { 'Retry-After': '3600' } },
+    `At most ${MAX_RELAYS} relays of one principal are connected in an environment. Give each relay a name that stays the same when it restarts, and more relays another identity.`,
+    { headers: { 'Retry-After': '60' } },
   );
 }
 

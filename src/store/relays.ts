@@ -81,6 +81,36 @@ export async function forgetRelays(tx: Tx, beforeMs: number): Promise<void> {
   await tx.deleteFrom('relays').where('reported_ms', '<', beforeMs).execute();
 }
 
+/**
+ * The highest count of a row, however often it is reported: the sum of all rows of a record stays a number that is exact. An inexact
+ * one could not be verified in the log, where it would be for ever.
+ */
+export const MAX_COUNT = 1e12;
+
+/** Forgets the relay of a principal that has been silent for longest, if it is not connected. @returns whether there was one */
+export async function forgetSilent(
+  tx: Tx,
+  { environment, principal, beforeMs }: Pick<RelayName, 'environment' | 'principal'> & { beforeMs: number },
+): Promise<boolean> {
+  const silent = await tx
+    .selectFrom('relays')
+    .select('relay')
+    .where('environment', '=', environment)
+    .where('principal', '=', principal)
+    .where('reported_ms', '<', beforeMs)
+    .orderBy('reported_ms')
+    .limit(1)
+    .executeTakeFirst();
+  if (silent === undefined) return false;
+  await tx
+    .deleteFrom('relays')
+    .where('environment', '=', environment)
+    .where('principal', '=', principal)
+    .where('relay', '=', silent.relay)
+    .execute();
+  return true;
+}
+
 /** Adds what was read at relays to what waits to be recorded. */
 export async function addReportedReads(tx: Tx, rows: readonly ReportedReadsTable[]): Promise<void> {
   for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
@@ -89,7 +119,12 @@ export async function addReportedReads(tx: Tx, rows: readonly ReportedReadsTable
       .values(rows.slice(from, from + ROWS_AT_ONCE))
       .onConflict((conflict) =>
         conflict.column('name').doUpdateSet((e) => ({
-          count: e('reported_reads.count', '+', e.ref('excluded.count')),
+          count: e
+            .case()
+            .when(e('reported_reads.count', '+', e.ref('excluded.count')), '>', MAX_COUNT)
+            .then(MAX_COUNT)
+            .else(e('reported_reads.count', '+', e.ref('excluded.count')))
+            .end(),
           first_ms: e
             .case()
             .when('excluded.first_ms', '<', e.ref('reported_reads.first_ms'))

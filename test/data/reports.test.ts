@@ -81,6 +81,52 @@ describe('a report', () => {
     expect(JSON.stringify(body)).toContain('at relays');
   });
 
+  it('never adds up to a number that is inexact, however much is invented', async () => {
+    const many = Array.from({ length: 1000 }, () => read({ variant: 'odd', count: 1e12 }));
+    for (let round = 0; round < 10; round += 1)
+      expect((await send(reportOf({ relay: `liar-${round}`, reads: many }))).status).toBe(204);
+    const rows = await recorded();
+    expect(rows).toContainEqual({ workload: READER, variant: 'odd', count: 1e12 });
+  });
+
+  it('of one more relay than there is room for is taken in place of one that is silent', async () => {
+    const first = reportOf({ relay: 'pod-0', reads: [] });
+    await send(first);
+    const row = await t.broker.store.read
+      .selectFrom('relays')
+      .selectAll()
+      .where('relay', '=', 'pod-0')
+      .executeTakeFirstOrThrow();
+    await t.broker.store.writer.write(async (tx) => {
+      const { count } = await tx
+        .selectFrom('relays')
+        .select((e) => e.fn.countAll<number>().as('count'))
+        .executeTakeFirstOrThrow();
+      for (let pod = 1; pod <= 1000 - Number(count); pod += 1)
+        await tx
+          .insertInto('relays')
+          .values({ ...row, relay: `pod-${pod}`, reported_ms: row.reported_ms + pod })
+          .execute();
+      await tx
+        .updateTable('relays')
+        .set({ reported_ms: row.reported_ms })
+        .where('relay', '!=', 'pod-0')
+        .execute();
+      await tx
+        .updateTable('relays')
+        .set({ reported_ms: row.reported_ms - 1 })
+        .where('relay', '=', 'pod-0')
+        .execute();
+    }, 'scheduled');
+    const refused = await send(reportOf({ relay: 'pod-new', reads: [] }));
+    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited']);
+    t.clock.advance(60_000);
+    expect((await send(reportOf({ relay: 'pod-new', reads: [] }))).status).toBe(204);
+    expect((await relays()).map(({ relay }: { relay: string }) => relay)).toEqual(['pod-new']);
+    // The one that was silent for longest has made room, and comes back as any other.
+    expect((await send(first)).status).toBe(204);
+  });
+
   it('says which relay serves which version, until it is silent for a while', async () => {
     t.clock.advance(60_000);
     expect(await relays()).toEqual([]);
