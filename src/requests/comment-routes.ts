@@ -56,9 +56,11 @@ export const commentRoutes = [
     errors: ['digest_mismatch', 'state_conflict'],
     idempotent: true,
     namedBy: CHANGE.namedBy,
-    handle: async (_, { params, body: { text: said, digest = null }, write }) => ({
-      body: await write((writing) => comment(writing, { request_id: params.id, text: said, digest })),
-    }),
+    handle: async ({ control }, { call, params: { id }, body: { text: said, digest = null }, write }) => {
+      // The namespace of a freeze is not among the flags of the request that lifts it.
+      await assertSeen(control, call, await namedRequest(control, id));
+      return { body: await write((writing) => comment(writing, { request_id: id, text: said, digest })) };
+    },
   }),
   route({
     ...CHANGE,
@@ -87,8 +89,9 @@ export const commentRoutes = [
     answer: commentViewSchema,
     errors: ['state_conflict'],
     namedBy: CHANGE.namedBy,
-    handle: async (_, { params: { id, comment: own }, write }) => ({
-      body: await write((writing) => withdrawOwnComment(writing, { request_id: id, id: own })),
-    }),
+    handle: async ({ control }, { call, params: { id, comment: own }, write }) => {
+      await assertSeen(control, call, await namedRequest(control, id));
+      return { body: await write((writing) => withdrawOwnComment(writing, { request_id: id, id: own })) };
+    },
   }),
 ];

@@ -107,6 +107,11 @@ const ON_REQUEST: Record<string, Omit<Attempt, 'path'>> = {
   '/approve': { method: 'POST', body: () => ({ digest }) },
   '/reject': { method: 'POST', body: () => ({ digest }) },
   '/withdraw': { method: 'POST' },
+  '/request-changes': { method: 'POST', body: () => ({ digest, text: 'x' }) },
+  '/comments': { method: 'GET' },
+  '/comments?': { method: 'POST', body: () => ({ text: 'x' }) },
+  '/comments/0190a1b2-0000-7000-8000-000000000000/withdraw': { method: 'POST' },
+  '/preview': { method: 'POST', body: () => ({ contexts: [{}] }) },
   '/apply': { method: 'POST' },
   '/rebase': { method: 'POST', headers: anyTag },
   '/schedule': { method: 'POST', body: () => ({ at: 'next_window', digest }) },
@@ -331,7 +336,7 @@ describe('what the matrix covers', () => {
       .filter(({ path }) => /^\/v1\/.*\{(id|key)\}/.test(path) && !path.startsWith('/v1/policy/checks/'))
       .map(({ method, path }) => ({
         method,
-        pattern: new RegExp(`^${method} ${path.replace(/\{\w+\}/, '[^/]+')}$`),
+        pattern: new RegExp(`^${method} ${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
       }));
     const uncovered = calls.filter(({ pattern }) => !paths.some((path) => pattern.test(path)));
     expect(uncovered.map(({ pattern }) => pattern.source)).toEqual([]);

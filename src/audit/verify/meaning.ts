@@ -140,7 +140,9 @@ function assertAllowed(record: LogRecord): void {
   const fault = (message: string) => new MeaningFault('change_not_allowed', place, message);
   const moves = movesOf(record);
   const changes = moves.length > 0 || freeze !== null || activates !== null || isErasure;
-  if (effect !== 'allow' && (changes || request?.to === 'applied'))
+  // What is said of an applied request applies nothing.
+  const applies = request?.to === 'applied' && request.from !== 'applied';
+  if (effect !== 'allow' && (changes || applies))
     throw fault(`it changes something, and the decision is ${effect}`);
   if (moves.length > 0) {
     if (!isApplied(record, 'flag.change') || !WRITES_FLAGS.has(operation))

@@ -55,8 +55,12 @@ export function followRequests(): OpenRequests {
 type RecordedRequest = NonNullable<LogRecord['request']>;
 
 /** A comment on what is closed, which moves nothing. */
-function isRemark({ operation }: LogRecord, { from, to }: RecordedRequest): boolean {
-  return operation === 'request.comment' && from === to && FINAL.has(to);
+function isRemark(
+  { operation, activates, freeze, isErasure }: LogRecord,
+  { from, to }: RecordedRequest,
+): boolean {
+  const changes = activates !== null || freeze !== null || isErasure;
+  return operation === 'request.comment' && from === to && FINAL.has(to) && !changes;
 }
 
 /** The request, in its new state; undefined if it is refused before it is stored. */
