@@ -160,6 +160,35 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
     ).toEqual([]);
   });
 
+  it('takes a stronger sign-in in place: the dialog comes back with what was typed, and the person sends it', async () => {
+    const request = await proposeAsDana(b.t, [newFlag('payments.limit', { tier: 'high-risk' })]);
+    expect(request.state).toBe('pending');
+    const { page } = await b.visit('alex', { path: `/requests/${request.id}?act=approve` });
+    await page.getByLabel('Comment', { exact: true }).fill('The limit was agreed.');
+    await page
+      .getByRole('dialog')
+      .getByRole('button', { name: /^Approve/ })
+      .click();
+    await page.getByRole('link', { name: /Sign in again at level 2/ }).click();
+    await page.getByText('A second factor is asked for').waitFor();
+    await page.getByRole('button', { name: 'Sign in as alex with a second factor' }).click();
+    const comment = page.getByLabel('Comment', { exact: true });
+    await comment.waitFor();
+    expect(await comment.inputValue()).toBe('The limit was agreed.');
+    const before = (await b.t.call('dana', 'GET', `/v1/requests/${request.id}`)).body;
+    expect(before.approvals).toEqual([]);
+    await page
+      .getByRole('dialog')
+      .getByRole('button', { name: /^Approve/ })
+      .click();
+    await page
+      .getByText(/^Approved by/)
+      .first()
+      .waitFor();
+    const { approvals } = (await b.t.call('dana', 'GET', `/v1/requests/${request.id}`)).body;
+    expect(approvals).toMatchObject([{ person: 'emp-1002', comment: 'The limit was agreed.' }]);
+  });
+
   it('is found, read and approved with the keyboard alone', async () => {
     const { id, digest } = await proposeAsDana(b.t, [
       { action: 'set_audience', flag: 'checkout.banner', audience: organizations('globex') },
