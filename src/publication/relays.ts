@@ -86,7 +86,6 @@ export async function takeReport(
   report: RelayReport,
 ): Promise<void> {
   assertPlausible(report, environment, control.clock());
-  await assertFlags(control.store.read, report);
   const call = { principal: schedulerPrincipal, credential: null, http_request_id: null };
   const name = { environment, principal: reporter, relay: report.relay };
   const { id, version, digest, served_ms, reads } = report;
@@ -112,7 +111,7 @@ export async function takeReport(
       if (!keepsReads || reads.length === 0) return;
       const by = await pseudonymOf(tx, 'principal', reporter);
       const rows = new Map<string, ReportedReadsTable>();
-      for (const { workload, ...read } of reads) {
+      for (const { workload, ...read } of await ofKnownFlags(tx, reads)) {
         const reader = workload === null ? null : await pseudonymOf(tx, 'principal', workload);
         const row = { ...read, workload: reader, reporter: by };
         const key = JSON.stringify([by, environment, reader, read.flag, read.variant]);
@@ -166,13 +165,18 @@ function assertPlausible({ served_ms, reads }: RelayReport, environment: string,
   }
 }
 
-/** @throws BrokerError `invalid_request` for flags that there never were */
-async function assertFlags(db: Db, { reads }: RelayReport): Promise<void> {
+/**
+ * Reads of flags that the broker does not have are counted without names. A relay that still serves the history that a restore has
+ * lost reads them, and to refuse its reports would lose what else was read there.
+ */
+async function ofKnownFlags(db: Db, reads: RelayReport['reads']): Promise<RelayReport['reads']> {
   const named = [...new Set(reads.flatMap(({ flag }) => flag ?? []))];
-  const [unknown] = await listUnknownFlags(db, named);
-  if (unknown === undefined) return;
-  const index = reads.findIndex(({ flag }) => flag === unknown);
-  throw refused(`#/reads/${index}/flag`, 'is no flag of this broker');
+  const unknown = new Set(await listUnknownFlags(db, named));
+  return reads.map((read) =>
+    read.flag !== null && unknown.has(read.flag)
+      ? { ...read, workload: null, flag: null, variant: null }
+      : read,
+  );
 }
 
 async function assertRoom(

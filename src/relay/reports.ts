@@ -42,10 +42,10 @@ export interface ReportTarget {
   fetch: typeof globalThis.fetch;
 }
 
-/** The most rows of one report. */
-const MAX_ROWS = 500;
+/** The most rows of one report: with the longest names, they fit into a body that the broker takes. */
+const MAX_ROWS = 150;
 /** How many reports are sent at the end, and how long each may take. */
-const MAX_LAST = 10;
+const MAX_LAST = 30;
 const LAST_MS = 2000;
 /** What the broker does not take, however often it is sent. */
 const FINAL: readonly number[] = [400, 409, 413, 415, 422];

@@ -269,6 +269,26 @@ describe('reports', () => {
     return [...once.values()].flatMap(({ reads }) => reads).reduce((sum, { count }) => sum + count, 0);
   };
 
+  it('are never larger than what a broker takes', async () => {
+    const keys = Array.from({ length: 400 }, (_, each) => `long-${each}-`.padEnd(100, 'x'));
+    publish(
+      stage.source,
+      forgedVersion(signer, 5, {}, Object.fromEntries(keys.map((key) => [key, 'release' as const]))),
+    );
+    const reports = collect(() => 204);
+    await broker({ pace: { ...QUICK, reportMs: 3_600_000 } }).start();
+    await until(production, ({ version }) => version === 5);
+    const token = `only:*,${'w'.repeat(900)}`;
+    const response = await fetch(`${stage.relay.url}/ofrep/v1/evaluate/flags`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(response.status).toBe(200);
+    await stage.stop();
+    expect(readsIn(reports)).toBe(401);
+    for (const report of reports) expect(JSON.stringify(report).length).toBeLessThan(256 * 1024);
+  });
+
   it('say which version is served as soon as it is, and count each read once', async () => {
     publish(stage.source, FIVE);
     const reports = collect(() => 204);
