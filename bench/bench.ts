@@ -24,6 +24,12 @@ export interface Pace {
   verified: number;
   /** Requests that are due within one second. */
   due: number;
+  /** Flags that a relay holds when its memory is measured. */
+  relayFlags: number;
+  /** Clients that follow the streams of a relay. */
+  streams: number;
+  /** Changes that are timed until a relay serves them. */
+  served: number;
 }
 
 /** What the measurements share. */

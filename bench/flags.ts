@@ -9,6 +9,8 @@ export const CYCLE_FLAGS = 40;
 
 /** A request may make 200 new versions, and a new flag makes one for each environment and one of its own. */
 const CREATED_AT_ONCE = 40;
+/** The most changes of one request. */
+const CHANGED_AT_ONCE = 100;
 
 const NAMESPACE = 'payments';
 
@@ -27,6 +29,11 @@ export function dueFlag(place: number): string {
   return `bench-due-${place}`;
 }
 
+/** The key of a flag that only relays are measured with; `place` counts from 0. */
+export function relayFlag(place: number): string {
+  return `bench-relay-${place}`;
+}
+
 /** The evaluation context that a client asks with, as an OFREP body. */
 export function contextOf(client: number): object {
   return {
@@ -38,17 +45,37 @@ export function contextOf(client: number): object {
 export function preparations(): object[] {
   const toggles = Array.from({ length: TOGGLE_FLAGS }, (_, place) => toggleFlag(place));
   const cycles = Array.from({ length: CYCLE_FLAGS }, (_, place) => cycleFlag(place));
-  const parts = Array.from({ length: TOGGLE_FLAGS / CREATED_AT_ONCE }, (_, place) =>
-    toggles.slice(place * CREATED_AT_ONCE, (place + 1) * CREATED_AT_ONCE),
-  );
   const audience = { kind: 'some', organizations: ['acme'], users: [] };
   // Those of the cycle are on and shown to one organization: then showing them to another one takes an approval.
   return [
-    ...parts.map((part) => part.map((flag) => createOf(flag, 'informational'))),
+    ...partsOf(toggles, CREATED_AT_ONCE).map((part) => part.map((flag) => createOf(flag, 'informational'))),
     cycles.map((flag) => createOf(flag, 'operational')),
     cycles.map((flag) => ({ action: 'set_audience', flag, audience })),
     cycles.map((flag) => ({ action: 'enable', flag })),
   ].map((changes) => ({ environment: ENVIRONMENT, changes, reason: 'Flags for the benchmark' }));
+}
+
+/**
+ * The requests that make the flags of relays from one place to before another one, on for one organization; with
+ * `toggles`, those of the toggles are, too.
+ */
+export function relayPreparations(from: number, to: number, toggles = 0): object[] {
+  const added = Array.from({ length: to - from }, (_, place) => relayFlag(from + place));
+  const shown = [...Array.from({ length: toggles }, (_, place) => toggleFlag(place)), ...added];
+  const audience = { kind: 'some', organizations: ['acme', 'org-1'], users: [] };
+  return [
+    ...partsOf(added, CREATED_AT_ONCE).map((part) => part.map((flag) => createOf(flag, 'informational'))),
+    ...partsOf(shown, CHANGED_AT_ONCE).map((part) =>
+      part.map((flag) => ({ action: 'set_audience', flag, audience })),
+    ),
+    ...partsOf(shown, CHANGED_AT_ONCE).map((part) => part.map((flag) => ({ action: 'enable', flag }))),
+  ].map((changes) => ({ environment: ENVIRONMENT, changes, reason: 'Flags for the benchmark' }));
+}
+
+function partsOf(flags: readonly string[], size: number): string[][] {
+  return Array.from({ length: Math.ceil(flags.length / size) }, (_, part) =>
+    flags.slice(part * size, (part + 1) * size),
+  );
 }
 
 /** The change that makes a flag. */

@@ -11,6 +11,7 @@ import type { Measurement, Run } from './load.ts';
 import { NO_PEERS, openPeers } from './peers/peers.ts';
 import { prepare } from './prepare.ts';
 import { measureReads } from './reads.ts';
+import { measureRelay } from './relay.ts';
 import { measureSeveral } from './several.ts';
 import { setStage } from './stage.ts';
 import { measureStored } from './stored.ts';
@@ -24,13 +25,25 @@ import { measureFirstCalls, measureWrites } from './writes.ts';
  *
  * `--peers` also measures what people would use otherwise. `--quick` measures shorter and once. Names of parts
  * (`counts`, `writes`, `several`, `first`, `stored`, `filters`, `verified`, `due`, `decisions`, `identity`, `reads`,
- * `activations`, `backtests`) measure only those. Neither of the last two is kept.
+ * `relay`, `activations`, `backtests`) measure only those. Neither of the last two is kept.
  */
 const OPTIONS = ['--quick', '--peers'];
 const quick = process.argv.includes('--quick');
 const named = process.argv.slice(2).filter((argument) => !OPTIONS.includes(argument));
-const ROWS = { seeded: 100_000, listed: 1_000_000, verified: 100_000, due: 2000 };
-const QUICK_ROWS = { seeded: 10_000, listed: 30_000, verified: 3000, due: 200 };
+const ROWS = {
+  seeded: 100_000,
+  listed: 1_000_000,
+  verified: 100_000,
+  due: 2000,
+  ...{ relayFlags: 5000, streams: 1000, served: 200 },
+};
+const QUICK_ROWS = {
+  seeded: 10_000,
+  listed: 30_000,
+  verified: 3000,
+  due: 200,
+  ...{ relayFlags: 400, streams: 200, served: 10 },
+};
 const PACE: Pace = quick
   ? { ...{ rounds: 1, clients: [8], warmUpMs: 500, settleMs: 200, measureMs: 600 }, ...QUICK_ROWS }
   : { ...{ rounds: 3, clients: [1, 8, 32], warmUpMs: 2500, settleMs: 500, measureMs: 1500 }, ...ROWS };
@@ -57,6 +70,7 @@ async function main(): Promise<void> {
       decisions: () => measureDecisions(bench),
       identity: () => measureIdentity(bench),
       reads: () => measureReads(bench),
+      relay: () => measureRelay(bench),
       activations: () => measureActivations(bench),
       backtests: () => measureBacktests(bench, toggledId),
     };

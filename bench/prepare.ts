@@ -54,12 +54,13 @@ export async function prepare(stage: Stage): Promise<Preparation> {
   return { toggledId: toggle.answer.id };
 }
 
-/** Creates the flags of the runs, by the tokens of an author and an approver. */
+/** Creates flags, those of the runs unless others are given, by the tokens of an author and an approver. */
 export async function createFlags(
   url: string,
   { author, approver }: { author: string; approver: string },
+  contents: readonly object[] = preparations(),
 ): Promise<void> {
-  for (const content of preparations()) {
+  for (const content of contents) {
     const { id, digest, state } = await post(`${url}/v1/requests`, author, content);
     if (state !== 'applied') await post(`${url}/v1/requests/${id}/approve`, approver, { digest });
   }

@@ -34,17 +34,22 @@ export const EXPRESS_FLOOR = 'Express floor';
 export const LEAN_FLOOR = 'lean floor';
 export const BARE_FLOOR = 'bare node:http';
 export const UNLEASH = 'unleash-server';
+export const UNLEASH_PROXY = '@unleash/proxy';
 export const FLAGD = 'flagd';
 export const OPA = 'OPA’s server';
 export const EVALUATION = 'bare evaluation';
 /** The product, as one side of a comparison. */
 export const BROKER = 'broker';
+export const RELAY = 'relay';
 
 export const TOGGLE = 'toggle';
 export const SEVERAL = 'toggle, two brokers on PostgreSQL';
 export const ONE_FLAG = 'one flag';
 export const ALL_FLAGS = 'all flags';
 export const UNCHANGED = 'all flags, unchanged';
+export const RELAY_ONE_FLAG = 'relay: one flag';
+export const RELAY_UNCHANGED = 'relay: all flags, unchanged';
+export const RELAY_ALL_FLAGS = 'relay: 350 flags';
 export const DECISION = 'decision in process';
 
 const AIMS: readonly Aim[] = [
@@ -57,6 +62,11 @@ const AIMS: readonly Aim[] = [
   { what: ONE_FLAG, against: FLAGD, atLeast: 2 },
   { what: ALL_FLAGS, against: BARE_FLOOR, atLeast: 0.6 },
   { what: UNCHANGED, against: BARE_FLOOR, atLeast: 0.6 },
+  { what: RELAY_ONE_FLAG, against: BARE_FLOOR, clients: 8, atLeast: 0.75 },
+  { what: RELAY_ONE_FLAG, against: BARE_FLOOR, clients: 32, atLeast: 0.75 },
+  { what: RELAY_ONE_FLAG, against: FLAGD, atLeast: 2 },
+  { what: RELAY_UNCHANGED, against: BARE_FLOOR, atLeast: 0.6 },
+  { what: RELAY_ALL_FLAGS, against: UNLEASH_PROXY, atLeast: 3 },
   // A decision takes at most 1.4 times as long.
   { what: DECISION, against: EVALUATION, atLeast: 1 / 1.4 },
 ];

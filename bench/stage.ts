@@ -17,6 +17,8 @@ export interface Stage {
   configure(database: string, changed?: object): Promise<string>;
   /** One token for each of so many clients. */
   personTokens(person: string, count: number): Promise<string[]>;
+  /** A token of the platform of a relay. */
+  relayToken(): Promise<string>;
   copyDatabase(from: string, to: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -32,7 +34,10 @@ export async function setStage(): Promise<Stage> {
   const bundleFile = file('bundle.tar.gz');
   const shipped = await readFile(new URL('../policies/examples/demo/bundle.tar.gz', import.meta.url));
   const issuers = { 'http://127.0.0.1:9401': people.issuer, 'http://127.0.0.1:9402': ci.issuer };
-  await writeFile(bundleFile, await rebundle(shipped, (data) => replaceText(data, issuers)));
+  await writeFile(
+    bundleFile,
+    await rebundle(shipped, (data) => withRelay(replaceText(data, issuers), ci.issuer)),
+  );
   return {
     people,
     ci,
@@ -45,6 +50,7 @@ export async function setStage(): Promise<Stage> {
       return path;
     },
     personTokens: (person, count) => Promise.all(Array.from({ length: count }, () => people.idToken(person))),
+    relayToken: () => ci.token(RELAY_JOB),
     copyDatabase: async (from, to) => {
       await copyFile(file(from), file(to));
       for (const beside of ['master-key', 'acknowledged']) {
@@ -56,6 +62,31 @@ export async function setStage(): Promise<Stage> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The job that a relay runs as. */
+const RELAY_JOB = { repository: 'acme/relay', repository_id: '456793' };
+
+/** The data of the policy, with a trust rule by which a relay reads production. */
+function withRelay(data: unknown, issuer: string): unknown {
+  const { config } = data as { config: { trust_rules: Record<string, object> } };
+  config.trust_rules['bench-relay'] = {
+    issuer,
+    audience: 'countersign',
+    claims: {
+      repository_id: RELAY_JOB.repository_id,
+      repository_owner_id: '123456',
+      event_name: ['push', 'workflow_dispatch'],
+    },
+    grant: {
+      audiences: ['data:production'],
+      operations: [],
+      environments: ['production'],
+      namespaces: ['*'],
+      token_ttl_s: 600,
+    },
+  };
+  return data;
 }
 
 function configFor(options: {

@@ -1,18 +1,13 @@
-import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { TOGGLE_FLAGS, toggleFlag } from '../flags.ts';
 import type { Server } from '../measure.ts';
 import { UNLEASH_ENVIRONMENT, UNLEASH_FEATURES } from '../scenarios.ts';
-import { CACHE, freePort, startOutside, together } from './outside.ts';
+import { installPackage } from './npm.ts';
+import { freePort, startOutside, together } from './outside.ts';
 import { findPostgres, type Postgres, type RunningPostgres, startPostgres } from './postgres.ts';
-
-const run = promisify(execFile);
 
 const PACKAGE = 'unleash-server';
 const VERSION = '8.2.0';
-const FOLDER = join(CACHE, PACKAGE);
 const ADMIN_TOKEN = '*:*.benchmark-of-another-program';
 
 /** What is needed to start it. */
@@ -33,24 +28,8 @@ export interface RunningUnleash {
 /** Finds PostgreSQL, and installs the pinned version from npm. @throws Error if one of them cannot be had */
 export async function installUnleash(): Promise<Unleash> {
   const postgres = await findPostgres();
-  const folder = join(FOLDER, 'node_modules', PACKAGE);
-  if ((await installedVersion(folder)) !== VERSION) {
-    await mkdir(FOLDER, { recursive: true });
-    // Or npm would take the project around it for the one to install into.
-    await writeFile(join(FOLDER, 'package.json'), '{"private":true}');
-    const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    await run('npm', ['install', ...options, `${PACKAGE}@${VERSION}`], { cwd: FOLDER });
-  }
+  const folder = await installPackage(PACKAGE, VERSION);
   return { program: join(folder, 'dist/server.js'), postgres };
-}
-
-async function installedVersion(folder: string): Promise<string | null> {
-  try {
-    const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
-    return version;
-  } catch {
-    return null;
-  }
 }
 
 /** Starts it on a new database with the flags of the toggles, each switched once. */
