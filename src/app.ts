@@ -189,8 +189,10 @@ function noRoute(routes: readonly RouteShape[]) {
   return (req: Request): never => {
     // Below a prefix, Express takes it off the path.
     const asked = req.baseUrl + req.path;
-    const methods = paths.find(({ pattern }) => pattern.test(asked))?.methods;
-    if (methods === undefined) {
+    // A path with a parameter may also be one that has a route of its own.
+    const fitting = paths.filter(({ pattern }) => pattern.test(asked));
+    const methods = [...new Set(fitting.flatMap((path) => path.methods))];
+    if (methods.length === 0) {
       throw new BrokerError('not_found', `No route for ${req.method} ${asked}. docs/api.md lists the paths.`);
     }
     const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods;

@@ -201,7 +201,7 @@ async function bundleOf(control: ControlDeps, { stage, policy_hash }: z.output<t
   const { read } = control.store;
   if (policy_hash !== undefined) {
     const stored = await findBundle(read, { policy_hash });
-    if (stored === null) throw unknownName({ what: 'policy', name: policy_hash });
+    if (stored === null) throw unknownName({ what: 'policy', name: policy_hash, pointer: '#/policy_hash' });
     return stored;
   }
   const active = await activeIn(control, stage);

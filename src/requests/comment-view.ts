@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { epochMs } from '../moment.ts';
 
-/** What a comment is: a remark, or the demand of somebody who could approve that something changes first. */
+/** What a comment is: a remark, or a demand, by a person who could approve, that something changes first. */
 export const COMMENT_KINDS = ['comment', 'changes_requested'] as const;
 
 /** A comment on a request. */

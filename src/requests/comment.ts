@@ -44,7 +44,7 @@ export async function comment(writing: WriteContext, order: CommentOrder): Promi
 
 /**
  * Asks for changes of exactly the content with that digest. Only somebody who could approve or reject it may; their former
- * approval counts no more, and the request waits until they approve, the demand is withdrawn, or the content changes.
+ * approval is void, and the request waits until they approve, the demand is withdrawn, or the content changes.
  *
  * @returns the request, or the refusal with its record appended
  * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`, `rate_limited`, `state_conflict`

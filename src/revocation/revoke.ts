@@ -51,7 +51,7 @@ export async function revoke(
   for (const { id } of sessions) await endBrowserSession(tx, id, { ended_ms: now_ms, end_reason: 'revoked' });
   for (const { request, person } of approvals)
     await voidVote(tx, { request_id: request, person, voided_ms: now_ms });
-  // A demand of somebody who is revoked counts no more, which the next decision finds.
+  // A demand of a revoked person is void, which the next decision finds.
   const due = [...requests.map(({ id }) => id), ...approvals.map(({ request }) => request)];
   await makeDue(tx, [...due, ...(await listDemanded(tx))], now_ms);
   return { row, consequences };

@@ -235,7 +235,7 @@ it('takes the words of an erased person away, and leaves those of others', async
   expect(left).toContain('erased:');
 });
 
-it('a demand of somebody who is revoked holds nothing back any more', async () => {
+it('a demand of a revoked person holds nothing back any more', async () => {
   const [approved, other] = [await pending(), await pending()];
   for (const request of [approved, other]) await demand('sam', request);
   expect((await approve(t, 'alex', approved)).body.state).toBe('pending');

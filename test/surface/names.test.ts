@@ -39,6 +39,7 @@ const WRONG: Record<string, [wrong: string, near: string | null]> = {
   id: [MISSING_ID, null],
   hash: [MISSING_HASH, null],
   digest: [MISSING_HASH, null],
+  policy_hash: [MISSING_HASH, null],
 };
 
 /**
