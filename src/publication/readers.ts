@@ -52,6 +52,8 @@ export interface PublishedReadersDeps {
 interface Signed {
   readonly text: string;
   readonly digest: string;
+  /** The revocations and the policy that it was made of. */
+  readonly of: string;
   readonly by: string;
   readonly atMs: number;
 }
@@ -67,19 +69,19 @@ export function openPublishedReaders(deps: PublishedReadersDeps): PublishedReade
   async function revokedIn(
     db: Store['read'],
     under: { origin: string; policy: Policy },
-  ): Promise<ReadersContent['revoked']> {
+  ): Promise<{ of: string; revoked: ReadersContent['revoked'] }> {
     const of = `${under.origin} ${under.policy.hash} ${await revocationEpoch(db)}`;
     if (hashed?.of !== of)
       hashed = { of, revoked: listRevoked(await listActiveRevocations(db), { ...under, nowMs: clock() }) };
-    return hashed.revoked;
+    return hashed;
   }
 
   /** What the list says, and the size of the log that it reflects. */
   async function contentOf(environment: string, origin: string) {
     // One read transaction: whoever has this size has these revocations.
-    const { head, policy, revoked } = await store.read.transaction().execute(async (db) => {
+    const { head, policy, of, revoked } = await store.read.transaction().execute(async (db) => {
       const policy = await policies.active(db);
-      return { head: await readHead(db), policy, revoked: await revokedIn(db, { origin, policy }) };
+      return { head: await readHead(db), policy, ...(await revokedIn(db, { origin, policy })) };
     });
     await store.settle(head);
     const rules = readerRules(policy, environment);
@@ -89,7 +91,7 @@ export function openPublishedReaders(deps: PublishedReadersDeps): PublishedReade
       issuers: await issuersOf(deps, rules),
       revoked,
     };
-    return { head, content };
+    return { head, of, content };
   }
 
   async function look(environment: string): Promise<Signed> {
@@ -98,19 +100,21 @@ export function openPublishedReaders(deps: PublishedReadersDeps): PublishedReade
     const keys = await signers();
     const by = keys.map(({ verifier }) => verifier.vkey).join(' ');
     const { name: origin } = keys[0].verifier;
-    const { head, content } = await contentOf(environment, origin);
+    const { head, of, content } = await contentOf(environment, origin);
     const digest = readersDigest(content);
     const nowMs = clock();
     const kept = signed.get(environment);
     const isYoung = kept !== undefined && Math.abs(nowMs - kept.atMs) < lifeMs / 2;
-    if (isYoung && kept.digest === digest && kept.by === by) return kept;
+    // Another broker may have signed what was there meanwhile. For whoever has that, the kept one would be a step back.
+    const isSame = isYoung && kept.of === of && kept.digest === digest;
+    if (isSame && kept.by === by) return kept;
     const iat = Math.floor(nowMs / 1000);
     const claims = {
       ...{ environment, epoch: head.epoch, origin, sequence: head.size, digest },
       ...{ iat, exp: iat + Math.floor(lifeMs / 1000) },
       ...content,
     };
-    const fresh = { text: signReaders(claims, keys), digest, by, atMs: nowMs };
+    const fresh = { text: signReaders(claims, keys), digest, of, by, atMs: nowMs };
     signed.set(environment, fresh);
     return fresh;
   }

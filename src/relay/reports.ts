@@ -46,6 +46,8 @@ export interface ReportTarget {
 const MAX_ROWS = 150;
 /** How many reports are sent at the end, and how long each may take. */
 const MAX_LAST = 30;
+/** How long that may take in all: whoever stops a relay ends it by force at some time. */
+const LAST_IN_ALL_MS = 15_000;
 const LAST_MS = 2000;
 /** What the broker does not take, however often it is sent. */
 const FINAL: readonly number[] = [400, 409, 413, 415, 422];
@@ -125,9 +127,10 @@ export function createReports(
       const isDue = await report(pace.answerMs);
       if (!isDue) await pause.sleep(about(pace.reportMs, random), signal);
     }
+    const endsMs = performance.now() + LAST_IN_ALL_MS;
     for (let attempts = 0; attempts < MAX_LAST; attempts += 1) {
       await report(LAST_MS);
-      if (unaccepted !== null || tally.waiting() === 0) break;
+      if (unaccepted !== null || tally.waiting() === 0 || performance.now() > endsMs) break;
     }
   }
 

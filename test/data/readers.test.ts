@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Credentials } from '../../src/data/credentials.ts';
 import { BrokerError } from '../../src/errors.ts';
 import { createReaders, type Readers } from '../../src/relay/authenticate.ts';
 import { openReaders, type ReadersClaims } from '../../src/snapshot/readers.ts';
+import { liftRevocation } from '../../src/store/revocations.ts';
 import type { NoteVerifier } from '../../src/tree/note.ts';
 import { revoke as revokeAt } from '../revocation/support.ts';
 import type { TestBroker } from '../support/broker.ts';
@@ -131,6 +133,19 @@ describe('at a relay, with a list of the broker', () => {
     expect(await whoIs(readers, token, { authorization, dpop })).toBe('token_invalid');
     const elsewhere = await bound.proof({ method: 'POST', url: url.replace('relay', 'flags'), token });
     expect(await whoIs(readers, token, { authorization, dpop: elsewhere })).toBe('token_invalid');
+  });
+
+  it('is no step back for who had a list that another broker signed between two of equal contents', async () => {
+    const { claims: former } = await listNow();
+    const { body } = await revokeAt(t, 'subject', 'workload:checkout-service:nobody');
+    // What a broker does that lifts it.
+    await t.broker.store.writer.write(async (tx) => {
+      const lifted = { lifted_ms: t.clock(), lifted_by: 'a test', epoch: randomUUID() };
+      expect(await liftRevocation(tx, body.id, lifted)).toBe(true);
+    }, 'scheduled');
+    const { claims: now } = await listNow();
+    expect(now.digest).toBe(former.digest);
+    expect(now.sequence).toBeGreaterThan(former.sequence);
   });
 
   it('before it and after its end the answer is 503, never 401', async () => {
