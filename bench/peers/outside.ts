@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 50;
 /** How much of what a process has said is told when it fails. */
 const SAID_CHARACTERS = 2000;
 
-/** How a process that is not of the project is started. */
+/** How such a process is started. */
 export interface OutsideProcess {
   command: string;
   args: readonly string[];
@@ -29,7 +29,7 @@ export interface OutsideProcess {
 }
 
 /**
- * Starts a server that is not of the project, and resolves once it answers.
+ * Starts a server that is a program of its own, such as one that is not of the project, and resolves once it answers.
  *
  * @throws Error with the last that it has said, if it ends before that or does not answer in time
  */
