@@ -7,6 +7,7 @@ import { endOf, lastsUntil, toKept } from '../auth/kept-sign-in.ts';
 import { isNamed } from '../auth/profiles.ts';
 import { FRESH_AGE_S, type StepUpOrder, signIn } from '../auth/sign-in.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
+import { collect } from '../collect.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
 
@@ -30,7 +31,7 @@ export function registerLogin(program: Command, cli: Cli): void {
     .option(
       '--acr <value>',
       'sign in again with this authentication context class; repeat the option to accept several',
-      (value: string, former: string[] = []) => [...former, value],
+      collect,
     )
     .option(
       '--fresh',

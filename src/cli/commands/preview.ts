@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { AnswerOf } from '../../routes.ts';
 import type { Cli, CommonOptions } from '../cli.ts';
+import { collect } from '../collect.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { table } from '../output/text.ts';
 import { fullId } from '../short-id.ts';
@@ -13,7 +14,7 @@ interface PreviewOptions extends CommonOptions {
 export function registerPreview(program: Command, cli: Cli): void {
   cli
     .command(program, 'preview <id>', 'show what organizations are served before and after a request')
-    .requiredOption('--organization <name...>', 'the organizations')
+    .requiredOption('--organization <name>', 'an organization; repeat the option for several', collect)
     .action((id: string, { organization: organizations, ...options }: PreviewOptions) =>
       cli.run(options, async (context) => {
         const path = `/v1/requests/${await fullId(context, 'request', id)}/preview`;

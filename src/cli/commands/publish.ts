@@ -4,6 +4,7 @@ import { type NoteVerifier, parseVerifier } from '../../tree/note.ts';
 import { snapshotsOfBroker } from '../broker-snapshots.ts';
 import type { Cli, CommonOptions, Context } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
+import { collect } from '../collect.ts';
 import { describeLog, failOnFault, logOfBroker, readLogKey } from '../log-source.ts';
 import { openPlainFiles } from '../log-target.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
@@ -55,7 +56,7 @@ export function registerPublish(program: Command, cli: Cli): void {
     .option(
       '--key <key>',
       'the key of the log: a file, or the key itself (default: the one the broker names); with --to, repeat the option for several',
-      (value: string, former: string[] = []) => [...former, value],
+      collect,
     )
     .option('--follow', 'keep publishing what is new, until it is stopped')
     .addHelpText(

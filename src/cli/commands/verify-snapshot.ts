@@ -5,6 +5,7 @@ import { LATEST_FILE, type ProvedPointer } from '../../snapshot/latest.ts';
 import type { NoteVerifier } from '../../tree/note.ts';
 import type { Cli, Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
+import { collect } from '../collect.ts';
 import type { Io } from '../io.ts';
 import { readLogKey } from '../log-source.ts';
 import { isUrl, openPlainFiles } from '../log-target.ts';
@@ -38,7 +39,7 @@ export function registerVerifySnapshot(program: Command, cli: Cli): void {
     .requiredOption(
       '--key <key>',
       'a key of the log: a file, or the key itself; repeat the option for several',
-      (value: string, former: string[] = []) => [...former, value],
+      collect,
     )
     .option('--environment <environment>', 'the environment (default: the name of the folder of the file)')
     .option('--after <version>', 'a version of this epoch that the snapshot must not be behind', parseVersion)

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Cli, CommonOptions, Output } from '../cli.ts';
 import { usageError } from '../cli-error.ts';
+import { collect } from '../collect.ts';
 import { type LogSource, logAtUrl, logInFolder, logOfBroker } from '../log-source.ts';
 import { verifyWith } from '../verify-log.ts';
 import { parseDuration } from './wait.ts';
@@ -105,8 +106,6 @@ Exit status: 0 if every record, tile and signature fits, and the records fit eac
       );
     });
 }
-
-const collect = (value: string, former: string[] = []): string[] => [...former, value];
 
 function parseQuorum(text: string): number {
   const quorum = /^\d{1,4}$/.test(text) ? Number(text) : 0;

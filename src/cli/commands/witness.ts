@@ -7,6 +7,7 @@ import { serveWitness } from '../../witness/serve-witness.ts';
 import { openWitness } from '../../witness/witness.ts';
 import type { Cli, Output } from '../cli.ts';
 import { CliError, usageError } from '../cli-error.ts';
+import { collect } from '../collect.ts';
 import { readLogKey } from '../log-source.ts';
 import { EXIT, type ExitCode } from '../output/exit-codes.ts';
 import { printable } from '../output/text.ts';
@@ -30,7 +31,7 @@ export function registerWitness(program: Command, cli: Cli): void {
     .requiredOption(
       '--log <key>',
       'the key of a log that it knows: a file, or the key itself; repeat the option for several',
-      (value: string, former: string[] = []) => [...former, value],
+      collect,
     )
     .option('--listen <address>', 'the address to listen on (default: 127.0.0.1:8490)', parseAddress)
     .addHelpText(

@@ -45,7 +45,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'countersign organizations --environment production --search acme',
     'countersign organizations acme --environment production --changes',
   ],
-  preview: ['countersign preview ID --organization acme globex'],
+  preview: ['countersign preview ID --organization acme --organization globex'],
   'audit summary': ['countersign audit summary'],
   comments: ['countersign comments ID'],
   comment: ['countersign comment ID --text "acme agreed by mail"'],
