@@ -34,6 +34,10 @@ export const changeFactsSchema = z.strictObject({
       description:
         'Which variant may take the place of which, both other than the safe one, if nothing else keeps the change from being safe. Empty if somebody may be newly exposed, or if there are more than 50. Sorted.',
     }),
+  moved_percent: z.number().min(0).max(100).optional().meta({
+    description:
+      'The greatest share of organizations in one rollout, in percent, that were served another variant than the safe one, and are served a different one after the change. 0 for a widened share of two variants. Absent if there is no rollout before or after it, or if nobody is exposed before or after it.',
+  }),
   organizations_named: z.array(z.string()).optional().meta({
     description:
       'Organizations that the state after the change chooses by name and may expose, and that the state before did not: they were not exposed, or only through everybody, a negation or other attributes. Sorted.',

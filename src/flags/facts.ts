@@ -9,7 +9,8 @@ import {
   type StatePair,
 } from './exposure.ts';
 import { type FlagDefinition, type FlagState, TIERS } from './model.ts';
-import { servedPairs } from './rule-pairs.ts';
+import { movedFacts } from './moved-share.ts';
+import { type ServedPair, servedPairs } from './rule-pairs.ts';
 import { safetyFacts } from './safety.ts';
 
 /**
@@ -38,8 +39,7 @@ function directionOf(exposure: Exposure): Direction {
  * If there are too many rules to compare, each state is judged on its own. Every possible difference between the two is
  * assumed, and every organization that one of them names counts as touched.
  */
-function exposureOf(pair: StatePair): Exposure {
-  const pairs = servedPairs(pair.before, pair.after);
+function exposureOf(pair: StatePair, pairs: readonly ServedPair[] | null): Exposure {
   if (pairs !== null) return compareExposure(pair, pairs);
   const before = exposureAlone(pair, pair.before);
   const after = exposureAlone(pair, pair.after);
@@ -121,13 +121,15 @@ export function stateFacts({ definition, before, after, nowMs, returnsTo }: Stat
     after,
     nowMs,
   };
-  const exposure = exposureOf(pair);
+  const pairs = servedPairs(before, after);
+  const exposure = exposureOf(pair, pairs);
   return {
     scope: 'state',
     direction: directionOf(exposure),
     audience_grew: exposure.grew,
     ...safetyFacts(exposure),
     ...consultationFacts(pair, exposure),
+    ...movedFacts(pair, exposure, pairs),
     ...organizationsTouched(pair, exposure),
     users_added: sorted(usersGained(before, after, nowMs)),
     users_removed: sorted(usersGained(after, before, nowMs)),

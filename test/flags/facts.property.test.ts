@@ -314,4 +314,60 @@ describe('facts against the real evaluator', () => {
       { numRuns: 1000 },
     );
   });
+
+  /** The share, in percent, of organizations that no state names and that lose a variant to another one. */
+  const movedOf = ([before, after]: [FlagState, FlagState], plan?: string) => {
+    const moved = TENTHS.filter(([, organization]) => {
+      const [was, is] = [before, after].map(
+        (one) =>
+          evaluate({
+            definition,
+            state: one,
+            context: { organization, ...(plan === undefined ? {} : { plan }) },
+            now_ms: NOW_MS,
+          }).variant,
+      );
+      return was !== 'off' && was !== is;
+    });
+    return moved.length * 10;
+  };
+  const rolledOut = (rules: fc.Arbitrary<Rule[]>): fc.Arbitrary<FlagState> =>
+    fc.record({
+      enabled: fc.constant(true),
+      default_variant: variant,
+      audience: fc.constant<Audience>({ kind: 'all' }),
+      rules,
+      rollout,
+    });
+
+  it('say which share of organizations a change of percentages moves, exactly where no rules are involved', () => {
+    fc.assert(
+      fc.property(rolledOut(withoutRules), rolledOut(withoutRules), (before, after) => {
+        const { moved_percent, direction } = factsOf([before, after]);
+        const { exposedBefore, exposedAfter } = observe([before, after]);
+        expect([direction, moved_percent]).toEqual([
+          direction,
+          exposedBefore && exposedAfter ? movedOf([before, after]) : undefined,
+        ]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('never understate that share where rules have rollouts of their own', () => {
+    const ruled = fc.array(
+      rule.chain((each) => rollout.map((shares) => ({ ...each, serve: { rollout: shares } }))),
+      { maxLength: 2 },
+    );
+    fc.assert(
+      fc.property(rolledOut(ruled), rolledOut(ruled), (before, after) => {
+        const { moved_percent = 0 } = factsOf([before, after]);
+        const { exposedBefore, exposedAfter } = observe([before, after]);
+        if (!exposedBefore || !exposedAfter) return;
+        for (const plan of [undefined, 'gold', 'free'])
+          expect(moved_percent).toBeGreaterThanOrEqual(movedOf([before, after], plan));
+      }),
+      { numRuns: 300 },
+    );
+  });
 });

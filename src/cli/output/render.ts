@@ -91,6 +91,9 @@ export function describeFacts(
     ...named('organizations removed', facts.organizations_removed),
     ...named('organizations named', organizationsOnlyNamed(facts)),
     ...named('served instead', facts.swaps?.map(({ from, to }) => `${to} for ${from}`) ?? []),
+    ...(facts.moved_percent === undefined || facts.moved_percent === 0
+      ? []
+      : [`${facts.moved_percent} % of organizations moved to another variant`]),
     ...named('users added', facts.users_added),
     ...named('users removed', facts.users_removed),
     ...(facts.default_changed ? ['the default changes'] : []),
