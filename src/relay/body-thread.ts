@@ -35,8 +35,12 @@ const MAX_HEAP_MB = 1024;
 /** What is thrown away soon is collected soon, so that the thread takes little memory. */
 const YOUNG_MB = 4;
 
-/** Creates it. The thread begins with the first large body, and then waits for the next. */
-export function createBodyReader(): BodyReader {
+/**
+ * Creates it. The thread begins with the first large body, and then waits for the next.
+ *
+ * @param start starts the thread
+ */
+export function createBodyReader(start: () => Worker = startWorker): BodyReader {
   let worker: Worker | null = null;
   /** One after the other: each answer belongs to the task before it. */
   let last: Promise<unknown> = Promise.resolve();
@@ -52,7 +56,7 @@ export function createBodyReader(): BodyReader {
 
   async function ask(task: BodyTask): Promise<FlagTexts> {
     clearTimeout(idle);
-    worker ??= startWorker();
+    worker ??= start();
     const asked = worker;
     const { promise, resolve, reject } = Promise.withResolvers<BodyAnswer>();
     const timer = setTimeout(() => reject(new Error('it took too long')), DEADLINE_MS);
@@ -73,6 +77,11 @@ export function createBodyReader(): BodyReader {
       clearTimeout(timer);
       // Without those of the library, which carry its messages.
       for (const event of ['message', 'error', 'exit']) asked.removeAllListeners(event);
+      // One that fails while it waits is replaced by the next body, and ends nothing else.
+      const forget = () => {
+        if (worker === asked) worker = null;
+      };
+      asked.once('error', forget).once('exit', forget);
       idle = setTimeout(end, IDLE_MS).unref();
     }
   }

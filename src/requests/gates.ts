@@ -35,7 +35,8 @@ export function requestGates(request: ChangeRequest, at: GateContext): Gate[] {
     standing.effect === 'deny'
       ? standing.reasons.map(reasonGate)
       : standing.obligations.map((obligation) => obligationGate(obligation, aboutRequest(request, at)));
-  for (const { person, comment } of standingDemands(request)) {
+  const demands = standingDemands(request);
+  for (const { person, comment } of demands) {
     gates.push({
       code: 'changes_requested',
       detail: `${person} asks for changes. Edit the request, or ask ${person} to approve it or to withdraw comment ${comment}.`,
@@ -47,7 +48,7 @@ export function requestGates(request: ChangeRequest, at: GateContext): Gate[] {
     const detail = `The request starts on ${inWords('UTC', content.start_ms)}.`;
     gates.push({ code: 'start_time', detail, cleared_by: 'time', call: null });
   }
-  if (standing.effect === 'allow' && request.state === 'ready' && content.apply === 'manual') {
+  if (standing.effect === 'allow' && demands.length === 0 && content.apply === 'manual') {
     gates.push({
       code: 'apply_required',
       detail: 'All requirements are met; the request waits for a call to apply.',

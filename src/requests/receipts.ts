@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { digestOf } from '../json.ts';
 import { epochMs } from '../moment.ts';
 import { findDefinition, findStateVersion } from '../store/flags.ts';
-import { checkReceipt, listDueReceipts, listReceipts } from '../store/receipts.ts';
+import { type CheckedReceipt, checkReceipt, listDueReceipts, listReceipts } from '../store/receipts.ts';
 import { connectedSince, listRelays } from '../store/relays.ts';
 import type { ReceiptsTable } from '../store/schema-relays.ts';
 import { servedHistory } from '../store/served-history.ts';
@@ -79,6 +79,7 @@ export interface ReceiptDeps {
 /** Reads back what is due. */
 export async function checkReceipts({ store, served, clock, log }: ReceiptDeps): Promise<void> {
   const nowMs = clock();
+  const checked: CheckedReceipt[] = [];
   for (const receipt of await listDueReceipts(store.read, nowMs - TRIED_MS)) {
     const judged = await judge(store.read, receipt, served);
     const state = judged?.state ?? (nowMs - receipt.applied_ms >= UNVERIFIED_MS ? 'unverified' : 'pending');
@@ -91,16 +92,17 @@ export async function checkReceipts({ store, served, clock, log }: ReceiptDeps):
       );
     if (state === 'unverified')
       log.warn({ request_id, environment }, 'what a request has written could not be read back yet');
-    await store.writer.write(
-      (tx) =>
-        checkReceipt(tx, {
-          ...{ request_id, environment, state },
-          served: judged === null ? null : JSON.stringify(judged.flags),
-          checked_ms: nowMs,
-        }),
-      'scheduled',
-    );
+    checked.push({
+      ...{ request_id, environment, state },
+      served: judged === null ? null : JSON.stringify(judged.flags),
+      checked_ms: nowMs,
+    });
   }
+  if (checked.length === 0) return;
+  // One write for all: there are many after a burst of changes.
+  await store.writer.write(async (tx) => {
+    for (const each of checked) await checkReceipt(tx, each);
+  }, 'scheduled');
 }
 
 /** What is served, and whether it is right; null if what was written is not served yet. */

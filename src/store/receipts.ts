@@ -48,16 +48,16 @@ export async function listDueReceipts(db: Db, unverifiedSinceMs: number): Promis
   return [...(await of('pending', 0)), ...(await of('unverified', unverifiedSinceMs))];
 }
 
+/** What was read back of one. */
+export type CheckedReceipt = Pick<
+  ReceiptsTable,
+  'request_id' | 'environment' | 'state' | 'served' | 'checked_ms'
+>;
+
 /** Notes what was read back. A receipt that is final stays as it is. */
 export async function checkReceipt(
   tx: Tx,
-  {
-    request_id,
-    environment,
-    state,
-    served,
-    checked_ms,
-  }: Pick<ReceiptsTable, 'request_id' | 'environment' | 'state' | 'served' | 'checked_ms'>,
+  { request_id, environment, state, served, checked_ms }: CheckedReceipt,
 ): Promise<void> {
   await tx
     .updateTable('receipts')

@@ -23,7 +23,7 @@ it.each([
 ])('the help of %s names the operations that it takes, with what each is', async (command, names) => {
   const { code, out } = await createTerminal(t).run(...command.split(' '), '--help');
   expect(code).toBe(0);
-  const listed = [...out.matchAll(/^ {2}([a-z]+\.[a-z]+) +(\S.*)$/gm)].map(([, name, says]) => [name, says]);
+  const listed = [...out.matchAll(/^ {2}([a-z]+\.[a-z_]+) +(\S.*)$/gm)].map(([, name, says]) => [name, says]);
   const rows = { ...OPERATIONS, ...OPERATOR_ACTS, ...BROKER_EVENTS };
   expect(listed).toEqual(names.map((name) => [name, rows[name as keyof typeof rows].says]));
 });

@@ -75,8 +75,8 @@ it('a lift wakes what that freeze held back: not what another freeze or nobody h
   await t.broker.scheduler.tick();
   expect((await readRequest(t, one.id)).state).toBe('applied');
   expect(await rows()).toEqual(before);
-  // The request, the place of the wake, its end, and the report of uses.
-  expect(writes).toHaveBeenCalledTimes(4);
+  // The request, its receipt, the place of the wake, its end, and the report of uses.
+  expect(writes).toHaveBeenCalledTimes(5);
   expect(await findWake(t.broker.store.read)).toBeUndefined();
 });
 
