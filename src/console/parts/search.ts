@@ -9,8 +9,8 @@ export function textOf<Name extends string>(name: Name, value: unknown): { [N in
   return typeof text === 'string' && text !== '' ? ({ [name]: text } as { [N in Name]: string }) : {};
 }
 
-/** One of a list of words. */
-export function oneOf<Name extends string, Word extends string>(
+/** One of a list of words, or whether something is so. */
+export function oneOf<Name extends string, Word extends string | boolean>(
   name: Name,
   value: unknown,
   words: readonly Word[],

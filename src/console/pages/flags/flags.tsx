@@ -1,60 +1,48 @@
-import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect } from 'react';
-import type { FlagState } from '../../../flags/model.ts';
-import type { AnswerOf } from '../../../routes.ts';
-import { api } from '../../api/api.ts';
 import { environments } from '../../api/queries.ts';
 import { Button, buttonClass } from '../../parts/button.tsx';
+import { counted } from '../../parts/change-words.ts';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
-import { Choice, TextField } from '../../parts/fields.tsx';
 import { FlagStateMark } from '../../parts/flag-state.tsx';
+import { Hidden } from '../../parts/hidden.tsx';
+import { Moment } from '../../parts/moment.tsx';
 import { PageHead } from '../../parts/page-head.tsx';
 import { useListKeys } from '../../parts/request-list.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
+import { Filters } from './filters.tsx';
 import styles from './flags.module.css';
+import { beginningOf, filterOf, type InventoryRow, nextRows, PAGE, readerOf } from './inventory.ts';
 import type { FlagsSearch } from './search.ts';
 
 const route = getRouteApi('/flags');
 
-type Listed = AnswerOf<'listFlags'>;
+/** How many pages are read by themselves to fill the first: the broker looks at a few thousand flags for each. */
+const MOST_PAGES = 30;
 
-/** A flag with its states, by environment. */
-interface Row {
-  flag: Listed;
-  states: Readonly<Record<string, FlagState | null>>;
-}
-
-/** How many flags one page of the broker has. */
-const PAGE = 100;
-
-/** How many flags are looked at by themselves to find some that fit the filters. */
-const LOOK_AT = 1000;
-
-const DAY_MS = 86_400_000;
-
-/** Every flag that the person may read, and its state in each environment. */
+/** The flags that the person may read and that fit the filters, and their state in each environment. */
 export function FlagsPage(): ReactNode {
   const search = route.useSearch();
   const navigate = useNavigate({ from: '/flags' });
   useListKeys();
   const known = useQuery(environments);
   const all = known.data ?? [];
-  const shown = search.environment === undefined ? all : all.filter((each) => each === search.environment);
+  const shown = search.environment === undefined ? all : [search.environment];
+  const filter = filterOf(search);
   const flags = useInfiniteQuery({
-    queryKey: ['flags', 'list', shown, search.namespace],
-    queryFn: ({ pageParam, signal }) =>
-      readPage(shown, { cursors: pageParam, namespace: search.namespace, signal }),
-    initialPageParam: {} as Readonly<Record<string, string>>,
+    queryKey: ['flags', 'list', shown, filter],
+    queryFn: ({ pageParam, signal }) => nextRows(pageParam, readerOf(filter, signal)),
+    initialPageParam: beginningOf(shown),
     getNextPageParam: ({ next }) => next,
     enabled: shown.length > 0,
+    placeholderData: keepPreviousData,
   });
   const rows = flags.data?.pages.flatMap((page) => page.rows) ?? [];
-  const fitting = rows.filter((row) => fits(row, search));
-  const { hasNextPage, isFetching, fetchNextPage } = flags;
-  const isShort = fitting.length < PAGE / 2 && rows.length < LOOK_AT;
+  const { hasNextPage, isFetching, isPlaceholderData, fetchNextPage } = flags;
+  const isShort = rows.length < PAGE / 2 && (flags.data?.pages.length ?? 0) < MOST_PAGES;
   useEffect(() => {
     if (hasNextPage && isShort && !isFetching) fetchNextPage().catch(() => undefined);
   }, [hasNextPage, isShort, isFetching, fetchNextPage]);
@@ -63,6 +51,7 @@ export function FlagsPage(): ReactNode {
       () => undefined,
     );
   };
+  const isWhole = flags.data !== undefined && flags.error === null && !isFetching && !hasNextPage;
   return (
     <>
       <PageHead title="Flags">
@@ -70,151 +59,61 @@ export function FlagsPage(): ReactNode {
           Create a flag
         </Link>
       </PageHead>
-      <Filters search={search} environments={all} onChange={change} />
+      <Filters search={search} environments={all} rows={rows} onChange={change} />
       {known.error !== null && <FaultView fault={known.error} />}
       {flags.error !== null && <FaultView fault={flags.error} />}
-      {(known.isPending || (flags.isPending && shown.length > 0)) && <Skeleton lines={5} />}
-      {flags.data !== undefined && fitting.length === 0 && !isFetching && (
-        <Empty title={rows.length === 0 ? 'There is no flag that you may read.' : 'No flag fits.'}>
-          <p>
-            {rows.length === 0
-              ? 'A flag is created by a request, switched off in every environment. Policy decides who may do that, and who has to agree.'
-              : `${rows.length} flags were looked at. Change the filters, or clear them.`}
-          </p>
-          <Link to={rows.length === 0 ? '/propose' : '/flags'}>
-            {rows.length === 0 ? 'Create a flag' : 'Clear the filters'}
-          </Link>
-          {rows.length === 0 && <Link to="/setup">What else a new installation misses</Link>}
-        </Empty>
-      )}
-      {fitting.length > 0 && <FlagTable rows={fitting} environments={shown} />}
-      {hasNextPage && (
-        <div className={styles.more}>
-          <Button isPending={isFetching} onPress={() => fetchNextPage()}>
-            Look at more flags
-          </Button>
-          <span>{rows.length} looked at</span>
+      {(known.isPending || (shown.length > 0 && isFetching && rows.length === 0)) && <Skeleton lines={5} />}
+      {isWhole && rows.length === 0 && <NoFlags isFiltered={Object.keys(filter).length > 0} />}
+      {flags.error === null && rows.length > 0 && (
+        <div aria-busy={isPlaceholderData}>
+          <FlagTable rows={rows} environments={shown} />
         </div>
       )}
+      <div className={styles.more} role="status">
+        {hasNextPage && (
+          <Button isPending={isFetching} onPress={() => fetchNextPage()}>
+            More flags
+          </Button>
+        )}
+        {rows.length > 0 && !isPlaceholderData && (
+          <span>
+            {counted(rows.length, 'flag')}
+            {hasNextPage && ', and there may be more'}
+          </span>
+        )}
+      </div>
     </>
   );
 }
 
-/** One page of flags, with the states of each environment. */
-async function readPage(
-  shown: readonly string[],
-  {
-    cursors,
-    namespace,
-    signal,
-  }: { cursors: Readonly<Record<string, string>>; namespace: string | undefined; signal: AbortSignal },
-): Promise<{ rows: Row[]; next: Record<string, string> | undefined }> {
-  const pages = await Promise.all(
-    shown.map(async (environment) => {
-      const cursor = cursors[environment];
-      const query = {
-        environment,
-        limit: PAGE,
-        ...(namespace === undefined ? {} : { namespace }),
-        ...(cursor === undefined ? {} : { cursor }),
-      };
-      return { environment, page: await api('listFlags', { query, signal }) };
-    }),
-  );
-  const rows = new Map<string, { flag: Listed; states: Record<string, FlagState | null> }>();
-  for (const { environment, page } of pages) {
-    for (const flag of page.items) {
-      const row = rows.get(flag.key) ?? { flag, states: {} };
-      row.states[environment] = flag.state;
-      rows.set(flag.key, row);
-    }
+function NoFlags({ isFiltered }: { isFiltered: boolean }) {
+  if (isFiltered) {
+    return (
+      <Empty title="No flag fits.">
+        <p>Owner and namespace have to be whole. Change the filters, or clear them.</p>
+        <Link to="/flags">Clear the filters</Link>
+      </Empty>
+    );
   }
-  const next = pages.flatMap(({ environment, page }) =>
-    page.next_cursor === null ? [] : [[environment, page.next_cursor] as const],
-  );
-  return {
-    rows: [...rows.values()].sort((one, other) => (one.flag.key < other.flag.key ? -1 : 1)),
-    next: next.length === 0 ? undefined : Object.fromEntries(next),
-  };
-}
-
-function fits({ flag }: Row, { q, tier, kind, owner, expiring }: FlagsSearch): boolean {
-  const has = (text: string, part: string) => text.toLowerCase().includes(part.toLowerCase());
   return (
-    (q === undefined || has(flag.key, q) || has(flag.purpose, q)) &&
-    (tier === undefined || flag.tier === tier) &&
-    (kind === undefined || flag.kind === kind) &&
-    (owner === undefined || has(flag.owner, owner)) &&
-    (expiring === undefined ||
-      (flag.expires_ms !== null &&
-        flag.expires_ms < performance.timeOrigin + performance.now() + expiring * DAY_MS))
+    <Empty title="There is no flag that you may read.">
+      <p>
+        A flag is created by a request, switched off in every environment. Policy decides who may do that, and
+        who has to agree.
+      </p>
+      <Link to="/propose">Create a flag</Link>
+      <Link to="/setup">What else a new installation misses</Link>
+    </Empty>
   );
 }
 
-function Filters({
-  search,
-  environments: all,
-  onChange,
+function FlagTable({
+  rows,
+  environments: shown,
 }: {
-  search: FlagsSearch;
+  rows: readonly InventoryRow[];
   environments: readonly string[];
-  onChange: (part: FlagsSearch) => void;
 }) {
-  const orNone = (value: string) => (value === '' ? undefined : value);
-  return (
-    <search className={styles.filters}>
-      <TextField
-        label="Key or purpose"
-        type="search"
-        value={search.q ?? ''}
-        onChange={(q) => onChange({ q: orNone(q) })}
-      />
-      <Choice
-        label="Environment"
-        value={search.environment ?? ''}
-        options={[['', 'all'], ...all.map((each) => [each, each] as const)]}
-        onChange={(value) => onChange({ environment: orNone(value) })}
-      />
-      <Choice
-        label="Tier"
-        value={search.tier ?? ''}
-        options={['', 'informational', 'operational', 'sensitive', 'high-risk'].map((each) => [
-          each,
-          each === '' ? 'all' : each,
-        ])}
-        onChange={(value) => onChange({ tier: orNone(value) })}
-      />
-      <Choice
-        label="Kind"
-        value={search.kind ?? ''}
-        options={['', 'release', 'entitlement', 'operational', 'experiment'].map((each) => [
-          each,
-          each === '' ? 'all' : each,
-        ])}
-        onChange={(value) => onChange({ kind: orNone(value) })}
-      />
-      <TextField
-        label="Owner"
-        type="search"
-        value={search.owner ?? ''}
-        onChange={(owner) => onChange({ owner: orNone(owner) })}
-      />
-      <Choice
-        label="Expires"
-        value={search.expiring === undefined ? '' : String(search.expiring)}
-        options={[
-          ['', 'whenever'],
-          ['7', 'within 7 days'],
-          ['30', 'within 30 days'],
-          ['90', 'within 90 days'],
-        ]}
-        onChange={(value) => onChange({ expiring: value === '' ? undefined : Number(value) })}
-      />
-    </search>
-  );
-}
-
-function FlagTable({ rows, environments: shown }: { rows: readonly Row[]; environments: readonly string[] }) {
   return (
     <table className={styles.table}>
       <thead>
@@ -243,11 +142,25 @@ function FlagTable({ rows, environments: shown }: { rows: readonly Row[]; enviro
             <td>
               {flag.tier}
               <br />
-              <span className={styles.kind}>{flag.kind}</span>
+              <span className={styles.kind}>
+                {flag.kind}
+                {flag.expires_ms !== null && (
+                  <>
+                    , expires <Moment ms={flag.expires_ms} />
+                  </>
+                )}
+              </span>
             </td>
             {shown.map((environment) => (
               <td key={environment} data-label={environment}>
-                <FlagStateMark state={states[environment]} />
+                {environment in states ? (
+                  <FlagStateMark state={states[environment]} />
+                ) : (
+                  <>
+                    <span aria-hidden>–</span>
+                    <Hidden>you may not read it there</Hidden>
+                  </>
+                )}
               </td>
             ))}
           </tr>
