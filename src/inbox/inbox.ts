@@ -2,9 +2,11 @@ import type { Call, ControlDeps } from '../decide/control.ts';
 import { readablePlaces } from '../decide/read.ts';
 import { resolvePerson } from '../policy/persons.ts';
 import { fromRow, placesOf } from '../requests/request.ts';
+import { isOpen } from '../requests/states.ts';
 import { toView } from '../requests/view.ts';
 import { countAtGate, countOwned, listAtGate, listByIds, listGates, listOwned } from '../store/inbox.ts';
 import { type Asker, type Clearing, judge, mayPass } from './judge.ts';
+import type { InboxPart } from './parts.ts';
 import type { InboxCount, InboxItem } from './view.ts';
 
 /** How far a part of an inbox is counted. */
@@ -69,6 +71,26 @@ export async function owned(deps: ControlDeps, call: Call, { after, limit }: Inb
       .map((request) => toItem(deps, asker, request, { clears: [], needs_sign_in: false })),
     next: rows.length > limit ? (page.at(-1)?.id ?? null) : null,
   };
+}
+
+/** One request as an item of a part; none if it does not wait for the caller. They must have been found to be able to read it. */
+export async function inInbox(
+  deps: ControlDeps,
+  call: Call,
+  { part, request: id }: { part: InboxPart; request: string },
+): Promise<InboxItem[]> {
+  const asker = await askerOf(deps, call);
+  const [row] = asker === null ? [] : await listByIds(deps.store.read, [id]);
+  if (asker === null || row === undefined) return [];
+  const request = fromRow(row);
+  if (!isOpen(request)) return [];
+  if (part === 'own') {
+    return row.owner !== null && namesOf(asker).includes(row.owner)
+      ? [toItem(deps, asker, request, { clears: [], needs_sign_in: false })]
+      : [];
+  }
+  const clearing = await judge(deps, asker, request);
+  return clearing === null || clearing.clears.length === 0 ? [] : [toItem(deps, asker, request, clearing)];
 }
 
 /**

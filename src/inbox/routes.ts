@@ -2,8 +2,10 @@ import { z } from 'zod';
 import type { ControlDeps } from '../decide/control.ts';
 import { routesFor } from '../decide/edge.ts';
 import { authorizeRead } from '../decide/read.ts';
+import { assertSeen } from '../decide/seen.ts';
 import { GOVERNED_READ } from '../http/route.ts';
-import { approvable, countInbox, owned } from './inbox.ts';
+import { namedRequest } from '../requests/named.ts';
+import { approvable, countInbox, inInbox, owned } from './inbox.ts';
 import { INBOX_PARTS } from './parts.ts';
 import { inboxCountSchema, inboxItemSchema } from './view.ts';
 
@@ -27,11 +29,21 @@ export const inboxRoutes = [
       part: z.enum(INBOX_PARTS).default('approve').meta({
         description: '`approve`: requests that miss an approval which you could give. `own`: yours.',
       }),
+      request: z.uuid().optional().meta({
+        description: 'Only this request: the list is empty if it does not wait for you.',
+      }),
     }),
     success: 200,
     answer: inboxItemSchema,
-    handle: async ({ control }, { call, query: { part }, page: { limit, place } }) => {
+    errors: ['not_found'],
+    handle: async ({ control }, { call, query: { part, request }, page: { limit, place } }) => {
       await authorizeRead(control, call, { operation: 'request.read' });
+      if (request !== undefined) {
+        const named = await namedRequest(control, request);
+        const unknown = { ...named.unknown, pointer: '#/request' };
+        await assertSeen(control, call, { ...named, unknown });
+        return { items: await inInbox(control, call, { part, request }), next: null };
+      }
       const page = { after: place === null ? null : String(place), limit };
       return part === 'own' ? owned(control, call, page) : approvable(control, call, page);
     },

@@ -3,7 +3,7 @@ import { gateSchema } from '../errors.ts';
 import { inputChangeSchema } from '../flags/change-facts.ts';
 import { epochMs } from '../moment.ts';
 import { obligationSchema } from '../policy/decision.ts';
-import { principalSchema } from '../principal.ts';
+import { type Principal, principalSchema } from '../principal.ts';
 import { reasonSchema } from '../reason.ts';
 import { standingDemands } from './demands.ts';
 import { type GateContext, requestGates } from './gates.ts';
@@ -27,6 +27,26 @@ const voteViewSchema = z
     }),
   })
   .meta({ id: 'Vote' });
+
+const { id, kind, person, issuer, claims, auth, token, started_by, act } = principalSchema.shape;
+
+/** Who proposed a request, with the evidence of it, in an answer. */
+const proposerViewSchema = z
+  .object({
+    ...{ id, kind, person, issuer },
+    claims: claims.meta({
+      description:
+        'Of a workload or an agent: the verified claims that its trust rule passes on, such as the repository. Of a person: none.',
+    }),
+    auth: auth
+      .pick({ level: true, auth_time_ms: true })
+      .strip()
+      .nullable()
+      .meta({ description: 'The sign-in of a person; otherwise null.' }),
+    trust_rule: token.shape.trust_rule,
+    ...{ started_by, act },
+  })
+  .meta({ id: 'Proposer', description: 'Who proposed it, and what proved it then.' });
 
 /** A change of a flag that a request makes, in an answer. */
 export const plannedChangeSchema = inputChangeSchema.meta({ id: 'PlannedChange' });
@@ -55,7 +75,11 @@ export const requestViewSchema = z
     bases: z
       .array(z.object({ of: z.string(), version: z.int() }))
       .meta({ description: 'The versions that it is based on. The digest covers them.' }),
-    proposer: principalSchema.pick({ id: true, kind: true, person: true }).strip(),
+    content: z.looseObject({ kind: z.string(), reason: z.string() }).meta({
+      description:
+        'The request as its authors wrote it, which the digest covers. `PATCH` replaces members of it, such as `changes`.',
+    }),
+    proposer: proposerViewSchema,
     authors: z
       .array(z.string())
       .meta({ description: 'The persons who wrote part of the current content. None of them may approve.' }),
@@ -115,7 +139,8 @@ export function toView(
     changes: plan.changes,
     object: plan.object,
     bases: plan.bases,
-    proposer: { id: proposer.id, kind: proposer.kind, person: proposer.person },
+    content: { ...content },
+    proposer: toProposerView(proposer),
     authors: request.authors,
     approvals: view('approve'),
     rejections: view('reject'),
@@ -128,6 +153,19 @@ export function toView(
     standing: request.standing,
     decision_id: request.decision_id,
     gates: requestGates(request, context),
+  };
+}
+
+/** The claims of a person, such as their department, are for the policy: what they proposed needs none of them as evidence. */
+function toProposerView({ id, kind, person, issuer, claims, auth, token, started_by, act }: Principal) {
+  const { level, auth_time_ms } = auth;
+  return {
+    ...{ id, kind, person, issuer },
+    claims: kind === 'person' ? {} : claims,
+    auth: kind === 'person' ? { level, auth_time_ms } : null,
+    trust_rule: token.trust_rule,
+    ...(started_by === undefined ? {} : { started_by }),
+    ...(act === undefined ? {} : { act }),
   };
 }
 

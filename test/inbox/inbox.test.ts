@@ -79,6 +79,7 @@ it('has exactly what the approval of its person would clear', async () => {
     const others = (await t.call('dana', 'GET', '/v1/requests?state=open&limit=200')).body.items;
     for (const request of others) {
       const before = await readRequest(t, request.id);
+      expect(await idsOf(who, `&request=${request.id}`)).toEqual(ids.filter((id) => id === request.id));
       const answer = await approve(t, `${who}+mfa`, before);
       const cleared =
         answer.status === 200 &&
@@ -182,6 +183,27 @@ it('is nothing for a workload, and refuses whoever may read no request', async (
     expect((await t.call(stranger, 'GET', path)).body.code).toBe('policy_denied');
   }
   expect((await t.call('alex', 'GET', '/v1/inbox?part=all')).body.code).toBe('invalid_request');
+});
+
+it('answers for one request, which is told to nobody who may not read it', async () => {
+  const [request, other] = [await pending(), await pending()];
+  const only = `&request=${request.id}`;
+  expect(await inboxOf('alex', only)).toMatchObject([
+    { request: { id: request.id }, clears: [{ role: 'flag-approver' }] },
+  ]);
+  expect(await idsOf('dana', only)).toEqual([]);
+  for (const who of ['dana', 'dana-alt']) expect(await idsOf(who, `&part=own${only}`)).toEqual([request.id]);
+  expect(await idsOf('alex', `&part=own${only}`)).toEqual([]);
+  const unknown = await t.call('alex', 'GET', '/v1/inbox?request=018f0000-0000-7000-8000-000000000000');
+  expect(unknown.body.code).toBe('not_found');
+  expect(await inboxOf(await t.workloadToken(), only)).toEqual([]);
+  await withdraw(request);
+  expect(await idsOf('dana', `&part=own${only}`)).toEqual([]);
+  expect(await idsOf('alex', only)).toEqual([]);
+  expect((await t.call('alex', 'GET', '/v1/inbox?request=x')).body.code).toBe('invalid_request');
+  const stranger = await t.people.idToken('dana', { claims: { groups: [] } });
+  const path = `/v1/inbox?request=${other.id}`;
+  expect((await t.call(stranger, 'GET', path)).body.code).toBe('policy_denied');
 });
 
 it('follows the bindings of the active policy, and what it asks for', async () => {

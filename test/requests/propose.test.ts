@@ -194,6 +194,47 @@ describe('a proposal', () => {
     expect(status).toBe(201);
     expect(body.proposer).toMatchObject({ kind: 'workload', person: 'github:5001' });
     expect(body.authors).toEqual(['github:5001']);
+    // What proved it: the job, as its platform signed it, and no sign-in.
+    expect(body.proposer).toMatchObject({ trust_rule: 'payments-deploy', auth: null });
+    expect(body.proposer.claims).toMatchObject({ repository: 'acme/payments' });
+    expect((await t.call('alex', 'GET', `/v1/requests/${body.id}`)).body.proposer).toEqual(body.proposer);
+  });
+
+  it('of a person says how and when they signed in, and nothing else of them', async () => {
+    const { body } = await propose(t, [enable('checkout')]);
+    expect(body.proposer).toEqual({
+      id: 'person:demo:dana',
+      kind: 'person',
+      person: 'emp-1001',
+      issuer: expect.stringMatching(/^http/),
+      claims: {},
+      auth: { level: 1, auth_time_ms: expect.any(Number) },
+      trust_rule: null,
+    });
+  });
+
+  it('gives back what its authors wrote, to be edited from there', async () => {
+    const changes = [enable('checkout')];
+    const { body } = await propose(t, changes, { start_ms: t.clock() + 3_600_000 });
+    const read = (await t.call('alex', 'GET', `/v1/requests/${body.id}`)).body;
+    expect(read.content).toEqual({
+      kind: 'flag.change',
+      environment: 'production',
+      changes,
+      ...{ reason: body.reason, ticket: body.ticket, apply: 'auto', start_ms: t.clock() + 3_600_000 },
+    });
+    const same = await t.call('dana', 'PATCH', `/v1/requests/${body.id}`, {
+      changes: read.content.changes,
+      digest: read.digest,
+    });
+    expect(same.body).toMatchObject({ digest: read.digest, content: read.content });
+    const other = [...changes, { action: 'set_audience', flag: 'checkout', audience: { kind: 'none' } }];
+    const edited = await t.call('dana', 'PATCH', `/v1/requests/${body.id}`, {
+      changes: other,
+      digest: read.digest,
+    });
+    expect(edited.body.content.changes).toEqual(other);
+    expect(edited.body.digest).not.toBe(read.digest);
   });
 
   it('of somebody without a token is refused before anything is read', async () => {
