@@ -16,7 +16,7 @@ import { type ChangeRequest, loadVotes } from './request.ts';
 import { settle } from './settle.ts';
 import { isOpen } from './states.ts';
 
-/** The most comments on one request. */
+/** The most comments on one request. Demands have no such limit: nobody takes the word of an approver away by writing much. */
 const MAX_COMMENTS = 1000;
 /** The most of one principal on one request within an hour. */
 const MAX_PER_HOUR = 30;
@@ -87,8 +87,10 @@ export async function withdrawOwnComment(
   if (found === undefined) throw unknownName({ what: 'comment', name: id });
   const operation = 'request.comment';
   const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
-  const isOwn =
-    found.principal_id === principal.id || (found.person !== null && found.person === principal.person);
+  // Who acts for a person, or was started by one, does not take back the word of that person.
+  const isSamePerson =
+    principal.kind === 'person' && found.person !== null && found.person === principal.person;
+  const isOwn = found.principal_id === principal.id || isSamePerson;
   const fault = new BrokerError('state_conflict', 'Only its author may withdraw a comment.');
   const note =
     isOwn || decision.effect !== 'allow'
@@ -104,7 +106,11 @@ export async function withdrawOwnComment(
   const withdrawn = { ...found, said: null, withdrawn_ms: found.withdrawn_ms ?? now_ms };
   const demands = request.demands.filter((demand) => demand.comment !== id);
   if (demands.length === request.demands.length || !isOpen(request)) return toCommentView(withdrawn, request);
-  return toCommentView(withdrawn, await settleAgain(writing, { ...request, demands }));
+  const freed = { ...request, demands };
+  if (request.expires_ms > now_ms) return toCommentView(withdrawn, await settleAgain(writing, freed));
+  // The comment is withdrawn all the same: only the request is too late.
+  await expire(writing, freed);
+  return toCommentView(withdrawn, { ...freed, state: 'expired' });
 }
 
 /** Decides, records and stores. A demand takes what a rejection takes: the policy says who could approve. */
@@ -161,7 +167,7 @@ async function faultOf(
     principal_id: about.principal.id,
     sinceMs: now_ms - HOUR_MS,
   });
-  if (all >= MAX_COMMENTS)
+  if (kind === 'comment' && all >= MAX_COMMENTS)
     return new BrokerError('state_conflict', `A request has at most ${MAX_COMMENTS} comments.`);
   if (recent >= MAX_PER_HOUR) {
     const headers = { 'Retry-After': String(HOUR_MS / 1000) };

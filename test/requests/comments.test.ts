@@ -1,14 +1,26 @@
+import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { findComment, insertComment } from '../../src/store/comments.ts';
+import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { erasePerson, withoutRetention } from '../support/erasures.ts';
 import { approve, createFlag, propose, readRequest, TICKET } from '../support/flags.ts';
 import { readLeaves } from '../support/sqlite/log.ts';
+import { addAgents, jobToken } from '../tokens/agents.ts';
 
 let t: TestBroker;
 let flags = 0;
 
 beforeAll(async () => {
-  t = await startTestBroker({ editData: withoutRetention });
+  t = await startTestBroker({
+    editData: (data, { ci }) => {
+      const edited = withoutRetention(structuredClone(data)) as typeof data;
+      const grant = { operations: ['request.comment', 'request.read'], environments: ['production'] };
+      addAgents(edited, ci, grant);
+      const { config } = edited as { config: { trust_rules: Record<string, Record<string, unknown>> } };
+      Object.assign(config.trust_rules['plain-job'] ?? {}, { person: { claim: 'actor_id', prefix: 'emp-' } });
+      return edited;
+    },
+  });
 });
 
 afterAll(() => t.close());
@@ -170,6 +182,47 @@ describe('a demand for changes', () => {
     expect((await withdraw('alex', request.id, id)).body.code).toBe('state_conflict');
     expect((await withdraw('sam', request.id, id)).status).toBe(200);
     expect(await readRequest(t, request.id)).toMatchObject({ state: 'applied', changes_requested: [] });
+  });
+
+  it('is not withdrawn by a job of its person, which may withdraw its own comments', async () => {
+    const request = await pending();
+    await demand('sam', request);
+    await approve(t, 'alex', request);
+    const [{ id }] = await commentsOn(request.id);
+    const job = (await exchange(t.url, await jobToken(t, 'plain-job', { actor_id: '1003' }))).body
+      .access_token;
+    expect((await withdraw(job, request.id, id)).body).toMatchObject({
+      code: 'state_conflict',
+      decision_id: expect.any(String),
+    });
+    expect(await readRequest(t, request.id)).toMatchObject({ state: 'pending', changes_requested: [{}] });
+    const own = (await say(job, request.id, { text: 'by the job' })).body;
+    expect(own.person).toBe('emp-1003');
+    expect((await withdraw(job, request.id, own.id)).status).toBe(200);
+    expect((await withdraw('sam', request.id, id)).status).toBe(200);
+    expect((await readRequest(t, request.id)).state).toBe('applied');
+  });
+
+  it('that is withdrawn too late applies nothing: the request has expired', async () => {
+    const request = await pending();
+    await demand('sam', request);
+    await approve(t, 'alex', request);
+    const [{ id }] = await commentsOn(request.id);
+    t.clock.advance(request.expires_ms - t.clock());
+    expect((await withdraw('sam', request.id, id)).body).toMatchObject({ text: null, stands: false });
+    expect((await readRequest(t, request.id)).state).toBe('expired');
+  });
+
+  it('is heard on a request that is full of comments', async () => {
+    const request = await pending();
+    const { body } = await say('casey', request.id, { text: 'x' });
+    await t.broker.store.writer.write(async (tx) => {
+      const row = await findComment(tx, { id: body.id, request_id: request.id });
+      if (row === undefined) throw new Error('no comment');
+      for (let each = 0; each < 999; each += 1) await insertComment(tx, { ...row, id: uuidv7() });
+    });
+    expect((await say('alex', request.id, { text: 'x' })).body.code).toBe('state_conflict');
+    expect((await demand('sam', request)).body).toMatchObject({ changes_requested: [{}] });
   });
 
   it('ends with the content that it is about, and not with an edit of nothing', async () => {
