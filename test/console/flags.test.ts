@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { exchange } from '../support/broker.ts';
 import { type ConsoleBench, findBarriers, HAS_BROWSER, startConsoleBench, type Visitor } from './bench.ts';
 import { applyAsDana, newFlag, organizations } from './content.ts';
 
@@ -8,7 +9,7 @@ describe.skipIf(!HAS_BROWSER)('the flag pages', () => {
   /** What the page asked for, without the cursor. */
   const asked: URLSearchParams[] = [];
   beforeAll(async () => {
-    b = await startConsoleBench();
+    b = await startConsoleBench({ config: { evaluations: { interval_seconds: 1 } } });
     const keys = (from: number) => Array.from({ length: 40 }, (_, place) => `bulk.n${from + place}`);
     for (const from of [100, 140, 180]) {
       await applyAsDana(
@@ -83,6 +84,55 @@ describe.skipIf(!HAS_BROWSER)('the flag pages', () => {
     await page.getByRole('link', { name: 'Clear the filters' }).click();
     await page.getByText('100 flags, and there may be more').waitFor();
     expect(await page.getByLabel('Whole owner').inputValue()).toBe('');
+  });
+
+  it('tell in what the environments differ', async () => {
+    const { page, open } = dana;
+    await open('/flags/checkout.new');
+    const stands = page.getByRole('region', { name: 'Where it stands' });
+    await stands.getByRole('row', { name: 'Switched on off off' }).waitFor();
+    await stands.getByRole('row', { name: 'For 1 organization: acme everybody everybody' }).waitFor();
+    await stands.getByText('The same everywhere: Shares, Default variant, Rules.').waitFor();
+    await open('/flags/checkout.old');
+    await stands.getByText('It is the same in every environment.').waitFor();
+  });
+
+  it('show who reads a flag to whoever may read decisions, when they ask', async () => {
+    const { t } = b;
+    const audience = 'data:production';
+    const token = (await exchange(t.url, await t.ci.checkoutToken(), { audience })).body.access_token;
+    for (const organization of ['acme', 'acme', 'globex']) {
+      const body = { context: { organization } };
+      await t.call(token, 'POST', '/ofrep/v1/evaluate/flags/checkout.new', body);
+    }
+    const path = '/v1/evaluations?flag=checkout.new&environment=production';
+    await vi.waitFor(
+      async () => {
+        await t.broker.scheduler.tick();
+        const { items } = (await t.call('avery', 'GET', path)).body;
+        expect(items.length).toBeGreaterThan(1);
+      },
+      { timeout: 10_000, interval: 200 },
+    );
+    const isRead = (operation: string) => operation === 'decision.read';
+    const reads = async () => (await b.records()).filter(({ operation }) => isRead(operation)).length;
+    const { page, complaints } = await b.visit('avery', { path: '/flags/checkout.new' });
+    const readers = page.getByRole('region', { name: 'Who reads it in production' });
+    await readers.getByText('each look is recorded').waitFor();
+    const before = await reads();
+    await readers.getByRole('button', { name: 'Show who reads it' }).click();
+    await readers.getByRole('row', { name: /checkout.* on 2 / }).waitFor();
+    await readers.getByRole('row', { name: /checkout.* off 1 / }).waitFor();
+    expect(await reads()).toBe(before + 1);
+    expect(await findBarriers(page)).toEqual([]);
+    await page.setViewportSize({ width: 320, height: 700 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+    expect(complaints).toEqual([]);
+    const other = dana.page;
+    await dana.open('/flags/checkout.new');
+    await other.getByRole('button', { name: 'Show who reads it' }).click();
+    await other.getByRole('region', { name: 'Who reads it' }).getByRole('alert').waitFor();
+    expect(await other.getByRole('row', { name: /checkout.* on 2 / }).count()).toBe(0);
   });
 
   it('say what a namespace could have been that does not exist', async () => {

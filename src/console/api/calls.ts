@@ -25,6 +25,7 @@ export const CALLS = {
   listFlags: 'GET /v1/flags',
   getFlag: 'GET /v1/flags/{key}',
   listFlagVersions: 'GET /v1/flags/{key}/versions',
+  listEvaluations: 'GET /v1/evaluations',
   listFreezes: 'GET /v1/freezes',
   engageFreeze: 'POST /v1/freezes',
   listBreakGlass: 'GET /v1/break-glass',

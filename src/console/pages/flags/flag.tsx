@@ -5,17 +5,18 @@ import type { AnswerOf } from '../../../routes.ts';
 import { api } from '../../api/api.ts';
 import { environments } from '../../api/queries.ts';
 import { buttonClass } from '../../parts/button.tsx';
-import { whoSees } from '../../parts/change-words.ts';
 import { FactList } from '../../parts/fact-list.tsx';
 import { FaultView } from '../../parts/fault.tsx';
-import { FlagStateMark } from '../../parts/flag-state.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { PageHead } from '../../parts/page-head.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
+import { CodePanel } from './code.tsx';
 import styles from './flag.module.css';
 import { History } from './history.tsx';
+import { ReadersPanel } from './readers.tsx';
+import { StatesPanel } from './states.tsx';
 
 const route = getRouteApi('/flags/$key');
 
@@ -51,7 +52,10 @@ export function FlagPage(): ReactNode {
           {shown !== undefined && (
             <HistoryPanel flag={flag.data} environment={shown} environments={known.data ?? []} />
           )}
-          <CodePanel flag={flag.data} />
+          <div className={styles.side}>
+            {shown !== undefined && <ReadersPanel key={shown} flag={flag.data.key} environment={shown} />}
+            <CodePanel flag={flag.data} />
+          </div>
         </div>
       )}
     </>
@@ -95,30 +99,6 @@ function Variants({ flag }: { flag: Flag }) {
         </li>
       ))}
     </ul>
-  );
-}
-
-function StatesPanel({ flag, environments: all }: { flag: Flag; environments: readonly string[] }) {
-  const texts = new Set(all.map((each) => JSON.stringify({ ...flag.states[each], version: 0 })));
-  return (
-    <Panel title="Where it stands">
-      {texts.size > 1 && <p className={styles.calm}>The environments differ.</p>}
-      <ul className={styles.states}>
-        {all.map((environment) => {
-          const state = flag.states[environment];
-          return (
-            <li key={environment}>
-              <strong>{environment}</strong> <FlagStateMark state={state} />
-              {state?.enabled === true && (
-                <p className={styles.calm}>
-                  For <Untrusted text={whoSees(state)} />
-                </p>
-              )}
-            </li>
-          );
-        })}
-      </ul>
-    </Panel>
   );
 }
 
@@ -180,32 +160,6 @@ function HistoryPanel({
           }
         />
       )}
-    </Panel>
-  );
-}
-
-/** How an application reads it, with an SDK of OpenFeature. */
-function CodePanel({ flag: { key, variants, safe_variant } }: { flag: Flag }) {
-  const safe = (variants as Readonly<Record<string, unknown>>)[safe_variant];
-  const type =
-    typeof safe === 'boolean'
-      ? 'Boolean'
-      : typeof safe === 'number'
-        ? 'Number'
-        : typeof safe === 'string'
-          ? 'String'
-          : 'Object';
-  const code = `const client = OpenFeature.getClient();
-const value = await client.get${type}Value(${JSON.stringify(key)}, ${JSON.stringify(safe)}, { organization: 'acme' });`;
-  return (
-    <Panel title="Read it in an application">
-      <pre className={styles.code}>
-        <Untrusted text={code} />
-      </pre>
-      <p className={styles.calm}>
-        The default is the safe variant, so the application does the same when nothing answers. The same with
-        curl: <code>POST /ofrep/v1/evaluate/flags/{key}</code>
-      </p>
     </Panel>
   );
 }
