@@ -52,14 +52,15 @@ function stateChange(flag: string, place: string, before: FlagState | null, afte
     ...(before !== null && before.default_variant !== after.default_variant
       ? [`serves ${after.default_variant} in place of ${before.default_variant}`]
       : []),
-    ...(JSON.stringify(before?.rules ?? []) === JSON.stringify(after.rules)
-      ? []
-      : [`has ${counted(after.rules.length, 'rule')} in place of ${before?.rules.length ?? 0}`]),
+    ...rulesParts(before?.rules ?? [], after.rules),
   ];
   const off = after.enabled ? '' : ' (it stays switched off)';
-  return parts.length === 0
+  if (parts.length > 0) return `Changes ${flag}${place}: ${parts.join('; ')}${off}`;
+  // Only what is wholly equal changes nothing. Of anything else, at least the part is named.
+  const names = changedMembers(before, after);
+  return names.length === 0
     ? `Changes nothing that is served by ${flag}${place}${off}`
-    : `Changes ${flag}${place}: ${parts.join('; ')}${off}`;
+    : `Changes ${flag}${place}: ${listed(names.map(memberInWords))}${off}`;
 }
 
 /** Who sees a flag in that state, and which part of them. */
@@ -101,6 +102,11 @@ function audienceParts(before: Audience | null, after: Audience): string[] {
   const usersAfter = after.users.map(({ id }) => id);
   const addedUsers = usersAfter.filter((id) => !usersBefore.includes(id));
   const removedUsers = usersBefore.filter((id) => !usersAfter.includes(id));
+  const exceptionOf = ({ users }: typeof before, id: string) =>
+    JSON.stringify(users.find((user) => user.id === id)?.exception);
+  const others = usersAfter.filter(
+    (id) => usersBefore.includes(id) && exceptionOf(before, id) !== exceptionOf(after, id),
+  );
   return [
     ...(added.length === 0 ? [] : [`adds ${counted(added.length, 'organization')}: ${listed(added)}`]),
     ...(removed.length === 0
@@ -110,6 +116,18 @@ function audienceParts(before: Audience | null, after: Audience): string[] {
     ...(removedUsers.length === 0
       ? []
       : [`removes ${counted(removedUsers.length, 'user')}: ${listed(removedUsers)}`]),
+    ...(others.length === 0
+      ? []
+      : [`changes the exception of ${counted(others.length, 'user')}: ${listed(others)}`]),
+  ];
+}
+
+function rulesParts(before: FlagState['rules'], after: FlagState['rules']): string[] {
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  return [
+    before.length === after.length
+      ? `changes its ${counted(after.length, 'rule')}`
+      : `has ${counted(after.length, 'rule')} in place of ${before.length}`,
   ];
 }
 
@@ -120,12 +138,23 @@ function rolloutParts(before: Rollout | null, after: Rollout | null): string[] {
   const shareOf = (rollout: Rollout, variant: string) =>
     rollout.filter((each) => each.variant === variant).reduce((sum, each) => sum + each.percent, 0);
   const variants = [...new Set([...before, ...after].map(({ variant }) => variant))];
-  return variants
+  const shares = variants
     .filter((variant) => shareOf(before, variant) !== shareOf(after, variant))
     .map(
       (variant) =>
         `${shareOf(before, variant)} % → ${shareOf(after, variant)} % of organizations get ${variant}`,
     );
+  // The order assigns organizations: in another order, equal shares are of others.
+  const orderOf = (rollout: Rollout, other: Rollout) =>
+    rollout.map(({ variant }) => variant).filter((name) => other.some(({ variant }) => variant === name));
+  const [was, is] = [orderOf(before, after).join(', '), orderOf(after, before).join(', ')];
+  if (was === is && shares.length > 0) return shares;
+  return [
+    ...shares,
+    was === is
+      ? `the shares of ${listed(orderOf(after, before))} are of other organizations`
+      : `the shares are in the order ${is} in place of ${was}, so organizations get another variant`,
+  ];
 }
 
 function changedMembers(before: unknown, after: unknown): string[] {
