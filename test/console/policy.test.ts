@@ -35,6 +35,10 @@ describe('the console', () => {
     ['zero\u200bwidth', 'zero\\u{200b}width'],
     ['p\u0430ypal', 'p\\u{430}ypal'],
     ['\uff41cme', '\\u{ff41}cme'],
+    ['\u{1d5ba}\u{1d5bc}me', '\\u{1d5ba}\\u{1d5bc}me'],
+    ['\u{1d7cf}0 %', '\\u{1d7cf}0 %'],
+    ['\u212aey', '\\u{212a}ey'],
+    ['20 m², the 2º, ½, 10 €…', '20 m², the 2º, ½, 10 €…'],
     ['flag\u2028next', 'flag\\u{2028}next'],
     // Whole words of other alphabets are text.
     ['Привет, Straße und 東京', 'Привет, Straße und 東京'],

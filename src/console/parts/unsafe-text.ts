@@ -9,14 +9,22 @@ const INVISIBLE =
   /(?![\n\t])[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\ufff9-\ufffb]/u;
 
 /** Letters that look like Latin ones, in the alphabets that have many of them. */
-const OTHER_ALPHABET =
-  /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\uff21-\uff5a]/u;
+const OTHER_ALPHABET = /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}]/u;
 const LATIN = /\p{Script=Latin}/u;
 const WORD = /[\p{L}\p{M}\p{N}_.-]+/gu;
 
+/** A letter or digit of another block that is an ASCII one in another style, such as the mathematical letters. */
+function isStyledAscii(character: string): boolean {
+  return (
+    /[^\0-\x7fªº]/u.test(character) &&
+    /[\p{L}\p{Nd}]/u.test(character) &&
+    /^[A-Za-z0-9]+$/.test(character.normalize('NFKC'))
+  );
+}
+
 /**
- * Splits a text where something in it misleads: characters that are invisible or change the direction, and, within a
- * Latin word, letters of other alphabets that look the same. Words that are wholly of another alphabet are text.
+ * Splits a text where something in it misleads: characters that are invisible or change the direction, letters and digits
+ * that are ASCII in another style, and, within a Latin word, letters of other alphabets that look the same. Words that are wholly of another alphabet are text.
  */
 export function piecesOf(text: string): Piece[] {
   const lookalikes = new Set<number>();
@@ -34,7 +42,7 @@ export function piecesOf(text: string): Piece[] {
   for (const character of text) {
     const why = INVISIBLE.test(character)
       ? 'a character that is invisible, or that changes the direction of the text'
-      : lookalikes.has(place)
+      : lookalikes.has(place) || isStyledAscii(character)
         ? `looks like a Latin letter, but is another one: ${character}`
         : null;
     if (why === null) plain += character;
