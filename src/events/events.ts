@@ -15,6 +15,8 @@ export interface PlacedEvent {
   places: readonly Place[];
 }
 
+/** Where what is of no namespace is read. */
+const EVERYWHERE: readonly Place[] = [{ environment: null, namespace: '*' }];
 const VOTES = ['request.approve', 'request.reject', 'request.ask_changes'];
 
 /** The events of records. What was refused and moved nothing is told to nobody: only auditors read of it. */
@@ -68,7 +70,8 @@ function placesOf(
   const place = freeze === null ? undefined : known.freezes.get(freeze.id);
   if (place !== undefined) return { operation: 'freeze.read', places: [place] };
   if (operation === 'breakglass.open' || operation === 'breakglass.close')
-    return { operation: 'breakglass.read', places: [{ environment: null, namespace: '*' }] };
+    return { operation: 'breakglass.read', places: EVERYWHERE };
+  if (operation === 'revocation.add') return { operation: 'revocation.read', places: EVERYWHERE };
   return null;
 }
 
@@ -100,5 +103,6 @@ function typeOf({ operation, freeze, activates }: RecordV1): EventView['type'] {
   if (activates !== null) return 'policy';
   if (VOTES.includes(operation)) return 'vote';
   if (operation === 'request.comment') return 'comment';
+  if (operation === 'revocation.add') return 'revocation';
   return operation.startsWith('breakglass.') ? 'breakglass' : 'request';
 }

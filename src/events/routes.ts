@@ -19,7 +19,7 @@ export const eventRoutes = [
     method: 'GET',
     path: '/v1/events',
     summary:
-      'a stream of what happens to requests, freezes and policies that you may read, until your sign-in or token ends; send `Last-Event-ID` to go on',
+      'a stream of what happens to requests, freezes, revocations and policies that you may read, until your sign-in or token ends; send `Last-Event-ID` to go on',
     caller: 'any',
     outcomes: GOVERNED_READ,
     streams: true,

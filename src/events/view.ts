@@ -13,7 +13,7 @@ import { RECORDED_NAMES } from '../operations.ts';
  */
 export const eventSchema = z
   .object({
-    type: z.enum(['request', 'vote', 'comment', 'flag', 'freeze', 'breakglass', 'policy', 'other']),
+    type: z.enum(['request', 'vote', 'comment', 'freeze', 'breakglass', 'revocation', 'policy']),
     place: z.int().meta({ description: 'The place of the record in the log.' }),
     at_ms: epochMs,
     operation: z.enum(RECORDED_NAMES),

@@ -65,7 +65,6 @@ describe.skipIf(!HAS_BROWSER)('an incident', () => {
     expect(await freezes()).toHaveLength(1);
     const [lift] = (await b.t.call('riley', 'GET', '/v1/requests?kind=freeze.lift')).body.items;
     await b.t.call('sam+mfa', 'POST', `/v1/requests/${lift.id}/approve`, { digest: lift.digest });
-    await page.reload();
     await page.getByRole('heading', { name: 'Nothing is frozen' }).waitFor();
     expect(complaints).toEqual([]);
   });
@@ -160,5 +159,22 @@ describe.skipIf(!HAS_BROWSER)('an incident', () => {
     await page.getByRole('button', { name: /^Propose to lift the revocation/ }).click();
     await page.getByText(/^Held .*Waits for an approval by a security-approver/).waitFor();
     expect(complaints).toEqual([]);
+  });
+
+  it('shows what others do as it happens', async () => {
+    const { page, open } = await b.visit('riley', {
+      path: '/incident?task=off&q=CHECKOUT',
+      viewport: PHONE,
+    });
+    const on = page.getByRole('list', { name: 'Flags that are on' });
+    await on.getByText('checkout.new').waitFor();
+    expect(await on.getByText('checkout.retry').count()).toBe(0);
+    await applyAsDana(b.t, [{ action: 'disable', flag: 'checkout.new' }]);
+    await page.getByText('No flag that is on fits.').waitFor();
+    await open('/incident?task=revoke');
+    const revoked = page.getByRole('list', { name: 'Revocations in force' });
+    const order = { kind: 'subject', value: 'emp-4711', incident: 'INC-11', reason: 'left' };
+    expect((await b.t.call('riley', 'POST', '/v1/revocations', order)).status).toBe(201);
+    await revoked.getByText('emp-4711').waitFor();
   });
 });

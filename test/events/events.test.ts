@@ -80,6 +80,31 @@ it('tells of freezes and their lifts', async () => {
   await client.close();
 });
 
+it('tells of revocations whoever may read them, and of their lifts', async () => {
+  const auditor = await follow(t, await bearer('avery'));
+  const approver = await follow(t, await bearer('alex'));
+  const order = { kind: 'trust_rule', value: 'payments-deploy', incident: 'INC-1', reason: 'a test' };
+  const { status, body: revocation } = await t.call('riley', 'POST', '/v1/revocations', order);
+  expect(status).toBe(201);
+  const revoked = await auditor.until(({ event }) => event === 'revocation');
+  expect(revoked.data).toMatchObject({ operation: 'revocation.add', effect: 'allow', request: null });
+  const { body: lift } = await t.call('riley', 'POST', '/v1/requests', {
+    kind: 'revocation.lift',
+    revocation: revocation.id,
+    reason: 'over',
+  });
+  expect((await approve(t, 'sam+mfa', lift)).body.state).toBe('applied');
+  const lifted = await auditor.until(
+    ({ data }) => data?.request?.id === lift.id && data.request.to === 'applied',
+  );
+  expect(lifted.data.request.kind).toBe('revocation.lift');
+  const seen = await pending();
+  await approver.until(about(seen.id, 'request'));
+  expect(approver.events.filter(({ event }) => event === 'revocation')).toEqual([]);
+  expect(JSON.stringify(auditor.events)).not.toContain('payments-deploy');
+  await Promise.all([auditor.close(), approver.close()]);
+});
+
 it('shows a client only what its caller may read', async () => {
   const everywhere = await follow(t, await bearer('avery'));
   const payments = await follow(t, await bearer('alex'));

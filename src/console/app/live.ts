@@ -11,12 +11,20 @@ const READ_AGAIN: Readonly<Record<EventView['type'], readonly string[]>> = {
   request: ['request', 'requests'],
   vote: ['request', 'requests'],
   comment: ['request', 'requests'],
-  flag: ['flags', 'organizations', 'request'],
-  freeze: ['freezes', 'requests'],
-  breakglass: ['break-glass', 'requests'],
-  policy: ['policy', 'environments', 'requests', 'forecast'],
-  other: [],
+  freeze: ['freezes', 'requests', 'forecast'],
+  breakglass: ['break-glass', 'requests', 'forecast'],
+  revocation: ['revocations', 'forecast'],
+  policy: ['policy', 'environments', 'requests', 'forecast', 'access'],
 };
+
+/** The beginnings of what is read again after an event. */
+function keysOf({ type, flags, request }: EventView): readonly string[] {
+  return [
+    ...READ_AGAIN[type],
+    ...(flags.length === 0 ? [] : ['flags', 'organizations']),
+    ...(request?.kind === 'revocation.lift' ? ['revocations'] : []),
+  ];
+}
 
 /**
  * Follows what happens, and reads again what it is about. Only a page that somebody sees has a stream: browsers open few
@@ -27,8 +35,13 @@ export function useLiveEvents(): void {
   useEffect(() => {
     let stream: EventSource | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    // A stream that was refused begins at the end: nothing tells what happened meanwhile.
+    let wasRefused = false;
     const readAgain = (keys: readonly string[]) => {
       for (const key of keys) queries.invalidateQueries({ queryKey: [key] }).catch(() => undefined);
+    };
+    const readAll = () => {
+      queries.invalidateQueries().catch(() => undefined);
     };
     const open = () => {
       clearTimeout(timer);
@@ -41,15 +54,20 @@ export function useLiveEvents(): void {
     };
     const follow = () => {
       const opened = new EventSource('/v1/events');
-      for (const [type, keys] of Object.entries(READ_AGAIN)) {
-        opened.addEventListener(type, () => readAgain(keys));
+      for (const type of Object.keys(READ_AGAIN)) {
+        opened.addEventListener(type, ({ data }) => readAgain(keysOf(JSON.parse(data))));
       }
       // Too much has happened, or it is not known what.
-      opened.addEventListener('reset', () => queries.invalidateQueries().catch(() => undefined));
+      opened.addEventListener('reset', readAll);
+      opened.addEventListener('open', () => {
+        if (wasRefused) readAll();
+        wasRefused = false;
+      });
       opened.addEventListener('error', () => {
         // The browser connects again by itself, unless it was refused: then the session may be over.
         if (opened.readyState !== EventSource.CLOSED) return;
         close();
+        wasRefused = true;
         readAgain(whoami.queryKey);
         timer = setTimeout(open, AGAIN_MS);
       });

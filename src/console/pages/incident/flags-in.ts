@@ -1,30 +1,21 @@
 import { queryOptions } from '@tanstack/react-query';
 import { api } from '../../api/api.ts';
 
-/** How many flags are looked through. Beyond, a flag is found by its whole key. */
-const MOST_PAGES = 10;
+interface Filter {
+  /** A part of the key, the owner or the purpose. */
+  q?: string;
+  enabled?: boolean;
+  limit: number;
+}
 
-/** The flags of an environment that the person may read, with whether there are more than were read. */
-export function flagsIn(environment: string) {
+/** The first flags of an environment that fit, of those that the person may read. */
+export function flagsIn(environment: string, filter: Filter) {
+  const query = { environment, retired: false, ...filter };
   return queryOptions({
-    queryKey: ['flags', 'incident', environment],
-    queryFn: async ({ signal }) => {
-      const items: Awaited<ReturnType<typeof api<'listFlags'>>>['items'] = [];
-      let cursor: string | null = null;
-      for (let page = 0; page < MOST_PAGES; page += 1) {
-        const query: { environment: string; limit: number; cursor?: string } = {
-          environment,
-          limit: 200,
-          ...(cursor === null ? {} : { cursor }),
-        };
-        const answer = await api('listFlags', { query, signal });
-        items.push(...answer.items);
-        cursor = answer.next_cursor;
-        if (cursor === null) break;
-      }
-      return { items, hasMore: cursor !== null };
-    },
+    queryKey: ['flags', 'incident', query] as const,
+    queryFn: ({ signal }) => api('listFlags', { query, signal }),
     enabled: environment !== '',
-    staleTime: 15_000,
+    // What was found stays while more is typed; flags of another environment do not.
+    placeholderData: (found, before) => (before?.queryKey[2].environment === environment ? found : undefined),
   });
 }

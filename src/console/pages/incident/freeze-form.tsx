@@ -42,7 +42,8 @@ export function FreezeForm({ incident }: { incident: Incident }) {
   const change = (part: Partial<Typed>) => setTyped({ ...typed, ...part });
   const { scope } = typed;
   const environment = scope === 'environment' ? typed.environment || first : typed.environment;
-  const flags = useQuery(flagsIn(environment || first));
+  const part = scope === 'flag' ? typed.flag.trim() : '';
+  const flags = useQuery(flagsIn(environment || first, { q: part, limit: 200 }));
   const flag = flags.data?.items.find(({ key }) => key === typed.flag.trim());
   const namespaces = [...new Set(flags.data?.items.map(({ namespace }) => namespace))];
   const order = orderOf({ ...typed, environment }, incident);
