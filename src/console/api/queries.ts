@@ -1,28 +1,51 @@
-import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
+import { MutationCache, QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
+import type { WhoamiView } from '../../sessions/routes.ts';
 import { api } from './api.ts';
 import { Fault } from './fault.ts';
 
 /** How often what others change is read again, also if no event has said so, in milliseconds. */
 export const REFRESH_MS = 30_000;
 
-/** The cache of what was read. A refusal is not repeated: it would be the same. */
+/**
+ * The cache of what was read. A refusal is not repeated: it would be the same. What one person has read is forgotten as soon as
+ * the session is another person's, or over.
+ */
 export function createQueries(): QueryClient {
+  let reader: string | null = null;
+  const isOver = (error: Error) => error instanceof Fault && error.status === 401;
+  /** The session is over: whoever looks at the page must learn it, whatever asked first. */
+  const askWho = () => {
+    queries.invalidateQueries({ queryKey: whoami.queryKey }).catch(() => undefined);
+  };
+  const forgetRead = () => {
+    queries.removeQueries({ predicate: ({ queryKey: [name] }) => name !== 'whoami' });
+  };
   const queries: QueryClient = new QueryClient({
     queryCache: new QueryCache({
+      onSuccess: (data, { queryKey }) => {
+        if (queryKey[0] !== 'whoami') return;
+        const { id } = (data as WhoamiView).principal;
+        if (reader !== null && reader !== id) forgetRead();
+        reader = id;
+      },
       onError: (error, { queryKey }) => {
-        // The session is over: whoever looks at the page must learn it, whatever asked first.
-        if (error instanceof Fault && error.status === 401 && queryKey[0] !== 'whoami') {
-          queries.invalidateQueries({ queryKey: ['whoami'] }).catch(() => undefined);
-        }
+        if (!isOver(error)) return;
+        if (queryKey[0] === 'whoami') forgetRead();
+        else askWho();
       },
     }),
+    mutationCache: new MutationCache({ onError: (error) => isOver(error) && askWho() }),
     defaultOptions: {
       queries: {
         retry: (count, error) =>
           count < 2 && !(error instanceof Fault && error.status >= 400 && error.status < 500),
         staleTime: 5000,
         refetchOnWindowFocus: true,
+        // Without a network, a call fails and says so. Nothing waits to be sent later, when its moment has passed.
+        networkMode: 'always',
+        refetchOnReconnect: true,
       },
+      mutations: { networkMode: 'always' },
     },
   });
   return queries;
@@ -33,6 +56,8 @@ export const whoami = queryOptions({
   queryKey: ['whoami'],
   queryFn: ({ signal }) => api('whoami', { signal }),
   staleTime: 60_000,
+  // Somebody else may have signed in, in another tab.
+  refetchOnWindowFocus: 'always',
   retry: (count, error) => count < 3 && !(error instanceof Fault && error.status === 401),
 });
 

@@ -28,7 +28,12 @@ export function Session({ children }: { children: ReactNode }) {
   if (error instanceof Fault && error.status === 401) return <SignInPage wasSignedIn={data !== undefined} />;
   if (data !== undefined) {
     forgetDraftsOfOthers(data.principal.person ?? data.principal.id);
-    return <SessionContext value={data}>{children}</SessionContext>;
+    // What stands in the fields of a page is of whoever typed it: another person gets other fields.
+    return (
+      <SessionContext key={data.principal.id} value={data}>
+        {children}
+      </SessionContext>
+    );
   }
   if (isPending) return <SkeletonPage />;
   return (

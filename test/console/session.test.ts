@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ConsoleBench, HAS_BROWSER, signInAsked, startConsoleBench, type Visitor } from './bench.ts';
+import { applyAsDana, newFlag, proposeAsDana } from './content.ts';
+
+/* An open page whose person changes, or that loses the broker. */
+
+describe.skipIf(!HAS_BROWSER)('an open page', () => {
+  let b: ConsoleBench;
+  beforeAll(async () => {
+    b = await startConsoleBench();
+    await applyAsDana(b.t, [newFlag('checkout.new')]);
+  });
+  afterAll(() => b?.close());
+
+  const look = ({ page }: Visitor) =>
+    page.evaluate(() => window.dispatchEvent(new Event('visibilitychange')));
+
+  it('keeps nothing that one person read or typed when another signs in beside it', async () => {
+    const alex = await b.visit('alex', { path: '/access' });
+    const { page, context } = alex;
+    await page.getByText('emp-1002').first().waitFor();
+    await page.getByRole('link', { name: 'Propose', exact: true }).click();
+    await page.getByLabel('Reason').fill('Typed by alex.');
+    const other = await context.newPage();
+    await context.clearCookies();
+    await other.goto(`${b.t.url}/auth/sign-in?${new URLSearchParams({ issuer: 'web', return_to: '/' })}`);
+    await signInAsked(other, 'sam');
+    await other.getByRole('navigation', { name: 'Pages' }).waitFor();
+    await other.close();
+    // What sam's own answers say is not asked for: all that is seen then was read by alex.
+    await page.route('**/v1/access*', () => undefined);
+    await look(alex);
+    await page.getByTitle('Your account and sessions, and signing out').getByText('emp-1003').waitFor();
+    await page.getByLabel('Reason').waitFor();
+    expect(await page.getByLabel('Reason').inputValue()).toBe('');
+    await page.getByLabel('Ticket').fill('SAM-1');
+    expect(JSON.stringify(await page.evaluate(() => ({ ...sessionStorage })))).not.toContain('alex');
+    await page.getByRole('link', { name: 'Access', exact: true }).click();
+    await page.getByRole('heading', { name: 'Access' }).waitFor();
+    expect(await page.locator('main').getByText('emp-1002').count()).toBe(0);
+  });
+
+  it('sends nothing later that could not be sent now', async () => {
+    const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.new' }]);
+    const { page, context } = await b.visit('alex', { path: `/requests/${id}?act=approve` });
+    const approve = page.getByRole('dialog').getByRole('button', { name: /^Approve/ });
+    await approve.waitFor();
+    await context.setOffline(true);
+    await approve.click();
+    await page
+      .getByRole('dialog')
+      .getByText(/The broker did not answer/)
+      .waitFor();
+    const again = page.waitForResponse((answer) => answer.url().endsWith(`/v1/requests/${id}`));
+    await context.setOffline(false);
+    await again;
+    expect((await b.t.call('dana', 'GET', `/v1/requests/${id}`)).body).toMatchObject({
+      state: 'pending',
+      approvals: [],
+    });
+  });
+});
