@@ -6,7 +6,7 @@ import { Refused } from '../decide/refused.ts';
 import { expectVotes } from '../store/requests.ts';
 import { expire } from './expire.ts';
 import { aboutRequest, baseMovedGate } from './gates.ts';
-import { findExisting, findOpen, saveNext } from './open-request.ts';
+import { assertDigest, findExisting, findOpen, type ReadContent, saveNext } from './open-request.ts';
 import { type ChangeRequest, loadVotes, placesOf } from './request.ts';
 import { settle } from './settle.ts';
 
@@ -14,15 +14,19 @@ import { settle } from './settle.ts';
  * Applies a request on demand. Idempotent: a request that is already applied is answered as it is.
  *
  * @returns the applied request, or a refusal with its record appended: denied, still held, or `request_conflicted`
- * @throws BrokerError `not_found`, `request_closed`
+ * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
-export async function apply(writing: WriteContext, requestId: string): Promise<ChangeRequest | Refused> {
+export async function apply(
+  writing: WriteContext,
+  { request_id, digest }: ReadContent,
+): Promise<ChangeRequest | Refused> {
   const { tx, call, now_ms } = writing;
-  expectVotes(tx, requestId);
-  const existing = await findExisting(tx, requestId);
-  if (existing.state === 'applied') return answerApplied(writing, existing);
-  const request = await findOpen(tx, requestId);
+  expectVotes(tx, request_id);
+  const existing = await findExisting(tx, request_id);
+  if (existing.state === 'applied') return answerApplied(writing, existing, digest);
+  const request = await findOpen(tx, request_id);
   if (request.expires_ms <= now_ms) return expire(writing, request);
+  if (digest !== null) assertDigest(request, digest);
   const {
     request: after,
     decision,
@@ -49,11 +53,13 @@ export async function apply(writing: WriteContext, requestId: string): Promise<C
 async function answerApplied(
   writing: WriteContext,
   request: ChangeRequest,
+  digest: ReadContent['digest'],
 ): Promise<ChangeRequest | Refused> {
   for (const place of placesOf(request, writing.deps.kinds)) {
     const refusal = await refuseRead(writing, { operation: 'request.read', ...place });
     if (refusal !== null) return refusal;
   }
+  if (digest !== null) assertDigest(request, digest);
   return request;
 }
 

@@ -33,6 +33,12 @@ export async function findOpen(db: Db, id: string): Promise<ChangeRequest> {
   });
 }
 
+/** A request, and the content of it that its caller has read; null: they do not say. */
+export interface ReadContent {
+  request_id: string;
+  digest: string | null;
+}
+
 /**
  * Checks that the caller has read the current content of the request.
  *

@@ -63,6 +63,10 @@ const rebaseSchema = z
   .strictObject({ digest: readDigestSchema.optional() })
   .optional()
   .meta({ id: 'Rebase' });
+const readSchema = z
+  .strictObject({ digest: readDigestSchema.optional() })
+  .optional()
+  .meta({ id: 'ContentRead' });
 const listSchemaOf = ({ all }: RequestKinds) =>
   z.strictObject({
     state: z
@@ -242,25 +246,29 @@ export function requestRoutes(kinds: RequestKinds) {
       name: 'withdrawRequest',
       operation: 'request.withdraw',
       path: '/v1/requests/{id}/withdraw',
-      summary: 'take a request back',
+      summary: 'take a request back; with a `digest`, exactly that content',
       // An author may withdraw even without a role; everybody else is refused.
       outcomes: GOVERNED_WRITE,
-      errors: ['request_closed'],
-      handle: async ({ control }, { params, write }) => ({
-        body: await write(answeredAs(control, (writing) => withdraw(writing, params.id))),
-      }),
+      body: readSchema,
+      errors: ['request_closed', 'digest_mismatch'],
+      handle: async ({ control }, { params, body: { digest = null } = {}, write }) => {
+        const order = { request_id: params.id, digest };
+        return { body: await write(answeredAs(control, (writing) => withdraw(writing, order))) };
+      },
     }),
     route({
       ...CHANGE,
       name: 'applyRequest',
       operation: 'request.apply',
       path: '/v1/requests/{id}/apply',
-      summary: 'apply a request that is ready',
+      summary: 'apply a request that is ready; with a `digest`, exactly that content',
       outcomes: { ...GOVERNED_WRITE, frozen: 'refused' },
-      errors: ['request_closed', 'request_conflicted'],
-      handle: async ({ control }, { params, write }) => ({
-        body: await write(answeredAs(control, (writing) => apply(writing, params.id))),
-      }),
+      body: readSchema,
+      errors: ['request_closed', 'request_conflicted', 'digest_mismatch'],
+      handle: async ({ control }, { params, body: { digest = null } = {}, write }) => {
+        const order = { request_id: params.id, digest };
+        return { body: await write(answeredAs(control, (writing) => apply(writing, order))) };
+      },
     }),
     route({
       ...CHANGE,

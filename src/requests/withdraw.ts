@@ -1,19 +1,23 @@
 import type { WriteContext } from '../decide/control.ts';
 import type { Refused } from '../decide/refused.ts';
 import { decideRequest, recordAndRefuse } from './decide-request.ts';
-import { findOpen, saveNext } from './open-request.ts';
+import { assertDigest, findOpen, type ReadContent, saveNext } from './open-request.ts';
 import type { ChangeRequest } from './request.ts';
 
 /**
  * Withdraws a request.
  *
  * @returns the withdrawn request, or the refusal with its record appended
- * @throws BrokerError `not_found`, `request_closed`
+ * @throws BrokerError `not_found`, `request_closed`, `digest_mismatch`
  */
-export async function withdraw(writing: WriteContext, requestId: string): Promise<ChangeRequest | Refused> {
+export async function withdraw(
+  writing: WriteContext,
+  { request_id, digest }: ReadContent,
+): Promise<ChangeRequest | Refused> {
   const { principal } = writing.call;
   const operation = 'request.withdraw';
-  const request = await findOpen(writing.tx, requestId);
+  const request = await findOpen(writing.tx, request_id);
+  if (digest !== null) assertDigest(request, digest);
   const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
   const allowed = decision.effect === 'allow';
   const after: ChangeRequest = allowed ? { ...request, state: 'withdrawn', due_ms: null } : request;

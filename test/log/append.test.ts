@@ -308,7 +308,7 @@ describe('an erasure', () => {
       message: expect.stringContaining(request.id),
     });
     expect(readLeaves(own)).toHaveLength(place);
-    await write(control, call, (writing) => withdraw(writing, request.id));
+    await write(control, call, (writing) => withdraw(writing, { request_id: request.id, digest: null }));
     expect(await eraseIt()).toMatchObject({ places: [place] });
     await control.store.close();
   });

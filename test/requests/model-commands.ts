@@ -177,7 +177,9 @@ const rejectCommand = (place: number, who: string) =>
 
 const withdrawCommand = (place: number, who: string) =>
   about(`withdraw by ${who}`, place, async (request, _model, real) => {
-    const answer = await act(real, who, (writing) => withdraw(writing, request.id));
+    const answer = await act(real, who, (writing) =>
+      withdraw(writing, { request_id: request.id, digest: null }),
+    );
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     if (!who.startsWith('dana')) return expect(answer).toBe('policy_denied');
     request.state = 'withdrawn';
@@ -200,7 +202,9 @@ const editCommand = (place: number) =>
 
 const applyCommand = (place: number) =>
   about('apply', place, async (request, model, real) => {
-    const answer = await act(real, 'dana', (writing) => apply(writing, request.id));
+    const answer = await act(real, 'dana', (writing) =>
+      apply(writing, { request_id: request.id, digest: null }),
+    );
     if (request.state === 'applied') return expect(answer).toMatchObject({ state: 'applied' });
     if (!isOpen(request)) return expect(answer).toBe('request_closed');
     const stopped = isStopped(model, request);

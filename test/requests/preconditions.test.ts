@@ -55,6 +55,32 @@ describe('what the caller has read', () => {
     );
   });
 
+  it.each(['apply', 'withdraw'])(
+    'may be sent by whoever calls %s, so that an edit comes to light',
+    async (verb) => {
+      const flag = await createFlag(t, `read-${verb}`, { tier: 'informational' });
+      const { body } = await propose(t, [{ action: 'enable', flag }], { apply: 'manual' });
+      const path = `/v1/requests/${body.id}`;
+      const edited = await patch(body.id, { digest: body.digest });
+      const late = await t.call('dana', 'POST', `${path}/${verb}`, { digest: body.digest });
+      expect(late.body).toMatchObject({ status: 409, code: 'digest_mismatch', digest: edited.body.digest });
+      expect((await t.call('dana', 'GET', path)).body).toEqual(edited.body);
+      const before = await countRows(t);
+      const odd = await t.call('dana', 'POST', `${path}/${verb}`, { digest: 'x' });
+      expect(odd.body.code).toBe('invalid_request');
+      expect(await countRows(t)).toEqual(before);
+      const done = await t.call('dana', 'POST', `${path}/${verb}`, { digest: edited.body.digest });
+      expect(done.body.state).toBe(verb === 'apply' ? 'applied' : 'withdrawn');
+      if (verb !== 'apply') return;
+      // What was applied already is answered as it is, unless it is something else.
+      for (const [digest, status] of [
+        [edited.body.digest, 200],
+        [body.digest, 409],
+      ])
+        expect((await t.call('dana', 'POST', `${path}/apply`, { digest })).status).toBe(status);
+    },
+  );
+
   it('must be right in both places if it is in both', async () => {
     const { body } = await propose(t, enable);
     const wrong = `sha256:${'0'.repeat(64)}`;

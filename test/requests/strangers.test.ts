@@ -46,8 +46,14 @@ describe('a principal without a role', () => {
   it('is not told digest or state of a request by approving the wrong content', async () => {
     const { body } = await propose(t, [{ action: 'enable', flag: 'secret.flag' }]);
     const wrong = { digest: `sha256:${'0'.repeat(64)}` };
-    const answer = await t.call(stranger, 'POST', `/v1/requests/${body.id}/approve`, wrong);
-    expect([answer.status, answer.body.code, answer.body.digest]).toEqual([403, 'policy_denied', undefined]);
+    for (const verb of ['approve', 'apply', 'withdraw']) {
+      const answer = await t.call(stranger, 'POST', `/v1/requests/${body.id}/${verb}`, wrong);
+      expect([answer.status, answer.body.code, answer.body.digest]).toEqual([
+        403,
+        'policy_denied',
+        undefined,
+      ]);
+    }
     const reader = await t.call('alex', 'POST', `/v1/requests/${body.id}/approve`, wrong);
     expect([reader.status, reader.body.code]).toEqual([409, 'digest_mismatch']);
   });

@@ -119,7 +119,10 @@ it('requests and approvals are what a simple model says, whoever is revoked and 
         ),
       );
       for (const { id, applied } of model.requests) {
-        if (!applied) await write(control, as('dana', nowMs), (writing) => withdraw(writing, id));
+        if (!applied)
+          await write(control, as('dana', nowMs), (writing) =>
+            withdraw(writing, { request_id: id, digest: null }),
+          );
       }
     }),
     { numRuns: IS_POSTGRES ? 3 : 40 },

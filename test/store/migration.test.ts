@@ -197,14 +197,18 @@ describe('what was under way in a former version', () => {
     expect(await heldBy(held)).toContain(heldByFreeze(freeze?.id ?? ''));
     expect(await heldBy(waiting.id)).toEqual([]);
 
-    await expect(act(control, cast.dana, (writing) => apply(writing, waiting.id))).rejects.toMatchObject({
+    await expect(
+      act(control, cast.dana, (writing) => apply(writing, { request_id: waiting.id, digest: null })),
+    ).rejects.toMatchObject({
       code: 'policy_denied',
     });
     const lift = requestIn({ state: 'pending', kind: 'freeze.lift' });
     const word = { request_id: lift.id, digest: lift.digest, comment: null };
     const lifted = await act(control, cast.sam, (writing) => approve(writing, word));
     expect(lifted.state).toBe('applied');
-    const applied = await act(control, cast.dana, (writing) => apply(writing, waiting.id));
+    const applied = await act(control, cast.dana, (writing) =>
+      apply(writing, { request_id: waiting.id, digest: null }),
+    );
     expect(applied.state).toBe('applied');
 
     const leaves = readLeaves(file);

@@ -216,8 +216,8 @@ function callFor(act: Act, { id, digest }: RequestView, typed: Typed): Promise<R
       return api('scheduleRequest', { params, body: { digest, at } });
     }
     case 'apply':
-      return api('applyRequest', { params });
+      return api('applyRequest', { params, body: { digest } });
     case 'withdraw':
-      return api('withdrawRequest', { params });
+      return api('withdrawRequest', { params, body: { digest } });
   }
 }
