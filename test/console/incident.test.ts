@@ -162,16 +162,20 @@ describe.skipIf(!HAS_BROWSER)('an incident', () => {
   });
 
   it('shows what others do as it happens', async () => {
+    await applyAsDana(b.t, [newFlag('checkout.live')]);
+    await applyAsDana(b.t, [{ action: 'enable', flag: 'checkout.live' }]);
     const { page, open } = await b.visit('riley', {
-      path: '/incident?task=off&q=CHECKOUT',
+      path: '/incident?task=off&q=LIVE',
       viewport: PHONE,
     });
     const on = page.getByRole('list', { name: 'Flags that are on' });
-    await on.getByText('checkout.new').waitFor();
-    expect(await on.getByText('checkout.retry').count()).toBe(0);
-    await applyAsDana(b.t, [{ action: 'disable', flag: 'checkout.new' }]);
+    await on.getByText('checkout.live').waitFor();
+    expect(await on.getByText('checkout.new').count()).toBe(0);
+    await applyAsDana(b.t, [{ action: 'disable', flag: 'checkout.live' }]);
     await page.getByText('No flag that is on fits.').waitFor();
+    const stream = page.waitForResponse('**/v1/events');
     await open('/incident?task=revoke');
+    await stream;
     const revoked = page.getByRole('list', { name: 'Revocations in force' });
     const order = { kind: 'subject', value: 'emp-4711', incident: 'INC-11', reason: 'left' };
     expect((await b.t.call('riley', 'POST', '/v1/revocations', order)).status).toBe(201);
