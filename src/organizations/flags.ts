@@ -67,20 +67,28 @@ export function listNamed(
     .slice(0, limit);
 }
 
-/** The flags as an organization sees them, by key, only those after one. */
+/** The flags as an organization sees them, by key: those whose key contains a text, only those after one. */
 export function listSeen(
   snapshot: Snapshot,
   organization: string,
   {
     isReadable,
+    text,
     after,
     limit,
     now_ms,
-  }: { isReadable: (namespace: string) => boolean; after: string; limit: number; now_ms: number },
+  }: {
+    isReadable: (namespace: string) => boolean;
+    text: string;
+    after: string;
+    limit: number;
+    now_ms: number;
+  },
 ): OrganizationFlag[] {
+  const wanted = text.toLowerCase();
   const items: OrganizationFlag[] = [];
   for (const key of indexOf(snapshot).keys) {
-    if (key <= after) continue;
+    if (key <= after || !key.toLowerCase().includes(wanted)) continue;
     const flag = snapshot.flags.get(key);
     if (flag === undefined || !isReadable(flag.definition.namespace)) continue;
     items.push(seenBy(flag, organization, now_ms));

@@ -63,7 +63,10 @@ export const organizationRoutes = [
     caller: 'any',
     outcomes: GOVERNED_READ,
     params,
-    query: z.strictObject({ environment }),
+    query: z.strictObject({
+      environment,
+      q: z.string().max(200).default('').meta({ description: 'Only flags whose key contains it.' }),
+    }),
     success: 200,
     answer: organizationFlagSchema,
     handle: async (deps, { call, params: { organization }, query, page: { limit, place } }) => {
@@ -71,7 +74,8 @@ export const organizationRoutes = [
       const { snapshot, isReadable } = await readable(deps, call, query.environment);
       const after = place === null ? '' : String(place);
       const now_ms = control.clock();
-      const rows = listSeen(snapshot, organization, { isReadable, after, limit: limit + 1, now_ms });
+      const which = { isReadable, text: query.q, after, limit: limit + 1, now_ms };
+      const rows = listSeen(snapshot, organization, which);
       const page = pageOf(limit, { rows, view: (row) => row, next: ({ key }) => key });
       const intent = { operation: 'flag.read', environment: query.environment } as const;
       await recordSensitive(control, call, intent, page.items);

@@ -63,6 +63,13 @@ describe('organizations', () => {
     expect(json).toEqual((await t.call('dana', 'GET', path)).body);
   });
 
+  it('searches the flags of one by their key', async () => {
+    const words = ['organizations', 'acme', '--environment', 'production', '--json'];
+    const found = await terminal.as('dana', ...words, '--search', 'B-NAM');
+    expect(found.json.items).toMatchObject([{ key: 'b-named' }]);
+    expect((await terminal.as('dana', ...words, '--search', 'no-such')).json.items).toEqual([]);
+  });
+
   it('lists what has changed for one', async () => {
     const words = ['organizations', 'acme', '--environment', 'production', '--changes'];
     const { code, out } = await terminal.as('dana', ...words);

@@ -43,10 +43,10 @@ describe.skipIf(!HAS_BROWSER)('the flag pages', () => {
     expect(await page.getByRole('button', { name: 'More flags' }).count()).toBe(0);
   });
 
-  it('leave the search to the broker, once nobody types', async () => {
+  it('leave the search to the broker', async () => {
     const { page } = dana;
     asked.length = 0;
-    await page.getByLabel('Search').pressSequentially('billing', { delay: 15 });
+    await page.getByLabel('Search').fill('billing');
     await page.getByText('1 flag', { exact: true }).waitFor();
     expect(await page.getByRole('rowheader').allInnerTexts()).toEqual([
       expect.stringContaining('checkout.old'),

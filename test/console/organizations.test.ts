@@ -27,6 +27,22 @@ describe.skipIf(!HAS_BROWSER)('the organization pages', () => {
     await others.getByRole('row', { name: /old-report off false the flag is switched off/ }).waitFor();
   });
 
+  it('leave the search for a flag to the broker', async () => {
+    const { page, open } = dana;
+    const asked: (string | null)[] = [];
+    page.on('request', (request) => {
+      const { pathname, searchParams } = new URL(request.url());
+      if (pathname === '/v1/organizations/acme/flags') asked.push(searchParams.get('q'));
+    });
+    const field = page.getByLabel('Only flags whose key has');
+    await field.fill('REPORT');
+    await page.getByRole('region', { name: 'Flags (1)', exact: true }).getByText('old-report').waitFor();
+    expect(new Set(asked)).toEqual(new Set(['REPORT']));
+    await field.fill('nothing-has-it');
+    await page.getByText('No flag that you may read has that in its key.').waitFor();
+    await open('/organizations/acme?environment=production');
+  });
+
   it('show what has changed for it, with the request that did it', async () => {
     const { page } = dana;
     const changes = page.getByRole('region', { name: 'What has changed for it' });

@@ -148,6 +148,25 @@ it('lists what has changed for an organization, newest first, and nothing else',
   expect(paged).toEqual(await changes('acme'));
 });
 
+it('finds the flags whose key contains a text, page by page', async () => {
+  const paged = '/v1/organizations/acme/flags?environment=production&limit=1';
+  const keys = async (query: string, who = 'dana') =>
+    (await list(`/v1/organizations/acme/flags?environment=production&q=${query}`, who)).map(({ key }) => key);
+  expect(await keys('E-')).toEqual(['e-rollout']);
+  expect(await keys('NAM')).toEqual(['c-named']);
+  expect(await keys('%25')).toEqual([]);
+  // What may not be read is not found either.
+  expect(await keys('elsewhere')).toEqual(['f-elsewhere']);
+  expect(await keys('elsewhere', 'alex')).toEqual([]);
+  const { body } = await t.call('dana', 'GET', `${paged}&q=ed`);
+  expect(body.items.map(({ key }: { key: string }) => key)).toEqual(['a-disabled']);
+  const next = await t.call('dana', 'GET', `${paged}&q=ed&cursor=${body.next_cursor}`);
+  expect(next.body.items.map(({ key }: { key: string }) => key)).toEqual(['c-named']);
+  expect(next.body.next_cursor).toBeNull();
+  const other = await t.call('dana', 'GET', `${paged}&q=e&cursor=${body.next_cursor}`);
+  expect(other.body.code).toBe('invalid_cursor');
+});
+
 it('refuses strangers, and environments that do not exist', async () => {
   const stranger = await t.people.idToken('dana', { claims: { groups: [] } });
   for (const path of [

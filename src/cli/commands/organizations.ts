@@ -19,7 +19,7 @@ export function registerOrganizations(program: Command, cli: Cli): void {
       'find organizations, or list the flags as one of them sees them',
     )
     .requiredOption('--environment <key>', 'the environment')
-    .option('--search <text>', 'only names that contain it')
+    .option('--search <text>', 'only names that contain it; of one organization, only flags whose key does')
     .option('--changes', 'list what has changed for one in the last days, newest first');
   addPageOptions(command).action((name: string | undefined, options: OrganizationsOptions) =>
     cli.run(options, async (context) => {
@@ -44,6 +44,7 @@ export function registerOrganizations(program: Command, cli: Cli): void {
       const page = await context.client.list<AnswerOf<'listOrganizationFlags'>>({
         ...list,
         path: `${path}/flags`,
+        query: { ...list.query, q: search },
       });
       return printPage(context, page, (items, columns) =>
         table(['KEY', 'NAMESPACE', 'VALUE', 'WHY'], items.map(toFlagRow), columns),

@@ -1,11 +1,8 @@
-import { useEffect, useRef, useState } from 'react';
-import { Choice, TextField } from '../../parts/fields.tsx';
+import { Choice } from '../../parts/fields.tsx';
+import { TypedFilter } from '../../parts/typed-filter.tsx';
 import styles from './flags.module.css';
 import type { InventoryRow } from './inventory.ts';
 import { type FlagsSearch, KINDS, TIERS } from './search.ts';
-
-/** How long nobody types before a part of a name is looked for, in milliseconds. */
-const PAUSE_MS = 250;
 
 const orNone = (value: string) => (value === '' ? undefined : value);
 const withAll = <Word extends string>(words: readonly Word[]) =>
@@ -30,7 +27,7 @@ export function Filters({
         label="Search"
         placeholder="key, owner or purpose"
         value={search.q ?? ''}
-        pauseMs={PAUSE_MS}
+        isPart
         onChange={(q) => onChange({ q: orNone(q) })}
       />
       <Choice
@@ -120,60 +117,5 @@ function Truth({
       ]}
       onChange={(next) => onChange(next === '' ? undefined : next === 'true')}
     />
-  );
-}
-
-/** A filter that is typed. It counts with Enter and when it is left, and with a pause as well if a part of a name does. */
-function TypedFilter({
-  label,
-  value,
-  placeholder,
-  list,
-  pauseMs,
-  onChange,
-}: {
-  label: string;
-  value: string;
-  placeholder?: string;
-  list?: readonly string[];
-  pauseMs?: number;
-  onChange: (value: string) => void;
-}) {
-  const [typed, setTyped] = useState(value);
-  // What the field itself has put into the address does not come back over what was typed since.
-  const sent = useRef(value);
-  useEffect(() => {
-    if (value !== sent.current) setTyped(value);
-    sent.current = value;
-  }, [value]);
-  const send = () => {
-    const next = typed.trim();
-    if (next === sent.current) return;
-    sent.current = next;
-    onChange(next);
-  };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only typing starts the pause anew
-  useEffect(() => {
-    if (pauseMs === undefined) return undefined;
-    const timer = setTimeout(send, pauseMs);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        send();
-      }}
-      onBlur={send}
-    >
-      <TextField
-        label={label}
-        type="search"
-        value={typed}
-        onChange={setTyped}
-        {...(placeholder === undefined ? {} : { placeholder })}
-        {...(list === undefined ? {} : { list })}
-      />
-    </form>
   );
 }

@@ -1,4 +1,4 @@
-import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect } from 'react';
 import { environments } from '../../api/queries.ts';
@@ -38,7 +38,9 @@ export function FlagsPage(): ReactNode {
     initialPageParam: beginningOf(shown),
     getNextPageParam: ({ next }) => next,
     enabled: shown.length > 0,
-    placeholderData: keepPreviousData,
+    // Those of other environments would look like flags that may not be read here.
+    placeholderData: (former, query) =>
+      JSON.stringify(query?.queryKey[2]) === JSON.stringify(shown) ? former : undefined,
   });
   const rows = flags.data?.pages.flatMap((page) => page.rows) ?? [];
   const { hasNextPage, isFetching, isPlaceholderData, fetchNextPage } = flags;

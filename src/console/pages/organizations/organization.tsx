@@ -6,12 +6,13 @@ import { api } from '../../api/api.ts';
 import { Button } from '../../parts/button.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
-import { Choice, TextField } from '../../parts/fields.tsx';
+import { Choice } from '../../parts/fields.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { PageHead } from '../../parts/page-head.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { useListKeys } from '../../parts/request-list.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
+import { TypedFilter } from '../../parts/typed-filter.tsx';
 import { safeText } from '../../parts/unsafe-text.ts';
 import { Untrusted } from '../../parts/untrusted.tsx';
 import { EnvironmentChoice, useEnvironment } from './environment-choice.tsx';
@@ -57,10 +58,10 @@ export function OrganizationPage() {
               value={environment}
               onChange={(next) => go({ ...search, environment: next })}
             />
-            <TextField
+            <TypedFilter
               label="Only flags whose key has"
-              type="search"
               value={search.q ?? ''}
+              isPart
               onChange={(q) => go({ ...search, q })}
             />
           </div>
@@ -79,33 +80,39 @@ export function OrganizationPage() {
 
 function Flags({ name, environment, text }: Shown & { text: string }) {
   const { data, error, isPending, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
-    queryKey: ['organizations', environment, name, 'flags'],
+    queryKey: ['organizations', environment, name, 'flags', text],
     queryFn: ({ signal, pageParam }) =>
       api('listOrganizationFlags', {
         params: { organization: name },
-        query: { environment, limit: 200, ...(pageParam === '' ? {} : { cursor: pageParam }) },
+        query: {
+          environment,
+          limit: 200,
+          ...(text === '' ? {} : { q: text }),
+          ...(pageParam === '' ? {} : { cursor: pageParam }),
+        },
         signal,
       }),
     initialPageParam: '',
     getNextPageParam: ({ next_cursor }) => next_cursor,
     retry: false,
   });
-  const all = data?.pages.flatMap(({ items }) => items) ?? [];
-  const shown = all.filter(({ key }) => key.includes(text));
+  const shown = data?.pages.flatMap(({ items }) => items) ?? [];
   const named = shown.filter((flag) => flag.named);
   const others = shown.filter((flag) => !flag.named);
   return (
     <>
       {error !== null && <FaultView fault={error} />}
       {isPending && <Skeleton lines={6} />}
-      {data !== undefined && all.length === 0 && (
+      {data !== undefined && shown.length === 0 && text === '' && (
         <Empty title={`You may read no flag in ${environment}, or there is none.`}>
           <p>Choose another environment, or propose the first flag.</p>
         </Empty>
       )}
       {named.length > 0 && <FlagTable title="Flags that name it" flags={named} />}
       {others.length > 0 && <FlagTable title={named.length === 0 ? 'Flags' : 'Other flags'} flags={others} />}
-      {all.length > 0 && shown.length === 0 && <p>None of the flags read so far has that in its key.</p>}
+      {data !== undefined && shown.length === 0 && text !== '' && (
+        <p>No flag that you may read has that in its key.</p>
+      )}
       {hasNextPage && (
         <Button isPending={isFetchingNextPage} onPress={() => fetchNextPage()}>
           More flags
