@@ -1,6 +1,7 @@
 import type { Call, ControlDeps } from '../decide/control.ts';
 import { readablePlaces } from '../decide/read.ts';
 import { resolvePerson } from '../policy/persons.ts';
+import type { Policy } from '../policy/policies.ts';
 import { fromRow, placesOf } from '../requests/request.ts';
 import { isOpen } from '../requests/states.ts';
 import { toView } from '../requests/view.ts';
@@ -62,7 +63,7 @@ export async function owned(deps: ControlDeps, call: Call, { after, limit }: Inb
   const isReadable = await readablePlaces(deps, call, 'request.read');
   const found = { after: after ?? '', limit: limit + 1 };
   const rows = [];
-  for (const owner of namesOf(asker)) rows.push(...(await listOwned(deps.store.read, { owner, ...found })));
+  for (const owner of asker.names) rows.push(...(await listOwned(deps.store.read, { owner, ...found })));
   rows.sort((one, other) => (one.id < other.id ? -1 : 1));
   const page = rows.slice(0, limit).map(fromRow);
   return {
@@ -85,7 +86,7 @@ export async function inInbox(
   const request = fromRow(row);
   if (!isOpen(request)) return [];
   if (part === 'own') {
-    return row.owner !== null && namesOf(asker).includes(row.owner)
+    return row.owner !== null && asker.names.includes(row.owner)
       ? [toItem(deps, asker, request, { clears: [], needs_sign_in: false })]
       : [];
   }
@@ -101,14 +102,14 @@ export async function countInbox(deps: ControlDeps, call: Call): Promise<InboxCo
   const asker = await askerOf(deps, call);
   if (asker === null) return { approve: toCount(0), own: toCount(0) };
   const { read } = deps.store;
-  const { person } = asker;
+  const { names } = asker;
   let approve = 0;
   for (const gate of await openGates(deps, asker)) {
     if (approve > MAX_COUNTED) break;
-    approve += await countAtGate(read, { gate, person, limit: MAX_COUNTED + 1 - approve });
+    approve += await countAtGate(read, { gate, names, limit: MAX_COUNTED + 1 - approve });
   }
   let own = 0;
-  for (const owner of namesOf(asker)) own += await countOwned(read, { owner, limit: MAX_COUNTED + 1 });
+  for (const owner of asker.names) own += await countOwned(read, { owner, limit: MAX_COUNTED + 1 });
   return { approve: toCount(approve), own: toCount(own) };
 }
 
@@ -119,13 +120,15 @@ function toCount(found: number): InboxCount['own'] {
 async function askerOf(deps: ControlDeps, { principal }: Call): Promise<Asker | null> {
   const { kind, person } = principal;
   if (kind !== 'person' || person === null) return null;
-  return { principal, person, policy: await deps.policies.active(deps.store.read), now_ms: deps.clock() };
+  const policy = await deps.policies.active(deps.store.read);
+  return { principal, person, names: namesOf(policy, person), policy, now_ms: deps.clock() };
 }
 
-/** The names of the person: a job is started by an account of another provider. */
-function namesOf({ person, policy }: Asker): string[] {
-  const aliases = [...policy.broker.persons].filter(([, of]) => of === resolvePerson(policy, person));
-  return [...new Set([person, ...aliases.map(([alias]) => alias)])];
+/** The names of a person: as they signed in, and the others that stand for the same human. */
+function namesOf(policy: Policy, person: string): string[] {
+  const human = resolvePerson(policy, person);
+  const aliases = [...policy.broker.persons].filter(([, of]) => of === human);
+  return [...new Set([person, human, ...aliases.map(([alias]) => alias)])];
 }
 
 /** The gates that the person could clear. */
@@ -140,12 +143,12 @@ async function openGates(deps: ControlDeps, asker: Asker): Promise<string[]> {
 /** The ids of the next requests of these gates, oldest first. */
 async function nextOf(
   { store }: ControlDeps,
-  { person }: Asker,
+  { names }: Asker,
   gates: readonly string[],
   page: { after: string; limit: number },
 ): Promise<string[]> {
   const found: string[] = [];
-  for (const gate of gates) found.push(...(await listAtGate(store.read, { gate, person, ...page })));
+  for (const gate of gates) found.push(...(await listAtGate(store.read, { gate, names, ...page })));
   return found.sort().slice(0, page.limit);
 }
 

@@ -21,15 +21,16 @@ export async function listGates(db: Db): Promise<string[]> {
 /** Whose inbox it is. */
 interface OfPerson {
   gate: string;
-  person: string;
+  /** All names of the person. */
+  names: readonly string[];
 }
 
 /** The pending requests of a gate that a person neither proposed nor has voted on as they are now. */
-function atGate(db: Db, { gate, person }: OfPerson) {
+function atGate(db: Db, { gate, names }: OfPerson) {
   return db
     .selectFrom('requests')
     .where('gate', '=', gate)
-    .where((e) => e.or([e('owner', 'is', null), e('owner', '<>', person)]))
+    .where((e) => e.or([e('owner', 'is', null), e.not(isAmong(db, 'owner', names))]))
     .where((e) =>
       e.not(
         e.exists(
@@ -37,7 +38,7 @@ function atGate(db: Db, { gate, person }: OfPerson) {
             .selectFrom('votes')
             .select('votes.person')
             .whereRef('votes.request_id', '=', 'requests.id')
-            .where('votes.person', '=', person)
+            .where(isAmong(db, 'votes.person', names))
             .whereRef('votes.digest', '=', 'requests.digest')
             .where('votes.voided_ms', 'is', null),
         ),

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { activateElsewhere, withConfig } from '../support/activation.ts';
-import { type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { exchange, type Reply, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { approve, createFlag, propose, readRequest, TICKET } from '../support/flags.ts';
 
 /*
@@ -160,6 +160,20 @@ it('leaves a request with the one who still has to approve it, and returns to al
   expect(edited.status).toBe(200);
   expect(await idsOf('sam+mfa')).toEqual([request.id]);
   await withdraw(request);
+});
+
+it('has what others wrote behind what a job of the same person did, under another of their names', async () => {
+  // Not asked about before, so that nothing is remembered.
+  const alex = await t.people.idToken('alex', { claims: { groups: ['payments-approvers', 'guests'] } });
+  const subject = await t.ci.token({ actor_id: '5002' });
+  const own = await pending({ who: (await exchange(t.url, subject)).body.access_token });
+  expect(own.authors).toEqual(['github:5002']);
+  const first = await t.call(alex, 'GET', '/v1/inbox/count');
+  expect(first.body).toMatchObject({ approve: { count: 0 }, own: { count: 1 } });
+  const other = await pending();
+  expect(await idsOf(alex)).toEqual([other.id]);
+  expect((await t.call(alex, 'GET', '/v1/inbox/count')).body).toMatchObject({ approve: { count: 1 } });
+  expect((await withdraw(own, alex)).status).toBe(200);
 });
 
 it('leaves out what is frozen as long as it is', async () => {

@@ -80,13 +80,13 @@ it('finds exactly the requests of a gate that its person neither wrote nor voted
     const wanted = waiting(gate);
     const found: string[] = [];
     for (let after = ''; ; after = found.at(-1) ?? '') {
-      const page = await listAtGate(store.read, { gate, person: PERSON, after, limit: 7 });
+      const page = await listAtGate(store.read, { gate, names: [PERSON], after, limit: 7 });
       found.push(...page);
       if (page.length < 7) break;
     }
     expect(found).toEqual(wanted);
-    expect(await countAtGate(store.read, { gate, person: PERSON, limit: 1000 })).toBe(wanted.length);
-    expect(await countAtGate(store.read, { gate, person: PERSON, limit: 5 })).toBe(
+    expect(await countAtGate(store.read, { gate, names: [PERSON], limit: 1000 })).toBe(wanted.length);
+    expect(await countAtGate(store.read, { gate, names: [PERSON], limit: 5 })).toBe(
       Math.min(5, wanted.length),
     );
   }
@@ -97,7 +97,7 @@ it('finds exactly the requests of a gate that its person neither wrote nor voted
 });
 
 it('reads no table and no whole index for it', async () => {
-  const gate = { gate: 'gate-1', person: PERSON };
+  const gate = { gate: 'gate-1', names: [PERSON] };
   const LOOKS: readonly [string, () => Promise<unknown>][] = [
     ['requests_gate', () => listGates(store.read)],
     ['requests_gate', () => listAtGate(store.read, { ...gate, after: '', limit: 50 })],
@@ -160,7 +160,8 @@ async function planOf({ sql, parameters }: CompiledQuery): Promise<string> {
   // In a statement of its own, because a connection for reads explains nothing.
   const literals = sql.replaceAll(/\$(\d+)/g, (_, number: string) => {
     const value = parameters[Number(number) - 1];
-    return typeof value === 'number' ? String(value) : `'${value}'`;
+    if (typeof value === 'number') return String(value);
+    return Array.isArray(value) ? `'{${value.join(',')}}'` : `'${value}'`;
   });
   return toText(await onServer(`explain ${literals}`));
 }
