@@ -40,6 +40,46 @@ describe.skipIf(!HAS_BROWSER)('an open page', () => {
     expect(await page.locator('main').getByText('emp-1002').count()).toBe(0);
   });
 
+  it('shows what waits beyond a page of the inbox that has nothing', async () => {
+    const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.new' }]);
+    const { page, open } = await b.visit('alex', { path: '/flags' });
+    // As the broker answers when the oldest two hundred are frozen.
+    await page.route(/\/v1\/inbox\?part=approve/, async (route) => {
+      const address = new URL(route.request().url());
+      if (address.searchParams.get('cursor') === 'second') {
+        address.searchParams.delete('cursor');
+        return route.continue({ url: address.href });
+      }
+      await route.fulfill({ json: { items: [], next_cursor: 'second' } });
+    });
+    await open('/');
+    const waiting = page.getByRole('region', { name: 'Waiting for you' });
+    await waiting.getByRole('link', { name: /checkout\.new/ }).waitFor();
+    // If there is no end, it is not said that nothing waits.
+    await page.route(/\/v1\/inbox\?part=approve/, (route) =>
+      route.fulfill({ json: { items: [], next_cursor: 'second' } }),
+    );
+    await open('/');
+    await waiting.getByText('None of the oldest requests waits for you. Newer ones may.').waitFor();
+    await b.t.call('dana', 'POST', `/v1/requests/${id}/withdraw`);
+  });
+
+  it('forgets drafts of another version, and those that nobody can read', async () => {
+    const { page, open, complaints } = await b.visit('alex');
+    await page.evaluate(() => {
+      const draft = (key: string, text: string) => sessionStorage.setItem(`countersign.draft${key}`, text);
+      draft(' ["emp-1002","proposal "]', '{"changes":7}');
+      draft('.2 ["emp-1002","proposal "]', '{');
+      draft('.2 [', '1');
+    });
+    await open('/propose');
+    await page.getByRole('form', { name: 'Proposal' }).waitFor();
+    expect(
+      await page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.includes('draft'))),
+    ).toEqual(['countersign.draft.2 ["emp-1002","proposal "]']);
+    expect(complaints).toEqual([]);
+  });
+
   it('sends nothing later that could not be sent now', async () => {
     const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.new' }]);
     const { page, context } = await b.visit('alex', { path: `/requests/${id}?act=approve` });

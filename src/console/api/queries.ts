@@ -1,6 +1,6 @@
 import { MutationCache, QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 import type { WhoamiView } from '../../sessions/routes.ts';
-import { api } from './api.ts';
+import { type Answer, api } from './api.ts';
 import { Fault } from './fault.ts';
 
 /** How often what others change is read again, also if no event has said so, in milliseconds. */
@@ -70,10 +70,26 @@ export const activeFreezes = queryOptions({
   retry: false,
 });
 
-/** The requests that miss an approval which the person could give, oldest first. */
+/** How many pages of the inbox are read: the broker judges up to 200 requests for each. */
+const MOST_INBOX_PAGES = 4;
+
+/**
+ * The requests that miss an approval which the person could give, oldest first. A page without any may be followed by one with
+ * some: the oldest may be frozen, or other people's.
+ */
 export const waitingForMe = queryOptions({
   queryKey: ['requests', 'inbox', 'approve'],
-  queryFn: ({ signal }) => api('listInbox', { query: { part: 'approve', limit: 200 }, signal }),
+  queryFn: async ({ signal }) => {
+    const found: Answer<'listInbox'> = { items: [], next_cursor: null };
+    for (let pages = 0; pages < MOST_INBOX_PAGES && found.items.length < 200; pages += 1) {
+      const place = found.next_cursor === null ? {} : { cursor: found.next_cursor };
+      const page = await api('listInbox', { query: { part: 'approve', limit: 200, ...place }, signal });
+      found.items.push(...page.items);
+      found.next_cursor = page.next_cursor;
+      if (page.next_cursor === null) break;
+    }
+    return found;
+  },
   refetchInterval: REFRESH_MS,
 });
 

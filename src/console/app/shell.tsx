@@ -90,7 +90,7 @@ function Frame() {
 /** How many requests wait for whoever is signed in. */
 function WaitingCount() {
   const { data } = useQuery(waitingForMe);
-  if (data === undefined || data.items.length === 0) return null;
+  if (data === undefined || (data.items.length === 0 && data.next_cursor === null)) return null;
   const count = `${data.items.length}${data.next_cursor === null ? '' : '+'}`;
   return (
     <span className={styles.count}>

@@ -30,7 +30,13 @@ export function InboxPage(): ReactNode {
           title="Waiting for you"
           answer={waiting}
           empty={
-            <Empty title="Nothing waits for you.">
+            <Empty
+              title={
+                waiting.data?.next_cursor == null
+                  ? 'Nothing waits for you.'
+                  : 'None of the oldest requests waits for you. Newer ones may.'
+              }
+            >
               <p>
                 A request comes here when it misses an approval that one of your roles can give. Nobody
                 approves what they wrote themselves.
