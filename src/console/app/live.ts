@@ -6,6 +6,9 @@ import { whoami } from '../api/queries.ts';
 /** How long a stream that was refused is left alone, in milliseconds. */
 const AGAIN_MS = 15_000;
 
+/** How long events are collected, at least, in milliseconds. As much again by chance, so that not all consoles ask at once. */
+const COLLECT_MS = 1000;
+
 /** What is read again after each type of event. */
 const READ_AGAIN: Readonly<Record<EventView['type'], readonly string[]>> = {
   request: ['request', 'requests'],
@@ -37,8 +40,21 @@ export function useLiveEvents(): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     // A stream that was refused begins at the end: nothing tells what happened meanwhile.
     let wasRefused = false;
+    let flush: ReturnType<typeof setTimeout> | undefined;
+    const collected = new Set<string>();
+    const readCollected = () => {
+      flush = undefined;
+      for (const key of collected) {
+        // What is being read is let finish, and read once more: it may have begun before the event.
+        if (queries.isFetching({ queryKey: [key] }) > 0) continue;
+        collected.delete(key);
+        queries.invalidateQueries({ queryKey: [key] }).catch(() => undefined);
+      }
+      if (collected.size > 0) readAgain([]);
+    };
     const readAgain = (keys: readonly string[]) => {
-      for (const key of keys) queries.invalidateQueries({ queryKey: [key] }).catch(() => undefined);
+      for (const key of keys) collected.add(key);
+      flush ??= setTimeout(readCollected, COLLECT_MS * (1 + Math.random()));
     };
     const readAll = () => {
       queries.invalidateQueries().catch(() => undefined);
@@ -81,6 +97,7 @@ export function useLiveEvents(): void {
     document.addEventListener('visibilitychange', look);
     return () => {
       document.removeEventListener('visibilitychange', look);
+      clearTimeout(flush);
       close();
     };
   }, [queries]);
