@@ -5,7 +5,9 @@ import { useCallback, useState } from 'react';
  * loses nothing, and nobody else finds it who signs in here.
  */
 
-const PREFIX = 'countersign.draft';
+/** With the version of the shapes: a draft of another version is forgotten. */
+const PREFIX = 'countersign.draft.2';
+const ANY_VERSION = /^countersign\.draft\b/;
 
 function keyOf(person: string, name: string): string {
   return `${PREFIX} ${JSON.stringify([person, name])}`;
@@ -30,15 +32,23 @@ export function useDraft<T>(person: string, name: string, initial: T): [T, (valu
 }
 
 function read<T>(key: string): T | null {
-  const kept = sessionStorage.getItem(key);
-  return kept === null ? null : (JSON.parse(kept) as T);
+  return parsed(sessionStorage.getItem(key)) as T | null;
+}
+
+/** Null for what is not JSON. */
+function parsed(kept: string | null): unknown {
+  try {
+    return kept === null ? null : JSON.parse(kept);
+  } catch {
+    return null;
+  }
 }
 
 /** Forgets what anybody else has typed in this tab. */
 export function forgetDraftsOfOthers(person: string): void {
   for (const key of Object.keys(sessionStorage)) {
-    if (!key.startsWith(`${PREFIX} `)) continue;
-    const [owner] = JSON.parse(key.slice(PREFIX.length + 1)) as [string, string];
-    if (owner !== person) sessionStorage.removeItem(key);
+    if (!ANY_VERSION.test(key)) continue;
+    const name = key.startsWith(`${PREFIX} `) ? parsed(key.slice(PREFIX.length + 1)) : null;
+    if (!Array.isArray(name) || name[0] !== person) sessionStorage.removeItem(key);
   }
 }
