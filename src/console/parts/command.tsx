@@ -2,6 +2,8 @@ import { useState } from 'react';
 import { announce } from './announce.tsx';
 import { Button } from './button.tsx';
 import styles from './command.module.css';
+import { safeText } from './unsafe-text.ts';
+import { Untrusted } from './untrusted.tsx';
 
 /** Something to type elsewhere, with a button that copies it. */
 export function Command({ text, what = 'command' }: { text: string; what?: string }) {
@@ -18,9 +20,11 @@ export function Command({ text, what = 'command' }: { text: string; what?: strin
   return (
     <div className={styles.command}>
       <pre>
-        <code>{text}</code>
+        <code>
+          <Untrusted text={text} />
+        </code>
       </pre>
-      <Button label={`Copy the ${what}: ${text.split('\n', 1)[0]}`} onPress={copy}>
+      <Button label={safeText(`Copy the ${what}: ${text.split('\n', 1)[0]}`)} onPress={copy}>
         {isCopied ? 'Copied' : 'Copy'}
       </Button>
     </div>

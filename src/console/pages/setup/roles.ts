@@ -8,6 +8,11 @@ export const ROLES = [
   { role: 'flag-auditor', does: 'reads the decision log' },
 ] as const;
 
+/** A text as one word of a shell: between single quotes, it takes everything but these as it is. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** The command that proposes a binding. */
 export function bindingOf(
   issuer: string,
@@ -16,7 +21,5 @@ export function bindingOf(
 ): string {
   const place = [issuer, group].map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1'));
   const row = [{ roles, namespaces: ['*'], environments: ['*'] }];
-  // Between single quotes, a shell takes everything but these as it is.
-  const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   return `countersign policy set ${quoted(`/config/role_bindings/groups/${place.join('/')}`)} ${quoted(JSON.stringify(row))} --reason "the first bindings"`;
 }

@@ -7,7 +7,7 @@ import { FaultView } from '../../parts/fault.tsx';
 import { PageHead } from '../../parts/page-head.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
-import { bindingOf, ROLES } from './roles.ts';
+import { bindingOf, quoted, ROLES } from './roles.ts';
 import styles from './setup.module.css';
 import { Step } from './step.tsx';
 import { useSetup } from './use-setup.ts';
@@ -112,7 +112,7 @@ function RoleStep({ setup }: { setup: Setup }) {
       </p>
       <Command
         text={[
-          `countersign policy init policy --issuer ${principal.issuer ?? 'ISSUER'} --group policy-maintainer=${group}`,
+          `countersign policy init policy --issuer ${quoted(principal.issuer ?? 'ISSUER')} --group ${quoted(`policy-maintainer=${group}`)}`,
           'countersign policy build policy -o bundle.tar.gz',
           'countersign policy recover bundle.tar.gz --reason "the first bindings"',
         ].join('\n')}
