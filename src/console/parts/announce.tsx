@@ -1,5 +1,6 @@
 import { useSyncExternalStore } from 'react';
 import styles from './announce.module.css';
+import { safeText } from './unsafe-text.ts';
 
 /*
  * One live region for the whole console: what happened, for whoever does not see it happen. WCAG 4.1.3
@@ -8,9 +9,9 @@ import styles from './announce.module.css';
 let said = '';
 const listeners = new Set<() => void>();
 
-/** Says what happened, politely. */
+/** Says what happened, politely. The text may be of others. */
 export function announce(text: string): void {
-  said = text;
+  said = safeText(text);
   for (const listener of listeners) listener();
 }
 
