@@ -20,7 +20,7 @@ export interface Place {
 
 /** The pages, in the order of the navigation. */
 export const PLACES: readonly Place[] = [
-  { to: '/', label: 'Inbox', about: 'what waits on you', key: 'i' },
+  { to: '/', label: 'Inbox', about: 'what waits for you', key: 'i' },
   { to: '/requests', label: 'Requests', about: 'all change requests', key: 'r' },
   { to: '/flags', label: 'Flags', about: 'every flag, and its state in each environment', key: 'f' },
   { to: '/propose', label: 'Propose', about: 'a change of one flag or of many', key: 'p' },
