@@ -80,6 +80,72 @@ describe.skipIf(!HAS_BROWSER)('an open page', () => {
     expect(complaints).toEqual([]);
   });
 
+  it('keeps the users who see a flag by exception, and each flag its own form', async () => {
+    const exception = { reason: 'A trial.', until_ms: Date.now() + 86_400_000 };
+    await applyAsDana(b.t, [
+      {
+        action: 'set_audience',
+        flag: 'checkout.new',
+        audience: { kind: 'some', organizations: [], users: [{ id: 'u-1', exception }] },
+      },
+    ]);
+    const { page, context } = await b.visit('dana', {
+      path: '/propose?flag=checkout.new&environment=production',
+    });
+    await page.getByLabel('What', { exact: true }).selectOption('Choose who sees it');
+    await page.getByText('1 user by exception will still see it.').waitFor();
+    await page.getByLabel('Organizations').fill('acme');
+    await page.getByLabel('Reason').fill('Acme joins.');
+    // The answer to the first try is lost, and the page is loaded again: it is proposed once.
+    const keys: (string | undefined)[] = [];
+    await page.route('**/v1/requests', async (route) => {
+      if (route.request().method() !== 'POST') return route.continue();
+      keys.push(route.request().headers()['idempotency-key']);
+      if (keys.length > 1) return route.continue();
+      await route.fetch();
+      await route.abort();
+    });
+    await page.getByRole('button', { name: 'Propose', exact: true }).click();
+    await page.getByText(/The broker did not answer/).waitFor();
+    await page.reload();
+    await page.getByText('1 user by exception will still see it.').waitFor();
+    await page.getByRole('button', { name: 'Propose', exact: true }).click();
+    await page.getByRole('heading', { name: /^Request/ }).waitFor();
+    expect(keys).toEqual([keys[0], keys[0]]);
+    const id = new URL(page.url()).pathname.split('/').at(-1);
+    const { items } = (await b.t.call('dana', 'GET', '/v1/inbox?part=own')).body;
+    expect(items.map(({ request }: { request: { id: string } }) => request.id)).toEqual([id]);
+    expect((await b.t.call('dana', 'GET', `/v1/requests/${id}`)).body.changes).toMatchObject([
+      { after: { audience: { kind: 'some', organizations: ['acme'], users: [{ id: 'u-1', exception }] } } },
+    ]);
+
+    await page.getByLabel('Your comment').fill('Said once.');
+    let isFirst = true;
+    await page.route('**/comments', async (route) => {
+      if (route.request().method() !== 'POST' || !isFirst) return route.continue();
+      isFirst = false;
+      await route.fetch();
+      await route.abort();
+    });
+    await page.getByRole('button', { name: 'Comment', exact: true }).click();
+    await page.getByText(/The broker did not answer/).waitFor();
+    await page.getByRole('button', { name: 'Comment', exact: true }).click();
+    await page.getByRole('listitem').getByText('Said once.').first().waitFor();
+    const comments = (await b.t.call('dana', 'GET', `/v1/requests/${id}/comments`)).body.items;
+    expect(comments).toHaveLength(1);
+    await b.t.call('dana', 'POST', `/v1/requests/${id}/withdraw`);
+
+    await page.goto(`${b.t.url}/propose?flag=checkout.new`);
+    await page.getByLabel('Reason').fill('About the first.');
+    await page.evaluate(() => history.pushState(null, '', '/propose?flag=checkout.other'));
+    await page.waitForFunction(
+      () =>
+        document.querySelector<HTMLInputElement>('[name=flag], fieldset input')?.value === 'checkout.other',
+    );
+    expect(await page.getByLabel('Reason').inputValue()).toBe('');
+    await context.close();
+  });
+
   it('sends nothing later that could not be sent now', async () => {
     const { id } = await proposeAsDana(b.t, [{ action: 'enable', flag: 'checkout.new' }]);
     const { page, context } = await b.visit('alex', { path: `/requests/${id}?act=approve` });

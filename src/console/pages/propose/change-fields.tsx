@@ -1,4 +1,5 @@
 import { Button } from '../../parts/button.tsx';
+import { counted } from '../../parts/change-words.ts';
 import { Choice, TextField } from '../../parts/fields.tsx';
 import { ACTIONS, type Action, missingShare, namesIn, type TypedChange } from './proposal.ts';
 import styles from './propose.module.css';
@@ -8,6 +9,7 @@ export function ChangeFields({
   change,
   number,
   flags,
+  users,
   faultAt,
   onChange,
   onRemove,
@@ -15,6 +17,8 @@ export function ChangeFields({
   change: TypedChange;
   number: number;
   flags: readonly string[];
+  /** How many users see the flag by exception; null if that is not known. */
+  users: number | null;
   faultAt: (member: string) => string | undefined;
   onChange: (change: TypedChange) => void;
   onRemove: (() => void) | null;
@@ -39,7 +43,9 @@ export function ChangeFields({
           onChange={(flag) => set({ flag: flag.trim() })}
         />
       </div>
-      {change.action === 'set_audience' && <AudienceFields change={change} set={set} faultAt={faultAt} />}
+      {change.action === 'set_audience' && (
+        <AudienceFields change={change} users={users} set={set} faultAt={faultAt} />
+      )}
       {change.action === 'set_rollout' && <ShareFields change={change} set={set} faultAt={faultAt} />}
       {change.action === 'return_to_version' && (
         <TextField
@@ -75,7 +81,7 @@ interface Part {
   faultAt: (member: string) => string | undefined;
 }
 
-function AudienceFields({ change, set, faultAt }: Part) {
+function AudienceFields({ change, users, set, faultAt }: Part & { users: number | null }) {
   const count = namesIn(change.organizations).length;
   return (
     <>
@@ -90,15 +96,29 @@ function AudienceFields({ change, set, faultAt }: Part) {
         onChange={(audience) => set({ audience })}
       />
       {change.audience === 'some' && (
-        <TextField
-          label="Organizations"
-          lines={3}
-          value={change.organizations}
-          fault={faultAt('audience')}
-          hint={`${count} named. Separate them by commas, spaces or lines. They replace those of now.`}
-          placeholder="acme, globex"
-          onChange={(organizations) => set({ organizations })}
-        />
+        <>
+          <TextField
+            label="Organizations"
+            lines={3}
+            value={change.organizations}
+            fault={faultAt('audience')}
+            hint={`${count} named. Separate them by commas, spaces or lines. They replace those of now.`}
+            placeholder="acme, globex"
+            onChange={(organizations) => set({ organizations })}
+          />
+          {users === null ? (
+            <p className={styles.missing}>
+              The users who see it by exception cannot be read. If there are any, this removes them.
+            </p>
+          ) : (
+            users > 0 && (
+              <p className={styles.calm}>{counted(users, 'user')} by exception will still see it.</p>
+            )
+          )}
+          {count === 0 && !((users ?? 0) > 0) && (
+            <p className={styles.missing}>Nobody is named, so nobody sees it.</p>
+          )}
+        </>
       )}
     </>
   );

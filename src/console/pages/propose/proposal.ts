@@ -73,12 +73,15 @@ export function namesIn(text: string): string[] {
   return [...new Set(text.split(/[\s,]+/).filter((name) => name !== ''))];
 }
 
+/** The users who see a flag by exception now, by flag: what the form does not show, it keeps. */
+export type UsersOf = ReadonlyMap<string, readonly unknown[]>;
+
 /** The body of the proposal. */
-export function toContent({ environment, changes, reason, ticket, apply }: TypedProposal) {
+export function toContent({ environment, changes, reason, ticket, apply }: TypedProposal, usersOf: UsersOf) {
   return {
     kind: 'flag.change' as const,
     environment,
-    changes: changes.map(toChange),
+    changes: changes.map((change) => toChange(change, usersOf)),
     reason,
     ticket: ticket.trim() === '' ? null : ticket.trim(),
     apply,
@@ -86,7 +89,7 @@ export function toContent({ environment, changes, reason, ticket, apply }: Typed
   };
 }
 
-function toChange(typed: TypedChange): Record<string, unknown> {
+function toChange(typed: TypedChange, usersOf: UsersOf): Record<string, unknown> {
   const { action, flag } = typed;
   switch (action) {
     case 'set_audience':
@@ -95,7 +98,7 @@ function toChange(typed: TypedChange): Record<string, unknown> {
         flag,
         audience:
           typed.audience === 'some'
-            ? { kind: 'some', organizations: namesIn(typed.organizations), users: [] }
+            ? { kind: 'some', organizations: namesIn(typed.organizations), users: usersOf.get(flag) ?? [] }
             : { kind: typed.audience },
       };
     case 'set_rollout':

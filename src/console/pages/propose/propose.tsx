@@ -13,10 +13,12 @@ import { Choice, TextField } from '../../parts/fields.tsx';
 import { PageHead } from '../../parts/page-head.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { requestInWords, STATE_WORDS } from '../../parts/request-words.ts';
+import { useRetryKey } from '../../parts/retry-key.ts';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { ChangeFields } from './change-fields.tsx';
 import { isAskable, newChange, type TypedProposal, toContent } from './proposal.ts';
 import styles from './propose.module.css';
+import { useUsersOf } from './users-of.ts';
 import { useWhatIf, WhatIfPanel } from './what-if.tsx';
 
 const route = getRouteApi('/propose');
@@ -24,12 +26,13 @@ const route = getRouteApi('/propose');
 /** A change of one flag or of many, by form, with the answer of the policy while one types. */
 export function ProposePage(): ReactNode {
   const { data, error } = useQuery(environments);
+  const { flag = '' } = route.useSearch();
   return (
     <>
       <PageHead title="Propose a change" />
       {error !== null && <FaultView fault={error} />}
       {data === undefined && error === null && <Skeleton lines={5} />}
-      {data !== undefined && <ProposalForm environments={data} />}
+      {data !== undefined && <ProposalForm key={flag} environments={data} />}
     </>
   );
 }
@@ -47,10 +50,11 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
     apply: 'auto',
   }));
   const [typed, setTyped, forget] = useDraft(principal.person ?? principal.id, `proposal ${flag}`, initial);
-  const [key] = useState(() => crypto.randomUUID());
+  const { keyFor, onSettled } = useRetryKey(principal.person ?? principal.id, `proposal ${flag}`);
   const [hasTried, setTried] = useState(false);
   const set = (part: Partial<TypedProposal>) => setTyped({ ...typed, ...part });
-  const whatIf = useWhatIf(typed);
+  const usersOf = useUsersOf(typed);
+  const whatIf = useWhatIf(typed, usersOf.now);
   const flags = useQuery({
     queryKey: ['flags', 'keys', typed.environment],
     queryFn: ({ signal }) =>
@@ -60,7 +64,11 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
     staleTime: 60_000,
   });
   const propose = useMutation({
-    mutationFn: () => api('proposeRequest', { body: toContent(typed), idempotencyKey: key }),
+    mutationFn: () => {
+      const body = toContent(typed, usersOf.now);
+      return api('proposeRequest', { body, idempotencyKey: keyFor(body) });
+    },
+    onSettled,
     onSuccess: (request) => {
       forget();
       queries.setQueryData(['request', request.id], request);
@@ -81,7 +89,7 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
       onSubmit={(event) => {
         event.preventDefault();
         setTried(true);
-        if (!isMissing && isAskable(typed) && !propose.isPending) propose.mutate();
+        if (!isMissing && isAskable(typed) && !usersOf.isPending && !propose.isPending) propose.mutate();
       }}
     >
       <div className={styles.form}>
@@ -98,6 +106,7 @@ function ProposalForm({ environments: known }: { environments: readonly string[]
               change={change}
               number={place + 1}
               flags={keys}
+              users={usersOf.now.get(change.flag)?.length ?? null}
               faultAt={(member) =>
                 faultAt(`/changes/${place}/${member}`) ??
                 (hasTried && member === 'flag' && change.flag === '' ? 'Name a flag.' : undefined)

@@ -9,7 +9,7 @@ import { Moment } from '../../parts/moment.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
-import { isAskable, type TypedProposal, toContent } from './proposal.ts';
+import { isAskable, type TypedProposal, toContent, type UsersOf } from './proposal.ts';
 import styles from './propose.module.css';
 
 /** How long nothing must have been typed before the policy is asked, in milliseconds. */
@@ -22,13 +22,13 @@ const EFFECTS: Readonly<Record<ExplanationView['effect'], string>> = {
 };
 
 /** What the policy would answer to what is typed. Nothing is proposed by asking. */
-export function useWhatIf(proposal: TypedProposal) {
+export function useWhatIf(proposal: TypedProposal, usersOf: UsersOf) {
   const [asked, setAsked] = useState(proposal);
   useEffect(() => {
     const timer = setTimeout(() => setAsked(proposal), PAUSE_MS);
     return () => clearTimeout(timer);
   }, [proposal]);
-  const content = toContent(asked);
+  const content = toContent(asked, usersOf);
   // The reason decides nothing, and may come last.
   const plan = { ...content, reason: content.reason === '' ? 'What would happen?' : content.reason };
   return useQuery({

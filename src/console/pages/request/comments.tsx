@@ -11,6 +11,7 @@ import { TextField } from '../../parts/fields.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { isOpen, shortDigest } from '../../parts/request-words.ts';
+import { useRetryKey } from '../../parts/retry-key.ts';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
 import styles from './comments.module.css';
@@ -29,11 +30,15 @@ export function CommentsPanel({ request, isOff }: { request: RequestView; isOff:
     refetchInterval: REFRESH_MS,
   });
   const [text, setText, forget] = useDraft(person, `comment ${id}`, NOTHING_TYPED);
+  const { keyFor, onSettled } = useRetryKey(person, `comment ${id}`);
   const say = useMutation({
     mutationFn: async (kind: 'comment' | 'changes') => {
-      if (kind === 'changes') await api('requestChanges', { params: { id }, body: { text, digest } });
-      else await api('commentOnRequest', { params: { id }, body: { text } });
+      const idempotencyKey = keyFor([kind, text, digest]);
+      if (kind === 'changes')
+        await api('requestChanges', { params: { id }, body: { text, digest }, idempotencyKey });
+      else await api('commentOnRequest', { params: { id }, body: { text }, idempotencyKey });
     },
+    onSettled,
     onSuccess: () => {
       forget();
       announce('Your comment is there.');
