@@ -66,6 +66,21 @@ describe.skipIf(!HAS_BROWSER)('an incident', () => {
     const [lift] = (await b.t.call('riley', 'GET', '/v1/requests?kind=freeze.lift')).body.items;
     await b.t.call('sam+mfa', 'POST', `/v1/requests/${lift.id}/approve`, { digest: lift.digest });
     await page.getByRole('heading', { name: 'Nothing is frozen' }).waitFor();
+    // The page that froze it says so no more, and freezes anew.
+    await form.getByRole('button', { name: 'Freeze production', exact: true }).click();
+    await page.getByRole('heading', { name: 'Frozen: production' }).waitFor();
+    const again = {
+      kind: 'freeze.lift',
+      freeze: (await freezes())[0].id,
+      reason: 'It is over.',
+      ticket: 'INC-7',
+    };
+    const second = await b.t.call('riley', 'POST', '/v1/requests', again);
+    await b.t.call('sam+mfa', 'POST', `/v1/requests/${second.body.id}/approve`, {
+      digest: second.body.digest,
+    });
+    await page.reload();
+    await page.getByRole('heading', { name: 'Nothing is frozen' }).waitFor();
     expect(complaints).toEqual([]);
   });
 

@@ -19,6 +19,7 @@ export function ChangeForm({
   environment,
   changes,
   button,
+  isSo,
   onCancel,
 }: {
   name: string;
@@ -27,6 +28,8 @@ export function ChangeForm({
   environment: string;
   changes: Change[];
   button: string;
+  /** Whether the flag is as the changes make it. */
+  isSo?: boolean;
   onCancel: () => void;
 }) {
   const queries = useQueryClient();
@@ -51,6 +54,7 @@ export function ChangeForm({
       }
       return `${requestInWords(request)}. ${standingInWords(request)}.`;
     },
+    ...(isSo === undefined ? {} : { holds: () => isSo }),
   });
   return (
     <div className={styles.form}>

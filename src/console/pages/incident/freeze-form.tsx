@@ -57,14 +57,15 @@ export function FreezeForm({ incident }: { incident: Incident }) {
           namespace: scope === 'namespace' || scope === 'flag' ? namespace : null,
         },
   );
+  const active = useQuery(activeFreezes).data?.items ?? [];
   const act = useAct('freeze', order, {
     send: (idempotencyKey) => api('engageFreeze', { body: order as FreezeOrder, idempotencyKey }),
     onDone: (freeze) => {
       queries.invalidateQueries({ queryKey: ['freezes'] }).catch(() => undefined);
       return `Frozen: ${scopeInWords(freeze)}.`;
     },
+    holds: ({ id }) => active.some((freeze) => freeze.id === id),
   });
-  const active = useQuery(activeFreezes).data?.items ?? [];
   const same = active.find(
     (freeze) => order !== null && scopeInWords(freeze) === scopeInWords(asScope(order)),
   );

@@ -47,6 +47,7 @@ export function LiftForm({
       queries.invalidateQueries({ queryKey: ['freezes'] }).catch(() => undefined);
       return `The lift of ${what} is proposed. ${standingInWords(request)}.`;
     },
+    holds: (request) => proposed.data?.items.some((each) => each.id === request.id) ?? true,
   });
   if (act.answer === undefined && open !== undefined) return <Outcome request={open} />;
   return (

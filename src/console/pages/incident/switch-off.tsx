@@ -100,6 +100,7 @@ export function SwitchOff({ incident, session }: { incident: Incident; session: 
                     environment={environment}
                     changes={[{ action: 'disable', flag: key }]}
                     button={session === null ? `Propose switching off ${key}` : `Switch off ${key} now`}
+                    isSo={state?.enabled !== true}
                     onCancel={() => setChosen(null)}
                   />
                 ) : (

@@ -26,7 +26,16 @@ export interface Act<Answer> {
 export function useAct<Answer>(
   name: string,
   sent: unknown,
-  { send, onDone }: { send: (idempotencyKey: string) => Promise<Answer>; onDone: (answer: Answer) => string },
+  {
+    send,
+    onDone,
+    holds,
+  }: {
+    send: (idempotencyKey: string) => Promise<Answer>;
+    onDone: (answer: Answer) => string;
+    /** Whether what was done still holds, as it is read. Once it was seen to hold and holds no more, it can be done again. */
+    holds?: (answer: Answer) => boolean;
+  },
 ): Act<Answer> {
   const { principal } = useSession();
   const nothing = { of: '', key: '' };
@@ -37,6 +46,7 @@ export function useAct<Answer>(
   );
   const [note, setNote] = useState<string | null>(null);
   const [doneWith, setDoneWith] = useState<string | null>(null);
+  const [seenToHold, setSeenToHold] = useState(false);
   const isFlying = useRef(false);
   const now = JSON.stringify(sent);
   const mutation = useMutation({
@@ -44,6 +54,7 @@ export function useAct<Answer>(
     onSuccess: (answer, { of }) => {
       forget();
       setDoneWith(of);
+      setSeenToHold(false);
       announce(onDone(answer));
     },
     onError: (error) => {
@@ -54,7 +65,10 @@ export function useAct<Answer>(
       isFlying.current = false;
     },
   });
-  const isDone = doneWith === now;
+  const wasDone = doneWith === now;
+  const isHeld = !wasDone || mutation.data === undefined || (holds?.(mutation.data) ?? true);
+  if (wasDone && isHeld && !seenToHold) setSeenToHold(true);
+  const isDone = wasDone && (isHeld || !seenToHold);
   const say = (text: string) => {
     setNote(text);
     announce(text);
@@ -72,6 +86,6 @@ export function useAct<Answer>(
     isPending: mutation.isPending,
     answer: isDone ? mutation.data : undefined,
     fault: isDone ? null : mutation.error,
-    note,
+    note: wasDone && !isDone ? null : note,
   };
 }
