@@ -8,6 +8,7 @@ export const CALLS = {
   getRequest: 'GET /v1/requests/{id}',
   listComments: 'GET /v1/requests/{id}/comments',
   commentOnRequest: 'POST /v1/requests/{id}/comments',
+  withdrawComment: 'POST /v1/requests/{id}/comments/{comment}/withdraw',
   requestChanges: 'POST /v1/requests/{id}/request-changes',
   previewRequest: 'POST /v1/requests/{id}/preview',
   proposeRequest: 'POST /v1/requests',

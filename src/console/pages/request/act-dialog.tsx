@@ -76,10 +76,16 @@ const CONFIRM: Readonly<
 export function ActDialog({
   act,
   request,
+  off,
+  onDone,
   onClose,
 }: {
   act: Act;
   request: RequestView;
+  /** Why it cannot be sent now. */
+  off: string | null;
+  /** It was sent, and this is the request since. */
+  onDone: (answer: RequestView) => void;
   onClose: () => void;
 }) {
   const person = usePerson() ?? '';
@@ -98,15 +104,17 @@ export function ActDialog({
     mutationFn: () => callFor(act, request, typed),
     onSuccess: (answer) => {
       forget();
+      onDone(answer);
       queries.setQueryData(['request', request.id], answer);
       announce(`${title}: done. ${STATE_WORDS[answer.state]}. ${standingInWords(answer)}.`);
       queries.invalidateQueries({ queryKey: ['requests'] }).catch(() => undefined);
-      onClose();
     },
     // Whatever it was, the page shows the present state.
     onError: () => queries.invalidateQueries({ queryKey: ['request', request.id] }),
   });
-  const isEmpty = act === 'reject' && typed.comment.trim() === '';
+  const isTimeless =
+    act === 'schedule' && typed.when === 'time' && Number.isNaN(new Date(typed.at).getTime());
+  const isEmpty = isTimeless || (act === 'reject' && typed.comment.trim() === '');
   const change = (part: Partial<Typed>) => setTyped({ ...typed, ...part });
   return (
     <Dialog title={title} isAlert={isFinal} onClose={onClose}>
@@ -124,7 +132,7 @@ export function ActDialog({
         onSubmit={(event) => {
           event.preventDefault();
           setMissing(isEmpty);
-          if (!isEmpty && !send.isPending) send.mutate();
+          if (!isEmpty && off === null && !send.isPending) send.mutate();
         }}
       >
         {(act === 'approve' || act === 'reject') && (
@@ -175,6 +183,8 @@ export function ActDialog({
               <TextField
                 label="Not before"
                 type="datetime-local"
+                isRequired
+                fault={isMissing && isTimeless ? 'Choose a time.' : undefined}
                 hint={`In your zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`}
                 value={typed.at}
                 onChange={(at) => change({ at })}
@@ -183,8 +193,14 @@ export function ActDialog({
           </>
         )}
         {send.error !== null && <FaultView fault={send.error} />}
+        {off !== null && !send.isPending && !send.isSuccess && <p role="status">{off}</p>}
         <div className={styles.buttons}>
-          <Button type="submit" kind={isFinal ? 'danger' : 'primary'} isPending={send.isPending}>
+          <Button
+            type="submit"
+            kind={isFinal ? 'danger' : 'primary'}
+            isDisabled={off !== null}
+            isPending={send.isPending}
+          >
             {button(shortDigest(request.digest))}
           </Button>
           <Button onPress={onClose}>Cancel</Button>

@@ -20,16 +20,20 @@ export function refusalsOf(
   const isAuthor = isAuthorOf(request, person);
   const has = (code: string) => request.gates.some((gate) => gate.code === code);
   const already = request.approvals.some((vote) => vote.person === person && vote.counts);
+  // Approving is how somebody takes back that changes are needed, also where no approval is missing.
+  const asksForChanges = request.changes_requested.some((demand) => demand.person === person);
   return {
     ...(isAuthor
       ? { approve: 'You wrote a part of this, so another person has to approve it.' }
-      : already
-        ? { approve: 'Your approval counts already.' }
-        : has('approval_required')
-          ? couldApprove === false
-            ? { approve: 'None of the missing approvals is one that you can give: your roles are others.' }
-            : {}
-          : { approve: 'No more approvals are asked for.' }),
+      : asksForChanges
+        ? {}
+        : already
+          ? { approve: 'Your approval counts already.' }
+          : has('approval_required')
+            ? couldApprove === false
+              ? { approve: 'None of the missing approvals is one that you can give: your roles are others.' }
+              : {}
+            : { approve: 'No more approvals are asked for.' }),
     ...(isAuthor
       ? {}
       : {

@@ -1,10 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { CommentView } from '../../../requests/comment-view.ts';
 import type { RequestView } from '../../../requests/view.ts';
 import { api } from '../../api/api.ts';
 import { REFRESH_MS } from '../../api/queries.ts';
 import { useSession } from '../../app/session.tsx';
 import { announce } from '../../parts/announce.tsx';
 import { Button } from '../../parts/button.tsx';
+import { Dialog } from '../../parts/dialog.tsx';
 import { useDraft } from '../../parts/draft.ts';
 import { FaultView } from '../../parts/fault.tsx';
 import { TextField } from '../../parts/fields.tsx';
@@ -14,6 +17,7 @@ import { isOpen, shortDigest } from '../../parts/request-words.ts';
 import { useRetryKey } from '../../parts/retry-key.ts';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
+import { isAuthorOf } from './acts.ts';
 import styles from './comments.module.css';
 
 const NOTHING_TYPED = '';
@@ -45,7 +49,11 @@ export function CommentsPanel({ request, isOff }: { request: RequestView; isOff:
       queries.invalidateQueries({ queryKey: ['request', id] }).catch(() => undefined);
     },
   });
-  const isAuthor = request.authors.includes(person);
+  // By whatever sign-in of the person it was said.
+  const isOwn = (comment: CommentView) =>
+    comment.principal === principal.id || (comment.person !== null && comment.person === principal.person);
+  const [withdrawn, setWithdrawn] = useState<CommentView | null>(null);
+  const isAuthor = isAuthorOf(request, person);
   const isEmpty = text.trim() === '';
   return (
     <Panel title="Comments">
@@ -71,6 +79,15 @@ export function CommentsPanel({ request, isOff }: { request: RequestView; isOff:
               )}
             </p>
             <p>{comment.text === null ? 'It was withdrawn.' : <Untrusted text={comment.text} />}</p>
+            {comment.text !== null && isOwn(comment) && (
+              <Button
+                kind="quiet"
+                label={comment.stands ? 'Withdraw what you ask for' : 'Withdraw your comment'}
+                onPress={() => setWithdrawn(comment)}
+              >
+                Withdraw…
+              </Button>
+            )}
           </li>
         ))}
       </ol>
@@ -100,6 +117,40 @@ export function CommentsPanel({ request, isOff }: { request: RequestView; isOff:
           )}
         </div>
       </form>
+      {withdrawn !== null && <WithdrawDialog comment={withdrawn} onClose={() => setWithdrawn(null)} />}
     </Panel>
+  );
+}
+
+/** Confirms that somebody takes back what they said. */
+function WithdrawDialog({ comment, onClose }: { comment: CommentView; onClose: () => void }) {
+  const queries = useQueryClient();
+  const { id, request_id, stands, text } = comment;
+  const withdraw = useMutation({
+    mutationFn: () => api('withdrawComment', { params: { id: request_id, comment: id } }),
+    onSuccess: () => {
+      announce('Your comment is withdrawn.');
+      onClose();
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ['request', request_id] }),
+  });
+  return (
+    <Dialog title="Withdraw your comment" isAlert onClose={onClose}>
+      <p>
+        <Untrusted text={text ?? ''} />
+      </p>
+      <p>
+        Its text is taken away for good.
+        {stands &&
+          ' It holds the request back no more: if nothing else is missing, the change is applied at once.'}
+      </p>
+      {withdraw.error !== null && <FaultView fault={withdraw.error} />}
+      <div className={styles.buttons}>
+        <Button kind="danger" isPending={withdraw.isPending} onPress={() => withdraw.mutate()}>
+          Withdraw
+        </Button>
+        <Button onPress={onClose}>Cancel</Button>
+      </div>
+    </Dialog>
   );
 }

@@ -9,7 +9,7 @@ import { Untrusted } from '../../parts/untrusted.tsx';
 import styles from './preview.module.css';
 
 /** What one organization or user is served before and after the change. */
-export function PreviewPanel({ id }: { id: string }) {
+export function PreviewPanel({ id, digest }: { id: string; digest: string }) {
   const [organization, setOrganization] = useState('');
   const [user, setUser] = useState('');
   const preview = useMutation({
@@ -38,7 +38,10 @@ export function PreviewPanel({ id }: { id: string }) {
         </Button>
       </form>
       {preview.error !== null && <FaultView fault={preview.error} />}
-      {preview.data !== undefined && (
+      {preview.data !== undefined && preview.data.digest !== digest && (
+        <p role="status">The content has changed since: this would be about other content than is shown.</p>
+      )}
+      {preview.data?.digest === digest && (
         <ul className={styles.list} aria-live="polite">
           {preview.data.results
             .flatMap(({ flags }) => flags)

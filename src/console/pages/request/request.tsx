@@ -3,6 +3,7 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useState } from 'react';
 import type { RequestView } from '../../../requests/view.ts';
 import { api } from '../../api/api.ts';
+import { Fault } from '../../api/fault.ts';
 import { REFRESH_MS, waitingForMe } from '../../api/queries.ts';
 import { usePerson } from '../../app/session.tsx';
 import { announce } from '../../parts/announce.tsx';
@@ -16,7 +17,7 @@ import { Skeleton } from '../../parts/skeleton.tsx';
 import { StateMark } from '../../parts/state-mark.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
 import { ActDialog } from './act-dialog.tsx';
-import { type Act, isAuthorOf, refusalsOf } from './acts.ts';
+import { ACTS, type Act, isAuthorOf, refusalsOf } from './acts.ts';
 import { ChangePanel } from './change.tsx';
 import { CommentsPanel } from './comments.tsx';
 import { FactsPanel } from './facts.tsx';
@@ -28,36 +29,57 @@ import { TimelinePanel } from './timeline.tsx';
 
 const route = getRouteApi('/requests/$id');
 
+/** Answers after which nothing of the request may be shown any more. */
+const REFUSED: readonly number[] = [401, 403, 404];
+
 /** One request: what it does, what it needs, and the way to decide about it. */
 export function RequestPage(): ReactNode {
   const { id } = route.useParams();
-  const { data, error, isPending } = useQuery({
+  const { data, error, refetch } = useQuery({
     queryKey: ['request', id],
     queryFn: ({ signal }) => api('getRequest', { params: { id }, signal }),
     // Whoever comes back to the page decides about what it is now.
     staleTime: 0,
     refetchInterval: REFRESH_MS,
   });
-  if (data !== undefined) return <Request key={id} latest={data} />;
+  const isRefused = error instanceof Fault && REFUSED.includes(error.status);
+  if (data !== undefined && !isRefused) {
+    return <Request key={id} latest={data} fault={error} onReadAgain={() => refetch()} />;
+  }
   return (
     <>
       <PageHead title="Request" />
-      {isPending ? <Skeleton lines={6} /> : <FaultView fault={error} />}
+      {error === null ? <Skeleton lines={6} /> : <FaultView fault={error} />}
     </>
   );
 }
 
-/** @param latest the request as it is; what is shown keeps the content that somebody has begun to read */
-function Request({ latest }: { latest: RequestView }) {
-  const { view = 'sentence', act } = route.useSearch();
+function Request({
+  latest,
+  fault,
+  onReadAgain,
+}: {
+  /** The request as it is. What is shown keeps the content that somebody has begun to read. */
+  latest: RequestView;
+  /** Why it could not be read again, so that it may have changed. */
+  fault: Error | null;
+  onReadAgain: () => void;
+}) {
+  const { view = 'sentence', act, read: readBefore } = route.useSearch();
   const navigate = useNavigate({ from: '/requests/$id' });
   const person = usePerson();
-  const [read, setRead] = useState(latest);
-  const hasMoved = latest.digest !== read.digest;
-  const request = hasMoved ? read : latest;
+  const [read, setRead] = useState({
+    digest: act === undefined ? latest.digest : (readBefore ?? latest.digest),
+    shown: latest,
+  });
+  // Whoever changes the content themselves need not be told of it.
+  const [own, setOwn] = useState<string | null>(null);
+  if (latest.digest === own && read.digest !== own) setRead({ digest: own, shown: latest });
+  const hasMoved = latest.digest !== read.digest && latest.digest !== own;
+  const request = hasMoved ? read.shown : latest;
   const setAct = (next: Act | undefined) => {
     navigate({
-      search: (search) => ({ ...search, act: next }),
+      search: (search) => ({ ...search, act: next, read: next && read.digest }),
       replace: next === undefined,
       resetScroll: false,
     }).catch(() => undefined);
@@ -71,10 +93,24 @@ function Request({ latest }: { latest: RequestView }) {
   // A request beyond the first page of an inbox may still be in it.
   const isKnown = inbox.data !== undefined && inbox.data.next_cursor === null;
   const refusals = refusalsOf(request, person, waiting !== undefined ? true : isKnown ? false : null);
-  const canAct = isOpen(request) && !hasMoved;
+  const off = hasMoved ? MOVED : fault === null ? null : NOT_CURRENT;
+  const reasonAgainst = (next: Act) =>
+    off ?? (isOpen(request) ? (refusals[next] ?? null) : `It is ${request.state} already.`);
   const openIf = (next: Act) => () => {
-    if (canAct && refusals[next] === undefined) setAct(next);
+    if (reasonAgainst(next) === null) setAct(next);
   };
+  // A dialog that was opened stays until it is closed: what it says must not vanish with what is read meanwhile.
+  const [dialog, setDialog] = useState<{ of?: Act | undefined; isOpen: boolean }>({ isOpen: false });
+  if (dialog.of !== act) {
+    setDialog({ of: act, isOpen: act !== undefined && reasonAgainst(act) === null });
+  }
+  const isLeftOver = act !== undefined && dialog.of === act && !dialog.isOpen && !hasMoved;
+  useEffect(() => {
+    if (!isLeftOver) return;
+    navigate({ search: (search) => ({ ...search, act: undefined, read: undefined }), replace: true }).catch(
+      () => undefined,
+    );
+  }, [isLeftOver, navigate]);
   useLetterKeys({
     a: openIf('approve'),
     x: openIf('reject'),
@@ -101,12 +137,22 @@ function Request({ latest }: { latest: RequestView }) {
           </p>
           <Button
             onPress={() => {
-              setRead(latest);
+              setRead({ digest: latest.digest, shown: latest });
               setAct(undefined);
             }}
           >
             Show the new content
           </Button>
+        </div>
+      )}
+      {fault !== null && (
+        <div className={styles.moved}>
+          <p>
+            <strong>This may not be current.</strong> The request could not be read again, so nothing can be
+            decided here now.
+          </p>
+          <FaultView fault={fault} />
+          <Button onPress={onReadAgain}>Read it again</Button>
         </div>
       )}
       <p className={styles.standing}>{standingInWords(request)}.</p>
@@ -131,15 +177,15 @@ function Request({ latest }: { latest: RequestView }) {
           <div className={styles.column}>
             <GatesPanel
               request={request}
-              refusals={hasMoved ? allRefused : refusals}
+              refusals={off === null ? refusals : Object.fromEntries(ACTS.map((each) => [each, off]))}
               onAct={(next) => setAct(next)}
             />
             <OriginPanel request={request} />
             <StandingPanel request={request} />
           </div>
         </div>
-        {request.changes.length > 0 && <PreviewPanel id={request.id} />}
-        <CommentsPanel request={request} isOff={hasMoved} />
+        {request.changes.length > 0 && <PreviewPanel id={request.id} digest={request.digest} />}
+        <CommentsPanel request={request} isOff={off !== null} />
         <TimelinePanel request={request} />
       </div>
       {isOpen(request) && (
@@ -147,27 +193,32 @@ function Request({ latest }: { latest: RequestView }) {
           request={request}
           person={person}
           refusals={refusals}
-          isOff={hasMoved}
+          isOff={off !== null}
           onAct={(next) => setAct(next)}
         />
       )}
-      {act !== undefined && canAct && refusals[act] === undefined && (
-        <ActDialog act={act} request={request} onClose={() => setAct(undefined)} />
+      {act !== undefined && dialog.isOpen && (
+        <ActDialog
+          key={act}
+          act={act}
+          request={request}
+          off={reasonAgainst(act)}
+          onDone={(answer) => {
+            setOwn(answer.digest);
+            setDialog({ of: act, isOpen: false });
+          }}
+          onClose={() => {
+            setDialog({ of: act, isOpen: false });
+            setAct(undefined);
+          }}
+        />
       )}
     </>
   );
 }
 
 const MOVED = 'The content has changed: read it again first.';
-const allRefused: Readonly<Partial<Record<Act, string>>> = {
-  approve: MOVED,
-  reject: MOVED,
-  edit: MOVED,
-  rebase: MOVED,
-  schedule: MOVED,
-  apply: MOVED,
-  withdraw: MOVED,
-};
+const NOT_CURRENT = 'The request could not be read again, so this may not be current.';
 
 /** The bar at the foot of the page. */
 function ActBar({

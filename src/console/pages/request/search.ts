@@ -9,9 +9,16 @@ export interface RequestSearch {
   view?: (typeof VIEWS)[number] | undefined;
   /** The dialog that is open. */
   act?: Act | undefined;
+  /** The digest of the content for which it was opened: a sign-in in between must not pass off other content as read. */
+  read?: string | undefined;
 }
 
 /** Reads the search parameters of an address. */
 export function requestSearch(search: Record<string, unknown>): RequestSearch {
-  return { ...oneOf('view', search.view, VIEWS), ...oneOf('act', search.act, ACTS) };
+  const { read } = search;
+  return {
+    ...oneOf('view', search.view, VIEWS),
+    ...oneOf('act', search.act, ACTS),
+    ...(typeof read === 'string' && /^sha256:[0-9a-f]{64}$/.test(read) ? { read } : {}),
+  };
 }
