@@ -165,4 +165,18 @@ describe.skipIf(!HAS_BROWSER)('an open page', () => {
       approvals: [],
     });
   });
+
+  it('says that something is frozen, also where the list of freezes fails', async () => {
+    const { page } = await b.visit('alex', { path: '/flags' });
+    const freeze = { scope: 'environment', environment: 'production', incident: 'INC-9', reason: 'Errors.' };
+    const { status } = await b.t.call('riley+mfa', 'POST', '/v1/freezes', freeze);
+    expect(status).toBe(201);
+    await page.getByRole('status').getByText('Frozen: production.').waitFor();
+    await page.route('**/v1/freezes*', (route) => route.fulfill({ status: 500, json: {} }));
+    await page.reload();
+    await page
+      .getByRole('region', { name: 'Active freezes' })
+      .getByText('Something is frozen.', { exact: true })
+      .waitFor();
+  });
 });

@@ -56,7 +56,9 @@ export async function api<Name extends CallName>(
     if (signal?.aborted === true) throw error;
     throw Fault.unreachable();
   });
-  noteFreezes(response.headers.get('Countersign-Freeze'));
+  const freezes = response.headers.get('Countersign-Freeze');
+  // Of an answer that another than the broker gave, its lack says nothing.
+  if (response.ok || freezes !== null) noteFreezes(freezes);
   if (!response.ok) throw await faultOfAnswer(response);
   if (response.status === 204) return undefined as Answer<Name>;
   return (await response.json()) as Answer<Name>;

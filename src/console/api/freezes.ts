@@ -9,9 +9,13 @@ const listeners = new Set<() => void>();
 /** Takes the header of an answer. */
 export function noteFreezes(header: string | null): void {
   if (header === last) return;
-  const isFirst = last === undefined;
   last = header;
-  if (!isFirst) for (const listener of listeners) listener();
+  for (const listener of listeners) listener();
+}
+
+/** What the last answer named; null for no freeze. */
+export function namedFreezes(): string | null {
+  return last ?? null;
 }
 
 /** Calls back whenever the header changes. @returns what ends that */
