@@ -1,8 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openingInWords } from '../../src/console/parts/opening-words.ts';
 import { type ConsoleBench, findBarriers, HAS_BROWSER, signInAsked, startConsoleBench } from './bench.ts';
 import { applyAsDana, HOSTILE, newFlag, organizations, proposeAsDana } from './content.ts';
 
 /* The main journey, as two people take it in two browsers: what one proposes is held, and the other approves what they read. */
+
+it('says when a window opens by the clocks there, and by those of the viewer', () => {
+  const now = Date.parse('2026-12-04T12:00:00Z');
+  const opens = { zone: 'Europe/Berlin', opens_ms: Date.parse('2026-12-07T08:00:00Z') };
+  expect(openingInWords(opens, now, 'Europe/Helsinki')).toBe('Monday 09:00 Berlin, 10:00 your time');
+  expect(openingInWords(opens, now, 'Europe/Paris')).toBe('Monday 09:00 Berlin');
+  expect(openingInWords(opens, now, 'Pacific/Honolulu')).toBe('Monday 09:00 Berlin, Sunday 22:00 your time');
+  // A weekday alone would be another one.
+  const later = { zone: 'America/New_York', opens_ms: Date.parse('2026-12-14T14:00:00Z') };
+  expect(openingInWords(later, now, 'UTC')).toMatch(
+    /^Monday,? 14 December 2026 09:00 New York, 14:00 your time$/,
+  );
+});
 
 describe.skipIf(!HAS_BROWSER)('a request', () => {
   let b: ConsoleBench;
@@ -82,7 +96,12 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
     const bar = page.getByRole('region', { name: 'Decide' });
     await bar.getByText('You wrote a part of this, so another person has to approve it.').waitFor();
     expect(await bar.getByRole('button', { name: /approve/i }).count()).toBe(0);
-    // Nor with the address of the dialog.
+    // Nor with the address of the dialog. Who wrote it may choose when it is applied, and is told what policy says about that.
+    await open(`/requests/${id}?act=schedule`);
+    await page
+      .getByRole('dialog')
+      .getByText(/No change window is in the way now\.|The next window opens/)
+      .waitFor();
     await open(`/requests/${id}?act=approve`);
     expect(await page.getByRole('dialog').count()).toBe(0);
     await b.t.call('dana', 'POST', `/v1/requests/${id}/withdraw`);
@@ -128,6 +147,24 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
     await page.getByText('<script>document.title="owned"</script>').first().waitFor();
     expect(await page.title()).not.toContain('owned');
     expect(await page.getByText('\\u{430}', { exact: true }).first().isVisible()).toBe(true);
+  });
+
+  it('of a job shows what its platform signed, and asks about this request alone whether one could approve', async () => {
+    const job = await b.t.workloadToken();
+    const body = {
+      environment: 'production',
+      changes: [{ action: 'enable', flag: 'checkout.banner' }],
+      reason: 'By the pipeline.',
+      ticket: 'PAY-18',
+    };
+    const { id } = (await b.t.call(job, 'POST', '/v1/requests', body)).body;
+    const { page } = await b.visit('riley', { path: `/requests/${id}` });
+    const panel = page.getByRole('region', { name: 'Who proposed it' });
+    await panel.getByText('acme/payments', { exact: true }).waitFor();
+    await panel.getByText('payments-deploy', { exact: true }).waitFor();
+    const bar = page.getByRole('region', { name: 'Decide' });
+    await bar.getByText('None of the missing approvals is one that you can give', { exact: false }).waitFor();
+    expect(await bar.getByRole('button', { name: /^Approve/ }).count()).toBe(0);
   });
 
   it('keeps what was typed over a sign-in, for that person only', async () => {

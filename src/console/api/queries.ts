@@ -93,6 +93,15 @@ export const waitingForMe = queryOptions({
   refetchInterval: REFRESH_MS,
 });
 
+/** Whether one request misses an approval which the person could give: it is then the only item. */
+export function waitsForMe(id: string) {
+  return queryOptions({
+    queryKey: ['request', id, 'waits'],
+    queryFn: ({ signal }) => api('listInbox', { query: { part: 'approve', request: id }, signal }),
+    refetchInterval: REFRESH_MS,
+  });
+}
+
 /** The person's own open requests. */
 export const ownRequests = queryOptions({
   queryKey: ['requests', 'inbox', 'own'],

@@ -13,6 +13,7 @@ import { STATE_WORDS, sentencesOf, shortDigest, standingInWords } from '../../pa
 import { Untrusted } from '../../parts/untrusted.tsx';
 import styles from './act-dialog.module.css';
 import type { Act } from './acts.ts';
+import { NextWindow } from './next-window.tsx';
 
 /** What somebody types for an act. */
 interface Typed {
@@ -179,6 +180,7 @@ export function ActDialog({
               ]}
               onChange={(when) => change({ when })}
             />
+            {typed.when === 'next_window' && <NextWindow id={request.id} />}
             {typed.when === 'time' && (
               <TextField
                 label="Not before"

@@ -9,7 +9,7 @@ export type Act = (typeof ACTS)[number];
  * Why the broker would refuse an act to a person, as far as the request tells; the others are left to the policy. Said before
  * somebody presses a button, not after.
  *
- * @param couldApprove whether the request is in the person's inbox; null if that is not known
+ * @param couldApprove whether the broker says that the person's approval would count; null if that is not known
  */
 export function refusalsOf(
   request: RequestView,

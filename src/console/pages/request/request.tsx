@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useState } from 'react';
 import type { RequestView } from '../../../requests/view.ts';
 import { api } from '../../api/api.ts';
 import { Fault } from '../../api/fault.ts';
-import { REFRESH_MS, waitingForMe } from '../../api/queries.ts';
+import { REFRESH_MS, waitsForMe } from '../../api/queries.ts';
 import { usePerson } from '../../app/session.tsx';
 import { announce } from '../../parts/announce.tsx';
 import { Button } from '../../parts/button.tsx';
@@ -88,11 +88,9 @@ function Request({
     if (hasMoved)
       announce('The content of this request has changed. Nothing can be decided until you read it again.');
   }, [hasMoved]);
-  const inbox = useQuery(waitingForMe);
-  const waiting = inbox.data?.items.find((item) => item.request.id === request.id);
-  // A request beyond the first page of an inbox may still be in it.
-  const isKnown = inbox.data !== undefined && inbox.data.next_cursor === null;
-  const refusals = refusalsOf(request, person, waiting !== undefined ? true : isKnown ? false : null);
+  const isAuthor = isAuthorOf(request, person);
+  const waits = useQuery({ ...waitsForMe(request.id), enabled: isOpen(request) && !isAuthor });
+  const refusals = refusalsOf(request, person, waits.data === undefined ? null : waits.data.items.length > 0);
   const off = hasMoved ? MOVED : fault === null ? null : NOT_CURRENT;
   const reasonAgainst = (next: Act) =>
     off ?? (isOpen(request) ? (refusals[next] ?? null) : `It is ${request.state} already.`);
