@@ -19,7 +19,13 @@ import {
 const principalV1Schema = principalSchema.omit({ started_by: true, groups_seen_ms: true });
 const voteV1Schema = voteSchema.extend({ principal: principalV1Schema });
 /** Facts that version 1 does not have. */
-const LATER_FACTS = { safe: true, swaps: true, organizations_named: true, reaches_everybody: true } as const;
+const LATER_FACTS = {
+  safe: true,
+  swaps: true,
+  moved_percent: true,
+  organizations_named: true,
+  reaches_everybody: true,
+} as const;
 
 const changeSchema = inputChangeSchema.extend({ facts: changeFactsSchema.omit(LATER_FACTS) });
 
