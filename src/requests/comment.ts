@@ -16,7 +16,7 @@ import { type ChangeRequest, loadVotes } from './request.ts';
 import { settle } from './settle.ts';
 import { isOpen } from './states.ts';
 
-/** The most comments on one request. Demands have no such limit: nobody takes the word of an approver away by writing much. */
+/** The most comments on one request. Demands have no such limit: nobody silences an approver by writing much. */
 const MAX_COMMENTS = 1000;
 /** The most of one principal on one request within an hour. */
 const MAX_PER_HOUR = 30;
@@ -87,7 +87,7 @@ export async function withdrawOwnComment(
   if (found === undefined) throw unknownName({ what: 'comment', name: id });
   const operation = 'request.comment';
   const decision = await decideRequest(writing, { operation, principal, request, votes: [] });
-  // Who acts for a person, or was started by one, does not take back the word of that person.
+  // Who acts for a person, or was started by one, does not take back what that person wrote.
   const isSamePerson =
     principal.kind === 'person' && found.person !== null && found.person === principal.person;
   const isOwn = found.principal_id === principal.id || isSamePerson;
@@ -108,7 +108,7 @@ export async function withdrawOwnComment(
   if (demands.length === request.demands.length || !isOpen(request)) return toCommentView(withdrawn, request);
   const freed = { ...request, demands };
   if (request.expires_ms > now_ms) return toCommentView(withdrawn, await settleAgain(writing, freed));
-  // The comment is withdrawn all the same: only the request is too late.
+  // The comment is withdrawn anyway: only the request is too late.
   await expire(writing, freed);
   return toCommentView(withdrawn, { ...freed, state: 'expired' });
 }
