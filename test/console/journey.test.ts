@@ -77,7 +77,7 @@ describe.skipIf(!HAS_BROWSER)('a request', () => {
       .getByRole('button', { name: `Approve ${short}` })
       .click();
     const dialog = page.getByRole('dialog', { name: 'Approve this change' });
-    expect(await dialog.getByText(sentence).isVisible()).toBe(true);
+    await dialog.getByText(sentence).waitFor();
     expect(await findBarriers(page)).toEqual([]);
     await dialog.getByLabel('Comment', { exact: true }).fill('Agreed with Acme.');
     await dialog.getByRole('button', { name: `Approve ${short}` }).click();

@@ -26,6 +26,7 @@ describe.skipIf(!HAS_BROWSER)('the API page', () => {
     await page.waitForURL(/q=approve/);
     const call = page.locator('details#approveRequest');
     await call.locator('summary').first().click();
+    await call.getByLabel('Example of approveRequest').waitFor();
     const text = await call.innerText();
     expect(text).toContain('request.approve');
     expect(text).toContain('digest_mismatch');
