@@ -5,6 +5,7 @@ import { type Answer, sendText } from '../http/answer.ts';
 import { isNoneMatch } from '../http/none-match.ts';
 import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
 import { type AuthenticateReader, credentialsOf, type DataReader } from './credentials.ts';
+import { environmentInPath } from './environment-path.ts';
 import { createFlagdDocuments, type FlagdDocuments } from './flagd-documents.ts';
 import { syncFlagd } from './flagd-routes.ts';
 import type { Snapshots } from './snapshot.ts';
@@ -15,7 +16,7 @@ import { viewOf } from './view.ts';
  * every few seconds and sends the tag of what it has, so the usual answer is 304.
  */
 
-const [PATH_HEAD = '', PATH_TAIL = ''] = syncFlagd.path.split('{environment}');
+const environmentOf = environmentInPath(syncFlagd.path);
 
 /** The dependencies of the listener. */
 export interface FlagdDeps {
@@ -85,14 +86,4 @@ export function createFlagdListener(deps: FlagdDeps) {
       .catch((error: Error) => res.destroy(error));
     return true;
   };
-}
-
-/** The environment that a request asks for; null if it is not for this listener. */
-function environmentOf({ method, url = '' }: IncomingMessage): string | null {
-  if (method !== syncFlagd.method && method !== 'HEAD') return null;
-  const [path = ''] = url.split('?', 1);
-  if (!path.startsWith(PATH_HEAD) || !path.endsWith(PATH_TAIL)) return null;
-  const environment = path.slice(PATH_HEAD.length, -PATH_TAIL.length);
-  // What would have to be decoded is no environment.
-  return /^[\w.-]+$/.test(environment) ? environment : null;
 }

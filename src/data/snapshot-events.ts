@@ -3,10 +3,11 @@ import type { Clock } from '../clock.ts';
 import { BrokerError } from '../errors.ts';
 import { type Answer, sendText } from '../http/answer.ts';
 import { createEventStreams, type EventStreams, eventFrame, type Frame } from '../http/event-stream.ts';
-import { type CountAttempt, isWithoutIdentity } from '../http/rate-limit.ts';
+import { type CountAttempt, countedRefusal } from '../http/rate-limit.ts';
 import { MAX_LATEST_BYTES } from '../snapshot/latest.ts';
 import { MAX_READERS_BYTES } from '../snapshot/readers.ts';
 import { type AuthenticateReader, credentialsOf } from './credentials.ts';
+import { environmentInPath } from './environment-path.ts';
 import { assertReadsSnapshots, notPublished, streamSnapshots } from './snapshot-routes.ts';
 
 /*
@@ -14,7 +15,7 @@ import { assertReadsSnapshots, notPublished, streamSnapshots } from './snapshot-
  * serialised once for all clients, and one that a client has not taken is not kept for it for long: it would be outdated.
  */
 
-const [PATH_HEAD = '', PATH_TAIL = ''] = streamSnapshots.path.split('{environment}');
+const environmentOf = environmentInPath(streamSnapshots.path);
 
 /**
  * The streams of one environment. Relays of one service are one principal. Whoever connects has both texts to take, and what waits
@@ -201,12 +202,7 @@ export function createSnapshotStreamListener({
   }
 
   async function refuse(req: IncomingMessage, error: unknown, id: string): Promise<Answer> {
-    try {
-      if (countAttempt !== undefined && isWithoutIdentity(error)) await countAttempt(req);
-      return problemOf(error, id);
-    } catch (limited) {
-      return problemOf(limited, id);
-    }
+    return problemOf(await countedRefusal(countAttempt, req, error), id);
   }
 
   return (req, res, known) => {
@@ -222,14 +218,4 @@ export function createSnapshotStreamListener({
       .catch((error: Error) => res.destroy(error));
     return true;
   };
-}
-
-/** The environment that a request asks for; null if it is not for this listener. */
-function environmentOf({ method, url = '' }: IncomingMessage): string | null {
-  if (method !== 'GET' && method !== 'HEAD') return null;
-  const [path = ''] = url.split('?', 1);
-  if (!path.startsWith(PATH_HEAD) || !path.endsWith(PATH_TAIL)) return null;
-  const environment = path.slice(PATH_HEAD.length, -PATH_TAIL.length);
-  // What would have to be decoded is no environment.
-  return /^[\w.-]+$/.test(environment) ? environment : null;
 }

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import type { Summary } from '../../../audit/summary.ts';
 import { api } from '../../api/api.ts';
 import { Button } from '../../parts/button.tsx';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { FaultView } from '../../parts/fault.tsx';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import styles from './charts.module.css';
@@ -116,15 +117,7 @@ function DayTable({ days }: { days: readonly Day[] }) {
   return (
     <div className={styles.table}>
       <table>
-        <thead>
-          <tr>
-            {['Day', 'Applied', 'Held', 'Denied', 'Median time to apply', 'Longest'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <ColumnHeads names={['Day', 'Applied', 'Held', 'Denied', 'Median time to apply', 'Longest']} />
         <tbody>
           {days.toReversed().map(({ from_ms, applied, held, denied, median_wait_ms, longest_wait_ms }) => (
             <tr key={from_ms}>

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import type { AnswerOf } from '../../../routes.ts';
 import { api } from '../../api/api.ts';
 import { Button } from '../../parts/button.tsx';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { FaultView } from '../../parts/fault.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { Panel } from '../../parts/panel.tsx';
@@ -97,15 +98,7 @@ function readersOf(rows: readonly Count[]): Reader[] {
 function ReaderTable({ readers }: { readers: readonly Reader[] }) {
   return (
     <table className={styles.table}>
-      <thead>
-        <tr>
-          {['Reader', 'Gets', 'Evaluations', 'Last'].map((each) => (
-            <th key={each} scope="col">
-              {each}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <ColumnHeads names={['Reader', 'Gets', 'Evaluations', 'Last']} />
       <tbody>
         {readers.map(({ id, name, variant, count, lastMs }) => (
           <tr key={id}>

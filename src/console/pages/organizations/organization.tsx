@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react';
 import type { OrganizationFlag } from '../../../organizations/view.ts';
 import { api } from '../../api/api.ts';
 import { Button } from '../../parts/button.tsx';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
 import { Choice } from '../../parts/fields.tsx';
@@ -127,15 +128,7 @@ function FlagTable({ title, flags }: { title: string; flags: readonly Organizati
     <Panel title={`${title} (${flags.length})`}>
       <div className={styles.table}>
         <table>
-          <thead>
-            <tr>
-              {['Flag', 'Gets', 'Because', 'Tier'].map((each) => (
-                <th key={each} scope="col">
-                  {each}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <ColumnHeads names={['Flag', 'Gets', 'Because', 'Tier']} />
           <tbody>
             {flags.map((flag) => (
               <tr key={flag.key}>

@@ -1,4 +1,5 @@
 import type { Binding, DataFolders } from '../../../policy/data-schema.ts';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { JsonDocument } from '../../parts/document.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
@@ -23,15 +24,7 @@ export function Bindings({
       <Panel title={`Roles (${rows.length})`}>
         <div className={styles.table}>
           <table>
-            <thead>
-              <tr>
-                {['Whoever has', 'of', 'holds', 'in namespaces', 'in environments'].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+            <ColumnHeads names={['Whoever has', 'of', 'holds', 'in namespaces', 'in environments']} />
             <tbody>
               {rows.map((row) => (
                 <tr key={JSON.stringify(row)}>

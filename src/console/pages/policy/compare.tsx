@@ -3,6 +3,7 @@ import { useNavigate } from '@tanstack/react-router';
 import type { ActivationView } from '../../../activation/history.ts';
 import { type Answer, api } from '../../api/api.ts';
 import { Button } from '../../parts/button.tsx';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
 import { Choice } from '../../parts/fields.tsx';
@@ -15,21 +16,14 @@ import { Untrusted } from '../../parts/untrusted.tsx';
 import { AccessDifferences } from './access-differences.tsx';
 import { dataDifferences } from './data-differences.ts';
 import styles from './policy.module.css';
+import { activationList, storedBundles } from './queries.ts';
 import type { PolicySearch } from './search.ts';
 
 /** What differs between two policies: their data, and who may do what. */
 export function Compare({ search }: { search: PolicySearch }) {
   const navigate = useNavigate();
-  const bundles = useQuery({
-    queryKey: ['policy', 'bundles'],
-    queryFn: ({ signal }) => api('listBundles', { query: { limit: 50 }, signal }),
-    retry: false,
-  });
-  const activations = useQuery({
-    queryKey: ['policy', 'activations'],
-    queryFn: ({ signal }) => api('listActivations', { query: { limit: 100 }, signal }),
-    retry: false,
-  });
+  const bundles = useQuery(storedBundles);
+  const activations = useQuery(activationList);
   if (bundles.isPending || activations.isPending) return <Skeleton lines={6} />;
   if (bundles.data === undefined || activations.data === undefined)
     return <FaultView fault={bundles.error ?? activations.error} />;
@@ -109,15 +103,7 @@ function DataPanel({ before, after }: { before: string; after: string }) {
       {differences !== null && differences.length > 0 && (
         <div className={styles.table}>
           <table>
-            <thead>
-              <tr>
-                {['Where', 'Before', 'After'].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+            <ColumnHeads names={['Where', 'Before', 'After']} />
             <tbody>
               {differences.map((difference) => (
                 <tr key={JSON.stringify(difference)}>

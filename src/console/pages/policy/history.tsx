@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ActivationView } from '../../../activation/history.ts';
 import { api } from '../../api/api.ts';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { Empty } from '../../parts/empty.tsx';
 import { FaultView } from '../../parts/fault.tsx';
 import { Moment } from '../../parts/moment.tsx';
@@ -11,20 +12,13 @@ import { shortDigest } from '../../parts/request-words.ts';
 import { Skeleton } from '../../parts/skeleton.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
 import styles from './policy.module.css';
+import { activationList, storedBundles } from './queries.ts';
 
 /** Which policies were active, who made them so, and what is stored or proposed. */
 export function History() {
   useListKeys();
-  const activations = useQuery({
-    queryKey: ['policy', 'activations'],
-    queryFn: ({ signal }) => api('listActivations', { query: { limit: 100 }, signal }),
-    retry: false,
-  });
-  const bundles = useQuery({
-    queryKey: ['policy', 'bundles'],
-    queryFn: ({ signal }) => api('listBundles', { query: { limit: 50 }, signal }),
-    retry: false,
-  });
+  const activations = useQuery(activationList);
+  const bundles = useQuery(storedBundles);
   const requests = useQuery({
     queryKey: ['requests', 'policy.activate'],
     queryFn: ({ signal }) => api('listRequests', { query: { kind: 'policy.activate', limit: 20 }, signal }),
@@ -80,15 +74,7 @@ function Activations({ items }: { items: readonly ActivationView[] }) {
   return (
     <div className={styles.table}>
       <table>
-        <thead>
-          <tr>
-            {['Policy', 'Stage', 'When', 'Proposed by', 'Approved by', 'Look at'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <ColumnHeads names={['Policy', 'Stage', 'When', 'Proposed by', 'Approved by', 'Look at']} />
         <tbody>
           {items.map((item, place) => {
             const before = items.slice(place + 1).find(({ stage }) => stage === item.stage);

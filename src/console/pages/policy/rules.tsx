@@ -1,4 +1,5 @@
 import type { DataFolders, Rule } from '../../../policy/data-schema.ts';
+import { ColumnHeads } from '../../parts/column-heads.tsx';
 import { JsonDocument } from '../../parts/document.tsx';
 import { Panel } from '../../parts/panel.tsx';
 import { Untrusted } from '../../parts/untrusted.tsx';
@@ -48,15 +49,7 @@ export function Rules({ config }: { config: DataFolders }) {
         <Panel title="Other requests: what they need">
           <div className={styles.table}>
             <table>
-              <thead>
-                <tr>
-                  {['Kind', 'Approvals', 'Ticket', 'Window', 'Sign-in'].map((name) => (
-                    <th key={name} scope="col">
-                      {name}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
+              <ColumnHeads names={['Kind', 'Approvals', 'Ticket', 'Window', 'Sign-in']} />
               <tbody>
                 {Object.entries(request_kinds).map(([kind, { rule }]) => (
                   <tr key={kind}>
