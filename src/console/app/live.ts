@@ -15,7 +15,7 @@ const READ_AGAIN: Readonly<Record<EventView['type'], readonly string[]>> = {
   vote: ['request', 'requests'],
   comment: ['request', 'requests'],
   freeze: ['freezes', 'requests', 'forecast'],
-  breakglass: ['break-glass', 'requests', 'forecast'],
+  breakglass: ['break-glass', 'request', 'requests', 'forecast'],
   revocation: ['revocations', 'forecast'],
   policy: ['policy', 'environments', 'requests', 'forecast', 'access'],
 };
